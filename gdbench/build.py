@@ -1,0 +1,232 @@
+"""From a question to a cell: the one place where the names in a configuration become objects."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from gdbench.cell import Cell, Maker
+from gdbench.lanes import check_scalar
+from gdbench.objectives import Objective
+from gdbench.optimizers import Hyper, Method
+from gdbench.optimizers.compiled import Program
+from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
+from gdbench.params import tree_map
+from gdbench.schema import NOT_ASKED, Question, Unavailable, UsageError
+
+__all__ = ["build", "check", "device_of", "locate", "make_importable"]
+
+def build(question: Question) -> Cell:
+    """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
+    device = device_of(question.device)
+    stated = stated_objective(question)
+    dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
+    if device.type == "mps" and dtype == torch.float64:
+        raise Unavailable("MPS has no float64; use dtype=float32")
+    hyper = _hyper(question, stated)
+    return Cell(
+        stated=stated,
+        maker=maker(question),
+        hyper=hyper,
+        seeds=question.lanes()["seed"].astype(np.int64),
+        steps=question.steps,
+        dtype=dtype,
+        device=device,
+        target=question.target,
+        target_loss=question.target_loss,
+        start_noise=question.start_noise,
+        maximize=bool(question.optimizer_config.get("maximize", False)),
+        record=question.record,
+        seconds=question.timing.seconds,
+    )
+
+
+def check(question: Question) -> None:
+    """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
+
+    An objective that raises is not found here: that is a result, and becomes a row.
+    """
+    stated = stated_objective(question)
+    try:
+        maker(question)
+    except Unavailable:
+        pass  # a row will say so
+    try:
+        start = stated.to(stated.dtype, "cpu").start_at(0)
+        value = stated.to(stated.dtype, "cpu").value(tree_map(lambda leaf: leaf.detach().requires_grad_(), start))
+    except Exception:
+        return
+    try:
+        check_scalar(value, start)
+    except UsageError as error:
+        raise UsageError(f"objective={question.objective}: {error}") from None
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name, ``auto`` meaning the accelerator if there is one; Unavailable if it is not there."""
+    seen = ["cpu"]
+    if torch.cuda.is_available():
+        seen = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), *seen]
+    if torch.backends.mps.is_available():
+        seen = ["mps", *seen]
+    if name == "auto":
+        name = seen[0]
+    if name not in seen and not (name == "cuda" and "cuda:0" in seen):
+        raise Unavailable(f"device={name} is not there (torch sees: {', '.join(seen)}). Use device=auto to take what there is.")
+    return torch.device("cuda:0" if name == "cuda" else name)
+
+
+def make_importable(folder: str | None) -> None:
+    """Let ``_target_`` name modules in a folder of the user's."""
+    if folder and folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def locate(target: Any, where: str) -> Callable[..., Any]:
+    """The object that ``_target_`` names; ``UsageError`` if there is none."""
+    if callable(target):
+        return target  # type: ignore[no-any-return]
+    module, _, name = str(target).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{where}: _target_ {target} cannot be imported ({error})."
+            " Write package.module.name; a module of your own must lie in the folder given by --config-dir."
+        ) from None
+    if not callable(found):
+        raise UsageError(f"{where}: _target_ {target} is not a function or class.")
+    return found  # type: ignore[no-any-return]
+
+
+# ----------------------------------------------------------------------------------------------------- objectives
+
+
+def stated_objective(question: Question) -> Objective:
+    """The objective as stated; built once a process for each configuration."""
+    make_importable(question.code)
+    config = dict(question.objective_config)
+    factory = locate(config.pop("_target_", None), f"objective={question.objective}")
+    if isinstance(factory, Objective):
+        return factory
+    _accepts(factory, config, "objective", question.objective)
+    try:
+        return _built(factory, tuple(sorted(config.items())))
+    except TypeError:  # an argument that cannot be hashed
+        return _objective(factory, config)
+
+
+@cache
+def _built(factory: Callable[..., Any], arguments: tuple[tuple[str, Any], ...]) -> Objective:
+    return _objective(factory, dict(arguments))
+
+
+def _objective(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
+    objective = factory(**arguments)
+    if not isinstance(objective, Objective):
+        name = getattr(factory, "__qualname__", str(factory))
+        raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective.")
+    return objective
+
+
+# ----------------------------------------------------------------------------------------------------- optimizers
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A maker: calls ``make`` and says what really runs."""
+
+    make: Callable[[Mapping[str, Hyper]], Method]
+    resolved: str
+    lanes: bool
+    compiled: bool = False
+
+    def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
+        return self.make(hyper)
+
+
+def maker(question: Question) -> Maker:
+    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler."""
+    make_importable(question.code)
+    config = question.optimizer_config
+    fixed = {key: value for key, value in config.items() if key not in NOT_ASKED}
+    block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
+    if not block:
+        there = "torch, foreach, fused" if question.impl in ("manual", "compiled") else "manual, compiled"
+        raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
+    factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
+    if question.impl in ("manual", "compiled"):
+        return _manual(question, factory, {**block, **fixed})
+    return _torch(question, factory, block, fixed)
+
+
+def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any]) -> Maker:
+    _accepts(factory, [*fixed, *_hyper_names(question)], "optimizer", question.optimizer)
+
+    def make(hyper: Mapping[str, Hyper]) -> Method:
+        return factory(**fixed, **hyper)
+
+    name = f"{factory.__module__}.{factory.__qualname__}"
+    if question.impl == "manual":
+        sample = make({name: float(values[0]) for name, values in _named(question).items()})
+        return _Made(make, name, sample.lanes)
+    program = Program(lambda **hyper: make(hyper))
+    return _Made(program.method, f"torch.compile({name})", True, compiled=True)
+
+
+def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:
+    names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
+    _accepts(cls, names, "optimizer", question.optimizer)
+
+    def make(hyper: Mapping[str, Hyper]) -> Method:
+        return torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+
+    make({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
+    return _Made(make, f"torch.optim.{cls.__name__}({question.impl})", False)
+
+
+def _hyper_names(question: Question) -> list[str]:
+    return list(_named(question))
+
+
+def _named(question: Question) -> dict[str, Any]:
+    """The laneable hyper-parameters by the name the factory knows."""
+    return {
+        axis.name.removeprefix("optimizer."): axis.values()
+        for axis in question.axes
+        if axis.name == "lr" or (axis.name.startswith("optimizer.") and axis.name != "optimizer.default_lr")
+    }
+
+
+def _hyper(question: Question, objective: Objective) -> dict[str, Any]:
+    """One column a hyper-parameter, float64, with lr resolved: given, or lr_scale times the default or 1/L."""
+    lanes = question.lanes()
+    columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in _named(question)}
+    if np.isnan(columns["lr"]).any():
+        base = lanes["optimizer.default_lr"]
+        if question.lr_scale_of == "L":
+            if objective.smoothness is None:
+                raise UsageError(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null.")
+            base = 1 / objective.smoothness
+        columns["lr"] = lanes["lr_scale"] * base
+    return columns
+
+
+def _accepts(factory: Callable[..., Any], names: Any, group: str, choice: str) -> None:
+    """``UsageError`` if a factory does not take a parameter of these names."""
+    known = inspect.signature(factory).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
+        return
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"{group}.{name} is not a parameter of {group}={choice}; {factory.__qualname__} takes: {', '.join(known)}."
+            )

@@ -1,0 +1,112 @@
+"""A cell ready to run: an objective in its dtype, a maker of methods, and one column a hyper-parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gdbench.objectives import Objective, seeded
+from gdbench.optimizers import Hyper, Method
+from gdbench.oracle import Compilable, Eager, oracle
+from gdbench.params import Params, lanes_last, tree_map
+
+__all__ = ["Cell", "Maker"]
+
+Columns = Mapping[str, npt.NDArray[np.float64]]
+
+
+class Maker(Protocol):
+    """Makes the methods of a cell from their hyper-parameters."""
+
+    resolved: str
+    """What really runs."""
+    lanes: bool
+    """Whether a method takes hyper-parameters with a lane axis."""
+    compiled: bool
+    """Whether its steps go through torch.compile."""
+
+    def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
+        """The method with these hyper-parameters."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All that ``runner`` needs: every array has one entry a run."""
+
+    stated: Objective
+    """The objective as it was stated, in float64."""
+    maker: Maker
+    hyper: Columns
+    seeds: npt.NDArray[np.int64]
+    steps: int
+    dtype: torch.dtype
+    device: torch.device
+    target: float = 1e-6
+    target_loss: float | None = None
+    start_noise: float = 0.0
+    maximize: bool = False
+    record: str = "thin"
+    seconds: float = 0.0
+    """The time budget for timing; 0 times nothing."""
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The objective in the dtype and on the device of the runs."""
+        return self.stated.to(self.dtype, self.device)
+
+    @property
+    def size(self) -> int:
+        """How many runs there are."""
+        return len(self.seeds)
+
+    @property
+    def f_star(self) -> float | None:
+        """The minimum that gaps refer to: none where the method climbs."""
+        return None if self.maximize else self.objective.minimum
+
+    def start(self, seed: int) -> Params:
+        """x_0 of a seed: the objective's start, and normal noise drawn in float64 where ``start_noise`` asks for it."""
+        start = self.objective.start_at(seed)
+        if not self.start_noise:
+            return start
+        generator = seeded(seed)
+
+        def perturbed(leaf: torch.Tensor) -> torch.Tensor:
+            noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
+            return leaf + (self.start_noise * noise).to(leaf.dtype).to(leaf.device)
+
+        return tree_map(perturbed, start)
+
+    def starts(self) -> Params:
+        """The starts of all runs as lanes."""
+        seeds, which = np.unique(self.seeds, return_inverse=True)
+        index = torch.from_numpy(which).to(self.device)
+        distinct = [self.start(int(seed)) for seed in seeds]
+        return tree_map(lambda *each: lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
+
+    def solo_hyper(self, row: int) -> dict[str, Hyper]:
+        """One run's hyper-parameters as plain numbers."""
+        return {name: float(column[row]) for name, column in self.hyper.items()}
+
+    def laned_hyper(self) -> dict[str, Hyper]:
+        """All runs' hyper-parameters: a number where the runs agree, else a float64 tensor ``[L]``."""
+        home = "cpu" if self.device.type == "mps" else self.device  # MPS has no float64
+        return {
+            name: float(column[0]) if (column == column[0]).all() else torch.from_numpy(column.copy()).to(home)
+            for name, column in self.hyper.items()
+        }
+
+    def oracle(self, laned: bool) -> Eager | Compilable:
+        """The way to the objective's values and gradients."""
+        return oracle(self.objective, laned, self.maker.compiled)
+
+    def seed_matters(self) -> bool:
+        """Whether the seed changes anything."""
+        return self.objective.seeded or self.start_noise > 0

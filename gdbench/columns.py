@@ -1,0 +1,118 @@
+"""What each column of ``runs.parquet`` and ``traces.parquet`` means: one line each, read by README, report and gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BLOCK_COLUMNS", "COLUMNS", "TRACE_COLUMNS", "Column", "describe"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's kind (str, int, float, bool, time, list), unit, meaning in one line, and which way is better."""
+
+    kind: str
+    unit: str
+    meaning: str
+    better: str = ""
+
+
+def _hits() -> dict[str, Column]:
+    return {
+        f"hit_1e-{power:02d}": Column(
+            "int", "steps", f"first step with a gap of at most 1e-{power:02d}; null: never, or below resolution", "lower"
+        )
+        for power in range(1, 13)
+    }
+
+
+COLUMNS: dict[str, Column] = {
+    "run": Column("str", "", "stable key of the question: equal for equal questions, on every machine"),
+    "objective": Column("str", "", "name of the objective (python -m gdbench list objectives)"),
+    "optimizer": Column("str", "", "name of the method (python -m gdbench list optimizers)"),
+    "impl": Column("str", "", "who carries it out: manual, torch, foreach, fused or compiled"),
+    "dtype": Column("str", "", "floating-point type of x, gradient and state, after resolving auto"),
+    "device": Column("str", "", "where it ran, after resolving auto"),
+    "seed": Column("int", "", "seed of start perturbation, initialisation and sampling"),
+    "lr": Column("float", "", "learning rate used (after lr=null and lr_scale)"),
+    "steps": Column("int", "steps", "steps asked for; all are made, target hit or not"),
+    "target": Column("float", "", "relative gap that steps_to_target refers to"),
+    "target_loss": Column("float", "loss", "absolute loss that replaces the relative target, if given"),
+    "start_noise": Column("float", "", "standard deviation of the normal noise that the seed adds to the start"),
+    "threads": Column("int", "", "CPU threads that torch was given"),
+    "status": Column(
+        "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
+    ),
+    "event_step": Column("int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0"),
+    "error": Column("str", "", "why a run failed or was unavailable"),
+    "start_loss": Column("float", "loss", "f at x_0 (of -f where the method maximises, as all losses)"),
+    "final_loss": Column("float", "loss", "f at the last x; the first non-finite value where there is one", "lower"),
+    "best_loss": Column("float", "loss", "lowest finite loss of the run", "lower"),
+    "best_step": Column("int", "steps", "step of best_loss"),
+    "final_gap": Column("float", "", "(final_loss - f*) / (f0 - f*); null where f* is unknown", "lower"),
+    "final_excess": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
+    "gap_floor": Column("float", "", "smallest gap that the dtype can tell here; hits below it are null"),
+    "f_star_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
+    "shifted_minimum": Column("bool", "", "weight decay moves the minimum away from the stated one"),
+    "steps_to_target": Column("int", "steps", "first step at or below the target; null: never", "lower"),
+    "gradients_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
+    "evaluations_to_target": Column("int", "evaluations", "value-only evaluations up to the target", "lower"),
+    **_hits(),
+    "grad_norm": Column("float", "", "Euclidean norm of the gradient at the last x", "lower"),
+    "distance": Column("float", "", "Euclidean distance of the last x to the nearest stated minimiser", "lower"),
+    "rate": Column(
+        "float", "", "gap factor a step: exp of the slope of ln(target) over the first-hit steps (>= 4 hits)", "lower"
+    ),
+    "gradients": Column("int", "gradients", "gradients evaluated in all"),
+    "evaluations": Column("int", "evaluations", "value-only evaluations in all (line searches)"),
+    "lanes": Column("int", "runs", "how many runs shared the watched pass; 1 is solo"),
+    "resolved": Column("str", "", "what really ran: the class or function, its switches, how lanes were carried"),
+    "seed_effective": Column("bool", "", "whether the seed changes anything; if not, the run was made once"),
+    "timed": Column("bool", "", "whether this very run was timed; if not, step_s is the median of its cell"),
+    "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
+    "step_s": Column("float", "s", "median time of a step over short blocks that record nothing", "lower"),
+    "step_s_lo": Column("float", "s", "lower quartile of the blocks' step times"),
+    "step_s_hi": Column("float", "s", "upper quartile of the blocks' step times"),
+    "update_s": Column("float", "s", "median time of the update alone, its gradient given", "lower"),
+    "step_vs_reference": Column("float", "", "median ratio of step_s to the reference block beside it", "lower"),
+    "step_vs_reference_lo": Column("float", "", "lower end of its 95% interval, within this process"),
+    "step_vs_reference_hi": Column("float", "", "upper end of its 95% interval, within this process"),
+    "reference_s": Column("float", "s", "median step of the frozen reference loop, the notebook's, beside this run"),
+    "memory_reference_s": Column("float", "s", "time to add one array of 32 MB to another in this cell"),
+    "device_reference_s": Column("float", "s", "median step of the reference loop on the run's own accelerator"),
+    "overhead_bound": Column("bool", "", "operations take under 20 us each, so that step_vs_reference compares"),
+    "time_to_target_s": Column("float", "s", "time from x_0 to the target; null: never reached", "lower"),
+    "time_to_target_kind": Column("str", "", "modelled: steps x step_s; replayed: timed from the start to the hit"),
+    "ops": Column("int", "operations", "operations dispatched in one steady step", "lower"),
+    "peak_bytes": Column("int", "bytes", "most bytes alive at once in one untimed step, beyond x and state", "lower"),
+    "denormals": Column("int", "numbers", "subnormal numbers in x and state at the end: they slow a CPU down"),
+    "sweep": Column("str", "", "folder of the sweep"),
+    "cell": Column("int", "", "number of the cell within its sweep"),
+    "overrides": Column("str", "", "the cell's overrides, which repeat it"),
+    "started_at": Column("time", "UTC", "when the cell started"),
+}
+"""Columns of runs.parquet, in their order; hyper-parameters come beside them as optimizer.<name>, objective.<name>."""
+
+TRACE_COLUMNS: dict[str, Column] = {
+    "run": Column("str", "", "key of the run"),
+    "step": Column("int", "steps", "k, from 0 (the start)"),
+    "loss": Column("float", "loss", "f at x_k"),
+    "gap": Column("float", "", "(loss - f*) / (f0 - f*); null where f* is unknown"),
+    "grad_norm": Column("float", "", "Euclidean norm of the gradient at x_k"),
+    "x": Column("list", "", "x_k, flattened, where it holds at most 16 numbers"),
+}
+
+BLOCK_COLUMNS: dict[str, Column] = {
+    "run": Column("str", "", "key of the run"),
+    "block": Column("int", "", "number of the block"),
+    "step_s": Column("float", "s", "time of a step in this block"),
+    "reference_s": Column("float", "s", "time of a reference step in the block beside it"),
+}
+
+
+def describe(name: str) -> Column:
+    """The column of that name; a hyper-parameter's is worded from its name."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    group, _, parameter = name.partition(".")
+    return Column("any", "", f"{parameter} of the {group}")

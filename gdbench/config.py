@@ -1,0 +1,101 @@
+"""The only composer of configurations, for command line, sweeper and API; composes once per choice of groups."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig, OmegaConf
+
+from gdbench.schema import Run
+
+__all__ = ["CONFIG_NAME", "Composer", "config_folder", "initialized", "plain", "register"]
+
+CONFIG_NAME = "config"
+SWEEPER = "hydra_plugins.gdbench.Lanes"
+"""Hydra 1.3 takes sweepers only from this namespace; the name is an alias in its table of plugins."""
+
+
+def config_folder() -> Path:
+    """Where the configurations lie: in the wheel beside the code, in a checkout at its top."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def register(sweeper: type[Sweeper]) -> None:
+    """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Run)
+    # Hydra looks a plugin up in this table before it imports; the table has no public door (facebookresearch/hydra#1554).
+    Plugins.instance().class_name_to_class[SWEEPER] = sweeper
+    store.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
+
+
+@contextmanager
+def initialized() -> Iterator[None]:
+    """Hydra ready to compose where ``hydra.main`` has not made it so; what was there before is put back."""
+    with initialize_config_dir(str(config_folder()), job_name="gdbench", version_base="1.3"):
+        yield
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed configuration without Hydra's own node, and the option chosen in each group."""
+
+    config: DictConfig
+    choices: Mapping[str, str]
+
+
+class Composer:
+    """Composes cells: once with Hydra for each choice of groups, then by setting values on a copy."""
+
+    def __init__(self, fixed: Sequence[str] = ()) -> None:
+        """``fixed`` are overrides that every cell shares and only Hydra understands: its search path."""
+        self.fixed = list(fixed)
+        self.composed: dict[tuple[str, ...], Composed] = {}
+        self.loader = GlobalHydra.instance().config_loader()
+
+    def is_group(self, override: Override) -> bool:
+        """Whether an override chooses an option of a group, rather than setting a value."""
+        return bool(self.loader.get_group_options(override.key_or_group))
+
+    def __call__(self, overrides: Sequence[str]) -> Composed:
+        """The configuration that Hydra would compose from these overrides."""
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        slow = [each for each in parsed if self._needs_hydra(each)]
+        base = self._base(tuple(self.fixed + [str(each.input_line) for each in slow]))
+        config = copy.deepcopy(base.config)
+        for each in parsed:
+            if each not in slow:
+                OmegaConf.update(config, each.key_or_group, each.value(), merge=False)
+        return Composed(config, base.choices)
+
+    def _needs_hydra(self, override: Override) -> bool:
+        plain_value = not (override.is_add() or override.is_force_add() or override.is_delete())
+        return not plain_value or override.key_or_group.startswith("hydra") or self.is_group(override)
+
+    def _base(self, overrides: tuple[str, ...]) -> Composed:
+        if overrides not in self.composed:
+            whole = compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
+            choices = OmegaConf.to_container(whole.hydra.runtime.choices)
+            with_hydra = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+            self.composed[overrides] = Composed(with_hydra, choices)  # type: ignore[arg-type]
+        return self.composed[overrides]
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A configuration as plain containers, interpolations resolved."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

@@ -1,0 +1,104 @@
+"""From what was watched to the exact columns of a row: status, hits, gaps, rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gdbench.cell import Cell
+from gdbench.gap import LADDER, Ladder
+from gdbench.story import Story
+
+__all__ = ["judged"]
+
+Array = npt.NDArray[Any]
+Columns = dict[str, Array]
+
+LEAST_HITS = 4
+"""A rate is told from at least this many rungs of the ladder."""
+
+
+def judged(cell: Cell, story: Story) -> Columns:
+    """The exact columns of all runs, each a masked array where a value may be missing."""
+    seen, steps = story.watched, cell.steps
+    final = seen.last.astype(np.float64)
+    rungs = Ladder(cell.f_star, np.empty(0), story.floor)
+    nonfinite = seen.lived <= steps
+    diverged = ~nonfinite & (seen.above_since >= 0)
+    hit = seen.missed <= steps
+    below = _below_minimum(cell, story, final)
+    columns = {
+        "status": _status(nonfinite, diverged, hit[-1], seen.best_step, steps, below),
+        "error": _errors(cell, story, final, below),
+        "event_step": _maybe(np.where(nonfinite, seen.lived, seen.above_since), nonfinite | diverged),
+        "start_loss": story.start,
+        "final_loss": final,
+        "best_loss": _maybe(seen.best.astype(np.float64), seen.lived > 0),
+        "best_step": _maybe(seen.best_step, seen.lived > 0),
+        "final_gap": _known(rungs.gap(final, story.start)),
+        "final_excess": _known(final - (np.nan if cell.f_star is None else cell.f_star)),
+        "gap_floor": _known(story.floor),
+        "steps_to_target": _maybe(seen.missed[-1], hit[-1]),
+        "gradients_to_target": _maybe(seen.gradients_to_target, hit[-1]),
+        "evaluations_to_target": _maybe(seen.evaluations_to_target, hit[-1]),
+        **{f"hit_1e-{i + 1:02d}": _maybe(seen.missed[i], hit[i]) for i in range(len(LADDER))},
+        "grad_norm": _known(story.grad_norm.astype(np.float64), ~nonfinite),
+        "distance": _known(story.distance.astype(np.float64), ~nonfinite),
+        "rate": _known(_rate(seen.missed[: len(LADDER)], hit[: len(LADDER)]), ~nonfinite & ~diverged),
+        "gradients": seen.gradients,
+        "evaluations": seen.evaluations,
+        "denormals": story.denormals,
+    }
+    return columns
+
+
+def _status(nonfinite: Array, diverged: Array, hit: Array, best_step: Array, steps: int, failed: Array) -> Array:
+    """The first that applies: failed, nonfinite, diverged, target, plateau, budget."""
+    cases = [failed, nonfinite, diverged, hit, 2 * best_step <= steps]
+    return np.select(cases, ["failed", "nonfinite", "diverged", "target", "plateau"], "budget").astype(object)
+
+
+def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
+    """Runs whose stated minimum is wrong: they start at or below it, or in float64 get below it by more than rounding."""
+    if cell.f_star is None:
+        return np.zeros(len(final), dtype=bool)
+    at_start = np.isfinite(story.start) & (story.start <= cell.f_star)
+    if story.watched.best.dtype != np.float64:
+        return at_start
+    with np.errstate(invalid="ignore"):
+        depth = cell.f_star - story.watched.best
+        return at_start | (depth > story.floor * (story.start - cell.f_star))
+
+
+def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
+    errors = np.full(len(final), None, dtype=object)
+    for run in np.flatnonzero(below):
+        if story.start[run] <= cell.f_star:  # type: ignore[operator]
+            errors[run] = f"the start's loss {story.start[run]!r} is not above the stated minimum {cell.f_star!r}"
+        else:
+            best = float(story.watched.best[run])
+            errors[run] = f"loss {best!r} is below the stated minimum {cell.f_star!r}: the minimum is wrong"
+    return errors
+
+
+def _rate(first_hits: Array, hit: Array) -> Array:
+    """exp of the least-squares slope of ln(target) against first-hit step; NaN where too few rungs were hit."""
+    logs = np.log(np.array(LADDER))[:, None]
+    count = hit.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steps = np.where(hit, first_hits, 0.0)
+        centred = np.where(hit, steps - steps.sum(0) / count, 0.0)
+        slope = (centred * logs).sum(0) / (centred**2).sum(0)
+        return np.where(count >= LEAST_HITS, np.exp(slope), np.nan)
+
+
+def _maybe(values: Array, there: Array) -> Array:
+    """Values where they are there, else null."""
+    return np.ma.masked_array(values, mask=~there)
+
+
+def _known(values: Array, there: Array | bool = True) -> Array:
+    """Values that are there, NaN meaning null."""
+    return np.ma.masked_array(values, mask=np.isnan(values) | ~np.broadcast_to(there, values.shape))

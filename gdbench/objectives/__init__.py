@@ -1,0 +1,90 @@
+"""What an objective is: a scalar function of one point, with its start and what is known of its minimum.
+
+One family a file; each factory returns an ``Objective`` and is named by ``_target_`` in ``conf/objective/*.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.params import Params, leaves, tree_map
+
+__all__ = ["Objective", "cast", "seeded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A differentiable function f with its start and, where known, its minimum.
+
+    ``fn(x, **data)`` is written for one point x (a tensor of any shape, or a dict of tensors) and returns a scalar.
+    With ``laned=True`` the same code also maps ``[L, *event]`` to ``[L]`` (verified by value before it is used).
+    """
+
+    fn: Callable[..., Tensor]
+    start: Params | Callable[[int], Params]
+    """The start x_0, or a function of the seed where the start is random."""
+    data: Mapping[str, Tensor] = field(default_factory=dict)
+    """Tensors that ``fn`` needs beside x; cast to the run's dtype (integers stay integers) and moved to its device."""
+    minimum: float | None = None
+    f_star_kind: str | None = None
+    """exact, computed (to float64 rounding), lower_bound or unknown; left out: exact if a minimum is stated."""
+    minimisers: tuple[Params, ...] = ()
+    smoothness: float | None = None
+    """L, the largest eigenvalue of the Hessian where it is bounded."""
+    strong_convexity: float | None = None
+    """mu, the smallest eigenvalue of the Hessian where it is bounded away from 0."""
+    dtype: torch.dtype = torch.float32
+    """The objective's own dtype, which ``dtype=auto`` takes."""
+    laned: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill in the kind of minimum that follows from what was stated."""
+        if self.f_star_kind is None:
+            object.__setattr__(self, "f_star_kind", "unknown" if self.minimum is None else "exact")
+
+    def value(self, x: Params) -> Tensor:
+        """f(x): a scalar ``[]``; with ``laned``, ``[L]`` for x of shape ``[L, *event]``."""
+        return self.fn(x, **self.data)
+
+    def start_at(self, seed: int) -> Params:
+        """x_0 for a seed."""
+        return self.start(seed) if callable(self.start) else self.start
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the start depends on the seed."""
+        return callable(self.start)
+
+    def to(self, dtype: torch.dtype, device: torch.device | str) -> Objective:
+        """The same objective with its start, minimisers and data in another dtype, on another device."""
+        start = self.start
+        moved: Any = (
+            (lambda seed: cast(start(seed), dtype, device)) if callable(start) else cast(start, dtype, device)
+        )
+        return replace(
+            self,
+            start=moved,
+            data={name: cast(each, dtype, device) for name, each in self.data.items()},
+            minimisers=tuple(cast(each, dtype, device) for each in self.minimisers),
+        )
+
+
+def cast(tree: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
+    """Floating tensors of a tree in ``dtype``; everything on ``device``."""
+    return tree_map(lambda leaf: leaf.to(device=device, dtype=dtype if leaf.is_floating_point() else leaf.dtype), tree)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator on the CPU, so that a seed means the same numbers on every device."""
+    return torch.Generator().manual_seed(seed)
+
+
+def point_count(objective: Objective) -> int:
+    """n, how many numbers a point of this objective holds."""
+    return sum(leaf.numel() for leaf in leaves(objective.start_at(0)))

@@ -1,0 +1,36 @@
+"""The words of a refused number: what came, what is allowed and what to do, in one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from gdbench.schema import UsageError
+
+__all__ = ["choice", "real", "whole"]
+
+
+def whole(name: str, value: object, least: int, most: int | None = None) -> int:
+    """``value`` if it is a whole number in ``[least, most]``, else a UsageError."""
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if good and (most is None or value <= most):  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise UsageError(f"objective.{name}={value!r}: it must be a whole number {bounds}; try objective.{name}={least}")
+
+
+def real(name: str, value: object, least: float, example: float, above: bool = False) -> float:
+    """``value`` if it is finite and at least ``least`` (``above`` it, if so asked), else a UsageError."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if good and (value > least or (value == least and not above)):  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    bound = f"a finite number {'above' if above else 'of at least'} {least:g}"
+    raise UsageError(f"objective.{name}={value!r}: it must be {bound}; try objective.{name}={example:g}")
+
+
+def choice(name: str, value: object, allowed: Collection[str]) -> str:
+    """``value`` if it is one of the ``allowed`` words, else a UsageError."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    words = ", ".join(sorted(allowed))
+    raise UsageError(f"objective.{name}={value!r}: it must be one of {words}; try objective.{name}={min(allowed)}")

@@ -1,0 +1,94 @@
+"""The five functions of the notebook that gdbench grew out of, written as they stand there.
+
+Each sums over the axes of one point, so that the same line also maps lanes; alone, the digits are the notebook's own.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from gdbench.objectives import Objective
+
+__all__ = ["notebook_log", "notebook_manual", "notebook_matrix", "notebook_sgd", "notebook_square"]
+
+CELL = "the notebook, cell {}"
+
+
+def notebook_square() -> Objective:
+    """The first gradient of the notebook.
+
+    f(x) = 10 sum(x^2), x of shape [1]. Start (1), where the gradient is 20. Minimum 0 at (0); L = mu = 20. Cell 3.
+    """
+    return Objective(
+        fn=lambda x: 10 * (x**2).sum(-1),
+        start=torch.tensor([1.0], dtype=torch.float64),
+        minimum=0.0,
+        minimisers=(torch.zeros(1, dtype=torch.float64),),
+        smoothness=20.0,
+        strong_convexity=20.0,
+        laned=True,
+        source=CELL.format(3),
+    )
+
+
+def notebook_log() -> Objective:
+    """The sum of logarithms, whose gradient is 1/x.
+
+    f(x) = sum(log x), x of shape [12], float64 as in the notebook. Start (1, ..., 12). It has no minimum: f falls to
+    -inf as a coordinate falls to 0, and is not defined beyond. Cell 4.
+    """
+    return Objective(
+        fn=lambda x: x.log().sum(-1),
+        start=torch.arange(1, 13, dtype=torch.float64),
+        dtype=torch.float64,
+        laned=True,
+        source=CELL.format(4),
+    )
+
+
+def notebook_matrix() -> Objective:
+    """The sum of the squares of a matrix.
+
+    f(x) = sum(x^2), x of shape [3, 4]. Start 1, ..., 12 row by row, where f = 650. Minimum 0 at the zero matrix;
+    L = mu = 2. Cells 5 to 15.
+    """
+    return Objective(
+        fn=lambda x: (x**2).sum((-2, -1)),
+        start=torch.arange(1, 13, dtype=torch.float64).reshape(3, 4),
+        minimum=0.0,
+        minimisers=(torch.zeros(3, 4, dtype=torch.float64),),
+        smoothness=2.0,
+        strong_convexity=2.0,
+        laned=True,
+        source=CELL.format(5),
+    )
+
+
+def notebook_manual() -> Objective:
+    """The parabola that the notebook descends by hand.
+
+    f(x) = sum((x - 2)^2), x of shape [1]. Start (10). Minimum 0 at (2); L = mu = 2. Cell 16.
+    """
+    return parabola(2, cell=16)
+
+
+def notebook_sgd() -> Objective:
+    """The parabola that the notebook descends with torch.optim.SGD.
+
+    f(x) = sum((x - 3)^2), x of shape [1]. Start (10). Minimum 0 at (3); L = mu = 2. Cell 18.
+    """
+    return parabola(3, cell=18)
+
+
+def parabola(centre: int, cell: int) -> Objective:
+    """f(x) = sum((x - centre)^2) from (10)."""
+    return Objective(
+        fn=lambda x: ((x - centre) ** 2).sum(-1),
+        start=torch.tensor([10.0], dtype=torch.float64),
+        minimum=0.0,
+        minimisers=(torch.tensor([float(centre)], dtype=torch.float64),),
+        smoothness=2.0,
+        strong_convexity=2.0,
+        laned=True,
+        source=CELL.format(cell),
+    )

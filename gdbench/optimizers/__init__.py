@@ -1,0 +1,94 @@
+"""What a descent method is: ``init(x) -> state`` and ``step(oracle, k, x, state) -> (x, state, Seen)``.
+
+Most methods are a recurrence of one tensor, which ``first_order`` turns into a Method; ``torch_optim`` dresses a
+``torch.optim`` class in the same clothes. One family a file; each factory takes hyper-parameters, floats or float64
+tensors ``[L]`` (one number a lane), and is named by ``_target_`` in ``conf/optimizer/*.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from gdbench.params import Params
+
+__all__ = ["Hyper", "Method", "Oracle", "Seen", "Step", "first_order"]
+
+Hyper = float | Tensor
+"""A hyper-parameter: a number, or a float64 tensor ``[L]`` with one number a lane (``[]`` in a compiled solo step)."""
+
+Step = int | Tensor
+"""The index k of a step, from 0; a 0-d float64 tensor in a compiled step."""
+
+
+class Oracle(Protocol):
+    """What a method may ask of an objective; every call is work, and is counted by the method that made it."""
+
+    laned: bool
+
+    def value(self, x: Params, k: Step) -> Tensor:
+        """f(x): ``[]`` solo, ``[L]`` in lanes."""
+        ...
+
+    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
+        """f(x) and its gradient, which has the shape of x."""
+        ...
+
+
+class Seen(NamedTuple):
+    """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ."""
+
+    loss: Tensor
+    grad: Params
+    gradients: int | Tensor
+    evaluations: int | Tensor
+
+
+def same(x: Params, state: Any) -> tuple[Params, Any]:
+    """A pure method's x and state are never changed, so a copy of them is they themselves."""
+    return x, state
+
+
+@dataclass(frozen=True)
+class Method:
+    """A descent method.
+
+    ``copy(x, state)`` gives an x and a state that a step may change without changing the originals.
+    """
+
+    init: Callable[[Params], Any]
+    step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Seen]]
+    copy: Callable[[Params, Any], tuple[Params, Any]] = same
+    mutates: bool = False
+    """Whether a step changes x in place (torch.optim does)."""
+    constant_cost: bool = True
+    """Whether every step costs exactly one gradient, so that time to target is steps times step time."""
+    lanes: bool = True
+    """Whether the method can carry many runs as lanes of one tensor program."""
+
+
+def first_order(
+    init: Callable[[Tensor], Any], update: Callable[[Step, Tensor, Any, Tensor], tuple[Tensor, Any]]
+) -> Method:
+    """The Method of a recurrence written for one tensor: ``update(k, grad, state, x) -> (x, state)``.
+
+    A dict of tensors is carried leaf by leaf, each with its own state. The step costs one gradient.
+    """
+
+    def init_tree(x: Params) -> Any:
+        return {name: init(leaf) for name, leaf in x.items()} if isinstance(x, dict) else init(x)
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Seen]:
+        loss, grad = oracle.grad(x, k)
+        if isinstance(x, dict):
+            pairs = {name: update(k, grad[name], state[name], leaf) for name, leaf in x.items()}  # type: ignore[index]
+            x = {name: pair[0] for name, pair in pairs.items()}
+            state = {name: pair[1] for name, pair in pairs.items()}
+        else:
+            x, state = update(k, grad, state, x)  # type: ignore[arg-type]
+        return x, state, Seen(loss, grad, 1, 0)
+
+    return Method(init_tree, step)

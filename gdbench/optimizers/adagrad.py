@@ -1,0 +1,106 @@
+"""Steps scaled by the size of past gradients, each coordinate on its own: Adagrad and its forgetful heirs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.arithmetic import add, add_quotient, fit, is_zero, mean, mean_square, slope
+
+
+class Total(NamedTuple):
+    """The sum of all squared gradients."""
+
+    squares: Tensor
+
+
+class Averages(NamedTuple):
+    """Moving averages of g^2 and, where asked for, of g; and the momentum buffer where there is momentum."""
+
+    square: Tensor
+    mean: Tensor | None
+    buffer: Tensor | None
+
+
+class Deltas(NamedTuple):
+    """Moving averages of g^2 and of the squared steps."""
+
+    square: Tensor
+    delta: Tensor
+
+
+def adagrad(
+    lr: Hyper,
+    lr_decay: Hyper = 0.0,
+    initial_accumulator_value: Hyper = 0.0,
+    eps: Hyper = 1e-10,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+) -> Method:
+    """Adagrad, ``s = s + g^2; x - lr / (1 + k lr_decay) g / (sqrt(s) + eps)`` (Duchi, Hazan, Singer 2011)."""
+    grad_of = slope(weight_decay, maximize)
+
+    def init(x: Tensor) -> Total:
+        return Total(torch.zeros_like(x) + fit(initial_accumulator_value, x))
+
+    def update(k: Step, grad: Tensor, state: Total, x: Tensor) -> tuple[Tensor, Total]:
+        grad = grad_of(grad, x)
+        squares = torch.addcmul(state.squares, grad, grad)
+        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + fit(eps, x)), Total(squares)
+
+    return first_order(init, update)
+
+
+def rmsprop(
+    lr: Hyper,
+    alpha: Hyper = 0.99,
+    eps: Hyper = 1e-8,
+    momentum: Hyper = 0.0,
+    centered: bool = False,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+) -> Method:
+    """RMSprop, ``v = alpha v + (1 - alpha) g^2; x - lr g / (sqrt(v) + eps)`` (Hinton 2012, lecture 6e).
+
+    ``centered`` takes the squared moving average of g off v (Graves 2013); ``momentum`` sums the scaled gradients up,
+    ``b = momentum b + g / (sqrt(v) + eps); x - lr b``.
+    """
+    grad_of, down = slope(weight_decay, maximize), -lr
+
+    def init(x: Tensor) -> Averages:
+        zeros = partial(torch.zeros_like, x)  # one tensor for two fields would be an alias, which a compiler sees
+        return Averages(zeros(), zeros() if centered else None, None if is_zero(momentum) else zeros())
+
+    def update(k: Step, grad: Tensor, state: Averages, x: Tensor) -> tuple[Tensor, Averages]:
+        grad = grad_of(grad, x)
+        square = spread = mean_square(state.square, grad, alpha)
+        average, buffer = state.mean, state.buffer
+        if average is not None:
+            average = mean(average, grad, alpha)
+            spread = torch.addcmul(square, average, average, value=-1)
+        scale = spread.sqrt() + fit(eps, x)
+        if buffer is None:
+            return add_quotient(x, down, grad, scale), Averages(square, average, None)
+        buffer = torch.addcdiv(fit(momentum, x) * buffer, grad, scale)
+        return add(x, down, buffer), Averages(square, average, buffer)
+
+    return first_order(init, update)
+
+
+def adadelta(
+    lr: Hyper, rho: Hyper = 0.9, eps: Hyper = 1e-6, weight_decay: Hyper = 0.0, maximize: bool = False
+) -> Method:
+    """Adadelta, ``d = g sqrt(u + eps) / sqrt(v + eps); x - lr d``, v and u averaging g^2 and d^2 (Zeiler 2012)."""
+    grad_of, down = slope(weight_decay, maximize), -lr
+
+    def update(k: Step, grad: Tensor, state: Deltas, x: Tensor) -> tuple[Tensor, Deltas]:
+        grad = grad_of(grad, x)
+        square = mean_square(state.square, grad, rho)
+        delta = (state.delta + fit(eps, x)).sqrt() / (square + fit(eps, x)).sqrt() * grad
+        return add(x, down, delta), Deltas(square, mean_square(state.delta, delta, rho))
+
+    return first_order(lambda x: Deltas(torch.zeros_like(x), torch.zeros_like(x)), update)

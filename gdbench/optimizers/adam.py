@@ -1,0 +1,182 @@
+"""Moving averages m of the gradient and v of its square, freed of their bias towards 0: Adam and its kin.
+
+The number of the step, ``t = k + 1``, corrects the bias: m / (1 - beta1^t) and v / (1 - beta2^t) average what was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.arithmetic import add, add_quotient, fit, is_zero, mean, mean_square, slope
+
+
+class Moments(NamedTuple):
+    """Moving averages of g and g^2; with AMSGrad the largest of the latter so far."""
+
+    mean: Tensor
+    square: Tensor
+    peak: Tensor | None = None
+
+
+class Scheduled(NamedTuple):
+    """Moving averages of g and g^2, and the product of all momenta so far: a number where the momenta are numbers."""
+
+    mean: Tensor
+    square: Tensor
+    product: Hyper
+
+
+def adam(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    weight_decay: Hyper = 0.0,
+    amsgrad: bool = False,
+    maximize: bool = False,
+    decoupled_weight_decay: bool = False,
+) -> Method:
+    """Adam, ``x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)`` (Kingma and Ba 2015).
+
+    ``amsgrad`` divides by the largest v so far (Reddi, Kale, Kumar 2018).
+    """
+    grad_of, shrunk = decay(lr, weight_decay, maximize, decoupled_weight_decay)
+
+    def init(x: Tensor) -> Moments:
+        return Moments(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x) if amsgrad else None)
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        grad, x = grad_of(grad, x), shrunk(x)
+        average = mean(state.mean, grad, beta1)
+        square = largest = mean_square(state.square, grad, beta2)
+        if state.peak is not None:
+            largest = torch.maximum(state.peak, square)
+        # Numerator and denominator are both multiplied by the root: one pass over the coordinates fewer.
+        root = (1 - beta2 ** (k + 1)) ** 0.5
+        x = add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), average, largest.sqrt() + fit(eps * root, x))
+        return x, Moments(average, square, largest if amsgrad else None)
+
+    return first_order(init, update)
+
+
+def adamw(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    weight_decay: Hyper = 0.0,
+    amsgrad: bool = False,
+    maximize: bool = False,
+) -> Method:
+    """AdamW, Adam from ``(1 - lr weight_decay) x`` (Loshchilov and Hutter 2019)."""
+    return adam(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay=True)
+
+
+def nadam(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    momentum_decay: Hyper = 4e-3,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+    decoupled_weight_decay: bool = False,
+) -> Method:
+    """NAdam, ``x - lr (a g + b m) / (sqrt(v / (1 - beta2^t)) + eps)`` (Dozat 2016).
+
+    With momenta ``mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)`` and their products ``p_t``,
+    ``a = (1 - mu_t) / (1 - p_t)`` and ``b = mu_{t+1} / (1 - p_{t+1})``.
+    """
+    grad_of, shrunk = decay(lr, weight_decay, maximize, decoupled_weight_decay)
+
+    def momentum(t: Step) -> Hyper:
+        return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+
+    def init(x: Tensor) -> Scheduled:
+        one = 1 + 0 * (beta1 * momentum_decay)  # of the kind that the momenta are: a number, [] or [L]
+        return Scheduled(torch.zeros_like(x), torch.zeros_like(x), one)
+
+    def update(k: Step, grad: Tensor, state: Scheduled, x: Tensor) -> tuple[Tensor, Scheduled]:
+        grad, x = grad_of(grad, x), shrunk(x)
+        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        now, soon = momentum(k + 1), momentum(k + 2)
+        product = state.product * now
+        root = (1 - beta2 ** (k + 1)) ** 0.5
+        scale = square.sqrt() + fit(eps * root, x)
+        x = add_quotient(x, -lr * root * (1 - now) / (1 - product), grad, scale)
+        x = add_quotient(x, -lr * root * soon / (1 - product * soon), average, scale)
+        return x, Scheduled(average, square, product)
+
+    return first_order(init, update)
+
+
+def radam(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+    decoupled_weight_decay: bool = False,
+) -> Method:
+    """RAdam, ``x - lr r m / (1 - beta1^t) / (sqrt(v) + eps) sqrt(1 - beta2^t)`` (Liu et al. 2020).
+
+    The first steps, while v rests on too few gradients for r to exist, are ``x - lr m / (1 - beta1^t)``.
+    """
+    grad_of, shrunk = decay(lr, weight_decay, maximize, decoupled_weight_decay)
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        grad, x = grad_of(grad, x), shrunk(x)
+        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        size, factor = -lr / (1 - beta1 ** (k + 1)), rectifier(k + 1, beta2)
+        if is_zero(factor):
+            return add(x, size, average), Moments(average, square)
+        scale, factor = square.sqrt() + fit(eps, x), fit(factor, x)
+        scale = torch.where(factor > 0, scale / factor, 1.0) if isinstance(factor, Tensor) else scale / factor
+        return add_quotient(x, size, average, scale), Moments(average, square)
+
+    return first_order(lambda x: Moments(torch.zeros_like(x), torch.zeros_like(x)), update)
+
+
+def rectifier(t: Step, beta2: Hyper) -> Hyper:
+    """RAdam's ``r sqrt(1 - beta2^t)``, 0 where r does not exist: v then averages fewer than 5 squares."""
+    longest, seen = 2 / (1 - beta2) - 1, 1 - beta2**t
+    length = longest - 2 * t * (1 - seen) / seen
+    square = seen * (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    if isinstance(square, Tensor):
+        return torch.where(length > 5, square.sqrt(), 0.0)  # type: ignore[arg-type]
+    return square**0.5 if length > 5 else 0.0
+
+
+def adamax(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+) -> Method:
+    """Adamax, ``u = max(beta2 u, |g| + eps); x - lr m / (1 - beta1^t) / u`` (Kingma and Ba 2015, section 7.1)."""
+    grad_of = slope(weight_decay, maximize)
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        grad = grad_of(grad, x)
+        average = mean(state.mean, grad, beta1)
+        largest = torch.maximum(fit(beta2, x) * state.square, grad.abs() + fit(eps, x))
+        return add_quotient(x, -lr / (1 - beta1 ** (k + 1)), average, largest), Moments(average, largest)
+
+    return first_order(lambda x: Moments(torch.zeros_like(x), torch.zeros_like(x)), update)
+
+
+def decay(
+    lr: Hyper, weight_decay: Hyper, maximize: bool, decoupled: bool
+) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Where weight decay acts: on the gradient, ``(g, x) -> g + weight_decay x``, or decoupled from it, on x."""
+    if not decoupled or is_zero(weight_decay):
+        return slope(weight_decay, maximize), lambda x: x
+    return slope(0.0, maximize), lambda x: fit(1 - lr * weight_decay, x) * x

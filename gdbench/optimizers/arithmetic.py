@@ -1,0 +1,62 @@
+"""The few sums that every method is made of, fast where the hyper-parameter is a number, right where it is a tensor.
+
+A plain number goes into the kernel as its scalar: one kernel, no tensor made. A tensor (a number a lane, or a 0-d
+tensor of a compiled step) cannot, and takes an operation more, which a compiler fuses again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper
+from gdbench.params import per_lane
+
+
+def fit(number: Hyper, leaf: Tensor) -> Any:
+    """A float64 hyper-parameter, or a constant derived from it, cast to meet ``leaf``."""
+    number = per_lane(number, leaf)
+    # A leaf may be 0-d, and two 0-d tensors promote: left in float64 a step size would take x along.
+    return number.to(leaf.dtype).to(leaf.device) if isinstance(number, Tensor) else number
+
+
+def is_zero(number: Hyper) -> bool:
+    """Whether a term can be left out: only a plain number is known to be zero, a tensor may hold anything."""
+    return not isinstance(number, Tensor) and number == 0.0
+
+
+def add(x: Tensor, scale: Hyper, y: Tensor) -> Tensor:
+    """``x + scale y``."""
+    return x + fit(scale, x) * y if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
+
+
+def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
+    """``x + scale a b``."""
+    return x + fit(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
+
+
+def add_quotient(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
+    """``x + scale a / b``."""
+    return x + fit(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
+
+
+def mean(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
+    """The moving average ``decay old + (1 - decay) new``."""
+    return torch.lerp(old, new, fit(1 - decay, old))
+
+
+def mean_square(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
+    """The moving average of squares ``decay old + (1 - decay) new^2``."""
+    return add_product(fit(decay, old) * old, 1 - decay, new, new)
+
+
+def slope(weight_decay: Hyper, maximize: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """What a method descends instead of the gradient g: ``(g, x) -> +-g + weight_decay x``, minus to maximize."""
+    if is_zero(weight_decay):
+        return (lambda grad, x: -grad) if maximize else (lambda grad, x: grad)
+    if maximize:
+        return lambda grad, x: add(-grad, weight_decay, x)
+    return lambda grad, x: add(grad, weight_decay, x)

@@ -1,0 +1,56 @@
+"""Gradient descent, plain and with momentum."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.arithmetic import add, fit, is_zero, slope
+
+
+class Momentum(NamedTuple):
+    """The decaying sum of all gradients so far."""
+
+    buffer: Tensor
+
+
+def gd(lr: Hyper, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
+    """Gradient descent with a fixed step, ``x - lr g`` (Cauchy 1847)."""
+    grad_of = slope(weight_decay, maximize)
+
+    def update(k: Step, grad: Tensor, state: tuple[()], x: Tensor) -> tuple[Tensor, tuple[()]]:
+        return x - fit(lr, x) * grad_of(grad, x), state
+
+    return first_order(lambda x: (), update)
+
+
+def momentum(
+    lr: Hyper, momentum: Hyper = 0.9, dampening: Hyper = 0.0, weight_decay: Hyper = 0.0, maximize: bool = False
+) -> Method:
+    """Heavy ball, ``b = momentum b + (1 - dampening) g; x - lr b``, undamped in the first step (Polyak 1964)."""
+    grad_of, down = slope(weight_decay, maximize), -lr
+
+    def update(k: Step, grad: Tensor, state: Momentum, x: Tensor) -> tuple[Tensor, Momentum]:
+        grad = grad_of(grad, x)
+        if not is_zero(dampening):
+            # torch has no buffer, and so nothing to damp, in the first step and without momentum.
+            grad = fit(1 - dampening * (k > 0) * (momentum != 0), x) * grad
+        buffer = add(grad, momentum, state.buffer)
+        return add(x, down, buffer), Momentum(buffer)
+
+    return first_order(lambda x: Momentum(torch.zeros_like(x)), update)
+
+
+def nesterov(lr: Hyper, momentum: Hyper = 0.9, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
+    """Nesterov, ``b = momentum b + g; x - lr (g + momentum b)`` (Nesterov 1983, in the form of Sutskever et al. 2013)."""
+    grad_of, down = slope(weight_decay, maximize), -lr
+
+    def update(k: Step, grad: Tensor, state: Momentum, x: Tensor) -> tuple[Tensor, Momentum]:
+        grad = grad_of(grad, x)
+        buffer = add(grad, momentum, state.buffer)
+        return add(x, down, add(grad, momentum, buffer)), Momentum(buffer)
+
+    return first_order(lambda x: Momentum(torch.zeros_like(x)), update)

@@ -1,0 +1,151 @@
+"""``torch.optim`` in the clothes of a Method: same oracle, same loop, only the update is torch's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gdbench.optimizers import Method, Oracle, Seen, Step
+from gdbench.params import Params, leaves, tree_map
+from gdbench.schema import Unavailable
+
+__all__ = ["torch_arguments", "torch_optim"]
+
+SWITCHES: dict[str, dict[str, bool]] = {
+    "torch": {"foreach": False, "fused": False},
+    "foreach": {"foreach": True},
+    "fused": {"fused": True},
+}
+"""The arguments by which a torch.optim class is told what to run on."""
+
+
+class Held(NamedTuple):
+    """A torch optimizer and the point it moves, in place."""
+
+    point: Params
+    optimizer: Optimizer
+
+
+TorchStep = Callable[[Oracle, Step, Params, Held], tuple[Params, Held, Seen]]
+
+
+def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a torch.optim class: ``hyper`` by name, as the ``torch:`` block of the method amends it.
+
+    In the block a list names the hyper-parameters that torch takes as one tuple (``betas: [beta1, beta2]``); every
+    other entry is a constant passed on.
+    """
+    entries = {name: entry for name, entry in block.items() if name != "_target_"}
+    groups = {name: list(e) for name, e in entries.items() if isinstance(e, Sequence) and not isinstance(e, str)}
+    grouped = {member for group in groups.values() for member in group}
+    return {
+        **{name: number for name, number in hyper.items() if name not in grouped},
+        **{name: tuple(hyper[member] for member in group) for name, group in groups.items()},
+        **{name: constant for name, constant in entries.items() if name not in groups},
+    }
+
+
+def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "torch") -> Method:
+    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is torch, foreach or fused.
+
+    The state holds the point that torch moves in place, at first a copy of the x given to ``init``. A step finds its
+    point there; the x it is given is that very point, except in the first step, where it is equal to it.
+    Raises Unavailable, here or in the first step, where torch has no such implementation.
+    """
+    arguments = {**hyper, **switches(cls, impl)}
+
+    def build(point: Params) -> Optimizer:
+        try:
+            return cls(leaves(point), **arguments)
+        except RuntimeError as error:
+            raise refusal(cls, impl, error) from error
+
+    def init(x: Params) -> Held:
+        point = tree_map(fresh, x)
+        return Held(point, build(point))
+
+    def copy(x: Params, state: Held) -> tuple[Params, Held]:
+        # An Optimizer's own deepcopy loses the attributes of its subclass (LBFGS): build one, and move the memory in.
+        x, point, memory = deepcopy((x, state.point, state.optimizer.state))
+        optimizer = build(point)
+        optimizer.state = memory
+        return x, Held(point, optimizer)
+
+    searches = needs_closure(cls)
+    step = searching() if searches else plain(cls, impl)
+    return Method(init, step, copy, mutates=True, constant_cost=not searches, lanes=False)
+
+
+def plain(cls: type[Optimizer], impl: str) -> TorchStep:
+    """The step of a class that moves by one gradient."""
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+        point, optimizer = state
+        loss, grad = oracle.grad(point, k)
+        assign(point, grad)
+        try:
+            optimizer.step()
+        except RuntimeError as error:
+            if k == 0:
+                raise refusal(cls, impl, error) from error
+            raise
+        return point, state, Seen(loss, grad, 1, 0)
+
+    return step
+
+
+def searching() -> TorchStep:
+    """The step of a class that asks for gradients itself, through a closure: all are counted, the first is seen."""
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+        point, optimizer = state
+        seen: list[Seen] = []
+
+        def closure() -> Tensor:
+            loss, grad = oracle.grad(point, k)
+            assign(point, grad)
+            seen[:] = [seen[0]._replace(gradients=seen[0].gradients + 1)] if seen else [Seen(loss, grad, 1, 0)]
+            return loss
+
+        optimizer.step(closure)  # type: ignore[arg-type]
+        return point, state, seen[0]
+
+    return step
+
+
+def fresh(leaf: Tensor) -> Tensor:
+    """A parameter of torch's own: a copy, contiguous, that autograd knows as a leaf."""
+    return leaf.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+
+
+def assign(point: Params, grad: Params) -> None:
+    """Hand the gradient over in ``.grad``, laid out like its parameter: the fused kernels read it by position."""
+    if isinstance(point, Tensor):
+        point.grad = grad.contiguous()  # type: ignore[union-attr]
+    else:
+        for name, leaf in point.items():
+            leaf.grad = grad[name].contiguous()  # type: ignore[index]
+
+
+def needs_closure(cls: type[Optimizer]) -> bool:
+    """Whether a class cannot step without a closure, as it evaluates the gradient more than once."""
+    return inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty
+
+
+def switches(cls: type[Optimizer], impl: str) -> dict[str, bool]:
+    """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
+    known = inspect.signature(cls).parameters
+    if impl != "torch" and impl not in known:
+        raise Unavailable(f"torch.optim.{cls.__name__} has no {impl} implementation")
+    return {name: on for name, on in SWITCHES[impl].items() if name in known}
+
+
+def refusal(cls: type[Optimizer], impl: str, error: RuntimeError) -> Unavailable:
+    """Torch's own reason, on one line."""
+    return Unavailable(f"torch.optim.{cls.__name__}, impl={impl}: {str(error).splitlines()[0]}")

@@ -1,0 +1,147 @@
+"""One cell to columns: an untimed pass that watches, a timed pass that records nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gdbench.cell import Cell
+from gdbench.gap import Ladder
+from gdbench.judge import judged
+from gdbench.lanes import carrier
+from gdbench.schema import Unavailable, UsageError
+from gdbench.stopwatch import Timings, clocked, timing_columns
+from gdbench.story import Story, join, tell
+from gdbench.timing import WALL, Clock
+
+__all__ = ["Answer", "explained", "run_cell"]
+
+Array = npt.NDArray[Any]
+Columns = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The columns of a cell's runs; its traces and timing blocks name their run by its number, ``row``."""
+
+    columns: Columns
+    traces: Columns
+    blocks: Columns
+
+
+def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
+    """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
+    distinct, back = _distinct(cell)
+    laned, how = carrier(distinct)
+    story, rows, errors = _watch(distinct, laned)
+    columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
+    timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
+    for row, error in {**errors, **timings.errors}.items():
+        columns["status"][row], columns["error"][row] = "failed", error
+    columns.update(timing_columns(timings, columns["steps_to_target"]))
+    columns["lanes"] = np.full(distinct.size, distinct.size if laned else 1)
+    columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
+    columns["seed_effective"] = np.full(distinct.size, cell.seed_matters())
+    return Answer(
+        {name: column[back] for name, column in columns.items()},
+        _traces(distinct, story, rows, back) if story else {},
+        _blocks(timings, back),
+    )
+
+
+def explained(error: Exception) -> str:
+    """An exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def _clock(device: torch.device) -> Clock:
+    """Wall time, waiting for the device where there is one to wait for."""
+    if device.type == "cuda":
+        return Clock(WALL.now, lambda: torch.cuda.synchronize(device))
+    return Clock(WALL.now, torch.mps.synchronize) if device.type == "mps" else WALL
+
+
+def _distinct(cell: Cell) -> tuple[Cell, Array]:
+    """The cell without runs that differ in an ineffective seed only, and for each run its row there."""
+    every = np.arange(cell.size)
+    if cell.seed_matters() or (cell.seeds == cell.seeds[0]).all():
+        return cell, every
+    table = np.column_stack(list(cell.hyper.values()))
+    _, first, back = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    kept = {name: column[first] for name, column in cell.hyper.items()}
+    return replace(cell, hyper=kept, seeds=cell.seeds[first]), back.reshape(-1)
+
+
+def _watch(cell: Cell, laned: bool) -> tuple[Story | None, Array, dict[int, str]]:
+    """The story of all runs that could be made, their rows, and what went wrong with the others."""
+    stories: list[Story] = []
+    rows: list[int] = []
+    errors: dict[int, str] = {}
+    for row in [None] if laned else range(cell.size):
+        try:
+            stories.append(tell(cell, row))
+            rows += range(cell.size) if row is None else [row]
+        except (Unavailable, UsageError):
+            raise
+        except Exception as error:  # a run that raises is a row that says so; the others go on
+            errors.update(dict.fromkeys(range(cell.size) if row is None else [row], explained(error)))
+    story = stories[0] if laned and stories else join(stories) if stories else None
+    return story, np.array(rows, dtype=np.int64), errors
+
+
+def _all_failed(runs: int) -> Columns:
+    return {
+        "status": np.full(runs, "failed", dtype=object),
+        "error": np.full(runs, None, dtype=object),
+        "steps_to_target": np.ma.masked_all(runs, dtype=np.int64),
+    }
+
+
+def _spread(columns: Columns, rows: Array, runs: int) -> Columns:
+    """Columns of the runs ``rows`` as columns of all runs, null elsewhere."""
+    if len(rows) == runs:
+        return columns
+    spread: Columns = {}
+    for name, column in columns.items():
+        whole: Array = np.full(runs, None, dtype=object)
+        if column.dtype != object:
+            whole = np.ma.masked_all(runs, dtype=column.dtype)
+        whole[rows] = column
+        spread[name] = whole
+    spread["status"][np.setdiff1d(np.arange(runs), rows)] = "failed"
+    return spread
+
+
+def _traces(cell: Cell, story: Story, rows: Array, back: Array) -> Columns:
+    """The story's traces, one run after the other, up to the step at which a run stopped being finite."""
+    place = np.full(cell.size, -1)
+    place[rows[story.traced]] = np.arange(len(story.traced))
+    wanted = np.flatnonzero(place[back] >= 0)
+    told = place[back[wanted]]
+    ended = story.watched.lived[story.traced][told]
+    keep = story.steps[None, :] <= ended[:, None]
+    gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
+    table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}
+    return {
+        "row": np.repeat(wanted, keep.sum(1)),
+        "step": np.broadcast_to(story.steps, keep.shape)[keep],
+        **{name: values[keep] for name, values in table.items()},
+        "x": story.points[told][keep],
+    }
+
+
+def _blocks(timings: Timings, back: Array) -> Columns:
+    """The raw blocks of every run that was timed."""
+    timed = [(int(np.flatnonzero(back == row)[0]), samples) for row, samples in timings.blocks]
+    if not timed:
+        return {}
+    return {
+        "row": np.concatenate([np.full(len(samples.work), row) for row, samples in timed]),
+        "block": np.concatenate([np.arange(len(samples.work)) for _, samples in timed]),
+        "step_s": np.concatenate([samples.work for _, samples in timed]),
+        "reference_s": np.concatenate([samples.reference for _, samples in timed]),
+    }

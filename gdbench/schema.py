@@ -1,0 +1,338 @@
+"""The question a run answers, validated once, with a stable key; and the axes along which questions multiply."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gdbench.columns import COLUMNS as COLUMNS
+
+__all__ = ["DTYPES", "IMPLS", "Axis", "Question", "Run", "Timing", "Unavailable", "UsageError", "nearest", "run_keys"]
+
+IMPLS = ("manual", "torch", "foreach", "fused", "compiled")
+DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
+RECORDS = ("thin", "full", "none")
+NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
+"""Keys of an objective or optimizer that say how it is made, not what is asked of it."""
+MAX_STEPS = 10**9
+MAX_LANES = 10**7
+
+
+class UsageError(Exception):
+    """Input that cannot be carried out: one line that says what came, what is allowed and what to do; exit code 2."""
+
+
+class Unavailable(Exception):
+    """What was asked cannot be had here (no such device, twin or compiler): a row with this status, and the reason."""
+
+
+@dataclass
+class Timing:
+    """How much of the clock a cell gets."""
+
+    name: str = "quick"
+    seconds: float = 0.5
+    """The time budget of a cell; 0 times nothing."""
+
+
+@dataclass
+class Run:
+    """The schema of ``conf/config.yaml``: what a user may set. Values that may be axes are checked by ``Axis.parse``."""
+
+    objective: Any = None
+    optimizer: Any = None
+    timing: Timing = field(default_factory=Timing)
+    lr: Any = 0.1
+    lr_scale: Any = 1.0
+    lr_scale_of: Any = None
+    points: Any = 100
+    steps: Any = 100
+    seed: Any = 0
+    start_noise: Any = 0.0
+    impl: Any = "manual"
+    dtype: Any = "auto"
+    device: Any = "auto"
+    target: Any = 1e-6
+    target_loss: Any = None
+    threads: Any = 1
+    record: Any = "thin"
+    name: Any = None
+    outputs: Any = "outputs"
+    code: Any = None
+    """A folder of the user's own code (that of --config-dir), importable wherever the cell runs."""
+    part: Any = None
+    """Where a launched job writes its part of a sweep; set by the sweeper."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``Did you mean a or b?``, or nothing where no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+# ---------------------------------------------------------------------------------------------------------- axes
+
+LR_FORMS = "a positive number, a list such as [0.01,0.1], or tag(log,interval(1e-4,1))"
+SEED_FORMS = "a whole number from 0, or a list such as [0,1,2]"
+
+LIMITS: dict[str, tuple[float, float, str]] = {
+    **dict.fromkeys(("beta1", "beta2", "alpha", "rho", "shrink"), (0.0, 1.0, "a number from 0 to below 1")),
+    **dict.fromkeys(("momentum", "weight_decay", "eps", "lr_decay"), (0.0, math.inf, "a number from 0 upward")),
+}
+"""Hyper-parameters with the same meaning in every method: lowest value, first value above, in words."""
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_INTERVAL = re.compile(rf"^interval\(({_NUMBER}),({_NUMBER})\)$")
+_RANGE = re.compile(rf"^range\(({_NUMBER}),({_NUMBER})(?:,({_NUMBER}))?\)$")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values of one number: a scalar, a list, or a specification that travels unexpanded.
+
+    ``interval(a,b)`` is ``points`` evenly spaced values from a to b, ``tag(log,interval(a,b))`` the same in log space,
+    ``range(a,b,step)`` counts from a up to but without b, as Hydra does.
+    """
+
+    name: str
+    given: Any
+    points: int = 100
+
+    @classmethod
+    def parse(cls, name: str, given: Any, points: Any = 100) -> Axis:
+        """Check a value of any form; ``UsageError`` in one line if it is none of them."""
+        axis = cls(name, given, _whole("points", points, 2, MAX_LANES))
+        axis.values()
+        return axis
+
+    @property
+    def scalar(self) -> bool:
+        """Whether this is one plain number, and so no lane axis."""
+        return not isinstance(self.given, (list, tuple, np.ndarray)) and len(self.values()) == 1
+
+    def values(self) -> npt.NDArray[np.float64]:
+        """The values, float64; ``lr=null`` is one NaN, which stands for the method's default."""
+        if self.given is None and self.name == "lr":
+            return np.array([np.nan])
+        values = self._expand(self.given)
+        bad = values[~self._allowed(values)]
+        if len(bad) or not len(values):
+            raise self._error(f"{bad[0]:g}" if len(bad) else str(self.given))
+        return values
+
+    def _expand(self, given: Any) -> npt.NDArray[np.float64]:
+        if isinstance(given, (list, tuple, np.ndarray)):
+            return np.concatenate([self._expand(each) for each in given]) if len(given) else np.empty(0)
+        if isinstance(given, (int, float)) and not isinstance(given, bool):
+            return np.array([float(given)])
+        text = re.sub(r"\s", "", str(given))
+        if re.fullmatch(_NUMBER, text):
+            return np.array([float(text)])
+        log = re.fullmatch(r"tag\(log,(.*)\)", text)
+        if match := _INTERVAL.match(log.group(1) if log else text):
+            low, high = float(match.group(1)), float(match.group(2))
+            if log and (low <= 0 or high <= 0):
+                raise self._error(text)
+            return np.geomspace(low, high, self.points) if log else np.linspace(low, high, self.points)
+        if match := _RANGE.match(text):
+            low, high, step = float(match.group(1)), float(match.group(2)), float(match.group(3) or 1)
+            if step == 0 or abs((high - low) / step) > MAX_LANES:
+                raise self._error(text)
+            return np.arange(low, high, step)
+        raise self._error(text)
+
+    def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
+        if self.name in ("lr", "lr_scale"):
+            return np.isfinite(values) & (values > 0)
+        if self.name == "seed":
+            return np.isfinite(values) & (values >= 0) & (values == np.floor(values)) & (values < 2**53)
+        return np.isfinite(values) & (values >= low) & (values < high)
+
+    def _error(self, came: str) -> UsageError:
+        kind = self.name.removeprefix("optimizer.")
+        forms = {"lr": LR_FORMS, "lr_scale": LR_FORMS, "seed": SEED_FORMS}.get(kind)
+        forms = forms or (f"{LIMITS[kind][2]}, or a list" if kind in LIMITS else "a finite number, or a list of them")
+        return UsageError(f"{self.name}={came} must be {forms}.")
+
+
+# ------------------------------------------------------------------------------------------------------ questions
+
+
+@dataclass(frozen=True)
+class Question:
+    """One cell: an objective, optimizer, impl, dtype and device, and the axes whose product are its lanes."""
+
+    objective: str
+    objective_config: Mapping[str, Any]
+    optimizer: str
+    optimizer_config: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+    impl: str
+    dtype: str
+    device: str
+    steps: int
+    target: float
+    target_loss: float | None
+    start_noise: float
+    lr_scale_of: str | None
+    threads: int
+    record: str
+    timing: Timing
+    code: str | None = None
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
+        """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
+        optimizer = dict(config["optimizer"])
+        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(value)}
+        given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
+        axes = tuple(Axis.parse(name, value, config["points"]) for name, value in given.items())
+        question = cls(
+            objective=choices["objective"],
+            objective_config=dict(config["objective"]),
+            optimizer=choices["optimizer"],
+            optimizer_config={key: value for key, value in optimizer.items() if f"optimizer.{key}" not in numbers},
+            axes=axes,
+            impl=_one_of("impl", config["impl"], IMPLS),
+            dtype=_one_of("dtype", config["dtype"], DTYPES),
+            device=_device(config["device"]),
+            steps=_whole("steps", config["steps"], 1, MAX_STEPS),
+            target=_number("target", config["target"], 0.0, 1.0),
+            target_loss=None if config["target_loss"] is None else _number("target_loss", config["target_loss"]),
+            start_noise=_number("start_noise", config["start_noise"], 0.0),
+            lr_scale_of=_scale_of(config["lr_scale_of"]),
+            threads=_whole("threads", config["threads"], 1, 1024),
+            record=_one_of("record", config["record"], RECORDS),
+            timing=Timing(
+                str(config["timing"]["name"]), _number("timing.seconds", config["timing"]["seconds"], 0.0, math.inf)
+            ),
+            code=config.get("code"),
+        )
+        return question._checked()
+
+    def _checked(self) -> Question:
+        lr = next(axis for axis in self.axes if axis.name == "lr")
+        scale = next(axis for axis in self.axes if axis.name == "lr_scale")
+        if (scale.given != 1.0 or self.lr_scale_of) and lr.given is not None:
+            raise UsageError(f"lr_scale multiplies a method's own lr: set lr=null with it (lr={lr.given} came).")
+        if self.size > MAX_LANES:
+            raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
+        return self
+
+    @property
+    def size(self) -> int:
+        """How many runs this cell holds."""
+        return math.prod(len(axis.values()) for axis in self.axes)
+
+    def lanes(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Every numeric axis as a column, one entry a run; the first axis varies slowest."""
+        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij")
+        return {axis.name: grid.ravel() for axis, grid in zip(self.axes, grids, strict=True)}
+
+    def swept(self) -> tuple[str, ...]:
+        """The names of the axes that hold more than one value."""
+        return tuple(axis.name for axis in self.axes if len(axis.values()) > 1)
+
+    def constants(self) -> dict[str, Any]:
+        """What all runs of the cell share and what tells their question from others, by column name."""
+        return {
+            "objective": self.objective,
+            **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in NOT_ASKED},
+            "optimizer": self.optimizer,
+            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in NOT_ASKED},
+            "impl": self.impl,
+            "steps": self.steps,
+            "target": self.target,
+            "target_loss": self.target_loss,
+            "start_noise": self.start_noise,
+            "threads": self.threads,
+        }
+
+
+def _lanable(value: Any) -> bool:
+    """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in value)
+    return isinstance(value, float) or (isinstance(value, str) and bool(re.match(r"(tag|interval|range)\(", value)))
+
+
+def _one_of(name: str, given: Any, known: tuple[str, ...]) -> str:
+    if str(given) not in known:
+        raise UsageError(f"{name}={given} is not known.{nearest(str(given), known)} Allowed: {', '.join(known)}.")
+    return str(given)
+
+
+def _number(name: str, given: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    bounds = "a number" if low == -math.inf else f"a number from {low:g}" + ("" if high == math.inf else f" to {high:g}")
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(given, bool) or not low <= number <= high or math.isinf(number):
+        raise UsageError(f"{name}={given} must be {bounds}.")
+    return number
+
+
+def _whole(name: str, given: Any, low: int, high: int) -> int:
+    number = given if isinstance(given, (int, float)) and not isinstance(given, bool) else math.nan
+    if not low <= number <= high or number != int(number):
+        raise UsageError(f"{name}={given} must be a whole number from {low} to {high}.")
+    return int(number)
+
+
+def _device(given: Any) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", str(given)):
+        raise UsageError(
+            f"device={given} is not known.{nearest(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
+            " Allowed: auto, cpu, cuda, cuda:N, mps."
+        )
+    return str(given)
+
+
+def _scale_of(given: Any) -> str | None:
+    if given not in (None, "L"):
+        raise UsageError(f"lr_scale_of={given} is not known. Allowed: null (the method's default lr), L (1/L).")
+    return None if given is None else str(given)
+
+
+# ----------------------------------------------------------------------------------------------------------- keys
+
+
+def run_keys(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bytes_]:
+    """A stable 16-digit key for each run: equal for equal questions, however they were asked.
+
+    Every (name, value) pair is hashed alone and the hashes are added, so that order does not matter and a number
+    counts the same whether it was a constant or a lane. Vectorised: a million keys take well under a second.
+    """
+    total = np.uint64(sum(_hash_text(f"{name}={_canonical(value)}") for name, value in constants.items()) % 2**64)
+    keys = np.full(len(next(iter(columns.values()))), total, dtype=np.uint64)
+    for name, values in columns.items():
+        bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # + 0.0 makes one of the two zeros
+        keys += _mix(bits ^ np.uint64(_hash_text(name)))
+    digits = np.array([b"%02x" % byte for byte in range(256)])
+    return digits[_mix(keys).astype(">u8").view(np.uint8)].view("S16")
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _hash_text(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _mix(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014), which spreads every bit over all."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

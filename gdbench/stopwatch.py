@@ -1,0 +1,273 @@
+"""The pass that is timed and records nothing: which runs of a cell, how long each, and proof that it did the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gdbench.cell import Cell
+from gdbench.descent import descent
+from gdbench.optimizers import Method, Oracle, Seen, Step
+from gdbench.params import Params, leaves
+from gdbench.reference import memory_loop, notebook_loop
+from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
+from gdbench.work import StepWork, step_work
+
+__all__ = ["Timings", "clocked"]
+
+Array = npt.NDArray[Any]
+HORIZON = 1000
+"""Blocks start within this many first steps of a run; a longer pass to reach later ones would cost more than it tells."""
+SNAPSHOTS = 4
+LEAST_SHARE_S = 0.02
+"""Less than this is not enough to time a run; the rest of the cell then takes the median."""
+OVERHEAD_S = 20e-6
+"""An operation that takes longer is bound by its numbers, not by the overhead of dispatching it."""
+
+
+@dataclass
+class Timings:
+    """What the clock said, one entry a run (NaN where a run was not timed), and the raw blocks."""
+
+    first_step_s: Array
+    step_s: Array
+    step_s_lo: Array
+    step_s_hi: Array
+    update_s: Array
+    ratio: Array
+    ratio_lo: Array
+    ratio_hi: Array
+    reference_s: Array
+    replay_s: Array
+    memory_reference_s: float = np.nan
+    device_reference_s: float = np.nan
+    work: StepWork = StepWork(None, None)
+    constant_cost: bool = True
+    blocks: list[tuple[int, Samples]] = field(default_factory=list)
+    errors: dict[int, str] = field(default_factory=dict)
+    """Runs whose timed pass did not do the watched pass's work, and how it differed."""
+
+    @classmethod
+    def none(cls, runs: int) -> Timings:
+        """Nothing timed."""
+        return cls(*(np.full(runs, np.nan) for _ in range(10)))
+
+    @property
+    def timed(self) -> Array:
+        """Which runs were timed themselves."""
+        return ~np.isnan(self.step_s)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An oracle that knows one gradient already: what a step costs beside it is the update."""
+
+    loss: torch.Tensor
+    gradient: Params
+    laned: bool = False
+
+    def value(self, x: Params, k: Step) -> torch.Tensor:
+        return self.loss
+
+    def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
+        return self.loss, self.gradient
+
+
+@dataclass
+class _Counted:
+    """An oracle that counts the gradients it is asked for."""
+
+    inner: Oracle
+    laned: bool = False
+    gradients: int = 0
+
+    def value(self, x: Params, k: Step) -> torch.Tensor:
+        return self.inner.value(x, k)
+
+    def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
+        self.gradients += 1
+        return self.inner.grad(x, k)
+
+
+def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings:
+    """Time runs one by one while the cell's budget lasts: those that reached the target first, non-finite ones never."""
+    timings = Timings.none(cell.size)
+    order = _order(status, steps_to_target)
+    if not cell.seconds or not len(order):
+        return timings
+    end = clock.now() + cell.seconds
+    share = min(max(cell.seconds / len(order), LEAST_SHARE_S), cell.seconds)
+    _warm_process(cell)
+    with quiet():
+        timings.memory_reference_s = _least(memory_loop(), clock)
+        if cell.device.type != "cpu":
+            timings.device_reference_s = _least(notebook_loop(cell.device), clock, steps=20)
+        for count, row in enumerate(order):
+            if count and clock.now() + LEAST_SHARE_S > end:
+                break
+            hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
+            _Stopwatch(cell, int(row), clock).run(timings, share, hits)
+    return timings
+
+
+def _order(status: Array, steps_to_target: Array) -> Array:
+    """Runs worth timing, the fastest to the target first, diverged ones last."""
+    rank = np.array([{"target": 0, "plateau": 1, "budget": 1, "diverged": 2}.get(each, 3) for each in status])
+    order = np.lexsort((np.ma.filled(steps_to_target, np.iinfo(np.int32).max), rank))
+    return order[rank[order] < 3]
+
+
+def _warm_process(cell: Cell) -> None:
+    """Pay on another objective what the first use of a method costs a process (imports, lazy dispatch)."""
+    if cell.maker.compiled:
+        return  # a compiled step belongs to its objective; its compilation is the watched pass's
+    method = cell.maker(cell.solo_hyper(0))
+    x = torch.ones(2, dtype=cell.dtype, device=cell.device)
+    ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x))
+    descent(method, ones, x, range(3))
+
+
+def _least(prepare: Prepare, clock: Clock, steps: int = 1) -> float:
+    return min(once(prepare(steps), clock) / steps for _ in range(3))
+
+
+class _Stopwatch:
+    """One run of a cell, solo, on the clock."""
+
+    def __init__(self, cell: Cell, row: int, clock: Clock) -> None:
+        self.cell, self.row, self.clock = cell, row, clock
+        self.oracle = cell.oracle(laned=False)
+        self.start = cell.start(int(cell.seeds[row]))
+        self.hyper = cell.solo_hyper(row)
+        self.horizon = min(cell.steps, HORIZON)
+
+    def run(self, timings: Timings, share: float, steps_to_target: int | None) -> None:
+        row, method = self.row, self.cell.maker(self.hyper)
+        timings.constant_cost = method.constant_cost
+        timings.first_step_s[row] = once(lambda: descent(method, self.oracle, self.start, range(1)), self.clock)
+        if difference := self._proof():
+            timings.errors[row] = difference
+            return
+        prepare, most = self._blocks(self.oracle)
+        samples = measure(prepare, notebook_loop(), self.clock, Plan(seconds=0.8 * share, most_steps=most))
+        timings.blocks.append((row, samples))
+        timings.step_s[row], timings.step_s_lo[row], timings.step_s_hi[row] = samples.step
+        timings.ratio[row], timings.ratio_lo[row], timings.ratio_hi[row] = samples.ratio
+        timings.reference_s[row] = np.median(samples.reference)
+        if method.constant_cost and not self.cell.maker.compiled:
+            timings.update_s[row] = self._update(0.2 * share)
+        if steps_to_target is not None and not method.constant_cost:
+            timings.replay_s[row] = self._replay(steps_to_target)
+        if timings.work == (None, None) and not self.cell.maker.compiled:
+            timings.work = step_work(prepare(1), self.cell.device)
+
+    def _blocks(self, oracle: Oracle) -> tuple[Prepare, int]:
+        """Blocks of steps from snapshots spread over the run, and the longest that stays within its steps."""
+        positions = sorted({max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOTS) for i in range(SNAPSHOTS)})
+        method, x, state = self._fresh()
+        snapshots, at = [], 0
+        for position in positions:
+            x, state = descent(method, self.oracle, x, range(at, position), state)
+            snapshots.append((position, *method.copy(x, state)))
+            at = position
+        turn = 0
+
+        def prepare(count: int) -> Callable[[], object]:
+            nonlocal turn
+            position, saved_x, saved_state = snapshots[turn % len(snapshots)]
+            turn += 1
+            x, state = method.copy(saved_x, saved_state)
+            return lambda: descent(method, oracle, x, range(position, position + count), state)
+
+        return prepare, self.horizon - positions[-1]
+
+    def _update(self, seconds: float) -> float:
+        """The step time with a gradient that is given: what the update itself costs."""
+        loss, gradient = self.oracle.grad(self.start, 0)
+        prepare, most = self._blocks(_Given(loss.detach(), gradient))
+        plan = Plan(seconds=seconds, most_steps=most)
+        return measure(prepare, notebook_loop(), self.clock, plan).step[0]
+
+    def _replay(self, steps: int) -> float:
+        """Median of three timed passes of exactly so many steps from the start."""
+
+        def prepare(_: int) -> Callable[[], object]:
+            method, x, state = self._fresh()
+            return lambda: descent(method, self.oracle, x, range(steps), state)
+
+        return float(np.median([once(prepare(1), self.clock) for _ in range(3)]))
+
+    def _proof(self) -> str | None:
+        """Whether the bare pass ends where the watched one does, after the same number of gradients; if not, how."""
+        steps = range(min(self.cell.steps, 100))
+        counted, ends = [], []
+        watching: list[Callable[[int, Params, Seen], None] | None] = [None, lambda k, x, seen: None]
+        for look in watching:
+            method, x, state = self._fresh()
+            oracle = self.oracle if self.cell.maker.compiled else _Counted(self.oracle)
+            end, _ = descent(method, oracle, x, steps, state, look)
+            counted.append(getattr(oracle, "gradients", 0))
+            ends.append(end)
+        if counted[0] != counted[1]:
+            return f"the timed pass took {counted[0]} gradients where the watched one took {counted[1]}"
+        if not all(_equal(a, b) for a, b in zip(leaves(ends[0]), leaves(ends[1]), strict=True)):
+            return f"the timed pass does not end where the watched one does after {len(steps)} steps"
+        return None
+
+    def _fresh(self) -> tuple[Method, Params, Any]:
+        method = self.cell.maker(self.hyper)
+        return method, self.start, method.init(self.start)
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Bitwise on one CPU thread; elsewhere the order of sums may differ from pass to pass."""
+    if a.device.type == "cpu" and torch.get_num_threads() == 1:
+        return bool(torch.equal(a, b))
+    return bool(torch.allclose(a, b, rtol=1e-4))
+
+
+def timing_columns(timings: Timings, steps_to_target: Array) -> Mapping[str, Array]:
+    """The columns that hold times; runs that were not timed take their cell's median and say so."""
+    timed = timings.timed
+    runs = len(timed)
+    median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan
+    step_s = np.where(timed, timings.step_s, median)
+    reached = ~np.ma.getmaskarray(steps_to_target)
+    modelled = np.ma.filled(steps_to_target, 0) * step_s
+    to_target = np.where(reached, modelled if timings.constant_cost else timings.replay_s, np.nan)
+    kind = np.where(np.isnan(to_target), None, "modelled" if timings.constant_cost else "replayed")
+    columns = {
+        "timed": timed,
+        "first_step_s": _known(timings.first_step_s),
+        "step_s": _known(step_s),
+        "step_s_lo": _known(timings.step_s_lo),
+        "step_s_hi": _known(timings.step_s_hi),
+        "update_s": _known(timings.update_s),
+        "step_vs_reference": _known(timings.ratio),
+        "step_vs_reference_lo": _known(timings.ratio_lo),
+        "step_vs_reference_hi": _known(timings.ratio_hi),
+        "reference_s": _known(timings.reference_s),
+        "memory_reference_s": _known(np.full(runs, timings.memory_reference_s)),
+        "device_reference_s": _known(np.full(runs, timings.device_reference_s)),
+        "time_to_target_s": _known(to_target),
+        "time_to_target_kind": kind.astype(object),
+    }
+    return {**columns, **_work_columns(timings.work, step_s)}
+
+
+def _work_columns(work: StepWork, step_s: Array) -> Mapping[str, Array]:
+    runs = len(step_s)
+    absent = np.ones(runs, dtype=bool)
+    ops = np.ma.masked_array(np.full(runs, work.ops or 0), mask=absent if work.ops is None else ~absent)
+    peak = np.ma.masked_array(np.full(runs, work.peak_bytes or 0), mask=absent if work.peak_bytes is None else ~absent)
+    bound = np.ma.masked_array(step_s < (work.ops or 1) * OVERHEAD_S, mask=ops.mask | np.isnan(step_s))
+    return {"ops": ops, "peak_bytes": peak, "overhead_bound": bound}
+
+
+def _known(values: Array) -> Array:
+    return np.ma.masked_array(values, mask=np.isnan(values))

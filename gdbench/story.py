@@ -1,0 +1,214 @@
+"""The pass that watches and is not timed: a whole cell in lanes, or one run solo, told in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gdbench.cell import Cell
+from gdbench.descent import descent
+from gdbench.gap import ladder, thresholds_in
+from gdbench.optimizers import Seen
+from gdbench.params import Params, flat, size, tree_map
+from gdbench.watch import Watch, Watched, begin, update
+
+__all__ = ["Story", "join", "tell", "trace_steps"]
+
+Array = npt.NDArray[Any]
+X_SIZE = 16
+"""Points of at most this many numbers are kept in traces."""
+TRACED_RUNS = 1000
+"""Thinned traces are kept of at most this many runs of a cell, evenly chosen."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a pass saw; the last axis counts runs, but for ``points``."""
+
+    start: Array
+    floor: Array
+    watched: Watched
+    """Its tensors as numpy arrays."""
+    grad_norm: Array
+    distance: Array
+    denormals: Array
+    traced: Array
+    """Which runs the trace is of."""
+    steps: Array
+    losses: Array
+    """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to keep."""
+    grad_norms: Array
+    points: Array
+
+
+def tell(cell: Cell, row: int | None) -> Story:
+    """Watch one run solo, or, with ``row`` None, all runs in lanes."""
+    laned = row is None
+    method = cell.maker(cell.laned_hyper() if laned else cell.solo_hyper(row))
+    oracle = cell.oracle(laned)
+    x = cell.starts() if laned else cell.start(int(cell.seeds[row]))
+    start = _judging(oracle.value(x, 0))
+    sign = -1.0 if cell.maximize else 1.0
+    rungs = ladder(
+        cell.stated,
+        cell.f_star,
+        np.atleast_1d(_numpy(start).astype(np.float64)) * sign,
+        cell.dtype,
+        cell.target,
+        cell.target_loss,
+    )
+    thresholds = thresholds_in(start.dtype, rungs.thresholds)
+    watch = Watch((thresholds if laned else thresholds[:, 0]).to(cell.device), start * sign, sign, laned)
+    trace = _Trace(cell, laned, size(cell.start(int(cell.seeds[0]))))
+    seen_so_far = begin(watch)
+
+    def look(k: int, x: Params, seen: Seen) -> None:
+        nonlocal seen_so_far
+        seen_so_far = update(watch, k, x, seen, seen_so_far)
+        trace.look(k, x, seen)
+
+    x, state = descent(method, oracle, x, range(cell.steps), look=look)
+    x = tree_map(lambda leaf: leaf.detach(), x)
+    loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
+    look(cell.steps, x, Seen(loss, grad, 0, 0))
+    return Story(
+        start=np.atleast_1d(_numpy(watch.start).astype(np.float64)),
+        floor=rungs.floor,
+        watched=Watched(*(_runs_last(_numpy(each), laned) for each in seen_so_far)),
+        grad_norm=_runs_last(_numpy(_norm(grad, laned)), laned),
+        distance=_runs_last(_numpy(_distance(cell, x, laned)), laned),
+        denormals=_runs_last(_numpy(_denormals((x, state), cell.size if laned else None, cell.device)), laned),
+        **trace.told(),
+    )
+
+
+def join(stories: list[Story]) -> Story:
+    """Solo stories side by side, as if they had been lanes."""
+    whole = {
+        each.name: np.concatenate([getattr(story, each.name) for story in stories], axis=-1)
+        for each in fields(Story)
+        if each.name not in ("watched", "traced", "steps", "points")
+    }
+    watched = Watched(*(np.concatenate(each, axis=-1) for each in zip(*(s.watched for s in stories), strict=True)))  # type: ignore[arg-type]
+    kept = [run for run, story in enumerate(stories) if len(story.traced)]
+    return Story(
+        **whole,
+        watched=watched,
+        traced=np.array(kept, dtype=np.int64),
+        steps=stories[0].steps,
+        points=np.concatenate([story.points for story in stories]),
+    )
+
+
+def trace_steps(steps: int, record: str) -> Array:
+    """The steps that a trace keeps: all, none, or the start, ten a decade and the end."""
+    if record == "none":
+        return np.empty(0, dtype=np.int64)
+    if record == "full":
+        return np.arange(steps + 1)
+    spaced = np.geomspace(1, steps, 1 + int(np.ceil(10 * np.log10(steps)))) if steps > 1 else np.ones(1)
+    return np.unique(np.concatenate([[0], np.rint(spaced), [steps]]).astype(np.int64))
+
+
+class _Trace:
+    """Keeps loss, gradient norm and, where it is small, x at the wanted steps; all stays on the device until told."""
+
+    def __init__(self, cell: Cell, laned: bool, numbers: int) -> None:
+        self.steps = trace_steps(cell.steps, cell.record)
+        self.wanted = frozenset(self.steps.tolist())
+        runs = cell.size if laned else 1
+        every = np.arange(runs)
+        if cell.record == "thin" and runs > TRACED_RUNS:
+            every = np.linspace(0, runs - 1, TRACED_RUNS).round().astype(np.int64)
+        self.traced = every if len(self.steps) else every[:0]
+        self.laned = laned
+        self.pick: Callable[[Tensor], Tensor] = lambda leaf: leaf
+        if laned and len(every) < runs:
+            index = torch.from_numpy(every).to(cell.device)
+            self.pick = lambda leaf: leaf[index]
+        self.keep_x = numbers <= X_SIZE
+        self.sign = -1.0 if cell.maximize else 1.0
+        self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
+
+    def look(self, k: int, x: Params, seen: Seen) -> None:
+        if k not in self.wanted:
+            return
+        loss = self.pick(_judging(seen.loss.detach())) * self.sign
+        norm = _norm(tree_map(self.pick, seen.grad), self.laned)
+        point = flat(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
+        self.seen.append((loss, norm, point))
+
+    def told(self) -> dict[str, Array]:
+        runs = len(self.traced)
+        losses = [np.atleast_1d(_numpy(loss)) for loss, _, _ in self.seen]
+        norms = [np.atleast_1d(_numpy(norm)) for _, norm, _ in self.seen]
+        points = [_numpy(point).reshape(runs, -1) for _, _, point in self.seen if point is not None]
+        return {
+            "traced": self.traced,
+            "steps": self.steps,
+            "losses": np.array(losses, dtype=np.float64).reshape(len(self.steps), runs),
+            "grad_norms": np.array(norms, dtype=np.float64).reshape(len(self.steps), runs),
+            "points": np.stack(points, axis=1) if points else np.empty((runs, len(self.steps), 0)),
+        }
+
+
+def _judging(loss: Tensor) -> Tensor:
+    """Losses are judged in float32 at least."""
+    return loss.float() if loss.dtype in (torch.float16, torch.bfloat16) else loss
+
+
+def _numpy(tensor: Tensor) -> Array:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _runs_last(array: Array, laned: bool) -> Array:
+    """A solo run gets the axis of runs that lanes have."""
+    return array if laned else array[..., None]
+
+
+def _widest(tensor: Tensor) -> Tensor:
+    """Float64 where the device has it."""
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
+
+
+def _norm(tree: Params, laned: bool) -> Tensor:
+    return torch.linalg.vector_norm(_widest(flat(tree, laned).detach()), dim=-1)
+
+
+def _distance(cell: Cell, x: Params, laned: bool) -> Tensor:
+    """Distance of each run to its nearest minimiser; NaN where none is known."""
+    point = flat(x, laned)
+    if not cell.objective.minimisers or cell.maximize:
+        return torch.full(point.shape[:-1], torch.nan)
+    each = [_widest(point) - _widest(flat(minimiser, False)) for minimiser in cell.objective.minimisers]
+    return torch.stack([torch.linalg.vector_norm(gap, dim=-1) for gap in each]).amin(0)
+
+
+def _denormals(tree: Any, runs: int | None, device: torch.device) -> Tensor:
+    """How many numbers of x and state are subnormal, a lane; state that is not laned counts for none."""
+    total = torch.zeros([] if runs is None else [runs], dtype=torch.int64, device=device)
+    for leaf in _tensors(tree):
+        if not leaf.is_floating_point() or (runs is not None and leaf.shape[:1] != (runs,)):
+            continue
+        tiny = (leaf != 0) & (leaf.abs() < torch.finfo(leaf.dtype).tiny)
+        total = total + (tiny.sum() if runs is None else tiny.reshape(runs, -1).sum(-1)).to(device)
+    return total
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    if isinstance(tree, Tensor):
+        return [tree.detach()]
+    if isinstance(tree, torch.optim.Optimizer):
+        return _tensors(dict(tree.state))
+    if isinstance(tree, dict):
+        return [leaf for each in tree.values() for leaf in _tensors(each)]
+    if isinstance(tree, (tuple, list)):
+        return [leaf for each in tree for leaf in _tensors(each)]
+    return []

@@ -1,0 +1,133 @@
+"""Short blocks of work, timed in turn with blocks of a frozen reference; knows nothing of optimizers.
+
+Clock and synchronisation come from outside, so that the order of calls can be tested with a fake clock. Method: medians
+of blocks well below a scheduler's time slice, because on shared machines a mean is an account of the neighbours.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["WALL", "Clock", "Plan", "Prepare", "Samples", "measure", "once", "quiet"]
+
+Go = Callable[[], object]
+Prepare = Callable[[int], Go]
+"""``prepare(n)`` restores a snapshot, outside the clock, and returns the call that does n steps from there."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where time comes from: ``now`` in seconds, and ``sync``, which waits for the device to finish."""
+
+    now: Callable[[], float]
+    sync: Callable[[], object]
+
+    def cost(self) -> float:
+        """Seconds that reading the clock with a sync takes: the least of a few tries."""
+        tries = []
+        for _ in range(9):
+            start = self.now()
+            self.sync()
+            tries.append(self.now() - start)
+        return min(tries)
+
+
+WALL = Clock(time.perf_counter, lambda: None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure, and in what portions."""
+
+    seconds: float
+    """What all blocks, the reference's among them, may take together."""
+    block_s: float = 2e-4
+    """The length of a block; raised to 200 times the cost of clock and sync where that is more."""
+    most_steps: int = 1_000_000
+    """The longest block that stays within the run's own steps."""
+    least_blocks: int = 15
+    most_blocks: int = 2_000
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Seconds a step, block by block: the work's and, taken next to each, the reference's."""
+
+    work: npt.NDArray[np.float64]
+    reference: npt.NDArray[np.float64]
+
+    @property
+    def step(self) -> tuple[float, float, float]:
+        """Median and quartiles of the step time."""
+        low, middle, high = np.quantile(self.work, (0.25, 0.5, 0.75))
+        return float(middle), float(low), float(high)
+
+    @property
+    def ratio(self) -> tuple[float, float, float]:
+        """Median of work / reference over neighbouring blocks, with its 95% interval by order statistics."""
+        ratios = np.sort(self.work / self.reference)
+        count = len(ratios)
+        reach = 1.96 * math.sqrt(count) / 2
+        low, high = math.floor(count / 2 - reach), math.ceil(count / 2 + reach)
+        return float(np.median(ratios)), float(ratios[max(low, 0)]), float(ratios[min(high, count - 1)])
+
+
+def measure(prepare: Prepare, reference: Prepare, clock: Clock, plan: Plan) -> Samples:
+    """Time blocks of ``prepare`` and ``reference`` in turn until the plan's time is used."""
+    block_s = max(plan.block_s, 200 * clock.cost())
+    steps = _calibrate(prepare, clock, block_s, plan.most_steps)
+    reference_steps = _calibrate(reference, clock, block_s, plan.most_steps)
+    work: list[float] = []
+    beside: list[float] = []
+    end = clock.now() + plan.seconds
+    while len(work) < plan.most_blocks and (len(work) < plan.least_blocks or clock.now() < end):
+        # Alternating which goes first keeps a steady drift out of the ratio.
+        for mine in (True, False) if len(work) % 2 == 0 else (False, True):
+            if mine:
+                work.append(once(prepare(steps), clock) / steps)
+            else:
+                beside.append(once(reference(reference_steps), clock) / reference_steps)
+    return Samples(np.array(work), np.array(beside))
+
+
+def once(go: Go, clock: Clock) -> float:
+    """Seconds that one call takes, the device's part included."""
+    clock.sync()
+    start = clock.now()
+    go()
+    clock.sync()
+    return clock.now() - start
+
+
+def _calibrate(prepare: Prepare, clock: Clock, block_s: float, most_steps: int) -> int:
+    """How many steps fill a block: doubles until it is half full, warming up on the way, then scales."""
+    steps = 1
+    once(prepare(1), clock)
+    while True:
+        taken = min(once(prepare(steps), clock) for _ in range(3))
+        if taken >= block_s / 2 or steps == most_steps:
+            return max(1, min(most_steps, round(steps * block_s / max(taken, 1e-9))))
+        steps = min(2 * steps, most_steps)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No garbage collection inside: what lives is frozen, what is made meanwhile waits."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,410 @@
+"""Laws that every objective in ``conf/objective`` keeps, then what is particular to some."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from decimal import Decimal, localcontext
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from torch.autograd.functional import hessian
+
+from gdbench.objectives import Objective, seeded
+from gdbench.objectives.classical import alternating, rosenbrock, styblinski_tang
+from gdbench.objectives.learning import logistic, mlp
+from gdbench.objectives.quadratic import SPECTRA, quadratic
+from gdbench.oracle import Compilable, oracle
+from gdbench.params import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
+from gdbench.schema import UsageError
+
+torch.set_num_threads(1)
+
+FILES = sorted((Path(__file__).parent.parent / "conf" / "objective").glob("*.yaml"))
+CONFIGURATIONS = {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in FILES}
+CASES = {name: (name, {}) for name in CONFIGURATIONS} | {
+    "mlp": ("mlp", {"hidden": 4, "samples": 50}),  # the shipped size would make the laws slow
+    "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
+    "rosenbrock, chained": ("rosenbrock", {"n": 5}),
+}
+"""What the laws are checked on: the shipped configurations, and sizes that take other code."""
+
+every_objective = pytest.mark.parametrize("name", CASES)
+every_dtype = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+
+
+@cache
+def build(name: str) -> Objective:
+    """The objective of a case."""
+    configuration, changes = CASES[name]
+    arguments = CONFIGURATIONS[configuration] | changes
+    module, factory = arguments.pop("_target_").rsplit(".", 1)
+    return getattr(importlib.import_module(module), factory)(**arguments)
+
+
+def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
+    """Distinct float64 points around the start."""
+    near = seeded(seed)
+    start = objective.start_at(0)
+    return [
+        tree_map(lambda leaf: leaf + spread * leaf.new_empty(leaf.shape).normal_(generator=near), start)
+        for _ in range(count)
+    ]
+
+
+def minus(a: Params, b: Params) -> Params:
+    """The difference a - b, leaf by leaf."""
+    return tree_map(torch.sub, a, b)
+
+
+def length(x: Params) -> float:
+    """The Euclidean norm."""
+    return float(dot(x, x, laned=False)) ** 0.5
+
+
+def gradient(objective: Objective, x: Params) -> Params:
+    """The gradient at one point."""
+    return oracle(objective, laned=False).grad(x, 0)[1]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_configuration_says_what_it_is(file: Path) -> None:
+    """A configuration opens with a line for people, and names a factory that is called as the file is."""
+    assert len(file.read_text().splitlines()[0].removeprefix("# ")) > 20
+    assert file.read_text().startswith("# ")
+    assert CONFIGURATIONS[file.stem]["_target_"].endswith(f".{file.stem}")
+    assert build(file.stem).source
+
+
+@every_objective
+@every_dtype
+def test_value_is_a_scalar_of_the_dtype(name: str, dtype: torch.dtype) -> None:
+    """Value and gradient at the start are finite and keep the dtype; the value is a scalar, the gradient like x."""
+    objective = build(name).to(dtype, "cpu")
+    x = objective.start_at(0)
+    loss, grad = oracle(objective, laned=False).grad(x, 0)
+    assert loss.shape == ()
+    for number in (loss, *leaves(grad), *leaves(x)):
+        assert number.dtype == dtype
+        assert number.isfinite().all()
+    assert [leaf.shape for leaf in leaves(grad)] == [leaf.shape for leaf in leaves(x)]
+
+
+@every_objective
+def test_gradient_is_the_slope(name: str) -> None:
+    """The gradient agrees with central differences in float64."""
+    objective = build(name).to(torch.float64, "cpu")
+    for x in points(objective, 3):
+        inputs = tuple(leaf.requires_grad_() for leaf in leaves(x))
+        assert torch.autograd.gradcheck(
+            lambda *new, like=x: objective.value(rebuild(like, new)), inputs, rtol=1e-5, atol=1e-6, fast_mode=True
+        )
+
+
+@every_objective
+def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
+    """At each minimiser the value is the minimum, but for rounding, and the gradient vanishes."""
+    objective = build(name).to(torch.float64, "cpu")
+    for x in objective.minimisers:
+        assert float(objective.value(x)) == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24)
+        assert length(gradient(objective, x)) <= 1e-12
+
+
+@every_objective
+def test_kind_of_minimum_fits(name: str) -> None:
+    """An exact or computed minimum comes with its minimisers; an unknown one is None."""
+    objective = build(name)
+    assert bool(objective.minimisers) == (objective.f_star_kind in {"exact", "computed"})
+    assert (objective.minimum is None) == (objective.f_star_kind == "unknown")
+
+
+@every_objective
+def test_start_leaves_something_to_do(name: str) -> None:
+    """The start lies above the minimum and is not stationary."""
+    objective = build(name)
+    x = objective.start_at(0)
+    assert length(gradient(objective, x)) > 1e-3
+    if objective.minimum is not None:
+        assert float(objective.value(x)) > objective.minimum + 1e-3
+
+
+@every_objective
+def test_seed_decides_the_start(name: str) -> None:
+    """A seed always means the same start, and another one only where the objective says so; no global seed is used."""
+    objective = build(name)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first, again, other = objective.start_at(0), objective.start_at(0), objective.start_at(1)
+    assert length(minus(first, again)) == 0
+    assert (length(minus(first, other)) > 0) == objective.seeded
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@every_objective
+@pytest.mark.parametrize("compilable", [False, True])
+def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
+    """Distinct points in lanes give the losses and gradients that each gives alone, by laned code and by vmap."""
+    objective = build(name).to(torch.float64, "cpu")
+    alone = points(objective, 5)
+    ways = [oracle(objective, laned=True, compiled=compilable)]
+    ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned else []
+    for way in ways:
+        losses, grads = way.grad(stack_lanes(alone), 0)
+        assert losses.shape == (5,)
+        for i, x in enumerate(alone):
+            loss, grad = oracle(objective, laned=False).grad(x, 0)
+            torch.testing.assert_close(losses[i], loss, rtol=1e-13, atol=1e-13)
+            torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
+
+
+@every_objective
+@pytest.mark.parametrize("laned", [False, True])
+def test_compiler_takes_it_whole(name: str, laned: bool) -> None:
+    """Value and gradient compile into one graph without breaks, and keep their values."""
+    objective = build(name)
+    way = oracle(objective, laned, compiled=True)
+    x = stack_lanes(points(objective, 3)) if laned else points(objective, 1)[0]
+    torch.compiler.reset()  # else the objectives before this one count as its recompilations
+    compiled = torch.compile(lambda point: way.grad(point, 0), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), way.grad(x, 0))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if build(name).smoothness is not None])
+@given(seed=st.integers(0, 2**32), spread=st.floats(1e-2, 1e2))
+@settings(max_examples=20, deadline=None)
+def test_curvature_bounds_hold(name: str, seed: int, spread: float) -> None:
+    """Between any two points the gradient changes by at most L, and along them by at least mu, times the distance."""
+    objective = build(name).to(torch.float64, "cpu")
+    a, b = points(objective, 2, spread, seed)
+    step, turn = minus(a, b), minus(gradient(objective, a), gradient(objective, b))
+    assert length(turn) <= objective.smoothness * length(step) * (1 + 1e-9)
+    if objective.strong_convexity is not None:
+        assert dot(turn, step, laned=False) >= objective.strong_convexity * length(step) ** 2 * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "grad"),
+    [
+        ("notebook_square", 10, [20.0]),
+        ("notebook_log", math.log(math.factorial(12)), [1 / i for i in range(1, 13)]),
+        ("notebook_matrix", 650, [[2.0, 4, 6, 8], [10, 12, 14, 16], [18, 20, 22, 24]]),
+        ("notebook_manual", 64, [16.0]),
+        ("notebook_sgd", 49, [14.0]),
+    ],
+)
+def test_notebook_gradients(name: str, loss: float, grad: list[float]) -> None:
+    """The first losses and gradients are those that the notebook printed."""
+    objective = build(name)
+    objective = objective.to(objective.dtype, "cpu")
+    seen, slope = oracle(objective, laned=False).grad(objective.start_at(0), 0)
+    assert seen.item() == pytest.approx(loss, rel=1e-15)
+    assert torch.equal(slope, torch.tensor(grad, dtype=objective.dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("notebook_square", lambda x: 10 * (x**2).sum()),
+        ("notebook_log", lambda x: (x.log()).sum()),
+        ("notebook_matrix", lambda x: (x**2).sum()),
+        ("notebook_manual", lambda x: ((x - 2) ** 2).sum()),
+        ("notebook_sgd", lambda x: ((x - 3) ** 2).sum()),
+    ],
+)
+def test_notebook_digits(name: str, written: object) -> None:
+    """A sum over the axes of the point has the very bits of the notebook's sum over everything."""
+    objective = build(name)
+    for point in points(objective, 100):
+        x = point.to(objective.dtype)
+        assert torch.equal(objective.value(x), written(x))
+
+
+def test_notebook_descent_digit_for_digit() -> None:
+    """A hundred steps by hand from 10 print what the notebook printed."""
+    objective = build("notebook_manual").to(torch.float32, "cpu")
+    x, printed = objective.start_at(0), {}
+    for step in range(100):
+        loss, grad = oracle(objective, laned=False).grad(x, step)
+        x = x - 0.1 * grad
+        printed[step] = (x.item(), loss.item())
+    assert printed[0] == (8.399999618530273, 64.0)
+    assert printed[10] == (2.687194585800171, 0.7378695011138916)
+    assert printed[50] == (2.000091075897217, 1.2987811714992858e-08)
+    assert printed[90] == (2.000000476837158, 2.2737367544323206e-13)
+
+
+@given(
+    n=st.integers(2, 12),
+    condition=st.floats(1, 1e6),
+    spectrum=st.sampled_from(sorted(SPECTRA)),
+    smoothness=st.floats(1e-3, 1e3),
+    instance=st.integers(0, 5),
+)
+@settings(max_examples=50, deadline=None)
+def test_quadratic_has_the_eigenvalues_asked_for(
+    n: int, condition: float, spectrum: str, smoothness: float, instance: int
+) -> None:
+    """In every instance the Hessian has the spectrum's eigenvalues, from mu to L, and the start sees all alike."""
+    objective = quadratic(n, condition, spectrum, smoothness, instance)
+    x = objective.start_at(0)
+    found = torch.linalg.eigvalsh(hessian(objective.value, x))
+    asked = SPECTRA[spectrum](n, smoothness / condition, smoothness)
+    torch.testing.assert_close(found, asked, rtol=1e-12, atol=1e-13 * smoothness)
+    assert asked[0] == pytest.approx(objective.strong_convexity, rel=1e-14)
+    assert asked[-1] == objective.smoothness
+    assert float(objective.value(x)) == pytest.approx(float(asked.sum()) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "eigenvalues"),
+    [
+        ("uniform", [1, 34, 67, 100]),
+        ("geometric", [1, 100 ** (1 / 3), 100 ** (2 / 3), 100]),
+        ("clustered", [1, 1, 100, 100]),
+        ("outlier", [1, 1, 1, 100]),
+    ],
+)
+def test_spectra(spectrum: str, eigenvalues: list[float]) -> None:
+    """Each spectrum spaces its eigenvalues as its name says."""
+    objective = quadratic(4, condition=100, spectrum=spectrum, smoothness=100)
+    assert objective.data["eigenvalues"].tolist() == pytest.approx(eigenvalues, rel=1e-14)
+
+
+def test_gradient_descent_sees_no_instance() -> None:
+    """Gradient descent loses the same on the plain and on a rotated and shifted quadratic."""
+
+    def losses(objective: Objective) -> list[float]:
+        x, seen = objective.start_at(0), []
+        for step in range(50):
+            loss, grad = oracle(objective, laned=False).grad(x, step)
+            x = x - grad
+            seen.append(loss.item())
+        return seen
+
+    assert losses(quadratic(instance=3)) == pytest.approx(losses(quadratic()), rel=1e-10)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_rosenbrock_is_scipys(n: int) -> None:
+    """Value and gradient are those of scipy.optimize.rosen and rosen_der, and the first loss is the known 24.2."""
+    from scipy.optimize import rosen, rosen_der
+
+    objective = rosenbrock(n)
+    for x in [objective.start_at(0), *points(objective, 5, spread=1.0)]:
+        assert float(objective.value(x)) == pytest.approx(rosen(x.numpy()), rel=1e-13)
+        np.testing.assert_allclose(gradient(objective, x).detach(), rosen_der(x.numpy()), rtol=1e-12, atol=1e-12)
+    assert float(rosenbrock(2).value(alternating(2, -1.2, 1.0))) == pytest.approx(24.2, rel=1e-15)
+
+
+@pytest.mark.parametrize(("name", "loss"), [("beale", 14.203125), ("himmelblau", 106.0), ("styblinski_tang", -20.0)])
+def test_first_loss(name: str, loss: float) -> None:
+    """The first loss is the one worked out by hand."""
+    assert float(build(name).value(build(name).start_at(0))) == loss
+
+
+def test_himmelblau_names_four_minima() -> None:
+    """The four minimisers lie well apart, and at each the Hessian is positive definite."""
+    objective = build("himmelblau")
+    assert torch.pdist(torch.stack(objective.minimisers)).min() > 3
+    for x in objective.minimisers:
+        assert torch.linalg.eigvalsh(hessian(objective.value, x)).min() > 10
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+def test_styblinski_minimum_is_exact(n: int) -> None:
+    """The minimum is n times that of one coordinate, rounded once: found from the root of 4 t^3 - 32 t + 5."""
+    with localcontext(prec=40):
+        root = Decimal("-2.9")
+        for _ in range(10):
+            root -= (4 * root**3 - 32 * root + 5) / (12 * root**2 - 32)
+        assert styblinski_tang(n).minimum == float(n * (root**4 - 16 * root**2 + 5 * root) / 2)
+        assert float(styblinski_tang(n).minimisers[0][-1]) == float(root)
+
+
+@pytest.mark.parametrize("dataset", ["breast_cancer", "digits"])
+def test_logistic_is_scikit_learns(dataset: str) -> None:
+    """Loss, gradient and minimum agree with scikit-learn's own scaler, loss and second-order solver."""
+    from sklearn import datasets
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.preprocessing import StandardScaler
+
+    features, target = getattr(datasets, f"load_{dataset}")(return_X_y=True)
+    features = np.c_[StandardScaler().fit_transform(features), np.ones(len(target))]
+    target = target % 2
+    objective = logistic(0.01, dataset)
+
+    def loss(w: np.ndarray) -> float:
+        return log_loss(target, 1 / (1 + np.exp(-features @ w))) + 0.005 * w @ w
+
+    for x in points(objective, 3):
+        p = 1 / (1 + np.exp(-features @ x.numpy()))
+        assert float(objective.value(x)) == pytest.approx(loss(x.numpy()), rel=1e-12)
+        slope = features.T @ (p - target) / len(p) + 0.01 * x.numpy()
+        np.testing.assert_allclose(gradient(objective, x), slope, rtol=1e-10)
+    solver = LogisticRegression(C=1 / (0.01 * len(target)), fit_intercept=False, solver="newton-cholesky", tol=1e-10)
+    found = solver.fit(features, target).coef_[0]
+    np.testing.assert_allclose(objective.minimisers[0], found, rtol=1e-6, atol=1e-7)
+    assert objective.minimum == pytest.approx(loss(found), rel=1e-12)
+
+
+@pytest.mark.parametrize("l2", [1e-6, 1e-3, 10.0])
+def test_logistic_optimum_for_every_penalty(l2: float) -> None:
+    """The computed minimiser has a gradient of at most 1e-12, for weak and for strong penalties."""
+    objective = logistic(l2)
+    assert length(gradient(objective, objective.minimisers[0])) <= 1e-12
+
+
+def test_mlp_starts_as_torch_does() -> None:
+    """The start lies within torch's own bounds, fills them, and begins near the loss of a guess, log 10."""
+    objective = mlp()
+    start = objective.start_at(0)
+    assert {name: tuple(leaf.shape) for name, leaf in start.items()} == {
+        "0.weight": (32, 64), "0.bias": (32,), "2.weight": (10, 32), "2.bias": (10,)
+    }  # fmt: skip
+    for name, inputs in {"0.weight": 64, "0.bias": 64, "2.weight": 32, "2.bias": 32}.items():
+        assert 0.7 < float(start[name].abs().max()) * inputs**0.5 <= 1
+    assert float(objective.value(start)) == pytest.approx(math.log(10), abs=0.1)
+
+
+def test_mlp_learns() -> None:
+    """A few hundred steps of gradient descent bring the loss of a small network down by half."""
+    objective = mlp(hidden=8, samples=200)
+    x = objective.start_at(0)
+    for _ in range(200):
+        x = tree_map(lambda leaf, slope: leaf - 0.5 * slope, x, gradient(objective, x))
+    assert objective.value(x) < objective.value(objective.start_at(0)) / 2
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (partial(rosenbrock, 1), "objective.n=1: it must be a whole number of at least 2; try objective.n=2"),
+        (partial(quadratic, 2.5), "objective.n=2.5: it must be a whole number of at least 1"),
+        (partial(quadratic, True), "objective.n=True: it must be a whole number"),
+        (partial(quadratic, condition=0.5), "objective.condition=0.5: it must be a finite number of at least 1"),
+        (partial(quadratic, condition=math.inf), "objective.condition=inf: it must be a finite number"),
+        (partial(quadratic, 1), "objective.condition=100.0: n=1 has one eigenvalue only; set objective.condition=1"),
+        (partial(quadratic, smoothness=0), "objective.smoothness=0: it must be a finite number above 0"),
+        (partial(quadratic, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
+        (partial(quadratic, spectrum="flat"), "it must be one of clustered, geometric, outlier, uniform"),
+        (partial(styblinski_tang, 0), "objective.n=0: it must be a whole number of at least 1"),
+        (partial(logistic, 0), "objective.l2=0: it must be a finite number of at least 1e-06; try objective.l2=0.01"),
+        (partial(logistic, dataset="iris"), "objective.dataset='iris': it must be one of breast_cancer, digits"),
+        (partial(mlp, hidden=0), "objective.hidden=0: it must be a whole number of at least 1"),
+        (partial(mlp, samples=1798), "objective.samples=1798: it must be a whole number from 1 to 1797"),
+    ],
+)
+def test_refusals_teach(factory: partial[Objective], said: str) -> None:
+    """A size that cannot be had is refused in one line that says what came, what is allowed and what to do."""
+    with pytest.raises(UsageError) as refusal:
+        factory()
+    message = str(refusal.value)
+    assert said in message
+    assert "\n" not in message

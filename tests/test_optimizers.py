@@ -1,0 +1,472 @@
+"""Every method of conf/optimizer obeys the laws: manual is torch, lanes are solo, compiled is eager."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from laws import MANUAL, OPTIMIZERS, TOLERANCE, TWINS, apart, factory, hypers, manual, manual_equals_torch, path, target
+from laws import twin as torch_twin
+from torch import Tensor
+from torch._dynamo.utils import counters
+from torch.utils._pytree import tree_map as every
+
+from gdbench.descent import descent
+from gdbench.objectives import Objective
+from gdbench.optimizers import Method, Seen, Step
+from gdbench.optimizers.compiled import Program, compiled
+from gdbench.optimizers.torch_optim import torch_arguments
+from gdbench.oracle import oracle
+from gdbench.params import Params, leaves, stack_lanes, tree_map
+from gdbench.schema import Unavailable
+
+torch.set_num_threads(1)
+
+F64 = torch.float64
+LR = {"gd": 3e-4, "momentum": 3e-4, "nesterov": 3e-4}
+"""Stable step sizes where torch's default is none on every objective below."""
+
+
+def lr_of(name: str) -> float:
+    return LR.get(name, OPTIMIZERS[name].default_lr)
+
+
+def rosenbrock(x: Tensor) -> Tensor:
+    return (1 - x[..., 0]) ** 2 + 100 * (x[..., 1] - x[..., 0] ** 2) ** 2
+
+
+def residuals(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return 0.5 * ((a @ x - b) ** 2).sum()
+
+
+def regression(x: Any, a: Tensor, b: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(b * (a @ x["weight"] + x["bias"])).mean() + 0.01 * (x["weight"] ** 2).sum()
+
+
+def spread(*shape: int) -> Tensor:
+    return torch.sin(torch.arange(math.prod(shape), dtype=F64) + 1).reshape(shape)
+
+
+ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True)
+OBJECTIVES = {
+    "vector": ROSENBROCK,
+    "scalar": Objective(fn=lambda x: (x - 2) ** 2, start=torch.tensor(-1.0, dtype=F64), minimum=0.0),
+    "matrix": Objective(fn=residuals, start=spread(3, 2), data={"a": spread(4, 3), "b": spread(4, 2)}),
+    "dict": Objective(
+        fn=regression,
+        start={"weight": spread(5), "bias": torch.tensor(0.5, dtype=F64)},
+        data={"a": spread(8, 5), "b": spread(8).sign()},
+    ),
+}
+SWITCHES: list[dict[str, Any]] = [
+    {"weight_decay": 0.01},
+    {"maximize": True, "weight_decay": 0.01},
+    {"amsgrad": True},
+    {"centered": True},
+    {"centered": True, "momentum": 0.5},
+    {"dampening": 0.3},
+    {"dampening": 0.3, "momentum": 0.0},
+    {"initial_accumulator_value": 0.2, "lr_decay": 0.1},
+    {"decoupled_weight_decay": True, "weight_decay": 0.01},
+]
+SWITCHED = [(name, each) for name in TWINS for each in SWITCHES if each.keys() <= OPTIMIZERS[name].hyper.keys()]
+FLOATS = [(name, other) for name in MANUAL for other, number in OPTIMIZERS[name].hyper.items() if type(number) is float]
+
+
+# Manual is torch.
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", TWINS)
+def test_manual_equals_torch(name: str, objective: str, dtype: torch.dtype) -> None:
+    """Our recurrence and torch.optim's walk the same path."""
+    manual_equals_torch(name, OBJECTIVES[objective], dtype, lr_of(name), steps=100)
+
+
+@pytest.mark.parametrize(("name", "switched"), SWITCHED, ids=str)
+def test_manual_equals_torch_with_every_switch(name: str, switched: dict[str, Any]) -> None:
+    """Weight decay, maximize and each method's own switches mean what they mean in torch."""
+    objective = OBJECTIVES["dict"]
+    if switched.get("maximize"):
+        objective = replace(objective, fn=lambda x, **data: -regression(x, **data))
+    manual_equals_torch(name, objective, F64, lr_of(name), 100, **switched)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    name=st.sampled_from(["adam", "adamw", "nadam", "radam", "adamax"]),
+    beta1=st.floats(0.0, 0.99),
+    beta2=st.floats(0.3, 0.9999),
+    eps=st.floats(1e-10, 1e-2),
+)
+def test_the_adam_family_equals_torch_for_any_averaging(name: str, beta1: float, beta2: float, eps: float) -> None:
+    """Bias corrections are right for every decay, not only for the shipped ones."""
+    manual_equals_torch(name, OBJECTIVES["dict"], F64, 1e-3, 20, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def test_nadam_of_torch_is_as_coarse_as_its_momentum_product() -> None:
+    """Torch keeps NAdam's momentum product in its default dtype: in float32 that parts float64 paths, by less than 1e-8."""
+    ours, _ = path(manual("nadam"), ROSENBROCK, 100)
+    theirs, _ = path(torch_twin("nadam"), ROSENBROCK, 100)
+
+    assert 1e-12 < apart(ours[-1], theirs[-1], ours[0]) < 1e-8
+
+
+def test_gd_is_the_notebook_digit_for_digit() -> None:
+    """In float32 ``x - lr g`` has the very bits of ``x.data -= 0.1 * x.grad``."""
+    x = torch.tensor([-1.0, 0.3, 7.7], requires_grad=True)
+    objective = Objective(fn=lambda x: ((x - 2) ** 2).sum(), start=x.detach().clone())
+    points, _ = path(manual("gd", lr=0.1), objective, 20)
+    for point in points[1:]:
+        x.grad = None
+        objective.value(x).backward()  # type: ignore[no-untyped-call]
+        x.data -= 0.1 * x.grad  # type: ignore[operator]
+
+        assert torch.equal(point, x.data)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_shipped_numbers_are_torchs_defaults(name: str) -> None:
+    """Every file of conf/optimizer ships torch's defaults, but for weight decay, and L-BFGS's one iteration a step."""
+    shipped = OPTIMIZERS[name]
+    meant = {"gd": {"weight_decay"}, "momentum": {"momentum"}, "nesterov": {"momentum"}}.get(name, set())
+    meant |= {"max_iter", "max_eval", "tolerance_grad", "tolerance_change"} if name == "lbfgs" else {"weight_decay"}
+    if shipped.torch:
+        arguments = torch_arguments(shipped.torch, {**shipped.hyper, "lr": shipped.default_lr})
+        defaults = inspect.signature(target(shipped.torch)).parameters
+        free = arguments.keys() - meant - shipped.torch.keys() | {"lr"}
+        assert {arg: defaults[arg].default for arg in free} == {arg: arguments[arg] for arg in free}
+    if shipped.manual:
+        defaults = inspect.signature(factory(name)).parameters
+        assert {arg: defaults[arg].default for arg in shipped.hyper} == shipped.hyper
+
+
+# torch.optim as a Method.
+
+
+@pytest.mark.parametrize("impl", ["foreach", "fused"])
+@pytest.mark.parametrize("name", TWINS)
+def test_foreach_and_fused_equal_single_tensor(name: str, impl: str) -> None:
+    """Whatever torch runs on, it walks the same path; where it has no such kernels it says so."""
+    try:
+        other = torch_twin(name, impl, lr=lr_of(name))
+    except Unavailable as reason:
+        assert str(reason).endswith(f"has no {impl} implementation")
+        return
+    single, _ = path(torch_twin(name, lr=lr_of(name)), OBJECTIVES["dict"], 50)
+    points, _ = path(other, OBJECTIVES["dict"], 50)
+
+    assert apart(points[-1], single[-1], single[0]) < (1e-8 if name == "nadam" else TOLERANCE[F64])
+
+
+@pytest.mark.parametrize(
+    ("name", "impl", "reason"),
+    [
+        ("adadelta", "fused", "torch.optim.Adadelta has no fused implementation"),
+        ("lbfgs", "foreach", "torch.optim.LBFGS has no foreach implementation"),
+    ],
+)
+def test_a_missing_implementation_is_unavailable(name: str, impl: str, reason: str) -> None:
+    """What torch does not have is said in one line."""
+    with pytest.raises(Unavailable, match=f"^{reason}$"):
+        torch_twin(name, impl)
+
+
+def test_what_torch_refuses_is_unavailable_with_its_reason() -> None:
+    """A kernel that torch refuses in the first step (fused on the meta device) is unavailable, for torch's own reason."""
+    nowhere = ROSENBROCK.to(torch.float32, "meta")
+    with pytest.raises(Unavailable, match=r"^torch.optim.Adam, impl=fused: .*fused=True"):
+        descent(torch_twin("adam", "fused"), oracle(nowhere, laned=False), nowhere.start_at(0), range(1))
+
+
+def test_fused_kernels_get_dense_gradients() -> None:
+    """The gradient of a plain sum is one number expanded; torch's fused kernels would read beyond it."""
+    plane = Objective(fn=torch.sum, start=torch.zeros(100, dtype=F64))
+    points, _ = path(torch_twin("adam", "fused", lr=0.1), plane, 1)
+
+    assert torch.allclose(points[-1], torch.full((100,), -0.1, dtype=F64))  # type: ignore[arg-type]
+
+
+def test_torch_arguments_group_and_pass_on() -> None:
+    """A list in the torch block makes one tuple of hyper-parameters; anything else there is a constant."""
+    block = {"_target_": "torch.optim.Adam", "betas": ["beta1", "beta2"], "amsgrad": True}
+
+    assert torch_arguments(block, {"lr": 0.1, "beta1": 0.9, "beta2": 0.99}) == {
+        "lr": 0.1,
+        "betas": (0.9, 0.99),
+        "amsgrad": True,
+    }
+
+
+class Counting:
+    """An oracle that counts its calls."""
+
+    laned = False
+
+    def __init__(self, objective: Objective) -> None:
+        self.oracle, self.gradients, self.losses = oracle(objective, laned=False), 0, [math.inf]
+
+    def value(self, x: Params, k: Step) -> Tensor:
+        return self.oracle.value(x, k)
+
+    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
+        self.gradients += 1
+        return self.oracle.grad(x, k)
+
+
+def test_lbfgs_counts_every_closure() -> None:
+    """L-BFGS reports as many gradients as it asked for, and the loss of the point it started from."""
+    counting, work, losses = Counting(ROSENBROCK), [], []
+
+    def look(k: int, x: Params, seen: Seen) -> None:
+        work.append(seen.gradients)
+        losses.append(float(seen.loss) - float(ROSENBROCK.value(x)))
+
+    method = torch_twin("lbfgs")
+    descent(method, counting, ROSENBROCK.start_at(0), range(30), look=look)
+
+    assert sum(work) == counting.gradients
+    assert max(work) > 1
+    assert not any(losses)
+    assert not method.constant_cost
+
+
+FORMS = [("manual", name) for name in MANUAL] + [
+    (impl, name) for name, each in OPTIMIZERS.items() if each.torch for impl in ("torch", "foreach", "fused")
+]
+
+
+@pytest.mark.parametrize(("form", "name"), FORMS)
+def test_copy_isolates(form: str, name: str) -> None:
+    """Going on from a copy walks the same path as the original, and neither moves the other."""
+    try:
+        method = manual(name) if form == "manual" else torch_twin(name, form)
+    except Unavailable:
+        pytest.skip("torch has none")
+    objective = OBJECTIVES["dict"]
+    ask = oracle(objective, laned=False)
+    x, state = descent(method, ask, objective.start_at(0), range(3))
+    twin, twin_state = method.copy(x, state)
+    before = tree_map(lambda leaf: leaf.detach().clone(), twin)
+    there, _ = descent(method, ask, x, range(3, 8), state)
+    unmoved = tree_map(torch.equal, before, twin)
+    again, _ = descent(method, ask, twin, range(3, 8), twin_state)
+
+    assert unmoved == {"weight": True, "bias": True}
+    assert tree_map(torch.equal, there, again) == {"weight": True, "bias": True}
+    assert all(torch.isfinite(leaf).all() for leaf in leaves(again))
+
+
+# Lanes are solo.
+
+LANES = 3
+
+
+def lane_values(name: str, other: str) -> dict[str, list[float]]:
+    """A step size and another hyper-parameter that differ from lane to lane."""
+    number = OPTIMIZERS[name].hyper.get(other, 0.0)
+    return {
+        "lr": [lr_of(name) * factor for factor in (1.0, 0.7, 0.3)],
+        other: [number * factor for factor in (1.0, 0.99, 0.98)] if number else [0.0, 0.01, 0.02],
+    }
+
+
+def in_lanes(values: dict[str, list[float]]) -> dict[str, Any]:
+    return {name: torch.tensor(each, dtype=F64) for name, each in values.items()}
+
+
+def one(values: dict[str, list[float]], index: int) -> dict[str, float]:
+    return {name: each[index] for name, each in values.items()}
+
+
+def slice_of(state: Any, index: int) -> Any:
+    """The state of one lane: tensors ``[L]`` hold a number a lane, all others are the state of x."""
+
+    def pick(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf[index].item() if leaf.dim() == 1 else leaf[index].clone()
+
+    return every(pick, state)
+
+
+@pytest.mark.parametrize(("name", "other"), FLOATS, ids=str)
+def test_a_step_in_lanes_is_a_step_alone(name: str, other: str) -> None:
+    """From the same x and state a step in a lane and one alone differ by 4 ulps of float32 at most."""
+    objective = ROSENBROCK.to(torch.float32, "cpu")
+    values = lane_values(name, other)
+    start = stack_lanes([objective.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])  # type: ignore[operator]
+    lanes = manual(name, **in_lanes(values))
+    x, state = descent(lanes, oracle(objective, laned=True), start, range(7))
+    new, _, _ = lanes.step(oracle(objective, laned=True), 7, x, state)
+    for index in range(LANES):
+        alone = manual(name, **one(values, index))
+        here = x[index].clone()  # type: ignore[index]
+        there, _, _ = alone.step(oracle(objective, laned=False), 7, here, slice_of(state, index))
+        scale = torch.maximum(here.abs(), there.abs())  # type: ignore[union-attr]
+
+        assert new.dtype == torch.float32  # type: ignore[union-attr]
+        assert ((new[index] - there).abs() <= 4 * torch.finfo(torch.float32).eps * scale).all()  # type: ignore
+
+
+@pytest.mark.parametrize(("name", "other"), FLOATS, ids=str)
+def test_a_path_in_lanes_is_a_path_alone(name: str, other: str) -> None:
+    """Over 50 steps in float64 the lanes go where each run goes alone."""
+    values = lane_values(name, other)
+    start = stack_lanes([ROSENBROCK.start_at(0)] * LANES)
+    x, _ = descent(manual(name, **in_lanes(values)), oracle(ROSENBROCK, laned=True), start, range(50))
+    for index in range(LANES):
+        points, _ = path(manual(name, **one(values, index)), ROSENBROCK, 50)
+
+        assert apart(x[index], points[-1], points[0]) < 1e-11  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", MANUAL)
+def test_a_nan_stays_in_its_lane(name: str) -> None:
+    """A lane that is not finite changes no bit of its neighbours."""
+    clean = stack_lanes([ROSENBROCK.start_at(0)] * LANES)
+    spoilt = clean.clone()  # type: ignore[union-attr]
+    spoilt[1] = math.nan
+    lanes = manual(name, **in_lanes({"lr": lane_values(name, "")["lr"]}))
+    x, _ = descent(lanes, oracle(ROSENBROCK, laned=True), clean, range(10))
+    y, _ = descent(lanes, oracle(ROSENBROCK, laned=True), spoilt, range(10))
+
+    assert torch.equal(x[::2], y[::2])  # type: ignore[index]
+    assert y[1].isnan().all()  # type: ignore[index]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", MANUAL)
+def test_a_step_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
+    """Hyper-parameters in float64 never lift x or the state's tensors of x's shape, alone or in lanes."""
+    plain = Objective(fn=lambda x: (x * x)[..., 0] + (x * x)[..., 1], start=torch.tensor([1.0, 2.0]), laned=True)
+    objective = plain.to(dtype, "cpu")
+    alone, _ = descent(manual(name), oracle(objective, laned=False), objective.start_at(0), range(3))
+    start = stack_lanes([objective.start_at(0)] * LANES)
+    every_float = {other: [number] * LANES for other, number in hypers(name, {}).items() if type(number) is float}
+    lanes, _ = descent(manual(name, **in_lanes(every_float)), oracle(objective, laned=True), start, range(3))
+
+    assert alone.dtype == lanes.dtype == dtype  # type: ignore[union-attr]
+
+
+# Compiled is eager.
+
+
+def check_compiled(name: str, backend: str, laned: bool, objective: Objective = ROSENBROCK) -> int:
+    """Two runs of other step sizes through one program, each equal to its eager run; the number of graphs made."""
+    before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
+    start = objective.start_at(0)
+    for scale in (1.0, 0.5):
+        changed: dict[str, Any] = {"lr": scale * lr_of(name)}
+        if laned:
+            changed = in_lanes({"lr": [scale * each for each in lane_values(name, "")["lr"]]})
+        x = stack_lanes([start] * LANES) if laned else start
+        hyper = hypers(name, changed)
+        y, _ = descent(program.method(hyper), oracle(objective, laned, compiled=True), x, range(10))
+        z, _ = descent(manual(name, **changed), oracle(objective, laned), x, range(10))
+
+        assert leaves(y)[0].dtype == leaves(z)[0].dtype
+        assert apart(y, z, x) < TOLERANCE[leaves(y)[0].dtype]
+    return counters["stats"]["unique_graphs"] - before
+
+
+@pytest.mark.parametrize("laned", [False, True], ids=["solo", "lanes"])
+@pytest.mark.parametrize("name", MANUAL)
+def test_compiled_equals_manual_in_one_graph(name: str, laned: bool) -> None:
+    """torch.compile follows every method in one graph, and another step size runs through the same one."""
+    assert check_compiled(name, "eager", laned) == 1
+
+
+@pytest.mark.parametrize(("name", "laned"), [("adam", False), ("adam", True), ("momentum", True)])
+def test_inductor_equals_manual_in_one_graph(name: str, laned: bool) -> None:
+    """What the C++ compiler makes of a step is the same step."""
+    assert check_compiled(name, "inductor", laned) == 1
+
+
+@pytest.mark.parametrize("objective", ["scalar", "dict"])
+def test_a_compiled_step_keeps_shape_and_dtype(objective: str) -> None:
+    """A 0-d point in float32 stays one, though the hyper-parameters are 0-d in float64; a dict stays a dict."""
+    assert check_compiled("nadam", "aot_eager", laned=False, objective=OBJECTIVES[objective].to(torch.float32, "cpu")) == 1
+
+
+def test_a_plain_zero_makes_a_graph_of_its_own() -> None:
+    """Structure is part of a program: with weight decay there is another graph, and each is used again."""
+    before, program = counters["stats"]["unique_graphs"], Program(factory("gd"), "eager")
+    ask = oracle(ROSENBROCK, laned=False, compiled=True)
+    for weight_decay in (0.0, 0.1, 0.2, 0.0):
+        changed = {"lr": 1e-3, "weight_decay": weight_decay}
+        x, _ = descent(program.method(changed), ask, ROSENBROCK.start_at(0), range(5))
+        points, _ = path(manual("gd", **changed), ROSENBROCK, 5)
+        assert apart(x, points[-1], points[0]) < 1e-14
+    assert counters["stats"]["unique_graphs"] - before == 2
+
+
+def test_what_cannot_be_compiled_is_unavailable() -> None:
+    """An objective that branches on its numbers is refused in one line."""
+    branching = Objective(fn=lambda x: x.sum() if x.sum() > 0 else -x.sum(), start=torch.ones(2))
+    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    with pytest.raises(Unavailable, match="^torch.compile: .*[Dd]ata-dependent"):
+        method.step(oracle(branching, False, compiled=True), 0, branching.start, method.init(branching.start))  # type: ignore
+
+
+# Armijo's search.
+
+
+def sequential(objective: Objective, x: Tensor, lr: float, shrink: float, c: float, trips: int) -> tuple[Tensor, int]:
+    """Backtracking as in the books: try, test, stop; the new point, and how many trials it took."""
+    loss, grad = oracle(objective, laned=False).grad(x, 0)
+    for trial in range(trips):
+        size = lr * shrink**trial
+        value = float(objective.value(x - size * grad))  # type: ignore[operator]
+        if math.isfinite(value) and value <= float(loss) - c * size * float((grad * grad).sum()):  # type: ignore
+            return x - size * grad, trial + 1  # type: ignore[operator]
+    return x, trips
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    starts=st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), min_size=2, max_size=4),
+    lr=st.floats(1e-3, 10.0),
+    shrink=st.floats(0.1, 0.9),
+    c=st.floats(1e-4, 0.5),
+)
+def test_armijo_is_the_sequential_search(
+    starts: list[tuple[float, float]], lr: float, shrink: float, c: float
+) -> None:
+    """Alone and in lanes Armijo takes the first step that will do, and counts the trials up to it."""
+    method = manual("armijo", lr=lr, shrink=shrink, c=c)
+    points = [torch.tensor(each, dtype=F64) for each in starts]
+    lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_lanes([*points]), ())
+    for index, x in enumerate(points):
+        expected, trials = sequential(ROSENBROCK, x, lr, shrink, c, 30)
+        alone, _, seen = method.step(oracle(ROSENBROCK, laned=False), 0, x, ())
+
+        assert int(seen.evaluations) == int(together.evaluations[index]) == trials  # type: ignore[index]
+        assert apart(alone, expected, x + 1) < 1e-14
+        assert apart(lanes[index], expected, x + 1) < 1e-12  # type: ignore[index]
+        assert seen.gradients == 1
+
+
+def test_armijo_never_rises() -> None:
+    """From one accepted step to the next the loss goes down."""
+    method = manual("armijo")
+    _, losses = path(method, ROSENBROCK, 200)
+
+    assert all(after < before for before, after in zip(losses, losses[1:], strict=False))
+    assert not method.constant_cost
+
+
+def test_armijo_stays_where_no_trial_will_do() -> None:
+    """Trials that are not finite are never taken; without a good one x stays, and every trial is counted."""
+    cliff = Objective(fn=lambda x: torch.where(x == 1.0, x, -math.inf * x.sign()), start=torch.tensor(1.0))
+    x, _, seen = manual("armijo", trips=7).step(oracle(cliff, laned=False), 0, cliff.start_at(0), ())
+
+    assert float(x) == 1.0  # type: ignore[arg-type]
+    assert int(seen.evaluations) == 7
