@@ -160,7 +160,7 @@ def maker(question: Question) -> Maker:
     fixed = {key: value for key, value in config.items() if key not in NOT_ASKED}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
     if not block:
-        there = "torch, foreach, fused" if question.impl in ("manual", "compiled") else "manual, compiled"
+        there = "torch" if question.impl in ("manual", "compiled") else "manual"
         raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
     factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
     if question.impl in ("manual", "compiled"):

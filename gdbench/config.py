@@ -44,9 +44,14 @@ def register(sweeper: type[Sweeper]) -> None:
 
 @contextmanager
 def initialized() -> Iterator[None]:
-    """Hydra ready to compose where ``hydra.main`` has not made it so; what was there before is put back."""
-    with initialize_config_dir(str(config_folder()), job_name="gdbench", version_base="1.3"):
-        yield
+    """Hydra ready to compose where ``hydra.main`` has not made it so; an app around us gets its own Hydra back."""
+    around = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_folder()), job_name="gdbench", version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = around
 
 
 @dataclass(frozen=True)

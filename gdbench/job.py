@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,7 @@ class Progress(Protocol):
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
     def now(self, job: Job) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
@@ -52,6 +55,7 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
             progress.now(job)
             progress.done(job, run_job(job, folder))
     finally:
+        progress.close()
         finish(jobs, folder)
 
 
@@ -121,12 +125,20 @@ def _nothing(question: Question, status: str, error: str) -> Answer:
     columns: dict[str, Any] = {
         "status": np.full(runs, status, dtype=object),
         "error": error,
-        "dtype": question.dtype,
-        "device": question.device,
+        **_resolved(question),
         "lr": question.lanes()["lr"],
         "timed": False,
     }
     return Answer(columns, {}, {})
+
+
+def _resolved(question: Question) -> dict[str, str]:
+    """dtype and device as far as they can be told of a cell that could not be built."""
+    dtype, device = question.dtype, question.device
+    with contextlib.suppress(Exception):
+        dtype = str(build.stated_objective(question).dtype).removeprefix("torch.") if dtype == "auto" else dtype
+        device = str(build.device_of(device))
+    return {"dtype": dtype, "device": device}
 
 
 def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
@@ -142,7 +154,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "seed": numbers["seed"].astype(np.int64),
         "sweep": folder.name,
         "cell": job.cell,
-        "overrides": " ".join(job.overrides),
+        "overrides": shlex.join(job.overrides),
         "started_at": started,
     }
     runs = {**asked, **answer.columns}

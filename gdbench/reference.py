@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -27,6 +28,7 @@ def notebook_loop(device: torch.device | str = "cpu") -> Callable[[int], Callabl
     return prepare
 
 
+@cache
 def memory_loop(device: torch.device | str = "cpu") -> Callable[[int], Callable[[], None]]:
     """Adding one array of 32 MB to another: bound by memory. ``prepare(n)`` for ``timing``."""
     a, b = torch.ones(2, 8 * 2**20, device=device)

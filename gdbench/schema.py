@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -193,6 +193,7 @@ class Question:
     @classmethod
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
+        _no_others(config)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
@@ -259,6 +260,14 @@ class Question:
         }
 
 
+def _no_others(config: Mapping[str, Any]) -> None:
+    known = [each.name for each in fields(Run)]
+    for key in config:
+        if key not in known:
+            public = [name for name in known if name not in ("code", "part")]
+            raise UsageError(f"{key} is not a setting.{nearest(key, public)} Allowed: {', '.join(public)}.")
+
+
 def _lanable(value: Any) -> bool:
     """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
     if isinstance(value, (list, tuple)):
@@ -286,7 +295,8 @@ def _number(name: str, given: Any, low: float = -math.inf, high: float = math.in
 def _whole(name: str, given: Any, low: int, high: int) -> int:
     number = given if isinstance(given, (int, float)) and not isinstance(given, bool) else math.nan
     if not low <= number <= high or number != int(number):
-        raise UsageError(f"{name}={given} must be a whole number from {low} to {high}.")
+        came = f"{given:g}" if isinstance(given, float) else given
+        raise UsageError(f"{name}={came} must be a whole number from {low} to {high}.")
     return int(number)
 
 

@@ -101,15 +101,16 @@ def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> 
     if not cell.seconds or not len(order):
         return timings
     end = clock.now() + cell.seconds
-    share = min(max(cell.seconds / len(order), LEAST_SHARE_S), cell.seconds)
     _warm_process(cell)
     with quiet():
         timings.memory_reference_s = _least(memory_loop(), clock)
         if cell.device.type != "cpu":
             timings.device_reference_s = _least(notebook_loop(cell.device), clock, steps=20)
         for count, row in enumerate(order):
-            if count and clock.now() + LEAST_SHARE_S > end:
+            left = end - clock.now()
+            if count and left < LEAST_SHARE_S:
                 break
+            share = max(left / (len(order) - count), LEAST_SHARE_S)
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             _Stopwatch(cell, int(row), clock).run(timings, share, hits)
     return timings

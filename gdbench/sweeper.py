@@ -20,7 +20,7 @@ from gdbench.config import Composed, Composer, plain
 from gdbench.job import Job, Progress, begin, finish, run_job, sweep
 from gdbench.schema import Question, UsageError
 
-__all__ = ["Lanes", "Silent", "carry_out", "fold", "task"]
+__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "task"]
 
 LANES = ("lr", "lr_scale", "seed")
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -39,6 +39,9 @@ class Silent:
         """Say nothing."""
 
     def done(self, job: Job, statuses: Sequence[str]) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
         """Say nothing."""
 
 
@@ -79,11 +82,22 @@ class Lanes(Sweeper):
         return "its job left no result"
 
 
+class Refusal(BaseException):
+    """Carries a UsageError past Hydra, which would announce it in words of its own."""
+
+
 def task(config: DictConfig) -> float:
     """What one Hydra job does: a single cell of its own, or one part of a sweep that a launcher brought here.
 
     Returns how many of its runs reached the target.
     """
+    try:
+        return _task(config)
+    except UsageError as error:
+        raise Refusal from error
+
+
+def _task(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     overrides = [str(each) for each in hydra.overrides.task if not str(each).startswith("part=")]
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
@@ -105,7 +119,6 @@ def carry_out(
     if launch is None:
         sweep(jobs, folder, progress)
     else:
-        progress.begin(jobs)
         finish(jobs, folder, missing=launch(jobs, folder))
     return folder
 

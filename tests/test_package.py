@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from gdbench import __version__
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
@@ -32,7 +34,9 @@ LAYERS = (
     {"report"},
     {"gate"},
     {"sweeper"},
+    {"api"},
     {"__init__"},
+    {"verbs"},
     {"cli"},
     {"__main__"},
 )
@@ -46,11 +50,12 @@ ONLY_IN = {
     "hydra": {"cli", "config", "sweeper"},
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
-    "typer": {"cli"},
+    "typer": {"cli", "verbs"},
     "sklearn": {"objectives"},
 }
 """Where a library may be imported when gdbench runs; an import for the type checker alone is free."""
 
+INFO = f"gdbench-{__version__}.dist-info"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("experiments/**/*.md")])
 
 
@@ -89,8 +94,9 @@ def imported(file: Path, typing: bool) -> set[str]:
 
 def internal(file: Path) -> set[str]:
     """The components of gdbench that a file imports; a name that is no module comes from ``__init__``."""
-    parts = [name.split(".") for name in imported(file, typing=True) if name.split(".")[0] == "gdbench"]
-    return {each[1] if len(each) > 1 and (each[1] in RANK or is_module(each[1])) else "__init__" for each in parts}
+    names = {name for name in imported(file, typing=True) if name.split(".")[0] == "gdbench"}
+    parts = [name.split(".") for name in names - {"gdbench.__version__"}]  # a constant, for everybody
+    return {each[1] if len(each) > 1 and is_module(each[1]) else "__init__" for each in parts}
 
 
 def is_module(name: str) -> bool:
@@ -198,9 +204,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: set[str]) -> None:
     """Installing the wheel adds the folder gdbench, its types and its licence: no tests, no outputs, no caches."""
     sources = {name for name in wheel if name.endswith(".py")}
 
-    assert {name.split("/")[0] for name in wheel} == {"gdbench", "gdbench-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in wheel} == {"gdbench", INFO}
     assert sources == shipped("gdbench", "*.py")
-    assert {"gdbench/py.typed", "gdbench-0.1.0.dist-info/licenses/LICENSE"} <= wheel
+    assert {"gdbench/py.typed", f"{INFO}/licenses/LICENSE"} <= wheel
     assert not [name for name in wheel if "outputs" in name or "__pycache__" in name or name.endswith(".parquet")]
 
 

@@ -1,7 +1,8 @@
 """The few sums that every method is made of, fast where the hyper-parameter is a number, right where it is a tensor.
 
 A plain number goes into the kernel as its scalar: one kernel, no tensor made. A tensor (a number a lane, or a 0-d
-tensor of a compiled step) cannot, and takes an operation more, which a compiler fuses again.
+tensor of a compiled step) cannot, and takes an operation more, which a compiler fuses again. In all sums x or the state
+comes before the gradient, because a result takes the layout of its first operand: so lanes stay last in memory.
 """
 
 from __future__ import annotations

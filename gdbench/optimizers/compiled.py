@@ -1,18 +1,20 @@
-"""Our own step under torch.compile: one graph a cell, for the hyper-parameters and the step's number come as tensors."""
+"""Our own step under torch.compile: one graph a cell, as hyper-parameters and step number come as tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
+from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.arithmetic import is_zero
-from gdbench.params import Params, leaves
+from gdbench.params import Params, lanes_last, leaves
 from gdbench.schema import Unavailable
 
 __all__ = ["Program", "compiled"]
@@ -55,9 +57,9 @@ class Program:
         structure = tuple(sorted(fixed.items()))
 
         def init(x: Params) -> Running:
-            device = home(x)
-            tensors = {name: torch.as_tensor(each, dtype=torch.float64, device=device) for name, each in numbers.items()}
-            return Running(torch.zeros((), dtype=torch.float64, device=device), tensors, make(**tensors).init(x))
+            float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
+            tensors = {name: float64(each) for name, each in numbers.items()}
+            return Running(float64(0.0), tensors, make(**tensors).init(x))
 
         def step(oracle: Oracle, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             key = id(oracle), structure  # the graph keeps its oracle alive, so that no other can have this id
@@ -67,7 +69,7 @@ class Program:
             try:
                 return graph(x, state)
             except TorchDynamoException as error:
-                raise Unavailable(f"torch.compile: {str(error).strip().splitlines()[0]}") from error
+                raise refusal(error) from error
 
         return Method(init, step, constant_cost=make(**numbers).constant_cost)
 
@@ -75,19 +77,23 @@ class Program:
 def compile_step(make: Callable[..., Method], oracle: Oracle, backend: str) -> Graph:
     """One step, and the counting of it, as one graph."""
 
+    def settle(leaf: Tensor) -> Tensor:
+        # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
+        return lanes_last(leaf) if oracle.laned and leaf.dim() > 1 else leaf.contiguous()
+
     def step(x: Params, state: Running) -> tuple[Params, Running, Seen]:
         k, hyper, inner = state
         x, inner, seen = make(**hyper).step(oracle, k, x, inner)
+        x, inner = tree_map_only(Tensor, settle, (x, inner))
         return x, Running(k + 1, hyper, inner), seen
 
-    return torch.compile(
-        step,
-        fullgraph=True,
-        dynamic=False,
-        backend=backend,
-        isolate_recompiles=True,  # else the graphs of all programs share one small budget, that of the code above
-        options={"guard_filter_fn": tensors_only},
-    )
+    # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
+    own = FunctionType(step.__code__.replace(), step.__globals__, closure=step.__closure__)
+    options: dict[str, Any] = {"guard_filter_fn": tensors_only}
+    try:
+        return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
+    except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
+        raise refusal(error) from error
 
 
 def tensors_only(guards: Sequence[Any]) -> list[bool]:
@@ -99,3 +105,9 @@ def home(x: Params) -> torch.device:
     """Where the float64 scalars live: beside x, but MPS has no float64."""
     device = leaves(x)[0].device
     return torch.device("cpu") if device.type == "mps" else device
+
+
+def refusal(error: Exception) -> Unavailable:
+    """The compiler's own reason, on one line."""
+    cause = getattr(error, "inner_exception", error)
+    return Unavailable(f"torch.compile: {type(cause).__name__}: {str(cause).strip().splitlines()[0]}")

@@ -20,15 +20,15 @@ def armijo(lr: Hyper = 1.0, shrink: Hyper = 0.5, c: Hyper = 1e-4, trips: int = 3
 
     def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], Seen]:
         loss, grad = oracle.grad(x, k)
-        squared = dot(grad, grad, oracle.laned)
-        found = torch.zeros_like(loss, dtype=torch.bool)
-        evaluations = torch.zeros_like(loss, dtype=torch.int32)
-        taken, size = torch.zeros_like(loss), lr
+        here, squared = loss.detach(), dot(grad, grad, oracle.laned)
+        found = torch.zeros_like(here, dtype=torch.bool)
+        evaluations = torch.zeros_like(here, dtype=torch.int32)
+        taken, size = torch.zeros_like(here), lr
         for _ in range(trips):
             evaluations = evaluations + ~found
             trial = oracle.value(moved(x, size, grad), k)
-            enough = torch.isfinite(trial) & (trial <= loss - fit(c * size, loss) * squared)
-            taken = torch.where(enough & ~found, fit(size, loss), taken)
+            enough = torch.isfinite(trial) & (trial <= here - fit(c * size, here) * squared)
+            taken = torch.where(enough & ~found, fit(size, here), taken)
             found, size = found | enough, size * shrink
         return moved(x, taken, grad), state, Seen(loss, grad, 1, evaluations)
 

@@ -38,19 +38,19 @@ def momentum(
         if not is_zero(dampening):
             # torch has no buffer, and so nothing to damp, in the first step and without momentum.
             grad = fit(1 - dampening * (k > 0) * (momentum != 0), x) * grad
-        buffer = add(grad, momentum, state.buffer)
+        buffer = fit(momentum, x) * state.buffer + grad
         return add(x, down, buffer), Momentum(buffer)
 
     return first_order(lambda x: Momentum(torch.zeros_like(x)), update)
 
 
 def nesterov(lr: Hyper, momentum: Hyper = 0.9, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
-    """Nesterov, ``b = momentum b + g; x - lr (g + momentum b)`` (Nesterov 1983, in the form of Sutskever et al. 2013)."""
+    """Nesterov, ``b = momentum b + g; x - lr (g + momentum b)`` (Nesterov 1983; Sutskever et al. 2013)."""
     grad_of, down = slope(weight_decay, maximize), -lr
 
     def update(k: Step, grad: Tensor, state: Momentum, x: Tensor) -> tuple[Tensor, Momentum]:
         grad = grad_of(grad, x)
-        buffer = add(grad, momentum, state.buffer)
+        buffer = fit(momentum, x) * state.buffer + grad
         return add(x, down, add(grad, momentum, buffer)), Momentum(buffer)
 
     return first_order(lambda x: Momentum(torch.zeros_like(x)), update)

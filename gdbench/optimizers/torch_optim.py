@@ -111,7 +111,7 @@ def searching() -> TorchStep:
             loss, grad = oracle.grad(point, k)
             assign(point, grad)
             seen[:] = [seen[0]._replace(gradients=seen[0].gradients + 1)] if seen else [Seen(loss, grad, 1, 0)]
-            return loss
+            return loss.detach()
 
         optimizer.step(closure)  # type: ignore[arg-type]
         return point, state, seen[0]

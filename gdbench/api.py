@@ -1,0 +1,95 @@
+"""The command line's sweeps from Python, for notebooks and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gdbench.config import Composer, initialized, register
+from gdbench.job import Job
+from gdbench.objectives import Objective
+from gdbench.params import Params
+from gdbench.records import load
+from gdbench.sweeper import Lanes, Silent, carry_out, fold
+
+__all__ = ["run", "sweep"]
+
+Function = Callable[[Params], Tensor]
+
+
+def sweep(
+    objective: str | Sequence[str] | Objective | Function = "notebook_manual",
+    *,
+    x0: Params | Sequence[float] | None = None,
+    config_dir: str | Path | None = None,
+    **axes: Any,
+) -> pd.DataFrame:
+    """Run every combination of what is given and return the table of runs, typed as COLUMNS promises.
+
+    ``gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], impl=["manual", "torch"], lr=[1e-4, 1e-3])`` is
+    ``python -m gdbench -m objective=rosenbrock optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3``: a list is an axis.
+    Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own, written
+    for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
+    ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
+    Raises UsageError for what the command line would refuse.
+    """
+    own = _own(objective, x0)
+    asked = axes if own else {"objective": objective, **axes}
+    arguments = [f"{name}={_text(name, value)}" for name, value in asked.items()]
+    fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    register(Lanes)
+    with initialized():
+        jobs = fold([*arguments, *([f"code='{Path(config_dir).resolve()}'"] if config_dir else [])], Composer(fixed))
+    if own:
+        jobs = [_with(job, own, getattr(objective, "__name__", "objective")) for job in jobs]
+    folder = carry_out(jobs, arguments, "sweep", Silent())
+    runs = load(folder)
+    runs.attrs["folder"] = str(folder)
+    return runs
+
+
+def run(objective: str | Objective | Function = "notebook_manual", **settings: Any) -> pd.DataFrame:
+    """Run one cell and return its table: ``gdbench.run(my_function, x0=my_start, optimizer="adam", lr=0.1)``.
+
+    Takes what ``sweep`` takes; a list of numbers (``lr=[0.01, 0.1]``) makes several rows.
+    """
+    return sweep(objective, **settings)
+
+
+def _own(objective: Any, x0: Any) -> Objective | None:
+    """The objective that a function and a start make; None for one that is named."""
+    if isinstance(objective, Objective):
+        return objective
+    if not callable(objective):
+        return None
+    start = x0 if isinstance(x0, (Tensor, dict)) else torch.tensor(x0, dtype=torch.float64)
+    first = start if isinstance(start, Tensor) else next(iter(start.values()))
+    dtype = first.dtype if isinstance(x0, (Tensor, dict)) and first.is_floating_point() else torch.float32
+    start = start if first.is_floating_point() else start.to(dtype)  # type: ignore[union-attr]
+    return Objective(fn=objective, start=start, dtype=dtype)
+
+
+def _with(job: Job, objective: Objective, name: str) -> Job:
+    """The same job on an objective that no configuration names."""
+    question = replace(job.question, objective=name, objective_config={"_target_": lambda: objective})
+    config = {**job.config, "objective": {"name": name}}
+    return replace(job, question=question, config=config)
+
+
+def _text(name: str, value: Any) -> str:
+    """A value as the command line takes it; a list is an axis."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_text(name, each)}" for key, each in value.items()) + "}"
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return ",".join(_text(name, each) for each in value)
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,215 @@
+"""The command line: a verb (list, show, columns), or Hydra overrides, which run what they say. Loads nothing early."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbench import __version__
+from gdbench.schema import Run, UsageError, nearest
+
+__all__ = ["main"]
+
+HELP = f"""gdbench {__version__}: which gradient-descent variant, at which learning rate, dtype and device, gets there first?
+
+Usage: python -m gdbench [-m] [KEY=VALUE ...]    run, measure and compare
+       python -m gdbench VERB ...                look at what there is, or at what ran
+
+Run
+  python -m gdbench                              the notebook's loop: (x-2)² from 10, lr 0.1, 100 steps
+  python -m gdbench -m lr=0.01,0.1               a sweep: two learning rates, one table
+  python -m gdbench -m optimizer=gd,adam impl=manual,torch objective=rosenbrock lr=1e-4,1e-3
+  python -m gdbench -m objective=quadratic objective.condition=10,100 'lr=tag(log,interval(1e-3,1))' points=50
+
+Keys
+  objective, optimizer     names from the two lists below; their numbers are set as objective.n=10, optimizer.beta1=0.8
+  impl                     manual (pure functions), torch, foreach, fused (torch.optim), compiled (torch.compile)
+  lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
+  dtype, device            auto, float32, float64, float16, bfloat16;  auto, cpu, cuda, cuda:N, mps
+  target, target_loss      the relative gap, or the absolute loss, that "steps to target" refers to
+  timing                   quick (0.5 s a cell), full (5 s), off
+  record, threads, name, outputs, start_noise, lr_scale, lr_scale_of, points, experiment
+
+Verbs
+  list objectives|optimizers     all there are, with source
+  show RUN                       everything about a run, and the command that repeats it
+  columns                        what each column of the tables means
+
+Options
+  -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
+  --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
+  --quiet, --json      no table; the rows as JSON on standard output
+  --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
+  --version, --help
+
+Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
+Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted.
+"""
+
+VERBS = ("columns", "list", "show")
+
+
+@dataclass
+class Output:
+    """What the user wants to see of a sweep."""
+
+    quiet: bool = False
+    json: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except UsageError as error:
+        print(f"gdbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"gdbench: interrupted.{_finished()}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, head or less, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    first = words[0] if words else ""
+    if first in VERBS:
+        return _look(words)
+    if first in ("--help", "-h") or (set(words) & {"--help", "-h"}):
+        print(HELP, end="")
+        return 0
+    if first == "--version":
+        print(f"gdbench {__version__}")
+        return 0
+    if first and re.fullmatch(r"[a-z]+", first):
+        raise UsageError(f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help.")
+    if any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}:
+        _complete_verbs(os.environ.get("COMP_LINE", ""))
+    output = Output(quiet="--quiet" in words, json="--json" in words)
+    return _run([word for word in words if word not in ("--quiet", "--json")], output)
+
+
+def _look(words: list[str]) -> int:
+    """Carry out a verb."""
+    from gdbench.verbs import app
+
+    try:
+        return int(app(words, prog_name="python -m gdbench", standalone_mode=False) or 0)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer raises for a mistake on its command line
+            raise
+        message = str(error.format_message()).rstrip(".")
+        raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
+
+
+def _complete_verbs(line: str) -> None:
+    """Add verbs to what Hydra completes, where a verb may stand."""
+    typed = line.split()[1:] + ([""] if line.endswith(" ") else [])
+    choices = VERBS if len(typed) <= 1 else ("objectives", "optimizers") if typed[0] == "list" else ()
+    for choice in choices:
+        if choice.startswith(typed[-1] if typed else ""):
+            print(choice)
+
+
+# -------------------------------------------------------------------------------------------------------- running
+
+
+def _run(words: list[str], output: Output) -> int:
+    """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
+    import hydra
+
+    from gdbench.config import CONFIG_NAME, config_folder, register
+    from gdbench.report.progress import progress
+    from gdbench.sweeper import Lanes, Refusal, Silent, task
+
+    sys.argv = ["gdbench", *words, *_code(words)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
+    register(Lanes)
+    Lanes.folder = None
+    Lanes.progress = Silent() if output.quiet or output.json else progress()
+    entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
+    try:
+        entry()
+    except Refusal as refusal:
+        raise UsageError(str(refusal.__cause__)) from None
+    except UsageError:
+        raise
+    except Exception as error:
+        raise _reworded(error) from error
+    return _shown(Lanes.folder, output) if Lanes.folder else 0
+
+
+def _code(words: list[str]) -> list[str]:
+    """The folder of --config-dir holds code too: tell every worker where it is."""
+    for position, word in enumerate(words):
+        if word in ("--config-dir", "-cd") and position + 1 < len(words):
+            return [f"code='{Path(words[position + 1]).resolve()}'"]
+        if word.startswith("--config-dir="):
+            return [f"code='{Path(word.partition('=')[2]).resolve()}'"]
+    return []
+
+
+def _shown(folder: Path, output: Output) -> int:
+    from gdbench.records import load
+
+    runs = load(folder)
+    if output.json:
+        print(runs.to_json(orient="records", date_format="iso", double_precision=15))
+    elif not output.quiet:
+        from gdbench.report.terminal import show_sweep
+
+        show_sweep(runs, folder)
+    return 1 if (runs["status"] == "failed").any() else 0
+
+
+def _finished() -> str:
+    """Where the cells are that ended before an interruption."""
+    from gdbench.sweeper import Lanes
+
+    return f" Finished cells: {Lanes.folder}" if Lanes.folder else ""
+
+
+def _reworded(error: Exception) -> UsageError:
+    """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
+    from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return UsageError(f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}")
+    if isinstance(error, OverrideParseException):
+        return UsageError(f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,.")
+    text = f"{error} {error.__cause__ or ''}"
+    if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
+        return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
+    if match := re.search(r"(?:Could not override '|full_key: )([\w.]+)", text):
+        if re.search(r"is not in struct|not in '", text):
+            return UsageError(_unknown_key(match.group(1)))
+        return UsageError(f"{match.group(1)}: {_line(error.__cause__ or error)}.")
+    if isinstance(error, (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError)):
+        return UsageError(f"{_line(error)}. See python -m gdbench --help.")
+    raise error
+
+
+def _where_listed(group: str, options: Sequence[str]) -> str:
+    if group in ("objective", "optimizer"):
+        return f"All: python -m gdbench list {group}s"
+    return f"Allowed: {', '.join(options)}."
+
+
+def _unknown_key(key: str) -> str:
+    group = key.partition(".")[0]
+    if "." in key:
+        return f"{key} is not a setting of the chosen {group}. See it with: python -m gdbench {group}=NAME --cfg job -p {group}"
+    known = [name for name in Run.__dataclass_fields__ if name not in ("code", "part")]
+    return f"{key} is not a setting.{nearest(key, known)} Allowed: {', '.join(known)}."
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__

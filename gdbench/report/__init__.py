@@ -1,0 +1,1 @@
+"""From DataFrames to what people read; all rounding and units live here."""

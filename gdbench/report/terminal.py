@@ -1,0 +1,223 @@
+"""The table of a sweep in the terminal: the best first, equal columns in the caption, what to do next below."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gdbench import __version__
+from gdbench.analysis.ranking import SOUND, best_per_objective, edge_of_grid, ranked, tied_with_previous
+from gdbench.report.units import digits, number, seconds
+
+__all__ = ["WIDTH", "console", "show_sweep", "sweep_report"]
+
+WIDTH = 100
+ROWS = 20
+"""Rows shown of one objective; the files hold them all."""
+LONGEST_REASON = 150
+STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
+IDENTITY = ("objective", "optimizer", "impl", "lr", "dtype", "device", "seed", "steps", "target", "target_loss")
+"""What tells runs apart, beside optimizer.* and objective.*; those that are equal everywhere go to the caption."""
+WORDED = {"lr": "lr {}", "seed": "seed {}", "steps": "{} steps", "target": "target {}", "target_loss": "target loss {}"}
+"""Values that say nothing without a word beside them."""
+
+
+def console(file: Any = None) -> Console:
+    """A console of at most 100 columns; plain text where it is not a terminal."""
+    wide = Console(file=file or sys.stdout, highlight=False)
+    return Console(file=file or sys.stdout, highlight=False, width=min(wide.width, WIDTH) if wide.is_terminal else WIDTH)
+
+
+def show_sweep(runs: pd.DataFrame, folder: Path) -> None:
+    """Print the report of one sweep."""
+    out = console()
+    out.print(sweep_report(runs, folder))
+
+
+def sweep_report(runs: pd.DataFrame, folder: Path) -> RenderableType:
+    """Caption, one table an objective, what was counted, the best and whether its lr sat on the edge, and the files."""
+    order = ranked(runs)
+    varying = [name for name in _identity(runs) if _varies(runs, name)]
+    parts: list[RenderableType] = [_caption(runs.iloc[0], varying), Text()]
+    for objective, group in order.groupby("objective", sort=False):
+        here = [name for name in varying if name != "objective" and _varies(group, name)]
+        if "objective" in varying:
+            parts.append(_heading(str(objective), group.iloc[0], [name for name in varying if name not in here]))
+        parts.append(_table(group, here))
+        if len(group) > ROWS:
+            parts.append(Text(f" … and {len(group) - ROWS} more, all in runs.parquet", style="dim"))
+        parts.append(Text())
+    return Group(*parts, *_closing(order, folder))
+
+
+def _identity(runs: pd.DataFrame) -> list[str]:
+    hyper = [name for name in runs if name.startswith(("optimizer.", "objective."))]
+    return [name for name in (*IDENTITY, *hyper) if name in runs]
+
+
+def _varies(runs: pd.DataFrame, name: str) -> bool:
+    """Whether a column tells runs apart; a parameter of one optimizer does so only among its own runs."""
+    if name.startswith(("optimizer.", "objective.")):
+        return bool((runs.groupby(name.partition(".")[0])[name].nunique() > 1).any())
+    if name == "seed" and not runs["seed_effective"].fillna(False).any():
+        return False
+    return bool(runs[name].nunique(dropna=False) > 1)
+
+
+def _words(row: pd.Series, names: list[str]) -> list[str]:
+    return [WORDED.get(name, "{}").format(_value(row[name])) for name in names if _value(row[name])]
+
+
+def _caption(row: pd.Series, varying: list[str]) -> Text:
+    """What all rows share."""
+    shared = [name for name in IDENTITY if name not in varying and name != "seed"]
+    return Text(" · ".join([f"gdbench {__version__}", *_words(row, shared)]), style="bold")
+
+
+def _heading(objective: str, row: pd.Series, shared: list[str]) -> Text:
+    """An objective, and what its rows share but others do not."""
+    words = _words(row, [name for name in shared if name != "objective" and "." not in name])
+    return Text(f" {' · '.join([objective, *words])}", style="bold")
+
+
+def _table(group: pd.DataFrame, shown: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    group = group.assign(tied=tied_with_previous(group)).head(ROWS)
+    for header, cells, left in _columns(group, shown):
+        if any(cells):
+            table.add_column(header, justify="left" if left else "right", no_wrap=True)
+    kept = [cells for _, cells, _ in _columns(group, shown) if any(cells)]
+    for position, status in enumerate(group["status"]):
+        table.add_row(*(Text(cells[position], style=STYLES.get(status, "") if cells[position].startswith(status) else "") for cells in kept))
+    return table
+
+
+def _columns(group: pd.DataFrame, shown: list[str]) -> list[tuple[str, list[str], bool]]:
+    """Header, cells, and whether it is text, of each column that this table may show."""
+    keys = [name for name in shown if name not in ("target", "target_loss")] or ["optimizer"]
+    order = sorted(keys, key=lambda name: IDENTITY.index(name) if name in IDENTITY else 99)
+    columns = [(_header(name), [_value(each) for each in group[name]], group[name].dtype.kind not in "if") for name in order]
+    cells: list[tuple[str, Callable[[Any], str]]] = [
+        (_to_target(group), _steps),
+        ("final gap", _end),
+        ("step", _step),
+        ("vs reference", _ratio),
+        ("to target", _time),
+    ]
+    rows = list(group.itertuples())
+    measured = [(header, [cell(row) for row in rows], False) for header, cell in cells]
+    return [*columns, ("status", [_status(row) for row in rows], True), *measured]
+
+
+def _header(name: str) -> str:
+    return name.removeprefix("optimizer.").removeprefix("objective.")
+
+
+def _value(value: Any) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _to_target(group: pd.DataFrame) -> str:
+    targets = group["target"].dropna().unique()
+    absolute = group["target_loss"].notna().any()
+    return "steps to target" if absolute or len(targets) != 1 else f"steps to {number(float(targets[0]))}"
+
+
+def _status(row: Any) -> str:
+    return row.status if pd.isna(row.event_step) else f"{row.status} @{row.event_step}"
+
+
+def _steps(row: Any) -> str:
+    """Steps to the target; behind them, in brackets, its gradients and values where a step is not one gradient."""
+    if pd.isna(row.steps_to_target):
+        return ""
+    work = [] if row.gradients_to_target == row.steps_to_target else [f"{row.gradients_to_target} g"]
+    work += [f"{row.evaluations_to_target} f"] if row.evaluations_to_target else []
+    return f"{row.steps_to_target}" + (f" ({', '.join(work)})" if work else "")
+
+
+def _time(row: Any) -> str:
+    time = seconds(row.time_to_target_s)
+    return f"≈ {time}" if row.tied and time else time
+
+
+def _end(row: Any) -> str:
+    if row.status in ("diverged", "nonfinite") or pd.isna(row.final_loss):
+        return ""
+    return f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
+
+
+def _step(row: Any) -> str:
+    """The step time; a run that cannot win is not given that of others."""
+    if row.status not in SOUND and not row.timed or not seconds(row.step_s):
+        return ""
+    return ("" if row.timed else "~ ") + seconds(row.step_s)
+
+
+def _ratio(row: Any) -> str:
+    if pd.isna(row.step_vs_reference):
+        return ""
+    half = (row.step_vs_reference_hi - row.step_vs_reference_lo) / 2
+    mark = "" if pd.isna(row.overhead_bound) or row.overhead_bound else " *"
+    return f"{digits(row.step_vs_reference)} ± {half:.2f}{mark}"
+
+
+def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
+    """Counts, resolution, reasons, the best, and where to go on."""
+    lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_reasons(runs)]
+    for _, best in best_per_objective(runs).iterrows():
+        lines.append(_best(runs, best))
+    lines.append(f"Files: {folder}   ·   next: python -m gdbench show {runs['run'].iloc[0][:8]}")
+    return [Text(line) for line in lines]
+
+
+def _counts(runs: pd.DataFrame) -> str:
+    counted = runs["status"].value_counts()
+    words = [f"{counted[name]} {name}" for name in ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed") if name in counted]
+    last = " (what cannot win is listed last)" if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"} else ""
+    return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(words)}{last}."
+
+
+def _resolution(runs: pd.DataFrame) -> list[str]:
+    """The dtypes in which the lower rungs of the ladder are not told."""
+    coarse = runs[runs["gap_floor"] > 1e-12].groupby(["objective", "dtype"], sort=False)["gap_floor"].max()
+    return [f"{dtype} tells gaps down to {floor:.0e} on {objective}; targets below are null." for (objective, dtype), floor in coarse.items()]
+
+
+def _legend(runs: pd.DataFrame) -> list[str]:
+    """What the marks of this table mean, of those it uses."""
+    lines = []
+    if (runs["gradients_to_target"] != runs["steps_to_target"]).fillna(False).any() or (runs["evaluations_to_target"] > 0).any():
+        lines.append("(n g, m f): gradients and values evaluated up to the target; runs rank by gradients.")
+    if (~runs["timed"].fillna(False) & runs["step_s"].notna() & runs["status"].isin(SOUND)).any():
+        lines.append("~ not timed itself: the median of its cell (timing=full times more).")
+    if tied_with_previous(runs).any():
+        lines.append("≈ same work as the row above, and the times of this process do not tell them apart.")
+    if (~runs["overhead_bound"].fillna(True)).any():
+        lines.append("* bound by its numbers, not by overhead: the reference loop is no yardstick for it.")
+    return lines
+
+
+def _reasons(runs: pd.DataFrame) -> list[str]:
+    """Why runs failed or were unavailable, each reason once, and how often."""
+    reasons = runs[runs["error"].notna()].groupby(["status", "error"], sort=False).size()
+    return [
+        f"{status}: {error if len(error) <= LONGEST_REASON else error[: LONGEST_REASON - 1] + '…'}" + (f" ({count} runs)" if count > 1 else "")
+        for (status, error), count in reasons.items()
+    ]
+
+
+def _best(runs: pd.DataFrame, best: pd.Series) -> str:
+    where = f" on {best['objective']}" if runs["objective"].nunique() > 1 else ""
+    edge = edge_of_grid(runs, best)
+    advice = f", the edge of your grid: try {edge} lrs" if edge else ""
+    return f"Best{where}: {best['optimizer']} ({best['impl']}) at lr {number(best['lr'])}{advice}."

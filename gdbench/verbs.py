@@ -1,0 +1,99 @@
+"""The verbs: what there is (list, columns) and what ran (show)."""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gdbench.schema import COLUMNS, UsageError
+
+__all__ = ["app"]
+
+NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "name")
+"""Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    objectives = "objectives"
+    optimizers = "optimizers"
+
+
+@app.command("list")
+def list_(
+    what: Annotated[Kind, typer.Argument(help="objectives or optimizers")],
+    config_dir: Annotated[Path | None, typer.Option(help="also those of a folder of your own")] = None,
+) -> None:
+    """List all objectives or optimizers: name, what it is, and its source."""
+    from gdbench.config import config_folder
+
+    group = str(what).removesuffix("s")
+    folders = [config_folder(), *([config_dir] if config_dir else [])]
+    files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
+    width = max((len(file.stem) for file in files), default=0)
+    for file in files:
+        typer.echo(f"{file.stem:{width}}  {_headline(file)}")
+
+
+@app.command()
+def columns() -> None:
+    """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
+    width = max(map(len, COLUMNS))
+    for name, column in COLUMNS.items():
+        unit = f" [{column.unit}]" if column.unit else ""
+        better = f" ({column.better} is better)" if column.better else ""
+        typer.echo(f"{name:{width}}  {column.meaning}{unit}{better}")
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="the key of a run, or its first digits")],
+    folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps")] = Path("outputs"),
+) -> None:
+    """Show everything about a run: its columns, its configuration, and the command that repeats it."""
+    from gdbench import records
+
+    runs = records.load(folder)
+    found = runs[runs["run"].str.startswith(run)]
+    if found["run"].nunique() != 1:
+        near = ", ".join(found["run"].unique()[:5]) if len(found) else "none"
+        raise UsageError(f"RUN={run} must name one run of {folder}; it begins {near}. Keys are in the column run.")
+    latest = found.sort_values("started_at").iloc[-1]
+    for name, value in latest.dropna().items():
+        typer.echo(f"{name:22}  {value}")
+    typer.echo(f"\n# its configuration\n{_configuration(folder, latest)}")
+    typer.echo(f"# repeat it\n{_command(latest)}")
+
+
+def _headline(file: Path) -> str:
+    """The comment in the first line of a configuration."""
+    with file.open(encoding="utf-8") as text:
+        first = text.readline().strip()
+    return first.lstrip("# ") if first.startswith("#") else ""
+
+
+def _configuration(folder: Path, row: Any) -> str:
+    name = f".hydra/cell-{row['cell']:05d}.yaml"
+    places = [folder / name, *folder.rglob(f"{row['sweep']}/{name}")]
+    return next((place.read_text() for place in places if place.is_file()), "(not kept)\n")
+
+
+def _command(row: Any) -> str:
+    """The one line that runs this run alone: the cell's overrides, with this run's numbers for its lanes."""
+    words, options = [], []
+    for word in shlex.split(row["overrides"]):
+        key, _, value = word.partition("=")
+        if key == "code":
+            options = ["--config-dir", value.strip("'")]
+        elif key in row and isinstance(row[key], float) and key.startswith("optimizer."):
+            words.append(f"{key}={row[key]!r}")
+        elif key not in NOT_REPEATED:
+            words.append(word)
+    return shlex.join(["python", "-m", "gdbench", *options, *words, f"lr={row['lr']!r}", f"seed={row['seed']}"])
