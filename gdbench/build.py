@@ -17,12 +17,12 @@ from gdbench.cell import Cell, Maker
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
-from gdbench.optimizers.compiled import Program
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
 from gdbench.params import tree_map
 from gdbench.schema import NOT_ASKED, Question, Unavailable, UsageError
 
 __all__ = ["build", "check", "device_of", "locate", "make_importable"]
+
 
 def build(question: Question) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
@@ -80,7 +80,9 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         name = seen[0]
     if name not in seen and not (name == "cuda" and "cuda:0" in seen):
-        raise Unavailable(f"device={name} is not there (torch sees: {', '.join(seen)}). Use device=auto to take what there is.")
+        raise Unavailable(
+            f"device={name} is not there (torch sees: {', '.join(seen)}). Use device=auto to take what there is."
+        )
     return torch.device("cuda:0" if name == "cuda" else name)
 
 
@@ -178,6 +180,8 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
     if question.impl == "manual":
         sample = make({name: float(values[0]) for name, values in _named(question).items()})
         return _Made(make, name, sample.lanes)
+    from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
+
     program = Program(lambda **hyper: make(hyper))
     return _Made(program.method, f"torch.compile({name})", True, compiled=True)
 

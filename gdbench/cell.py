@@ -104,8 +104,16 @@ class Cell:
         }
 
     def oracle(self, laned: bool) -> Eager | Compilable:
-        """The way to the objective's values and gradients."""
-        return oracle(self.objective, laned, self.maker.compiled)
+        """The way to the objective's values and gradients: always the same one, as compiled steps know theirs by it."""
+        return self._laned_oracle if laned else self._solo_oracle
+
+    @cached_property
+    def _laned_oracle(self) -> Eager | Compilable:
+        return oracle(self.objective, True, self.maker.compiled)
+
+    @cached_property
+    def _solo_oracle(self) -> Eager | Compilable:
+        return oracle(self.objective, False, self.maker.compiled)
 
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""

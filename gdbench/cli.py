@@ -88,7 +88,9 @@ def _dispatch(words: list[str]) -> int:
         print(f"gdbench {__version__}")
         return 0
     if first and re.fullmatch(r"[a-z]+", first):
-        raise UsageError(f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help.")
+        raise UsageError(
+            f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
+        )
     if any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}:
         _complete_verbs(os.environ.get("COMP_LINE", ""))
     output = Output(quiet="--quiet" in words, json="--json" in words)
@@ -182,9 +184,13 @@ def _reworded(error: Exception) -> UsageError:
 
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return UsageError(f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}")
+        return UsageError(
+            f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
+        )
     if isinstance(error, OverrideParseException):
-        return UsageError(f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,.")
+        return UsageError(
+            f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,."
+        )
     text = f"{error} {error.__cause__ or ''}"
     if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
         return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")

@@ -20,7 +20,10 @@ class Column:
 def _hits() -> dict[str, Column]:
     return {
         f"hit_1e-{power:02d}": Column(
-            "int", "steps", f"first step with a gap of at most 1e-{power:02d}; null: never, or below resolution", "lower"
+            "int",
+            "steps",
+            f"first step with a gap of at most 1e-{power:02d}; null: never, or below resolution",
+            "lower",
         )
         for power in range(1, 13)
     }

@@ -33,5 +33,5 @@ def descent(
     for k in steps:
         at = tree_map(lambda leaf: leaf.detach().clone(), x) if method.mutates else x
         x, state, seen = step(oracle, k, x, state)
-        look(k, at, seen)
+        look(k, at, Seen(*seen))
     return x, state

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-import gdbench
-
 __all__ = ["environment"]
 
 PACKAGES = ("gdbench", "torch", "hydra-core", "omegaconf", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn")
@@ -34,7 +32,7 @@ def environment(command: list[str] | None = None) -> dict[str, Any]:
         "accelerators": _accelerators(),
         "flush_denormal": _flushes_denormals(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "git": {"gdbench": git(Path(gdbench.__file__).parent), "folder": git(Path.cwd())},
+        "git": {"gdbench": git(Path(__file__).parent), "folder": git(Path.cwd())},
     }
 
 

@@ -84,8 +84,9 @@ def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
     for minimiser in double.minimisers:
         for _ in range(neighbours):
             near = tree_map(
-                lambda at, start: at
-                + 4 * eps * (at.abs() + (start - at).abs()) * (2 * torch.rand(at.shape, generator=generator) - 1),
+                lambda at, start: (
+                    at + 4 * eps * (at.abs() + (start - at).abs()) * (2 * torch.rand(at.shape, generator=generator) - 1)
+                ),
                 minimiser,
                 double.start_at(0),
             )

@@ -177,5 +177,3 @@ def _numbers(question: Question, answer: Answer) -> dict[str, Any]:
 
 def _keyed(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
     return {"run": keys[table["row"]], **{name: each for name, each in table.items() if name != "row"}} if table else {}
-
-

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,29 +17,31 @@ from gdbench.params import Params, leaves, rebuild
 __all__ = ["Compilable", "Eager", "oracle"]
 
 
-@dataclass(frozen=True)
 class Eager:
-    """Gradients by ``torch.autograd.grad``: the cheapest way outside of a compiler."""
+    """Gradients by ``torch.autograd.grad``: the cheapest way outside of a compiler.
 
-    fn: Any
-    """Maps a point to its loss ``[]``, or lanes of points to ``[L]``."""
-    laned: bool
+    ``fn`` maps a point to its loss ``[]``, or lanes of points to ``[L]``. Value and gradient are plain closures, for a
+    step on one number takes 35 us, and this is on its way.
+    """
 
-    def value(self, x: Params, k: Step) -> Tensor:
-        """f(x), without a graph."""
-        with torch.no_grad():
-            return self.fn(x)
+    def __init__(self, fn: Callable[[Any], Tensor], laned: bool) -> None:
+        """Lanes do not see each other, so the gradient of the sum of their losses is each lane's own."""
+        differentiate = torch.autograd.grad
 
-    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
-        """f(x) and its gradient; lanes do not see each other, so the gradient of their sum is each lane's own."""
-        if isinstance(x, Tensor):
+        def grad(x: Params, k: Step) -> tuple[Tensor, Params]:
+            if isinstance(x, dict):
+                x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}
+                loss = fn(x)
+                return loss, rebuild(x, differentiate(loss.sum() if laned else loss, leaves(x)))
             x = x.detach().requires_grad_()
-            loss = self.fn(x)
-            (grad,) = torch.autograd.grad(loss.sum() if self.laned else loss, (x,))
-            return loss, grad
-        x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}
-        loss = self.fn(x)
-        return loss, rebuild(x, torch.autograd.grad(loss.sum() if self.laned else loss, leaves(x)))
+            loss = fn(x)
+            return loss, differentiate(loss.sum() if laned else loss, (x,))[0]
+
+        def value(x: Params, k: Step) -> Tensor:
+            with torch.no_grad():
+                return fn(x)
+
+        self.laned, self.grad, self.value = laned, grad, value
 
 
 @dataclass(frozen=True)
@@ -64,5 +68,7 @@ class Compilable:
 
 def oracle(objective: Objective, laned: bool, compiled: bool = False) -> Eager | Compilable:
     """An oracle of one point, or of lanes; an objective that is not ``laned`` meets lanes through ``torch.func.vmap``."""
-    fn = torch.func.vmap(objective.value) if laned and not objective.laned else objective.value
+    fn = partial(objective.fn, **objective.data) if objective.data else objective.fn
+    if laned and not objective.laned:
+        fn = torch.func.vmap(fn)
     return Compilable(fn, laned) if compiled else Eager(fn, laned)

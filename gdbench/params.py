@@ -55,13 +55,16 @@ def dot(a: Params, b: Params, laned: bool) -> Tensor:
 
 
 def per_lane(number: Any, leaf: Tensor) -> Any:
-    """A hyper-parameter ready to meet ``leaf``: a plain number or 0-d tensor as it is, ``[L]`` as ``[L, 1, ...]``.
+    """A hyper-parameter ready to meet ``leaf``: a plain number as it is, ``[L]`` as ``[L, 1, ...]`` in its dtype.
 
-    Hyper-parameters are float64; constants derived from them are formed in float64 and cast here, last.
+    Hyper-parameters are float64; constants derived from them are formed in float64 and cast here, last. A 0-d tensor
+    counts as a number and needs no cast, which in half precision would round it, unless ``leaf`` is 0-d itself.
     """
-    if not isinstance(number, Tensor) or number.dim() == 0:
+    if not isinstance(number, Tensor):
         return number
-    return number.to(leaf.dtype).to(leaf.device).reshape(number.shape + (1,) * (leaf.dim() - 1))
+    if number.dim() == 0 and leaf.dim():
+        return number
+    return number.to(leaf.dtype).to(leaf.device).reshape(number.shape + (1,) * (leaf.dim() - number.dim()))
 
 
 def lanes_last(leaf: Tensor) -> Tensor:

@@ -126,7 +126,9 @@ def arrow(columns: Mapping[str, Any]) -> pa.Table:
 def _array(name: str, values: Any, rows: int) -> Any:
     kind = ARROW.get(COLUMNS[name].kind) if name in COLUMNS else None
     if not isinstance(values, np.ndarray):
-        constant = pa.scalar(values if isinstance(values, (int, float, str, datetime.datetime, type(None))) else str(values), kind)
+        constant = pa.scalar(
+            values if isinstance(values, (int, float, str, datetime.datetime, type(None))) else str(values), kind
+        )
         if pa.types.is_string(constant.type):
             return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([constant.as_py()], pa.string()))
         return pa.repeat(constant, rows)
@@ -161,7 +163,9 @@ def load(path: str | Path | Iterable[str | Path] = "outputs", table: Table = "ru
     sources = [path] if isinstance(path, (str, Path)) else list(path)
     files = list(dict.fromkeys(file for source in sources for file in _files(str(source), table)))
     if not files:
-        raise UsageError(f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first.")
+        raise UsageError(
+            f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
+        )
     return _frame(_concatenated(files))
 
 
@@ -179,7 +183,9 @@ def _files_in(place: Path, table: Table) -> list[Path]:
         return sorted((place / PARTS).glob(f"cell-*.{table}.parquet"))
     if not place.is_dir():
         return []
-    sweeps = sorted({file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)})
+    sweeps = sorted(
+        {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
+    )
     return [file for sweep in sweeps if sweep != place for file in _files_in(sweep, table)]
 
 

@@ -282,7 +282,9 @@ def _one_of(name: str, given: Any, known: tuple[str, ...]) -> str:
 
 
 def _number(name: str, given: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    bounds = "a number" if low == -math.inf else f"a number from {low:g}" + ("" if high == math.inf else f" to {high:g}")
+    bounds = (
+        "a number" if low == -math.inf else f"a number from {low:g}" + ("" if high == math.inf else f" to {high:g}")
+    )
     try:
         number = float(given)
     except (TypeError, ValueError):

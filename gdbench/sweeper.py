@@ -175,7 +175,7 @@ def _lane_spec(key: str, override: Override) -> str | None:
         return f"'range({sweep_value.start},{sweep_value.stop},{sweep_value.step})'"
     if isinstance(sweep_value, ChoiceSweep) and not sweep_value.shuffle:
         numeric = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in sweep_value.list)
-        if numeric or key in LANES and None not in sweep_value.list:
+        if numeric or (key in LANES and None not in sweep_value.list):
             return f"[{','.join(str(each) for each in sweep_value.list)}]"
     return None
 

@@ -93,7 +93,7 @@ def _command(row: Any) -> str:
         if key == "code":
             options = ["--config-dir", value.strip("'")]
         elif key in row and isinstance(row[key], float) and key.startswith("optimizer."):
-            words.append(f"{key}={row[key]!r}")
+            words.append(f"{key}={float(row[key])!r}")
         elif key not in NOT_REPEATED:
             words.append(word)
-    return shlex.join(["python", "-m", "gdbench", *options, *words, f"lr={row['lr']!r}", f"seed={row['seed']}"])
+    return shlex.join(["python", "-m", "gdbench", *options, *words, f"lr={float(row['lr'])!r}", f"seed={row['seed']}"])

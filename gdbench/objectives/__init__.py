@@ -64,9 +64,7 @@ class Objective:
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Objective:
         """The same objective with its start, minimisers and data in another dtype, on another device."""
         start = self.start
-        moved: Any = (
-            (lambda seed: cast(start(seed), dtype, device)) if callable(start) else cast(start, dtype, device)
-        )
+        moved: Any = (lambda seed: cast(start(seed), dtype, device)) if callable(start) else cast(start, dtype, device)
         return replace(
             self,
             start=moved,

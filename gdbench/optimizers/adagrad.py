@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.optimizers.arithmetic import add, add_quotient, fit, is_zero, mean, mean_square, slope
+from gdbench.optimizers.arithmetic import add, add_quotient, is_zero, mean, mean_square, slope
+from gdbench.params import per_lane
 
 
 class Total(NamedTuple):
@@ -45,12 +46,12 @@ def adagrad(
     grad_of = slope(weight_decay, maximize)
 
     def init(x: Tensor) -> Total:
-        return Total(torch.zeros_like(x) + fit(initial_accumulator_value, x))
+        return Total(torch.zeros_like(x) + per_lane(initial_accumulator_value, x))
 
     def update(k: Step, grad: Tensor, state: Total, x: Tensor) -> tuple[Tensor, Total]:
         grad = grad_of(grad, x)
         squares = torch.addcmul(state.squares, grad, grad)
-        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + fit(eps, x)), Total(squares)
+        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + per_lane(eps, x)), Total(squares)
 
     return first_order(init, update)
 
@@ -82,10 +83,10 @@ def rmsprop(
         if average is not None:
             average = mean(average, grad, alpha)
             spread = torch.addcmul(square, average, average, value=-1)
-        scale = spread.sqrt() + fit(eps, x)
+        scale = spread.sqrt() + per_lane(eps, x)
         if buffer is None:
             return add_quotient(x, down, grad, scale), Averages(square, average, None)
-        buffer = torch.addcdiv(fit(momentum, x) * buffer, grad, scale)
+        buffer = torch.addcdiv(per_lane(momentum, x) * buffer, grad, scale)
         return add(x, down, buffer), Averages(square, average, buffer)
 
     return first_order(init, update)
@@ -100,7 +101,7 @@ def adadelta(
     def update(k: Step, grad: Tensor, state: Deltas, x: Tensor) -> tuple[Tensor, Deltas]:
         grad = grad_of(grad, x)
         square = mean_square(state.square, grad, rho)
-        delta = (state.delta + fit(eps, x)).sqrt() / (square + fit(eps, x)).sqrt() * grad
+        delta = (state.delta + per_lane(eps, x)).sqrt() / (square + per_lane(eps, x)).sqrt() * grad
         return add(x, down, delta), Deltas(square, mean_square(state.delta, delta, rho))
 
     return first_order(lambda x: Deltas(torch.zeros_like(x), torch.zeros_like(x)), update)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.optimizers.arithmetic import add, add_quotient, fit, is_zero, mean, mean_square, slope
+from gdbench.optimizers.arithmetic import add, add_quotient, is_zero, mean, mean_square, slope
+from gdbench.params import per_lane
 
 
 class Moments(NamedTuple):
@@ -58,7 +59,7 @@ def adam(
             largest = torch.maximum(state.peak, square)
         # Numerator and denominator are both multiplied by the root: one pass over the coordinates fewer.
         root = (1 - beta2 ** (k + 1)) ** 0.5
-        x = add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), average, largest.sqrt() + fit(eps * root, x))
+        x = add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), average, largest.sqrt() + per_lane(eps * root, x))
         return x, Moments(average, square, largest if amsgrad else None)
 
     return first_order(init, update)
@@ -107,7 +108,7 @@ def nadam(
         now, soon = momentum(k + 1), momentum(k + 2)
         product = state.product * now
         root = (1 - beta2 ** (k + 1)) ** 0.5
-        scale = square.sqrt() + fit(eps * root, x)
+        scale = square.sqrt() + per_lane(eps * root, x)
         x = add_quotient(x, -lr * root * (1 - now) / (1 - product), grad, scale)
         x = add_quotient(x, -lr * root * soon / (1 - product * soon), average, scale)
         return x, Scheduled(average, square, product)
@@ -136,7 +137,7 @@ def radam(
         size, factor = -lr / (1 - beta1 ** (k + 1)), rectifier(k + 1, beta2)
         if is_zero(factor):
             return add(x, size, average), Moments(average, square)
-        scale, factor = square.sqrt() + fit(eps, x), fit(factor, x)
+        scale, factor = square.sqrt() + per_lane(eps, x), per_lane(factor, x)
         scale = torch.where(factor > 0, scale / factor, 1.0) if isinstance(factor, Tensor) else scale / factor
         return add_quotient(x, size, average, scale), Moments(average, square)
 
@@ -167,7 +168,7 @@ def adamax(
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         grad = grad_of(grad, x)
         average = mean(state.mean, grad, beta1)
-        largest = torch.maximum(fit(beta2, x) * state.square, grad.abs() + fit(eps, x))
+        largest = torch.maximum(per_lane(beta2, x) * state.square, grad.abs() + per_lane(eps, x))
         return add_quotient(x, -lr / (1 - beta1 ** (k + 1)), average, largest), Moments(average, largest)
 
     return first_order(lambda x: Moments(torch.zeros_like(x), torch.zeros_like(x)), update)
@@ -179,4 +180,4 @@ def decay(
     """Where weight decay acts: on the gradient, ``(g, x) -> g + weight_decay x``, or decoupled from it, on x."""
     if not decoupled or is_zero(weight_decay):
         return slope(weight_decay, maximize), lambda x: x
-    return slope(0.0, maximize), lambda x: fit(1 - lr * weight_decay, x) * x
+    return slope(0.0, maximize), lambda x: per_lane(1 - lr * weight_decay, x) * x

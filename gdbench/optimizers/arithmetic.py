@@ -8,20 +8,12 @@ comes before the gradient, because a result takes the layout of its first operan
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper
 from gdbench.params import per_lane
-
-
-def fit(number: Hyper, leaf: Tensor) -> Any:
-    """A float64 hyper-parameter, or a constant derived from it, cast to meet ``leaf``."""
-    number = per_lane(number, leaf)
-    # A leaf may be 0-d, and two 0-d tensors promote: left in float64 a step size would take x along.
-    return number.to(leaf.dtype).to(leaf.device) if isinstance(number, Tensor) else number
 
 
 def is_zero(number: Hyper) -> bool:
@@ -31,27 +23,27 @@ def is_zero(number: Hyper) -> bool:
 
 def add(x: Tensor, scale: Hyper, y: Tensor) -> Tensor:
     """``x + scale y``."""
-    return x + fit(scale, x) * y if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
+    return x + per_lane(scale, x) * y if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
 
 
 def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a b``."""
-    return x + fit(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
+    return x + per_lane(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
 
 
 def add_quotient(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a / b``."""
-    return x + fit(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
+    return x + per_lane(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
 
 
 def mean(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
     """The moving average ``decay old + (1 - decay) new``."""
-    return torch.lerp(old, new, fit(1 - decay, old))
+    return torch.lerp(old, new, per_lane(1 - decay, old))
 
 
 def mean_square(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
     """The moving average of squares ``decay old + (1 - decay) new^2``."""
-    return add_product(fit(decay, old) * old, 1 - decay, new, new)
+    return add_product(per_lane(decay, old) * old, 1 - decay, new, new)
 
 
 def slope(weight_decay: Hyper, maximize: bool) -> Callable[[Tensor, Tensor], Tensor]:

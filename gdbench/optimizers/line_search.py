@@ -6,16 +6,15 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Oracle, Seen, Step
-from gdbench.optimizers.arithmetic import fit
-from gdbench.params import Params, dot, tree_map
+from gdbench.params import Params, dot, per_lane, tree_map
 
 
 def armijo(lr: Hyper = 1.0, shrink: Hyper = 0.5, c: Hyper = 1e-4, trips: int = 30) -> Method:
     """Backtracking line search (Armijo 1966; Nocedal and Wright 2006, algorithm 3.1).
 
     Takes the first t of ``lr, lr shrink, lr shrink^2, ...`` with a finite ``f(x - t g) <= f(x) - c t |g|^2``, and stays
-    where none of ``trips`` will do. All trips are always made, for to ask the device how one went would stall it; the
-    evaluations counted are those of a search that stops when it can.
+    where none of ``trips`` will do. In lanes and under a compiler all trips are made, masked; the evaluations counted
+    are those of a search that stops when it can, as a solo run does.
     """
 
     def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], Seen]:
@@ -27,9 +26,11 @@ def armijo(lr: Hyper = 1.0, shrink: Hyper = 0.5, c: Hyper = 1e-4, trips: int = 3
         for _ in range(trips):
             evaluations = evaluations + ~found
             trial = oracle.value(moved(x, size, grad), k)
-            enough = torch.isfinite(trial) & (trial <= here - fit(c * size, here) * squared)
-            taken = torch.where(enough & ~found, fit(size, here), taken)
+            enough = torch.isfinite(trial) & (trial <= here - per_lane(c * size, here) * squared)
+            taken = torch.where(enough & ~found, per_lane(size, here), taken)
             found, size = found | enough, size * shrink
+            if not oracle.laned and not torch.compiler.is_compiling() and bool(found):
+                break  # the trips that are left would change nothing
         return moved(x, taken, grad), state, Seen(loss, grad, 1, evaluations)
 
     return Method(lambda x: (), step, constant_cost=False)
@@ -39,7 +40,7 @@ def moved(x: Params, size: Hyper, grad: Params) -> Params:
     """The point ``x - size grad``; x itself where the size is 0, however infinite the gradient."""
 
     def move(leaf: Tensor, slope: Tensor) -> Tensor:
-        length = fit(size, leaf)
+        length = per_lane(size, leaf)
         new = leaf - length * slope
         return torch.where(length != 0, new, leaf) if isinstance(length, Tensor) else new
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.optimizers.arithmetic import add, fit, is_zero, slope
+from gdbench.optimizers.arithmetic import add, is_zero, slope
+from gdbench.params import per_lane
 
 
 class Momentum(NamedTuple):
@@ -22,9 +23,15 @@ def gd(lr: Hyper, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
     grad_of = slope(weight_decay, maximize)
 
     def update(k: Step, grad: Tensor, state: tuple[()], x: Tensor) -> tuple[Tensor, tuple[()]]:
-        return x - fit(lr, x) * grad_of(grad, x), state
+        return x - per_lane(lr, x) * grad_of(grad, x), state
 
-    return first_order(lambda x: (), update)
+    def bare(k: Step, grad: Tensor, state: tuple[()], x: Tensor) -> tuple[Tensor, tuple[()]]:
+        return x - lr * grad, state
+
+    # The simplest step there is is what all others are measured against: nothing may stand in its way.
+    return first_order(
+        lambda x: (), update if isinstance(lr, Tensor) or maximize or not is_zero(weight_decay) else bare
+    )
 
 
 def momentum(
@@ -37,8 +44,8 @@ def momentum(
         grad = grad_of(grad, x)
         if not is_zero(dampening):
             # torch has no buffer, and so nothing to damp, in the first step and without momentum.
-            grad = fit(1 - dampening * (k > 0) * (momentum != 0), x) * grad
-        buffer = fit(momentum, x) * state.buffer + grad
+            grad = per_lane(1 - dampening * (k > 0) * (momentum != 0), x) * grad
+        buffer = per_lane(momentum, x) * state.buffer + grad
         return add(x, down, buffer), Momentum(buffer)
 
     return first_order(lambda x: Momentum(torch.zeros_like(x)), update)
@@ -50,7 +57,7 @@ def nesterov(lr: Hyper, momentum: Hyper = 0.9, weight_decay: Hyper = 0.0, maximi
 
     def update(k: Step, grad: Tensor, state: Momentum, x: Tensor) -> tuple[Tensor, Momentum]:
         grad = grad_of(grad, x)
-        buffer = fit(momentum, x) * state.buffer + grad
+        buffer = per_lane(momentum, x) * state.buffer + grad
         return add(x, down, add(grad, momentum, buffer)), Momentum(buffer)
 
     return first_order(lambda x: Momentum(torch.zeros_like(x)), update)

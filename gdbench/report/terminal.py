@@ -32,7 +32,9 @@ WORDED = {"lr": "lr {}", "seed": "seed {}", "steps": "{} steps", "target": "targ
 def console(file: Any = None) -> Console:
     """A console of at most 100 columns; plain text where it is not a terminal."""
     wide = Console(file=file or sys.stdout, highlight=False)
-    return Console(file=file or sys.stdout, highlight=False, width=min(wide.width, WIDTH) if wide.is_terminal else WIDTH)
+    return Console(
+        file=file or sys.stdout, highlight=False, width=min(wide.width, WIDTH) if wide.is_terminal else WIDTH
+    )
 
 
 def show_sweep(runs: pd.DataFrame, folder: Path) -> None:
@@ -95,7 +97,12 @@ def _table(group: pd.DataFrame, shown: list[str]) -> Table:
             table.add_column(header, justify="left" if left else "right", no_wrap=True)
     kept = [cells for _, cells, _ in _columns(group, shown) if any(cells)]
     for position, status in enumerate(group["status"]):
-        table.add_row(*(Text(cells[position], style=STYLES.get(status, "") if cells[position].startswith(status) else "") for cells in kept))
+        table.add_row(
+            *(
+                Text(cells[position], style=STYLES.get(status, "") if cells[position].startswith(status) else "")
+                for cells in kept
+            )
+        )
     return table
 
 
@@ -103,7 +110,9 @@ def _columns(group: pd.DataFrame, shown: list[str]) -> list[tuple[str, list[str]
     """Header, cells, and whether it is text, of each column that this table may show."""
     keys = [name for name in shown if name not in ("target", "target_loss")] or ["optimizer"]
     order = sorted(keys, key=lambda name: IDENTITY.index(name) if name in IDENTITY else 99)
-    columns = [(_header(name), [_value(each) for each in group[name]], group[name].dtype.kind not in "if") for name in order]
+    columns = [
+        (_header(name), [_value(each) for each in group[name]], group[name].dtype.kind not in "if") for name in order
+    ]
     cells: list[tuple[str, Callable[[Any], str]]] = [
         (_to_target(group), _steps),
         ("final gap", _end),
@@ -158,7 +167,7 @@ def _end(row: Any) -> str:
 
 def _step(row: Any) -> str:
     """The step time; a run that cannot win is not given that of others."""
-    if row.status not in SOUND and not row.timed or not seconds(row.step_s):
+    if (row.status not in SOUND and not row.timed) or not seconds(row.step_s):
         return ""
     return ("" if row.timed else "~ ") + seconds(row.step_s)
 
@@ -182,21 +191,34 @@ def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
 
 def _counts(runs: pd.DataFrame) -> str:
     counted = runs["status"].value_counts()
-    words = [f"{counted[name]} {name}" for name in ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed") if name in counted]
-    last = " (what cannot win is listed last)" if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"} else ""
+    words = [
+        f"{counted[name]} {name}"
+        for name in ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
+        if name in counted
+    ]
+    last = (
+        " (what cannot win is listed last)"
+        if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"}
+        else ""
+    )
     return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(words)}{last}."
 
 
 def _resolution(runs: pd.DataFrame) -> list[str]:
     """The dtypes in which the lower rungs of the ladder are not told."""
     coarse = runs[runs["gap_floor"] > 1e-12].groupby(["objective", "dtype"], sort=False)["gap_floor"].max()
-    return [f"{dtype} tells gaps down to {floor:.0e} on {objective}; targets below are null." for (objective, dtype), floor in coarse.items()]
+    return [
+        f"{dtype} tells gaps down to {floor:.0e} on {objective}; targets below are null."
+        for (objective, dtype), floor in coarse.items()
+    ]
 
 
 def _legend(runs: pd.DataFrame) -> list[str]:
     """What the marks of this table mean, of those it uses."""
     lines = []
-    if (runs["gradients_to_target"] != runs["steps_to_target"]).fillna(False).any() or (runs["evaluations_to_target"] > 0).any():
+    if (runs["gradients_to_target"] != runs["steps_to_target"]).fillna(False).any() or (
+        runs["evaluations_to_target"] > 0
+    ).any():
         lines.append("(n g, m f): gradients and values evaluated up to the target; runs rank by gradients.")
     if (~runs["timed"].fillna(False) & runs["step_s"].notna() & runs["status"].isin(SOUND)).any():
         lines.append("~ not timed itself: the median of its cell (timing=full times more).")
@@ -211,7 +233,8 @@ def _reasons(runs: pd.DataFrame) -> list[str]:
     """Why runs failed or were unavailable, each reason once, and how often."""
     reasons = runs[runs["error"].notna()].groupby(["status", "error"], sort=False).size()
     return [
-        f"{status}: {error if len(error) <= LONGEST_REASON else error[: LONGEST_REASON - 1] + '…'}" + (f" ({count} runs)" if count > 1 else "")
+        f"{status}: {error if len(error) <= LONGEST_REASON else error[: LONGEST_REASON - 1] + '…'}"
+        + (f" ({count} runs)" if count > 1 else "")
         for (status, error), count in reasons.items()
     ]
 
