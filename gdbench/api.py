@@ -34,8 +34,8 @@ def sweep(
 
     ``gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], impl=["manual", "torch"], lr=[1e-4, 1e-3])`` is
     ``python -m gdbench -m objective=rosenbrock optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3``: a list is an axis.
-    Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own, written
-    for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
+    Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
+    written for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
     Raises UsageError for what the command line would refuse.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -55,10 +56,9 @@ def check(question: Question) -> None:
     An objective that raises is not found here: that is a result, and becomes a row.
     """
     stated = stated_objective(question)
-    try:
+    with contextlib.suppress(Unavailable):  # a row will say so
         maker(question)
-    except Unavailable:
-        pass  # a row will say so
+    _hyper(question, stated)
     try:
         start = stated.to(stated.dtype, "cpu").start_at(0)
         value = stated.to(stated.dtype, "cpu").value(tree_map(lambda leaf: leaf.detach().requires_grad_(), start))
@@ -149,7 +149,16 @@ class _Made:
     make: Callable[[Mapping[str, Hyper]], Method]
     resolved: str
     lanes: bool
-    compiled: bool = False
+    program: Any = None
+    """The compiled program, where there is one."""
+
+    @property
+    def compiled(self) -> bool:
+        return self.program is not None
+
+    @property
+    def compile_s(self) -> float:
+        return float(self.program.compile_s) if self.program else 0.0
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         return self.make(hyper)
@@ -171,7 +180,7 @@ def maker(question: Question) -> Maker:
 
 
 def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any]) -> Maker:
-    _accepts(factory, [*fixed, *_hyper_names(question)], "optimizer", question.optimizer)
+    _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     def make(hyper: Mapping[str, Hyper]) -> Method:
         return factory(**fixed, **hyper)
@@ -183,7 +192,7 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
     program = Program(lambda **hyper: make(hyper))
-    return _Made(program.method, f"torch.compile({name})", True, compiled=True)
+    return _Made(program.method, f"torch.compile({name})", True, program)
 
 
 def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:
@@ -215,7 +224,7 @@ def _hyper(question: Question, objective: Objective) -> dict[str, Any]:
     lanes = question.lanes()
     columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in _named(question)}
     if np.isnan(columns["lr"]).any():
-        base = lanes["optimizer.default_lr"]
+        base: Any = lanes["optimizer.default_lr"]
         if question.lr_scale_of == "L":
             if objective.smoothness is None:
                 raise UsageError(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null.")
@@ -224,13 +233,23 @@ def _hyper(question: Question, objective: Objective) -> dict[str, Any]:
     return columns
 
 
-def _accepts(factory: Callable[..., Any], names: Any, group: str, choice: str) -> None:
-    """``UsageError`` if a factory does not take a parameter of these names."""
+def _accepts(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:
+    """``UsageError`` if a factory does not take parameters of these names, or takes other kinds of values."""
     known = inspect.signature(factory).parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
         return
-    for name in names:
+    for name, value in given.items():
         if name not in known:
             raise UsageError(
-                f"{group}.{name} is not a parameter of {group}={choice}; {factory.__qualname__} takes: {', '.join(known)}."
+                f"{group}.{name} is not a parameter of {group}={choice};"
+                f" {factory.__qualname__} takes: {', '.join(known) or 'none'}."
             )
+        default = known[name].default
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise UsageError(f"{group}.{name}={value} must be true or false.")
+        if _is_number(default) and not _is_number(value):
+            raise UsageError(f"{group}.{name}={value} must be a number.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

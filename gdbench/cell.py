@@ -24,12 +24,25 @@ Columns = Mapping[str, npt.NDArray[np.float64]]
 class Maker(Protocol):
     """Makes the methods of a cell from their hyper-parameters."""
 
-    resolved: str
-    """What really runs."""
-    lanes: bool
-    """Whether a method takes hyper-parameters with a lane axis."""
-    compiled: bool
-    """Whether its steps go through torch.compile."""
+    @property
+    def resolved(self) -> str:
+        """What really runs."""
+        ...
+
+    @property
+    def lanes(self) -> bool:
+        """Whether a method takes hyper-parameters with a lane axis."""
+        ...
+
+    @property
+    def compiled(self) -> bool:
+        """Whether its steps go through torch.compile."""
+        ...
+
+    @property
+    def compile_s(self) -> float:
+        """Seconds that torch.compile has taken so far."""
+        ...
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         """The method with these hyper-parameters."""

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from gdbench import __version__
 from gdbench.schema import Run, UsageError, nearest
 
 __all__ = ["main"]
 
-HELP = f"""gdbench {__version__}: which gradient-descent variant, at which learning rate, dtype and device, gets there first?
+HELP = f"""gdbench {__version__}: which gradient-descent variant, at which learning rate and dtype, gets there first?
 
 Usage: python -m gdbench [-m] [KEY=VALUE ...]    run, measure and compare
        python -m gdbench VERB ...                look at what there is, or at what ran
@@ -94,7 +95,9 @@ def _dispatch(words: list[str]) -> int:
     if any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}:
         _complete_verbs(os.environ.get("COMP_LINE", ""))
     output = Output(quiet="--quiet" in words, json="--json" in words)
-    return _run([word for word in words if word not in ("--quiet", "--json")], output)
+    words = [word for word in words if word not in ("--quiet", "--json")]
+    _check_options(words)
+    return _run(words, output)
 
 
 def _look(words: list[str]) -> int:
@@ -106,8 +109,21 @@ def _look(words: list[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for a mistake on its command line
             raise
-        message = str(error.format_message()).rstrip(".")
+        message = " ".join(str(error.format_message()).split()).rstrip(".")
         raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
+
+
+def _check_options(words: list[str]) -> None:
+    """Refuse what Hydra's own parser of options would answer with a page of usage."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"{message}. See python -m gdbench --help.")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(words)
 
 
 def _complete_verbs(line: str) -> None:
@@ -144,7 +160,8 @@ def _run(words: list[str], output: Output) -> int:
         raise
     except Exception as error:
         raise _reworded(error) from error
-    return _shown(Lanes.folder, output) if Lanes.folder else 0
+    folder = _folder()
+    return _shown(folder, output) if folder else 0
 
 
 def _code(words: list[str]) -> list[str]:
@@ -170,11 +187,17 @@ def _shown(folder: Path, output: Output) -> int:
     return 1 if (runs["status"] == "failed").any() else 0
 
 
-def _finished() -> str:
-    """Where the cells are that ended before an interruption."""
+def _folder() -> Path | None:
+    """Where the sweep lies that was carried out; None where Hydra only showed something."""
     from gdbench.sweeper import Lanes
 
-    return f" Finished cells: {Lanes.folder}" if Lanes.folder else ""
+    return Lanes.folder
+
+
+def _finished() -> str:
+    """Where the cells are that ended before an interruption."""
+    folder = _folder()
+    return f" Finished cells: {folder}" if folder else ""
 
 
 def _reworded(error: Exception) -> UsageError:
@@ -212,7 +235,8 @@ def _where_listed(group: str, options: Sequence[str]) -> str:
 def _unknown_key(key: str) -> str:
     group = key.partition(".")[0]
     if "." in key:
-        return f"{key} is not a setting of the chosen {group}. See it with: python -m gdbench {group}=NAME --cfg job -p {group}"
+        see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
+        return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"
     known = [name for name in Run.__dataclass_fields__ if name not in ("code", "part")]
     return f"{key} is not a setting.{nearest(key, known)} Allowed: {', '.join(known)}."
 

@@ -37,7 +37,7 @@ def register(sweeper: type[Sweeper]) -> None:
     """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Run)
-    # Hydra looks a plugin up in this table before it imports; the table has no public door (facebookresearch/hydra#1554).
+    # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[SWEEPER] = sweeper
     store.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
 

@@ -50,8 +50,8 @@ def ladder(
     """The ladder and, last, the run's own target, for runs that start at the losses ``start``.
 
     gap_floor = c eps(dtype) max(|f*|, size of the summed terms) / (f0 - f*). The size is measured where a minimiser is
-    known (see ``rounding_size``); where none is, |f0| stands for it. |f0| itself plays no part otherwise: near a minimum
-    of 0 that is a sum of squares, float32 tells gaps far below eps, as the notebook's 2.3e-13 of 64 shows.
+    known (see ``rounding_size``); where none is, |f0| stands for it. |f0| plays no part otherwise: near a minimum of 0
+    that is a sum of squares, float32 tells gaps far below eps, as the notebook's 2.3e-13 of 64 shows.
     """
     targets = np.array([*LADDER, target])
     size = rounding_size(objective) if f_star is not None else None

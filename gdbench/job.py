@@ -56,7 +56,7 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
             progress.done(job, run_job(job, folder))
     finally:
         progress.close()
-        finish(jobs, folder)
+    finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
 
 
 def begin(jobs: Sequence[Job], outputs: str, name: str | None) -> Path:
@@ -90,9 +90,12 @@ def finish(jobs: Sequence[Job], folder: Path, missing: str = "") -> None:
 
 def run_job(job: Job, folder: Path) -> list[str]:
     """Run one cell, write its part, and return the statuses of its runs."""
+    started, threads = datetime.datetime.now(datetime.UTC), torch.get_num_threads()
     torch.set_num_threads(job.question.threads)
-    started = datetime.datetime.now(datetime.UTC)
-    answer = _answer(job.question)
+    try:
+        answer = _answer(job.question)
+    finally:
+        torch.set_num_threads(threads)  # in a notebook they are somebody else's
     _write(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
@@ -109,14 +112,14 @@ def _answer(question: Question) -> Answer:
     except Exception as error:
         return _nothing(question, "failed", explained(error))
     decay = np.max(list(cell.hyper.get("weight_decay", [0.0])))
-    answer.columns.update(
-        dtype=str(cell.dtype).removeprefix("torch."),
-        device=str(cell.device),
-        lr=cell.hyper["lr"],
-        f_star_kind="unknown" if cell.maximize else cell.stated.f_star_kind,
-        shifted_minimum=bool(decay and cell.stated.minimum is not None),
-    )
-    return answer
+    told: dict[str, Any] = {
+        "dtype": str(cell.dtype).removeprefix("torch."),
+        "device": str(cell.device),
+        "lr": cell.hyper["lr"],
+        "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
+        "shifted_minimum": bool(decay and cell.stated.minimum is not None),
+    }
+    return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
 def _nothing(question: Question, status: str, error: str) -> Answer:
@@ -157,10 +160,9 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "overrides": shlex.join(job.overrides),
         "started_at": started,
     }
-    runs = {**asked, **answer.columns}
-    first = [name for name in COLUMNS if name in runs]
+    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
     tables: dict[records.Table, Mapping[str, Any]] = {
-        "runs": {name: runs[name] for name in [*first, *(name for name in runs if name not in COLUMNS)]},
+        "runs": runs,
         "traces": _keyed(answer.traces, keys),
         "blocks": _keyed(answer.blocks, keys),
     }

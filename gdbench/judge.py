@@ -29,7 +29,7 @@ def judged(cell: Cell, story: Story) -> Columns:
     diverged = ~nonfinite & (seen.above_since >= 0)
     hit = seen.missed <= steps
     below = _below_minimum(cell, story, final)
-    columns = {
+    return {
         "status": _status(nonfinite, diverged, hit[-1], seen.best_step, steps, below),
         "error": _errors(cell, story, final, below),
         "event_step": _maybe(np.where(nonfinite, seen.lived, seen.above_since), nonfinite | diverged),
@@ -51,7 +51,6 @@ def judged(cell: Cell, story: Story) -> Columns:
         "evaluations": seen.evaluations,
         "denormals": story.denormals,
     }
-    return columns
 
 
 def _status(nonfinite: Array, diverged: Array, hit: Array, best_step: Array, steps: int, failed: Array) -> Array:
@@ -61,11 +60,11 @@ def _status(nonfinite: Array, diverged: Array, hit: Array, best_step: Array, ste
 
 
 def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
-    """Runs whose stated minimum is wrong: they start at or below it, or in float64 get below it by more than rounding."""
+    """Runs that show the stated minimum to be wrong: at or below it at the start, or in float64 below its rounding."""
     if cell.f_star is None:
         return np.zeros(len(final), dtype=bool)
     at_start = np.isfinite(story.start) & (story.start <= cell.f_star)
-    if story.watched.best.dtype != np.float64:
+    if story.watched.best.dtype != np.dtype(np.float64):
         return at_start
     with np.errstate(invalid="ignore"):
         depth = cell.f_star - story.watched.best
@@ -75,7 +74,7 @@ def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
 def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
     errors = np.full(len(final), None, dtype=object)
     for run in np.flatnonzero(below):
-        if story.start[run] <= cell.f_star:  # type: ignore[operator]
+        if story.start[run] <= cell.f_star:
             errors[run] = f"the start's loss {story.start[run]!r} is not above the stated minimum {cell.f_star!r}"
         else:
             best = float(story.watched.best[run])

@@ -45,7 +45,8 @@ def check_scalar(value: object, x: Params) -> None:
         raise UsageError(f"the objective returned {type(value).__name__}, not a tensor: end it with .sum() or .mean().")
     if value.dim():
         raise UsageError(
-            f"the objective returned a tensor of shape {list(value.shape)}, not a scalar: end it with .sum() or .mean()."
+            f"the objective returned a tensor of shape {list(value.shape)}, not a scalar:"
+            " end it with .sum() or .mean()."
         )
     if not value.requires_grad:
         raise UsageError(

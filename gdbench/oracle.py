@@ -46,14 +46,14 @@ class Eager:
 
 @dataclass(frozen=True)
 class Compilable:
-    """Gradients by ``torch.func``, which torch.compile can follow with ``fullgraph=True`` (autograd.grad it refuses)."""
+    """Gradients by ``torch.func``, which torch.compile can follow in one graph (autograd.grad it refuses)."""
 
     fn: Any
     laned: bool
 
     def value(self, x: Params, k: Step) -> Tensor:
         """f(x)."""
-        return self.fn(x)
+        return self.fn(x)  # type: ignore[no-any-return]
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
         """f(x) and its gradient."""
@@ -67,7 +67,7 @@ class Compilable:
 
 
 def oracle(objective: Objective, laned: bool, compiled: bool = False) -> Eager | Compilable:
-    """An oracle of one point, or of lanes; an objective that is not ``laned`` meets lanes through ``torch.func.vmap``."""
+    """An oracle of one point, or of lanes: by the objective's own code if that is ``laned``, else by vmap."""
     fn = partial(objective.fn, **objective.data) if objective.data else objective.fn
     if laned and not objective.laned:
         fn = torch.func.vmap(fn)

@@ -15,7 +15,7 @@ from torch import Tensor
 Params = Tensor | dict[str, Tensor]
 
 
-def tree_map(fn: Callable[..., Any], tree: Params, *rest: Any) -> Any:
+def tree_map(fn: Callable[..., Tensor], tree: Params, *rest: Any) -> Params:
     """Apply ``fn`` leaf by leaf; every further tree has the shape of the first."""
     if isinstance(tree, dict):
         return {name: fn(leaf, *(other[name] for other in rest)) for name, leaf in tree.items()}

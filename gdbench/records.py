@@ -41,6 +41,8 @@ def new_folder(outputs: str, name: str | None) -> Path:
     now = datetime.datetime.now()
     day = Path(outputs) / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S") + (f"_{name}" if name else "")
+    if Path(stem).name != stem:
+        raise UsageError(f"name={name} must be a part of a folder's name, without / in it.")
     with writing(outputs):
         day.mkdir(parents=True, exist_ok=True)
         for count in itertools.count(1):
@@ -170,7 +172,7 @@ def load(path: str | Path | Iterable[str | Path] = "outputs", table: Table = "ru
 
 
 def _files(source: str, table: Table) -> list[Path]:
-    found = [Path(match) for match in sorted(glob.glob(source))] if glob.has_magic(source) else [Path(source)]
+    found = [Path(match) for match in sorted(glob.glob(source))] if glob.has_magic(source) else [Path(source)]  # noqa: PTH207 (a pattern may be absolute)
     return [file for each in found for file in _files_in(each, table)]
 
 

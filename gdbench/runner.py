@@ -93,11 +93,15 @@ def _watch(cell: Cell, laned: bool) -> tuple[Story | None, Array, dict[int, str]
     return story, np.array(rows, dtype=np.int64), errors
 
 
+def _nulls(runs: int, dtype: Any) -> Array:
+    return np.ma.masked_array(np.zeros(runs, dtype), mask=True)
+
+
 def _all_failed(runs: int) -> Columns:
     return {
         "status": np.full(runs, "failed", dtype=object),
         "error": np.full(runs, None, dtype=object),
-        "steps_to_target": np.ma.masked_all(runs, dtype=np.int64),
+        "steps_to_target": _nulls(runs, np.int64),
     }
 
 
@@ -109,7 +113,7 @@ def _spread(columns: Columns, rows: Array, runs: int) -> Columns:
     for name, column in columns.items():
         whole: Array = np.full(runs, None, dtype=object)
         if column.dtype != object:
-            whole = np.ma.masked_all(runs, dtype=column.dtype)
+            whole = _nulls(runs, column.dtype)
         whole[rows] = column
         spread[name] = whole
     spread["status"][np.setdiff1d(np.arange(runs), rows)] = "failed"

@@ -46,7 +46,7 @@ class Timing:
 
 @dataclass
 class Run:
-    """The schema of ``conf/config.yaml``: what a user may set. Values that may be axes are checked by ``Axis.parse``."""
+    """The schema of ``conf/config.yaml``: what a user may set. The values are checked by ``Question.parse``."""
 
     objective: Any = None
     optimizer: Any = None
@@ -152,11 +152,12 @@ class Axis:
 
     def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
+        allowed = np.isfinite(values) & (values >= low) & (values < high)
         if self.name in ("lr", "lr_scale"):
-            return np.isfinite(values) & (values > 0)
+            allowed &= values > 0
         if self.name == "seed":
-            return np.isfinite(values) & (values >= 0) & (values == np.floor(values)) & (values < 2**53)
-        return np.isfinite(values) & (values >= low) & (values < high)
+            allowed &= (values >= 0) & (values < 2**53) & (values == np.floor(values))
+        return allowed
 
     def _error(self, came: str) -> UsageError:
         kind = self.name.removeprefix("optimizer.")
@@ -195,7 +196,7 @@ class Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
         _no_others(config)
         optimizer = dict(config["optimizer"])
-        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(value)}
+        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
         axes = tuple(Axis.parse(name, value, config["points"]) for name, value in given.items())
         question = cls(
@@ -266,12 +267,17 @@ def _no_others(config: Mapping[str, Any]) -> None:
         if key not in known:
             public = [name for name in known if name not in ("code", "part")]
             raise UsageError(f"{key} is not a setting.{nearest(key, public)} Allowed: {', '.join(public)}.")
+    for key in known:
+        if key not in config or (key in ("objective", "optimizer", "timing") and not isinstance(config[key], Mapping)):
+            raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
 
 
-def _lanable(value: Any) -> bool:
+def _lanable(key: str, value: Any) -> bool:
     """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
     if isinstance(value, (list, tuple)):
-        return bool(value) and all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in value)
+        return bool(value) and all(map(_is_number, value))
+    if key in LIMITS:  # a float even if it was written as a whole number
+        return _is_number(value)
     return isinstance(value, float) or (isinstance(value, str) and bool(re.match(r"(tag|interval|range)\(", value)))
 
 
@@ -326,13 +332,19 @@ def run_keys(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any
     Every (name, value) pair is hashed alone and the hashes are added, so that order does not matter and a number
     counts the same whether it was a constant or a lane. Vectorised: a million keys take well under a second.
     """
-    total = np.uint64(sum(_hash_text(f"{name}={_canonical(value)}") for name, value in constants.items()) % 2**64)
+    words = {name: value for name, value in constants.items() if not _is_number(value)}
+    total = np.uint64(sum(_hash_text(f"{name}={_canonical(value)}") for name, value in words.items()) % 2**64)
     keys = np.full(len(next(iter(columns.values()))), total, dtype=np.uint64)
-    for name, values in columns.items():
+    numbers = {name: np.array([float(value)]) for name, value in constants.items() if name not in words}
+    for name, values in {**numbers, **columns}.items():
         bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # + 0.0 makes one of the two zeros
         keys += _mix(bits ^ np.uint64(_hash_text(name)))
     digits = np.array([b"%02x" % byte for byte in range(256)])
     return digits[_mix(keys).astype(">u8").view(np.uint8)].view("S16")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _canonical(value: Any) -> str:

@@ -22,8 +22,10 @@ __all__ = ["Timings", "clocked"]
 
 Array = npt.NDArray[Any]
 HORIZON = 1000
-"""Blocks start within this many first steps of a run; a longer pass to reach later ones would cost more than it tells."""
+"""Blocks start within this many first steps of a run: a pass to reach later ones would cost more than it tells."""
 SNAPSHOTS = 4
+BLOCKS_SHARE = 0.75
+"""Of a run's share of the budget; the rest goes into its proof of work, snapshots and calibration."""
 LEAST_SHARE_S = 0.02
 """Less than this is not enough to time a run; the rest of the cell then takes the median."""
 OVERHEAD_S = 20e-6
@@ -44,6 +46,7 @@ class Timings:
     ratio_hi: Array
     reference_s: Array
     replay_s: Array
+    cold_s: float = np.nan
     memory_reference_s: float = np.nan
     device_reference_s: float = np.nan
     work: StepWork = StepWork(None, None)
@@ -55,7 +58,10 @@ class Timings:
     @classmethod
     def none(cls, runs: int) -> Timings:
         """Nothing timed."""
-        return cls(*(np.full(runs, np.nan) for _ in range(10)))
+        clocks = ("first_step_s", "step_s", "step_s_lo", "step_s_hi", "update_s", "replay_s", "reference_s")
+        ratios = ("ratio", "ratio_lo", "ratio_hi")
+        nothing: dict[str, Any] = {name: np.full(runs, np.nan) for name in (*clocks, *ratios)}
+        return cls(**nothing)
 
     @property
     def timed(self) -> Array:
@@ -95,13 +101,13 @@ class _Counted:
 
 
 def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings:
-    """Time runs one by one while the cell's budget lasts: those that reached the target first, non-finite ones never."""
+    """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never."""
     timings = Timings.none(cell.size)
     order = _order(status, steps_to_target)
     if not cell.seconds or not len(order):
         return timings
     end = clock.now() + cell.seconds
-    _warm_process(cell)
+    timings.cold_s = _warm_process(cell, clock)
     with quiet():
         timings.memory_reference_s = _least(memory_loop(), clock)
         if cell.device.type != "cpu":
@@ -110,7 +116,7 @@ def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> 
             left = end - clock.now()
             if count and left < LEAST_SHARE_S:
                 break
-            share = max(left / (len(order) - count), LEAST_SHARE_S)
+            share = max(BLOCKS_SHARE * left / (len(order) - count), LEAST_SHARE_S)
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             _Stopwatch(cell, int(row), clock).run(timings, share, hits)
     return timings
@@ -123,14 +129,15 @@ def _order(status: Array, steps_to_target: Array) -> Array:
     return order[rank[order] < 3]
 
 
-def _warm_process(cell: Cell) -> None:
-    """Pay on another objective what the first use of a method costs a process (imports, lazy dispatch)."""
-    if cell.maker.compiled:
-        return  # a compiled step belongs to its objective; its compilation is the watched pass's
+def _warm_process(cell: Cell, clock: Clock) -> float:
+    """Pay on another objective what the first use of a method costs a process (imports, lazy dispatch); seconds."""
+    if cell.maker.compiled:  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
+        once(lambda: descent(cell.maker(cell.solo_hyper(0)), cell.oracle(False), cell.start(0), range(1)), clock)
+        return cell.maker.compile_s
     method = cell.maker(cell.solo_hyper(0))
     x = torch.ones(2, dtype=cell.dtype, device=cell.device)
     ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x))
-    descent(method, ones, x, range(3))
+    return once(lambda: descent(method, ones, x, range(3)), clock)
 
 
 def _least(prepare: Prepare, clock: Clock, steps: int = 1) -> float:
@@ -241,9 +248,11 @@ def timing_columns(timings: Timings, steps_to_target: Array) -> Mapping[str, Arr
     reached = ~np.ma.getmaskarray(steps_to_target)
     modelled = np.ma.filled(steps_to_target, 0) * step_s
     to_target = np.where(reached, modelled if timings.constant_cost else timings.replay_s, np.nan)
-    kind = np.where(np.isnan(to_target), None, "modelled" if timings.constant_cost else "replayed")
+    kind = np.full(runs, None, dtype=object)
+    kind[~np.isnan(to_target)] = "modelled" if timings.constant_cost else "replayed"
     columns = {
         "timed": timed,
+        "cold_s": _known(np.full(runs, timings.cold_s)),
         "first_step_s": _known(timings.first_step_s),
         "step_s": _known(step_s),
         "step_s_lo": _known(timings.step_s_lo),
@@ -256,17 +265,19 @@ def timing_columns(timings: Timings, steps_to_target: Array) -> Mapping[str, Arr
         "memory_reference_s": _known(np.full(runs, timings.memory_reference_s)),
         "device_reference_s": _known(np.full(runs, timings.device_reference_s)),
         "time_to_target_s": _known(to_target),
-        "time_to_target_kind": kind.astype(object),
+        "time_to_target_kind": kind,
     }
-    return {**columns, **_work_columns(timings.work, step_s)}
+    return {**columns, **_work_columns(timings, step_s)}
 
 
-def _work_columns(work: StepWork, step_s: Array) -> Mapping[str, Array]:
-    runs = len(step_s)
+def _work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
+    work, runs = timings.work, len(step_s)
     absent = np.ones(runs, dtype=bool)
     ops = np.ma.masked_array(np.full(runs, work.ops or 0), mask=absent if work.ops is None else ~absent)
     peak = np.ma.masked_array(np.full(runs, work.peak_bytes or 0), mask=absent if work.peak_bytes is None else ~absent)
-    bound = np.ma.masked_array(step_s < (work.ops or 1) * OVERHEAD_S, mask=ops.mask | np.isnan(step_s))
+    bound = np.ma.masked_array(
+        step_s < (work.ops or 1) * OVERHEAD_S, mask=ops.mask | np.isnan(step_s) | (not timings.constant_cost)
+    )
     return {"ops": ops, "peak_bytes": peak, "overhead_bound": bound}
 
 

@@ -33,8 +33,7 @@ class Story:
 
     start: Array
     floor: Array
-    watched: Watched
-    """Its tensors as numpy arrays."""
+    watched: Watched[Array]
     grad_norm: Array
     distance: Array
     denormals: Array
@@ -50,9 +49,9 @@ class Story:
 def tell(cell: Cell, row: int | None) -> Story:
     """Watch one run solo, or, with ``row`` None, all runs in lanes."""
     laned = row is None
-    method = cell.maker(cell.laned_hyper() if laned else cell.solo_hyper(row))
+    method = cell.maker(cell.laned_hyper() if row is None else cell.solo_hyper(row))
     oracle = cell.oracle(laned)
-    x = cell.starts() if laned else cell.start(int(cell.seeds[row]))
+    x = cell.starts() if row is None else cell.start(int(cell.seeds[row]))
     start = _judging(oracle.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
@@ -95,7 +94,7 @@ def join(stories: list[Story]) -> Story:
         for each in fields(Story)
         if each.name not in ("watched", "traced", "steps", "points")
     }
-    watched = Watched(*(np.concatenate(each, axis=-1) for each in zip(*(s.watched for s in stories), strict=True)))  # type: ignore[arg-type]
+    watched = Watched(*(np.concatenate(each, axis=-1) for each in zip(*(s.watched for s in stories), strict=True)))
     kept = [run for run, story in enumerate(stories) if len(story.traced)]
     return Story(
         **whole,
@@ -179,7 +178,8 @@ def _widest(tensor: Tensor) -> Tensor:
 
 
 def _norm(tree: Params, laned: bool) -> Tensor:
-    return torch.linalg.vector_norm(_widest(flat(tree, laned).detach()), dim=-1)
+    norm: Tensor = torch.linalg.vector_norm(_widest(flat(tree, laned).detach()), dim=-1)
+    return norm
 
 
 def _distance(cell: Cell, x: Params, laned: bool) -> Tensor:

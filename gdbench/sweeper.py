@@ -1,7 +1,8 @@
-"""The Hydra sweeper: folds commas over numbers into lanes, makes cells of all other axes, gathers results from files."""
+"""The Hydra sweeper: folds commas over numbers into lanes, makes cells of other axes, gathers results from files."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -58,20 +59,20 @@ class Lanes(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what a launcher will need; Hydra's basic one would compose every cell again, so it is never used."""
-        self.context, self.task_function, self.config = hydra_context, task_function, config
+        self.context, self.task_function, self.composed = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> None:
         """Fold the overrides into cells and carry them out."""
         declared = [f"{name}={value}" for name, value in self.params.items()]
         jobs = fold([*declared, *arguments], Composer())
-        launch = None if self.config.hydra.launcher._target_ == BASIC else self._launch
-        Lanes.folder = carry_out(jobs, arguments, "sweep", Lanes.progress, launch)
+        launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
+        carry_out(jobs, arguments, "sweep", Lanes.progress, launch)
 
     def _launch(self, jobs: Sequence[Job], folder: Path) -> str:
-        with open_dict(self.config):
-            self.config.hydra.sweep.dir = str(folder / ".launcher")
+        with open_dict(self.composed):
+            self.composed.hydra.sweep.dir = str(folder / ".launcher")
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=self.config
+            hydra_context=self.context, task_function=self.task_function, config=self.composed
         )
         where = folder.resolve()
         overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell}}}"] for job in jobs]
@@ -79,6 +80,9 @@ class Lanes(Sweeper):
             launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # what became of the cells is in the folder, whatever launch() says
             return f"its job left no result ({' '.join(str(error).split())[:300]})"
+        finally:
+            with contextlib.suppress(OSError):  # some launchers keep logs there; an empty folder says nothing
+                (folder / ".launcher").rmdir()
         return "its job left no result"
 
 
@@ -103,8 +107,8 @@ def _task(config: DictConfig) -> float:
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
     composed = Composed(config, choices)
     if config.part is None:
-        Lanes.folder = carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
-        return float((records.load(Lanes.folder)["status"] == "target").sum())
+        folder = carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
+        return float((records.load(folder)["status"] == "target").sum())
     statuses = run_job(_job(int(config.part["cell"]), overrides, composed), Path(config.part["folder"]))
     return float(statuses.count("target"))
 
@@ -114,7 +118,7 @@ def carry_out(
 ) -> Path:
     """Check, run and gather cells, here or by ``launch``; returns the sweep's folder."""
     config = jobs[0].config
-    folder = begin(jobs, str(config["outputs"]), str(config["name"] or kind))
+    folder = Lanes.folder = begin(jobs, str(config["outputs"]), str(config["name"] or kind))
     _keep_configurations(folder, jobs, arguments)
     if launch is None:
         sweep(jobs, folder, progress)
@@ -155,6 +159,8 @@ def fold(arguments: Sequence[str], composer: Composer) -> list[Job]:
         for key in refused:  # a whole number or a switch, to this optimizer: not a lane after all
             del lanes[key]
     chosen = [[*fixed, *cell, *lanes.values()] for cell in itertools.product(*axes)]
+    if not chosen:
+        raise UsageError("these overrides stand for no run at all: a glob(...) that fits no name makes nothing.")
     return [_job(number, overrides, composer(overrides)) for number, overrides in enumerate(chosen)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,27 +25,30 @@ class Watch(NamedTuple):
     laned: bool
 
 
-class Watched(NamedTuple):
-    """What has been seen so far; every field has one number a lane."""
+T = TypeVar("T")
 
-    best: Tensor
-    best_step: Tensor
-    last: Tensor
+
+class Watched(NamedTuple, Generic[T]):
+    """What has been seen so far, as tensors or, once told, as arrays; every field has one number a lane."""
+
+    best: T
+    best_step: T
+    last: T
     """The latest loss; the first non-finite one stays."""
-    lived: Tensor
+    lived: T
     """How many points were finite before the first that was not: its step, if there is one."""
-    alive: Tensor
-    above_since: Tensor
+    alive: T
+    above_since: T
     """First step of the unbroken stretch above the start's loss that reaches to now; -1 outside of one."""
-    missed: Tensor
+    missed: T
     """``[T, ...]``: at how many points the best loss was still above the target: the first-hit step, once it is hit."""
-    gradients: Tensor
-    evaluations: Tensor
-    gradients_to_target: Tensor
-    evaluations_to_target: Tensor
+    gradients: T
+    evaluations: T
+    gradients_to_target: T
+    evaluations_to_target: T
 
 
-def begin(watch: Watch) -> Watched:
+def begin(watch: Watch) -> Watched[Tensor]:
     """Nothing has been seen."""
     loss = watch.start
     zero = torch.zeros_like(loss, dtype=torch.int32)
@@ -64,7 +67,7 @@ def begin(watch: Watch) -> Watched:
     )
 
 
-def update(watch: Watch, k: int, x: Params, seen: Seen, w: Watched) -> Watched:
+def update(watch: Watch, k: int, x: Params, seen: Seen, w: Watched[Tensor]) -> Watched[Tensor]:
     """Look at x_k, which is finite or ends its lane's story, and at the work of the step that starts there."""
     loss = _judged(seen.loss, watch)
     alive = w.alive & _finite(loss, x, seen.grad, watch.laned)

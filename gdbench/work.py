@@ -21,13 +21,18 @@ class StepWork(NamedTuple):
     peak_bytes: int | None
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations, and the bytes of storages born under it until each dies."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ops = self.alive = self.peak = 0
         self.known: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: nothing is compiled under it, and to keep the compiler out torch would import it, which takes 0.6 s."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for leaf in tree_iter((args, kwargs)):

@@ -30,7 +30,7 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
         },
         index=runs.index,
     )
-    return runs.loc[key.sort_values(list(key), kind="stable").index]
+    return runs.loc[key.sort_values([str(name) for name in key], kind="stable").index]
 
 
 def best_per_objective(runs: pd.DataFrame) -> pd.DataFrame:

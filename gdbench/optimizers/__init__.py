@@ -27,14 +27,19 @@ Step = int | Tensor
 class Oracle(Protocol):
     """What a method may ask of an objective; every call is work, and is counted by the method that made it."""
 
-    laned: bool
-
-    def value(self, x: Params, k: Step) -> Tensor:
-        """f(x): ``[]`` solo, ``[L]`` in lanes."""
+    @property
+    def laned(self) -> bool:
+        """Whether x holds lanes."""
         ...
 
-    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
-        """f(x) and its gradient, which has the shape of x."""
+    @property
+    def value(self) -> Callable[[Params, Step], Tensor]:
+        """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes."""
+        ...
+
+    @property
+    def grad(self) -> Callable[[Params, Step], tuple[Tensor, Params]]:
+        """``grad(x, k)``: f(x), and its gradient, which has the shape of x."""
         ...
 
 

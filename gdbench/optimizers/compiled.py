@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FunctionType
@@ -48,6 +49,8 @@ class Program:
         self.make = make
         self.backend = backend
         self.graphs: dict[Any, Graph] = {}
+        self.compile_s = 0.0
+        """Seconds that first steps have taken, nearly all of it the compiler's."""
 
     def method(self, hyper: Mapping[str, Any]) -> Method:
         """The Method with these hyper-parameters: floats, float64 tensors ``[L]`` and switches."""
@@ -64,14 +67,22 @@ class Program:
         def step(oracle: Oracle, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             key = id(oracle), structure  # the graph keeps its oracle alive, so that no other can have this id
             graph = self.graphs.get(key)
-            if graph is None:
-                graph = self.graphs[key] = compile_step(make, oracle, self.backend)
             try:
-                return graph(x, state)
+                return graph(x, state) if graph else self._first(key, make, oracle, x, state)
             except TorchDynamoException as error:
                 raise refusal(error) from error
 
         return Method(init, step, constant_cost=make(**numbers).constant_cost)
+
+    def _first(
+        self, key: Any, make: Callable[..., Method], oracle: Oracle, x: Params, state: Running
+    ) -> tuple[Params, Running, Seen]:
+        """A graph's first step, which compiles it."""
+        started = time.perf_counter()
+        graph = self.graphs[key] = compile_step(make, oracle, self.backend)
+        stepped = graph(x, state)
+        self.compile_s += time.perf_counter() - started
+        return stepped
 
 
 def compile_step(make: Callable[..., Method], oracle: Oracle, backend: str) -> Graph:
@@ -85,7 +96,7 @@ def compile_step(make: Callable[..., Method], oracle: Oracle, backend: str) -> G
         k, hyper, inner = state
         x, inner, seen = make(**hyper).step(oracle, k, x, inner)
         x, inner = tree_map_only(Tensor, settle, (x, inner))
-        return x, Running(k + 1, hyper, inner), seen
+        return x, Running(k + 1, hyper, inner), Seen(*seen)
 
     # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
     own = FunctionType(step.__code__.replace(), step.__globals__, closure=step.__closure__)

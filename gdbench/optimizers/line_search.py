@@ -44,4 +44,4 @@ def moved(x: Params, size: Hyper, grad: Params) -> Params:
         new = leaf - length * slope
         return torch.where(length != 0, new, leaf) if isinstance(length, Tensor) else new
 
-    return tree_map(move, x, grad)  # type: ignore[no-any-return]
+    return tree_map(move, x, grad)

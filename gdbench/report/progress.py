@@ -1,4 +1,4 @@
-"""How a sweep goes on: a bar over cells in a terminal, a line a cell elsewhere; on stderr, so that stdout is the table."""
+"""How a sweep goes on: a bar over cells in a terminal, a line a cell elsewhere; stdout is the table's."""
 
 from __future__ import annotations
 

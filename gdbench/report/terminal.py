@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def sweep_report(runs: pd.DataFrame, folder: Path) -> RenderableType:
 
 
 def _identity(runs: pd.DataFrame) -> list[str]:
-    hyper = [name for name in runs if name.startswith(("optimizer.", "objective."))]
+    hyper = [name for name in map(str, runs) if name.startswith(("optimizer.", "objective."))]
     return [name for name in (*IDENTITY, *hyper) if name in runs]
 
 
@@ -185,8 +186,9 @@ def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
     lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_reasons(runs)]
     for _, best in best_per_objective(runs).iterrows():
         lines.append(_best(runs, best))
-    lines.append(f"Files: {folder}   ·   next: python -m gdbench show {runs['run'].iloc[0][:8]}")
-    return [Text(line) for line in lines]
+    elsewhere = "" if folder.parts[0] == "outputs" else f" --folder {folder}"
+    lines += [f"Files: {folder}", f"Next: python -m gdbench show {runs['run'].iloc[0][:8]}{elsewhere}"]
+    return [Text(line, no_wrap=line.startswith(("Files", "Next")), overflow="ignore") for line in lines]
 
 
 def _counts(runs: pd.DataFrame) -> str:
@@ -206,10 +208,12 @@ def _counts(runs: pd.DataFrame) -> str:
 
 def _resolution(runs: pd.DataFrame) -> list[str]:
     """The dtypes in which the lower rungs of the ladder are not told."""
-    coarse = runs[runs["gap_floor"] > 1e-12].groupby(["objective", "dtype"], sort=False)["gap_floor"].max()
+    coarse = (
+        runs[runs["gap_floor"] > 1e-12].groupby(["objective", "dtype"], sort=False, as_index=False)["gap_floor"].max()
+    )
     return [
-        f"{dtype} tells gaps down to {floor:.0e} on {objective}; targets below are null."
-        for (objective, dtype), floor in coarse.items()
+        f"{row['dtype']} tells gaps down to {row['gap_floor']:.0e} on {row['objective']}; targets below are null."
+        for _, row in coarse.iterrows()
     ]
 
 
@@ -231,11 +235,11 @@ def _legend(runs: pd.DataFrame) -> list[str]:
 
 def _reasons(runs: pd.DataFrame) -> list[str]:
     """Why runs failed or were unavailable, each reason once, and how often."""
-    reasons = runs[runs["error"].notna()].groupby(["status", "error"], sort=False).size()
+    counted = runs[runs["error"].notna()].groupby(["status", "error"], sort=False).size().reset_index(name="runs")
     return [
-        f"{status}: {error if len(error) <= LONGEST_REASON else error[: LONGEST_REASON - 1] + '…'}"
-        + (f" ({count} runs)" if count > 1 else "")
-        for (status, error), count in reasons.items()
+        f"{row['status']}: {textwrap.shorten(str(row['error']), LONGEST_REASON, placeholder=' …')}"
+        + (f" ({row['runs']} runs)" if row["runs"] > 1 else "")
+        for _, row in counted.iterrows()
     ]
 
 

@@ -10,9 +10,9 @@ __all__ = ["number", "seconds"]
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
-def seconds(value: float) -> str:
+def seconds(value: float | None) -> str:
     """38.2 µs, 1.18 ms, 2.50 s; nothing for a missing value."""
-    if not _there(value):
+    if value is None or math.isnan(value):
         return ""
     scale, unit = next((each for each in SCALES if abs(value) >= each[0]), SCALES[-1])
     return f"{digits(value / scale)} {unit}"
@@ -26,10 +26,10 @@ def digits(value: float, count: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """0.1, 3e-5, 1.4e-14: four digits at most; nothing for a missing value."""
-    return re.sub(r"e([+-])0", r"e\1", f"{value:.4g}").replace("e+", "e") if _there(value) else ""
-
-
-def _there(value: float) -> bool:
-    return value is not None and not math.isnan(value)
+    return (
+        re.sub(r"e([+-])0", r"e\1", f"{value:.4g}").replace("e+", "e")
+        if value is not None and not math.isnan(value)
+        else ""
+    )
