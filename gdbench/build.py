@@ -22,7 +22,7 @@ from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
 from gdbench.params import tree_map
 from gdbench.schema import NOT_ASKED, Question, Unavailable, UsageError
 
-__all__ = ["build", "check", "device_of", "locate", "make_importable"]
+__all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
 
 def build(question: Question) -> Cell:
@@ -32,11 +32,10 @@ def build(question: Question) -> Cell:
     dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
     if device.type == "mps" and dtype == torch.float64:
         raise Unavailable("MPS has no float64; use dtype=float32")
-    hyper = _hyper(question, stated)
     return Cell(
         stated=stated,
         maker=maker(question),
-        hyper=hyper,
+        hyper=hyper(question, stated),
         seeds=question.lanes()["seed"].astype(np.int64),
         steps=question.steps,
         dtype=dtype,
@@ -58,7 +57,7 @@ def check(question: Question) -> None:
     stated = stated_objective(question)
     with contextlib.suppress(Unavailable):  # a row will say so
         maker(question)
-    _hyper(question, stated)
+    hyper(question, stated)
     try:
         start = stated.to(stated.dtype, "cpu").start_at(0)
         value = stated.to(stated.dtype, "cpu").value(tree_map(lambda leaf: leaf.detach().requires_grad_(), start))
@@ -219,7 +218,7 @@ def _named(question: Question) -> dict[str, Any]:
     }
 
 
-def _hyper(question: Question, objective: Objective) -> dict[str, Any]:
+def hyper(question: Question, objective: Objective) -> dict[str, Any]:
     """One column a hyper-parameter, float64, with lr resolved: given, or lr_scale times the default or 1/L."""
     lanes = question.lanes()
     columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in _named(question)}

@@ -129,19 +129,21 @@ def _nothing(question: Question, status: str, error: str) -> Answer:
         "status": np.full(runs, status, dtype=object),
         "error": error,
         **_resolved(question),
-        "lr": question.lanes()["lr"],
         "timed": False,
     }
     return Answer(columns, {}, {})
 
 
-def _resolved(question: Question) -> dict[str, str]:
-    """dtype and device as far as they can be told of a cell that could not be built."""
-    dtype, device = question.dtype, question.device
+def _resolved(question: Question) -> dict[str, Any]:
+    """lr, dtype and device as far as they can be told of a cell that could not be built: its keys need them."""
+    lr, dtype, device = question.lanes()["lr"], question.dtype, question.device
     with contextlib.suppress(Exception):
-        dtype = str(build.stated_objective(question).dtype).removeprefix("torch.") if dtype == "auto" else dtype
+        stated = build.stated_objective(question)
+        dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
+        lr = build.hyper(question, stated)["lr"]
+    with contextlib.suppress(Unavailable):
         device = str(build.device_of(device))
-    return {"dtype": dtype, "device": device}
+    return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
 def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:

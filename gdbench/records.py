@@ -127,10 +127,10 @@ def arrow(columns: Mapping[str, Any]) -> pa.Table:
 
 def _array(name: str, values: Any, rows: int) -> Any:
     kind = ARROW.get(COLUMNS[name].kind) if name in COLUMNS else None
+    if values is None:
+        return pa.nulls(rows, kind)
     if not isinstance(values, np.ndarray):
-        constant = pa.scalar(
-            values if isinstance(values, (int, float, str, datetime.datetime, type(None))) else str(values), kind
-        )
+        constant = pa.scalar(values if isinstance(values, (int, float, str, datetime.datetime)) else str(values), kind)
         if pa.types.is_string(constant.type):
             return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([constant.as_py()], pa.string()))
         return pa.repeat(constant, rows)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -144,11 +145,16 @@ class Axis:
                 raise self._error(text)
             return np.geomspace(low, high, self.points) if log else np.linspace(low, high, self.points)
         if match := _RANGE.match(text):
-            low, high, step = float(match.group(1)), float(match.group(2)), float(match.group(3) or 1)
-            if step == 0 or abs((high - low) / step) > MAX_LANES:
-                raise self._error(text)
-            return np.arange(low, high, step)
+            return self._counted(*(Decimal(number or 1) for number in match.groups()), text)
         raise self._error(text)
+
+    def _counted(self, low: Decimal, high: Decimal, step: Decimal, text: str) -> npt.NDArray[np.float64]:
+        """``range``, in decimals as it is written: 0.1, 0.2, 0.3, and never the end that rounding would let in."""
+        if step == 0 or abs((high - low) / step) > MAX_LANES:
+            raise self._error(text)
+        places = max(0, *(-int(each.as_tuple().exponent) for each in (low, step)))
+        count = max(0, math.ceil((high - low) / step))
+        return (float(low.scaleb(places)) + float(step.scaleb(places)) * np.arange(count)) / 10.0 ** min(places, 300)
 
     def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))

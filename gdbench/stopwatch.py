@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 
 from gdbench.cell import Cell
 from gdbench.descent import descent
-from gdbench.optimizers import Method, Oracle, Seen, Step
+from gdbench.optimizers import Oracle, Seen, Step
 from gdbench.params import Params, leaves
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
@@ -21,7 +23,7 @@ from gdbench.work import StepWork, step_work
 __all__ = ["Timings", "clocked"]
 
 Array = npt.NDArray[Any]
-HORIZON = 1000
+HORIZON = 200
 """Blocks start within this many first steps of a run: a pass to reach later ones would cost more than it tells."""
 SNAPSHOTS = 4
 BLOCKS_SHARE = 0.75
@@ -151,11 +153,11 @@ class _Stopwatch:
         self.cell, self.row, self.clock = cell, row, clock
         self.oracle = cell.oracle(laned=False)
         self.start = cell.start(int(cell.seeds[row]))
-        self.hyper = cell.solo_hyper(row)
+        self.method = cell.maker(cell.solo_hyper(row))
         self.horizon = min(cell.steps, HORIZON)
 
     def run(self, timings: Timings, share: float, steps_to_target: int | None) -> None:
-        row, method = self.row, self.cell.maker(self.hyper)
+        row, method = self.row, self.method
         timings.constant_cost = method.constant_cost
         timings.first_step_s[row] = once(lambda: descent(method, self.oracle, self.start, range(1)), self.clock)
         if difference := self._proof():
@@ -176,23 +178,26 @@ class _Stopwatch:
 
     def _blocks(self, oracle: Oracle) -> tuple[Prepare, int]:
         """Blocks of steps from snapshots spread over the run, and the longest that stays within its steps."""
-        positions = sorted({max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOTS) for i in range(SNAPSHOTS)})
-        method, x, state = self._fresh()
-        snapshots, at = [], 0
-        for position in positions:
-            x, state = descent(method, self.oracle, x, range(at, position), state)
-            snapshots.append((position, *method.copy(x, state)))
-            at = position
-        turn = 0
+        method, turns = self.method, itertools.cycle(self.snapshots)
 
         def prepare(count: int) -> Callable[[], object]:
-            nonlocal turn
-            position, saved_x, saved_state = snapshots[turn % len(snapshots)]
-            turn += 1
+            position, saved_x, saved_state = next(turns)
             x, state = method.copy(saved_x, saved_state)
             return lambda: descent(method, oracle, x, range(position, position + count), state)
 
-        return prepare, self.horizon - positions[-1]
+        return prepare, self.horizon - self.snapshots[-1][0]
+
+    @cached_property
+    def snapshots(self) -> list[tuple[int, Params, Any]]:
+        """Step, x and state at a few points of the run's beginning; never the very first step, which makes the state."""
+        positions = sorted({max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOTS) for i in range(SNAPSHOTS)})
+        x, state = self.start, self.method.init(self.start)
+        taken, at = [], 0
+        for position in positions:
+            x, state = descent(self.method, self.oracle, x, range(at, position), state)
+            taken.append((position, *self.method.copy(x, state)))
+            at = position
+        return taken
 
     def _update(self, seconds: float) -> float:
         """The step time with a gradient that is given: what the update itself costs."""
@@ -205,8 +210,8 @@ class _Stopwatch:
         """Median of three timed passes of exactly so many steps from the start."""
 
         def prepare(_: int) -> Callable[[], object]:
-            method, x, state = self._fresh()
-            return lambda: descent(method, self.oracle, x, range(steps), state)
+            state = self.method.init(self.start)
+            return lambda: descent(self.method, self.oracle, self.start, range(steps), state)
 
         return float(np.median([once(prepare(1), self.clock) for _ in range(3)]))
 
@@ -216,9 +221,8 @@ class _Stopwatch:
         counted, ends = [], []
         watching: list[Callable[[int, Params, Seen], None] | None] = [None, lambda k, x, seen: None]
         for look in watching:
-            method, x, state = self._fresh()
             oracle = self.oracle if self.cell.maker.compiled else _Counted(self.oracle)
-            end, _ = descent(method, oracle, x, steps, state, look)
+            end, _ = descent(self.method, oracle, self.start, steps, look=look)
             counted.append(getattr(oracle, "gradients", 0))
             ends.append(end)
         if counted[0] != counted[1]:
@@ -226,10 +230,6 @@ class _Stopwatch:
         if not all(_equal(a, b) for a, b in zip(leaves(ends[0]), leaves(ends[1]), strict=True)):
             return f"the timed pass does not end where the watched one does after {len(steps)} steps"
         return None
-
-    def _fresh(self) -> tuple[Method, Params, Any]:
-        method = self.cell.maker(self.hyper)
-        return method, self.start, method.init(self.start)
 
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -107,8 +107,13 @@ def _task(config: DictConfig) -> float:
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
     composed = Composed(config, choices)
     if config.part is None:
+        given = {each.partition("=")[0] for each in overrides}
+        if set(hydra.sweeper.get("params") or {}) - given:
+            raise UsageError(f"experiment={choices.get('experiment')} is a sweep: add -m.")
         folder = carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
         return float((records.load(folder)["status"] == "target").sum())
+    if not OmegaConf.is_dict(config.part):
+        raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
     statuses = run_job(_job(int(config.part["cell"]), overrides, composed), Path(config.part["folder"]))
     return float(statuses.count("target"))
 
@@ -118,7 +123,7 @@ def carry_out(
 ) -> Path:
     """Check, run and gather cells, here or by ``launch``; returns the sweep's folder."""
     config = jobs[0].config
-    folder = Lanes.folder = begin(jobs, str(config["outputs"]), str(config["name"] or kind))
+    folder = Lanes.folder = begin(jobs, str(config["outputs"] or "outputs"), str(config["name"] or kind))
     _keep_configurations(folder, jobs, arguments)
     if launch is None:
         sweep(jobs, folder, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -96,4 +97,5 @@ def _command(row: Any) -> str:
             words.append(f"{key}={float(row[key])!r}")
         elif key not in NOT_REPEATED:
             words.append(word)
-    return shlex.join(["python", "-m", "gdbench", *options, *words, f"lr={float(row['lr'])!r}", f"seed={row['seed']}"])
+    lr = "null" if math.isnan(row["lr"]) else repr(float(row["lr"]))
+    return shlex.join(["python", "-m", "gdbench", *options, *words, f"lr={lr}", f"seed={row['seed']}"])

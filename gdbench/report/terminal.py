@@ -163,7 +163,9 @@ def _time(row: Any) -> str:
 def _end(row: Any) -> str:
     if row.status in ("diverged", "nonfinite") or pd.isna(row.final_loss):
         return ""
-    return f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
+    if pd.isna(row.final_gap):
+        return f"f {number(row.final_loss)}"
+    return f"< {row.gap_floor:.1e}" if abs(row.final_gap) < row.gap_floor else f"{row.final_gap:.1e}"
 
 
 def _step(row: Any) -> str:
