@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gdbench.config import Composer, initialized, register
+from gdbench.config import Composer, initialized, register, reworded
 from gdbench.job import Job
 from gdbench.objectives import Objective
 from gdbench.params import Params
 from gdbench.records import load
+from gdbench.schema import UsageError
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
 
 __all__ = ["run", "sweep"]
@@ -44,8 +45,14 @@ def sweep(
     arguments = [f"{name}={_text(name, value)}" for name, value in asked.items()]
     fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     register(Lanes)
-    with initialized():
-        jobs = fold([*arguments, *([f"code='{Path(config_dir).resolve()}'"] if config_dir else [])], Composer(fixed))
+    try:
+        with initialized():
+            code = [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
+            jobs = fold([*arguments, *code], Composer(fixed))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise reworded(error) from error
     if own:
         jobs = [_with(job, own, getattr(objective, "__name__", "objective")) for job in jobs]
     folder = carry_out(jobs, arguments, "sweep", Silent())

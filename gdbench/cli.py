@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gdbench import __version__
-from gdbench.schema import Run, UsageError, nearest
+from gdbench.schema import UsageError, nearest
 
 __all__ = ["main"]
 
@@ -142,7 +142,7 @@ def _run(words: list[str], output: Output) -> int:
     """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
     import hydra
 
-    from gdbench.config import CONFIG_NAME, config_folder, register
+    from gdbench.config import CONFIG_NAME, config_folder, register, reworded
     from gdbench.report.progress import progress
     from gdbench.sweeper import Lanes, Refusal, Silent, task
 
@@ -159,7 +159,7 @@ def _run(words: list[str], output: Output) -> int:
     except UsageError:
         raise
     except Exception as error:
-        raise _reworded(error) from error
+        raise reworded(error) from error
     folder = _folder()
     return _shown(folder, output) if folder else 0
 
@@ -198,48 +198,3 @@ def _finished() -> str:
     """Where the cells are that ended before an interruption."""
     folder = _folder()
     return f" Finished cells: {folder}" if folder else ""
-
-
-def _reworded(error: Exception) -> UsageError:
-    """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
-    from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-    from omegaconf.errors import OmegaConfBaseException
-
-    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return UsageError(
-            f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
-        )
-    if isinstance(error, OverrideParseException):
-        return UsageError(
-            f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,."
-        )
-    text = f"{error} {error.__cause__ or ''}"
-    if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
-        return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
-    if match := re.search(r"(?:Could not override '|full_key: )([\w.]+)", text):
-        if re.search(r"is not in struct|not in '", text):
-            return UsageError(_unknown_key(match.group(1)))
-        return UsageError(f"{match.group(1)}: {_line(error.__cause__ or error)}.")
-    if isinstance(error, (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError)):
-        return UsageError(f"{_line(error)}. See python -m gdbench --help.")
-    raise error
-
-
-def _where_listed(group: str, options: Sequence[str]) -> str:
-    if group in ("objective", "optimizer"):
-        return f"All: python -m gdbench list {group}s"
-    return f"Allowed: {', '.join(options)}."
-
-
-def _unknown_key(key: str) -> str:
-    group = key.partition(".")[0]
-    if "." in key:
-        see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
-        return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"
-    known = [name for name in Run.__dataclass_fields__ if name not in ("code", "part")]
-    return f"{key} is not a setting.{nearest(key, known)} Allowed: {', '.join(known)}."
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__

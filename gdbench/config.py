@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.schema import Run
+from gdbench.schema import Run, UsageError, nearest
 
-__all__ = ["CONFIG_NAME", "Composer", "config_folder", "initialized", "plain", "register"]
+__all__ = ["CONFIG_NAME", "Composer", "config_folder", "initialized", "plain", "register", "reworded"]
 
 CONFIG_NAME = "config"
 SWEEPER = "hydra_plugins.gdbench.Lanes"
@@ -95,6 +98,7 @@ class Composer:
             whole = compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
             choices = OmegaConf.to_container(whole.hydra.runtime.choices)
             with_hydra = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+            OmegaConf.set_struct(with_hydra, True)  # a value for a key that is not there is refused, as by Hydra
             self.composed[overrides] = Composed(with_hydra, choices)  # type: ignore[arg-type]
         return self.composed[overrides]
 
@@ -104,3 +108,48 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------- errors
+
+
+def reworded(error: Exception) -> UsageError:
+    """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return UsageError(
+            f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
+        )
+    if isinstance(error, OverrideParseException):
+        return UsageError(
+            f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,."
+        )
+    text = f"{error} {error.__cause__ or ''}"
+    if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
+        return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
+    if match := re.search(r"(?:Could not override '|full_key: )([\w.]+)", text):
+        if re.search(r"is not in struct|not in '", text):
+            return UsageError(_unknown_key(match.group(1)))
+        return UsageError(f"{match.group(1)}: {_line(error.__cause__ or error)}.")
+    if isinstance(error, (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError)):
+        return UsageError(f"{_line(error)}. See python -m gdbench --help.")
+    raise error
+
+
+def _where_listed(group: str, options: Sequence[str]) -> str:
+    if group in ("objective", "optimizer"):
+        return f"All: python -m gdbench list {group}s"
+    return f"Allowed: {', '.join(options)}."
+
+
+def _unknown_key(key: str) -> str:
+    group = key.partition(".")[0]
+    if "." in key:
+        see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
+        return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"
+    known = [name for name in Run.__dataclass_fields__ if name not in ("code", "part")]
+    return f"{key} is not a setting.{nearest(key, known)} Allowed: {', '.join(known)}."
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__

@@ -111,13 +111,13 @@ def _answer(question: Question) -> Answer:
         return _nothing(question, "failed", str(error))
     except Exception as error:
         return _nothing(question, "failed", explained(error))
-    decay = np.max(list(cell.hyper.get("weight_decay", [0.0])))
+    decays = cell.hyper.get("weight_decay", np.zeros(cell.size)) != 0
     told: dict[str, Any] = {
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
         "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
-        "shifted_minimum": bool(decay and cell.stated.minimum is not None),
+        "shifted_minimum": decays & (cell.stated.minimum is not None),
     }
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 

@@ -141,7 +141,7 @@ class Axis:
         log = re.fullmatch(r"tag\(log,(.*)\)", text)
         if match := _INTERVAL.match(log.group(1) if log else text):
             low, high = float(match.group(1)), float(match.group(2))
-            if log and (low <= 0 or high <= 0):
+            if not math.isfinite(high - low) or (log and (low <= 0 or high <= 0)):
                 raise self._error(text)
             return np.geomspace(low, high, self.points) if log else np.linspace(low, high, self.points)
         if match := _RANGE.match(text):

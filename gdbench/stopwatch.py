@@ -189,7 +189,7 @@ class _Stopwatch:
 
     @cached_property
     def snapshots(self) -> list[tuple[int, Params, Any]]:
-        """Step, x and state at a few points of the run's beginning; never the very first step, which makes the state."""
+        """Step, x and state at a few points early in the run; never the very first step, which makes the state."""
         positions = sorted({max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOTS) for i in range(SNAPSHOTS)})
         x, state = self.start, self.method.init(self.start)
         taken, at = [], 0

@@ -75,9 +75,9 @@ class Samples:
         """Median of work / reference over neighbouring blocks, with its 95% interval by order statistics."""
         ratios = np.sort(self.work / self.reference)
         count = len(ratios)
-        reach = 1.96 * math.sqrt(count) / 2
-        low, high = math.floor(count / 2 - reach), math.ceil(count / 2 + reach)
-        return float(np.median(ratios)), float(ratios[max(low, 0)]), float(ratios[min(high, count - 1)])
+        left_out = math.floor(count / 2 - 1.96 * math.sqrt(count) / 2 - 0.5)  # on each side
+        low = max(left_out, 0)
+        return float(np.median(ratios)), float(ratios[low]), float(ratios[count - 1 - low])
 
 
 def measure(prepare: Prepare, reference: Prepare, clock: Clock, plan: Plan) -> Samples:

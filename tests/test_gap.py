@@ -137,10 +137,13 @@ def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
     single, double = objective.to(torch.float32, "cpu"), objective.to(torch.float64, "cpu")
     allowed = SAFETY * EPS[torch.float32] * max(size, abs(objective.minimum))
     generator = seeded(99)
+
+    def around(leaf: torch.Tensor) -> torch.Tensor:
+        return leaf * (1 + 1e-6 * (torch.rand(leaf.shape, generator=generator) - 0.5))
+
     for minimiser in double.minimisers:
         for _ in range(100):
-            shift = lambda leaf: leaf * (1 + 1e-6 * (torch.rand(leaf.shape, generator=generator) - 0.5))  # noqa: E731
-            near = tree_map(lambda leaf: shift(leaf).float(), minimiser)
+            near = tree_map(lambda leaf: around(leaf).float(), minimiser)
             exact = float(double.value(tree_map(torch.Tensor.double, near)))
 
             assert abs(float(single.value(near)) - exact) <= allowed

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 from collections.abc import Callable
@@ -142,7 +143,7 @@ def test_a_slow_clock_makes_longer_blocks() -> None:
     cost = desk.clock().cost()
 
     assert cost == pytest.approx(STEP, rel=1e-3)
-    assert desk.counts("work")[-1] * STEP == pytest.approx(200 * cost, rel=0.01)
+    assert desk.counts("work")[-1] * STEP == pytest.approx(200 * cost, rel=0.02)
 
 
 def test_the_cost_of_the_clock_is_the_least_seen() -> None:
@@ -183,19 +184,22 @@ def test_the_ratio_is_that_of_neighbours() -> None:
 
 
 def test_the_interval_by_hand() -> None:
-    """Of the ratios 0 ... 24 the interval ends at 25/2 -+ 1.96 sqrt(25)/2, rounded outward."""
-    samples = Samples(np.arange(25.0)[::-1].copy(), np.ones(25))
+    """Of 25 ratios it leaves out 25/2 - 1.96 sqrt(25)/2 - 1/2 = 7.1, so 7, on each side; of five none."""
+    many, few = (Samples(np.arange(count)[::-1].copy(), np.ones(int(count))) for count in (25.0, 5.0))
 
-    assert samples.ratio == (12.0, 7.0, 18.0)
+    assert many.ratio == (12.0, 7.0, 17.0)
+    assert few.ratio == (2.0, 0.0, 4.0)
 
 
-@pytest.mark.parametrize("count", [*range(6, 60), 100, 333, 2000])
+@pytest.mark.parametrize("count", [*range(15, 60), 100, 333, 2000])
 def test_the_interval_covers_the_median(count: int) -> None:
     """Whatever the blocks' distribution, its median lies in the interval in at least 95% of measurements."""
     low, high = Samples(np.arange(float(count)), np.ones(count)).ratio[1:]
-    outside = sum(comb(count, i) for i in range(int(low) + 1)) + sum(comb(count, i) for i in range(int(high) + 1, count + 1))
+    outside = sum(comb(count, i) for i in range(int(low) + 1)) + sum(
+        comb(count, i) for i in range(int(high) + 1, count + 1)
+    )
 
-    assert 1 - outside / 2**count >= 0.95 or (low, high) == (0, count - 1)
+    assert 0.95 <= 1 - outside / 2**count < 0.99
 
 
 # Quiet.
@@ -206,10 +210,10 @@ def test_quiet_freezes_and_gives_back(enabled: bool) -> None:
     """Inside nothing is collected and what lives is frozen; outside all is as before, also after an error."""
     (gc.enable if enabled else gc.disable)()
     try:
-        with pytest.raises(ZeroDivisionError), quiet():
-            assert not gc.isenabled()
-            assert gc.get_freeze_count() > 0
-            _ = 1 / 0
+        with contextlib.suppress(KeyError), quiet():
+            inside = gc.isenabled(), gc.get_freeze_count() > 0
+            raise KeyError
+        assert inside == (False, True)
         assert gc.isenabled() == enabled
         assert gc.get_freeze_count() == 0
     finally:

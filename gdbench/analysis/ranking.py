@@ -34,8 +34,8 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_per_objective(runs: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each objective that may win: none where every run diverged or failed."""
-    sound = ranked(runs[runs["status"].isin(SOUND)])
+    """The first row of each objective that may win: none that diverged, failed, or moved the minimum."""
+    sound = ranked(runs[runs["status"].isin(SOUND) & ~runs["shifted_minimum"].fillna(False).astype(bool)])
     return sound.groupby("objective", sort=False).head(1)
 
 

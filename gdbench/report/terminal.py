@@ -185,7 +185,7 @@ def _ratio(row: Any) -> str:
 
 def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
     """Counts, resolution, reasons, the best, and where to go on."""
-    lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_reasons(runs)]
+    lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_caveats(runs), *_reasons(runs)]
     for _, best in best_per_objective(runs).iterrows():
         lines.append(_best(runs, best))
     elsewhere = "" if folder.parts[0] == "outputs" else f" --folder {folder}"
@@ -232,6 +232,22 @@ def _legend(runs: pd.DataFrame) -> list[str]:
         lines.append("≈ same work as the row above, and the times of this process do not tell them apart.")
     if (~runs["overhead_bound"].fillna(True)).any():
         lines.append("* bound by its numbers, not by overhead: the reference loop is no yardstick for it.")
+    return lines
+
+
+def _caveats(runs: pd.DataFrame) -> list[str]:
+    """What a reader must know before believing the table, where it holds."""
+    shifted, subnormal = runs["shifted_minimum"].fillna(False).sum(), (runs["denormals"] > 0).sum()
+    lines = (
+        [f"{shifted} runs use weight decay, which moves the minimum: none of them is called best."] if shifted else []
+    )
+    if subnormal:
+        lines.append(f"Subnormal numbers, which slow a CPU down, at the end of {subnormal} of these runs (column denormals).")
+    idle = runs[~runs["seed_effective"].fillna(True)]
+    if idle["seed"].nunique() > 1:
+        lines.append(
+            "The seed changes nothing here (start_noise=0): each run was made once, its copies are no repeats."
+        )
     return lines
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import torch
+from processes import medians
 
 import gdbench
-from conftest import medians
 
 COMPARISONS = 10
 

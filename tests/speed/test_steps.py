@@ -5,6 +5,7 @@ A round is a block of steps from a snapshot that is restored outside of the cloc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ COMPILED = ("gd", "adam")
 BLOCK = 10
 WARM = 20
 
-CELLS = [(objective, optimizer, impl) for objective in OBJECTIVES for optimizer in OPTIMIZERS for impl in IMPLS]
-CELLS += [(objective, optimizer, "compiled") for objective in OBJECTIVES for optimizer in COMPILED]
+CELLS = [
+    *itertools.product(OBJECTIVES, OPTIMIZERS, IMPLS),
+    *itertools.product(OBJECTIVES, COMPILED, ["compiled"]),
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def ready(composer: Composer, objective: str, optimizer: str, impl: str) -> Cell
     return build(job.question)
 
 
-@pytest.mark.parametrize(("objective", "optimizer", "impl"), CELLS, ids="-".join)
+@pytest.mark.parametrize(("objective", "optimizer", "impl"), CELLS, ids=["-".join(each) for each in CELLS])
 def test_step(objective: str, optimizer: str, impl: str, composer: Composer, benchmark: Any) -> None:
     """A step takes so long; what torch, the method or this machine does not have is skipped with its reason."""
     try:

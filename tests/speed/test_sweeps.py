@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from conftest import medians, seconds
+from processes import medians, seconds
 
 SWEEP = ["-m", "gdbench", "-m", "objective=rosenbrock", "lr=tag(log,interval(1e-5,1e-1))", "points=1000"]
 TIMINGS = {"timed": [], "untimed": ["timing=off"]}

@@ -1,0 +1,29 @@
+"""Fresh processes on the clock."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def seconds(words: Sequence[str | Path], folder: Path) -> float:
+    """Wall time of a fresh ``python`` with these arguments, from start to exit."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    taken = time.perf_counter() - start
+    assert done.returncode == 0, done.stderr
+    return taken
+
+
+def medians(folder: Path, rounds: int, **commands: Sequence[str]) -> dict[str, float]:
+    """The median wall time of each command, over rounds that run them all in turn."""
+    taken = [{name: seconds(words, folder) for name, words in commands.items()} for _ in range(rounds)]
+    return {name: statistics.median(each[name] for each in taken) for name in commands}

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+
+from gdbench.config import CONFIG_NAME, Composer, config_folder, initialized, plain, register
+from gdbench.schema import Run
+from gdbench.sweeper import Lanes
+
+
+@pytest.fixture(autouse=True)
+def ready() -> Any:
+    """Hydra ready to compose."""
+    register(Lanes)
+    with initialized():
+        yield
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["lr=0.5"],
+        ["lr=1"],
+        ["lr=1e-3"],
+        ["lr=null", "lr_scale=2"],
+        ["lr=[0.1,0.2]"],
+        ["lr='tag(log,interval(1e-4,1))'", "points=7"],
+        ["optimizer=adam"],
+        ["optimizer=adam", "optimizer.beta1=0.5", "optimizer.amsgrad=true"],
+        ["optimizer.beta1=0.5", "optimizer=adam"],
+        ["optimizer=adam", "optimizer.eps=0", "optimizer.weight_decay=[0,0.1]"],
+        ["optimizer=adam", "optimizer.manual._target_=my.adam"],
+        ["objective=rosenbrock", "objective.n=5", "steps=1000"],
+        ["objective=quadratic", "objective.spectrum=uniform", "objective.condition=1e3"],
+        ["+objective.mine=3"],
+        ["++objective.mine={a:1,b:[2,3]}"],
+        ["+optimizer.mine=x", "optimizer.weight_decay=0.1"],
+        ["~optimizer.weight_decay"],
+        ["name=a", "name=b"],
+        ["name='with space, comma'"],
+        ["name='${dtype}'", "dtype=float64"],
+        ["timing=off", "threads=2"],
+        ["timing=full", "timing.seconds=1"],
+        ["target_loss=-1.5", "target=0", "start_noise=1e-2"],
+        ["outputs=/some/where", "record=full", "impl=torch", "device=cpu", "seed=3"],
+        ["hydra.job.name=other"],
+        ["experiment=notebook"],
+        ["part={folder:'/a',cell:3}"],
+    ],
+)
+def test_the_short_way_composes_what_hydra_composes(overrides: list[str]) -> None:
+    """Setting values on a cached base gives the configuration and the choices that Hydra's own composition gives."""
+    whole = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+    choices = OmegaConf.to_container(whole.hydra.runtime.choices)
+    composer = Composer()
+    composer(["lr=123", *overrides])  # leaves a base behind, which must come to no harm
+    composed = composer(overrides)
+
+    assert composed.choices == choices
+    assert plain(composed.config) == {key: value for key, value in plain(whole).items() if key != "hydra"}
+
+
+@pytest.mark.parametrize("overrides", [["lrr=1"], ["optimizer.beta1=0.5"], ["objective=rosenbrock", "objective.m=1"]])
+def test_the_short_way_refuses_what_hydra_refuses(overrides: list[str]) -> None:
+    """A key that is not there is an error on both ways."""
+    with pytest.raises(ConfigCompositionException):
+        compose(CONFIG_NAME, overrides=overrides)
+    with pytest.raises(Exception, match=r"not in struct|is not in|Could not override"):
+        Composer()(overrides)
+
+
+def test_one_composition_serves_all_values_of_a_choice_of_groups() -> None:
+    """A thousand values need one composition; each other choice of groups needs one more."""
+    composer = Composer()
+    for step in range(1, 1001):
+        composer([f"steps={step}", "lr=0.5"])
+    assert len(composer.composed) == 1
+
+    for name in ("adam", "gd", "adam"):
+        composer([f"optimizer={name}", "steps=3"])
+    assert len(composer.composed) == 3
+
+
+def test_a_cell_does_not_see_the_values_of_another() -> None:
+    """Values set for one cell never leak into the next, not even inside a list or a group."""
+    composer = Composer()
+    first = composer(["optimizer=adam", "optimizer.beta1=0.5", "lr=[1,2]"])
+    first.config.optimizer.eps = 99
+    second = plain(composer(["optimizer=adam"]).config)
+
+    assert (second["optimizer"]["beta1"], second["optimizer"]["eps"], second["lr"]) == (0.9, 1e-8, 0.1)
+
+
+def test_an_app_around_us_keeps_its_hydra(tmp_path: Path) -> None:
+    """Inside of somebody else's Hydra app we compose with ours, and hand theirs back, also after an error."""
+    (tmp_path / "mine.yaml").write_text("mine: 1\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        theirs = GlobalHydra.instance().hydra
+        with initialized():
+            assert Composer()(["lr=0.5"]).config.lr == 0.5
+        with pytest.raises(ZeroDivisionError), initialized():
+            raise ZeroDivisionError
+
+        assert GlobalHydra.instance().hydra is theirs
+        assert compose("mine").mine == 1
+
+
+def test_the_schema_and_the_configuration_state_the_same_defaults() -> None:
+    """A scalar's default in config.yaml is that of the schema, and the schema knows every key of config.yaml."""
+    shipped = yaml.safe_load((config_folder() / "config.yaml").read_text())
+    ours = {key: value for key, value in shipped.items() if key not in ("defaults", "hydra")}
+    schema = vars(Run())
+
+    assert {key: schema[key] for key in ours} == ours
+    assert set(schema) - set(ours) == {"objective", "optimizer", "timing", "code", "part"}
+
+
+@pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_configuration_opens_with_what_it_is(path: Path) -> None:
+    """The first line of each file is a comment that a listing can show, or a package directive."""
+    assert path.read_text().startswith("# ")
