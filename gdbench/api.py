@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,8 @@ def _own(objective: Any, x0: Any) -> Objective | None:
         return objective
     if not callable(objective):
         return None
+    if x0 is None:
+        raise UsageError("a function needs its start: give x0=, a tensor, a list of numbers or a dict of tensors.")
     start = x0 if isinstance(x0, (Tensor, dict)) else torch.tensor(x0, dtype=torch.float64)
     first = start if isinstance(start, Tensor) else next(iter(start.values()))
     dtype = first.dtype if isinstance(x0, (Tensor, dict)) and first.is_floating_point() else torch.float32
@@ -85,7 +88,7 @@ def _own(objective: Any, x0: Any) -> Objective | None:
 def _with(job: Job, objective: Objective, name: str) -> Job:
     """The same job on an objective that no configuration names."""
     question = replace(job.question, objective=name, objective_config={"_target_": lambda: objective})
-    config = {**job.config, "objective": {"name": name}}
+    config = {**job.config, "objective": {"python": name}}
     return replace(job, question=question, config=config)
 
 
@@ -99,4 +102,5 @@ def _text(name: str, value: Any) -> str:
         return ",".join(_text(name, each) for each in value)
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
+    text = repr(value) if isinstance(value, float) else str(value)
+    return text if re.fullmatch(r"[\w.:/+-]+", text) else "'{}'".format(text.replace("'", "\\'"))

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -54,8 +54,9 @@ def check(question: Question) -> None:
 
     An objective that raises is not found here: that is a result, and becomes a row.
     """
-    stated = stated_objective(question)
-    with contextlib.suppress(Unavailable):  # a row will say so
+    with _in_one_line(f"objective={question.objective}"):
+        stated = stated_objective(question)
+    with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
         maker(question)
     hyper(question, stated)
     try:
@@ -67,6 +68,18 @@ def check(question: Question) -> None:
         check_scalar(value, start)
     except UsageError as error:
         raise UsageError(f"objective={question.objective}: {error}") from None
+
+
+@contextlib.contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """Turn what a factory raises into one clear line."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{what} cannot be made ({words}).") from error
 
 
 def device_of(name: str) -> torch.device:

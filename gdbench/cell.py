@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.objectives import Objective, seeded
+from gdbench.gap import rounding_size
+from gdbench.objectives import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method
 from gdbench.oracle import Compilable, Eager, oracle
 from gdbench.params import Params, lanes_last, tree_map
@@ -84,18 +85,25 @@ class Cell:
         """The minimum that gaps refer to: none where the method climbs."""
         return None if self.maximize else self.objective.minimum
 
+    @cached_property
+    def rounding(self) -> float | None:
+        """The size of the terms that sum up to the minimum; None where no minimiser is known."""
+        return rounding_size(self.stated)
+
     def start(self, seed: int) -> Params:
-        """x_0 of a seed: the objective's start, and normal noise drawn in float64 where ``start_noise`` asks for it."""
-        start = self.objective.start_at(seed)
+        """x_0 of a seed: the objective's start, with normal noise where ``start_noise`` asks for it.
+
+        Noise is added in float64, so that a start means the same in every dtype.
+        """
         if not self.start_noise:
-            return start
+            return self.objective.start_at(seed)
         generator = seeded(seed)
 
         def perturbed(leaf: torch.Tensor) -> torch.Tensor:
-            noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
-            return leaf + (self.start_noise * noise).to(leaf.dtype).to(leaf.device)
+            return leaf + self.start_noise * torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
 
-        return tree_map(perturbed, start)
+        noisy: Params = cast(tree_map(perturbed, self.stated.start_at(seed)), self.dtype, self.device)
+        return noisy
 
     def starts(self) -> Params:
         """The starts of all runs as lanes."""

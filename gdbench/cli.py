@@ -92,12 +92,12 @@ def _dispatch(words: list[str]) -> int:
         raise UsageError(
             f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
         )
-    if any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}:
-        _complete_verbs(os.environ.get("COMP_LINE", ""))
+    completes = any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}
+    if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
+        return 0
     output = Output(quiet="--quiet" in words, json="--json" in words)
     words = [word for word in words if word not in ("--quiet", "--json")]
-    _check_options(words)
-    return _run(words, output)
+    return _run(_options_first(words), output)
 
 
 def _look(words: list[str]) -> int:
@@ -113,8 +113,8 @@ def _look(words: list[str]) -> int:
         raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
 
 
-def _check_options(words: list[str]) -> None:
-    """Refuse what Hydra's own parser of options would answer with a page of usage."""
+def _options_first(words: list[str]) -> list[str]:
+    """Options before overrides, as Hydra wants them; it would answer a mistake among them with a page of usage."""
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
@@ -123,16 +123,24 @@ def _check_options(words: list[str]) -> None:
         raise UsageError(f"{message}. See python -m gdbench --help.")
 
     parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args(words)
+    overrides = list(parser.parse_intermixed_args(words).overrides or [])
+    options, left = [], overrides.copy()
+    for word in words:
+        if left and word == left[0]:
+            left.pop(0)
+        else:
+            options.append(word)
+    return [*options, *overrides]
 
 
-def _complete_verbs(line: str) -> None:
-    """Add verbs to what Hydra completes, where a verb may stand."""
+def _complete_verbs(line: str) -> bool:
+    """Add verbs to what Hydra completes, where a verb may stand; returns whether one stands there already."""
     typed = line.split()[1:] + ([""] if line.endswith(" ") else [])
     choices = VERBS if len(typed) <= 1 else ("objectives", "optimizers") if typed[0] == "list" else ()
     for choice in choices:
         if choice.startswith(typed[-1] if typed else ""):
             print(choice)
+    return len(typed) > 1 and typed[0] in VERBS
 
 
 # -------------------------------------------------------------------------------------------------------- running
@@ -179,7 +187,9 @@ def _shown(folder: Path, output: Output) -> int:
 
     runs = load(folder)
     if output.json:
-        print(runs.to_json(orient="records", date_format="iso", double_precision=15))
+        from gdbench.report.rows import as_json
+
+        print(as_json(runs))
     elif not output.quiet:
         from gdbench.report.terminal import show_sweep
 

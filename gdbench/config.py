@@ -72,11 +72,15 @@ class Composer:
         """``fixed`` are overrides that every cell shares and only Hydra understands: its search path."""
         self.fixed = list(fixed)
         self.composed: dict[tuple[str, ...], Composed] = {}
+        self.groups: dict[str, bool] = {}
         self.loader = GlobalHydra.instance().config_loader()
 
     def is_group(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, rather than setting a value."""
-        return bool(self.loader.get_group_options(override.key_or_group))
+        key = override.key_or_group
+        if key not in self.groups:  # Hydra copies its whole repository of files to answer, which takes 3 ms
+            self.groups[key] = bool(self.loader.get_group_options(key))
+        return self.groups[key]
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration that Hydra would compose from these overrides."""

@@ -58,7 +58,7 @@ def _accelerators() -> list[str]:
 
 
 def _flushes_denormals() -> bool:
-    return bool((torch.tensor([1e-300]).double() * 1e-20 == 0).item())
+    return bool((torch.tensor([1e-300], dtype=torch.float64) * 1e-20 == 0).item())
 
 
 def git(folder: Path) -> dict[str, Any] | None:

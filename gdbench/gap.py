@@ -32,16 +32,16 @@ class Ladder:
     """gap_floor of each run: below it rounding alone can produce a gap; NaN where the minimum is unknown."""
 
     def gap(self, loss: npt.NDArray[np.float64], start: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """gap = (f - f*) / (f0 - f*); NaN where the minimum is unknown."""
+        """gap = (f - f*) / (f0 - f*); NaN where the minimum is unknown, or not below the start."""
         if self.f_star is None:
             return np.full(np.broadcast_shapes(loss.shape, start.shape), np.nan)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return (loss - self.f_star) / (start - self.f_star)
+            return np.where(start > self.f_star, (loss - self.f_star) / (start - self.f_star), np.nan)
 
 
 def ladder(
-    objective: Objective,
     f_star: float | None,
+    size: float | None,
     start: npt.NDArray[np.float64],
     dtype: torch.dtype,
     target: float,
@@ -49,12 +49,11 @@ def ladder(
 ) -> Ladder:
     """The ladder and, last, the run's own target, for runs that start at the losses ``start``.
 
-    gap_floor = c eps(dtype) max(|f*|, size of the summed terms) / (f0 - f*). The size is measured where a minimiser is
-    known (see ``rounding_size``); where none is, |f0| stands for it. |f0| plays no part otherwise: near a minimum of 0
-    that is a sum of squares, float32 tells gaps far below eps, as the notebook's 2.3e-13 of 64 shows.
+    gap_floor = c eps(dtype) max(|f*|, size of the summed terms) / (f0 - f*). The ``size`` is measured where a minimiser
+    is known (see ``rounding_size``); where it is None, |f0| stands for it. Otherwise |f0| plays no part: near a minimum
+    of 0 that is a sum of squares, float32 tells gaps far below eps, as the notebook's 2.3e-13 of 64 shows.
     """
     targets = np.array([*LADDER, target])
-    size = rounding_size(objective) if f_star is not None else None
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if f_star is None:
             floor = np.full_like(start, np.nan)
@@ -62,7 +61,7 @@ def ladder(
         else:
             scale = np.maximum(abs(f_star), np.abs(start) if size is None else size)
             floor = SAFETY * torch.finfo(dtype).eps * scale / (start - f_star)
-            floor[~np.isfinite(start)] = np.nan  # such a run has no gap, and nothing to hit
+            floor[~((start > f_star) & np.isfinite(start))] = np.nan  # such a run has no gap, and nothing to hit
             thresholds = f_star + targets[:, None] * (start - f_star)
             thresholds[~(targets[:, None] >= floor)] = -np.inf
     if target_loss is not None:

@@ -75,7 +75,8 @@ def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
     errors = np.full(len(final), None, dtype=object)
     for run in np.flatnonzero(below):
         if story.start[run] <= cell.f_star:
-            errors[run] = f"the start's loss {story.start[run]!r} is not above the stated minimum {cell.f_star!r}"
+            start = float(story.start[run])
+            errors[run] = f"the start's loss {start!r} is not above the stated minimum {cell.f_star!r}"
         else:
             best = float(story.watched.best[run])
             errors[run] = f"loss {best!r} is below the stated minimum {cell.f_star!r}: the minimum is wrong"

@@ -35,7 +35,7 @@ class Eager:
                 return loss, rebuild(x, differentiate(loss.sum() if laned else loss, leaves(x)))
             x = x.detach().requires_grad_()
             loss = fn(x)
-            return loss, differentiate(loss.sum() if laned else loss, (x,))[0]
+            return loss, differentiate(loss.sum() if laned else loss, x)[0]
 
         def value(x: Params, k: Step) -> Tensor:
             with torch.no_grad():

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
@@ -145,16 +145,18 @@ class Axis:
                 raise self._error(text)
             return np.geomspace(low, high, self.points) if log else np.linspace(low, high, self.points)
         if match := _RANGE.match(text):
-            return self._counted(*(Decimal(number or 1) for number in match.groups()), text)
+            return self._counted([Decimal(number or 1) for number in match.groups()], text)
         raise self._error(text)
 
-    def _counted(self, low: Decimal, high: Decimal, step: Decimal, text: str) -> npt.NDArray[np.float64]:
+    def _counted(self, numbers: Sequence[Decimal], text: str) -> npt.NDArray[np.float64]:
         """``range``, in decimals as it is written: 0.1, 0.2, 0.3, and never the end that rounding would let in."""
+        low, high, step = numbers
         if step == 0 or abs((high - low) / step) > MAX_LANES:
             raise self._error(text)
         places = max(0, *(-int(each.as_tuple().exponent) for each in (low, step)))
         count = max(0, math.ceil((high - low) / step))
-        return (float(low.scaleb(places)) + float(step.scaleb(places)) * np.arange(count)) / 10.0 ** min(places, 300)
+        counted = float(low.scaleb(places)) + float(step.scaleb(places)) * np.arange(count, dtype=np.float64)
+        return counted / 10.0 ** min(places, 300)
 
     def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
@@ -282,9 +284,9 @@ def _lanable(key: str, value: Any) -> bool:
     """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(map(_is_number, value))
-    if key in LIMITS:  # a float even if it was written as a whole number
-        return _is_number(value)
-    return isinstance(value, float) or (isinstance(value, str) and bool(re.match(r"(tag|interval|range)\(", value)))
+    if isinstance(value, str):
+        return bool(re.match(r"(tag|interval|range)\(", value))
+    return isinstance(value, float) or (key in LIMITS and _is_number(value))  # a beta is a float, however written
 
 
 def _one_of(name: str, given: Any, known: tuple[str, ...]) -> str:

@@ -55,8 +55,8 @@ def tell(cell: Cell, row: int | None) -> Story:
     start = _judging(oracle.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
-        cell.stated,
         cell.f_star,
+        cell.rounding,
         np.atleast_1d(_numpy(start).astype(np.float64)) * sign,
         cell.dtype,
         cell.target,

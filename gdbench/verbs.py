@@ -69,8 +69,10 @@ def show(
     latest = found.sort_values("started_at").iloc[-1]
     for name, value in latest.dropna().items():
         typer.echo(f"{name:22}  {value}")
-    typer.echo(f"\n# its configuration\n{_configuration(folder, latest)}")
-    typer.echo(f"# repeat it\n{_command(latest)}")
+    configuration = _configuration(folder, latest)
+    typer.echo(f"\n# its configuration\n{configuration}")
+    given = "objective:\n  python:" in configuration
+    typer.echo(f"# repeat it\n{_call(latest) if given else _command(latest)}")
 
 
 def _headline(file: Path) -> str:
@@ -84,6 +86,11 @@ def _configuration(folder: Path, row: Any) -> str:
     name = f".hydra/cell-{row['cell']:05d}.yaml"
     places = [folder / name, *folder.rglob(f"{row['sweep']}/{name}")]
     return next((place.read_text() for place in places if place.is_file()), "(not kept)\n")
+
+
+def _call(row: Any) -> str:
+    """What to say where no command can repeat a run, for its objective was given from Python."""
+    return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."
 
 
 def _command(row: Any) -> str:

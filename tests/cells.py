@@ -27,6 +27,7 @@ class Tiny:
     make: Callable[..., Method] = gd
     lanes: bool = True
     compiled: bool = False
+    compile_s: float = 0.0
     resolved: str = "tiny"
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,3 +55,64 @@ def shell(tmp_path: Path) -> Callable[..., Done]:
         return Done(done.returncode, done.stdout, done.stderr)
 
     return carry_out
+
+
+OWN = """
+import torch
+from gdbench.objectives import Objective
+from gdbench.optimizers import Method, first_order
+from gdbench.params import per_lane
+
+
+def bowl(n: int = 2, steepness: float = 1.0) -> Objective:
+    return Objective(fn=lambda x: steepness * (x**2).sum(), start=torch.ones(n, dtype=torch.float64), minimum=0.0)
+
+
+def raises() -> Objective:
+    def fn(x):
+        raise ArithmeticError("no value\\nhere")
+
+    return Objective(fn=fn, start=torch.ones(2, dtype=torch.float64))
+
+
+def vector() -> Objective:
+    return Objective(fn=lambda x: x**2, start=torch.ones(2, dtype=torch.float64))
+
+
+def detached() -> Objective:
+    return Objective(fn=lambda x: (x.detach() ** 2).sum(), start=torch.ones(2, dtype=torch.float64))
+
+
+def number() -> Objective:
+    return Objective(fn=lambda x: (x**2).sum().item(), start=torch.ones(2, dtype=torch.float64))
+
+
+def broken() -> Objective:
+    raise ArithmeticError("no objective here")
+
+
+def sign(lr, factor=1.0, flip: bool = False) -> Method:
+    return first_order(lambda x: (), lambda k, grad, state, x: (x - per_lane(lr * factor, x) * torch.sign(grad), state))
+"""
+OBJECTIVES = ("bowl", "raises", "vector", "detached", "number", "broken")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of a user's own: a Python file, and the YAML files that name what is in it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_things", raising=False)
+    folder = tmp_path / "own"
+    for name in ("objective", "optimizer"):
+        (folder / name).mkdir(parents=True)
+    (folder / "own_things.py").write_text(OWN)
+    for name in OBJECTIVES:
+        (folder / "objective" / f"{name}.yaml").write_text(f"# My {name}\n_target_: own_things.{name}\n")
+    with (folder / "objective" / "bowl.yaml").open("a") as file:
+        file.write("n: 3\nsteepness: 1.0\n")
+    (folder / "optimizer" / "sign.yaml").write_text(
+        "# My sign descent\nmanual: {_target_: own_things.sign}\ntorch: null\n"
+        "default_lr: 0.1\nfactor: 1.0\nflip: false\n"
+    )
+    yield folder
+    sys.modules.pop("own_things", None)

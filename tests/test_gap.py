@@ -38,7 +38,8 @@ def rungs(
     target_loss: float | None = None,
 ) -> Ladder:
     """A ladder of runs that start at these losses."""
-    return ladder(objective or parabola(minimisers=()), f_star, np.array(start), dtype, target, target_loss)
+    size = rounding_size(objective) if objective else None
+    return ladder(f_star, size, np.array(start), dtype, target, target_loss)
 
 
 # The gap.
@@ -121,7 +122,7 @@ def test_targets_below_the_floor_cannot_be_told() -> None:
 def test_no_target_is_reached_at_the_start(
     f_star: float, above: float, target: float, dtype: torch.dtype, minimisers: tuple[torch.Tensor, ...]
 ) -> None:
-    """Whatever f0 > f*, every relative target lies below f0 in the dtype of the losses, so that no run begins with it."""
+    """Whatever f0 > f*, every relative target lies below f0 in the dtype of the losses: no run begins with it."""
     start = float(torch.tensor(f_star + above, dtype=dtype))
     if start > f_star:
         of = rungs([start], f_star, parabola(minimisers=minimisers), dtype, target)

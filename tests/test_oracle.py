@@ -24,7 +24,7 @@ def test_value_and_gradient_by_hand(compiled: bool) -> None:
     ask = oracle(CUBE, laned=False, compiled=compiled)
     loss, grad = ask.grad(CUBE.start_at(0), 0)
 
-    assert float(ask.value(CUBE.start_at(0), 0)) == float(loss) == 1 + 80 + 9
+    assert float(ask.value(CUBE.start_at(0), 0)) == float(loss.detach()) == 1 + 80 + 9
     assert {name: leaf.tolist() for name, leaf in grad.items()} == {"a": [3, 120], "b": 6}
 
 
@@ -40,12 +40,11 @@ def test_each_lane_has_its_own_gradient(compiled: bool) -> None:
     assert grad["b"].tolist() == [6, 12]
 
 
-@WAYS
 @pytest.mark.parametrize("requires", [False, True])
-def test_a_point_leaves_no_trace(compiled: bool, requires: bool) -> None:
+def test_a_point_leaves_no_trace(requires: bool) -> None:
     """Gradients, also of a point that autograd knows, hang on no graph, and the point keeps its own ``grad``."""
     x: Any = torch.tensor(3.0, requires_grad=requires)
-    loss, grad = oracle(parabola(), laned=False, compiled=compiled).grad(x, 0)
+    loss, grad = oracle(parabola(), laned=False).grad(x, 0)
 
     assert float(grad) == 6
     assert not grad.requires_grad

@@ -92,7 +92,7 @@ def test_a_number_a_lane_meets_its_lane(shape: tuple[int, ...], count: int, dtyp
 
 
 def test_plain_numbers_stay_as_they_are() -> None:
-    """A float, and a 0-d float64 tensor beside a leaf of higher rank, are not rounded; beside a 0-d leaf they are cast."""
+    """A float, or a 0-d tensor beside a leaf of higher rank, is not rounded; beside a 0-d leaf the tensor is cast."""
     half, nought = torch.ones(3, dtype=torch.float16), torch.ones((), dtype=torch.float16)
     number = torch.tensor(1e-8, dtype=torch.float64)
 

@@ -140,7 +140,7 @@ def test_an_axis_refuses_what_is_no_number_in_its_range(name: str, form: Any) ->
 @pytest.mark.parametrize("points", [1, 0, 2.5, "many", None, 10**9])
 def test_points_are_a_whole_number_from_two(points: Any) -> None:
     """An interval of one point, or of half a point, is refused."""
-    with pytest.raises(UsageError, match="^points="):
+    with pytest.raises(UsageError, match=r"^points="):
         Axis.parse("lr", "interval(1,2)", points)
 
 

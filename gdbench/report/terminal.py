@@ -41,7 +41,7 @@ def console(file: Any = None) -> Console:
 def show_sweep(runs: pd.DataFrame, folder: Path) -> None:
     """Print the report of one sweep."""
     out = console()
-    out.print(sweep_report(runs, folder))
+    out.print(sweep_report(runs, folder), crop=False)  # a path longer than a line stays whole
 
 
 def sweep_report(runs: pd.DataFrame, folder: Path) -> RenderableType:
@@ -242,7 +242,7 @@ def _caveats(runs: pd.DataFrame) -> list[str]:
         [f"{shifted} runs use weight decay, which moves the minimum: none of them is called best."] if shifted else []
     )
     if subnormal:
-        lines.append(f"Subnormal numbers, which slow a CPU down, at the end of {subnormal} of these runs (column denormals).")
+        lines.append(f"Subnormal numbers slow a CPU down: {subnormal} of these runs end among them (column denormals).")
     idle = runs[~runs["seed_effective"].fillna(True)]
     if idle["seed"].nunique() > 1:
         lines.append(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from processes import medians, seconds
 
-SWEEP = ["-m", "gdbench", "-m", "objective=rosenbrock", "lr=tag(log,interval(1e-5,1e-1))", "points=1000"]
+SWEEP = ["-m", "gdbench", "-m", "objective=rosenbrock", "device=cpu", "lr=tag(log,interval(1e-5,1e-1))", "points=1000"]
 TIMINGS = {"timed": [], "untimed": ["timing=off"]}
 IMPORTS = ["-c", "import torch, hydra, pandas"]
 APP = Path(__file__).parent / "peers" / "hydra_app.py"

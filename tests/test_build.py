@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gdbench import build
+from gdbench.cell import Cell
+from gdbench.config import Composer, initialized, register
+from gdbench.schema import Question, Unavailable, UsageError
+from gdbench.sweeper import Lanes, fold
+
+
+def question(*overrides: str) -> Question:
+    """The question of one cell."""
+    register(Lanes)
+    with initialized():
+        (job,) = fold([*overrides, "timing=off"], Composer())
+    return job.question
+
+
+def cell(*overrides: str) -> Cell:
+    """The cell of one question, on the CPU."""
+    return build.build(question(*overrides, "device=cpu"))
+
+
+def test_a_cell_has_one_column_a_hyper_parameter() -> None:
+    """Every float of the method is a column over the lanes; lr is resolved, and default_lr is none of them."""
+    made = cell("optimizer=adam", "lr=0.1,0.2", "optimizer.beta1=0.5,0.9")
+
+    assert {name: values.tolist() for name, values in made.hyper.items()} == {
+        "lr": [0.1, 0.1, 0.2, 0.2],
+        "beta1": [0.5, 0.9, 0.5, 0.9],
+        "beta2": [0.999] * 4,
+        "eps": [1e-8] * 4,
+        "weight_decay": [0.0] * 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lr"),
+    [
+        (["lr=null"], [0.001]),
+        (["lr=null", "optimizer=adadelta"], [1.0]),
+        (["lr=null", "lr_scale=2,3"], [0.002, 0.003]),
+        (["lr=null", "lr_scale_of=L", "objective=quadratic", "objective.smoothness=4.0"], [0.25]),
+        (["lr=null", "lr_scale_of=L", "lr_scale=0.5,1", "objective=notebook_manual"], [0.25, 0.5]),
+        (["lr=0.3"], [0.3]),
+    ],
+)
+def test_lr_comes_from_what_was_asked(overrides: list[str], lr: list[float]) -> None:
+    """lr=null takes the method's default, or 1/L of the objective, times lr_scale."""
+    assert cell(*overrides).hyper["lr"].tolist() == pytest.approx(lr, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dtype"),
+    [
+        ([], torch.float32),
+        (["objective=notebook_log"], torch.float64),
+        (["objective=notebook_log", "dtype=float32"], torch.float32),
+        (["dtype=bfloat16"], torch.bfloat16),
+    ],
+)
+def test_auto_dtype_is_the_objectives_own(overrides: list[str], dtype: torch.dtype) -> None:
+    """dtype=auto is what the objective states; anything else is what was asked."""
+    made = cell(*overrides)
+
+    assert made.dtype == dtype
+    assert made.start(0).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["optimizer=lbfgs"], "optimizer=lbfgs has no manual implementation; try impl=torch"),
+        (["optimizer=lbfgs", "impl=compiled"], "optimizer=lbfgs has no compiled implementation; try impl=torch"),
+        (["optimizer=armijo", "impl=torch"], "optimizer=armijo has no torch implementation; try impl=manual"),
+        (["optimizer=armijo", "impl=fused"], "optimizer=armijo has no fused implementation; try impl=manual"),
+        (["device=cuda:99"], "device=cuda:99 is not there"),
+    ],
+)
+def test_what_is_not_to_be_had_says_why(overrides: list[str], reason: str) -> None:
+    """A missing twin or device is Unavailable with its reason, and no mistake of the configuration."""
+    asked = question(*overrides)
+    build.check(asked)
+
+    with pytest.raises(Unavailable, match=reason):
+        build.build(asked)
+
+
+def test_auto_takes_the_accelerator_if_there_is_one() -> None:
+    """device=auto is what the notebook does: cuda, else mps, else cpu; cuda is its first."""
+    there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    assert build.device_of("auto").type == there
+    assert there != "cuda" or build.device_of("cuda") == build.device_of("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (None, "_target_ None cannot be imported"),
+        ("nothing", "_target_ nothing cannot be imported"),
+        ("no.such.module", "_target_ no.such.module cannot be imported"),
+        ("gdbench.objectives.classical.rosenbrok", "cannot be imported"),
+        ("math.pi", "_target_ math.pi is not a function or class."),
+        ("", "cannot be imported"),
+    ],
+)
+def test_a_target_that_names_nothing_is_refused(target: Any, words: str) -> None:
+    """The refusal says which configuration, what it names, and where code of one's own must lie."""
+    with pytest.raises(UsageError, match=words) as refusal:
+        build.locate(target, "objective=mine")
+
+    assert str(refusal.value).startswith("objective=mine: ")
+
+
+def test_an_objective_is_made_once() -> None:
+    """The same configuration gives the same objective in a process: data sets are read once."""
+    first, again, other = (build.stated_objective(question("objective=rosenbrock", f"objective.n={n}")) for n in "225")
+
+    assert first is again
+    assert first is not other

@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gdbench
+from gdbench.cli import HELP, VERBS
+
+ROOT = Path(__file__).parent.parent
+QUIET = ("timing=off", "--quiet")
+
+
+def refused(done: Any) -> str:
+    """The words of a refusal, which is exit code 2 and one line on stderr."""
+    assert done.code == 2, done
+    assert done.out == ""
+    assert done.err.count("\n") == 1, done.err
+    assert done.err.startswith("gdbench: ")
+    return done.err.removeprefix("gdbench: ").rstrip("\n")
+
+
+# ------------------------------------------------------------------------------------------------------ bad input
+
+LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(1e-4,1))."
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("lr=-1", f"lr=-1 {LR}"),
+        ("lr=0", f"lr=0 {LR}"),
+        ("lr=nan", f"lr=nan {LR}"),
+        ("lr=inf", f"lr=inf {LR}"),
+        ("lr=abc", f"lr=abc {LR}"),
+        ("lr=[]", f"lr=[] {LR}"),
+        ("lr=[0.1,-1]", f"lr=-1 {LR}"),
+        ("-m lr=0.1,-1", f"lr=-1 {LR}"),
+        ("-m lr=0.1,abc", f"lr=abc {LR}"),
+        ("-m lr=interval(-1,1)", f"lr=-1 {LR}"),
+        ("-m lr=tag(log,interval(0,1))", f"lr=tag(log,interval(0.0,1.0)) {LR}"),
+        ("steps=0", "steps=0 must be a whole number from 1 to 1000000000."),
+        ("steps=1e12", "steps=1e+12 must be a whole number from 1 to 1000000000."),
+        ("steps=1.5", "steps=1.5 must be a whole number"),
+        ("-m steps=10,0", "steps=0 must be a whole number"),
+        ("objective=rosenbrok", "objective=rosenbrok is not known. Did you mean rosenbrock?"),
+        ("optimizer=adan", "optimizer=adan is not known. Did you mean adam"),
+        ("-m optimizer=gd,adan", "optimizer=adan is not known. Did you mean adam"),
+        ("dtype=float23", "dtype=float23 is not known. Did you mean float32"),
+        ("impl=torsh", "impl=torsh is not known. Did you mean torch"),
+        ("-m impl=manual,torsh", "impl=torsh is not known. Did you mean torch"),
+        ("device=cuda:99", "device=cuda:99 is not there (torch sees: "),
+        ("device=gpu", "device=gpu is not known."),
+        ("+foo=1", "foo is not a setting."),
+        ("foo=1", "foo is not a setting."),
+        ("-m lrr=1,2", "lrr is not a setting. Did you mean lr"),
+        ("-m lrr=1 lr=1,2", "lrr is not a setting. Did you mean lr"),
+        ("lr=0.1,0.2", "lr=0.1,0.2 is a sweep: add -m, or write a list"),
+        ("optimizer=gd,adam", "optimizer=gd,adam is a sweep: add -m"),
+        ("lr=tag(log,interval(1e-4,1))", "lr=tag(log,interval(1e-4,1)) is a sweep: add -m"),
+        ("experiment=notebook", "experiment=notebook is a sweep: add -m"),
+        ("experiment=other", "experiment=other is not known. Allowed: notebook."),
+        ("timing=slow", "timing=slow is not known. Allowed: full, off, quick."),
+        ("optimizer=adam optimizer.beta1=1.5", "optimizer.beta1=1.5 must be a number from 0 to below 1, or a list."),
+        ("optimizer=adam optimizer.beta1=2", "optimizer.beta1=2 must be a number from 0 to below 1, or a list."),
+        ("-m optimizer=adam optimizer.beta1=0.5,1.5", "optimizer.beta1=1.5 must be"),
+        ("optimizer=adam optimizer.beta1=abc", "optimizer.beta1=abc must be a number."),
+        ("optimizer=adam optimizer.amsgrad=maybe", "optimizer.amsgrad=maybe must be true or false."),
+        ("optimizer=adam optimizer.amsgrad=1", "optimizer.amsgrad=1 must be true or false."),
+        ("optimizer=lbfgs impl=torch optimizer.max_iter=abc", "optimizer.max_iter=abc must be a number."),
+        ("optimizer.beta1=0.5", "optimizer.beta1 is not a setting of the chosen optimizer."),
+        ("-m optimizer.beta1=0.5 lr=0.1,0.2", "optimizer.beta1 is not a setting of the chosen optimizer."),
+        ("+optimizer.beta1=0.5", "optimizer.beta1 is not a parameter of optimizer=gd; gd takes: lr, "),
+        ("+objective.n=3", "objective.n is not a parameter of objective=notebook_manual; notebook_manual takes: none."),
+        ("lr_scale=2", "lr_scale multiplies a method's own lr: set lr=null with it"),
+        ("lr=null lr_scale_of=L objective=rosenbrock", "lr_scale_of=L: objective=rosenbrock states no L"),
+        ("target=2", "target=2 must be a number from 0 to 1."),
+        ("target_loss=low", "target_loss=low must be a number."),
+        ("objective=rosenbrock objective.n=1", "objective.n=1: it must be a whole number of at least 2"),
+        ("-m objective=rosenbrock objective.n=2,1", "objective.n=1: it must be a whole number of at least 2"),
+        ("objective=quadratic objective.spectrum=flat", "objective.spectrum='flat': it must be one of clustered"),
+        ("-m steps=interval(1,10)", "steps=interval(1,10): an interval makes lanes, which only lr"),
+        ("-m steps=tag(log,interval(1,10))", "steps=tag(log,interval(1,10)): an interval makes lanes"),
+        ("-m objective=quadratic objective.condition=interval(1,9)", "objective.condition=interval(1,9): an interval"),
+        ("-m optimizer=glob(xyz*)", "these overrides stand for no run at all"),
+        ("-m hydra/launcher=moon lr=1,2", "hydra/launcher=moon is not known."),
+        ("seed=-1", "seed=-1 must be a whole number from 0"),
+        ("seed=1.5", "seed=1.5 must be a whole number from 0"),
+        ("start_noise=-1", "start_noise=-1 must be a number from 0."),
+        ("threads=0", "threads=0 must be a whole number from 1"),
+        ("record=some", "record=some is not known."),
+        ("points=1", "points=1 must be a whole number from 2"),
+        ("name=a/b", "name=a/b must be a part of a folder's name"),
+        ("lr=(", "lr=( cannot be read"),
+        ("lr=0.1,", "lr=0.1, cannot be read"),
+        ("=3", "Config group override must be a string"),
+        ("~lr", "lr is missing"),
+        ("~optimizer", "optimizer is missing"),
+        ("part=3", "part is set by gdbench itself"),
+        ("objective._target_=no.such", "objective=notebook_manual: _target_ no.such cannot be imported"),
+        ("objective._target_=os.getcwd", "getcwd returned str; it must return a gdbench.objectives.Objective."),
+        ("--config-dir /no/such", "Additional config directory '/no/such' not found."),
+        ("--fast", "unrecognized arguments: --fast."),
+        ("--cfg everything", "argument --cfg/-c: invalid choice: 'everything'"),
+        ("lst", "lst is neither a verb nor KEY=VALUE. Did you mean list?"),
+        ("lr", "lr is neither a verb nor KEY=VALUE."),
+        ("list", "Missing argument 'what'. Choose from: objectives, optimizers. See python -m gdbench list --help."),
+        ("list things", "Invalid value for 'what'"),
+        ("show", "Missing argument 'run'."),
+        ("show abc", "nothing to load at outputs: no runs.parquet is there."),
+        ("columns all", "Got unexpected extra argument"),
+    ],
+)
+def test_bad_input_is_one_clear_line(command: Callable[..., Any], tmp_path: Path, line: str, words: str) -> None:
+    """Each mistake gives one line that names it, exit code 2, no traceback and no folder."""
+    assert refused(command(*shlex.split(line))).startswith(words)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused_alone_and_a_row_in_a_sweep(
+    command: Callable[..., Any], device: str
+) -> None:
+    """One cell on a missing device is a mistake; in a sweep it is an unavailable row, and the rest runs on."""
+    from gdbench.build import device_of
+    from gdbench.schema import Unavailable
+
+    try:
+        device_of(device)
+    except Unavailable:
+        pass
+    else:
+        pytest.skip(f"{device} is there")
+    alone = command(f"device={device}")
+    done = command("-m", f"device={device},cpu", *QUIET)
+    runs = gdbench.load()
+
+    assert refused(alone).startswith(f"device={device} is not there (torch sees: cpu). Use device=auto")
+    assert done.code == 0
+    assert runs.set_index(runs["device"].str.partition(":")[0])["status"].to_dict() == {
+        device: "unavailable",
+        "cpu": "target",
+    }
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_in_the_way_of_the_outputs_is_refused(command: Callable[..., Any], tmp_path: Path, place: str) -> None:
+    """Outputs that cannot be written are named, with a way out."""
+    (tmp_path / "file").touch()
+    words = refused(command(f"outputs={place}"))
+
+    assert re.match(rf"outputs={place} cannot be written \(.+\)\. Free some space or choose another folder", words)
+
+
+@pytest.mark.parametrize("limit", [10, 4096])
+def test_a_full_disk_is_one_clear_line(shell: Callable[..., Any], limit: int) -> None:
+    """Whether the first file finds no room or the tables do, the refusal is one line; no half file is left."""
+    program = f"""
+import resource, sys
+import gdbench.sweeper, gdbench.report.terminal
+from gdbench.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+sys.exit(main(["timing=off", "outputs=full"]))
+"""
+    done = shell("-c", program, env={"PYTHONDONTWRITEBYTECODE": "1"})
+
+    assert re.match(r"outputs=full\S* cannot be written \(File too large\)\.", refused(done))
+
+
+def test_a_bad_second_cell_is_found_before_the_first_one_runs(
+    command: Callable[..., Any], tmp_path: Path, own: Path
+) -> None:
+    """A sweep whose last cell is a mistake leaves no folder behind."""
+    lines = ["steps=10,0", "objective=bowl,vector", "objective=rosenbrock objective.n=2,1", "impl=manual,torsh"]
+    for line in lines:
+        refused(command("-m", *line.split(), "--config-dir", str(own)))
+
+    assert not (tmp_path / "outputs").exists()
+
+
+# -------------------------------------------------------------------------------------------------- results, codes
+
+
+@pytest.mark.parametrize(("lr", "statuses"), [("1e10", {"nonfinite", "diverged"}), ("1e300", {"nonfinite"})])
+def test_a_wild_learning_rate_is_a_row(command: Callable[..., Any], lr: str, statuses: set[str]) -> None:
+    """A run that blows up is a result: a row that says so, and exit code 0."""
+    done = command(f"lr={lr}", "timing=off")
+
+    assert done.code == 0
+    assert set(gdbench.load()["status"]) <= statuses
+
+
+def test_an_objective_that_raises_is_a_failed_row_and_the_others_finish(command: Callable[..., Any], own: Path) -> None:
+    """The row tells the error in one line, the other cells run, and the exit code is 1."""
+    done = command("-m", "objective=raises,bowl", "lr=0.1,0.2", "timing=off", "--config-dir", str(own))
+    runs = gdbench.load()
+
+    assert done.code == 1
+    assert "Traceback" not in done.err + done.out
+    assert runs.groupby("objective")["status"].agg(list).to_dict() == {
+        "raises": ["failed", "failed"],
+        "bowl": ["target", "target"],
+    }
+    assert set(runs["error"].dropna()) == {"ArithmeticError: no value here"}
+    assert "failed: ArithmeticError: no value here (2 runs)" in done.out
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("vector", "objective=vector: the objective returned a tensor of shape [2], not a scalar: end it with .sum()"),
+        ("detached", "objective=detached: the objective is not differentiable: its value does not depend on x"),
+        ("number", "objective=number: the objective returned float, not a tensor"),
+        ("bowl objective.n=x", "objective.n=x must be a number."),
+        ("bowl optimizer=sign optimizer.flip=2", "optimizer.flip=2 must be true or false."),
+        ("bowl optimizer=sing", "optimizer=sing is not known. Did you mean sign"),
+    ],
+)
+def test_an_objective_that_cannot_be_descended_is_refused(
+    command: Callable[..., Any], own: Path, objective: str, words: str
+) -> None:
+    """What is wrong with a user's own objective or settings is said with what to do about it."""
+    done = command(*f"objective={objective}".split(), "--config-dir", str(own))
+
+    assert refused(done).startswith(words)
+
+
+def test_a_factory_that_raises_is_refused_in_one_line(command: Callable[..., Any], own: Path) -> None:
+    """An objective that cannot even be made is a mistake of the configuration, told in one line."""
+    words = refused(command("objective=broken", "--config-dir", str(own)))
+
+    assert "broken" in words
+    assert "ArithmeticError: no objective here" in words
+
+
+def test_a_user_folder_works_from_an_empty_one(shell: Callable[..., Any], own: Path, tmp_path: Path) -> None:
+    """A Python file and two YAML files of one's own run by --config-dir, in a fresh process, without our tree."""
+    words = ["-m", "gdbench", "-m", f"--config-dir={own.name}", "objective=bowl", "optimizer=sign,gd", "lr=0.25,0.5"]
+    done = shell(*words, "timing=off", "steps=20")
+    runs = gdbench.load(tmp_path / "outputs")
+
+    assert done.code == 0, done.err
+    assert runs["optimizer"].tolist() == ["sign", "sign", "gd", "gd"]
+    assert runs["status"].tolist() == ["target"] * 4
+    assert runs["objective.n"].tolist() == [3] * 4
+    assert runs["optimizer.factor"].tolist()[:2] == [1.0, 1.0]
+
+
+def test_the_exit_code_of_an_unavailable_run_is_0(command: Callable[..., Any]) -> None:
+    """A method that has no twin here gives a row with its reason, and the table still prints."""
+    done = command("optimizer=lbfgs", "timing=off")
+
+    assert done.code == 0
+    assert "unavailable: optimizer=lbfgs has no manual implementation; try impl=torch" in done.out
+
+
+# ------------------------------------------------------------------------------------------------- what is printed
+
+
+def test_the_table_goes_to_stdout_and_progress_to_stderr(command: Callable[..., Any]) -> None:
+    """Without a terminal, stderr has a plain line a cell and stdout the report, without a colour code."""
+    done = command("-m", "optimizer=gd,adam", "lr=0.1,0.2", "steps=50", "timing=off")
+
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        "cell 1/2  notebook_manual gd manual  2 target",
+        "cell 2/2  notebook_manual adam manual  2 budget",
+    ]
+    assert done.out.startswith("gdbench ")
+    assert "cell 1/2" not in done.out
+    assert "\x1b" not in done.out + done.err
+
+
+def test_quiet_prints_nothing(command: Callable[..., Any]) -> None:
+    """--quiet leaves only the files and the exit code."""
+    done = command("-m", "lr=0.1,0.2", *QUIET)
+
+    assert done == (0, "", "")
+    assert len(gdbench.load()) == 2
+
+
+def test_json_prints_the_rows(command: Callable[..., Any]) -> None:
+    """--json prints one JSON list of all rows, with the same columns and numbers as the table on disk."""
+    done = command("-m", "lr=0.1,1e300", "timing=off", "--json")
+    rows, runs = json.loads(done.out), gdbench.load()
+
+    assert (done.code, done.err) == (0, "")
+    assert [row["run"] for row in rows] == runs["run"].tolist()
+    assert list(rows[0]) == list(runs.columns)
+    assert [row["lr"] for row in rows] == [0.1, 1e300]
+    assert rows[0]["final_loss"] == runs["final_loss"][0]
+
+
+def test_a_multirun_without_commas_is_a_sweep_of_one(command: Callable[..., Any]) -> None:
+    """-m with nothing to multiply runs one cell of one run."""
+    assert command("-m", "lr=0.1", *QUIET).code == 0
+    assert len(gdbench.load()) == 1
+
+
+def test_cfg_prints_the_configuration_and_runs_nothing(command: Callable[..., Any], tmp_path: Path) -> None:
+    """--cfg job is for looking: no folder is made."""
+    done = command("--cfg", "job", "lr=0.5")
+
+    assert done.code == 0
+    assert "lr: 0.5" in done.out
+    assert not (tmp_path / "outputs").exists()
+
+
+# ------------------------------------------------------------------------------------------------ help, completion
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["lr=0.1", "--help"]])
+def test_help_is_for_people(command: Callable[..., Any], words: list[str]) -> None:
+    """Help names every verb, key and option on at most 120 columns, and is no mistake."""
+    done = command(*words)
+
+    assert (done.code, done.out, done.err) == (0, HELP, "")
+    assert all(f"\n  {verb}" in HELP for verb in VERBS)
+    assert max(map(len, HELP.splitlines())) <= 120
+
+
+def test_help_names_every_key() -> None:
+    """No setting of a run is missing from the help."""
+    from gdbench.schema import Run
+
+    assert not [name for name in Run.__dataclass_fields__ if name not in HELP and name not in ("code", "part")]
+
+
+def test_version_is_printed(command: Callable[..., Any]) -> None:
+    """--version prints name and version."""
+    assert command("--version") == (0, f"gdbench {gdbench.__version__}\n", "")
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_and_version_load_nothing_slow(shell: Callable[..., Any], word: str) -> None:
+    """Help waits for no torch, pandas, hydra, pyarrow, rich or typer."""
+    program = f"""
+import sys
+from gdbench.cli import main
+assert main([{word!r}]) == 0
+slow = ("torch", "pandas", "hydra", "omegaconf", "pyarrow", "rich", "typer", "scipy", "sklearn")
+loaded = [name for name in slow if name in sys.modules]
+assert not loaded, loaded
+"""
+    done = shell("-c", program)
+
+    assert done.code == 0, done.err
+
+
+def complete(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
+    """What the shell would offer for a line."""
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    done = command("-sc", "query=bash")
+    assert done.code == 0, done
+    return done.out.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "some"),
+    [
+        ("gdbench optimizer=ad", {"optimizer=adam", "optimizer=adamw", "optimizer=adagrad"}),
+        ("gdbench objective=rosen", {"objective=rosenbrock"}),
+        ("gdbench optimizer=adam optimizer.be", {"optimizer.beta1=", "optimizer.beta2="}),
+        ("gdbench ste", {"steps="}),
+        ("gdbench l", {"list", "lr="}),
+        ("gdbench sh", {"show"}),
+        ("gdbench list o", {"objectives", "optimizers"}),
+    ],
+)
+def test_completion_offers_verbs_names_and_settings(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line: str, some: set[str]
+) -> None:
+    """Shell completion knows the verbs, every choice of a group, and every setting."""
+    assert some <= set(complete(command, monkeypatch, line))
+
+
+def test_the_installed_script_completes(tmp_path: Path) -> None:
+    """bash asks the script gdbench as Hydra's completion function does, and is answered with choices."""
+    script = Path(sys.executable).with_name("gdbench")
+    if not script.exists():
+        pytest.skip("gdbench is not installed as a script here")
+    line = "gdbench optimizer=adagr"
+    env = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line)), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [script, "-sc", "query=bash"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["optimizer=adagrad"]
+
+
+# --------------------------------------------------------------------------------------------------- interruptions
+
+
+def begun(tmp_path: Path) -> subprocess.Popen[str]:
+    """A sweep of a short and an endless cell, of which the short one has ended."""
+    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "lr=0.1,0.2", "timing=off", "record=none"]
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("cell 1/2")
+    return process
+
+
+def test_an_interrupted_sweep_keeps_what_has_ended(tmp_path: Path) -> None:
+    """Ctrl-C ends with code 130, one line that says where the finished cells are, and those rows load."""
+    process = begun(tmp_path)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    (folder,) = tmp_path.glob("outputs/*/*")
+    runs = gdbench.load(folder)
+
+    assert process.returncode == 130
+    assert out == ""
+    assert err == f"gdbench: interrupted. Finished cells: {folder.relative_to(tmp_path)}\n"
+    assert runs["steps"].tolist() == [10, 10]
+
+
+def test_a_killed_sweep_can_be_read(tmp_path: Path) -> None:
+    """What ended before a kill is on disk as parts, and loads like any sweep."""
+    process = begun(tmp_path)
+    process.kill()
+    process.communicate(timeout=60)
+    (folder,) = tmp_path.glob("outputs/*/*")
+
+    assert not (folder / "runs.parquet").exists()
+    assert gdbench.load(folder)["steps"].tolist() == [10, 10]
+    assert gdbench.load(tmp_path / "outputs")["lr"].tolist() == [0.1, 0.2]
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    """``gdbench columns | head -1`` ends without a traceback."""
+    line = f"{sys.executable} -m gdbench columns | head -1"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("run ")
+    assert done.stderr == ""

@@ -1,0 +1,26 @@
+"""What must hold for gdbench to be quick, and can be told without a clock; tests/speed holds what needs one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNNEEDED = {"torch._dynamo", "torch._inductor", "sympy", "sklearn", "scipy", "matplotlib"}
+RUN = """
+import sys
+from gdbench.cli import main
+code = main([{words}])
+print(code, *sorted({unneeded} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("timing", ["quick", "off"])
+def test_a_sweep_by_hand_loads_neither_a_compiler_nor_data_sets(timing: str, tmp_path: Path) -> None:
+    """A sweep with impl=manual imports none of what takes half a second and more and is of no use to it."""
+    words = f"'-m', 'lr=0.01,0.1', 'timing={timing}', 'outputs={tmp_path}', '--quiet'"
+    code = RUN.format(words=words, unneeded=UNNEEDED)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0"]
