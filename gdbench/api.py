@@ -26,7 +26,7 @@ Function = Callable[[Params], Tensor]
 
 
 def sweep(
-    objective: str | Sequence[str] | Objective | Function = "notebook_manual",
+    objective: str | Sequence[str] | Objective | Function | None = None,
     *,
     x0: Params | Sequence[float] | None = None,
     config_dir: str | Path | None = None,
@@ -42,14 +42,15 @@ def sweep(
     Raises UsageError for what the command line would refuse.
     """
     own = _own(objective, x0)
-    asked = axes if own else {"objective": objective, **axes}
+    asked = axes if own or objective is None else {"objective": objective, **axes}
     arguments = [f"{name}={_text(name, value)}" for name, value in asked.items()]
     fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     register(Lanes)
     try:
         with initialized():
+            composer = Composer(fixed)
             code = [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
-            jobs = fold([*arguments, *code], Composer(fixed))
+            jobs = fold([*_declared(axes.get("experiment"), composer), *arguments, *code], composer)
     except UsageError:
         raise
     except Exception as error:
@@ -62,12 +63,18 @@ def sweep(
     return runs
 
 
-def run(objective: str | Objective | Function = "notebook_manual", **settings: Any) -> pd.DataFrame:
+def run(objective: str | Objective | Function | None = None, **settings: Any) -> pd.DataFrame:
     """Run one cell and return its table: ``gdbench.run(my_function, x0=my_start, optimizer="adam", lr=0.1)``.
 
     Takes what ``sweep`` takes; a list of numbers (``lr=[0.01, 0.1]``) makes several rows.
     """
     return sweep(objective, **settings)
+
+
+def _declared(experiment: str | None, composer: Composer) -> list[str]:
+    """The axes that an experiment sweeps of its own."""
+    axes = composer([f"experiment={experiment}"]).axes if experiment else {}
+    return [f"{name}={value}" for name, value in axes.items()]
 
 
 def _own(objective: Any, x0: Any) -> Objective | None:

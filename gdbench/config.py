@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,12 @@ def initialized() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Composed:
-    """A composed configuration without Hydra's own node, and the option chosen in each group."""
+    """A composed configuration without Hydra's own node, the option chosen in each group, and the axes declared."""
 
     config: DictConfig
     choices: Mapping[str, str]
+    axes: Mapping[str, str] = field(default_factory=dict)
+    """What an experiment sweeps of its own (hydra.sweeper.params)."""
 
 
 class Composer:
@@ -91,7 +93,7 @@ class Composer:
         for each in parsed:
             if each not in slow:
                 OmegaConf.update(config, each.key_or_group, each.value(), merge=False)
-        return Composed(config, base.choices)
+        return Composed(config, base.choices, base.axes)
 
     def _needs_hydra(self, override: Override) -> bool:
         plain_value = not (override.is_add() or override.is_force_add() or override.is_delete())
@@ -103,7 +105,8 @@ class Composer:
             choices = OmegaConf.to_container(whole.hydra.runtime.choices)
             with_hydra = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
             OmegaConf.set_struct(with_hydra, True)  # a value for a key that is not there is refused, as by Hydra
-            self.composed[overrides] = Composed(with_hydra, choices)  # type: ignore[arg-type]
+            axes = OmegaConf.to_container(whole.hydra.sweeper.params or OmegaConf.create())
+            self.composed[overrides] = Composed(with_hydra, choices, axes)  # type: ignore[arg-type]
         return self.composed[overrides]
 
 

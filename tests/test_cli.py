@@ -306,6 +306,15 @@ def test_a_multirun_without_commas_is_a_sweep_of_one(command: Callable[..., Any]
     assert len(gdbench.load()) == 1
 
 
+@pytest.mark.parametrize("line", ["-m lr=0.1,0.2 steps=5", "lr=0.1,0.2 -m steps=5", "lr=0.1,0.2 steps=5 --multirun"])
+def test_options_may_stand_anywhere(command: Callable[..., Any], own: Path, line: str) -> None:
+    """Options before, between or after the overrides mean the same."""
+    done = command(*line.split(), "--config-dir", str(own), "objective=bowl", *QUIET)
+
+    assert done == (0, "", "")
+    assert gdbench.load()[["objective", "lr", "steps"]].to_numpy().tolist() == [["bowl", 0.1, 5], ["bowl", 0.2, 5]]
+
+
 def test_cfg_prints_the_configuration_and_runs_nothing(command: Callable[..., Any], tmp_path: Path) -> None:
     """--cfg job is for looking: no folder is made."""
     done = command("--cfg", "job", "lr=0.5")
@@ -375,6 +384,8 @@ def complete(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line:
         ("gdbench l", {"list", "lr="}),
         ("gdbench sh", {"show"}),
         ("gdbench list o", {"objectives", "optimizers"}),
+        ("gdbench -m lr=0.1,0.2 impl", {"impl="}),
+        ("gdbench -m optimizer=rms", {"optimizer=rmsprop"}),
     ],
 )
 def test_completion_offers_verbs_names_and_settings(

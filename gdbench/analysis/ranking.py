@@ -34,8 +34,9 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_per_objective(runs: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each objective that may win: none that diverged, failed, or moved the minimum."""
-    sound = ranked(runs[runs["status"].isin(SOUND) & ~runs["shifted_minimum"].fillna(False).astype(bool)])
+    """The first row of each objective that may win: none that diverged, failed, got nowhere or moved the minimum."""
+    moved = runs["shifted_minimum"].fillna(False).astype(bool)
+    sound = ranked(runs[runs["status"].isin(SOUND) & (runs["final_loss"] < runs["start_loss"]) & ~moved])
     return sound.groupby("objective", sort=False).head(1)
 
 
