@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,6 +18,12 @@ from gdbench.params import Params
 from gdbench.records import load
 from gdbench.schema import UsageError
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["run", "sweep"]
 

@@ -217,7 +217,7 @@ class Question:
             dtype=_one_of("dtype", config["dtype"], DTYPES),
             device=_device(config["device"]),
             steps=_whole("steps", config["steps"], 1, MAX_STEPS),
-            target=_number("target", config["target"], 0.0, 1.0),
+            target=_number("target", config["target"], 0.0, math.nextafter(1.0, 0.0)),
             target_loss=None if config["target_loss"] is None else _number("target_loss", config["target_loss"]),
             start_noise=_number("start_noise", config["start_noise"], 0.0),
             lr_scale_of=_scale_of(config["lr_scale_of"]),

@@ -245,6 +245,7 @@ def timing_columns(timings: Timings, steps_to_target: Array) -> Mapping[str, Arr
     runs = len(timed)
     median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan
     step_s = np.where(timed, timings.step_s, median)
+    step_s[list(timings.errors)] = np.nan  # a pass that did other work has no time to tell
     reached = ~np.ma.getmaskarray(steps_to_target)
     modelled = np.ma.filled(steps_to_target, 0) * step_s
     to_target = np.where(reached, modelled if timings.constant_cost else timings.replay_s, np.nan)

@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 __all__ = ["WALL", "Clock", "Plan", "Prepare", "Samples", "measure", "once", "quiet"]
 
+REFERENCE_STEPS = 100
+"""The longest block of a reference, which has no run whose steps could end."""
+
 Go = Callable[[], object]
 Prepare = Callable[[int], Go]
 """``prepare(n)`` restores a snapshot, outside the clock, and returns the call that does n steps from there."""
@@ -84,7 +87,7 @@ def measure(prepare: Prepare, reference: Prepare, clock: Clock, plan: Plan) -> S
     """Time blocks of ``prepare`` and ``reference`` in turn until the plan's time is used."""
     block_s = max(plan.block_s, 200 * clock.cost())
     steps = _calibrate(prepare, clock, block_s, plan.most_steps)
-    reference_steps = _calibrate(reference, clock, block_s, plan.most_steps)
+    reference_steps = _calibrate(reference, clock, block_s, REFERENCE_STEPS)
     work: list[float] = []
     beside: list[float] = []
     end = clock.now() + plan.seconds

@@ -21,7 +21,9 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
         "lr": 0.1,
         "status": "target",
         "shifted_minimum": False,
+        "start_loss": 3.0,
         **dict.fromkeys((*KEYS, "step_vs_reference_lo", "step_vs_reference_hi"), None),
+        "final_loss": 1.0,
     }
     frame = pd.DataFrame([{**blank, **row} for row in rows])
     whole = dict.fromkeys(("gradients_to_target", "evaluations_to_target"), "Int64")
@@ -31,7 +33,7 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
 
 
 COUNTS = st.none() | st.integers(0, 5)
-NUMBERS = st.none() | st.floats(0, 2) | st.just(float("inf"))
+NUMBERS = st.none() | st.floats(0, 5) | st.just(float("inf"))
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -71,12 +73,13 @@ def test_ranking_loses_nothing_and_groups_objectives(rows: list[dict[str, Any]])
 
 @given(ROWS)
 def test_only_sound_runs_are_best(rows: list[dict[str, Any]]) -> None:
-    """An objective whose runs all diverged, failed or were not to be had has no best run."""
+    """An objective whose runs all diverged, failed, got nowhere or were not to be had has no best run."""
     runs = table(*rows)
     best = best_per_objective(runs)
+    able = runs["status"].isin(SOUND) & (runs["final_loss"] < runs["start_loss"])
 
     assert best["status"].isin(SOUND).all()
-    assert set(best["objective"]) == set(runs.loc[runs["status"].isin(SOUND), "objective"])
+    assert set(best["objective"]) == set(runs.loc[able, "objective"])
 
 
 @pytest.mark.parametrize(
@@ -107,12 +110,13 @@ def test_the_better_run_is_first(better: dict[str, Any], worse: dict[str, Any]) 
     assert ranked(table(worse, better)).index.tolist() == [1, 0]
 
 
-def test_a_run_that_shifted_its_minimum_wins_nothing() -> None:
-    """Weight decay changes the problem: such a run is ranked, but never called best."""
+def test_a_run_that_moved_the_minimum_or_nothing_wins_nothing() -> None:
+    """Weight decay changes the problem, and a run that ends where it began solved none: neither is called best."""
     runs = table({"gradients_to_target": 9}, {"gradients_to_target": 1, "shifted_minimum": True})
 
     assert best_per_objective(runs).index.tolist() == [0]
     assert best_per_objective(runs.iloc[1:]).empty
+    assert best_per_objective(table({"status": "plateau", "final_loss": 3.0})).empty
 
 
 def test_equal_runs_keep_their_order() -> None:

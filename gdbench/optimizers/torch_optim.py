@@ -105,16 +105,25 @@ def searching() -> TorchStep:
 
     def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
         point, optimizer = state
-        seen: list[Seen] = []
+        first: list[Params] = []
+        losses: list[Tensor] = []
 
         def closure() -> Tensor:
             loss, grad = oracle.grad(point, k)
             assign(point, grad)
-            seen[:] = [seen[0]._replace(gradients=seen[0].gradients + 1)] if seen else [Seen(loss, grad, 1, 0)]
-            return loss.detach()
+            losses.append(loss.detach())
+            first[:] = first or [grad]
+            return losses[-1]
 
-        optimizer.step(closure)  # type: ignore[arg-type]
-        return point, state, seen[0]
+        try:
+            optimizer.step(closure)  # type: ignore[arg-type]
+        except IndexError:
+            # From a loss that is not finite torch's line search runs out of brackets: the run has left the finite.
+            if bool(torch.stack(losses).isfinite().all()):
+                raise
+            with torch.no_grad():
+                tree_map(lambda leaf: leaf.fill_(torch.nan), point)
+        return point, state, Seen(losses[0], first[0], len(losses), 0)
 
     return step
 
