@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 from gdbench.config import Composer, initialized, register, reworded
 from gdbench.job import Job
 from gdbench.objectives import Objective
-from gdbench.params import Params
+from gdbench.params import Params, leaves
 from gdbench.records import load
 from gdbench.schema import UsageError
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
@@ -99,9 +101,26 @@ def _own(objective: Any, x0: Any) -> Objective | None:
 
 def _with(job: Job, objective: Objective, name: str) -> Job:
     """The same job on an objective that no configuration names."""
-    question = replace(job.question, objective=name, objective_config={"_target_": lambda: objective})
+    own = {"_target_": objective, "code": _fingerprint(objective)}
+    question = replace(job.question, objective=name, objective_config=own)
     config = {**job.config, "objective": {"python": name}}
     return replace(job, question=question, config=config)
+
+
+def _fingerprint(objective: Objective) -> str:
+    """What tells two functions of one name apart in the keys of their runs: their code, constants and start."""
+    code = getattr(objective.fn, "__code__", None)
+    said = _said(code) if code else [type(objective.fn).__qualname__]
+    cells = [cell.cell_contents for cell in getattr(objective.fn, "__closure__", None) or ()]
+    plain = [each for each in cells if isinstance(each, (int, float, str, bool))]
+    start = [leaf.tolist() for leaf in leaves(objective.start_at(0))]
+    return hashlib.blake2b(repr([said, plain, start]).encode(), digest_size=4).hexdigest()
+
+
+def _said(code: CodeType) -> list[Any]:
+    """What a function does, without where it stands: the same in every process."""
+    constants = [_said(each) if isinstance(each, CodeType) else each for each in code.co_consts]
+    return [code.co_code, code.co_names, constants]
 
 
 def _text(name: str, value: Any) -> str:

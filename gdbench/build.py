@@ -128,9 +128,10 @@ def stated_objective(question: Question) -> Objective:
     """The objective as stated; built once a process for each configuration."""
     make_importable(question.code)
     config = dict(question.objective_config)
-    factory = locate(config.pop("_target_", None), f"objective={question.objective}")
-    if isinstance(factory, Objective):
-        return factory
+    target = config.pop("_target_", None)
+    if isinstance(target, Objective):
+        return target
+    factory = locate(target, f"objective={question.objective}")
     _accepts(factory, config, "objective", question.objective)
     try:
         return _built(factory, tuple(sorted(config.items())))
@@ -156,9 +157,9 @@ def _objective(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Obj
 
 @dataclass(frozen=True)
 class _Made:
-    """A maker: calls ``make`` and says what really runs."""
+    """A maker: calls ``eager``, or has the program compile it, and says what really runs."""
 
-    make: Callable[[Mapping[str, Hyper]], Method]
+    eager: Callable[[Mapping[str, Hyper]], Method]
     resolved: str
     lanes: bool
     program: Any = None
@@ -173,7 +174,8 @@ class _Made:
         return float(self.program.compile_s) if self.program else 0.0
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
-        return self.make(hyper)
+        method: Method = self.program.method(hyper) if self.program else self.eager(hyper)
+        return method
 
 
 def maker(question: Question) -> Maker:
@@ -204,7 +206,7 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
     program = Program(lambda **hyper: make(hyper))
-    return _Made(program.method, f"torch.compile({name})", True, program)
+    return _Made(make, f"torch.compile({name})", True, program)
 
 
 def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,10 @@ class Maker(Protocol):
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         """The method with these hyper-parameters."""
+        ...
+
+    def eager(self, hyper: Mapping[str, Hyper]) -> Method:
+        """The same, never compiled."""
         ...
 
 
@@ -123,6 +127,14 @@ class Cell:
             name: float(column[0]) if (column == column[0]).all() else torch.from_numpy(column.copy()).to(home)
             for name, column in self.hyper.items()
         }
+
+    def take(self, rows: npt.NDArray[Any]) -> Cell:
+        """The same cell with some of its runs."""
+        part = replace(self, hyper={name: column[rows] for name, column in self.hyper.items()}, seeds=self.seeds[rows])
+        # What does not depend on the runs is not made again: a compiled step knows its oracle by identity.
+        shared = {name: made for name, made in self.__dict__.items() if name not in Cell.__dataclass_fields__}
+        part.__dict__.update(shared)
+        return part
 
     def oracle(self, laned: bool) -> Eager | Compilable:
         """The way to the objective's values and gradients: always the same one, as compiled steps know theirs by it."""

@@ -90,7 +90,7 @@ COLUMNS: dict[str, Column] = {
     "ops": Column("int", "operations", "operations dispatched in one steady step", "lower"),
     "peak_bytes": Column("int", "bytes", "most bytes alive at once in one untimed step, beyond x and state", "lower"),
     "denormals": Column("int", "numbers", "subnormal numbers in x and state at the end: they slow a CPU down"),
-    "sweep": Column("str", "", "folder of the sweep"),
+    "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
     "overrides": Column("str", "", "the cell's overrides, which repeat it"),
     "started_at": Column("time", "UTC", "when the cell started"),

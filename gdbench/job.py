@@ -157,7 +157,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         **constants,
         **numbers,
         "seed": numbers["seed"].astype(np.int64),
-        "sweep": folder.name,
+        "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "overrides": shlex.join(job.overrides),
         "started_at": started,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
+from gdbench.descent import descent
+from gdbench.optimizers import Step
 from gdbench.oracle import oracle
-from gdbench.params import Params, stack_lanes, tree_map
+from gdbench.params import Params, dot, lane, leaves, stack_lanes, tree_map
 from gdbench.schema import UsageError
 
 __all__ = ["carrier", "check_scalar"]
@@ -21,6 +27,8 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         return False, "run by run: torch.optim objects hold one run"
     if cell.dtype in (torch.float16, torch.bfloat16):
         return False, "run by run: a lane's own lr would be rounded to half precision"
+    if refusal := _method_refuses(cell):
+        return False, f"run by run: the method does not carry a number a lane ({refusal})"
     points = _distinct_points(cell.start(int(cell.seeds[0])))
     solo = torch.stack([cell.objective.value(point).detach() for point in points])
     if cell.objective.laned:
@@ -32,8 +40,8 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         return True, "lanes"
     try:
         laned = oracle(cell.objective, laned=True).grad(stack_lanes(points), 0)[0]
-    except Exception as refusal:  # whatever vmap cannot follow, a solo run still can
-        return False, f"run by run: vmap refuses ({str(refusal).strip().splitlines()[0][:120]})"
+    except Exception as error:  # whatever vmap cannot follow, a solo run still can
+        return False, f"run by run: vmap refuses ({_first_line(error)})"
     if not _agree(laned, solo):
         return False, "run by run: vmap gives other losses than one point at a time"
     return True, "lanes by vmap"
@@ -55,12 +63,50 @@ def check_scalar(value: object, x: Params) -> None:
         )
 
 
+def _method_refuses(cell: Cell) -> str | None:
+    """Why a method cannot be carried in lanes: it raises, or goes elsewhere than alone; None if it can.
+
+    Found out by value, with two steps on a bowl that certainly takes lanes: a number a lane that was not shaped to meet
+    x would else meet its coordinates.
+    """
+    few = cell.take(np.unique([0, cell.size // 2, cell.size - 1]))
+    start = cell.start(int(cell.seeds[0]))
+    points = [tree_map(lambda leaf, i=i: torch.full_like(leaf, 1 + i / 4), start) for i in range(few.size)]
+    try:
+        x, _ = descent(cell.maker.eager(few.laned_hyper()), _Bowl(True), stack_lanes(points), range(2))
+    except Exception as error:
+        return _first_line(error)
+    for row, point in enumerate(points):
+        alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), _Bowl(False), point, range(2))
+        if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(lane(x, row)), leaves(alone), strict=True)):
+            return "it goes elsewhere than alone; see gdbench.params.per_lane"
+    return None
+
+
+@dataclass(frozen=True)
+class _Bowl:
+    """The oracle of sum(x^2) / 2, whose gradient is x."""
+
+    laned: bool
+
+    def value(self, x: Params, k: Step) -> Tensor:
+        return dot(x, x, self.laned) / 2
+
+    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
+        return self.value(x, k), x
+
+
+def _first_line(error: Exception) -> str:
+    return textwrap.shorten(str(error), 120, placeholder=" …")
+
+
 def _distinct_points(start: Params, count: int = 3) -> list[Params]:
     """Points near the start that differ in value, so that lanes that were mixed up would show."""
     return [tree_map(lambda leaf, i=i: leaf * (1 + 0.01 * i) + 0.01 * i, start) for i in range(count)]
 
 
-def _agree(laned: Tensor, solo: Tensor) -> bool:
-    return laned.shape == solo.shape and torch.allclose(
-        laned, solo, rtol=64 * torch.finfo(solo.dtype).eps, atol=0, equal_nan=True
-    )
+def _agree(laned: Tensor, solo: Tensor, atol: float = 0.0) -> bool:
+    """Whether two tensors are equal but for rounding of themselves, and of numbers as large as ``atol``."""
+    rounding = 64 * torch.finfo(solo.dtype).eps
+    same_shape = laned.shape == solo.shape
+    return same_shape and torch.allclose(laned, solo, rtol=rounding, atol=rounding * atol, equal_nan=True)

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import math
 import shlex
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gdbench.schema import COLUMNS, UsageError
+from gdbench.schema import COLUMNS, UsageError, nearest
 
 __all__ = ["app"]
 
+KINDS = ("objectives", "optimizers")
 NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "name")
 """Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-class Kind(StrEnum):
-    """What can be listed."""
-
-    objectives = "objectives"
-    optimizers = "optimizers"
-
-
 @app.command("list")
 def list_(
-    what: Annotated[Kind, typer.Argument(help="objectives or optimizers")],
+    what: Annotated[str, typer.Argument(help="objectives or optimizers")],
     config_dir: Annotated[Path | None, typer.Option(help="also those of a folder of your own")] = None,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
     from gdbench.config import config_folder
 
-    group = str(what).removesuffix("s")
+    if what not in KINDS:
+        raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")
+    group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
     width = max((len(file.stem) for file in files), default=0)

@@ -34,6 +34,8 @@ class Tiny:
         """The method with these hyper-parameters."""
         return self.make(**hyper)
 
+    eager = __call__
+
 
 def parabola(**more: Any) -> Objective:
     """x^2 of one number from 1, which gradient descent with lr = 1/4 halves in each step."""

@@ -215,3 +215,13 @@ def test_functions_of_other_names_are_other_questions() -> None:
     named = gdbench.run(lambda x: (x**2).sum(), x0=[1.0], steps=2, timing="off")["run"][0]
 
     assert ours != named
+
+
+def test_functions_of_one_name_are_not_one_question(tmp_path: Path) -> None:
+    """Two lambdas differ in their key by what they compute; the same one written again does not."""
+
+    def key(function: Callable[[torch.Tensor], torch.Tensor]) -> str:
+        return str(gdbench.run(function, x0=[1.0], steps=1, timing="off", outputs=tmp_path)["run"][0])
+
+    assert key(lambda x: (x**2).sum()) == key(lambda x: (x**2).sum())
+    assert key(lambda x: (x**2).sum()) != key(lambda x: (x**4).sum())

@@ -122,11 +122,10 @@ def test_the_first_call_does_not_size_the_blocks() -> None:
 
 @given(most=st.integers(1, 40))
 def test_no_block_is_longer_than_the_run_allows(most: int) -> None:
-    """``most_steps`` caps every block, calibration's too."""
+    """``most_steps`` caps every block of the run, calibration's too; a reference has no run to stay within."""
     desk, _ = measured(Plan(seconds=0.0, block_s=16 * STEP, most_steps=most))
 
     assert max(desk.counts("work")) == min(16, most)
-    assert max(desk.counts("reference")) <= most
 
 
 def test_a_slow_step_is_a_block_of_its_own() -> None:

@@ -117,7 +117,7 @@ def searching() -> TorchStep:
 
         try:
             optimizer.step(closure)  # type: ignore[arg-type]
-        except IndexError:
+        except (IndexError, TypeError):
             # From a loss that is not finite torch's line search runs out of brackets: the run has left the finite.
             if bool(torch.stack(losses).isfinite().all()):
                 raise
