@@ -115,7 +115,7 @@ LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(
         ("lr", "lr is neither a verb nor KEY=VALUE."),
         ("list", "Missing argument 'what'. See python -m gdbench list --help."),
         ("list things", "list things is not known. Allowed: objectives, optimizers."),
-        ("list objective", "list objective is not known. Did you mean objectives or optimizers?"),
+        ("list objective", "list objective is not known. Did you mean objectives?"),
         ("show", "Missing argument 'run'."),
         ("show abc", "nothing to load at outputs: no runs.parquet is there."),
         ("columns all", "Got unexpected extra argument"),
