@@ -22,7 +22,7 @@ LEAST_HITS = 4
 
 def judged(cell: Cell, story: Story) -> Columns:
     """The exact columns of all runs, each a masked array where a value may be missing."""
-    seen, steps = story.watched, cell.steps
+    seen, steps = story.told, cell.steps
     final = seen.last.astype(np.float64)
     rungs = Ladder(cell.f_star, np.empty(0), story.floor)
     nonfinite = seen.lived <= steps
@@ -64,10 +64,10 @@ def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
     if cell.f_star is None:
         return np.zeros(len(final), dtype=bool)
     at_start = np.isfinite(story.start) & (story.start <= cell.f_star)
-    if story.watched.best.dtype != np.dtype(np.float64):
+    if story.told.best.dtype != np.dtype(np.float64):
         return at_start
     with np.errstate(invalid="ignore"):
-        depth = cell.f_star - story.watched.best
+        depth = cell.f_star - story.told.best
         return at_start | (depth > story.floor * (story.start - cell.f_star))
 
 
@@ -78,7 +78,7 @@ def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
             start = float(story.start[run])
             errors[run] = f"the start's loss {start!r} is not above the stated minimum {cell.f_star!r}"
         else:
-            best = float(story.watched.best[run])
+            best = float(story.told.best[run])
             errors[run] = f"loss {best!r} is below the stated minimum {cell.f_star!r}: the minimum is wrong"
     return errors
 

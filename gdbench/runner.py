@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import contextlib
+import math
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,15 +19,20 @@ from gdbench.cell import Cell
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
+from gdbench.params import size
 from gdbench.schema import Unavailable, UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
-from gdbench.story import Story, join, tell
+from gdbench.story import Halt, Story, join, tell, traced_runs
 from gdbench.timing import WALL, Clock
 
 __all__ = ["Answer", "explained", "run_cell"]
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
+
+CACHED_NUMBERS = 2**17
+"""x and its like hold at most so many numbers in a chunk of lanes."""
+LEAST_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -72,25 +83,72 @@ def _distinct(cell: Cell) -> tuple[Cell, Array]:
         return cell, every
     table = np.column_stack(list(cell.hyper.values()))
     _, first, back = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    kept = {name: column[first] for name, column in cell.hyper.items()}
-    return replace(cell, hyper=kept, seeds=cell.seeds[first]), back.reshape(-1)
+    return cell.take(first), back.reshape(-1)
 
 
 def _watch(cell: Cell, laned: bool) -> tuple[Story | None, Array, dict[int, str]]:
     """The story of all runs that could be made, their rows, and what went wrong with the others."""
-    stories: list[Story] = []
-    rows: list[int] = []
-    errors: dict[int, str] = {}
-    for row in [None] if laned else range(cell.size):
+    chunks, traced = _chunks(cell, laned), traced_runs(cell)
+    with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
+        _ = cell.objective, cell.oracle(laned), cell.rounding  # made once, before the chunks share them
+    attempts = _side_by_side(
+        lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell
+    )
+    stories = [story for story in attempts if isinstance(story, Story)]
+    rows = [chunk for chunk, story in zip(chunks, attempts, strict=True) if isinstance(story, Story)]
+    errors = {
+        int(row): story
+        for chunk, story in zip(chunks, attempts, strict=True)
+        if isinstance(story, str)
+        for row in chunk
+    }
+    return join(stories) if stories else None, np.concatenate([np.empty(0, np.int64), *rows]), errors
+
+
+def _within(traced: Array, rows: Array) -> Array:
+    """Which of a chunk's runs are traced, counted from its first."""
+    here: Array = traced[(traced >= rows[0]) & (traced <= rows[-1])] - rows[0]
+    return here
+
+
+def _attempt(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
+    """The story of some runs, or what they raised: a run that raises is a row that says so, and the others go on."""
+    try:
+        return tell(cell, laned, traced, halt)
+    except (Unavailable, UsageError):
+        raise
+    except Exception as error:
+        return explained(error)
+
+
+def _chunks(cell: Cell, laned: bool) -> list[Array]:
+    """Rows that are carried together: as many as keep a tensor within a core's cache; without lanes, one by one."""
+    every = np.arange(cell.size)
+    if not laned:
+        return list(every[:, None])
+    if cell.maker.compiled:  # a graph is of one size
+        return [every]
+    lanes = max(LEAST_LANES, CACHED_NUMBERS // size(cell.start(int(cell.seeds[0]))))
+    return np.array_split(every, math.ceil(cell.size / lanes))
+
+
+def _side_by_side(work: Callable[[Array, Halt], Story | str], chunks: list[Array], cell: Cell) -> list[Story | str]:
+    """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
+    halted = threading.Event()
+
+    def halt() -> None:
+        if halted.is_set():
+            raise KeyboardInterrupt
+
+    if len(chunks) == 1 or len(chunks[0]) == 1 or cell.device.type != "cpu":
+        return [work(rows, halt) for rows in chunks]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            stories.append(tell(cell, row))
-            rows += range(cell.size) if row is None else [row]
-        except (Unavailable, UsageError):
+            return list(pool.map(lambda rows: work(rows, halt), chunks))
+        except BaseException:
+            halted.set()  # or the threads would go on to the end of their chunks
+            pool.shutdown(cancel_futures=True)
             raise
-        except Exception as error:  # a run that raises is a row that says so; the others go on
-            errors.update(dict.fromkeys(range(cell.size) if row is None else [row], explained(error)))
-    story = stories[0] if laned and stories else join(stories) if stories else None
-    return story, np.array(rows, dtype=np.int64), errors
 
 
 def _nulls(runs: int, dtype: Any) -> Array:
@@ -126,7 +184,7 @@ def _traces(cell: Cell, story: Story, rows: Array, back: Array) -> Columns:
     place[rows[story.traced]] = np.arange(len(story.traced))
     wanted = np.flatnonzero(place[back] >= 0)
     told = place[back[wanted]]
-    ended = story.watched.lived[story.traced][told]
+    ended = story.told.lived[story.traced][told]
     keep = story.steps[None, :] <= ended[:, None]
     gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
     table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}

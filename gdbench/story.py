@@ -16,11 +16,13 @@ from gdbench.descent import descent
 from gdbench.gap import ladder, thresholds_in
 from gdbench.optimizers import Seen
 from gdbench.params import Params, flat, size, tree_map
-from gdbench.watch import Watch, Watched, begin, update
+from gdbench.watch import Told, Watch, begin, told, update
 
-__all__ = ["Story", "join", "tell", "trace_steps"]
+__all__ = ["Halt", "Story", "join", "tell", "trace_steps", "traced_runs"]
 
 Array = npt.NDArray[Any]
+Halt = Callable[[], None]
+
 X_SIZE = 16
 """Points of at most this many numbers are kept in traces."""
 TRACED_RUNS = 1000
@@ -33,7 +35,7 @@ class Story:
 
     start: Array
     floor: Array
-    watched: Watched[Array]
+    told: Told[Array]
     grad_norm: Array
     distance: Array
     denormals: Array
@@ -46,12 +48,14 @@ class Story:
     points: Array
 
 
-def tell(cell: Cell, row: int | None) -> Story:
-    """Watch one run solo, or, with ``row`` None, all runs in lanes."""
-    laned = row is None
-    method = cell.maker(cell.laned_hyper() if row is None else cell.solo_hyper(row))
+def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda: None) -> Story:
+    """Watch all runs of a cell in lanes, or its one run solo; keep traces of the runs ``traced``.
+
+    ``halt`` is called before every step, and raises where the pass is to be given up.
+    """
+    method = cell.maker(cell.laned_hyper() if laned else cell.solo_hyper(0))
     oracle = cell.oracle(laned)
-    x = cell.starts() if row is None else cell.start(int(cell.seeds[row]))
+    x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
     start = _judging(oracle.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
@@ -62,13 +66,17 @@ def tell(cell: Cell, row: int | None) -> Story:
         cell.target,
         cell.target_loss,
     )
-    thresholds = thresholds_in(start.dtype, rungs.thresholds)
-    watch = Watch((thresholds if laned else thresholds[:, 0]).to(cell.device), start * sign, sign, laned)
-    trace = _Trace(cell, laned, size(cell.start(int(cell.seeds[0]))))
+    thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
+    if laned and bool((start == start[0]).all()):
+        thresholds = thresholds[:, :1]  # lanes that start together share their targets
+    counts = not method.constant_cost
+    watch = Watch(thresholds if laned else thresholds[:, 0], start * sign, sign, laned, counts)
+    trace = _Trace(cell, laned, traced)
     seen_so_far = begin(watch)
 
     def look(k: int, x: Params, seen: Seen) -> None:
         nonlocal seen_so_far
+        halt()
         seen_so_far = update(watch, k, x, seen, seen_so_far)
         trace.look(k, x, seen)
 
@@ -79,30 +87,38 @@ def tell(cell: Cell, row: int | None) -> Story:
     return Story(
         start=np.atleast_1d(_numpy(watch.start).astype(np.float64)),
         floor=rungs.floor,
-        watched=Watched(*(_runs_last(_numpy(each), laned) for each in seen_so_far)),
+        told=Told(*(_runs_last(_numpy(each), laned) for each in told(watch, cell.steps, seen_so_far))),
         grad_norm=_runs_last(_numpy(_norm(grad, laned)), laned),
         distance=_runs_last(_numpy(_distance(cell, x, laned)), laned),
         denormals=_runs_last(_numpy(_denormals((x, state), cell.size if laned else None, cell.device)), laned),
-        **trace.told(),
+        **trace.kept(),
     )
 
 
 def join(stories: list[Story]) -> Story:
-    """Solo stories side by side, as if they had been lanes."""
+    """Stories side by side, as if their runs had been lanes of one pass."""
+    if len(stories) == 1:
+        return stories[0]
     whole = {
         each.name: np.concatenate([getattr(story, each.name) for story in stories], axis=-1)
         for each in fields(Story)
-        if each.name not in ("watched", "traced", "steps", "points")
+        if each.name not in ("told", "traced", "steps", "points")
     }
-    watched = Watched(*(np.concatenate(each, axis=-1) for each in zip(*(s.watched for s in stories), strict=True)))
-    kept = [run for run, story in enumerate(stories) if len(story.traced)]
+    before = np.cumsum([0, *(len(story.start) for story in stories[:-1])])
     return Story(
         **whole,
-        watched=watched,
-        traced=np.array(kept, dtype=np.int64),
+        told=Told(*(np.concatenate(each, axis=-1) for each in zip(*(story.told for story in stories), strict=True))),
+        traced=np.concatenate([story.traced + first for story, first in zip(stories, before, strict=True)]),
         steps=stories[0].steps,
         points=np.concatenate([story.points for story in stories]),
     )
+
+
+def traced_runs(cell: Cell) -> Array:
+    """The runs of a cell of which traces are kept: all, or, where they are thinned, a thousand evenly chosen ones."""
+    if cell.record == "thin" and cell.size > TRACED_RUNS:
+        return np.linspace(0, cell.size - 1, TRACED_RUNS).round().astype(np.int64)
+    return np.arange(0 if cell.record == "none" else cell.size)
 
 
 def trace_steps(steps: int, record: str) -> Array:
@@ -118,20 +134,15 @@ def trace_steps(steps: int, record: str) -> Array:
 class _Trace:
     """Keeps loss, gradient norm and, where it is small, x at the wanted steps; all stays on the device until told."""
 
-    def __init__(self, cell: Cell, laned: bool, numbers: int) -> None:
+    def __init__(self, cell: Cell, laned: bool, traced: Array) -> None:
         self.steps = trace_steps(cell.steps, cell.record)
-        self.wanted = frozenset(self.steps.tolist())
-        runs = cell.size if laned else 1
-        every = np.arange(runs)
-        if cell.record == "thin" and runs > TRACED_RUNS:
-            every = np.linspace(0, runs - 1, TRACED_RUNS).round().astype(np.int64)
-        self.traced = every if len(self.steps) else every[:0]
-        self.laned = laned
+        self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
+        self.traced, self.laned = traced, laned
         self.pick: Callable[[Tensor], Tensor] = lambda leaf: leaf
-        if laned and len(every) < runs:
-            index = torch.from_numpy(every).to(cell.device)
+        if laned and len(traced) < cell.size:
+            index = torch.from_numpy(traced).to(cell.device)
             self.pick = lambda leaf: leaf[index]
-        self.keep_x = numbers <= X_SIZE
+        self.keep_x = size(cell.start(int(cell.seeds[0]))) <= X_SIZE
         self.sign = -1.0 if cell.maximize else 1.0
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
@@ -143,7 +154,7 @@ class _Trace:
         point = flat(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
 
-    def told(self) -> dict[str, Array]:
+    def kept(self) -> dict[str, Array]:
         runs = len(self.traced)
         losses = [np.atleast_1d(_numpy(loss)) for loss, _, _ in self.seen]
         norms = [np.atleast_1d(_numpy(norm)) for _, norm, _ in self.seen]

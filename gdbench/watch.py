@@ -1,4 +1,7 @@
-"""What is seen of a run while it goes: first hits, best loss, status, work. Pure, so that it can fuse into a step."""
+"""What is seen of a run while it goes: first hits, best loss, status, work. Pure, so that it can fuse into a step.
+
+In lanes this costs as much as the steps themselves, so it does without whatever can be told afterwards.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from torch import Tensor
 from gdbench.optimizers import Seen
 from gdbench.params import Params, leaves
 
-__all__ = ["Watch", "Watched", "begin", "update"]
+__all__ = ["Told", "Watch", "Watched", "begin", "told", "update"]
+
+FLUSH = 255
+"""Misses are counted in a byte a target, which is moved on before it can overflow: an eighth of the traffic."""
 
 
 class Watch(NamedTuple):
@@ -23,43 +29,67 @@ class Watch(NamedTuple):
     sign: float
     """-1 where the method maximises: everything is judged on -f."""
     laned: bool
+    counts: bool = True
+    """Whether work must be counted; if not, every step costs one gradient."""
+
+
+class Watched(NamedTuple):
+    """What has been seen so far; every field has one number a lane."""
+
+    best: Tensor
+    best_step: Tensor
+    last: Tensor
+    """The latest loss; the first non-finite one stays."""
+    lived: Tensor
+    """How many points were finite before the first that was not: its step, if there is one."""
+    alive: Tensor
+    level: Tensor
+    """The latest step whose loss was not above the start's."""
+    missed: Tensor
+    """``[T, ...]``: at how many points, up to the last flush, the best loss was still above the target."""
+    recent: Tensor
+    """The same since then, in bytes."""
+    gradients: Tensor
+    evaluations: Tensor
+    gradients_to_target: Tensor
+    evaluations_to_target: Tensor
 
 
 T = TypeVar("T")
 
 
-class Watched(NamedTuple, Generic[T]):
-    """What has been seen so far, as tensors or, once told, as arrays; every field has one number a lane."""
+class Told(NamedTuple, Generic[T]):
+    """What was seen of a whole run, one number a lane."""
 
     best: T
     best_step: T
     last: T
-    """The latest loss; the first non-finite one stays."""
     lived: T
-    """How many points were finite before the first that was not: its step, if there is one."""
     alive: T
     above_since: T
-    """First step of the unbroken stretch above the start's loss that reaches to now; -1 outside of one."""
+    """First step of the unbroken stretch above the start's loss that reaches to the end; -1 where there is none."""
     missed: T
-    """``[T, ...]``: at how many points the best loss was still above the target: the first-hit step, once it is hit."""
+    """``[T, ...]``: the first-hit step of each target; one more than the last step where it was never hit."""
     gradients: T
     evaluations: T
     gradients_to_target: T
     evaluations_to_target: T
 
 
-def begin(watch: Watch) -> Watched[Tensor]:
+def begin(watch: Watch) -> Watched:
     """Nothing has been seen."""
     loss = watch.start
     zero = torch.zeros_like(loss, dtype=torch.int32)
+    none = torch.zeros((len(watch.thresholds), *loss.shape), dtype=torch.int32, device=loss.device)
     return Watched(
         best=torch.full_like(loss, torch.inf),
         best_step=zero,
         last=loss,
         lived=zero,
         alive=torch.ones_like(loss, dtype=torch.bool),
-        above_since=zero - 1,
-        missed=torch.zeros_like(watch.thresholds, dtype=torch.int32),
+        level=zero - 1,
+        missed=none,
+        recent=none.to(torch.uint8),
         gradients=zero,
         evaluations=zero,
         gradients_to_target=zero,
@@ -67,26 +97,57 @@ def begin(watch: Watch) -> Watched[Tensor]:
     )
 
 
-def update(watch: Watch, k: int, x: Params, seen: Seen, w: Watched[Tensor]) -> Watched[Tensor]:
+def update(watch: Watch, k: int, x: Params, seen: Seen, w: Watched) -> Watched:
     """Look at x_k, which is finite or ends its lane's story, and at the work of the step that starts there."""
     loss = _judged(seen.loss, watch)
     alive = w.alive & _finite(loss, x, seen.grad, watch.laned)
     usable = torch.where(alive, loss, torch.inf)
     best = torch.minimum(w.best, usable)
-    above = torch.where(w.above_since < 0, k, w.above_since)
     open_ = best > watch.thresholds
-    return Watched(
+    flush = (k + 1) % FLUSH == 0
+    recent = w.recent + open_
+    w = w._replace(
         best=best,
         best_step=torch.where(usable < w.best, k, w.best_step),
         last=torch.where(w.alive, loss, w.last),
         lived=w.lived + alive,
         alive=alive,
-        above_since=torch.where(alive & (loss > watch.start), above, -1),
-        missed=w.missed + open_,
+        level=torch.where(loss > watch.start, w.level, k),
+        missed=w.missed + recent if flush else w.missed,
+        recent=torch.zeros_like(recent) if flush else recent,
+    )
+    return _counted(seen, alive, alive & open_[-1], w) if watch.counts else w
+
+
+def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
+    """The work of a step, in all and on the way to the target."""
+    return w._replace(
         gradients=w.gradients + seen.gradients * alive,
         evaluations=w.evaluations + seen.evaluations * alive,
-        gradients_to_target=w.gradients_to_target + seen.gradients * (open_[-1] & alive),
-        evaluations_to_target=w.evaluations_to_target + seen.evaluations * (open_[-1] & alive),
+        gradients_to_target=w.gradients_to_target + seen.gradients * searching,
+        evaluations_to_target=w.evaluations_to_target + seen.evaluations * searching,
+    )
+
+
+def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
+    """The whole story, after the point x_steps has been looked at."""
+    missed = w.missed + w.recent
+    risen = w.alive & (w.level < steps)
+    if not watch.counts:
+        worked = w.lived.clamp(max=steps)
+        w = w._replace(gradients=worked, gradients_to_target=torch.minimum(worked, missed[-1]))
+    return Told(
+        best=w.best,
+        best_step=w.best_step,
+        last=w.last,
+        lived=w.lived,
+        alive=w.alive,
+        above_since=torch.where(risen, w.level + 1, -1),
+        missed=missed,
+        gradients=w.gradients,
+        evaluations=w.evaluations,
+        gradients_to_target=w.gradients_to_target,
+        evaluations_to_target=w.evaluations_to_target,
     )
 
 
@@ -101,5 +162,6 @@ def _finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
     probe = loss * 0
     for leaf in (*leaves(x), *leaves(grad)):
         zeros = leaf.detach() * 0
-        probe = probe + (zeros.reshape(zeros.shape[0], -1).sum(-1) if laned else zeros.sum())
+        event = tuple(range(1, zeros.dim())) if laned else tuple(range(zeros.dim()))
+        probe = probe + (zeros.sum(event) if event else zeros)
     return probe == 0

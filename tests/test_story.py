@@ -100,8 +100,11 @@ def test_a_point_that_torch_moves_is_traced_where_it_was() -> None:
 def test_joined_stories_are_lanes() -> None:
     """Runs told one by one and put side by side give the arrays that lanes give."""
     cell = small(parabola(), lr=[0.25, 0.1], steps=5, record="full")
-    one_by_one, lanes = join([tell(cell, 0), tell(cell, 1)]), tell(cell, None)
+    one_by_one, lanes = (
+        join([tell(cell.take([row]), False, np.array([0])) for row in (0, 1)]),
+        tell(cell, True, np.arange(2)),
+    )
     for name in ("start", "floor", "grad_norm", "distance", "denormals", "losses", "grad_norms", "points", "steps"):
         assert np.array_equal(getattr(one_by_one, name), getattr(lanes, name)), name
-    for name, each in one_by_one.watched._asdict().items():
-        assert np.array_equal(each, getattr(lanes.watched, name)), name
+    for name, each in one_by_one.told._asdict().items():
+        assert np.array_equal(each, getattr(lanes.told, name)), name

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gdbench.optimizers import Seen
-from gdbench.watch import Watch, begin, update
+from gdbench.watch import FLUSH, Watch, begin, told, update
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
 mostly_finite = st.one_of(*[st.floats(-3, 3, width=32)] * 9, st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -46,14 +46,14 @@ def by_definition(start: float, targets: list[float], story: Story) -> dict[str,
     }
 
 
-def solo(start: float, targets: list[float], story: Story, sign: float = 1.0) -> dict[str, Any]:
+def solo(start: float, targets: list[float], story: Story, sign: float = 1.0, counts: bool = True) -> dict[str, Any]:
     """What ``update`` makes of a story, point by point."""
-    watch = Watch(torch.tensor(targets), torch.tensor(start), sign, laned=False)
+    watch = Watch(torch.tensor(targets), torch.tensor(start), sign, laned=False, counts=counts)
     seen = begin(watch)
     for k, (loss, x, slope, gradients, evaluations) in enumerate(story):
         looked = Seen(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
         seen = update(watch, k, torch.tensor([x, 0.0]), looked, seen)
-    return {name: each.tolist() for name, each in seen._asdict().items()}
+    return {name: each.tolist() for name, each in told(watch, len(story) - 1, seen)._asdict().items()}
 
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
@@ -91,22 +91,23 @@ def test_a_lane_is_watched_as_a_run_alone(stories: list[Story], targets: list[fl
         tree = {"a": x[:, None].expand(-1, 2), "b": torch.zeros(len(stories), 1, 1)}
         grad = {"a": torch.zeros(len(stories), 2), "b": slope[:, None, None]}
         seen = update(watch, k, tree, Seen(loss, grad, gradients, evaluations), seen)
+    whole = told(watch, len(stories[0]) - 1, seen)
     for lane, story in enumerate(stories):
-        told = {name: each[..., lane].tolist() for name, each in seen._asdict().items()}
+        alone = {name: each[..., lane].tolist() for name, each in whole._asdict().items()}
 
-        assert same(told, by_definition(starts[lane], targets, story))
+        assert same(alone, by_definition(starts[lane], targets, story))
 
 
 @settings(max_examples=50, deadline=None)
 @given(story=story)
 def test_maximising_is_judged_on_the_negative(story: Story) -> None:
     """With sign -1 a run on -f is told as a run on f."""
-    told, expected = solo(0.5, [0.125], story, sign=-1.0), by_definition(0.5, [0.125], story)
+    maximised, expected = solo(0.5, [0.125], story, sign=-1.0), by_definition(0.5, [0.125], story)
 
-    assert {name: float(each) for name, each in told.items() if name != "missed"} == pytest.approx(
+    assert {name: float(each) for name, each in maximised.items() if name != "missed"} == pytest.approx(
         {name: float(each) for name, each in expected.items() if name != "missed"}, nan_ok=True
     )
-    assert told["missed"] == expected["missed"]
+    assert maximised["missed"] == expected["missed"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -118,7 +119,7 @@ def test_half_precision_is_judged_widened(dtype: torch.dtype) -> None:
 
     assert seen.best.dtype == torch.float32
     assert float(seen.best) == float(loss)
-    assert seen.missed.tolist() == [int(float(loss) > float(torch.tensor(0.3)))]
+    assert told(watch, 0, seen).missed.tolist() == [int(float(loss) > float(torch.tensor(0.3)))]
 
 
 def test_the_smallest_gradient_of_many_still_tells() -> None:
@@ -134,3 +135,22 @@ def test_the_smallest_gradient_of_many_still_tells() -> None:
 
     assert alive(huge)
     assert not alive(spoilt)
+
+
+def test_misses_outlive_the_byte_they_are_counted_in() -> None:
+    """A target that is hit after hundreds of steps is told its step, though misses are counted in bytes."""
+    watch, hit = Watch(torch.tensor([0.5]), torch.tensor(1.0), 1.0, laned=False), 3 * FLUSH + 7
+    seen, x = begin(watch), torch.zeros(2)
+    for k in range(hit + 5):
+        seen = update(watch, k, x, Seen(torch.tensor(1.0 if k < hit else 0.25), x, 1, 0), seen)
+
+    assert told(watch, hit + 4, seen).missed.tolist() == [hit]
+
+
+@settings(max_examples=100, deadline=None)
+@given(start=st.floats(-2, 2, width=32), targets=st.lists(threshold, min_size=1), story=story)
+def test_work_need_not_be_counted_where_a_step_is_a_gradient(start: float, targets: list[float], story: Story) -> None:
+    """For a method of constant cost the work told afterwards is the work that counting finds."""
+    steady = [(*each[:3], 1, 0) for each in story[:-1]] + [(*story[-1][:3], 0, 0)]  # the last point makes no step
+
+    assert same(solo(start, targets, steady, counts=False), by_definition(start, targets, steady))
