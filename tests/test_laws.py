@@ -202,11 +202,10 @@ def test_lbfgs_leaves_the_finite_beyond_the_logarithm() -> None:
 
 # Compiled is manual.
 
-THIRD = [(o, n, DTYPES[i % 2]) for i, o in enumerate(MANUAL) for j, n in enumerate(OBJECTIVES) if (i + j) % 3 == 0]
-"""Every third pair, as tracing takes its time: four objectives an optimizer, four optimizers an objective."""
 
-
-@pytest.mark.parametrize(("optimizer", "name", "dtype"), THIRD, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("optimizer", MANUAL)
 def test_compiled_is_manual(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """The graph that torch.compile makes of a step walks our own path, and the same one whether looked at or not."""
     of, hyper = objective(name, dtype), hypers(optimizer, {"lr": stable_lr(optimizer, name)})
