@@ -105,8 +105,8 @@ class _Counted:
 def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings:
     """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never."""
     timings = Timings.none(cell.size)
-    order = _order(status, steps_to_target)
-    if not cell.seconds or not len(order):
+    order: Array = _order(status, steps_to_target) if cell.seconds else np.empty(0, np.int64)
+    if not len(order):
         return timings
     end = clock.now() + cell.seconds
     timings.cold_s = _warm_process(cell, clock)
@@ -120,7 +120,10 @@ def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> 
                 break
             share = max(BLOCKS_SHARE * left / (len(order) - count), LEAST_SHARE_S)
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
-            _Stopwatch(cell, int(row), clock).run(timings, share, hits)
+            try:
+                _Stopwatch(cell, int(row), clock).run(timings, share, hits)
+            except Exception as error:  # it went well when it was watched
+                timings.errors[int(row)] = f"the timed pass raised {type(error).__name__}: {error}"
     return timings
 
 
@@ -172,7 +175,7 @@ class _Stopwatch:
         if method.constant_cost and not self.cell.maker.compiled:
             timings.update_s[row] = self._update(0.2 * share)
         if steps_to_target is not None and not method.constant_cost:
-            timings.replay_s[row] = self._replay(steps_to_target)
+            timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])
         if timings.work == (None, None) and not self.cell.maker.compiled:
             timings.work = step_work(prepare(1), self.cell.device)
 
@@ -206,14 +209,15 @@ class _Stopwatch:
         plan = Plan(seconds=seconds, most_steps=most)
         return measure(prepare, notebook_loop(), self.clock, plan).step[0]
 
-    def _replay(self, steps: int) -> float:
-        """Median of three timed passes of exactly so many steps from the start."""
+    def _replay(self, steps: int, expected_s: float) -> float:
+        """Median of up to three timed passes of exactly so many steps from the start; one at least."""
 
         def prepare(_: int) -> Callable[[], object]:
             state = self.method.init(self.start)
             return lambda: descent(self.method, self.oracle, self.start, range(steps), state)
 
-        return float(np.median([once(prepare(1), self.clock) for _ in range(3)]))
+        repeats = max(1, min(3, int(self.cell.seconds / max(expected_s, 1e-9))))
+        return float(np.median([once(prepare(1), self.clock) for _ in range(repeats)]))
 
     def _proof(self) -> str | None:
         """Whether the bare pass ends where the watched one does, after the same number of gradients; if not, how."""
