@@ -185,7 +185,7 @@ def _code(words: list[str]) -> list[str]:
 def _shown(folder: Path, output: Output) -> int:
     from gdbench.records import load
 
-    runs = load(folder)
+    runs = load(folder, columns=["status"] if output.quiet and not output.json else None)
     if output.json:
         from gdbench.report.rows import as_json
 

@@ -85,13 +85,14 @@ def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
 
 def _rate(first_hits: Array, hit: Array) -> Array:
     """exp of the least-squares slope of ln(target) against first-hit step; NaN where too few rungs were hit."""
-    logs = np.log(np.array(LADDER))[:, None]
-    count = hit.sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        steps = np.where(hit, first_hits, 0.0)
-        centred = np.where(hit, steps - steps.sum(0) / count, 0.0)
-        slope = (centred * logs).sum(0) / (centred**2).sum(0)
-        return np.where(count >= LEAST_HITS, np.exp(slope), np.nan)
+    rates = np.full(hit.shape[1], np.nan)
+    enough = np.flatnonzero(hit.sum(0) >= LEAST_HITS)
+    hit, logs = hit[:, enough], np.log(np.array(LADDER))[:, None]
+    steps = np.where(hit, first_hits[:, enough], 0.0)
+    centred = np.where(hit, steps - steps.sum(0) / hit.sum(0), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # all rungs hit in one step have no slope
+        rates[enough] = np.exp((centred * logs).sum(0) / (centred**2).sum(0))
+    return rates
 
 
 def _maybe(values: Array, there: Array) -> Array:

@@ -94,7 +94,9 @@ def gather(folder: Path) -> None:
     with writing(folder):
         for name in TABLES:
             parts = sorted((folder / PARTS).glob(f"cell-*.{name}.parquet"))
-            if parts:
+            if len(parts) == 1:  # it is the table already
+                parts[0].replace(folder / f"{name}.parquet")
+            elif parts:
                 _write(_concatenated(parts), folder / f"{name}.parquet")
         for path in (folder / PARTS).iterdir():
             path.unlink()
@@ -141,11 +143,19 @@ def _array(name: str, values: Any, rows: int) -> Any:
     if values.ndim == 2:
         return _lists(values)
     if values.dtype.kind == "S":
-        return pa.array(values).cast(pa.string())
+        return _texts(values)
     if values.dtype == object:
         return pa.array(values, pa.string()).dictionary_encode()
     mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
-    return pa.array(np.ma.getdata(values), mask=mask).cast(kind) if kind else pa.array(np.ma.getdata(values), mask=mask)
+    array = pa.array(np.ma.getdata(values), mask=mask)
+    return array.cast(kind) if kind and kind != array.type else array
+
+
+def _texts(values: npt.NDArray[np.bytes_]) -> Any:
+    """Texts of one length, as keys are, without a Python object for each."""
+    width = values.dtype.itemsize
+    offsets = np.arange(0, (len(values) + 1) * width, width, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values)))
 
 
 def _lists(values: npt.NDArray[Any]) -> Any:
@@ -160,11 +170,14 @@ def _lists(values: npt.NDArray[Any]) -> Any:
 # --------------------------------------------------------------------------------------------------------- reading
 
 
-def load(path: str | Path | Iterable[str | Path] = "outputs", table: Table = "runs") -> pd.DataFrame:
+def load(
+    path: str | Path | Iterable[str | Path] = "outputs", table: Table = "runs", columns: Sequence[str] | None = None
+) -> pd.DataFrame:
     """The runs (or ``traces``, ``blocks``) of one or many sweeps as a DataFrame, typed as COLUMNS promises.
 
     ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. A sweep that
-    still runs gives the cells that have ended. Raises UsageError where there is nothing to load.
+    still runs gives the cells that have ended. ``columns`` names those that are wanted, if not all are.
+    Raises UsageError where there is nothing to load.
     """
     sources = [path] if isinstance(path, (str, Path)) else list(path)
     files = list(dict.fromkeys(file for source in sources for file in _files(str(source), table)))
@@ -172,7 +185,7 @@ def load(path: str | Path | Iterable[str | Path] = "outputs", table: Table = "ru
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
-    return _frame(_concatenated(files))
+    return _frame(_concatenated(files, columns))
 
 
 def _files(source: str, table: Table) -> list[Path]:
@@ -196,26 +209,27 @@ def _files_in(place: Path, table: Table) -> list[Path]:
     return [file for sweep in sweeps if sweep != place for file in _files_in(sweep, table)]
 
 
-def _concatenated(files: Sequence[Path]) -> pa.Table:
+def _concatenated(files: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
     tables = []
     for file in files:
         try:
             with pq.ParquetFile(file) as parquet:  # half the time of read_table, which looks for a dataset first
-                tables.append(_ours(_plain(parquet.read())))
+                _check_ours(parquet.schema_arrow)
+                tables.append(_plain(parquet.read(columns)))
         except (pa.ArrowInvalid, OSError) as error:
             raise UsageError(f"{file} is not a Parquet file of gdbench ({str(error).splitlines()[0]}).") from None
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _ours(table: pa.Table) -> pa.Table:
-    """The table, if its columns have the kinds that COLUMNS states; ArrowInvalid if it is somebody else's."""
-    if "run" not in table.column_names:
+def _check_ours(schema: pa.Schema) -> None:
+    """ArrowInvalid unless the columns have the kinds that COLUMNS states: the table is somebody else's."""
+    if "run" not in schema.names:
         raise pa.ArrowInvalid("it has no column run")
-    for column in table.schema:
+    for column in schema:
         kind = ARROW.get(COLUMNS[column.name].kind) if column.name in COLUMNS else None
-        if kind and column.type not in (kind, pa.null()):
-            raise pa.ArrowInvalid(f"its column {column.name} is {column.type}, not {kind}")
-    return table
+        stored = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if kind and stored not in (kind, pa.null()):
+            raise pa.ArrowInvalid(f"its column {column.name} is {stored}, not {kind}")
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -58,7 +58,7 @@ def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
     columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
     columns["seed_effective"] = np.full(distinct.size, cell.seed_matters())
     return Answer(
-        {name: column[back] for name, column in columns.items()},
+        columns if distinct is cell else {name: column[back] for name, column in columns.items()},
         _traces(distinct, story, rows, back) if story else {},
         _blocks(timings, back),
     )

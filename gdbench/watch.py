@@ -5,6 +5,7 @@ In lanes this costs as much as the steps themselves, so it does without whatever
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -19,7 +20,8 @@ FLUSH = 255
 """Misses are counted in a byte a target, which is moved on before it can overflow: an eighth of the traffic."""
 
 
-class Watch(NamedTuple):
+@dataclass(frozen=True)
+class Watch:
     """What a run is judged by, in the dtype of its losses; ``[L]`` in lanes, ``[]`` solo."""
 
     thresholds: Tensor
@@ -31,6 +33,13 @@ class Watch(NamedTuple):
     laned: bool
     counts: bool = True
     """Whether work must be counted; if not, every step costs one gradient."""
+    targets: tuple[Tensor, ...] = field(init=False)
+    """The thresholds as they are fastest compared: solo all at once, in lanes one by one, as numbers if they may."""
+
+    def __post_init__(self) -> None:
+        """Lay out the targets."""
+        rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in self.thresholds)
+        object.__setattr__(self, "targets", rows if self.laned else (self.thresholds,))
 
 
 class Watched(NamedTuple):
@@ -45,9 +54,9 @@ class Watched(NamedTuple):
     alive: Tensor
     level: Tensor
     """The latest step whose loss was not above the start's."""
-    missed: Tensor
-    """``[T, ...]``: at how many points, up to the last flush, the best loss was still above the target."""
-    recent: Tensor
+    missed: tuple[Tensor, ...]
+    """At how many points, up to the last flush, the best loss was still above each of ``Watch.targets``."""
+    recent: tuple[Tensor, ...]
     """The same since then, in bytes."""
     gradients: Tensor
     evaluations: Tensor
@@ -80,7 +89,7 @@ def begin(watch: Watch) -> Watched:
     """Nothing has been seen."""
     loss = watch.start
     zero = torch.zeros_like(loss, dtype=torch.int32)
-    none = torch.zeros((len(watch.thresholds), *loss.shape), dtype=torch.int32, device=loss.device)
+    missed = tuple(torch.zeros_like(loss > target, dtype=torch.int32) for target in watch.targets)
     return Watched(
         best=torch.full_like(loss, torch.inf),
         best_step=zero,
@@ -88,8 +97,8 @@ def begin(watch: Watch) -> Watched:
         lived=zero,
         alive=torch.ones_like(loss, dtype=torch.bool),
         level=zero - 1,
-        missed=none,
-        recent=none.to(torch.uint8),
+        missed=missed,
+        recent=tuple(each.to(torch.uint8) for each in missed),
         gradients=zero,
         evaluations=zero,
         gradients_to_target=zero,
@@ -103,20 +112,26 @@ def update(watch: Watch, k: int, x: Params, seen: Seen, w: Watched) -> Watched:
     alive = w.alive & _finite(loss, x, seen.grad, watch.laned)
     usable = torch.where(alive, loss, torch.inf)
     best = torch.minimum(w.best, usable)
-    open_ = best > watch.thresholds
-    flush = (k + 1) % FLUSH == 0
-    recent = w.recent + open_
+    # A truth is a byte already: seen as one it is added without being converted.
+    recent = tuple(n + (best > t).view(torch.uint8) for n, t in zip(w.recent, watch.targets, strict=True))
     w = w._replace(
         best=best,
         best_step=torch.where(usable < w.best, k, w.best_step),
         last=torch.where(w.alive, loss, w.last),
-        lived=w.lived + alive,
+        lived=torch.where(alive, k + 1, w.lived),
         alive=alive,
         level=torch.where(loss > watch.start, w.level, k),
-        missed=w.missed + recent if flush else w.missed,
-        recent=torch.zeros_like(recent) if flush else recent,
+        recent=recent,
     )
-    return _counted(seen, alive, alive & open_[-1], w) if watch.counts else w
+    if (k + 1) % FLUSH == 0:
+        w = _flushed(w)
+    return _counted(seen, alive, alive & (best > watch.thresholds[-1]), w) if watch.counts else w
+
+
+def _flushed(w: Watched) -> Watched:
+    """Move the bytes on to where they cannot overflow."""
+    missed = tuple(m + n for m, n in zip(w.missed, w.recent, strict=True))
+    return w._replace(missed=missed, recent=tuple(torch.zeros_like(n) for n in w.recent))
 
 
 def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
@@ -131,7 +146,8 @@ def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watche
 
 def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
     """The whole story, after the point x_steps has been looked at."""
-    missed = w.missed + w.recent
+    rows = _flushed(w).missed
+    missed = torch.stack(rows) if watch.laned else rows[0]
     risen = w.alive & (w.level < steps)
     if not watch.counts:
         worked = w.lived.clamp(max=steps)
@@ -160,8 +176,8 @@ def _judged(loss: Tensor, watch: Watch) -> Tensor:
 def _finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
     """Whether loss, gradient and x are all finite: only then is zero times each still zero."""
     probe = loss * 0
-    for leaf in (*leaves(x), *leaves(grad)):
-        zeros = leaf.detach() * 0
+    for leaf, slope in zip(leaves(x), leaves(grad), strict=True):
+        zeros = leaf.detach() * 0 + slope.detach() * 0
         event = tuple(range(1, zeros.dim())) if laned else tuple(range(zeros.dim()))
         probe = probe + (zeros.sum(event) if event else zeros)
     return probe == 0
