@@ -1,0 +1,42 @@
+"""A million runs, from the start of one process to a table on disk, against a script on JAX that yields the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from processes import medians
+
+import gdbench
+
+PEER = Path(__file__).parent / "peers" / "jax_vmap.py"
+GRID = ["lr=tag(log,interval(1e-5,1e-1))", "optimizer.momentum=interval(0,0.99)", "points=1000"]
+CELL = ["objective=rosenbrock", "optimizer=momentum", "dtype=float32", "device=cpu", "timing=off", "record=none"]
+ROUNDING = 1e-3
+"""The grid is chaotic in places: so many runs may differ between any two orders of rounding."""
+
+
+def test_a_million_runs_beside_jax(tmp_path: Path, timed: Callable[..., Any], figures: Callable[..., None]) -> None:
+    """The same heavy-ball grid of 1000 x 1000 runs x 100 steps comes out of both; how long each took is printed."""
+    pytest.importorskip("jax")
+    pytest.importorskip("optax")
+    ours = ["-m", "gdbench", "-m", *CELL, *GRID, "outputs=ours", "--quiet"]
+    taken = timed(lambda: medians(tmp_path, 3, gdbench=ours, jax=[PEER, "1000", "100", "jax.parquet"]))
+    apart = _apart(gdbench.load(max((tmp_path / "ours").glob("*/*"))), pd.read_parquet(tmp_path / "jax.parquet"))
+
+    assert apart <= ROUNDING, f"{apart:.2%} of the runs differ: a ratio would compare two different things"
+    figures(gdbench_s=taken["gdbench"], jax_s=taken["jax"], ratio=taken["gdbench"] / taken["jax"], apart=apart)
+
+
+def _apart(ours: pd.DataFrame, theirs: pd.DataFrame) -> float:
+    """The share of runs whose status differs, or any of whose first hits does by more than a step."""
+    status = ours["status"].where(ours["status"].isin(["nonfinite", "diverged", "target"]), "other")
+    differs = status.to_numpy() != theirs["status"].astype(str).to_numpy()
+    for name in (name for name in theirs if name.startswith("hit_")):
+        hits = [frame[name].fillna(-9).astype(int).to_numpy() for frame in (ours, theirs)]
+        differs |= np.abs(hits[0] - hits[1]) > 1
+    return float(differs.mean())
