@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gdbench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"gdbench: interrupted.{_finished()}", file=sys.stderr)
+        print("gdbench: interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -166,10 +167,22 @@ def _run(words: list[str], output: Output) -> int:
         raise UsageError(str(refusal.__cause__)) from None
     except UsageError:
         raise
+    except KeyboardInterrupt:
+        return _cut_short(output)
     except Exception as error:
         raise reworded(error) from error
     folder = _folder()
     return _shown(folder, output) if folder else 0
+
+
+def _cut_short(output: Output) -> int:
+    """Show the table so far of a sweep that was interrupted, and where its finished cells are."""
+    folder = _folder()
+    with contextlib.suppress(UsageError):  # no cell has ended
+        if folder:
+            _shown(folder, output)
+    print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
+    return 130
 
 
 def _code(words: list[str]) -> list[str]:
@@ -202,9 +215,3 @@ def _folder() -> Path | None:
     from gdbench.sweeper import Lanes
 
     return Lanes.folder
-
-
-def _finished() -> str:
-    """Where the cells are that ended before an interruption."""
-    folder = _folder()
-    return f" Finished cells: {folder}" if folder else ""
