@@ -26,6 +26,7 @@ Run
   python -m gdbench -m lr=0.01,0.1               a sweep: two learning rates, one table
   python -m gdbench -m optimizer=gd,adam impl=manual,torch objective=rosenbrock lr=1e-4,1e-3
   python -m gdbench -m objective=quadratic objective.condition=10,100 'lr=tag(log,interval(1e-3,1))' points=50
+  python -m gdbench objective=beale 'lr=${{logspace:-5,0,1000}}'     a thousand learning rates, one cell
 
 Keys
   objective, optimizer     names from the two lists below; their numbers are set as objective.n=10, optimizer.beta1=0.8

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -38,11 +39,18 @@ def config_folder() -> Path:
 
 def register(sweeper: type[Sweeper]) -> None:
     """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
+    OmegaConf.register_new_resolver("logspace", logspace, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=Run)
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[SWEEPER] = sweeper
     store.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
+
+
+def logspace(low: float, high: float, count: int) -> list[float]:
+    """``${logspace:-5,0,1000}``: so many numbers from 10^low to 10^high, evenly spaced in their logarithm."""
+    numbers: list[float] = np.logspace(low, high, count).tolist()
+    return numbers
 
 
 @contextmanager

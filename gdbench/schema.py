@@ -132,6 +132,8 @@ class Axis:
 
     def _expand(self, given: Any) -> npt.NDArray[np.float64]:
         if isinstance(given, (list, tuple, np.ndarray)):
+            if all(map(_is_number, given)):  # a million of them are one array, not a million
+                return np.array(given, dtype=np.float64)
             return np.concatenate([self._expand(each) for each in given]) if len(given) else np.empty(0)
         if isinstance(given, (int, float)) and not isinstance(given, bool):
             return np.array([float(given)])

@@ -15,9 +15,10 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
-from gdbench.config import Composed, Composer, plain
+from gdbench.config import Composed, Composer, plain, reworded
 from gdbench.job import Job, Progress, begin, finish, run_job, sweep
 from gdbench.schema import Question, UsageError
 
@@ -99,6 +100,8 @@ def task(config: DictConfig) -> float:
         return _task(config)
     except UsageError as error:
         raise Refusal from error
+    except OmegaConfBaseException as error:  # an interpolation that cannot be resolved
+        raise Refusal from reworded(error)
 
 
 def _task(config: DictConfig) -> float:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gdbench
-from gdbench.cli import HELP, VERBS
+from gdbench.cli import HELP, VERBS, main
 
 ROOT = Path(__file__).parent.parent
 QUIET = ("timing=off", "--quiet")
@@ -463,3 +464,17 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 
     assert done.stdout.startswith("run ")
     assert done.stderr == ""
+
+
+def test_logspace_is_an_axis_of_a_single_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``${logspace:-5,0,1000}`` makes a thousand lanes without -m, and a mistake in it is one line."""
+    words = ["optimizer=gd", "timing=off", "steps=1", "record=none", f"outputs={tmp_path}", "--quiet"]
+
+    assert main(["lr=${logspace:-5,0,1000}", *words]) == 0
+    runs = gdbench.load(tmp_path)
+    assert runs["lr"].to_numpy() == pytest.approx(np.geomspace(1e-5, 1, 1000))
+    assert set(runs["cell"]) == {0}
+
+    capsys.readouterr()
+    assert main(["lr=${logspace:-5,0}", *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
