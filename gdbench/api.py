@@ -24,9 +24,6 @@ from gdbench.sweeper import Lanes, Silent, carry_out, fold
 if TYPE_CHECKING:
     import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["run", "sweep"]
 
 Function = Callable[[Params], Tensor]
@@ -64,9 +61,10 @@ def sweep(
         raise reworded(error) from error
     if own:
         jobs = [_with(job, own, getattr(objective, "__name__", "objective")) for job in jobs]
-    folder = carry_out(jobs, arguments, "sweep", Silent())
-    runs = load(folder)
-    runs.attrs["folder"] = str(folder)
+    carry_out(jobs, arguments, "sweep", Silent())
+    assert Lanes.folder is not None
+    runs = load(Lanes.folder)
+    runs.attrs["folder"] = str(Lanes.folder)
     return runs
 
 

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +15,10 @@ import torch
 
 from gdbench import build, records
 from gdbench.columns import COLUMNS
-from gdbench.environment import environment
 from gdbench.runner import Answer, explained, run_cell
 from gdbench.schema import Question, Unavailable, UsageError, run_keys
 
-__all__ = ["Job", "Progress", "begin", "finish", "run_job", "sweep"]
+__all__ = ["Job", "Progress", "check", "finish", "run_job", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Job:
     cell: int = 0
     overrides: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """What its result depends on (see ``content.cell_key``); empty where that was not asked."""
 
     @property
     def label(self) -> str:
@@ -41,6 +42,7 @@ class Job:
 class Progress(Protocol):
     """Hears how a sweep goes on."""
 
+    def note(self, text: str) -> None: ...  # noqa: D102
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
     def now(self, job: Job) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
@@ -59,15 +61,12 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
     finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
 
 
-def begin(jobs: Sequence[Job], outputs: str, name: str | None) -> Path:
-    """Check all cells, and only then make the sweep's folder and write down where it runs."""
+def check(jobs: Sequence[Job]) -> None:
+    """Check all cells before anything runs."""
     for job in jobs:
         build.check(job.question)
     if len(jobs) == 1:
         _insist_on_device(jobs[0].question.device)
-    folder = records.new_folder(outputs, name)
-    records.write_json(folder / "environment.json", environment())
-    return folder
 
 
 def _insist_on_device(name: str) -> None:
@@ -79,13 +78,14 @@ def _insist_on_device(name: str) -> None:
 
 
 def finish(jobs: Sequence[Job], folder: Path, missing: str = "") -> None:
-    """Gather the parts; with a reason for it, cells that left none become failed rows."""
+    """Gather the parts; with a reason for it, cells that left none become failed rows, without a key: nothing ran."""
     if missing:
+        there = records.part_numbers(folder)
         for job in jobs:
-            if job.cell not in records.part_numbers(folder):
-                _write(job, folder, _nothing(job.question, "failed", missing), datetime.datetime.now(datetime.UTC))
-    if records.part_numbers(folder):
-        records.gather(folder)
+            if job.cell not in there:
+                lost = replace(job, key="")
+                _write(lost, folder, _nothing(job.question, "failed", missing), datetime.datetime.now(datetime.UTC))
+    records.gather(folder)
 
 
 def run_job(job: Job, folder: Path) -> list[str]:
@@ -159,7 +159,9 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "seed": numbers["seed"].astype(np.int64),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
+        "cell_key": job.key or None,
         "overrides": shlex.join(job.overrides),
+        "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,
     }
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there

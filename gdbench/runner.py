@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,13 +48,16 @@ class Answer:
 def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
     distinct, back = _distinct(cell)
+    started = time.perf_counter()
     laned, how = carrier(distinct)
     story, rows, errors = _watch(distinct, laned)
+    watched = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
     for row, error in {**errors, **timings.errors}.items():
         columns["status"][row], columns["error"][row] = "failed", error
     columns.update(timing_columns(timings, columns["steps_to_target"]))
+    columns["watched_s"] = np.full(distinct.size, watched)
     columns["lanes"] = np.full(distinct.size, distinct.size if laned else 1)
     columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
     columns["seed_effective"] = np.full(distinct.size, cell.seed_matters())

@@ -68,6 +68,8 @@ class Run:
     record: Any = "thin"
     name: Any = None
     outputs: Any = "outputs"
+    resume: Any = None
+    retry: Any = None
     code: Any = None
     """A folder of the user's own code (that of --config-dir), importable wherever the cell runs."""
     part: Any = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
 from gdbench.config import Composed, Composer, plain, reworded
-from gdbench.job import Job, Progress, begin, finish, run_job, sweep
+from gdbench.environment import environment
+from gdbench.job import Job, Progress, check, finish, run_job, sweep
+from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
 
 __all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "task"]
@@ -33,6 +36,9 @@ Launch = Callable[[Sequence[Job], Path], str]
 
 class Silent:
     """A progress that nobody hears."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
 
     def begin(self, jobs: Sequence[Job]) -> None:
         """Say nothing."""
@@ -53,6 +59,9 @@ class Lanes(Sweeper):
     progress: ClassVar[Progress] = Silent()
     folder: ClassVar[Path | None] = None
     """Where the latest sweep of this process lies."""
+    plan_only: ClassVar[bool] = False
+    planned: ClassVar[Standing | None] = None
+    """With ``plan_only``, nothing runs: how far the sweep in ``folder`` has come is found here."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         """``params`` are the axes that a configuration declares (hydra.sweeper.params)."""
@@ -76,7 +85,7 @@ class Lanes(Sweeper):
             hydra_context=self.context, task_function=self.task_function, config=self.composed
         )
         where = folder.resolve()
-        overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell}}}"] for job in jobs]
+        overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell},key:{job.key}}}"] for job in jobs]
         try:
             launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # what became of the cells is in the folder, whatever launch() says
@@ -113,36 +122,57 @@ def _task(config: DictConfig) -> float:
         given = {each.partition("=")[0] for each in overrides}
         if set(hydra.sweeper.get("params") or {}) - given:
             raise UsageError(f"experiment={choices.get('experiment')} is a sweep: add -m.")
-        folder = carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
-        return float((records.load(folder)["status"] == "target").sum())
+        carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
+        if Lanes.plan_only or Lanes.folder is None:
+            return 0.0
+        return float((records.load(Lanes.folder)["status"] == "target").sum())
     if not OmegaConf.is_dict(config.part):
         raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
-    statuses = run_job(_job(int(config.part["cell"]), overrides, composed), Path(config.part["folder"]))
+    job = replace(_job(int(config.part["cell"]), overrides, composed), key=str(config.part["key"]))
+    statuses = run_job(job, Path(config.part["folder"]))
     return float(statuses.count("target"))
 
 
 def carry_out(
     jobs: Sequence[Job], arguments: Sequence[str], kind: str, progress: Progress, launch: Launch | None = None
-) -> Path:
-    """Check, run and gather cells, here or by ``launch``; returns the sweep's folder."""
-    config = jobs[0].config
-    folder = Lanes.folder = begin(jobs, str(config["outputs"] or "outputs"), str(config["name"] or kind))
-    _keep_configurations(folder, jobs, arguments)
-    if launch is None:
-        sweep(jobs, folder, progress)
-    else:
-        finish(jobs, folder, missing=launch(jobs, folder))
-    return folder
+) -> None:
+    """Check, run and gather cells, here or by ``launch``, in a new folder or in that of a sweep to go on with.
+
+    The folder is ``Lanes.folder`` as soon as there is one.
+    """
+    check(jobs)
+    jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
+    if Lanes.plan_only:
+        Lanes.folder = find(jobs, wish)
+        Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
+        return
+    with opened(jobs, wish) as (folder, found):
+        Lanes.folder = folder
+        _keep(folder, found, arguments, kind)
+        if found.begun:
+            progress.note(f"Going on with {folder}: {found.summary()}.")
+        if launch is None or not found.to_run:
+            sweep(found.to_run, folder, progress)
+        else:
+            finish(found.to_run, folder, missing=launch(found.to_run, folder))
 
 
-def _keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
-    """All that is needed to repeat any cell: the overrides as they came, and each cell's whole configuration."""
+def _keep(folder: Path, found: Standing, arguments: Sequence[str], kind: str) -> None:
+    """All that is needed to repeat any cell: where it ran, the overrides, each cell's whole configuration."""
+    code = found.jobs[0].question.code
+    given = [each for each in arguments if not each.startswith(("code=", "resume=", "retry="))]
     with records.writing(folder):
         hydra = folder / ".hydra"
-        hydra.mkdir()
-        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(list(arguments))))
-        for job in jobs:
+        hydra.mkdir(exist_ok=True)
+        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(given)))
+        for job in found.to_run:
             (hydra / f"cell-{job.cell:05d}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(job.config))))
+    if found.to_run:
+        count = len(list(folder.glob("environment*.json")))
+        records.write_json(folder / f"environment{f'_{count + 1}' if count else ''}.json", environment())
+    record(
+        folder, found.jobs, [*(["-m"] if kind == "sweep" else []), *(["--config-dir", code] if code else []), *given]
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- folding

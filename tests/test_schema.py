@@ -37,6 +37,8 @@ def config(**changed: Any) -> dict[str, Any]:
         "threads": 1,
         "record": "thin",
         "name": None,
+        "resume": None,
+        "retry": None,
         "outputs": "outputs",
         "code": None,
         "part": None,

@@ -31,6 +31,10 @@ class Bar:
             TextColumn("{task.description}"), console=console, transient=True,
         )  # fmt: skip
 
+    def note(self, text: str) -> None:
+        """Write a line above the bar."""
+        self.progress.console.print(text, highlight=False, soft_wrap=True)
+
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
         self.task = self.progress.add_task("", total=len(jobs), cells=f"{len(jobs)} cell{'s' * (len(jobs) > 1)}")
@@ -51,6 +55,10 @@ class Bar:
 
 class Lines:
     """A plain line when a cell ends."""
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        print(text, file=sys.stderr, flush=True)
 
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Count the cells."""
