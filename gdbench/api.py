@@ -18,6 +18,7 @@ from gdbench.job import Job
 from gdbench.objectives import Objective
 from gdbench.params import Params, leaves
 from gdbench.records import load
+from gdbench.resume import recorded
 from gdbench.schema import UsageError
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
 
@@ -43,25 +44,38 @@ def sweep(
     Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
     written for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
-    Raises UsageError for what the command line would refuse.
+    ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
     """
+    if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
+        return _again(axes)
     own = _own(objective, x0)
     asked = axes if own or objective is None else {"objective": objective, **axes}
-    arguments = [f"{name}={_text(name, value)}" for name, value in asked.items()]
+    name = getattr(objective, "__name__", "objective")
+    return _swept(_arguments(asked), config_dir, lambda job: _with(job, own, name) if own else job)
+
+
+def _arguments(asked: Mapping[str, Any]) -> list[str]:
+    """What is asked in the words of the command line."""
+    return [f"{name}={_text(name, value)}" for name, value in asked.items()]
+
+
+def _swept(
+    arguments: Sequence[str], config_dir: str | Path | None, made: Callable[[Job], Job] = lambda job: job
+) -> pd.DataFrame:
+    """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
     fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    code = [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
+    experiments = [each.partition("=")[2] for each in arguments if each.startswith("experiment=")]
     register(Lanes)
     try:
         with initialized():
             composer = Composer(fixed)
-            code = [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
-            jobs = fold([*_declared(axes.get("experiment"), composer), *arguments, *code], composer)
+            jobs = fold([*_declared(experiments, composer), *arguments, *code], composer)
     except UsageError:
         raise
     except Exception as error:
         raise reworded(error) from error
-    if own:
-        jobs = [_with(job, own, getattr(objective, "__name__", "objective")) for job in jobs]
-    carry_out(jobs, arguments, "sweep", Silent())
+    carry_out([made(job) for job in jobs], [*arguments, *code], "sweep", Silent())
     assert Lanes.folder is not None
     runs = load(Lanes.folder)
     runs.attrs["folder"] = str(Lanes.folder)
@@ -76,9 +90,18 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
     return sweep(objective, **settings)
 
 
-def _declared(experiment: str | None, composer: Composer) -> list[str]:
+def _again(wish: Mapping[str, Any]) -> pd.DataFrame:
+    """The sweep that the folder ``resume`` was made with, gone on with."""
+    words = [word for word in recorded(wish["resume"]) if word != "-m"]
+    place = words.index("--config-dir") if "--config-dir" in words else None
+    config_dir = None if place is None else words[place + 1]
+    given = words if place is None else words[:place] + words[place + 2 :]
+    return _swept([*given, *_arguments(wish)], config_dir)
+
+
+def _declared(experiments: Sequence[str], composer: Composer) -> list[str]:
     """The axes that an experiment sweeps of its own."""
-    axes = composer([f"experiment={experiment}"]).axes if experiment else {}
+    axes = composer([f"experiment={experiments[-1]}"]).axes if experiments else {}
     return [f"{name}={value}" for name, value in axes.items()]
 
 

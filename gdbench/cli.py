@@ -76,9 +76,10 @@ class Output:
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    warnings.showwarning = _one_line(warnings.showwarning)
     try:
-        return _dispatch(words)
+        with warnings.catch_warnings():  # only to put back how they are shown
+            warnings.showwarning = _one_line(warnings.showwarning)
+            return _dispatch(words)
     except UsageError as error:
         print(f"gdbench: {error}", file=sys.stderr)
         return 2

@@ -75,6 +75,9 @@ class Lanes(Sweeper):
         """Fold the overrides into cells and carry them out."""
         declared = [f"{name}={value}" for name, value in self.params.items()]
         jobs = fold([*declared, *arguments], Composer())
+        if Lanes.plan_only:
+            _plan(jobs)
+            return
         launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
         carry_out(jobs, arguments, "sweep", Lanes.progress, launch)
 
@@ -122,9 +125,12 @@ def _task(config: DictConfig) -> float:
         given = {each.partition("=")[0] for each in overrides}
         if set(hydra.sweeper.get("params") or {}) - given:
             raise UsageError(f"experiment={choices.get('experiment')} is a sweep: add -m.")
-        carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
-        if Lanes.plan_only or Lanes.folder is None:
+        job = _job(0, overrides, composed)
+        if Lanes.plan_only:
+            _plan([job])
             return 0.0
+        carry_out([job], overrides, "run", Lanes.progress)
+        assert Lanes.folder is not None
         return float((records.load(Lanes.folder)["status"] == "target").sum())
     if not OmegaConf.is_dict(config.part):
         raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
@@ -142,10 +148,6 @@ def carry_out(
     """
     check(jobs)
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
-    if Lanes.plan_only:
-        Lanes.folder = find(jobs, wish)
-        Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
-        return
     with opened(jobs, wish) as (folder, found):
         Lanes.folder = folder
         _keep(folder, found, arguments, kind)
@@ -155,6 +157,14 @@ def carry_out(
             sweep(found.to_run, folder, progress)
         else:
             finish(found.to_run, folder, missing=launch(found.to_run, folder))
+
+
+def _plan(jobs: Sequence[Job]) -> None:
+    """Check cells, and find out how far their sweep has come; nothing is run or written."""
+    check(jobs)
+    jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, "sweep")
+    Lanes.folder = find(jobs, wish)
+    Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
 
 
 def _keep(folder: Path, found: Standing, arguments: Sequence[str], kind: str) -> None:

@@ -72,7 +72,7 @@ def _sum(plan: pd.DataFrame) -> str:
     if left.empty:
         return "Nothing is left to run."
     known = left["predicted_s"].notna()
-    runs = left["runs"].sum()
+    runs = int(left["runs"].sum())
     text = f"To run: {len(left)} cell{'s' * (len(left) > 1)}, {runs:,} run{'s' * (runs > 1)}"
     if known.any():
         text += f"; {seconds(float(left.loc[known, 'predicted_s'].sum()))} by the times of earlier ones"
