@@ -15,7 +15,7 @@ import torch
 
 from gdbench import build, records
 from gdbench.columns import COLUMNS
-from gdbench.runner import Answer, explained, run_cell
+from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
 from gdbench.schema import Question, Unavailable, UsageError, run_keys
 
 __all__ = ["Job", "Progress", "check", "finish", "run_job", "sweep"]
@@ -38,6 +38,16 @@ class Job:
         asked = self.question
         return " ".join((asked.objective, asked.optimizer, asked.impl, asked.dtype)).removesuffix(" auto")
 
+    @property
+    def lane_steps(self) -> int:
+        """How many steps all its runs make together in the watched pass, the look at the last point counted."""
+        return self.question.size * (self.question.steps + 1)
+
+    @property
+    def timed(self) -> bool:
+        """Whether a timed pass follows."""
+        return self.question.timing.seconds > 0
+
 
 class Progress(Protocol):
     """Hears how a sweep goes on."""
@@ -45,6 +55,7 @@ class Progress(Protocol):
     def note(self, text: str) -> None: ...  # noqa: D102
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
     def now(self, job: Job) -> None: ...  # noqa: D102
+    def worked(self, lane_steps: int) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
@@ -55,7 +66,7 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
     try:
         for job in jobs:
             progress.now(job)
-            progress.done(job, run_job(job, folder))
+            progress.done(job, run_job(job, folder, progress.worked))
     finally:
         progress.close()
     finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
@@ -88,23 +99,23 @@ def finish(jobs: Sequence[Job], folder: Path, missing: str = "") -> None:
     records.gather(folder)
 
 
-def run_job(job: Job, folder: Path) -> list[str]:
-    """Run one cell, write its part, and return the statuses of its runs."""
+def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
+    """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
     started, threads = datetime.datetime.now(datetime.UTC), torch.get_num_threads()
     torch.set_num_threads(job.question.threads)
     try:
-        answer = _answer(job.question)
+        answer = _answer(job.question, pulse)
     finally:
         torch.set_num_threads(threads)  # in a notebook they are somebody else's
     _write(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
 
-def _answer(question: Question) -> Answer:
+def _answer(question: Question, pulse: Pulse) -> Answer:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:
         cell = build.build(question)
-        answer = run_cell(cell)
+        answer = run_cell(cell, pulse=pulse)
     except Unavailable as reason:
         return _nothing(question, "unavailable", str(reason))
     except UsageError as error:

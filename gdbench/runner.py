@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,19 @@ from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, tell, traced_runs
 from gdbench.timing import WALL, Clock
 
-__all__ = ["Answer", "explained", "run_cell"]
+__all__ = ["Answer", "Pulse", "explained", "no_pulse", "run_cell"]
 
+Pulse = Callable[[int], None]
+"""Hears how many lanes have made a step, each time some have."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHED_NUMBERS = 2**17
 """x and its like hold at most so many numbers in a chunk of lanes."""
 LEAST_LANES = 16
+SMALLER = 4
+OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
+"""What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,16 @@ class Answer:
     blocks: Columns
 
 
-def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
+def no_pulse(lane_steps: int) -> None:
+    """Hear nothing."""
+
+
+def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) -> Answer:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
     distinct, back = _distinct(cell)
     started = time.perf_counter()
     laned, how = carrier(distinct)
-    story, rows, errors = _watch(distinct, laned)
+    story, rows, errors = _watch(distinct, laned, pulse)
     watched = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
@@ -90,13 +101,13 @@ def _distinct(cell: Cell) -> tuple[Cell, Array]:
     return cell.take(first), back.reshape(-1)
 
 
-def _watch(cell: Cell, laned: bool) -> tuple[Story | None, Array, dict[int, str]]:
+def _watch(cell: Cell, laned: bool, pulse: Pulse) -> tuple[Story | None, Array, dict[int, str]]:
     """The story of all runs that could be made, their rows, and what went wrong with the others."""
     chunks, traced = _chunks(cell, laned), traced_runs(cell)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
         _ = cell.objective, cell.oracle(laned), cell.rounding  # made once, before the chunks share them
     attempts = _side_by_side(
-        lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell
+        lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell, pulse
     )
     stories = [story for story in attempts if isinstance(story, Story)]
     rows = [chunk for chunk, story in zip(chunks, attempts, strict=True) if isinstance(story, Story)]
@@ -116,7 +127,19 @@ def _within(traced: Array, rows: Array) -> Array:
 
 
 def _attempt(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
-    """The story of some runs, or what they raised: a run that raises is a row that says so, and the others go on."""
+    """The story of some runs, or what they raised: a run that raises is a row that says so, and the others go on.
+
+    Lanes that do not fit into memory are tried once more, a quarter of them at a time.
+    """
+    story = _told(cell, laned, traced, halt)
+    if isinstance(story, str) and OUT_OF_MEMORY.search(story) and cell.size > 1:
+        quarters = [rows for rows in np.array_split(np.arange(cell.size), SMALLER) if len(rows)]
+        stories = [_told(cell.take(rows), laned, _within(traced, rows), halt) for rows in quarters]
+        return next((each for each in stories if isinstance(each, str)), None) or join(stories)  # type: ignore[arg-type]
+    return story
+
+
+def _told(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
     try:
         return tell(cell, laned, traced, halt)
     except (Unavailable, UsageError):
@@ -136,19 +159,22 @@ def _chunks(cell: Cell, laned: bool) -> list[Array]:
     return np.array_split(every, math.ceil(cell.size / lanes))
 
 
-def _side_by_side(work: Callable[[Array, Halt], Story | str], chunks: list[Array], cell: Cell) -> list[Story | str]:
+def _side_by_side(
+    work: Callable[[Array, Halt], Story | str], chunks: list[Array], cell: Cell, pulse: Pulse
+) -> list[Story | str]:
     """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
     halted = threading.Event()
 
-    def halt() -> None:
+    def halt(lanes: int) -> None:
+        pulse(lanes)
         if halted.is_set():
             raise KeyboardInterrupt
 
     if len(chunks) == 1 or len(chunks[0]) == 1 or cell.device.type != "cpu":
-        return [work(rows, halt) for rows in chunks]
+        return [work(rows, partial(halt, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            return list(pool.map(lambda rows: work(rows, halt), chunks))
+            return list(pool.map(lambda rows: work(rows, partial(halt, len(rows))), chunks))
         except BaseException:
             halted.set()  # or the threads would go on to the end of their chunks
             pool.shutdown(cancel_futures=True)

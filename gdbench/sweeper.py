@@ -46,6 +46,9 @@ class Silent:
     def now(self, job: Job) -> None:
         """Say nothing."""
 
+    def worked(self, lane_steps: int) -> None:
+        """Say nothing."""
+
     def done(self, job: Job, statuses: Sequence[str]) -> None:
         """Say nothing."""
 
