@@ -36,7 +36,7 @@ def build(question: Question) -> Cell:
         stated=stated,
         maker=maker(question),
         hyper=hyper(question, stated),
-        seeds=question.lanes()["seed"].astype(np.int64),
+        seeds=question.seeds(),
         steps=question.steps,
         dtype=dtype,
         device=device,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gdbench.constant import is_constant, take
 from gdbench.gap import rounding_size
 from gdbench.objectives import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method
@@ -111,7 +112,7 @@ class Cell:
 
     def starts(self) -> Params:
         """The starts of all runs as lanes."""
-        seeds, which = np.unique(self.seeds, return_inverse=True)
+        seeds, which = _distinct(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
         return tree_map(lambda *each: lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
@@ -124,13 +125,14 @@ class Cell:
         """All runs' hyper-parameters: a number where the runs agree, else a float64 tensor ``[L]``."""
         home = "cpu" if self.device.type == "mps" else self.device  # MPS has no float64
         return {
-            name: float(column[0]) if (column == column[0]).all() else torch.from_numpy(column.copy()).to(home)
+            name: float(column[0]) if _equal(column) else torch.from_numpy(column.copy()).to(home)
             for name, column in self.hyper.items()
         }
 
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
-        part = replace(self, hyper={name: column[rows] for name, column in self.hyper.items()}, seeds=self.seeds[rows])
+        hyper = {name: take(column, rows) for name, column in self.hyper.items()}
+        part = replace(self, hyper=hyper, seeds=take(self.seeds, rows))
         # What does not depend on the runs is not made again: a compiled step knows its oracle by identity.
         shared = {name: made for name, made in self.__dict__.items() if name not in Cell.__dataclass_fields__}
         part.__dict__.update(shared)
@@ -151,3 +153,14 @@ class Cell:
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
         return self.objective.seeded or self.start_noise > 0
+
+
+def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+    """The seeds that there are, and which of them each run has."""
+    if is_constant(seeds):
+        return seeds[:1], np.zeros(len(seeds), dtype=np.intp)
+    return np.unique(seeds, return_inverse=True)
+
+
+def _equal(column: npt.NDArray[np.float64]) -> bool:
+    return is_constant(column) or bool((column == column[0]).all())

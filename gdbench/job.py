@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from gdbench import build, records
 from gdbench.columns import COLUMNS
+from gdbench.constant import constant, is_constant
 from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
 from gdbench.schema import Question, Unavailable, UsageError, run_keys
 
@@ -122,13 +122,15 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         return _nothing(question, "failed", str(error))
     except Exception as error:
         return _nothing(question, "failed", explained(error))
-    decays = cell.hyper.get("weight_decay", np.zeros(cell.size)) != 0
+    decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
+    shifts = cell.stated.minimum is not None
+    shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
     told: dict[str, Any] = {
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
         "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
-        "shifted_minimum": decays & (cell.stated.minimum is not None),
+        "shifted_minimum": shifted,
     }
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
@@ -137,7 +139,7 @@ def _nothing(question: Question, status: str, error: str) -> Answer:
     """One row a run, with a status and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
-        "status": np.full(runs, status, dtype=object),
+        "status": constant(status, runs),
         "error": error,
         **_resolved(question),
         "timed": False,
@@ -167,7 +169,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "run": keys,
         **constants,
         **numbers,
-        "seed": numbers["seed"].astype(np.int64),
+        "seed": question.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "cell_key": job.key or None,

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gdbench.constant import is_constant
 from gdbench.schema import COLUMNS, UsageError
 
 __all__ = [
@@ -48,6 +49,8 @@ PARTS = "parts"
 LOCK = ".lock"
 """A file that the process which writes to a sweep's folder holds locked; the system frees it when that dies."""
 
+CHUNK = 2**16
+"""Rows of a constant that take memory, however many there are."""
 SMALL = 1000
 """Tables of at most this many rows are not compressed."""
 
@@ -231,21 +234,42 @@ def arrow(columns: Mapping[str, Any]) -> pa.Table:
 
 def _array(name: str, values: Any, rows: int) -> Any:
     kind = ARROW.get(COLUMNS[name].kind) if name in COLUMNS else None
-    if values is None:
-        return pa.nulls(rows, kind)
+    if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and is_constant(values):
+        values = values[:1].tolist()[0]
     if not isinstance(values, np.ndarray):
-        constant = pa.scalar(values if isinstance(values, (int, float, str, datetime.datetime)) else str(values), kind)
-        if pa.types.is_string(constant.type):
-            return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([constant.as_py()], pa.string()))
-        return pa.repeat(constant, rows)
+        return _repeated(values, kind, rows)
     if values.ndim == 2:
         return _lists(values)
     if values.dtype.kind == "S":
         return _texts(values)
     if values.dtype == object:
         return pa.array(values, pa.string()).dictionary_encode()
-    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
-    array = pa.array(np.ma.getdata(values), mask=mask)
+    return _numbers(values, kind)
+
+
+def _repeated(value: Any, kind: Any, rows: int) -> Any:
+    """One value in all rows: a chunk of it, again and again."""
+    chunk = _chunk(value, kind, min(rows, CHUNK))
+    whole, rest = divmod(rows, CHUNK)
+    return pa.chunked_array([*[chunk] * whole, chunk.slice(0, rest)], chunk.type)
+
+
+def _chunk(value: Any, kind: Any, rows: int) -> Any:
+    if value is None:
+        return pa.nulls(rows, kind)
+    scalar = pa.scalar(value if isinstance(value, (int, float, str, datetime.datetime)) else str(value), kind)
+    if pa.types.is_string(scalar.type):
+        return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([scalar.as_py()], pa.string()))
+    return pa.repeat(scalar, rows)
+
+
+def _numbers(values: npt.NDArray[Any], kind: Any) -> Any:
+    """Numbers of numpy's, converted there to the kind that was promised: it is much faster at it than Arrow."""
+    mask = np.ma.getmask(values)
+    data = np.ma.getdata(values)
+    if kind in (pa.int64(), pa.float64()):
+        data = data.astype(kind.to_pandas_dtype(), copy=False)
+    array = pa.array(data, mask=None if mask is np.ma.nomask or not mask.any() else mask)
     return array.cast(kind) if kind and kind != array.type else array
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from gdbench.cell import Cell
+from gdbench.constant import constant, take
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
@@ -65,18 +66,28 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     watched = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
-    for row, error in {**errors, **timings.errors}.items():
-        columns["status"][row], columns["error"][row] = "failed", error
+    _fail(columns, {**errors, **(timings.errors if timings else {})})
     columns.update(timing_columns(timings, columns["steps_to_target"]))
-    columns["watched_s"] = np.full(distinct.size, watched)
-    columns["lanes"] = np.full(distinct.size, distinct.size if laned else 1)
-    columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
-    columns["seed_effective"] = np.full(distinct.size, cell.seed_matters())
+    shared = {
+        "watched_s": watched,
+        "lanes": distinct.size if laned else 1,
+        "resolved": f"{cell.maker.resolved}, {how}",
+        "seed_effective": cell.seed_matters(),
+    }
+    columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
     return Answer(
-        columns if distinct is cell else {name: column[back] for name, column in columns.items()},
+        columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
         _traces(distinct, story, rows, back) if story else {},
-        _blocks(timings, back),
+        _blocks(timings, back) if timings else {},
     )
+
+
+def _fail(columns: Columns, errors: dict[int, str]) -> None:
+    """Say of some rows that they failed, and why."""
+    if errors:
+        columns.update({name: columns[name].copy() for name in ("status", "error")})
+    for row, error in errors.items():
+        columns["status"][row], columns["error"][row] = "failed", error
 
 
 def explained(error: Exception) -> str:
@@ -187,8 +198,8 @@ def _nulls(runs: int, dtype: Any) -> Array:
 
 def _all_failed(runs: int) -> Columns:
     return {
-        "status": np.full(runs, "failed", dtype=object),
-        "error": np.full(runs, None, dtype=object),
+        "status": constant("failed", runs),
+        "error": constant(None, runs),
         "steps_to_target": _nulls(runs, np.int64),
     }
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.columns import COLUMNS as COLUMNS
+from gdbench.constant import constant, is_constant
 
 __all__ = ["DTYPES", "IMPLS", "Axis", "Question", "Run", "Timing", "Unavailable", "UsageError", "nearest", "run_keys"]
 
@@ -250,8 +251,20 @@ class Question:
 
     def lanes(self) -> dict[str, npt.NDArray[np.float64]]:
         """Every numeric axis as a column, one entry a run; the first axis varies slowest."""
-        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij")
-        return {axis.name: grid.ravel() for axis, grid in zip(self.axes, grids, strict=True)}
+        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij", copy=False, sparse=True)
+        shape = np.broadcast_shapes(*(grid.shape for grid in grids))
+        columns = {}
+        for axis, grid in zip(self.axes, grids, strict=True):
+            fixed = grid.size == 1
+            columns[axis.name] = (
+                constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
+            )
+        return columns
+
+    def seeds(self) -> npt.NDArray[np.int64]:
+        """The column of seeds as whole numbers."""
+        seeds = self.lanes()["seed"]
+        return constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
     def swept(self) -> tuple[str, ...]:
         """The names of the axes that hold more than one value."""
@@ -348,7 +361,8 @@ def run_keys(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any
     total = np.uint64(sum(_hash_text(f"{name}={_canonical(value)}") for name, value in words.items()) % 2**64)
     keys = np.full(len(next(iter(columns.values()))), total, dtype=np.uint64)
     numbers = {name: np.array([float(value)]) for name, value in constants.items() if name not in words}
-    for name, values in {**numbers, **columns}.items():
+    for name, column in {**numbers, **columns}.items():
+        values = column[:1] if is_constant(column) else column
         bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # + 0.0 makes one of the two zeros
         keys += _mix(bits ^ np.uint64(_hash_text(name)))
     digits = np.array([b"%02x" % byte for byte in range(256)])

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns"},
+    {"columns", "constant"},
     {"schema"},
     {"params"},
     {"objectives", "optimizers"},
@@ -45,7 +45,7 @@ LAYERS = (
 """The modules and folders of the package, lowest first."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TABLE = {"columns", "schema", "records", "analysis", "report"}
+TABLE = {"columns", "constant", "schema", "records", "analysis", "report"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
