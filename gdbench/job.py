@@ -42,6 +42,7 @@ class Progress(Protocol):
     """Hears how a sweep goes on."""
 
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
+    def note(self, words: str) -> None: ...  # noqa: D102
     def now(self, job: Job) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
@@ -78,12 +79,11 @@ def _insist_on_device(name: str) -> None:
         raise UsageError(str(reason)) from None
 
 
-def finish(jobs: Sequence[Job], folder: Path, missing: str = "") -> None:
-    """Gather the parts; with a reason for it, cells that left none become failed rows."""
-    if missing:
-        for job in jobs:
-            if job.cell not in records.part_numbers(folder):
-                _write(job, folder, _nothing(job.question, "failed", missing), datetime.datetime.now(datetime.UTC))
+def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
+    """Gather the parts; cells that left none, and the reason for it, become failed rows."""
+    for job in jobs:
+        if reason := (lost or {}).get(job.cell):
+            _write(job, folder, _nothing(job.question, "failed", reason), datetime.datetime.now(datetime.UTC))
     if records.part_numbers(folder):
         records.gather(folder)
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from gdbench.schema import COLUMNS, UsageError
 
-__all__ = ["PARTS", "gather", "load", "new_folder", "part_numbers", "write_json", "write_part"]
+__all__ = ["PARTS", "gather", "load", "new_folder", "part_numbers", "statuses", "write_json", "write_part"]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
@@ -87,6 +87,11 @@ def _part(folder: Path, cell: int, table: Table) -> Path:
 def part_numbers(folder: Path) -> set[int]:
     """The cells whose parts are whole."""
     return {int(path.name[5:10]) for path in (folder / PARTS).glob("cell-*.runs.parquet")}
+
+
+def statuses(folder: Path, cell: int) -> list[str]:
+    """The statuses of the runs of a cell whose part is whole."""
+    return [str(status) for status in load(_part(folder, cell, "runs"), columns=["status"])["status"]]
 
 
 def gather(folder: Path) -> None:

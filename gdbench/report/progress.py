@@ -36,6 +36,10 @@ class Bar:
         self.task = self.progress.add_task("", total=len(jobs), cells=f"{len(jobs)} cell{'s' * (len(jobs) > 1)}")
         self.progress.start()
 
+    def note(self, words: str) -> None:
+        """Write a line above the bar."""
+        self.progress.console.print(f"gdbench: {words}", soft_wrap=True, markup=False, highlight=False)
+
     def now(self, job: Labelled) -> None:
         """Say what runs."""
         self.progress.update(self.task, description=job.label)
@@ -55,6 +59,10 @@ class Lines:
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Count the cells."""
         self.cells, self.ended = len(jobs), 0
+
+    def note(self, words: str) -> None:
+        """Write a line."""
+        print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
     def now(self, job: Labelled) -> None:
         """Say nothing: a line is written when the cell ends."""
