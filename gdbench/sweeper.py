@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,12 +77,14 @@ class Lanes(Sweeper):
     def _launch(self, jobs: Sequence[Job], folder: Path, meanwhile: Callable[[], None]) -> Mapping[int, str]:
         where = folder.resolve()
         logs = where / ".launcher"
-        logs.mkdir()
+        logs.mkdir(exist_ok=True)
         with open_dict(self.composed):
             self.composed.hydra.sweep.dir = str(logs)
         overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell}}}"] for job in jobs]
         task = Named(self.task_function.__module__, self.task_function.__name__)
         reasons = launch_apart(Request(self.context, self.composed, task, overrides), logs, meanwhile)
+        if not reasons:
+            shutil.rmtree(logs, ignore_errors=True)
         return {jobs[position].cell: reason for position, reason in reasons.items()}
 
 

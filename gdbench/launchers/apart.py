@@ -64,6 +64,7 @@ def launch_apart(request: Request, folder: Path, meanwhile: Callable[[], None]) 
 
     Returns why jobs left no result, as far as the launcher knows, by their position. ``folder`` exists and takes logs.
     """
+    (folder / REASONS).unlink(missing_ok=True)
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import carry_out; carry_out()", str(folder)],

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 __all__ = ["Ray"]
 
 HERE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-"""A cluster of this machine alone: nobody else can reach it, and it asks no network for its own address."""
+"""For a cluster of this machine alone, which asks no network for its own address."""
 
 QUIET = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
 
@@ -46,16 +46,15 @@ class Ray(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what the jobs need."""
-        self.shared = Shared(hydra_context, config, task_function, {})
+        self.context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs; one whose worker died comes back as failed, and the others go on."""
-        singletons = Singleton.get_state()
+        shared = Shared(self.context, self.config, self.task_function, Singleton.get_state())
         with started(self.init) as ray:
-            shared = ray.put(Shared(**{**vars(self.shared), "singletons": singletons}))
             task = ray.remote(**self.remote)(carry_out) if self.remote else ray.remote(carry_out)
-            jobs = enumerate(job_overrides, initial_job_idx)
-            refs = {task.remote(number, list(overrides), shared): number for number, overrides in jobs}
+            sent, jobs = ray.put(shared), enumerate(job_overrides, initial_job_idx)
+            refs = {task.remote(number, list(overrides), sent): number for number, overrides in jobs}
             returned = {refs[ref]: each for ref, each in _as_they_end(ray, list(refs))}
         return [returned[number] for number in sorted(returned)]
 
