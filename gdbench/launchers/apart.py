@@ -141,7 +141,8 @@ def carry_out() -> None:
 
 def _outlive_nobody() -> None:
     """End with all workers when the process that asked for them has gone without a word."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not through sys.stdin, whose lock would be held when the interpreter ends
+        pass
     os.killpg(0, signal.SIGKILL)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 __all__ = ["Ray"]
-
-HERE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-"""For a cluster of this machine alone, which asks no network for its own address."""
 
 QUIET = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
 
@@ -63,16 +61,25 @@ class Ray(Launcher):
 def started(init: Mapping[str, Any]) -> Iterator[Any]:
     """Ray, connected to a cluster or to one of its own, quiet and without a word to the network."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    here = init.get("address") == "local"
-    if here:  # nobody will bring the head of our own cluster back: do not wait a minute for that
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+    if init.get("address") == "local":
+        os.environ.update({name: value for name, value in _of_our_own().items() if name not in os.environ})
+        init = {"include_dashboard": False, **init}
     import ray
 
-    ray.init(**{**(HERE if here else {}), **QUIET, **init})
+    ray.init(**QUIET, **init)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _of_our_own() -> dict[str, str]:
+    """What a cluster that lives as long as the sweep wants of the environment."""
+    return {
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # nobody will bring its head back: do not wait a minute for that
+        "RAY_AUTH_MODE": "token",  # Ray listens on every interface; by default it keeps its token in the home folder
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
 
 
 def _as_they_end(ray: Any, pending: list[Any]) -> Iterator[tuple[Any, JobReturn]]:
