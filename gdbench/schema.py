@@ -328,9 +328,10 @@ def _device(given: Any) -> str:
 
 
 def _timing(given: Mapping[str, Any]) -> Timing:
-    if not isinstance(given["alone"], bool):
-        raise UsageError(f"timing.alone={given['alone']} must be true or false.")
-    return Timing(str(given["name"]), _number("timing.seconds", given["seconds"], 0.0, math.inf), given["alone"])
+    alone = given.get("alone", True)
+    if not isinstance(alone, bool):
+        raise UsageError(f"timing.alone={alone} must be true or false.")
+    return Timing(str(given["name"]), _number("timing.seconds", given["seconds"], 0.0, math.inf), alone)
 
 
 def _scale_of(given: Any) -> str | None:

@@ -16,8 +16,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 import gdbench
+from gdbench.schema import Timing, UsageError
+from gdbench.turns import NOTE, place, turn
 
 ROOT = Path(__file__).parent.parent
 LAUNCHERS = ("joblib", "submitit_local", "ray")
@@ -262,3 +265,153 @@ def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(away: Path, tmp_path: Pat
     )
     assert "1 runs: " in out or "1 run: " in out
     assert left_behind(mark) == []
+
+
+# -------------------------------------------------------------------------------------------------------------- turns
+
+
+def test_timed_cells_of_a_machine_take_turns(command: Callable[..., Any]) -> None:
+    """Two workers never time at once: a cell begins when the one before has had its half second; stderr says why."""
+    done = command("-m", "optimizer=gd,momentum", "hydra/launcher=joblib")
+    began = gdbench.load()["started_at"].sort_values()
+
+    assert done.code == 0
+    assert done.err.splitlines()[0] == f"gdbench: {NOTE}"
+    assert done.err.count(NOTE) == 1
+    assert began.diff().max().total_seconds() > 0.5
+
+
+def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[..., Any], away: Path) -> None:
+    """timing.alone=false lets two timed cells meet, and nothing is said of turns."""
+    words = ["-m", "--config-dir", str(away), "objective=meets", "optimizer=gd,momentum", "timing.alone=false"]
+    done = command(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    runs = gdbench.load()
+
+    assert done.code == 0, runs["error"].tolist()
+    assert runs["timed"].tolist() == [True, True]
+    assert NOTE not in done.err
+
+
+HOLDS = """
+import time
+from gdbench.schema import Timing
+from gdbench.turns import turn
+with turn(Timing()):
+    print("mine", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_turn_ends_with_its_worker() -> None:
+    """While a process has its turn no other gets one, unless it times nothing; a killed process gives it back."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLDS], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "mine\n"
+        lock = FileLock(place())
+        with pytest.raises(Timeout):
+            lock.acquire(timeout=0.2)
+        with turn(Timing(seconds=0.0)), turn(Timing(alone=False)):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with turn(Timing()):
+        pass
+
+
+def test_a_lock_that_cannot_be_had_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in the way of taking turns is named, with a way around it."""
+    monkeypatch.setattr("gdbench.turns.place", lambda: tmp_path)
+    with pytest.raises(UsageError, match=r"cannot be locked \(.*\), so timed cells cannot take turns"), turn(Timing()):
+        pass
+
+
+# ---------------------------------------------------------------------------------------------------- not to be had
+
+
+HIDDEN = """
+import sys
+sys.modules.update(ray=None, hydra_plugins=None)
+from gdbench.cli import main
+sys.exit(sum(main(["-m", "lr=0.1,0.2", "timing=off", f"hydra/launcher={name}"]) for name in sys.argv[1:]))
+"""
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra(shell: Callable[..., Any], tmp_path: Path) -> None:
+    """One line says what to install, and nothing has begun."""
+    extras = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+    done = shell("-c", HIDDEN, *extras)
+
+    assert done.code == 2 * len(extras)
+    assert done.err.splitlines() == [
+        f"gdbench: hydra/launcher={name} is not installed: pip install 'gdbench[{extra}]'."
+        for name, extra in extras.items()
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_launcher_is_loaded_unless_asked_for(shell: Callable[..., Any]) -> None:
+    """A sweep of this process imports neither Ray nor submitit, nor what starts them."""
+    program = """
+import sys
+from gdbench.cli import main
+assert main(["-m", "lr=0.1,0.2", "timing=off", "--quiet"]) == 0
+print({"ray", "submitit", "gdbench.launchers.ray", "gdbench.launchers.submitit"} & set(sys.modules))
+"""
+    assert shell("-c", program) == (0, "set()\n", "")
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here")
+def test_slurm_is_refused_where_there_is_none(command: Callable[..., Any], tmp_path: Path) -> None:
+    """The configuration composes, with Slurm's own settings; without sbatch one line says what to do."""
+    words = ["-m", "optimizer=gd,adam", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    shown = command(*words[2:], "--cfg", "hydra", "-p", "hydra.launcher")
+    done = command(*words)
+
+    assert "partition: gpu" in shown.out
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "gdbench: hydra/launcher=submitit_slurm needs Slurm's sbatch, which is not on this machine:"
+        " start it on a node of the cluster, or write hydra/launcher=submitit_local.\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+SBATCH = """#!/bin/bash
+last=$(grep -oE -- '--array=0-[0-9]+' "$1" | grep -oE '[0-9]+$')
+echo "Submitted batch job 42"
+export SLURM_ARRAY_JOB_ID=42 SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
+for k in $(seq 0 "$last"); do
+    SLURM_JOB_ID=$((100 + k)) SLURM_ARRAY_TASK_ID=$k bash "$1"
+done </dev/null >/dev/null 2>&1 &
+"""
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do [[ $1 == --unbuffered ]] && shift || shift 2; done
+exec "$@"
+"""
+SACCT = """#!/bin/bash
+echo "JobID|State|NodeList"
+echo "42_[0-1]|RUNNING|here"
+"""
+
+
+def test_slurm_gets_one_array(command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed to sbatch is a job array that a stand-in for Slurm can run, with the settings that were given."""
+    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT}.items():
+        script = tmp_path / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(text)
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    words = ["-m", "optimizer=gd,adam", "lr=0.1,0.2", "steps=20", *QUIET]
+    slurm = [
+        "hydra/launcher=submitit_slurm",
+        "hydra.launcher.partition=gpu",
+        f"hydra.launcher.submitit_folder={tmp_path}/logs/%j",
+    ]
+    assert command(*words, "outputs=here") == (0, "", "")
+    assert command(*words, *slurm, "outputs=there") == (0, "", "")
+    (submitted,) = (tmp_path / "logs").glob("*.sh")
+
+    pd.testing.assert_frame_equal(exact("here"), exact("there"))
+    assert {"#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= set(submitted.read_text().splitlines())

@@ -23,6 +23,7 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {"columns"},
     {"schema"},
+    {"turns"},
     {"params"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
@@ -30,7 +31,8 @@ LAYERS = (
     {"lanes", "story", "stopwatch"},
     {"judge"},
     {"build", "runner", "records", "config", "environment"},
-    {"job", "analysis"},
+    {"job", "analysis", "launchers"},
+    {"elsewhere"},
     {"report"},
     {"gate"},
     {"sweeper"},
@@ -47,7 +49,10 @@ TABLE = {"columns", "schema", "records", "analysis", "report"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
-    "hydra": {"cli", "config", "sweeper"},
+    "hydra": {"cli", "config", "sweeper", "launchers"},
+    "hydra_plugins": {"launchers"},
+    "ray": {"launchers"},
+    "submitit": {"launchers"},
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
     "typer": {"cli", "verbs"},

@@ -31,7 +31,7 @@ from gdbench.launchers import install
 
 __all__ = ["Named", "Request", "launch_apart"]
 
-POLL_S = 0.1
+POLL_S = 0.2
 GRACE_S = 10.0
 """How long a launcher may take to cancel what it has started."""
 LOG, REASONS = "launcher.log", "reasons.json"

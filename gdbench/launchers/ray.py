@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 __all__ = ["Ray"]
 
-QUIET = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
+QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Ray(Launcher):
 
 
 @contextlib.contextmanager
-def started(init: Mapping[str, Any]) -> Iterator[Any]:
+def started(init: dict[str, Any]) -> Iterator[Any]:
     """Ray, connected to a cluster or to one of its own, quiet and without a word to the network."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if init.get("address") == "local":

@@ -19,14 +19,14 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLaunche
 
 __all__ = ["Local", "Slurm"]
 
-POLL_S = 0.1
-
 
 class _EachAlone:
     """What both launchers do instead of the plugin's ``launch``."""
 
     params: dict[str, Any]
     _EXECUTOR: str
+    poll_s: float
+    """How often to ask for jobs that have ended."""
     patience_s: float
     """How long a result may take to appear on a shared file system after its job has ended."""
 
@@ -52,7 +52,7 @@ class _EachAlone:
                     running |= {number: job for (_, _, number, _, _), job in zip(batch, jobs, strict=True)}
                 for number in [number for number, job in running.items() if job.done()]:
                     returned[number] = self._result(running.pop(number))
-                time.sleep(POLL_S)
+                time.sleep(self.poll_s)
         finally:
             if running:
                 self.cancel(list(running.values()))
@@ -99,7 +99,7 @@ def _arguments(overrides: Sequence[str], number: int) -> tuple[Any, ...]:
 class Slurm(_EachAlone, SlurmLauncher):  # type: ignore[misc]
     """One job array of Slurm."""
 
-    patience_s = 15.0
+    poll_s, patience_s = 2.0, 15.0
 
     def at_once(self, jobs: int) -> int:
         """All: how many run is Slurm's business (hydra.launcher.array_parallelism)."""
@@ -113,7 +113,7 @@ class Slurm(_EachAlone, SlurmLauncher):  # type: ignore[misc]
 class Local(_EachAlone, LocalLauncher):  # type: ignore[misc]
     """Processes of this machine, as many as there are cores for."""
 
-    patience_s = 0.0
+    poll_s, patience_s = 0.1, 0.0
 
     def at_once(self, jobs: int) -> int:
         """The cores, by those that a job asks for."""
