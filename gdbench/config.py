@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,31 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.schema import Run, UsageError, nearest
 
-__all__ = ["CONFIG_NAME", "Composer", "config_folder", "initialized", "plain", "register", "reworded"]
+__all__ = ["CONFIG_NAME", "RAY", "Composer", "config_folder", "initialized", "plain", "register", "reworded", "store"]
 
 CONFIG_NAME = "config"
 SWEEPER = "hydra_plugins.gdbench.Lanes"
 """Hydra 1.3 takes sweepers only from this namespace; the name is an alias in its table of plugins."""
+RAY = "hydra_plugins.gdbench.Ray"
+EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""Launchers that are installed on demand, with the extra that brings each."""
+
+
+@dataclass
+class RayArguments:
+    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``, any of which may be set."""
+
+    init: dict[str, Any] = field(default_factory=lambda: {"address": "local"})
+    """``local``: a cluster of this machine alone, which ends with the sweep; HOST:PORT, or auto: one that is there."""
+    remote: dict[str, Any] = field(default_factory=lambda: {"max_retries": 0})
+
+
+@dataclass
+class RayLauncher:
+    """The node ``hydra/launcher=ray``."""
+
+    _target_: str = RAY
+    ray: RayArguments = field(default_factory=RayArguments)
 
 
 def config_folder() -> Path:
@@ -39,12 +60,20 @@ def config_folder() -> Path:
 
 def register(sweeper: type[Sweeper]) -> None:
     """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
-    OmegaConf.register_new_resolver("logspace", logspace, replace=True)
-    store = ConfigStore.instance()
-    store.store(name="schema", node=Run)
+    store()
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[SWEEPER] = sweeper
-    store.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
+
+
+def store() -> None:
+    """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
+    OmegaConf.register_new_resolver("logspace", logspace, replace=True)
+    Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
+    nodes = ConfigStore.instance()
+    nodes.store(name="schema", node=Run)
+    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
+    if find_spec("ray"):
+        nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:
@@ -132,6 +161,8 @@ def reworded(error: Exception) -> UsageError:
     """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher" and name in EXTRAS:
+            return UsageError(f"{group}={name} is not installed: pip install 'gdbench[{EXTRAS[name]}]'.")
         return UsageError(
             f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
         )

@@ -52,7 +52,7 @@ class Job:
 class Progress(Protocol):
     """Hears how a sweep goes on."""
 
-    def note(self, text: str) -> None: ...  # noqa: D102
+    def note(self, words: str) -> None: ...  # noqa: D102
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
     def now(self, job: Job) -> None: ...  # noqa: D102
     def worked(self, lane_steps: int) -> None: ...  # noqa: D102
@@ -88,14 +88,12 @@ def _insist_on_device(name: str) -> None:
         raise UsageError(str(reason)) from None
 
 
-def finish(jobs: Sequence[Job], folder: Path, missing: str = "") -> None:
-    """Gather the parts; with a reason for it, cells that left none become failed rows, without a key: nothing ran."""
-    if missing:
-        there = records.part_numbers(folder)
-        for job in jobs:
-            if job.cell not in there:
-                lost = replace(job, key="")
-                _write(lost, folder, _nothing(job.question, "failed", missing), datetime.datetime.now(datetime.UTC))
+def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
+    """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
+    for job in jobs:
+        if reason := (lost or {}).get(job.cell):
+            nothing = _nothing(job.question, "failed", reason)
+            _write(replace(job, key=""), folder, nothing, datetime.datetime.now(datetime.UTC))
     records.gather(folder)
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "new_folder",
     "part_numbers",
     "set_aside",
+    "statuses",
     "write_json",
     "write_part",
 ]
@@ -46,7 +47,7 @@ TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
 PARTS = "parts"
 """The folder, inside a sweep's, where each cell's rows lie from the moment it ends until the sweep is gathered."""
 
-LOCK = ".lock"
+LOCK = ".hydra/lock"
 """A file that the process which writes to a sweep's folder holds locked; the system frees it when that dies."""
 
 CHUNK = 2**16
@@ -95,6 +96,7 @@ def named(outputs: str, name: str) -> list[Path]:
 def locked(folder: Path) -> Iterator[None]:
     """Be the only process that writes to a sweep's folder; ``UsageError`` where another one is."""
     with writing(folder):
+        (folder / LOCK).parent.mkdir(exist_ok=True)
         lock = filelock.FileLock(folder / LOCK, timeout=0)
         try:
             lock.acquire()
@@ -141,8 +143,13 @@ def _parts(folder: Path, table: Table) -> list[Path]:
 
 
 def part_numbers(folder: Path) -> set[int]:
-    """The cells whose parts are whole."""
-    return {int(path.name[5:10]) for path in _parts(folder, "runs") if _fault(path) is None}
+    """The cells that have left a part."""
+    return {int(path.name[5:10]) for path in _parts(folder, "runs")}
+
+
+def statuses(folder: Path, cell: int) -> list[str]:
+    """The statuses of the runs of a cell whose part is whole."""
+    return [str(status) for status in load(_part(folder, cell, "runs"), columns=["status"])["status"]]
 
 
 def gather(folder: Path) -> None:

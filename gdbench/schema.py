@@ -44,6 +44,8 @@ class Timing:
     name: str = "quick"
     seconds: float = 0.5
     """The time budget of a cell; 0 times nothing."""
+    alone: bool = True
+    """Whether timed cells that a launcher carries take turns on each machine."""
 
 
 @dataclass
@@ -228,9 +230,7 @@ class Question:
             lr_scale_of=_scale_of(config["lr_scale_of"]),
             threads=_whole("threads", config["threads"], 1, 1024),
             record=_one_of("record", config["record"], RECORDS),
-            timing=Timing(
-                str(config["timing"]["name"]), _number("timing.seconds", config["timing"]["seconds"], 0.0, math.inf)
-            ),
+            timing=_timing(config["timing"]),
             code=config.get("code"),
         )
         return question._checked()
@@ -340,6 +340,13 @@ def _device(given: Any) -> str:
             " Allowed: auto, cpu, cuda, cuda:N, mps."
         )
     return str(given)
+
+
+def _timing(given: Mapping[str, Any]) -> Timing:
+    alone = given.get("alone", True)
+    if not isinstance(alone, bool):
+        raise UsageError(f"timing.alone={alone} must be true or false.")
+    return Timing(str(given["name"]), _number("timing.seconds", given["seconds"], 0.0, math.inf), alone)
 
 
 def _scale_of(given: Any) -> str | None:

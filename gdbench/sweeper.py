@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,35 +12,35 @@ from typing import Any, ClassVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
-from gdbench.config import Composed, Composer, plain, reworded
+from gdbench.config import Composed, Composer, plain, reworded, store
+from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment
-from gdbench.job import Job, Progress, check, finish, run_job, sweep
+from gdbench.job import Job, Progress, check, run_job, sweep
+from gdbench.launchers import insist
+from gdbench.launchers.apart import Named, Request, launch_apart
 from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
+from gdbench.turns import turn
 
 __all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "task"]
 
 LANES = ("lr", "lr_scale", "seed")
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
-Launch = Callable[[Sequence[Job], Path], str]
-"""Has jobs carried out elsewhere; returns what to say of a job that left no result."""
-
 
 class Silent:
     """A progress that nobody hears."""
 
-    def note(self, text: str) -> None:
+    def begin(self, jobs: Sequence[Job]) -> None:
         """Say nothing."""
 
-    def begin(self, jobs: Sequence[Job]) -> None:
+    def note(self, words: str) -> None:
         """Say nothing."""
 
     def now(self, job: Job) -> None:
@@ -81,25 +81,22 @@ class Lanes(Sweeper):
         if Lanes.plan_only:
             _plan(jobs)
             return
-        launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
-        carry_out(jobs, arguments, "sweep", Lanes.progress, launch)
+        target = self.composed.hydra.launcher._target_
+        insist(target)
+        carry_out(jobs, arguments, "sweep", Lanes.progress, None if target == BASIC else self._launch)
 
-    def _launch(self, jobs: Sequence[Job], folder: Path) -> str:
-        with open_dict(self.composed):
-            self.composed.hydra.sweep.dir = str(folder / ".launcher")
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=self.composed
-        )
+    def _launch(self, jobs: Sequence[Job], folder: Path, meanwhile: Callable[[], None]) -> Mapping[int, str]:
         where = folder.resolve()
+        logs = where / ".launcher"
+        logs.mkdir(exist_ok=True)
+        with open_dict(self.composed):
+            self.composed.hydra.sweep.dir = str(logs)
         overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell},key:{job.key}}}"] for job in jobs]
-        try:
-            launcher.launch(overrides, initial_job_idx=0)
-        except Exception as error:  # what became of the cells is in the folder, whatever launch() says
-            return f"its job left no result ({' '.join(str(error).split())[:300]})"
-        finally:
-            with contextlib.suppress(OSError):  # some launchers keep logs there; an empty folder says nothing
-                (folder / ".launcher").rmdir()
-        return "its job left no result"
+        task = Named(self.task_function.__module__, self.task_function.__name__)
+        reasons = launch_apart(Request(self.context, self.composed, task, overrides), logs, meanwhile)
+        if not reasons:
+            shutil.rmtree(logs, ignore_errors=True)
+        return {jobs[position].cell: reason for position, reason in reasons.items()}
 
 
 class Refusal(BaseException):
@@ -111,6 +108,8 @@ def task(config: DictConfig) -> float:
 
     Returns how many of its runs reached the target.
     """
+    if OmegaConf.is_dict(config.get("part")):
+        return _part(config)
     try:
         return _task(config)
     except UsageError as error:
@@ -119,27 +118,38 @@ def task(config: DictConfig) -> float:
         raise Refusal from reworded(error)
 
 
+def _part(config: DictConfig) -> float:
+    """A cell of a sweep in a worker, where what is raised becomes the reason of a row."""
+    store()
+    job = _of(config)
+    with turn(job.question.timing):
+        cell, key = int(config.part["cell"]), str(config.part["key"])
+        statuses = run_job(replace(job, cell=cell, key=key), Path(config.part["folder"]))
+    return float(statuses.count("target"))
+
+
 def _task(config: DictConfig) -> float:
+    job = _of(config)
+    if config.part is not None:
+        raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
+    hydra = HydraConfig.get()
+    given = {each.partition("=")[0] for each in job.overrides}
+    if set(hydra.sweeper.get("params") or {}) - given:
+        raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
+    if Lanes.plan_only:
+        _plan([job])
+        return 0.0
+    carry_out([job], job.overrides, "run", Lanes.progress)
+    assert Lanes.folder is not None
+    return float((records.load(Lanes.folder)["status"] == "target").sum())
+
+
+def _of(config: DictConfig) -> Job:
+    """The cell that Hydra has composed for this job."""
     hydra = HydraConfig.get()
     overrides = [str(each) for each in hydra.overrides.task if not str(each).startswith("part=")]
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
-    composed = Composed(config, choices)
-    if config.part is None:
-        given = {each.partition("=")[0] for each in overrides}
-        if set(hydra.sweeper.get("params") or {}) - given:
-            raise UsageError(f"experiment={choices.get('experiment')} is a sweep: add -m.")
-        job = _job(0, overrides, composed)
-        if Lanes.plan_only:
-            _plan([job])
-            return 0.0
-        carry_out([job], overrides, "run", Lanes.progress)
-        assert Lanes.folder is not None
-        return float((records.load(Lanes.folder)["status"] == "target").sum())
-    if not OmegaConf.is_dict(config.part):
-        raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
-    job = replace(_job(int(config.part["cell"]), overrides, composed), key=str(config.part["key"]))
-    statuses = run_job(job, Path(config.part["folder"]))
-    return float(statuses.count("target"))
+    return _job(0, overrides, Composed(config, choices))
 
 
 def carry_out(
@@ -159,7 +169,7 @@ def carry_out(
         if launch is None or not found.to_run:
             sweep(found.to_run, folder, progress)
         else:
-            finish(found.to_run, folder, missing=launch(found.to_run, folder))
+            elsewhere(found.to_run, folder, progress, launch)
 
 
 def _plan(jobs: Sequence[Job]) -> None:

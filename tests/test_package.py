@@ -23,6 +23,7 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {"columns", "constant"},
     {"schema"},
+    {"turns"},
     {"params"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
@@ -31,7 +32,8 @@ LAYERS = (
     {"judge"},
     {"build", "runner", "records", "config", "environment"},
     {"content"},
-    {"job", "analysis"},
+    {"job", "analysis", "launchers"},
+    {"elsewhere"},
     {"report"},
     {"gate"},
     {"resume"},
@@ -49,7 +51,10 @@ TABLE = {"columns", "constant", "schema", "records", "analysis", "report"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
-    "hydra": {"cli", "config", "sweeper"},
+    "hydra": {"cli", "config", "sweeper", "launchers"},
+    "hydra_plugins": {"launchers"},
+    "ray": {"launchers"},
+    "submitit": {"launchers"},
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
     "typer": {"cli", "verbs"},

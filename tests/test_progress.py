@@ -33,7 +33,7 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(capsys: pytes
     first, last = told.err.splitlines()[1:]
 
     assert told.out == ""
-    assert told.err.startswith("Going on.\n")
+    assert told.err.startswith("gdbench: Going on.\n")
     assert first.startswith("cell 1/2  rosenbrock gd manual  2 target, 1 budget  ")
     assert first.endswith("k lane-steps/s  0:00 left")
     assert last.startswith("cell 2/2  ")

@@ -65,7 +65,7 @@ def test_a_sweep_goes_on_where_it_stopped(command: Callable[..., Any], folder: P
     after = started(folder)
 
     assert done.code == 0
-    assert f"Going on with {folder}: 4 cells: 2 done, 2 missing.\ncell 1/2 " in done.err
+    assert f"gdbench: Going on with {folder}: 4 cells: 2 done, 2 missing.\ncell 1/2 " in done.err
     pd.testing.assert_frame_equal(exact(gdbench.load(folder)), exact(whole))
     pd.testing.assert_frame_equal(gdbench.load(folder, "traces"), traces)
     assert {cell for cell in before if after[cell] != before[cell]} == {1, 3}

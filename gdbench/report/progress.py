@@ -39,8 +39,8 @@ class Pace:
 
     def __init__(self, cells: int) -> None:
         """Nothing has been done."""
-        self.cells, self.ended, self.share = cells, 0, 0.0
-        self.begun = time.perf_counter()
+        self.cells, self.ended, self.share, self.lane_steps = cells, 0, 0.0, 0
+        self.begun = self.first = self.last = time.perf_counter()
 
     def now(self, job: Labelled) -> None:
         """A cell begins."""
@@ -94,16 +94,16 @@ class Bar:
             TextColumn("{task.description}"), console=console, transient=True,
         )  # fmt: skip
 
-    def note(self, text: str) -> None:
-        """Write a line above the bar."""
-        self.progress.console.print(text, highlight=False, soft_wrap=True)
-
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
         self.pace = Pace(len(jobs))
         cells = f"{len(jobs)} cell{'s' * (len(jobs) > 1)}"
         self.task = self.progress.add_task("", total=len(jobs), cells=cells, count=f"0/{len(jobs)}")
         self.progress.start()
+
+    def note(self, words: str) -> None:
+        """Write a line above the bar."""
+        self.progress.console.print(f"gdbench: {words}", soft_wrap=True, markup=False, highlight=False)
 
     def now(self, job: Labelled) -> None:
         """Say what runs."""
@@ -137,13 +137,13 @@ class Bar:
 class Lines:
     """A plain line when a cell ends."""
 
-    def note(self, text: str) -> None:
-        """Write a line."""
-        print(text, file=sys.stderr, flush=True)
-
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Count the cells."""
         self.pace = Pace(len(jobs))
+
+    def note(self, words: str) -> None:
+        """Write a line."""
+        print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
     def now(self, job: Labelled) -> None:
         """Say nothing: a line is written when the cell ends."""
