@@ -34,6 +34,8 @@ Keys
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
   dtype, device            auto, float32, float64, float16, bfloat16;  auto, cpu, cuda, cuda:N, mps
   target, target_loss      the relative gap, or the absolute loss, that "steps to target" refers to
+  goal                     what tune and Optuna rank by: steps_to_target, gradients_to_target, time_to_target,
+                           final_gap, final_loss
   timing                   quick (0.5 s a cell), full (5 s), off
   record, threads, name, outputs, start_noise, lr_scale, lr_scale_of, points, experiment
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from gdbench.schema import COLUMNS, UsageError
 
-__all__ = ["PARTS", "gather", "load", "new_folder", "part_numbers", "write_json", "write_part"]
+__all__ = ["PARTS", "gather", "load", "load_part", "new_folder", "part_numbers", "write_json", "write_part"]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
@@ -186,6 +186,11 @@ def load(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
     return _frame(_concatenated(files, columns))
+
+
+def load_part(folder: Path, cell: int) -> pd.DataFrame:
+    """The runs of a cell that has ended, of a sweep that goes on."""
+    return load(_part(folder, cell, "runs"))
 
 
 def _files(source: str, table: Table) -> list[Path]:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
+from gdbench.analysis.goals import best
 from gdbench.config import Composed, Composer, plain, reworded
 from gdbench.job import Job, Progress, begin, finish, run_job, sweep
 from gdbench.schema import Question, UsageError
@@ -94,7 +95,7 @@ class Refusal(BaseException):
 def task(config: DictConfig) -> float:
     """What one Hydra job does: a single cell of its own, or one part of a sweep that a launcher brought here.
 
-    Returns how many of its runs reached the target.
+    Returns the goal of its best run, for whatever sweeper asked: lower is better, inf where no run may win.
     """
     try:
         return _task(config)
@@ -114,11 +115,12 @@ def _task(config: DictConfig) -> float:
         if set(hydra.sweeper.get("params") or {}) - given:
             raise UsageError(f"experiment={choices.get('experiment')} is a sweep: add -m.")
         folder = carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
-        return float((records.load(folder)["status"] == "target").sum())
+        return best(records.load(folder), str(config.goal))
     if not OmegaConf.is_dict(config.part):
         raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
-    statuses = run_job(_job(int(config.part["cell"]), overrides, composed), Path(config.part["folder"]))
-    return float(statuses.count("target"))
+    cell, folder = int(config.part["cell"]), Path(config.part["folder"])
+    run_job(_job(cell, overrides, composed), folder)
+    return best(records.load_part(folder, cell), str(config.goal))
 
 
 def carry_out(
