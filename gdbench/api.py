@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import CodeType
@@ -19,7 +20,9 @@ from gdbench.objectives import Objective
 from gdbench.params import Params, leaves
 from gdbench.records import load
 from gdbench.schema import UsageError
+from gdbench.spaces import spans
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
+from gdbench.tuning import Tuning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["run", "sweep"]
+__all__ = ["run", "sweep", "tune", "tuning"]
 
 Function = Callable[[Params], Tensor]
 
@@ -49,19 +52,9 @@ def sweep(
     Raises UsageError for what the command line would refuse.
     """
     own = _own(objective, x0)
-    asked = axes if own or objective is None else {"objective": objective, **axes}
-    arguments = [f"{name}={_text(name, value)}" for name, value in asked.items()]
-    fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    register(Lanes)
-    try:
-        with initialized():
-            composer = Composer(fixed)
-            code = [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
-            jobs = fold([*_declared(axes.get("experiment"), composer), *arguments, *code], composer)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise reworded(error) from error
+    arguments = _arguments(None if own else objective, axes)
+    with _composing(config_dir) as (composer, code):
+        jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
     if own:
         jobs = [_with(job, own, getattr(objective, "__name__", "objective")) for job in jobs]
     folder = carry_out(jobs, arguments, "sweep", Silent())
@@ -78,9 +71,70 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
     return sweep(objective, **settings)
 
 
-def _declared(experiment: str | None, composer: Composer) -> list[str]:
+def tune(
+    objective: str | Sequence[str] | Objective | Function | None = None,
+    *,
+    x0: Params | Sequence[float] | None = None,
+    config_dir: str | Path | None = None,
+    **axes: Any,
+) -> pd.DataFrame:
+    """Find the best lr of each optimizer on each objective, and return one row of winners for each, the best first.
+
+    ``gdbench.tune("rosenbrock", optimizer=["gd", "adam"], steps=1000)`` is ``python -m gdbench tune
+    objective=rosenbrock optimizer=gd,adam steps=1000``; numbers to tune are given as ``lr="tag(log,interval(1e-4,1))"``
+    or ``**{"optimizer.momentum": "interval(0,0.99)"}``, and ``goal`` says what is best. Takes what ``sweep`` takes. The
+    columns are those of a run, and ``gdbench.analysis.tuned.FOUND``; ``attrs["folder"]`` holds every run.
+    Raises UsageError for what the command line would refuse.
+    """
+    own = _own(objective, x0)
+    name = getattr(objective, "__name__", "objective")
+    made = (lambda job: _with(job, own, name)) if own else None
+    with tuning(_arguments(None if own else objective, axes), config_dir, made) as search:
+        search.run(Silent())
+    winners = search.winners()
+    winners.attrs["folder"] = str(search.growing.folder)
+    return winners
+
+
+@contextmanager
+def tuning(
+    arguments: Sequence[str], config_dir: str | Path | None = None, made: Callable[[Job], Job] | None = None
+) -> Iterator[Tuning]:
+    """A search that is checked and ready to run while the context lasts; ``made`` may change each of its cells."""
+    with _composing(config_dir) as (composer, code):
+
+        def cells(overrides: Sequence[str]) -> list[Job]:
+            jobs = fold(overrides, composer)
+            return [made(job) for job in jobs] if made else jobs
+
+        given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
+        yield Tuning(arguments, given, others, cells)
+
+
+@contextmanager
+def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[str]]]:
+    """A composer that knows the user's folder, and the overrides that let cells find the code in it."""
+    fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    register(Lanes)
+    try:
+        with initialized():
+            yield Composer(fixed), [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
+    except UsageError:
+        raise
+    except Exception as error:
+        raise reworded(error) from error
+
+
+def _arguments(objective: Any, axes: Mapping[str, Any]) -> list[str]:
+    """What was given, as the command line takes it."""
+    asked = axes if objective is None else {"objective": objective, **axes}
+    return [f"{name}={_text(name, value)}" for name, value in asked.items()]
+
+
+def _declared(arguments: Sequence[str], composer: Composer) -> list[str]:
     """The axes that an experiment sweeps of its own."""
-    axes = composer([f"experiment={experiment}"]).axes if experiment else {}
+    chosen = [each for each in arguments if each.startswith("experiment=")]
+    axes = composer(chosen[-1:]).axes if chosen else {}
     return [f"{name}={value}" for name, value in axes.items()]
 
 

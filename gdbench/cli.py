@@ -1,4 +1,4 @@
-"""The command line: a verb (list, show, columns), or Hydra overrides, which run what they say. Loads nothing early."""
+"""The command line: a verb (list, show, columns, tune), or Hydra overrides, which run. Loads nothing early."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ Verbs
   list objectives|optimizers     all there are, with source
   show RUN                       everything about a run, and the command that repeats it
   columns                        what each column of the tables means
+  tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
 
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
@@ -55,7 +56,7 @@ Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted.
 """
 
-VERBS = ("columns", "list", "show")
+VERBS = ("columns", "list", "show", "tune")
 
 
 @dataclass

@@ -23,7 +23,7 @@ from gdbench.config import Composed, Composer, plain, reworded
 from gdbench.job import Job, Progress, begin, finish, run_job, sweep
 from gdbench.schema import Question, UsageError
 
-__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "task"]
+__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "keep_configurations", "task"]
 
 LANES = ("lr", "lr_scale", "seed")
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -129,7 +129,7 @@ def carry_out(
     """Check, run and gather cells, here or by ``launch``; returns the sweep's folder."""
     config = jobs[0].config
     folder = Lanes.folder = begin(jobs, str(config["outputs"] or "outputs"), str(config["name"] or kind))
-    _keep_configurations(folder, jobs, arguments)
+    keep_configurations(folder, jobs, arguments)
     if launch is None:
         sweep(jobs, folder, progress)
     else:
@@ -137,11 +137,11 @@ def carry_out(
     return folder
 
 
-def _keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
+def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
     """All that is needed to repeat any cell: the overrides as they came, and each cell's whole configuration."""
     with records.writing(folder):
         hydra = folder / ".hydra"
-        hydra.mkdir()
+        hydra.mkdir(exist_ok=True)
         (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(list(arguments))))
         for job in jobs:
             (hydra / f"cell-{job.cell:05d}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(job.config))))

@@ -23,7 +23,7 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {"columns"},
     {"schema"},
-    {"params"},
+    {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
     {"cell"},
@@ -34,6 +34,8 @@ LAYERS = (
     {"report"},
     {"gate"},
     {"sweeper"},
+    {"growing", "spaces"},
+    {"trials", "tuning"},
     {"api"},
     {"__init__"},
     {"verbs"},

@@ -7,7 +7,7 @@ import pandas as pd
 
 from gdbench.analysis.ranking import may_win
 
-__all__ = ["MISS", "best", "per_configuration", "scores", "values"]
+__all__ = ["MISS", "best", "gained", "per_configuration", "scores", "values"]
 
 COLUMN = {
     "steps_to_target": "steps_to_target",
@@ -44,25 +44,24 @@ def scores(runs: pd.DataFrame, goal: str) -> pd.Series:
     return value.where(np.isfinite(value), MISS + _shortfall(runs)).where(may_win(runs), np.inf)
 
 
+def gained(before: float, after: float) -> bool:
+    """Whether a score improved enough to search on: by 0.1%, or, among misses, by 1% of the distance left."""
+    return after < before - (0.0043 if before >= MISS else 0.001 * abs(before))
+
+
 def best(runs: pd.DataFrame, goal: str) -> float:
     """The goal of the best run; inf where there is none."""
     return float(values(runs, goal).min()) if len(runs) else np.inf
 
 
 def per_configuration(runs: pd.DataFrame, goal: str, axes: list[str]) -> pd.DataFrame:
-    """One row a configuration, in the order of first appearance: that of its median seed, with its ``score``.
+    """One row a configuration: that of its median seed, with its ``score``, in the order of the runs.
 
     Of an even number of seeds the median is the worse of the two in the middle: a number that a run really had.
     """
-    told = runs.assign(score=scores(runs, goal))
-    if not axes:
-        return _middle(told)
-    middles = [_middle(group) for _, group in told.groupby(axes, sort=False, dropna=False)]
-    return pd.concat(middles)
-
-
-def _middle(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs.sort_values("score", kind="stable").iloc[[len(runs) // 2]]
+    told = runs.assign(score=scores(runs, goal)).sort_values("score", kind="stable")
+    alike = told.groupby(axes, sort=False, dropna=False)["score"]
+    return told[alike.cumcount() == alike.transform("size") // 2].sort_index()
 
 
 def _shortfall(runs: pd.DataFrame) -> pd.Series:

@@ -24,8 +24,9 @@ class Labelled(Protocol):
 class Bar:
     """A bar over the cells, with what runs now."""
 
-    def __init__(self, console: Console) -> None:
-        """Nothing shows before the sweep begins."""
+    def __init__(self, console: Console, noun: str = "cell") -> None:
+        """Nothing shows before the sweep begins; ``noun`` is what it consists of."""
+        self.noun = noun
         self.progress = Progress(
             TextColumn("{task.fields[cells]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=console, transient=True,
@@ -33,7 +34,7 @@ class Bar:
 
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
-        self.task = self.progress.add_task("", total=len(jobs), cells=f"{len(jobs)} cell{'s' * (len(jobs) > 1)}")
+        self.task = self.progress.add_task("", total=len(jobs), cells=f"{len(jobs)} {self.noun}{'s' * (len(jobs) > 1)}")
         self.progress.start()
 
     def now(self, job: Labelled) -> None:
@@ -52,6 +53,10 @@ class Bar:
 class Lines:
     """A plain line when a cell ends."""
 
+    def __init__(self, noun: str = "cell") -> None:
+        """``noun`` is what the sweep consists of."""
+        self.noun = noun
+
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Count the cells."""
         self.cells, self.ended = len(jobs), 0
@@ -63,13 +68,13 @@ class Lines:
         """Write the line."""
         self.ended += 1
         counted = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
-        print(f"cell {self.ended}/{self.cells}  {job.label}  {counted}", file=sys.stderr, flush=True)
+        print(f"{self.noun} {self.ended}/{self.cells}  {job.label}  {counted}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def progress() -> Bar | Lines:
+def progress(noun: str = "cell") -> Bar | Lines:
     """What suits the terminal at hand."""
     console = Console(file=sys.stderr)
-    return Bar(console) if console.is_terminal else Lines()
+    return Bar(console, noun) if console.is_terminal else Lines(noun)

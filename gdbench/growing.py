@@ -1,0 +1,69 @@
+"""A sweep whose cells are not known beforehand: each batch follows from the answers to those before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdbench import build, records
+from gdbench.job import Job, begin, finish, run_job
+from gdbench.schema import UsageError
+from gdbench.sweeper import Lanes, Launch, keep_configurations
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Growing", "check_goal"]
+
+
+class Growing:
+    """One folder and one table for cells that are asked for one after the other."""
+
+    def __init__(
+        self, likely: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None
+    ) -> None:
+        """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
+        for job in likely:
+            check_goal(job)
+        config = likely[0].config
+        self.folder: Path = begin(likely, str(config["outputs"] or "outputs"), str(config["name"] or kind))
+        Lanes.folder = self.folder
+        self.arguments, self.launch = arguments, launch
+        self.jobs: list[Job] = []
+        self.missing = ""
+
+    def number(self, job: Job) -> Job:
+        """The job with the next free number of a cell."""
+        self.jobs.append(replace(job, cell=len(self.jobs)))
+        return self.jobs[-1]
+
+    def ask(self, jobs: Sequence[Job]) -> None:
+        """Run numbered cells, here or by the launcher; their rows are on disk when this returns."""
+        keep_configurations(self.folder, jobs, self.arguments)
+        if self.launch:
+            self.missing = self.launch(jobs, self.folder)
+        else:
+            for job in jobs:
+                run_job(job, self.folder)
+
+    def answer(self, job: Job) -> pd.DataFrame | None:
+        """The rows of a cell that was run; None where a launcher lost it."""
+        return records.load_part(self.folder, job.cell) if job.cell in records.part_numbers(self.folder) else None
+
+    def close(self) -> None:
+        """Make one table of all cells."""
+        finish(self.jobs, self.folder, self.missing)
+
+
+def check_goal(job: Job) -> None:
+    """``UsageError`` where no run of a cell can have the goal, whatever it does."""
+    goal, question = str(job.config["goal"]), job.question
+    relative = goal == "final_gap" or (goal.endswith("_to_target") and question.target_loss is None)
+    if relative and build.stated_objective(question).minimum is None:
+        absolute = "" if goal == "final_gap" else " give target_loss=, or"
+        raise UsageError(
+            f"goal={goal}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"
+            " take goal=final_loss."
+        )
