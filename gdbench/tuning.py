@@ -80,7 +80,7 @@ class Tuning:
         self.fold = fold
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
-        jobs = fold(others)
+        jobs = fold([*others, "lr=null"] if "lr_scale" in named and "lr" not in named else others)
         self.clock = [each for each in others if each.partition("=")[0].split(".")[0] == "timing"]
         self.record = [each for each in others if each.partition("=")[0] == "record"]
         points = jobs[0].question.axes[0].points if "points" in named else None

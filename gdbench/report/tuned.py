@@ -130,6 +130,8 @@ def _plain(name: str) -> Cell:
 
 
 def _gap(row: Row) -> str:
+    if row["status"] in ("diverged", "nonfinite"):
+        return ""
     if pd.isna(row["final_gap"]):
         return "" if pd.isna(row["final_loss"]) else f"f {number(row['final_loss'])}"
     return f"< {row['gap_floor']:.1e}" if abs(row["final_gap"]) < row["gap_floor"] else f"{row['final_gap']:.1e}"
