@@ -158,11 +158,13 @@ def _run(words: list[str], output: Output) -> int:
     from gdbench.config import CONFIG_NAME, config_folder, register, reworded
     from gdbench.report.progress import progress
     from gdbench.sweeper import Lanes, Refusal, Silent, task
+    from gdbench.trials import register_trials
 
     sys.argv = ["gdbench", *words, *_code(words)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
     register(Lanes)
-    Lanes.folder = None
+    register_trials()
+    Lanes.folder, Lanes.remarks = None, ()
     Lanes.progress = Silent() if output.quiet or output.json else progress()
     entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
@@ -211,7 +213,16 @@ def _shown(folder: Path, output: Output) -> int:
         from gdbench.report.terminal import show_sweep
 
         show_sweep(runs, folder)
+        _remark()
     return 1 if (runs["status"] == "failed").any() else 0
+
+
+def _remark() -> None:
+    """Print what the sweeper has to say."""
+    from gdbench.sweeper import Lanes
+
+    for line in Lanes.remarks:
+        print(line)
 
 
 def _folder() -> Path | None:

@@ -24,11 +24,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.schema import Run, UsageError, nearest
 
-__all__ = ["CONFIG_NAME", "Composer", "config_folder", "initialized", "plain", "register", "reworded"]
+__all__ = [
+    "CONFIG_NAME",
+    "Composer",
+    "config_folder",
+    "initialized",
+    "plain",
+    "register",
+    "register_sweeper",
+    "reworded",
+]
 
 CONFIG_NAME = "config"
-SWEEPER = "hydra_plugins.gdbench.Lanes"
-"""Hydra 1.3 takes sweepers only from this namespace; the name is an alias in its table of plugins."""
+NAMESPACE = "hydra_plugins.gdbench"
+"""Hydra 1.3 takes sweepers only from here; the names in it are aliases in its table of plugins."""
 
 
 def config_folder() -> Path:
@@ -42,9 +51,15 @@ def register(sweeper: type[Sweeper]) -> None:
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=Run)
+    register_sweeper("lanes", sweeper, {"params": None})
+
+
+def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
+    """Make ``hydra/sweeper=name`` a sweeper of ours, with the settings in ``node``; one of a plugin's gives way."""
+    target = f"{NAMESPACE}.{sweeper.__name__}"
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
-    Plugins.instance().class_name_to_class[SWEEPER] = sweeper
-    store.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
+    Plugins.instance().class_name_to_class[target] = sweeper
+    ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:

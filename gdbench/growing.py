@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,10 @@ from gdbench.sweeper import Lanes, Launch, keep_configurations
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Growing", "check_goal"]
+__all__ = ["Growing", "check_goal", "repeating"]
+
+NOT_REPEATED = ("goal", "points", "outputs", "name", "code")
+"""Overrides that a single run does not need."""
 
 
 class Growing:
@@ -27,7 +31,8 @@ class Growing:
         """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
         for job in likely:
             check_goal(job)
-        config = likely[0].config
+        self.first = likely[0]
+        config = self.first.config
         self.folder: Path = begin(likely, str(config["outputs"] or "outputs"), str(config["name"] or kind))
         Lanes.folder = self.folder
         self.arguments, self.launch = arguments, launch
@@ -55,6 +60,19 @@ class Growing:
     def close(self) -> None:
         """Make one table of all cells."""
         finish(self.jobs, self.folder, self.missing)
+
+
+def repeating(job: Job, numbers: Mapping[str, float]) -> str:
+    """The command line that runs a cell again, with these numbers for its axes."""
+    options: list[str] = []
+    words: list[str] = []
+    for word in job.overrides:
+        key, _, value = word.partition("=")
+        if key == "code":
+            options = ["--config-dir", value.strip("'")]
+        elif key not in (*NOT_REPEATED, *numbers):
+            words.append(word)
+    return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])
 
 
 def check_goal(job: Job) -> None:

@@ -54,6 +54,8 @@ class Lanes(Sweeper):
     progress: ClassVar[Progress] = Silent()
     folder: ClassVar[Path | None] = None
     """Where the latest sweep of this process lies."""
+    remarks: ClassVar[Sequence[str]] = ()
+    """What a sweeper has to say below the table of its runs."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         """``params`` are the axes that a configuration declares (hydra.sweeper.params)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from gdbench.analysis.goals import MISS, gained, per_configuration
 from gdbench.analysis.tuned import winners_table
-from gdbench.growing import Growing
+from gdbench.growing import Growing, repeating
 from gdbench.job import Job, Progress
 from gdbench.schema import LIMITS, UsageError
 from gdbench.search import Grid, Listed, Point, Refinement, Span
@@ -33,7 +32,6 @@ FINALISTS = 5
 """Points that are timed for goal=time_to_target: those with the least work."""
 PROFILE = 1.5
 """Decades around the best lr that are tried on a line of their own, where several axes were refined together."""
-NOT_REPEATED = ("goal", "points", "outputs", "name", "code", "timing", "record")
 
 
 class Hopeless(Exception):
@@ -233,7 +231,7 @@ def _won(row: Row, point: Point) -> dict[str, Any]:
         "plateau_decades": _decades(row, point, score),
         "within_2x_decades": _decades(row, point, 2 * score) if 0 < score < MISS else None,
         "edges": ", ".join(ends),
-        "command": _command(row, point),
+        "command": repeating(row.job, dict(zip(row.names, point, strict=True))),
     }
 
 
@@ -251,17 +249,3 @@ def _can_go_on(row: Row, name: str, way: str) -> bool:
     axis = next(axis for axis in row.search.axes if axis.name == name)
     low, _, _ = LIMITS.get(name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
     return not (isinstance(axis, Span) and way == "smaller" and axis.low <= low)
-
-
-def _command(row: Row, point: Point) -> str:
-    """The command line that runs a point again."""
-    options: list[str] = []
-    words: list[str] = []
-    for word in row.job.overrides:
-        key, _, value = word.partition("=")
-        if key == "code":
-            options = ["--config-dir", value.strip("'")]
-        elif key not in (*NOT_REPEATED, *row.names):
-            words.append(word)
-    tuned = [f"{name}={value!r}" for name, value in zip(row.names, point, strict=True)]
-    return shlex.join(["python", "-m", "gdbench", *options, *words, *tuned])

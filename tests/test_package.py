@@ -49,10 +49,11 @@ TABLE = {"columns", "schema", "records", "analysis", "report"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
-    "hydra": {"cli", "config", "sweeper"},
+    "hydra": {"cli", "config", "sweeper", "spaces", "trials"},  # spaces reads overrides, trials is a second sweeper
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
     "typer": {"cli", "verbs"},
+    "optuna": {"trials"},
     "sklearn": {"objectives"},
 }
 """Where a library may be imported when gdbench runs; an import for the type checker alone is free."""
