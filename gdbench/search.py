@@ -56,8 +56,6 @@ class Span:
     log: bool = False
     reach: tuple[float, float] | None = None
     """How far the range may grow; None: the range is the user's, and stays as it is."""
-    whole: bool = False
-    """Both ends were written as whole numbers, which matters to what is no float."""
 
     def position(self, values: Array) -> Array:
         """Where values lie on the axis: evenly spaced positions make a good grid."""

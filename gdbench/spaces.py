@@ -82,4 +82,4 @@ def _span(key: str, given: IntervalSweep) -> Span:
         needs = "from a lower to a higher number" + (" above 0" if log else "")
         raise UsageError(f"{key}={f'tag(log,{text})' if log else text} must lead {needs}.")
     Axis.parse(key, [low, high])
-    return Span(key, low, high, log, whole=isinstance(given.start, int) and isinstance(given.end, int))
+    return Span(key, low, high, log)

@@ -44,7 +44,6 @@ NODE: dict[str, Any] = {
 SAMPLERS: dict[str, dict[str, Any]] = {
     "tpe": {"_target_": "optuna.samplers.TPESampler", "seed": 0, "n_startup_trials": 10},
     "random": {"_target_": "optuna.samplers.RandomSampler", "seed": 0},
-    "qmc": {"_target_": "optuna.samplers.QMCSampler", "seed": 0},
     "nsgaii": {"_target_": "optuna.samplers.NSGAIISampler", "seed": 0, "population_size": 50},
 }
 """Samplers that go by the order of values alone, as a miss is worth no certain number; the seed repeats each."""
@@ -76,35 +75,42 @@ class Trials(Lanes):
     ) -> None:
         """``n_jobs`` trials are proposed at once, for a launcher that runs them side by side."""
         super().__init__(params)
-        for name, given in {"n_trials": n_trials, "n_jobs": n_jobs}.items():
-            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-                raise UsageError(f"hydra.sweeper.{name}={given} must be a whole number from 1.")
-        if str(direction) != "minimize":
-            raise UsageError(
-                f"hydra.sweeper.direction={direction}: of every goal less is better; leave it at minimize."
-            )
-        self.sampler, self.n_trials, self.n_jobs = dict(sampler), n_trials, n_jobs
+        self.sampler, self.n_trials, self.n_jobs, self.direction = dict(sampler), n_trials, n_jobs, direction
         self.study_name, self.storage = study_name, storage
 
     def sweep(self, arguments: list[str]) -> None:
         """Sample, run and tell until all trials are made; then say which was the best."""
+        self._check()
         composer = Composer()
         given = latest([*(f"{name}={value}" for name, value in self.params.items()), *arguments], composer)
         spaces = {key: found for key, each in given.items() if key != "seed" and (found := space(each))}
         fixed = [str(each.input_line) for key, each in given.items() if key not in spaces]
         if not spaces:
             raise UsageError("there is nothing to sample: give 'lr=tag(log,interval(1e-4,1))' or optimizer=gd,adam.")
-        likely = _likely(fixed, spaces, composer)
+        whole = _whole(fixed, spaces, composer)
+        likely = _likely(fixed, spaces, whole, composer)
         if likely[0].config["goal"] == "time_to_target" and not likely[0].question.timing.seconds:
             raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._study()
         launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
         growing = Growing(likely, arguments, "optuna", launch)
         try:
-            self._search(study, growing, fixed, _distributions(spaces, likely[0]))
+            self._search(
+                study, growing, fixed, {key: _distribution(each, key in whole) for key, each in spaces.items()}
+            )
             growing.close()
         finally:
             Lanes.remarks = _summary(study, growing)
+
+    def _check(self) -> None:
+        """``UsageError`` for settings that mean nothing; not in ``__init__``, which Hydra wraps in words of its own."""
+        for name, given in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
+            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+                raise UsageError(f"hydra.sweeper.{name}={given} must be a whole number from 1.")
+        if str(self.direction) != "minimize":
+            raise UsageError(
+                f"hydra.sweeper.direction={self.direction}: of every goal less is better; leave it at minimize."
+            )
 
     def _study(self) -> optuna.Study:
         """The study, new or continued; ``UsageError`` in one line where Optuna is not there or refuses it."""
@@ -140,35 +146,38 @@ class Trials(Lanes):
             Lanes.progress.close()
 
 
-def _likely(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Composer) -> list[Job]:
+def _whole(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Composer) -> set[str]:
+    """The keys that are set to a whole number by default, and so are sampled in whole numbers."""
+    chosen = [f"{key}={each.values[0]}" for key, each in spaces.items() if isinstance(each, Options)]
+    config = composer([*fixed, *chosen]).config
+    defaults = {key: OmegaConf.select(config, key) for key in spaces}
+    return {key for key, value in defaults.items() if isinstance(value, int) and not isinstance(value, bool)}
+
+
+def _likely(fixed: Sequence[str], spaces: Mapping[str, Space], whole: set[str], composer: Composer) -> list[Job]:
     """Cells that stand for all trials, to be checked beforehand: every choice, and both ends of every span."""
-    ends = {key: each.values if isinstance(each, Options) else _ends(each) for key, each in spaces.items()}
+    ends = {
+        key: each.values if isinstance(each, Options) else _ends(each, key in whole) for key, each in spaces.items()
+    }
     some = itertools.islice(itertools.product(*([f"{key}={word}" for word in ends[key]] for key in ends)), MOST_CHECKED)
     return [fold([*fixed, *chosen], composer)[0] for chosen in some]
 
 
-def _ends(each: Span | Counted) -> tuple[str, str]:
-    return repr(each.low), repr(each.high)
+def _ends(each: Span | Counted, whole: bool) -> tuple[str, str]:
+    return (repr(int(each.low)), repr(int(each.high))) if whole else (repr(each.low), repr(each.high))
 
 
-def _distributions(spaces: Mapping[str, Space], job: Job) -> dict[str, Any]:
-    """Optuna's distributions by key."""
-    floats = {axis.name for axis in job.question.axes}
-    return {key: _distribution(each, key in floats) for key, each in spaces.items()}
-
-
-def _distribution(each: Space, is_float: bool) -> Any:
-    """A distribution; what is a float to gdbench is sampled as one, though it be written in whole numbers."""
+def _distribution(each: Space, whole: bool) -> Any:
+    """What Optuna calls a space."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(each, Options):
         return CategoricalDistribution(each.values)
+    if whole:
+        log, step = (False, int(each.step)) if isinstance(each, Counted) else (each.log, 1)
+        return IntDistribution(math.ceil(each.low), math.floor(each.high), log=log, step=step)
     if isinstance(each, Counted):
-        if not is_float and each.low.is_integer() and each.step.is_integer():
-            return IntDistribution(int(each.low), int(each.high), step=int(each.step))
         return FloatDistribution(each.low, each.high, step=each.step)
-    if each.whole and not is_float:
-        return IntDistribution(int(each.low), int(each.high), log=each.log)
     return FloatDistribution(each.low, each.high, log=each.log)
 
 

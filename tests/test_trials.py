@@ -94,11 +94,11 @@ def test_failures_and_divergence_neither_stop_nor_win(
     """Trials that raise, diverge or are not to be had are rows like others, and the best is one that is sound."""
     done = command(
         *STUDY, "--config-dir", str(own), "objective=raises,bowl", "optimizer=gd,lbfgs", "lr=0.1,0.4,3.0,1e300",
-        "hydra.sweeper.n_trials=25", f"hydra/sweeper/sampler={sampler}", "steps=60",
+        "hydra.sweeper.n_trials=25", f"hydra/sweeper/sampler={sampler}", "steps=60", "goal=final_loss",
     )  # fmt: skip
+    assert done.code == 1, done.err
     statuses = set(gdbench.load()["status"])
 
-    assert done.code == 1
     assert {"failed", "unavailable"} <= statuses
     assert statuses & {"nonfinite", "diverged"}
     assert best()["best_params"] == {"objective": "bowl", "optimizer": "gd", "lr": "0.4"}
