@@ -149,7 +149,7 @@ class Trials(Lanes):
 def _whole(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Composer) -> set[str]:
     """The keys that are set to a whole number by default, and so are sampled in whole numbers."""
     chosen = [f"{key}={each.values[0]}" for key, each in spaces.items() if isinstance(each, Options)]
-    config = composer([*fixed, *chosen]).config
+    config = OmegaConf.create(dict(fold([*fixed, *chosen], composer)[0].config))
     defaults = {key: OmegaConf.select(config, key) for key in spaces}
     return {key for key, value in defaults.items() if isinstance(value, int) and not isinstance(value, bool)}
 
