@@ -39,7 +39,7 @@ GAIN = 0.001
 """A round that improves the score by less than this part of it ends the search, where the caller knows no better."""
 EDGE = 1e-3
 """Positions as near as this are one: values are rounded."""
-COARSE = 0.03
+COARSE = 0.005
 """While neighbours lie farther apart than this, a round that gains nothing proves nothing."""
 MAX_ROUNDS = 16
 WIDER = 2.0
