@@ -114,6 +114,8 @@ def tuning(
 @contextmanager
 def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[str]]]:
     """A composer that knows the user's folder, and the overrides that let cells find the code in it."""
+    if config_dir and not Path(config_dir).is_dir():
+        raise UsageError(f"{config_dir} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own.")
     fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     register(Lanes)
     try:

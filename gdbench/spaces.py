@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from gdbench.config import Composer
 from gdbench.schema import Axis, UsageError
@@ -40,8 +40,8 @@ def latest(arguments: Sequence[str], composer: Composer) -> Mapping[str, Overrid
     parsed = {each.key_or_group: each for each in parser.parse_overrides(list(arguments))}
     for key, each in parsed.items():
         given = each.value()
-        if isinstance(given, QuotedString) and re.match(r"(tag|interval|range)\(", given.text):
-            parsed[key] = parser.parse_override(f"{key}={given.text}")
+        if isinstance(given, str) and re.match(r"(tag|interval|range)\(", given):
+            parsed[key] = parser.parse_override(f"{key}={given}")
     return parsed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,10 +78,13 @@ class Tuning:
         """
         self.fold = fold
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
+        scaled = "lr_scale" in named and "lr" not in named
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
-        jobs = fold([*others, "lr=null"] if "lr_scale" in named and "lr" not in named else others)
-        self.clock = [each for each in others if each.partition("=")[0].split(".")[0] == "timing"]
-        self.record = [each for each in others if each.partition("=")[0] == "record"]
+        self.clock = [each for each in others if re.match(r"timing[.=]", each)]
+        """What the user said about timing, which is for winners only."""
+        jobs = fold([*(each for each in others if each not in self.clock), *(["lr=null"] if scaled else [])])
+        if len(fold([*jobs[0].overrides, *self.clock])) > 1:
+            raise UsageError(f"{' '.join(self.clock)}: winners are timed in one way; give one value.")
         points = jobs[0].question.axes[0].points if "points" in named else None
         self.rows = [Row(job, Refinement(_axes(job, spans), points, gained)) for job in jobs]
         likely = [self._cell(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]

@@ -94,7 +94,8 @@ def tune(
             search.run(Silent() if quiet or json else progress("row"))
         except KeyboardInterrupt:
             _show_tuned(search, quiet, json)
-            raise
+            typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
+            return 130
         return _show_tuned(search, quiet, json)
 
 

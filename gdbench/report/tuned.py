@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.report.terminal import STYLES, console
+from gdbench.report.terminal import STYLES, WIDTH, console
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
@@ -31,12 +31,22 @@ SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps", "tar
 IDENTITY = ("optimizer", "impl", "dtype", "device", "steps", "start_noise")
 
 
+SPARE = ("runs", "plateau", "status", "within 2×", "final gap")
+"""Columns that a narrow terminal goes without, the first first; --json has them all."""
+
+Row = Mapping[Any, Any]
+Cell = Callable[[Row], str]
+Filled = tuple[str, list[str], bool]
+"""A column's header, its cells, and whether it is text."""
+
+
 def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
     """Print the report of one search."""
-    console().print(tuned_report(winners, folder), crop=False)  # a command longer than a line stays whole
+    out = console()
+    out.print(tuned_report(winners, folder, out.width), crop=False)  # a command longer than a line stays whole
 
 
-def tuned_report(winners: pd.DataFrame, folder: Path) -> RenderableType:
+def tuned_report(winners: pd.DataFrame, folder: Path, width: int = WIDTH) -> RenderableType:
     """Caption, one table an objective, warnings, the command that repeats each objective's winner, and the files."""
     goals = winners["goal"].unique()
     goal = f"lowest {WORDS[goals[0]]}" if len(goals) == 1 else "several goals"
@@ -45,7 +55,7 @@ def tuned_report(winners: pd.DataFrame, folder: Path) -> RenderableType:
         Text(),
     ]
     for objective, group in winners.groupby("objective", sort=False):
-        parts += [Text(f"{objective}", style="bold"), _table(group), Text()]
+        parts += [Text(f"{objective}", style="bold"), _table(group, width), Text()]
     lines = [*_legend(winners), *_warnings(winners), *_repeat(winners), f"Files: {folder}"]
     return Group(*parts, *(Text(line, no_wrap="  python" in line, overflow="ignore") for line in lines))
 
@@ -57,11 +67,10 @@ def _shared(winners: pd.DataFrame) -> list[str]:
     return [word for name, word in words.items() if name != "target" or "target_loss" not in words]
 
 
-def _table(group: pd.DataFrame) -> Table:
+def _table(group: pd.DataFrame, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     rows = _rows(group)
-    kept = [(header, [cell(row) for row in rows], left) for header, cell, left in _columns(group)]
-    kept = [each for each in kept if any(each[1])]
+    kept = _fitting([(header, [cell(row) for row in rows], left) for header, cell, left in _columns(group)], width)
     for header, _, left in kept:
         table.add_column(header, justify="left" if left else "right", no_wrap=True)
     for position, row in enumerate(rows):
@@ -70,8 +79,14 @@ def _table(group: pd.DataFrame) -> Table:
     return table
 
 
-Row = Mapping[Any, Any]
-Cell = Callable[[Row], str]
+def _fitting(columns: list[Filled], width: int) -> list[Filled]:
+    """The columns that say anything; where they are too wide together, without those that can be done without."""
+    kept = [each for each in columns if any(each[1])]
+    for spare in SPARE:
+        if sum(max(map(len, (header, *cells))) + 2 for header, cells, _ in kept) <= width:
+            break
+        kept = [each for each in kept if each[0] != spare]
+    return kept
 
 
 def _rows(table: pd.DataFrame) -> list[Row]:
