@@ -63,7 +63,7 @@ def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
 @pytest.mark.parametrize("goal", ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"])
 def test_no_run_of_the_table_is_better_than_the_winner(goal: str) -> None:
     """The winner has the lowest goal of all sound runs, whatever the goal, and is sound itself."""
-    winners = gdbench.tune("rosenbrock", optimizer=["gd", "momentum", "adam"], steps=400, goal=goal)
+    winners = gdbench.tune("rosenbrock", optimizer=["gd", "momentum", "adam"], steps=300, points=20, goal=goal)
     runs = gdbench.load(winners.attrs["folder"])
     sound = runs[runs["status"].isin(SOUND)]
 
@@ -88,19 +88,15 @@ def test_a_diverged_run_never_wins() -> None:
 def test_the_order_of_the_optimizers_does_not_matter() -> None:
     """Each row is tuned on its own: another order gives the same winners."""
     names = ["momentum", "adam", "gd"]
-    there, back = (gdbench.tune("quadratic", optimizer=order, steps=200) for order in (names, names[::-1]))
+    there, back = (gdbench.tune("quadratic", optimizer=order, steps=60) for order in (names, names[::-1]))
     same = [name for name in there if name not in ("sweep", "cell", "started_at", "overrides")]
 
     pd.testing.assert_frame_equal(there[same], back[same])
 
 
 def test_commas_make_a_row_each() -> None:
-    """Every combination of objective, optimizer, impl and dtype is tuned, grouped by objective, the best first."""
-    asked = {
-        "objective": ["notebook_manual", "quadratic"],
-        "dtype": ["float32", "float64"],
-        "impl": ["manual", "torch"],
-    }
+    """Every combination of objective, optimizer and dtype is tuned, grouped by objective, the best first."""
+    asked = {"objective": ["notebook_manual", "quadratic"], "dtype": ["float32", "float64"]}
     winners = gdbench.tune(steps=20, optimizer=["gd", "adam"], goal="final_loss", points=9, **asked)
 
     assert len(winners) == len(winners.groupby([*asked, "optimizer"])) == 8
@@ -375,11 +371,11 @@ def test_ctrl_c_shows_the_best_so_far(command: Callable[..., Any], monkeypatch: 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """Winners that differ in all that a table may have to show."""
+    """Winners that differ in all that a table may have to show: real ones, and the same under other names."""
     axes = {"optimizer.momentum": "interval(0,0.99)", "objective.condition": [10.0, 123.4]}
-    outputs = tmp_path_factory.mktemp("outputs")
-    asked = {**axes, "impl": ["manual", "foreach"], "outputs": outputs, "points": 4, "steps": 10}
-    return gdbench.tune("quadratic", optimizer=["momentum", "nesterov"], dtype=["float32", "float64"], **asked)
+    asked = {**axes, "outputs": tmp_path_factory.mktemp("outputs"), "points": 4, "steps": 10}
+    winners = gdbench.tune("quadratic", optimizer=["momentum", "nesterov"], **asked)
+    return pd.concat([winners, winners.assign(impl="foreach", dtype="bfloat16")], ignore_index=True)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

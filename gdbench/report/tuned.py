@@ -57,7 +57,13 @@ def tuned_report(winners: pd.DataFrame, folder: Path, width: int = WIDTH) -> Ren
     for objective, group in winners.groupby("objective", sort=False):
         parts += [Text(f"{objective}", style="bold"), _table(group, width), Text()]
     lines = [*_legend(winners), *_warnings(winners), *_repeat(winners), f"Files: {folder}"]
-    return Group(*parts, *(Text(line, no_wrap="  python" in line, overflow="ignore") for line in lines))
+    return Group(*parts, *map(_line, lines))
+
+
+def _line(line: str) -> Text:
+    """A remark is wrapped; a command and a path stay whole, to be copied."""
+    whole = line.startswith(("  python", "Files"))
+    return Text(line, no_wrap=whole, overflow="ignore" if whole else None)
 
 
 def _shared(winners: pd.DataFrame) -> list[str]:
