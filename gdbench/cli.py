@@ -26,6 +26,7 @@ Run
   python -m gdbench -m lr=0.01,0.1               a sweep: two learning rates, one table
   python -m gdbench -m optimizer=gd,adam impl=manual,torch objective=rosenbrock lr=1e-4,1e-3
   python -m gdbench -m objective=quadratic objective.condition=10,100 'lr=tag(log,interval(1e-3,1))' points=50
+  python -m gdbench tune optimizer=gd,adam objective=rosenbrock steps=3000      the best lr of each
   python -m gdbench objective=beale 'lr=${{logspace:-5,0,1000}}'     a thousand learning rates, one cell
 
 Keys
@@ -48,6 +49,7 @@ Verbs
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
+  hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install 'gdbench[optuna]')
   --quiet, --json      no table; the rows as JSON on standard output
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
   --version, --help
@@ -141,6 +143,9 @@ def _options_first(words: list[str]) -> list[str]:
 def _complete_verbs(line: str) -> bool:
     """Add verbs to what Hydra completes, where a verb may stand; returns whether one stands there already."""
     typed = line.split()[1:] + ([""] if line.endswith(" ") else [])
+    if len(typed) > 1 and typed[0] == "tune":  # which takes what a run takes
+        os.environ["COMP_LINE"] = line.replace("tune ", "", 1)
+        return False
     choices = VERBS if len(typed) <= 1 else ("objectives", "optimizers") if typed[0] == "list" else ()
     for choice in choices:
         if choice.startswith(typed[-1] if typed else ""):

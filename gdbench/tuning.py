@@ -219,6 +219,7 @@ def _told(row: Row) -> pd.DataFrame:
         "edges": "",
         "rounds": row.search.rounds,
         "runs": row.runs,
+        "seeds": len(set(row.job.question.lanes()["seed"])),
         "axes": ", ".join(row.names),
         "command": None,
     }
@@ -232,7 +233,7 @@ def _won(row: Row, point: Point) -> dict[str, Any]:
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
     return {
         "value": reached if reached < MISS else math.inf,
-        "plateau_decades": _decades(row, point, score),
+        "plateau_decades": _decades(row, point, score) if score < MISS else None,
         "within_2x_decades": _decades(row, point, 2 * score) if 0 < score < MISS else None,
         "edges": ", ".join(ends),
         "command": repeating(row.job, dict(zip(row.names, point, strict=True))),

@@ -75,7 +75,7 @@ def show(
 
 @app.command()
 def tune(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="as for a sweep")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="as for a sweep")] = None,
     config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,

@@ -182,6 +182,7 @@ def test_several_seeds_are_worth_their_median() -> None:
     assert (runs.groupby(["cell", "lr"]).size() == 3).all()
     assert winners["runs"][0] == len(runs)
     assert "seed=[0,1,2]" in winners["command"][0]
+    assert winners["seeds"][0] == 3
 
 
 def test_time_comes_from_runs_timed_alone() -> None:
@@ -334,7 +335,7 @@ def test_a_method_that_is_not_to_be_had_is_a_row(command: Callable[..., Any]) ->
     runs = gdbench.load()
 
     assert done.code == 0
-    assert "lbfgs (manual) on notebook_manual: none of 57 runs may win (optimizer=lbfgs has no manual" in done.out
+    assert "lbfgs on notebook_manual: none of 57 runs may win (optimizer=lbfgs has no manual" in done.out
     assert (runs["status"] == "unavailable").sum() == 57
 
 

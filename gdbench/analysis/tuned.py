@@ -18,6 +18,7 @@ FOUND: dict[str, str] = {
     "edges": "ends of ranges that the best reached, such as lr larger: there may be better ones beyond",
     "rounds": "grids that were tried, each finer than the one before",
     "runs": "runs spent, all seeds counted",
+    "seeds": "seeds of each point, whose median counts",
     "axes": "what was tuned",
     "command": "what repeats the best run; null where none may win",
 }

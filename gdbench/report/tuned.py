@@ -31,6 +31,8 @@ SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps", "tar
 IDENTITY = ("optimizer", "impl", "dtype", "device", "steps", "start_noise")
 
 
+LUCKY = 0.01
+"""A best lr with fewer decades around it that take at most twice as long was stumbled upon, not found."""
 SPARE = ("runs", "plateau", "status", "within 2×", "final gap")
 """Columns that a narrow terminal goes without, the first first; --json has them all."""
 
@@ -70,7 +72,8 @@ def _shared(winners: pd.DataFrame) -> list[str]:
     """What all rows have in common, in words."""
     first, alike = winners.iloc[0], [name for name in SHARED if winners[name].nunique(dropna=False) == 1]
     words = {name: SHARED[name].format(_plain(name)(first.to_dict())) for name in alike if pd.notna(first[name])}
-    return [word for name, word in words.items() if name != "target" or "target_loss" not in words]
+    seeds = [f"median of {first['seeds']} seeds"] if first["seeds"] > 1 else []
+    return [*(word for name, word in words.items() if name != "target" or "target_loss" not in words), *seeds]
 
 
 def _table(group: pd.DataFrame, width: int) -> Table:
@@ -171,9 +174,11 @@ def _legend(winners: pd.DataFrame) -> list[str]:
 def _warnings(winners: pd.DataFrame) -> list[str]:
     """What a reader must know before believing a row; a remark that several rows share names them all."""
     remarks: dict[tuple[str, str], list[str]] = {}
+    several = winners["impl"].nunique() > 1
     for row in _rows(winners):
         for remark in _remarks(row):
-            remarks.setdefault((row["objective"], remark), []).append(f"{row['optimizer']} ({row['impl']})")
+            who = f"{row['optimizer']} ({row['impl']})" if several else row["optimizer"]
+            remarks.setdefault((row["objective"], remark), []).append(who)
     return [f"{', '.join(who)} on {where}: {remark}." for (where, remark), who in remarks.items()]
 
 
@@ -185,6 +190,8 @@ def _remarks(row: Row) -> list[str]:
     found = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
     if math.isinf(row["value"]):
         found.append("no run reached the target, so the final gap decided; give it more steps")
+    elif row["goal"].endswith("_to_target") and row["within_2x_decades"] < LUCKY:
+        found.append("no lr beside the best comes near it: a lucky hit")
     return found
 
 
