@@ -8,17 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdbench.api import run, sweep
+    from gdbench.api import run, sweep, tune
     from gdbench.objectives import Objective
     from gdbench.records import load
     from gdbench.schema import COLUMNS, UsageError
 
 __version__ = "0.1.0"
-__all__ = ["COLUMNS", "Objective", "UsageError", "load", "run", "sweep"]
+__all__ = ["COLUMNS", "Objective", "UsageError", "load", "run", "sweep", "tune"]
 
 _HOMES = {
     "run": "gdbench.api",
     "sweep": "gdbench.api",
+    "tune": "gdbench.api",
     "load": "gdbench.records",
     "Objective": "gdbench.objectives",
     "COLUMNS": "gdbench.schema",

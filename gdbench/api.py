@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import CodeType
@@ -20,12 +21,14 @@ from gdbench.params import Params, leaves
 from gdbench.records import load
 from gdbench.resume import recorded
 from gdbench.schema import UsageError
+from gdbench.spaces import spans
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
+from gdbench.tuning import Tuning
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["run", "sweep"]
+__all__ = ["run", "sweep", "tune", "tuning"]
 
 Function = Callable[[Params], Tensor]
 
@@ -49,33 +52,16 @@ def sweep(
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
         return _again(axes)
     own = _own(objective, x0)
-    asked = axes if own or objective is None else {"objective": objective, **axes}
     name = getattr(objective, "__name__", "objective")
-    return _swept(_arguments(asked), config_dir, lambda job: _with(job, own, name) if own else job)
+    made = (lambda job: _with(job, own, name)) if own else None
+    return _swept(_arguments(None if own else objective, axes), config_dir, made)
 
 
-def _arguments(asked: Mapping[str, Any]) -> list[str]:
-    """What is asked in the words of the command line."""
-    return [f"{name}={_text(name, value)}" for name, value in asked.items()]
-
-
-def _swept(
-    arguments: Sequence[str], config_dir: str | Path | None, made: Callable[[Job], Job] = lambda job: job
-) -> pd.DataFrame:
+def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callable[[Job], Job] | None) -> pd.DataFrame:
     """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
-    fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    code = [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
-    experiments = [each.partition("=")[2] for each in arguments if each.startswith("experiment=")]
-    register(Lanes)
-    try:
-        with initialized():
-            composer = Composer(fixed)
-            jobs = fold([*_declared(experiments, composer), *arguments, *code], composer)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise reworded(error) from error
-    carry_out([made(job) for job in jobs], [*arguments, *code], "sweep", Silent())
+    with _composing(config_dir) as (composer, code):
+        jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
+    carry_out([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
     assert Lanes.folder is not None
     runs = load(Lanes.folder)
     runs.attrs["folder"] = str(Lanes.folder)
@@ -96,12 +82,75 @@ def _again(wish: Mapping[str, Any]) -> pd.DataFrame:
     place = words.index("--config-dir") if "--config-dir" in words else None
     config_dir = None if place is None else words[place + 1]
     given = words if place is None else words[:place] + words[place + 2 :]
-    return _swept([*given, *_arguments(wish)], config_dir)
+    return _swept([*given, *_arguments(None, wish)], config_dir, None)
 
 
-def _declared(experiments: Sequence[str], composer: Composer) -> list[str]:
+def tune(
+    objective: str | Sequence[str] | Objective | Function | None = None,
+    *,
+    x0: Params | Sequence[float] | None = None,
+    config_dir: str | Path | None = None,
+    **axes: Any,
+) -> pd.DataFrame:
+    """Find the best lr of each optimizer on each objective, and return one row of winners for each, the best first.
+
+    ``gdbench.tune("rosenbrock", optimizer=["gd", "adam"], steps=1000)`` is ``python -m gdbench tune
+    objective=rosenbrock optimizer=gd,adam steps=1000``; numbers to tune are given as ``lr="tag(log,interval(1e-4,1))"``
+    or ``**{"optimizer.momentum": "interval(0,0.99)"}``, and ``goal`` says what is best. Takes what ``sweep`` takes. The
+    columns are those of a run, and ``gdbench.analysis.tuned.FOUND``; ``attrs["folder"]`` holds every run.
+    Raises UsageError for what the command line would refuse.
+    """
+    own = _own(objective, x0)
+    name = getattr(objective, "__name__", "objective")
+    made = (lambda job: _with(job, own, name)) if own else None
+    with tuning(_arguments(None if own else objective, axes), config_dir, made) as search:
+        search.run(Silent())
+    winners = search.winners()
+    winners.attrs["folder"] = str(search.growing.folder)
+    return winners
+
+
+@contextmanager
+def tuning(
+    arguments: Sequence[str], config_dir: str | Path | None = None, made: Callable[[Job], Job] | None = None
+) -> Iterator[Tuning]:
+    """A search that is checked and ready to run while the context lasts; ``made`` may change each of its cells."""
+    with _composing(config_dir) as (composer, code):
+
+        def cells(overrides: Sequence[str]) -> list[Job]:
+            jobs = fold(overrides, composer)
+            return [made(job) for job in jobs] if made else jobs
+
+        given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
+        yield Tuning(arguments, given, others, cells)
+
+
+@contextmanager
+def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[str]]]:
+    """A composer that knows the user's folder, and the overrides that let cells find the code in it."""
+    if config_dir and not Path(config_dir).is_dir():
+        raise UsageError(f"{config_dir} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own.")
+    fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    register(Lanes)
+    try:
+        with initialized():
+            yield Composer(fixed), [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
+    except UsageError:
+        raise
+    except Exception as error:
+        raise reworded(error) from error
+
+
+def _arguments(objective: Any, axes: Mapping[str, Any]) -> list[str]:
+    """What was given, as the command line takes it."""
+    asked = axes if objective is None else {"objective": objective, **axes}
+    return [f"{name}={_text(name, value)}" for name, value in asked.items()]
+
+
+def _declared(arguments: Sequence[str], composer: Composer) -> list[str]:
     """The axes that an experiment sweeps of its own."""
-    axes = composer([f"experiment={experiments[-1]}"]).axes if experiments else {}
+    chosen = [each for each in arguments if each.startswith("experiment=")]
+    axes = composer(chosen[-1:]).axes if chosen else {}
     return [f"{name}={value}" for name, value in axes.items()]
 
 

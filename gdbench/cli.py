@@ -1,4 +1,4 @@
-"""The command line: a verb (list, show, columns), or Hydra overrides, which run what they say. Loads nothing early."""
+"""The command line: a verb (list, show, columns, tune), or Hydra overrides, which run. Loads nothing early."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ Run
   python -m gdbench -m lr=0.01,0.1               a sweep: two learning rates, one table
   python -m gdbench -m optimizer=gd,adam impl=manual,torch objective=rosenbrock lr=1e-4,1e-3
   python -m gdbench -m objective=quadratic objective.condition=10,100 'lr=tag(log,interval(1e-3,1))' points=50
+  python -m gdbench tune optimizer=gd,adam objective=rosenbrock steps=3000      the best lr of each
   python -m gdbench objective=beale 'lr=${{logspace:-5,0,1000}}'     a thousand learning rates, one cell
 
 Keys
@@ -38,6 +39,8 @@ Keys
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
   dtype, device            auto, float32, float64, float16, bfloat16;  auto, cpu, cuda, cuda:N, mps
   target, target_loss      the relative gap, or the absolute loss, that "steps to target" refers to
+  goal                     what tune and Optuna rank by: steps_to_target, gradients_to_target, time_to_target,
+                           final_gap, final_loss
   timing                   quick (0.5 s a cell), full (5 s), off
   name, resume, retry      the same command under the same name=, or resume=FOLDER alone, runs only what is missing or
                            stale; retry=failed also what failed
@@ -48,10 +51,12 @@ Verbs
   list objectives|optimizers     all there are, with source
   show RUN                       everything about a run, and the command that repeats it
   columns                        what each column of the tables means
+  tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
 
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
+  hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install 'gdbench[optuna]')
   --quiet, --json      no table; the rows as JSON on standard output
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
   --version, --help
@@ -60,7 +65,7 @@ Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted.
 """
 
-VERBS = ("columns", "list", "plan", "show")
+VERBS = ("columns", "list", "plan", "show", "tune")
 
 
 @dataclass
@@ -172,6 +177,9 @@ def _options_first(words: list[str]) -> list[str]:
 def _complete_verbs(line: str) -> bool:
     """Add verbs to what Hydra completes, where a verb may stand; returns whether one stands there already."""
     typed = line.split()[1:] + ([""] if line.endswith(" ") else [])
+    if len(typed) > 1 and typed[0] == "tune":  # which takes what a run takes
+        os.environ["COMP_LINE"] = line.replace("tune ", "", 1)
+        return False
     choices = VERBS if len(typed) <= 1 else ("objectives", "optimizers") if typed[0] == "list" else ()
     for choice in choices:
         if choice.startswith(typed[-1] if typed else ""):
@@ -189,11 +197,13 @@ def _run(words: list[str], output: Output) -> int:
     from gdbench.config import CONFIG_NAME, config_folder, register, reworded
     from gdbench.report.progress import progress
     from gdbench.sweeper import Lanes, Refusal, Silent, task
+    from gdbench.trials import register_trials
 
     sys.argv = ["gdbench", *words, *_code(words)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
     register(Lanes)
-    Lanes.folder, Lanes.planned, Lanes.plan_only = None, None, output.plan
+    register_trials()
+    Lanes.folder, Lanes.planned, Lanes.plan_only, Lanes.remarks = None, None, output.plan, ()
     Lanes.progress = Silent() if output.quiet or output.json else progress()
     entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
@@ -253,7 +263,16 @@ def _shown(folder: Path, output: Output) -> int:
         from gdbench.report.terminal import show_sweep
 
         show_sweep(runs, folder)
+        _remark()
     return 1 if (runs["status"] == "failed").any() else 0
+
+
+def _remark() -> None:
+    """Print what the sweeper has to say."""
+    from gdbench.sweeper import Lanes
+
+    for line in Lanes.remarks:
+        print(line)
 
 
 def _folder() -> Path | None:

@@ -25,12 +25,23 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.schema import Run, UsageError, nearest
 
-__all__ = ["CONFIG_NAME", "RAY", "Composer", "config_folder", "initialized", "plain", "register", "reworded", "store"]
+__all__ = [
+    "CONFIG_NAME",
+    "RAY",
+    "Composer",
+    "config_folder",
+    "initialized",
+    "plain",
+    "register",
+    "register_sweeper",
+    "reworded",
+    "store",
+]
 
 CONFIG_NAME = "config"
-SWEEPER = "hydra_plugins.gdbench.Lanes"
-"""Hydra 1.3 takes sweepers only from this namespace; the name is an alias in its table of plugins."""
-RAY = "hydra_plugins.gdbench.Ray"
+NAMESPACE = "hydra_plugins.gdbench"
+"""Hydra 1.3 takes plugins only from here; the names in it are aliases in its table of plugins."""
+RAY = f"{NAMESPACE}.Ray"
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """Launchers that are installed on demand, with the extra that brings each."""
 
@@ -61,8 +72,7 @@ def config_folder() -> Path:
 def register(sweeper: type[Sweeper]) -> None:
     """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
     store()
-    # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
-    Plugins.instance().class_name_to_class[SWEEPER] = sweeper
+    register_sweeper("lanes", sweeper, {"params": None})
 
 
 def store() -> None:
@@ -71,9 +81,17 @@ def store() -> None:
     Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
     nodes = ConfigStore.instance()
     nodes.store(name="schema", node=Run)
-    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": SWEEPER, "params": None})
+    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
     if find_spec("ray"):
         nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
+
+
+def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
+    """Make ``hydra/sweeper=name`` a sweeper of ours, with the settings in ``node``; one of a plugin's gives way."""
+    target = f"{NAMESPACE}.{sweeper.__name__}"
+    # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
+    Plugins.instance().class_name_to_class[target] = sweeper
+    ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:

@@ -9,7 +9,7 @@ from gdbench import records
 from gdbench.job import Job, Progress, finish
 from gdbench.turns import NOTE, takes_turns
 
-__all__ = ["Launch", "elsewhere"]
+__all__ = ["UNKNOWN", "Launch", "elsewhere"]
 
 Launch = Callable[[Sequence[Job], Path, Callable[[], None]], Mapping[int, str]]
 """Has jobs carried out elsewhere, calling a function meanwhile; returns why cells left no part, where it knows."""

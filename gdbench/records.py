@@ -32,6 +32,7 @@ __all__ = [
     "discard",
     "gather",
     "load",
+    "load_part",
     "locked",
     "named",
     "new_folder",
@@ -317,6 +318,11 @@ def load(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
     return _frame(_concatenated(tables))
+
+
+def load_part(folder: Path, cell: int) -> pd.DataFrame:
+    """The runs of a cell that has ended, of a sweep that goes on."""
+    return load(_part(folder, cell, "runs"))
 
 
 def _places(source: str) -> Iterator[Path]:

@@ -181,7 +181,8 @@ def _side_by_side(
         if halted.is_set():
             raise KeyboardInterrupt
 
-    if len(chunks) == 1 or len(chunks[0]) == 1 or cell.device.type != "cpu":
+    # What is no plain tensor code need not bear threads: torch's functional_call swaps the weights of a shared module.
+    if len(chunks) == 1 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
         return [work(rows, partial(halt, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:

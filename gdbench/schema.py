@@ -18,11 +18,25 @@ import numpy.typing as npt
 from gdbench.columns import COLUMNS as COLUMNS
 from gdbench.constant import constant, is_constant
 
-__all__ = ["DTYPES", "IMPLS", "Axis", "Question", "Run", "Timing", "Unavailable", "UsageError", "nearest", "run_keys"]
+__all__ = [
+    "DTYPES",
+    "GOALS",
+    "IMPLS",
+    "Axis",
+    "Question",
+    "Run",
+    "Timing",
+    "Unavailable",
+    "UsageError",
+    "nearest",
+    "run_keys",
+]
 
 IMPLS = ("manual", "torch", "foreach", "fused", "compiled")
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
+GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")
+"""What a run can be judged by; lower is better in all of them (``gdbench.analysis.goals``)."""
 NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that say how it is made, not what is asked of it."""
 MAX_STEPS = 10**9
@@ -67,6 +81,8 @@ class Run:
     device: Any = "auto"
     target: Any = 1e-6
     target_loss: Any = None
+    goal: Any = "steps_to_target"
+    """What a search ranks by; no part of the question, as the runs are the same whatever is made of them."""
     threads: Any = 1
     record: Any = "thin"
     name: Any = None
@@ -210,6 +226,7 @@ class Question:
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
         _no_others(config)
+        _one_of("goal", config["goal"], GOALS)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
+from gdbench.analysis.goals import best
 from gdbench.config import Composed, Composer, plain, reworded, store
 from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment
@@ -28,7 +29,7 @@ from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
 from gdbench.turns import turn
 
-__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "task"]
+__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "describe", "fold", "keep_configurations", "task"]
 
 LANES = ("lr", "lr_scale", "seed")
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -65,6 +66,8 @@ class Lanes(Sweeper):
     plan_only: ClassVar[bool] = False
     planned: ClassVar[Standing | None] = None
     """With ``plan_only``, nothing runs: how far the sweep in ``folder`` has come is found here."""
+    remarks: ClassVar[Sequence[str]] = ()
+    """What a sweeper has to say below the table of its runs."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         """``params`` are the axes that a configuration declares (hydra.sweeper.params)."""
@@ -106,7 +109,7 @@ class Refusal(BaseException):
 def task(config: DictConfig) -> float:
     """What one Hydra job does: a single cell of its own, or one part of a sweep that a launcher brought here.
 
-    Returns how many of its runs reached the target.
+    Returns the goal of its best run, for whatever sweeper asked: lower is better, inf where no run may win.
     """
     if OmegaConf.is_dict(config.get("part")):
         return _part(config)
@@ -122,10 +125,10 @@ def _part(config: DictConfig) -> float:
     """A cell of a sweep in a worker, where what is raised becomes the reason of a row."""
     store()
     job = _of(config)
+    cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     with turn(job.question.timing):
-        cell, key = int(config.part["cell"]), str(config.part["key"])
-        statuses = run_job(replace(job, cell=cell, key=key), Path(config.part["folder"]))
-    return float(statuses.count("target"))
+        run_job(replace(job, cell=cell, key=key), folder)
+    return best(records.load_part(folder, cell), str(config.goal))
 
 
 def _task(config: DictConfig) -> float:
@@ -141,7 +144,7 @@ def _task(config: DictConfig) -> float:
         return 0.0
     carry_out([job], job.overrides, "run", Lanes.progress)
     assert Lanes.folder is not None
-    return float((records.load(Lanes.folder)["status"] == "target").sum())
+    return best(records.load(Lanes.folder), str(config.goal))
 
 
 def _of(config: DictConfig) -> Job:
@@ -163,7 +166,10 @@ def carry_out(
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
     with opened(jobs, wish) as (folder, found):
         Lanes.folder = folder
-        _keep(folder, found, arguments, kind)
+        if found.to_run:
+            describe(folder)
+        keep_configurations(folder, found.to_run, arguments)
+        record(folder, found.jobs, _words(found.jobs[0], arguments, kind))
         if found.begun:
             progress.note(f"Going on with {folder}: {found.summary()}.")
         if launch is None or not found.to_run:
@@ -180,22 +186,31 @@ def _plan(jobs: Sequence[Job]) -> None:
     Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
 
 
-def _keep(folder: Path, found: Standing, arguments: Sequence[str], kind: str) -> None:
-    """All that is needed to repeat any cell: where it ran, the overrides, each cell's whole configuration."""
-    code = found.jobs[0].question.code
-    given = [each for each in arguments if not each.startswith(("code=", "resume=", "retry="))]
+def describe(folder: Path) -> None:
+    """Write down where cells run; one more file each time that a sweep goes on."""
+    count = len(list(folder.glob("environment*.json")))
+    records.write_json(folder / f"environment{f'_{count + 1}' if count else ''}.json", environment())
+
+
+def _given(arguments: Sequence[str]) -> list[str]:
+    """The overrides without those that say which sweep to go on with, and where code lies on this machine."""
+    return [each for each in arguments if not each.startswith(("code=", "resume=", "retry="))]
+
+
+def _words(job: Job, arguments: Sequence[str], kind: str) -> list[str]:
+    """The command line that repeats a sweep."""
+    code = ["--config-dir", job.question.code] if job.question.code else []
+    return [*(["-m"] if kind == "sweep" else []), *code, *_given(arguments)]
+
+
+def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
+    """All that is needed to repeat any cell: the overrides as they came, and each cell's whole configuration."""
     with records.writing(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
-        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(given)))
-        for job in found.to_run:
+        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_given(arguments))))
+        for job in jobs:
             (hydra / f"cell-{job.cell:05d}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(job.config))))
-    if found.to_run:
-        count = len(list(folder.glob("environment*.json")))
-        records.write_json(folder / f"environment{f'_{count + 1}' if count else ''}.json", environment())
-    record(
-        folder, found.jobs, [*(["-m"] if kind == "sweep" else []), *(["--config-dir", code] if code else []), *given]
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------- folding

@@ -1,15 +1,18 @@
-"""The verbs: what there is (list, columns) and what ran (show)."""
+"""The verbs: what there is (list, columns), what ran (show), and the search for the best numbers (tune)."""
 
 from __future__ import annotations
 
 import math
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gdbench.schema import COLUMNS, UsageError, nearest
+
+if TYPE_CHECKING:
+    from gdbench.tuning import Tuning
 
 __all__ = ["app"]
 
@@ -68,6 +71,48 @@ def show(
     typer.echo(f"\n# its configuration\n{configuration}")
     given = "objective:\n  python:" in configuration
     typer.echo(f"# repeat it\n{_call(latest) if given else _command(latest)}")
+
+
+@app.command()
+def tune(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="as for a sweep")] = None,
+    config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
+    json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
+) -> int:
+    """Find the best lr (or other numbers) of each optimizer on each objective, by grids refined around the best.
+
+    Numbers to tune are intervals: 'lr=tag(log,interval(1e-4,1))' 'optimizer.momentum=interval(0,0.99)'; without any, lr
+    is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. goal= says what is best.
+    """
+    from gdbench.api import tuning
+    from gdbench.report.progress import progress
+    from gdbench.sweeper import Silent
+
+    with tuning(overrides or [], config_dir) as search:
+        try:
+            search.run(Silent() if quiet or json else progress("row"))
+        except KeyboardInterrupt:
+            _show_tuned(search, quiet, json)
+            typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
+            return 130
+        return _show_tuned(search, quiet, json)
+
+
+def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
+    """Show the winners so far; returns the exit code."""
+    winners = search.winners()
+    if not len(winners):
+        return 0
+    if json:
+        from gdbench.report.rows import as_json
+
+        typer.echo(as_json(winners))
+    elif not quiet:
+        from gdbench.report.tuned import show_tuned
+
+        show_tuned(winners, search.growing.folder)
+    return 1 if (winners["status"] == "failed").any() else 0
 
 
 def _headline(file: Path) -> str:

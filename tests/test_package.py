@@ -24,7 +24,7 @@ LAYERS = (
     {"columns", "constant"},
     {"schema"},
     {"turns"},
-    {"params"},
+    {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
     {"cell"},
@@ -38,6 +38,8 @@ LAYERS = (
     {"gate"},
     {"resume"},
     {"sweeper"},
+    {"growing", "spaces"},
+    {"trials", "tuning"},
     {"api"},
     {"__init__"},
     {"verbs"},
@@ -51,13 +53,15 @@ TABLE = {"columns", "constant", "schema", "records", "analysis", "report"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
-    "hydra": {"cli", "config", "sweeper", "launchers"},
+    # spaces reads overrides, trials is a second sweeper
+    "hydra": {"cli", "config", "sweeper", "launchers", "spaces", "trials"},
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
     "typer": {"cli", "verbs"},
+    "optuna": {"trials"},
     "sklearn": {"objectives"},
 }
 """Where a library may be imported when gdbench runs; an import for the type checker alone is free."""

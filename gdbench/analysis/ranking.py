@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["SOUND", "best_per_objective", "edge_of_grid", "ranked", "tied_with_previous"]
+__all__ = ["SOUND", "best_per_objective", "edge_of_grid", "may_win", "ranked", "tied_with_previous"]
 
 STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
 SOUND = ("target", "plateau", "budget")
@@ -33,11 +33,16 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.loc[key.sort_values([str(name) for name in key], kind="stable").index]
 
 
-def best_per_objective(runs: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each objective that may win: none that diverged, failed, got nowhere or moved the minimum."""
+def may_win(runs: pd.DataFrame) -> pd.Series:
+    """Whether a run may be called best: not one that diverged, failed, got nowhere or moved the minimum."""
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
-    sound = ranked(runs[runs["status"].isin(SOUND) & (runs["final_loss"] < runs["start_loss"]) & ~moved])
-    return sound.groupby("objective", sort=False).head(1)
+    lower = (runs["final_loss"] < runs["start_loss"]).fillna(False).astype(bool)
+    return runs["status"].isin(SOUND) & lower & ~moved
+
+
+def best_per_objective(runs: pd.DataFrame) -> pd.DataFrame:
+    """The first row of each objective that may win."""
+    return ranked(runs[may_win(runs)]).groupby("objective", sort=False).head(1)
 
 
 def edge_of_grid(runs: pd.DataFrame, best: pd.Series) -> str | None:

@@ -87,8 +87,9 @@ def _clock(seconds: float) -> str:
 class Bar:
     """A bar over the cells, with what runs now, how fast, and the time left."""
 
-    def __init__(self, console: Console) -> None:
-        """Nothing shows before the sweep begins."""
+    def __init__(self, console: Console, noun: str = "cell") -> None:
+        """Nothing shows before the sweep begins; ``noun`` is what it consists of."""
+        self.noun = noun
         self.progress = Progress(
             TextColumn("{task.fields[cells]}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=console, transient=True,
@@ -97,7 +98,7 @@ class Bar:
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
         self.pace = Pace(len(jobs))
-        cells = f"{len(jobs)} cell{'s' * (len(jobs) > 1)}"
+        cells = f"{len(jobs)} {self.noun}{'s' * (len(jobs) > 1)}"
         self.task = self.progress.add_task("", total=len(jobs), cells=cells, count=f"0/{len(jobs)}")
         self.progress.start()
 
@@ -137,6 +138,10 @@ class Bar:
 class Lines:
     """A plain line when a cell ends."""
 
+    def __init__(self, noun: str = "cell") -> None:
+        """``noun`` is what the sweep consists of."""
+        self.noun = noun
+
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Count the cells."""
         self.pace = Pace(len(jobs))
@@ -157,14 +162,15 @@ class Lines:
         """Write the line."""
         self.pace.done()
         counted = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
-        words = [f"cell {self.pace.ended}/{self.pace.cells}", job.label, counted, self.pace.rate, self.pace.left]
+        count = f"{self.noun} {self.pace.ended}/{self.pace.cells}"
+        words = [count, job.label, counted, self.pace.rate, self.pace.left]
         print("  ".join(filter(None, words)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def progress() -> Bar | Lines:
+def progress(noun: str = "cell") -> Bar | Lines:
     """What suits the terminal at hand."""
     console = Console(file=sys.stderr)
-    return Bar(console) if console.is_terminal else Lines()
+    return Bar(console, noun) if console.is_terminal else Lines(noun)

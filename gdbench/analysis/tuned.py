@@ -1,0 +1,40 @@
+"""The table of what a search found: a row for each method and objective, the best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from gdbench.schema import COLUMNS
+
+__all__ = ["FOUND", "winners_table"]
+
+FOUND: dict[str, str] = {
+    "goal": "what was sought; lower is better",
+    "value": "the goal of the best run; inf where none reached it or may win",
+    "plateau_decades": "decades of lr around the best, as tried, that share its goal",
+    "within_2x_decades": "decades of lr around the best, as tried, whose goal is at most twice as high",
+    "edges": "ends of ranges that the best reached, such as lr larger: there may be better ones beyond",
+    "rounds": "grids that were tried, each finer than the one before",
+    "runs": "runs spent, all seeds counted",
+    "seeds": "seeds of each point, whose median counts",
+    "axes": "what was tuned",
+    "command": "what repeats the best run; null where none may win",
+}
+"""What a row of winners says beyond the columns of its run."""
+
+
+def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Winners grouped by objective, the best goal first; then misses, the nearest first, and what may not win."""
+    table = pd.concat(rows, ignore_index=True)
+    named = [name for name in table if not str(name).startswith("tuned.")]
+    hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]
+    order = pd.DataFrame(
+        {
+            "objective": pd.Categorical(table["objective"], categories=table["objective"].unique()).codes,
+            "score": table["score"],
+            "name": table["optimizer"] + " " + table["impl"],
+        }
+    ).sort_values(["objective", "score", "name"], kind="stable")
+    return table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)

@@ -1,0 +1,97 @@
+"""A sweep whose cells are not known beforehand: each batch follows from the answers to those before."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdbench import build, records
+from gdbench.content import cell_key
+from gdbench.elsewhere import UNKNOWN, Launch
+from gdbench.job import Job, check, finish, run_job
+from gdbench.resume import Wish
+from gdbench.runner import Pulse, no_pulse
+from gdbench.schema import UsageError
+from gdbench.sweeper import Lanes, describe, keep_configurations
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Growing", "check_goal", "repeating"]
+
+NOT_REPEATED = ("goal", "points", "outputs", "name", "code")
+"""Overrides that a single run does not need."""
+
+
+class Growing:
+    """One folder and one table for cells that are asked for one after the other."""
+
+    def __init__(
+        self, likely: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None
+    ) -> None:
+        """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
+        for job in likely:
+            check_goal(job)
+        check(likely)
+        self.first = likely[0]
+        wish = Wish.parse(self.first.config, kind)
+        if wish.resume is not None:
+            raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
+        self.folder: Path = records.new_folder(wish.outputs, wish.name or kind)
+        Lanes.folder = self.folder
+        describe(self.folder)
+        self.arguments, self.launch = arguments, launch
+        self.jobs: list[Job] = []
+        self.lost: dict[int, str] = {}
+
+    def number(self, job: Job) -> Job:
+        """The job with the next free number of a cell."""
+        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_key(job.question)))
+        return self.jobs[-1]
+
+    def ask(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
+        """Run numbered cells, here or by the launcher; their rows are on disk when this returns."""
+        keep_configurations(self.folder, jobs, self.arguments)
+        if self.launch:
+            reasons = self.launch(jobs, self.folder, lambda: None)
+            gone = {job.cell for job in jobs} - records.part_numbers(self.folder)
+            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
+        else:
+            for job in jobs:
+                run_job(job, self.folder, pulse)
+
+    def answer(self, job: Job) -> pd.DataFrame | None:
+        """The rows of a cell that was run; None where a launcher lost it."""
+        return records.load_part(self.folder, job.cell) if job.cell in records.part_numbers(self.folder) else None
+
+    def close(self) -> None:
+        """Make one table of all cells."""
+        finish(self.jobs, self.folder, self.lost)
+
+
+def repeating(job: Job, numbers: Mapping[str, float]) -> str:
+    """The command line that runs a cell again, with these numbers for its axes."""
+    options: list[str] = []
+    words: list[str] = []
+    for word in job.overrides:
+        key, _, value = word.partition("=")
+        if key == "code":
+            options = ["--config-dir", value.strip("'")]
+        elif key not in (*NOT_REPEATED, *numbers):
+            words.append(word)
+    return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])
+
+
+def check_goal(job: Job) -> None:
+    """``UsageError`` where no run of a cell can have the goal, whatever it does."""
+    goal, question = str(job.config["goal"]), job.question
+    relative = goal == "final_gap" or (goal.endswith("_to_target") and question.target_loss is None)
+    if relative and build.stated_objective(question).minimum is None:
+        absolute = "" if goal == "final_gap" else " give target_loss=, or"
+        raise UsageError(
+            f"goal={goal}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"
+            " take goal=final_loss."
+        )

@@ -1,0 +1,85 @@
+"""What overrides say to a search: which keys span numbers, which are a choice, and which stand fast."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+
+from gdbench.config import Composer
+from gdbench.schema import Axis, UsageError
+from gdbench.search import Span
+
+__all__ = ["Counted", "Options", "latest", "space", "spans"]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Numbers from ``low`` to ``high``, both included, in steps: what ``range(...)`` counts."""
+
+    name: str
+    low: float
+    high: float
+    step: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """A choice between values, as they are written in an override."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def latest(arguments: Sequence[str], composer: Composer) -> Mapping[str, Override]:
+    """The last override of each key; an axis that came as a quoted text, as from Python, is read as an axis."""
+    parser = OverridesParser.create(config_loader=composer.loader)
+    parsed = {each.key_or_group: each for each in parser.parse_overrides(list(arguments))}
+    for key, each in parsed.items():
+        given = each.value()
+        if isinstance(given, str) and re.match(r"(tag|interval|range)\(", given):
+            parsed[key] = parser.parse_override(f"{key}={given}")
+    return parsed
+
+
+def spans(arguments: Sequence[str], composer: Composer) -> tuple[list[Span], list[str]]:
+    """The intervals among overrides, and all other overrides as they came; ``UsageError`` for an empty interval."""
+    found: list[Span] = []
+    others: list[str] = []
+    for key, each in latest(arguments, composer).items():
+        given = each.value()
+        if isinstance(given, IntervalSweep):
+            found.append(_span(key, given))
+        else:
+            others.append(str(each.input_line))
+    return found, others
+
+
+def space(override: Override) -> Span | Counted | Options | None:
+    """The space that an override opens to a sampler; None where it states one value."""
+    key, given = override.key_or_group, override.value()
+    if isinstance(given, IntervalSweep):
+        return _span(key, given)
+    if isinstance(given, RangeSweep) and not given.shuffle:
+        values = [float(each) for each in override.sweep_iterator()]  # type: ignore[arg-type]
+        if values:
+            return Counted(key, min(values), max(values), abs(float(given.step)))
+    if isinstance(given, (ChoiceSweep, RangeSweep)) or override.is_sweep_override():
+        words = tuple(override.sweep_string_iterator())
+        if not words:
+            raise UsageError(f"{override.input_line} stands for no value at all: give one at least.")
+        return Options(key, words)
+    return None
+
+
+def _span(key: str, given: IntervalSweep) -> Span:
+    low, high, log = float(given.start or 0), float(given.end or 0), "log" in given.tags
+    text = f"interval({low:g},{high:g})"
+    if not low < high or (log and low <= 0):
+        needs = "from a lower to a higher number" + (" above 0" if log else "")
+        raise UsageError(f"{key}={f'tag(log,{text})' if log else text} must lead {needs}.")
+    Axis.parse(key, [low, high])
+    return Span(key, low, high, log)

@@ -1,0 +1,223 @@
+"""``hydra/sweeper=optuna``: Optuna proposes the cells of a sweep one after the other, and is told each one's goal.
+
+Key names are those of the plugin hydra-optuna-sweeper, which is held to Optuna 2; Optuna itself is loaded when a study
+begins.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from gdbench import records
+from gdbench.analysis.goals import MISS, per_configuration
+from gdbench.config import Composer, register_sweeper
+from gdbench.growing import Growing, repeating
+from gdbench.job import Job
+from gdbench.report.units import number
+from gdbench.schema import UsageError
+from gdbench.search import Span
+from gdbench.spaces import Counted, Options, latest, space
+from gdbench.sweeper import BASIC, Lanes, fold
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Trials", "register_trials"]
+
+NODE: dict[str, Any] = {
+    "_recursive_": False,  # the sampler is made when Optuna is known to be there
+    "defaults": [{"sampler": "tpe"}],
+    "n_trials": 20,
+    "n_jobs": 1,
+    "direction": "minimize",
+    "study_name": None,
+    "storage": None,
+    "params": None,
+}
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "tpe": {"_target_": "optuna.samplers.TPESampler", "seed": 0, "n_startup_trials": 10},
+    "random": {"_target_": "optuna.samplers.RandomSampler", "seed": 0},
+    "nsgaii": {"_target_": "optuna.samplers.NSGAIISampler", "seed": 0, "population_size": 50},
+}
+"""Samplers that go by the order of values alone, as a miss is worth no certain number; the seed repeats each."""
+MOST_CHECKED = 500
+"""So many combinations of choices are checked before the first trial; where there are more, the first so many."""
+
+Space = Span | Counted | Options
+
+
+def register_trials() -> None:
+    """Make the sweeper and its samplers known to Hydra."""
+    register_sweeper("optuna", Trials, NODE)
+    for name, node in SAMPLERS.items():
+        ConfigStore.instance().store(group="hydra/sweeper/sampler", name=name, node=node)
+
+
+class Trials(Lanes):
+    """Runs a study: each trial is a cell of one sweep; several seeds are lanes of it, and their median is told."""
+
+    def __init__(
+        self,
+        sampler: Mapping[str, Any],
+        n_trials: Any,
+        n_jobs: Any,
+        direction: str,
+        study_name: str | None,
+        storage: str | None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``n_jobs`` trials are proposed at once, for a launcher that runs them side by side."""
+        super().__init__(params)
+        self.sampler, self.n_trials, self.n_jobs, self.direction = dict(sampler), n_trials, n_jobs, direction
+        self.study_name, self.storage = study_name, storage
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Sample, run and tell until all trials are made; then say which was the best."""
+        self._check()
+        composer = Composer()
+        given = latest([*(f"{name}={value}" for name, value in self.params.items()), *arguments], composer)
+        spaces = {key: found for key, each in given.items() if key != "seed" and (found := space(each))}
+        fixed = [str(each.input_line) for key, each in given.items() if key not in spaces]
+        if not spaces:
+            raise UsageError("there is nothing to sample: give 'lr=tag(log,interval(1e-4,1))' or optimizer=gd,adam.")
+        whole = _whole(fixed, spaces, composer)
+        likely = _likely(fixed, spaces, whole, composer)
+        if likely[0].config["goal"] == "time_to_target" and not likely[0].question.timing.seconds:
+            raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
+        study = self._study()
+        launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
+        growing = Growing(likely, arguments, "optuna", launch)
+        try:
+            self._search(
+                study, growing, fixed, {key: _distribution(each, key in whole) for key, each in spaces.items()}
+            )
+            growing.close()
+        finally:
+            Lanes.remarks = _summary(study, growing)
+
+    def _check(self) -> None:
+        """``UsageError`` for settings that mean nothing; not in ``__init__``, which Hydra wraps in words of its own."""
+        for name, given in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
+            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+                raise UsageError(f"hydra.sweeper.{name}={given} must be a whole number from 1.")
+        if str(self.direction) != "minimize":
+            raise UsageError(
+                f"hydra.sweeper.direction={self.direction}: of every goal less is better; leave it at minimize."
+            )
+
+    def _study(self) -> optuna.Study:
+        """The study, new or continued; ``UsageError`` in one line where Optuna is not there or refuses it."""
+        try:
+            import optuna
+        except ImportError:
+            raise UsageError("hydra/sweeper=optuna needs Optuna: pip install 'gdbench[optuna]'.") from None
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # the table says it all
+        try:
+            study = optuna.create_study(
+                study_name=self.study_name, storage=self.storage, direction="minimize", load_if_exists=True
+            )
+            settings = dict(self.sampler)
+            if isinstance(settings.get("seed"), int):  # a study that goes on does not begin again
+                settings["seed"] += len(study.trials)
+            study.sampler = instantiate(settings)
+        except Exception as error:
+            raise UsageError(f"Optuna refuses the study: {' '.join(str(error).split())[:300]}") from error
+        return study
+
+    def _search(self, study: optuna.Study, growing: Growing, fixed: Sequence[str], asked: Mapping[str, Any]) -> None:
+        composer = Composer()
+        Lanes.progress.begin([growing.first] * self.n_trials)
+        try:
+            for first in range(0, self.n_trials, self.n_jobs):
+                trials = [study.ask(dict(asked)) for _ in range(min(self.n_jobs, self.n_trials - first))]
+                jobs = [growing.number(fold([*fixed, *_overrides(trial)], composer)[0]) for trial in trials]
+                Lanes.progress.now(jobs[0])
+                growing.ask(jobs, Lanes.progress.worked)
+                for trial, job in zip(trials, jobs, strict=True):
+                    Lanes.progress.done(job, _tell(study, trial, growing, job))
+        finally:
+            Lanes.progress.close()
+
+
+def _whole(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Composer) -> set[str]:
+    """The keys that are set to a whole number by default, and so are sampled in whole numbers."""
+    chosen = [f"{key}={each.values[0]}" for key, each in spaces.items() if isinstance(each, Options)]
+    config = OmegaConf.create(dict(fold([*fixed, *chosen], composer)[0].config))
+    defaults = {key: OmegaConf.select(config, key) for key in spaces}
+    return {key for key, value in defaults.items() if isinstance(value, int) and not isinstance(value, bool)}
+
+
+def _likely(fixed: Sequence[str], spaces: Mapping[str, Space], whole: set[str], composer: Composer) -> list[Job]:
+    """Cells that stand for all trials, to be checked beforehand: every choice, and both ends of every span."""
+    ends = {
+        key: each.values if isinstance(each, Options) else _ends(each, key in whole) for key, each in spaces.items()
+    }
+    some = itertools.islice(itertools.product(*([f"{key}={word}" for word in ends[key]] for key in ends)), MOST_CHECKED)
+    return [fold([*fixed, *chosen], composer)[0] for chosen in some]
+
+
+def _ends(each: Span | Counted, whole: bool) -> tuple[str, str]:
+    return (repr(int(each.low)), repr(int(each.high))) if whole else (repr(each.low), repr(each.high))
+
+
+def _distribution(each: Space, whole: bool) -> Any:
+    """What Optuna calls a space."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(each, Options):
+        return CategoricalDistribution(each.values)
+    if whole:
+        log, step = (False, int(each.step)) if isinstance(each, Counted) else (each.log, 1)
+        return IntDistribution(math.ceil(each.low), math.floor(each.high), log=log, step=step)
+    if isinstance(each, Counted):
+        return FloatDistribution(each.low, each.high, step=each.step)
+    return FloatDistribution(each.low, each.high, log=each.log)
+
+
+def _overrides(trial: optuna.Trial) -> list[str]:
+    return [f"{key}={value}" for key, value in trial.params.items()]
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) -> list[str]:
+    """Tell a trial's score: of its median seed. A diverged one is inf, to be shunned; one that failed tells nothing.
+
+    Returns the statuses of its runs.
+    """
+    runs = growing.answer(job)
+    trial.set_user_attr("command", repeating(job, {}))
+    if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
+        study.tell(trial, state=_state("FAIL"))
+    else:
+        axes = [str(name) for name in runs if name == "lr" or str(name).startswith("optimizer.")]
+        study.tell(trial, float(per_configuration(runs, str(job.config["goal"]), axes)["score"].min()))
+    return ["failed"] if runs is None else [str(status) for status in runs["status"]]
+
+
+def _state(name: str) -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState[name]
+
+
+def _summary(study: optuna.Study, growing: Growing) -> list[str]:
+    """The best trial and what repeats it, in words; kept in the sweep's folder too, in the words of the plugin."""
+    ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
+    if not ended:
+        return [f"None of {len(study.trials)} trials may win."]
+    value, best = min(ended, key=lambda each: each[0])
+    with records.writing(growing.folder):
+        results = {"name": "optuna", "best_params": best.params, "best_value": value}
+        OmegaConf.save(OmegaConf.create(results), growing.folder / "optimization_results.yaml")
+    goal = str(growing.first.config["goal"])
+    told = f"{goal} {number(value)}" if value < MISS else "none reached the target, this one came nearest"
+    return [
+        f"Best of {len(study.trials)} trials: number {best.number} ({told}). Repeat it:",
+        f"  {best.user_attrs['command']}",
+    ]
