@@ -97,7 +97,7 @@ def task(config: DictConfig) -> float:
 
     Returns how many of its runs reached the target.
     """
-    if OmegaConf.is_dict(config.part):
+    if OmegaConf.is_dict(config.get("part")):
         return _part(config)
     try:
         return _task(config)
