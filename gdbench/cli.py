@@ -35,6 +35,7 @@ Keys
   dtype, device            auto, float32, float64, float16, bfloat16;  auto, cpu, cuda, cuda:N, mps
   target, target_loss      the relative gap, or the absolute loss, that "steps to target" refers to
   timing                   quick (0.5 s a cell), full (5 s), off
+  hydra/launcher           joblib, submitit_local, submitit_slurm, ray: one job a cell, elsewhere; same table
   record, threads, name, outputs, start_noise, lr_scale, lr_scale_of, points, experiment
 
 Verbs
