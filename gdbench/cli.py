@@ -42,6 +42,7 @@ Keys
   goal                     what tune and Optuna rank by: steps_to_target, gradients_to_target, time_to_target,
                            final_gap, final_loss
   timing                   quick (0.5 s a cell), full (5 s), off
+  hydra/launcher           joblib, submitit_local, submitit_slurm, ray: one job a cell, elsewhere; same table
   name, resume, retry      the same command under the same name=, or resume=FOLDER alone, runs only what is missing or
                            stale; retry=failed also what failed
   record, threads, outputs, start_noise, lr_scale, lr_scale_of, points, experiment

@@ -48,11 +48,11 @@ EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit
 
 @dataclass
 class RayArguments:
-    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``, any of which may be set."""
+    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null is as if not given."""
 
-    init: dict[str, Any] = field(default_factory=lambda: {"address": "local"})
+    init: dict[str, Any] = field(default_factory=lambda: {"address": "local", "num_cpus": None, "num_gpus": None})
     """``local``: a cluster of this machine alone, which ends with the sweep; HOST:PORT, or auto: one that is there."""
-    remote: dict[str, Any] = field(default_factory=lambda: {"max_retries": 0})
+    remote: dict[str, Any] = field(default_factory=lambda: {"num_cpus": 1, "num_gpus": None, "max_retries": 0})
 
 
 @dataclass
@@ -208,6 +208,8 @@ def _where_listed(group: str, options: Sequence[str]) -> str:
 
 def _unknown_key(key: str) -> str:
     group = key.partition(".")[0]
+    if group == "hydra":
+        return f"{key} is not a setting of Hydra's. See them with: python -m gdbench --cfg hydra; add one as +{key}=..."
     if "." in key:
         see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
         return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"

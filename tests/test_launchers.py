@@ -232,7 +232,7 @@ def test_a_killed_worker_costs_the_cells_it_had(
 def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away: Path) -> None:
     """When Ray itself dies, its driver with it, the cells that had ended are kept and the others say so."""
     words = ["-m", "--config-dir", str(away), "objective=bowl,beheads", "lr=0.1,0.2", "steps=20", *QUIET]
-    done = command(*words, "hydra/launcher=ray")
+    done = command(*words, "hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=1")
     runs = gdbench.load()
 
     assert done == (1, "", "")
@@ -240,13 +240,12 @@ def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away:
     assert runs["error"].iloc[-1].startswith("the launcher died: ")
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(away: Path, tmp_path: Path, launcher: str) -> None:
-    """What a terminal does on Ctrl-C ends a launched sweep with code 130, the table so far and nobody at work."""
+def begun(tmp_path: Path, launcher: str) -> tuple[subprocess.Popen[str], str]:
+    """A launched sweep of a short cell, which has ended, and an endless one; and what marks all its processes."""
     mark = f"MARK_{uuid.uuid4().hex}"
-    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "record=none"]
+    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "record=none", f"hydra/launcher={launcher}"]
     process = subprocess.Popen(
-        [sys.executable, *words, f"hydra/launcher={launcher}"],
+        [sys.executable, *words],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), mark: "1"},
         stdout=subprocess.PIPE,
@@ -255,6 +254,13 @@ def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(away: Path, tmp_path: Pat
         start_new_session=True,
     )
     assert process.stderr.readline().startswith("cell 1/2 ")
+    return process, mark
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "ray"])
+def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(tmp_path: Path, launcher: str) -> None:
+    """What a terminal does on Ctrl-C ends a launched sweep with code 130, the table so far and nobody at work."""
+    process, mark = begun(tmp_path, launcher)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     (folder,) = tmp_path.glob("outputs/*/*")
@@ -264,6 +270,15 @@ def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(away: Path, tmp_path: Pat
         f"gdbench: interrupted. Finished cells: {folder.relative_to(tmp_path)}\n",
     )
     assert "1 runs: " in out or "1 run: " in out
+    assert left_behind(mark) == []
+
+
+def test_a_killed_sweep_takes_its_workers_with_it(tmp_path: Path) -> None:
+    """kill -9 leaves nobody at work for a sweep that is no more."""
+    process, mark = begun(tmp_path, "submitit_local")
+    process.kill()
+    process.communicate(timeout=60)
+
     assert left_behind(mark) == []
 
 

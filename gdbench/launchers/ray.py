@@ -40,7 +40,7 @@ class Ray(Launcher):
     def __init__(self, ray: Mapping[str, Any]) -> None:
         """``ray.init`` and ``ray.remote`` are the arguments of the functions of these names."""
         plain: Any = OmegaConf.to_container(ray, resolve=True) if OmegaConf.is_config(ray) else ray
-        self.init, self.remote = dict(plain["init"]), dict(plain["remote"])
+        self.init, self.remote = _given(plain["init"]), _given(plain["remote"])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what the jobs need."""
@@ -55,6 +55,10 @@ class Ray(Launcher):
             refs = {task.remote(number, list(overrides), sent): number for number, overrides in jobs}
             returned = {refs[ref]: each for ref, each in _as_they_end(ray, list(refs))}
         return [returned[number] for number in sorted(returned)]
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 @contextlib.contextmanager
