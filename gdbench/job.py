@@ -38,11 +38,18 @@ class Job:
         return " ".join((asked.objective, asked.optimizer, asked.impl, asked.dtype)).removesuffix(" auto")
 
 
+class Labelled(Protocol):
+    """What goes on, in a few words."""
+
+    @property
+    def label(self) -> str: ...
+
+
 class Progress(Protocol):
     """Hears how a sweep goes on."""
 
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
-    def now(self, job: Job) -> None: ...  # noqa: D102
+    def now(self, job: Labelled) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 

@@ -38,7 +38,7 @@ class Silent:
     def begin(self, jobs: Sequence[Job]) -> None:
         """Say nothing."""
 
-    def now(self, job: Job) -> None:
+    def now(self, job: object) -> None:
         """Say nothing."""
 
     def done(self, job: Job, statuses: Sequence[str]) -> None:

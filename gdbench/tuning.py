@@ -80,11 +80,9 @@ class Tuning:
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
         scaled = "lr_scale" in named and "lr" not in named
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
-        self.clock = [each for each in others if re.match(r"timing[.=]", each)]
-        """What the user said about timing, which is for winners only."""
-        jobs = fold([*(each for each in others if each not in self.clock), *(["lr=null"] if scaled else [])])
-        if len(fold([*jobs[0].overrides, *self.clock])) > 1:
-            raise UsageError(f"{' '.join(self.clock)}: winners are timed in one way; give one value.")
+        clock = [each for each in others if re.match(r"timing[.=]", each)]
+        jobs = fold([*(each for each in others if each not in clock), *(["lr=null"] if scaled else [])])
+        self.clock = _clock(fold([*jobs[0].overrides, *clock]), clock)
         points = jobs[0].question.axes[0].points if "points" in named else None
         self.rows = [Row(job, Refinement(_axes(job, spans), points, gained)) for job in jobs]
         likely = [self._cell(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]
@@ -112,7 +110,7 @@ class Tuning:
         goal = "gradients_to_target" if row.goal == "time_to_target" else row.goal
 
         def score(grid: Grid) -> npt.NDArray[np.float64]:
-            progress.now(row)  # type: ignore[arg-type]
+            progress.now(row)
             told = self._ask(row, self._cell(row, grid), goal)
             statuses.extend(told["status"].astype(str))
             if not told["status"].isin(["failed", "unavailable"]).all():
@@ -125,7 +123,7 @@ class Tuning:
                 row.search.profile(score, "lr", PROFILE)
         except Hopeless:
             return
-        if row.search.middle() is not None:
+        if self.clock and row.search.middle() is not None:
             self._time(row)
 
     def _cell(self, row: Row, grid: Grid) -> Job:
@@ -155,18 +153,23 @@ class Tuning:
 
     def _time(self, row: Row) -> None:
         """Time the winner, where a clock was asked for; for a goal of time the finalists, of whom the fastest wins."""
-        timed, middle = row.goal == "time_to_target", row.search.middle()
+        sought, middle = row.goal == "time_to_target", row.search.middle()
         assert middle is not None
-        if not (timed or self.clock):
-            return
-        finalists = _finalists(row, middle) if timed else [middle]
+        finalists = _finalists(row, middle) if sought else [middle]
         for point in finalists:
-            self._ask(
-                row,
-                self._job(row, [np.array([value]) for value in point], self.clock or ["timing=quick"]),
-                row.goal,
-            )
-        row.winner = min(finalists, key=lambda point: _score(row, point)) if timed and finalists else None
+            self._ask(row, self._job(row, [np.array([value]) for value in point], self.clock), row.goal)
+        if sought and finalists:
+            row.winner = min(finalists, key=lambda point: _score(row, point))
+
+
+def _clock(jobs: Sequence[Job], given: list[str]) -> list[str]:
+    """How winners are timed: as the user said, not at all, or, where time is the goal, at least quickly."""
+    if len(jobs) > 1:
+        raise UsageError(f"{' '.join(given)}: winners are timed in one way; give one value.")
+    timed, sought = jobs[0].question.timing.seconds > 0, jobs[0].config["goal"] == "time_to_target"
+    if sought and not timed:
+        raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
+    return (given or ["timing=quick"] if sought else given) if timed else []
 
 
 def _ends(axis: Span | Listed) -> npt.NDArray[np.float64]:
@@ -229,7 +232,8 @@ def _told(row: Row) -> pd.DataFrame:
 
 def _won(row: Row, point: Point) -> dict[str, Any]:
     """What is known of a point that won."""
-    score, reached = row.search.tried[point], _score(row, point)
+    score = row.search.tried[point]
+    reached = _score(row, point) if row.winner or row.goal != "time_to_target" else math.inf
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
     return {
         "value": reached if reached < MISS else math.inf,

@@ -311,6 +311,8 @@ def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
         ),
         ("optimizer=adam optimizer.beta1=interval(0,1)", "optimizer.beta1=1 must be a number from 0 to below 1"),
         ("steps=interval(1,10)", "steps=interval(...): optimizer=gd has no such number to tune"),
+        ("goal=time_to_target timing=off", "goal=time_to_target needs a clock: set timing=quick or timing=full."),
+        ("timing=quick,full", "timing=quick,full: winners are timed in one way; give one value."),
         ("goal=fast", "goal=fast is not known. Allowed: steps_to_target, "),
         ("optimizer=adan", "optimizer=adan is not known. Did you mean adam"),
         ("lr=(", "lr=( cannot be read"),

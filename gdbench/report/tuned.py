@@ -188,7 +188,7 @@ def _remarks(row: Row) -> list[str]:
         return [f"none of {row['runs']} runs may win ({str(reason).rstrip('.')})"]
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
     found = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
-    if math.isinf(row["value"]):
+    if math.isinf(row["value"]) and row["status"] != "target":
         found.append("no run reached the target, so the final gap decided; give it more steps")
     elif row["goal"].endswith("_to_target") and row["within_2x_decades"] < LUCKY:
         found.append("no lr beside the best comes near it: a lucky hit")
