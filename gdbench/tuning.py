@@ -77,6 +77,8 @@ class Tuning:
         Raises UsageError for what cannot be tuned; no folder is made then.
         """
         self.fold = fold
+        if alien := [each for each in others if each.startswith("hydra")]:
+            raise UsageError(f"{alien[0]}: tune carries out its own lanes, in this process; leave it out.")
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
         scaled = "lr_scale" in named and "lr" not in named
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
