@@ -49,12 +49,23 @@ class Job:
         return self.question.timing.seconds > 0
 
 
+class Work(Protocol):
+    """What goes on, in a few words, and how much it is."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def lane_steps(self) -> int: ...
+    @property
+    def timed(self) -> bool: ...
+
+
 class Progress(Protocol):
     """Hears how a sweep goes on."""
 
     def note(self, words: str) -> None: ...  # noqa: D102
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
-    def now(self, job: Job) -> None: ...  # noqa: D102
+    def now(self, job: Work) -> None: ...  # noqa: D102
     def worked(self, lane_steps: int) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102

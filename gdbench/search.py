@@ -40,7 +40,7 @@ GAIN = 0.001
 EDGE = 1e-3
 """Positions as near as this are one: values are rounded."""
 COARSE = 0.005
-"""While neighbours lie farther apart than this, a round that gains nothing proves nothing."""
+"""While neighbours lie farther apart than this, and differ, a round that gains nothing proves nothing."""
 MAX_ROUNDS = 16
 WIDER = 2.0
 """Decades by which a range that nobody gave grows at a time, while the best lies at its end."""
@@ -116,9 +116,13 @@ class Refinement:
             if all(space <= TOLERANCE for space in self.spacing):
                 break
             self._visit(score, self._closer(moves))
-            settled = all(space <= COARSE for space in self.spacing)
-            if settled and not moves and not self.gained(before, self.best):
+            if self._settled() and not moves and not self.gained(before, self.best):
                 break
+
+    def _settled(self) -> bool:
+        """Whether a round without gain is the end: neighbours are near, or the plateau goes beyond them all around."""
+        coarsest = max(self.spacing)
+        return coarsest <= COARSE or self._deepest()[1] > 1.25 * coarsest
 
     # -------------------------------------------------------------------------------------------------- what was found
 
@@ -134,15 +138,17 @@ class Refinement:
 
     def middle(self) -> Point | None:
         """The robust choice: the best point that lies farthest from any worse one and from the ends of the range."""
-        if not math.isfinite(self.best):
-            return None
+        return self._deepest()[0] if math.isfinite(self.best) else None
+
+    def _deepest(self) -> tuple[Point, float]:
+        """The point in the middle of the plateau, and how far the plateau goes on around it, in positions."""
         winners = self.plateau()
         best = np.array([self._positions(point) for point in winners])
         worse = [self._positions(point) for point, score in self.tried.items() if score != self.best]
-        depth = np.min([self._inside(best), _nearest(best, np.array(worse))] if worse else [self._inside(best)], axis=0)
+        depth: Array = np.minimum(self._inside(best), _nearest(best, np.array(worse)) if worse else np.inf)
         center = np.linalg.norm(best - best.mean(0), axis=1)
-        order = sorted(range(len(winners)), key=lambda i: (-round(depth[i], 9), round(center[i], 9), winners[i]))
-        return winners[order[0]]
+        order = sorted(range(len(winners)), key=lambda i: (-np.round(depth[i], 9), round(center[i], 9), winners[i]))
+        return winners[order[0]], float(depth[order[0]])
 
     def at_ends(self) -> list[tuple[str, str]]:
         """The axes on which the best reaches an end of the range, and which: ``("lr", "larger")`` may be better."""

@@ -44,7 +44,7 @@ class Silent:
     def note(self, words: str) -> None:
         """Say nothing."""
 
-    def now(self, job: Job) -> None:
+    def now(self, job: object) -> None:
         """Say nothing."""
 
     def worked(self, lane_steps: int) -> None:

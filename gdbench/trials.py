@@ -219,5 +219,5 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     told = f"{goal} {number(value)}" if value < MISS else "none reached the target, this one came nearest"
     return [
         f"Best of {len(study.trials)} trials: number {best.number} ({told}). Repeat it:",
-        f"  {best.user_attrs['command']}",
+        f"  {best.user_attrs.get('command', best.params)}",
     ]

@@ -16,6 +16,7 @@ from gdbench.analysis.goals import MISS, gained, per_configuration
 from gdbench.analysis.tuned import winners_table
 from gdbench.growing import Growing, repeating
 from gdbench.job import Job, Progress
+from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import LIMITS, UsageError
 from gdbench.search import Grid, Listed, Point, Refinement, Span
 
@@ -58,6 +59,16 @@ class Row:
         return f"{self.job.label}, round {self.search.rounds + 1}"
 
     @property
+    def lane_steps(self) -> int:
+        """How much work it is: nobody knows beforehand."""
+        return 0
+
+    @property
+    def timed(self) -> bool:
+        """Whether the clock decides."""
+        return self.goal == "time_to_target"
+
+    @property
     def names(self) -> list[str]:
         """The tuned axes."""
         return [axis.name for axis in self.search.axes]
@@ -77,21 +88,23 @@ class Tuning:
         Raises UsageError for what cannot be tuned; no folder is made then.
         """
         self.fold = fold
+        if alien := [each for each in others if each.startswith("hydra")]:
+            raise UsageError(f"{alien[0]}: tune carries out its own lanes, in this process; leave it out.")
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
         scaled = "lr_scale" in named and "lr" not in named
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
-        self.clock = [each for each in others if re.match(r"timing[.=]", each)]
-        """What the user said about timing, which is for winners only."""
-        jobs = fold([*(each for each in others if each not in self.clock), *(["lr=null"] if scaled else [])])
-        if len(fold([*jobs[0].overrides, *self.clock])) > 1:
-            raise UsageError(f"{' '.join(self.clock)}: winners are timed in one way; give one value.")
+        clock = [each for each in others if re.match(r"timing[.=]", each)]
+        jobs = fold([*(each for each in others if each not in clock), *(["lr=null"] if scaled else [])])
+        self.clock = _clock(fold([*jobs[0].overrides, *clock]), clock)
         points = jobs[0].question.axes[0].points if "points" in named else None
         self.rows = [Row(job, Refinement(_axes(job, spans), points, gained)) for job in jobs]
         likely = [self._cell(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]
         self.growing = Growing(likely, arguments, "tune")
+        self.pulse: Pulse = no_pulse
 
     def run(self, progress: Progress) -> None:
         """Tune row after row and time the winners where asked to; then gather the table."""
+        self.pulse = progress.worked
         progress.begin([row.job for row in self.rows])
         try:
             for row in self.rows:
@@ -112,7 +125,7 @@ class Tuning:
         goal = "gradients_to_target" if row.goal == "time_to_target" else row.goal
 
         def score(grid: Grid) -> npt.NDArray[np.float64]:
-            progress.now(row)  # type: ignore[arg-type]
+            progress.now(row)
             told = self._ask(row, self._cell(row, grid), goal)
             statuses.extend(told["status"].astype(str))
             if not told["status"].isin(["failed", "unavailable"]).all():
@@ -125,7 +138,7 @@ class Tuning:
                 row.search.profile(score, "lr", PROFILE)
         except Hopeless:
             return
-        if row.search.middle() is not None:
+        if self.clock and row.search.middle() is not None:
             self._time(row)
 
     def _cell(self, row: Row, grid: Grid) -> Job:
@@ -142,7 +155,7 @@ class Tuning:
     def _ask(self, row: Row, job: Job, goal: str) -> pd.DataFrame:
         """Run a cell; remember each point's run of the median seed, and return those."""
         job = self.growing.number(job)
-        self.growing.ask([job])
+        self.growing.ask([job], self.pulse)
         runs = self.growing.answer(job)
         assert runs is not None
         row.runs += len(runs)
@@ -155,18 +168,23 @@ class Tuning:
 
     def _time(self, row: Row) -> None:
         """Time the winner, where a clock was asked for; for a goal of time the finalists, of whom the fastest wins."""
-        timed, middle = row.goal == "time_to_target", row.search.middle()
+        sought, middle = row.goal == "time_to_target", row.search.middle()
         assert middle is not None
-        if not (timed or self.clock):
-            return
-        finalists = _finalists(row, middle) if timed else [middle]
+        finalists = _finalists(row, middle) if sought else [middle]
         for point in finalists:
-            self._ask(
-                row,
-                self._job(row, [np.array([value]) for value in point], self.clock or ["timing=quick"]),
-                row.goal,
-            )
-        row.winner = min(finalists, key=lambda point: _score(row, point)) if timed and finalists else None
+            self._ask(row, self._job(row, [np.array([value]) for value in point], self.clock), row.goal)
+        if sought and finalists:
+            row.winner = min(finalists, key=lambda point: _score(row, point))
+
+
+def _clock(jobs: Sequence[Job], given: list[str]) -> list[str]:
+    """How winners are timed: as the user said, not at all, or, where time is the goal, at least quickly."""
+    if len(jobs) > 1:
+        raise UsageError(f"{' '.join(given)}: winners are timed in one way; give one value.")
+    timed, sought = jobs[0].question.timing.seconds > 0, jobs[0].config["goal"] == "time_to_target"
+    if sought and not timed:
+        raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
+    return (given or ["timing=quick"] if sought else given) if timed else []
 
 
 def _ends(axis: Span | Listed) -> npt.NDArray[np.float64]:
@@ -229,7 +247,8 @@ def _told(row: Row) -> pd.DataFrame:
 
 def _won(row: Row, point: Point) -> dict[str, Any]:
     """What is known of a point that won."""
-    score, reached = row.search.tried[point], _score(row, point)
+    score = row.search.tried[point]
+    reached = _score(row, point) if row.winner or row.goal != "time_to_target" else math.inf
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
     return {
         "value": reached if reached < MISS else math.inf,

@@ -25,7 +25,7 @@ class Labelled(Protocol):
 
     @property
     def lane_steps(self) -> int:
-        """How many steps all its runs make together, untimed."""
+        """How many steps all its runs make together, untimed; 0 where that is not known beforehand."""
         ...
 
     @property
@@ -51,7 +51,8 @@ class Pace:
         """Some lanes of it have made a step."""
         self.lane_steps += lane_steps
         self.last = time.perf_counter()
-        self.share = (0.5 if self.job.timed else 1.0) * min(1.0, self.lane_steps / self.job.lane_steps)
+        whole = max(self.lane_steps, self.job.lane_steps)
+        self.share = (0.5 if self.job.timed else 1.0) * self.lane_steps / whole if self.job.lane_steps else 0.0
 
     def done(self) -> None:
         """It has ended."""

@@ -25,12 +25,10 @@ WORDS = {
     "final_gap": "final gap",
     "final_loss": "final loss",
 }
-SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps", "target": "target {}"} | {
-    "target_loss": "target loss {}"
-}
+SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps"}
+"""What goes to the caption where all rows have it in common, in words."""
+TARGET = {"target": "target {}", "target_loss": "target loss {}"}
 IDENTITY = ("optimizer", "impl", "dtype", "device", "steps", "start_noise")
-
-
 LUCKY = 0.01
 """A best lr with fewer decades around it that take at most twice as long was stumbled upon, not found."""
 SPARE = ("runs", "plateau", "status", "within 2×", "final gap")
@@ -70,10 +68,13 @@ def _line(line: str) -> Text:
 
 def _shared(winners: pd.DataFrame) -> list[str]:
     """What all rows have in common, in words."""
-    first, alike = winners.iloc[0], [name for name in SHARED if winners[name].nunique(dropna=False) == 1]
-    words = {name: SHARED[name].format(_plain(name)(first.to_dict())) for name in alike if pd.notna(first[name])}
-    seeds = [f"median of {first['seeds']} seeds"] if first["seeds"] > 1 else []
-    return [*(word for name, word in words.items() if name != "target" or "target_loss" not in words), *seeds]
+    first = winners.iloc[0]
+    targets = TARGET if winners["goal"].str.endswith("_to_target").any() else {}
+    wanted = {name: words for name, words in {**SHARED, **targets}.items() if winners[name].nunique(dropna=False) == 1}
+    if pd.notna(first["target_loss"]):
+        wanted.pop("target", None)
+    said = [words.format(_plain(name)(first.to_dict())) for name, words in wanted.items() if pd.notna(first[name])]
+    return said + ([f"median of {first['seeds']} seeds"] if first["seeds"] > 1 else [])
 
 
 def _table(group: pd.DataFrame, width: int) -> Table:
@@ -188,7 +189,7 @@ def _remarks(row: Row) -> list[str]:
         return [f"none of {row['runs']} runs may win ({str(reason).rstrip('.')})"]
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
     found = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
-    if math.isinf(row["value"]):
+    if math.isinf(row["value"]) and row["status"] != "target":
         found.append("no run reached the target, so the final gap decided; give it more steps")
     elif row["goal"].endswith("_to_target") and row["within_2x_decades"] < LUCKY:
         found.append("no lr beside the best comes near it: a lucky hit")
