@@ -90,7 +90,8 @@ def _watch(cell: Cell, laned: bool) -> tuple[Story | None, Array, dict[int, str]
     """The story of all runs that could be made, their rows, and what went wrong with the others."""
     chunks, traced = _chunks(cell, laned), traced_runs(cell)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
-        _ = cell.objective, cell.oracle(laned), cell.rounding  # made once, before the chunks share them
+        # Made once, before the chunks share them.
+        _ = cell.objective, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     attempts = _side_by_side(
         lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell
     )
@@ -126,7 +127,7 @@ def _chunks(cell: Cell, laned: bool) -> list[Array]:
     every = np.arange(cell.size)
     if not laned:
         return list(every[:, None])
-    if cell.maker.compiled:  # a graph is of one size
+    if cell.maker.compiled and cell.device.type != "cpu":  # it fuses what it would else fetch from memory
         return [every]
     lanes = max(LEAST_LANES, CACHED_NUMBERS // size(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(cell.size / lanes))
