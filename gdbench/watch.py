@@ -197,10 +197,14 @@ def _judged(loss: Tensor, watch: Watch) -> Tensor:
 
 
 def _finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
-    """Whether loss, gradient and x are all finite: only then is zero times each still zero."""
-    probe = loss * 0
+    """Whether loss, gradient and x are all finite: only then is zero what is left of each without itself.
+
+    Zero times each would tell the same, but torch's compiler takes that for zero, whatever it is.
+    """
+    probe = loss - loss
     for leaf, slope in zip(leaves(x), leaves(grad), strict=True):
-        zeros = leaf.detach() * 0 + slope.detach() * 0
+        leaf, slope = leaf.detach(), slope.detach()
+        zeros = (leaf - leaf) + (slope - slope)
         event = tuple(range(1, zeros.dim())) if laned else tuple(range(zeros.dim()))
         probe = probe + (zeros.sum(event) if event else zeros)
     return probe == 0
