@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.arithmetic import is_zero
+from gdbench.optimizers.columns import Columns
 from gdbench.params import Params, leaves
 from gdbench.schema import Unavailable
 
@@ -182,6 +183,8 @@ def compile_graph(code: Any, backend: str, laned: bool, at: tuple[Any, ...]) -> 
             if isinstance(leaf, Tensor) and leaf.dim():
                 torch._dynamo.mark_dynamic(leaf, leaf.dim() - 1)
     options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
+    if laned and backend == "inductor":
+        options["post_grad_custom_pre_pass"] = Columns()
     try:
         return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
     except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
