@@ -24,8 +24,8 @@ __all__ = ["Cell", "Maker"]
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
-FUSED = 10
-"""Steps in lanes that a compiler is given at once; it takes ten times as long over them, for a third of the run time."""
+FUSED = 5
+"""Steps in lanes that a compiler is given at once: of more, what is counted would no longer stay in registers."""
 FUSED_SIZE = 16
 """A step on more numbers than these takes long enough for a call of its own."""
 FUSED_WORK = 10**8

@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHED_NUMBERS = 2**17
-"""x and its like hold at most so many numbers in a chunk of lanes."""
+"""x and its like hold at most so many numbers in a chunk of lanes; half of it where all that is seen is there at once."""
 LEAST_LANES = 16
 
 
@@ -53,6 +53,8 @@ def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
     for row, error in {**errors, **timings.errors}.items():
         columns["status"][row], columns["error"][row] = "failed", error
+    if cell.maker.compiled:
+        timings.cold_s = cell.maker.compile_s
     columns.update(timing_columns(timings, columns["steps_to_target"]))
     columns["lanes"] = np.full(distinct.size, distinct.size if laned else 1)
     columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
@@ -127,9 +129,10 @@ def _chunks(cell: Cell, laned: bool) -> list[Array]:
     every = np.arange(cell.size)
     if not laned:
         return list(every[:, None])
-    if cell.maker.compiled and cell.device.type != "cpu":  # it fuses what it would else fetch from memory
+    if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
-    lanes = max(LEAST_LANES, CACHED_NUMBERS // size(cell.start(int(cell.seeds[0]))))
+    numbers = CACHED_NUMBERS // 2 if cell.maker.compiled else CACHED_NUMBERS
+    lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(cell.size / lanes))
 
 
