@@ -120,7 +120,7 @@ def _walk_fused(
         halt()
         at = x
         x, state, seen_so_far, seen = method.steps(count, oracle, at, state, watch, seen_so_far)
-        if k in trace.wanted:
+        if seen:
             trace.look(k, method.shown(at), seen)
     return method.shown(x), method.shown(state.inner), watch, seen_so_far
 

@@ -60,8 +60,7 @@ class Watched(NamedTuple):
     last: Tensor
     """The latest loss; the first non-finite one stays."""
     lived: Tensor
-    """How many points were finite before the first that was not: its step, if there is one."""
-    alive: Tensor
+    """How many points were finite before the first that was not: all so far where there is none."""
     level: Tensor
     """The latest step whose loss was not above the start's."""
     missed: tuple[Tensor, ...]
@@ -110,7 +109,6 @@ def begin(watch: Watch) -> Watched:
         best_step=zeros(),
         last=loss.clone(),
         lived=zeros(),
-        alive=torch.ones_like(loss, dtype=torch.bool),
         level=zeros() - 1,
         missed=misses(torch.int32),
         recent=() if watch.wide else misses(torch.uint8),
@@ -127,16 +125,16 @@ def update(watch: Watch, k: int | Tensor, x: Params, seen: Seen, w: Watched) -> 
     k is a number, or in a compiled step, where the watch is wide, a 0-d int32 tensor.
     """
     loss = _judged(seen.loss, watch)
-    alive = w.alive & _finite(loss, x, seen.grad, watch.laned)
+    lived = w.lived == k
+    alive = lived & _finite(loss, x, seen.grad, watch.laned)
     usable = torch.where(alive, loss, torch.inf)
     best = torch.minimum(w.best, usable)
     misses = [best > target for target in watch.targets]
     w = w._replace(
         best=best,
         best_step=torch.where(usable < w.best, k, w.best_step),
-        last=torch.where(w.alive, loss, w.last),
+        last=torch.where(lived, loss, w.last),
         lived=torch.where(alive, k + 1, w.lived),
-        alive=alive,
         level=torch.where(loss > watch.start, w.level, k),
     )
     w = w._replace(missed=_plus(w.missed, misses)) if watch.wide else _in_bytes(k, misses, w)
@@ -171,7 +169,8 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
     """The whole story, after the point x_steps has been looked at."""
     rows = w.missed if watch.wide else _plus(w.missed, w.recent)
     missed = torch.stack(rows) if watch.laned else rows[0]
-    risen = w.alive & (w.level < steps)
+    alive = w.lived > steps
+    risen = alive & (w.level < steps)
     if not watch.counts:
         worked = w.lived.clamp(max=steps)
         w = w._replace(gradients=worked, gradients_to_target=torch.minimum(worked, missed[-1]))
@@ -180,7 +179,7 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
         best_step=w.best_step,
         last=w.last,
         lived=w.lived,
-        alive=w.alive,
+        alive=alive,
         above_since=torch.where(risen, w.level + 1, -1),
         missed=missed,
         gradients=w.gradients,

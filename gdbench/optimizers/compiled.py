@@ -44,8 +44,8 @@ class Lanes(NamedTuple):
 
     init: Callable[[Params], tuple[Params, Running]]
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
-    steps: Callable[..., tuple[Params, Running, Any, Seen]]
-    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; what the last step saw is told."""
+    steps: Callable[..., tuple[Params, Running, Any, Seen | None]]
+    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; what a step saw is told of a single one."""
     constant_cost: bool
 
     @staticmethod
@@ -99,7 +99,7 @@ class Program:
             x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x))))
             return x, state
 
-        def steps(count: int, oracle: Oracle, *at: Any) -> tuple[Params, Running, Any, Seen]:
+        def steps(count: int, oracle: Oracle, *at: Any) -> Any:
             key = id(oracle), structure, count
             graph = self.graphs.get(key)
             try:
@@ -150,7 +150,7 @@ def step_of(make: Callable[..., Method], oracle: Oracle) -> Any:
 def steps_of(make: Callable[..., Method], oracle: Oracle, look: Look, count: int) -> Any:
     """So many steps in lanes, each looked at where it starts."""
 
-    def steps(x: Params, state: Running, watch: Any, so_far: Any) -> tuple[Params, Running, Any, Seen]:
+    def steps(x: Params, state: Running, watch: Any, so_far: Any) -> Any:
         x, (k, hyper, inner) = inward((x, state))
         method = make(**hyper)
         for _ in range(count):
@@ -159,7 +159,8 @@ def steps_of(make: Callable[..., Method], oracle: Oracle, look: Look, count: int
             seen = Seen(*saw)
             so_far = look(watch, k.to(torch.int32), at, seen, so_far)
             k = k + 1
-        return *outward((x, Running(k, hyper, inner))), so_far, seen
+        x, state = outward((x, Running(k, hyper, inner)))
+        return x, state, so_far, seen if count == 1 else None
 
     return steps
 
