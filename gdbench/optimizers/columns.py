@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import SymInt
+from torch._guards import detect_fake_mode
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
@@ -64,6 +65,7 @@ class _Taken:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.fake = detect_fake_mode([node.meta.get("val") for node in graph.nodes])
         self.parts: dict[Node, Any] = {}
         self.rules: dict[Any, Callable[..., Any]] = {
             aten.permute.default: self.permute,
@@ -230,7 +232,8 @@ class _Taken:
         """A new node, which knows what it would compute as the old ones do."""
         node = self.graph.call_function(target, tuple(args), dict(kwargs or {}))
         values = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta["val"])
-        node.meta["val"] = target(*values[0], **values[1])
+        with self.fake:
+            node.meta["val"] = target(*values[0], **values[1])
         return node
 
 

@@ -26,6 +26,9 @@ from gdbench.schema import Unavailable
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
 
+WIDTH = 1009
+"""Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
+
 Graph = Callable[..., Any]
 Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
 """``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
@@ -119,12 +122,12 @@ class Program:
         """A graph's first call, which compiles it; other threads that need one wait, as they may need the same."""
         with self.compiling:
             started = time.perf_counter()
-            graph = self.graphs.get(key) or compile_graph(code, self.backend, laned, at)
-            answer = graph(*at)
             if key not in self.graphs:
+                graph = compile_graph(code, self.backend, laned)
+                graph(*(widened(at) if laned else at))
                 self.graphs[key] = graph
                 self.compile_s += time.perf_counter() - started
-            return answer
+        return self.graphs[key](*at)
 
 
 def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
@@ -175,14 +178,23 @@ def inward(tree: Any) -> Any:
     return tree_map_only(Tensor, lambda leaf: leaf.movedim(-1, 0) if leaf.dim() > 1 else leaf, tree)
 
 
-def compile_graph(code: Any, backend: str, laned: bool, at: tuple[Any, ...]) -> Graph:
-    """A function as one graph; with ``laned`` for any number of lanes, which are the last axis of all it is given."""
+def widened(at: Any) -> Any:
+    """As many lanes of the first one as no point has numbers: what a graph of any number of lanes is compiled on."""
+
+    def wide(leaf: Tensor) -> Tensor:
+        if not leaf.dim():
+            return leaf
+        leaf = leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
+        torch._dynamo.mark_dynamic(leaf, leaf.dim() - 1)
+        return leaf
+
+    return tree_map_only(Tensor, wide, at)
+
+
+def compile_graph(code: Any, backend: str, laned: bool) -> Graph:
+    """A function as one graph, which its first call compiles."""
     # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
     own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
-    if laned:
-        for leaf in tree_leaves(at):
-            if isinstance(leaf, Tensor) and leaf.dim():
-                torch._dynamo.mark_dynamic(leaf, leaf.dim() - 1)
     options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
     if laned and backend == "inductor":
         options["post_grad_custom_pre_pass"] = Columns()
