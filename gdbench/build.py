@@ -177,6 +177,9 @@ class _Made:
         method: Method = self.program.method(hyper) if self.program else self.eager(hyper)
         return method
 
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: Any) -> Any:
+        return self.program.in_lanes(hyper, look)
+
 
 def maker(question: Question) -> Maker:
     """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,21 @@ from gdbench.gap import rounding_size
 from gdbench.objectives import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method
 from gdbench.oracle import Compilable, Eager, oracle
-from gdbench.params import Params, lanes_last, tree_map
+from gdbench.params import Params, lanes_last, size, tree_map
+
+if TYPE_CHECKING:  # the compiler takes its time
+    from gdbench.optimizers.compiled import Lanes, Look
 
 __all__ = ["Cell", "Maker"]
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
+
+FUSED = 5
+"""Steps in lanes that a compiler is given at once: of more, what is counted would no longer stay in registers."""
+FUSED_SIZE = 16
+"""A step on more numbers than these takes long enough for a call of its own."""
+FUSED_WORK = 10**8
+"""Fewer steps, over all runs of a cell, are done before so many at once have been compiled."""
 
 
 class Maker(Protocol):
@@ -52,6 +62,10 @@ class Maker(Protocol):
 
     def eager(self, hyper: Mapping[str, Hyper]) -> Method:
         """The same, never compiled."""
+        ...
+
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: Look) -> Lanes:
+        """The same, compiled, with numbers a lane, and looked at within the graph."""
         ...
 
 
@@ -122,12 +136,23 @@ class Cell:
         return {name: float(column[row]) for name, column in self.hyper.items()}
 
     def laned_hyper(self) -> dict[str, Hyper]:
-        """All runs' hyper-parameters: a number where the runs agree, else a float64 tensor ``[L]``."""
+        """All runs' hyper-parameters: a number where the cell's runs agree, else a float64 tensor ``[L]``."""
         home = "cpu" if self.device.type == "mps" else self.device  # MPS has no float64
         return {
-            name: float(column[0]) if _equal(column) else torch.from_numpy(column.copy()).to(home)
+            name: torch.from_numpy(column.copy()).to(home) if name in self.varied else float(column[0])
             for name, column in self.hyper.items()
         }
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The hyper-parameters in which runs differ; parts of a cell are told those of the whole, to be of one kind."""
+        return frozenset(name for name, column in self.hyper.items() if not _equal(column))
+
+    @cached_property
+    def fused(self) -> int:
+        """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
+        few = size(self.start(int(self.seeds[0]))) <= FUSED_SIZE
+        return FUSED if few and self.size * self.steps >= FUSED_WORK else 1
 
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""

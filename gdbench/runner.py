@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHED_NUMBERS = 2**17
-"""x and its like hold at most so many numbers in a chunk of lanes."""
+"""x and its like hold at most so many numbers in a chunk of lanes; half of it where all that is seen is there at once."""
 LEAST_LANES = 16
 SMALLER = 4
 OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
@@ -68,7 +68,8 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
     _fail(columns, {**errors, **(timings.errors if timings else {})})
     columns.update(timing_columns(timings, columns["steps_to_target"]))
-    shared = {
+    shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
+    shared |= {
         "watched_s": watched,
         "lanes": distinct.size if laned else 1,
         "resolved": f"{cell.maker.resolved}, {how}",
@@ -116,7 +117,8 @@ def _watch(cell: Cell, laned: bool, pulse: Pulse) -> tuple[Story | None, Array, 
     """The story of all runs that could be made, their rows, and what went wrong with the others."""
     chunks, traced = _chunks(cell, laned), traced_runs(cell)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
-        _ = cell.objective, cell.oracle(laned), cell.rounding  # made once, before the chunks share them
+        # Made once, before the chunks share them.
+        _ = cell.objective, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     attempts = _side_by_side(
         lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell, pulse
     )
@@ -164,9 +166,10 @@ def _chunks(cell: Cell, laned: bool) -> list[Array]:
     every = np.arange(cell.size)
     if not laned:
         return list(every[:, None])
-    if cell.maker.compiled:  # a graph is of one size
+    if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
-    lanes = max(LEAST_LANES, CACHED_NUMBERS // size(cell.start(int(cell.seeds[0]))))
+    numbers = CACHED_NUMBERS // 2 if cell.maker.compiled else CACHED_NUMBERS
+    lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(cell.size / lanes))
 
 
@@ -176,8 +179,8 @@ def _side_by_side(
     """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
     halted = threading.Event()
 
-    def halt(lanes: int) -> None:
-        pulse(lanes)
+    def halt(lanes: int, steps: int) -> None:
+        pulse(lanes * steps)
         if halted.is_set():
             raise KeyboardInterrupt
 
