@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -130,6 +130,7 @@ class Composer:
         self.fixed = list(fixed)
         self.composed: dict[tuple[str, ...], Composed] = {}
         self.groups: dict[str, bool] = {}
+        self.parsed: dict[str, Override] = {}
         self.loader = GlobalHydra.instance().config_loader()
 
     def is_group(self, override: Override) -> bool:
@@ -141,14 +142,21 @@ class Composer:
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration that Hydra would compose from these overrides."""
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        slow = [each for each in parsed if self._needs_hydra(each)]
-        base = self._base(tuple(self.fixed + [str(each.input_line) for each in slow]))
-        config = copy.deepcopy(base.config)
-        for each in parsed:
-            if each not in slow:
-                OmegaConf.update(config, each.key_or_group, each.value(), merge=False)
-        return Composed(config, base.choices, base.axes)
+        slow = [each for each in overrides if self._needs_hydra(self._parse(each))]
+        base = self._base(tuple(self.fixed + slow))
+        composed = Composed(copy.deepcopy(base.config), base.choices, base.axes)
+        return self.set(composed, [each for each in overrides if each not in slow])
+
+    def set(self, composed: Composed, overrides: Iterable[str]) -> Composed:
+        """The same configuration with values set in place; overrides that choose from a group cannot come so late."""
+        for each in map(self._parse, overrides):
+            OmegaConf.update(composed.config, each.key_or_group, each.value(), merge=False)
+        return composed
+
+    def _parse(self, override: str) -> Override:
+        if override not in self.parsed:  # cells share most of theirs, and Hydra's parser takes its time
+            (self.parsed[override],) = OverridesParser.create().parse_overrides([override])
+        return self.parsed[override]
 
     def _needs_hydra(self, override: Override) -> bool:
         plain_value = not (override.is_add() or override.is_force_add() or override.is_delete())

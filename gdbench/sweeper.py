@@ -237,7 +237,8 @@ def fold(arguments: Sequence[str], composer: Composer) -> list[Job]:
     chosen = [[*fixed, *cell, *lanes.values()] for cell in itertools.product(*axes)]
     if not chosen:
         raise UsageError("these overrides stand for no run at all: a glob(...) that fits no name makes nothing.")
-    return [_job(number, overrides, composer(overrides)) for number, overrides in enumerate(chosen)]
+    whole = [composer.set(cell, lanes.values()) for cell in cells]
+    return [_job(number, *each) for number, each in enumerate(zip(chosen, whole, strict=True))]
 
 
 def _job(cell: int, overrides: Sequence[str], composed: Composed) -> Job:

@@ -261,10 +261,10 @@ def test_lanes_that_do_not_fit_in_smaller_chunks_either_fail() -> None:
 
 def test_lanes_through_a_module_of_torch_bear_many_chunks() -> None:
     """A network that all chunks of lanes share gives each run what it gives alone: no chunk sees another's weights."""
-    lrs = np.geomspace(1e-3, 1.0, 400).tolist()
+    lrs = np.geomspace(1e-3, 1.0, 240).tolist()
     objective = mlp(hidden=16, samples=40)
-    together = run_cell(small(objective, lr=lrs, steps=30)).columns
+    together = run_cell(small(objective, lr=lrs, steps=5)).columns
 
     assert set(together["status"]) <= {"target", "plateau", "budget"}
-    alone = [row(small(objective, lr=lr, steps=30))["final_loss"] for lr in lrs[::150]]
-    assert together["final_loss"][::150] == pytest.approx(alone, rel=1e-9)
+    alone = [row(small(objective, lr=lr, steps=5))["final_loss"] for lr in lrs[::80]]
+    assert together["final_loss"][::80] == pytest.approx(alone, rel=1e-9)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from processes import medians, seconds
 
+import gdbench
+
 SWEEP = ["-m", "gdbench", "-m", "objective=rosenbrock", "device=cpu", "lr=tag(log,interval(1e-5,1e-1))", "points=1000"]
 TIMINGS = {"timed": [], "untimed": ["timing=off"]}
 IMPORTS = ["-c", "import torch, hydra, pandas"]
@@ -45,3 +47,16 @@ def test_1000_learning_rates_cost_little_more_than_the_imports(
     allowed = 2 * taken["imports"] + 1
     figures(gdbench_s=taken["gdbench"], imports_s=taken["imports"], of_what_is_allowed=taken["gdbench"] / allowed)
     assert taken["gdbench"] < allowed
+
+
+def test_100_cells_cost_little_more_than_their_work(
+    tmp_path: Path, timed: Callable[..., Any], figures: Callable[..., None]
+) -> None:
+    """Composing, checking, keying and writing 100 cells take at most 2 s beyond what the cells themselves do."""
+    words = ["-m", "gdbench", "-m", "objective=quadratic", "device=cpu", "timing=off", "--quiet"]
+    hundred = [*words, "objective.condition=range(2,102)", "outputs=hundred"]
+    taken = timed(lambda: medians(tmp_path, 3, one=[*words, "objective.condition=2"], hundred=hundred))
+    work = float(gdbench.load(max((tmp_path / "hundred").glob("*/*")))["watched_s"].sum())
+    beyond = taken["hundred"] - taken["one"] - work
+    figures(beyond_the_work_s=beyond, work_s=work, a_cell_ms=10 * beyond)
+    assert beyond <= 2
