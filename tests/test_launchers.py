@@ -34,6 +34,8 @@ import time
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
+from gdbench.turns import place
 from own_things import bowl
 
 HOME = os.getpid() == int(os.environ["HOME_PROCESS"])
@@ -70,6 +72,17 @@ def beheads():
     return bowl()
 
 
+def guarded():
+    """Fails unless somebody, its own worker, holds the lock of this machine."""
+    if not HOME:
+        try:
+            FileLock(place()).acquire(timeout=0)
+        except Timeout:
+            return bowl()
+        raise AssertionError("it is nobody's turn")
+    return bowl()
+
+
 def meets():
     """Waits until another process has come here too."""
     if not HOME:
@@ -103,7 +116,7 @@ def away(own: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HOME_PROCESS", str(os.getpid()))
     (own / "away.py").write_text(AWAY)
     (own / "absent.py").write_text(ABSENT)
-    for name in ("counts", "dies", "beheads", "meets"):
+    for name in ("counts", "dies", "beheads", "guarded", "meets"):
         (own / "objective" / f"{name}.yaml").write_text(f"_target_: away.{name}\n")
     (own / "objective" / "absent.yaml").write_text("_target_: absent.bowl\n")
     yield own
@@ -179,16 +192,22 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex * 2)
     place = Path(tempfile.mkdtemp(prefix="gdbench-ray-"))  # not in tmp_path: a socket's path must be short
-    with socket.socket() as free:
+    with socket.socket() as free, socket.create_server(("127.0.0.1", 0)) as taken:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port, dashboard = free.getsockname()[1], taken.getsockname()[1]
+        free.close()
+        yield from head_at(port, dashboard, place, tmp_path)
+
+
+def head_at(port: int, dashboard: int, place: Path, cwd: Path) -> Iterator[str]:
+    """A Ray head; a port that is taken keeps its dashboard from starting, and that from asking the network."""
     words = ["start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
-    words += ["--include-dashboard=false", f"--temp-dir={place}"]
+    words += ["--include-dashboard=false", f"--dashboard-port={dashboard}", f"--temp-dir={place}"]
     env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
     head = subprocess.Popen(
         [Path(sys.executable).with_name("ray"), *words],
         env=env,
-        cwd=tmp_path,
+        cwd=cwd,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -285,15 +304,16 @@ def test_a_killed_sweep_takes_its_workers_with_it(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------------- turns
 
 
-def test_timed_cells_of_a_machine_take_turns(command: Callable[..., Any]) -> None:
-    """Two workers never time at once: a cell begins when the one before has had its half second; stderr says why."""
-    done = command("-m", "optimizer=gd,momentum", "hydra/launcher=joblib")
-    began = gdbench.load()["started_at"].sort_values()
+def test_timed_cells_of_a_machine_take_turns(command: Callable[..., Any], away: Path) -> None:
+    """A timed cell runs under the lock of its machine, one begins when the other has had its time; stderr says why."""
+    words = ["-m", "--config-dir", str(away), "objective=guarded", "optimizer=gd,momentum"]
+    done = command(*words, "hydra/launcher=joblib")
+    runs = gdbench.load()
 
-    assert done.code == 0
+    assert done.code == 0, runs["error"].tolist()
     assert done.err.splitlines()[0] == f"gdbench: {NOTE}"
     assert done.err.count(NOTE) == 1
-    assert began.diff().max().total_seconds() > 0.5
+    assert runs["started_at"].sort_values().diff().max().total_seconds() > 0.5
 
 
 def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[..., Any], away: Path) -> None:

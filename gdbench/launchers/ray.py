@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,25 +66,29 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def started(init: dict[str, Any]) -> Iterator[Any]:
     """Ray, connected to a cluster or to one of its own, quiet and without a word to the network."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if init.get("address") == "local":
-        os.environ.update({name: value for name, value in _of_our_own().items() if name not in os.environ})
-        init = {"include_dashboard": False, **init}
-    import ray
+    with contextlib.ExitStack() as meanwhile:
+        ours = meanwhile.enter_context(_undisturbed()) if init.get("address") == "local" else {}
+        import ray
 
-    ray.init(**QUIET, **init)
+        ray.init(**{**QUIET, **ours, **init})
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _of_our_own() -> dict[str, str]:
-    """What a cluster that lives as long as the sweep wants of the environment."""
-    return {
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[dict[str, Any]]:
+    """What a cluster that lives as long as the sweep is started with: environment and arguments."""
+    ours = {
         "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # nobody will bring its head back: do not wait a minute for that
         "RAY_AUTH_MODE": "token",  # Ray listens on every interface; by default it keeps its token in the home folder
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }
+    os.environ.update({name: value for name, value in ours.items() if name not in os.environ})
+    # A dashboard starts even where none is wanted, and asks the network which cloud this is; a port in use prevents it.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield {"include_dashboard": False, "dashboard_port": taken.getsockname()[1]}
 
 
 def _as_they_end(ray: Any, pending: list[Any]) -> Iterator[tuple[Any, JobReturn]]:
