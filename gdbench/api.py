@@ -19,13 +19,11 @@ from gdbench.job import Job
 from gdbench.objectives import Objective
 from gdbench.params import Params, leaves
 from gdbench.records import load
+from gdbench.resume import recorded
 from gdbench.schema import UsageError
 from gdbench.spaces import spans
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
 from gdbench.tuning import Tuning
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,17 +47,24 @@ def sweep(
     Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
     written for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
-    Raises UsageError for what the command line would refuse.
+    ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
     """
+    if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
+        return _again(axes)
     own = _own(objective, x0)
-    arguments = _arguments(None if own else objective, axes)
+    name = getattr(objective, "__name__", "objective")
+    made = (lambda job: _with(job, own, name)) if own else None
+    return _swept(_arguments(None if own else objective, axes), config_dir, made)
+
+
+def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callable[[Job], Job] | None) -> pd.DataFrame:
+    """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
-    if own:
-        jobs = [_with(job, own, getattr(objective, "__name__", "objective")) for job in jobs]
-    folder = carry_out(jobs, arguments, "sweep", Silent())
-    runs = load(folder)
-    runs.attrs["folder"] = str(folder)
+    carry_out([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
+    assert Lanes.folder is not None
+    runs = load(Lanes.folder)
+    runs.attrs["folder"] = str(Lanes.folder)
     return runs
 
 
@@ -69,6 +74,15 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
     Takes what ``sweep`` takes; a list of numbers (``lr=[0.01, 0.1]``) makes several rows.
     """
     return sweep(objective, **settings)
+
+
+def _again(wish: Mapping[str, Any]) -> pd.DataFrame:
+    """The sweep that the folder ``resume`` was made with, gone on with."""
+    words = [word for word in recorded(wish["resume"]) if word != "-m"]
+    place = words.index("--config-dir") if "--config-dir" in words else None
+    config_dir = None if place is None else words[place + 1]
+    given = words if place is None else words[:place] + words[place + 2 :]
+    return _swept([*given, *_arguments(None, wish)], config_dir, None)
 
 
 def tune(

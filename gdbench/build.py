@@ -36,7 +36,7 @@ def build(question: Question) -> Cell:
         stated=stated,
         maker=maker(question),
         hyper=hyper(question, stated),
-        seeds=question.lanes()["seed"].astype(np.int64),
+        seeds=question.seeds(),
         steps=question.steps,
         dtype=dtype,
         device=device,
@@ -176,6 +176,9 @@ class _Made:
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         method: Method = self.program.method(hyper) if self.program else self.eager(hyper)
         return method
+
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: Any) -> Any:
+        return self.program.in_lanes(hyper, look)
 
 
 def maker(question: Question) -> Maker:

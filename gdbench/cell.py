@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from gdbench.constant import is_constant, take
 from gdbench.gap import rounding_size
 from gdbench.objectives import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method
 from gdbench.oracle import Compilable, Eager, oracle
-from gdbench.params import Params, lanes_last, tree_map
+from gdbench.params import Params, lanes_last, size, tree_map
+
+if TYPE_CHECKING:  # the compiler takes its time
+    from gdbench.optimizers.compiled import Lanes, Look
 
 __all__ = ["Cell", "Maker"]
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
+
+FUSED = 5
+"""Steps in lanes that a compiler is given at once: of more, what is counted would no longer stay in registers."""
+FUSED_SIZE = 16
+"""A step on more numbers than these takes long enough for a call of its own."""
+FUSED_WORK = 10**8
+"""Fewer steps, over all runs of a cell, are done before so many at once have been compiled."""
 
 
 class Maker(Protocol):
@@ -51,6 +62,10 @@ class Maker(Protocol):
 
     def eager(self, hyper: Mapping[str, Hyper]) -> Method:
         """The same, never compiled."""
+        ...
+
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: Look) -> Lanes:
+        """The same, compiled, with numbers a lane, and looked at within the graph."""
         ...
 
 
@@ -111,7 +126,7 @@ class Cell:
 
     def starts(self) -> Params:
         """The starts of all runs as lanes."""
-        seeds, which = np.unique(self.seeds, return_inverse=True)
+        seeds, which = _distinct(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
         return tree_map(lambda *each: lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
@@ -121,16 +136,28 @@ class Cell:
         return {name: float(column[row]) for name, column in self.hyper.items()}
 
     def laned_hyper(self) -> dict[str, Hyper]:
-        """All runs' hyper-parameters: a number where the runs agree, else a float64 tensor ``[L]``."""
+        """All runs' hyper-parameters: a number where the cell's runs agree, else a float64 tensor ``[L]``."""
         home = "cpu" if self.device.type == "mps" else self.device  # MPS has no float64
         return {
-            name: float(column[0]) if (column == column[0]).all() else torch.from_numpy(column.copy()).to(home)
+            name: torch.from_numpy(column.copy()).to(home) if name in self.varied else float(column[0])
             for name, column in self.hyper.items()
         }
 
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The hyper-parameters in which runs differ; parts of a cell are told those of the whole, to be of one kind."""
+        return frozenset(name for name, column in self.hyper.items() if not _equal(column))
+
+    @cached_property
+    def fused(self) -> int:
+        """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
+        few = size(self.start(int(self.seeds[0]))) <= FUSED_SIZE
+        return FUSED if few and self.size * self.steps >= FUSED_WORK else 1
+
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
-        part = replace(self, hyper={name: column[rows] for name, column in self.hyper.items()}, seeds=self.seeds[rows])
+        hyper = {name: take(column, rows) for name, column in self.hyper.items()}
+        part = replace(self, hyper=hyper, seeds=take(self.seeds, rows))
         # What does not depend on the runs is not made again: a compiled step knows its oracle by identity.
         shared = {name: made for name, made in self.__dict__.items() if name not in Cell.__dataclass_fields__}
         part.__dict__.update(shared)
@@ -151,3 +178,14 @@ class Cell:
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
         return self.objective.seeded or self.start_noise > 0
+
+
+def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+    """The seeds that there are, and which of them each run has."""
+    if is_constant(seeds):
+        return seeds[:1], np.zeros(len(seeds), dtype=np.intp)
+    return np.unique(seeds, return_inverse=True)
+
+
+def _equal(column: npt.NDArray[np.float64]) -> bool:
+    return is_constant(column) or bool((column == column[0]).all())

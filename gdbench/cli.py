@@ -6,13 +6,17 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gdbench import __version__
 from gdbench.schema import UsageError, nearest
+
+if TYPE_CHECKING:
+    from gdbench.resume import Standing
 
 __all__ = ["main"]
 
@@ -38,9 +42,13 @@ Keys
   goal                     what tune and Optuna rank by: steps_to_target, gradients_to_target, time_to_target,
                            final_gap, final_loss
   timing                   quick (0.5 s a cell), full (5 s), off
-  record, threads, name, outputs, start_noise, lr_scale, lr_scale_of, points, experiment
+  hydra/launcher           joblib, submitit_local, submitit_slurm, ray: one job a cell, elsewhere; same table
+  name, resume, retry      the same command under the same name=, or resume=FOLDER alone, runs only what is missing or
+                           stale; retry=failed also what failed
+  record, threads, outputs, start_noise, lr_scale, lr_scale_of, points, experiment
 
 Verbs
+  plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source
   show RUN                       everything about a run, and the command that repeats it
   columns                        what each column of the tables means
@@ -58,7 +66,7 @@ Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted.
 """
 
-VERBS = ("columns", "list", "show", "tune")
+VERBS = ("columns", "list", "plan", "show", "tune")
 
 
 @dataclass
@@ -67,13 +75,17 @@ class Output:
 
     quiet: bool = False
     json: bool = False
+    plan: bool = False
+    """Say what would run, and run nothing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(words)
+        with warnings.catch_warnings():  # only to put back how they are shown
+            warnings.showwarning = _one_line(warnings.showwarning)
+            return _dispatch(words)
     except UsageError as error:
         print(f"gdbench: {error}", file=sys.stderr)
         return 2
@@ -85,9 +97,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """Our own warnings as one line, all others as they were."""
+
+    def shown(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
+        if category.__module__.startswith("gdbench."):
+            print(f"gdbench: {message}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **others)
+
+    return shown
+
+
 def _dispatch(words: list[str]) -> int:
     first = words[0] if words else ""
-    if first in VERBS:
+    if first in VERBS and first != "plan":
         return _look(words)
     if first in ("--help", "-h") or (set(words) & {"--help", "-h"}):
         print(HELP, end="")
@@ -95,16 +119,27 @@ def _dispatch(words: list[str]) -> int:
     if first == "--version":
         print(f"gdbench {__version__}")
         return 0
-    if first and re.fullmatch(r"[a-z]+", first):
+    if first != "plan" and re.fullmatch(r"[a-z]+", first):
         raise UsageError(
             f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
         )
     completes = any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}
     if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
         return 0
-    output = Output(quiet="--quiet" in words, json="--json" in words)
-    words = [word for word in words if word not in ("--quiet", "--json")]
-    return _run(_options_first(words), output)
+    output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
+    words = [word for word in words[output.plan :] if word not in ("--quiet", "--json")]
+    return _run(_options_first(_recalled(words)), output)
+
+
+def _recalled(words: list[str]) -> list[str]:
+    """``resume=FOLDER`` without other settings stands for the command that the folder was made with."""
+    settings = [word for word in words if "=" in word and not word.startswith("-")]
+    folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
+    if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
+        return words
+    from gdbench.resume import recorded
+
+    return [*recorded(folders[-1]), *words]
 
 
 def _look(words: list[str]) -> int:
@@ -169,7 +204,7 @@ def _run(words: list[str], output: Output) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
     register(Lanes)
     register_trials()
-    Lanes.folder, Lanes.remarks = None, ()
+    Lanes.folder, Lanes.planned, Lanes.plan_only, Lanes.remarks = None, None, output.plan, ()
     Lanes.progress = Silent() if output.quiet or output.json else progress()
     entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
@@ -182,8 +217,19 @@ def _run(words: list[str], output: Output) -> int:
         return _cut_short(output)
     except Exception as error:
         raise reworded(error) from error
+    if Lanes.planned:
+        return _planned(Lanes.planned, output)
     folder = _folder()
     return _shown(folder, output) if folder else 0
+
+
+def _planned(standing: Standing, output: Output) -> int:
+    """Show what a sweep would do."""
+    from gdbench.report.plan import plan_table, show_plan
+
+    outputs = str(standing.jobs[0].config["outputs"] or "outputs")
+    show_plan(plan_table(standing.rows(), outputs), standing.summary(), _folder(), output.json)
+    return 0
 
 
 def _cut_short(output: Output) -> int:

@@ -92,6 +92,9 @@ COLUMNS: dict[str, Column] = {
     "denormals": Column("int", "numbers", "subnormal numbers in x and state at the end: they slow a CPU down"),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
+    "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, torch and device"),
+    "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
+    "watched_s": Column("float", "s", "the part of cell_s that the watched pass took"),
     "overrides": Column("str", "", "the cell's overrides, which repeat it"),
     "started_at": Column("time", "UTC", "when the cell started"),
 }

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gdbench.schema import Run, UsageError, nearest
 
 __all__ = [
     "CONFIG_NAME",
+    "RAY",
     "Composer",
     "config_folder",
     "initialized",
@@ -33,11 +35,32 @@ __all__ = [
     "register",
     "register_sweeper",
     "reworded",
+    "store",
 ]
 
 CONFIG_NAME = "config"
 NAMESPACE = "hydra_plugins.gdbench"
-"""Hydra 1.3 takes sweepers only from here; the names in it are aliases in its table of plugins."""
+"""Hydra 1.3 takes plugins only from here; the names in it are aliases in its table of plugins."""
+RAY = f"{NAMESPACE}.Ray"
+EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""Launchers that are installed on demand, with the extra that brings each."""
+
+
+@dataclass
+class RayArguments:
+    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null is as if not given."""
+
+    init: dict[str, Any] = field(default_factory=lambda: {"address": "local", "num_cpus": None, "num_gpus": None})
+    """``local``: a cluster of this machine alone, which ends with the sweep; HOST:PORT, or auto: one that is there."""
+    remote: dict[str, Any] = field(default_factory=lambda: {"num_cpus": 1, "num_gpus": None, "max_retries": 0})
+
+
+@dataclass
+class RayLauncher:
+    """The node ``hydra/launcher=ray``."""
+
+    _target_: str = RAY
+    ray: RayArguments = field(default_factory=RayArguments)
 
 
 def config_folder() -> Path:
@@ -48,10 +71,19 @@ def config_folder() -> Path:
 
 def register(sweeper: type[Sweeper]) -> None:
     """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
-    OmegaConf.register_new_resolver("logspace", logspace, replace=True)
-    store = ConfigStore.instance()
-    store.store(name="schema", node=Run)
+    store()
     register_sweeper("lanes", sweeper, {"params": None})
+
+
+def store() -> None:
+    """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
+    OmegaConf.register_new_resolver("logspace", logspace, replace=True)
+    Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
+    nodes = ConfigStore.instance()
+    nodes.store(name="schema", node=Run)
+    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
+    if find_spec("ray"):
+        nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
 
 
 def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
@@ -147,6 +179,8 @@ def reworded(error: Exception) -> UsageError:
     """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher" and name in EXTRAS:
+            return UsageError(f"{group}={name} is not installed: pip install 'gdbench[{EXTRAS[name]}]'.")
         return UsageError(
             f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
         )
@@ -174,6 +208,8 @@ def _where_listed(group: str, options: Sequence[str]) -> str:
 
 def _unknown_key(key: str) -> str:
     group = key.partition(".")[0]
+    if group == "hydra":
+        return f"{key} is not a setting of Hydra's. See them with: python -m gdbench --cfg hydra; add one as +{key}=..."
     if "." in key:
         see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
         return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdbench import build, records
-from gdbench.job import Job, begin, finish, run_job
+from gdbench.content import cell_key
+from gdbench.elsewhere import UNKNOWN, Launch
+from gdbench.job import Job, check, finish, run_job
+from gdbench.resume import Wish
+from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import UsageError
-from gdbench.sweeper import Lanes, Launch, keep_configurations
+from gdbench.sweeper import Lanes, describe, keep_configurations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,27 +35,33 @@ class Growing:
         """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
         for job in likely:
             check_goal(job)
+        check(likely)
         self.first = likely[0]
-        config = self.first.config
-        self.folder: Path = begin(likely, str(config["outputs"] or "outputs"), str(config["name"] or kind))
+        wish = Wish.parse(self.first.config, kind)
+        if wish.resume is not None:
+            raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
+        self.folder: Path = records.new_folder(wish.outputs, wish.name or kind)
         Lanes.folder = self.folder
+        describe(self.folder)
         self.arguments, self.launch = arguments, launch
         self.jobs: list[Job] = []
-        self.missing = ""
+        self.lost: dict[int, str] = {}
 
     def number(self, job: Job) -> Job:
         """The job with the next free number of a cell."""
-        self.jobs.append(replace(job, cell=len(self.jobs)))
+        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_key(job.question)))
         return self.jobs[-1]
 
-    def ask(self, jobs: Sequence[Job]) -> None:
+    def ask(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
         """Run numbered cells, here or by the launcher; their rows are on disk when this returns."""
         keep_configurations(self.folder, jobs, self.arguments)
         if self.launch:
-            self.missing = self.launch(jobs, self.folder)
+            reasons = self.launch(jobs, self.folder, lambda: None)
+            gone = {job.cell for job in jobs} - records.part_numbers(self.folder)
+            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
         else:
             for job in jobs:
-                run_job(job, self.folder)
+                run_job(job, self.folder, pulse)
 
     def answer(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell that was run; None where a launcher lost it."""
@@ -59,7 +69,7 @@ class Growing:
 
     def close(self) -> None:
         """Make one table of all cells."""
-        finish(self.jobs, self.folder, self.missing)
+        finish(self.jobs, self.folder, self.lost)
 
 
 def repeating(job: Job, numbers: Mapping[str, float]) -> str:

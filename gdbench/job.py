@@ -6,20 +6,19 @@ import contextlib
 import datetime
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from gdbench import build, records
 from gdbench.columns import COLUMNS
-from gdbench.environment import environment
-from gdbench.runner import Answer, explained, run_cell
+from gdbench.constant import constant, is_constant
+from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
 from gdbench.schema import Question, Unavailable, UsageError, run_keys
 
-__all__ = ["Job", "Progress", "begin", "finish", "run_job", "sweep"]
+__all__ = ["Job", "Progress", "check", "finish", "run_job", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class Job:
     cell: int = 0
     overrides: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """What its result depends on (see ``content.cell_key``); empty where that was not asked."""
 
     @property
     def label(self) -> str:
@@ -37,19 +38,35 @@ class Job:
         asked = self.question
         return " ".join((asked.objective, asked.optimizer, asked.impl, asked.dtype)).removesuffix(" auto")
 
+    @property
+    def lane_steps(self) -> int:
+        """How many steps all its runs make together in the watched pass, the look at the last point counted."""
+        return self.question.size * (self.question.steps + 1)
 
-class Labelled(Protocol):
-    """What goes on, in a few words."""
+    @property
+    def timed(self) -> bool:
+        """Whether a timed pass follows."""
+        return self.question.timing.seconds > 0
+
+
+class Work(Protocol):
+    """What goes on, in a few words, and how much it is."""
 
     @property
     def label(self) -> str: ...
+    @property
+    def lane_steps(self) -> int: ...
+    @property
+    def timed(self) -> bool: ...
 
 
 class Progress(Protocol):
     """Hears how a sweep goes on."""
 
+    def note(self, words: str) -> None: ...  # noqa: D102
     def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
-    def now(self, job: Labelled) -> None: ...  # noqa: D102
+    def now(self, job: Work) -> None: ...  # noqa: D102
+    def worked(self, lane_steps: int) -> None: ...  # noqa: D102
     def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
@@ -60,21 +77,18 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
     try:
         for job in jobs:
             progress.now(job)
-            progress.done(job, run_job(job, folder))
+            progress.done(job, run_job(job, folder, progress.worked))
     finally:
         progress.close()
     finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
 
 
-def begin(jobs: Sequence[Job], outputs: str, name: str | None) -> Path:
-    """Check all cells, and only then make the sweep's folder and write down where it runs."""
+def check(jobs: Sequence[Job]) -> None:
+    """Check all cells before anything runs."""
     for job in jobs:
         build.check(job.question)
     if len(jobs) == 1:
         _insist_on_device(jobs[0].question.device)
-    folder = records.new_folder(outputs, name)
-    records.write_json(folder / "environment.json", environment())
-    return folder
 
 
 def _insist_on_device(name: str) -> None:
@@ -85,46 +99,47 @@ def _insist_on_device(name: str) -> None:
         raise UsageError(str(reason)) from None
 
 
-def finish(jobs: Sequence[Job], folder: Path, missing: str = "") -> None:
-    """Gather the parts; with a reason for it, cells that left none become failed rows."""
-    if missing:
-        for job in jobs:
-            if job.cell not in records.part_numbers(folder):
-                _write(job, folder, _nothing(job.question, "failed", missing), datetime.datetime.now(datetime.UTC))
-    if records.part_numbers(folder):
-        records.gather(folder)
+def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
+    """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
+    for job in jobs:
+        if reason := (lost or {}).get(job.cell):
+            nothing = _nothing(job.question, "failed", reason)
+            _write(replace(job, key=""), folder, nothing, datetime.datetime.now(datetime.UTC))
+    records.gather(folder)
 
 
-def run_job(job: Job, folder: Path) -> list[str]:
-    """Run one cell, write its part, and return the statuses of its runs."""
+def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
+    """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
     started, threads = datetime.datetime.now(datetime.UTC), torch.get_num_threads()
     torch.set_num_threads(job.question.threads)
     try:
-        answer = _answer(job.question)
+        answer = _answer(job.question, pulse)
     finally:
         torch.set_num_threads(threads)  # in a notebook they are somebody else's
     _write(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
 
-def _answer(question: Question) -> Answer:
+def _answer(question: Question, pulse: Pulse) -> Answer:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:
         cell = build.build(question)
-        answer = run_cell(cell)
+        answer = run_cell(cell, pulse=pulse)
     except Unavailable as reason:
         return _nothing(question, "unavailable", str(reason))
     except UsageError as error:
         return _nothing(question, "failed", str(error))
     except Exception as error:
         return _nothing(question, "failed", explained(error))
-    decays = cell.hyper.get("weight_decay", np.zeros(cell.size)) != 0
+    decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
+    shifts = cell.stated.minimum is not None
+    shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
     told: dict[str, Any] = {
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
         "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
-        "shifted_minimum": decays & (cell.stated.minimum is not None),
+        "shifted_minimum": shifted,
     }
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
@@ -133,7 +148,7 @@ def _nothing(question: Question, status: str, error: str) -> Answer:
     """One row a run, with a status and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
-        "status": np.full(runs, status, dtype=object),
+        "status": constant(status, runs),
         "error": error,
         **_resolved(question),
         "timed": False,
@@ -163,10 +178,12 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "run": keys,
         **constants,
         **numbers,
-        "seed": numbers["seed"].astype(np.int64),
+        "seed": question.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
+        "cell_key": job.key or None,
         "overrides": shlex.join(job.overrides),
+        "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,
     }
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.cell import Cell
+from gdbench.constant import constant
 from gdbench.gap import LADDER, Ladder
 from gdbench.story import Story
 
@@ -56,7 +57,10 @@ def judged(cell: Cell, story: Story) -> Columns:
 def _status(nonfinite: Array, diverged: Array, hit: Array, best_step: Array, steps: int, failed: Array) -> Array:
     """The first that applies: failed, nonfinite, diverged, target, plateau, budget."""
     cases = [failed, nonfinite, diverged, hit, 2 * best_step <= steps]
-    return np.select(cases, ["failed", "nonfinite", "diverged", "target", "plateau"], "budget").astype(object)
+    codes = np.select(cases, list(range(len(cases))), len(cases))
+    names: Array = np.array(["failed", "nonfinite", "diverged", "target", "plateau", "budget"], dtype=object)
+    told: Array = names[codes]
+    return told
 
 
 def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
@@ -72,6 +76,8 @@ def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
 
 
 def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
+    if not below.any():
+        return constant(None, len(final))
     errors = np.full(len(final), None, dtype=object)
     for run in np.flatnonzero(below):
         if story.start[run] <= cell.f_star:

@@ -67,6 +67,14 @@ def per_lane(number: Any, leaf: Tensor) -> Any:
     return number.to(leaf.dtype).to(leaf.device).reshape(number.shape + (1,) * (leaf.dim() - number.dim()))
 
 
+def coordinates(point: Tensor) -> tuple[Tensor, ...]:
+    """The coordinates of a point ``[n]``, or of lanes of points ``[L, n]``, each ``[]`` or ``[L]``.
+
+    The same as ``point.unbind(-1)``, but its gradient has the lanes last in memory, where x has them.
+    """
+    return point.unbind(0) if point.dim() == 1 else point.movedim(-1, 0).unbind(0)
+
+
 def lanes_last(leaf: Tensor) -> Tensor:
     """The same ``[L, *event]`` numbers, copied so that the lanes lie last in memory."""
     return leaf.movedim(0, -1).contiguous().movedim(-1, 0)

@@ -8,25 +8,51 @@ import glob
 import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gdbench.constant import is_constant
 from gdbench.schema import COLUMNS, UsageError
 
-__all__ = ["PARTS", "gather", "load", "load_part", "new_folder", "part_numbers", "write_json", "write_part"]
+__all__ = [
+    "PARTS",
+    "Skipped",
+    "cells",
+    "discard",
+    "gather",
+    "load",
+    "load_part",
+    "locked",
+    "named",
+    "new_folder",
+    "part_numbers",
+    "set_aside",
+    "statuses",
+    "write_json",
+    "write_part",
+]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
 PARTS = "parts"
 """The folder, inside a sweep's, where each cell's rows lie from the moment it ends until the sweep is gathered."""
 
+LOCK = ".hydra/lock"
+"""A file that the process which writes to a sweep's folder holds locked; the system frees it when that dies."""
+
+CHUNK = 2**16
+"""Rows of a constant that take memory, however many there are."""
 SMALL = 1000
 """Tables of at most this many rows are not compressed."""
 
@@ -37,6 +63,10 @@ ARROW = {
     "bool": pa.bool_(),
     "time": pa.timestamp("us", tz="UTC"),
 }
+
+
+class Skipped(UserWarning):
+    """A file that stands where a table should is none of ours, or is cut off: the others are read without it."""
 
 
 def new_folder(outputs: str, name: str | None) -> Path:
@@ -55,6 +85,31 @@ def new_folder(outputs: str, name: str | None) -> Path:
                 (folder / PARTS).mkdir()
                 return folder
     raise AssertionError
+
+
+def named(outputs: str, name: str) -> list[Path]:
+    """The folders of the sweeps of this name."""
+    wanted = re.compile(rf"\d\d-\d\d-\d\d_{re.escape(name)}(_\d+)?")
+    return [folder for folder in Path(outputs).glob("*/*") if wanted.fullmatch(folder.name)]
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only process that writes to a sweep's folder; ``UsageError`` where another one is."""
+    with writing(folder):
+        (folder / LOCK).parent.mkdir(exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise UsageError(
+                f"{folder} is being written by another gdbench: wait until that has ended, or start a sweep of another"
+                " name with name=NAME."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -84,23 +139,77 @@ def _part(folder: Path, cell: int, table: Table) -> Path:
     return folder / PARTS / f"cell-{cell:05d}.{table}.parquet"
 
 
+def _parts(folder: Path, table: Table) -> list[Path]:
+    return sorted((folder / PARTS).glob(f"cell-*.{table}.parquet"))
+
+
 def part_numbers(folder: Path) -> set[int]:
-    """The cells whose parts are whole."""
-    return {int(path.name[5:10]) for path in (folder / PARTS).glob("cell-*.runs.parquet")}
+    """The cells that have left a part."""
+    return {int(path.name[5:10]) for path in _parts(folder, "runs")}
+
+
+def statuses(folder: Path, cell: int) -> list[str]:
+    """The statuses of the runs of a cell whose part is whole."""
+    return [str(status) for status in load(_part(folder, cell, "runs"), columns=["status"])["status"]]
 
 
 def gather(folder: Path) -> None:
-    """Make one table of the parts, in the order of the cells, and remove them."""
+    """Make one table of the parts, in the order of the cells, and remove them; earlier rows of their cells go.
+
+    Killed at any moment it leaves what can be gathered again.
+    """
+    parts = {name: _parts(folder, name) for name in TABLES}
     with writing(folder):
-        for name in TABLES:
-            parts = sorted((folder / PARTS).glob(f"cell-*.{name}.parquet"))
-            if len(parts) == 1:  # it is the table already
-                parts[0].replace(folder / f"{name}.parquet")
-            elif parts:
-                _write(_concatenated(parts), folder / f"{name}.parquet")
-        for path in (folder / PARTS).iterdir():
-            path.unlink()
-        (folder / PARTS).rmdir()
+        if len(parts["runs"]) == 1 and not (folder / "runs.parquet").exists():  # the part is the table already
+            for name in TABLES:
+                for part in parts[name]:
+                    part.replace(folder / f"{name}.parquet")
+        elif parts["runs"]:
+            for name in reversed(TABLES):  # runs come last: until they are there, the parts tell all
+                if parts[name] or (folder / f"{name}.parquet").exists():
+                    _write(_in_order(_sweep(folder, name)), folder / f"{name}.parquet")
+        for part in itertools.chain(*parts.values()):
+            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what is not ours stays
+            (folder / PARTS).rmdir()
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    if "cell" not in table.column_names:
+        return table
+    return table.take(pc.array_sort_indices(table.column("cell").combine_chunks()))
+
+
+def set_aside(folder: Path) -> None:
+    """Before a sweep goes on: rename what cannot be read, with a warning, and remove what a killed process left."""
+    with writing(folder):
+        (folder / PARTS).mkdir(exist_ok=True)
+        for left in [*folder.glob(".*.parquet.*"), *(folder / PARTS).glob(".*.parquet.*")]:
+            left.unlink()
+        for file in [*(folder / f"{name}.parquet" for name in TABLES), *(folder / PARTS).glob("*.parquet")]:
+            if file.exists() and (fault := _fault(file)):
+                aside = file.with_name(f"{file.name}.unreadable")
+                file.replace(aside)
+                warnings.warn(f"{file} is renamed to {aside.name}: {fault}.", Skipped, stacklevel=2)
+
+
+def discard(folder: Path, numbers: Sequence[int]) -> None:
+    """Remove the parts of cells that are to run again."""
+    with writing(folder):
+        for number in numbers:
+            for name in TABLES:
+                _part(folder, number, name).unlink(missing_ok=True)
+
+
+def cells(folder: Path) -> pd.DataFrame:
+    """What a sweep's folder holds, one row a cell: ``cell``, ``cell_key``, and its runs' ``statuses``, joined."""
+    wanted = ["cell", "cell_key", "status"]
+    held = _sweep(folder, "runs", wanted)
+    if held is None:
+        return pd.DataFrame(columns=[*wanted[:2], "statuses"])
+    runs = held.to_pandas().reindex(columns=wanted).drop_duplicates()
+    by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_key": "first", "status": " ".join})
+    return by_cell.rename(columns={"status": "statuses"}).reset_index()
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -133,21 +242,42 @@ def arrow(columns: Mapping[str, Any]) -> pa.Table:
 
 def _array(name: str, values: Any, rows: int) -> Any:
     kind = ARROW.get(COLUMNS[name].kind) if name in COLUMNS else None
-    if values is None:
-        return pa.nulls(rows, kind)
+    if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and is_constant(values):
+        values = values[:1].tolist()[0]
     if not isinstance(values, np.ndarray):
-        constant = pa.scalar(values if isinstance(values, (int, float, str, datetime.datetime)) else str(values), kind)
-        if pa.types.is_string(constant.type):
-            return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([constant.as_py()], pa.string()))
-        return pa.repeat(constant, rows)
+        return _repeated(values, kind, rows)
     if values.ndim == 2:
         return _lists(values)
     if values.dtype.kind == "S":
         return _texts(values)
     if values.dtype == object:
         return pa.array(values, pa.string()).dictionary_encode()
-    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
-    array = pa.array(np.ma.getdata(values), mask=mask)
+    return _numbers(values, kind)
+
+
+def _repeated(value: Any, kind: Any, rows: int) -> Any:
+    """One value in all rows: a chunk of it, again and again."""
+    chunk = _chunk(value, kind, min(rows, CHUNK))
+    whole, rest = divmod(rows, CHUNK)
+    return pa.chunked_array([*[chunk] * whole, chunk.slice(0, rest)], chunk.type)
+
+
+def _chunk(value: Any, kind: Any, rows: int) -> Any:
+    if value is None:
+        return pa.nulls(rows, kind)
+    scalar = pa.scalar(value if isinstance(value, (int, float, str, datetime.datetime)) else str(value), kind)
+    if pa.types.is_string(scalar.type):
+        return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([scalar.as_py()], pa.string()))
+    return pa.repeat(scalar, rows)
+
+
+def _numbers(values: npt.NDArray[Any], kind: Any) -> Any:
+    """Numbers of numpy's, converted there to the kind that was promised: it is much faster at it than Arrow."""
+    mask = np.ma.getmask(values)
+    data = np.ma.getdata(values)
+    if kind in (pa.int64(), pa.float64()):
+        data = data.astype(kind.to_pandas_dtype(), copy=False)
+    array = pa.array(data, mask=None if mask is np.ma.nomask or not mask.any() else mask)
     return array.cast(kind) if kind and kind != array.type else array
 
 
@@ -180,12 +310,14 @@ def load(
     Raises UsageError where there is nothing to load.
     """
     sources = [path] if isinstance(path, (str, Path)) else list(path)
-    files = list(dict.fromkeys(file for source in sources for file in _files(str(source), table)))
-    if not files:
+    places = list(dict.fromkeys(place for source in sources for place in _places(str(source))))
+    named = {Path(source) for source in sources}
+    tables = [found for each in places if (found := _table(each, table, columns, each in named)) is not None]
+    if not tables:
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
-    return _frame(_concatenated(files, columns))
+    return _frame(_concatenated(tables))
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:
@@ -193,36 +325,92 @@ def load_part(folder: Path, cell: int) -> pd.DataFrame:
     return load(_part(folder, cell, "runs"))
 
 
-def _files(source: str, table: Table) -> list[Path]:
+def _places(source: str) -> Iterator[Path]:
+    """The files and the sweeps' folders that a source stands for."""
     pattern = glob.has_magic(source) and not Path(source).exists()
     found = [Path(match) for match in sorted(glob.glob(source))] if pattern else [Path(source)]  # noqa: PTH207 (a pattern may be absolute)
-    return [file for each in found for file in _files_in(each, table)]
+    for place in found:
+        if place.name == "runs.parquet" and place.is_file():
+            yield place.parent
+        elif place.is_file() or _is_sweep(place):
+            yield place
+        elif place.is_dir():
+            below = {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
+            yield from sorted(below)
 
 
-def _files_in(place: Path, table: Table) -> list[Path]:
-    if place.is_file():
-        return [place]
-    if (place / f"{table}.parquet").is_file():
-        return [place / f"{table}.parquet"]
-    if (place / PARTS).is_dir():
-        return sorted((place / PARTS).glob(f"cell-*.{table}.parquet"))
-    if not place.is_dir():
-        return []
-    sweeps = sorted(
-        {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
-    )
-    return [file for sweep in sweeps if sweep != place for file in _files_in(sweep, table)]
+def _is_sweep(place: Path) -> bool:
+    return (place / "runs.parquet").is_file() or (place / PARTS).is_dir()
 
 
-def _concatenated(files: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
-    tables = []
+def _table(place: Path, table: Table, columns: Sequence[str] | None, named: bool) -> pa.Table | None:
+    """The table of one place; None where it has none, and UsageError where it was named and cannot be read."""
+    file = place if place.is_file() else place / f"{table}.parquet"
+    alone = file.is_file() and not _parts(place, table)
+    if (named or place.is_file()) and alone and (fault := _fault(file)):
+        raise UsageError(f"{file} is not a Parquet file of gdbench ({fault}).")
+    return _read(file, columns) if place.is_file() else _sweep(place, table, columns)
+
+
+def _sweep(folder: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """A sweep's rows, gathered or not: of a cell that has been done again, the part alone."""
+    whole, parts = folder / f"{table}.parquet", _readable(_parts(folder, table))
+    gathered = _readable([whole] if whole.is_file() else [])
+    if not gathered or not _parts(folder, "runs"):
+        found = [_read(file, columns) for file in (*gathered, *parts)]
+        return _concatenated(found) if found else None
+    key, again = _done_again(folder, table)
+    named = None if columns is None else list(dict.fromkeys([*columns, key]))
+    old = _read(whole, named)
+    kept = old.filter(pc.invert(pc.is_in(old.column(key), again)))
+    both = _concatenated([kept, *(_read(part, named) for part in parts)])
+    return both if columns is None else both.select([name for name in both.column_names if name in columns])
+
+
+def _done_again(folder: Path, table: Table) -> tuple[str, pa.Array]:
+    """Which rows of a gathered table the parts replace: a column, and its values there.
+
+    Runs go by their cell. Traces and blocks know their run alone: those of the parts, and of the cells they replace.
+    """
+    keys = ["run", "cell"]
+    nothing = pa.table({"run": pa.array([], pa.string()), "cell": pa.array([], pa.int64())})
+    fresh = _concatenated([nothing, *(_read(part, keys) for part in _readable(_parts(folder, "runs")))])
+    numbers = fresh.column("cell").combine_chunks()
+    if table == "runs":
+        return "cell", numbers
+    gathered = folder / "runs.parquet"
+    old = _read(gathered, keys) if gathered.is_file() and _fault(gathered) is None else nothing
+    replaced = _concatenated([fresh, old.filter(pc.is_in(old.column("cell"), numbers))])
+    return "run", replaced.column("run").combine_chunks()
+
+
+def _readable(files: Sequence[Path]) -> list[Path]:
+    """The files that are whole and ours; a warning names each of the others."""
+    whole = []
     for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:  # half the time of read_table, which looks for a dataset first
-                _check_ours(parquet.schema_arrow)
-                tables.append(_plain(parquet.read(columns)))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(f"{file} is not a Parquet file of gdbench ({str(error).splitlines()[0]}).") from None
+        if fault := _fault(file):
+            warnings.warn(f"{file} is skipped: it is not a Parquet file of gdbench ({fault}).", Skipped, stacklevel=2)
+        else:
+            whole.append(file)
+    return whole
+
+
+def _fault(file: Path) -> str | None:
+    """Why a file is no table of ours, in a few words; None where it is one."""
+    try:
+        with pq.ParquetFile(file) as parquet:
+            _check_ours(parquet.schema_arrow)
+    except (pa.ArrowInvalid, OSError) as error:
+        return str(error).splitlines()[0].rstrip(".")
+    return None
+
+
+def _read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    with pq.ParquetFile(file) as parquet:  # half the time of read_table, which looks for a dataset first
+        return _plain(parquet.read(columns))
+
+
+def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive")
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from gdbench.cell import Cell
+from gdbench.constant import constant, take
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
@@ -25,14 +29,19 @@ from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, tell, traced_runs
 from gdbench.timing import WALL, Clock
 
-__all__ = ["Answer", "explained", "run_cell"]
+__all__ = ["Answer", "Pulse", "explained", "no_pulse", "run_cell"]
 
+Pulse = Callable[[int], None]
+"""Hears how many lanes have made a step, each time some have."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHED_NUMBERS = 2**17
-"""x and its like hold at most so many numbers in a chunk of lanes."""
+"""x and its like hold at most so many numbers in a chunk of lanes; half of it where all that is seen is there at once."""
 LEAST_LANES = 16
+SMALLER = 4
+OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
+"""What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +53,42 @@ class Answer:
     blocks: Columns
 
 
-def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
+def no_pulse(lane_steps: int) -> None:
+    """Hear nothing."""
+
+
+def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) -> Answer:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
     distinct, back = _distinct(cell)
+    started = time.perf_counter()
     laned, how = carrier(distinct)
-    story, rows, errors = _watch(distinct, laned)
+    story, rows, errors = _watch(distinct, laned, pulse)
+    watched = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
-    for row, error in {**errors, **timings.errors}.items():
-        columns["status"][row], columns["error"][row] = "failed", error
+    _fail(columns, {**errors, **(timings.errors if timings else {})})
     columns.update(timing_columns(timings, columns["steps_to_target"]))
-    columns["lanes"] = np.full(distinct.size, distinct.size if laned else 1)
-    columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
-    columns["seed_effective"] = np.full(distinct.size, cell.seed_matters())
+    shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
+    shared |= {
+        "watched_s": watched,
+        "lanes": distinct.size if laned else 1,
+        "resolved": f"{cell.maker.resolved}, {how}",
+        "seed_effective": cell.seed_matters(),
+    }
+    columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
     return Answer(
-        columns if distinct is cell else {name: column[back] for name, column in columns.items()},
+        columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
         _traces(distinct, story, rows, back) if story else {},
-        _blocks(timings, back),
+        _blocks(timings, back) if timings else {},
     )
+
+
+def _fail(columns: Columns, errors: dict[int, str]) -> None:
+    """Say of some rows that they failed, and why."""
+    if errors:
+        columns.update({name: columns[name].copy() for name in ("status", "error")})
+    for row, error in errors.items():
+        columns["status"][row], columns["error"][row] = "failed", error
 
 
 def explained(error: Exception) -> str:
@@ -86,13 +113,14 @@ def _distinct(cell: Cell) -> tuple[Cell, Array]:
     return cell.take(first), back.reshape(-1)
 
 
-def _watch(cell: Cell, laned: bool) -> tuple[Story | None, Array, dict[int, str]]:
+def _watch(cell: Cell, laned: bool, pulse: Pulse) -> tuple[Story | None, Array, dict[int, str]]:
     """The story of all runs that could be made, their rows, and what went wrong with the others."""
     chunks, traced = _chunks(cell, laned), traced_runs(cell)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
-        _ = cell.objective, cell.oracle(laned), cell.rounding  # made once, before the chunks share them
+        # Made once, before the chunks share them.
+        _ = cell.objective, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     attempts = _side_by_side(
-        lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell
+        lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell, pulse
     )
     stories = [story for story in attempts if isinstance(story, Story)]
     rows = [chunk for chunk, story in zip(chunks, attempts, strict=True) if isinstance(story, Story)]
@@ -112,7 +140,19 @@ def _within(traced: Array, rows: Array) -> Array:
 
 
 def _attempt(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
-    """The story of some runs, or what they raised: a run that raises is a row that says so, and the others go on."""
+    """The story of some runs, or what they raised: a run that raises is a row that says so, and the others go on.
+
+    Lanes that do not fit into memory are tried once more, a quarter of them at a time.
+    """
+    story = _told(cell, laned, traced, halt)
+    if isinstance(story, str) and OUT_OF_MEMORY.search(story) and cell.size > 1:
+        quarters = [rows for rows in np.array_split(np.arange(cell.size), SMALLER) if len(rows)]
+        stories = [_told(cell.take(rows), laned, _within(traced, rows), halt) for rows in quarters]
+        return next((each for each in stories if isinstance(each, str)), None) or join(stories)  # type: ignore[arg-type]
+    return story
+
+
+def _told(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
     try:
         return tell(cell, laned, traced, halt)
     except (Unavailable, UsageError):
@@ -126,26 +166,30 @@ def _chunks(cell: Cell, laned: bool) -> list[Array]:
     every = np.arange(cell.size)
     if not laned:
         return list(every[:, None])
-    if cell.maker.compiled:  # a graph is of one size
+    if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
-    lanes = max(LEAST_LANES, CACHED_NUMBERS // size(cell.start(int(cell.seeds[0]))))
+    numbers = CACHED_NUMBERS // 2 if cell.maker.compiled else CACHED_NUMBERS
+    lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(cell.size / lanes))
 
 
-def _side_by_side(work: Callable[[Array, Halt], Story | str], chunks: list[Array], cell: Cell) -> list[Story | str]:
+def _side_by_side(
+    work: Callable[[Array, Halt], Story | str], chunks: list[Array], cell: Cell, pulse: Pulse
+) -> list[Story | str]:
     """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
     halted = threading.Event()
 
-    def halt() -> None:
+    def halt(lanes: int, steps: int) -> None:
+        pulse(lanes * steps)
         if halted.is_set():
             raise KeyboardInterrupt
 
     # What is no plain tensor code need not bear threads: torch's functional_call swaps the weights of a shared module.
     if len(chunks) == 1 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
-        return [work(rows, halt) for rows in chunks]
+        return [work(rows, partial(halt, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            return list(pool.map(lambda rows: work(rows, halt), chunks))
+            return list(pool.map(lambda rows: work(rows, partial(halt, len(rows))), chunks))
         except BaseException:
             halted.set()  # or the threads would go on to the end of their chunks
             pool.shutdown(cancel_futures=True)
@@ -158,8 +202,8 @@ def _nulls(runs: int, dtype: Any) -> Array:
 
 def _all_failed(runs: int) -> Columns:
     return {
-        "status": np.full(runs, "failed", dtype=object),
-        "error": np.full(runs, None, dtype=object),
+        "status": constant("failed", runs),
+        "error": constant(None, runs),
         "steps_to_target": _nulls(runs, np.int64),
     }
 

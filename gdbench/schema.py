@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.columns import COLUMNS as COLUMNS
+from gdbench.constant import constant, is_constant
 
 __all__ = [
     "DTYPES",
@@ -57,6 +58,8 @@ class Timing:
     name: str = "quick"
     seconds: float = 0.5
     """The time budget of a cell; 0 times nothing."""
+    alone: bool = True
+    """Whether timed cells that a launcher carries take turns on each machine."""
 
 
 @dataclass
@@ -84,6 +87,8 @@ class Run:
     record: Any = "thin"
     name: Any = None
     outputs: Any = "outputs"
+    resume: Any = None
+    retry: Any = None
     code: Any = None
     """A folder of the user's own code (that of --config-dir), importable wherever the cell runs."""
     part: Any = None
@@ -242,9 +247,7 @@ class Question:
             lr_scale_of=_scale_of(config["lr_scale_of"]),
             threads=_whole("threads", config["threads"], 1, 1024),
             record=_one_of("record", config["record"], RECORDS),
-            timing=Timing(
-                str(config["timing"]["name"]), _number("timing.seconds", config["timing"]["seconds"], 0.0, math.inf)
-            ),
+            timing=_timing(config["timing"]),
             code=config.get("code"),
         )
         return question._checked()
@@ -265,8 +268,20 @@ class Question:
 
     def lanes(self) -> dict[str, npt.NDArray[np.float64]]:
         """Every numeric axis as a column, one entry a run; the first axis varies slowest."""
-        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij")
-        return {axis.name: grid.ravel() for axis, grid in zip(self.axes, grids, strict=True)}
+        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij", copy=False, sparse=True)
+        shape = np.broadcast_shapes(*(grid.shape for grid in grids))
+        columns = {}
+        for axis, grid in zip(self.axes, grids, strict=True):
+            fixed = grid.size == 1
+            columns[axis.name] = (
+                constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
+            )
+        return columns
+
+    def seeds(self) -> npt.NDArray[np.int64]:
+        """The column of seeds as whole numbers."""
+        seeds = self.lanes()["seed"]
+        return constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
     def swept(self) -> tuple[str, ...]:
         """The names of the axes that hold more than one value."""
@@ -344,6 +359,13 @@ def _device(given: Any) -> str:
     return str(given)
 
 
+def _timing(given: Mapping[str, Any]) -> Timing:
+    alone = given.get("alone", True)
+    if not isinstance(alone, bool):
+        raise UsageError(f"timing.alone={alone} must be true or false.")
+    return Timing(str(given["name"]), _number("timing.seconds", given["seconds"], 0.0, math.inf), alone)
+
+
 def _scale_of(given: Any) -> str | None:
     if given not in (None, "L"):
         raise UsageError(f"lr_scale_of={given} is not known. Allowed: null (the method's default lr), L (1/L).")
@@ -363,7 +385,8 @@ def run_keys(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any
     total = np.uint64(sum(_hash_text(f"{name}={_canonical(value)}") for name, value in words.items()) % 2**64)
     keys = np.full(len(next(iter(columns.values()))), total, dtype=np.uint64)
     numbers = {name: np.array([float(value)]) for name, value in constants.items() if name not in words}
-    for name, values in {**numbers, **columns}.items():
+    for name, column in {**numbers, **columns}.items():
+        values = column[:1] if is_constant(column) else column
         bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # + 0.0 makes one of the two zeros
         keys += _mix(bits ^ np.uint64(_hash_text(name)))
     digits = np.array([b"%02x" % byte for byte in range(256)])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from gdbench.cell import Cell
+from gdbench.constant import constant
 from gdbench.descent import descent
 from gdbench.optimizers import Oracle, Seen, Step
 from gdbench.params import Params, leaves
@@ -102,12 +103,15 @@ class _Counted:
         return self.inner.grad(x, k)
 
 
-def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings:
-    """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never."""
-    timings = Timings.none(cell.size)
+def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings | None:
+    """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never.
+
+    None where there is nothing to time, or no budget.
+    """
     order: Array = _order(status, steps_to_target) if cell.seconds else np.empty(0, np.int64)
     if not len(order):
-        return timings
+        return None
+    timings = Timings.none(cell.size)
     end = clock.now() + cell.seconds
     timings.cold_s = _warm_process(cell, clock)
     with quiet():
@@ -243,8 +247,10 @@ def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
     return bool(torch.allclose(a, b, rtol=1e-4))
 
 
-def timing_columns(timings: Timings, steps_to_target: Array) -> Mapping[str, Array]:
+def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
+    if timings is None:
+        return {"timed": constant(False, len(steps_to_target))}
     timed = timings.timed
     runs = len(timed)
     median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,15 @@ from torch import Tensor
 from gdbench.cell import Cell
 from gdbench.descent import descent
 from gdbench.gap import ladder, thresholds_in
-from gdbench.optimizers import Seen
+from gdbench.optimizers import Oracle, Seen
 from gdbench.params import Params, flat, size, tree_map
-from gdbench.watch import Told, Watch, begin, told, update
+from gdbench.watch import Told, Watch, Watched, begin, told, update, watching
 
-__all__ = ["Halt", "Story", "join", "tell", "trace_steps", "traced_runs"]
+__all__ = ["Halt", "Story", "join", "strides", "tell", "trace_steps", "traced_runs"]
 
 Array = npt.NDArray[Any]
-Halt = Callable[[], None]
+Halt = Callable[[int], None]
+"""Called before so many steps; raises where the pass is to be given up."""
 
 X_SIZE = 16
 """Points of at most this many numbers are kept in traces."""
@@ -48,12 +50,11 @@ class Story:
     points: Array
 
 
-def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda: None) -> Story:
+def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None) -> Story:
     """Watch all runs of a cell in lanes, or its one run solo; keep traces of the runs ``traced``.
 
-    ``halt`` is called before every step, and raises where the pass is to be given up.
+    ``halt`` is called before every step, or before those that are taken together.
     """
-    method = cell.maker(cell.laned_hyper() if laned else cell.solo_hyper(0))
     oracle = cell.oracle(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
     start = _judging(oracle.value(x, 0))
@@ -67,23 +68,18 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda: None) -> S
         cell.target_loss,
     )
     thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
-    if laned and bool((start == start[0]).all()):
+    fused = laned and cell.maker.compiled
+    if laned and (not cell.seed_matters() if fused else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    counts = not method.constant_cost
-    watch = Watch(thresholds if laned else thresholds[:, 0], start * sign, sign, laned, counts)
+    judging = partial(watching, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize, laned=laned)
     trace = _Trace(cell, laned, traced)
-    seen_so_far = begin(watch)
-
-    def look(k: int, x: Params, seen: Seen) -> None:
-        nonlocal seen_so_far
-        halt()
-        seen_so_far = update(watch, k, x, seen, seen_so_far)
-        trace.look(k, x, seen)
-
-    x, state = descent(method, oracle, x, range(cell.steps), look=look)
+    walk = _walk_fused if fused else _walk
+    x, state, watch, seen_so_far = walk(cell, oracle, x, judging, trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
-    look(cell.steps, x, Seen(loss, grad, 0, 0))
+    last = Seen(loss, grad, 0, 0)
+    seen_so_far = update(watch, cell.steps, x, last, seen_so_far)
+    trace.look(cell.steps, x, last)
     return Story(
         start=np.atleast_1d(_numpy(watch.start).astype(np.float64)),
         floor=rungs.floor,
@@ -93,6 +89,51 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda: None) -> S
         denormals=_runs_last(_numpy(_denormals((x, state), cell.size if laned else None, cell.device)), laned),
         **trace.kept(),
     )
+
+
+def _walk(
+    cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
+) -> tuple[Params, Any, Watch, Watched]:
+    """Step by step, looked at from outside: the last point, the state there, and what was seen before it."""
+    method = cell.maker(cell.laned_hyper() if oracle.laned else cell.solo_hyper(0))
+    watch = judging(counts=not method.constant_cost)
+    seen_so_far = begin(watch)
+
+    def look(k: int, x: Params, seen: Seen) -> None:
+        nonlocal seen_so_far
+        halt(1)
+        seen_so_far = update(watch, k, x, seen, seen_so_far)
+        trace.look(k, x, seen)
+
+    x, state = descent(method, oracle, x, range(cell.steps), look=look)
+    return x, state, watch, seen_so_far
+
+
+def _walk_fused(
+    cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
+) -> tuple[Params, Any, Watch, Watched]:
+    """The same in compiled graphs that hold steps and watch: several steps a call, but one where a trace looks on."""
+    method = cell.maker.in_lanes(cell.laned_hyper(), update)
+    watch = judging(counts=not method.constant_cost, wide=True)
+    seen_so_far = begin(watch)
+    x, state = method.init(x)
+    for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
+        halt(count)
+        at = x
+        x, state, seen_so_far, seen = method.steps(count, oracle, at, state, watch, seen_so_far)
+        if seen:
+            trace.look(k, method.shown(at), seen)
+    return method.shown(x), method.shown(state.inner), watch, seen_so_far
+
+
+def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
+    """Every step, as strides ``(k, count)`` of ``most`` steps or of one; those in ``alone`` are of one."""
+    k = 0
+    while k < steps:
+        together = k + most <= steps and not any(step in alone for step in range(k, k + most))
+        count = most if together else 1
+        yield k, count
+        k += count
 
 
 def join(stories: list[Story]) -> Story:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -19,17 +19,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
 from gdbench.analysis.goals import best
-from gdbench.config import Composed, Composer, plain, reworded
-from gdbench.job import Job, Progress, begin, finish, run_job, sweep
+from gdbench.config import Composed, Composer, plain, reworded, store
+from gdbench.elsewhere import Launch, elsewhere
+from gdbench.environment import environment
+from gdbench.job import Job, Progress, check, run_job, sweep
+from gdbench.launchers import insist
+from gdbench.launchers.apart import Named, Request, launch_apart
+from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
+from gdbench.turns import turn
 
-__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "fold", "keep_configurations", "task"]
+__all__ = ["Lanes", "Refusal", "Silent", "carry_out", "describe", "fold", "keep_configurations", "task"]
 
 LANES = ("lr", "lr_scale", "seed")
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-
-Launch = Callable[[Sequence[Job], Path], str]
-"""Has jobs carried out elsewhere; returns what to say of a job that left no result."""
 
 
 class Silent:
@@ -38,7 +41,13 @@ class Silent:
     def begin(self, jobs: Sequence[Job]) -> None:
         """Say nothing."""
 
+    def note(self, words: str) -> None:
+        """Say nothing."""
+
     def now(self, job: object) -> None:
+        """Say nothing."""
+
+    def worked(self, lane_steps: int) -> None:
         """Say nothing."""
 
     def done(self, job: Job, statuses: Sequence[str]) -> None:
@@ -54,6 +63,9 @@ class Lanes(Sweeper):
     progress: ClassVar[Progress] = Silent()
     folder: ClassVar[Path | None] = None
     """Where the latest sweep of this process lies."""
+    plan_only: ClassVar[bool] = False
+    planned: ClassVar[Standing | None] = None
+    """With ``plan_only``, nothing runs: how far the sweep in ``folder`` has come is found here."""
     remarks: ClassVar[Sequence[str]] = ()
     """What a sweeper has to say below the table of its runs."""
 
@@ -69,25 +81,25 @@ class Lanes(Sweeper):
         """Fold the overrides into cells and carry them out."""
         declared = [f"{name}={value}" for name, value in self.params.items()]
         jobs = fold([*declared, *arguments], Composer())
-        launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
-        carry_out(jobs, arguments, "sweep", Lanes.progress, launch)
+        if Lanes.plan_only:
+            _plan(jobs)
+            return
+        target = self.composed.hydra.launcher._target_
+        insist(target)
+        carry_out(jobs, arguments, "sweep", Lanes.progress, None if target == BASIC else self._launch)
 
-    def _launch(self, jobs: Sequence[Job], folder: Path) -> str:
-        with open_dict(self.composed):
-            self.composed.hydra.sweep.dir = str(folder / ".launcher")
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=self.task_function, config=self.composed
-        )
+    def _launch(self, jobs: Sequence[Job], folder: Path, meanwhile: Callable[[], None]) -> Mapping[int, str]:
         where = folder.resolve()
-        overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell}}}"] for job in jobs]
-        try:
-            launcher.launch(overrides, initial_job_idx=0)
-        except Exception as error:  # what became of the cells is in the folder, whatever launch() says
-            return f"its job left no result ({' '.join(str(error).split())[:300]})"
-        finally:
-            with contextlib.suppress(OSError):  # some launchers keep logs there; an empty folder says nothing
-                (folder / ".launcher").rmdir()
-        return "its job left no result"
+        logs = where / ".launcher"
+        logs.mkdir(exist_ok=True)
+        with open_dict(self.composed):
+            self.composed.hydra.sweep.dir = str(logs)
+        overrides = [[*job.overrides, f"part={{folder:'{where}',cell:{job.cell},key:{job.key}}}"] for job in jobs]
+        task = Named(self.task_function.__module__, self.task_function.__name__)
+        reasons = launch_apart(Request(self.context, self.composed, task, overrides), logs, meanwhile)
+        if not reasons:
+            shutil.rmtree(logs, ignore_errors=True)
+        return {jobs[position].cell: reason for position, reason in reasons.items()}
 
 
 class Refusal(BaseException):
@@ -99,6 +111,8 @@ def task(config: DictConfig) -> float:
 
     Returns the goal of its best run, for whatever sweeper asked: lower is better, inf where no run may win.
     """
+    if OmegaConf.is_dict(config.get("part")):
+        return _part(config)
     try:
         return _task(config)
     except UsageError as error:
@@ -107,36 +121,86 @@ def task(config: DictConfig) -> float:
         raise Refusal from reworded(error)
 
 
+def _part(config: DictConfig) -> float:
+    """A cell of a sweep in a worker, where what is raised becomes the reason of a row."""
+    store()
+    job = _of(config)
+    cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
+    with turn(job.question.timing):
+        run_job(replace(job, cell=cell, key=key), folder)
+    return best(records.load_part(folder, cell), str(config.goal))
+
+
 def _task(config: DictConfig) -> float:
+    job = _of(config)
+    if config.part is not None:
+        raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
+    hydra = HydraConfig.get()
+    given = {each.partition("=")[0] for each in job.overrides}
+    if set(hydra.sweeper.get("params") or {}) - given:
+        raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
+    if Lanes.plan_only:
+        _plan([job])
+        return 0.0
+    carry_out([job], job.overrides, "run", Lanes.progress)
+    assert Lanes.folder is not None
+    return best(records.load(Lanes.folder), str(config.goal))
+
+
+def _of(config: DictConfig) -> Job:
+    """The cell that Hydra has composed for this job."""
     hydra = HydraConfig.get()
     overrides = [str(each) for each in hydra.overrides.task if not str(each).startswith("part=")]
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
-    composed = Composed(config, choices)
-    if config.part is None:
-        given = {each.partition("=")[0] for each in overrides}
-        if set(hydra.sweeper.get("params") or {}) - given:
-            raise UsageError(f"experiment={choices.get('experiment')} is a sweep: add -m.")
-        folder = carry_out([_job(0, overrides, composed)], overrides, "run", Lanes.progress)
-        return best(records.load(folder), str(config.goal))
-    if not OmegaConf.is_dict(config.part):
-        raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
-    cell, folder = int(config.part["cell"]), Path(config.part["folder"])
-    run_job(_job(cell, overrides, composed), folder)
-    return best(records.load_part(folder, cell), str(config.goal))
+    return _job(0, overrides, Composed(config, choices))
 
 
 def carry_out(
     jobs: Sequence[Job], arguments: Sequence[str], kind: str, progress: Progress, launch: Launch | None = None
-) -> Path:
-    """Check, run and gather cells, here or by ``launch``; returns the sweep's folder."""
-    config = jobs[0].config
-    folder = Lanes.folder = begin(jobs, str(config["outputs"] or "outputs"), str(config["name"] or kind))
-    keep_configurations(folder, jobs, arguments)
-    if launch is None:
-        sweep(jobs, folder, progress)
-    else:
-        finish(jobs, folder, missing=launch(jobs, folder))
-    return folder
+) -> None:
+    """Check, run and gather cells, here or by ``launch``, in a new folder or in that of a sweep to go on with.
+
+    The folder is ``Lanes.folder`` as soon as there is one.
+    """
+    check(jobs)
+    jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
+    with opened(jobs, wish) as (folder, found):
+        Lanes.folder = folder
+        if found.to_run:
+            describe(folder)
+        keep_configurations(folder, found.to_run, arguments)
+        record(folder, found.jobs, _words(found.jobs[0], arguments, kind))
+        if found.begun:
+            progress.note(f"Going on with {folder}: {found.summary()}.")
+        if launch is None or not found.to_run:
+            sweep(found.to_run, folder, progress)
+        else:
+            elsewhere(found.to_run, folder, progress, launch)
+
+
+def _plan(jobs: Sequence[Job]) -> None:
+    """Check cells, and find out how far their sweep has come; nothing is run or written."""
+    check(jobs)
+    jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, "sweep")
+    Lanes.folder = find(jobs, wish)
+    Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
+
+
+def describe(folder: Path) -> None:
+    """Write down where cells run; one more file each time that a sweep goes on."""
+    count = len(list(folder.glob("environment*.json")))
+    records.write_json(folder / f"environment{f'_{count + 1}' if count else ''}.json", environment())
+
+
+def _given(arguments: Sequence[str]) -> list[str]:
+    """The overrides without those that say which sweep to go on with, and where code lies on this machine."""
+    return [each for each in arguments if not each.startswith(("code=", "resume=", "retry="))]
+
+
+def _words(job: Job, arguments: Sequence[str], kind: str) -> list[str]:
+    """The command line that repeats a sweep."""
+    code = ["--config-dir", job.question.code] if job.question.code else []
+    return [*(["-m"] if kind == "sweep" else []), *code, *_given(arguments)]
 
 
 def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
@@ -144,7 +208,7 @@ def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[s
     with records.writing(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
-        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(list(arguments))))
+        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_given(arguments))))
         for job in jobs:
             (hydra / f"cell-{job.cell:05d}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(job.config))))
 

@@ -139,7 +139,7 @@ class Trials(Lanes):
                 trials = [study.ask(dict(asked)) for _ in range(min(self.n_jobs, self.n_trials - first))]
                 jobs = [growing.number(fold([*fixed, *_overrides(trial)], composer)[0]) for trial in trials]
                 Lanes.progress.now(jobs[0])
-                growing.ask(jobs)
+                growing.ask(jobs, Lanes.progress.worked)
                 for trial, job in zip(trials, jobs, strict=True):
                     Lanes.progress.done(job, _tell(study, trial, growing, job))
         finally:

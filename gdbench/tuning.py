@@ -16,6 +16,7 @@ from gdbench.analysis.goals import MISS, gained, per_configuration
 from gdbench.analysis.tuned import winners_table
 from gdbench.growing import Growing, repeating
 from gdbench.job import Job, Progress
+from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import LIMITS, UsageError
 from gdbench.search import Grid, Listed, Point, Refinement, Span
 
@@ -58,6 +59,16 @@ class Row:
         return f"{self.job.label}, round {self.search.rounds + 1}"
 
     @property
+    def lane_steps(self) -> int:
+        """How much work it is: nobody knows beforehand."""
+        return 0
+
+    @property
+    def timed(self) -> bool:
+        """Whether the clock decides."""
+        return self.goal == "time_to_target"
+
+    @property
     def names(self) -> list[str]:
         """The tuned axes."""
         return [axis.name for axis in self.search.axes]
@@ -89,9 +100,11 @@ class Tuning:
         self.rows = [Row(job, Refinement(_axes(job, spans), points, gained)) for job in jobs]
         likely = [self._cell(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]
         self.growing = Growing(likely, arguments, "tune")
+        self.pulse: Pulse = no_pulse
 
     def run(self, progress: Progress) -> None:
         """Tune row after row and time the winners where asked to; then gather the table."""
+        self.pulse = progress.worked
         progress.begin([row.job for row in self.rows])
         try:
             for row in self.rows:
@@ -142,7 +155,7 @@ class Tuning:
     def _ask(self, row: Row, job: Job, goal: str) -> pd.DataFrame:
         """Run a cell; remember each point's run of the median seed, and return those."""
         job = self.growing.number(job)
-        self.growing.ask([job])
+        self.growing.ask([job], self.pulse)
         runs = self.growing.answer(job)
         assert runs is not None
         row.runs += len(runs)

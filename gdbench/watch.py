@@ -5,7 +5,7 @@ In lanes this costs as much as the steps themselves, so it does without whatever
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -14,32 +14,42 @@ from torch import Tensor
 from gdbench.optimizers import Seen
 from gdbench.params import Params, leaves
 
-__all__ = ["Told", "Watch", "Watched", "begin", "told", "update"]
+__all__ = ["Told", "Watch", "Watched", "begin", "told", "update", "watching"]
 
 FLUSH = 255
 """Misses are counted in a byte a target, which is moved on before it can overflow: an eighth of the traffic."""
 
 
-@dataclass(frozen=True)
-class Watch:
-    """What a run is judged by, in the dtype of its losses; ``[L]`` in lanes, ``[]`` solo."""
+class Watch(NamedTuple):
+    """What a run is judged by, in the dtype of its losses; made by ``watching``."""
 
-    thresholds: Tensor
-    """``[T, ...]``: the losses that are the targets; -inf for one that cannot be told. The last is the run's own."""
+    targets: tuple[Tensor, ...]
+    """The targets as they are fastest compared: solo all at once, in lanes one by one, as numbers if they may."""
+    own: Tensor
+    """The run's own target."""
     start: Tensor
-    """The loss at x_0, above which a run counts as risen."""
-    sign: float
-    """-1 where the method maximises: everything is judged on -f."""
+    """The loss at x_0, above which a run counts as risen; ``[L]`` in lanes, ``[]`` solo."""
+    maximize: bool
+    """Whether everything is judged on -f."""
     laned: bool
-    counts: bool = True
+    counts: bool
     """Whether work must be counted; if not, every step costs one gradient."""
-    targets: tuple[Tensor, ...] = field(init=False)
-    """The thresholds as they are fastest compared: solo all at once, in lanes one by one, as numbers if they may."""
+    wide: bool
+    """Whether misses are counted in 32 bits, as a compiler that keeps them in registers does best; else in bytes."""
 
-    def __post_init__(self) -> None:
-        """Lay out the targets."""
-        rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in self.thresholds)
-        object.__setattr__(self, "targets", rows if self.laned else (self.thresholds,))
+
+def watching(
+    thresholds: Tensor,
+    start: Tensor,
+    maximize: bool = False,
+    *,
+    laned: bool,
+    counts: bool = True,
+    wide: bool = False,
+) -> Watch:
+    """The watch for ``thresholds`` ``[T, ...]``: losses, -inf for one that cannot be told; the last is the run's own."""
+    rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in thresholds)
+    return Watch(rows if laned else (thresholds,), rows[-1], start, maximize, laned, counts, wide)
 
 
 class Watched(NamedTuple):
@@ -50,14 +60,13 @@ class Watched(NamedTuple):
     last: Tensor
     """The latest loss; the first non-finite one stays."""
     lived: Tensor
-    """How many points were finite before the first that was not: its step, if there is one."""
-    alive: Tensor
+    """How many points were finite before the first that was not: all so far where there is none."""
     level: Tensor
     """The latest step whose loss was not above the start's."""
     missed: tuple[Tensor, ...]
-    """At how many points, up to the last flush, the best loss was still above each of ``Watch.targets``."""
+    """At how many points the best loss was still above each of ``Watch.targets``; without the ``recent`` ones."""
     recent: tuple[Tensor, ...]
-    """The same since then, in bytes."""
+    """The same since the last flush, in bytes; none where the watch is wide."""
     gradients: Tensor
     evaluations: Tensor
     gradients_to_target: Tensor
@@ -86,52 +95,64 @@ class Told(NamedTuple, Generic[T]):
 
 
 def begin(watch: Watch) -> Watched:
-    """Nothing has been seen."""
+    """Nothing has been seen. Every tensor is one of its own: a compiler takes one that it meets twice for one."""
     loss = watch.start
-    zero = torch.zeros_like(loss, dtype=torch.int32)
-    missed = tuple(torch.zeros_like(loss > target, dtype=torch.int32) for target in watch.targets)
+
+    def zeros() -> Tensor:
+        return torch.zeros_like(loss, dtype=torch.int32)
+
+    def misses(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        return tuple(torch.zeros_like(loss > target, dtype=dtype) for target in watch.targets)
+
     return Watched(
         best=torch.full_like(loss, torch.inf),
-        best_step=zero,
-        last=loss,
-        lived=zero,
-        alive=torch.ones_like(loss, dtype=torch.bool),
-        level=zero - 1,
-        missed=missed,
-        recent=tuple(each.to(torch.uint8) for each in missed),
-        gradients=zero,
-        evaluations=zero,
-        gradients_to_target=zero,
-        evaluations_to_target=zero,
+        best_step=zeros(),
+        last=loss.clone(),
+        lived=zeros(),
+        level=zeros() - 1,
+        missed=misses(torch.int32),
+        recent=() if watch.wide else misses(torch.uint8),
+        gradients=zeros(),
+        evaluations=zeros(),
+        gradients_to_target=zeros(),
+        evaluations_to_target=zeros(),
     )
 
 
-def update(watch: Watch, k: int, x: Params, seen: Seen, w: Watched) -> Watched:
-    """Look at x_k, which is finite or ends its lane's story, and at the work of the step that starts there."""
+def update(watch: Watch, k: int | Tensor, x: Params, seen: Seen, w: Watched) -> Watched:
+    """Look at x_k, which is finite or ends its lane's story, and at the work of the step that starts there.
+
+    k is a number, or in a compiled step, where the watch is wide, a 0-d int32 tensor.
+    """
     loss = _judged(seen.loss, watch)
-    alive = w.alive & _finite(loss, x, seen.grad, watch.laned)
+    lived = w.lived == k
+    alive = lived & _finite(loss, x, seen.grad, watch.laned)
     usable = torch.where(alive, loss, torch.inf)
     best = torch.minimum(w.best, usable)
-    # A truth is a byte already: seen as one it is added without being converted.
-    recent = tuple(n + (best > t).view(torch.uint8) for n, t in zip(w.recent, watch.targets, strict=True))
+    misses = [best > target for target in watch.targets]
     w = w._replace(
         best=best,
         best_step=torch.where(usable < w.best, k, w.best_step),
-        last=torch.where(w.alive, loss, w.last),
+        last=torch.where(lived, loss, w.last),
         lived=torch.where(alive, k + 1, w.lived),
-        alive=alive,
         level=torch.where(loss > watch.start, w.level, k),
-        recent=recent,
     )
-    if (k + 1) % FLUSH == 0:
-        w = _flushed(w)
-    return _counted(seen, alive, alive & (best > watch.thresholds[-1]), w) if watch.counts else w
+    w = w._replace(missed=_plus(w.missed, misses)) if watch.wide else _in_bytes(k, misses, w)
+    return _counted(seen, alive, alive & (best > watch.own), w) if watch.counts else w
 
 
-def _flushed(w: Watched) -> Watched:
-    """Move the bytes on to where they cannot overflow."""
-    missed = tuple(m + n for m, n in zip(w.missed, w.recent, strict=True))
-    return w._replace(missed=missed, recent=tuple(torch.zeros_like(n) for n in w.recent))
+def _plus(counters: tuple[Tensor, ...], more: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Every counter and what is added to it."""
+    return tuple(n + each for n, each in zip(counters, more, strict=True))
+
+
+def _in_bytes(k: int, misses: list[Tensor], w: Watched) -> Watched:
+    """Count misses in bytes, and move these on where they cannot overflow."""
+    # A truth is a byte already: seen as one it is added without being converted.
+    w = w._replace(recent=_plus(w.recent, [each.view(torch.uint8) for each in misses]))
+    if (k + 1) % FLUSH:
+        return w
+    return w._replace(missed=_plus(w.missed, w.recent), recent=tuple(torch.zeros_like(n) for n in w.recent))
 
 
 def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
@@ -146,9 +167,10 @@ def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watche
 
 def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
     """The whole story, after the point x_steps has been looked at."""
-    rows = _flushed(w).missed
+    rows = w.missed if watch.wide else _plus(w.missed, w.recent)
     missed = torch.stack(rows) if watch.laned else rows[0]
-    risen = w.alive & (w.level < steps)
+    alive = w.lived > steps
+    risen = alive & (w.level < steps)
     if not watch.counts:
         worked = w.lived.clamp(max=steps)
         w = w._replace(gradients=worked, gradients_to_target=torch.minimum(worked, missed[-1]))
@@ -157,7 +179,7 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
         best_step=w.best_step,
         last=w.last,
         lived=w.lived,
-        alive=w.alive,
+        alive=alive,
         above_since=torch.where(risen, w.level + 1, -1),
         missed=missed,
         gradients=w.gradients,
@@ -170,14 +192,18 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
 def _judged(loss: Tensor, watch: Watch) -> Tensor:
     """The loss as it is judged; half precisions are widened, which loses nothing."""
     loss = loss.detach().to(watch.start.dtype)
-    return -loss if watch.sign < 0 else loss
+    return -loss if watch.maximize else loss
 
 
 def _finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
-    """Whether loss, gradient and x are all finite: only then is zero times each still zero."""
-    probe = loss * 0
+    """Whether loss, gradient and x are all finite: only then is zero what is left of each without itself.
+
+    Zero times each would tell the same, but torch's compiler takes that for zero, whatever it is.
+    """
+    probe = loss - loss
     for leaf, slope in zip(leaves(x), leaves(grad), strict=True):
-        zeros = leaf.detach() * 0 + slope.detach() * 0
+        leaf, slope = leaf.detach(), slope.detach()
+        zeros = (leaf - leaf) + (slope - slope)
         event = tuple(range(1, zeros.dim())) if laned else tuple(range(zeros.dim()))
         probe = probe + (zeros.sum(event) if event else zeros)
     return probe == 0

@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+
+# How long an example takes on a busy machine says nothing of what it tests.
+settings.register_profile("gdbench", deadline=None)
+settings.load_profile("gdbench")
 
 
 class Done(NamedTuple):

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 
 import gdbench
 
-NOT_EXACT = ("started_at", "sweep", "overrides")
+NOT_EXACT = ("started_at", "sweep", "overrides", "cell_s", "watched_s")
 EXACT = ("run", "status", "lr", "steps_to_target", "final_loss", "gradients", "hit_1e-03")
 
 

@@ -373,39 +373,66 @@ def test_a_step_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
 # Compiled is eager.
 
 
-def check_compiled(name: str, backend: str, laned: bool, objective: Objective = ROSENBROCK) -> int:
+def check_compiled(name: str, backend: str, objective: Objective = ROSENBROCK) -> int:
     """Two runs of other step sizes through one program, each equal to its eager run; the number of graphs made."""
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
-    start, ask = objective.start_at(0), oracle(objective, laned, compiled=True)
+    start, ask = objective.start_at(0), oracle(objective, laned=False, compiled=True)
     for scale in (1.0, 0.5):
-        changed: dict[str, Any] = {"lr": scale * lr_of(name)}
-        if laned:
-            changed = in_lanes({"lr": [scale * each for each in lane_values(name, "")["lr"]]})
-        x = stack_lanes([start] * LANES) if laned else start
-        hyper = hypers(name, changed)
-        y, _ = descent(program.method(hyper), ask, x, range(10))
-        z, _ = descent(manual(name, **changed), oracle(objective, laned), x, range(10))
+        changed = {"lr": scale * lr_of(name)}
+        y, _ = descent(program.method(hypers(name, changed)), ask, start, range(10))
+        z, _ = descent(manual(name, **changed), oracle(objective, laned=False), start, range(10))
 
         assert leaves(y)[0].dtype == leaves(z)[0].dtype
-        assert apart(y, z, x) < TOLERANCE[leaves(y)[0].dtype]
+        assert apart(y, z, start) < TOLERANCE[leaves(y)[0].dtype]
     return counters["stats"]["unique_graphs"] - before
 
 
-@pytest.mark.parametrize("laned", [False, True], ids=["solo", "lanes"])
+def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBROCK) -> int:
+    """The same for ever more lanes, three steps a call, looked at within the graph; the number of graphs made."""
+    before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
+    ask = oracle(objective, laned=True, compiled=True)
+    for count in (2, 3, 40):
+        changed = {"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()}
+        method = program.in_lanes(
+            hypers(name, in_lanes(changed)), lambda watch, k, x, seen, sum: sum + watch * seen.loss
+        )
+        start = stack_lanes([objective.start_at(0)] * count)
+        x, state = method.init(start)
+        weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)
+        for _ in range(3):
+            x, state, total, _ = method.steps(3, ask, x, state, weight, total)
+        losses: list[Tensor] = []
+        hyper, plain = hypers(name, in_lanes(changed)), oracle(objective, laned=True)
+        y, _ = descent(factory(name)(**hyper), plain, start, range(9), look=lambda k, x, seen: losses.append(seen.loss))
+
+        assert apart(method.shown(x), y, start) < TOLERANCE[leaves(y)[0].dtype]
+        assert total.tolist() == pytest.approx((2 * sum(losses)).tolist(), rel=1e-4)
+    return counters["stats"]["unique_graphs"] - before
+
+
 @pytest.mark.parametrize("name", MANUAL)
-def test_compiled_equals_manual_in_one_graph(name: str, laned: bool) -> None:
+def test_compiled_equals_manual_in_one_graph(name: str) -> None:
     """torch.compile follows every method in one graph, and another step size runs through the same one."""
-    assert check_compiled(name, "eager", laned) == 1
+    assert check_compiled(name, "eager") == 1
+
+
+@pytest.mark.parametrize("name", MANUAL)
+def test_compiled_lanes_equal_manual_ones_in_one_graph(name: str) -> None:
+    """Several steps of every method in lanes make one graph, which serves any number of lanes and step sizes."""
+    assert check_compiled_lanes(name, "eager") == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own import of inductor
-@pytest.mark.parametrize(
-    ("name", "laned", "objective"),
-    [("adam", False, "matrix"), ("adam", True, "vector"), ("momentum", True, "vector")],
-)
-def test_inductor_equals_manual_in_one_graph(name: str, laned: bool, objective: str) -> None:
+def test_inductor_equals_manual_in_one_graph() -> None:
     """What the C++ compiler makes of a step is the same step, and leaves its state laid out as it found it."""
-    assert check_compiled(name, "inductor", laned, OBJECTIVES[objective]) == 1
+    assert check_compiled("adam", "inductor", OBJECTIVES["matrix"]) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+@pytest.mark.parametrize(("name", "objective"), [("adam", "vector"), ("momentum", "vector"), ("gd", "dict")])
+def test_inductor_lanes_equal_manual_ones_in_one_graph(name: str, objective: str) -> None:
+    """So do lanes, of points that are taken apart on the way to the C++ compiler and of points that are not."""
+    assert check_compiled_lanes(name, "inductor", OBJECTIVES[objective]) == 1
 
 
 @pytest.mark.parametrize("objective", ["scalar", "dict"])
@@ -413,7 +440,7 @@ def test_a_compiled_step_keeps_shape_and_dtype(objective: str) -> None:
     """A 0-d point in float32 stays one, though the hyper-parameters are 0-d in float64; a dict stays a dict."""
     small = OBJECTIVES[objective].to(torch.float32, "cpu")
 
-    assert check_compiled("nadam", "aot_eager", laned=False, objective=small) == 1
+    assert check_compiled("nadam", "aot_eager", small) == 1
 
 
 def test_a_plain_zero_makes_a_graph_of_its_own() -> None:

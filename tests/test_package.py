@@ -21,8 +21,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns"},
+    {"columns", "constant"},
     {"schema"},
+    {"turns"},
     {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
@@ -30,9 +31,12 @@ LAYERS = (
     {"lanes", "story", "stopwatch"},
     {"judge"},
     {"build", "runner", "records", "config", "environment"},
-    {"job", "analysis"},
+    {"content"},
+    {"job", "analysis", "launchers"},
+    {"elsewhere"},
     {"report"},
     {"gate"},
+    {"resume"},
     {"sweeper"},
     {"growing", "spaces"},
     {"trials", "tuning"},
@@ -45,11 +49,15 @@ LAYERS = (
 """The modules and folders of the package, lowest first."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TABLE = {"columns", "schema", "records", "analysis", "report"}
+TABLE = {"columns", "constant", "schema", "records", "analysis", "report"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
-    "hydra": {"cli", "config", "sweeper", "spaces", "trials"},  # spaces reads overrides, trials is a second sweeper
+    # spaces reads overrides, trials is a second sweeper
+    "hydra": {"cli", "config", "sweeper", "launchers", "spaces", "trials"},
+    "hydra_plugins": {"launchers"},
+    "ray": {"launchers"},
+    "submitit": {"launchers"},
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
     "typer": {"cli", "verbs"},

@@ -228,6 +228,37 @@ def test_the_notebook_through_the_runner(impl: str) -> None:
     assert None not in hits({name: plain(column, 0) for name, column in answer.columns.items()})
 
 
+# Memory.
+
+
+def hungry(most: int) -> Objective:
+    """A parabola that needs more memory than any machine has where it holds more than so many lanes."""
+
+    def fn(x: Tensor) -> Tensor:
+        workspace = torch.empty(1 if x.dim() == 0 or len(x) <= most else 2**58)
+        return x**2 + 0 * workspace.numel()
+
+    return parabola(fn=fn)
+
+
+def test_lanes_that_do_not_fit_are_tried_again_in_smaller_chunks() -> None:
+    """Out of memory, a chunk runs in four parts, and tells what the whole would have told."""
+    rates = np.linspace(0.01, 0.4, 18)
+    fitting, split = (run_cell(small(hungry(most), lr=rates, record="full")) for most in (99, 5))
+
+    assert split.columns["status"].tolist() == fitting.columns["status"].tolist()
+    assert split.columns["final_loss"].tolist() == fitting.columns["final_loss"].tolist()
+    assert split.traces["loss"].tolist() == fitting.traces["loss"].tolist()
+
+
+def test_lanes_that_do_not_fit_in_smaller_chunks_either_fail() -> None:
+    """What is too large at a quarter of the lanes too is told so, in every row."""
+    columns = run_cell(small(hungry(3), lr=np.linspace(0.01, 0.4, 18))).columns
+
+    assert set(columns["status"]) == {"failed"}
+    assert all("allocate memory" in error for error in columns["error"])
+
+
 def test_lanes_through_a_module_of_torch_bear_many_chunks() -> None:
     """A network that all chunks of lanes share gives each run what it gives alone: no chunk sees another's weights."""
     lrs = np.geomspace(1e-3, 1.0, 400).tolist()

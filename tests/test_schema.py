@@ -38,6 +38,8 @@ def config(**changed: Any) -> dict[str, Any]:
         "threads": 1,
         "record": "thin",
         "name": None,
+        "resume": None,
+        "retry": None,
         "outputs": "outputs",
         "code": None,
         "part": None,
@@ -255,6 +257,7 @@ def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
         ({"lrr": 1}, "lrr is not a setting. Did you mean lr"),
         ({"optimizer": None}, "optimizer is missing"),
         ({"timing": {"name": "x", "seconds": -1}}, "timing.seconds=-1 must be a number from 0"),
+        ({"timing": {"name": "x", "seconds": 1, "alone": "no"}}, "timing.alone=no must be true or false"),
         ({"lr": "range(0.1,1000,0.001)", "seed": "range(0,100)"}, "99990000 runs in one cell are more than 10000000"),
     ],
 )

@@ -13,8 +13,6 @@ from gdbench.job import Job, run_job
 from gdbench.schema import UsageError
 from gdbench.sweeper import Lanes, Silent, carry_out, fold
 
-NOT_EXACT = ("started_at", "sweep")
-
 
 def folded(*overrides: str) -> list[Job]:
     """The cells of a sweep."""
@@ -154,36 +152,21 @@ def test_a_laned_run_has_the_key_and_the_numbers_of_the_run_alone(command: Calla
     assert laned["final_loss"].to_numpy() == pytest.approx(solo.loc[laned.index, "final_loss"].to_numpy(), rel=1e-12)
 
 
-def test_a_launcher_gives_the_same_table(command: Callable[..., Any]) -> None:
-    """hydra/launcher=joblib carries the cells elsewhere, and gathers the rows that this process would have made."""
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = ["-m", "optimizer=gd,lbfgs", "impl=manual,torch", "lr=0.1,0.2", "steps=20", "timing=off", "--quiet"]
-    assert command(*words, "outputs=here").code == 0
-    done = command(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "outputs=there")
-    here, there = (gdbench.load(place) for place in ("here", "there"))
-    same = [name for name in here if name not in (*NOT_EXACT, "overrides")]
-
-    assert done.code == 0, done.err
-    pd.testing.assert_frame_equal(here[same], there[same])
-    assert here["overrides"].tolist() == [
-        text.replace("hydra/launcher=joblib hydra.launcher.n_jobs=1 ", "").replace("outputs=there", "outputs=here")
-        for text in there["overrides"]
-    ]
-
-
 def test_a_cell_that_a_launcher_lost_becomes_failed_rows(tmp_path: Path) -> None:
     """Whatever became of a job, each run that was asked for is a row: what left no part has failed, and says so."""
     jobs = folded("optimizer=gd,adam", "lr=0.1,0.2", "steps=3", "timing=off", f"outputs={tmp_path}")
 
-    def loses_the_second(given: Sequence[Job], folder: Path) -> str:
+    def loses_the_second(given: Sequence[Job], folder: Path, meanwhile: Callable[[], None]) -> dict[int, str]:
         run_job(given[0], folder)
-        return "its job left no result (the machine went away)"
+        return {1: "the machine went away"}
 
-    runs = gdbench.load(carry_out(jobs, [], "sweep", Silent(), loses_the_second))
-    whole = gdbench.load(carry_out(jobs, [], "sweep", Silent()))
+    carry_out(jobs, [], "sweep", Silent(), loses_the_second)
+    runs = gdbench.load(Lanes.folder)
+    carry_out(jobs, [], "sweep", Silent())
+    whole = gdbench.load(Lanes.folder)
 
     assert runs["status"].tolist() == ["budget", "budget", "failed", "failed"]
-    assert runs["error"].tolist()[2:] == ["its job left no result (the machine went away)"] * 2
+    assert runs["error"].tolist()[2:] == ["the machine went away"] * 2
     assert runs["run"].tolist() == whole["run"].tolist()
 
 
@@ -196,7 +179,10 @@ def test_a_sweep_keeps_what_repeats_it(command: Callable[..., Any]) -> None:
         "runs.parquet",
         "traces.parquet",
         "environment.json",
+        ".hydra/lock",
         ".hydra/overrides.yaml",
+        ".hydra/cells.json",
+        ".hydra/command.json",
         ".hydra/cell-00000.yaml",
         ".hydra/cell-00001.yaml",
     }

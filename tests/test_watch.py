@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gdbench.optimizers import Seen
-from gdbench.watch import FLUSH, Watch, begin, told, update
+from gdbench.watch import FLUSH, begin, told, update, watching
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
 mostly_finite = st.one_of(*[st.floats(-3, 3, width=32)] * 9, st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -48,7 +48,7 @@ def by_definition(start: float, targets: list[float], story: Story) -> dict[str,
 
 def solo(start: float, targets: list[float], story: Story, sign: float = 1.0, counts: bool = True) -> dict[str, Any]:
     """What ``update`` makes of a story, point by point."""
-    watch = Watch(torch.tensor(targets), torch.tensor(start), sign, laned=False, counts=counts)
+    watch = watching(torch.tensor(targets), torch.tensor(start), sign < 0, laned=False, counts=counts)
     seen = begin(watch)
     for k, (loss, x, slope, gradients, evaluations) in enumerate(story):
         looked = Seen(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
@@ -84,7 +84,7 @@ def test_what_is_watched_is_what_was_defined(start: float, targets: list[float],
 def test_a_lane_is_watched_as_a_run_alone(stories: list[Story], targets: list[float], data: st.DataObject) -> None:
     """Side by side each lane is told as it is alone, whatever happens next to it."""
     starts = [data.draw(st.floats(-2, 2, width=32)) for _ in stories]
-    watch = Watch(torch.tensor([targets] * len(stories)).T, torch.tensor(starts), 1.0, laned=True)
+    watch = watching(torch.tensor([targets] * len(stories)).T, torch.tensor(starts), laned=True)
     seen = begin(watch)
     for k, points in enumerate(zip(*stories, strict=True)):
         loss, x, slope, gradients, evaluations = (torch.tensor(each) for each in zip(*points, strict=True))
@@ -113,7 +113,7 @@ def test_maximising_is_judged_on_the_negative(story: Story) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_judged_widened(dtype: torch.dtype) -> None:
     """A loss in half precision is compared as it is, in the dtype of the start, and not rounded once more."""
-    watch = Watch(torch.tensor([0.3]), torch.tensor(1.0), 1.0, laned=False)
+    watch = watching(torch.tensor([0.3]), torch.tensor(1.0), laned=False)
     loss, x = torch.tensor(0.3, dtype=dtype), torch.zeros(2, dtype=dtype)
     seen = update(watch, 0, x, Seen(loss, x, 1, 0), begin(watch))
 
@@ -124,7 +124,7 @@ def test_half_precision_is_judged_widened(dtype: torch.dtype) -> None:
 
 def test_the_smallest_gradient_of_many_still_tells() -> None:
     """One infinite number in a large gradient is enough to end a run; large finite ones are not."""
-    watch = Watch(torch.tensor([0.1]), torch.tensor(1.0), 1.0, laned=False)
+    watch = watching(torch.tensor([0.1]), torch.tensor(1.0), laned=False)
 
     def alive(grad: Tensor) -> bool:
         return bool(update(watch, 0, torch.zeros(10_000), Seen(torch.tensor(0.5), grad, 1, 0), begin(watch)).alive)
@@ -139,7 +139,7 @@ def test_the_smallest_gradient_of_many_still_tells() -> None:
 
 def test_misses_outlive_the_byte_they_are_counted_in() -> None:
     """A target that is hit after hundreds of steps is told its step, though misses are counted in bytes."""
-    watch, hit = Watch(torch.tensor([0.5]), torch.tensor(1.0), 1.0, laned=False), 3 * FLUSH + 7
+    watch, hit = watching(torch.tensor([0.5]), torch.tensor(1.0), laned=False), 3 * FLUSH + 7
     seen, x = begin(watch), torch.zeros(2)
     for k in range(hit + 5):
         seen = update(watch, k, x, Seen(torch.tensor(1.0 if k < hit else 0.25), x, 1, 0), seen)

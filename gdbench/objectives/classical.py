@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
+from gdbench.params import coordinates
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 
@@ -36,7 +37,7 @@ def rosenbrock(n: int = 2) -> Objective:
     whole("n", n, least=2)
 
     def pair(x: Tensor) -> Tensor:
-        return valley(*x.unbind(-1))
+        return valley(*coordinates(x))
 
     def chain(x: Tensor) -> Tensor:
         return valley(x[..., :-1], x[..., 1:]).sum(-1)
@@ -60,7 +61,7 @@ def beale() -> Objective:
     """
 
     def fn(point: Tensor) -> Tensor:
-        x, y = point.unbind(-1)
+        x, y = coordinates(point)
         return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 
     return Objective(
@@ -91,7 +92,7 @@ def himmelblau() -> Objective:
     """
 
     def fn(point: Tensor) -> Tensor:
-        x, y = point.unbind(-1)
+        x, y = coordinates(point)
         return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
     return Objective(

@@ -1,7 +1,12 @@
-"""Our own step under torch.compile: one graph a cell, as hyper-parameters and step number come as tensors."""
+"""Our own steps under torch.compile: hyper-parameters and step number come as tensors, so one graph serves a cell.
+
+A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes, in which
+what is seen stays in registers from one step to the next.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,12 +20,18 @@ from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.arithmetic import is_zero
-from gdbench.params import Params, lanes_last, leaves
+from gdbench.optimizers.columns import Columns
+from gdbench.params import Params, leaves
 from gdbench.schema import Unavailable
 
-__all__ = ["Program", "compiled"]
+__all__ = ["Lanes", "Look", "Program", "compiled"]
 
-Graph = Callable[[Params, "Running"], tuple[Params, "Running", Seen]]
+WIDTH = 1009
+"""Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
+
+Graph = Callable[..., Any]
+Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
+"""``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
 
 
 class Running(NamedTuple):
@@ -29,6 +40,21 @@ class Running(NamedTuple):
     k: Tensor
     hyper: dict[str, Tensor]
     inner: Any
+
+
+class Lanes(NamedTuple):
+    """A method in lanes, whose steps are taken and looked at within one graph."""
+
+    init: Callable[[Params], tuple[Params, Running]]
+    """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
+    steps: Callable[..., tuple[Params, Running, Any, Seen | None]]
+    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; what a step saw is told of a single one."""
+    constant_cost: bool
+
+    @staticmethod
+    def shown(tree: Any) -> Any:
+        """An x or a state that ``steps`` gave, with the lanes first, as the rest of the world knows it."""
+        return inward(tree)
 
 
 def compiled(make: Callable[..., Method], hyper: Mapping[str, Any], backend: str = "inductor") -> Method:
@@ -51,56 +77,127 @@ class Program:
         self.graphs: dict[Any, Graph] = {}
         self.compile_s = 0.0
         """Seconds that first steps have taken, nearly all of it the compiler's."""
+        self.compiling = threading.Lock()
 
     def method(self, hyper: Mapping[str, Any]) -> Method:
-        """The Method with these hyper-parameters: floats, float64 tensors ``[L]`` and switches."""
-        numbers = {name: each for name, each in hyper.items() if isinstance(each, float | Tensor) and not is_zero(each)}
-        fixed = {name: each for name, each in hyper.items() if name not in numbers}
-        make = partial(self.make, **fixed)
-        structure = tuple(sorted(fixed.items()))
-
-        def init(x: Params) -> Running:
-            float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
-            tensors = {name: float64(each) for name, each in numbers.items()}
-            return Running(float64(0.0), tensors, make(**tensors).init(x))
+        """The Method with these hyper-parameters, for a run alone: floats, 0-d float64 tensors and switches."""
+        make, numbers, structure = self._parts(hyper)
 
         def step(oracle: Oracle, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             key = id(oracle), structure  # the graph keeps its oracle alive, so that no other can have this id
             graph = self.graphs.get(key)
             try:
-                return graph(x, state) if graph else self._first(key, make, oracle, x, state)
+                return graph(x, state) if graph else self._first(key, step_of(make, oracle), False, x, state)
             except TorchDynamoException as error:
                 raise refusal(error) from error
 
-        return Method(init, step, constant_cost=make(**numbers).constant_cost)
+        return Method(lambda x: running(make, numbers, x), step, constant_cost=make(**numbers).constant_cost)
 
-    def _first(
-        self, key: Any, make: Callable[..., Method], oracle: Oracle, x: Params, state: Running
-    ) -> tuple[Params, Running, Seen]:
-        """A graph's first step, which compiles it."""
-        started = time.perf_counter()
-        graph = self.graphs[key] = compile_step(make, oracle, self.backend)
-        stepped = graph(x, state)
-        self.compile_s += time.perf_counter() - started
-        return stepped
+    def in_lanes(self, hyper: Mapping[str, Any], look: Look) -> Lanes:
+        """The same for lanes, of which each number may have its own: float64 tensors ``[L]``, L at least 2."""
+        make, numbers, structure = self._parts(hyper)
+
+        def init(x: Params) -> tuple[Params, Running]:
+            # Copies, as a compiler takes a tensor that it meets twice for one.
+            x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x))))
+            return x, state
+
+        def steps(count: int, oracle: Oracle, *at: Any) -> Any:
+            key = id(oracle), structure, count
+            graph = self.graphs.get(key)
+            try:
+                return graph(*at) if graph else self._first(key, steps_of(make, oracle, look, count), True, *at)
+            except TorchDynamoException as error:
+                raise refusal(error) from error
+
+        return Lanes(init, steps, make(**numbers).constant_cost)
+
+    def _parts(self, hyper: Mapping[str, Any]) -> tuple[Callable[..., Method], dict[str, Any], tuple[Any, ...]]:
+        """The method still to be given its numbers, these, and what else makes its graph."""
+        numbers = {name: each for name, each in hyper.items() if isinstance(each, float | Tensor) and not is_zero(each)}
+        fixed = {name: each for name, each in hyper.items() if name not in numbers}
+        return partial(self.make, **fixed), numbers, tuple(sorted(fixed.items()))
+
+    def _first(self, key: Any, code: FunctionType, laned: bool, *at: Any) -> Any:
+        """A graph's first call, which compiles it; other threads that need one wait, as they may need the same."""
+        with self.compiling:
+            started = time.perf_counter()
+            if key not in self.graphs:
+                graph = compile_graph(code, self.backend, laned)
+                graph(*(widened(at) if laned else at))
+                self.graphs[key] = graph
+                self.compile_s += time.perf_counter() - started
+        return self.graphs[key](*at)
 
 
-def compile_step(make: Callable[..., Method], oracle: Oracle, backend: str) -> Graph:
-    """One step, and the counting of it, as one graph."""
+def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
+    """What a compiled run starts with at x."""
+    float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
+    tensors = {name: float64(each) for name, each in numbers.items()}
+    return Running(float64(0.0), tensors, make(**tensors).init(x))
 
-    def settle(leaf: Tensor) -> Tensor:
-        # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
-        return lanes_last(leaf) if oracle.laned and leaf.dim() > 1 else leaf.contiguous()
+
+def step_of(make: Callable[..., Method], oracle: Oracle) -> Any:
+    """One step, and the counting of it."""
 
     def step(x: Params, state: Running) -> tuple[Params, Running, Seen]:
         k, hyper, inner = state
         x, inner, seen = make(**hyper).step(oracle, k, x, inner)
-        x, inner = tree_map_only(Tensor, settle, (x, inner))
+        # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
+        x, inner = tree_map_only(Tensor, torch.Tensor.contiguous, (x, inner))
         return x, Running(k + 1, hyper, inner), Seen(*seen)
 
+    return step
+
+
+def steps_of(make: Callable[..., Method], oracle: Oracle, look: Look, count: int) -> Any:
+    """So many steps in lanes, each looked at where it starts."""
+
+    def steps(x: Params, state: Running, watch: Any, so_far: Any) -> Any:
+        x, (k, hyper, inner) = inward((x, state))
+        method = make(**hyper)
+        for _ in range(count):
+            at = x
+            x, inner, saw = method.step(oracle, k, at, inner)
+            seen = Seen(*saw)
+            so_far = look(watch, k.to(torch.int32), at, seen, so_far)
+            k = k + 1
+        x, state = outward((x, Running(k, hyper, inner)))
+        return x, state, so_far, seen if count == 1 else None
+
+    return steps
+
+
+def outward(tree: Any) -> Any:
+    """A tree of lanes with the lanes as the last axis of every tensor, as they lie in memory."""
+    return tree_map_only(Tensor, lambda leaf: leaf.movedim(0, -1).contiguous() if leaf.dim() > 1 else leaf, tree)
+
+
+def inward(tree: Any) -> Any:
+    """A tree that went through ``outward`` with the lanes first again, as methods know them."""
+    return tree_map_only(Tensor, lambda leaf: leaf.movedim(-1, 0) if leaf.dim() > 1 else leaf, tree)
+
+
+def widened(at: Any) -> Any:
+    """As many lanes of the first one as no point has numbers: what a graph of any number of lanes is compiled on."""
+
+    def wide(leaf: Tensor) -> Tensor:
+        if not leaf.dim():
+            return leaf
+        leaf = leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
+        torch._dynamo.mark_dynamic(leaf, leaf.dim() - 1)
+        return leaf
+
+    return tree_map_only(Tensor, wide, at)
+
+
+def compile_graph(code: Any, backend: str, laned: bool) -> Graph:
+    """A function as one graph, which its first call compiles."""
     # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
-    own = FunctionType(step.__code__.replace(), step.__globals__, closure=step.__closure__)
-    options: dict[str, Any] = {"guard_filter_fn": tensors_only}
+    own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
+    options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
+    if laned and backend == "inductor":
+        options["post_grad_custom_pre_pass"] = Columns()
     try:
         return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
     except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
@@ -110,6 +207,11 @@ def compile_step(make: Callable[..., Method], oracle: Oracle, backend: str) -> G
 def tensors_only(guards: Sequence[Any]) -> list[bool]:
     """Which conditions to check before each step: of what reaches a graph only tensors can change."""
     return [guard.guard_type == "TENSOR_MATCH" for guard in guards]
+
+
+def tensors_and_shapes(guards: Sequence[Any]) -> list[bool]:
+    """The same where a graph is of any number of lanes, which must be one number."""
+    return [guard.guard_type in ("TENSOR_MATCH", "SHAPE_ENV") for guard in guards]
 
 
 def home(x: Params) -> torch.device:

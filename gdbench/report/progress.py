@@ -3,51 +3,137 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["Bar", "Lines", "progress"]
+__all__ = ["Bar", "Lines", "Pace", "progress"]
+
+REFRESH_S = 0.2
 
 
 class Labelled(Protocol):
-    """A cell that can say what it is."""
+    """A cell that can say what it is, and how much work."""
 
     @property
     def label(self) -> str:
         """The cell in a few words."""
         ...
 
+    @property
+    def lane_steps(self) -> int:
+        """How many steps all its runs make together, untimed; 0 where that is not known beforehand."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """Whether a timed pass follows."""
+        ...
+
+
+class Pace:
+    """How fast a sweep goes, and when it will end if it goes on like that."""
+
+    def __init__(self, cells: int) -> None:
+        """Nothing has been done."""
+        self.cells, self.ended, self.share, self.lane_steps = cells, 0, 0.0, 0
+        self.begun = self.first = self.last = time.perf_counter()
+
+    def now(self, job: Labelled) -> None:
+        """A cell begins."""
+        self.job, self.lane_steps, self.share = job, 0, 0.0
+        self.first = self.last = time.perf_counter()
+
+    def worked(self, lane_steps: int) -> None:
+        """Some lanes of it have made a step."""
+        self.lane_steps += lane_steps
+        self.last = time.perf_counter()
+        whole = max(self.lane_steps, self.job.lane_steps)
+        self.share = (0.5 if self.job.timed else 1.0) * self.lane_steps / whole if self.job.lane_steps else 0.0
+
+    def done(self) -> None:
+        """It has ended."""
+        self.ended, self.share = self.ended + 1, 0.0
+
+    @property
+    def rate(self) -> str:
+        """Lane-steps a second of the cell's untimed pass, in words; empty before it has made any."""
+        taken = self.last - self.first
+        return f"{_short(self.lane_steps / taken)} lane-steps/s" if self.lane_steps and taken else ""
+
+    @property
+    def left(self) -> str:
+        """The time left, cells taken as equal; empty where it cannot be told."""
+        came = self.ended + self.share
+        if not came or came >= self.cells:
+            return ""
+        seconds = (time.perf_counter() - self.begun) * (self.cells - came) / came
+        return f"{_clock(seconds)} left"
+
+
+def _short(number: float) -> str:
+    scale, unit = next(((s, u) for s, u in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if number >= s), (1.0, ""))
+    return f"{number / scale:.3g}{unit}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
 
 class Bar:
-    """A bar over the cells, with what runs now."""
+    """A bar over the cells, with what runs now, how fast, and the time left."""
 
     def __init__(self, console: Console, noun: str = "cell") -> None:
         """Nothing shows before the sweep begins; ``noun`` is what it consists of."""
         self.noun = noun
         self.progress = Progress(
-            TextColumn("{task.fields[cells]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[cells]}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=console, transient=True,
         )  # fmt: skip
 
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
-        self.task = self.progress.add_task("", total=len(jobs), cells=f"{len(jobs)} {self.noun}{'s' * (len(jobs) > 1)}")
+        self.pace = Pace(len(jobs))
+        cells = f"{len(jobs)} {self.noun}{'s' * (len(jobs) > 1)}"
+        self.task = self.progress.add_task("", total=len(jobs), cells=cells, count=f"0/{len(jobs)}")
         self.progress.start()
+
+    def note(self, words: str) -> None:
+        """Write a line above the bar."""
+        self.progress.console.print(f"gdbench: {words}", soft_wrap=True, markup=False, highlight=False)
 
     def now(self, job: Labelled) -> None:
         """Say what runs."""
-        self.progress.update(self.task, description=job.label)
+        self.pace.now(job)
+        self.shown = self.pace.first
+        self._show()
+
+    def worked(self, lane_steps: int) -> None:
+        """Move on within the cell."""
+        self.pace.worked(lane_steps)
+        if self.pace.last - self.shown > REFRESH_S:
+            self.shown = self.pace.last
+            self._show()
 
     def done(self, job: Labelled, statuses: Sequence[str]) -> None:
         """Move on by a cell."""
-        self.progress.advance(self.task)
+        self.pace.done()
+        self._show()
 
     def close(self) -> None:
         """Take the bar away."""
         self.progress.stop()
+
+    def _show(self) -> None:
+        pace = self.pace
+        words = " · ".join(filter(None, (pace.job.label, pace.rate, pace.left)))
+        count = f"{pace.ended}/{pace.cells}"
+        self.progress.update(self.task, completed=pace.ended + pace.share, description=words, count=count)
 
 
 class Lines:
@@ -59,16 +145,27 @@ class Lines:
 
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Count the cells."""
-        self.cells, self.ended = len(jobs), 0
+        self.pace = Pace(len(jobs))
+
+    def note(self, words: str) -> None:
+        """Write a line."""
+        print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
     def now(self, job: Labelled) -> None:
         """Say nothing: a line is written when the cell ends."""
+        self.pace.now(job)
+
+    def worked(self, lane_steps: int) -> None:
+        """Say nothing."""
+        self.pace.worked(lane_steps)
 
     def done(self, job: Labelled, statuses: Sequence[str]) -> None:
         """Write the line."""
-        self.ended += 1
+        self.pace.done()
         counted = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
-        print(f"{self.noun} {self.ended}/{self.cells}  {job.label}  {counted}", file=sys.stderr, flush=True)
+        count = f"{self.noun} {self.pace.ended}/{self.pace.cells}"
+        words = [count, job.label, counted, self.pace.rate, self.pace.left]
+        print("  ".join(filter(None, words)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""

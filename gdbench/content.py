@@ -1,0 +1,156 @@
+"""What the result of a cell depends on, as a key: the question, and the source, torch and device that answer it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gdbench import build
+from gdbench.schema import Question, Unavailable
+
+__all__ = ["asked", "cell_key", "sources"]
+
+OURS = ("gdbench.job",)
+"""Where our own part of a result begins; objectives and optimizers count for the cells that name them."""
+INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def cell_key(question: Question) -> str:
+    """``<question>-<answerer>``, 12 hexadecimal digits each: a cell whose key is known need not run again.
+
+    The second half covers every Python file that is imported, directly or not, by what runs the cell, as far as it is
+    gdbench's, the user's own or of the package that the objective or optimizer comes from; other packages do not count,
+    but for torch, whose version does. Imports that are made from a computed name are not seen.
+    """
+    return f"{_digest(_question(question))}-{_digest([torch.__version__, _device(question.device), _source(question)])}"
+
+
+def asked(key: str) -> str:
+    """The half of a key that says what was asked."""
+    return key.partition("-")[0]
+
+
+def _question(question: Question) -> list[Any]:
+    """All that is asked; an axis counts by its values, however it was written."""
+    told = {name: value for name, value in vars(question).items() if name not in ("axes", "code", "timing")}
+    told["axes"] = [(axis.name, hashlib.blake2b(axis.values().tobytes()).hexdigest()) for axis in question.axes]
+    return [told, asdict(question.timing)]
+
+
+def _device(name: str) -> str:
+    try:
+        device = build.device_of(name)
+    except Unavailable:
+        return f"no {name}"
+    return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
+
+
+def _digest(content: Any) -> str:
+    # An objective given from Python counts by the fingerprint of its code, which stands beside it.
+    text = json.dumps(content, sort_keys=True, default=lambda other: type(other).__name__)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+# --------------------------------------------------------------------------------------------------------- sources
+
+
+def _source(question: Question) -> list[tuple[str, str]]:
+    build.make_importable(question.code)
+    named = {_module(_target(question.objective_config)), *map(_module, _method_targets(question))} - {None}
+    found = sources(frozenset({*OURS, *(str(name) for name in named)}))
+    return sorted((name, _file_digest(path)) for name, path in found.items())
+
+
+def _target(config: Any) -> Any:
+    target = config.get("_target_")
+    return getattr(target, "fn", target)
+
+
+def _method_targets(question: Question) -> Iterator[Any]:
+    blocks = ("manual", "torch")
+    return (_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
+
+
+def _module(target: Any) -> str | None:
+    """The module of ``package.module.name``, or of a function that was given; None for torch's and a notebook's."""
+    name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
+    return None if not name or name == "__main__" or _top(name) == "torch" else str(name)
+
+
+@cache
+def sources(modules: frozenset[str]) -> dict[str, Path]:
+    """The files of these modules and of all that they import, by the name of the module."""
+    named = {_top(name) for name in modules}
+    found: dict[str, Path] = {}
+    left = sorted(modules)
+    while left:
+        name = left.pop()
+        if name in found or name == "gdbench" or not (_top(name) in named or _own(_top(name))):
+            continue  # gdbench itself names all that there is
+        if path := _file(name):
+            found[name] = path
+            left += [*_imports(name, path), *([name.rpartition(".")[0]] if "." in name else [])]
+    return found
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@cache
+def _own(top: str) -> bool:
+    """Whether a package or module is one that somebody works on, and not installed."""
+    path = _file(top)
+    return path is not None and not str(path).startswith(INSTALLED)
+
+
+@cache
+def _file(name: str) -> Path | None:
+    """The source file of a module, found without importing anything; None where there is none."""
+    top, *below = name.split(".")
+    try:
+        spec = sys.modules[top].__spec__ if top in sys.modules else importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not below:
+        return _python(spec.origin if spec else None)
+    for folder in spec.submodule_search_locations or ():
+        place = Path(folder, *below)
+        if found := _python(place / "__init__.py") or _python(place.with_name(f"{place.name}.py")):
+            return found
+    return None
+
+
+def _python(path: str | Path | None) -> Path | None:
+    return Path(path) if path and str(path).endswith(".py") and Path(path).is_file() else None
+
+
+@cache
+def _imports(name: str, path: Path) -> list[str]:
+    """The full names of what a module imports, anywhere in it; what is no module will not be found."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    names = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(module, package) if node.level else module
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return names
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()

@@ -1,0 +1,189 @@
+"""What of a sweep is there already: which of its cells are done, failed, stale or missing, told by content keys."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gdbench import records
+from gdbench.content import asked, cell_key
+from gdbench.job import Job
+from gdbench.schema import UsageError, nearest
+
+__all__ = ["Standing", "Wish", "find", "keyed", "opened", "record", "recorded", "standing"]
+
+CELLS = ".hydra/cells.json"
+"""The content keys of all cells that a sweep asks for, by number."""
+COMMAND = ".hydra/command.json"
+"""The words of the command line that repeats a sweep."""
+STATES = ("done", "failed", "stale", "missing")
+RETRIED = ("failed", "unavailable")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where a sweep is to be kept, and which earlier one it goes on with."""
+
+    outputs: str
+    kind: str
+    name: str | None
+    resume: str | None
+    retry: bool
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], kind: str) -> Wish:
+        """From a cell's configuration; ``UsageError`` in one line if something is amiss."""
+        retry = config["retry"]
+        if retry not in (None, "failed"):
+            raise UsageError(f"retry={retry} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed.")
+        name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
+        return cls(str(config["outputs"] or "outputs"), kind, name, resume, retry == "failed")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a sweep has come."""
+
+    begun: bool
+    """Whether there is a folder of it already."""
+    jobs: Sequence[Job]
+    """All cells asked for, under the numbers that they have in the folder."""
+    states: Sequence[str]
+    """For each: ``done``, ``failed`` (or unavailable), ``stale`` (source, torch or device changed) or ``missing``."""
+    retry: bool
+
+    @property
+    def to_run(self) -> list[Job]:
+        """What is missing, stale or, if that was asked for, failed."""
+        wanted = ("missing", "stale", "failed") if self.retry else ("missing", "stale")
+        return [job for job, state in zip(self.jobs, self.states, strict=True) if state in wanted]
+
+    def summary(self) -> str:
+        """How many cells are in each state, and what becomes of them, in one line."""
+        counted = Counter(self.states)
+        words = {"failed": "" if self.retry else " (retry=failed runs them again)", "stale": " (their source changed)"}
+        told = [f"{counted[state]} {state}{words.get(state, '')}" for state in STATES if counted[state]]
+        cells = f"{len(self.jobs)} cell{'s' * (len(self.jobs) > 1)}"
+        return f"{cells}: {', '.join(told)}{'' if self.to_run else '; nothing to run'}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a cell, for a plan: its number, what tells it from the others, its size and its state."""
+        words = [job.overrides for job in self.jobs]
+        shared = set.intersection(*map(set, words)) if len(words) > 1 else set()
+        running = {job.cell for job in self.to_run}
+        return [
+            {
+                "cell": job.cell,
+                "what": " ".join(each for each in job.overrides if each not in shared) or job.label,
+                "objective": job.question.objective,
+                "optimizer": job.question.optimizer,
+                "impl": job.question.impl,
+                "dtype": job.question.dtype,
+                "runs": job.question.size,
+                "run_steps": job.question.size * job.question.steps,
+                "timing_s": job.question.timing.seconds,
+                "state": state,
+                "runs_now": job.cell in running,
+            }
+            for job, state in zip(self.jobs, self.states, strict=True)
+        ]
+
+
+def keyed(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with their content keys."""
+    return [replace(job, key=cell_key(job.question)) for job in jobs]
+
+
+@contextlib.contextmanager
+def opened(jobs: Sequence[Job], wish: Wish) -> Iterator[tuple[Path, Standing]]:
+    """The folder of a sweep, new or gone on with, which no other process writes to until this ends."""
+    earlier = find(jobs, wish)
+    folder = earlier or records.new_folder(wish.outputs, wish.name or wish.kind)
+    with records.locked(folder):
+        if earlier:
+            records.set_aside(folder)
+        found = standing(jobs, earlier, wish.retry)
+        records.discard(folder, [job.cell for job in found.to_run])
+        yield folder, found
+
+
+def record(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
+    """Write down what a sweep asks for, so that it can be gone on with."""
+    records.write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
+    records.write_json(folder / COMMAND, {"words": list(words)})
+
+
+def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
+    """The folder that ``resume=`` names, or the latest of this ``name=`` with the same cells; None to begin anew.
+
+    A folder with cells that are not asked for now is another sweep: named, it is refused; else it is passed over.
+    """
+    questions = {asked(job.key) for job in jobs}
+    if wish.resume is not None:
+        folder = Path(wish.resume)
+        foreign = [cell for cell, key in _known(folder).items() if asked(key) not in questions]
+        if foreign:
+            raise UsageError(
+                f"resume={folder} holds {len(foreign)} cells that are not asked for here (cell {foreign[0]} first):"
+                " leave out all other words, which repeats its own command, or begin another sweep."
+            )
+        return folder
+    if wish.name is None:
+        return None
+    for folder in sorted(records.named(wish.outputs, wish.name), reverse=True):
+        with contextlib.suppress(UsageError):
+            if questions.issuperset(map(asked, _known(folder).values())):
+                return folder
+    return None
+
+
+def standing(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -> Standing:
+    """Which cells are done, failed, stale or missing in a folder; without one all are missing."""
+    if folder is None:
+        return Standing(False, jobs, ["missing"] * len(jobs), retry)
+    jobs = _numbered(jobs, _known(folder))
+    held = {cell: (key, statuses) for cell, key, statuses in records.cells(folder).itertuples(index=False)}
+    return Standing(True, jobs, [_state(job, held) for job in jobs], retry)
+
+
+def _state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
+    key, statuses = held.get(job.cell, (None, ""))
+    if not isinstance(key, str):  # not there, or a row that stands for a job that left nothing
+        return "missing"
+    if key != job.key:
+        return "stale"
+    return "failed" if any(status in RETRIED for status in statuses.split()) else "done"
+
+
+def _known(folder: Path) -> dict[int, str]:
+    """The content keys that a sweep's folder asked for, by number."""
+    try:
+        return {int(cell): str(key) for cell, key in json.loads((folder / CELLS).read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        raise UsageError(f"resume={folder} is no folder of a sweep: {CELLS} is not there, or is cut off.") from None
+
+
+def _numbered(jobs: Sequence[Job], known: Mapping[int, str]) -> list[Job]:
+    """Cells that the folder knows keep their number; others take the next that is free."""
+    if not known:
+        return list(jobs)
+    taken: dict[str, list[int]] = {}
+    for cell, key in sorted(known.items(), reverse=True):
+        taken.setdefault(asked(key), []).append(cell)
+    fresh = itertools.count(max(known) + 1)
+    return [replace(job, cell=taken[each].pop() if taken.get(each := asked(job.key)) else next(fresh)) for job in jobs]
+
+
+def recorded(folder: str | Path) -> list[str]:
+    """The command line that repeats the sweep in a folder."""
+    try:
+        words: list[str] = json.loads((Path(folder) / COMMAND).read_text())["words"]
+        return words
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"resume={folder} is no folder of a sweep: {COMMAND} is not there, or is cut off.") from None

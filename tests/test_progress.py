@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+
+from gdbench.report.progress import Bar, Lines, Pace
+
+
+@dataclass
+class Cell:
+    """A cell of a hundred lane-steps."""
+
+    label: str = "rosenbrock gd manual"
+    lane_steps: int = 100
+    timed: bool = False
+
+
+def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each cell that ends is a line on stderr; the last one has no time left to tell."""
+    lines = Lines()
+    lines.note("Going on.")
+    lines.begin([Cell(), Cell()])
+    for _ in range(2):
+        lines.now(Cell())
+        time.sleep(0.01)
+        lines.worked(100)
+        lines.done(Cell(), ["target", "budget", "target"])
+    told = capsys.readouterr()
+    first, last = told.err.splitlines()[1:]
+
+    assert told.out == ""
+    assert told.err.startswith("gdbench: Going on.\n")
+    assert first.startswith("cell 1/2  rosenbrock gd manual  2 target, 1 budget  ")
+    assert first.endswith("k lane-steps/s  0:00 left")
+    assert last.startswith("cell 2/2  ")
+    assert last.endswith("lane-steps/s")
+
+
+@pytest.mark.parametrize(("timed", "share"), [(False, 0.25), (True, 0.125)])
+def test_a_cell_counts_as_far_as_it_has_come(timed: bool, share: float) -> None:
+    """Within a cell progress goes by its lane-steps, which are half of the way where a timed pass follows."""
+    pace = Pace(4)
+    pace.now(Cell(timed=timed))
+    assert (pace.rate, pace.left, pace.share) == ("", "", 0.0)
+    pace.worked(25)
+
+    assert pace.share == share
+    assert pace.left
+    pace.worked(1000)
+    assert pace.share == (0.5 if timed else 1.0)
+    pace.done()
+    assert (pace.ended, pace.share) == (1, 0.0)
+
+
+def test_a_bar_leaves_nothing_behind_but_notes() -> None:
+    """In a terminal the bar names the cell and its pace while it runs, and is gone when the sweep ends."""
+    screen = io.StringIO()
+    bar = Bar(Console(file=screen, force_terminal=True, width=120))
+    bar.note("Going on.")
+    bar.begin([Cell()])
+    bar.now(Cell())
+    time.sleep(0.25)
+    bar.worked(50)
+    bar.done(Cell(), ["target"])
+    bar.close()
+
+    assert "Going on." in screen.getvalue()
+    assert "rosenbrock gd manual" in screen.getvalue()
+    assert "lane-steps/s" in screen.getvalue()
+    assert screen.getvalue().endswith("\x1b[2K")
