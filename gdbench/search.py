@@ -145,10 +145,11 @@ class Refinement:
         winners = self.plateau()
         best = np.array([self._positions(point) for point in winners])
         worse = [self._positions(point) for point, score in self.tried.items() if score != self.best]
-        depth: Array = np.minimum(self._inside(best), _nearest(best, np.array(worse)) if worse else np.inf)
-        center = np.linalg.norm(best - best.mean(0), axis=1)
-        order = sorted(range(len(winners)), key=lambda i: (-np.round(depth[i], 9), round(center[i], 9), winners[i]))
-        return winners[order[0]], float(depth[order[0]])
+        outside = _nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
+        depth = np.round(np.minimum(self._inside(best), outside), 9)
+        center = np.round(np.abs(best - best.mean(0)).max(1), 9)
+        chosen = min(range(len(winners)), key=lambda i: (-float(depth[i]), float(center[i]), winners[i]))
+        return winners[chosen], float(depth[chosen])
 
     def at_ends(self) -> list[tuple[str, str]]:
         """The axes on which the best reaches an end of the range, and which: ``("lr", "larger")`` may be better."""

@@ -245,8 +245,8 @@ def test_the_width_of_what_does_equally_well_is_told() -> None:
 
     assert found["lr"] == pytest.approx(0.5, rel=0.01)
     assert found["plateau_decades"] <= found["within_2x_decades"] < 0.1
-    assert wide["plateau_decades"] == pytest.approx(math.log10((1 + 0.5**0.5) / (1 - 0.5**0.5)), abs=0.05)
-    assert wide["lr"] == pytest.approx(0.5 * math.sqrt((1 + 0.5**0.5) * (1 - 0.5**0.5)), rel=0.05)
+    assert wide["plateau_decades"] == pytest.approx(math.log10((1 + 0.5**0.5) / (1 - 0.5**0.5)), abs=0.1)
+    assert wide["lr"] == pytest.approx(0.5 * math.sqrt((1 + 0.5**0.5) * (1 - 0.5**0.5)), rel=0.1)
 
 
 def test_a_function_of_ones_own_can_be_tuned() -> None:
