@@ -393,7 +393,9 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBR
     ask = oracle(objective, laned=True, compiled=True)
     for count in (2, 3, 40):
         changed = {"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()}
-        method = program.in_lanes(hypers(name, in_lanes(changed)), lambda watch, k, x, seen, sum: sum + watch * seen.loss)
+        method = program.in_lanes(
+            hypers(name, in_lanes(changed)), lambda watch, k, x, seen, sum: sum + watch * seen.loss
+        )
         start = stack_lanes([objective.start_at(0)] * count)
         x, state = method.init(start)
         weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)

@@ -98,7 +98,9 @@ class _Taken:
 
     def call(self, node: Node) -> None:
         """Take a call apart by its rule; number by number is one, which most have."""
-        args, kwargs = (torch.fx.map_arg(each, lambda old: self.parts.get(old, old)) for each in (node.args, node.kwargs))
+        args, kwargs = (
+            torch.fx.map_arg(each, lambda old: self.parts.get(old, old)) for each in (node.args, node.kwargs)
+        )
         rule = self.rules.get(node.target)
         if rule and (part := rule(node, *args, **kwargs)) is not None:
             self.parts[node] = part

@@ -121,13 +121,18 @@ class Program:
     def _first(self, key: Any, code: FunctionType, laned: bool, *at: Any) -> Any:
         """A graph's first call, which compiles it; other threads that need one wait, as they may need the same."""
         with self.compiling:
+            if key in self.graphs:
+                return self.graphs[key](*at)
             started = time.perf_counter()
-            if key not in self.graphs:
-                graph = compile_graph(code, self.backend, laned)
-                graph(*(widened(at) if laned else at))
-                self.graphs[key] = graph
-                self.compile_s += time.perf_counter() - started
-        return self.graphs[key](*at)
+            graph = compile_graph(code, self.backend, laned)
+            if laned:
+                graph(*widened(at))
+            answer = graph(
+                *at
+            )  # compiles once more what is of one number of lanes only, as vmap makes of some functions
+            self.graphs[key] = graph
+            self.compile_s += time.perf_counter() - started
+            return answer
 
 
 def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
@@ -185,7 +190,7 @@ def widened(at: Any) -> Any:
         if not leaf.dim():
             return leaf
         leaf = leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
-        torch._dynamo.mark_dynamic(leaf, leaf.dim() - 1)
+        torch._dynamo.maybe_mark_dynamic(leaf, leaf.dim() - 1)
         return leaf
 
     return tree_map_only(Tensor, wide, at)
