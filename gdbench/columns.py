@@ -74,6 +74,9 @@ COLUMNS: dict[str, Column] = {
     "timed": Column("bool", "", "whether this very run was timed; if not, step_s is the median of its cell"),
     "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
     "cold_s": Column("float", "s", "cost of first use: torch.compile's work, or warming the process up to the method"),
+    "watched_s": Column(
+        "float", "s", "time of the pass that watches, all runs of the cell together, compiling included"
+    ),
     "step_s": Column("float", "s", "median time of a step over short blocks that record nothing", "lower"),
     "step_s_lo": Column("float", "s", "lower quartile of the blocks' step times"),
     "step_s_hi": Column("float", "s", "upper quartile of the blocks' step times"),

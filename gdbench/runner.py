@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHED_NUMBERS = 2**17
-"""x and its like hold at most so many numbers in a chunk of lanes; half of it where all that is seen is there at once."""
+"""x and its like hold at most so many numbers in a chunk of lanes; half as many where a graph holds the watch too."""
 LEAST_LANES = 16
 
 
@@ -48,7 +49,9 @@ def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
     distinct, back = _distinct(cell)
     laned, how = carrier(distinct)
+    started = time.perf_counter()
     story, rows, errors = _watch(distinct, laned)
+    watched_s = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
     for row, error in {**errors, **timings.errors}.items():
@@ -56,6 +59,7 @@ def run_cell(cell: Cell, clock: Clock | None = None) -> Answer:
     if cell.maker.compiled:
         timings.cold_s = cell.maker.compile_s
     columns.update(timing_columns(timings, columns["steps_to_target"]))
+    columns["watched_s"] = np.full(distinct.size, watched_s)
     columns["lanes"] = np.full(distinct.size, distinct.size if laned else 1)
     columns["resolved"] = np.full(distinct.size, f"{cell.maker.resolved}, {how}", dtype=object)
     columns["seed_effective"] = np.full(distinct.size, cell.seed_matters())

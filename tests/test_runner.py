@@ -250,7 +250,7 @@ def test_one_graph_serves_all_numbers() -> None:
 
 
 def test_parts_of_a_cell_are_of_its_kind() -> None:
-    """A chunk whose runs agree in what others differ in gets a number a lane like these, so that its graph is theirs."""
+    """A chunk whose runs agree in what others differ in gets a number a lane like these: its graph is theirs."""
     cell = small(parabola(), lr=[0.1, 0.1, 0.2, 0.2])
     _ = cell.varied
 

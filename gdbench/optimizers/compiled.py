@@ -1,7 +1,7 @@
 """Our own steps under torch.compile: hyper-parameters and step number come as tensors, so one graph serves a cell.
 
-A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes, in which
-what is seen stays in registers from one step to the next.
+A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes: what is
+seen then stays in registers from one step to the next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.arithmetic import is_zero
@@ -48,7 +48,7 @@ class Lanes(NamedTuple):
     init: Callable[[Params], tuple[Params, Running]]
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
     steps: Callable[..., tuple[Params, Running, Any, Seen | None]]
-    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; what a step saw is told of a single one."""
+    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; of several, none is ``seen``."""
     constant_cost: bool
 
     @staticmethod
@@ -86,8 +86,10 @@ class Program:
         def step(oracle: Oracle, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             key = id(oracle), structure  # the graph keeps its oracle alive, so that no other can have this id
             graph = self.graphs.get(key)
+            stepped: tuple[Params, Running, Seen]
             try:
-                return graph(x, state) if graph else self._first(key, step_of(make, oracle), False, x, state)
+                stepped = graph(x, state) if graph else self._first(key, step_of(make, oracle), False, x, state)
+                return stepped
             except TorchDynamoException as error:
                 raise refusal(error) from error
 
