@@ -74,6 +74,9 @@ COLUMNS: dict[str, Column] = {
     "timed": Column("bool", "", "whether this very run was timed; if not, step_s is the median of its cell"),
     "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
     "cold_s": Column("float", "s", "cost of first use: torch.compile's work, or warming the process up to the method"),
+    "watched_s": Column(
+        "float", "s", "time of the pass that watches, all runs of the cell together, compiling included"
+    ),
     "step_s": Column("float", "s", "median time of a step over short blocks that record nothing", "lower"),
     "step_s_lo": Column("float", "s", "lower quartile of the blocks' step times"),
     "step_s_hi": Column("float", "s", "upper quartile of the blocks' step times"),
@@ -94,7 +97,6 @@ COLUMNS: dict[str, Column] = {
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, torch and device"),
     "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
-    "watched_s": Column("float", "s", "the part of cell_s that the watched pass took"),
     "overrides": Column("str", "", "the cell's overrides, which repeat it"),
     "started_at": Column("time", "UTC", "when the cell started"),
 }

@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 CACHED_NUMBERS = 2**17
-"""x and its like hold at most so many numbers in a chunk of lanes; half of it where all that is seen is there at once."""
+"""x and its like hold at most so many numbers in a chunk of lanes; half as many where a graph holds the watch too."""
 LEAST_LANES = 16
 SMALLER = 4
 OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
@@ -60,8 +60,8 @@ def no_pulse(lane_steps: int) -> None:
 def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) -> Answer:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
     distinct, back = _distinct(cell)
-    started = time.perf_counter()
     laned, how = carrier(distinct)
+    started = time.perf_counter()
     story, rows, errors = _watch(distinct, laned, pulse)
     watched = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)

@@ -47,7 +47,7 @@ def watching(
     counts: bool = True,
     wide: bool = False,
 ) -> Watch:
-    """The watch for ``thresholds`` ``[T, ...]``: losses, -inf for one that cannot be told; the last is the run's own."""
+    """The watch for the losses ``thresholds`` ``[T, ...]``, -inf where one cannot be told, the run's own target last."""
     rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in thresholds)
     return Watch(rows if laned else (thresholds,), rows[-1], start, maximize, laned, counts, wide)
 
@@ -146,7 +146,7 @@ def _plus(counters: tuple[Tensor, ...], more: Sequence[Tensor]) -> tuple[Tensor,
     return tuple(n + each for n, each in zip(counters, more, strict=True))
 
 
-def _in_bytes(k: int, misses: list[Tensor], w: Watched) -> Watched:
+def _in_bytes(k: int | Tensor, misses: list[Tensor], w: Watched) -> Watched:
     """Count misses in bytes, and move these on where they cannot overflow."""
     # A truth is a byte already: seen as one it is added without being converted.
     w = w._replace(recent=_plus(w.recent, [each.view(torch.uint8) for each in misses]))

@@ -14,6 +14,7 @@ from torch import Tensor
 from gdbench.cell import Cell
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, first_order
+from gdbench.optimizers.compiled import Lanes, Look, Program
 from gdbench.optimizers.sgd import gd
 from gdbench.runner import run_cell
 
@@ -37,6 +38,33 @@ class Tiny:
     eager = __call__
 
 
+class Compiled:
+    """A maker whose steps are compiled, by ``backend``."""
+
+    lanes = compiled = True
+    resolved = "compiled"
+
+    def __init__(self, make: Callable[..., Method] = gd, backend: str = "eager") -> None:
+        self.make, self.program = make, Program(make, backend)
+
+    @property
+    def compile_s(self) -> float:
+        """Seconds that torch.compile has taken."""
+        return self.program.compile_s
+
+    def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
+        """The method with these hyper-parameters, for a run alone."""
+        return self.program.method(hyper)
+
+    def eager(self, hyper: Mapping[str, Hyper]) -> Method:
+        """The same, never compiled."""
+        return self.make(**hyper)
+
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: Look) -> Lanes:
+        """The same, compiled, with numbers a lane."""
+        return self.program.in_lanes(hyper, look)
+
+
 def parabola(**more: Any) -> Objective:
     """x^2 of one number from 1, which gradient descent with lr = 1/4 halves in each step."""
     stated = {"minimum": 0.0, "minimisers": (torch.zeros((), dtype=torch.float64),), "laned": True}
@@ -49,7 +77,7 @@ def small(objective: Objective, make: Any = gd, lr: float | Sequence[float] = 0.
     rates = np.atleast_1d(np.asarray(lr, dtype=np.float64))
     runs = max(len(seeds), len(rates))
     settings = {"steps": 10, "dtype": torch.float64, "device": torch.device("cpu"), "record": "none", **more}
-    maker = make if isinstance(make, Tiny) else Tiny(make)
+    maker = make if isinstance(make, Tiny | Compiled) else Tiny(make)
     return Cell(objective, maker, {"lr": np.resize(rates, runs)}, np.resize(seeds, runs), **settings)
 
 

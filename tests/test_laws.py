@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from cells import HITS, Tiny, plain, small
+from cells import HITS, Compiled, Tiny, plain, small
 from laws import MANUAL, OPTIMIZERS, TOLERANCE, TWINS, apart, default_dtype, factory, hypers, manual, path, twin
 from torch import Tensor
 from torch.utils._pytree import tree_map as every
@@ -216,3 +216,27 @@ def test_compiled_is_manual(optimizer: str, name: str, dtype: torch.dtype) -> No
 
     assert same(bare, seen)
     assert apart(bare, ours[-1], ours[0]) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name"),
+    [*((optimizer, "rosenbrock") for optimizer in MANUAL), *(("momentum", name) for name in OBJECTIVES)],
+)
+def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
+    """Through the runner lanes in compiled strides have the statuses of eager ones, and first hits within one step."""
+    rates = stable_lr(optimizer, name) * np.array([1.0, 0.5, 0.1])
+    of, method, more = objective(name, torch.float64), factory(optimizer), hypers(optimizer, {})
+    del more["lr"]
+    told = []
+    for maker in (Tiny(partial(method, **more)), Compiled(partial(method, **more))):
+        cell = small(of, maker, lr=rates, steps=STEPS, dtype=torch.float32)
+        cell.__dict__["fused"] = 4
+        told.append(run_cell(cell).columns)
+    eager, compiled = told
+
+    assert eager["status"].tolist() == compiled["status"].tolist()
+    for column in (*HITS, "steps_to_target", "gradients", "evaluations"):
+        for lane in range(len(rates)):
+            here, there = plain(eager[column], lane), plain(compiled[column], lane)
+            assert (here is None) == (there is None), column
+            assert here is None or abs(here - there) <= (30 if column == "evaluations" else 1), column

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from cells import Tiny, hits, parabola, plain, row, scripted, small, walk
+from cells import Compiled, Tiny, hits, parabola, plain, row, scripted, small, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from gdbench.columns import COLUMNS
 from gdbench.objectives import Objective
@@ -268,3 +269,49 @@ def test_lanes_through_a_module_of_torch_bear_many_chunks() -> None:
     assert set(together["status"]) <= {"target", "plateau", "budget"}
     alone = [row(small(objective, lr=lr, steps=5))["final_loss"] for lr in lrs[::80]]
     assert together["final_loss"][::80] == pytest.approx(alone, rel=1e-9)
+
+
+# Compiled lanes.
+
+
+def test_one_graph_serves_all_numbers() -> None:
+    """Other step sizes, targets, seeds and numbers of lanes, in chunks that go side by side, make no further graph."""
+    maker, before = Compiled(), counters["stats"]["unique_graphs"]
+    cells = [
+        small(parabola(), maker, lr=np.linspace(0.1, 0.2, count), steps=4, start_noise=0.1, seeds=seeds, target=target)
+        for count, seeds, target in ((2, [0], 1e-3), (3, [0, 1, 2], 1e-6), (200_000, [0, 1], 1e-6))
+    ]
+    whole = cells[-1]
+    for cell in cells:
+        shared = {"objective": whole.objective, "_laned_oracle": whole.oracle(True), "fused": 2}
+        cell.__dict__.update(shared)
+        run_cell(cell)
+
+    assert counters["stats"]["unique_graphs"] - before == 1
+    assert maker.program.compile_s > 0
+
+
+def test_parts_of_a_cell_are_of_its_kind() -> None:
+    """A chunk whose runs agree in what others differ in gets a number a lane like these: its graph is theirs."""
+    cell = small(parabola(), lr=[0.1, 0.1, 0.2, 0.2])
+    _ = cell.varied
+
+    assert cell.take(np.array([0, 1])).laned_hyper()["lr"].tolist() == [0.1, 0.1]
+    assert small(parabola(), lr=[0.1, 0.1]).laned_hyper()["lr"] == 0.1
+
+
+def test_what_the_compiler_took_is_told_untimed() -> None:
+    """``cold_s`` holds what torch.compile took for the watched pass, where nothing is timed too."""
+    columns = run_cell(small(parabola(), Compiled(), lr=[0.1, 0.2])).columns
+
+    assert columns["cold_s"].min() > 0
+
+
+def test_lanes_that_cannot_be_compiled_are_unavailable() -> None:
+    """An objective that branches on its numbers has no compiled lanes, and says so once."""
+
+    def fn(x: Tensor) -> Tensor:
+        return x**2 if float(x.detach().sum()) > 0 else -x
+
+    with pytest.raises(Unavailable, match=r"^torch.compile: "):
+        run_cell(small(parabola(fn=fn), Compiled(), lr=[0.1, 0.2]))

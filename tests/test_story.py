@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from cells import parabola, scripted, small, walk
+from cells import Compiled, Tiny, parabola, scripted, small, walk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.objectives import Objective
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.runner import run_cell
-from gdbench.story import TRACED_RUNS, join, tell, trace_steps
+from gdbench.story import TRACED_RUNS, join, strides, tell, trace_steps
 
 
 @given(st.integers(1, 10**7))
@@ -108,3 +108,42 @@ def test_joined_stories_are_lanes() -> None:
         assert np.array_equal(getattr(one_by_one, name), getattr(lanes, name)), name
     for name, each in one_by_one.told._asdict().items():
         assert np.array_equal(each, getattr(lanes.told, name)), name
+
+
+@given(st.integers(1, 200), st.integers(1, 12), st.sets(st.integers(0, 200)))
+def test_strides_take_every_step_once(steps: int, most: int, alone: set[int]) -> None:
+    """Strides follow each other from first step to last, of ``most`` steps or of one; those in ``alone`` are of one."""
+    taken = list(strides(steps, most, alone))
+
+    assert [k + i for k, count in taken for i in range(count)] == list(range(steps))
+    assert {count for _, count in taken} <= {1, most}
+    assert all(count == 1 for k, count in taken if k in alone)
+    assert all(not alone & set(range(k + 1, k + count)) for k, count in taken)
+
+
+ENDINGS = (
+    [1, 0.5, math.nan, 0.1, 0.05, 0.01, 0.001],
+    [1, 0.5, 0.3, 0.1, 0.05, 0.01, 0.001],
+    [1, 0.5, 2, 3, 4, 5, 6],
+    [1, math.inf, 0, 0, 0, 0, 0],
+    [1, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8],
+)
+"""Losses of lanes that hit, diverge, stand still and cease to be finite."""
+
+
+@pytest.mark.parametrize("fused", [1, 2, 3, 5])
+@pytest.mark.parametrize("record", ["none", "thin", "full"])
+def test_compiled_lanes_are_told_as_others(record: str, fused: int) -> None:
+    """Several steps a call, or one where a trace looks on: every column and every trace is that of eager lanes."""
+    objective = scripted(*ENDINGS, minimum=0.0)
+    told = []
+    for make in (Tiny(walk), Compiled(walk)):
+        cell = small(objective, make, seeds=range(len(ENDINGS)), steps=6, record=record)
+        cell.__dict__["fused"] = fused
+        told.append(run_cell(cell))
+    eager, compiled = told
+    for name, column in eager.columns.items():
+        if name not in ("cold_s", "resolved", "watched_s"):
+            assert repr(column.tolist()) == repr(compiled.columns[name].tolist()), name
+    for name, column in eager.traces.items():
+        assert repr(column.tolist()) == repr(compiled.traces[name].tolist()), name

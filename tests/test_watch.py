@@ -127,7 +127,7 @@ def test_the_smallest_gradient_of_many_still_tells() -> None:
     watch = watching(torch.tensor([0.1]), torch.tensor(1.0), laned=False)
 
     def alive(grad: Tensor) -> bool:
-        return bool(update(watch, 0, torch.zeros(10_000), Seen(torch.tensor(0.5), grad, 1, 0), begin(watch)).alive)
+        return bool(update(watch, 0, torch.zeros(10_000), Seen(torch.tensor(0.5), grad, 1, 0), begin(watch)).lived)
 
     huge = torch.full((10_000,), torch.finfo(torch.float32).max)
     spoilt = torch.zeros(10_000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -98,9 +99,8 @@ class _Taken:
 
     def call(self, node: Node) -> None:
         """Take a call apart by its rule; number by number is one, which most have."""
-        args, kwargs = (
-            torch.fx.map_arg(each, lambda old: self.parts.get(old, old)) for each in (node.args, node.kwargs)
-        )
+        args: Any = torch.fx.map_arg(node.args, lambda old: self.parts.get(old, old))
+        kwargs: Any = torch.fx.map_arg(node.kwargs, lambda old: self.parts.get(old, old))
         rule = self.rules.get(node.target)
         if rule and (part := rule(node, *args, **kwargs)) is not None:
             self.parts[node] = part
@@ -233,14 +233,15 @@ class _Taken:
     def emit(self, target: Any, args: Sequence[Any], kwargs: Any = None) -> Node:
         """A new node, which knows what it would compute as the old ones do."""
         node = self.graph.call_function(target, tuple(args), dict(kwargs or {}))
-        values = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta["val"])
-        with self.fake:
+        values: Any = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta["val"])
+        with self.fake or nullcontext():
             node.meta["val"] = target(*values[0], **values[1])
         return node
 
 
 def _shape(node: Node) -> Sequence[Any]:
-    return node.meta["val"].shape
+    shape: Sequence[Any] = node.meta["val"].shape
+    return shape
 
 
 def _is_column(part: Any) -> bool:

@@ -1,7 +1,7 @@
 """Our own steps under torch.compile: hyper-parameters and step number come as tensors, so one graph serves a cell.
 
-A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes, in which
-what is seen stays in registers from one step to the next.
+A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes: what is
+seen then stays in registers from one step to the next.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Lanes(NamedTuple):
     init: Callable[[Params], tuple[Params, Running]]
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
     steps: Callable[..., tuple[Params, Running, Any, Seen | None]]
-    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; what a step saw is told of a single one."""
+    """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; of several, none is ``seen``."""
     constant_cost: bool
 
     @staticmethod
@@ -86,8 +86,10 @@ class Program:
         def step(oracle: Oracle, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             key = id(oracle), structure  # the graph keeps its oracle alive, so that no other can have this id
             graph = self.graphs.get(key)
+            stepped: tuple[Params, Running, Seen]
             try:
-                return graph(x, state) if graph else self._first(key, step_of(make, oracle), False, x, state)
+                stepped = graph(x, state) if graph else self._first(key, step_of(make, oracle), False, x, state)
+                return stepped
             except TorchDynamoException as error:
                 raise refusal(error) from error
 
@@ -121,13 +123,18 @@ class Program:
     def _first(self, key: Any, code: FunctionType, laned: bool, *at: Any) -> Any:
         """A graph's first call, which compiles it; other threads that need one wait, as they may need the same."""
         with self.compiling:
+            if key in self.graphs:
+                return self.graphs[key](*at)
             started = time.perf_counter()
-            if key not in self.graphs:
-                graph = compile_graph(code, self.backend, laned)
-                graph(*(widened(at) if laned else at))
-                self.graphs[key] = graph
-                self.compile_s += time.perf_counter() - started
-        return self.graphs[key](*at)
+            graph = compile_graph(code, self.backend, laned)
+            if laned:
+                graph(*widened(at))
+            answer = graph(
+                *at
+            )  # compiles once more what is of one number of lanes only, as vmap makes of some functions
+            self.graphs[key] = graph
+            self.compile_s += time.perf_counter() - started
+            return answer
 
 
 def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
@@ -185,7 +192,7 @@ def widened(at: Any) -> Any:
         if not leaf.dim():
             return leaf
         leaf = leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
-        torch._dynamo.mark_dynamic(leaf, leaf.dim() - 1)
+        torch._dynamo.maybe_mark_dynamic(leaf, leaf.dim() - 1)
         return leaf
 
     return tree_map_only(Tensor, wide, at)

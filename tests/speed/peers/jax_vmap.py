@@ -1,11 +1,16 @@
 """What one writes in JAX: a grid of heavy-ball runs on Rosenbrock's valley under jit(vmap(scan)), into one table.
 
-``python jax_vmap.py POINTS STEPS OUT.parquet`` takes POINTS x POINTS runs (lr x momentum) from (-1.2, 1) in float32,
-and yields what gdbench's table says of them exactly: status, first hits of twelve targets, best and final loss.
+``python jax_vmap.py POINTS STEPS OUT.parquet [SECONDS.jsonl]`` takes POINTS x POINTS runs (lr x momentum) from
+(-1.2, 1) in float32, and yields what gdbench's table says of them exactly: status, first hits of twelve targets, best
+and final loss.
 Needs jax, optax, pandas and pyarrow.
 """
 
+import json
+import os
 import sys
+import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -48,11 +53,16 @@ def run(lr: jax.Array, momentum: jax.Array, steps: int) -> tuple[jax.Array, ...]
     return best, loss, missed, alive, level
 
 
-def main(points: int, steps: int, out: str) -> None:
-    """Run the grid and write the table."""
+def main(points: int, steps: int, out: str, seconds: str = os.devnull) -> None:
+    """Run the grid and write the table; add a line with the seconds that each part took to the file ``seconds``."""
     lr, momentum = np.meshgrid(np.geomspace(1e-5, 1e-1, points), np.linspace(0, 0.99, points), indexing="ij")
     grid = jax.jit(jax.vmap(lambda a, b: run(a, b, steps)))
-    best, loss, missed, alive, level = map(np.asarray, grid(jnp.float32(lr.ravel()), jnp.float32(momentum.ravel())))
+    given = jnp.float32(lr.ravel()), jnp.float32(momentum.ravel())
+    started = time.perf_counter()
+    compiled = grid.lower(*given).compile()
+    built = time.perf_counter()
+    best, loss, missed, alive, level = map(np.asarray, compiled(*given))
+    ran = time.perf_counter()
     columns = {"lr": lr.ravel(), "momentum": momentum.ravel(), "best_loss": best, "final_loss": loss}
     diverged = alive & (level < steps)
     status = np.select([~alive, diverged, missed[:, 5] <= steps], ["nonfinite", "diverged", "target"], "other")
@@ -62,7 +72,10 @@ def main(points: int, steps: int, out: str) -> None:
         columns[f"hit_1e-{power:02d}"] = pd.array(hits, dtype="Int32")
         columns[f"hit_1e-{power:02d}"][hits > steps] = pd.NA
     pd.DataFrame(columns).to_parquet(out)
+    taken = {"compile_s": built - started, "run_s": ran - built, "table_s": time.perf_counter() - ran}
+    with Path(seconds).open("a") as file:
+        file.write(json.dumps(taken) + "\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
