@@ -129,9 +129,7 @@ class Program:
             graph = compile_graph(code, self.backend, laned)
             if laned:
                 graph(*widened(at))
-            answer = graph(
-                *at
-            )  # compiles once more what is of one number of lanes only, as vmap makes of some functions
+            answer = graph(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
             self.graphs[key] = graph
             self.compile_s += time.perf_counter() - started
             return answer
