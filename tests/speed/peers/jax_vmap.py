@@ -1,8 +1,8 @@
 """What one writes in JAX: a grid of heavy-ball runs on Rosenbrock's valley under jit(vmap(scan)), into one table.
 
 ``python jax_vmap.py POINTS STEPS OUT.parquet [SECONDS.jsonl]`` takes POINTS x POINTS runs (lr x momentum) from
-(-1.2, 1) in float32, and yields what gdbench's table says of them exactly: status, first hits of twelve targets, best and final
-loss.
+(-1.2, 1) in float32, and yields what gdbench's table says of them exactly: status, first hits of twelve targets, best
+and final loss.
 Needs jax, optax, pandas and pyarrow.
 """
 
