@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
+from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
@@ -126,6 +127,8 @@ class Program:
             if key in self.graphs:
                 return self.graphs[key](*at)
             started = time.perf_counter()
+            if self.backend == "inductor":  # it asks other processes what this one can do: meanwhile trace the code
+                threading.Thread(target=pick_vec_isa, daemon=True).start()
             graph = compile_graph(code, self.backend, laned)
             if laned:
                 graph(*widened(at))
