@@ -47,7 +47,7 @@ def watching(
     counts: bool = True,
     wide: bool = False,
 ) -> Watch:
-    """The watch for losses ``thresholds`` ``[T, ...]``, -inf where one cannot be told, the run's own target last."""
+    """The watch for losses ``thresholds`` ``[T, ...]``, -inf where one cannot be told; the last is the run's own."""
     rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in thresholds)
     return Watch(rows if laned else (thresholds,), rows[-1], start, maximize, laned, counts, wide)
 

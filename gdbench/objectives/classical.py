@@ -1,6 +1,6 @@
 """Classical test functions of optimisation: curved valleys and several minima.
 
-Functions of two variables take them apart by ``unbind``: a compiled lane then costs a third of what slices cost.
+Functions of two variables take them apart by ``coordinates``: a lane then costs a third of what slices cost.
 """
 
 from __future__ import annotations

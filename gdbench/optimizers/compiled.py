@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
+from torch._inductor.codecache import CppPythonBindingsCodeCache
+from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
@@ -25,6 +28,13 @@ from gdbench.params import Params, leaves
 from gdbench.schema import Unavailable
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
+
+LET_GO = """[](auto... given) {{
+    Py_BEGIN_ALLOW_THREADS
+    kernel(given...);
+    Py_END_ALLOW_THREADS
+}}({}); Py_RETURN_NONE;"""
+"""How a kernel is called, its arguments read before Python is let go."""
 
 WIDTH = 1009
 """Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
@@ -126,15 +136,28 @@ class Program:
             if key in self.graphs:
                 return self.graphs[key](*at)
             started = time.perf_counter()
+            if self.backend == "inductor":  # it asks other processes what this one can do: meanwhile trace the code
+                threading.Thread(target=pick_vec_isa, daemon=True).start()
             graph = compile_graph(code, self.backend, laned)
             if laned:
-                graph(*widened(at))
-            answer = graph(
-                *at
-            )  # compiles once more what is of one number of lanes only, as vmap makes of some functions
+                with kernels_run_beside_python():
+                    graph(*widened(at))
+            answer = graph(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
             self.graphs[key] = graph
             self.compile_s += time.perf_counter() - started
             return answer
+
+
+@contextmanager
+def kernels_run_beside_python() -> Iterator[None]:
+    """Kernels that are loaded inside let other threads use Python while they run; inductor's own do not."""
+    held: str = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
+    if held == "kernel({}); Py_RETURN_NONE;":  # else another version of torch, whose kernels are left as they are
+        CppPythonBindingsCodeCache.call_entry_function = LET_GO
+    try:
+        yield
+    finally:
+        CppPythonBindingsCodeCache.call_entry_function = held
 
 
 def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
