@@ -92,7 +92,9 @@ COLUMNS: dict[str, Column] = {
     "time_to_target_kind": Column("str", "", "modelled: steps x step_s; replayed: timed from the start to the hit"),
     "ops": Column("int", "operations", "operations dispatched in one steady step", "lower"),
     "peak_bytes": Column("int", "bytes", "most bytes alive at once in one untimed step, beyond x and state", "lower"),
-    "denormals": Column("int", "numbers", "subnormal numbers in x and state at the end: they slow a CPU down"),
+    "denormals": Column(
+        "int", "numbers", "subnormal numbers in x and state at the end, which slow a CPU; null: nonfinite"
+    ),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, torch and device"),

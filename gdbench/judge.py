@@ -50,7 +50,7 @@ def judged(cell: Cell, story: Story) -> Columns:
         "rate": _known(_rate(seen.missed[: len(LADDER)], hit[: len(LADDER)]), ~nonfinite & ~diverged),
         "gradients": seen.gradients,
         "evaluations": seen.evaluations,
-        "denormals": story.denormals,
+        "denormals": _maybe(story.denormals, ~nonfinite),
     }
 
 

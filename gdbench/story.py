@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
+from gdbench.crowd import Crowd, staying
 from gdbench.descent import descent
 from gdbench.gap import ladder, thresholds_in
 from gdbench.optimizers import Oracle, Seen
 from gdbench.params import Params, flat, size, tree_map
-from gdbench.watch import Told, Watch, Watched, begin, told, update, watching
+from gdbench.watch import Told, Watch, update, watching
 
 __all__ = ["Halt", "Story", "join", "strides", "tell", "trace_steps", "traced_runs"]
 
@@ -27,6 +28,8 @@ Halt = Callable[[int], None]
 
 X_SIZE = 16
 """Points of at most this many numbers are kept in traces."""
+ROLL_CALL = 8
+"""Every so many steps lanes that are no longer finite may leave."""
 TRACED_RUNS = 1000
 """Thinned traces are kept of at most this many runs of a cell, evenly chosen."""
 
@@ -74,56 +77,61 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     judging = partial(watching, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize, laned=laned)
     trace = _Trace(cell, laned, traced)
     walk = _walk_fused if fused else _walk
-    x, state, watch, seen_so_far = walk(cell, oracle, x, judging, trace, halt)
+    x, state, crowd = walk(cell, oracle, x, judging, trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
-    last = Seen(loss, grad, 0, 0)
-    seen_so_far = update(watch, cell.steps, x, last, seen_so_far)
-    trace.look(cell.steps, x, last)
+    crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
+    trace.look(cell.steps, crowd, x, loss, grad)
+    denormals = _denormals((x, state), len(loss) if laned else None, cell.device)
     return Story(
-        start=np.atleast_1d(_numpy(watch.start).astype(np.float64)),
+        start=np.atleast_1d(_numpy(crowd.first.start).astype(np.float64)),
         floor=rungs.floor,
-        told=Told(*(_runs_last(_numpy(each), laned) for each in told(watch, cell.steps, seen_so_far))),
-        grad_norm=_runs_last(_numpy(_norm(grad, laned)), laned),
-        distance=_runs_last(_numpy(_distance(cell, x, laned)), laned),
-        denormals=_runs_last(_numpy(_denormals((x, state), cell.size if laned else None, cell.device)), laned),
+        told=Told(*(_runs_last(_numpy(each), laned) for each in crowd.told(cell.steps))),
+        grad_norm=_runs_last(_numpy(crowd.spread(_norm(grad, laned))), laned),
+        distance=_runs_last(_numpy(crowd.spread(_distance(cell, x, laned))), laned),
+        denormals=_runs_last(_numpy(crowd.spread(denormals)), laned),
         **trace.kept(),
     )
 
 
 def _walk(
     cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
-) -> tuple[Params, Any, Watch, Watched]:
+) -> tuple[Params, Any, Crowd]:
     """Step by step, looked at from outside: the last point, the state there, and what was seen before it."""
     method = cell.maker(cell.laned_hyper() if oracle.laned else cell.solo_hyper(0))
-    watch = judging(counts=not method.constant_cost)
-    seen_so_far = begin(watch)
+    crowd = Crowd(judging(counts=not method.constant_cost))
 
     def look(k: int, x: Params, seen: Seen) -> None:
-        nonlocal seen_so_far
         halt(1)
-        seen_so_far = update(watch, k, x, seen, seen_so_far)
-        trace.look(k, x, seen)
+        crowd.look(k, x, seen)
+        trace.look(k, crowd, x, seen.loss, seen.grad)
 
-    x, state = descent(method, oracle, x, range(cell.steps), look=look)
-    return x, state, watch, seen_so_far
+    state = method.init(x)
+    for k in range(0, cell.steps, ROLL_CALL):
+        looked = min(k + ROLL_CALL, cell.steps)
+        x, state = descent(method, oracle, x, range(k, looked), state, look)
+        stay = crowd.leavers(looked)
+        if stay is not None:
+            x, state = staying((x, state), crowd.watch.start.numel(), stay)
+            rows = crowd.leave(stay, looked, cell.steps + 1)
+            method = cell.maker(cell.take(rows.cpu().numpy()).laned_hyper())
+    return x, state, crowd
 
 
 def _walk_fused(
     cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
-) -> tuple[Params, Any, Watch, Watched]:
+) -> tuple[Params, Any, Crowd]:
     """The same in compiled graphs that hold steps and watch: several steps a call, but one where a trace looks on."""
     method = cell.maker.in_lanes(cell.laned_hyper(), update)
-    watch = judging(counts=not method.constant_cost, wide=True)
-    seen_so_far = begin(watch)
+    crowd = Crowd(judging(counts=not method.constant_cost, wide=True))
     x, state = method.init(x)
     for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
         halt(count)
         at = x
-        x, state, seen_so_far, seen = method.steps(count, oracle, at, state, watch, seen_so_far)
+        x, state, crowd.seen, seen = method.steps(count, oracle, at, state, crowd.watch, crowd.seen)
         if seen:
-            trace.look(k, method.shown(at), seen)
-    return method.shown(x), method.shown(state.inner), watch, seen_so_far
+            trace.look(k, crowd, method.shown(at), seen.loss, seen.grad)
+    return method.shown(x), method.shown(state.inner), crowd
 
 
 def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
@@ -187,11 +195,12 @@ class _Trace:
         self.sign = -1.0 if cell.maximize else 1.0
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
-    def look(self, k: int, x: Params, seen: Seen) -> None:
+    def look(self, k: int, crowd: Crowd, x: Params, loss: Tensor, grad: Params) -> None:
         if k not in self.wanted:
             return
-        loss = self.pick(_judging(seen.loss.detach())) * self.sign
-        norm = _norm(tree_map(self.pick, seen.grad), self.laned)
+        x, loss, grad = crowd.spread((x, loss.detach(), grad))
+        loss = self.pick(_judging(loss)) * self.sign
+        norm = _norm(tree_map(self.pick, grad), self.laned)
         point = flat(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from gdbench.optimizers import Seen
 from gdbench.params import Params, leaves
 
-__all__ = ["Told", "Watch", "Watched", "begin", "told", "update", "watching"]
+__all__ = ["Told", "Watch", "Watched", "begin", "ended", "some", "told", "update", "watching"]
 
 FLUSH = 255
 """Misses are counted in a byte a target, which is moved on before it can overflow: an eighth of the traffic."""
@@ -163,6 +163,24 @@ def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watche
         gradients_to_target=w.gradients_to_target + seen.gradients * searching,
         evaluations_to_target=w.evaluations_to_target + seen.evaluations * searching,
     )
+
+
+def ended(watch: Watch, points: int, w: Watched) -> Watched:
+    """What is seen in lanes, all misses in ``missed``, after so many more points of which none is finite."""
+    missed = w.missed if watch.wide else _plus(w.missed, w.recent)
+    more = [(w.best > target) * points for target in watch.targets]
+    return w._replace(missed=_plus(missed, more), recent=tuple(torch.zeros_like(n) for n in w.recent))
+
+
+def some(watch: Watch, w: Watched, lanes: Tensor) -> tuple[Watch, Watched]:
+    """The watch of some lanes, and what it has seen of them."""
+
+    def pick(each: Tensor) -> Tensor:
+        return each[lanes] if each.dim() else each
+
+    few = watch._replace(targets=tuple(map(pick, watch.targets)), own=pick(watch.own), start=watch.start[lanes])
+    fields = (tuple(map(pick, field)) if isinstance(field, tuple) else pick(field) for field in w)
+    return few, Watched._make(fields)
 
 
 def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:

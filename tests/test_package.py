@@ -27,7 +27,7 @@ LAYERS = (
     {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
-    {"cell"},
+    {"cell", "crowd"},
     {"lanes", "story", "stopwatch"},
     {"judge"},
     {"build", "runner", "records", "config", "environment"},

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cells import parabola, small
+
+from gdbench.crowd import LEAST
+from gdbench.optimizers.adam import adam
+from gdbench.optimizers.line_search import armijo
+from gdbench.optimizers.sgd import gd
+from gdbench.runner import run_cell
+
+NOT_COMPARED = ("watched_s", "lanes", "resolved")
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 40, 300])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("dying", [0.2, 0.3, 0.9, 1.0])
+def test_lanes_that_leave_are_told_as_if_they_had_stayed(steps: int, noise: float, dying: float) -> None:
+    """However many stop being finite, and whenever, each row is that of a pass in which nobody may leave."""
+    count = LEAST + 100
+    rates = np.where(np.random.default_rng(0).random(count) < dying, np.geomspace(1e3, 1e12, count), 0.2)
+    settings = {"steps": steps, "start_noise": noise, "seeds": np.arange(count), "record": "full"}
+    crowded = run_cell(small(parabola(), gd, lr=rates, **settings))
+    alone = [run_cell(small(parabola(), gd, lr=part, **{**settings, "seeds": seeds})) for part, seeds in few(rates)]
+
+    assert (crowded.columns["status"] == "nonfinite").any() == (steps > 20)
+    for name in set(crowded.columns) - set(NOT_COMPARED):
+        told = np.ma.concatenate([answer.columns[name] for answer in alone]).tolist()
+        assert crowded.columns[name].tolist() == pytest.approx(told, nan_ok=True) if is_number(told) else told
+    for name in ("loss", "gap", "grad_norm", "step"):
+        traced = np.concatenate([answer.traces[name] for answer in alone])
+        np.testing.assert_array_equal(crowded.traces[name], traced)
+
+
+def few(rates: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The same runs in cells so small that nobody leaves."""
+    parts = np.array_split(np.arange(len(rates)), 1 + len(rates) // 500)
+    return [(rates[part], part) for part in parts]
+
+
+def is_number(values: list) -> bool:
+    """Whether a column is of numbers."""
+    return all(isinstance(each, (int, float)) for each in values if each is not None) and None not in values
+
+
+@pytest.mark.parametrize("method", [adam, armijo])
+def test_state_and_counts_stay_with_their_lanes(method: object) -> None:
+    """A method's state goes on where the lanes that left made room, and the work of each lane is its own."""
+    rates = np.tile([1e300, 0.01, 1e300, 0.1], LEAST // 2)
+    objective = parabola(fn=lambda x: x**4)
+    together = run_cell(small(objective, method, lr=rates, steps=60)).columns
+    alone = [run_cell(small(objective, method, lr=rate, steps=60)).columns for rate in rates[:4]]
+
+    for name in ("status", "final_loss", "gradients", "evaluations", "steps_to_target", "best_step", "event_step"):
+        told = [column[name].tolist()[0] for column in alone]
+        assert together[name].tolist()[:4] == together[name].tolist()[-4:]
+        assert together[name].tolist()[:4] == (pytest.approx(told, nan_ok=True) if is_number(told) else told)
