@@ -29,12 +29,13 @@ from gdbench.schema import Unavailable
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
 
+HELD = "kernel({}); Py_RETURN_NONE;"
 LET_GO = """[](auto... given) {{
     Py_BEGIN_ALLOW_THREADS
     kernel(given...);
     Py_END_ALLOW_THREADS
 }}({}); Py_RETURN_NONE;"""
-"""How a kernel is called, its arguments read before Python is let go."""
+"""How a kernel is called by torch, and by us: its arguments are read before Python is let go."""
 
 WIDTH = 1009
 """Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
@@ -151,9 +152,11 @@ class Program:
 @contextmanager
 def kernels_run_beside_python() -> Iterator[None]:
     """Kernels that are loaded inside let other threads use Python while they run; inductor's own do not."""
-    held: str = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
-    if held == "kernel({}); Py_RETURN_NONE;":  # else another version of torch, whose kernels are left as they are
-        CppPythonBindingsCodeCache.call_entry_function = LET_GO
+    held = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
+    if held != HELD:  # another version of torch, whose kernels are left as they are
+        yield
+        return
+    CppPythonBindingsCodeCache.call_entry_function = LET_GO
     try:
         yield
     finally:
