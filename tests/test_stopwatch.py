@@ -102,7 +102,7 @@ STATUSES = ["diverged", "nonfinite", "budget", "target", "target"]
 def test_which_runs_are_timed_first() -> None:
     """While the budget lasts: the fastest to the target first, then those that did not reach it, diverged ones last."""
     orders = []
-    for seconds in (1e-9, 150.0, 250.0, 2000.0):
+    for seconds in (1e-9, 150.0, 250.0, 600.0):
         answer = timed(lr=RATES, seconds=seconds)
         assert answer.columns["status"].tolist() == STATUSES
         orders.append(np.flatnonzero(answer.columns["timed"]).tolist())
