@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -140,7 +141,9 @@ def _part(folder: Path, cell: int, table: Table) -> Path:
 
 
 def _parts(folder: Path, table: Table) -> list[Path]:
-    return sorted((folder / PARTS).glob(f"cell-*.{table}.parquet"))
+    """The parts of a table; traces and blocks without their runs are of a cell that was cut off, or gathered."""
+    found = sorted((folder / PARTS).glob(f"cell-*.{table}.parquet"))
+    return [part for part in found if _part(folder, int(part.name[5:10]), "runs").exists()]
 
 
 def part_numbers(folder: Path) -> set[int]:
@@ -156,22 +159,32 @@ def statuses(folder: Path, cell: int) -> list[str]:
 def gather(folder: Path) -> None:
     """Make one table of the parts, in the order of the cells, and remove them; earlier rows of their cells go.
 
-    Killed at any moment it leaves what can be gathered again.
+    Killed at any moment it leaves what can be gathered again: parts go when all tables are there, runs first, for what
+    is left without its runs does not count.
     """
-    parts = {name: _parts(folder, name) for name in TABLES}
     with writing(folder):
-        if len(parts["runs"]) == 1 and not (folder / "runs.parquet").exists():  # the part is the table already
-            for name in TABLES:
-                for part in parts[name]:
-                    part.replace(folder / f"{name}.parquet")
-        elif parts["runs"]:
-            for name in reversed(TABLES):  # runs come last: until they are there, the parts tell all
-                if parts[name] or (folder / f"{name}.parquet").exists():
-                    _write(_in_order(_sweep(folder, name)), folder / f"{name}.parquet")
-        for part in itertools.chain(*parts.values()):
-            part.unlink(missing_ok=True)
+        if _parts(folder, "runs"):
+            for name in reversed(TABLES):
+                _gather_table(folder, name)
+        for name in TABLES:
+            for part in (folder / PARTS).glob(f"cell-*.{name}.parquet"):
+                part.unlink()
         with contextlib.suppress(OSError):  # what is not ours stays
             (folder / PARTS).rmdir()
+
+
+def _gather_table(folder: Path, name: Table) -> None:
+    whole, parts = folder / f"{name}.parquet", _parts(folder, name)
+    if len(parts) == 1 and not whole.exists():  # it is the table already
+        beside = whole.with_name(f".{whole.name}.{os.getpid()}")
+        shutil.copyfile(parts[0], beside)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(whole)
+    elif parts or whole.exists():
+        table = _sweep(folder, name)
+        assert table is not None
+        _write(_in_order(table), whole)
 
 
 def _in_order(table: pa.Table) -> pa.Table:

@@ -31,7 +31,7 @@ def begun(words: list[str]) -> int:
 def ended(name: str) -> dict[int, str]:
     """The cells of a sweep that have ended, and when they had started."""
     try:
-        runs = gdbench.load(f"outputs/*/*_{name}")
+        runs = gdbench.load(f"outputs/*/*_{name}*")  # one killed at once leaves an empty folder, and _2 beside it
     except gdbench.UsageError:
         return {}
     return {int(cell): str(when) for cell, when in zip(runs["cell"], runs["started_at"], strict=True)}

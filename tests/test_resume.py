@@ -183,11 +183,11 @@ def test_a_sweep_survives_twenty_kills(shell: Callable[..., Any], tmp_path: Path
     assert sum(map(len, finished.values())) > 0, "no cell ended before a kill: the test shows nothing"
     assert any(len(cells) < 6 for cells in finished.values()), "every sweep had ended before its kills"
     for name, cells in finished.items():
-        runs = gdbench.load(f"{tmp_path}/outputs/*/*_{name}")
+        runs = gdbench.load(f"{tmp_path}/outputs/*/*_{name}*")
         now = dict(zip(runs["cell"].astype(str), runs["started_at"].astype(str), strict=True))
         assert {cell: now[cell] for cell in cells} == cells
         pd.testing.assert_frame_equal(exact(runs), exact(whole))
-        pd.testing.assert_frame_equal(gdbench.load(f"{tmp_path}/outputs/*/*_{name}", "traces"), traces)
+        pd.testing.assert_frame_equal(gdbench.load(f"{tmp_path}/outputs/*/*_{name}*", "traces"), traces)
 
 
 def test_two_sweeps_cannot_share_a_folder(command: Callable[..., Any], folder: Path) -> None:
