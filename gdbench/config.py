@@ -107,7 +107,7 @@ def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
     sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it.
     """
     asked = Hydra.get_mode
-    if not any("hydra" in word or word.startswith("experiment=") for word in words):
+    if not any("hydra" in word or "experiment=" in word for word in words):
         Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
     try:
         yield
