@@ -16,7 +16,7 @@ from gdbench.cell import Cell
 from gdbench.crowd import Crowd, staying
 from gdbench.descent import descent
 from gdbench.gap import ladder, thresholds_in
-from gdbench.optimizers import Oracle, Seen
+from gdbench.optimizers import Oracle, Seen, judging
 from gdbench.params import Params, flat, size, tree_map
 from gdbench.watch import Told, Watch, update, watching
 
@@ -74,15 +74,15 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     fused = laned and cell.maker.compiled
     if laned and (not cell.seed_matters() if fused else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    judging = partial(watching, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize, laned=laned)
+    watch = partial(watching, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize, laned=laned)
     trace = _Trace(cell, laned, traced)
     walk = _walk_fused if fused else _walk
-    x, state, crowd = walk(cell, oracle, x, judging, trace, halt)
+    x, ended, crowd = walk(cell, oracle, x, watch, trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
     crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
     trace.look(cell.steps, crowd, x, loss, grad)
-    denormals = _denormals((x, state), len(loss) if laned else None, cell.device)
+    denormals = _denormals(ended, len(loss) if laned else None, cell.device)
     return Story(
         start=np.atleast_1d(_numpy(crowd.first.start).astype(np.float64)),
         floor=rungs.floor,
@@ -95,14 +95,15 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
 
 
 def _walk(
-    cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
-) -> tuple[Params, Any, Crowd]:
-    """Step by step, looked at from outside: the last point, the state there, and what was seen before it."""
+    cell: Cell, oracle: Oracle, x: Params, watch: Callable[..., Watch], trace: _Trace, halt: Halt
+) -> tuple[Params, tuple[Params, Any], Crowd]:
+    """Step by step, looked at from outside: the last point judged, x and state there, and what was seen before it."""
     method = cell.maker(cell.laned_hyper() if oracle.laned else cell.solo_hyper(0))
-    crowd = Crowd(judging(counts=not method.constant_cost))
+    crowd = Crowd(watch(counts=not method.constant_cost))
 
     def look(k: int, x: Params, seen: Seen) -> None:
         halt(1)
+        seen = judging(method, oracle, k, x, seen)
         crowd.look(k, x, seen)
         trace.look(k, crowd, x, seen.loss, seen.grad)
 
@@ -115,23 +116,23 @@ def _walk(
             x, state = staying((x, state), crowd.watch.start.numel(), stay)
             rows = crowd.leave(stay, looked, cell.steps + 1)
             method = cell.maker(cell.take(rows.cpu().numpy()).laned_hyper())
-    return x, state, crowd
+    return method.judged_at(x, state), (x, state), crowd
 
 
 def _walk_fused(
-    cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
-) -> tuple[Params, Any, Crowd]:
+    cell: Cell, oracle: Oracle, x: Params, watch: Callable[..., Watch], trace: _Trace, halt: Halt
+) -> tuple[Params, tuple[Params, Any], Crowd]:
     """The same in compiled graphs that hold steps and watch: several steps a call, but one where a trace looks on."""
     method = cell.maker.in_lanes(cell.laned_hyper(), update)
-    crowd = Crowd(judging(counts=not method.constant_cost, wide=True))
+    crowd = Crowd(watch(counts=not method.constant_cost, wide=True))
     x, state = method.init(x)
     for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
         halt(count)
-        at = x
-        x, state, crowd.seen, seen = method.steps(count, oracle, at, state, crowd.watch, crowd.seen)
+        at = x, state
+        x, state, crowd.seen, seen = method.steps(count, oracle, *at, crowd.watch, crowd.seen)
         if seen:
-            trace.look(k, crowd, method.shown(at), seen.loss, seen.grad)
-    return method.shown(x), method.shown(state.inner), crowd
+            trace.look(k, crowd, method.judged_at(*at), seen.loss, seen.grad)
+    return method.judged_at(x, state), method.shown((x, state.inner)), crowd
 
 
 def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:

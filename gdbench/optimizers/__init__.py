@@ -15,13 +15,16 @@ from torch import Tensor
 
 from gdbench.params import Params
 
-__all__ = ["Hyper", "Method", "Oracle", "Saw", "Seen", "Step", "first_order"]
+__all__ = ["HESSIAN_PRODUCT", "Hyper", "Method", "Oracle", "Saw", "Seen", "Step", "first_order", "judging"]
 
 Hyper = float | Tensor
 """A hyper-parameter: a number, or a float64 tensor ``[L]`` with one number a lane (``[]`` in a compiled solo step)."""
 
 Step = int | Tensor
 """The index k of a step, from 0; a 0-d float64 tensor in a compiled step."""
+
+HESSIAN_PRODUCT = 2
+"""How many gradients a Hessian product counts as: it differentiates twice, and a difference of gradients takes two."""
 
 
 class Oracle(Protocol):
@@ -42,9 +45,18 @@ class Oracle(Protocol):
         """``grad(x, k)``: f(x), and its gradient, which has the shape of x."""
         ...
 
+    @property
+    def hvp(self) -> Callable[[Params, Params, Step], Params]:
+        """``hvp(x, v, k)``: the Hessian at x times v, each lane its own; counted as ``HESSIAN_PRODUCT`` gradients."""
+        ...
+
 
 class Seen(NamedTuple):
-    """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ."""
+    """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ.
+
+    Loss and gradient are those that the step itself asked for; where a method is judged at another point than x_k, the
+    watch asks for its own.
+    """
 
     loss: Tensor
     grad: Params
@@ -77,6 +89,23 @@ class Method:
     """Whether every step costs exactly one gradient, so that time to target is steps times step time."""
     lanes: bool = True
     """Whether the method can carry many runs as lanes of one tensor program."""
+    judged: Callable[[Params, Any], Params] | None = None
+    """``judged(x, state)``: the point that is watched, traced and told, where it is not x: an average, say.
+
+    Loss and gradient there are the watch's work, not the method's: they are not counted, and never done when timed.
+    """
+
+    def judged_at(self, x: Params, state: Any) -> Params:
+        """The point that is judged, be it x or not."""
+        return self.judged(x, state) if self.judged else x
+
+
+def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:
+    """What the watch sees at the judged point ``at``: what the step saw, or its own where that was elsewhere."""
+    if method.judged is None:
+        return seen
+    loss, grad = oracle.grad(at, k)
+    return seen._replace(loss=loss, grad=grad)
 
 
 def first_order(
