@@ -107,7 +107,7 @@ def _walk(
         crowd.look(k, x, seen)
         trace.look(k, crowd, x, seen.loss, seen.grad)
 
-    state = method.init(x)
+    state = method.begin(x, oracle.laned)
     for k in range(0, cell.steps, ROLL_CALL):
         looked = min(k + ROLL_CALL, cell.steps)
         x, state = descent(method, oracle, x, range(k, looked), state, look)
