@@ -16,7 +16,7 @@ from gdbench.cell import Cell
 from gdbench.crowd import Crowd, Onlooker, Watcher, staying
 from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
-from gdbench.optimizers import Oracle, Seen
+from gdbench.optimizers import Method, Oracle, Seen, judging
 from gdbench.params import Params, flat, size, tree_map
 from gdbench.watch import Told, update
 
@@ -77,16 +77,16 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     given = thresholds if laned else thresholds[:, 0], start * sign, cell.maximize
     trace = _Trace(cell, laned, traced)
     if fused:
-        x, state, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
+        x, ended, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     elif laned:
-        x, state, crowd = _walk_lanes(cell, oracle, x, partial(Crowd, *given), trace, halt)
+        x, ended, crowd = _walk_lanes(cell, oracle, x, partial(Crowd, *given), trace, halt)
     else:
-        x, state, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
+        x, ended, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
     crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
     trace.look(cell.steps, crowd, x, loss, grad)
-    denormals = _denormals((x, state), len(loss) if laned else None, cell.device)
+    denormals = _denormals(ended, len(loss) if laned else None, cell.device)
     return Story(
         start=np.atleast_1d(_numpy(crowd.start).astype(np.float64)),
         floor=rungs.floor,
@@ -98,8 +98,8 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     )
 
 
-Walked = tuple[Params, Any, Onlooker]
-"""The last point, the method's state there, and what was seen before it."""
+Walked = tuple[Params, tuple[Params, Any], Onlooker]
+"""The last point judged, x and the method's state there, and what was seen before it."""
 
 
 def _walk(
@@ -108,8 +108,8 @@ def _walk(
     """A run alone, step by step, looked at from outside."""
     method = cell.maker(cell.solo_hyper(0))
     seen_by = watcher(not method.constant_cost)
-    x, state = descent(method, oracle, x, range(cell.steps), look=_looking(seen_by, trace, halt))
-    return x, state, seen_by
+    x, state = descent(method, oracle, x, range(cell.steps), look=_looking(method, oracle, seen_by, trace, halt))
+    return method.judged_at(x, state), (x, state), seen_by
 
 
 def _walk_lanes(
@@ -118,19 +118,20 @@ def _walk_lanes(
     """The same of lanes, some of which may leave at every roll call."""
     method = cell.maker(cell.laned_hyper())
     crowd, state = crowd_of(not method.constant_cost), method.init(x)
-    look = _looking(crowd, trace, halt)
     for k in range(0, cell.steps, ROLL_CALL):
+        look = _looking(method, oracle, crowd, trace, halt)
         x, state = descent(method, oracle, x, range(k, min(k + ROLL_CALL, cell.steps)), state, look)
         stay = crowd.leavers()
         if stay is not None:
             x, state = staying((x, state), len(crowd.alive), stay)
             method = cell.maker(cell.take(crowd.leave(stay).cpu().numpy()).laned_hyper())
-    return x, state, crowd
+    return method.judged_at(x, state), (x, state), crowd
 
 
-def _looking(onlooker: Onlooker, trace: _Trace, halt: Halt) -> Look:
+def _looking(method: Method, oracle: Oracle, onlooker: Onlooker, trace: _Trace, halt: Halt) -> Look:
     def look(k: int, x: Params, seen: Seen) -> None:
         halt(1)
+        seen = judging(method, oracle, k, x, seen)
         onlooker.look(k, x, seen)
         trace.look(k, onlooker, x, seen.loss, seen.grad)
 
@@ -146,11 +147,11 @@ def _walk_fused(
     x, state = method.init(x)
     for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
         halt(count)
-        at = x
-        x, state, seen_by.seen, seen = method.steps(count, oracle, at, state, seen_by.watch, seen_by.seen)
+        at = x, state
+        x, state, seen_by.seen, seen = method.steps(count, oracle, *at, seen_by.watch, seen_by.seen)
         if seen:
-            trace.look(k, seen_by, method.shown(at), seen.loss, seen.grad)
-    return method.shown(x), method.shown(state.inner), seen_by
+            trace.look(k, seen_by, method.judged_at(*at), seen.loss, seen.grad)
+    return method.judged_at(x, state), method.shown((x, state.inner)), seen_by
 
 
 def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:

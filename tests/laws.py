@@ -41,6 +41,8 @@ def entry(path: Path) -> Entry:
 
 
 OPTIMIZERS = {path.stem: entry(path) for path in sorted(Path(__file__).parents[1].glob("conf/optimizer/*.yaml"))}
+FACTS = {"smoothness": 1.0, "strong_convexity": 0.1, "minimum": 0.0}
+"""What a method is told of an objective that it must know something of: lr is then the step in units of 1 / L."""
 MANUAL = [name for name, each in OPTIMIZERS.items() if each.manual]
 TWINS = [name for name, each in OPTIMIZERS.items() if each.manual and each.torch]
 
@@ -54,7 +56,8 @@ def target(block: dict[str, Any]) -> Any:
 def hypers(name: str, changed: dict[str, Any]) -> dict[str, Any]:
     """The hyper-parameters of a method as shipped, some changed."""
     shipped = OPTIMIZERS[name]
-    return {"lr": shipped.default_lr, **shipped.hyper, **changed}
+    facts = {fact: FACTS[fact] for fact, number in shipped.hyper.items() if number is None}
+    return {"lr": shipped.default_lr, **shipped.hyper, **facts, **changed}
 
 
 def factory(name: str) -> Any:

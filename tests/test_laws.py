@@ -46,7 +46,8 @@ STABLE = {
     "styblinski_tang": 1e-3,
 }
 """Step sizes at which methods that follow the gradient are stable, with momentum too."""
-BY_GRADIENT = ("armijo", "gd", "momentum", "nesterov")
+THEORY = ("gd_optimal", "heavy_ball_optimal", "nesterov_optimal", "chebyshev")
+BY_GRADIENT = ("armijo", "gd", "momentum", "nesterov", *THEORY)
 """Methods whose steps are as long as the gradient; those of others are as long as lr, whatever the objective."""
 
 
