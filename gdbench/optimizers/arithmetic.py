@@ -23,7 +23,7 @@ def is_zero(number: Hyper) -> bool:
 
 def add(x: Tensor, scale: Hyper, y: Tensor) -> Tensor:
     """``x + scale y``."""
-    return x + per_lane(scale, x) * y if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
+    return torch.addcmul(x, per_lane(scale, x), y) if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
 
 
 def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
