@@ -99,8 +99,8 @@ FACTS = {"smoothness": 2e3, "strong_convexity": 1.0, "minimum": 0.0}
 def hypers(name: str, changed: dict[str, Any]) -> dict[str, Any]:
     """The hyper-parameters of a method as shipped, some changed."""
     shipped = OPTIMIZERS[name]
-    told = {each: number for each, number in FACTS.items() if shipped.hyper.get(each, 0) is None}
-    return {"lr": shipped.default_lr, **shipped.hyper, **told, **changed}
+    facts = {fact: FACTS[fact] for fact, number in shipped.hyper.items() if number is None}
+    return {"lr": shipped.default_lr, **shipped.hyper, **facts, **changed}
 
 
 def factory(name: str) -> Any:
