@@ -99,7 +99,7 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
 
 
 Walked = tuple[Params, tuple[Params, Any], Onlooker]
-"""The last point judged, x and the method's state there, and what was seen before it."""
+"""The last point judged, the method's own x and state there, and what was seen before it."""
 
 
 def _walk(
@@ -117,7 +117,7 @@ def _walk_lanes(
 ) -> Walked:
     """The same of lanes, some of which may leave at every roll call."""
     method = cell.maker(cell.laned_hyper())
-    crowd, state = crowd_of(not method.constant_cost), method.init(x)
+    crowd, state = crowd_of(not method.constant_cost), method.begin(x, laned=True)
     for k in range(0, cell.steps, ROLL_CALL):
         look = _looking(method, oracle, crowd, trace, halt)
         x, state = descent(method, oracle, x, range(k, min(k + ROLL_CALL, cell.steps)), state, look)

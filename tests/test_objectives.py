@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from decimal import Decimal, localcontext
 from functools import cache, partial
@@ -13,10 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from laws import CONF, CONFIGURATIONS, SMALLER, configured, points
 from torch.autograd.functional import hessian
 
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective
 from gdbench.objectives.classical import alternating, rosenbrock, styblinski_tang
 from gdbench.objectives.learning import logistic, mlp
 from gdbench.objectives.quadratic import SPECTRA, quadratic
@@ -26,10 +25,8 @@ from gdbench.schema import UsageError
 
 torch.set_num_threads(1)
 
-FILES = sorted((Path(__file__).parent.parent / "conf" / "objective").glob("*.yaml"))
-CONFIGURATIONS = {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in FILES}
-CASES = {name: (name, {}) for name in CONFIGURATIONS} | {
-    "mlp": ("mlp", {"hidden": 4, "samples": 50}),  # the shipped size would make the laws slow
+FILES = sorted(CONF.glob("objective/*.yaml"))
+CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
 }
@@ -42,20 +39,7 @@ every_dtype = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, t
 @cache
 def build(name: str) -> Objective:
     """The objective of a case."""
-    configuration, changes = CASES[name]
-    arguments = CONFIGURATIONS[configuration] | changes
-    module, factory = arguments.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), factory)(**arguments)
-
-
-def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
-    """Distinct float64 points around the start."""
-    near = seeded(seed)
-    start = objective.start_at(0)
-    return [
-        tree_map(lambda leaf: leaf + spread * leaf.new_empty(leaf.shape).normal_(generator=near), start)
-        for _ in range(count)
-    ]
+    return configured(*CASES[name])
 
 
 def minus(a: Params, b: Params) -> Params:

@@ -90,9 +90,9 @@ def wolfe(oracle: Oracle, k: Step, line: Line, first: Hyper, c1: Hyper, c2: Hype
     """A step with ``f(x - t p) <= f(x) - c1 t (g p)`` and a slope of at most ``c2 (g p)``; and the gradients it took.
 
     From ``first`` on the trials go, at most ten times as far each, to where the slope would be 0 if it grew evenly,
-    which on a quadratic it does. Once a trial is too far they stay in the bracket, and every third halves it, so that
-    any smooth function bounded below yields (Nocedal and Wright 2006, section 3.5). After ``trips`` trials the step is
-    the best that only falls enough, 0 if there is none.
+    which on a quadratic it does. Once a trial is too far they stay in the bracket, and every other one parts it by
+    magnitude, so that any smooth function bounded below yields (Nocedal and Wright 2006, section 3.5). After ``trips``
+    trials the step is the best that only falls enough, 0 if there is none.
     """
     zero, far = torch.zeros_like(line.here), torch.full_like(line.here, torch.inf)
     ends, trial = Bracket(zero, -line.slope, far, far), zero + per_lane(first, zero)
@@ -109,7 +109,7 @@ def wolfe(oracle: Oracle, k: Step, line: Line, first: Hyper, c1: Hyper, c2: Hype
         found = found | good
         if over(oracle, found):
             break
-        ends, trial = narrowed(ends, trial, slope, short, halve=trip % 3 == 2)
+        ends, trial = narrowed(ends, trial, slope, short, halve=trip % 2 == 1)
     return taken, gradients
 
 
@@ -123,7 +123,7 @@ def narrowed(ends: Bracket, trial: Tensor, slope: Tensor, short: Tensor, halve: 
     )
     open_ended = torch.isinf(new.high)
     beyond = torch.minimum(10 * trial, level(ends.low, ends.low_slope, trial, slope, 10 * trial))
-    middle = new.low + (new.high - new.low) / 2
+    middle = torch.where(new.low > 0, (new.low * new.high).sqrt(), new.high / 10)
     inside = middle if halve else level(new.low, new.low_slope, new.high, new.high_slope, middle)
     return new, torch.where(open_ended, beyond, inside)
 

@@ -102,14 +102,19 @@ def adgd(lr: Hyper) -> Method:
     return whole(init, update)
 
 
-def hypergradient(lr: Hyper, hyper_lr: Hyper = 1e-6) -> Method:
-    """Descent in the step length too, from lr: ``a = a + hyper_lr g g_old; x - a g`` (Baydin et al. 2018)."""
+def hypergradient(lr: Hyper, hyper_lr: Hyper = 0.02) -> Method:
+    """Descent in the step length a too, from lr on: ``a = a (1 + hyper_lr c); x - a g`` (Baydin et al. 2018).
+
+    c is the cosine of the angle between g and g_old, at first 0: the multiplicative rule, which knows no units.
+    """
 
     def init(x: Params, number: Number) -> Learned:
         return Learned(zeros(x), number(lr))
 
     def update(k: Step, at: At, state: Learned, x: Params) -> tuple[Params, Learned]:
-        size = state.size + per_lane(hyper_lr, state.size) * at.inner(at.grad, state.grad)
+        lengths = at.inner(at.grad, at.grad).sqrt() * at.inner(state.grad, state.grad).sqrt()
+        cosine = ratio(at.inner(at.grad, state.grad), lengths, 0.0)
+        size = state.size * (1 + per_lane(hyper_lr, cosine) * cosine)
         return along(x, -size, at.grad), Learned(at.grad, size)
 
     return whole(init, update)
