@@ -17,8 +17,9 @@ from omegaconf import OmegaConf
 from torch.autograd.functional import hessian
 
 from gdbench.objectives import Objective, seeded
-from gdbench.objectives.classical import alternating, rosenbrock, styblinski_tang
+from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.learning import logistic, mlp
+from gdbench.objectives.points import alternating
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.oracle import Compilable, oracle
 from gdbench.params import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
@@ -34,6 +35,20 @@ CASES = {name: (name, {}) for name in CONFIGURATIONS} | {
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
 }
 """What the laws are checked on: the shipped configurations, and sizes that take other code."""
+
+BEYOND_HALF = {
+    "de_jong_5": "sixth powers up to 5.7e10",
+    "dekkers_aarts": "its 1e5 is beyond float16",
+    "perm": "f = 9e4 at the start",
+}
+"""Objectives that float16, which ends at 65504, does not hold at their starts."""
+
+NO_SLOPE = {
+    "bukin_6": "its walls get endlessly steep towards the bottom, where no slope exists",
+    "quintic": "one of its kinks lies at no float64 number, and beside it the slope is not 0",
+    "schwefel_2_6": "a kink across both coordinates: beside it f grows with the distance, not with its square",
+}
+"""Objectives that have no vanishing gradient at a minimiser."""
 
 every_objective = pytest.mark.parametrize("name", CASES)
 every_dtype = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -86,6 +101,8 @@ def test_configuration_says_what_it_is(file: Path) -> None:
 @every_dtype
 def test_value_is_a_scalar_of_the_dtype(name: str, dtype: torch.dtype) -> None:
     """Value and gradient at the start are finite and keep the dtype; the value is a scalar, the gradient like x."""
+    if dtype == torch.float16 and name in BEYOND_HALF:
+        pytest.skip(BEYOND_HALF[name])
     objective = build(name).to(dtype, "cpu")
     x = objective.start_at(0)
     loss, grad = oracle(objective, laned=False).grad(x, 0)
@@ -98,22 +115,36 @@ def test_value_is_a_scalar_of_the_dtype(name: str, dtype: torch.dtype) -> None:
 
 @every_objective
 def test_gradient_is_the_slope(name: str) -> None:
-    """The gradient agrees with central differences in float64."""
+    """The gradient agrees with central differences in float64, but for the rounding of f over their width."""
     objective = build(name).to(torch.float64, "cpu")
     for x in points(objective, 3):
+        noise = 1e-6 + 1e-9 * abs(float(objective.value(x)))
         inputs = tuple(leaf.requires_grad_() for leaf in leaves(x))
         assert torch.autograd.gradcheck(
-            lambda *new, like=x: objective.value(rebuild(like, new)), inputs, rtol=1e-5, atol=1e-6, fast_mode=True
+            lambda *new, like=x: objective.value(rebuild(like, new)), inputs, rtol=1e-5, atol=noise, fast_mode=True
         )
 
 
 @every_objective
 def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
-    """At each minimiser the value is the minimum, but for rounding, and the gradient vanishes."""
-    objective = build(name).to(torch.float64, "cpu")
+    """At each minimiser the value is the minimum and the gradient vanishes, but for the rounding of both and of x.
+
+    What rounding does is seen a few ulps away, where the exact value would be the same.
+    """
+    if name in NO_SLOPE:
+        pytest.skip(NO_SLOPE[name])
+    objective, seed = build(name).to(torch.float64, "cpu"), seeded(0)
+    scale = max(1.0, float(objective.value(objective.start_at(0)))) if objective.minimisers else 1.0
     for x in objective.minimisers:
-        assert float(objective.value(x)) == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24)
-        assert length(gradient(objective, x)) <= 1e-12
+        value, slope = float(objective.value(x)), gradient(objective, x)
+        near = [
+            tree_map(lambda leaf: leaf * (1 + 4e-16 * torch.randn_like(leaf, generator=seed)), x) for _ in range(10)
+        ]
+        noise = max(abs(float(objective.value(each)) - value) for each in near)
+        tremor = max(length(minus(gradient(objective, each), slope)) for each in near)
+        assert value == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24 + 2 * noise)
+        assert noise <= 1e-11 * abs(value) + 1e-24 * scale
+        assert length(slope) <= 1e-12 + 2 * tremor
 
 
 @every_objective
@@ -126,12 +157,13 @@ def test_kind_of_minimum_fits(name: str) -> None:
 
 @every_objective
 def test_start_leaves_something_to_do(name: str) -> None:
-    """The start lies above the minimum and is not stationary."""
+    """The start lies above the minimum by part of its value, and is not stationary."""
     objective = build(name)
     x = objective.start_at(0)
+    value = float(objective.value(x))
     assert length(gradient(objective, x)) > 1e-3
     if objective.minimum is not None:
-        assert float(objective.value(x)) > objective.minimum + 1e-3
+        assert value - objective.minimum > 1e-3 * abs(value)
 
 
 @every_objective
@@ -163,7 +195,11 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
             torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
 
 
-@every_objective
+COMPILED = [name for i, name in enumerate(CASES) if i % 5 == 0 or not build(name).laned]
+"""What costs a compilation: vmap, which all others pass too, refuses nearly all that the compiler does."""
+
+
+@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("laned", [False, True])
 def test_compiler_takes_it_whole(name: str, laned: bool) -> None:
     """Value and gradient compile into one graph without breaks, and keep their values."""
