@@ -7,7 +7,7 @@ A point is a list of mpf (a list of rows for lennard_jones).
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from mpmath import mp, mpf
@@ -30,7 +30,7 @@ def numbered(x: Point) -> Any:
 
 def links(x: Point) -> Any:
     """(x_1, x_2), (x_2, x_3) ..."""
-    return list(zip(x[:-1], x[1:], strict=True))
+    return list(pairwise(x))
 
 
 def ackley(x: Point) -> mpf:

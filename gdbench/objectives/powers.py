@@ -90,8 +90,8 @@ def csendes(n: int = 2) -> Objective:
 def perm(n: int = 4, beta: float = 0.5) -> Objective:
     """Power sums of a permutation, as badly conditioned as Vandermonde's matrix.
 
-    f(x) = sum_i (sum_j (j^i + beta) ((x_j / j)^i - 1))^2, x of shape [n]. Start (1, ..., 1). Minimum 0 at (1, 2, ...,
-    n). Raises UsageError for n < 2 or beta <= 0. Neumaier, Global Optimization Test Problems, PERM.
+    f(x) = sum_i (sum_j (j^i + beta) ((x_j / j)^i - 1))^2, x of shape [n]. Start (1, ..., 1). Minimum 0 at
+    (1, 2, ..., n). Raises UsageError for n < 2 or beta <= 0. Neumaier, Global Optimization Test Problems, PERM.
     """
     whole("n", n, least=2)
     shift = real("beta", beta, least=0, example=0.5, above=True)
@@ -115,8 +115,8 @@ def perm(n: int = 4, beta: float = 0.5) -> Objective:
 def perm0(n: int = 4, beta: float = 10.0) -> Objective:
     """Power sums of reciprocals.
 
-    f(x) = sum_i (sum_j (j + beta) (x_j^i - j^-i))^2, x of shape [n]. Start (0, ..., 0). Minimum 0 at (1, 1/2, ...,
-    1/n). Raises UsageError for n < 2 or beta <= 0. Neumaier, Global Optimization Test Problems, PERM0.
+    f(x) = sum_i (sum_j (j + beta) (x_j^i - j^-i))^2, x of shape [n]. Start (0, ..., 0). Minimum 0 at
+    (1, 1/2, ..., 1/n). Raises UsageError for n < 2 or beta <= 0. Neumaier, Global Optimization Test Problems, PERM0.
     """
     whole("n", n, least=2)
     shift = real("beta", beta, least=0, example=10, above=True)

@@ -18,12 +18,12 @@ __all__ = ["gd_worst", "nesterov_worst"]
 def nesterov_worst(n: int = 21, smoothness: float = 1.0) -> Objective:
     """The chain that no method gets along faster than one coordinate a gradient.
 
-    f(x) = L/8 (x_1^2 + sum_{i < n} (x_i - x_{i+1})^2 + x_n^2) - L/4 x_1, x of shape [n], L = smoothness. Start (0, ...,
-    0), where f = 0. Minimum -L/8 (1 - 1 / (n + 1)) at x_i = 1 - i / (n + 1). From this start every method whose steps
-    lie in the span of the gradients seen has, after N <= (n - 1) / 2 of them, still f - f* >= 3 L |x_0 - x*|^2 / (32 (N
-    + 1)^2). The eigenvalues are L sin^2(k pi / (2n + 2)); L itself is their bound. Further coordinates, which the
-    theory leaves at 0, are left out. Raises UsageError for n < 1 or smoothness <= 0. Nesterov 2004, Introductory
-    Lectures on Convex Optimization, section 2.1.2.
+    f(x) = L/8 (x_1^2 + sum_{i < n} (x_i - x_{i+1})^2 + x_n^2) - L/4 x_1, x of shape [n], L = smoothness. Start
+    (0, ..., 0), where f = 0. Minimum -L/8 (1 - 1 / (n + 1)) at x_i = 1 - i / (n + 1). From this start every method
+    whose steps lie in the span of the gradients seen has, after N = (n - 1) / 2 of them, still
+    f - f* >= 3 L |x_0 - x*|^2 / (32 (N + 1)^2). The eigenvalues are L sin^2(k pi / (2n + 2)); L itself is their bound.
+    Further coordinates, which the theory leaves at 0, are left out. Raises UsageError for n < 1 or smoothness <= 0.
+    Nesterov 2004, Introductory Lectures on Convex Optimization, section 2.1.2.
     """
     whole("n", n, least=1)
     top = real("smoothness", smoothness, least=0, example=1, above=True)
@@ -61,7 +61,7 @@ def gd_worst(n: int = 2, iterations: int = 50, smoothness: float = 1.0, radius: 
     knee = far / (2 * steps + 1)
 
     def fn(x: Tensor) -> Tensor:
-        distance = torch.linalg.vector_norm(x, dim=-1)
+        distance: Tensor = torch.linalg.vector_norm(x, dim=-1)
         bent = torch.clamp(distance, max=knee)
         return top * bent * (distance - 0.5 * bent)
 

@@ -165,7 +165,7 @@ def salomon(n: int = 2) -> Objective:
     whole("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
-        radius = torch.linalg.vector_norm(x, dim=-1)
+        radius: Tensor = torch.linalg.vector_norm(x, dim=-1)
         return 2 * torch.sin(math.pi * radius) ** 2 + 0.1 * radius
 
     return Objective(
@@ -181,8 +181,9 @@ def salomon(n: int = 2) -> Objective:
 def cosine_mixture(n: int = 2) -> Objective:
     """A bowl with shallow waves.
 
-    f(x) = sum_i x_i^2 - 0.1 cos(5 pi x_i), x of shape [n]. Start (0.5, -0.7, 0.5, -0.7, ...). Minimum -0.1 n at (0,
-    ..., 0); L = 2 + 2.5 pi^2. Raises UsageError for n < 1. Breiman and Cutler 1993, Mathematical Programming 58:179.
+    f(x) = sum_i x_i^2 - 0.1 cos(5 pi x_i), x of shape [n]. Start (0.5, -0.7, 0.5, -0.7, ...). Minimum -0.1 n at
+    (0, ..., 0); L = 2 + 2.5 pi^2. Raises UsageError for n < 1. Breiman and Cutler 1993, Mathematical Programming
+    58:179.
     """
     whole("n", n, least=1)
     return Objective(
@@ -264,8 +265,8 @@ def pinter(n: int = 4) -> Objective:
     """Waves and logarithms that tie each coordinate to both neighbours, in a ring.
 
     With A_i = x_{i-1} sin x_i + sin x_{i+1} and B_i = x_{i-1}^2 - 2 x_i + 3 x_{i+1} - cos x_i + 1: f(x) = sum_i i
-    (x_i^2 + 20 sin(A_i)^2 + log10(1 + i B_i^2)), x of shape [n]. Start (1, -1.5, 1, -1.5, ...). Minimum 0 at (0, ...,
-    0). Raises UsageError for n < 2. Pinter 1996, Global Optimization in Action.
+    (x_i^2 + 20 sin(A_i)^2 + log10(1 + i B_i^2)), x of shape [n]. Start (1, -1.5, 1, -1.5, ...). Minimum 0 at
+    (0, ..., 0). Raises UsageError for n < 2. Pinter 1996, Global Optimization in Action.
     """
     whole("n", n, least=2)
 

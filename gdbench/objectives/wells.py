@@ -178,7 +178,7 @@ def langermann() -> Objective:
         square = ((x[..., None, :] - centre) ** 2).sum(-1)
         return (height * torch.exp(square / -math.pi) * torch.cos(math.pi * square)).sum(-1)
 
-    heights, centres = zip(*LANGERMANN, strict=True)
+    heights, centres = [height for height, _ in LANGERMANN], [centre for _, centre in LANGERMANN]
     return Objective(
         fn=fn,
         start=vector(3, 2),
@@ -262,11 +262,11 @@ def gramacy_lee() -> Objective:
 def lennard_jones(atoms: int = 4) -> Objective:
     """The energy of a cluster of atoms that attract each other from afar and repel each other nearby.
 
-    f(x) = 4 sum_{i < j} r_ij^-12 - r_ij^-6, r_ij the distance of two atoms, x of shape [atoms, 3]. Start: a helix, (cos
-    i, sin i, 0.6 i) for i = 0, 1, ... For 2, 3 and 4 atoms the minimum is -1, -3 and -6, with all distances 2^(1/6); of
-    its rotations, shifts and orders one is stated. For more atoms no minimum is stated. Raises UsageError for atoms <
-    2. Jones 1924, Proceedings of the Royal Society A 106:463; as a test of optimisers Hoare and Pal 1971, Advances in
-    Physics 20:161.
+    f(x) = 4 sum_{i < j} r_ij^-12 - r_ij^-6, r_ij the distance of two atoms, x of shape [atoms, 3]. Start: a helix,
+    (cos i, sin i, 0.6 i) for i = 0, 1, ... For 2, 3 and 4 atoms the minimum is -1, -3 and -6, with all distances
+    2^(1/6); of its rotations, shifts and orders one is stated. For more atoms no minimum is stated. Raises UsageError
+    for atoms < 2. Jones 1924, Proceedings of the Royal Society A 106:463; as a test of optimisers Hoare and Pal 1971,
+    Advances in Physics 20:161.
     """
     whole("atoms", atoms, least=2)
 
