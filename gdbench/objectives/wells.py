@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives import Objective
-from gdbench.objectives.check import choice, whole
+from gdbench.objectives.check import whole
 from gdbench.objectives.points import vector
 from gdbench.params import coordinates
+from gdbench.schema import UsageError
 
 __all__ = [
     "de_jong_5",
@@ -147,8 +148,8 @@ def shekel(wells: int = 10) -> Objective:
     UsageError for another number of wells. Shekel 1971, fifth Princeton conference on information sciences; the
     constants are those of Dixon and Szego 1978, whose seventh well is at (5, 5, 3, 3).
     """
-    if wells not in SHEKEL_LEAST or isinstance(wells, bool):
-        choice("wells", wells, {str(number) for number in SHEKEL_LEAST})
+    if wells not in SHEKEL_LEAST:
+        raise UsageError(f"objective.wells={wells!r}: it must be 5, 7 or 10; try objective.wells=10")
     minimum, minimiser = SHEKEL_LEAST[wells]
 
     def fn(x: Tensor, width: Tensor, centre: Tensor) -> Tensor:
