@@ -159,7 +159,7 @@ def test_tensors_walk_alone(name: str) -> None:
 
 
 def ends(names: Iterable[str], steps: int) -> dict[str, Tensor]:
-    """Where methods stand after some steps with one lr, but for Armijo's search, which must have something to shrink."""
+    """Where methods stand after some steps with one lr; Armijo's search must have something to shrink."""
     lrs = {name: 1.0 if name == "armijo" else 0.02 for name in names}
     return {name: torch.as_tensor(judged(told(name, KNOWN, lr=lr), BOWL, steps)[-1]) for name, lr in lrs.items()}
 
