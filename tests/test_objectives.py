@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from laws import CONF, CONFIGURATIONS, SMALLER, configured, points
 from torch.autograd.functional import hessian
 
-from gdbench.objectives import Objective
+from gdbench.objectives import Objective, seeded
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.learning import logistic, mlp
 from gdbench.objectives.points import alternating
