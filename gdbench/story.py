@@ -60,7 +60,8 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     """
     oracle = cell.oracle(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
-    start = _judging(oracle.value(x, 0))
+    full = oracle.full or oracle
+    start = _judging(full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
         cell.f_star,
@@ -72,14 +73,14 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     )
     thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
     fused = laned and cell.maker.compiled
-    if laned and (not cell.seed_matters() if fused else bool((start == start[0]).all())):
+    if laned and (not cell.starts_differ() if fused else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     watch = partial(watching, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize, laned=laned)
-    trace = _Trace(cell, laned, traced)
+    trace = _Trace(cell, laned, traced, oracle.full)
     walk = _walk_fused if fused else _walk
     x, ended, crowd = walk(cell, oracle, x, watch, trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
-    loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
+    loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
     crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
     trace.look(cell.steps, crowd, x, loss, grad)
     denormals = _denormals(ended, len(loss) if laned else None, cell.device)
@@ -115,7 +116,8 @@ def _walk(
         if stay is not None:
             x, state = staying((x, state), crowd.watch.start.numel(), stay)
             rows = crowd.leave(stay, looked, cell.steps + 1)
-            method = cell.maker(cell.take(rows.cpu().numpy()).laned_hyper())
+            left = cell.take(rows.cpu().numpy())
+            method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
     return method.judged_at(x, state), (x, state), crowd
 
 
@@ -184,7 +186,8 @@ def trace_steps(steps: int, record: str) -> Array:
 class _Trace:
     """Keeps loss, gradient norm and, where it is small, x at the wanted steps; all stays on the device until told."""
 
-    def __init__(self, cell: Cell, laned: bool, traced: Array) -> None:
+    def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
+        self.full = full
         self.steps = trace_steps(cell.steps, cell.record)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
         self.traced, self.laned = traced, laned
@@ -199,6 +202,8 @@ class _Trace:
     def look(self, k: int, crowd: Crowd, x: Params, loss: Tensor, grad: Params) -> None:
         if k not in self.wanted:
             return
+        if self.full is not None:  # steps saw other gradients
+            grad = self.full.grad(x, k)[1]
         x, loss, grad = crowd.spread((x, loss.detach(), grad))
         loss = self.pick(_judging(loss)) * self.sign
         norm = _norm(tree_map(self.pick, grad), self.laned)
