@@ -25,7 +25,7 @@ def descent(
     is the one that the method is judged at.
     """
     if state is _NEW:
-        state = method.init(x)
+        state = method.begin(x, oracle.laned)
     step = method.step
     if look is None:
         for k in steps:

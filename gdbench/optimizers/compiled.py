@@ -108,7 +108,7 @@ class Program:
 
         made = make(**numbers)
         return Method(
-            lambda x: running(make, numbers, x),
+            lambda x: running(make, numbers, x, laned=False),
             step,
             constant_cost=made.constant_cost,
             judged=(lambda x, state: made.judged_at(x, state.inner)) if made.judged else None,
@@ -120,7 +120,7 @@ class Program:
 
         def init(x: Params) -> tuple[Params, Running]:
             # Copies, as a compiler takes a tensor that it meets twice for one.
-            x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x))))
+            x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x, laned=True))))
             return x, state
 
         def steps(count: int, oracle: Any, *at: Any) -> Any:
@@ -172,11 +172,11 @@ def kernels_run_beside_python() -> Iterator[None]:
         CppPythonBindingsCodeCache.call_entry_function = held
 
 
-def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
+def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool) -> Running:
     """What a compiled run starts with at x."""
     float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
     tensors = {name: float64(each) for name, each in numbers.items()}
-    return Running(float64(0.0), tensors, make(**tensors).init(x))
+    return Running(float64(0.0), tensors, make(**tensors).begin(x, laned))
 
 
 def step_of(make: Callable[..., Method], oracle: Any) -> Any:
