@@ -21,7 +21,7 @@ from gdbench.gate.trees import NotMeasured
 
 __all__ = ["Answers", "ask", "ask_both", "environment"]
 
-PROBE = Path(__file__).with_name("probe.py")
+PROBE = Path(__file__).resolve().with_name("probe.py")
 HOME = Path(__file__).parents[2]
 """Where this gdbench lies: a checkout, or the folder of installed packages."""
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})

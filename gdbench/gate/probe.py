@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-INSTRUMENT = "gdbench_gate_work"
+INSTRUMENT, WORK = "gdbench_gate_work", Path(__file__).parents[1] / "work.py"
 STEADY = 10
 """The step, counted from 0, whose work stands for all but the first."""
 COLUMNS = (
@@ -71,7 +71,6 @@ def facts() -> dict[str, Any]:
             "commit": str(torch.version.git_version)[:7],
             "capability": torch.backends.cpu.get_cpu_capability(),
             "cpu": _cpu(),
-            "threads": 1,
             "mkl": os.environ.get("MKL_CBWR", "auto"),
         },
         "python": platform.python_version(),
@@ -215,7 +214,7 @@ def _work(method: Any, oracle: Any, x: Any, steps: int) -> dict[str, Any]:
 def _instrument() -> Any:
     """The head's own ``gdbench.work``, whatever this side's is."""
     if INSTRUMENT not in sys.modules:
-        spec = importlib.util.spec_from_file_location(INSTRUMENT, Path(__file__).parents[1] / "work.py")
+        spec = importlib.util.spec_from_file_location(INSTRUMENT, WORK)
         assert spec
         assert spec.loader
         sys.modules[INSTRUMENT] = importlib.util.module_from_spec(spec)
@@ -236,9 +235,8 @@ def foreign(roots: list[list[str]]) -> list[str]:
     """Files imported from the other side's tree; ``roots`` are those of this side, and those of the other."""
     ours, theirs = map(tuple, roots)
     installed = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    instruments = ("__main__", INSTRUMENT)
-    named = [getattr(module, "__file__", None) for name, module in list(sys.modules.items()) if name not in instruments]
-    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)}
+    named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {__file__, str(WORK)}
     return sorted(file for file in loaded if file.startswith(theirs) and not file.startswith((*ours, *installed)))
 
 
