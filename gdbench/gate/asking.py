@@ -115,9 +115,8 @@ def _heard(process: subprocess.Popen[str], request: str, heard: Heard) -> tuple[
 
 def _kill(process: subprocess.Popen[str]) -> None:
     """End a probe, and whatever it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with process, contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def environment(side: Side) -> dict[str, str]:

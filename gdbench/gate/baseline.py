@@ -54,9 +54,11 @@ def _whole(column: pd.Series) -> bool:
 def read_baseline(file: Path) -> pd.DataFrame:
     """A file that ``record`` wrote, or an experiment's ``expected.csv``."""
     try:
-        table = pd.read_csv(file, float_precision="round_trip")
+        table = pd.read_csv(file)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--baseline {file} cannot be read ({error}): gdbench gate record FILE writes one.") from None
+        raise UsageError(
+            f"--baseline {file} cannot be read ({' '.join(str(error).split())}): gate record FILE writes one."
+        ) from None
     if "series" not in table and not set(ASKED) <= set(table):
         raise UsageError(f"--baseline {file} holds neither series nor {', '.join(ASKED)}: it is no baseline.")
     return table

@@ -17,6 +17,13 @@ RANKS = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, 
 RUNGS = tuple(f"hit_1e-{power:02d}" for power in range(1, 13))
 TARGETS = ("steps_to_target", "gradients_to_target", "evaluations_to_target")
 COUNTS = ("ops first step", "ops per step", "bytes allocated first step", "bytes allocated per step", "peak bytes")
+AGAIN = {
+    "ops first step": {"ops per step"},
+    "bytes allocated per step": {"ops per step"},
+    "bytes allocated first step": {"ops per step", "ops first step", "bytes allocated per step"},
+    "peak bytes": {"ops per step", "bytes allocated per step"},
+}
+"""Counts that are not told beside others, as these explain them."""
 COMPILED = ("graphs", "graph breaks")
 NEAR = 1
 """Steps by which hits may differ on another fingerprint."""
@@ -33,12 +40,15 @@ class Difference:
     worse: bool | None = None
     """None where neither way is better."""
 
+    more: str = ""
+
     @property
     def words(self) -> str:
         """``steps to 1e-6: 4725 -> 4911 (+3.9%)``."""
-        numbers = all(isinstance(each, int | float) and math.isfinite(each) for each in (self.base, self.head))
-        share = f" ({self.head / self.base - 1:+.1%})" if numbers and self.base and self.head != self.base else ""
-        return f"{self.measure}: {_said(self.base)} -> {_said(self.head)}{share}"
+        was, now = self.base, self.head
+        counts = all(isinstance(each, int) and not isinstance(each, bool) for each in (was, now))
+        notes = [f"{now / was - 1:+.1%}"] if counts and was and not self.more else [self.more] if self.more else []
+        return f"{self.measure}: {_pair(was, now)}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,18 @@ class Finding:
     @property
     def cause(self) -> str:
         """The line that names the cause."""
-        shown = [each for each in self.differences if (each.worse is True) == (self.verdict == "worse")]
+        shown = [each for each in _brief(self.differences) if self.verdict != "worse" or each.worse is not False]
         words = [each.words for each in shown] + ([self.why] if self.why else [])
         if self.first_difference is not None:
             words.append(f"first differs at step {self.first_difference}")
         return "; ".join(words)
+
+
+def _brief(differences: Sequence[Difference]) -> list[Difference]:
+    """Without the counts that say the same again: of the first step as of all, of bytes as of operations."""
+    names = {each.measure for each in differences}
+    spare = {again for again, told in AGAIN.items() if told & names}
+    return [each for each in differences if each.measure not in spare]
 
 
 def compared(
@@ -75,13 +92,14 @@ def compared(
     assert base
     assert head
     before = measures(base)
-    differences = [*_status(base, head), *_hits(before, told, 0 if alike else NEAR), *_counts(base, head, alike)]
     first = _first_difference(base, head) if alike else None
-    if not alike:
-        differences += _losses(base, head, ulps)
     moved = alike and digest_of(base) != digest_of(head)
-    if moved:
-        differences += _told_of_change(base, head)
+    differences = [
+        *_status(base, head),
+        *_hits(before, told, 0 if alike else NEAR),
+        *(_ends(base, head) if moved else () if alike else _losses(base, head, ulps)),
+        *_counts(base, head, alike),
+    ]
     return Finding(series, _verdict(differences, moved), tuple(differences), first, measures=told)
 
 
@@ -184,8 +202,7 @@ def _counts(base: Mapping[str, Any], head: Mapping[str, Any], alike: bool) -> It
     was, now = ({**_worked(each), **each.get("compiled", {}), **_kept(each)} for each in (base, head))
     for name in (*COUNTS, *COMPILED):
         if name in was and name in now and was[name] != now[name]:
-            more = _ops(base, head, name)
-            yield Difference(f"{name}{more}", was[name], now[name], worse=now[name] > was[name])
+            yield Difference(name, was[name], now[name], now[name] > was[name], _ops(base, head, name))
 
 
 def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,14 +211,13 @@ def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ops(base: Mapping[str, Any], head: Mapping[str, Any], name: str) -> str:
-    """Which operations came and went: ``[+1 clone]``."""
+    """Which operations came and went: ``+1 clone``."""
     step = {"ops first step": "first", "ops per step": "steady"}.get(name)
     if step is None or step not in base or step not in head:
         return ""
     was, now = base[step]["ops"], head[step]["ops"]
     moved = {each: now.get(each, 0) - was.get(each, 0) for each in {*was, *now}}
-    said = [f"{count:+d} {_op(each)}" for each, count in sorted(moved.items()) if count]
-    return f" [{', '.join(said)}]" if said else ""
+    return ", ".join(f"{count:+d} {_op(each)}" for each, count in sorted(moved.items()) if count)
 
 
 def _op(name: str) -> str:
@@ -230,14 +246,20 @@ def _first_difference(base: Mapping[str, Any], head: Mapping[str, Any]) -> int |
     return at if at is not None or len(base["bits"]) == len(head["bits"]) else shorter
 
 
-def _told_of_change(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Difference]:
+def _ends(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Difference]:
     """What else tells two trajectories apart: their dtypes, and where they end."""
     was, now = (" then ".join(each.get("dtypes", [])) for each in (base, head))
-    if was != now:
+    if was != now and now:
         yield Difference("dtype of x", was, now)
     was, now = (each["columns"].get("final_loss") for each in (base, head))
-    if was != now:
+    if was != now and now is not None:
         yield Difference("final loss", was, now)
+
+
+def _pair(was: Any, now: Any) -> str:
+    """Two values, with as many digits as tell them apart."""
+    short = f"{_said(was)} -> {_said(now)}"
+    return short if _said(was) != _said(now) else f"{was} -> {now}"
 
 
 def _said(value: Any) -> str:

@@ -140,7 +140,7 @@ def _product(entry: Mapping[str, Any], file: str, code: str | None) -> list[Seri
 def _name(settings: Mapping[str, Any], named: Sequence[str], label: Any) -> str:
     """``adam manual rosenbrock float64``, then what else tells it from others."""
     words = [str(settings[key]) for key in NAMING if settings[key] != "auto"]
-    words += [f"{key}={settings[key]}" for key in named if key not in NAMING]
+    words += [f"{key.rpartition('.')[2]}={settings[key]}" for key in named if key not in NAMING]
     return " ".join([*words, *([str(label)] if label else [])])
 
 

@@ -26,7 +26,8 @@ import contextlib, os, shutil, subprocess, sys
 folder, top, commit = sys.argv[1:]
 words = ["git", "worktree", "add", "--quiet", "--detach", folder, commit]
 made = subprocess.run(words, cwd=top, capture_output=True, text=True)
-print(" ".join(made.stderr.split()), flush=True)
+with contextlib.suppress(BrokenPipeError):
+    os.write(1, f"{' '.join(made.stderr.split())}\\n".encode())
 sys.stdin.read()  # until the gate closes its end, or is no more
 shutil.rmtree(folder, ignore_errors=True)
 subprocess.run(["git", "worktree", "prune"], cwd=top, capture_output=True)
