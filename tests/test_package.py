@@ -42,7 +42,7 @@ LAYERS = (
     {"trials", "tuning"},
     {"api"},
     {"__init__"},
-    {"verbs"},
+    {"pytest_plugin", "verbs"},
     {"cli"},
     {"__main__"},
 )

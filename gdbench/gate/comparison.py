@@ -23,13 +23,15 @@ from gdbench.gate.files import new_reports
 from gdbench.gate.rulings import Ruling, Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series, Side
 from gdbench.gate.suite import Suite, load_suite
-from gdbench.gate.trees import Base, base_of, repository, worktree
+from gdbench.gate.times import joined, time_header, time_rulings
+from gdbench.gate.trees import Base, base_of, clean_commit, repository, worktree
 from gdbench.report.gate import junit, markdown
 from gdbench.schema import UsageError
 
 __all__ = ["Asked", "Progress", "Report", "compare", "head_of", "latest", "record_of", "suite_of"]
 
 WORKING_TREE = "your working tree"
+ON_BOTH_SIDES = ("same", "better", "changed", "worse")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Progress(Protocol):
 
     def begin(self, words: str, total: int) -> None: ...  # noqa: D102
     def heard(self, name: str) -> None: ...  # noqa: D102
+    def share(self, words: str, done: float) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
@@ -116,9 +119,11 @@ def _against_tree(asked: Asked, progress: Progress) -> Report:
         ]
         found += _dropped(asked, suite, base, head)
         known = acceptances(base.root) if base.root != head.root else {}
-        terms = _terms(asked, suite, head, after, {name: each.reason for name, each in known.items()})
-        told = ruled(map(exact_ruling, found), suite.series, terms)
-    return _report(asked, suite, told, terms, after, f"base {how}", alike)
+        timed = _timed(asked, suite, base, head, found, progress)
+    terms = _terms(asked, suite, head, after, {name: each.reason for name, each in known.items()})
+    rulings = [*joined([exact_ruling(each) for each in found], timed.rulings), *timed.rulings]
+    told = ruled(rulings, suite.series, terms)
+    return _report(asked, suite, told, terms, after, f"base {how}", alike, timed)
 
 
 def _against_file(asked: Asked, progress: Progress) -> Report:
@@ -132,12 +137,38 @@ def _against_file(asked: Asked, progress: Progress) -> Report:
     found, alike = kept(table, suite.running, after, suite.ulps)
     terms = _terms(asked, suite, head, after, {})
     told = ruled(map(exact_ruling, found), suite.series, terms)
-    return _report(asked, suite, told, terms, after, f"baseline {asked.baseline}", alike)
+    return _report(asked, suite, told, terms, after, f"baseline {asked.baseline}", alike, _Timed())
 
 
 def _both(series: Sequence[Series], base: Side, head: Side, progress: Progress) -> tuple[Answers, Answers]:
     progress.begin("exact", 2 * len(series))
     return ask_both(series, base, head, progress.heard)
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """What the time layer found; nothing where it is off."""
+
+    rulings: list[Ruling] = field(default_factory=list)
+    header: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether nothing can be said."""
+        return bool(self.header.get("contaminated"))
+
+
+def _timed(asked: Asked, suite: Suite, base: Side, head: Side, found: Sequence[Finding], progress: Progress) -> _Timed:
+    """Time what both sides can run."""
+    known = {each.series: each for each in found}
+    both = [each for each in suite.running if known[each.name].verdict in ON_BOTH_SIDES]
+    if asked.time == "off" or not both:
+        return _Timed()
+    from gdbench.gate.timing.compare import compare as compare_times
+
+    progress.begin("time", 100)
+    report = compare_times(both, base, head, progress=progress.share)
+    return _Timed(time_rulings(report, known), time_header(report))
 
 
 def _terms(asked: Asked, suite: Suite, head: Side, answers: Answers, known: dict[str, str]) -> Terms:
@@ -147,9 +178,19 @@ def _terms(asked: Asked, suite: Suite, head: Side, answers: Answers, known: dict
 
 
 def _report(
-    asked: Asked, suite: Suite, told: list[Ruling], terms: Terms, answers: Answers, base: str, alike: bool
+    asked: Asked,
+    suite: Suite,
+    told: list[Ruling],
+    terms: Terms,
+    answers: Answers,
+    base: str,
+    alike: bool,
+    timed: _Timed,
 ) -> Report:
     lapsed = terms.lapsed(each.name for each in suite.series)
+    notes = [f"The waiver of {each.series} ended on {each.until}: {each.reason}" for each in lapsed]
+    if timed.contaminated:
+        notes.append(f"The machine was too uneven to tell times: {timed.header['contaminated']}.")
     header = {
         "base": base,
         "head": WORKING_TREE,
@@ -157,9 +198,19 @@ def _report(
         "alike": alike,
         "fingerprint": terms.fingerprint,
         "python": answers.facts.get("python"),
-        "notes": [f"The waiver of {each.series} ended on {each.until}: {each.reason}" for each in lapsed],
+        "commit": _commit(asked),
+        "time": timed.header,
+        "notes": notes,
     }
-    return Report(header, told, exit_code(told, asked.inconclusive))
+    contaminated = timed.contaminated and asked.time == "gate"
+    return Report(header, told, exit_code(told, asked.inconclusive, contaminated))
+
+
+def _commit(asked: Asked) -> str | None:
+    """The commit that the working tree is; None where it is none."""
+    with contextlib.suppress(UsageError):
+        return clean_commit(repository(Path.cwd()), asked.outputs)
+    return None
 
 
 # -------------------------------------------------------------------------------------------------- sides and suites

@@ -19,6 +19,9 @@ class Silent:
     def heard(self, name: str) -> None:
         """A series has been answered."""
 
+    def share(self, words: str, done: float) -> None:
+        """So much of a layer is done, from 0 to 1."""
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -28,7 +31,7 @@ class Lines(Silent):
 
     def begin(self, words: str, total: int) -> None:
         """Write the line."""
-        print(f"gdbench: {words} layer, {total} answers to come", file=sys.stderr, flush=True)
+        print(f"gdbench: {words} layer", file=sys.stderr, flush=True)
 
 
 class Bar(Silent):
@@ -49,6 +52,10 @@ class Bar(Silent):
     def heard(self, name: str) -> None:
         """Move on."""
         self.bar.update(self.task, advance=1, description=name)
+
+    def share(self, words: str, done: float) -> None:
+        """Move to that share."""
+        self.bar.update(self.task, completed=round(100 * done), description=words)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -17,7 +17,7 @@ import filelock
 from gdbench.gate.series import Side
 from gdbench.schema import UsageError
 
-__all__ = ["Base", "NotMeasured", "base_of", "commits_between", "git", "repository", "worktree"]
+__all__ = ["Base", "NotMeasured", "base_of", "clean_commit", "commits_between", "git", "repository", "worktree"]
 
 PLACE = "gdbench-gate"
 """The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
@@ -154,6 +154,11 @@ def _clean(top: Path, outputs: str) -> bool:
     """Whether the tree is as it was committed, but for what runs leave behind."""
     left = [f":(exclude){outputs}"] if not Path(outputs).is_absolute() else []
     return not git(top, "status", "--porcelain", "--", ".", *left, ":(exclude,glob)**/__pycache__/**")
+
+
+def clean_commit(top: Path, outputs: str) -> str | None:
+    """The commit that the working tree is; None where it differs from it."""
+    return _known(top, "HEAD") if _clean(top, outputs) else None
 
 
 def commits_between(top: Path, good: str, bad: str) -> list[str]:

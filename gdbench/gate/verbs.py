@@ -118,6 +118,69 @@ def accept(
     return 0
 
 
+@gate.command()
+def bisect(
+    good: Annotated[str, typer.Argument(help="a revision at which all is well")],
+    bad: Annotated[str, typer.Argument(help="a later one at which it is not")] = "HEAD",
+    layer: Annotated[str, typer.Option(help="exact or time")] = "exact",
+    suite: Suite = "default",
+    config_dir: ConfigDir = None,
+    only: Only = None,
+) -> int:
+    """Name the first commit between two revisions at which a series fails; --only makes it quick."""
+    from gdbench.gate.bisect import bisected
+    from gdbench.gate.comparison import Asked
+
+    _one_of("layer", layer, ("exact", "time"))
+
+    def carry_out() -> int:
+        asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
+        culprit = bisected(asked, good, bad, layer, lambda line: typer.echo(line, err=True))
+        typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({culprit.tried} commits tried)")
+        return 0
+
+    return _carried_out(carry_out)
+
+
+@gate.command()
+def history(
+    folder: Annotated[Path, typer.Option(help="where the history is kept")] = Path("outputs/gate-history"),
+    add: Annotated[bool, typer.Option("--add", help="add the latest report, of a commit, first")] = False,
+    outputs: Outputs = "outputs",
+) -> int:
+    """Show where measures changed along the commits of a branch: exact ones at once, times by Apache Otava.
+
+    Otava needs an environment of its own: pipx install apache-otava. This is for the main branch, not for a pull
+    request.
+    """
+    from gdbench.gate import history as kept
+    from gdbench.gate.comparison import latest
+    from gdbench.gate.trees import repository
+    from gdbench.report.gate import show_changes
+
+    if add:
+        kept.add(folder, repository(Path.cwd()), latest(outputs))
+    rows = kept.load_history(folder)
+    commits = rows["commit"].nunique()
+    typer.echo(f"{commits} commit{'s' if commits > 1 else ''}, {rows['series'].nunique()} series: {folder}")
+    show_changes(kept.change_points(rows))
+    if kept.otava() is None:
+        typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
+    return 0
+
+
+@gate.command()
+def benchmarks(
+    folder: Annotated[Path, typer.Argument(help="a sweep with timed runs")],
+    file: Annotated[Path, typer.Argument(help="the JSON to write")],
+) -> int:
+    """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
+    from gdbench.gate.benchmarks import write_benchmarks
+
+    typer.echo(f"{write_benchmarks(folder, file)} benchmarks: {file}")
+    return 0
+
+
 def _missing(finding: dict[str, Any]) -> bool:
     return finding["verdict"] == "missing" and not finding["forgiven"]
 

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench.report.terminal import console
+from gdbench.report.units import number
 
-__all__ = ["junit", "markdown", "show_gate", "workflow_commands"]
+__all__ = ["junit", "markdown", "show_changes", "show_gate", "workflow_commands"]
 
 QUIET = ("same", "no slower")
 """Verdicts that are counted and not listed."""
@@ -72,6 +73,23 @@ def _reason(row: pd.Series) -> str:
 
 def _result(header: Mapping[str, Any]) -> str:
     return f"{RESULTS[header['code']]} (exit {header['code']})"
+
+
+def show_changes(changes: pd.DataFrame) -> None:
+    """Print where measures changed along a branch."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("commit", "series", "measure", "from", "to", "subject"):
+        table.add_column(name, no_wrap=name in ("commit", "series"))
+    for _, row in changes.iterrows():
+        commits = f"{row['after'][:7]}..{row['commit'][:7]}"
+        table.add_row(commits, row["series"], row["measure"], _value(row["base"]), _value(row["head"]), row["subject"])
+    console().print(table if len(changes) else Text("No measure changed."))
+
+
+def _value(value: Any) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return "never"
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
