@@ -197,7 +197,7 @@ def _run(words: list[str], output: Output) -> int:
     """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
     import hydra
 
-    from gdbench.config import CONFIG_NAME, config_folder, register, reworded
+    from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
     from gdbench.report.progress import progress
     from gdbench.sweeper import Lanes, Refusal, Silent, task
     from gdbench.trials import register_trials
@@ -210,7 +210,8 @@ def _run(words: list[str], output: Output) -> int:
     Lanes.progress = Silent() if output.quiet or output.json else progress()
     entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
-        entry()
+        with mode_by_flag(words):
+            entry()
     except Refusal as refusal:
         raise UsageError(str(refusal.__cause__)) from None
     except UsageError:
