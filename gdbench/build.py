@@ -19,9 +19,12 @@ from gdbench.constant import constant
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
+from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
-from gdbench.params import tree_map
+from gdbench.params import Params, tree_map
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+
+Project = Callable[[Params], Params] | None
 
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
@@ -35,7 +38,7 @@ def build(question: Question) -> Cell:
         raise Unavailable("MPS has no float64; use dtype=float32")
     return Cell(
         stated=stated,
-        maker=maker(question),
+        maker=maker(question, stated.project),
         hyper=hyper(question, stated),
         seeds=question.seeds(),
         steps=question.steps,
@@ -182,8 +185,11 @@ class _Made:
         return self.program.in_lanes(hyper, look)
 
 
-def maker(question: Question) -> Maker:
-    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler."""
+def maker(question: Question, project: Project = None) -> Maker:
+    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
+
+    Methods are kept in the domain of the objective, where it gives a way to ``project``.
+    """
     make_importable(question.code)
     config = question.optimizer_config
     fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *_facts(question))}
@@ -193,15 +199,15 @@ def maker(question: Question) -> Maker:
         raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
     factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
     if question.impl in ("manual", "compiled"):
-        return _manual(question, factory, {**block, **fixed})
-    return _torch(question, factory, block, fixed)
+        return _manual(question, factory, {**block, **fixed}, project)
+    return _torch(question, factory, block, fixed, project)
 
 
-def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any]) -> Maker:
+def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any], project: Project) -> Maker:
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     def make(hyper: Mapping[str, Hyper]) -> Method:
-        return factory(**fixed, **hyper)
+        return projected(factory(**fixed, **hyper), project)
 
     name = f"{factory.__module__}.{factory.__qualname__}"
     if question.impl == "manual":
@@ -214,12 +220,12 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
     return _Made(make, f"torch.compile({name})", True, program)
 
 
-def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:
+def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], project: Project) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
     _accepts(cls, names, "optimizer", question.optimizer)
 
     def make(hyper: Mapping[str, Hyper]) -> Method:
-        return torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+        return projected(torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl), project)
 
     make({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
     return _Made(make, f"torch.optim.{cls.__name__}({question.impl})", False)
