@@ -121,9 +121,10 @@ def huber_regression(knee: float = 0.5, l2: float = 0.01, batch: int = 0) -> Obj
     turn = real("knee", knee, least=0, example=0.5, above=True)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
-        size = (w @ columns - target).abs()
-        within = torch.where(size < turn, size, turn)  # clamp, differentiated twice, would import the compiler
-        return (within * (size - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
+        # Of abs and clamp, differentiated twice, autograd would import the compiler.
+        residual = w @ columns - target
+        within = torch.where(residual > turn, turn, torch.where(residual < -turn, -turn, residual))
+        return (within * (residual - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
 
     return linear(fn, diabetes(), batch, penalty, 1.0, f"Huber 1964, Ann. Math. Stat. 35:73; {DIABETES}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,4 +29,13 @@ def projected(method: Method, project: Callable[[Params], Params] | None) -> Met
         with torch.no_grad():  # torch.optim goes on from the very tensor that it moved
             return tree_map(lambda leaf, new: leaf.copy_(new), x, inside), state, seen
 
-    return replace(method, step=step)
+    # Written out, as a compiler that meets this in a step does not follow dataclasses.replace.
+    return Method(
+        init=method.init,
+        step=step,
+        copy=method.copy,
+        mutates=method.mutates,
+        constant_cost=method.constant_cost,
+        lanes=method.lanes,
+        judged=method.judged,
+    )
