@@ -88,6 +88,8 @@ class Cell:
     record: str = "thin"
     seconds: float = 0.0
     """The time budget for timing; 0 times nothing."""
+    noisy: bool = False
+    """Whether the gradients that the method sees have a noise, which the seed decides."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -177,7 +179,7 @@ class Cell:
 
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
-        return self.objective.seeded or self.start_noise > 0
+        return self.objective.seeded or self.start_noise > 0 or self.noisy
 
 
 def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
