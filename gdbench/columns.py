@@ -43,6 +43,9 @@ COLUMNS: dict[str, Column] = {
     "target_loss": Column("float", "loss", "absolute loss that replaces the relative target, if given"),
     "start_noise": Column("float", "", "standard deviation of the normal noise that the seed adds to the start"),
     "threads": Column("int", "", "CPU threads that torch was given"),
+    "schedule": Column("str", "", "how lr changes over the steps; its numbers stand beside it as schedule.<name>"),
+    "clip": Column("str", "", "how gradients are clipped before the method sees them; numbers as clip.<name>"),
+    "noise": Column("str", "", "what noise is added to gradients before the method sees them; numbers as noise.<name>"),
     "status": Column(
         "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
     ),

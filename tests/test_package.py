@@ -26,7 +26,7 @@ LAYERS = (
     {"turns"},
     {"params", "search"},
     {"objectives", "optimizers"},
-    {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
+    {"oracle", "descent", "watch", "timing", "work", "reference", "gap", "schedules", "gradients"},
     {"cell", "crowd"},
     {"lanes", "story", "stopwatch"},
     {"judge"},
