@@ -37,6 +37,8 @@ def _keep(ctx: object, inputs: tuple[Tensor, int], output: Tensor) -> None:
 
 
 wait.register_autograd(lambda ctx, slope: (slope, None), setup_context=_keep)
+# torch.func.grad, by which compiled steps differentiate, takes an operator only if it has a rule for vmap too
+wait.register_vmap(lambda info, dims, x, nanoseconds: (wait(x, nanoseconds), dims[0]))
 
 
 def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:

@@ -37,10 +37,6 @@ def bbob_f15_rastrigin_rotated(n: int = 10, instance: int = 1) -> Objective:
     return own.objective(fn, best, {"best": best, "turn": own.turn(), "strength": strength, "matrix": matrix})
 
 
-OCTAVES = range(12)
-"""The exponents k of Weierstrass's sum of 2^-k cos(2 pi 3^k (z + 1/2))."""
-
-
 def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
     """The Weierstrass function, rugged on every scale down to 3^-11.
 
@@ -50,12 +46,14 @@ def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
     own = Instance(16, n, instance)
     best = own.optimum()
 
-    def fn(x: Tensor, best: Tensor, turn: Tensor, matrix: Tensor) -> Tensor:
+    def fn(x: Tensor, best: Tensor, turn: Tensor, matrix: Tensor, height: Tensor, octave: Tensor) -> Tensor:
         z = linear(oscillated(linear(x - best, turn)), matrix)
-        waves = [2.0 ** (1 - k) * torch.sin(math.pi * 3**k * z) ** 2 for k in OCTAVES]  # above f_0, by half angles
-        return 10 * torch.stack(waves).sum(0).mean(-1) ** 3 + 10 / n * outside(x)
+        waves = height * torch.sin(math.pi * octave * z[..., None]) ** 2  # above f_0, by half angles
+        return 10 * waves.sum(-1).mean(-1) ** 3 + 10 / n * outside(x)
 
-    return own.objective(fn, best, {"best": best, "turn": own.turn(), "matrix": own.stretch(0.1)})
+    k = torch.arange(12, dtype=torch.float64)
+    data = {"best": best, "turn": own.turn(), "matrix": own.stretch(0.1), "height": 2 ** (1 - k), "octave": 3**k}
+    return own.objective(fn, best, data)
 
 
 def rings(own: Instance, condition: float) -> Objective:

@@ -94,15 +94,15 @@ def bbob_f23_katsuura(n: int = 10, instance: int = 1) -> Objective:
     own = Instance(23, n, instance)
     best = own.optimum()
 
-    def fn(x: Tensor, best: Tensor, matrix: Tensor, index: Tensor) -> Tensor:
-        z = linear(x - best, matrix)
-        scaled = [2.0**j * z for j in range(1, 33)]
-        rough = torch.stack([(t - torch.floor(t + 0.5)).abs() / 2.0**j for j, t in enumerate(scaled, 1)]).sum(0)
+    def fn(x: Tensor, best: Tensor, matrix: Tensor, index: Tensor, octave: Tensor) -> Tensor:
+        scaled = linear(x - best, matrix)[..., None] * octave
+        rough = ((scaled - torch.floor(scaled + 0.5)).abs() / octave).sum(-1)
         grown = torch.log1p(index * rough).sum(-1) * (10 / n**1.2)
         return 10 / n**2 * torch.expm1(grown) + outside(x)
 
     index = torch.arange(1, n + 1, dtype=torch.float64)
-    return own.objective(fn, best, {"best": best, "matrix": own.stretch(10), "index": index})
+    octave = 2.0 ** torch.arange(1, 33, dtype=torch.float64)
+    return own.objective(fn, best, {"best": best, "matrix": own.stretch(10), "index": index, "octave": octave})
 
 
 NEAR, LIFT = 2.5, 1.0
