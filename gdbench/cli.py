@@ -49,7 +49,7 @@ Keys
 
 Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
-  list objectives|optimizers     all there are, with source
+  list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
   show RUN                       everything about a run, and the command that repeats it
   columns                        what each column of the tables means
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
