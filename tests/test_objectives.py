@@ -26,7 +26,7 @@ from gdbench.schema import UsageError
 
 torch.set_num_threads(1)
 
-FILES = sorted(CONF.glob("objective/*.yaml"))
+FILES = [CONF / "objective" / f"{name}.yaml" for name in CONFIGURATIONS]
 CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
