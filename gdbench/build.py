@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from gdbench.cell import Cell, Maker
+from gdbench.constant import constant
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
 from gdbench.params import tree_map
-from gdbench.schema import NOT_ASKED, Question, Unavailable, UsageError
+from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
@@ -185,7 +186,7 @@ def maker(question: Question) -> Maker:
     """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler."""
     make_importable(question.code)
     config = question.optimizer_config
-    fixed = {key: value for key, value in config.items() if key not in NOT_ASKED}
+    fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *_facts(question))}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
     if not block:
         there = "torch" if question.impl in ("manual", "compiled") else "manual"
@@ -204,7 +205,8 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
 
     name = f"{factory.__module__}.{factory.__qualname__}"
     if question.impl == "manual":
-        sample = make({name: float(values[0]) for name, values in _named(question).items()})
+        numbers = {name: float(values[0]) for name, values in _named(question).items()}
+        sample = make(dict.fromkeys(_facts(question), 1.0) | numbers)
         return _Made(make, name, sample.lanes)
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
@@ -224,7 +226,13 @@ def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str,
 
 
 def _hyper_names(question: Question) -> list[str]:
-    return list(_named(question))
+    return [*_named(question), *_facts(question)]
+
+
+def _facts(question: Question) -> list[str]:
+    """What a method needs to be told of the objective: null in its configuration, a number for its factory."""
+    config = question.optimizer_config
+    return [name for name in FACTS if name in config and config[name] is None]
 
 
 def _named(question: Question) -> dict[str, Any]:
@@ -237,7 +245,7 @@ def _named(question: Question) -> dict[str, Any]:
 
 
 def hyper(question: Question, objective: Objective) -> dict[str, Any]:
-    """One column a hyper-parameter, float64, with lr resolved: given, or lr_scale times the default or 1/L."""
+    """One column a hyper-parameter, float64: lr as given, or lr_scale times the default or 1/L; and the facts."""
     lanes = question.lanes()
     columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in _named(question)}
     if np.isnan(columns["lr"]).any():
@@ -247,7 +255,19 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
                 raise UsageError(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null.")
             base = 1 / objective.smoothness
         columns["lr"] = lanes["lr_scale"] * base
-    return columns
+    facts = {name: _stated(question, objective, name) for name in _facts(question)}
+    return columns | {name: constant(number, question.size) for name, number in facts.items()}
+
+
+def _stated(question: Question, objective: Objective, fact: str) -> float:
+    """A number that an objective states of itself; ``UsageError`` if it does not."""
+    number: float | None = getattr(objective, fact)
+    if number is None:
+        raise UsageError(
+            f"optimizer={question.optimizer} needs the {fact} of its objective, and objective={question.objective}"
+            f" states none: give it as optimizer.{fact}=."
+        )
+    return float(number)
 
 
 def _accepts(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:

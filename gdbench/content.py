@@ -8,7 +8,7 @@ import importlib.util
 import json
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -141,7 +141,7 @@ def _imports(name: str, path: Path) -> list[str]:
     """The full names of what a module imports, anywhere in it; what is no module will not be found."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     names = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -149,6 +149,14 @@ def _imports(name: str, path: Path) -> list[str]:
             base = importlib.util.resolve_name(module, package) if node.level else module
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return names
+
+
+def _statements(body: Iterable[Any]) -> Iterator[Any]:
+    """Every statement, however deep: expressions, which are most of a file, hold no imports."""
+    for node in body:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(node, field, ()))
 
 
 @cache

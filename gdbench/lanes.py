@@ -85,7 +85,7 @@ def _method_refuses(cell: Cell) -> str | None:
 
 @dataclass(frozen=True)
 class _Bowl:
-    """The oracle of sum(x^2) / 2, whose gradient is x."""
+    """The oracle of sum(x^2) / 2, whose gradient is x and whose Hessian is 1."""
 
     laned: bool
 
@@ -94,6 +94,9 @@ class _Bowl:
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
         return self.value(x, k), x
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        return v
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.optimizers import Step
-from gdbench.params import Params, leaves, rebuild
+from gdbench.params import Params, dot, leaves, rebuild, tree_map
 
 __all__ = ["Compilable", "Eager", "oracle"]
 
@@ -41,7 +41,16 @@ class Eager:
             with torch.no_grad():
                 return fn(x)
 
-        self.laned, self.grad, self.value = laned, grad, value
+        def hvp(x: Params, v: Params, k: Step) -> Params:
+            x = tree_map(lambda leaf: leaf.detach().requires_grad_(), x)
+            loss, at = fn(x), leaves(x)
+            slopes = differentiate(loss.sum() if laned else loss, at, create_graph=True)
+            along = dot(rebuild(x, slopes), v, laned=False)
+            if not along.requires_grad:  # the gradient is the same everywhere
+                return tree_map(torch.zeros_like, v)
+            return rebuild(x, differentiate(along, at, materialize_grads=True))
+
+        self.laned, self.grad, self.value, self.hvp = laned, grad, value, hvp
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,15 @@ class Compilable:
 
         grad, loss = torch.func.grad(total, has_aux=True)(x)
         return loss, grad
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        """The Hessian at x times v."""
+
+        def along(point: Params) -> Tensor:
+            return dot(self.grad(point, k)[1], v, laned=False)
+
+        product: Params = torch.func.grad(along)(x)
+        return product
 
 
 def oracle(objective: Objective, laned: bool, compiled: bool = False) -> Eager | Compilable:

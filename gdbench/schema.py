@@ -20,6 +20,7 @@ from gdbench.constant import constant, is_constant
 
 __all__ = [
     "DTYPES",
+    "FACTS",
     "GOALS",
     "IMPLS",
     "Axis",
@@ -39,6 +40,8 @@ GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap"
 """What a run can be judged by; lower is better in all of them (``gdbench.analysis.goals``)."""
 NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that say how it is made, not what is asked of it."""
+FACTS = ("smoothness", "strong_convexity", "minimum")
+"""Parameters of an optimizer that are null where the objective's own is meant."""
 MAX_STEPS = 10**9
 MAX_LANES = 10**7
 
@@ -109,6 +112,8 @@ SEED_FORMS = "a whole number from 0, or a list such as [0,1,2]"
 LIMITS: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("beta1", "beta2", "alpha", "rho", "shrink"), (0.0, 1.0, "a number from 0 to below 1")),
     **dict.fromkeys(("momentum", "weight_decay", "eps", "lr_decay"), (0.0, math.inf, "a number from 0 upward")),
+    **dict.fromkeys(("smoothness", "strong_convexity"), (math.ulp(0.0), math.inf, "a number above 0")),
+    "minimum": (-math.inf, math.inf, "a finite number"),
 }
 """Hyper-parameters with the same meaning in every method: lowest value, first value above, in words."""
 

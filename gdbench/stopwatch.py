@@ -15,7 +15,7 @@ import torch
 from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
-from gdbench.optimizers import Oracle, Seen, Step
+from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Step
 from gdbench.params import Params, leaves
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
@@ -86,6 +86,9 @@ class _Given:
     def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
         return self.loss, self.gradient
 
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        return v
+
 
 @dataclass
 class _Counted:
@@ -101,6 +104,10 @@ class _Counted:
     def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
         self.gradients += 1
         return self.inner.grad(x, k)
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        self.gradients += HESSIAN_PRODUCT
+        return self.inner.hvp(x, v, k)
 
 
 def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gdbench.gate.verbs import gate
 from gdbench.schema import COLUMNS, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "n
 """Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(gate, name="gate")
 
 
 @app.command("list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from decimal import Decimal, localcontext
 from functools import cache, partial
@@ -13,12 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from laws import CONF, CONFIGURATIONS, SMALLER, configured, points
 from torch.autograd.functional import hessian
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.classical import alternating, rosenbrock, styblinski_tang
+from gdbench.objectives import Objective
+from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.learning import logistic, mlp
+from gdbench.objectives.points import alternating
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.oracle import Compilable, oracle
 from gdbench.params import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
@@ -26,14 +26,48 @@ from gdbench.schema import UsageError
 
 torch.set_num_threads(1)
 
-FILES = sorted((Path(__file__).parent.parent / "conf" / "objective").glob("*.yaml"))
-CONFIGURATIONS = {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in FILES}
-CASES = {name: (name, {}) for name in CONFIGURATIONS} | {
-    "mlp": ("mlp", {"hidden": 4, "samples": 50}),  # the shipped size would make the laws slow
+FILES = sorted(CONF.glob("objective/*.yaml"))
+CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
 }
 """What the laws are checked on: the shipped configurations, and sizes that take other code."""
+
+BEYOND_HALF = {
+    "bbob_f02_ellipsoid": "its 1e6 is beyond float16",
+    "bbob_f06_attractive_sector": "f = 5e5 at the start",
+    "bbob_f08_rosenbrock": "f = 1e5 at the start",
+    "bbob_f10_ellipsoid_rotated": "its 1e6 is beyond float16",
+    "bbob_f11_discus": "its 1e6 is beyond float16",
+    "bbob_f12_bent_cigar": "its 1e6 is beyond float16",
+    "bbob_f16_weierstrass": "its 3^11 is beyond float16",
+    "bbob_f20_schwefel": "squares of 4e4",
+    "bbob_f23_katsuura": "its 2^32 is beyond float16",
+    "de_jong_5": "sixth powers up to 5.7e10",
+    "dekkers_aarts": "its 1e5 is beyond float16",
+    "perm": "f = 9e4 at the start",
+}
+"""Objectives that float16, which ends at 65504, does not hold at their starts."""
+
+NO_SLOPE = {
+    "bbob_f20_schwefel": "COCO writes x* with ten digits, at which the slope is 4e-8",
+    "bukin_6": "its walls get endlessly steep towards the bottom, where no slope exists",
+    "quintic": "one of its kinks lies at no float64 number, and beside it the slope is not 0",
+    "schwefel_2_6": "a kink across both coordinates: beside it f grows with the distance, not with its square",
+}
+"""Objectives that have no vanishing gradient at a minimiser."""
+
+RUGGED = {
+    "bbob_f16_weierstrass": "waves down to the length 3^-11",
+    "bbob_f19_griewank_rosenbrock": "the cosine of numbers above 1e4",
+    "bbob_f23_katsuura": "kinks on every scale down to 2^-32",
+    "bbob_f24_lunacek": "the waves of a sum of terms up to 100",
+}
+"""Objectives that magnify the rounding of x: differences miss their slope, and lanes keep 7 digits of it. Their
+gradients are held against arithmetic of 50 digits in test_bbob.py."""
+
+FLAT = {"bbob_f07_step_ellipsoid"}
+"""Plateaus, which have no slope to start on."""
 
 every_objective = pytest.mark.parametrize("name", CASES)
 every_dtype = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -42,20 +76,7 @@ every_dtype = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, t
 @cache
 def build(name: str) -> Objective:
     """The objective of a case."""
-    configuration, changes = CASES[name]
-    arguments = CONFIGURATIONS[configuration] | changes
-    module, factory = arguments.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), factory)(**arguments)
-
-
-def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
-    """Distinct float64 points around the start."""
-    near = seeded(seed)
-    start = objective.start_at(0)
-    return [
-        tree_map(lambda leaf: leaf + spread * leaf.new_empty(leaf.shape).normal_(generator=near), start)
-        for _ in range(count)
-    ]
+    return configured(*CASES[name])
 
 
 def minus(a: Params, b: Params) -> Params:
@@ -86,6 +107,8 @@ def test_configuration_says_what_it_is(file: Path) -> None:
 @every_dtype
 def test_value_is_a_scalar_of_the_dtype(name: str, dtype: torch.dtype) -> None:
     """Value and gradient at the start are finite and keep the dtype; the value is a scalar, the gradient like x."""
+    if dtype == torch.float16 and name in BEYOND_HALF:
+        pytest.skip(BEYOND_HALF[name])
     objective = build(name).to(dtype, "cpu")
     x = objective.start_at(0)
     loss, grad = oracle(objective, laned=False).grad(x, 0)
@@ -98,22 +121,38 @@ def test_value_is_a_scalar_of_the_dtype(name: str, dtype: torch.dtype) -> None:
 
 @every_objective
 def test_gradient_is_the_slope(name: str) -> None:
-    """The gradient agrees with central differences in float64."""
+    """The gradient agrees with central differences in float64, but for the rounding of f over their width."""
+    if name in RUGGED:
+        pytest.skip(RUGGED[name])
     objective = build(name).to(torch.float64, "cpu")
     for x in points(objective, 3):
+        noise = 1e-6 + 1e-9 * abs(float(objective.value(x)))
         inputs = tuple(leaf.requires_grad_() for leaf in leaves(x))
         assert torch.autograd.gradcheck(
-            lambda *new, like=x: objective.value(rebuild(like, new)), inputs, rtol=1e-5, atol=1e-6, fast_mode=True
+            lambda *new, like=x: objective.value(rebuild(like, new)), inputs, rtol=1e-5, atol=noise, fast_mode=True
         )
 
 
 @every_objective
 def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
-    """At each minimiser the value is the minimum, but for rounding, and the gradient vanishes."""
-    objective = build(name).to(torch.float64, "cpu")
+    """At each minimiser the value is the minimum and the gradient vanishes, but for the rounding of both and of x.
+
+    What rounding does is seen a few ulps away, where the exact value would be the same.
+    """
+    if name in NO_SLOPE:
+        pytest.skip(NO_SLOPE[name])
+    objective, seed = build(name).to(torch.float64, "cpu"), seeded(0)
+    scale = max(1.0, float(objective.value(objective.start_at(0)))) if objective.minimisers else 1.0
     for x in objective.minimisers:
-        assert float(objective.value(x)) == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24)
-        assert length(gradient(objective, x)) <= 1e-12
+        value, slope = float(objective.value(x)), gradient(objective, x)
+        near = [
+            tree_map(lambda leaf: leaf * (1 + 4e-16 * torch.randn_like(leaf, generator=seed)), x) for _ in range(10)
+        ]
+        noise = max(abs(float(objective.value(each)) - value) for each in near)
+        tremor = max(length(minus(gradient(objective, each), slope)) for each in near)
+        assert value == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24 + 2 * noise)
+        assert noise <= 1e-11 * abs(value) + 1e-24 * scale
+        assert length(slope) <= 1e-12 + 4 * tremor
 
 
 @every_objective
@@ -126,12 +165,26 @@ def test_kind_of_minimum_fits(name: str) -> None:
 
 @every_objective
 def test_start_leaves_something_to_do(name: str) -> None:
-    """The start lies above the minimum and is not stationary."""
+    """The start lies above the minimum by part of its value, and is not stationary."""
     objective = build(name)
     x = objective.start_at(0)
-    assert length(gradient(objective, x)) > 1e-3
+    value = float(objective.value(x))
+    assert length(gradient(objective, x)) > 1e-3 or name in FLAT
     if objective.minimum is not None:
-        assert float(objective.value(x)) > objective.minimum + 1e-3
+        assert value - objective.minimum > 1e-3 * abs(value)
+
+
+def test_no_two_are_the_same_function() -> None:
+    """Objectives of as many numbers differ in value at random points, so that each counts as one."""
+    seen: dict[tuple[int, float], str] = {}
+    for name in CONFIGURATIONS:
+        objective = build(name).to(torch.float64, "cpu")
+        start = objective.start_at(0)
+        count, draw = sum(leaf.numel() for leaf in leaves(start)), seeded(3)
+        x = tree_map(lambda leaf, draw=draw: torch.rand(leaf.shape, generator=draw, dtype=torch.float64) + 0.5, start)
+        value = float(f"{float(objective.value(x)):.9e}")
+        assert (count, value) not in seen, f"{name} is {seen.get((count, value))}"
+        seen[count, value] = name
 
 
 @every_objective
@@ -151,7 +204,7 @@ def test_seed_decides_the_start(name: str) -> None:
 def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
     """Distinct points in lanes give the losses and gradients that each gives alone, by laned code and by vmap."""
     objective = build(name).to(torch.float64, "cpu")
-    alone = points(objective, 5)
+    alone, digits = points(objective, 5), 1e-7 if name in RUGGED else 1e-12
     ways = [oracle(objective, laned=True, compiled=compilable)]
     ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned else []
     for way in ways:
@@ -159,11 +212,15 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
         assert losses.shape == (5,)
         for i, x in enumerate(alone):
             loss, grad = oracle(objective, laned=False).grad(x, 0)
-            torch.testing.assert_close(losses[i], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(losses[i], loss, rtol=digits / 10, atol=1e-13)
+            torch.testing.assert_close(lane(grads, i), grad, rtol=digits, atol=1e-12)
 
 
-@every_objective
+COMPILED = [name for i, name in enumerate(CASES) if i % 5 == 0 or not build(name).laned or name == "fixed_delay"]
+"""What is compiled, at half a second each: vmap, which all others pass, refuses nearly all that the compiler does."""
+
+
+@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("laned", [False, True])
 def test_compiler_takes_it_whole(name: str, laned: bool) -> None:
     """Value and gradient compile into one graph without breaks, and keep their values."""

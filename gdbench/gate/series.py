@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["POLICIES", "Series", "Side"]
 
 POLICIES = ("gate", "advise", "off")
-"""What a finding does: fails the gate, is told and nothing else, or the time layer leaves the series alone."""
+"""What a finding does: fails the gate, or is told and nothing else; what is off is not run at all."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Series:
     """Every setting that poses the question, as in ``("optimizer.beta1", 0.8)``; what is left out is the side's own
     default. Each side composes them with its own configurations."""
     policy: str = "gate"
-    """``gate``, ``advise`` or ``off``, for the time layer; exact findings always count."""
+    """``gate`` or ``advise``; a series that is ``off`` is in no list that a layer is given."""
     d0: float = 0.01
     """Slowdowns up to this are none."""
     d1: float = 0.03

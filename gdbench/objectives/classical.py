@@ -12,14 +12,10 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
+from gdbench.objectives.points import alternating, vector
 from gdbench.params import coordinates
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
-
-
-def alternating(n: int, odd: float, even: float) -> Tensor:
-    """The vector (odd, even, odd, even, ...) of n numbers."""
-    return torch.tensor([odd, even], dtype=torch.float64).repeat(n // 2 + 1)[:n]
 
 
 def valley(x: Tensor, y: Tensor) -> Tensor:
@@ -68,7 +64,7 @@ def beale() -> Objective:
         fn=fn,
         start=torch.ones(2, dtype=torch.float64),
         minimum=0.0,
-        minimisers=(torch.tensor([3.0, 0.5], dtype=torch.float64),),
+        minimisers=(vector(3.0, 0.5),),
         laned=True,
         source="Beale 1958",
     )
@@ -99,7 +95,7 @@ def himmelblau() -> Objective:
         fn=fn,
         start=torch.ones(2, dtype=torch.float64),
         minimum=0.0,
-        minimisers=tuple(torch.tensor(root, dtype=torch.float64) for root in HIMMELBLAU),
+        minimisers=tuple(vector(*root) for root in HIMMELBLAU),
         laned=True,
         source="Himmelblau 1972",
     )

@@ -21,7 +21,7 @@ from torch._inductor.codecache import CppPythonBindingsCodeCache
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
-from gdbench.optimizers import Method, Oracle, Seen, Step
+from gdbench.optimizers import Method, Oracle, Seen, Step, judging
 from gdbench.optimizers.arithmetic import is_zero
 from gdbench.optimizers.columns import Columns
 from gdbench.params import Params, leaves
@@ -60,6 +60,8 @@ class Lanes(NamedTuple):
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
     steps: Callable[..., tuple[Params, Running, Any, Seen | None]]
     """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; of several, none is ``seen``."""
+    judged_at: Callable[[Params, Running], Params]
+    """``judged_at(x, state)``: the point that is judged, lanes first."""
     constant_cost: bool
 
     @staticmethod
@@ -104,7 +106,13 @@ class Program:
             except TorchDynamoException as error:
                 raise refusal(error) from error
 
-        return Method(lambda x: running(make, numbers, x), step, constant_cost=make(**numbers).constant_cost)
+        made = make(**numbers)
+        return Method(
+            lambda x: running(make, numbers, x, laned=False),
+            step,
+            constant_cost=made.constant_cost,
+            judged=(lambda x, state: made.judged_at(x, state.inner)) if made.judged else None,
+        )
 
     def in_lanes(self, hyper: Mapping[str, Any], look: Look) -> Lanes:
         """The same for lanes, of which each number may have its own: float64 tensors ``[L]``, L at least 2."""
@@ -112,7 +120,7 @@ class Program:
 
         def init(x: Params) -> tuple[Params, Running]:
             # Copies, as a compiler takes a tensor that it meets twice for one.
-            x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x))))
+            x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x, laned=True))))
             return x, state
 
         def steps(count: int, oracle: Oracle, *at: Any) -> Any:
@@ -123,7 +131,8 @@ class Program:
             except TorchDynamoException as error:
                 raise refusal(error) from error
 
-        return Lanes(init, steps, make(**numbers).constant_cost)
+        made = make(**numbers)
+        return Lanes(init, steps, lambda x, state: made.judged_at(*inward((x, state.inner))), made.constant_cost)
 
     def _parts(self, hyper: Mapping[str, Any]) -> tuple[Callable[..., Method], dict[str, Any], tuple[Any, ...]]:
         """The method still to be given its numbers, these, and what else makes its graph."""
@@ -163,11 +172,11 @@ def kernels_run_beside_python() -> Iterator[None]:
         CppPythonBindingsCodeCache.call_entry_function = held
 
 
-def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params) -> Running:
+def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool) -> Running:
     """What a compiled run starts with at x."""
     float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
     tensors = {name: float64(each) for name, each in numbers.items()}
-    return Running(float64(0.0), tensors, make(**tensors).init(x))
+    return Running(float64(0.0), tensors, make(**tensors).begin(x, laned))
 
 
 def step_of(make: Callable[..., Method], oracle: Oracle) -> Any:
@@ -190,9 +199,9 @@ def steps_of(make: Callable[..., Method], oracle: Oracle, look: Look, count: int
         x, (k, hyper, inner) = inward((x, state))
         method = make(**hyper)
         for _ in range(count):
-            at = x
-            x, inner, saw = method.step(oracle, k, at, inner)
-            seen = Seen(*saw)
+            at = method.judged_at(x, inner)
+            x, inner, saw = method.step(oracle, k, x, inner)
+            seen = judging(method, oracle, k, at, Seen(*saw))
             so_far = look(watch, k.to(torch.int32), at, seen, so_far)
             k = k + 1
         x, state = outward((x, Running(k, hyper, inner)))

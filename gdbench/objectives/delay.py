@@ -1,0 +1,70 @@
+"""An objective whose cost is known beforehand, so that what a step takes beyond it is the method's own."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from gdbench.objectives import Objective
+from gdbench.objectives.check import real, whole
+
+__all__ = ["fixed_delay"]
+
+
+def pause(nanoseconds: int) -> None:
+    """Keeps the processor busy for so long."""
+    until = time.perf_counter_ns() + nanoseconds
+    while time.perf_counter_ns() < until:
+        pass
+
+
+@torch.library.custom_op("gdbench::wait", mutates_args=())
+def wait(x: Tensor, nanoseconds: int) -> Tensor:
+    """A copy of x after a pause, as an operator: into a loop over the clock the compiler would look, and refuse it."""
+    pause(nanoseconds)
+    return x.clone()
+
+
+@wait.register_fake
+def _(x: Tensor, nanoseconds: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _keep(ctx: object, inputs: tuple[Tensor, int], output: Tensor) -> None:
+    """Nothing is needed for the slope of a copy, which is 1."""
+
+
+wait.register_autograd(lambda ctx, slope: (slope, None), setup_context=_keep)
+
+
+def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
+    """A bowl that takes a fixed time to evaluate.
+
+    f(x) = 1/2 sum_i x_i^2, x of shape [n], after a busy wait of ``delay_us`` microseconds. Start (1, ..., 1). Minimum 0
+    at (0, ..., 0); L = mu = 1. Every value and every gradient of a run alone waits once, on the processor, whatever the
+    device: what a step takes beyond gradients times ``delay_us`` is the optimizer, autograd and the loop. Lanes do not
+    wait, for time is never taken from them. Raises UsageError for n < 1 or delay_us < 0.
+    """
+    whole("n", n, least=1)
+    nanoseconds = round(1e3 * real("delay_us", delay_us, least=0, example=200))
+
+    def fn(x: Tensor) -> Tensor:
+        if x.dim() == 1:
+            if torch.compiler.is_compiling():
+                x = wait(x, nanoseconds)
+            else:
+                pause(nanoseconds)  # at once: the first use of an operator of one's own loads half of the compiler
+        return 0.5 * (x**2).sum(-1)
+
+    return Objective(
+        fn=fn,
+        start=torch.ones(n, dtype=torch.float64),
+        minimum=0.0,
+        minimisers=(torch.zeros(n, dtype=torch.float64),),
+        smoothness=1.0,
+        strong_convexity=1.0,
+        laned=True,
+        source="After scipy's benchmark SlowRosen",
+    )
