@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gdbench.gate.series import Series, Side
 from gdbench.gate.timing.course import Course, Heard
-from gdbench.gate.timing.report import Ruling, TimeReport, contamination, row
+from gdbench.gate.timing.figures import stored
+from gdbench.gate.timing.report import Measured, Ruling, TimeReport, contamination, row
 from gdbench.gate.timing.rounds import Lab, Pair
 from gdbench.gate.timing.settings import Settings
 from gdbench.gate.timing.tracks import AGAIN, BASE, HEAD, Questions, Track, questions
@@ -29,8 +30,9 @@ def compare(
 ) -> TimeReport:
     """Measure ``head`` against ``base`` in every series whose policy is not ``off``; slower is what has recurred.
 
-    ``known`` is what a self-test said of each series (``SelfTest.found_from``). All is measured in fresh processes,
-    which end with this call. Raises Failed where no worker can be had.
+    ``known`` is the smallest slowdown found in each series here (``SelfTest.found_from``); None for what the last
+    self-test stored. All is measured in fresh processes, which end with this call. Raises Failed where no worker can be
+    had.
     """
     start, settings = time.monotonic(), settings or Settings()
     heard = progress or (lambda words, share: None)
@@ -42,7 +44,8 @@ def compare(
         there = [each for each in timed if asked.lacking(each.name) is None]
         tracks = [asked.track(each) for each in there]
         nulls, frozen = _nulls(there, asked, settings), controls()
-        ruling, course = Ruling(tracks, settings, known or {}), Course(lab, heard)
+        ruling = Ruling(tracks, settings, stored(asked.fingerprint) if known is None else known)
+        course = Course(lab, heard)
         course.run(tracks, [*nulls, *frozen], ruling.decided)
         course.confirm(ruling.slower())
     # Where two versions of torch differ, the controls say by how much: that is a finding, not a contamination.
@@ -72,6 +75,6 @@ def _nulls(series: Sequence[Series], asked: Questions, settings: Settings) -> li
     return [asked.track(each, HEAD, AGAIN) for each in series[: settings.nulls]]
 
 
-def _rows(tracks: Sequence[Track], settings: Settings) -> tuple:  # type: ignore[type-arg]
+def _rows(tracks: Sequence[Track], settings: Settings) -> tuple[Measured, ...]:
     there = [track for track in tracks if track.evidence.count > 1]
     return tuple(row(track, contamination([track], (), settings) or "same", settings, p_holm=1.0) for track in there)

@@ -12,7 +12,7 @@ from gdbench.gate.timing.decision import SLOWER, UNDECIDED, Evidence, found_from
 from gdbench.gate.timing.settings import Settings
 from gdbench.gate.timing.tracks import Track, evidence
 
-__all__ = ["Group", "Measured", "Ruling", "TimeReport", "contamination"]
+__all__ = ["Group", "Measured", "Ruling", "TimeReport", "contamination", "recurred", "row"]
 
 CONTAMINATED = "contaminated"
 GROUPED_BY = ("optimizer", "impl", "dtype")
@@ -114,10 +114,13 @@ class Ruling:
         self.groups = _groups(tracks)
         self.strict = strictness(len(tracks) + len(self.groups), settings)
 
+    def look(self, track: Track) -> str:
+        """The verdict of a look."""
+        return judge(track.evidence, track.series.d0, track.series.d1, self.settings, self.strict).verdict
+
     def decided(self, track: Track) -> bool:
         """Whether a look closes a track."""
-        finding = judge(track.evidence, track.series.d0, track.series.d1, self.settings, self.strict)
-        return bool(finding.slower or finding.passes)
+        return self.look(track) != UNDECIDED
 
     def adjusted(self) -> tuple[dict[str, float], list[float]]:
         """Holm's p-values of the tracks, by name, and of the groups: one family."""
@@ -162,7 +165,7 @@ class Ruling:
 
     def _row(self, track: Track, p_holm: float, contaminated: bool) -> Measured:
         verdict, why = self._verdict(track, p_holm), ""
-        confirmed = _recurred(evidence(track.confirming.values()), self.settings) if verdict == SLOWER else None
+        confirmed = recurred(evidence(track.confirming.values()), self.settings) if verdict == SLOWER else None
         found = self.known.get(track.name, 0.0)
         if contaminated:
             verdict = CONTAMINATED
@@ -181,7 +184,7 @@ class Ruling:
         d1 = min(track.series.d1 for track in group.tracks)
         passes = bool(known.upper(self.settings.beta) < math.log1p(d1))
         verdict = SLOWER if p_holm <= self.settings.family else "no slower" if passes else UNDECIDED
-        confirmed = _recurred(group.evidence(confirming=True), self.settings) if verdict == SLOWER else None
+        confirmed = recurred(group.evidence(confirming=True), self.settings) if verdict == SLOWER else None
         if confirmed is False:
             verdict = UNDECIDED
         alpha = self.settings.spends(known.count) * self.strict
@@ -262,7 +265,7 @@ def _groups(tracks: Sequence[Track]) -> list[_Gathered]:
     return found
 
 
-def _recurred(known: Evidence, settings: Settings) -> bool:
+def recurred(known: Evidence, settings: Settings) -> bool:
     """Whether the fresh replicates show a slowdown of any size, on one of the clocks."""
     if known.count < 2:
         return False

@@ -43,7 +43,7 @@ class Bench(Protocol):
     def size(self, plain: Arm, slowed: Arm) -> float: ...  # noqa: D102
     def facts(self) -> Mapping[str, float | None]: ...  # noqa: D102
     @property
-    def versions(self) -> Sequence[Mapping[str, str]]: ...  # noqa: D102
+    def versions(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
 
 
 class Lab:
@@ -111,7 +111,7 @@ class _Together:
 
     process: Process
     swapped: bool
-    versions: Sequence[Mapping[str, str]]
+    versions: Sequence[Mapping[str, Any]]
 
     def pose(self, tree: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = self.process.ask("pose", tree=tree, asked=asked)
@@ -152,7 +152,7 @@ class _Apart:
     """Each tree in a process of its own; this one asks them for blocks in turn."""
 
     def __init__(
-        self, processes: Mapping[str, Process], swapped: bool, versions: Sequence[Mapping[str, str]], settings: Settings
+        self, processes: Mapping[str, Process], swapped: bool, versions: Sequence[Mapping[str, Any]], settings: Settings
     ) -> None:
         self.processes, self.swapped, self.versions, self.settings = processes, swapped, versions, settings
         self.rng = np.random.default_rng(settings.seed)

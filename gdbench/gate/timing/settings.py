@@ -49,7 +49,8 @@ class Settings:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """From what JSON makes of ``asdict``: its tuples have become lists."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+        kept: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in plain.items()}
+        return cls(**kept)
 
     @property
     def alpha(self) -> float:

@@ -63,6 +63,8 @@ class Questions:
     """By tree and series: plain containers, or a reason in words."""
     mode: str
     """How the sides are to be measured, in words."""
+    fingerprint: Mapping[str, Any]
+    """What times depend on beside the code."""
 
     def lacking(self, name: str) -> str | None:
         """Why a series cannot be measured, if it cannot."""
@@ -85,19 +87,20 @@ def questions(lab: Lab, series: Sequence[Series]) -> Questions:
     why = "the sides have interpreters of their own"
     if not lab.apart:
         try:
-            posed, changed = _ask(lab, series)
+            posed, changed, versions = _ask(lab, series)
         except Entangled as error:
             changed = str(error)
         if changed is None:
-            return Questions(posed, "twin")
+            return Questions(posed, "twin", versions)
         why, lab.apart = changed, True
         lab.end()
-    posed, _ = _ask(lab, series)
-    return Questions(posed, f"apart: {why}")
+    posed, _, versions = _ask(lab, series)
+    return Questions(posed, f"apart: {why}", versions)
 
 
-def _ask(lab: Lab, series: Sequence[Series]) -> tuple[dict[str, Mapping[str, Any]], str | None]:
+def _ask(lab: Lab, series: Sequence[Series]) -> tuple[dict[str, Mapping[str, Any]], str | None, Mapping[str, Any]]:
+    """What both sides compose, what of torch that changed, and the fingerprint."""
     bench = lab.round(0)
     told = {label: bench.pose(label, lab.asked(series, label)) for label in (BASE, HEAD)}
     changed = next((each["changed"] for each in told.values() if each["changed"]), None)
-    return {label: each["posed"] for label, each in told.items()}, changed
+    return {label: each["posed"] for label, each in told.items()}, changed, bench.versions[0]

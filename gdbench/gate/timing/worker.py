@@ -33,6 +33,7 @@ class Worker:
         import numpy as np
         import torch
 
+        from gdbench.environment import cpu_model
         from gdbench.gate.timing.facts import Watch
         from gdbench.gate.timing.settings import Settings
         from gdbench.gate.timing.twin import Globals, Tree, keep_bytecode
@@ -52,7 +53,13 @@ class Worker:
         gc.disable()
         gc.collect()
         gc.freeze()
-        return {"torch": torch.__version__, "python": platform.python_version()}
+        return {
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "cpu": cpu_model(),
+            "cores": os.cpu_count(),
+            "capability": torch.backends.cpu.get_cpu_capability(),
+        }
 
     def pose(self, tree: str, asked: Mapping[str, Any]) -> Any:
         """Compose questions with a tree's configurations, and try each; a reason for those that cannot be had."""
