@@ -15,12 +15,18 @@ import numpy as np
 import torch
 
 from gdbench.cell import Cell, Maker
+from gdbench.constant import constant
+from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
-from gdbench.optimizers import Hyper, Method
+from gdbench.optimizers import Hyper, Method, Step
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
-from gdbench.params import tree_map
-from gdbench.schema import NOT_ASKED, Question, Unavailable, UsageError
+from gdbench.params import Params, tree_map
+from gdbench.schedules import paced, scheduled
+from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+
+SEED = "seed"
+"""The name under which a method whose gradients have a noise is told its seed, among its numbers."""
 
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
@@ -46,6 +52,7 @@ def build(question: Question) -> Cell:
         maximize=bool(question.optimizer_config.get("maximize", False)),
         record=question.record,
         seconds=question.timing.seconds,
+        noisy="noise" in question.around,
     )
 
 
@@ -185,7 +192,7 @@ def maker(question: Question) -> Maker:
     """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler."""
     make_importable(question.code)
     config = question.optimizer_config
-    fixed = {key: value for key, value in config.items() if key not in NOT_ASKED}
+    fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *_facts(question))}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
     if not block:
         there = "torch" if question.impl in ("manual", "compiled") else "manual"
@@ -199,32 +206,81 @@ def maker(question: Question) -> Maker:
 def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any]) -> Maker:
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
-    def make(hyper: Mapping[str, Hyper]) -> Method:
+    def bare(hyper: Mapping[str, Hyper]) -> Method:
         return factory(**fixed, **hyper)
 
+    schedule = _surrounding(question, "schedule", steps=question.steps)
+    make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
     if question.impl == "manual":
-        sample = make({name: float(values[0]) for name, values in _named(question).items()})
-        return _Made(make, name, sample.lanes)
+        numbers = {name: float(values[0]) for name, values in _named(question).items()}
+        sample = bare(dict.fromkeys(_facts(question), 1.0) | numbers)
+        return _Made(make, name + _surroundings(question), sample.lanes)
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
     program = Program(lambda **hyper: make(hyper))
-    return _Made(make, f"torch.compile({name})", True, program)
+    return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)
 
 
 def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
     _accepts(cls, names, "optimizer", question.optimizer)
+    schedule = _surrounding(question, "schedule", steps=question.steps)
 
-    def make(hyper: Mapping[str, Hyper]) -> Method:
-        return torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+    def bare(hyper: Mapping[str, Hyper]) -> Method:
+        method = torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+        return paced(method, float(hyper["lr"]), schedule) if schedule else method
 
-    make({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
-    return _Made(make, f"torch.optim.{cls.__name__}({question.impl})", False)
+    bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
+    resolved = f"torch.optim.{cls.__name__}({question.impl})" + _surroundings(question)
+    return _Made(_on_changed_gradients(question, bare), resolved, False)
+
+
+def _surrounding(question: Question, group: str, **told: Any) -> Any:
+    """What a group puts around the method; None where that is nothing."""
+    choice = question.around.get(group)
+    if choice is None:
+        return None
+    arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
+    factory = locate(choice.config.get("_target_"), f"{group}={choice.name}")
+    _accepts(factory, {**arguments, **told}, group, choice.name)
+    return factory(**arguments, **told)
+
+
+def _surroundings(question: Question) -> str:
+    """What is put around the method, in words."""
+    return "".join(f", {group}={choice.name}" for group, choice in question.around.items())
+
+
+def _on_changed_gradients(
+    question: Question, make: Callable[[Mapping[str, Hyper]], Method]
+) -> Callable[[Mapping[str, Hyper]], Method]:
+    """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
+    noise, clip = _surrounding(question, "noise"), _surrounding(question, "clip")
+    if not noise and not clip:
+        return make
+
+    def made(hyper: Mapping[str, Hyper]) -> Method:
+        numbers = dict(hyper)
+        add = noisy(noise, numbers.pop(SEED)) if noise else None
+
+        def change(grad: Params, k: Step, laned: bool) -> Params:
+            grad = add(grad, k, laned) if add else grad
+            return clip(grad, laned) if clip else grad
+
+        return altered(make(numbers), change)
+
+    return made
 
 
 def _hyper_names(question: Question) -> list[str]:
-    return list(_named(question))
+    return [*_named(question), *_facts(question)]
+
+
+def _facts(question: Question) -> list[str]:
+    """What a method needs to be told of the objective: null in its configuration, a number for its factory."""
+    config = question.optimizer_config
+    return [name for name in FACTS if name in config and config[name] is None]
 
 
 def _named(question: Question) -> dict[str, Any]:
@@ -237,7 +293,7 @@ def _named(question: Question) -> dict[str, Any]:
 
 
 def hyper(question: Question, objective: Objective) -> dict[str, Any]:
-    """One column a hyper-parameter, float64, with lr resolved: given, or lr_scale times the default or 1/L."""
+    """One column a hyper-parameter, float64: lr as given, or lr_scale times the default or 1/L; and the facts."""
     lanes = question.lanes()
     columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in _named(question)}
     if np.isnan(columns["lr"]).any():
@@ -247,7 +303,21 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
                 raise UsageError(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null.")
             base = 1 / objective.smoothness
         columns["lr"] = lanes["lr_scale"] * base
-    return columns
+    if "noise" in question.around:
+        columns[SEED] = lanes["seed"] + 1.0  # a plain 0 would be a structure of its own in compiled steps
+    facts = {name: _stated(question, objective, name) for name in _facts(question)}
+    return columns | {name: constant(number, question.size) for name, number in facts.items()}
+
+
+def _stated(question: Question, objective: Objective, fact: str) -> float:
+    """A number that an objective states of itself; ``UsageError`` if it does not."""
+    number: float | None = getattr(objective, fact)
+    if number is None:
+        raise UsageError(
+            f"optimizer={question.optimizer} needs the {fact} of its objective, and objective={question.objective}"
+            f" states none: give it as optimizer.{fact}=."
+        )
+    return float(number)
 
 
 def _accepts(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:

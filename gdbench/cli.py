@@ -1,4 +1,4 @@
-"""The command line: a verb (list, show, columns, tune), or Hydra overrides, which run. Loads nothing early."""
+"""The command line: a verb (list, show, columns, tune, gate), or Hydra overrides, which run. Loads nothing early."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ Run
 Keys
   objective, optimizer     names from the two lists below; their numbers are set as objective.n=10, optimizer.beta1=0.8
   impl                     manual (pure functions), torch, foreach, fused (torch.optim), compiled (torch.compile)
+  schedule                 lr over the steps: constant, linear, cosine, wsd, inverse_sqrt, warmup_cosine ...
+  clip, noise              of gradients: none, norm, value, unit; none, gaussian, annealed, relative
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
   dtype, device            auto, float32, float64, float16, bfloat16;  auto, cpu, cuda, cuda:N, mps
   target, target_loss      the relative gap, or the absolute loss, that "steps to target" refers to
@@ -49,9 +51,10 @@ Keys
 
 Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
-  list objectives|optimizers     all there are, with source
+  list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
   show RUN                       everything about a run, and the command that repeats it
   columns                        what each column of the tables means
+  gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
 
 Options
@@ -63,10 +66,11 @@ Options
   --version, --help
 
 Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
-Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted.
+Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted; of gate: 0 passed, 1 a regression,
+2 a mistake, 3 inconclusive, 4 something was not measured.
 """
 
-VERBS = ("columns", "list", "plan", "show", "tune")
+VERBS = ("columns", "gate", "list", "plan", "show", "tune")
 
 
 @dataclass
@@ -195,7 +199,7 @@ def _run(words: list[str], output: Output) -> int:
     """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
     import hydra
 
-    from gdbench.config import CONFIG_NAME, config_folder, register, reworded
+    from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
     from gdbench.report.progress import progress
     from gdbench.sweeper import Lanes, Refusal, Silent, task
     from gdbench.trials import register_trials
@@ -208,7 +212,8 @@ def _run(words: list[str], output: Output) -> int:
     Lanes.progress = Silent() if output.quiet or output.json else progress()
     entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
-        entry()
+        with mode_by_flag(words):
+            entry()
     except Refusal as refusal:
         raise UsageError(str(refusal.__cause__)) from None
     except UsageError:

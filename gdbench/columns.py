@@ -43,13 +43,18 @@ COLUMNS: dict[str, Column] = {
     "target_loss": Column("float", "loss", "absolute loss that replaces the relative target, if given"),
     "start_noise": Column("float", "", "standard deviation of the normal noise that the seed adds to the start"),
     "threads": Column("int", "", "CPU threads that torch was given"),
+    "schedule": Column("str", "", "how lr changes over the steps; its numbers stand beside it as schedule.<name>"),
+    "clip": Column("str", "", "how gradients are clipped before the method sees them; numbers as clip.<name>"),
+    "noise": Column("str", "", "what noise is added to gradients before the method sees them; numbers as noise.<name>"),
     "status": Column(
         "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
     ),
     "event_step": Column("int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0"),
     "error": Column("str", "", "why a run failed or was unavailable"),
     "start_loss": Column("float", "loss", "f at x_0 (of -f where the method maximises, as all losses)"),
-    "final_loss": Column("float", "loss", "f at the last x; the first non-finite value where there is one", "lower"),
+    "final_loss": Column(
+        "float", "loss", "f at the last x, or the point judged for it; the first non-finite value if any", "lower"
+    ),
     "best_loss": Column("float", "loss", "lowest finite loss of the run", "lower"),
     "best_step": Column("int", "steps", "step of best_loss"),
     "final_gap": Column("float", "", "(final_loss - f*) / (f0 - f*); null where f* is unknown", "lower"),
@@ -66,7 +71,7 @@ COLUMNS: dict[str, Column] = {
     "rate": Column(
         "float", "", "gap factor a step: exp of the slope of ln(target) over the first-hit steps (>= 4 hits)", "lower"
     ),
-    "gradients": Column("int", "gradients", "gradients evaluated in all"),
+    "gradients": Column("int", "gradients", "gradients evaluated in all; a Hessian product counts as two"),
     "evaluations": Column("int", "evaluations", "value-only evaluations in all (line searches)"),
     "lanes": Column("int", "runs", "how many runs shared the watched pass; 1 is solo"),
     "resolved": Column("str", "", "what really ran: the class or function, its switches, how lanes were carried"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -31,6 +32,7 @@ __all__ = [
     "Composer",
     "config_folder",
     "initialized",
+    "mode_by_flag",
     "plain",
     "register",
     "register_sweeper",
@@ -80,6 +82,9 @@ def store() -> None:
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
     Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
     nodes = ConfigStore.instance()
+    # Hydra copies its repository, and this store in it, some ten times a run, at 30 ms each; what it takes out it
+    # copies as well.
+    nodes.__deepcopy__ = lambda memo: nodes  # type: ignore[attr-defined]
     nodes.store(name="schema", node=Run)
     nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
     if find_spec("ray"):
@@ -92,6 +97,22 @@ def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any])
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[target] = sweeper
     ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
+
+
+@contextmanager
+def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
+    """Let ``-m`` alone decide between run and sweep, where no word could name an other mode.
+
+    Hydra composes the whole configuration once for nothing but its ``hydra.mode``, a third of the time that a small
+    sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it.
+    """
+    asked = Hydra.get_mode
+    if not any("hydra" in word or "experiment=" in word for word in words):
+        Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = asked  # type: ignore[method-assign]
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:
@@ -125,13 +146,21 @@ class Composed:
 class Composer:
     """Composes cells: once with Hydra for each choice of groups, then by setting values on a copy."""
 
-    def __init__(self, fixed: Sequence[str] = ()) -> None:
-        """``fixed`` are overrides that every cell shares and only Hydra understands: its search path."""
+    def __init__(self, fixed: Sequence[str] = (), composed: DictConfig | None = None) -> None:
+        """``fixed`` are overrides that every cell shares and only Hydra understands: its search path.
+
+        ``composed`` is what Hydra has made of this command line itself, its axes left out.
+        """
         self.fixed = list(fixed)
         self.composed: dict[tuple[str, ...], Composed] = {}
         self.groups: dict[str, bool] = {}
         self.parsed: dict[str, Override] = {}
         self.loader = GlobalHydra.instance().config_loader()
+        if composed is not None:
+            given = [*composed.hydra.overrides.hydra, *composed.hydra.overrides.task]
+            parsed = [self._parse(each) for each in given if not each.startswith("hydra.mode=")]
+            slow = [str(each.input_line) for each in parsed if self._needs_hydra(each)]
+            self.composed[tuple(self.fixed + slow)] = _without_hydra(composed)
 
     def is_group(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, rather than setting a value."""
@@ -165,12 +194,17 @@ class Composer:
     def _base(self, overrides: tuple[str, ...]) -> Composed:
         if overrides not in self.composed:
             whole = compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
-            choices = OmegaConf.to_container(whole.hydra.runtime.choices)
-            with_hydra = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-            OmegaConf.set_struct(with_hydra, True)  # a value for a key that is not there is refused, as by Hydra
-            axes = OmegaConf.to_container(whole.hydra.sweeper.params or OmegaConf.create())
-            self.composed[overrides] = Composed(with_hydra, choices, axes)  # type: ignore[arg-type]
+            self.composed[overrides] = _without_hydra(whole)
         return self.composed[overrides]
+
+
+def _without_hydra(whole: DictConfig) -> Composed:
+    """A whole configuration, taken apart."""
+    choices = OmegaConf.to_container(whole.hydra.runtime.choices)
+    rest = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+    OmegaConf.set_struct(rest, True)  # a value for a key that is not there is refused, as by Hydra
+    axes = OmegaConf.to_container(whole.hydra.sweeper.get("params") or OmegaConf.create())
+    return Composed(rest, choices, axes)  # type: ignore[arg-type]
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import importlib.util
 import json
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -44,6 +44,8 @@ def asked(key: str) -> str:
 def _question(question: Question) -> list[Any]:
     """All that is asked; an axis counts by its values, however it was written."""
     told = {name: value for name, value in vars(question).items() if name not in ("axes", "code", "timing")}
+    told |= {"around": {group: [each.name, each.config] for group, each in question.around.items()}}
+    told = {name: value for name, value in told.items() if name != "around" or value}
     told["axes"] = [(axis.name, hashlib.blake2b(axis.values().tobytes()).hexdigest()) for axis in question.axes]
     return [told, asdict(question.timing)]
 
@@ -79,7 +81,8 @@ def _target(config: Any) -> Any:
 
 def _method_targets(question: Question) -> Iterator[Any]:
     blocks = ("manual", "torch")
-    return (_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
+    yield from (_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
+    yield from (_target(choice.config) for choice in question.around.values())
 
 
 def _module(target: Any) -> str | None:
@@ -141,7 +144,7 @@ def _imports(name: str, path: Path) -> list[str]:
     """The full names of what a module imports, anywhere in it; what is no module will not be found."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     names = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -149,6 +152,14 @@ def _imports(name: str, path: Path) -> list[str]:
             base = importlib.util.resolve_name(module, package) if node.level else module
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return names
+
+
+def _statements(body: Iterable[Any]) -> Iterator[Any]:
+    """Every statement, however deep: expressions, which are most of a file, hold no imports."""
+    for node in body:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(node, field, ()))
 
 
 @cache

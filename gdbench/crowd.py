@@ -1,8 +1,12 @@
-"""The runs of a watched pass: lanes that stopped being finite leave it, and the others go on without their weight."""
+"""The runs of a watched pass: what is seen of them all, and lanes that stopped being finite leave it.
+
+In lanes looking costs as much as the steps themselves. In most steps no lane reaches a target and none stops being
+finite, so a ``Crowd`` asks whether any has, and deals with those alone.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -10,9 +14,9 @@ from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Seen
 from gdbench.params import Params, lanes_last
-from gdbench.watch import Told, Watch, Watched, begin, ended, some, told, update
+from gdbench.watch import Told, begin, finite, judged, told, update, watching
 
-__all__ = ["LEAST", "Crowd", "staying"]
+__all__ = ["LEAST", "Crowd", "Onlooker", "Watcher", "staying"]
 
 LEAST = 1024
 """Fewer lanes cost what their operations cost to dispatch, however many of them are left."""
@@ -20,56 +24,206 @@ WORTH = 0.75
 """Lanes leave when at most this share of them is left: to lay the others out anew costs about a step."""
 
 
-class Crowd:
-    """What has been seen of all runs of a pass, alone or in lanes, while some of these leave."""
+class Onlooker(Protocol):
+    """What has been seen of the runs of a pass."""
 
-    def __init__(self, watch: Watch) -> None:
-        """Nobody has left."""
-        self.watch, self.seen = watch, begin(watch)
-        self.first = watch
-        self.rows: Tensor | None = None
-        """Which lanes go on; None while all do."""
-        self.whole: Watched | None = None
+    @property
+    def start(self) -> Tensor:
+        """The loss of every run at x_0, as it is judged."""
+        ...
 
     def look(self, k: int, x: Params, seen: Seen) -> None:
         """Look at x_k of all that go on (see ``watch.update``)."""
+        ...
+
+    def told(self, steps: int) -> Told[Tensor]:
+        """The whole story of all runs, after x_steps has been looked at."""
+        ...
+
+    def spread(self, values: Any) -> Any:
+        """Numbers of the runs that go on as numbers of all, NaN (or 0, of whole numbers) for those that left."""
+        ...
+
+
+class Watcher:
+    """The watch of a run alone, or of compiled lanes: nobody leaves."""
+
+    def __init__(self, thresholds: Tensor, start: Tensor, maximize: bool, laned: bool, counts: bool) -> None:
+        """See ``watching``."""
+        self.start = start
+        self.watch = watching(thresholds, start, maximize, laned=laned, counts=counts)
+        self.seen = begin(self.watch)
+
+    def look(self, k: int, x: Params, seen: Seen) -> None:
+        """Look at x_k."""
         self.seen = update(self.watch, k, x, seen, self.seen)
 
-    def leavers(self, looked: int) -> Tensor | None:
-        """The lanes that go on after so many points, if enough of the others can leave; one stays in any case."""
-        lanes = self.watch.start.numel()
-        if not self.watch.laned or lanes < LEAST:
-            return None
-        alive = self.seen.lived == looked
-        if int(alive.sum()) > WORTH * lanes:
-            return None
-        alive[0] |= ~alive.any()
-        return alive.nonzero()[:, 0]
+    def told(self, steps: int) -> Told[Tensor]:
+        """The whole story, after x_steps has been looked at."""
+        return told(self.watch, steps, self.seen)
 
-    def leave(self, stay: Tensor, looked: int, points: int) -> Tensor:
-        """Let all lanes but ``stay`` go, after ``looked`` of ``points`` points; what those will miss is known.
+    def spread(self, values: Any) -> Any:
+        """All are here."""
+        return values
 
-        Returns which of the first lanes are left.
-        """
-        self._put(ended(self.watch, points - looked, self.seen))
-        self.rows = stay if self.rows is None else self.rows[stay]
-        self.watch, self.seen = some(self.watch, self.seen, stay)
+
+class _Best(NamedTuple):
+    """What every lane that is here has come to; changed in place."""
+
+    loss: Tensor
+    step: Tensor
+    level: Tensor
+    """The latest step whose loss was not above the start's."""
+    gradients: Tensor
+    evaluations: Tensor
+    gradients_to_target: Tensor
+    evaluations_to_target: Tensor
+
+
+class _Hits(NamedTuple):
+    """Some lanes, by their first number, that came below a target at a step: how many lie at or above them now."""
+
+    lanes: Tensor
+    step: int
+    below: Tensor
+    now: Tensor
+
+
+class Crowd:
+    """What has been seen of all lanes of a pass, while some of these leave."""
+
+    def __init__(self, thresholds: Tensor, start: Tensor, maximize: bool, counts: bool) -> None:
+        """``thresholds`` ``[T, L]``, or ``[T, 1]`` where the lanes share them; the last is the runs' own target."""
+        self.start, self.maximize, self.counts = start, maximize, counts
+        ordered = thresholds.sort(dim=0, descending=True)
+        self.rank = ordered.indices
+        self.rungs = torch.cat([ordered.values, torch.full_like(thresholds[:1], -torch.inf)])
+        """The targets from the highest, and below them one that nobody reaches."""
+        self.own, self.risen_above = thresholds[-1], start
+        self.next = self.rungs[0].expand_as(start).clone()
+        self.below = torch.zeros_like(start, dtype=torch.int64)
+        self.hits: list[_Hits] = []
+        self.here = _Best(torch.full_like(start, torch.inf), self._zeros(), self._zeros() - 1, *self._work())
+        self.whole = self.here
+        self.alive = torch.ones_like(start, dtype=torch.bool)
+        self.all_alive = True
+        self.latest = start
+        """The latest loss of those that are here."""
+        self.ended, self.last = self._zeros() - 1, start.clone()
+        """Of the lanes that are no longer finite, the step when, and the loss then; -1 of the others."""
+        self.rows: Tensor | None = None
+        """Which lanes go on; None while all do."""
+
+    def _zeros(self) -> Tensor:
+        return torch.zeros_like(self.start, dtype=torch.int32)
+
+    def _work(self) -> list[Tensor]:
+        return [self._zeros() if self.counts else self._zeros()[:0] for _ in range(4)]
+
+    def look(self, k: int, x: Params, seen: Seen) -> None:
+        """Look at x_k of all that go on (see ``watch.update``)."""
+        self.latest = loss = judged(seen.loss, self.start.dtype, self.maximize)
+        self._end(k, loss, finite(loss, x, seen.grad, laned=True))
+        usable = loss if self.all_alive else torch.where(self.alive, loss, torch.inf)
+        best = self.here.loss
+        self.here.step.masked_fill_(usable < best, k)
+        torch.minimum(best, usable, out=best)
+        self.here.level.masked_fill_(loss <= self.risen_above, k)
+        if self.counts:
+            self._count(seen)
+        self._hit(k)
+
+    def _end(self, k: int, loss: Tensor, sound: Tensor) -> None:
+        """Take down the lanes that stop being finite at this step."""
+        if bool(sound.all()):
+            return
+        ended = (self.alive & ~sound).nonzero()[:, 0]
+        self.alive[ended] = False
+        self.all_alive = False
+        lanes = self._numbers(ended)
+        self.ended[lanes], self.last[lanes] = k, loss[ended]
+
+    def _hit(self, k: int) -> None:
+        """Take down the lanes that come to or below a target at this step, and how many targets lie behind them."""
+        lanes = (self.here.loss <= self.next).nonzero()[:, 0]
+        if not len(lanes):
+            return
+        rungs = self.rungs if self.rungs.shape[1] == 1 else self.rungs[:, lanes]
+        now = (rungs >= self.here.loss[lanes]).sum(0)
+        self.hits.append(_Hits(self._numbers(lanes), k, self.below[lanes], now))
+        self.below[lanes] = now
+        self.next[lanes] = rungs.expand(-1, len(lanes)).gather(0, now[None])[0]
+
+    def _count(self, seen: Seen) -> None:
+        """The work of a step, in all and on the way to the target."""
+        searching = self.alive & (self.here.loss > self.own)
+        self.here.gradients.add_(seen.gradients * self.alive)
+        self.here.evaluations.add_(seen.evaluations * self.alive)
+        self.here.gradients_to_target.add_(seen.gradients * searching)
+        self.here.evaluations_to_target.add_(seen.evaluations * searching)
+
+    def _numbers(self, lanes: Tensor) -> Tensor:
+        """The first numbers of lanes that are here."""
+        return lanes if self.rows is None else self.rows[lanes]
+
+    def leavers(self) -> Tensor | None:
+        """The lanes that go on, if enough of the others can leave; one stays in any case."""
+        lanes = len(self.alive)
+        if lanes < LEAST or self.all_alive or int(self.alive.sum()) > WORTH * lanes:
+            return None
+        stay = self.alive.nonzero()[:, 0]
+        return stay if len(stay) else stay.new_zeros(1)
+
+    def leave(self, stay: Tensor) -> Tensor:
+        """Let all lanes but ``stay`` go; what becomes of those is known. Returns which of the first lanes are left."""
+        self._put()
+        self.rows = self._numbers(stay)
+        if self.rungs.shape[1] > 1:
+            self.rungs, self.own = self.rungs[:, stay], self.own[stay]
+        self.risen_above, self.next, self.below = self.risen_above[stay], self.next[stay], self.below[stay]
+        self.alive = self.alive[stay]
+        self.all_alive = bool(self.alive.all())
+        self.here = _Best(*(each[stay] if len(each) else each for each in self.here))
         return self.rows
 
-    def _put(self, seen: Watched) -> None:
+    def _put(self) -> None:
         """Keep what is known of those that still are here."""
-        if self.rows is None or self.whole is None:
-            self.whole = seen
-        else:
-            rows = self.rows
-            for kept, new in zip(_tensors(self.whole), _tensors(seen), strict=True):
-                kept[rows] = new
+        if self.rows is not None:
+            for kept, new in zip(self.whole, self.here, strict=True):
+                if len(new):
+                    kept[self.rows] = new
 
     def told(self, steps: int) -> Told[Tensor]:
         """The whole story of all lanes, after x_steps has been looked at."""
-        self._put(ended(self.watch, 0, self.seen) if self.watch.laned and self.rows is not None else self.seen)
-        assert self.whole is not None
-        return told(self.first, steps, self.whole)
+        self._put()
+        best, missed, alive = self.whole, self._missed(steps), self.ended < 0
+        lived = torch.where(alive, steps + 1, self.ended)
+        worked = lived.clamp(max=steps)
+        if not self.counts:
+            nothing = torch.zeros_like(worked)
+            best = _Best(*best[:3], worked, nothing, torch.minimum(worked, missed[-1]), nothing)
+        return Told(
+            best=best.loss,
+            best_step=best.step,
+            last=torch.where(alive, self.spread(self.latest), self.last),
+            lived=lived,
+            alive=alive,
+            above_since=torch.where(alive & (best.level < steps), best.level + 1, -1),
+            missed=missed,
+            gradients=best.gradients,
+            evaluations=best.evaluations,
+            gradients_to_target=best.gradients_to_target,
+            evaluations_to_target=best.evaluations_to_target,
+        )
+
+    def _missed(self, steps: int) -> Tensor:
+        """``[T, L]``: the first step at which each target was hit; a target that never was, one more than the last."""
+        missed = torch.full((len(self.rank), len(self.start)), steps + 1, dtype=torch.int32, device=self.start.device)
+        for hits in self.hits:
+            for rung in range(int(hits.below.min()), int(hits.now.max())):
+                reached = (hits.below <= rung) & (rung < hits.now)
+                missed[rung, hits.lanes[reached]] = hits.step
+        return torch.empty_like(missed).scatter_(0, self.rank.expand_as(missed), missed)
 
     def spread(self, values: Any) -> Any:
         """Numbers of the lanes that are here as numbers of all, NaN (or 0, of whole numbers) for those that left."""
@@ -78,14 +232,10 @@ class Crowd:
         return tree_map_only(Tensor, self._spread, values)
 
     def _spread(self, leaf: Tensor) -> Tensor:
-        lanes, fill = self.first.start.numel(), torch.nan if leaf.is_floating_point() else 0
+        lanes, fill = len(self.start), torch.nan if leaf.is_floating_point() else 0
         whole = torch.full((lanes, *leaf.shape[1:]), fill, dtype=leaf.dtype, device=leaf.device)
         whole[self.rows] = leaf
         return whole
-
-
-def _tensors(seen: Watched) -> list[Tensor]:
-    return [each for field in seen for each in (field if isinstance(field, tuple) else (field,))]
 
 
 def staying(tree: Any, lanes: int, stay: Tensor) -> Any:

@@ -11,7 +11,7 @@ from gdbench.params import Params, tree_map
 __all__ = ["Look", "descent"]
 
 Look = Callable[[int, Params, Seen], None]
-"""Looks on at x_k and what the step that starts there saw; k is the index of the step."""
+"""Looks on at x_k, or the point judged in its place, and what the step that starts there saw; k is its index."""
 
 _NEW = object()
 
@@ -21,17 +21,20 @@ def descent(
 ) -> tuple[Params, Any]:
     """Carry ``method`` through ``steps`` from x; with a state it goes on, without one it starts anew.
 
-    Without ``look`` nothing but the steps is done: that is the pass that is timed.
+    Without ``look`` nothing but the steps is done: that is the pass that is timed. With it the point that is looked at
+    is the one that the method is judged at.
     """
     if state is _NEW:
-        state = method.init(x)
+        state = method.begin(x, oracle.laned)
     step = method.step
     if look is None:
         for k in steps:
             x, state, _ = step(oracle, k, x, state)
         return x, state
     for k in steps:
-        at = tree_map(lambda leaf: leaf.detach().clone(), x) if method.mutates else x
+        at = method.judged_at(x, state)
+        if method.mutates:
+            at = tree_map(lambda leaf: leaf.detach().clone(), at)
         x, state, seen = step(oracle, k, x, state)
         look(k, at, Seen(*seen))
     return x, state

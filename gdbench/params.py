@@ -45,6 +45,13 @@ def flat(tree: Params, laned: bool) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
+def unflat(vector: Tensor, tree: Params, laned: bool) -> Params:
+    """The inverse of ``flat``: a vector ``[n]``, or one a lane ``[L, n]``, as a tree like ``tree``."""
+    sizes = [leaf[0].numel() if laned else leaf.numel() for leaf in leaves(tree)]
+    parts = torch.split(vector, sizes, dim=-1)
+    return rebuild(tree, (part.reshape(leaf.shape) for part, leaf in zip(parts, leaves(tree), strict=True)))
+
+
 def dot(a: Params, b: Params, laned: bool) -> Tensor:
     """The inner product over all leaves: ``[]`` solo, ``[L]`` in lanes."""
     terms = [

@@ -15,7 +15,7 @@ import torch
 from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
-from gdbench.optimizers import Oracle, Seen, Step
+from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Step
 from gdbench.params import Params, leaves
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
@@ -79,12 +79,16 @@ class _Given:
     loss: torch.Tensor
     gradient: Params
     laned: bool = False
+    full: None = None
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
 
     def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
         return self.loss, self.gradient
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        return v
 
 
 @dataclass
@@ -93,6 +97,7 @@ class _Counted:
 
     inner: Oracle
     laned: bool = False
+    full: None = None
     gradients: int = 0
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
@@ -101,6 +106,10 @@ class _Counted:
     def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
         self.gradients += 1
         return self.inner.grad(x, k)
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        self.gradients += HESSIAN_PRODUCT
+        return self.inner.hvp(x, v, k)
 
 
 def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings | None:
@@ -158,7 +167,7 @@ class _Stopwatch:
 
     def __init__(self, cell: Cell, row: int, clock: Clock) -> None:
         self.cell, self.row, self.clock = cell, row, clock
-        self.oracle = cell.oracle(laned=False)
+        self.oracle = cell.oracle(laned=False, row=row)
         self.start = cell.start(int(cell.seeds[row]))
         self.method = cell.maker(cell.solo_hyper(row))
         self.horizon = min(cell.steps, HORIZON)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
-from gdbench.crowd import Crowd, staying
-from gdbench.descent import descent
+from gdbench.crowd import Crowd, Onlooker, Watcher, staying
+from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
-from gdbench.optimizers import Oracle, Seen
+from gdbench.optimizers import Method, Oracle, Seen, judging
 from gdbench.params import Params, flat, size, tree_map
-from gdbench.watch import Told, Watch, update, watching
+from gdbench.watch import Told, update
 
 __all__ = ["Halt", "Story", "join", "strides", "tell", "trace_steps", "traced_runs"]
 
@@ -60,7 +60,8 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     """
     oracle = cell.oracle(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
-    start = _judging(oracle.value(x, 0))
+    full = oracle.full or oracle
+    start = _judging(full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
         cell.f_star,
@@ -72,19 +73,23 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     )
     thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
     fused = laned and cell.maker.compiled
-    if laned and (not cell.seed_matters() if fused else bool((start == start[0]).all())):
+    if laned and (not cell.starts_differ() if fused else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    judging = partial(watching, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize, laned=laned)
-    trace = _Trace(cell, laned, traced)
-    walk = _walk_fused if fused else _walk
-    x, state, crowd = walk(cell, oracle, x, judging, trace, halt)
+    given = thresholds if laned else thresholds[:, 0], start * sign, cell.maximize
+    trace = _Trace(cell, laned, traced, oracle.full)
+    if fused:
+        x, ended, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
+    elif laned:
+        x, ended, crowd = _walk_lanes(cell, oracle, x, partial(Crowd, *given), trace, halt)
+    else:
+        x, ended, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
-    loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
+    loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
     crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
     trace.look(cell.steps, crowd, x, loss, grad)
-    denormals = _denormals((x, state), len(loss) if laned else None, cell.device)
+    denormals = _denormals(ended, len(loss) if laned else None, cell.device)
     return Story(
-        start=np.atleast_1d(_numpy(crowd.first.start).astype(np.float64)),
+        start=np.atleast_1d(_numpy(crowd.start).astype(np.float64)),
         floor=rungs.floor,
         told=Told(*(_runs_last(_numpy(each), laned) for each in crowd.told(cell.steps))),
         grad_norm=_runs_last(_numpy(crowd.spread(_norm(grad, laned))), laned),
@@ -94,44 +99,61 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     )
 
 
-def _walk(
-    cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
-) -> tuple[Params, Any, Crowd]:
-    """Step by step, looked at from outside: the last point, the state there, and what was seen before it."""
-    method = cell.maker(cell.laned_hyper() if oracle.laned else cell.solo_hyper(0))
-    crowd = Crowd(judging(counts=not method.constant_cost))
+Walked = tuple[Params, tuple[Params, Any], Onlooker]
+"""The last point judged, the method's own x and state there, and what was seen before it."""
 
+
+def _walk(
+    cell: Cell, oracle: Oracle, x: Params, watcher: Callable[[bool], Watcher], trace: _Trace, halt: Halt
+) -> Walked:
+    """A run alone, step by step, looked at from outside."""
+    method = cell.maker(cell.solo_hyper(0))
+    seen_by = watcher(not method.constant_cost)
+    x, state = descent(method, oracle, x, range(cell.steps), look=_looking(method, oracle, seen_by, trace, halt))
+    return method.judged_at(x, state), (x, state), seen_by
+
+
+def _walk_lanes(
+    cell: Cell, oracle: Oracle, x: Params, crowd_of: Callable[[bool], Crowd], trace: _Trace, halt: Halt
+) -> Walked:
+    """The same of lanes, some of which may leave at every roll call."""
+    method = cell.maker(cell.laned_hyper())
+    crowd, state = crowd_of(not method.constant_cost), method.begin(x, laned=True)
+    for k in range(0, cell.steps, ROLL_CALL):
+        look = _looking(method, oracle, crowd, trace, halt)
+        x, state = descent(method, oracle, x, range(k, min(k + ROLL_CALL, cell.steps)), state, look)
+        stay = crowd.leavers()
+        if stay is not None:
+            x, state = staying((x, state), len(crowd.alive), stay)
+            left = cell.take(crowd.leave(stay).cpu().numpy())
+            method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
+    return method.judged_at(x, state), (x, state), crowd
+
+
+def _looking(method: Method, oracle: Oracle, onlooker: Onlooker, trace: _Trace, halt: Halt) -> Look:
     def look(k: int, x: Params, seen: Seen) -> None:
         halt(1)
-        crowd.look(k, x, seen)
-        trace.look(k, crowd, x, seen.loss, seen.grad)
+        seen = judging(method, oracle, k, x, seen)
+        onlooker.look(k, x, seen)
+        trace.look(k, onlooker, x, seen.loss, seen.grad)
 
-    state = method.init(x)
-    for k in range(0, cell.steps, ROLL_CALL):
-        looked = min(k + ROLL_CALL, cell.steps)
-        x, state = descent(method, oracle, x, range(k, looked), state, look)
-        stay = crowd.leavers(looked)
-        if stay is not None:
-            x, state = staying((x, state), crowd.watch.start.numel(), stay)
-            rows = crowd.leave(stay, looked, cell.steps + 1)
-            method = cell.maker(cell.take(rows.cpu().numpy()).laned_hyper())
-    return x, state, crowd
+    return look
 
 
 def _walk_fused(
-    cell: Cell, oracle: Oracle, x: Params, judging: Callable[..., Watch], trace: _Trace, halt: Halt
-) -> tuple[Params, Any, Crowd]:
-    """The same in compiled graphs that hold steps and watch: several steps a call, but one where a trace looks on."""
+    cell: Cell, oracle: Oracle, x: Params, watcher: Callable[[bool], Watcher], trace: _Trace, halt: Halt
+) -> Walked:
+    """Lanes in compiled graphs that hold steps and watch: several steps a call, but one where a trace looks on."""
     method = cell.maker.in_lanes(cell.laned_hyper(), update)
-    crowd = Crowd(judging(counts=not method.constant_cost, wide=True))
+    seen_by = watcher(not method.constant_cost)
     x, state = method.init(x)
     for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
         halt(count)
-        at = x
-        x, state, crowd.seen, seen = method.steps(count, oracle, at, state, crowd.watch, crowd.seen)
+        at = x, state
+        x, state, seen_by.seen, seen = method.steps(count, oracle, *at, seen_by.watch, seen_by.seen)
         if seen:
-            trace.look(k, crowd, method.shown(at), seen.loss, seen.grad)
-    return method.shown(x), method.shown(state.inner), crowd
+            trace.look(k, seen_by, method.judged_at(*at), seen.loss, seen.grad)
+    return method.judged_at(x, state), method.shown((x, state.inner)), seen_by
 
 
 def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
@@ -183,7 +205,8 @@ def trace_steps(steps: int, record: str) -> Array:
 class _Trace:
     """Keeps loss, gradient norm and, where it is small, x at the wanted steps; all stays on the device until told."""
 
-    def __init__(self, cell: Cell, laned: bool, traced: Array) -> None:
+    def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
+        self.full = full
         self.steps = trace_steps(cell.steps, cell.record)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
         self.traced, self.laned = traced, laned
@@ -195,9 +218,11 @@ class _Trace:
         self.sign = -1.0 if cell.maximize else 1.0
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
-    def look(self, k: int, crowd: Crowd, x: Params, loss: Tensor, grad: Params) -> None:
+    def look(self, k: int, crowd: Onlooker, x: Params, loss: Tensor, grad: Params) -> None:
         if k not in self.wanted:
             return
+        if self.full is not None:  # steps saw other gradients
+            grad = self.full.grad(x, k)[1]
         x, loss, grad = crowd.spread((x, loss.detach(), grad))
         loss = self.pick(_judging(loss)) * self.sign
         norm = _norm(tree_map(self.pick, grad), self.laned)

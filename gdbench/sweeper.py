@@ -80,7 +80,7 @@ class Lanes(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Fold the overrides into cells and carry them out."""
         declared = [f"{name}={value}" for name, value in self.params.items()]
-        jobs = fold([*declared, *arguments], Composer())
+        jobs = fold([*declared, *arguments], Composer(composed=self.composed))
         if Lanes.plan_only:
             _plan(jobs)
             return

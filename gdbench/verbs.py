@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gdbench.gate.verbs import gate
 from gdbench.schema import COLUMNS, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -21,18 +22,28 @@ NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "n
 """Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(gate, name="gate")
 
 
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="objectives or optimizers")],
     config_dir: Annotated[Path | None, typer.Option(help="also those of a folder of your own")] = None,
+    cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
     from gdbench.config import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")
+    if cutest:
+        if what != "objectives":
+            raise UsageError(f"list {what} --cutest: CUTEst holds problems; write list objectives --cutest.")
+        from gdbench.objectives.cutest import listing
+
+        for line in listing():
+            typer.echo(line)
+        return
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)

@@ -1,11 +1,10 @@
 """What is seen of a run while it goes: first hits, best loss, status, work. Pure, so that it can fuse into a step.
 
-In lanes this costs as much as the steps themselves, so it does without whatever can be told afterwards.
+Lanes that no compiler carries are looked at by a ``Crowd``, which keeps to what has changed and tells the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -14,10 +13,7 @@ from torch import Tensor
 from gdbench.optimizers import Seen
 from gdbench.params import Params, leaves
 
-__all__ = ["Told", "Watch", "Watched", "begin", "ended", "some", "told", "update", "watching"]
-
-FLUSH = 255
-"""Misses are counted in a byte a target, which is moved on before it can overflow: an eighth of the traffic."""
+__all__ = ["Told", "Watch", "Watched", "begin", "finite", "judged", "told", "update", "watching"]
 
 
 class Watch(NamedTuple):
@@ -34,22 +30,12 @@ class Watch(NamedTuple):
     laned: bool
     counts: bool
     """Whether work must be counted; if not, every step costs one gradient."""
-    wide: bool
-    """Whether misses are counted in 32 bits, as a compiler that keeps them in registers does best; else in bytes."""
 
 
-def watching(
-    thresholds: Tensor,
-    start: Tensor,
-    maximize: bool = False,
-    *,
-    laned: bool,
-    counts: bool = True,
-    wide: bool = False,
-) -> Watch:
+def watching(thresholds: Tensor, start: Tensor, maximize: bool = False, *, laned: bool, counts: bool = True) -> Watch:
     """The watch for losses ``thresholds`` ``[T, ...]``, -inf where one cannot be told; the last is the run's own."""
     rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in thresholds)
-    return Watch(rows if laned else (thresholds,), rows[-1], start, maximize, laned, counts, wide)
+    return Watch(rows if laned else (thresholds,), rows[-1], start, maximize, laned, counts)
 
 
 class Watched(NamedTuple):
@@ -64,9 +50,7 @@ class Watched(NamedTuple):
     level: Tensor
     """The latest step whose loss was not above the start's."""
     missed: tuple[Tensor, ...]
-    """At how many points the best loss was still above each of ``Watch.targets``; without the ``recent`` ones."""
-    recent: tuple[Tensor, ...]
-    """The same since the last flush, in bytes; none where the watch is wide."""
+    """At how many points the best loss was still above each of ``Watch.targets``."""
     gradients: Tensor
     evaluations: Tensor
     gradients_to_target: Tensor
@@ -101,17 +85,13 @@ def begin(watch: Watch) -> Watched:
     def zeros() -> Tensor:
         return torch.zeros_like(loss, dtype=torch.int32)
 
-    def misses(dtype: torch.dtype) -> tuple[Tensor, ...]:
-        return tuple(torch.zeros_like(loss > target, dtype=dtype) for target in watch.targets)
-
     return Watched(
         best=torch.full_like(loss, torch.inf),
         best_step=zeros(),
         last=loss.clone(),
         lived=zeros(),
         level=zeros() - 1,
-        missed=misses(torch.int32),
-        recent=() if watch.wide else misses(torch.uint8),
+        missed=tuple(torch.zeros_like(loss > target, dtype=torch.int32) for target in watch.targets),
         gradients=zeros(),
         evaluations=zeros(),
         gradients_to_target=zeros(),
@@ -122,37 +102,22 @@ def begin(watch: Watch) -> Watched:
 def update(watch: Watch, k: int | Tensor, x: Params, seen: Seen, w: Watched) -> Watched:
     """Look at x_k, which is finite or ends its lane's story, and at the work of the step that starts there.
 
-    k is a number, or in a compiled step, where the watch is wide, a 0-d int32 tensor.
+    k is a number, or in a compiled step a 0-d int32 tensor.
     """
-    loss = _judged(seen.loss, watch)
+    loss = judged(seen.loss, watch.start.dtype, watch.maximize)
     lived = w.lived == k
-    alive = lived & _finite(loss, x, seen.grad, watch.laned)
+    alive = lived & finite(loss, x, seen.grad, watch.laned)
     usable = torch.where(alive, loss, torch.inf)
     best = torch.minimum(w.best, usable)
-    misses = [best > target for target in watch.targets]
     w = w._replace(
         best=best,
         best_step=torch.where(usable < w.best, k, w.best_step),
         last=torch.where(lived, loss, w.last),
         lived=torch.where(alive, k + 1, w.lived),
         level=torch.where(loss > watch.start, w.level, k),
+        missed=tuple(n + (best > target) for n, target in zip(w.missed, watch.targets, strict=True)),
     )
-    w = w._replace(missed=_plus(w.missed, misses)) if watch.wide else _in_bytes(k, misses, w)
     return _counted(seen, alive, alive & (best > watch.own), w) if watch.counts else w
-
-
-def _plus(counters: tuple[Tensor, ...], more: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Every counter and what is added to it."""
-    return tuple(n + each for n, each in zip(counters, more, strict=True))
-
-
-def _in_bytes(k: int | Tensor, misses: list[Tensor], w: Watched) -> Watched:
-    """Count misses in bytes, and move these on where they cannot overflow."""
-    # A truth is a byte already: seen as one it is added without being converted.
-    w = w._replace(recent=_plus(w.recent, [each.view(torch.uint8) for each in misses]))
-    if (k + 1) % FLUSH:
-        return w
-    return w._replace(missed=_plus(w.missed, w.recent), recent=tuple(torch.zeros_like(n) for n in w.recent))
 
 
 def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
@@ -165,28 +130,9 @@ def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watche
     )
 
 
-def ended(watch: Watch, points: int, w: Watched) -> Watched:
-    """What is seen in lanes, all misses in ``missed``, after so many more points of which none is finite."""
-    missed = w.missed if watch.wide else _plus(w.missed, w.recent)
-    more = [(w.best > target) * points for target in watch.targets]
-    return w._replace(missed=_plus(missed, more), recent=tuple(torch.zeros_like(n) for n in w.recent))
-
-
-def some(watch: Watch, w: Watched, lanes: Tensor) -> tuple[Watch, Watched]:
-    """The watch of some lanes, and what it has seen of them."""
-
-    def pick(each: Tensor) -> Tensor:
-        return each[lanes] if each.dim() else each
-
-    few = watch._replace(targets=tuple(map(pick, watch.targets)), own=pick(watch.own), start=watch.start[lanes])
-    fields = (tuple(map(pick, field)) if isinstance(field, tuple) else pick(field) for field in w)
-    return few, Watched._make(fields)
-
-
 def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
     """The whole story, after the point x_steps has been looked at."""
-    rows = w.missed if watch.wide else _plus(w.missed, w.recent)
-    missed = torch.stack(rows) if watch.laned else rows[0]
+    missed = torch.stack(w.missed) if watch.laned else w.missed[0]
     alive = w.lived > steps
     risen = alive & (w.level < steps)
     if not watch.counts:
@@ -207,13 +153,13 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
     )
 
 
-def _judged(loss: Tensor, watch: Watch) -> Tensor:
+def judged(loss: Tensor, dtype: torch.dtype, maximize: bool) -> Tensor:
     """The loss as it is judged; half precisions are widened, which loses nothing."""
-    loss = loss.detach().to(watch.start.dtype)
-    return -loss if watch.maximize else loss
+    loss = loss.detach().to(dtype)
+    return -loss if maximize else loss
 
 
-def _finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
+def finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
     """Whether loss, gradient and x are all finite: only then is zero what is left of each without itself.
 
     Zero times each would tell the same, but torch's compiler takes that for zero, whatever it is.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-__all__ = ["StepWork", "step_work"]
+__all__ = ["Counted", "StepWork", "counted", "step_work"]
 
 
 class StepWork(NamedTuple):
@@ -21,12 +22,22 @@ class StepWork(NamedTuple):
     peak_bytes: int | None
 
 
+class Counted(NamedTuple):
+    """What a call did, counted one by one."""
+
+    ops: Mapping[str, int]
+    """How often each operation was dispatched."""
+    peak_bytes: int
+    allocated_bytes: int
+
+
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations, and the bytes of storages born under it until each dies."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.ops = self.alive = self.peak = 0
+        self.alive = self.peak = self.allocated = 0
+        self.ops: Counter[str] = Counter()
         self.known: set[int] = set()
 
     @classmethod
@@ -39,7 +50,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(leaf, Tensor):
                 self.known.add(leaf.untyped_storage()._cdata)
         result = func(*args, **(kwargs or {}))
-        self.ops += 1
+        self.ops[str(func)] += 1
         for leaf in tree_iter(result):
             if isinstance(leaf, Tensor):
                 self._born(leaf.untyped_storage())
@@ -50,6 +61,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         self.known.add(storage._cdata)
         self.alive += storage.nbytes()
+        self.allocated += storage.nbytes()
         self.peak = max(self.peak, self.alive)
         weakref.finalize(storage, self._died, storage._cdata, storage.nbytes())
 
@@ -58,8 +70,15 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.alive -= size
 
 
+def counted(call: Callable[[], object]) -> Counted:
+    """Count what a call does on the CPU, by watching every operation."""
+    with _Counter() as counter:
+        call()
+    return Counted(dict(counter.ops), counter.peak, counter.allocated)
+
+
 def step_work(step: Callable[[], object], device: torch.device) -> StepWork:
-    """Count one call of ``step`` on a device: on CUDA by its allocator, on the CPU by watching every operation."""
+    """Count one call of ``step`` on a device: on CUDA by its allocator, on the CPU one by one."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -69,6 +88,5 @@ def step_work(step: Callable[[], object], device: torch.device) -> StepWork:
         return StepWork(None, torch.cuda.max_memory_allocated(device) - before)
     if device.type != "cpu":
         return StepWork(None, None)
-    with _Counter() as counter:
-        step()
-    return StepWork(counter.ops, counter.peak)
+    work = counted(step)
+    return StepWork(sum(work.ops.values()), work.peak_bytes)

@@ -55,7 +55,7 @@ def shell(tmp_path: Path) -> Callable[..., Done]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,  # for a machine that others use too
         )
         return Done(done.returncode, done.stdout, done.stderr)
 

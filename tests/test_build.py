@@ -8,16 +8,21 @@ import torch
 from gdbench import build
 from gdbench.cell import Cell
 from gdbench.config import Composer, initialized, register
-from gdbench.schema import Question, Unavailable, UsageError
+from gdbench.schema import FACTS, Question, Unavailable, UsageError
 from gdbench.sweeper import Lanes, fold
+
+
+def questions(*overrides: str) -> list[Question]:
+    """The questions of a sweep's cells."""
+    register(Lanes)
+    with initialized():
+        return [job.question for job in fold([*overrides, "timing=off"], Composer())]
 
 
 def question(*overrides: str) -> Question:
     """The question of one cell."""
-    register(Lanes)
-    with initialized():
-        (job,) = fold([*overrides, "timing=off"], Composer())
-    return job.question
+    (asked,) = questions(*overrides)
+    return asked
 
 
 def cell(*overrides: str) -> Cell:
@@ -52,6 +57,46 @@ def test_a_cell_has_one_column_a_hyper_parameter() -> None:
 def test_lr_comes_from_what_was_asked(overrides: list[str], lr: list[float]) -> None:
     """lr=null takes the method's default, or 1/L of the objective, times lr_scale."""
     assert cell(*overrides).hyper["lr"].tolist() == pytest.approx(lr, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "facts"),
+    [
+        ([], [[1.0], [0.01]]),
+        (["objective.smoothness=4", "objective.condition=8"], [[4.0], [0.5]]),
+        (["optimizer.smoothness=2"], [[2.0], [0.01]]),
+        (["optimizer.smoothness=2.0,3.0", "optimizer.strong_convexity=0.5"], [[2.0, 3.0], [0.5, 0.5]]),
+        (["optimizer.smoothness=[2,3]"], [[2.0, 3.0], [0.01, 0.01]]),
+        (["lr=1,2"], [[1.0, 1.0], [0.01, 0.01]]),
+    ],
+)
+def test_what_a_method_must_know_is_the_objectives_own(overrides: list[str], facts: list[list[float]]) -> None:
+    """A fact that is null is what the objective states, in every lane; a number, or several, overrides it."""
+    made = [
+        build.build(each) for each in questions("optimizer=chebyshev", "objective=quadratic", "device=cpu", *overrides)
+    ]
+    told = [[number for each in made for number in each.hyper[name].tolist()] for name in FACTS[:2]]
+
+    assert told == facts
+
+
+def test_what_an_objective_does_not_state_is_asked_for() -> None:
+    """A method that must know L, of an objective that states none, is a mistake that one line explains."""
+    asked = question("optimizer=chebyshev", "objective=rosenbrock")
+    with pytest.raises(UsageError) as refusal:
+        build.check(asked)
+
+    assert str(refusal.value) == (
+        "optimizer=chebyshev needs the smoothness of its objective, and objective=rosenbrock states none:"
+        " give it as optimizer.smoothness=."
+    )
+
+
+@pytest.mark.parametrize("given", ["0", "-1.0", "nan"])
+def test_a_fact_must_be_possible(given: str) -> None:
+    """L is above 0."""
+    with pytest.raises(UsageError, match=r"optimizer.smoothness=\S+ must be a number above 0, or a list\."):
+        build.build(question("optimizer=chebyshev", f"optimizer.smoothness={given}"))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map as every
 
 from gdbench.descent import descent
 from gdbench.objectives import Objective
-from gdbench.optimizers import Seen, Step
+from gdbench.optimizers import Seen, Step, judging
 from gdbench.optimizers.compiled import Program, compiled
 from gdbench.optimizers.torch_optim import torch_arguments
 from gdbench.oracle import oracle
@@ -30,7 +30,8 @@ from gdbench.schema import Unavailable
 torch.set_num_threads(1)
 
 F64 = torch.float64
-LR = {"gd": 3e-4, "momentum": 3e-4, "nesterov": 3e-4}
+BY_GRADIENT = ("gd", "momentum", "nesterov", "gd_optimal", "heavy_ball_optimal", "nesterov_optimal", "chebyshev")
+LR = dict.fromkeys(BY_GRADIENT, 3e-4)
 """Stable step sizes where torch's default is none on every objective below."""
 
 
@@ -151,7 +152,8 @@ def test_shipped_numbers_are_torchs_defaults(name: str) -> None:
         assert {arg: defaults[arg].default for arg in free} == {arg: arguments[arg] for arg in free}
     if shipped.manual:
         defaults = inspect.signature(factory(name)).parameters
-        assert {arg: defaults[arg].default for arg in shipped.hyper} == shipped.hyper
+        free = {arg: number for arg, number in shipped.hyper.items() if number is not None}  # the others are facts
+        assert {arg: defaults[arg].default for arg in free} == free
 
 
 # torch.optim as a Method.
@@ -301,12 +303,12 @@ def one(values: dict[str, list[float]], index: int) -> dict[str, float]:
 
 
 def slice_of(state: Any, index: int) -> Any:
-    """The state of one lane: what is a number a lane becomes a number, all other tensors lose their first axis."""
+    """The state of one lane: all tensors lose their first axis."""
 
     def pick(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
-        return leaf[index].item() if leaf.dim() == 1 else leaf[index].clone()
+        return leaf[index].clone()
 
     return every(pick, state)
 
@@ -402,11 +404,12 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBR
         weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)
         for _ in range(3):
             x, state, total, _ = method.steps(3, ask, x, state, weight, total)
-        y, expected, inner = start, torch.zeros(count, dtype=F64), eager(**hyper).init(start)
+        y, expected, inner = start, torch.zeros(count, dtype=F64), eager(**hyper).begin(start, laned=True)
         for k in range(9):
-            at = y
-            y, inner, seen = eager(**hyper).step(plain, k, at, inner)
-            expected = add(2.0, k, at, Seen(*seen), expected)
+            ours = eager(**hyper)
+            at = ours.judged_at(y, inner)
+            y, inner, saw = ours.step(plain, k, y, inner)
+            expected = add(2.0, k, at, judging(ours, plain, k, at, Seen(*saw)), expected)
 
         assert apart(method.shown(x), y, start) < TOLERANCE[leaves(y)[0].dtype]
         assert total.tolist() == pytest.approx(expected.tolist(), rel=1e-4)

@@ -40,6 +40,30 @@ def test_each_lane_has_its_own_gradient(compiled: bool) -> None:
     assert grad["b"].tolist() == [6, 12]
 
 
+@WAYS
+@pytest.mark.parametrize("laned", [False, True], ids=["solo", "lanes"])
+def test_a_hessian_product_is_the_hessian_times_a_vector(compiled: bool, laned: bool) -> None:
+    """Of a dict of tensors, alone and in lanes, each of which has a Hessian of its own: 6 scale a v, and 2 v."""
+    x, v = CUBE.start_at(0), {"a": torch.tensor([1.0, -1.0]), "b": torch.tensor(3.0)}
+    ask = oracle(CUBE, laned=laned, compiled=compiled)
+    if laned:
+        x, v = stack_lanes([x, tree_map(lambda leaf: 2 * leaf, x)]), stack_lanes([v, v])
+    product = ask.hvp(x, v, 0)
+
+    assert product["a"].tolist() == ([[6, -120], [12, -240]] if laned else [6, -120])
+    assert product["b"].tolist() == ([6, 6] if laned else 6)
+
+
+@WAYS
+@pytest.mark.parametrize("fn", [torch.sum, lambda x: x[0] ** 2], ids=["linear", "partly"])
+def test_a_hessian_product_where_there_is_no_curvature(compiled: bool, fn: Any) -> None:
+    """Along coordinates in which the gradient never changes the product is 0."""
+    plane = Objective(fn=fn, start=torch.ones(2))
+    product = oracle(plane, laned=False, compiled=compiled).hvp(plane.start, torch.tensor([0.0, 5.0]), 0)
+
+    assert product.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("requires", [False, True])
 def test_a_point_leaves_no_trace(requires: bool) -> None:
     """Gradients, also of a point that autograd knows, hang on no graph, and the point keeps its own ``grad``."""

@@ -26,7 +26,7 @@ LAYERS = (
     {"turns"},
     {"params", "search"},
     {"objectives", "optimizers"},
-    {"oracle", "descent", "watch", "timing", "work", "reference", "gap"},
+    {"oracle", "descent", "watch", "timing", "work", "reference", "gap", "schedules", "gradients"},
     {"cell", "crowd"},
     {"lanes", "story", "stopwatch"},
     {"judge"},
@@ -42,7 +42,7 @@ LAYERS = (
     {"trials", "tuning"},
     {"api"},
     {"__init__"},
-    {"verbs"},
+    {"pytest_plugin", "verbs"},
     {"cli"},
     {"__main__"},
 )
@@ -60,7 +60,7 @@ ONLY_IN = {
     "submitit": {"launchers"},
     "pandas": {"records", "analysis", "report", "gate"},
     "pyarrow": {"records", "analysis", "report", "gate"},
-    "typer": {"cli", "verbs"},
+    "typer": {"cli", "gate", "verbs"},
     "optuna": {"trials"},
     "sklearn": {"objectives"},
 }

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.objectives import Objective
+from gdbench.optimizers import Hyper, Method
+from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.runner import run_cell
 from gdbench.story import TRACED_RUNS, join, strides, tell, trace_steps
@@ -147,3 +151,22 @@ def test_compiled_lanes_are_told_as_others(record: str, fused: int) -> None:
             assert repr(column.tolist()) == repr(compiled.columns[name].tolist()), name
     for name, column in eager.traces.items():
         assert repr(column.tolist()) == repr(compiled.traces[name].tolist()), name
+
+
+def twice(lr: Hyper) -> Method:
+    """Gradient descent on x^2 that is judged at twice its x."""
+    return replace(gd(lr), judged=lambda x, state: 2 * x)
+
+
+@pytest.mark.parametrize("lr", [0.25, [0.25, 0.25]], ids=["solo", "lanes"])
+@pytest.mark.parametrize("maker", [Tiny(twice), Compiled(twice)], ids=["eager", "compiled"])
+def test_a_method_is_judged_where_it_says(maker: Any, lr: float | list[float]) -> None:
+    """Losses, gradients, distances and traces are those of the judged point; the work is that of the steps alone."""
+    answer = run_cell(small(parabola(), maker, lr=lr, steps=3, record="full"))
+    told = {name: column[0].item() for name, column in answer.columns.items() if name in ("final_loss", "gradients")}
+
+    assert told == {"final_loss": 4.0**-2, "gradients": 3}
+    assert answer.columns["grad_norm"][0] == 2 * answer.columns["distance"][0] == 0.5
+    assert answer.traces["loss"][:4].tolist() == [4, 1, 0.25, 0.0625]
+    assert answer.traces["x"][:4].tolist() == [[2], [1], [0.5], [0.25]]
+    assert answer.traces["grad_norm"][:4].tolist() == [4, 2, 1, 0.5]

@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gdbench.crowd import Crowd, Onlooker, Watcher
 from gdbench.optimizers import Seen
-from gdbench.watch import FLUSH, begin, told, update, watching
+from gdbench.watch import begin, told, update, watching
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
 mostly_finite = st.one_of(*[st.floats(-3, 3, width=32)] * 9, st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -73,29 +74,34 @@ def test_what_is_watched_is_what_was_defined(start: float, targets: list[float],
     assert same(solo(start, targets, story), by_definition(start, targets, story))
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["shared targets", "own targets"])
+@pytest.mark.parametrize("crowded", [True, False], ids=["crowd", "watcher"])
 @settings(max_examples=100, deadline=None)
 @given(
     stories=st.integers(1, 8).flatmap(
         lambda n: st.lists(st.lists(point, min_size=n, max_size=n), min_size=2, max_size=4)
     ),
-    targets=st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=3),
+    targets=st.lists(threshold, min_size=1, max_size=3),
     data=st.data(),
 )
-def test_a_lane_is_watched_as_a_run_alone(stories: list[Story], targets: list[float], data: st.DataObject) -> None:
-    """Side by side each lane is told as it is alone, whatever happens next to it."""
+def test_a_lane_is_watched_as_a_run_alone(
+    crowded: bool, shared: bool, stories: list[Story], targets: list[float], data: st.DataObject
+) -> None:
+    """Side by side each lane is told as it is alone, whatever happens next to it, and however lanes are looked at."""
     starts = [data.draw(st.floats(-2, 2, width=32)) for _ in stories]
-    watch = watching(torch.tensor([targets] * len(stories)).T, torch.tensor(starts), laned=True)
-    seen = begin(watch)
+    rows = [targets if shared else [data.draw(threshold) for _ in targets] for _ in stories]
+    given = torch.tensor(rows).T[:, : 1 if shared else None], torch.tensor(starts), False
+    onlooker: Onlooker = Crowd(*given, counts=True) if crowded else Watcher(*given, laned=True, counts=True)
     for k, points in enumerate(zip(*stories, strict=True)):
         loss, x, slope, gradients, evaluations = (torch.tensor(each) for each in zip(*points, strict=True))
         tree = {"a": x[:, None].expand(-1, 2), "b": torch.zeros(len(stories), 1, 1)}
         grad = {"a": torch.zeros(len(stories), 2), "b": slope[:, None, None]}
-        seen = update(watch, k, tree, Seen(loss, grad, gradients, evaluations), seen)
-    whole = told(watch, len(stories[0]) - 1, seen)
+        onlooker.look(k, tree, Seen(loss, grad, gradients, evaluations))
+    whole = onlooker.told(len(stories[0]) - 1)
     for lane, story in enumerate(stories):
         alone = {name: each[..., lane].tolist() for name, each in whole._asdict().items()}
 
-        assert same(alone, by_definition(starts[lane], targets, story))
+        assert same(alone, by_definition(starts[lane], rows[lane], story))
 
 
 @settings(max_examples=50, deadline=None)
@@ -135,16 +141,6 @@ def test_the_smallest_gradient_of_many_still_tells() -> None:
 
     assert alive(huge)
     assert not alive(spoilt)
-
-
-def test_misses_outlive_the_byte_they_are_counted_in() -> None:
-    """A target that is hit after hundreds of steps is told its step, though misses are counted in bytes."""
-    watch, hit = watching(torch.tensor([0.5]), torch.tensor(1.0), laned=False), 3 * FLUSH + 7
-    seen, x = begin(watch), torch.zeros(2)
-    for k in range(hit + 5):
-        seen = update(watch, k, x, Seen(torch.tensor(1.0 if k < hit else 0.25), x, 1, 0), seen)
-
-    assert told(watch, hit + 4, seen).missed.tolist() == [hit]
 
 
 @settings(max_examples=100, deadline=None)

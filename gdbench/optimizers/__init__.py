@@ -9,19 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
-from gdbench.params import Params
+from gdbench.params import Params, dot, leaves, per_lane, tree_map
 
-__all__ = ["Hyper", "Method", "Oracle", "Saw", "Seen", "Step", "first_order"]
+__all__ = [
+    "HESSIAN_PRODUCT",
+    "At",
+    "Hyper",
+    "Inner",
+    "Method",
+    "Number",
+    "Oracle",
+    "Saw",
+    "Seen",
+    "Step",
+    "first_order",
+    "judging",
+    "searching",
+    "whole",
+]
 
 Hyper = float | Tensor
 """A hyper-parameter: a number, or a float64 tensor ``[L]`` with one number a lane (``[]`` in a compiled solo step)."""
 
 Step = int | Tensor
 """The index k of a step, from 0; a 0-d float64 tensor in a compiled step."""
+
+HESSIAN_PRODUCT = 2
+"""How many gradients a Hessian product counts as: it differentiates twice, and a difference of gradients takes two."""
 
 
 class Oracle(Protocol):
@@ -33,8 +53,13 @@ class Oracle(Protocol):
         ...
 
     @property
+    def full(self) -> Oracle | None:
+        """The way to the loss on all data, where step k sees only the batch of k; None where each sees all."""
+        ...
+
+    @property
     def value(self) -> Callable[[Params, Step], Tensor]:
-        """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes."""
+        """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes; in step k of the batch of which that has gradients."""
         ...
 
     @property
@@ -42,9 +67,18 @@ class Oracle(Protocol):
         """``grad(x, k)``: f(x), and its gradient, which has the shape of x."""
         ...
 
+    @property
+    def hvp(self) -> Callable[[Params, Params, Step], Params]:
+        """``hvp(x, v, k)``: the Hessian at x times v, each lane its own; counted as ``HESSIAN_PRODUCT`` gradients."""
+        ...
+
 
 class Seen(NamedTuple):
-    """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ."""
+    """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ.
+
+    Loss and gradient are those that the step itself asked for; where a method is judged at another point than x_k, the
+    watch asks for its own.
+    """
 
     loss: Tensor
     grad: Params
@@ -77,6 +111,48 @@ class Method:
     """Whether every step costs exactly one gradient, so that time to target is steps times step time."""
     lanes: bool = True
     """Whether the method can carry many runs as lanes of one tensor program."""
+    judged: Callable[[Params, Any], Params] | None = None
+    """``judged(x, state)``: the point that is watched, traced and told, where it is not x: an average, say.
+
+    Loss and gradient there are the watch's work, not the method's: they are not counted, and never done when timed.
+    """
+
+    init_lanes: Callable[[Params], Any] | None = None
+    """``init`` for lanes, where the state holds numbers that are one a lane."""
+
+    def begin(self, x: Params, laned: bool) -> Any:
+        """The state at x, which holds lanes or does not."""
+        return self.init_lanes(x) if laned and self.init_lanes else self.init(x)
+
+    def judged_at(self, x: Params, state: Any) -> Params:
+        """The point that is judged, be it x or not."""
+        return self.judged(x, state) if self.judged else x
+
+    def stepping(self, step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Saw]]) -> Method:
+        """The same method with another step; dataclasses.replace is beyond torch.compile."""
+        return Method(
+            self.init,
+            step,
+            self.copy,
+            self.mutates,
+            self.constant_cost,
+            self.lanes,
+            self.judged,
+            self.init_lanes,
+        )
+
+
+def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:
+    """What the watch sees at the judged point ``at``: what the step saw, or its own where that saw something else.
+
+    Where steps see batches it is the loss on all data, beside the step's own gradient.
+    """
+    if oracle.full is not None:
+        return seen._replace(loss=oracle.full.value(at, k))
+    if method.judged is None:
+        return seen
+    loss, grad = oracle.grad(at, k)
+    return seen._replace(loss=loss, grad=grad)
 
 
 def first_order(
@@ -101,3 +177,54 @@ def first_order(
         return x, state, (loss, grad, 1, 0)  # what a Seen is, without the 0.2 us that naming it takes
 
     return Method(init_tree, step)
+
+
+Inner = Callable[[Params, Params], Tensor]
+"""``inner(a, b)``: the inner product over all coordinates, ``[]`` solo, ``[L]`` in lanes."""
+Number = Callable[[Hyper], Tensor]
+"""``number(value)``: a value as state that is one number a run, ``[]`` solo, ``[L]`` in lanes."""
+
+
+class At(NamedTuple):
+    """What a step may know of the point it starts from, and how to multiply."""
+
+    loss: Tensor
+    grad: Params
+    inner: Inner
+
+
+def whole(
+    init: Callable[[Params, Number], Any], update: Callable[[Step, At, Any, Params], tuple[Params, Any]]
+) -> Method:
+    """The Method of a recurrence in which all coordinates meet: ``update(k, at, state, x) -> (x, state)``.
+
+    x and gradient are whole trees. The step costs one gradient.
+    """
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        loss, grad = oracle.grad(x, k)
+        x, state = update(k, At(loss.detach(), grad, partial(dot, laned=oracle.laned)), state, x)
+        return x, state, (loss, grad, 1, 0)
+
+    return Method(partial(started, init, False), step, init_lanes=partial(started, init, True))
+
+
+def started(init: Callable[[Params, Number], Any], laned: bool, x: Params) -> Any:
+    """The state of a method at x, with numbers of the dtype of x."""
+    first = leaves(x)[0].detach()
+    zeros = torch.zeros(first.shape[:1] if laned else (), dtype=first.dtype, device=first.device)
+    return init(tree_map(Tensor.detach, x), lambda value: zeros + per_lane(value, zeros))
+
+
+def searching(
+    init: Callable[[Params, Number], Any],
+    step: Callable[[Oracle, Step, Params, Any, Inner], tuple[Params, Any, Saw]],
+) -> Method:
+    """The Method of a step that asks the oracle what it likes, and says in ``Seen`` what that was."""
+
+    def multiplying(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        return step(oracle, k, x, state, partial(dot, laned=oracle.laned))
+
+    return Method(
+        partial(started, init, False), multiplying, constant_cost=False, init_lanes=partial(started, init, True)
+    )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper
-from gdbench.params import per_lane
+from gdbench.params import Params, per_lane, tree_map
 
 
 def is_zero(number: Hyper) -> bool:
@@ -23,7 +23,7 @@ def is_zero(number: Hyper) -> bool:
 
 def add(x: Tensor, scale: Hyper, y: Tensor) -> Tensor:
     """``x + scale y``."""
-    return x + per_lane(scale, x) * y if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
+    return torch.addcmul(x, per_lane(scale, x), y) if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
 
 
 def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
@@ -34,6 +34,28 @@ def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
 def add_quotient(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a / b``."""
     return x + per_lane(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
+
+
+def along(x: Params, size: Hyper, way: Params) -> Params:
+    """``x + size way``, leaf by leaf."""
+    return tree_map(lambda leaf, direction: add(leaf, size, direction), x, way)
+
+
+def difference(a: Params, b: Params) -> Params:
+    """``a - b``, leaf by leaf."""
+    return tree_map(torch.sub, a, b)
+
+
+def zeros(x: Params) -> Params:
+    """As many zeros as x has numbers, laid out like x."""
+    return tree_map(torch.zeros_like, x)
+
+
+def ratio(a: Hyper, b: Tensor, otherwise: Hyper) -> Tensor:
+    """``a / b`` where b is above 0; elsewhere ``otherwise``, which nothing infinite reaches."""
+    good = b > 0
+    answer: Tensor = torch.where(good, a / torch.where(good, b, 1.0), otherwise)
+    return answer
 
 
 def mean(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:

@@ -23,6 +23,17 @@ def seconds(words: Sequence[str | Path], folder: Path, **variables: str) -> floa
     return taken
 
 
+def peak_bytes(words: Sequence[str | Path], folder: Path) -> int:
+    """The most memory that a fresh ``python`` with these arguments has held at once (resident set size)."""
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def medians(folder: Path, rounds: int, **commands: Sequence[str]) -> dict[str, float]:
     """The median wall time of each command, over rounds that run them all in turn."""
     taken = [{name: seconds(words, folder) for name, words in commands.items()} for _ in range(rounds)]

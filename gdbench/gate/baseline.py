@@ -1,0 +1,107 @@
+"""Exact columns kept in a CSV file: one row a series, sorted, so that a change of it reads well in a diff."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gdbench.gate.asking import Answers
+from gdbench.gate.exact import Finding, compared, measures
+from gdbench.gate.files import replace_text
+from gdbench.gate.series import Series
+from gdbench.schema import UsageError
+
+__all__ = ["fingerprint_words", "kept", "posed", "read_baseline", "record"]
+
+ASKED = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
+"""Columns of an experiment's ``expected.csv`` that pose its questions, beside optimizer.* and objective.*."""
+FIRST = ("series", "fingerprint", "status", "trajectory")
+
+
+def fingerprint_words(fingerprint: Mapping[str, Any]) -> str:
+    """A fingerprint in one line: ``torch 2.13.0+cpu, cf30153, AVX2, AMD EPYC, MKL auto``."""
+    said = dict(fingerprint)
+    return ", ".join(
+        [f"torch {said.pop('torch', '?')}", *(str(each) for name, each in said.items() if name != "mkl")]
+    ) + (f", MKL {said['mkl']}" if "mkl" in said else "")
+
+
+def record(file: Path, answers: Answers) -> int:
+    """Write what a side answered; returns how many series there are."""
+    fingerprint = fingerprint_words(answers.fingerprint)
+    rows = [
+        {"series": name, "fingerprint": fingerprint, **measures(answer)}
+        for name, answer in sorted(answers.series.items())
+        if answer["outcome"] == "measured"
+    ]
+    table = pd.DataFrame(rows)
+    whole = {name: "Int64" for name in table if pd.api.types.is_numeric_dtype(table[name]) and _whole(table[name])}
+    ordered = [*FIRST, *(name for name in table if name not in FIRST)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(file, table.astype(whole)[ordered].to_csv(index=False, lineterminator="\n"))
+    return len(rows)
+
+
+def _whole(column: pd.Series) -> bool:
+    there = column.dropna()
+    return bool(len(there)) and bool((there % 1 == 0).all()) and column.name not in ("start_loss", "final_loss")
+
+
+def read_baseline(file: Path) -> pd.DataFrame:
+    """A file that ``record`` wrote, or an experiment's ``expected.csv``."""
+    try:
+        table = pd.read_csv(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--baseline {file} cannot be read ({' '.join(str(error).split())}): gate record FILE writes one."
+        ) from None
+    if "series" not in table and not set(ASKED) <= set(table):
+        raise UsageError(f"--baseline {file} holds neither series nor {', '.join(ASKED)}: it is no baseline.")
+    return table
+
+
+def posed(table: pd.DataFrame) -> list[Series]:
+    """The series that an experiment's rows stand for."""
+    asked = [*ASKED, *(name for name in map(str, table) if name.startswith(("optimizer.", "objective.")))]
+    series = []
+    for _, row in table.iterrows():
+        settings = {name: _plain(row[name]) for name in asked if not pd.isna(row[name])}
+        words = [str(settings.pop(name)) for name in ("optimizer", "impl", "objective", "dtype")]
+        told = [f"{name}={value}" for name, value in settings.items() if name != "steps"]
+        every = tuple((name, _plain(row[name])) for name in asked if not pd.isna(row[name]))
+        series.append(Series(" ".join([*words, *told]), every))
+    return series
+
+
+def _plain(value: Any) -> Any:
+    """A cell as Python has it; whole numbers that a column of floats holds are whole again."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def kept(
+    table: pd.DataFrame, series: Sequence[Series], answers: Answers, ulps: Mapping[str, float]
+) -> tuple[list[Finding], bool]:
+    """The findings about series of which a baseline tells, and whether all were made on this fingerprint."""
+    here = fingerprint_words(answers.fingerprint)
+    names = list(table["series"]) if "series" in table else [each.name for each in series]
+    rows = {name: _row(row) for name, (_, row) in zip(names, table.iterrows(), strict=True)}
+    alike = {name: row["columns"].get("fingerprint") == here for name, row in rows.items()}
+    asked = [each.name for each in series]
+    findings = [
+        compared(name, rows.get(name), answers.series.get(name), alike.get(name, False), ulps)
+        for name in [*asked, *(name for name in rows if name not in asked)]
+    ]
+    return findings, all(alike.values())
+
+
+def _row(row: pd.Series) -> dict[str, Any]:
+    """A row of a baseline as the probe would have answered."""
+    columns = {str(name): None if pd.isna(value) else _plain(value) for name, value in row.items()}
+    return {"outcome": "measured", "columns": columns, "trajectory": columns.get("trajectory")}

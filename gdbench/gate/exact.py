@@ -1,0 +1,268 @@
+"""Exact measures compared by equality, without statistics: same, worse, better, changed, new, missing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["EXACT", "Difference", "Finding", "compared", "digest_of", "measures"]
+
+EXACT = ("same", "better", "new", "changed", "worse", "missing", "unmeasured")
+"""What the exact layer may find: the first three pass, changed and worse fail, the last two were not measured."""
+RANKS = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
+"""Statuses, the better ones first; plateau and budget both end short of the target."""
+RUNGS = tuple(f"hit_1e-{power:02d}" for power in range(1, 13))
+TARGETS = ("steps_to_target", "gradients_to_target", "evaluations_to_target")
+COUNTS = ("ops first step", "ops per step", "bytes allocated first step", "bytes allocated per step", "peak bytes")
+AGAIN = {
+    "ops first step": {"ops per step"},
+    "bytes allocated per step": {"ops per step"},
+    "bytes allocated first step": {"ops per step", "ops first step", "bytes allocated per step"},
+    "peak bytes": {"ops per step", "bytes allocated per step"},
+}
+"""Counts that are not told beside others, as these explain them."""
+COMPILED = ("graphs", "graph breaks")
+NEAR = 1
+"""Steps by which hits may differ on another fingerprint."""
+EPS = {"float32": 2.0**-23, "float64": 2.0**-52, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A measure that differs: what it was, what it is, and whether that is worse."""
+
+    measure: str
+    base: Any
+    head: Any
+    worse: bool | None = None
+    """None where neither way is better."""
+
+    more: str = ""
+
+    @property
+    def words(self) -> str:
+        """``steps to 1e-6: 4725 -> 4911 (+3.9%)``."""
+        was, now = self.base, self.head
+        counts = all(isinstance(each, int) and not isinstance(each, bool) for each in (was, now))
+        notes = [f"{now / was - 1:+.1%}"] if counts and was and not self.more else [self.more] if self.more else []
+        return f"{self.measure}: {_pair(was, now)}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the exact layer says of a series."""
+
+    series: str
+    verdict: str
+    differences: tuple[Difference, ...] = ()
+    first_difference: int | None = None
+    """The first step after which the two trajectories are not the same bits."""
+    why: str = ""
+    measures: Mapping[str, Any] = field(default_factory=dict)
+    """The head's own numbers."""
+
+    @property
+    def cause(self) -> str:
+        """The line that names the cause."""
+        shown = [each for each in _brief(self.differences) if self.verdict != "worse" or each.worse is not False]
+        words = [each.words for each in shown] + ([self.why] if self.why else [])
+        if self.first_difference is not None:
+            words.append(f"first differs at step {self.first_difference}")
+        return "; ".join(words)
+
+
+def _brief(differences: Sequence[Difference]) -> list[Difference]:
+    """Without the counts that say the same again: of the first step as of all, of bytes as of operations."""
+    names = {each.measure for each in differences}
+    spare = {again for again, told in AGAIN.items() if told & names}
+    return [each for each in differences if each.measure not in spare]
+
+
+def compared(
+    series: str, base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool, ulps: Mapping[str, float]
+) -> Finding:
+    """The finding about two answers of the probe; ``alike`` says whether their fingerprints are one."""
+    here, there = _measured(head), _measured(base)
+    told = measures(head) if here and head else {}
+    if not here or not there:
+        return _one_sided(series, base, head, told)
+    assert base
+    assert head
+    before = measures(base)
+    first = _first_difference(base, head) if alike else None
+    moved = alike and digest_of(base) != digest_of(head)
+    differences = [
+        *_status(base, head),
+        *_hits(before, told, 0 if alike else NEAR),
+        *(_ends(base, head) if moved else () if alike else _losses(base, head, ulps)),
+        *_counts(base, head, alike),
+    ]
+    return Finding(series, _verdict(differences, moved), tuple(differences), first, measures=told)
+
+
+def _verdict(differences: Sequence[Difference], moved: bool) -> str:
+    if any(each.worse for each in differences):
+        return "worse"
+    if moved:
+        return "changed"
+    return "better" if any(each.worse is False for each in differences) else "same"
+
+
+def _measured(answer: Mapping[str, Any] | None) -> bool:
+    return bool(answer) and answer is not None and answer.get("outcome") == "measured"
+
+
+def _one_sided(
+    series: str, base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, told: Mapping[str, Any]
+) -> Finding:
+    """What is there on one side only, or on none."""
+    unsupported = next((a for a in (head, base) if a and a.get("outcome") == "unsupported"), None)
+    if unsupported is not None:
+        which = "head" if unsupported is head else "base"
+        return Finding(series, "unmeasured", why=f"the {which} cannot be asked: {unsupported['error']}", measures=told)
+    if _measured(head):
+        return Finding(series, "new", why="not there in the base", measures=told)
+    reason = str((head or {}).get("error", "no answer"))
+    if _measured(base):
+        return Finding(series, "missing", why=f"no longer there: {reason}")
+    return Finding(series, "unmeasured", why=f"on neither side: {reason}")
+
+
+def measures(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of an answer by name, without its trajectory: what baselines and histories keep."""
+    told = {name: value for name, value in answer["columns"].items() if name not in ("error", "resolved")}
+    return {**told, **_worked(answer), **answer.get("compiled", {}), "trajectory": digest_of(answer)}
+
+
+def _worked(answer: Mapping[str, Any]) -> dict[str, int]:
+    if "steady" not in answer:
+        return {}
+    first, steady = answer["first"], answer["steady"]
+    numbers = (
+        *(sum(first["ops"].values()), sum(steady["ops"].values())),
+        *(first["allocated_bytes"], steady["allocated_bytes"], steady["peak_bytes"]),
+    )
+    return dict(zip(COUNTS, numbers, strict=True))
+
+
+def digest_of(answer: Mapping[str, Any]) -> str | None:
+    """One word for all points of a trajectory: its last points and how many there are, chained; None without any."""
+    if "trajectory" in answer:
+        return None if answer["trajectory"] is None else str(answer["trajectory"])
+    if not answer.get("bits"):
+        return None
+
+    return hashlib.blake2b("".join(answer["bits"]).encode(), digest_size=8).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------------- measures
+
+
+def _status(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Difference]:
+    was, now = base["columns"]["status"], head["columns"]["status"]
+    if was != now:
+        ranks = RANKS[now] - RANKS[was]
+        error = head["columns"].get("error")
+        said = f"{now} ({error})" if error else now
+        yield Difference("status", was, said, worse=None if ranks == 0 else ranks > 0)
+
+
+def _hits(base: Mapping[str, Any], head: Mapping[str, Any], near: int) -> Iterator[Difference]:
+    """The targets, then the first rung of the ladder that tells more."""
+    found = [each for name in TARGETS if (each := _hit(name, base, head, near))]
+    steps = {(each.base, each.head) for each in found}
+    rungs = [each for name in RUNGS if (each := _hit(name, base, head, near)) and (each.base, each.head) not in steps]
+    yield from found
+    for worse in (True, False):
+        if rung := next((each for each in rungs if each.worse is worse), None):
+            yield rung
+
+
+def _hit(name: str, base: Mapping[str, Any], head: Mapping[str, Any], near: int) -> Difference | None:
+    was, now = base.get(name), head.get(name)
+    if was == now or (name not in base) or (name not in head):
+        return None
+    if was is not None and now is not None and abs(now - was) <= near:
+        return None
+    worse = now is None or (was is not None and now > was)
+    return Difference(_rung(name), was, now, worse=worse)
+
+
+def _rung(name: str) -> str:
+    return f"steps to {float(name[4:]):.0e}".replace("e-0", "e-") if name in RUNGS else name.replace("_", " ")
+
+
+def _counts(base: Mapping[str, Any], head: Mapping[str, Any], alike: bool) -> Iterator[Difference]:
+    """Work that is counted; that of a step which searches depends on its numbers, and so on the fingerprint."""
+    if not alike and not base.get("constant_cost", True):
+        return
+    was, now = ({**_worked(each), **each.get("compiled", {}), **_kept(each)} for each in (base, head))
+    for name in (*COUNTS, *COMPILED):
+        if name in was and name in now and was[name] != now[name]:
+            yield Difference(name, was[name], now[name], now[name] > was[name], _ops(base, head, name))
+
+
+def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of a row of a baseline, which are columns."""
+    return {name: answer["columns"][name] for name in (*COUNTS, *COMPILED) if answer["columns"].get(name) is not None}
+
+
+def _ops(base: Mapping[str, Any], head: Mapping[str, Any], name: str) -> str:
+    """Which operations came and went: ``+1 clone``."""
+    step = {"ops first step": "first", "ops per step": "steady"}.get(name)
+    if step is None or step not in base or step not in head:
+        return ""
+    was, now = base[step]["ops"], head[step]["ops"]
+    moved = {each: now.get(each, 0) - was.get(each, 0) for each in {*was, *now}}
+    return ", ".join(f"{count:+d} {_op(each)}" for each, count in sorted(moved.items()) if count)
+
+
+def _op(name: str) -> str:
+    return name.removeprefix("aten.").removesuffix(".default")
+
+
+def _losses(base: Mapping[str, Any], head: Mapping[str, Any], ulps: Mapping[str, float]) -> Iterator[Difference]:
+    """Final losses that part by more than rounding, on another fingerprint."""
+    was, now = base["columns"].get("final_loss"), head["columns"].get("final_loss")
+    start = base["columns"].get("start_loss") or 0.0
+    dtype = str(head.get("dtype", "float32"))
+    if was is None or now is None or not all(map(math.isfinite, (was, now, start))):
+        return
+    allowed = ulps.get(dtype, 1.0) * EPS.get(dtype, EPS["float32"]) * max(abs(start), abs(was))
+    if abs(now - was) > allowed:
+        yield Difference("final loss", was, now, worse=now > was)
+
+
+def _first_difference(base: Mapping[str, Any], head: Mapping[str, Any]) -> int | None:
+    """The first k whose x_k is not the same bits on both sides."""
+    if "bits" not in base or "bits" not in head:
+        return None
+    pairs = zip(base["bits"], head["bits"], strict=False)
+    at = next((k for k, (was, now) in enumerate(pairs) if was != now), None)
+    shorter = min(len(base["bits"]), len(head["bits"]))
+    return at if at is not None or len(base["bits"]) == len(head["bits"]) else shorter
+
+
+def _ends(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Difference]:
+    """What else tells two trajectories apart: their dtypes, and where they end."""
+    was, now = (" then ".join(each.get("dtypes", [])) for each in (base, head))
+    if was != now and now:
+        yield Difference("dtype of x", was, now)
+    was, now = (each["columns"].get("final_loss") for each in (base, head))
+    if was != now and now is not None:
+        yield Difference("final loss", was, now)
+
+
+def _pair(was: Any, now: Any) -> str:
+    """Two values, with as many digits as tell them apart."""
+    short = f"{_said(was)} -> {_said(now)}"
+    return short if _said(was) != _said(now) else f"{was} -> {now}"
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "never"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

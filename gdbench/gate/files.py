@@ -1,0 +1,51 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["new_reports", "replace_text"]
+
+FORGOTTEN_S = 3600.0
+"""A folder in the making that is older was left by a process that died."""
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file in one piece."""
+    made = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        made.write_text(text, encoding="utf-8")
+        made.replace(file)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def new_reports(outputs: Path, contents: Mapping[str, bytes]) -> Path:
+    """A new folder ``gate/<date>_<time>`` that holds these files: it appears with all of them."""
+    place = outputs / "gate"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / ".gitignore").write_text("*\n")
+    for left in place.glob(".making-*"):
+        if time.time() - left.stat().st_mtime > FORGOTTEN_S:
+            shutil.rmtree(left, ignore_errors=True)
+    making = place / f".making-{uuid.uuid4().hex[:8]}"
+    making.mkdir()
+    for name, content in contents.items():
+        (making / name).write_bytes(content)
+    stem = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for count in itertools.count(1):
+        folder = place / (stem if count == 1 else f"{stem}_{count}")
+        try:
+            os.rename(making, folder)  # noqa: PTH104 (Path.rename would replace an empty folder)
+            return folder
+        except OSError:
+            if not folder.exists():
+                raise
+    raise AssertionError

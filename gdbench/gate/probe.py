@@ -1,0 +1,249 @@
+"""Answers the gate's questions within one side, untimed: started as a file, it drives whatever gdbench that side has.
+
+It is always the head's: an older base is asked by the same probe. Of a side's gdbench it needs ``config`` (Composer,
+initialized, plain, store), ``schema.Question``, ``build.build``, ``runner.run_cell`` and ``descent.descent``, and says
+``unsupported`` where they are not there or work otherwise. Operations are counted by the head's ``gdbench.work``.
+
+A request comes as a line of JSON on standard input, which stays open: its end is the end of the gate, and of the probe.
+Answers leave on standard output, a line each: the facts of the process, then every series.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import sys
+import sysconfig
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+INSTRUMENT, WORK = "gdbench_gate_work", Path(__file__).parents[1] / "work.py"
+STEADY = 10
+"""The step, counted from 0, whose work stands for all but the first."""
+COLUMNS = (
+    *("status", "event_step", "best_step", "steps_to_target", "gradients_to_target", "evaluations_to_target"),
+    *(f"hit_1e-{power:02d}" for power in range(1, 13)),
+    *("gradients", "evaluations", "start_loss", "final_loss", "error", "resolved"),
+)
+
+
+def main() -> None:
+    """Answer one request."""
+    answers = _private_output()
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_gate, daemon=True).start()
+    _say(answers, facts())
+    for answer in answered(request):
+        _say(answers, answer)
+    _say(answers, {"foreign": foreign(request["foreign"])})
+
+
+def _private_output() -> TextIO:
+    """Standard output for answers alone; what the side's code prints goes to standard error."""
+    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return kept
+
+
+def _say(answers: TextIO, content: dict[str, Any]) -> None:
+    answers.write(json.dumps(content) + "\n")
+    answers.flush()
+
+
+def _end_with_the_gate() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def facts() -> dict[str, Any]:
+    """What the bits of a trajectory depend on beside the code."""
+    import torch
+
+    return {
+        "fingerprint": {
+            "torch": torch.__version__,
+            "commit": str(torch.version.git_version)[:7],
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "cpu": _cpu(),
+            "mkl": os.environ.get("MKL_CBWR", "auto"),
+        },
+        "python": platform.python_version(),
+    }
+
+
+def _cpu() -> str:
+    """The processor's own name for itself, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def answered(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The answer to each series of a request."""
+    try:
+        from gdbench.config import Composer, initialized, store
+
+        store()
+    except Exception as error:
+        reason = f"this side's gdbench cannot be asked: {_line(error)}"
+        yield from ({"name": each["name"], "outcome": "unsupported", "error": reason} for each in request["series"])
+        return
+    with initialized():
+        composers: dict[tuple[str, ...], Any] = {}
+        for each in request["series"]:
+            fixed = tuple(each["fixed"])
+            composers[fixed] = composers.get(fixed) or Composer(list(fixed))
+            yield {"name": each["name"], **_answer(composers[fixed], each["words"])}
+
+
+def _answer(composer: Any, words: list[str]) -> dict[str, Any]:
+    try:
+        question = _question(composer, words)
+    except (AttributeError, ImportError, TypeError) as error:
+        return {"outcome": "unsupported", "error": _line(error)}
+    except Exception as error:
+        return {"outcome": "absent", "error": _line(error)}
+    try:
+        return {"outcome": "measured", **measured(question)}
+    except Exception as error:
+        if type(error).__name__ == "Unavailable":
+            return {"outcome": "measured", "columns": {"status": "unavailable", "error": str(error)}}
+        if type(error).__name__ == "UsageError":
+            return {"outcome": "absent", "error": str(error)}
+        traceback.print_exc()
+        return {"outcome": "unsupported", "error": _line(error)}
+
+
+def _question(composer: Any, words: list[str]) -> Any:
+    from gdbench.config import plain
+    from gdbench.schema import Question
+
+    composed = composer(words)
+    return Question.parse(plain(composed.config), composed.choices)
+
+
+def measured(question: Any) -> dict[str, Any]:
+    """The exact columns of a run, the bits of its trajectory, and what its steps do."""
+    import torch
+
+    from gdbench.build import build
+    from gdbench.runner import run_cell
+
+    torch.set_num_threads(question.threads)
+    cell = build(question)
+    if cell.maker.compiled:
+        torch._dynamo.utils.counters.clear()
+    columns = run_cell(cell).columns
+    row = {name: _plain(columns[name][0]) for name in COLUMNS if name in columns}
+    return {"columns": row, "dtype": str(cell.dtype).removeprefix("torch."), **_walk(cell)}
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python's; null where it is masked."""
+    import numpy as np
+
+    if value is None or value is np.ma.masked:
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _walk(cell: Any) -> dict[str, Any]:
+    """Every point of a run alone, by its bits; the work of its first and of a steady step."""
+    from gdbench.descent import descent
+
+    bits: list[str] = []
+    losses: list[float] = []
+    dtypes: list[str] = []
+
+    def look(_: int, x: Any, seen: Any) -> None:
+        digest, dtype = _bits(x)
+        bits.append(digest)
+        losses.append(float(seen.loss))
+        if dtype not in dtypes:
+            dtypes.append(dtype)
+
+    method, oracle, x = cell.maker(cell.solo_hyper(0)), cell.oracle(False), cell.start(int(cell.seeds[0]))
+    try:
+        end, _ = descent(method, oracle, x, range(cell.steps), look=look)
+    except Exception as error:  # a run that raises has a status that says so
+        return {"bits": bits, "losses": losses, "dtypes": dtypes, "raised": _line(error)}
+    bits.append(_bits(end)[0])
+    told = {"bits": bits, "losses": losses, "dtypes": dtypes, "constant_cost": method.constant_cost}
+    return {**told, **(_graphs() if cell.maker.compiled else _work(method, oracle, x, cell.steps))}
+
+
+def _bits(x: Any) -> tuple[str, str]:
+    """A digest of a point, and its dtypes."""
+    digest, dtypes = hashlib.blake2b(digest_size=6), []
+    leaves = [x[name] for name in sorted(x)] if isinstance(x, dict) else [x]
+    for leaf in leaves:
+        leaf = leaf.detach().contiguous()
+        dtypes.append(str(leaf.dtype).removeprefix("torch."))
+        digest.update(f"{leaf.dtype}{tuple(leaf.shape)}".encode())
+        digest.update(leaf.reshape(-1).view(_byte()).numpy().tobytes())
+    return digest.hexdigest(), "/".join(sorted(set(dtypes)))
+
+
+def _byte() -> Any:
+    import torch
+
+    return torch.uint8
+
+
+def _work(method: Any, oracle: Any, x: Any, steps: int) -> dict[str, Any]:
+    """The operations and bytes of the first step, and of a later one."""
+    from gdbench.descent import descent
+
+    counted = _instrument().counted
+    x, state = method.copy(x, method.init(x))
+    first = counted(lambda: descent(method, oracle, x, range(1), state))
+    later = min(STEADY, steps - 1)
+    x, state = descent(method, oracle, x, range(later))
+    steady = counted(lambda: descent(method, oracle, x, range(later, later + 1), state))
+    return {"first": first._asdict(), "steady": steady._asdict()}
+
+
+def _instrument() -> Any:
+    """The head's own ``gdbench.work``, whatever this side's is."""
+    if INSTRUMENT not in sys.modules:
+        spec = importlib.util.spec_from_file_location(INSTRUMENT, WORK)
+        assert spec
+        assert spec.loader
+        sys.modules[INSTRUMENT] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[INSTRUMENT])
+    return sys.modules[INSTRUMENT]
+
+
+def _graphs() -> dict[str, Any]:
+    """How many graphs have been compiled since the counters were cleared, and how often the compiler gave up."""
+    import torch
+
+    counters = torch._dynamo.utils.counters
+    breaks = sum(counters["graph_break"].values())
+    return {"compiled": {"graphs": counters["stats"]["unique_graphs"], "graph breaks": breaks}}
+
+
+def foreign(roots: list[list[str]]) -> list[str]:
+    """Files imported from the other side's tree; ``roots`` are those of this side, and those of the other."""
+    ours, theirs = map(tuple, roots)
+    installed = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {__file__, str(WORK)}
+    return sorted(file for file in loaded if file.startswith(theirs) and not file.startswith((*ours, *installed)))
+
+
+def _line(error: BaseException) -> str:
+    """An exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""A suite: which series are compared and what is forgiven, as ``conf/gate/*.yaml`` states it."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gdbench.config import config_folder
+from gdbench.gate.series import POLICIES, Series
+from gdbench.schema import UsageError, nearest
+
+__all__ = ["Suite", "Waiver", "load_suite"]
+
+JUDGING = ("policy", "d0", "d1", "budget_s")
+"""Keys of an entry that say how a series is judged, not what is asked."""
+NAMING = ("optimizer", "impl", "objective", "dtype")
+UNNAMED = ("steps", "seed", "target", "lr", "lr_scale", "lr_scale_of")
+"""Settings that go into a name only where an entry lists several."""
+DEFAULTS = {"impl": "manual", "dtype": "auto"}
+KEYS = ("defaults", "series", "ulps", "waivers")
+LAYERS = ("exact", "time", "both")
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """What is forgiven, why, and until when."""
+
+    series: str
+    """A name or a pattern, as in ``adam * rosenbrock *``."""
+    reason: str
+    until: datetime.date
+    """The last day on which it counts."""
+    layer: str = "both"
+
+    def covers(self, series: str, layer: str) -> bool:
+        """Whether it speaks of a series in a layer, in time or not."""
+        return self.layer in (layer, "both") and fnmatch.fnmatchcase(series, self.series)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Series under names that differ, and the rules of their comparison."""
+
+    series: tuple[Series, ...]
+    waivers: tuple[Waiver, ...] = ()
+    ulps: Mapping[str, float] = field(default_factory=lambda: {"float32": 8.0, "float64": 4096.0})
+    """How far losses may part on another fingerprint, in units in the last place of the start's loss."""
+
+    @property
+    def running(self) -> list[Series]:
+        """The series that are not off."""
+        return [each for each in self.series if each.policy != "off"]
+
+    def only(self, patterns: Sequence[str]) -> Suite:
+        """The series that one of the patterns names; all without patterns."""
+        for pattern in patterns:
+            if not any(fnmatch.fnmatchcase(each.name, pattern) for each in self.series):
+                names = [each.name for each in self.series]
+                raise UsageError(
+                    f"--only {pattern!r} fits none of {len(names)} series.{nearest(pattern, names)} It may hold *."
+                )
+        kept = [s for s in self.series if not patterns or any(fnmatch.fnmatchcase(s.name, p) for p in patterns)]
+        return replace(self, series=tuple(kept))
+
+
+def load_suite(name: str, config_dir: Path | None = None, code: str | None = None) -> Suite:
+    """The suite ``gate/<name>.yaml`` of the user's folder, else of ours; ``code`` is that folder within a side."""
+    places = [folder / "gate" / f"{name}.yaml" for folder in (config_dir, config_folder()) if folder]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        known = sorted({each.stem for place in places for each in place.parent.glob("*.yaml")})
+        raise UsageError(f"--suite {name} is not known.{nearest(name, known)} Allowed: {', '.join(known)}.")
+    try:
+        stated = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UsageError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(stated, dict):
+        raise UsageError(f"{file} must hold the keys {', '.join(KEYS)}; at least series.")
+    return _parsed({str(key): value for key, value in stated.items()}, str(file), code)
+
+
+def _parsed(stated: Mapping[str, Any], file: str, code: str | None) -> Suite:
+    for key in stated:
+        if key not in KEYS:
+            raise UsageError(f"{file}: {key} is not a key of a suite.{nearest(key, KEYS)} Allowed: {', '.join(KEYS)}.")
+    common = _entry(stated.get("defaults") or {}, file)
+    entries = stated.get("series") or []
+    if not entries or not isinstance(entries, list):
+        raise UsageError(
+            f"{file}: series must be a list of entries such as {{objective: rosenbrock, optimizer: adam}}."
+        )
+    series = [one for entry in entries for one in _product({**DEFAULTS, **common, **_entry(entry, file)}, file, code)]
+    names = [each.name for each in series]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"{file}: two series are called {twice!r}: give one of the entries a label.")
+    ulps = {
+        **Suite(()).ulps,
+        **{str(key): _number(file, "ulps", each) for key, each in (stated.get("ulps") or {}).items()},
+    }
+    return Suite(tuple(series), tuple(_waiver(each, file) for each in stated.get("waivers") or []), ulps)
+
+
+def _entry(given: Any, file: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{file}: {given!r} must be settings such as {{objective: rosenbrock, optimizer: adam}}.")
+    return {str(key): value for key, value in given.items()}
+
+
+def _product(entry: Mapping[str, Any], file: str, code: str | None) -> list[Series]:
+    """The series of an entry: one for each combination of what its lists hold."""
+    for key in ("objective", "optimizer"):
+        if key not in entry:
+            raise UsageError(f"{file}: an entry of series lacks its {key}: {dict(entry)}.")
+    judged = {key: entry[key] for key in JUDGING if key in entry}
+    policy = judged.get("policy", "gate")
+    if policy is False:  # YAML reads a bare off as false
+        judged["policy"] = policy = "off"
+    if policy not in POLICIES:
+        raise UsageError(f"{file}: policy={policy} is not known. Allowed: {', '.join(POLICIES)}.")
+    judged |= {key: _number(file, key, judged[key]) for key in JUDGING[1:] if key in judged}
+    if not 0 <= judged.get("d0", Series.d0) < judged.get("d1", Series.d1):
+        raise UsageError(f"{file}: d0 must be below d1, and neither negative.")
+    asked = {key: value for key, value in entry.items() if key not in (*JUDGING, "label")}
+    axes = {key: value if isinstance(value, list) else [value] for key, value in asked.items()}
+    named = [key for key in asked if len(axes[key]) > 1 or key not in UNNAMED]
+    combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    label = entry.get("label")
+    return [Series(_name(each, named, label), tuple(each.items()), code=code, **judged) for each in combinations]
+
+
+def _name(settings: Mapping[str, Any], named: Sequence[str], label: Any) -> str:
+    """``adam manual rosenbrock float64``, then what else tells it from others."""
+    words = [str(settings[key]) for key in NAMING if settings[key] != "auto"]
+    words += [f"{key.rpartition('.')[2]}={settings[key]}" for key in named if key not in NAMING]
+    return " ".join([*words, *([str(label)] if label else [])])
+
+
+def _number(file: str, key: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
+        raise UsageError(f"{file}: {key}={given} must be a number from 0.")
+    return float(given)
+
+
+def _waiver(given: Any, file: str) -> Waiver:
+    stated = _entry(given, file)
+    missing = [key for key in ("series", "reason", "until") if not stated.get(key)]
+    if missing or set(stated) - {"series", "reason", "until", "layer"}:
+        raise UsageError(
+            f"{file}: a waiver states series, reason and until (a date), and may state layer; this one: {stated}."
+        )
+    if stated.get("layer", "both") not in LAYERS:
+        raise UsageError(f"{file}: layer={stated['layer']} is not known. Allowed: {', '.join(LAYERS)}.")
+    try:
+        until = datetime.date.fromisoformat(str(stated["until"]))
+    except ValueError:
+        raise UsageError(f"{file}: until={stated['until']} must be a date such as 2027-01-31.") from None
+    return Waiver(str(stated["series"]), str(stated["reason"]), until, stated.get("layer", "both"))

@@ -1,0 +1,219 @@
+"""The two trees: which revision is the base, and a worktree of it that is gone afterwards, however the gate ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from gdbench.gate.series import Side
+from gdbench.schema import UsageError
+
+__all__ = ["Base", "NotMeasured", "base_of", "clean_commit", "commits_between", "git", "repository", "worktree"]
+
+PLACE = "gdbench-gate"
+"""The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
+KEEPER = """
+import contextlib, os, shutil, subprocess, sys
+folder, top, commit = sys.argv[1:]
+words = ["git", "worktree", "add", "--quiet", "--detach", folder, commit]
+made = subprocess.run(words, cwd=top, capture_output=True, text=True)
+with contextlib.suppress(BrokenPipeError):
+    os.write(1, f"{' '.join(made.stderr.split())}\\n".encode())
+sys.stdin.read()  # until the gate closes its end, or is no more
+shutil.rmtree(folder, ignore_errors=True)
+subprocess.run(["git", "worktree", "prune"], cwd=top, capture_output=True)
+with contextlib.suppress(OSError):
+    os.unlink(folder + ".lock")
+"""
+"""A process that makes the worktree, waits for the end of the gate and removes it: kill -9 cannot prevent that."""
+
+
+class NotMeasured(Exception):
+    """There is nothing to compare: one line that says why; exit code 4."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A revision to compare with."""
+
+    commit: str
+    how: str
+    """What it is, in words: ``merge base with main``."""
+
+    @property
+    def short(self) -> str:
+        """Its first digits."""
+        return self.commit[:7]
+
+
+def git(folder: Path, *words: str) -> str:
+    """What a git command prints. Raises ``CalledProcessError``."""
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _known(folder: Path, revision: str) -> str | None:
+    """The commit that a revision names; None where it names none."""
+    with contextlib.suppress(subprocess.CalledProcessError):
+        return git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    return None
+
+
+def repository(folder: Path) -> Path:
+    """The top of the git repository that a folder lies in."""
+    try:
+        return Path(git(folder, "rev-parse", "--show-toplevel"))
+    except FileNotFoundError:
+        raise UsageError(
+            "the gate compares with a git revision, and there is no git. Or use --baseline FILE."
+        ) from None
+    except subprocess.CalledProcessError:
+        raise UsageError(
+            f"{folder} lies in no git repository: start the gate inside the one that it is to compare, or use"
+            " --baseline FILE."
+        ) from None
+
+
+def base_of(top: Path, revision: str | None, outputs: str, allow_same: bool) -> Base:
+    """The revision to compare the working tree with. Raises NotMeasured where there is none, or no difference.
+
+    Without a ``revision``: the merge base with the default branch; on a clean tree of the default branch itself, or of
+    a commit that it holds, the first parent.
+    """
+    clean = _clean(top, outputs)
+    base = _named(top, revision) if revision else _default(top, clean)
+    same = clean and git(top, "rev-parse", f"{base.commit}^{{tree}}") == git(top, "rev-parse", "HEAD^{tree}")
+    if same and not allow_same:
+        raise NotMeasured(
+            f"the working tree is that of {base.short} ({base.how}): nothing to compare. Name another base with"
+            " --base, or compare all the same with --allow-same."
+        )
+    return base
+
+
+def _named(top: Path, revision: str) -> Base:
+    commit = _known(top, revision)
+    if commit is None:
+        raise NotMeasured(
+            f"--base {revision} names no commit here. In a shallow clone fetch it first"
+            " (actions/checkout: fetch-depth: 0)."
+        )
+    return Base(commit, revision if not commit.startswith(revision) else "given")
+
+
+def _default(top: Path, clean: bool) -> Base:
+    head = _known(top, "HEAD")
+    if head is None:
+        raise NotMeasured("there is no commit yet: nothing to compare with.")
+    trunk = _trunk(top)
+    if trunk is None:
+        raise NotMeasured(
+            "no default branch is known (neither origin/HEAD, main nor master): name the base with --base."
+        )
+    try:
+        fork = git(top, "merge-base", "HEAD", trunk)
+    except subprocess.CalledProcessError:
+        raise NotMeasured(
+            f"HEAD and {trunk} have no common commit here: fetch the history (actions/checkout: fetch-depth: 0), or"
+            " name the base with --base."
+        ) from None
+    on_trunk = git(top, "rev-parse", "--abbrev-ref", "HEAD") == trunk.removeprefix("origin/")
+    if not clean or (fork != head and not on_trunk):
+        return Base(head if on_trunk else fork, "HEAD" if on_trunk else f"merge base with {trunk}")
+    parent = _known(top, "HEAD^1")
+    if parent is None:
+        raise NotMeasured(
+            "HEAD has no parent here: it is the first commit, or the clone is shallow"
+            " (actions/checkout: fetch-depth: 2)."
+        )
+    return Base(parent, "first parent")
+
+
+def _trunk(top: Path) -> str | None:
+    """The default branch: of the pull request, of the remote, or by its usual name."""
+    asked = os.environ.get("GITHUB_BASE_REF")
+    with contextlib.suppress(subprocess.CalledProcessError):
+        asked = asked or git(top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
+    for name in filter(None, (asked, "main", "master")):
+        for place in (f"origin/{name}", name):
+            if _known(top, place):
+                return place
+    return None
+
+
+def _clean(top: Path, outputs: str) -> bool:
+    """Whether the tree is as it was committed, but for what runs leave behind."""
+    left = [f":(exclude){outputs}"] if not Path(outputs).is_absolute() else []
+    return not git(top, "status", "--porcelain", "--", ".", *left, ":(exclude,glob)**/__pycache__/**")
+
+
+def clean_commit(top: Path, outputs: str) -> str | None:
+    """The commit that the working tree is; None where it differs from it."""
+    return _known(top, "HEAD") if _clean(top, outputs) else None
+
+
+def commits_between(top: Path, good: str, bad: str) -> list[str]:
+    """The commits after ``good`` up to ``bad``, along first parents, oldest first."""
+    ends = [_known(top, revision) for revision in (good, bad)]
+    for revision, commit in zip((good, bad), ends, strict=True):
+        if commit is None:
+            raise UsageError(f"{revision} names no commit here.")
+    commits = git(top, "rev-list", "--first-parent", "--reverse", f"{ends[0]}..{ends[1]}").split()
+    if not commits:
+        raise UsageError(f"{bad} does not come after {good}.")
+    return commits
+
+
+@contextlib.contextmanager
+def worktree(top: Path, commit: str, python: Path = Path(sys.executable)) -> Iterator[Side]:
+    """A side that is a commit, in a worktree of its own."""
+    place = _place(top)
+    _clear(place, top)
+    folder = place / f"{commit[:12]}-{uuid.uuid4().hex[:8]}"
+    lock = filelock.FileLock(f"{folder}.lock")
+    with lock, _kept(folder, top, commit):
+        yield Side(folder, commit[:7], python)
+
+
+@contextlib.contextmanager
+def _kept(folder: Path, top: Path, commit: str) -> Iterator[None]:
+    """A worktree that is removed when the context ends, or this process does."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", KEEPER, str(folder), str(top), commit],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the gate
+    )
+    with keeper:  # whose end closes the pipes, and waits
+        assert keeper.stdout
+        refusal = keeper.stdout.readline().strip()
+        if not folder.is_dir():
+            raise UsageError(f"git makes no worktree of {commit[:7]}: {refusal}")
+        yield
+
+
+def _place(top: Path) -> Path:
+    place = (top / git(top, "rev-parse", "--git-common-dir")).resolve() / PLACE
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def _clear(place: Path, top: Path) -> None:
+    """Remove what a machine that went down left behind: worktrees whose gate no longer holds its lock."""
+    for file in place.glob("*.lock"):
+        lock = filelock.FileLock(file, timeout=0)
+        with contextlib.suppress(filelock.Timeout), lock:
+            shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+            file.unlink(missing_ok=True)
+    with contextlib.suppress(subprocess.CalledProcessError):
+        git(top, "worktree", "prune")

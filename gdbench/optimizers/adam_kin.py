@@ -1,0 +1,227 @@
+"""Descendants of Adam: other averages, other scales, or both; each coordinate on its own.
+
+As in ``gdbench.optimizers.adam``, ``t = k + 1`` is the number of the step, and a hat frees an average of its bias.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.adam import Moments
+from gdbench.optimizers.arithmetic import add, add_quotient, mean, mean_square
+from gdbench.params import per_lane
+
+
+class Buffer(NamedTuple):
+    """The moving average of the gradient."""
+
+    mean: Tensor
+
+
+class Mixed(NamedTuple):
+    """Fast and slow moving averages of g, and that of g^2."""
+
+    fast: Tensor
+    slow: Tensor
+    square: Tensor
+
+
+class Changes(NamedTuple):
+    """Moving averages of g, of its changes, and of the squares of both together; and the last g."""
+
+    mean: Tensor
+    change: Tensor
+    square: Tensor
+    last: Tensor
+
+
+class Dual(NamedTuple):
+    """The start, and the weighed sums of g and g^2."""
+
+    start: Tensor
+    total: Tensor
+    squares: Tensor
+
+
+def moments(x: Tensor) -> Moments:
+    """Nothing averaged yet."""
+    return Moments(torch.zeros_like(x), torch.zeros_like(x))
+
+
+def adabelief(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-16) -> Method:
+    """AdaBelief, Adam with ``v = beta2 v + (1 - beta2) (g - m)^2 + eps`` for the square (Zhuang et al. 2020)."""
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        average = mean(state.mean, grad, beta1)
+        square = mean_square(state.square, grad - average, beta2) + per_lane(eps, x)
+        root = (1 - beta2 ** (k + 1)) ** 0.5
+        size = -lr * root / (1 - beta1 ** (k + 1))
+        return add_quotient(x, size, average, square.sqrt() + per_lane(eps * root, x)), Moments(average, square)
+
+    return first_order(moments, update)
+
+
+def yogi(
+    lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-3, initial_accumulator_value: Hyper = 1e-6
+) -> Method:
+    """Yogi, ``v = v - (1 - beta2) sign(v - g^2) g^2; x - lr m / (sqrt(v) + eps)`` (Zaheer et al. 2018, algorithm 2)."""
+
+    def init(x: Tensor) -> Moments:
+        return Moments(torch.zeros_like(x), torch.zeros_like(x) + per_lane(initial_accumulator_value, x))
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        average, squared = mean(state.mean, grad, beta1), grad * grad
+        square = state.square - per_lane(1 - beta2, x) * torch.sign(state.square - squared) * squared
+        return add_quotient(x, -lr, average, square.sqrt() + per_lane(eps, x)), Moments(average, square)
+
+    return first_order(init, update)
+
+
+def adabound(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    final_lr: Hyper = 0.1,
+    gamma: Hyper = 1e-3,
+) -> Method:
+    """AdaBound, Adam whose every step size goes to ``final_lr`` (Luo et al. 2019, algorithm 2, with Adam's hats).
+
+    ``x - clip(lr / (sqrt(v^) + eps), final_lr (1 - 1 / (gamma t + 1)), final_lr (1 + 1 / (gamma t))) m^``.
+    """
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        t = k + 1
+        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        root = (1 - beta2**t) ** 0.5
+        size = per_lane(lr * root, x) / (square.sqrt() + per_lane(eps * root, x))
+        low, high = final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t))
+        size = size.clamp(per_lane(low, x), per_lane(high, x))
+        return add(x, -1 / (1 - beta1**t), size * average), Moments(average, square)
+
+    return first_order(moments, update)
+
+
+def ademamix(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    beta3: Hyper = 0.9999,
+    alpha: Hyper = 5.0,
+    eps: Hyper = 1e-8,
+) -> Method:
+    """AdEMAMix, ``x - lr (m^ + alpha s) / (sqrt(v^) + eps)``, s averaging g with beta3 (Pagliardini et al. 2024)."""
+
+    def init(x: Tensor) -> Mixed:
+        return Mixed(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+
+    def update(k: Step, grad: Tensor, state: Mixed, x: Tensor) -> tuple[Tensor, Mixed]:
+        fast, slow = mean(state.fast, grad, beta1), mean(state.slow, grad, beta3)
+        square, root = mean_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
+        way = add(per_lane(1 / (1 - beta1 ** (k + 1)), x) * fast, alpha, slow)
+        return add_quotient(x, -lr * root, way, square.sqrt() + per_lane(eps * root, x)), Mixed(fast, slow, square)
+
+    return first_order(init, update)
+
+
+def adopt(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.9999, eps: Hyper = 1e-6) -> Method:
+    """ADOPT, ``m = beta1 m + (1 - beta1) g / max(sqrt(v), eps); x - lr m``, and then v averages g^2.
+
+    Taniguchi et al. 2024, algorithm 2, without clipping: the first step only sets ``v = g^2``.
+    """
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        later = k > 0
+        scaled = grad / state.square.sqrt().clamp(min=per_lane(eps, x))
+        average = mean(state.mean, per_lane(later + 0 * lr, x) * scaled, beta1)
+        return add(x, -lr, average), Moments(average, mean_square(state.square, grad, beta2 * later))
+
+    return first_order(moments, update)
+
+
+def qhm(lr: Hyper, momentum: Hyper = 0.999, nu: Hyper = 0.7) -> Method:
+    """Quasi-hyperbolic momentum, ``x - lr ((1 - nu) g + nu m)``, m averaging g (Ma and Yarats 2019)."""
+
+    def update(k: Step, grad: Tensor, state: Buffer, x: Tensor) -> tuple[Tensor, Buffer]:
+        average = mean(state.mean, grad, momentum)
+        return add(x, -lr, mean(average, grad, nu)), Buffer(average)
+
+    return first_order(lambda x: Buffer(torch.zeros_like(x)), update)
+
+
+def qhadam(
+    lr: Hyper,
+    beta1: Hyper = 0.995,
+    beta2: Hyper = 0.999,
+    nu1: Hyper = 0.7,
+    nu2: Hyper = 1.0,
+    eps: Hyper = 1e-8,
+) -> Method:
+    """Quasi-hyperbolic Adam (Ma and Yarats 2019, section 4.4).
+
+    ``x - lr ((1 - nu1) g + nu1 m^) / (sqrt((1 - nu2) g^2 + nu2 v^) + eps)``.
+    """
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        m = per_lane(1 / (1 - beta1 ** (k + 1)), x) * average
+        v = per_lane(1 / (1 - beta2 ** (k + 1)), x) * square
+        scale = mean(v, grad * grad, nu2).sqrt() + per_lane(eps, x)
+        return add_quotient(x, -lr, mean(m, grad, nu1), scale), Moments(average, square)
+
+    return first_order(moments, update)
+
+
+def adan(lr: Hyper, beta1: Hyper = 0.98, beta2: Hyper = 0.92, beta3: Hyper = 0.99, eps: Hyper = 1e-8) -> Method:
+    """Adan, ``x - lr (m + beta2 v) / (sqrt(n) + eps)`` (Xie et al. 2022, algorithm 1, whose betas are 1 less ours).
+
+    m averages g, v its changes ``g - g_old``, n the squares of ``g + beta2 (g - g_old)``; at first ``m = g``, ``v = 0``
+    and ``n = g^2``.
+    """
+
+    def init(x: Tensor) -> Changes:
+        return Changes(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+
+    def update(k: Step, grad: Tensor, state: Changes, x: Tensor) -> tuple[Tensor, Changes]:
+        later = k > 0
+        changed = per_lane(later + 0 * lr, x) * (grad - state.last)
+        average, change = mean(state.mean, grad, beta1 * later), mean(state.change, changed, beta2)
+        square = mean_square(state.square, add(grad, beta2, changed), beta3 * later)
+        way = add(average, beta2, change)
+        return add_quotient(x, -lr, way, square.sqrt() + per_lane(eps, x)), Changes(average, change, square, grad)
+
+    return first_order(init, update)
+
+
+def laprop(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-15) -> Method:
+    """LaProp, ``m = beta1 m + (1 - beta1) g / (sqrt(v^) + eps); x - lr m^``, scaled first (Ziyin et al. 2020)."""
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        square, root = mean_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
+        scaled = per_lane(root, x) * grad / (square.sqrt() + per_lane(eps * root, x))
+        average = mean(state.mean, scaled, beta1)
+        return add(x, -lr / (1 - beta1 ** (k + 1)), average), Moments(average, square)
+
+    return first_order(moments, update)
+
+
+def madgrad(lr: Hyper, momentum: Hyper = 0.9, eps: Hyper = 1e-6) -> Method:
+    """MADGRAD, ``x = momentum x + (1 - momentum) z``, ``z = x_0 - s / (cbrt(n) + eps)`` (Defazio and Jelassi 2022).
+
+    s and n are the sums of ``a g`` and ``a g^2`` with ``a = lr sqrt(t)``.
+    """
+
+    def init(x: Tensor) -> Dual:
+        return Dual(x.detach().clone(), torch.zeros_like(x), torch.zeros_like(x))
+
+    def update(k: Step, grad: Tensor, state: Dual, x: Tensor) -> tuple[Tensor, Dual]:
+        weight = lr * (k + 1) ** 0.5
+        total, squares = add(state.total, weight, grad), add(state.squares, weight, grad * grad)
+        z = state.start - total / (squares ** (1 / 3) + per_lane(eps, x))
+        return mean(x, z, momentum), Dual(state.start, total, squares)
+
+    return first_order(init, update)

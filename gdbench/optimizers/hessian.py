@@ -1,0 +1,121 @@
+"""Steps scaled by an estimate of the Hessian's diagonal: ``z * (H z)`` with random signs z (Hutchinson 1989).
+
+The signs follow from ``probe_seed``, the step and the coordinate alone: every lane, and a run that is resumed, sees the
+same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
+from gdbench.optimizers.arithmetic import add, add_quotient, mean, mean_square, zeros
+from gdbench.params import Params, leaves, per_lane, rebuild, tree_map
+
+
+class Curved(NamedTuple):
+    """Moving averages of the gradient and of the diagonal, or of its square."""
+
+    mean: Params
+    diagonal: Params
+
+
+def sophia(
+    lr: Hyper,
+    beta1: Hyper = 0.965,
+    beta2: Hyper = 0.99,
+    gamma: Hyper = 0.01,
+    eps: Hyper = 1e-12,
+    period: int = 10,
+    probe_seed: int = 0,
+) -> Method:
+    """Sophia-H, ``x - lr clip(m / max(gamma h, eps), 1)`` (Liu et al. 2023, algorithm 3).
+
+    m averages the gradient; h averages the diagonal of the Hessian, seen anew in every ``period``-th step, from the
+    first. Such a step costs a Hessian product more. Under a compiler, which cannot leave it out, all steps make it; the
+    work that is counted is that of the algorithm.
+    """
+
+    def init(x: Params, number: Number) -> Curved:
+        return Curved(zeros(x), zeros(x))
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Curved, inner: Inner) -> tuple[Params, Curved, Seen]:
+        loss, grad = oracle.grad(x, k)
+        average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, grad)
+        due, known = k % period == 0, state.diagonal
+        if isinstance(due, Tensor) or due:
+            seen = diagonal(oracle, k, x, probe_seed)
+            fresh = tree_map(lambda old, new: mean(old, new, beta2), known, seen)
+            known = fresh if due is True else tree_map(lambda new, old: torch.where(due, new, old), fresh, known)
+
+        def move(leaf: Tensor, along: Tensor, bend: Tensor) -> Tensor:
+            scale = (per_lane(gamma, bend) * bend).clamp(min=per_lane(eps, bend))
+            return add(leaf, -lr, (along / scale).clamp(-1, 1))
+
+        work = 1 + HESSIAN_PRODUCT * due
+        return tree_map(move, x, average, known), Curved(average, known), Seen(loss, grad, work, 0)
+
+    return searching(init, step)
+
+
+def adahessian(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-4,
+    probe_seed: int = 0,
+) -> Method:
+    """AdaHessian, Adam with the Hessian's diagonal in place of the gradient's square (Yao et al. 2021).
+
+    ``x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)``, v averaging ``d^2`` with ``d = z * (H z)``, without
+    the paper's averages over blocks. Each step costs a Hessian product.
+    """
+
+    def init(x: Params, number: Number) -> Curved:
+        return Curved(zeros(x), zeros(x))
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Curved, inner: Inner) -> tuple[Params, Curved, Seen]:
+        loss, grad = oracle.grad(x, k)
+        average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, grad)
+        seen = diagonal(oracle, k, x, probe_seed)
+        square = tree_map(lambda old, new: mean_square(old, new, beta2), state.diagonal, seen)
+        size, spread = lr / (1 - beta1 ** (k + 1)), 1 / (1 - beta2 ** (k + 1))
+
+        def move(leaf: Tensor, along: Tensor, bend: Tensor) -> Tensor:
+            return add_quotient(leaf, -size, along, (per_lane(spread, leaf) * bend).sqrt() + per_lane(eps, leaf))
+
+        return tree_map(move, x, average, square), Curved(average, square), Seen(loss, grad, 1 + HESSIAN_PRODUCT, 0)
+
+    return searching(init, step)
+
+
+def diagonal(oracle: Oracle, k: Step, x: Params, seed: int) -> Params:
+    """``z * (H z)``, whose mean over z is the Hessian's diagonal; of a quadratic along the axes it is exact."""
+    probe = signs(k, x, oracle.laned, seed)
+    return tree_map(torch.mul, probe, oracle.hvp(x, probe, k))
+
+
+def signs(k: Step, x: Params, laned: bool, seed: int) -> Params:
+    """A random sign for each coordinate, the same in every lane."""
+    first, made = 0, []
+    for leaf in leaves(x):
+        event = leaf.shape[1:] if laned else leaf.shape
+        count = math.prod(event)
+        place = torch.arange(first, first + count, device=leaf.device).reshape(event)
+        bits = mixed(mixed(place) + mixed(torch.zeros_like(place) + k + 2**20 * seed))
+        made.append((1 - 2 * (bits & 1)).to(leaf.dtype) + torch.zeros_like(leaf))
+        first += count
+    return rebuild(x, made)
+
+
+def mixed(number: Tensor) -> Tensor:
+    """32 bits that depend on all bits of a number (the hash lowbias32, Wellons 2018)."""
+    low = 2**32 - 1
+    number = number.long() & low
+    number = (number ^ (number >> 16)) * 0x7FEB352D & low
+    number = (number ^ (number >> 15)) * 0x846CA68B & low
+    return number ^ (number >> 16)

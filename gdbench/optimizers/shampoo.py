@@ -1,0 +1,77 @@
+"""Shampoo: the sides of a matrix, each with a preconditioner of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.arithmetic import add
+from gdbench.params import Params, per_lane
+
+
+class Sides(NamedTuple):
+    """Sums of ``G G'`` and ``G' G`` of a matrix G, from eps on; of anything else the sum of its squares, and None."""
+
+    left: Tensor
+    right: Tensor | None
+
+
+def shampoo(lr: Hyper, eps: Hyper = 1e-4) -> Method:
+    """Shampoo, ``x - lr L^(-1/4) G R^(-1/4)``, L and R summing ``G G'`` and ``G' G`` (Gupta et al. 2018).
+
+    Both begin at ``eps`` times 1. A tensor of more than two axes is a matrix of its first axis by the others; one of
+    fewer has a diagonal instead, ``x - lr g / sqrt(eps + sum g^2)``.
+    """
+
+    def begun(laned: bool, leaf: Tensor) -> Sides:
+        if leaf.dim() - laned < 2:
+            return Sides(torch.zeros_like(leaf) + per_lane(eps, leaf), None)
+        matrix = as_matrix(leaf, laned)
+        return Sides(*(torch.diag_embed(torch.zeros_like(side) + per_lane(eps, side)) for side in edges(matrix)))
+
+    def update(laned: bool, grad: Tensor, state: Sides, leaf: Tensor) -> tuple[Tensor, Sides]:
+        if state.right is None:
+            squares = torch.addcmul(state.left, grad, grad)
+            return add(leaf, -lr, grad * squares.rsqrt()), Sides(squares, None)
+        matrix = as_matrix(grad, laned)
+        left, right = state.left + matrix @ matrix.mT, state.right + matrix.mT @ matrix
+        way = (fourth(left) @ matrix @ fourth(right)).reshape(grad.shape)
+        return add(leaf, -lr, way), Sides(left, right)
+
+    def init(laned: bool, x: Params) -> Any:
+        if isinstance(x, dict):
+            return {name: begun(laned, leaf) for name, leaf in x.items()}
+        return begun(laned, x)
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        loss, grad = oracle.grad(x, k)
+        own = partial(update, oracle.laned)
+        if isinstance(x, dict):
+            pairs = {name: own(grad[name], state[name], leaf) for name, leaf in x.items()}  # type: ignore[index]
+            moved: Params = {name: pair[0] for name, pair in pairs.items()}
+            return moved, {name: pair[1] for name, pair in pairs.items()}, (loss, grad, 1, 0)
+        moved, state = own(grad, state, x)  # type: ignore[arg-type]
+        return moved, state, (loss, grad, 1, 0)
+
+    return Method(partial(init, False), step, init_lanes=partial(init, True))
+
+
+def as_matrix(leaf: Tensor, laned: bool) -> Tensor:
+    """``[rows, columns]``, or one a lane."""
+    return leaf.reshape(*leaf.shape[: 1 + laned], -1)
+
+
+def edges(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A column and a row."""
+    return matrix[..., 0], matrix[..., 0, :]
+
+
+def fourth(side: Tensor) -> Tensor:
+    """The inverse fourth root of a symmetric matrix whose eigenvalues are above 0."""
+    values, vectors = torch.linalg.eigh(side)
+    root: Tensor = (vectors * values.clamp(min=torch.finfo(side.dtype).tiny)[..., None, :] ** -0.25) @ vectors.mT
+    return root

@@ -1,0 +1,70 @@
+"""Steps that are as long as lr says, however large the gradient: normalised, or its signs alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import At, Hyper, Method, Number, Step, first_order, whole
+from gdbench.optimizers.arithmetic import add, along, mean, ratio, zeros
+from gdbench.params import Params, tree_map
+
+
+class Averaged(NamedTuple):
+    """The moving average of the gradient."""
+
+    mean: Tensor
+
+
+class Whole(NamedTuple):
+    """The same of a whole tree."""
+
+    mean: Params
+
+
+def normalised(lr: Hyper) -> Method:
+    """Normalised gradient descent, ``x - lr g / |g|`` (Shor 1964; Nesterov 2004, section 3.2.3)."""
+
+    def update(k: Step, at: At, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
+        return along(x, -ratio(lr, at.inner(at.grad, at.grad).sqrt(), 0.0), at.grad), state
+
+    return whole(lambda x, number: (), update)
+
+
+def normalised_momentum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
+    """Along the averaged gradient, ``m = momentum m + (1 - momentum) g; x - lr m / |m|`` (Cutkosky, Mehta 2020)."""
+
+    def init(x: Params, number: Number) -> Whole:
+        return Whole(zeros(x))
+
+    def update(k: Step, at: At, state: Whole, x: Params) -> tuple[Params, Whole]:
+        average = tree_map(lambda old, grad: mean(old, grad, momentum), state.mean, at.grad)
+        return along(x, -ratio(lr, at.inner(average, average).sqrt(), 0.0), average), Whole(average)
+
+    return whole(init, update)
+
+
+def signsgd(lr: Hyper) -> Method:
+    """Steps along the signs of the gradient, ``x - lr sign(g)`` (Bernstein et al. 2018)."""
+    return first_order(lambda x: (), lambda k, grad, state, x: (add(x, -lr, torch.sign(grad)), state))
+
+
+def signum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
+    """Signs of the averaged gradient, ``m = momentum m + (1 - momentum) g; x - lr sign(m)`` (Bernstein et al. 2018)."""
+
+    def update(k: Step, grad: Tensor, state: Averaged, x: Tensor) -> tuple[Tensor, Averaged]:
+        average = mean(state.mean, grad, momentum)
+        return add(x, -lr, torch.sign(average)), Averaged(average)
+
+    return first_order(lambda x: Averaged(torch.zeros_like(x)), update)
+
+
+def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99) -> Method:
+    """Lion, ``x - lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g`` (Chen et al. 2023, algorithm 2)."""
+
+    def update(k: Step, grad: Tensor, state: Averaged, x: Tensor) -> tuple[Tensor, Averaged]:
+        return add(x, -lr, torch.sign(mean(state.mean, grad, beta1))), Averaged(mean(state.mean, grad, beta2))
+
+    return first_order(lambda x: Averaged(torch.zeros_like(x)), update)

@@ -1,0 +1,135 @@
+"""Gradient descent whose step length follows from the path: from its curvature, its loss or its gradients."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import HESSIAN_PRODUCT, At, Hyper, Method, Number, Oracle, Saw, Step, whole
+from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
+from gdbench.params import Params, dot, per_lane, tree_map
+
+
+class Before(NamedTuple):
+    """The last point and its gradient."""
+
+    x: Params
+    grad: Params
+
+
+class Sized(NamedTuple):
+    """The last point, its gradient, its step length, and by which factor that had grown."""
+
+    x: Params
+    grad: Params
+    size: Tensor
+    growth: Tensor
+
+
+class Learned(NamedTuple):
+    """The last gradient and the step length so far."""
+
+    grad: Params
+    size: Tensor
+
+
+def before(x: Params, number: Number) -> Before:
+    """Nothing before x: a difference of 0 to the last point."""
+    return Before(tree_map(torch.clone, x), zeros(x))
+
+
+def bb1(lr: Hyper) -> Method:
+    """Barzilai-Borwein's long step, ``x - (s s / s y) g`` with the last changes s of x and y of g (1988).
+
+    The step is lr at first and wherever ``s y`` is not above 0.
+    """
+
+    def update(k: Step, at: At, state: Before, x: Params) -> tuple[Params, Before]:
+        s, y = difference(x, state.x), difference(at.grad, state.grad)
+        return along(x, -ratio(at.inner(s, s), at.inner(s, y), per_lane(lr, at.loss)), at.grad), Before(x, at.grad)
+
+    return whole(before, update)
+
+
+def bb2(lr: Hyper) -> Method:
+    """Barzilai-Borwein's short step, ``x - (s y / y y) g`` with the last changes s of x and y of g (1988).
+
+    The step is lr at first and wherever ``s y`` is not above 0.
+    """
+
+    def update(k: Step, at: At, state: Before, x: Params) -> tuple[Params, Before]:
+        s, y = difference(x, state.x), difference(at.grad, state.grad)
+        curvature = at.inner(s, y)
+        size = torch.where(curvature > 0, ratio(curvature, at.inner(y, y), 0.0), per_lane(lr, at.loss))
+        return along(x, -size, at.grad), Before(x, at.grad)
+
+    return whole(before, update)
+
+
+def polyak(lr: Hyper, minimum: Hyper) -> Method:
+    """Polyak's step, ``x - lr (f - f*) / |g|^2 g``, f* being the minimum (Polyak 1969).
+
+    With lr = 1 no step leads away from a minimiser of a convex function. Below the minimum it stays where it is.
+    """
+
+    def update(k: Step, at: At, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
+        excess = (at.loss - per_lane(minimum, at.loss)).clamp(min=0)
+        return along(x, -lr * ratio(excess, at.inner(at.grad, at.grad), 0.0), at.grad), state
+
+    return whole(lambda x, number: (), update)
+
+
+def adgd(lr: Hyper) -> Method:
+    """AdGD, steps ``min(sqrt(1 + a / a_old) a, |s| / (2 |y|))`` after a, at first lr (Malitsky, Mishchenko 2020).
+
+    s and y are the last changes of x and of the gradient: half the inverse of the curvature met, and no steep growth.
+    """
+
+    def init(x: Params, number: Number) -> Sized:
+        return Sized(*before(x, number), number(lr), number(0.0))
+
+    def update(k: Step, at: At, state: Sized, x: Params) -> tuple[Params, Sized]:
+        s, y = difference(x, state.x), difference(at.grad, state.grad)
+        moved, bent = at.inner(s, s).sqrt(), at.inner(y, y).sqrt()
+        local = torch.where(moved > 0, ratio(moved, 2 * bent, torch.inf), torch.inf)
+        size = torch.minimum((1 + state.growth).sqrt() * state.size, local)
+        size = torch.where(torch.isfinite(size), size, state.size)  # along a straight line nothing bounds it
+        growth = torch.where(moved > 0, size / state.size, torch.inf)
+        return along(x, -size, at.grad), Sized(x, at.grad, size, growth)
+
+    return whole(init, update)
+
+
+def hypergradient(lr: Hyper, hyper_lr: Hyper = 0.02) -> Method:
+    """Descent in the step length a too, from lr on: ``a = a (1 + hyper_lr c); x - a g`` (Baydin et al. 2018).
+
+    c is the cosine of the angle between g and g_old, at first 0: the multiplicative rule, which knows no units.
+    """
+
+    def init(x: Params, number: Number) -> Learned:
+        return Learned(zeros(x), number(lr))
+
+    def update(k: Step, at: At, state: Learned, x: Params) -> tuple[Params, Learned]:
+        lengths = at.inner(at.grad, at.grad).sqrt() * at.inner(state.grad, state.grad).sqrt()
+        cosine = ratio(at.inner(at.grad, state.grad), lengths, 0.0)
+        size = state.size * (1 + per_lane(hyper_lr, cosine) * cosine)
+        return along(x, -size, at.grad), Learned(at.grad, size)
+
+    return whole(init, update)
+
+
+def steepest(lr: Hyper) -> Method:
+    """Steepest descent, ``x - (g g / g H g) g``: exact along the gradient of a quadratic (Cauchy 1847).
+
+    One Hessian product a step; where the curvature ``g H g`` is not above 0 the step is lr.
+    """
+
+    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], Saw]:
+        loss, grad = oracle.grad(x, k)
+        squared, curvature = (dot(grad, each, oracle.laned) for each in (grad, oracle.hvp(x, grad, k)))
+        size = ratio(squared, curvature, per_lane(lr, squared))
+        return along(x, -size, grad), state, (loss, grad, 1 + HESSIAN_PRODUCT, 0)
+
+    return Method(lambda x: (), step, constant_cost=False)

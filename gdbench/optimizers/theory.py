@@ -1,0 +1,65 @@
+"""The best steps that theory knows for quadratics whose curvature lies between mu and L; lr scales them, and is 1.
+
+With the rates that they have there: each step makes the distance to the minimiser smaller by that factor, in the worst
+case and in the long run. kappa = L / mu.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.arithmetic import add
+from gdbench.optimizers.sgd import gd, momentum, nesterov
+from gdbench.params import per_lane
+
+
+class Chebyshev(NamedTuple):
+    """The last step d, and the weight a of its gradient."""
+
+    step: Tensor
+    weight: Hyper
+
+
+def gd_optimal(lr: Hyper, smoothness: Hyper, strong_convexity: Hyper) -> Method:
+    """Gradient descent with the step ``2 / (L + mu)``: rate (kappa - 1) / (kappa + 1) (Polyak 1987, section 1.4)."""
+    return gd(lr * 2 / (smoothness + strong_convexity))
+
+
+def heavy_ball_optimal(lr: Hyper, smoothness: Hyper, strong_convexity: Hyper) -> Method:
+    """Heavy ball with step ``4 / (sqrt(L) + sqrt(mu))^2``, momentum ``rate^2`` (Polyak 1964).
+
+    Rate (sqrt(kappa) - 1) / (sqrt(kappa) + 1), which no method of first order betters.
+    """
+    top, low = smoothness**0.5, strong_convexity**0.5
+    return momentum(lr * 4 / (top + low) ** 2, ((top - low) / (top + low)) ** 2)
+
+
+def nesterov_optimal(lr: Hyper, smoothness: Hyper, strong_convexity: Hyper) -> Method:
+    """Nesterov's momentum with step ``4 / (3 L + mu)``, momentum ``(r - 2) / (r + 2)``, ``r = sqrt(3 kappa + 1)``.
+
+    Rate 1 - 2 / r (Lessard, Recht, Packard 2016, proposition 1).
+    """
+    root = (3 * smoothness / strong_convexity + 1) ** 0.5
+    return nesterov(lr * 4 / (3 * smoothness + strong_convexity), (root - 2) / (root + 2))
+
+
+def chebyshev(lr: Hyper, smoothness: Hyper, strong_convexity: Hyper) -> Method:
+    """Chebyshev's semi-iteration: of all methods of first order the one whose k-th point is best (Golub, Varga 1961).
+
+    ``d = (a c - 1) d - a g; x + d`` with the centre c and the radius r of [mu, L], ``a_0 = 1 / c``,
+    ``a_1 = 1 / (c - r^2 a_0 / 2)`` and ``a_k = 1 / (c - r^2 a_{k-1} / 4)`` (Saad 2003, algorithm 12.1, rewritten so
+    that r may be 0). Within k steps the factor 2 q^k / (1 + q^(2 k)), q being the heavy ball's rate.
+    """
+    centre, radius = (smoothness + strong_convexity) / 2, (smoothness - strong_convexity) / 2
+
+    def update(k: Step, grad: Tensor, state: Chebyshev, x: Tensor) -> tuple[Tensor, Chebyshev]:
+        weight = 1 / (centre - radius**2 / 4 * state.weight * (1 + (k == 1)))
+        step = per_lane(weight * centre - 1, x) * state.step
+        step = add(step, -lr * weight, grad)
+        return x + step, Chebyshev(step, weight)
+
+    return first_order(lambda x: Chebyshev(torch.zeros_like(x), 0.0 * (centre + radius)), update)

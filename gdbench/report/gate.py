@@ -1,0 +1,152 @@
+"""What the gate found, for the terminal, for a pull request, for GitHub and for whatever reads JUnit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gdbench.report.terminal import console
+from gdbench.report.units import number
+
+__all__ = ["junit", "markdown", "show_changes", "show_gate", "workflow_commands"]
+
+QUIET = ("same", "no slower")
+"""Verdicts that are counted and not listed."""
+STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
+RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+ORDER = ("slower", "worse", "changed", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
+
+
+def show_gate(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
+    """Print what a gate found."""
+    console().print(_terminal(header, findings), crop=False)
+
+
+def _terminal(header: Mapping[str, Any], findings: pd.DataFrame) -> RenderableType:
+    parts: list[RenderableType] = [Text(_compared(header), style="bold"), Text()]
+    parts += [Text(f" {layer:7} {_counts(group)}") for layer, group in findings.groupby("layer", sort=False)]
+    listed = _listed(findings)
+    if len(listed):
+        table = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2, 0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column()
+        for _, row in listed.iterrows():
+            style = STYLES.get(row["verdict"], "yellow") if not row["forgiven"] else "dim"
+            table.add_row(row["series"], Text(row["verdict"], style=style), _reason(row))
+        parts += [Text(), table]
+    parts += [Text(), *(Text(note) for note in header["notes"])]
+    return Group(
+        *parts, Text(f"{_result(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
+    )
+
+
+def _compared(header: Mapping[str, Any]) -> str:
+    words = [f"{header['base']} against {header['head']}", f"{header['series']} series"]
+    if not header["alike"]:
+        words.append("another fingerprint: hits within 1, losses within rounding")
+    return " · ".join([*words, *([header["power"]] if header.get("power") else [])])
+
+
+def _counts(group: pd.DataFrame) -> str:
+    counted = group["verdict"].value_counts()
+    names = [*(name for name in QUIET if name in counted), *(name for name in ORDER if name in counted)]
+    return "   ".join(f"{counted[name]} {name}" for name in names)
+
+
+def _listed(findings: pd.DataFrame) -> pd.DataFrame:
+    """What there is to say, the gravest first."""
+    told = findings[~findings["verdict"].isin(QUIET)]
+    grave = told["verdict"].map({name: rank for rank, name in enumerate(ORDER)})
+    return told.assign(_fails=~told["fails"], _grave=grave).sort_values(["_fails", "_grave"], kind="stable")
+
+
+def _reason(row: pd.Series) -> str:
+    return "; ".join(filter(None, (row["cause"], row["forgiven"])))
+
+
+def _result(header: Mapping[str, Any]) -> str:
+    return f"{RESULTS[header['code']]} (exit {header['code']})"
+
+
+def show_changes(changes: pd.DataFrame) -> None:
+    """Print where measures changed along a branch."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("commit", "series", "measure", "from", "to", "subject"):
+        table.add_column(name, no_wrap=name in ("commit", "series"))
+    for _, row in changes.iterrows():
+        commits = f"{row['after'][:7]}..{row['commit'][:7]}"
+        table.add_row(commits, row["series"], row["measure"], _value(row["base"]), _value(row["head"]), row["subject"])
+    console().print(table if len(changes) else Text("No measure changed."))
+
+
+def _value(value: Any) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return "never"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
+    """The same for a pull request or the summary of a job."""
+    lines = [f"## Gate: {_result(header)}", "", _compared(header), "", "| layer | verdicts |", "| --- | --- |"]
+    lines += [f"| {layer} | {_counts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
+    listed = _listed(findings)
+    if len(listed):
+        lines += ["", "| series | verdict | cause |", "| --- | --- | --- |"]
+        lines += [f"| {row['series']} | {_marked(row)} | {_escaped(_reason(row))} |" for _, row in listed.iterrows()]
+    lines += ["", *(f"{note}  " for note in header["notes"]), f"Fingerprint: {header['fingerprint']}", ""]
+    return "\n".join(lines)
+
+
+def _marked(row: pd.Series) -> str:
+    return f"**{row['verdict']}**" if row["fails"] else str(row["verdict"])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def workflow_commands(findings: pd.DataFrame) -> list[str]:
+    """Workflow commands of GitHub Actions: an error for what fails, a warning for what else a reader should see."""
+    lines = []
+    for _, row in _listed(findings).iterrows():
+        if row["fails"] or row["verdict"] not in ("better", "faster", "new"):
+            level = "error" if row["fails"] else "warning"
+            lines.append(
+                f"::{level} title=gate%3A {_data(row['series'])}::{_data(row['verdict'])}: {_data(_reason(row))}"
+            )
+    return lines
+
+
+def _data(text: str) -> str:
+    """Text as a workflow command may hold it."""
+    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (",", "%2C"), (":", "%3A")):
+        text = text.replace(character, code)
+    return text
+
+
+def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
+    """A test case for every finding: failed, skipped where nothing could be said, passed."""
+    absent = findings["verdict"].isin(("missing", "unmeasured", "undecided", "contaminated"))
+    suite = ElementTree.Element("testsuite", name="gdbench gate", timestamp=header["started"])
+    counts = {"tests": len(findings), "failures": findings["fails"].sum(), "skipped": absent.sum()}
+    for name, count in {**counts, "time": round(header["seconds"], 3)}.items():
+        suite.set(name, str(count))
+    for (_, row), skipped in zip(findings.iterrows(), absent, strict=True):
+        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{row['layer']}", name=row["series"])
+        message = f"{row['verdict']}: {_reason(row)}"
+        if row["fails"]:
+            ElementTree.SubElement(case, "failure", type=row["verdict"], message=message)
+        elif skipped:
+            ElementTree.SubElement(case, "skipped", message=message)
+    document = ElementTree.Element("testsuites")
+    document.append(suite)
+    ElementTree.indent(document)
+    written: bytes = ElementTree.tostring(document, encoding="utf-8", xml_declaration=True)
+    return written

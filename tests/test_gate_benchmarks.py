@@ -1,0 +1,64 @@
+"""Times in the JSON of pytest-benchmark."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pytest_benchmark.cli import main as pytest_benchmark
+
+import gdbench
+from gdbench.gate.benchmarks import read_benchmarks, write_benchmarks
+from gdbench.schema import UsageError
+
+
+@pytest.fixture
+def written(command: Callable[..., Any]) -> Path:
+    """The times of two runs."""
+    command("-m", "optimizer=gd,adam", "lr=0.1", "steps=50", "timing.seconds=0.1", "--quiet", "name=timed")
+    (folder,) = Path("outputs").glob("*/*_timed")
+    done = command("gate", "benchmarks", str(folder), "times.json")
+
+    assert (done.code, done.out) == (0, "2 benchmarks: times.json\n")
+    return folder
+
+
+def test_pytest_benchmark_compares_what_we_write(
+    written: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own command reads the file, and shows both runs."""
+    monkeypatch.setattr(sys, "argv", ["pytest-benchmark", "compare", "times.json", "--columns=median,rounds,outliers"])
+    pytest_benchmark()
+    shown = capsys.readouterr().out
+
+    assert "gd manual notebook_manual float32 0.1 0" in shown
+    assert "adam manual notebook_manual float32 0.1 0" in shown
+
+
+def test_what_is_written_is_read_again(written: Path) -> None:
+    """The median is that of the blocks; the run's exact numbers travel along."""
+    table = read_benchmarks(Path("times.json"))
+    runs, blocks = gdbench.load(written), gdbench.load(written, "blocks")
+    medians = blocks.groupby("run", sort=False)["step_s"].median()
+    extra = json.loads(Path("times.json").read_text())["benchmarks"][0]["extra_info"]
+
+    assert np.allclose(sorted(table["median_s"]), sorted(medians))
+    assert table["rounds"].sum() == len(blocks)
+    assert extra["status"] == runs["status"][0]
+
+
+def test_what_is_none_is_refused(tmp_path: Path, command: Callable[..., Any]) -> None:
+    """A file of another kind, and a sweep that was not timed."""
+    (tmp_path / "other.json").write_text('{"benchmarks": [{}]}')
+    command("lr=0.1", "timing=off", "--quiet", "name=untimed")
+    (folder,) = Path("outputs").glob("*/*_untimed")
+
+    with pytest.raises(UsageError, match="no JSON of pytest-benchmark"):
+        read_benchmarks(tmp_path / "other.json")
+    with pytest.raises(UsageError, match="timing=quick"):
+        write_benchmarks(folder, tmp_path / "x.json")

@@ -1,0 +1,107 @@
+"""Suites: the series that a file of conf/gate stands for."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdbench.config import Composer, config_folder, initialized, plain, store
+from gdbench.gate.series import Series, Side
+from gdbench.gate.suite import Suite, load_suite
+from gdbench.schema import Question, UsageError
+
+SUITES = sorted(file.stem for file in (config_folder() / "gate").glob("*.yaml"))
+
+
+def suite(folder: Path, text: str) -> Suite:
+    """The suite that a file with this text states."""
+    (folder / "gate").mkdir(exist_ok=True)
+    (folder / "gate" / "mine.yaml").write_text(text)
+    return load_suite("mine", folder)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_shipped_series_poses_a_question(name: str) -> None:
+    """Its words compose, and pass the checks of a run."""
+    store()
+    with initialized():
+        compose = Composer()
+        for series in load_suite(name).series:
+            fixed, words = Side(Path(), "here").composing(series)
+            composed = compose(words)
+            question = Question.parse(plain(composed.config), composed.choices)
+
+            assert fixed == []
+            assert question.size == 1
+            assert question.optimizer == series.setting("optimizer")
+
+
+def test_lists_multiply_and_name(tmp_path: Path) -> None:
+    """One series for each combination; a name says what tells it from others, and steps do not."""
+    made = suite(
+        tmp_path,
+        "defaults: {steps: 9, d1: 0.05}\n"
+        "series:\n"
+        "  - {objective: rosenbrock, optimizer: [gd, adam], lr: [0.1, 0.2], dtype: float64}\n"
+        "  - {objective: quadratic, objective.n: 5, optimizer: gd, policy: off, label: small}\n",
+    )
+
+    assert [each.name for each in made.series] == [
+        *(f"{name} manual rosenbrock float64 lr={lr}" for name in ("gd", "adam") for lr in (0.1, 0.2)),
+        "gd manual quadratic n=5 small",
+    ]
+    assert len(made.running) == 4
+    assert made.series[0].d1 == 0.05
+    assert "steps=9" in made.series[0].words
+    assert "objective.n=5" in made.series[-1].words
+    assert [each.name for each in made.only(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
+
+
+def test_waivers_state_reason_and_day(tmp_path: Path) -> None:
+    """A bare date in YAML is a date."""
+    text = (
+        "series: [{objective: beale, optimizer: gd}]\nwaivers:\n  - {series: gd *, reason: known, until: 2030-01-31}\n"
+    )
+    (waiver,) = suite(tmp_path, text).waivers
+
+    assert (waiver.series, waiver.reason, waiver.until) == ("gd *", "known", datetime.date(2030, 1, 31))
+
+
+MISTAKES = {
+    "a key": ("seires: []", "seires is not a key of a suite. Did you mean series"),
+    "no series": ("defaults: {steps: 3}", "series must be a list"),
+    "no optimizer": ("series: [{objective: beale}]", "lacks its optimizer"),
+    "twins": ("series: [{objective: beale, optimizer: gd}, {objective: beale, optimizer: gd, lr: 3}]", "give one of"),
+    "a policy": ("series: [{objective: beale, optimizer: gd, policy: maybe}]", "policy=maybe is not known"),
+    "limits": ("series: [{objective: beale, optimizer: gd, d0: 0.1}]", "d0 must be below d1"),
+    "a budget": ("series: [{objective: beale, optimizer: gd, budget_s: soon}]", "budget_s=soon must be a number"),
+    "no reason": ("series: [{objective: beale, optimizer: gd}]\nwaivers: [{series: gd, until: 2030-01-01}]", "reason"),
+    "a day": ("series: [{objective: beale, optimizer: gd}]\nwaivers: [{series: a, reason: b, until: soon}]", "a date"),
+    "no YAML": ("series: [", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_in_a_suite_are_one_line(tmp_path: Path, text: str, said: str) -> None:
+    """The file is named, what came, and what is allowed."""
+    with pytest.raises(UsageError) as raised:
+        suite(tmp_path, text)
+
+    assert said in str(raised.value)
+    assert "mine.yaml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@given(value=st.one_of(st.booleans(), st.none(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_settings_become_overrides_that_mean_the_same(value: object) -> None:
+    """What YAML read is what Hydra reads."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    word = Series("s", (("lr", value),)).words[-1]
+    (override,) = OverridesParser.create().parse_overrides([word])
+
+    assert override.value() == value

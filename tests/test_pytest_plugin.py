@@ -1,0 +1,81 @@
+"""The fixture by which a user's own test says what must hold of their optimizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from gdbench.optimizers.sgd import gd
+from gdbench.pytest_plugin import Bench
+from gdbench.schema import UsageError
+
+TEST = """
+import torch
+
+
+class Halving(torch.optim.SGD):
+    pass
+
+
+def test_it_converges(gdbench):
+    run = gdbench("notebook_manual", Halving, lr=0.1, momentum=0.0)
+
+    assert run.status == "target"
+    assert run.steps_to(1e-3) == 16
+
+
+def test_it_is_too_slow(gdbench):
+    assert gdbench("notebook_manual", Halving, lr=0.1).steps_to() < 31
+"""
+
+
+def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
+    """The same descent, whoever carries it out: the notebook's loop halts the gap at 1e-6 in 31 steps."""
+    bench = Bench()
+    runs = [bench("notebook_manual", each, lr=0.1) for each in ("gd", gd, torch.optim.SGD)]
+
+    assert [run.steps_to() for run in runs] == [31, 31, 31]
+    assert {run.status for run in runs} == {"target"}
+    assert runs[0].row == {**runs[1].row, "watched_s": runs[0].row["watched_s"]}
+    assert runs[0].loss == pytest.approx(2.3e-13, rel=0.02)
+    assert runs[0].gap is not None
+
+
+def test_settings_reach_run_optimizer_and_objective() -> None:
+    """Floats, switches and tuples are the optimizer's, dotted names the objective's."""
+    settings: dict[str, Any] = {"objective.n": 5, "dtype": "float64", "steps": 7}
+    run = Bench()("rosenbrock", torch.optim.Adam, lr=0.1, betas=(0.5, 0.9), amsgrad=True, eps=1e-6, **settings)
+
+    assert run.gradients == 7
+    assert math.isinf(run.steps_to(1e-12))
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: Bench()("rosenbrok", "gd", lr=0.1), UsageError),
+        (lambda: Bench()("rosenbrock", gd), UsageError),
+        (lambda: Bench()("rosenbrock", gd, lr=0.1, momentun=0.5), UsageError),
+        (lambda: Bench()("notebook_manual", "gd", lr=0.1).steps_to(0.5), ValueError),
+    ],
+    ids=["an objective", "no lr", "a parameter", "a rung"],
+)
+def test_mistakes_are_said(call: Callable[[], Any], error: type[Exception]) -> None:
+    """In one line, as on the command line."""
+    with pytest.raises(error) as raised:
+        call()
+
+    assert "\n" not in str(raised.value)
+
+
+def test_pytest_finds_the_fixture(shell: Callable[..., Any], tmp_path: Any) -> None:
+    """A test of the user's passes, and one that asks too much fails with the number."""
+    (tmp_path / "test_mine.py").write_text(TEST)
+    done = shell("-m", "pytest", "-q", "-p", "no:gdbench", "-p", "gdbench.pytest_plugin", "test_mine.py")
+
+    assert "1 failed, 1 passed" in done.out, done.out
+    assert "assert 31 < 31" in done.out
