@@ -181,19 +181,6 @@ def test_start_leaves_something_to_do(name: str) -> None:
         assert value - objective.minimum > 1e-3 * abs(value)
 
 
-def test_no_two_are_the_same_function() -> None:
-    """Objectives of as many numbers differ in value at random points, so that each counts as one."""
-    seen: dict[tuple[int, float], str] = {}
-    for name in CONFIGURATIONS:
-        objective = build(name).to(torch.float64, "cpu")
-        start = objective.start_at(0)
-        count, draw = sum(leaf.numel() for leaf in leaves(start)), seeded(3)
-        x = tree_map(lambda leaf, draw=draw: torch.rand(leaf.shape, generator=draw, dtype=torch.float64) + 0.5, start)
-        value = float(f"{float(objective.value(x)):.9e}")
-        assert (count, value) not in seen, f"{name} is {seen.get((count, value))}"
-        seen[count, value] = name
-
-
 @every_objective
 def test_seed_decides_the_start(name: str) -> None:
     """A seed always means the same start, and another one only where the objective says so; no global seed is used."""
