@@ -15,7 +15,7 @@ from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.params import Params, leaves, tree_map
 from gdbench.schema import Unavailable
 
-__all__ = ["torch_arguments", "torch_optim"]
+__all__ = ["named", "torch_arguments", "torch_optim"]
 
 SWITCHES: dict[str, dict[str, bool]] = {
     "torch": {"foreach": False, "fused": False},
@@ -64,9 +64,12 @@ def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "tor
 
     def build(point: Params) -> Optimizer:
         try:
-            return cls(leaves(point), **arguments)
+            optimizer = cls(leaves(point), **arguments)
         except (RuntimeError, ValueError) as error:
             raise refusal(cls, impl, error) from error
+        if switched(cls):
+            optimizer.train()  # type: ignore[attr-defined]
+        return optimizer
 
     def init(x: Params) -> Held:
         # A differentiable step must not meet leaves that autograd knows, as it writes to them under autograd.
@@ -74,15 +77,23 @@ def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "tor
         return Held(point, build(point))
 
     def copy(x: Params, state: Held) -> tuple[Params, Held]:
-        # An Optimizer's own deepcopy loses the attributes of its subclass (LBFGS): build one, and move the memory in.
+        # An Optimizer's own deepcopy loses the attributes of its subclass (LBFGS): build one, and move the memory in,
+        # of which other packages keep a part beside the settings of a group.
         x, point, memory = deepcopy((x, state.point, state.optimizer.state))
         optimizer = build(point)
         optimizer.state = memory
+        for new, old in zip(optimizer.param_groups, state.optimizer.param_groups, strict=True):
+            new.update({name: deepcopy(each) for name, each in old.items() if name != "params"})
         return x, Held(point, optimizer)
+
+    def evaluated(x: Params, state: Held) -> Params:
+        _, there = copy(x, state)  # the way to it and back again would not end at the very bits
+        there.optimizer.eval()  # type: ignore[attr-defined]
+        return there.point
 
     searches = needs_closure(cls)
     step = searching() if searches else plain(cls, impl)
-    judged = averaged if issubclass(cls, ASGD) else None
+    judged = averaged if issubclass(cls, ASGD) else evaluated if switched(cls) else None
     return Method(init, step, copy, mutates=True, constant_cost=not searches, lanes=False, judged=judged)
 
 
@@ -159,6 +170,11 @@ def assign_sparse(point: Params, grad: Params) -> None:
         leaf.grad = slope.to_sparse()
 
 
+def switched(cls: type[Optimizer]) -> bool:
+    """Whether a class stands at another point for training than for judging (the package schedulefree's do)."""
+    return hasattr(cls, "train") and hasattr(cls, "eval")
+
+
 def needs_closure(cls: type[Optimizer]) -> bool:
     """Whether a class cannot step without a closure, as it evaluates the gradient more than once."""
     return inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty
@@ -168,10 +184,16 @@ def switches(cls: type[Optimizer], impl: str) -> dict[str, bool]:
     """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
     known = inspect.signature(cls).parameters
     if impl != "torch" and impl not in known:
-        raise Unavailable(f"torch.optim.{cls.__name__} has no {impl} implementation")
+        raise Unavailable(f"{named(cls)} has no {impl} implementation")
     return {name: on for name, on in SWITCHES[impl].items() if name in known}
 
 
 def refusal(cls: type[Optimizer], impl: str, error: Exception) -> Unavailable:
     """Torch's own reason, on one line."""
-    return Unavailable(f"torch.optim.{cls.__name__}, impl={impl}: {str(error).splitlines()[0]}")
+    return Unavailable(f"{named(cls)}, impl={impl}: {str(error).splitlines()[0]}")
+
+
+def named(cls: type[Optimizer]) -> str:
+    """A class by the name under which it is imported: torch's, and those of other packages."""
+    package = cls.__module__.partition(".")[0]
+    return f"{'torch.optim' if package == 'torch' else package}.{cls.__name__}"
