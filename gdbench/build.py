@@ -19,8 +19,8 @@ from gdbench.constant import constant
 from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
-from gdbench.optimizers import Hyper, Method, Step
-from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
@@ -207,19 +207,32 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        return factory(**fixed, **hyper)
+        made = factory(**fixed, **hyper)
+        return made if isinstance(made, Method) else first_order(*made)
 
     schedule = _surrounding(question, "schedule", steps=question.steps)
     make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
+    numbers = {name: float(values[0]) for name, values in _named(question).items()}
+    sample = _method(factory(**fixed, **(dict.fromkeys(_facts(question), 1.0) | numbers)), name)
     if question.impl == "manual":
-        numbers = {name: float(values[0]) for name, values in _named(question).items()}
-        sample = bare(dict.fromkeys(_facts(question), 1.0) | numbers)
         return _Made(make, name + _surroundings(question), sample.lanes)
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
     program = Program(lambda **hyper: make(hyper))
     return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)
+
+
+def _method(made: Any, name: str) -> Method:
+    """What a factory made: a Method, or the pair of functions that makes one."""
+    if isinstance(made, Method):
+        return made
+    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
+        return first_order(*made)
+    raise UsageError(
+        f"{name} returned {type(made).__name__}; it must return a gdbench.optimizers.Method, or a pair of functions:"
+        " init(x) -> state and update(k, grad, state, x) -> (x, state)."
+    )
 
 
 def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:
@@ -232,7 +245,7 @@ def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str,
         return paced(method, float(hyper["lr"]), schedule) if schedule else method
 
     bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
-    resolved = f"torch.optim.{cls.__name__}({question.impl})" + _surroundings(question)
+    resolved = f"{named(cls)}({question.impl})" + _surroundings(question)
     return _Made(_on_changed_gradients(question, bare), resolved, False)
 
 

@@ -35,7 +35,8 @@ Run
 
 Keys
   objective, optimizer     names from the two lists below; their numbers are set as objective.n=10, optimizer.beta1=0.8
-  impl                     manual (pure functions), torch, foreach, fused (torch.optim), compiled (torch.compile)
+  impl                     manual (pure functions), compiled (torch.compile), and torch.optim's own: torch, foreach,
+                           fused, capturable (CUDA), differentiable
   schedule                 lr over the steps: constant, linear, cosine, wsd, inverse_sqrt, warmup_cosine ...
   clip, noise              of gradients: none, norm, value, unit; none, gaussian, annealed, relative
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default

@@ -33,7 +33,11 @@ COLUMNS: dict[str, Column] = {
     "run": Column("str", "", "stable key of the question: equal for equal questions, on every machine"),
     "objective": Column("str", "", "name of the objective (python -m gdbench list objectives)"),
     "optimizer": Column("str", "", "name of the method (python -m gdbench list optimizers)"),
-    "impl": Column("str", "", "who carries it out: manual, torch, foreach, fused or compiled"),
+    "impl": Column(
+        "str",
+        "",
+        "who carries it out: manual, compiled; torch.optim's torch, foreach, fused, capturable, differentiable",
+    ),
     "dtype": Column("str", "", "floating-point type of x, gradient and state, after resolving auto"),
     "device": Column("str", "", "where it ran, after resolving auto"),
     "seed": Column("int", "", "seed of start perturbation, initialisation and sampling"),

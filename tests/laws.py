@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,10 +50,28 @@ def configured(name: str, changes: dict[str, Any]) -> Objective:
     return stated
 
 
+def affine(x: dict[str, Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """Least squares in a dict of a matrix and a scalar."""
+    return ((a @ x["weight"] + x["bias"][..., None, None] - b) ** 2).sum((-1, -2)) / 2
+
+
+def spread(*shape: int) -> Tensor:
+    """Numbers in (-1, 1) without a pattern."""
+    return torch.sin(torch.arange(math.prod(shape), dtype=torch.float64) + 1).reshape(shape)
+
+
+DICT = Objective(
+    fn=affine,
+    start={"weight": spread(3, 2), "bias": torch.tensor(0.5, dtype=torch.float64)},
+    data={"a": spread(4, 3), "b": spread(4, 2)},
+    laned=True,
+)
+
+
 @cache
 def objective(name: str, dtype: torch.dtype = torch.float64) -> Objective:
-    """An objective as shipped, or smaller where that is too slow."""
-    return configured(name, SMALLER.get(name, {})).to(dtype, "cpu")
+    """An objective as shipped, or smaller where that is too slow; ``dict`` is one of a matrix and a scalar."""
+    return (DICT if name == "dict" else configured(name, SMALLER.get(name, {}))).to(dtype, "cpu")
 
 
 def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
@@ -88,6 +107,8 @@ OPTIMIZERS = {path.stem: entry(path) for path in sorted(CONF.glob("optimizer/*.y
 MANUAL = [name for name, each in OPTIMIZERS.items() if each.manual]
 TORCH = [name for name, each in OPTIMIZERS.items() if each.torch]
 TWINS = [name for name in MANUAL if name in TORCH]
+MATRICES = {"muon"}
+"""Methods that move matrices and nothing else."""
 
 
 def target(block: dict[str, Any]) -> Any:
@@ -103,7 +124,7 @@ FACTS = {"smoothness": 2e3, "strong_convexity": 1.0, "minimum": 0.0}
 def hypers(name: str, changed: dict[str, Any]) -> dict[str, Any]:
     """The hyper-parameters of a method as shipped, some changed."""
     shipped = OPTIMIZERS[name]
-    facts = {fact: FACTS[fact] for fact, number in shipped.hyper.items() if number is None}
+    facts = {fact: FACTS[fact] for fact in FACTS if shipped.hyper.get(fact, 0) is None}
     return {"lr": shipped.default_lr, **shipped.hyper, **facts, **changed}
 
 
@@ -145,12 +166,12 @@ BY_LR = 1e-3
 def rate(optimizer: str, name: str) -> float:
     """A step size at which a method goes well on an objective.
 
-    A method that ships a default of at least 1/2 finds its lengths by itself and keeps it. One whose steps grow with
-    the gradient takes a share of 1 / L, and any other one a small number.
+    A method that searches, or is told of the objective, finds its lengths by itself and keeps its default. One whose
+    steps grow with the gradient takes a share of 1 / L, and any other one a small number.
     """
-    default = OPTIMIZERS[optimizer].default_lr
-    if default >= 0.5:
-        return default
+    shipped = OPTIMIZERS[optimizer]
+    if any(shipped.hyper.get(fact, 0) is None for fact in FACTS) or not form(optimizer).constant_cost:
+        return shipped.default_lr
     return stable_lr(name) if follows_gradient(optimizer) else BY_LR
 
 
