@@ -63,7 +63,8 @@ def _counts(group: pd.DataFrame) -> str:
 def _listed(findings: pd.DataFrame) -> pd.DataFrame:
     """What there is to say, the gravest first, all of a series together."""
     told = findings[~findings["verdict"].isin(QUIET)]
-    grave = told["verdict"].map({name: rank for rank, name in enumerate(ORDER)}) + len(ORDER) * ~told["fails"]
+    ranks = {name: rank for rank, name in enumerate(ORDER)}
+    grave = told["verdict"].map(ranks).astype("int64") + len(ORDER) * ~told["fails"].astype(bool)
     return told.assign(_series=grave.groupby(told["series"]).transform("min"), _grave=grave).sort_values(
         ["_series", "series", "_grave"], kind="stable"
     )
