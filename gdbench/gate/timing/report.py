@@ -231,7 +231,7 @@ def row(
         wall_ratio=math.exp(known.by_wall.mean),
         base_s=float(np.median([sample.base_s for sample in samples])),
         head_s=float(np.median([sample.head_s for sample in samples])),
-        found_from=found_from(float(known.s), series.d0, settings, strict),
+        found_from=found_from(float(known.s), series.d0, series.d1, settings, strict),
         seconds=track.spent_s,
         why=why,
     )
