@@ -15,7 +15,7 @@ from gdbench.constant import is_constant, take
 from gdbench.gap import rounding_size
 from gdbench.objectives import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method
-from gdbench.oracle import Compilable, Eager, oracle
+from gdbench.oracle import Compilable, Eager, Sampled, oracle
 from gdbench.params import Params, lanes_last, size, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
@@ -149,6 +149,11 @@ class Cell:
         return frozenset(name for name, column in self.hyper.items() if not _equal(column))
 
     @cached_property
+    def one_seed(self) -> bool:
+        """Whether all runs have the same seed; parts of a cell are told what is so of the whole."""
+        return bool((self.seeds == self.seeds[0]).all())
+
+    @cached_property
     def fused(self) -> int:
         """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
         few = size(self.start(int(self.seeds[0]))) <= FUSED_SIZE
@@ -163,21 +168,32 @@ class Cell:
         part.__dict__.update(shared)
         return part
 
-    def oracle(self, laned: bool) -> Eager | Compilable:
-        """The way to the objective's values and gradients: always the same one, as compiled steps know theirs by it."""
-        return self._laned_oracle if laned else self._solo_oracle
+    def oracle(self, laned: bool, row: int = 0) -> Eager | Sampled | Compilable:
+        """The way to the objective's values and gradients, for all runs as lanes or for one alone.
+
+        But for their seeds it is always the same one, as compiled steps know theirs by it.
+        """
+        known = self._laned_oracle if laned else self._solo_oracle
+        if not self.objective.stochastic:
+            return known
+        seeds = self.seeds.copy() if laned and not self.one_seed else self.seeds[row]
+        return known.of(torch.as_tensor(seeds, device=self.device))
 
     @cached_property
-    def _laned_oracle(self) -> Eager | Compilable:
+    def _laned_oracle(self) -> Eager | Sampled | Compilable:
         return oracle(self.objective, True, self.maker.compiled)
 
     @cached_property
-    def _solo_oracle(self) -> Eager | Compilable:
+    def _solo_oracle(self) -> Eager | Sampled | Compilable:
         return oracle(self.objective, False, self.maker.compiled)
+
+    def starts_differ(self) -> bool:
+        """Whether the seed changes the start."""
+        return self.objective.seeded or self.start_noise > 0
 
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
-        return self.objective.seeded or self.start_noise > 0
+        return self.starts_differ() or self.objective.stochastic
 
 
 def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:

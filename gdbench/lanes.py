@@ -31,6 +31,8 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         return False, f"run by run: the method does not carry a number a lane ({refusal})"
     points = _distinct_points(cell.start(int(cell.seeds[0])))
     solo = torch.stack([cell.objective.value(point).detach() for point in points])
+    if cell.objective.stochastic and (refusal := _batches_refuse(cell, points)):
+        return False, refusal
     if cell.objective.laned:
         if not _agree(cell.objective.value(stack_lanes(points)), solo):
             raise UsageError(
@@ -39,12 +41,24 @@ def carrier(cell: Cell) -> tuple[bool, str]:
             )
         return True, "lanes"
     try:
-        laned = oracle(cell.objective, laned=True).grad(stack_lanes(points), 0)[0]
+        way = oracle(cell.objective, laned=True)
+        laned = (way.full or way).grad(stack_lanes(points), 0)[0]
     except Exception as error:  # whatever vmap cannot follow, a solo run still can
         return False, f"run by run: vmap refuses ({_first_line(error)})"
     if not _agree(laned, solo):
         return False, "run by run: vmap gives other losses than one point at a time"
     return True, "lanes by vmap"
+
+
+def _batches_refuse(cell: Cell, points: list[Params]) -> str | None:
+    """Why lanes cannot see a batch each: vmap, which carries these, refuses or mixes them up; None if they can."""
+    seeds = torch.arange(len(points), device=cell.device)
+    solo = [cell.objective.drawn(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
+    try:
+        laned = oracle(cell.objective, laned=True).of(seeds).grad(stack_lanes(points), 0)[0]
+    except Exception as error:
+        return f"run by run: vmap refuses batches ({_first_line(error)})"
+    return None if _agree(laned, torch.stack(solo)) else "run by run: vmap gives other batches than one run at a time"
 
 
 def check_scalar(value: object, x: Params) -> None:
@@ -88,6 +102,7 @@ class _Bowl:
     """The oracle of sum(x^2) / 2, whose gradient is x and whose Hessian is 1."""
 
     laned: bool
+    full: None = None
 
     def value(self, x: Params, k: Step) -> Tensor:
         return dot(x, x, self.laned) / 2

@@ -1,9 +1,13 @@
-"""The two ways to a gradient behind one name: autograd for eager steps, torch.func for compiled ones."""
+"""The two ways to a gradient behind one name: autograd for eager steps, torch.func for compiled ones.
+
+Where an objective is stochastic, all that a method asks in step k, values along a line search too, is of the batch of
+that step and of its run's own seed; ``full`` is the way to the loss on all data, which judges.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +18,10 @@ from gdbench.objectives import Objective
 from gdbench.optimizers import Step
 from gdbench.params import Params, dot, leaves, rebuild, tree_map
 
-__all__ = ["Compilable", "Eager", "oracle"]
+__all__ = ["Compilable", "Eager", "Sampled", "oracle"]
+
+Drawn = Callable[[Any, Tensor, Step], Tensor]
+"""``drawn(x, seeds, k)``: the loss on the batches of step k; seeds are ``[]``, or ``[L]`` in lanes if they differ."""
 
 
 class Eager:
@@ -23,6 +30,8 @@ class Eager:
     ``fn`` maps a point to its loss ``[]``, or lanes of points to ``[L]``. Value and gradient are plain closures, for a
     step on one number takes 35 us, and this is on its way.
     """
+
+    full: None = None
 
     def __init__(self, fn: Callable[[Any], Tensor], laned: bool) -> None:
         """Lanes do not see each other, so the gradient of the sum of their losses is each lane's own."""
@@ -52,23 +61,64 @@ class Eager:
 
         self.laned, self.grad, self.value, self.hvp = laned, grad, value, hvp
 
+    def of(self, seeds: Tensor) -> Eager:
+        """The same for runs of these seeds: every run sees all data."""
+        return self
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Eager values and gradients of each step's batch."""
+
+    drawn: Drawn
+    laned: bool
+    seeds: Tensor
+    full: Eager
+
+    def at(self, k: Step) -> Eager:
+        """The way to those of step k."""
+        return Eager(lambda x: self.drawn(x, self.seeds, k), self.laned)
+
+    def value(self, x: Params, k: Step) -> Tensor:
+        """f(x) on the batch of step k."""
+        return self.at(k).value(x, k)
+
+    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
+        """The same, and its gradient."""
+        return self.at(k).grad(x, k)
+
+    def hvp(self, x: Params, v: Params, k: Step) -> Params:
+        """Its Hessian at x times v."""
+        return self.at(k).hvp(x, v, k)
+
+    def of(self, seeds: Tensor) -> Sampled:
+        """The same for runs of these seeds."""
+        return replace(self, seeds=seeds)
+
 
 @dataclass(frozen=True)
 class Compilable:
-    """Gradients by ``torch.func``, which torch.compile can follow in one graph (autograd.grad it refuses)."""
+    """Gradients by ``torch.func``, which torch.compile can follow in one graph (autograd.grad it refuses).
+
+    A compiled step is told ``seeds`` anew in each call: they are all in which oracles of one ``fn`` differ.
+    """
 
     fn: Any
+    """``fn(x)``, or with seeds a ``Drawn``."""
     laned: bool
+    seeds: Tensor | None = None
+    full: Compilable | None = None
 
     def value(self, x: Params, k: Step) -> Tensor:
-        """f(x)."""
-        return self.fn(x)  # type: ignore[no-any-return]
+        """f(x), or that of the batch of step k."""
+        loss: Tensor = self.fn(x) if self.seeds is None else self.fn(x, self.seeds, k)
+        return loss
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
-        """f(x) and its gradient."""
+        """The same, and its gradient."""
 
         def total(point: Params) -> tuple[Tensor, Tensor]:
-            loss = self.fn(point)
+            loss = self.value(point, k)
             return (loss.sum() if self.laned else loss), loss
 
         grad, loss = torch.func.grad(total, has_aux=True)(x)
@@ -83,10 +133,40 @@ class Compilable:
         product: Params = torch.func.grad(along)(x)
         return product
 
+    def of(self, seeds: Tensor | None) -> Compilable:
+        """The same for runs of these seeds, where there are any; a compiler meets only the new ones."""
+        return self if seeds is None else Compilable(self.fn, self.laned, seeds, self.full)
 
-def oracle(objective: Objective, laned: bool, compiled: bool = False) -> Eager | Compilable:
-    """An oracle of one point, or of lanes: by the objective's own code if that is ``laned``, else by vmap."""
+
+def oracle(
+    objective: Objective, laned: bool, compiled: bool = False, seeds: int | Tensor = 0
+) -> Eager | Sampled | Compilable:
+    """An oracle of one point, or of lanes: by the objective's own code if that is ``laned``, else by vmap.
+
+    ``seeds`` matter where the objective is stochastic: one for all, or int64 ``[L]``, one a lane.
+    """
     fn = partial(objective.fn, **objective.data) if objective.data else objective.fn
     if laned and not objective.laned:
         fn = torch.func.vmap(fn)
-    return Compilable(fn, laned) if compiled else Eager(fn, laned)
+    if not objective.stochastic:
+        return Compilable(fn, laned) if compiled else Eager(fn, laned)
+    seeds, draw = torch.as_tensor(seeds), drawn(objective, laned)
+    if compiled:
+        return Compilable(draw, laned, seeds, Compilable(fn, laned))
+    return Sampled(draw, laned, seeds, Eager(fn, laned))
+
+
+def drawn(objective: Objective, laned: bool) -> Drawn:
+    """The loss on the batches of a step: lanes of one seed share theirs, others are carried by vmap."""
+
+    def losses(x: Params, seeds: Tensor, k: Step) -> Tensor:
+        def loss(x: Params, seed: Tensor) -> Tensor:
+            return objective.drawn(x, seed, k)
+
+        if seeds.dim():
+            loss = torch.func.vmap(loss)
+        elif laned and not objective.laned:
+            loss = torch.func.vmap(loss, in_dims=(0, None))
+        return loss(x, seeds)
+
+    return losses

@@ -118,7 +118,7 @@ def _watch(cell: Cell, laned: bool, pulse: Pulse) -> tuple[Story | None, Array, 
     chunks, traced = _chunks(cell, laned), traced_runs(cell)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
         # Made once, before the chunks share them.
-        _ = cell.objective, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
+        _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     attempts = _side_by_side(
         lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell, pulse
     )

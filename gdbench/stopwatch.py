@@ -79,6 +79,7 @@ class _Given:
     loss: torch.Tensor
     gradient: Params
     laned: bool = False
+    full: None = None
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
@@ -96,6 +97,7 @@ class _Counted:
 
     inner: Oracle
     laned: bool = False
+    full: None = None
     gradients: int = 0
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
@@ -165,7 +167,7 @@ class _Stopwatch:
 
     def __init__(self, cell: Cell, row: int, clock: Clock) -> None:
         self.cell, self.row, self.clock = cell, row, clock
-        self.oracle = cell.oracle(laned=False)
+        self.oracle = cell.oracle(laned=False, row=row)
         self.start = cell.start(int(cell.seeds[row]))
         self.method = cell.maker(cell.solo_hyper(row))
         self.horizon = min(cell.steps, HORIZON)

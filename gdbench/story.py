@@ -60,7 +60,8 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     """
     oracle = cell.oracle(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
-    start = _judging(oracle.value(x, 0))
+    full = oracle.full or oracle
+    start = _judging(full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
         cell.f_star,
@@ -72,10 +73,10 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     )
     thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
     fused = laned and cell.maker.compiled
-    if laned and (not cell.seed_matters() if fused else bool((start == start[0]).all())):
+    if laned and (not cell.starts_differ() if fused else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     given = thresholds if laned else thresholds[:, 0], start * sign, cell.maximize
-    trace = _Trace(cell, laned, traced)
+    trace = _Trace(cell, laned, traced, oracle.full)
     if fused:
         x, ended, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     elif laned:
@@ -83,7 +84,7 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     else:
         x, ended, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
-    loss, grad = oracle.grad(x, cell.steps)  # judging the last point is not the method's work
+    loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
     crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
     trace.look(cell.steps, crowd, x, loss, grad)
     denormals = _denormals(ended, len(loss) if laned else None, cell.device)
@@ -124,7 +125,8 @@ def _walk_lanes(
         stay = crowd.leavers()
         if stay is not None:
             x, state = staying((x, state), len(crowd.alive), stay)
-            method = cell.maker(cell.take(crowd.leave(stay).cpu().numpy()).laned_hyper())
+            left = cell.take(crowd.leave(stay).cpu().numpy())
+            method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
     return method.judged_at(x, state), (x, state), crowd
 
 
@@ -203,7 +205,8 @@ def trace_steps(steps: int, record: str) -> Array:
 class _Trace:
     """Keeps loss, gradient norm and, where it is small, x at the wanted steps; all stays on the device until told."""
 
-    def __init__(self, cell: Cell, laned: bool, traced: Array) -> None:
+    def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
+        self.full = full
         self.steps = trace_steps(cell.steps, cell.record)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
         self.traced, self.laned = traced, laned
@@ -218,6 +221,8 @@ class _Trace:
     def look(self, k: int, crowd: Onlooker, x: Params, loss: Tensor, grad: Params) -> None:
         if k not in self.wanted:
             return
+        if self.full is not None:  # steps saw other gradients
+            grad = self.full.grad(x, k)[1]
         x, loss, grad = crowd.spread((x, loss.detach(), grad))
         loss = self.pick(_judging(loss)) * self.sign
         norm = _norm(tree_map(self.pick, grad), self.laned)

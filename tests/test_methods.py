@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice, pairwise
 from typing import Any
 
@@ -14,7 +13,7 @@ import scipy.sparse.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import FACTS, MANUAL, OPTIMIZERS, manual
+from laws import MANUAL, OPTIMIZERS, manual
 from referees import REFEREES, Array, Known
 from torch import Tensor
 
@@ -26,13 +25,13 @@ from gdbench.optimizers.hessian import signs
 from gdbench.optimizers.line_search import Line, wolfe
 from gdbench.oracle import oracle
 from gdbench.params import Params, stack_lanes
+from gdbench.schema import FACTS
 
 torch.set_num_threads(1)
 
 F64 = torch.float64
 STEPS = 25
 OURS = [name for name in MANUAL if OPTIMIZERS[name].torch is None]
-BY_LR = ("lr", "smoothness")
 
 
 def curvatures(diagonal: bool) -> Array:
@@ -156,23 +155,6 @@ def test_tensors_walk_alone(name: str) -> None:
     for each, start in starts.items():
         alone, _ = descent(told(name, KNOWN), oracle(BOWL, laned=False), start, range(5))
         assert torch.allclose(x[each], alone, rtol=1e-12)
-
-
-def ends(names: Iterable[str], steps: int) -> dict[str, Tensor]:
-    """Where methods stand after some steps with one lr; Armijo's search must have something to shrink."""
-    lrs = {name: 1.0 if name == "armijo" else 0.02 for name in names}
-    return {name: torch.as_tensor(judged(told(name, KNOWN, lr=lr), BOWL, steps)[-1]) for name, lr in lrs.items()}
-
-
-def test_no_two_methods_are_one() -> None:
-    """Any two methods, torch's among them, part sooner or later: none is another under a second name."""
-    names: set[str] = set(MANUAL)
-    for steps in (12, 120):  # some differ in what they hold to only in the long run
-        there = ends(sorted(names), steps)
-        same = [(a, b) for a, b in itertools.combinations(there, 2) if (there[a] - there[b]).abs().max() < 1e-12]
-        names = {name for pair in same for name in pair}
-
-    assert same == [("adam", "adamw")]  # they differ by weight decay, which ships as 0
 
 
 # Theory.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdbench.objectives.draws import Batch
 from gdbench.params import Params, leaves, tree_map
 
 __all__ = ["Objective", "cast", "seeded"]
@@ -30,6 +31,11 @@ class Objective:
     """The start x_0, or a function of the seed where the start is random."""
     data: Mapping[str, Tensor] = field(default_factory=dict)
     """Tensors that ``fn`` needs beside x; cast to the run's dtype (integers stay integers) and moved to its device."""
+    batch: Batch | None = None
+    """``batch(data, seed, k)``: the data that the gradient of step k of a run with that seed sees in their place.
+
+    A pure function, written for one seed ``[]``; k is a number or a tensor ``[]``. Left out: all data, in every step.
+    """
     minimum: float | None = None
     f_star_kind: str | None = None
     """exact, computed (to float64 rounding), lower_bound or unknown; left out: exact if a minimum is stated."""
@@ -49,8 +55,13 @@ class Objective:
             object.__setattr__(self, "f_star_kind", "unknown" if self.minimum is None else "exact")
 
     def value(self, x: Params) -> Tensor:
-        """f(x): a scalar ``[]``; with ``laned``, ``[L]`` for x of shape ``[L, *event]``."""
+        """f(x) on all data, by which runs are judged: ``[]``; with ``laned``, ``[L]`` for x of ``[L, *event]``."""
         return self.fn(x, **self.data)
+
+    def drawn(self, x: Params, seed: Tensor, k: int | Tensor) -> Tensor:
+        """f(x) on the batch of step k of a seed ``[]``, whose gradient that step sees."""
+        assert self.batch is not None
+        return self.fn(x, **{**self.data, **self.batch(self.data, seed, k)})
 
     def start_at(self, seed: int) -> Params:
         """x_0 for a seed."""
@@ -60,6 +71,11 @@ class Objective:
     def seeded(self) -> bool:
         """Whether the start depends on the seed."""
         return callable(self.start)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether gradients are those of a batch, which depends on the seed."""
+        return self.batch is not None
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Objective:
         """The same objective with its start, minimisers and data in another dtype, on another device."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from gdbench.schema import UsageError
 
-__all__ = ["choice", "real", "whole"]
+__all__ = ["choice", "multiple", "real", "whole"]
 
 
 def whole(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -34,3 +34,10 @@ def choice(name: str, value: object, allowed: Collection[str]) -> str:
         return value
     words = ", ".join(sorted(allowed))
     raise UsageError(f"objective.{name}={value!r}: it must be one of {words}; try objective.{name}={min(allowed)}")
+
+
+def multiple(name: str, value: object, of: int) -> int:
+    """``value`` if it is a positive multiple of ``of``, else a UsageError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0 and value % of == 0:
+        return value
+    raise UsageError(f"objective.{name}={value!r}: it must be a multiple of {of}; try objective.{name}={2 * of}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.check import choice, real, whole
+from gdbench.objectives.draws import drawn
 
 __all__ = ["logistic", "mlp"]
 
@@ -20,16 +21,18 @@ SAMPLES = 1797
 """How many images the digits hold."""
 
 
-def logistic(l2: float = 0.01, dataset: str = "breast_cancer") -> Objective:
+def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -> Objective:
     """Logistic regression with an l2 penalty: strongly convex, on real data.
 
     f(w) = mean_i log(1 + exp(-y_i a_i'w)) + l2/2 |w|^2, y_i in {-1, 1}, where a_i holds the standardised features
     (population deviation) and a last 1 for the bias, which is penalised as the others are. w of shape [31] for
     breast_cancer (569 tumours, 1 = benign; Street, Wolberg and Mangasarian 1993), [65] for digits (1797 images,
     1 = an odd digit; Alpaydin and Kaynak 1998). Start 0, where f = log 2. Minimum and minimiser are computed by
-    Newton's method to |gradient| <= 1e-12; L = lambda_max(A'A) / (4 m) + l2, mu = l2.
+    Newton's method to |gradient| <= 1e-12; L = lambda_max(A'A) / (4 m) + l2, mu = l2. A step's gradient is of ``batch``
+    samples drawn for it, of all for 0.
 
-    Raises UsageError for l2 < 1e-6 (without a penalty separable data have no minimiser) or an unknown data set.
+    Raises UsageError for l2 < 1e-6 (without a penalty separable data have no minimiser) an unknown data set, or a batch
+    that is larger than it.
     """
     penalty = real("l2", l2, least=1e-6, example=0.01)
     signed = signed_features(choice("dataset", dataset, ("breast_cancer", "digits")))
@@ -42,6 +45,7 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer") -> Objective:
         fn=fn,
         start=torch.zeros_like(minimiser),
         data={"signed": signed},
+        batch=drawn("signed", batch=batch, of=signed.shape[1], axis=1),
         minimum=float(fn(minimiser, signed)),
         f_star_kind="computed",
         minimisers=(minimiser,),
@@ -84,14 +88,16 @@ def newton(dataset: str, l2: float) -> Tensor:
     return w
 
 
-def mlp(hidden: int = 32, samples: int = SAMPLES) -> Objective:
+def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
     """A small neural network that learns to read digits.
 
     f(params) = mean cross-entropy of Linear(64, hidden), tanh, Linear(hidden, 10) on the first ``samples`` images of
-    the digits (8 x 8 pixels, scaled to [0, 1]), all at once. ``params`` is a dict of tensors: 0.weight [hidden, 64],
-    0.bias [hidden], 2.weight [10, hidden], 2.bias [10]. The start depends on the seed: uniform within
-    1 / sqrt(inputs) of 0, as torch.nn.Linear starts. The least value is not known, but never below 0.
-    Raises UsageError for hidden < 1 or samples outside 1 ... 1797. Data: Alpaydin and Kaynak 1998.
+    the digits (8 x 8 pixels, scaled to [0, 1]); a step's gradient is of ``batch`` of them drawn for it, of all for 0.
+    ``params`` is a dict of tensors: 0.weight [hidden, 64], 0.bias [hidden], 2.weight [10, hidden], 2.bias [10]. The
+    start depends on the seed: uniform within 1 / sqrt(inputs) of 0, as torch.nn.Linear starts. The least value is not
+    known, but never below 0. Data: Alpaydin and Kaynak 1998.
+
+    Raises UsageError for hidden < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
     """
     whole("hidden", hidden, least=1)
     with torch.device("meta"):  # shapes and names only: the numbers come from ``params``
@@ -114,6 +120,7 @@ def mlp(hidden: int = 32, samples: int = SAMPLES) -> Objective:
         fn=fn,
         start=start,
         data={"images": images, "labels": labels},
+        batch=drawn("images", "labels", batch=batch, of=samples),
         minimum=0.0,
         f_star_kind="lower_bound",
         source="Alpaydin and Kaynak 1998, UCI optical digits; data from scikit-learn",

@@ -53,8 +53,13 @@ class Oracle(Protocol):
         ...
 
     @property
+    def full(self) -> Oracle | None:
+        """The way to the loss on all data, where step k sees only the batch of k; None where each sees all."""
+        ...
+
+    @property
     def value(self) -> Callable[[Params, Step], Tensor]:
-        """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes."""
+        """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes; in step k of the batch of which that has gradients."""
         ...
 
     @property
@@ -125,7 +130,12 @@ class Method:
 
 
 def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:
-    """What the watch sees at the judged point ``at``: what the step saw, or its own where that was elsewhere."""
+    """What the watch sees at the judged point ``at``: what the step saw, or its own where that saw something else.
+
+    Where steps see batches it is the loss on all data, beside the step's own gradient.
+    """
+    if oracle.full is not None:
+        return seen._replace(loss=oracle.full.value(at, k))
     if method.judged is None:
         return seen
     loss, grad = oracle.grad(at, k)

