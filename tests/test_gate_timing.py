@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from gdbench.gate.series import Series, Side
 from gdbench.gate.timing.compare import compare
+from gdbench.gate.timing.processes import WORKER
 from gdbench.gate.timing.report import TimeReport
 from gdbench.gate.timing.selftest import selftest
 from gdbench.gate.timing.settings import Settings
 
+ROOT = Path(__file__).parent.parent
 FEW = Settings(
     looks=(3,),
     alphas=(0.05,),
     confirmations=2,
     beta=0.2,
+    family=0.1,
     quads=6,
     least_quads=2,
     warm_steps=3,
@@ -117,6 +121,21 @@ def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
 
     assert report.mode == "apart: torch.nn.functional.relu was replaced"
     assert told(report) in ({SERIES.name: "no slower"}, {SERIES.name: "faster"}, {SERIES.name: "undecided"})
+
+
+def test_a_worker_whose_gate_was_killed_ends_and_clears_up(tmp_path: Path) -> None:
+    """With nobody at the other end of its pipes a worker goes, and the folder of bytecode with it."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    tree = {"label": "head", "root": str(ROOT), "path": [str(ROOT)]}
+    request = {"do": "open", "trees": [tree], "settings": asdict(FEW), "cache": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-P", WORKER], input=json.dumps(request) + "\n", capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["answer"]) == {"torch", "python", "cpu", "cores", "capability"}
+    assert not cache.exists()
 
 
 def test_the_self_test_on_a_real_tree(trees: Trees) -> None:

@@ -108,7 +108,7 @@ def selftest(
             bench = lab.round(number)
             share = number / rounds if rounds else (time.monotonic() - start) / 3600 / (hours or 1)
             heard(f"round {number}, {sum(len(each.outcomes) for each in trials)} comparisons", share)
-            if number == 1:
+            if number == 1 and sizes:
                 trials += _slowed(trials, asked, bench, sizes, settings)
             if not _round(bench, trials, ruling, number):
                 lab.end()
