@@ -60,6 +60,7 @@ def compare(
         contaminated=dirt,
         unmeasured={**{each.name: why for each in timed if (why := asked.lacking(each.name))}, **failed},
         mode=asked.mode,
+        fingerprint=asked.fingerprint,
         facts=tuple(course.facts),
         seconds=time.monotonic() - start,
     )

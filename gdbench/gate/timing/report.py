@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,8 @@ class TimeReport:
     """Series without a verdict, and why."""
     mode: str
     """``twin``: both trees in one process; ``apart: ...``: one each, and why."""
+    fingerprint: Mapping[str, Any]
+    """Processor, torch and Python, which a self-test is kept by."""
     facts: tuple[Mapping[str, float | None], ...]
     """What the machine did, round by round."""
     seconds: float
