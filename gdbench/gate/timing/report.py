@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,8 @@ class TimeReport:
     """Series without a verdict, and why."""
     mode: str
     """``twin``: both trees in one process; ``apart: ...``: one each, and why."""
+    fingerprint: Mapping[str, Any]
+    """Processor, torch and Python, which a self-test is kept by."""
     facts: tuple[Mapping[str, float | None], ...]
     """What the machine did, round by round."""
     seconds: float
@@ -231,7 +234,7 @@ def row(
         wall_ratio=math.exp(known.by_wall.mean),
         base_s=float(np.median([sample.base_s for sample in samples])),
         head_s=float(np.median([sample.head_s for sample in samples])),
-        found_from=found_from(float(known.s), series.d0, settings, strict),
+        found_from=found_from(float(known.s), series.d0, series.d1, settings, strict),
         seconds=track.spent_s,
         why=why,
     )
