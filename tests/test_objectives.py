@@ -97,8 +97,10 @@ def length(x: Params) -> float:
 
 
 def gradient(objective: Objective, x: Params) -> Params:
-    """The gradient at one point."""
-    return oracle(objective, laned=False).grad(x, 0)[1]
+    """The gradient at one point, of all data; where there is a domain, of the way that it leaves within that."""
+    ask = oracle(objective, laned=False)
+    slope = (ask.full or ask).grad(x, 0)[1]
+    return minus(x, objective.project(minus(x, slope))) if objective.project else slope
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
