@@ -99,6 +99,18 @@ def test_a_common_slowdown_shows_in_the_mean() -> None:
     assert len(ruling.slower()) == 8
 
 
+def test_a_member_that_failed_leaves_its_group() -> None:
+    """The mean is that of the others; of fewer than three there is none."""
+    tracks = [track(str(index), impl="manual") for index in range(4)]
+    ruling = Ruling(tracks, SETTINGS, {})
+    counts = []
+    for failing in tracks[:2]:
+        failing.failed = "no"
+        counts.append(len(ruling.grouped(contaminated=False)))
+
+    assert counts == [1, 0]
+
+
 def test_waiting_is_told() -> None:
     """A slowdown that only the wall's clock shows has its reason beside it."""
     waiting = track("waits")
