@@ -203,11 +203,11 @@ def maker(question: Question) -> Maker:
     return _torch(question, factory, block, fixed)
 
 
-def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any]) -> Maker:
+def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, Any]) -> Maker:
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        made = factory(**fixed, **hyper)
+        made: Any = factory(**fixed, **hyper)
         return made if isinstance(made, Method) else first_order(*made)
 
     schedule = _surrounding(question, "schedule", steps=question.steps)

@@ -137,7 +137,7 @@ def multistep(steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: floa
         number: Hyper = 0.0
         for each in passed:
             number = number + either(k >= each, 1.0, 0.0)
-        return rate**number  # type: ignore[no-any-return]
+        return rate**number
 
     return factor
 
