@@ -159,7 +159,7 @@ def form(name: str, **changed: Any) -> Method:
 
 SHARE = 0.1
 """Of 1 / L a step may have so much: far from 3.8 / L, where the heavy ball with a momentum of 0.9 leaves."""
-WALK = 32
+WALK = 20
 """So many steps a step size must go well."""
 BY_LR = 1e-3
 """A step size for methods whose steps are as long as it, whatever the objective."""

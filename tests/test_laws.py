@@ -62,17 +62,21 @@ STEPPERS = {"momentum": F32, "adam": F64}
 
 SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo"], 256)
 """How many ulps a step in a lane may be off, where a method sums over coordinates and divides by what is left."""
+ONE_POINT = "its code computes one point at a time"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("a step in lanes", "muon"): "it works in bfloat16, whose rounding differs in lanes: bounded in test_optimizers.py",
+    ("lanes are solo", "cutest"): ONE_POINT,
+    ("a step in lanes", "cutest"): ONE_POINT,
+    ("a nan stays in its lane", "cutest"): ONE_POINT,
 }
 """Laws that something cannot obey: the law and the name of the method or the objective, and the cause."""
 
 
-def crossed(methods: Iterable[str], law: str) -> Any:
+def crossed(methods: Iterable[str], law: str, steppers: Iterable[str] = (), kinds: Iterable[str] = KINDS) -> Any:
     """Every method on each kind of objective, and every objective by each stepper."""
-    kinds = {each: {"notebook_matrix": F32} if each in MATRICES else KINDS for each in methods}
-    cases = [(optimizer, *kind) for optimizer, each in kinds.items() for kind in each.items()]
-    cases += [(stepper, name, dtype) for name in OBJECTIVES for stepper, dtype in STEPPERS.items()]
+    own = {each: ["notebook_matrix"] if each in MATRICES else kinds for each in methods}
+    cases = [(optimizer, name, KINDS[name]) for optimizer, each in own.items() for name in each]
+    cases += [(stepper, name, STEPPERS[stepper]) for name in OBJECTIVES for stepper in steppers]
     marked = []
     for case in dict.fromkeys(cases):
         cause = EXCEPTIONS.get((law, case[0])) or EXCEPTIONS.get((law, case[1]))
@@ -97,7 +101,7 @@ def walked_by_torch(optimizer: str, name: str, dtype: torch.dtype) -> list[Param
 # Manual is torch.
 
 
-@crossed(TWINS, "manual is torch")
+@crossed(TWINS, "manual is torch", STEPPERS)
 def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """Our form and torch.optim's walk the same path, until the loss is down at its rounding errors."""
     of, floor = objective(name, dtype), -np.inf
@@ -114,7 +118,7 @@ def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
 # Lanes are solo.
 
 
-@crossed(MANUAL, "lanes are solo")
+@crossed(MANUAL, "lanes are solo", ["adam"], kinds=["rosenbrock", "dict"])
 def test_lanes_are_solo(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """Through the runner a run in lanes has the status that it has alone, and first hits within one step."""
     maker, rates = Tiny(lambda lr: manual(optimizer, lr=lr)), rate(optimizer, name) * np.array([1.0, 0.5])
@@ -135,7 +139,7 @@ def lane_of(tree: Any, index: int) -> Any:
     return every(lambda leaf: leaf[index].clone() if isinstance(leaf, Tensor) and leaf.dim() else leaf, tree)
 
 
-@crossed(MANUAL, "a step in lanes")
+@crossed(MANUAL, "a step in lanes", ["adam"])
 def test_a_step_in_lanes_is_a_step_alone(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """From the same x and state, half way, a step in a lane equals a step alone within a few ulps of x.
 
@@ -156,7 +160,7 @@ def test_a_step_in_lanes_is_a_step_alone(optimizer: str, name: str, dtype: torch
         assert (flat(lane_of(new, index), laned=False) - flat(there, laned=False)).abs().max() <= most * ulp
 
 
-@crossed(MANUAL, "a nan stays in its lane")
+@crossed(MANUAL, "a nan stays in its lane", ["momentum"])
 def test_a_nan_stays_in_its_lane(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """A lane that is not finite changes no bit of its neighbours."""
     of, lr = objective(name, dtype), rate(optimizer, name)
@@ -175,7 +179,7 @@ def test_a_nan_stays_in_its_lane(optimizer: str, name: str, dtype: torch.dtype) 
 # Watched is timed.
 
 
-@crossed(MANUAL, "watched")
+@crossed(MANUAL, "watched", ["momentum"])
 def test_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """The pass that records nothing ends at the very bits at which the watched pass ends."""
     of = objective(name, dtype)
@@ -299,6 +303,12 @@ def test_no_two_methods_are_one() -> None:
     assert twins == []
 
 
+ALIKE = {
+    frozenset({"cutest", "rosenbrock"}): "as shipped it names a problem that is here by itself too",
+    frozenset({"cutest", "extended_rosenbrock"}): "the same",
+    frozenset({"powell_singular", "extended_powell_singular"}): "the first is the second in its fewest dimensions",
+}
+"""Pairs of objectives that may be one where their sizes meet, and why."""
 SIZES = ({}, {"n": 2}, {"n": 3}, {"n": 4}, {"n": 6})
 
 
@@ -334,6 +344,6 @@ def test_no_two_objectives_are_one() -> None:
         here, there = fingerprints(one), fingerprints(other)
         shared = here.keys() & there.keys()
         if shared and all(torch.allclose(here[each], there[each], rtol=1e-9, atol=0.0) for each in shared):
-            twins.append((one, other))
+            twins.append(frozenset({one, other}))
 
-    assert twins == []
+    assert twins == [each for each in twins if each in ALIKE]
