@@ -66,7 +66,7 @@ Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted.
 """
 
-VERBS = ("columns", "list", "plan", "show", "tune")
+VERBS = ("columns", "compare", "list", "plan", "report", "show", "tune")
 
 
 @dataclass

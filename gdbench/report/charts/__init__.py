@@ -1,0 +1,1 @@
+"""One chart a module: a table as ``gdbench.analysis`` makes it in, an Altair chart out."""
