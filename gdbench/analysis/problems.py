@@ -116,9 +116,10 @@ def _problem_names(runs: pd.DataFrame) -> pd.Series:
         differs = runs.groupby("objective", observed=True)[column].transform("nunique", dropna=True) > 1
         names = names.where(~differs, names + " " + column.partition(".")[2] + "=" + _texts(runs[column]))
     for column in SETTINGS:
-        if column in runs and runs[column].nunique(dropna=False) > 1:
+        if column in runs:
+            differs = runs.groupby("objective", observed=True)[column].transform("nunique", dropna=False) > 1
             word = "" if column in ("dtype", "device") else f"{column.replace('_', ' ')} "
-            names = names + (f" {word}" + _texts(runs[column])).where(runs[column].notna(), "")
+            names = names + (f" {word}" + _texts(runs[column])).where(differs & runs[column].notna(), "")
     return names
 
 

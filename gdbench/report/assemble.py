@@ -214,11 +214,12 @@ def _grids(table: pd.DataFrame) -> list[Figure]:
 
 def _forgiving(facts: Facts) -> list[Shown]:
     table = sensitivity.decades_within(sensitivity.sensitivity(facts.merged))
-    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_index()
+    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []
     rule = "Decades of learning rate around the best, as tried and in one stretch, that cost at most twice as many gradients."
-    shown = best.rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
+    shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
+    shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
     return [Shown("forgiveness", "How much each method forgives", rule, shown)]
 
 
@@ -254,7 +255,7 @@ def _ladder_table(facts: Facts) -> list[Shown]:
     wide = table.pivot_table(index=rows, columns="target", values="steps", aggfunc="first", sort=False)
     wide = wide[sorted(wide, reverse=True)]
     wide.columns = [f"{target:.0e}".replace("e-0", "e-") for target in wide]
-    rule = "Steps to each relative gap; inf: not reached; empty: below what the dtype resolves."
+    rule = "Steps to each relative gap; empty: below what the dtype resolves."
     return [Shown("ladder", "Steps to each target", rule, wide.reset_index())]
 
 

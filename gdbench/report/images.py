@@ -7,7 +7,7 @@ import multiprocessing
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["Images", "bundle", "picture"]
 
@@ -32,7 +32,7 @@ class Images:
         """Have ``stem``.svg and ``stem``.png drawn."""
         self.pending.append(self.pool.submit(picture, json.dumps(specification), str(stem)))
 
-    def __enter__(self) -> Images:
+    def __enter__(self) -> Self:
         """Wait for all of them at the end of the context."""
         return self
 

@@ -11,13 +11,14 @@ from gdbench.report.units import digits, number, seconds
 
 __all__ = ["amount", "caveats", "counted", "sentences", "times"]
 
-UNITS = {"steps": "steps", "gradients": "gradients"}
 STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
 
 
 def amount(value: float, cost: str) -> str:
     """A cost with its unit: 31 gradients, 1.18 ms."""
-    return seconds(value) if cost == "seconds" else f"{number(round(value, 2))} {UNITS[cost]}"
+    if cost == "seconds":
+        return seconds(value)
+    return f"{number(round(value, 2))} {cost if value != 1 else cost.removesuffix('s')}"
 
 
 def times(ratio: float) -> str:

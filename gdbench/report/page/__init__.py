@@ -46,6 +46,10 @@ COLUMNS = {
 """Columns of the table of all runs, in its order; a run's details have the rest."""
 
 
+ALIKE = ("impl", "seed")
+"""Columns that are left out where all runs agree on them."""
+
+
 def page(report: Report, script: str, place: Path) -> str:
     """The whole page; ``script`` is Vega's, ``place`` where the page will lie, from which its links start."""
     loader = jinja2.FileSystemLoader(HERE)
@@ -186,11 +190,12 @@ def _rows(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
         .map(short, na_action="ignore")
         .fillna("lr " + runs["lr"].map("{:.4g}".format)),
     )
-    return table[[name for name in COLUMNS if table[name].notna().any()]]
+    alike = [name for name in COLUMNS if table[name].isna().all() or (name in ALIKE and table[name].nunique() == 1)]
+    return table[[name for name in COLUMNS if name not in alike]]
 
 
 def _first_rows(runs: pd.DataFrame, told: pd.DataFrame) -> Any:
-    table = _rows(runs.head(FIRST_ROWS), told).rename(columns=COLUMNS)
+    table = _rows(runs, told).head(FIRST_ROWS).rename(columns=COLUMNS)
     return _html_table(Shown("runs", "", "", table))
 
 
