@@ -1,4 +1,4 @@
-"""The command line: a verb (list, show, columns, tune), or Hydra overrides, which run. Loads nothing early."""
+"""The command line: a verb (list, show, report, tune ...), or Hydra overrides, which run. Loads nothing early."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source
   show RUN                       everything about a run, and the command that repeats it
+  report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
+  compare A B                    two sweeps side by side: what became better or worse
   columns                        what each column of the tables means
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
 

@@ -102,6 +102,27 @@ def report(
         webbrowser.open((place / "report.html").resolve().as_uri())
 
 
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="a sweep, or a folder of sweeps")],
+    b: Annotated[Path, typer.Argument(help="another one")],
+    json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
+) -> None:
+    """Put two sweeps side by side: which runs became better or worse, and by how much."""
+    from gdbench import records
+
+    runs = records.load(a), records.load(b)
+    if json:
+        from gdbench.analysis.comparison import comparison
+        from gdbench.report.rows import as_json
+
+        typer.echo(as_json(comparison(*runs)))
+    else:
+        from gdbench.report.compared import compared_report
+
+        typer.echo(compared_report(*runs, (a, b)))
+
+
 def _landscape(folders: list[Path]) -> Any:
     """What draws contours; loads torch when it is first asked."""
 

@@ -13,7 +13,8 @@ import pandas as pd
 from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, sensitivity, times, trials
 from gdbench.analysis.floors import PARTED, floors
 from gdbench.analysis.verdict import verdict
-from gdbench.report.charts import convergence, ladder, profile, trajectory
+from gdbench.report import charts
+from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
 from gdbench.report.charts import floors as floors_chart
 from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import times as times_chart
@@ -87,6 +88,11 @@ class Facts:
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
         return chosen.tuned(self.costs)
+
+    @cached_property
+    def one_lr(self) -> pd.DataFrame:
+        """The one configuration of each optimizer for all problems."""
+        return chosen.one_for_all(self.costs)
 
     @cached_property
     def best_runs(self) -> pd.DataFrame:
@@ -332,12 +338,6 @@ def _time_table(facts: Facts) -> list[Shown]:
 
 # -------------------------------------------------------------------------------------------------- across problems
 
-VIEWS = {"tuned": "learning rate tuned per problem", "one": "one learning rate for all problems"}
-
-
-def _views(facts: Facts) -> dict[str, pd.DataFrame]:
-    return {VIEWS["tuned"]: facts.best, VIEWS["one"]: chosen.one_for_all(facts.costs)}
-
 
 def _across(facts: Facts) -> list[Figure]:
     figures = []
@@ -351,10 +351,9 @@ def _across(facts: Facts) -> list[Figure]:
 
 def _profile(facts: Facts, across: str) -> Figure:
     maker = profiles.performance_profile if across == "ratio" else profiles.data_profile
-    views = _views(facts)
-    table = pd.concat([maker(view).assign(view=name) for name, view in views.items()], ignore_index=True)
-    table = table.assign(optimizer=table["solver"])
-    unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views.values()]
+    table = charts.both_views(facts.costs, maker)
+    views = (facts.best, facts.one_lr)
+    unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
     held = bool(facts.best["held_out"].any())
     counts = facts.best.groupby("solver")["trials"].max()
     equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
@@ -433,7 +432,7 @@ def _across_tables(facts: Facts) -> list[Shown]:
         area = ecdf.area_over_curve(facts.rungs)
         scores = [
             profiles.profile_score(view).rename(name)
-            for name, view in (("score_tuned", facts.best), ("score_one_lr", chosen.one_for_all(facts.costs)))
+            for name, view in (("score_tuned", facts.best), ("score_one_lr", facts.one_lr))
         ]
         wide = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
         rule = (
@@ -456,40 +455,23 @@ def _across_tables(facts: Facts) -> list[Shown]:
 
 
 def _trajectories(facts: Facts, landscape: Landscape | None) -> list[Figure]:
-    points = facts.traces[facts.traces["x"].map(lambda each: each is not None and np.size(each) == 2)]
-    first = facts.best_runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
-    paths = points.merge(first[["run", "problem", "solver", "configuration"]], on="run")
-    return [_trajectory(facts, str(name), each, landscape) for name, each in paths.groupby("problem", sort=False)][
-        :PANELS
-    ]
+    if facts.traces.empty:
+        return []
+    told = paths(facts.best_runs, facts.traces)
+    each = [_trajectory(facts, str(name), table, landscape) for name, table in told.groupby("problem", sort=False)]
+    return each[:PANELS]
 
 
-def _trajectory(facts: Facts, problem: str, paths: pd.DataFrame, landscape: Landscape | None) -> Figure:
-    x = np.stack(paths["x"].to_list())
-    table = paths.assign(x=x[:, 0], y=x[:, 1], optimizer=paths["solver"])
-    table = table[np.isfinite(table["x"]) & np.isfinite(table["y"]) & np.isfinite(table["loss"])]
-    table = table[["optimizer", "configuration", "step", "x", "y", "loss"]]
+def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Landscape | None) -> Figure:
     run = facts.told[facts.told["problem"] == problem].iloc[0]
-    ground = landscape(run, _box(table)) if landscape else None
-    lines = trajectory.contours(ground[0]) if ground else pd.DataFrame(columns=["line", "point", "x", "y"])
-    stars = ground[1] if ground else pd.DataFrame(columns=["x", "y"])
+    ground = landscape(run, box(table)) if landscape else None
+    lines = trajectory.contours(ground[0]) if ground else NO_LINES
+    stars = ground[1] if ground else NO_STARS
     rule = (
         "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the box, the middle 96% of"
         " all points and a margin, is cut off. "
         + ("Contours at equal shares of the area; cross: minimiser." if ground else "Contours are drawn for gdbench's own objectives only.")
     )  # fmt: skip
-    chart = trajectory.chart(table, lines, facts.look, stars, _box(table))
+    chart = trajectory.chart(table, lines, facts.look, stars, box(table))
     name = "".join(each if each.isalnum() else "-" for each in problem)
     return Figure(f"path-{name}", problem, rule, table, chart, problem, "trajectories")
-
-
-def _box(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Where the paths go: the middle 96% of their points and the start, and a margin."""
-    box = {}
-    for name in ("x", "y"):
-        low, high = table[name].quantile([0.02, 0.98])
-        start = table.loc[table["step"] == 0, name]
-        low, high = min(low, start.min()), max(high, start.max())
-        margin = 0.25 * (high - low) or 1.0
-        box[name] = (float(low - margin), float(high + margin))
-    return box

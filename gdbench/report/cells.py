@@ -21,6 +21,8 @@ WORDS = {
     "first_step_s": "first step",
     "cold_s": "cold start",
     "step_vs_reference": "vs reference",
+    "step_vs_reference_lo": "from",
+    "step_vs_reference_hi": "to",
     "vs_manual": "vs manual",
     "within_2x": "within 2×",
     "steps_to_target": "steps to target",

@@ -48,12 +48,12 @@ class Look:
         """The dash of an optimizer."""
         return DASHES[self.place(optimizer) % len(DASHES)]
 
-    def colours(self, there: Iterable[str], legend: bool = True) -> alt.Color:
+    def colours(self, there: Iterable[str], legend: bool = True, symbol: str = "stroke") -> alt.Color:
         """The colour channel, for the optimizers that a figure shows."""
         names = self.among(there)
         scale = alt.Scale(domain=names, range=[self.colour(name) for name in names])
         shown = alt.Legend(
-            title=None, orient="top", columns=8, symbolType="stroke", symbolStrokeWidth=2.5, labelLimit=180
+            title=None, orient="top", columns=8, symbolType=symbol, symbolStrokeWidth=2.5, labelLimit=180
         )
         return alt.Color("optimizer:N", scale=scale, legend=shown if legend else None)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from gdbench.report.assemble import Report, Shown
 from gdbench.report.cells import headers, is_text, shown
-from gdbench.report.words import caveats, counted, sentences
+from gdbench.report.words import amount, caveats, counted, sentences
 
-__all__ = ["latex", "markdown", "verdict_table"]
+__all__ = ["latex", "markdown", "table_lines", "verdict_table"]
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -31,27 +32,30 @@ def verdict_table(report: Report) -> Shown:
     pairs = table.pivot(index="problem", columns="cost", values="value")
     if "steps" in pairs and (pairs["steps"] == pairs["gradients"]).all():
         table = table[table["cost"] != "steps"]
-    names = [
-        "problem",
-        "cost",
-        "winner",
-        "configuration",
-        "value",
-        "runner_up",
-        "ratio",
-        "tied",
-        "edge",
-        "reached",
-        "runs",
-        "broke",
-    ]
-    told = table[names].rename(
-        columns={"value": "cost to target", "runner_up": "next", "edge": "lr at the edge", "cost": "in"}
+    told = pd.DataFrame(
+        {
+            "problem": table["problem"],
+            "first": table["winner"],
+            "configuration": table["configuration"],
+            "to target": [_amount(row) for row in table.to_dict(orient="records")],
+            "next": table["runner_up"],
+            "ratio": table["ratio"],
+            "not told apart": table["tied"],
+            "lr at the edge": table["edge"],
+            **{name: table[name] for name in ("reached", "runs", "broke")},
+        }
     )
-    told = told.assign(order=told["problem"].map({name: n for n, name in enumerate(report.facts.problems)}))
-    told = told.sort_values("order", kind="stable").drop(columns="order")
-    rule = "Each method at its best configuration; ratio: how many times as much the next needs that can be told apart; runs of the problem: how many reached the target, and how many diverged or became nonfinite."
+    places = {name: place for place, name in enumerate(report.facts.problems)}
+    told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
+    rule = (
+        "Each method at its best configuration. ratio: how many times as much the next needs, the first that can be told"
+        " apart. reached, broke: of the problem's runs, how many reached the target, and diverged or became nonfinite."
+    )
     return Shown("verdict", "Verdict", rule, told)
+
+
+def _amount(row: dict[Any, Any]) -> str:
+    return "never" if pd.isna(row["winner"]) else amount(row["value"], row["cost"])
 
 
 def markdown(report: Report) -> str:
@@ -63,11 +67,12 @@ def markdown(report: Report) -> str:
     remarks = caveats(runs, report.facts.told)
     parts += [*(f"- {_escaped(line)}" for line in remarks), ""] if remarks else []
     for each in (verdict_table(report), *report.tables):
-        parts += [f"## {each.title}", "", _table(each.table), "", each.rule, ""]
+        parts += [f"## {each.title}", "", *table_lines(each.table), "", each.rule, ""]
     return "\n".join(parts)
 
 
-def _table(table: pd.DataFrame) -> str:
+def table_lines(table: pd.DataFrame) -> list[str]:
+    """A table in Markdown that can be read as it is, cut after LONGEST rows with a count."""
     rows = [[_escaped(cell) for cell in row] for row in shown(table.head(LONGEST))]
     sides = [":--" if is_text(table, str(name)) else "--:" for name in table]
     widths = [max(3, *(len(row[i]) for row in [headers(table), *rows])) for i in range(table.shape[1])]
@@ -78,7 +83,7 @@ def _table(table: pd.DataFrame) -> str:
     lines += [_row(row, widths) for row in rows]
     if len(table) > LONGEST:
         lines += ["", f"… and {len(table) - LONGEST} more rows, all in tables/*.csv."]
-    return "\n".join(lines)
+    return lines
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

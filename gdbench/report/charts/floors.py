@@ -20,7 +20,12 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
     line = base.mark_line(strokeWidth=1.5, color="#9aa0a6", aria=False).encode(detail="optimizer:N")
     points = base.mark_point(size=70, filled=True).encode(
         color=look.colours(table["optimizer"], legend=False),
-        shape=alt.Shape("dtype:N", title=None, sort=list(table["dtype"].unique()), legend=alt.Legend(orient="top")),
+        shape=alt.Shape(
+            "dtype:N",
+            title=None,
+            sort=list(table["dtype"].unique()),
+            legend=alt.Legend(orient="top", symbolFillColor="#808890", symbolStrokeColor="#808890"),
+        ),
         tooltip=["optimizer:N", "dtype:N", alt.Tooltip("attained:Q", format=".2e"), "parted:Q", "configuration:N"],
     )
     layers = alt.layer(line, points).properties(width=WIDTH, height=alt.Step(24))

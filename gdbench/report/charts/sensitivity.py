@@ -74,7 +74,7 @@ TOLD = ["optimizer:N", _tip("lr", "learning rate", ".3~g"), "others:N", "solved:
 def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
     """Cost over lr and another axis, of a table with panel, lr, other, cost: dark is cheap, empty is unsolved."""
     rows = records(table)
-    lrs = sorted(table["lr"].unique())
+    lrs = sorted({row["lr"] for row in rows})
     x = alt.X(
         "lr:O", title="learning rate", sort=lrs, axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelAngle=0)
     )

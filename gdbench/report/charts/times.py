@@ -72,7 +72,8 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
         .encode(
             x=x,
             y=y,
-            color=look.colours(there),
+            color=look.colours(there, symbol="circle"),
+            opacity=alt.value(1),
             shape=_shape(table["impl"]),
             tooltip=[
                 "optimizer:N",

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from gdbench import __version__
 from gdbench.report.assemble import Report, Shown
@@ -75,9 +76,9 @@ def page(report: Report, script: str, place: Path) -> str:
         choices=_choices(facts.told),
         rows=len(source.runs),
         first=_first_rows(source.runs, facts.told),
-        style=jinja2.utils.markupsafe.Markup(_read("page.css")),
-        own_script=jinja2.utils.markupsafe.Markup(_read("page.js")),
-        vega=jinja2.utils.markupsafe.Markup(script),
+        style=Markup(_read("page.css")),
+        own_script=Markup(_read("page.js")),
+        vega=Markup(script),
         data=_json(_data(report, place)),
     )
 
@@ -89,9 +90,7 @@ def _read(name: str) -> str:
 def _json(value: Any) -> Any:
     """JSON that may stand inside a script element, whatever its texts say."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return jinja2.utils.markupsafe.Markup(
-        text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    )
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
 
 
 # ----------------------------------------------------------------------------------------------------------- parts
@@ -139,7 +138,7 @@ def _html_table(each: Shown) -> Any:
             for cell, left, column in zip(row, lefts, values, strict=True)
         ]
         body.append(f"<tr>{''.join(cells)}</tr>")
-    return jinja2.utils.markupsafe.Markup(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>")
+    return Markup(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>")
 
 
 def _sorts_by(value: Any) -> str:

@@ -45,13 +45,13 @@
       spec.datasets.table = spec.datasets.table.filter((row) => names.includes(row[facet.field]));
       columns = Math.max(1, Math.min(spec.columns, names.length, Math.floor(width / 290)));
       spec.columns = columns;
-      if (facet.header) facet.header.labelLimit = width / columns - 40;
     }
     if (typeof inner.width === "number") {
       const room = Math.floor((width - 28 * (columns - 1)) / columns) - 74;
       inner.width = facet ? Math.max(150, Math.min(room, columns === 1 ? 520 : 420)) : Math.max(150, Math.min(inner.width * 1.35, room));
       if (typeof inner.height === "number" && inner.height > inner.width * 1.1) inner.height = inner.width;
     }
+    if (facet && facet.header) facet.header.labelLimit = inner.width;
     narrowLegends(spec, width);
     return spec;
   }
