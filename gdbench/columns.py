@@ -65,6 +65,7 @@ COLUMNS: dict[str, Column] = {
     "final_excess": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
     "gap_floor": Column("float", "", "smallest gap that the dtype can tell here; hits below it are null"),
     "f_star_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
+    "smoothness": Column("float", "", "L, the largest curvature of the objective, where it is stated"),
     "shifted_minimum": Column("bool", "", "weight decay moves the minimum away from the stated one"),
     "steps_to_target": Column("int", "steps", "first step at or below the target; null: never", "lower"),
     "gradients_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
