@@ -16,15 +16,20 @@ import torch
 
 from gdbench.cell import Cell, Maker
 from gdbench.constant import constant
+from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
-from gdbench.optimizers import Hyper, Method
+from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.projected import projected
-from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
+from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
+from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 
 Project = Callable[[Params], Params] | None
+
+SEED = "seed"
+"""The name under which a method whose gradients have a noise is told its seed, among its numbers."""
 
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
@@ -50,6 +55,7 @@ def build(question: Question) -> Cell:
         maximize=bool(question.optimizer_config.get("maximize", False)),
         record=question.record,
         seconds=question.timing.seconds,
+        noisy="noise" in question.around,
     )
 
 
@@ -203,32 +209,87 @@ def maker(question: Question, project: Project = None) -> Maker:
     return _torch(question, factory, block, fixed, project)
 
 
-def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any], project: Project) -> Maker:
+def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, Any], project: Project) -> Maker:
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
-    def make(hyper: Mapping[str, Hyper]) -> Method:
-        return projected(factory(**fixed, **hyper), project)
+    def bare(hyper: Mapping[str, Hyper]) -> Method:
+        made = factory(**fixed, **hyper)
+        return projected(made if isinstance(made, Method) else first_order(*made), project)
 
+    schedule = _surrounding(question, "schedule", steps=question.steps)
+    make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
+    numbers = {name: float(values[0]) for name, values in _named(question).items()}
+    sample = _method(factory(**fixed, **(dict.fromkeys(_facts(question), 1.0) | numbers)), name)
     if question.impl == "manual":
-        numbers = {name: float(values[0]) for name, values in _named(question).items()}
-        sample = make(dict.fromkeys(_facts(question), 1.0) | numbers)
-        return _Made(make, name, sample.lanes)
+        return _Made(make, name + _surroundings(question), sample.lanes)
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
     program = Program(lambda **hyper: make(hyper))
-    return _Made(make, f"torch.compile({name})", True, program)
+    return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)
+
+
+def _method(made: Any, name: str) -> Method:
+    """What a factory made: a Method, or the pair of functions that makes one."""
+    if isinstance(made, Method):
+        return made
+    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
+        return first_order(*made)
+    raise UsageError(
+        f"{name} returned {type(made).__name__}; it must return a gdbench.optimizers.Method, or a pair of functions:"
+        " init(x) -> state and update(k, grad, state, x) -> (x, state)."
+    )
 
 
 def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], project: Project) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
     _accepts(cls, names, "optimizer", question.optimizer)
+    schedule = _surrounding(question, "schedule", steps=question.steps)
 
-    def make(hyper: Mapping[str, Hyper]) -> Method:
-        return projected(torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl), project)
+    def bare(hyper: Mapping[str, Hyper]) -> Method:
+        method = projected(torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl), project)
+        return paced(method, float(hyper["lr"]), schedule) if schedule else method
 
-    make({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
-    return _Made(make, f"torch.optim.{cls.__name__}({question.impl})", False)
+    bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
+    resolved = f"{named(cls)}({question.impl})" + _surroundings(question)
+    return _Made(_on_changed_gradients(question, bare), resolved, False)
+
+
+def _surrounding(question: Question, group: str, **told: Any) -> Any:
+    """What a group puts around the method; None where that is nothing."""
+    choice = question.around.get(group)
+    if choice is None:
+        return None
+    arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
+    factory = locate(choice.config.get("_target_"), f"{group}={choice.name}")
+    _accepts(factory, {**arguments, **told}, group, choice.name)
+    return factory(**arguments, **told)
+
+
+def _surroundings(question: Question) -> str:
+    """What is put around the method, in words."""
+    return "".join(f", {group}={choice.name}" for group, choice in question.around.items())
+
+
+def _on_changed_gradients(
+    question: Question, make: Callable[[Mapping[str, Hyper]], Method]
+) -> Callable[[Mapping[str, Hyper]], Method]:
+    """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
+    noise, clip = _surrounding(question, "noise"), _surrounding(question, "clip")
+    if not noise and not clip:
+        return make
+
+    def made(hyper: Mapping[str, Hyper]) -> Method:
+        numbers = dict(hyper)
+        add = noisy(noise, numbers.pop(SEED)) if noise else None
+
+        def change(grad: Params, k: Step, laned: bool) -> Params:
+            grad = add(grad, k, laned) if add else grad
+            return clip(grad, laned) if clip else grad
+
+        return altered(make(numbers), change)
+
+    return made
 
 
 def _hyper_names(question: Question) -> list[str]:
@@ -261,6 +322,8 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
                 raise UsageError(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null.")
             base = 1 / objective.smoothness
         columns["lr"] = lanes["lr_scale"] * base
+    if "noise" in question.around:
+        columns[SEED] = lanes["seed"] + 1.0  # a plain 0 would be a structure of its own in compiled steps
     facts = {name: _stated(question, objective, name) for name in _facts(question)}
     return columns | {name: constant(number, question.size) for name, number in facts.items()}
 

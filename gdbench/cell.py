@@ -88,6 +88,8 @@ class Cell:
     record: str = "thin"
     seconds: float = 0.0
     """The time budget for timing; 0 times nothing."""
+    noisy: bool = False
+    """Whether the gradients that the method sees have a noise, which the seed decides."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -193,7 +195,7 @@ class Cell:
 
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
-        return self.starts_differ() or self.objective.stochastic
+        return self.starts_differ() or self.objective.stochastic or self.noisy
 
 
 def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:

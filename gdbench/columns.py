@@ -33,7 +33,11 @@ COLUMNS: dict[str, Column] = {
     "run": Column("str", "", "stable key of the question: equal for equal questions, on every machine"),
     "objective": Column("str", "", "name of the objective (python -m gdbench list objectives)"),
     "optimizer": Column("str", "", "name of the method (python -m gdbench list optimizers)"),
-    "impl": Column("str", "", "who carries it out: manual, torch, foreach, fused or compiled"),
+    "impl": Column(
+        "str",
+        "",
+        "who carries it out: manual, compiled; torch.optim's torch, foreach, fused, capturable, differentiable",
+    ),
     "dtype": Column("str", "", "floating-point type of x, gradient and state, after resolving auto"),
     "device": Column("str", "", "where it ran, after resolving auto"),
     "seed": Column("int", "", "seed of start perturbation, initialisation and sampling"),
@@ -43,6 +47,9 @@ COLUMNS: dict[str, Column] = {
     "target_loss": Column("float", "loss", "absolute loss that replaces the relative target, if given"),
     "start_noise": Column("float", "", "standard deviation of the normal noise that the seed adds to the start"),
     "threads": Column("int", "", "CPU threads that torch was given"),
+    "schedule": Column("str", "", "how lr changes over the steps; its numbers stand beside it as schedule.<name>"),
+    "clip": Column("str", "", "how gradients are clipped before the method sees them; numbers as clip.<name>"),
+    "noise": Column("str", "", "what noise is added to gradients before the method sees them; numbers as noise.<name>"),
     "status": Column(
         "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
     ),
@@ -58,6 +65,7 @@ COLUMNS: dict[str, Column] = {
     "final_excess": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
     "gap_floor": Column("float", "", "smallest gap that the dtype can tell here; hits below it are null"),
     "f_star_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
+    "smoothness": Column("float", "", "L, the largest curvature of the objective, where it is stated"),
     "shifted_minimum": Column("bool", "", "weight decay moves the minimum away from the stated one"),
     "steps_to_target": Column("int", "steps", "first step at or below the target; null: never", "lower"),
     "gradients_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),

@@ -44,6 +44,8 @@ def asked(key: str) -> str:
 def _question(question: Question) -> list[Any]:
     """All that is asked; an axis counts by its values, however it was written."""
     told = {name: value for name, value in vars(question).items() if name not in ("axes", "code", "timing")}
+    told |= {"around": {group: [each.name, each.config] for group, each in question.around.items()}}
+    told = {name: value for name, value in told.items() if name != "around" or value}
     told["axes"] = [(axis.name, hashlib.blake2b(axis.values().tobytes()).hexdigest()) for axis in question.axes]
     return [told, asdict(question.timing)]
 
@@ -79,7 +81,8 @@ def _target(config: Any) -> Any:
 
 def _method_targets(question: Question) -> Iterator[Any]:
     blocks = ("manual", "torch")
-    return (_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
+    yield from (_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
+    yield from (_target(choice.config) for choice in question.around.values())
 
 
 def _module(target: Any) -> str | None:

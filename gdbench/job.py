@@ -16,7 +16,7 @@ from gdbench import build, records
 from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
 from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
-from gdbench.schema import Question, Unavailable, UsageError, run_keys
+from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
 
 __all__ = ["Job", "Progress", "check", "finish", "run_job", "sweep"]
 
@@ -139,6 +139,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
         "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
+        "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
     }
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
@@ -176,6 +177,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
     keys = run_keys({**constants, **told}, numbers)
     asked = {
         "run": keys,
+        **AROUND,
         **constants,
         **numbers,
         "seed": question.seeds(),

@@ -33,7 +33,7 @@ __all__ = [
     "run_keys",
 ]
 
-IMPLS = ("manual", "torch", "foreach", "fused", "compiled")
+IMPLS = ("manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
 GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")
@@ -42,6 +42,8 @@ NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that say how it is made, not what is asked of it."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that are null where the objective's own is meant."""
+AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
+"""Groups of what is put around a method, and the option of each that puts nothing there."""
 MAX_STEPS = 10**9
 MAX_LANES = 10**7
 
@@ -65,6 +67,14 @@ class Timing:
     """Whether timed cells that a launcher carries take turns on each machine."""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """An option chosen in a group, with its parameters."""
+
+    name: str
+    config: Mapping[str, Any]
+
+
 @dataclass
 class Run:
     """The schema of ``conf/config.yaml``: what a user may set. The values are checked by ``Question.parse``."""
@@ -72,6 +82,9 @@ class Run:
     objective: Any = None
     optimizer: Any = None
     timing: Timing = field(default_factory=Timing)
+    schedule: Any = None
+    clip: Any = None
+    noise: Any = None
     lr: Any = 0.1
     lr_scale: Any = 1.0
     lr_scale_of: Any = None
@@ -226,6 +239,8 @@ class Question:
     record: str
     timing: Timing
     code: str | None = None
+    around: Mapping[str, Choice] = field(default_factory=dict)
+    """What is put around the method: a schedule, clipping or noise, each if there is any."""
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
@@ -254,6 +269,11 @@ class Question:
             record=_one_of("record", config["record"], RECORDS),
             timing=_timing(config["timing"]),
             code=config.get("code"),
+            around={
+                group: Choice(choices[group], dict(config[group]))
+                for group, nothing in AROUND.items()
+                if choices.get(group, nothing) != nothing
+            },
         )
         return question._checked()
 
@@ -305,6 +325,13 @@ class Question:
             "target_loss": self.target_loss,
             "start_noise": self.start_noise,
             "threads": self.threads,
+            **{group: choice.name for group, choice in self.around.items()},
+            **{
+                f"{group}.{key}": value
+                for group, choice in self.around.items()
+                for key, value in choice.config.items()
+                if key not in NOT_ASKED
+            },
         }
 
 
@@ -315,7 +342,8 @@ def _no_others(config: Mapping[str, Any]) -> None:
             public = [name for name in known if name not in ("code", "part")]
             raise UsageError(f"{key} is not a setting.{nearest(key, public)} Allowed: {', '.join(public)}.")
     for key in known:
-        if key not in config or (key in ("objective", "optimizer", "timing") and not isinstance(config[key], Mapping)):
+        group = key in ("objective", "optimizer", "timing", *AROUND)
+        if key not in config or (group and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
 
 

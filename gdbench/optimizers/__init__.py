@@ -128,6 +128,19 @@ class Method:
         """The point that is judged, be it x or not."""
         return self.judged(x, state) if self.judged else x
 
+    def stepping(self, step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Saw]]) -> Method:
+        """The same method with another step; dataclasses.replace is beyond torch.compile."""
+        return Method(
+            self.init,
+            step,
+            self.copy,
+            self.mutates,
+            self.constant_cost,
+            self.lanes,
+            self.judged,
+            self.init_lanes,
+        )
+
 
 def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:
     """What the watch sees at the judged point ``at``: what the step saw, or its own where that saw something else.

@@ -29,13 +29,4 @@ def projected(method: Method, project: Callable[[Params], Params] | None) -> Met
         with torch.no_grad():  # torch.optim goes on from the very tensor that it moved
             return tree_map(lambda leaf, new: leaf.copy_(new), x, inside), state, seen
 
-    # Written out, as a compiler that meets this in a step does not follow dataclasses.replace.
-    return Method(
-        init=method.init,
-        step=step,
-        copy=method.copy,
-        mutates=method.mutates,
-        constant_cost=method.constant_cost,
-        lanes=method.lanes,
-        judged=method.judged,
-    )
+    return method.stepping(step)

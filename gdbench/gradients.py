@@ -1,0 +1,152 @@
+"""Gradients that are not taken as they are: clipped, or noisy. The method sees them changed, the records the true ones.
+
+Each factory is named by ``_target_`` in ``conf/clip/*.yaml`` or ``conf/noise/*.yaml``. Where both are asked for, noise
+comes first: it belongs to the gradient, and clipping to the method. Losses, and so line searches, are left alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.objectives.draws import normals
+from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
+from gdbench.params import Params, flat, leaves, per_lane, tree_map, unflat
+from gdbench.schema import UsageError
+
+__all__ = ["Change", "Clip", "Noise", "altered", "noisy"]
+
+Clip = Callable[[Params, bool], Params]
+"""``clip(grad, laned) -> grad``."""
+Noise = Callable[[Params, Params, Step], Params]
+"""``noise(grad, z, k) -> grad``, z being standard normal numbers that meet the gradient leaf by leaf."""
+Change = Callable[[Params, Step, bool], Params]
+"""``change(grad, k, laned) -> grad``."""
+
+APART = 0x5DEECE66D
+"""What tells the noise of a seed from the batches that it draws."""
+
+
+# ------------------------------------------------------------------------------------------------------------- clipping
+
+
+def norm(most: float = 1.0) -> Clip:
+    """``g min(1, most / (|g| + 1e-6))``, |g| over all parameters of a run: torch.nn.utils.clip_grad_norm_."""
+    limit = _limit(most)
+
+    def clip(grad: Params, laned: bool) -> Params:
+        scale = (limit / (_length(grad, laned) + 1e-6)).clamp(max=1.0)
+        return tree_map(lambda leaf: leaf * per_lane(scale, leaf), grad)
+
+    return clip
+
+
+def value(most: float = 1.0) -> Clip:
+    """Every coordinate within [-most, most]: torch.nn.utils.clip_grad_value_."""
+    limit = _limit(most)
+    return lambda grad, laned: tree_map(lambda leaf: leaf.clamp(-limit, limit), grad)
+
+
+def unit(most: float = 1.0) -> Clip:
+    """``most g / |g|``, |g| over all parameters of a run; 0 stays 0."""
+    limit = _limit(most)
+
+    def clip(grad: Params, laned: bool) -> Params:
+        length = _length(grad, laned)
+        scale = torch.where(length > 0, limit / length, 0.0)
+        return tree_map(lambda leaf: leaf * per_lane(scale, leaf), grad)
+
+    return clip
+
+
+def _length(grad: Params, laned: bool) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(flat(grad, laned), dim=-1)
+    return length
+
+
+def _limit(most: Any) -> float:
+    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most < math.inf:
+        raise UsageError(f"clip.most={most}: it must be a number above 0.")
+    return float(most)
+
+
+# ---------------------------------------------------------------------------------------------------------------- noise
+
+
+def gaussian(sigma: float = 0.1) -> Noise:
+    """``g + sigma z``."""
+    size = _size("sigma", sigma)
+    return lambda grad, z, k: tree_map(lambda leaf, each: leaf + size * each.to(leaf.dtype), grad, z)
+
+
+def annealed(eta: float = 0.01, gamma: float = 0.55) -> Noise:
+    """``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015, equation 1)."""
+    variance, fall = _size("eta", eta), _size("gamma", gamma)
+
+    def add(grad: Params, z: Params, k: Step) -> Params:
+        deviation: Hyper = (variance / (1 + k) ** fall) ** 0.5
+        return tree_map(lambda leaf, each: leaf + (deviation * each).to(leaf.dtype), grad, z)
+
+    return add
+
+
+def relative(sigma: float = 0.1) -> Noise:
+    """``g (1 + sigma z)``, coordinate by coordinate: noise that vanishes at a minimum."""
+    size = _size("sigma", sigma)
+    return lambda grad, z, k: tree_map(lambda leaf, each: leaf * (1 + size * each).to(leaf.dtype), grad, z)
+
+
+def noisy(noise: Noise, seed: Hyper) -> Change:
+    """The change that a seed makes of a noise: z is a function of seed, k and coordinate, whoever asks, and when."""
+    seeds = seed if isinstance(seed, Tensor) else torch.tensor(int(seed))
+
+    def change(grad: Params, k: Step, laned: bool) -> Params:
+        salted = seeds.to(leaves(grad)[0].device, torch.int64) ^ APART
+        each_own = laned and salted.dim() == 1
+        count = flat(grad, laned).shape[-1]
+        if each_own:
+            return noise(grad, unflat(torch.func.vmap(lambda one: normals(one, k, count))(salted), grad, True), k)
+        event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # lanes of one seed have the same noise
+        return noise(grad, unflat(normals(salted, k, count), event, False), k)
+
+    return change
+
+
+def _size(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
+        raise UsageError(f"noise.{name}={given}: it must be a number from 0 upward.")
+    return float(given)
+
+
+# --------------------------------------------------------------------------------------------------------- what sees it
+
+
+def altered(method: Method, change: Change) -> Method:
+    """The same method on changed gradients; what it is seen to see is the first true one of each step."""
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        changed = Changed(oracle, change)
+        x, state, (loss, _, gradients, evaluations) = method.step(changed, k, x, state)
+        return x, state, (loss, changed.true[0], gradients, evaluations)
+
+    return method.stepping(step)
+
+
+class Changed:
+    """An oracle whose gradients are changed, but for those that it keeps."""
+
+    def __init__(self, oracle: Oracle, change: Change) -> None:
+        """Losses and Hessians stay what they are."""
+        self.oracle, self.change = oracle, change
+        self.laned, self.full, self.value, self.hvp = oracle.laned, oracle.full, oracle.value, oracle.hvp
+        self.true: list[Params] = []
+
+    def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
+        """f(x), and its gradient as the method sees it."""
+        loss, grad = self.oracle.grad(x, k)
+        self.true.append(grad)
+        return loss, self.change(grad, k, self.laned)

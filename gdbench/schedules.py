@@ -1,0 +1,251 @@
+"""Schedules: how much of lr step k takes, ``factor(k) -> multiplier``, as a pure function of k and the run's steps.
+
+Each factory is named by ``_target_`` in ``conf/schedule/*.yaml`` and is told ``steps``, how many the run makes. A
+length is a number of steps; below 1 it is a share of them, and null means all. k may be an int or a 0-d tensor (in
+compiled steps), so a factor has no Python branch on it. What torch.optim.lr_scheduler has too is equal to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
+from gdbench.params import Params
+from gdbench.schema import UsageError
+
+__all__ = ["Schedule", "paced", "scheduled"]
+
+Schedule = Callable[[Step], Hyper]
+"""``factor(k)``: what lr is multiplied by in step k."""
+
+
+def scheduled(make: Callable[[Mapping[str, Any]], Method], factor: Schedule) -> Callable[[Mapping[str, Any]], Method]:
+    """``make``, whose methods are made anew for each step with the lr of that step: they are pure."""
+
+    def made(hyper: Mapping[str, Any]) -> Method:
+        def at(k: Step) -> Method:
+            return make({**hyper, "lr": hyper["lr"] * factor(k)})
+
+        def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+            return at(k).step(oracle, k, x, state)
+
+        return at(0).stepping(step)
+
+    return made
+
+
+def paced(method: Method, lr: float, factor: Schedule) -> Method:
+    """A torch.optim method that is handed the lr of each step before it."""
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr * factor(k)
+        return method.step(oracle, k, x, state)
+
+    return method.stepping(step)
+
+
+# -------------------------------------------------------------------------------------------------- numbers or tensors
+
+
+def either(condition: Any, one: Hyper, other: Hyper) -> Hyper:
+    """``one`` where the condition holds, ``other`` where it does not."""
+    if not isinstance(condition, Tensor):
+        return one if condition else other
+    # Two plain numbers would make a tensor of torch's default dtype, which is too coarse.
+    wide = torch.zeros_like(condition, dtype=torch.float64)
+    return torch.where(condition, wide + one, wide + other)
+
+
+def least(one: Hyper, other: Hyper) -> Hyper:
+    """The smaller of two."""
+    return either(one < other, one, other)
+
+
+def wave(angle: Hyper) -> Hyper:
+    """``(1 + cos(angle)) / 2``, from 1 at 0 down to 0 at pi."""
+    return (1 + (torch.cos(angle) if isinstance(angle, Tensor) else math.cos(angle))) / 2
+
+
+def whole(number: Hyper) -> Hyper:
+    """The largest whole number that is not above a number."""
+    return torch.floor(number) if isinstance(number, Tensor) else float(math.floor(number))
+
+
+def logarithm(number: Hyper) -> Hyper:
+    """The natural logarithm."""
+    return torch.log(number) if isinstance(number, Tensor) else math.log(number)
+
+
+def length(name: str, given: Any, steps: int, fewest: int = 1) -> int:
+    """A length in steps: as given, a share of the run's steps where it is below 1, all of them where it is null."""
+    if given is None:
+        return steps
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
+        raise UsageError(f"schedule.{name}={given}: it must be a number of steps, a share of them below 1, or null.")
+    if given >= 1 and given != int(given):
+        raise UsageError(f"schedule.{name}={given}: steps are whole; a share of the run's steps is below 1.")
+    if given == 0 < fewest:
+        raise UsageError(f"schedule.{name}=0: it must be at least one step; try schedule.{name}=0.1.")
+    return int(given) if given >= 1 else max(round(given * steps), fewest)
+
+
+def positive(name: str, given: Any) -> float:
+    """A number above 0."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise UsageError(f"schedule.{name}={given}: it must be a number above 0.")
+    return float(given)
+
+
+def share(name: str, given: Any) -> float:
+    """A share of lr: a number from 0 upward."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
+        raise UsageError(f"schedule.{name}={given}: it must be a share of lr, a number from 0 upward.")
+    return float(given)
+
+
+def between(start: float, end: float, done: Hyper) -> Hyper:
+    """The point of a straight line from start to end of which a share is done."""
+    return start + (end - start) * done
+
+
+# ------------------------------------------------------------------------------------------------------------ schedules
+
+
+def linear(steps: int, start: float = 1.0, end: float = 0.0, over: float | None = None) -> Schedule:
+    """A straight line from ``start`` to ``end``, then flat (torch's LinearLR)."""
+    first, last, span = share("start", start), share("end", end), length("over", over, steps)
+    return lambda k: between(first, last, least(k, span) / span)
+
+
+def step(steps: int, every: float = 0.3, gamma: float = 0.1) -> Schedule:
+    """``gamma^floor(k / every)`` (torch's StepLR)."""
+    rate, span = positive("gamma", gamma), length("every", every, steps)
+    return lambda k: rate ** whole(k / span)
+
+
+def multistep(steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1) -> Schedule:
+    """``gamma`` to the number of milestones passed (torch's MultiStepLR)."""
+    rate, passed = positive("gamma", gamma), [length("milestones", each, steps) for each in milestones]
+
+    def factor(k: Step) -> Hyper:
+        number: Hyper = 0.0
+        for each in passed:
+            number = number + either(k >= each, 1.0, 0.0)
+        return rate**number
+
+    return factor
+
+
+def exponential(steps: int, gamma: float = 0.999) -> Schedule:
+    """``gamma^k`` (torch's ExponentialLR)."""
+    rate = positive("gamma", gamma)
+    return lambda k: rate**k
+
+
+def polynomial(steps: int, power: float = 2.0, over: float | None = None) -> Schedule:
+    """``(1 - k / over)^power``, then 0 (torch's PolynomialLR)."""
+    exponent, span = positive("power", power), length("over", over, steps)
+    return lambda k: (1 - least(k, span) / span) ** exponent
+
+
+def cosine(steps: int, floor: float = 0.0, over: float | None = None) -> Schedule:
+    """Half a wave from 1 down to ``floor``; beyond ``over`` it rises again (torch's CosineAnnealingLR).
+
+    Loshchilov and Hutter 2017, without restarts.
+    """
+    bottom, span = share("floor", floor), length("over", over, steps)
+    return lambda k: between(bottom, 1.0, wave(math.pi * k / span))
+
+
+def cosine_restarts(steps: int, period: float = 0.1, multiple: int = 2, floor: float = 0.0) -> Schedule:
+    """Half waves from 1 down to ``floor``, each ``multiple`` times as long as the one before it.
+
+    Torch's CosineAnnealingWarmRestarts; SGDR of Loshchilov and Hutter 2017.
+    """
+    bottom, span = share("floor", floor), length("period", period, steps)
+    if isinstance(multiple, bool) or multiple != int(multiple) or multiple < 1:
+        raise UsageError(f"schedule.multiple={multiple}: it must be a whole number of at least 1.")
+
+    def factor(k: Step) -> Hyper:
+        if multiple == 1:
+            return between(bottom, 1.0, wave(math.pi * ((k % span) / span)))
+        # The half waves before number n hold span (multiple^n - 1) / (multiple - 1) steps; 1e-9 outweighs rounding.
+        number = whole(logarithm((multiple - 1) * k / span + 1) / math.log(multiple) + 1e-9)
+        size = span * multiple**number
+        begun = (size - span) / (multiple - 1)
+        return between(bottom, 1.0, wave(math.pi * (k - begun) / size))
+
+    return factor
+
+
+def onecycle(steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4e-6, anneal: str = "cosine") -> Schedule:
+    """Up from ``start`` to 1 within a share ``rise`` of the run, then down to ``end`` (Smith and Topin 2019).
+
+    Torch's OneCycleLR with max_lr = lr and cycle_momentum=False: only lr is scheduled here, never the momentum.
+    """
+    low, last = share("start", start), share("end", end)
+    if anneal not in ("cosine", "linear"):
+        raise UsageError(f"schedule.anneal={anneal} is not known. Allowed: cosine, linear.")
+    if not 0 < rise < 1:
+        raise UsageError(f"schedule.rise={rise}: it must be a share of the run, above 0 and below 1.")
+    top = max(rise * steps - 1, 1e-9)
+    down = max(steps - 1 - top, 1e-9)
+
+    def along(done: Hyper) -> Hyper:
+        return done if anneal == "linear" else 1 - wave(math.pi * done)
+
+    return lambda k: either(
+        k <= top, between(low, 1.0, along(least(k / top, 1.0))), between(1.0, last, along(least((k - top) / down, 1.0)))
+    )
+
+
+def wsd(steps: int, warmup: float = 0.05, decay: float = 0.2, start: float = 0.01, end: float = 0.0) -> Schedule:
+    """Warm up, stay at 1, decay: straight lines at both ends (Zhai et al. 2022; Hu et al. 2024)."""
+    first, last = share("start", start), share("end", end)
+    up, down = length("warmup", warmup, steps, fewest=0), length("decay", decay, steps)
+    if up + down > steps:
+        raise UsageError(f"schedule.warmup and schedule.decay take {up} + {down} steps, the run has {steps}.")
+    return lambda k: either(k < up, risen(k, first, up), between(last, 1.0, least(1.0, (steps - k) / max(down, 1))))
+
+
+def inverse_sqrt(steps: int, warmup: float = 1) -> Schedule:
+    """Up in ``warmup`` steps, then ``sqrt(warmup / (k + 1))`` (Vaswani et al. 2017); lr / sqrt(k + 1) as shipped."""
+    span = length("warmup", warmup, steps)
+    return lambda k: least((k + 1) / span, (span / (k + 1)) ** 0.5)
+
+
+def inverse_time(steps: int, over: float = 1) -> Schedule:
+    """``1 / (1 + k / over)``: what theory asks of stochastic gradients (Robbins and Monro 1951)."""
+    span = length("over", over, steps)
+    return lambda k: 1 / (1 + k / span)
+
+
+def warmup_constant(steps: int, warmup: float = 0.1, start: float = 0.01) -> Schedule:
+    """A straight line from ``start`` up to 1, then flat (torch's LinearLR)."""
+    first, up = share("start", start), length("warmup", warmup, steps)
+    return lambda k: risen(k, first, up)
+
+
+def warmup_linear(steps: int, warmup: float = 0.1, start: float = 0.01, end: float = 0.0) -> Schedule:
+    """A straight line up to 1, then one down to ``end`` at the run's end."""
+    first, up = share("start", start), length("warmup", warmup, steps)
+    fall = linear(max(steps - up, 1), 1.0, end)
+    return lambda k: either(k < up, risen(k, first, up), fall(k - up))
+
+
+def warmup_cosine(steps: int, warmup: float = 0.1, start: float = 0.01, floor: float = 0.0) -> Schedule:
+    """A straight line up to 1, then half a wave down to ``floor`` at the run's end."""
+    first, up = share("start", start), length("warmup", warmup, steps)
+    fall = cosine(max(steps - up, 1), floor)
+    return lambda k: either(k < up, risen(k, first, up), fall(k - up))
+
+
+def risen(k: Step, start: float, up: int) -> Hyper:
+    """A straight line from ``start`` to 1 in ``up`` steps, then flat."""
+    return between(start, 1.0, least(k, up) / up) if up else 1.0

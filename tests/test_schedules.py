@@ -1,0 +1,169 @@
+"""Schedules are torch's where torch has them, and mean the same to every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from laws import CONF, apart, factory, manual, objective, path, target, twin
+from torch.optim import Optimizer, lr_scheduler
+
+from gdbench import schedules
+from gdbench.descent import descent
+from gdbench.optimizers.compiled import Program
+from gdbench.oracle import oracle
+from gdbench.schedules import Schedule, paced, scheduled
+from gdbench.schema import UsageError
+
+torch.set_num_threads(1)
+
+STEPS = 60
+CONFIGURATIONS = {
+    file.stem: yaml.safe_load(file.read_text())
+    for file in sorted(CONF.glob("schedule/*.yaml"))
+    if file.stem != "constant"
+}
+
+
+def build(name: str, steps: int = STEPS, **changed: Any) -> Schedule:
+    """A schedule as shipped, some of its numbers changed."""
+    arguments = CONFIGURATIONS[name] | changed
+    factory = target(arguments)
+    made: Schedule = factory(steps, **{key: each for key, each in arguments.items() if key != "_target_"})
+    return made
+
+
+def of_torch(make: Callable[[Optimizer], Any], steps: int) -> list[float]:
+    """The lrs that a scheduler of torch's gives to an optimizer with lr 1, one a step."""
+    optimizer = torch.optim.SGD([torch.zeros(1, dtype=torch.float64, requires_grad=True)], lr=1.0)
+    scheduler, seen = make(optimizer), []
+    for _ in range(steps):
+        seen.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return seen
+
+
+def after(first: float, up: int, then: Callable[[Optimizer], Any]) -> Callable[[Optimizer], Any]:
+    """Torch's warmup: one scheduler, and another from a milestone on."""
+    return lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.LinearLR(o, first, 1.0, up), then(o)], [up])
+
+
+TORCHS: dict[str, tuple[str, dict[str, Any], Callable[[Optimizer], Any]]] = {
+    "linear": ("linear", {"start": 0.5, "end": 0.1, "over": 40}, lambda o: lr_scheduler.LinearLR(o, 0.5, 0.1, 40)),
+    "step": ("step", {"every": 7, "gamma": 0.3}, lambda o: lr_scheduler.StepLR(o, 7, 0.3)),
+    "multistep": ("multistep", {"milestones": [5, 0.5]}, lambda o: lr_scheduler.MultiStepLR(o, [5, 30])),
+    "exponential": ("exponential", {"gamma": 0.9}, lambda o: lr_scheduler.ExponentialLR(o, 0.9)),
+    "polynomial": ("polynomial", {"over": 50}, lambda o: lr_scheduler.PolynomialLR(o, 50, 2.0)),
+    "cosine": ("cosine", {"floor": 0.1}, lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS, 0.1)),
+    "cosine that rises": ("cosine", {"over": 20}, lambda o: lr_scheduler.CosineAnnealingLR(o, 20)),
+    "restarts": ("cosine_restarts", {"period": 4}, lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 4, 2)),
+    "even restarts": (
+        "cosine_restarts",
+        {"period": 7, "multiple": 1, "floor": 0.2},
+        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 7, 1, 0.2),
+    ),
+    "onecycle": ("onecycle", {}, lambda o: lr_scheduler.OneCycleLR(o, 1.0, STEPS, cycle_momentum=False)),
+    "linear onecycle": (
+        "onecycle",
+        {"anneal": "linear"},
+        lambda o: lr_scheduler.OneCycleLR(o, 1.0, STEPS, cycle_momentum=False, anneal_strategy="linear"),
+    ),
+    "inverse_sqrt": ("inverse_sqrt", {}, lambda o: lr_scheduler.LambdaLR(o, lambda k: 1 / (k + 1) ** 0.5)),
+    "inverse_time": ("inverse_time", {"over": 3}, lambda o: lr_scheduler.LambdaLR(o, lambda k: 3 / (3 + k))),
+    "warmup_constant": ("warmup_constant", {"warmup": 8}, lambda o: lr_scheduler.LinearLR(o, 0.01, 1.0, 8)),
+    "warmup_linear": (
+        "warmup_linear",
+        {"warmup": 10},
+        after(0.01, 10, lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, STEPS - 10)),
+    ),
+    "warmup_cosine": (
+        "warmup_cosine",
+        {"warmup": 10},
+        after(0.01, 10, lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS - 10)),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TORCHS)
+@pytest.mark.filterwarnings("ignore:The epoch parameter:UserWarning")  # SequentialLR's own call
+def test_factors_are_torchs(case: str) -> None:
+    """In every step the factor is the lr that torch's scheduler gives for an lr of 1."""
+    name, changed, make = TORCHS[case]
+    factor = build(name, **changed)
+
+    assert [factor(k) for k in range(STEPS)] == pytest.approx(of_torch(make, STEPS), rel=1e-12, abs=1e-12)
+
+
+def test_warmup_stable_decay_by_hand() -> None:
+    """WSD rises by equal steps, stays at 1, and falls by equal steps, to reach its end when the run does."""
+    factor = build("wsd", steps=10, warmup=2, decay=4, start=0.5)
+
+    assert [factor(k) for k in range(11)] == [0.5, 0.75, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("steps", [1, 2, 3, 60, 1000])
+def test_a_tensor_counts_like_a_number(name: str, steps: int) -> None:
+    """For k as a float64 tensor, as in compiled steps, the factor is the same, and 1 at most, in runs of any length."""
+    factor = build(name, steps)
+    for k in {0, 1, steps // 3, steps // 2, steps - 1}:
+        number = factor(k)
+
+        assert float(factor(torch.tensor(float(k), dtype=torch.float64))) == pytest.approx(number, rel=1e-12)
+        assert 0 <= number <= 1
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_configuration_ships_its_factorys_defaults(name: str) -> None:
+    """The numbers in a file are those that the factory has by itself."""
+    shipped, free = build(name), target(CONFIGURATIONS[name])(STEPS)
+
+    assert [shipped(k) for k in range(STEPS)] == [free(k) for k in range(STEPS)]
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "adam"])
+def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
+    """A schedule means the same to our own form, to torch.optim's and to a compiled step."""
+    of, factor, bare = objective("rosenbrock"), build("warmup_cosine", 20), factory(optimizer)
+    make = scheduled(lambda hyper: bare(**hyper), factor)
+    ours, _ = path(make({"lr": 1e-3}), of, 20)
+    theirs, _ = path(paced(twin(optimizer, lr=1e-3), 1e-3, factor), of, 20)
+    plain, _ = path(manual(optimizer, lr=1e-3), of, 20)
+    program = Program(lambda **hyper: make(hyper), "eager")
+    compiled, _ = descent(program.method({"lr": 1e-3}), oracle(of, False, compiled=True), of.start_at(0), range(20))
+
+    assert apart(ours[-1], theirs[-1], ours[0]) < 1e-13
+    assert apart(compiled, ours[-1], ours[0]) < 1e-12
+    assert apart(plain[-1], ours[-1], ours[0]) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("linear", {"start": -1}, "schedule.start=-1: it must be a share of lr"),
+        ("linear", {"over": 2.5}, "schedule.over=2.5: steps are whole"),
+        ("linear", {"over": "long"}, "schedule.over=long: it must be a number of steps"),
+        ("step", {"every": 0}, "schedule.every=0: it must be at least one step; try schedule.every=0.1"),
+        ("step", {"gamma": 0}, "schedule.gamma=0: it must be a number above 0"),
+        ("cosine_restarts", {"multiple": 1.5}, "schedule.multiple=1.5: it must be a whole number of at least 1"),
+        ("onecycle", {"anneal": "cos"}, "schedule.anneal=cos is not known. Allowed: cosine, linear"),
+        ("onecycle", {"rise": 1}, "schedule.rise=1: it must be a share of the run"),
+        ("wsd", {"warmup": 40, "decay": 30}, "schedule.warmup and schedule.decay take 40 + 30 steps, the run has 60"),
+    ],
+)
+def test_refusals_teach(name: str, changed: dict[str, Any], said: str) -> None:
+    """A number that makes no schedule is refused in one line."""
+    with pytest.raises(UsageError) as refusal:
+        build(name, **changed)
+
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_length_is_steps_or_a_share_of_them() -> None:
+    """At least 1 counts steps, below 1 is a share of the run, and null is all of it."""
+    assert [schedules.length("over", given, 200) for given in (7, 0.1, None, 0.0001)] == [7, 20, 200, 1]
