@@ -14,7 +14,7 @@ from laws import factory, manual, twin
 from torch import Tensor, nn
 
 from gdbench.descent import descent
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective, fingerprint, seeded
 from gdbench.objectives.factors import deep_linear, matrix_factorisation, phase_retrieval
 from gdbench.objectives.learning import cnn, mlp
 from gdbench.objectives.newton import newton
@@ -75,7 +75,7 @@ def huber_by_scipy(w: np.ndarray) -> tuple[float, np.ndarray]:
 
     a, y = diabetes()
     r = a @ w - y
-    return huber(0.5, r).mean() + 0.005 * w @ w, a.T @ np.clip(r, -0.5, 0.5) / len(y) + 0.01 * w
+    return huber(1.35, r).mean() + 0.005 * w @ w, a.T @ np.clip(r, -1.35, 1.35) / len(y) + 0.01 * w
 
 
 def poisson_by_scipy(w: np.ndarray) -> tuple[float, np.ndarray]:
@@ -215,6 +215,12 @@ def test_data_are_those_known(name: str) -> None:
     assert digest(name)[:16] == DIGESTS[name]
 
 
+def test_a_fingerprint_is_of_the_data() -> None:
+    """What enters the loss decides the fingerprint: not the penalty, but the samples and what was done to them."""
+    assert fingerprint(mlp(samples=20)) == fingerprint(mlp(hidden=3, samples=20))
+    assert len({fingerprint(each) for each in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
+
+
 def test_the_text_is_plain() -> None:
     """The text to learn is of a few kilobytes of 27 characters, so that it is the same in every encoding."""
     assert len(ALPHABET) == 27
@@ -321,11 +327,11 @@ def test_adam_goes_the_wrong_way() -> None:
     """On the paper's online example, and on that of its theorem 1, Adam goes to +1 and AMSGrad to -1."""
     online = {"lr": 0.5, "beta1": 0.9, "beta2": 0.99}
     assert walk("adam", reddi(), 500, **online) < 0 < 0.2 < walk("adam", reddi(), 4000, **online)
-    assert walk("adam", reddi(), 4000, amsgrad=True, **online) < -0.85
+    assert walk("adam", reddi(), 1000, amsgrad=True, **online) < -0.75
 
     theorem = {"lr": 0.5, "beta1": 0.0, "beta2": 1 / 17}
-    assert walk("adam", reddi(4, 1, 3), 1000, **theorem) > 0.9
-    assert walk("adam", reddi(4, 1, 3), 1000, amsgrad=True, **theorem) < -0.9
+    assert walk("adam", reddi(4, 1, 3), 400, **theorem) > 0.9
+    assert walk("adam", reddi(4, 1, 3), 400, amsgrad=True, **theorem) < -0.9
 
 
 def test_reddi_is_the_mean_of_its_steps() -> None:

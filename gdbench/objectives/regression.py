@@ -111,7 +111,7 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
     return made
 
 
-def huber_regression(knee: float = 0.5, l2: float = 0.01, batch: int = 0) -> Objective:
+def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Objective:
     """Regression that large residuals pull at with no more than a constant force, on the diabetes data.
 
     f(w) = mean_i h(a_i'w - y_i) + l2/2 |w|^2, h(r) = r^2 / 2 within |r| <= knee and knee (|r| - knee / 2) beyond, w of
@@ -119,7 +119,7 @@ def huber_regression(knee: float = 0.5, l2: float = 0.01, batch: int = 0) -> Obj
     Raises UsageError for knee <= 0, l2 < 1e-6 or batch outside 0 ... 442.
     """
     penalty = real("l2", l2, least=1e-6, example=0.01)
-    turn = real("knee", knee, least=0, example=0.5, above=True)
+    turn = real("knee", knee, least=0, example=1.35, above=True)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
         # Of abs and clamp, differentiated twice, autograd would import the compiler.
