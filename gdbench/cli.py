@@ -52,7 +52,7 @@ Keys
 
 Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
-  list objectives|optimizers     all there are, with source
+  list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
   show RUN                       everything about a run, and the command that repeats it
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["environment"]
+__all__ = ["cpu_model", "environment"]
 
 PACKAGES = ("gdbench", "torch", "hydra-core", "omegaconf", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn")
 
@@ -25,7 +25,7 @@ def environment(command: list[str] | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": platform.platform(),
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
@@ -43,7 +43,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     """The processor's own name for itself, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

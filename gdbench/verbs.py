@@ -29,12 +29,21 @@ app.add_typer(gate, name="gate")
 def list_(
     what: Annotated[str, typer.Argument(help="objectives or optimizers")],
     config_dir: Annotated[Path | None, typer.Option(help="also those of a folder of your own")] = None,
+    cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
     from gdbench.config import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")
+    if cutest:
+        if what != "objectives":
+            raise UsageError(f"list {what} --cutest: CUTEst holds problems; write list objectives --cutest.")
+        from gdbench.objectives.cutest import listing
+
+        for line in listing():
+            typer.echo(line)
+        return
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)

@@ -26,7 +26,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.schema import UsageError, nearest
 
-__all__ = ["cutest", "load", "problems", "value_and_gradient"]
+__all__ = ["cutest", "listing", "load", "problems", "value_and_gradient"]
 
 KINDS = {"u": "unconstrained", "b": "bound-constrained", "l": "linearly constrained", "n": "nonlinearly constrained"}
 """The letters of the collection's own table."""
@@ -45,7 +45,7 @@ def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
     if row["ptype"] != "u":
         raise UsageError(
             f"objective.problem={problem} is {KINDS[row['ptype']]}: gdbench descends without constraints only."
-            " Those that it can: python -m gdbench list objectives --cutest"
+            " Unconstrained ones come first in: python -m gdbench list objectives --cutest"
         )
     instance = load(problem, *arguments(problem, row, n))
     bound = float(getattr(instance, "objlower", -math.inf))
@@ -98,6 +98,14 @@ def problems() -> dict[str, dict[str, str]]:
     """The collection's own table, a row a problem: ptype, dim, argins (parameters), dims and more."""
     with (folder() / "probinfo_python.csv").open(encoding="utf-8", newline="") as table:
         return {row["problem_name"]: row for row in csv.DictReader(table)}
+
+
+def listing() -> Iterator[str]:
+    """A line a problem, for people: name, dimensions (its own choice first) and kind; unconstrained ones first."""
+    rows = sorted(problems().items(), key=lambda item: (list(KINDS).index(item[1]["ptype"]), item[0]))
+    for name, row in rows:
+        others = [each for each in row["dims"].split() if each != row["dim"]]
+        yield f"{name:12}  {KINDS[row['ptype']]:23}  n = {', '.join([row['dim'], *others])}"
 
 
 def known(problem: str) -> dict[str, str]:
