@@ -43,6 +43,10 @@ def test_a_slower_commit_fails_and_a_harmless_one_passes(tmp_path: Path) -> None
     own.write_text(own.read_text().replace("CHANGED = False", "CHANGED = True"))
     commit(tmp_path, "slower")
     slower = gate(tmp_path)
+    words = [sys.executable, "-m", "gdbench", "gate", "bisect", "HEAD~2", "--config-dir", "mine", "--layer", "time"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
 
     assert harmless[0] == 0
     assert harmless[1]["time"]["verdict"] == "no slower"
@@ -50,3 +54,4 @@ def test_a_slower_commit_fails_and_a_harmless_one_passes(tmp_path: Path) -> None
     assert slower[1]["exact"]["verdict"] == "same"
     assert slower[1]["time"]["verdict"] == "slower"
     assert "ops per step: same" in slower[1]["time"]["cause"]
+    assert done.stdout.splitlines()[0].endswith(" slower"), done.stderr
