@@ -19,11 +19,14 @@ from gdbench.constant import constant
 from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
-from gdbench.optimizers import Hyper, Method, Step
-from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.projected import projected
+from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+
+Project = Callable[[Params], Params] | None
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
@@ -40,7 +43,7 @@ def build(question: Question) -> Cell:
         raise Unavailable("MPS has no float64; use dtype=float32")
     return Cell(
         stated=stated,
-        maker=maker(question),
+        maker=maker(question, stated.project),
         hyper=hyper(question, stated),
         seeds=question.seeds(),
         steps=question.steps,
@@ -188,8 +191,11 @@ class _Made:
         return self.program.in_lanes(hyper, look)
 
 
-def maker(question: Question) -> Maker:
-    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler."""
+def maker(question: Question, project: Project = None) -> Maker:
+    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
+
+    Methods are kept in the domain of the objective, where it gives a way to ``project``.
+    """
     make_importable(question.code)
     config = question.optimizer_config
     fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *_facts(question))}
@@ -199,22 +205,23 @@ def maker(question: Question) -> Maker:
         raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
     factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
     if question.impl in ("manual", "compiled"):
-        return _manual(question, factory, {**block, **fixed})
-    return _torch(question, factory, block, fixed)
+        return _manual(question, factory, {**block, **fixed}, project)
+    return _torch(question, factory, block, fixed, project)
 
 
-def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str, Any]) -> Maker:
+def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, Any], project: Project) -> Maker:
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        return factory(**fixed, **hyper)
+        made = factory(**fixed, **hyper)
+        return projected(made if isinstance(made, Method) else first_order(*made), project)
 
     schedule = _surrounding(question, "schedule", steps=question.steps)
     make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
+    numbers = {name: float(values[0]) for name, values in _named(question).items()}
+    sample = _method(factory(**fixed, **(dict.fromkeys(_facts(question), 1.0) | numbers)), name)
     if question.impl == "manual":
-        numbers = {name: float(values[0]) for name, values in _named(question).items()}
-        sample = bare(dict.fromkeys(_facts(question), 1.0) | numbers)
         return _Made(make, name + _surroundings(question), sample.lanes)
     from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
 
@@ -222,17 +229,29 @@ def _manual(question: Question, factory: Callable[..., Method], fixed: dict[str,
     return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)
 
 
-def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any]) -> Maker:
+def _method(made: Any, name: str) -> Method:
+    """What a factory made: a Method, or the pair of functions that makes one."""
+    if isinstance(made, Method):
+        return made
+    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
+        return first_order(*made)
+    raise UsageError(
+        f"{name} returned {type(made).__name__}; it must return a gdbench.optimizers.Method, or a pair of functions:"
+        " init(x) -> state and update(k, grad, state, x) -> (x, state)."
+    )
+
+
+def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], project: Project) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
     _accepts(cls, names, "optimizer", question.optimizer)
     schedule = _surrounding(question, "schedule", steps=question.steps)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+        method = projected(torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl), project)
         return paced(method, float(hyper["lr"]), schedule) if schedule else method
 
     bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
-    resolved = f"torch.optim.{cls.__name__}({question.impl})" + _surroundings(question)
+    resolved = f"{named(cls)}({question.impl})" + _surroundings(question)
     return _Made(_on_changed_gradients(question, bare), resolved, False)
 
 

@@ -1,4 +1,4 @@
-"""The command line: a verb (list, show, columns, tune, gate), or Hydra overrides, which run. Loads nothing early."""
+"""The command line: a verb (list, show, report, tune, gate ...), or Hydra overrides, which run. Loads nothing early."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ Run
 
 Keys
   objective, optimizer     names from the two lists below; their numbers are set as objective.n=10, optimizer.beta1=0.8
-  impl                     manual (pure functions), torch, foreach, fused (torch.optim), compiled (torch.compile)
+  impl                     manual (pure functions), compiled (torch.compile), and torch.optim's own: torch, foreach,
+                           fused, capturable (CUDA), differentiable
   schedule                 lr over the steps: constant, linear, cosine, wsd, inverse_sqrt, warmup_cosine ...
   clip, noise              of gradients: none, norm, value, unit; none, gaussian, annealed, relative
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
@@ -53,6 +54,8 @@ Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
   show RUN                       everything about a run, and the command that repeats it
+  report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
+  compare A B                    two sweeps side by side: what became better or worse
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
@@ -70,7 +73,7 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 2 a mistake, 3 inconclusive, 4 something was not measured.
 """
 
-VERBS = ("columns", "gate", "list", "plan", "show", "tune")
+VERBS = ("columns", "compare", "gate", "list", "plan", "report", "show", "tune")
 
 
 @dataclass

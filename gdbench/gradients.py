@@ -142,7 +142,7 @@ class Changed:
     def __init__(self, oracle: Oracle, change: Change) -> None:
         """Losses and Hessians stay what they are."""
         self.oracle, self.change = oracle, change
-        self.laned, self.value, self.hvp = oracle.laned, oracle.value, oracle.hvp
+        self.laned, self.full, self.value, self.hvp = oracle.laned, oracle.full, oracle.value, oracle.hvp
         self.true: list[Params] = []
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:

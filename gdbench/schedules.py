@@ -2,7 +2,7 @@
 
 Each factory is named by ``_target_`` in ``conf/schedule/*.yaml`` and is told ``steps``, how many the run makes. A
 length is a number of steps; below 1 it is a share of them, and null means all. k may be an int or a 0-d tensor (in
-compiled steps), so a factor has no Python branch on it. Where torch.optim.lr_scheduler has the schedule, ours equals it.
+compiled steps), so a factor has no Python branch on it. What torch.optim.lr_scheduler has too is equal to it.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def multistep(steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: floa
         number: Hyper = 0.0
         for each in passed:
             number = number + either(k >= each, 1.0, 0.0)
-        return rate**number  # type: ignore[no-any-return]
+        return rate**number
 
     return factor
 

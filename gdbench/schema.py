@@ -33,7 +33,7 @@ __all__ = [
     "run_keys",
 ]
 
-IMPLS = ("manual", "torch", "foreach", "fused", "compiled")
+IMPLS = ("manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
 GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
 # ---------------------------------------------------------------------------------------------------- objectives
 
 SMALLER: dict[str, dict[str, Any]] = {
+    "cnn": {"channels": 1, "samples": 20},
     "mlp": {"hidden": 4, "samples": 20},
+    "transformer": {"width": 4, "context": 64},
 }
 """What is changed in the shipped configuration of an objective, where its size would make the laws slow."""
 APART = {"cutest": "numpy of an extra, one point at a time: tests/test_cutest.py has laws of its own for it"}
@@ -49,10 +52,28 @@ def configured(name: str, changes: dict[str, Any]) -> Objective:
     return stated
 
 
+def affine(x: dict[str, Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """Least squares in a dict of a matrix and a scalar."""
+    return ((a @ x["weight"] + x["bias"][..., None, None] - b) ** 2).sum((-1, -2)) / 2
+
+
+def spread(*shape: int) -> Tensor:
+    """Numbers in (-1, 1) without a pattern."""
+    return torch.sin(torch.arange(math.prod(shape), dtype=torch.float64) + 1).reshape(shape)
+
+
+DICT = Objective(
+    fn=affine,
+    start={"weight": spread(3, 2), "bias": torch.tensor(0.5, dtype=torch.float64)},
+    data={"a": spread(4, 3), "b": spread(4, 2)},
+    laned=True,
+)
+
+
 @cache
 def objective(name: str, dtype: torch.dtype = torch.float64) -> Objective:
-    """An objective as shipped, or smaller where that is too slow."""
-    return configured(name, SMALLER.get(name, {})).to(dtype, "cpu")
+    """An objective as shipped, or smaller where that is too slow; ``dict`` is one of a matrix and a scalar."""
+    return (DICT if name == "dict" else configured(name, SMALLER.get(name, {}))).to(dtype, "cpu")
 
 
 def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
@@ -88,6 +109,8 @@ OPTIMIZERS = {path.stem: entry(path) for path in sorted(CONF.glob("optimizer/*.y
 MANUAL = [name for name, each in OPTIMIZERS.items() if each.manual]
 TORCH = [name for name, each in OPTIMIZERS.items() if each.torch]
 TWINS = [name for name in MANUAL if name in TORCH]
+MATRICES = {"muon"}
+"""Methods that move matrices and nothing else."""
 
 
 def target(block: dict[str, Any]) -> Any:
@@ -103,7 +126,7 @@ FACTS = {"smoothness": 2e3, "strong_convexity": 1.0, "minimum": 0.0}
 def hypers(name: str, changed: dict[str, Any]) -> dict[str, Any]:
     """The hyper-parameters of a method as shipped, some changed."""
     shipped = OPTIMIZERS[name]
-    facts = {fact: FACTS[fact] for fact, number in shipped.hyper.items() if number is None}
+    facts = {fact: FACTS[fact] for fact in FACTS if shipped.hyper.get(fact, 0) is None}
     return {"lr": shipped.default_lr, **shipped.hyper, **facts, **changed}
 
 
@@ -136,7 +159,7 @@ def form(name: str, **changed: Any) -> Method:
 
 SHARE = 0.1
 """Of 1 / L a step may have so much: far from 3.8 / L, where the heavy ball with a momentum of 0.9 leaves."""
-WALK = 32
+WALK = 20
 """So many steps a step size must go well."""
 BY_LR = 1e-3
 """A step size for methods whose steps are as long as it, whatever the objective."""
@@ -145,12 +168,12 @@ BY_LR = 1e-3
 def rate(optimizer: str, name: str) -> float:
     """A step size at which a method goes well on an objective.
 
-    A method that ships a default of at least 1/2 finds its lengths by itself and keeps it. One whose steps grow with
-    the gradient takes a share of 1 / L, and any other one a small number.
+    A method that searches, or is told of the objective, finds its lengths by itself and keeps its default. One whose
+    steps grow with the gradient takes a share of 1 / L, and any other one a small number.
     """
-    default = OPTIMIZERS[optimizer].default_lr
-    if default >= 0.5:
-        return default
+    shipped = OPTIMIZERS[optimizer]
+    if any(shipped.hyper.get(fact, 0) is None for fact in FACTS) or not form(optimizer).constant_cost:
+        return shipped.default_lr
     return stable_lr(name) if follows_gradient(optimizer) else BY_LR
 
 

@@ -121,10 +121,18 @@ def exact(function: int, n: int) -> Any:
         product = mp.fprod((1 + i * r) ** (10 / mp.mpf(n) ** mp.mpf("1.2")) for i, r in enumerate(rough, 1))
         return mp.mpf(10) / n**2 * (product - 1)
 
-    return {16: weierstrass, 19: griewank_rosenbrock, 23: katsuura}[function]
+    def lunacek(x: Any) -> Any:
+        y = [2 * s * each for s, each in zip(of["sign"], x, strict=True)]
+        middle, s = mp.mpf(5) / 2, 1 - 1 / (2 * mp.sqrt(n + 20) - mp.mpf("8.2"))
+        other = -mp.sqrt((middle**2 - 1) / s)
+        funnels = mp.fsum((t - middle) ** 2 for t in y), n + s * mp.fsum((t - other) ** 2 for t in y)
+        z = of["matrix"] * mp.matrix([t - middle for t in y])
+        return min(funnels) + 10 * (n - mp.fsum(mp.cos(2 * mp.pi * t) for t in z))
+
+    return {16: weierstrass, 19: griewank_rosenbrock, 23: katsuura, 24: lunacek}[function]
 
 
-@pytest.mark.parametrize("function", [16, 19, 23])
+@pytest.mark.parametrize("function", [16, 19, 23, 24])
 def test_rugged_gradients_to_many_digits(function: int) -> None:
     """Value and gradient of the rugged functions agree with 50 digits, but for what rounding x makes of them."""
     n, objective = 3, build(function, 3, 1)

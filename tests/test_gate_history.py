@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-from repositories import change, commit, git, repository
-from test_gate import FEW, ROOT
+from repositories import git
 
 from gdbench.gate import history
+from gdbench.gate.bisect import halved
 from gdbench.gate.history import add, exact_changes, load_history, time_changes
 from gdbench.schema import UsageError
 
@@ -26,9 +27,10 @@ def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:
     return {"commit": commit, "fingerprint": "here", "findings": [exact, timed]}
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> tuple[Path, list[str]]:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Thirty commits, of which number 9 dispatches an operation more and number 15 is 8% slower."""
+    tmp_path = tmp_path_factory.mktemp("kept")
     git(tmp_path, "init", "--quiet")
     commits = []
     for number in range(30):
@@ -63,11 +65,12 @@ def test_an_exact_change_names_its_commit(kept: tuple[Path, list[str]]) -> None:
     assert found["subject"] == "number 9"
 
 
-def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[str]]) -> None:
+def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
     """Adding is a new file, and no row is doubled."""
-    folder, commits = kept
+    (top, commits), folder = kept, tmp_path / "kept"
+    shutil.copytree(top, folder)
     before = load_history(folder)
-    add(folder, folder.parent, report(commits[-1], 40, 1.5))
+    add(folder, top.parent, report(commits[-1], 40, 1.5))
     after = load_history(folder)
 
     assert len(after) == len(before)
@@ -112,29 +115,39 @@ def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -
     assert (found["after"], found["commit"]) == (commits[14], commits[15])
 
 
-def test_bisection_names_the_commit_and_history_shows_it(
-    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of four commits the third put the defect in; the gate's report on the last is a first entry of a history."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    repository(tmp_path, FEW)
-    commit(tmp_path, "harmless")
-    change(tmp_path)
-    commit(tmp_path, "the defect")
-    commit(tmp_path, "harmless too")
-    done = command("gate", "bisect", "HEAD~3", "--config-dir", "mine")
+@pytest.mark.parametrize("culprit", range(5))
+def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: int) -> None:
+    """Each commit is tried in a worktree of its own, and no more of them than halving takes."""
+    git(tmp_path, "init", "--quiet")
+    commits = [git_commit(tmp_path, number) for number in range(5)]
+    lines: list[str] = []
+    found = halved(
+        tmp_path, commits, lambda side: "bad" if int((side.root / "file").read_text()) >= culprit else "", lines.append
+    )
+
+    assert (found.commit, found.subject, found.why) == (commits[culprit], f"number {culprit}", "bad")
+    assert len(lines) == found.tried <= 4
+    assert git(tmp_path, "worktree", "list").count("\n") == 0
+
+
+def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
+    """Where the bad end is as good as the good one there is nothing to find."""
+    git(tmp_path, "init", "--quiet")
+    commits = [git_commit(tmp_path, 0)]
+
+    with pytest.raises(UsageError, match="nothing to find"):
+        halved(tmp_path, commits, lambda side: "", lambda line: None)
+
+
+def test_history_adds_the_latest_report_and_shows_what_changed(command: Callable[..., Any], tmp_path: Path) -> None:
+    """The range of commits, the measure, both values, and the subject."""
+    git(tmp_path, "init", "--quiet")
+    for number in range(2):
+        told = report(git_commit(tmp_path, number), 30 + number, 1.5)
+        (tmp_path / f"outputs/gate/{number}").mkdir(parents=True)
+        (tmp_path / f"outputs/gate/{number}/gate.json").write_text(json.dumps(told))
+        done = command("gate", "history", "--add")
 
     assert done.code == 0, done.err
-    assert done.out.splitlines()[0].endswith(" the defect")
-    assert "clone manual quadratic worse: ops per step: 15 -> 16 (+1 clone)" in done.out
-
-    command("gate", "--config-dir", "mine", "--time", "off", "--base", "HEAD~3")
-    shown = command("gate", "history", "--add")
-
-    assert shown.code == 0, shown.err
-    assert "1 commit, 2 series" in shown.out
-    assert "No measure changed." in shown.out
-    assert json.loads(max(tmp_path.glob("outputs/gate/*/gate.json")).read_text())["commit"] == git(
-        tmp_path, "rev-parse", "HEAD"
-    )
-    assert len(pd.read_parquet(next(Path("outputs/gate-history").glob("*.parquet")))) > 20
+    assert "2 commits, 1 series" in done.out
+    assert re.search(r"\w{7}\.\.\w{7} +adam +ops per step +30 +31 +number 1", done.out)

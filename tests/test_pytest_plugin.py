@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,10 +73,14 @@ def test_mistakes_are_said(call: Callable[[], Any], error: type[Exception]) -> N
     assert "\n" not in str(raised.value)
 
 
-def test_pytest_finds_the_fixture(shell: Callable[..., Any], tmp_path: Any) -> None:
+def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A test of the user's passes, and one that asks too much fails with the number."""
     (tmp_path / "test_mine.py").write_text(TEST)
-    done = shell("-m", "pytest", "-q", "-p", "no:gdbench", "-p", "gdbench.pytest_plugin", "test_mine.py")
+    plugins = ["no:gdbench", "no:cacheprovider", "gdbench.pytest_plugin"]  # an install has loaded it by its entry point
+    words = ["-q", f"--rootdir={tmp_path}", *(word for name in plugins for word in ("-p", name))]
+    code = pytest.main([*words, str(tmp_path / "test_mine.py")])
+    out = capsys.readouterr().out
 
-    assert "1 failed, 1 passed" in done.out, done.out
-    assert "assert 31 < 31" in done.out
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "1 failed, 1 passed" in out
+    assert "assert 31 < 31" in out

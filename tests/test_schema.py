@@ -22,6 +22,9 @@ def config(**changed: Any) -> dict[str, Any]:
         "objective": {"_target_": "gdbench.objectives.notebook.notebook_manual"},
         "optimizer": {"manual": {"_target_": "gdbench.optimizers.sgd.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
         "timing": {"name": "off", "seconds": 0.0},
+        "schedule": {"_target_": None},
+        "clip": {"_target_": None},
+        "noise": {"_target_": None},
         "lr": 0.1,
         "lr_scale": 1.0,
         "lr_scale_of": None,
@@ -270,7 +273,7 @@ def test_a_question_refuses_bad_settings(changed: dict[str, Any], words: str) ->
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("key", ["lr", "objective", "steps", "timing"])
+@pytest.mark.parametrize("key", ["lr", "objective", "schedule", "steps", "timing"])
 def test_a_question_needs_every_setting(key: str) -> None:
     """A configuration that lost a key is refused by the name of that key."""
     left = {name: value for name, value in config().items() if name != key}
@@ -375,3 +378,15 @@ def test_a_hyper_parameter_is_described_by_its_name() -> None:
     """Columns that only some methods have are worded from their names."""
     assert describe("optimizer.beta1").meaning == "beta1 of the optimizer"
     assert describe("lr") is COLUMNS["lr"]
+
+
+def test_what_is_around_a_method_is_asked_only_where_it_is() -> None:
+    """Without a schedule, clipping or noise a question has the constants, and so the keys, that it had before them."""
+    around = {"schedule": "cosine", "clip": "none", "noise": "gaussian"}
+    changed = {"schedule": {"_target_": "f", "floor": 0.1}, "noise": {"_target_": "g", "sigma": 0.5}}
+    bare = Question.parse(config(), CHOICES | {"schedule": "constant", "clip": "none", "noise": "none"})
+    wrapped = Question.parse(config(**changed), CHOICES | around)
+    new = {"schedule": "cosine", "schedule.floor": 0.1, "noise": "gaussian", "noise.sigma": 0.5}
+
+    assert bare.constants() == Question.parse(config(), CHOICES).constants()
+    assert wrapped.constants() == bare.constants() | new

@@ -14,7 +14,7 @@ from gdbench.gate.series import Series, Side
 from gdbench.gate.trees import commits_between, git, repository, worktree
 from gdbench.schema import UsageError
 
-__all__ = ["Culprit", "bisected"]
+__all__ = ["Culprit", "bisected", "halved"]
 
 Fails = Callable[[Side], str]
 """Why a commit fails, or nothing where it does not."""
@@ -41,10 +41,11 @@ def bisected(asked: Asked, good: str, bad: str, layer: str, told: Callable[[str]
     series = suite_of(asked).running
     with worktree(top, git(top, "rev-parse", f"{good}^{{commit}}")) as base:
         fails = _exact(asked, series, base) if layer == "exact" else _time(series, base)
-        return _halved(top, commits, fails, told)
+        return halved(top, commits, fails, told)
 
 
-def _halved(top: Path, commits: list[str], fails: Fails, told: Callable[[str], None]) -> Culprit:
+def halved(top: Path, commits: list[str], fails: Fails, told: Callable[[str], None]) -> Culprit:
+    """The first of these commits that fails, if the last one does."""
     reasons: dict[int, str] = {}
 
     def tried(number: int) -> str:

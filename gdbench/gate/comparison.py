@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -24,13 +24,17 @@ from gdbench.gate.rulings import Ruling, Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series, Side
 from gdbench.gate.suite import Suite, load_suite
 from gdbench.gate.times import joined, time_header, time_rulings
-from gdbench.gate.trees import Base, base_of, clean_commit, repository, worktree
+from gdbench.gate.trees import Base, NotMeasured, base_of, clean_commit, repository, worktree
 from gdbench.report.gate import junit, markdown
 from gdbench.schema import UsageError
 
-__all__ = ["Asked", "Progress", "Report", "compare", "head_of", "latest", "record_of", "suite_of"]
+if TYPE_CHECKING:
+    from gdbench.gate.timing.figures import SelfTest
+
+__all__ = ["Asked", "Progress", "Report", "compare", "head_of", "latest", "record_of", "self_tested", "suite_of"]
 
 WORKING_TREE = "your working tree"
+LEAST_ROUNDS = 5
 ON_BOTH_SIDES = ("same", "better", "changed", "worse")
 
 
@@ -132,7 +136,7 @@ def _against_file(asked: Asked, progress: Progress) -> Report:
     table = read_baseline(asked.baseline)
     suite = suite_of(asked) if "series" in table else Suite(tuple(posed(table)))
     head = head_of(asked)
-    progress.begin("exact", len(suite.running))
+    progress.begin("exact layer", len(suite.running))
     after = ask(suite.running, head, heard=progress.heard)
     found, alike = kept(table, suite.running, after, suite.ulps)
     terms = _terms(asked, suite, head, after, {})
@@ -141,7 +145,7 @@ def _against_file(asked: Asked, progress: Progress) -> Report:
 
 
 def _both(series: Sequence[Series], base: Side, head: Side, progress: Progress) -> tuple[Answers, Answers]:
-    progress.begin("exact", 2 * len(series))
+    progress.begin("exact layer", 2 * len(series))
     return ask_both(series, base, head, progress.heard)
 
 
@@ -165,9 +169,13 @@ def _timed(asked: Asked, suite: Suite, base: Side, head: Side, found: Sequence[F
     if asked.time == "off" or not both:
         return _Timed()
     from gdbench.gate.timing.compare import compare as compare_times
+    from gdbench.gate.timing.refusals import Failed
 
-    progress.begin("time", 100)
-    report = compare_times(both, base, head, progress=progress.share)
+    progress.begin("time layer", 100)
+    try:
+        report = compare_times(both, base, head, progress=progress.share)
+    except Failed as reason:
+        raise NotMeasured(f"nothing could be timed: {reason}") from None
     return _Timed(time_rulings(report, known), time_header(report))
 
 
@@ -200,6 +208,7 @@ def _report(
         "python": answers.facts.get("python"),
         "commit": _commit(asked),
         "time": timed.header,
+        "power": timed.header.get("power"),
         "notes": notes,
     }
     contaminated = timed.contaminated and asked.time == "gate"
@@ -284,9 +293,27 @@ def _dropped(asked: Asked, suite: Suite, base: Side, head: Side) -> list[Finding
 def record_of(asked: Asked, progress: Progress) -> Answers:
     """What the working tree says, for a baseline."""
     suite = suite_of(asked)
-    progress.begin("exact", len(suite.running))
+    progress.begin("exact layer", len(suite.running))
     try:
         return ask(suite.running, head_of(asked), heard=progress.heard)
+    finally:
+        progress.close()
+
+
+def self_tested(asked: Asked, hours: float | None, rounds: int | None, progress: Progress) -> SelfTest:
+    """The figures of the time layer on this machine."""
+    from gdbench.gate.timing.refusals import Failed
+    from gdbench.gate.timing.selftest import selftest
+
+    if (hours is not None and not hours > 0) or (rounds is not None and rounds < LEAST_ROUNDS):
+        raise UsageError(
+            f"--hours must be above 0, --rounds a whole number from {LEAST_ROUNDS}: nothing is judged before."
+        )
+    progress.begin("self-test", 100)
+    try:
+        return selftest(suite_of(asked).running, head_of(asked), rounds=rounds, hours=hours, progress=progress.share)
+    except Failed as reason:
+        raise NotMeasured(f"nothing could be timed: {reason}") from None
     finally:
         progress.close()
 

@@ -31,7 +31,7 @@ class Lines(Silent):
 
     def begin(self, words: str, total: int) -> None:
         """Write the line."""
-        print(f"gdbench: {words} layer", file=sys.stderr, flush=True)
+        print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
 
 class Bar(Silent):

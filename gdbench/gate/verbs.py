@@ -1,4 +1,4 @@
-"""``python -m gdbench gate``: compare, record what is, accept what was meant, look back."""
+"""``python -m gdbench gate``: compare, record what is, accept what was meant, look back, test itself."""
 
 from __future__ import annotations
 
@@ -138,6 +138,33 @@ def bisect(
         culprit = bisected(asked, good, bad, layer, lambda line: typer.echo(line, err=True))
         typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({culprit.tried} commits tried)")
         return 0
+
+    return _carried_out(carry_out)
+
+
+@gate.command("self-test")
+def self_test(
+    hours: Annotated[float | None, typer.Option(help="go on for so long")] = None,
+    rounds: Annotated[int | None, typer.Option(help="so many replicates of every series; 20 without hours")] = None,
+    suite: Suite = "default",
+    config_dir: ConfigDir = None,
+    only: Only = None,
+) -> int:
+    """Measure what the time layer is worth on this machine: false alarms, and the slowdown that it finds.
+
+    Your working tree is compared with itself, and with itself slowed down by a known amount. The figures are kept, and
+    a series in which this machine finds only slowdowns above its d1 is then no longer judged.
+    """
+    from gdbench.gate.comparison import Asked, self_tested
+    from gdbench.gate.trees import NotMeasured
+
+    def carry_out() -> int:
+        asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
+        figures = self_tested(asked, hours, rounds, _progress(quiet=False))
+        if not figures.comparisons:
+            raise NotMeasured("the time was too short for a single comparison: give more --hours.")
+        typer.echo("\n".join([*figures.lines, f"Kept: {figures.store()}"]))
+        return 1 if figures.alarms else 0
 
     return _carried_out(carry_out)
 

@@ -36,6 +36,8 @@ class Objective:
 
     A pure function, written for one seed ``[]``; k is a number or a tensor ``[]``. Left out: all data, in every step.
     """
+    project: Callable[[Params], Params] | None = None
+    """Brings a point, or lanes of them, back into the domain; every step of every method ends with it."""
     minimum: float | None = None
     f_star_kind: str | None = None
     """exact, computed (to float64 rounding), lower_bound or unknown; left out: exact if a minimum is stated."""

@@ -1,12 +1,9 @@
-"""Small learning problems on real data that scikit-learn carries, so that nothing is downloaded.
-
-scikit-learn is imported where data are read, and only there: other objectives do without it.
-"""
+"""Small classifiers of real data that scikit-learn carries, so that nothing is downloaded."""
 
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +11,10 @@ from torch import Tensor, nn
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.check import choice, real, whole
 from gdbench.objectives.draws import drawn
+from gdbench.objectives.newton import newton
+from gdbench.objectives.tables import scaled, table
 
-__all__ = ["logistic", "mlp"]
+__all__ = ["cnn", "logistic", "mlp"]
 
 SAMPLES = 1797
 """How many images the digits hold."""
@@ -36,11 +35,11 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
     """
     penalty = real("l2", l2, least=1e-6, example=0.01)
     signed = signed_features(choice("dataset", dataset, ("breast_cancer", "digits")))
-    minimiser = newton(dataset, penalty)
 
     def fn(w: Tensor, signed: Tensor) -> Tensor:
         return (penalty / 2) * (w**2).sum(-1) - nn.functional.logsigmoid(w @ signed).mean(-1)
 
+    minimiser = newton(partial(fn, signed=signed), torch.zeros(len(signed), dtype=torch.float64))
     return Objective(
         fn=fn,
         start=torch.zeros_like(minimiser),
@@ -56,36 +55,10 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
     )
 
 
-@cache
 def signed_features(dataset: str) -> Tensor:
     """The columns y_i a_i of a data set, ``[features + 1, m]``: all that the loss needs of it."""
-    from sklearn import datasets
-
-    table, target = getattr(datasets, f"load_{dataset}")(return_X_y=True)
-    features, odd = torch.tensor(table, dtype=torch.float64), torch.tensor(target) % 2
-    deviation = features.std(0, correction=0)
-    features = (features - features.mean(0)) / deviation.where(deviation > 0, 1.0)  # some pixels are never inked
-    return ((2 * odd - 1) * torch.cat([features, torch.ones(len(odd), 1)], 1).T).contiguous()
-
-
-@cache
-def newton(dataset: str, l2: float) -> Tensor:
-    """The minimiser of ``logistic``, by Newton's method; a step is halved until the gradient shrinks."""
-    signed = signed_features(dataset)
-    n, m = signed.shape
-
-    def gradient(w: Tensor) -> Tensor:
-        return l2 * w - signed @ torch.sigmoid(-(w @ signed)) / m
-
-    w = torch.zeros(n, dtype=torch.float64)
-    while (slope := gradient(w)).norm() > 1e-12:
-        miss = torch.sigmoid(-(w @ signed))
-        hessian = l2 * torch.eye(n, dtype=w.dtype) + (signed * (miss * (1 - miss))) @ signed.T / m
-        step = torch.linalg.solve(hessian, slope)
-        while gradient(w - step).norm() > slope.norm():
-            step = step / 2
-        w = w - step
-    return w
+    features, target = table(dataset)
+    return scaled(features) * (2 * (target % 2) - 1)
 
 
 def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
@@ -102,39 +75,59 @@ def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
     whole("hidden", hidden, least=1)
     with torch.device("meta"):  # shapes and names only: the numbers come from ``params``
         net = nn.Sequential(nn.Linear(64, hidden), nn.Tanh(), nn.Linear(hidden, 10))
-    images, labels = digits(whole("samples", samples, least=1, most=SAMPLES))
+    return reader(net, (64,), samples, batch)
+
+
+def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
+    """A small convolutional network that learns to read digits.
+
+    f(params) = mean cross-entropy of Conv(1, channels, 3 x 3, padded), tanh, mean over 2 x 2, Conv(channels,
+    2 channels, 3 x 3, padded), tanh, mean over 2 x 2, Linear(8 channels, 10); images, ``samples``, ``batch``, start and
+    least value are those of ``mlp``. ``params``: 0.weight [channels, 1, 3, 3], 0.bias, 3.weight [2 channels, channels,
+    3, 3], 3.bias, 7.weight [10, 8 channels], 7.bias. LeCun, Bottou, Bengio and Haffner 1998, Proc. IEEE 86:2278.
+
+    Raises UsageError for channels < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
+    """
+    narrow = whole("channels", channels, least=1)
+    with torch.device("meta"):
+        net = nn.Sequential(
+            nn.Conv2d(1, narrow, 3, padding=1),
+            nn.Tanh(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(narrow, 2 * narrow, 3, padding=1),
+            nn.Tanh(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8 * narrow, 10),
+        )
+    return reader(net, (1, 8, 8), samples, batch)
+
+
+def reader(net: nn.Sequential, shape: tuple[int, ...], samples: int, batch: int) -> Objective:
+    """The cross-entropy of a network on the digits, each handed to it in this shape."""
+    count = whole("samples", samples, least=1, most=SAMPLES)
+    pixels, labels = table("digits")
+    data = {"images": (pixels[:count] / 16).reshape(count, *shape), "labels": labels[:count].long()}
 
     def fn(params: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
         return nn.functional.cross_entropy(torch.func.functional_call(net, params, (images,)), labels)
 
-    def start(seed: int) -> dict[str, Tensor]:
-        generator = seeded(seed)
-        return {
-            f"{name}.{kind}": uniform(leaf.shape, layer.in_features, generator)
-            for name, layer in net.named_children()
-            if isinstance(layer, nn.Linear)
-            for kind, leaf in layer.named_parameters()
-        }
-
     return Objective(
         fn=fn,
-        start=start,
-        data={"images": images, "labels": labels},
-        batch=drawn("images", "labels", batch=batch, of=samples),
+        start=lambda seed: as_torch_starts(net, seeded(seed)),
+        data=data,
+        batch=drawn(*data, batch=batch, of=count),
         minimum=0.0,
         f_star_kind="lower_bound",
         source="Alpaydin and Kaynak 1998, UCI optical digits; data from scikit-learn",
     )
 
 
-def uniform(shape: torch.Size, inputs: int, generator: torch.Generator) -> Tensor:
-    """Numbers drawn evenly from within 1 / sqrt(inputs) of 0."""
-    return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) / math.sqrt(inputs)
-
-
-def digits(samples: int) -> tuple[Tensor, Tensor]:
-    """The first images of the digits, ``[samples, 64]`` in [0, 1], and their labels ``[samples]``."""
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    return torch.tensor(pixels[:samples] / 16, dtype=torch.float64), torch.tensor(labels[:samples])
+def as_torch_starts(net: nn.Sequential, generator: torch.Generator) -> dict[str, Tensor]:
+    """Parameters drawn evenly from within 1 / sqrt(inputs of a unit) of 0, as torch starts its layers."""
+    return {
+        f"{name}.{kind}": (2 * torch.rand(leaf.shape, generator=generator, dtype=torch.float64) - 1)
+        / math.sqrt(math.prod(layer.get_parameter("weight").shape[1:]))
+        for name, layer in net.named_children()
+        for kind, leaf in layer.named_parameters()
+    }

@@ -181,3 +181,22 @@ def decay(
     if not decoupled or is_zero(weight_decay):
         return slope(weight_decay, maximize), lambda x: x
     return slope(0.0, maximize), lambda x: per_lane(1 - lr * weight_decay, x) * x
+
+
+def sparse_adam(
+    lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-8, maximize: bool = False
+) -> Method:
+    """SparseAdam: Adam in the coordinates whose gradient is not 0; the others, and their averages, stay as they are.
+
+    ``x - lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps)``: eps comes before the correction of the bias.
+    """
+
+    def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
+        grad, there = -grad if maximize else grad, grad != 0
+        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        size = -lr * (1 - beta2 ** (k + 1)) ** 0.5 / (1 - beta1 ** (k + 1))
+        moved = add_quotient(x, size, average, square.sqrt() + per_lane(eps, x))
+        kept = Moments(torch.where(there, average, state.mean), torch.where(there, square, state.square))
+        return torch.where(there, moved, x), kept
+
+    return first_order(lambda x: Moments(torch.zeros_like(x), torch.zeros_like(x)), update)

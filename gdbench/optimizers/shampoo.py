@@ -71,7 +71,8 @@ def edges(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fourth(side: Tensor) -> Tensor:
-    """The inverse fourth root of a symmetric matrix whose eigenvalues are above 0."""
-    values, vectors = torch.linalg.eigh(side)
+    """The inverse fourth root of a symmetric matrix whose eigenvalues are above 0; NaN where it is not finite."""
+    finite = side.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)  # eigh would raise, for all lanes together
+    values, vectors = torch.linalg.eigh(torch.where(finite, side, torch.eye(side.shape[-1]).to(side)))
     root: Tensor = (vectors * values.clamp(min=torch.finfo(side.dtype).tiny)[..., None, :] ** -0.25) @ vectors.mT
-    return root
+    return torch.where(finite, root, torch.nan)

@@ -9,18 +9,20 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import ASGD, Optimizer, SparseAdam
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.params import Params, leaves, tree_map
 from gdbench.schema import Unavailable
 
-__all__ = ["torch_arguments", "torch_optim"]
+__all__ = ["named", "torch_arguments", "torch_optim"]
 
 SWITCHES: dict[str, dict[str, bool]] = {
     "torch": {"foreach": False, "fused": False},
     "foreach": {"foreach": True},
     "fused": {"fused": True},
+    "capturable": {"capturable": True},
+    "differentiable": {"differentiable": True},
 }
 """The arguments by which a torch.optim class is told what to run on."""
 
@@ -52,7 +54,7 @@ def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[
 
 
 def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "torch") -> Method:
-    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is torch, foreach or fused.
+    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is one of ``SWITCHES``.
 
     The state holds the point that torch moves in place, at first a copy of the x given to ``init``. A step finds its
     point there; the x it is given is that very point, except in the first step, where it is equal to it.
@@ -62,36 +64,56 @@ def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "tor
 
     def build(point: Params) -> Optimizer:
         try:
-            return cls(leaves(point), **arguments)
-        except RuntimeError as error:
+            optimizer = cls(leaves(point), **arguments)
+        except (RuntimeError, ValueError) as error:
             raise refusal(cls, impl, error) from error
+        if switched(cls):
+            optimizer.train()  # type: ignore[attr-defined]
+        return optimizer
 
     def init(x: Params) -> Held:
-        point = tree_map(fresh, x)
+        # A differentiable step must not meet leaves that autograd knows, as it writes to them under autograd.
+        point = tree_map(lambda leaf: fresh(leaf).requires_grad_(impl != "differentiable"), x)
         return Held(point, build(point))
 
     def copy(x: Params, state: Held) -> tuple[Params, Held]:
-        # An Optimizer's own deepcopy loses the attributes of its subclass (LBFGS): build one, and move the memory in.
+        # An Optimizer's own deepcopy loses the attributes of its subclass (LBFGS): build one, and move the memory in,
+        # of which other packages keep a part beside the settings of a group.
         x, point, memory = deepcopy((x, state.point, state.optimizer.state))
         optimizer = build(point)
         optimizer.state = memory
+        for new, old in zip(optimizer.param_groups, state.optimizer.param_groups, strict=True):
+            new.update({name: deepcopy(each) for name, each in old.items() if name != "params"})
         return x, Held(point, optimizer)
+
+    def evaluated(x: Params, state: Held) -> Params:
+        _, there = copy(x, state)  # the way to it and back again would not end at the very bits
+        there.optimizer.eval()  # type: ignore[attr-defined]
+        return there.point
 
     searches = needs_closure(cls)
     step = searching() if searches else plain(cls, impl)
-    return Method(init, step, copy, mutates=True, constant_cost=not searches, lanes=False)
+    judged = averaged if issubclass(cls, ASGD) else evaluated if switched(cls) else None
+    return Method(init, step, copy, mutates=True, constant_cost=not searches, lanes=False, judged=judged)
+
+
+def averaged(x: Params, state: Held) -> Params:
+    """The average that ASGD keeps; before its first step x itself."""
+    memory = state.optimizer.state
+    return tree_map(lambda leaf: memory[leaf]["ax"] if leaf in memory else leaf, state.point)
 
 
 def plain(cls: type[Optimizer], impl: str) -> TorchStep:
     """The step of a class that moves by one gradient."""
+    hand_over = assign_sparse if issubclass(cls, SparseAdam) else assign
 
     def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
         point, optimizer = state
         loss, grad = oracle.grad(point, k)
-        assign(point, grad)
+        hand_over(point, grad)
         try:
             optimizer.step()
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:
             if k == 0:
                 raise refusal(cls, impl, error) from error
             raise
@@ -129,8 +151,8 @@ def searching() -> TorchStep:
 
 
 def fresh(leaf: Tensor) -> Tensor:
-    """A parameter of torch's own: a copy, contiguous, that autograd knows as a leaf."""
-    return leaf.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    """A parameter of torch's own: a copy, contiguous."""
+    return leaf.detach().clone(memory_format=torch.contiguous_format)
 
 
 def assign(point: Params, grad: Params) -> None:
@@ -142,6 +164,17 @@ def assign(point: Params, grad: Params) -> None:
             leaf.grad = grad[name].contiguous()  # type: ignore[index]
 
 
+def assign_sparse(point: Params, grad: Params) -> None:
+    """The same as sparse tensors, whose pattern leaves the zeros out: SparseAdam takes no other."""
+    for leaf, slope in zip(leaves(point), leaves(grad), strict=True):
+        leaf.grad = slope.to_sparse()
+
+
+def switched(cls: type[Optimizer]) -> bool:
+    """Whether a class stands at another point for training than for judging (the package schedulefree's do)."""
+    return hasattr(cls, "train") and hasattr(cls, "eval")
+
+
 def needs_closure(cls: type[Optimizer]) -> bool:
     """Whether a class cannot step without a closure, as it evaluates the gradient more than once."""
     return inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty
@@ -151,10 +184,16 @@ def switches(cls: type[Optimizer], impl: str) -> dict[str, bool]:
     """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
     known = inspect.signature(cls).parameters
     if impl != "torch" and impl not in known:
-        raise Unavailable(f"torch.optim.{cls.__name__} has no {impl} implementation")
+        raise Unavailable(f"{named(cls)} has no {impl} implementation")
     return {name: on for name, on in SWITCHES[impl].items() if name in known}
 
 
-def refusal(cls: type[Optimizer], impl: str, error: RuntimeError) -> Unavailable:
+def refusal(cls: type[Optimizer], impl: str, error: Exception) -> Unavailable:
     """Torch's own reason, on one line."""
-    return Unavailable(f"torch.optim.{cls.__name__}, impl={impl}: {str(error).splitlines()[0]}")
+    return Unavailable(f"{named(cls)}, impl={impl}: {str(error).splitlines()[0]}")
+
+
+def named(cls: type[Optimizer]) -> str:
+    """A class by the name under which it is imported: torch's, and those of other packages."""
+    package = cls.__module__.partition(".")[0]
+    return f"{'torch.optim' if package == 'torch' else package}.{cls.__name__}"

@@ -20,7 +20,7 @@ QUIET = ("same", "no slower")
 """Verdicts that are counted and not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
 RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
-ORDER = ("slower", "worse", "changed", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
+ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
 
 
 def show_gate(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
@@ -61,10 +61,13 @@ def _counts(group: pd.DataFrame) -> str:
 
 
 def _listed(findings: pd.DataFrame) -> pd.DataFrame:
-    """What there is to say, the gravest first."""
+    """What there is to say, the gravest first, all of a series together."""
     told = findings[~findings["verdict"].isin(QUIET)]
-    grave = told["verdict"].map({name: rank for rank, name in enumerate(ORDER)})
-    return told.assign(_fails=~told["fails"], _grave=grave).sort_values(["_fails", "_grave"], kind="stable")
+    ranks = {name: rank for rank, name in enumerate(ORDER)}
+    grave = told["verdict"].map(ranks).astype("int64") + len(ORDER) * ~told["fails"].astype(bool)
+    return told.assign(_series=grave.groupby(told["series"]).transform("min"), _grave=grave).sort_values(
+        ["_series", "series", "_grave"], kind="stable"
+    )
 
 
 def _reason(row: pd.Series) -> str:

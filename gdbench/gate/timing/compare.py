@@ -37,7 +37,8 @@ def compare(
     start, settings = time.monotonic(), settings or Settings()
     heard = progress or (lambda words, share: None)
     timed = [each for each in series if each.policy != "off"]
-    trees, apart = {BASE: base, HEAD: head, AGAIN: head}, base.python != head.python
+    trees = {BASE: base, HEAD: head, **({AGAIN: head} if settings.nulls else {})}
+    apart = base.python != head.python
     with tempfile.TemporaryDirectory(prefix="gdbench-gate-") as cache, Lab(trees, settings, Path(cache), apart) as lab:
         heard("composing", 0.0)
         asked = questions(lab, timed)
@@ -59,6 +60,7 @@ def compare(
         contaminated=dirt,
         unmeasured={**{each.name: why for each in timed if (why := asked.lacking(each.name))}, **failed},
         mode=asked.mode,
+        fingerprint=asked.fingerprint,
         facts=tuple(course.facts),
         seconds=time.monotonic() - start,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,8 @@ class TimeReport:
     """Series without a verdict, and why."""
     mode: str
     """``twin``: both trees in one process; ``apart: ...``: one each, and why."""
+    fingerprint: Mapping[str, Any]
+    """Processor, torch and Python, which a self-test is kept by."""
     facts: tuple[Mapping[str, float | None], ...]
     """What the machine did, round by round."""
     seconds: float
@@ -99,7 +102,10 @@ class _Gathered:
 
     def evidence(self, confirming: bool = False) -> Evidence:
         """Their mean, over the rounds that all of them were in: what a process does to all alike does not average."""
-        kept = [track.confirming if confirming else track.samples for track in self.tracks]
+        there = [track for track in self.tracks if not track.failed]
+        if len(there) < LEAST_GROUP:
+            return evidence(())
+        kept = [track.confirming if confirming else track.samples for track in there]
         common = sorted(set.intersection(*(set(samples) for samples in kept)))
         members = [evidence(samples[number] for number in common) for samples in kept]
         return Evidence(np.mean([each.cpu for each in members], 0), np.mean([each.wall for each in members], 0))
@@ -231,7 +237,7 @@ def row(
         wall_ratio=math.exp(known.by_wall.mean),
         base_s=float(np.median([sample.base_s for sample in samples])),
         head_s=float(np.median([sample.head_s for sample in samples])),
-        found_from=found_from(float(known.s), series.d0, settings, strict),
+        found_from=found_from(float(known.s), series.d0, series.d1, settings, strict),
         seconds=track.spent_s,
         why=why,
     )

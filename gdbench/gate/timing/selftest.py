@@ -108,7 +108,7 @@ def selftest(
             bench = lab.round(number)
             share = number / rounds if rounds else (time.monotonic() - start) / 3600 / (hours or 1)
             heard(f"round {number}, {sum(len(each.outcomes) for each in trials)} comparisons", share)
-            if number == 1:
+            if number == 1 and sizes:
                 trials += _slowed(trials, asked, bench, sizes, settings)
             if not _round(bench, trials, ruling, number):
                 lab.end()
@@ -179,17 +179,22 @@ def _round(bench: Bench, trials: Sequence[Trials], ruling: Ruling, number: int) 
 def _told(trials: Sequence[Trials], asked: Questions, ruling: Ruling, rounds: int, seconds: float) -> SelfTest:
     plain = [each for each in trials if not each.wanted]
     s = {each.track.name: float(np.std(each.ratios, ddof=1)) for each in plain if len(each.ratios) > 1}
-    d0 = {each.track.name: each.track.series.d0 for each in plain}
+    of = {each.track.name: each.track.series for each in plain}
     strict = strictness(len(plain) + len(ruling.groups), ruling.settings)
     outcomes = [outcome for each in plain for outcome in each.outcomes]
+    sizes = sorted({each.wanted for each in trials if each.outcomes} - {0.0})
+
+    def from_(name: str) -> float:
+        return found_from(s[name], of[name].d0, of[name].d1, ruling.settings, strict)
+
     return SelfTest(
         fingerprint=asked.fingerprint,
         comparisons=len(outcomes),
         suspected=sum(each.suspected for each in plain),
         alarms=outcomes.count(SLOWER),
         undecided=outcomes.count(UNDECIDED),
-        injected=tuple(_injected(trials, wanted) for wanted in sorted({each.wanted for each in trials} - {0.0})),
-        found_from={name: found_from(each, d0[name], ruling.settings, strict) for name, each in s.items()},
+        injected=tuple(_injected(trials, size) for size in sizes),
+        found_from={name: from_(name) for name in s},
         s=s,
         rounds=rounds,
         seconds=seconds,

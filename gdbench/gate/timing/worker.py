@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import sys
 import traceback
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ HOME = Path(__file__).resolve().parents[3]
 class Worker:
     """What the requests do; answers are plain containers."""
 
+    cache: str | None = None
+
     def open(self, trees: list[dict[str, Any]], settings: Mapping[str, Any], cache: str) -> Any:
         """Import every tree's gdbench, in the order given; bytecode goes to ``cache``, as a tree is not ours."""
         import numpy as np
@@ -38,6 +41,7 @@ class Worker:
         from gdbench.gate.timing.settings import Settings
         from gdbench.gate.timing.twin import Globals, Tree, keep_bytecode
 
+        self.cache = cache
         torch.set_num_threads(1)
         self.settings = Settings.of(settings)
         self.rng = np.random.default_rng(self.settings.seed)
@@ -125,15 +129,21 @@ def main() -> None:
     answers = _private_output()
     _load_gdbench()
     worker = Worker()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"answer": getattr(worker, request.pop("do"))(**request)}
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    try:
+        for line in sys.stdin:
+            request = json.loads(line)
+            try:
+                answer = {"answer": getattr(worker, request.pop("do"))(**request)}
+            except Exception as error:
+                traceback.print_exc()
+                answer = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+    except BrokenPipeError:
+        pass
+    if worker.cache:  # the gate ends its workers itself: here it has been killed, and can clear nothing away any more
+        shutil.rmtree(worker.cache, ignore_errors=True)
+    os._exit(0)
 
 
 def _private_output() -> TextIO:

@@ -10,7 +10,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.bbob.instance import Instance
 from gdbench.objectives.bbob.separable import pits
-from gdbench.objectives.bbob.transforms import asymmetric, linear, oscillated, outside, powers, raised
+from gdbench.objectives.bbob.transforms import asymmetric, linear, oscillated, outside, powers, raised, steadily_linear
 
 __all__ = [
     "bbob_f15_rastrigin_rotated",
@@ -47,7 +47,7 @@ def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, matrix: Tensor, height: Tensor, octave: Tensor) -> Tensor:
-        z = linear(oscillated(linear(x - best, turn)), matrix)
+        z = steadily_linear(oscillated(steadily_linear(x - best, turn)), matrix)
         waves = height * torch.sin(math.pi * octave * z[..., None]) ** 2  # above f_0, by half angles
         return 10 * waves.sum(-1).mean(-1) ** 3 + 10 / n * outside(x)
 
@@ -94,7 +94,7 @@ def bbob_f19_griewank_rosenbrock(n: int = 10, instance: int = 1) -> Objective:
     turn = own.other_turn()
 
     def fn(x: Tensor, matrix: Tensor) -> Tensor:
-        z = linear(x, matrix) + 0.5
+        z = steadily_linear(x, matrix) + 0.5
         valley = 100 * (z[..., :-1] ** 2 - z[..., 1:]) ** 2 + (z[..., :-1] - 1) ** 2
         return 10 * (valley / 4000 + 2 * torch.sin(valley / 2) ** 2).mean(-1)
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["asymmetric", "linear", "oscillated", "outside", "powers", "powers_of", "raised", "wiggled"]
+__all__ = [
+    "asymmetric",
+    "linear",
+    "oscillated",
+    "outside",
+    "powers",
+    "powers_of",
+    "raised",
+    "steadily_linear",
+    "wiggled",
+]
 
 
 def powers(base: float, n: int) -> Tensor:
@@ -47,6 +57,11 @@ def asymmetric(x: Tensor, strength: Tensor) -> Tensor:
     """T_asy: x_i^(1 + beta i / (n - 1) sqrt(x_i)) where x_i > 0, ``strength`` holding beta i / (n - 1)."""
     positive = torch.where(x > 0, x, 1)
     return torch.where(x > 0, positive ** (1 + strength * positive.sqrt()), x)
+
+
+def steadily_linear(x: Tensor, matrix: Tensor) -> Tensor:
+    """The same, summed term after term: in lanes it has the very digits that it has alone, where they are magnified."""
+    return (matrix * x[..., None, :]).cumsum(-1)[..., -1]
 
 
 def outside(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.bbob.draws import gauss, uniform
 from gdbench.objectives.bbob.instance import Instance
-from gdbench.objectives.bbob.transforms import linear, outside, powers, powers_of, raised, wiggled
+from gdbench.objectives.bbob.transforms import linear, outside, powers, powers_of, raised, steadily_linear, wiggled
 
 __all__ = [
     "bbob_f20_schwefel",
@@ -95,7 +95,7 @@ def bbob_f23_katsuura(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, matrix: Tensor, index: Tensor, octave: Tensor) -> Tensor:
-        scaled = linear(x - best, matrix)[..., None] * octave
+        scaled = steadily_linear(x - best, matrix)[..., None] * octave
         rough = ((scaled - torch.floor(scaled + 0.5)).abs() / octave).sum(-1)
         grown = torch.log1p(index * rough).sum(-1) * (10 / n**1.2)
         return 10 / n**2 * torch.expm1(grown) + outside(x)
@@ -124,7 +124,7 @@ def bbob_f24_lunacek(n: int = 10, instance: int = 1) -> Objective:
     def fn(x: Tensor, sign: Tensor, matrix: Tensor) -> Tensor:
         y = 2 * sign * x
         right, wrong = ((y - NEAR) ** 2).sum(-1), LIFT * n + width * ((y - far) ** 2).sum(-1)
-        waves = 20 * (torch.sin(math.pi * linear(y - NEAR, matrix)) ** 2).sum(-1)
+        waves = 20 * (torch.sin(math.pi * steadily_linear(y - NEAR, matrix)) ** 2).sum(-1)
         return torch.minimum(right, wrong) + waves + 1e4 * outside(x)
 
     return own.objective(fn, 0.5 * NEAR * sign, {"sign": sign, "matrix": own.stretch(10)})

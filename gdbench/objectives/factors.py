@@ -1,0 +1,116 @@
+"""Smooth problems whose parameters enter as products: not convex, yet with minima that are known."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gdbench.objectives import Objective, seeded
+from gdbench.objectives.check import real, whole
+from gdbench.objectives.draws import drawn
+from gdbench.schema import UsageError
+
+__all__ = ["deep_linear", "matrix_factorisation", "phase_retrieval"]
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
+
+
+def matrix_factorisation(rows: int = 12, columns: int = 10, rank: int = 3, instance: int = 0) -> Objective:
+    """The best approximation of a matrix by a product of two thin ones.
+
+    f(u, v) = 1/2 |u v' - M|^2, u of shape [rows, rank], v of shape [columns, rank], M standard normal, drawn from
+    ``instance``. The minimum, half the sum of the squares of the singular values that are left out, is attained at
+    u = U sqrt(S), v = V sqrt(S) (Eckart and Young 1936) and at all u R, v R^-T; there are no other local minima. Start
+    normal with deviation 0.1, by the seed.
+    Raises UsageError for rank outside 1 ... min(rows, columns) - 1, or instance < 0.
+    """
+    least = min(whole("rows", rows, least=2), whole("columns", columns, least=2))
+    matrix = normal(rows, columns, seed=whole("instance", instance, least=0))
+    whole("rank", rank, least=1, most=least - 1)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    roots = values[:rank].sqrt()
+
+    def fn(params: dict[str, Tensor], matrix: Tensor) -> Tensor:
+        return 0.5 * ((params["u"] @ params["v"].mT - matrix) ** 2).sum((-2, -1))
+
+    def start(seed: int) -> dict[str, Tensor]:
+        both = 0.1 * normal(rows + columns, rank, seed=seed)
+        return {"u": both[:rows].clone(), "v": both[rows:].clone()}
+
+    return Objective(
+        fn=fn,
+        start=start,
+        data={"matrix": matrix},
+        minimum=float((values[rank:] ** 2).sum()) / 2,
+        f_star_kind="computed",
+        minimisers=({"u": left[:, :rank] * roots, "v": right[:rank].T * roots},),
+        laned=True,
+        source="Eckart and Young 1936, Psychometrika 1:211",
+    )
+
+
+def phase_retrieval(n: int = 10, measurements: int = 80, instance: int = 0, batch: int = 0) -> Objective:
+    """A vector from the squares of its products with known ones: their signs are lost.
+
+    f(x) = 1 / (4 m) sum_i ((a_i'x)^2 - (a_i'x*)^2)^2, x of shape [n], m = ``measurements``, all a_i and x* standard
+    normal, drawn from ``instance``. Minimum 0 at x* and -x*. Start standard normal, by the seed. A step's gradient is
+    of ``batch`` measurements drawn for it, of all for 0 (Candes, Li and Soltanolkotabi 2015).
+    Raises UsageError for n < 1, fewer measurements than n, instance < 0 or batch outside 0 ... measurements.
+    """
+    whole("n", n, least=1)
+    if whole("measurements", measurements, least=1) < n:
+        raise UsageError(f"objective.measurements={measurements}: fewer than n={n}; try objective.measurements={4 * n}")
+    vectors = normal(n, measurements + 1, seed=whole("instance", instance, least=0))
+    wanted, vectors = vectors[:, 0].clone(), vectors[:, 1:].contiguous()
+
+    def fn(x: Tensor, vectors: Tensor, squares: Tensor) -> Tensor:
+        return (((x @ vectors) ** 2 - squares) ** 2).mean(-1) / 4
+
+    data = {"vectors": vectors, "squares": (wanted @ vectors) ** 2}
+    return Objective(
+        fn=fn,
+        start=lambda seed: normal(n, seed=seed),
+        data=data,
+        batch=drawn(*data, batch=batch, of=measurements, axis=-1),
+        minimum=0.0,
+        minimisers=(wanted, -wanted),
+        laned=True,
+        source="Candes, Li and Soltanolkotabi 2015, IEEE Trans. Inf. Theory 61:1985",
+    )
+
+
+def deep_linear(width: int = 4, depth: int = 3, scale: float = 0.5, instance: int = 0) -> Objective:
+    """A network without bends: a product of square matrices that is to be a given one.
+
+    f(w1, ..., wd) = 1/2 |wd ... w1 - T|^2, each of shape [width, width], d = depth, T standard normal, drawn from
+    ``instance``. Minimum 0, at w1 = T and all others 1 among many. Start normal with deviation scale / sqrt(width), by
+    the seed: near the saddle at 0 where scale is small (Saxe, McClelland and Ganguli 2014).
+    Raises UsageError for width < 1, depth < 2, scale <= 0 or instance < 0.
+    """
+    size, layers = whole("width", width, least=1), whole("depth", depth, least=2)
+    deviation = real("scale", scale, least=0, example=0.5, above=True) / size**0.5
+    wanted = normal(size, size, seed=whole("instance", instance, least=0))
+    names = [f"w{layer}" for layer in range(1, layers + 1)]
+
+    def fn(params: dict[str, Tensor], wanted: Tensor) -> Tensor:
+        product = params[names[0]]
+        for name in names[1:]:
+            product = params[name] @ product
+        return 0.5 * ((product - wanted) ** 2).sum((-2, -1))
+
+    def start(seed: int) -> dict[str, Tensor]:
+        return dict(zip(names, deviation * normal(layers, size, size, seed=seed), strict=True))
+
+    one = torch.eye(size, dtype=torch.float64)
+    return Objective(
+        fn=fn,
+        start=start,
+        data={"wanted": wanted},
+        minimum=0.0,
+        minimisers=({name: one if layer else wanted for layer, name in enumerate(names)},),
+        laned=True,
+        source="Saxe, McClelland and Ganguli 2014, ICLR, arXiv 1312.6120",
+    )

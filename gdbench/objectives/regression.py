@@ -1,0 +1,198 @@
+"""Linear models on real data that scikit-learn carries: smooth, convex, with minimisers known to float64 rounding.
+
+Features are standardised (population deviation), a last 1 carries the bias, and that is penalised as the others are.
+The gradient of a step is of ``batch`` samples drawn for it, or of all for 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gdbench.objectives import Objective
+from gdbench.objectives.check import choice, real
+from gdbench.objectives.draws import drawn
+from gdbench.objectives.newton import newton
+from gdbench.objectives.tables import scaled, standardised, table
+
+__all__ = ["huber_regression", "lasso", "poisson", "ridge", "softmax", "squared_hinge"]
+
+DIABETES = "Efron, Hastie, Johnstone and Tibshirani 2004, Ann. Stat. 32:407; data from scikit-learn"
+
+
+def linear(
+    fn: Callable[..., Tensor],
+    data: dict[str, Tensor],
+    batch: int,
+    penalty: float,
+    curvature: float | None,
+    source: str,
+    **more: Any,
+) -> Objective:
+    """The objective of a loss whose data have one sample a last index, with a penalty l2/2 |w|^2 among it.
+
+    ``curvature`` bounds the second derivative of a sample's loss by its prediction, so that L = curvature
+    lambda_max(A'A) / m + l2; None where there is no bound.
+    """
+    columns = data["columns"]
+    minimiser = more.pop("minimiser", None)
+    if minimiser is None:
+        minimiser = newton(partial(fn, **data), torch.zeros(len(columns), dtype=torch.float64))
+    top = float(torch.linalg.matrix_norm(columns, 2) ** 2) / columns.shape[1]
+    return Objective(
+        fn=fn,
+        start=torch.zeros_like(minimiser),
+        data=data,
+        batch=drawn(*data, batch=batch, of=columns.shape[1], axis=-1),
+        minimum=float(fn(minimiser, **data)),
+        f_star_kind="computed",
+        minimisers=(minimiser,),
+        smoothness=None if curvature is None else curvature * top + penalty,
+        strong_convexity=penalty,
+        laned=True,
+        source=source,
+        **more,
+    )
+
+
+def diabetes() -> dict[str, Tensor]:
+    """Columns ``[11, 442]`` and the standardised progression of the disease, ``[442]``."""
+    return {"columns": scaled(table("diabetes")[0]), "target": standardised(table("diabetes")[1][:, None])[:, 0]}
+
+
+def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
+    """Least squares with an l2 penalty on the diabetes data.
+
+    f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l2/2 |w|^2, w of shape [11], y standardised too. Start 0, where f = 1/2. The
+    minimiser solves (A'A / m + l2) w = A'y / m (Hoerl and Kennard 1970). L = lambda_max(A'A) / m + l2, mu = l2.
+    Raises UsageError for l2 < 1e-6 or batch outside 0 ... 442.
+    """
+    penalty, data = real("l2", l2, least=1e-6, example=0.01), diabetes()
+    columns, m = data["columns"], data["columns"].shape[1]
+    gram = columns @ columns.T / m + penalty * torch.eye(len(columns), dtype=torch.float64)
+
+    def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
+        return 0.5 * ((w @ columns - target) ** 2).mean(-1) + (penalty / 2) * (w**2).sum(-1)
+
+    minimiser = torch.linalg.solve(gram, columns @ data["target"] / m)
+    return linear(fn, data, batch, penalty, 1.0, f"Hoerl and Kennard 1970, Technometrics 12:55; {DIABETES}",
+                  minimiser=minimiser)  # fmt: skip
+
+
+def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0) -> Objective:
+    """Least squares with a smoothed l1 penalty on the diabetes data.
+
+    f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 sum_j (sqrt(w_j^2 + width^2) - width) + l2/2 |w|^2, w of shape [11]: what is
+    between the lasso (Tibshirani 1996) and this is at most 11 l1 width, and the l2 makes it an elastic net (Zou and
+    Hastie 2005). Start 0. L = lambda_max(A'A) / m + l1 / width + l2, mu = l2.
+    Raises UsageError for l1 < 0, width < 1e-4, l2 < 1e-6 or batch outside 0 ... 442.
+    """
+    weight = real("l1", l1, least=0, example=0.1)
+    bend = real("width", width, least=1e-4, example=0.01)
+    penalty = real("l2", l2, least=1e-6, example=0.01)
+
+    def fn(w: Tensor, columns: Tensor, target: Tensor, bend: float = bend) -> Tensor:
+        edges = ((w**2 + bend**2).sqrt() - bend).sum(-1)
+        return 0.5 * ((w @ columns - target) ** 2).mean(-1) + weight * edges + (penalty / 2) * (w**2).sum(-1)
+
+    data, minimiser = diabetes(), torch.zeros(11, dtype=torch.float64)
+    for wider in range(10, -1, -1):  # each minimiser is near the next
+        minimiser = newton(partial(fn, **data, bend=bend * 2**wider), minimiser)
+    made = linear(
+        fn, data, batch, penalty, 1.0, f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}", minimiser=minimiser
+    )
+    assert made.smoothness is not None
+    object.__setattr__(made, "smoothness", made.smoothness + weight / bend)
+    return made
+
+
+def huber_regression(knee: float = 0.5, l2: float = 0.01, batch: int = 0) -> Objective:
+    """Regression that large residuals pull at with no more than a constant force, on the diabetes data.
+
+    f(w) = mean_i h(a_i'w - y_i) + l2/2 |w|^2, h(r) = r^2 / 2 within |r| <= knee and knee (|r| - knee / 2) beyond, w of
+    shape [11], y standardised too. Start 0. L = lambda_max(A'A) / m + l2, mu = l2 (Huber 1964).
+    Raises UsageError for knee <= 0, l2 < 1e-6 or batch outside 0 ... 442.
+    """
+    penalty = real("l2", l2, least=1e-6, example=0.01)
+    turn = real("knee", knee, least=0, example=0.5, above=True)
+
+    def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
+        size = (w @ columns - target).abs()
+        within = torch.where(size < turn, size, turn)  # clamp, differentiated twice, would import the compiler
+        return (within * (size - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
+
+    return linear(fn, diabetes(), batch, penalty, 1.0, f"Huber 1964, Ann. Math. Stat. 35:73; {DIABETES}")
+
+
+def poisson(l2: float = 0.01, batch: int = 0) -> Objective:
+    """Poisson regression: how many chin-ups twenty men do, by their weight, waist and pulse.
+
+    f(w) = mean_i (exp(a_i'w) - y_i a_i'w) + l2/2 |w|^2, w of shape [4], y_i the count. Start 0, where f = 1. The second
+    derivative grows with exp(a_i'w), so there is no L; mu = l2 (Nelder and Wedderburn 1972).
+    Raises UsageError for l2 < 1e-6 or batch outside 0 ... 20.
+    """
+    penalty = real("l2", l2, least=1e-6, example=0.01)
+
+    def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
+        logarithm = w @ columns
+        return (logarithm.exp() - target * logarithm).mean(-1) + (penalty / 2) * (w**2).sum(-1)
+
+    exercises, men = table("linnerud")
+    data = {"columns": scaled(men), "target": exercises[:, 0].contiguous()}
+    source = "Nelder and Wedderburn 1972, J. R. Stat. Soc. A 135:370; Linnerud's data from scikit-learn"
+    return linear(fn, data, batch, penalty, None, source)
+
+
+def squared_hinge(l2: float = 0.01, batch: int = 0) -> Objective:
+    """Support vector machine with a squared hinge on the breast cancer data.
+
+    f(w) = mean_i max(0, 1 - y_i a_i'w)^2 + l2/2 |w|^2, y_i in {-1, 1} (1 = benign), w of shape [31]. Start 0, where
+    f = 1. Once, not twice differentiable. L = 2 lambda_max(A'A) / m + l2, mu = l2 (Mangasarian 2002).
+    Raises UsageError for l2 < 1e-6 or batch outside 0 ... 569.
+    """
+    penalty = real("l2", l2, least=1e-6, example=0.01)
+
+    def fn(w: Tensor, columns: Tensor) -> Tensor:
+        return ((1 - w @ columns).relu() ** 2).mean(-1) + (penalty / 2) * (w**2).sum(-1)
+
+    features, benign = table("breast_cancer")
+    signed = scaled(features) * (2 * benign - 1)
+    source = "Mangasarian 2002, Optim. Methods Softw. 17:913; data from scikit-learn"
+    return linear(fn, {"columns": signed}, batch, penalty, 2.0, source)
+
+
+def softmax(dataset: str = "wine", l2: float = 0.01, batch: int = 0) -> Objective:
+    """Multinomial logistic regression with an l2 penalty.
+
+    f(W) = mean_i (log sum_c exp(W_c a_i) - W_(y_i) a_i) + l2/2 |W|^2, W of shape [classes, features + 1]: [3, 14] for
+    wine, [3, 5] for iris, [10, 65] for digits, whose minimiser takes a second or so to find. Start 0, where
+    f = log(classes). L = lambda_max(A'A) / (2 m) + l2 (Böhning 1992), mu = l2.
+    Raises UsageError for l2 < 1e-6, an unknown data set, or a batch that is larger than it.
+    """
+    penalty = real("l2", l2, least=1e-6, example=0.01)
+    name = choice("dataset", dataset, ("digits", "iris", "wine"))
+    features, labels = table(name)
+    columns, chosen = scaled(features), nn.functional.one_hot(labels.long()).T.double().contiguous()
+    classes, n = len(chosen), len(columns)
+
+    def fn(w: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
+        scores = w @ columns
+        return (scores.logsumexp(-2) - (scores * chosen).sum(-2)).mean(-1) + (penalty / 2) * (w**2).sum((-2, -1))
+
+    def hessian(w: Tensor) -> Tensor:
+        p = (w.reshape(classes, n) @ columns).softmax(0)
+        spread = torch.diag_embed(p.T).permute(1, 2, 0) - p[:, None] * p  # [classes, classes, m]
+        blocks = [[(columns * each) @ columns.T for each in row] for row in spread]
+        matrix = torch.cat([torch.cat(row, 1) for row in blocks]) / columns.shape[1]
+        return matrix + penalty * torch.eye(classes * n, dtype=torch.float64)
+
+    flat = newton(
+        lambda w: fn(w.reshape(classes, n), columns, chosen), torch.zeros(classes * n, dtype=torch.float64), hessian
+    )
+    source = "Cox 1966, Research Papers in Statistics; Böhning 1992, Ann. Inst. Stat. Math. 44:197; scikit-learn's data"
+    data = {"columns": columns, "chosen": chosen}
+    return linear(fn, data, batch, penalty, 0.5, source, minimiser=flat.reshape(classes, n))

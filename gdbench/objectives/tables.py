@@ -1,0 +1,47 @@
+"""Tables that scikit-learn carries, as float64 tensors, and what is done to them before a loss sees them.
+
+scikit-learn is imported where a table is read, and only there: other objectives do without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["digest", "scaled", "standardised", "table"]
+
+
+@cache
+def table(name: str) -> tuple[Tensor, Tensor]:
+    """Features ``[m, n]`` and targets ``[m]`` or ``[m, t]`` as scikit-learn hands them out, in float64.
+
+    breast_cancer [569, 30] (Street, Wolberg and Mangasarian 1993), diabetes [442, 10] (Efron et al. 2004), digits
+    [1797, 64] (Alpaydin and Kaynak 1998), iris [150, 4] (Fisher 1936), linnerud [20, 3], exercises, with three
+    targets, weight, waist and pulse (Tenenhaus 1998), wine [178, 13] (Forina et al. 1988).
+    """
+    from sklearn import datasets
+
+    features, target = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return torch.tensor(features, dtype=torch.float64), torch.tensor(target, dtype=torch.float64)
+
+
+def digest(name: str) -> str:
+    """SHA-256 of a table's numbers as little-endian float64, features first: the same wherever the data are."""
+    numbers = hashlib.sha256()
+    for part in table(name):
+        numbers.update(part.contiguous().numpy().astype("<f8").tobytes())
+    return numbers.hexdigest()
+
+
+def standardised(features: Tensor) -> Tensor:
+    """Columns of mean 0 and population deviation 1; a constant column becomes 0."""
+    deviation = features.std(0, correction=0)
+    return (features - features.mean(0)) / deviation.where(deviation > 0, 1.0)
+
+
+def scaled(features: Tensor) -> Tensor:
+    """The standardised features and a last 1 for the bias, one column a sample: ``[n + 1, m]``."""
+    return torch.cat([standardised(features), torch.ones(len(features), 1, dtype=features.dtype)], 1).T.contiguous()

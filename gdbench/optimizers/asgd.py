@@ -1,0 +1,55 @@
+"""Averaged stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.arithmetic import add, slope
+from gdbench.params import Params, per_lane
+
+
+class Average(NamedTuple):
+    """The average of the points, and the size of the next step: a number where lr is one."""
+
+    point: Tensor
+    size: Hyper
+
+
+def asgd(
+    lr: Hyper,
+    lambd: Hyper = 1e-4,
+    alpha: Hyper = 0.75,
+    t0: Hyper = 1e6,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+) -> Method:
+    """ASGD, ``x = (1 - lambd s) x - s g`` with ``s = lr / (1 + lambd lr k)^alpha`` (Polyak and Juditsky 1992).
+
+    Judged is the average of x over the steps from ``t0`` on, which is x itself before; as torch has it, 1e6 steps long.
+    ``lambd`` is a decay that torch has on by default too, and moves the minimum a little.
+    """
+    grad_of = slope(weight_decay, maximize)
+
+    def init(x: Tensor) -> Average:
+        return Average(x.detach().clone(), lr + 0 * (lambd * alpha))  # of the kind that the sizes are: a number or [L]
+
+    def update(k: Step, grad: Tensor, state: Average, x: Tensor) -> tuple[Tensor, Average]:
+        size = state.size
+        x = add(per_lane(1 - lambd * size, x) * x, -size, grad_of(grad, x))
+        point = state.point + per_lane(part(k, t0), x) * (x - state.point)
+        return x, Average(point, lr / (1 + lambd * lr * (k + 1)) ** alpha)
+
+    def judged(x: Params, state: Any) -> Params:
+        return {name: each.point for name, each in state.items()} if isinstance(x, dict) else state.point
+
+    method = first_order(init, update)
+    return Method(method.init, method.step, judged=judged)
+
+
+def part(k: Step, t0: Hyper) -> Hyper:
+    """The weight of step k in the average: 1 up to t0, then 1 / 2, 1 / 3 ..."""
+    late = k - t0
+    return 1 / late.clamp(min=1.0) if isinstance(late, Tensor) else 1 / max(late, 1)

@@ -1,0 +1,53 @@
+"""Steps that only the sign of the gradient decides: Rprop."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.params import per_lane
+
+
+class Lengths(NamedTuple):
+    """The last gradient, 0 where it turned, and the length of each coordinate's step."""
+
+    grad: Tensor
+    length: Tensor
+
+
+def rprop(
+    lr: Hyper,
+    etaminus: Hyper = 0.5,
+    etaplus: Hyper = 1.2,
+    step_size_min: Hyper = 1e-6,
+    step_size_max: Hyper = 50.0,
+    maximize: bool = False,
+) -> Method:
+    """Rprop without backtracking, ``x - s sign(g)``, s growing while g keeps its sign (Riedmiller and Braun 1993).
+
+    Where g turns, s shrinks by ``etaminus`` and x waits for a step; ``lr`` is the first s and nothing more.
+    """
+
+    def init(x: Tensor) -> Lengths:
+        return Lengths(torch.zeros_like(x), torch.zeros_like(x) + per_lane(lr, x))
+
+    def update(k: Step, grad: Tensor, state: Lengths, x: Tensor) -> tuple[Tensor, Lengths]:
+        grad = -grad if maximize else grad
+        turn = (grad * state.grad).sign()
+        grown = torch.where(turn > 0, per_lane(etaplus, x) * state.length, state.length)
+        length = torch.where(turn < 0, per_lane(etaminus, x) * state.length, grown)
+        length = within(length, step_size_min, step_size_max)
+        grad = torch.where(turn < 0, 0.0, grad)
+        return torch.addcmul(x, grad.sign(), length, value=-1), Lengths(grad, length)
+
+    return first_order(init, update)
+
+
+def within(leaf: Tensor, low: Hyper, high: Hyper) -> Tensor:
+    """Every number between two bounds."""
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return leaf.clamp(*(torch.zeros_like(leaf) + per_lane(each, leaf) for each in (low, high)))
+    return leaf.clamp(low, high)
