@@ -43,7 +43,7 @@ NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that are null where the objective's own is meant."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
-"""Groups of what is put around a method, and the option of each that puts nothing there."""
+"""Groups of what is put around a method, and the option of each that puts nothing there: its ``_target_`` is null."""
 MAX_STEPS = 10**9
 MAX_LANES = 10**7
 
@@ -270,9 +270,9 @@ class Question:
             timing=_timing(config["timing"]),
             code=config.get("code"),
             around={
-                group: Choice(choices[group], dict(config[group]))
+                group: Choice(choices.get(group, nothing), dict(config[group]))
                 for group, nothing in AROUND.items()
-                if choices.get(group, nothing) != nothing
+                if config[group].get("_target_") is not None
             },
         )
         return question._checked()
