@@ -25,11 +25,7 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     A run is better if its status is, or, where both reached the target, if it took fewer gradients, then steps. Equal
     counts with another final loss are ``changed``; so are statuses that are neither better nor worse.
     """
-    both = compared(
-        pd.concat([a.assign(side="a", run="a" + a["run"]), b.assign(side="b", run="b" + b["run"])]).reset_index(
-            drop=True
-        )
-    )
+    both = compared(pd.concat([a.assign(side="a"), b.assign(side="b")], ignore_index=True), ["side"])
     shown = both[[*KEYS, "side"]].assign(
         **{name: both[name] if name == "status" else numbers(both, name) for name in EXACT},
         relative=numbers(both, "step_vs_reference"),

@@ -69,7 +69,7 @@ def bundle() -> str:
     kept = _cache() / f"vega-{vl_convert.__version__}.js"
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed; window.vega = vega;", vl_version=VERSION)
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     script = script.replace("</script", "<\\/script")
     _keep(kept, script)
     return script

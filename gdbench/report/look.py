@@ -114,5 +114,5 @@ def theme(dark: bool) -> dict[str, Any]:
         "line": {"strokeWidth": 2},
         "range": {"heatmap": ["#08306b", "#2e7ebc", "#a6cee3", "#f3e9d2"]},
         "concat": {"spacing": 28},
-        "facet": {"spacing": {"row": 26, "column": 26}},
+        "facet": {"spacing": 26},
     }  # fmt: skip
