@@ -243,7 +243,7 @@ def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable
 
 
 def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
-    """Of two tables the second is better where it needs fewer gradients, worse where it diverged, however early it hit."""
+    """The second table is better where it needs fewer gradients, worse where it diverged, however early it hit."""
     from gdbench.analysis.comparison import comparison
 
     runs = gdbench.load(sweep)
