@@ -25,11 +25,7 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     A run is better if its status is, or, where both reached the target, if it took fewer gradients, then steps. Equal
     counts with another final loss are ``changed``; so are statuses that are neither better nor worse.
     """
-    both = compared(
-        pd.concat([a.assign(side="a", run="a" + a["run"]), b.assign(side="b", run="b" + b["run"])]).reset_index(
-            drop=True
-        )
-    )
+    both = compared(pd.concat([a.assign(side="a"), b.assign(side="b")], ignore_index=True), ["side"])
     shown = both[[*KEYS, "side"]].assign(
         **{name: both[name] if name == "status" else numbers(both, name) for name in EXACT},
         relative=numbers(both, "step_vs_reference"),
@@ -48,19 +44,20 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 def _verdicts(table: pd.DataFrame) -> np.ndarray:
     """The first that applies."""
-    order = {side: table[f"status_{side}"].map(STATUS_RANK) for side in "ab"}
+    order = {side: table[f"status_{side}"].map(STATUS_RANK).astype(float) for side in "ab"}
     sound = table["status_a"].isin(SOUND) & table["status_b"].isin(SOUND)
-    work = [_sign(table, name) for name in ("gradients_to_target", "steps_to_target")]
-    sign = np.sign(order["b"] - order["a"])
-    for each in work:
-        sign = sign.where((sign != 0) | ~sound, each)
-    other = table["status_a"].ne(table["status_b"]) | (table["final_loss_a"] != table["final_loss_b"]) & sound
-    cases = [table["status_b"].isna(), table["status_a"].isna(), sign < 0, sign > 0, other]
-    found: np.ndarray = np.select(
-        [each.to_numpy(bool) for each in cases], ["only a", "only b", "better", "worse", "changed"], "same"
-    )
+    sign = _sign(order["a"], order["b"])
+    for name in ("gradients_to_target", "steps_to_target"):
+        sign = sign.where((sign != 0) | ~sound, _sign(table[f"{name}_a"], table[f"{name}_b"]))
+    moved = (table["final_loss_a"] != table["final_loss_b"]) & sound
+    other = table["status_a"].ne(table["status_b"]) | moved
+    cases: list[pd.Series] = [table["status_b"].isna(), table["status_a"].isna(), sign < 0, sign > 0, other]
+    names = ["only a", "only b", "better", "worse", "changed"]
+    found: np.ndarray = np.select([each.to_numpy(bool) for each in cases], names, "same")
     return found
 
 
-def _sign(table: pd.DataFrame, name: str) -> pd.Series:
-    return np.sign(table[f"{name}_b"] - table[f"{name}_a"]).fillna(0.0)
+def _sign(a: pd.Series, b: pd.Series) -> pd.Series:
+    """-1 where b is lower, 1 where it is higher, 0 where they are equal or one is missing."""
+    difference = (b - a).fillna(0.0)
+    return (difference > 0).astype(float) - (difference < 0).astype(float)

@@ -36,6 +36,8 @@ def floors(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     told_of = pairs[[*names[:5], "dtype", "attained", "floor", "run"]].assign(
         wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_wide=pairs["run_wide"]
     )
+    if pairs.empty:
+        return told_of.drop(columns=["run", "run_wide"]).assign(parted=np.nan)
     steps = _parting(pairs[["run", "run_wide"]], traces)
     return told_of.merge(steps, on=["run", "run_wide"], how="left").drop(columns=["run", "run_wide"])
 

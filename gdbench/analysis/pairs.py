@@ -43,7 +43,8 @@ def _pair(first: str, second: str, wide: pd.DataFrame) -> list[object]:
 def log_ratios(first: Array, second: Array) -> Array:
     """log(first / second); 0 where neither solved, -inf or inf where one alone did."""
     with np.errstate(invalid="ignore"):
-        return np.nan_to_num(np.log(first) - np.log(second), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        ratios: Array = np.nan_to_num(np.log(first) - np.log(second), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return ratios
 
 
 def signed_rank(ratios: Array) -> float:
@@ -92,7 +93,7 @@ def critical_difference(solvers: int, problems: int, alpha: float = 0.05) -> flo
 
 
 def alike(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """The longest stretches of ascending ranks, as first and last position, whose ends lie nearer than ``difference``."""
+    """The longest stretches of ascending ranks, first and last position, whose ends are nearer than ``difference``."""
     last = [max(j for j in range(i, len(ranks)) if ranks[j] - ranks[i] < difference) for i in range(len(ranks))]
     stretches = [(i, j) for i, j in enumerate(last) if j > i]
     return [(i, j) for i, j in stretches if not any(a < i and b >= j for a, b in stretches)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -18,30 +20,31 @@ IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
 RUNGS = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
 
 
-def compared(runs: pd.DataFrame) -> pd.DataFrame:
+def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     """The runs that a comparison is made of, with ``problem``, ``solver`` and ``configuration``.
 
     A problem is an objective with its numbers, dtype, device, threads, start noise, steps and target; a solver is an
     optimizer and its impl; a configuration is its lr and other numbers. The names show what differs in these runs. Of
     runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
-    that were unavailable, and those whose weight decay moves the minimum.
+    that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
+    ``apart`` are never the same question.
     """
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
     told = runs[~moved & (runs["status"] != "unavailable")].sort_values("started_at", kind="stable")
-    told = told.drop_duplicates("run", keep="last").sort_index()
+    told = told.drop_duplicates(["run", *apart], keep="last").sort_index()
     told = told.assign(
         problem=_problem_names(told),
         solver=(told["optimizer"] + " " + told["impl"]).astype(object),
         configuration=_configurations(told),
     )
     idle = ~told["seed_effective"].fillna(True).astype(bool)
-    again = told.duplicated(["problem", "solver", "configuration"])
+    again = told.duplicated(["problem", "solver", "configuration", *apart])
     return told[~(idle & again)]
 
 
 def merged(told: pd.DataFrame) -> pd.DataFrame:
     """Compared runs with one impl for each question, the first of IMPL_ORDER that did not fail; solver: optimizer."""
-    order = told["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).fillna(len(IMPL_ORDER))
+    order = told["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float).fillna(len(IMPL_ORDER))
     order = order + len(IMPL_ORDER) * (told["status"] == "failed")
     kept = told.loc[order.sort_values(kind="stable").index].drop_duplicates(
         ["problem", "optimizer", "configuration", "seed"]
@@ -134,5 +137,6 @@ def _configurations(runs: pd.DataFrame) -> pd.Series:
 
 def _texts(values: pd.Series) -> pd.Series:
     """Values as texts that tell any two of them apart."""
-    told = {value: f"{value:.12g}" if isinstance(value, float) else str(value) for value in values.unique()}
-    return values.map(told).astype(object)
+    codes, different = pd.factorize(values, use_na_sentinel=False)
+    told = [f"{value:.12g}" if isinstance(value, float) else str(value) for value in different]
+    return pd.Series(np.array(told, dtype=object)[codes], index=values.index, dtype=object)

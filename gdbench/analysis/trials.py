@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.special import gammaln
@@ -19,6 +21,8 @@ def expected_best(table: pd.DataFrame) -> pd.DataFrame:
     P(best > the i-th lowest of n) = C(n - i, k) / C(n, k).
     """
     rows = [pd.DataFrame(columns=["solver", "problem", "k", "reached", "mean", "median"])]
+    solver: Any
+    problem: Any
     for (solver, problem), group in table.groupby(["solver", "problem"], sort=False, observed=True):
         told = _best_of_k(np.sort(group["cost"].to_numpy(float)))
         rows.append(told.assign(solver=solver, problem=problem)[list(rows[0])])

@@ -90,7 +90,8 @@ def _same(table: pd.DataFrame, order: pd.DataFrame, cost: str) -> np.ndarray:
 
 def _runs(table: pd.DataFrame, row: pd.Series) -> pd.Series:
     mine = table[(table["solver"] == row["solver"]) & (table["configuration"] == row["configuration"])]
-    return mine.set_index("seed")["cost"]
+    told: pd.Series = mine.set_index("seed")["cost"]
+    return told
 
 
 def _paired(first: pd.Series, second: pd.Series) -> np.ndarray:

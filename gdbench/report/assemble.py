@@ -160,7 +160,8 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     band = f" Line: median over up to {facts.seeds} seeds; band: quartiles." if facts.seeds > 1 else ""
     ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
     rule = (
-        f"Each optimizer at its best configuration on the problem (fewest gradients to the target, else the lowest final"
+        "Each optimizer at its best configuration on the problem (fewest gradients to the target, else"
+        " the lowest final"
         f" gap): {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
         f" Gaps below what the dtype resolves are drawn at that floor."
     )
@@ -190,7 +191,8 @@ def _sensitivity(facts: Facts) -> list[Figure]:
     )
     rule = (
         f"Gradients to the target at each learning rate, the best over other settings; median over seeds, a median that"
-        f" did not solve is not drawn: {int(table['solved'].sum())} of {int(table['runs'].sum())} runs reached it. Grey:"
+        f" did not solve is not drawn: {int(table['solved'].sum())} of {int(table['runs'].sum())} runs"
+        " reached it. Grey:"
         f" share of runs that diverged or became nonfinite ({int(table['broke'].sum())}).{limit}"
     )
     title = "Gradients to target against learning rate"
@@ -209,7 +211,8 @@ def _grids(table: pd.DataFrame) -> list[Figure]:
         return []
     grid = grid.assign(panel=grid["solver"] + " · " + grid["problem"], other=grid["others"])
     rule = (
-        "Median gradients to the target for each learning rate and the other numbers that were varied; × where more than"
+        "Median gradients to the target for each learning rate and the other numbers that were varied; ×"
+        " where more than"
         f" half of the runs broke, empty where the target was not reached. {int(grid['solved'].sum())} of"
         f" {int(grid['runs'].sum())} runs reached it."
     )
@@ -223,7 +226,7 @@ def _forgiving(facts: Facts) -> list[Shown]:
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []
-    rule = "Decades of learning rate around the best, as tried and in one stretch, that cost at most twice as many gradients."
+    rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."
     shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
     shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
     return [Shown("forgiveness", "How much each method forgives", rule, shown)]
@@ -259,7 +262,7 @@ def _ladder_table(facts: Facts) -> list[Shown]:
         return []
     rows = ["problem", "optimizer", "configuration"]
     wide = table.pivot_table(index=rows, columns="target", values="steps", aggfunc="first", sort=False)
-    wide = wide[sorted(wide, reverse=True)]
+    wide = wide.sort_index(axis=1, ascending=False)
     wide.columns = [f"{target:.0e}".replace("e-0", "e-") for target in wide]
     rule = "Steps to each relative gap; empty: below what the dtype resolves."
     return [Shown("ladder", "Steps to each target", rule, wide.reset_index())]
@@ -277,7 +280,8 @@ def _floors(facts: Facts) -> list[Figure]:
     zeros = len(both) - len(shown)
     rule = (
         f"The smallest gap of the same run in each dtype, at the configuration that gets lowest in the widest:"
-        f" {len(table)} pairs of runs. The paths have parted where the gaps differ by more than {PARTED:.0%}; the step is"
+        f" {len(table)} pairs of runs. The paths have parted where the gaps differ by more than"
+        f" {PARTED:.0%}; the step is"
         f" in the tooltip and the data."
     )
     rule += f" {zeros} gaps of exactly 0 are not on the log axis." if zeros else ""
@@ -295,8 +299,10 @@ def _times(facts: Facts) -> list[Figure]:
         return []
     noisy = int((table["noise"] > times.NOISY).sum())
     rule = (
-        f"Median time of a step over blocks that record nothing, with the blocks' quartiles; {int(table['runs'].sum())} runs"
-        f" were timed. {noisy} of {len(table)} have quartiles more than {times.NOISY:.0%} apart: the machine was not quiet."
+        "Median time of a step over blocks that record nothing, with the blocks' quartiles;"
+        f" {int(table['runs'].sum())} runs"
+        f" were timed. {noisy} of {len(table)} have quartiles more than {times.NOISY:.0%} apart: the"
+        " machine was not quiet."
     )
     figures = [
         Figure(
@@ -360,10 +366,11 @@ def _profile(facts: Facts, across: str) -> Figure:
     rule = (
         f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (left) and {unsolved[1]} (right)"
         " problems were solved by nobody and stay in the count. "
-        + ("Dolan and Moré: the share of problems solved within a factor of the best solver's cost; relative to the solvers shown."
-           if across == "ratio" else "Moré and Wild: the share of problems solved within a budget, not divided by dimension.")
+        + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
+           if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
         + f" Tuned over {counts.min()} to {counts.max()} trials"
-        + (", chosen on half of the seeds and compared on the others." if held else ", chosen and compared on the same runs.") + equal
+        + (", chosen on half of the seeds, compared on the others." if held else ", chosen and compared on the same runs.")
+        + equal
     )  # fmt: skip
     name, title = (
         ("performance-profile", "Performance profile") if across == "ratio" else ("data-profile", "Data profile")
@@ -379,9 +386,10 @@ def _ranks(facts: Facts) -> Figure:
     words = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
     p = table["p"].iloc[0]
     rule = (
-        f"Average rank over {len(facts.problems)} problems, lr tuned per problem, ties shared. Bars are half of Nemenyi's"
+        f"Average rank over {len(facts.problems)} problems, lr tuned per problem, ties shared. Bars are"
+        " half of Nemenyi's"
         f" critical difference of {difference:.2f} to each side (5%): solvers whose bars overlap are not told apart"
-        + (f" ({words})." if words else ".") + ("" if pd.isna(p) else f" Friedman's test that all are alike: p = {p:.2g}.")
+        + (f" ({words})." if words else ".") + ("" if pd.isna(p) else f" Friedman's test: p = {p:.2g}.")
     )  # fmt: skip
     return Figure("ranks", "Critical difference", rule, table, profile.rank_chart(table, facts.look, difference))
 
@@ -397,8 +405,10 @@ def _ecdf(facts: Facts) -> Figure:
     banded = f" Band: 95% of {ecdf.DRAWS} bootstrap samples, {band}." if table["lo"].notna().any() else ""
     missed = int((~np.isfinite(facts.rungs["cost"])).sum())
     rule = (
-        f"Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell, {count} problem{'s' * (count > 1)} weighing the"
-        f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of {len(facts.rungs)} pairs of run"
+        "Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell,"
+        f" {count} problem{'s' * (count > 1)} weighing the"
+        f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
+        f" {len(facts.rungs)} pairs of run"
         f" and target never arrive. No restarts are simulated.{banded}"
     )
     return Figure("ecdf", title, rule, table, profile.ecdf_chart(table, facts.look))
@@ -409,7 +419,8 @@ def _trials(facts: Facts) -> list[Figure]:
     if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
         return []
     rule = (
-        "What tuning costs: the median lowest cost of k of the tried configurations, drawn at random without replacement."
+        "What tuning costs: the median lowest cost of k of the tried configurations, drawn at random"
+        " without replacement."
         " A line begins where at least half of the draws hold one that reaches the target."
     )
     return [
@@ -425,7 +436,8 @@ def _across_tables(facts: Facts) -> list[Shown]:
         told = pairs.pairwise(facts.best)
         rule = (
             f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
-            " solve; p: Wilcoxon's signed-rank test, a lone solution ranking above all ratios; Holm's correction over all pairs."
+            " solve; p: Wilcoxon's signed-rank test, a lone solution ranking above all ratios; Holm's"
+            " correction over all pairs."
         )
         tables.append(Shown("pairs", "Pairwise", rule, told))
     if len(facts.rungs):
@@ -436,7 +448,8 @@ def _across_tables(facts: Facts) -> list[Shown]:
         ]
         wide = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
         rule = (
-            f"aocc: mean over problems and targets of 1 - cost/budget, budget {area['budget'].iloc[0]:.0f} gradients; score:"
+            f"aocc: mean over problems and targets of 1 - cost/budget, budget {area['budget'].iloc[0]:.0f}"
+            " gradients; score:"
             " mean height of the performance profile from 1 to 4. Higher is better in both."
         )
         tables.append(Shown("scores", "Areas and scores", rule, wide.sort_values("aocc", ascending=False)))
@@ -468,9 +481,10 @@ def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Land
     lines = trajectory.contours(ground[0]) if ground else NO_LINES
     stars = ground[1] if ground else NO_STARS
     rule = (
-        "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the box, the middle 96% of"
+        "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the"
+        " box, the middle 96% of"
         " all points and a margin, is cut off. "
-        + ("Contours at equal shares of the area; cross: minimiser." if ground else "Contours are drawn for gdbench's own objectives only.")
+        + ("Contours at equal shares of the area; cross: minimiser." if ground else "Only gdbench's own objectives have contours.")
     )  # fmt: skip
     chart = trajectory.chart(table, lines, facts.look, stars, box(table))
     name = "".join(each if each.isalnum() else "-" for each in problem)

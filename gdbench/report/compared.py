@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,7 +32,7 @@ def compared_report(a: pd.DataFrame, b: pd.DataFrame, names: tuple[Path, Path]) 
     ]
     ratios = table["step_ratio"].dropna()
     if len(ratios):
-        told = f"Step time over the reference loop, b over a: median {ratios.median():.2f} of {len(ratios)} runs timed in both."
+        told = f"Step time over the reference loop, b over a: median {ratios.median():.2f}, {len(ratios)} runs."
         lines += [f"{told} One process each: a difference takes several to establish.", ""]
     differing = table[table["verdict"] != "same"]
     if differing.empty:
@@ -54,9 +55,9 @@ def _change(table: pd.DataFrame, name: str) -> list[str]:
     return [_said(a) if _said(a) == _said(b) else f"{_said(a)} -> {_said(b)}" for a, b in pairs]
 
 
-def _said(value: object) -> str:
+def _said(value: Any) -> str:
     if value is None or pd.isna(value):
         return "-"
     if isinstance(value, str):
         return value
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"  # type: ignore[arg-type]
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"

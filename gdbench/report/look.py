@@ -106,7 +106,8 @@ def theme(dark: bool) -> dict[str, Any]:
             "labelColor": soft, "titleColor": soft, "gridColor": line, "domainColor": line, "tickColor": line,
             "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "titlePadding": 8,
         },
-        "legend": {"labelColor": ink, "titleColor": soft, "labelFontSize": 12, "symbolSize": 220, "symbolOpacity": 1, "offset": 12},
+        "legend": {"labelColor": ink, "titleColor": soft, "labelFontSize": 12,
+                   "symbolSize": 220, "symbolOpacity": 1, "offset": 12},
         "header": {"labelColor": ink, "labelFontSize": 12, "labelFontWeight": 600, "labelPadding": 6, "title": None},
         "title": {"color": ink, "fontSize": 13, "fontWeight": 600, "anchor": "start", "offset": 10},
         "text": {"color": soft, "fontSize": 11},
@@ -114,5 +115,5 @@ def theme(dark: bool) -> dict[str, Any]:
         "line": {"strokeWidth": 2},
         "range": {"heatmap": ["#08306b", "#2e7ebc", "#a6cee3", "#f3e9d2"]},
         "concat": {"spacing": 28},
-        "facet": {"spacing": {"row": 26, "column": 26}},
+        "facet": {"spacing": 26},
     }  # fmt: skip

@@ -46,7 +46,7 @@ def read(places: Sequence[Path]) -> Source:
     try:
         traces = load(list(places), "traces")
     except UsageError:  # record=none
-        traces = pd.DataFrame({"run": [], "step": [], "loss": [], "gap": [], "grad_norm": [], "x": []})
+        traces = runs[["run"]].head(0).reindex(columns=["run", "step", "loss", "gap", "grad_norm", "x"])
     folders = sorted({folder for place in places for folder in _sweeps(place)})
     told = Source(folders, runs, traces)
     for folder in folders:

@@ -48,7 +48,8 @@ def verdict_table(report: Report) -> Shown:
     places = {name: place for place, name in enumerate(report.facts.problems)}
     told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
     rule = (
-        "Each method at its best configuration. ratio: how many times as much the next needs, the first that can be told"
+        "Each method at its best configuration. ratio: how many times as much the next needs, the first"
+        " that can be told"
         " apart. reached, broke: of the problem's runs, how many reached the target, and diverged or became nonfinite."
     )
     return Shown("verdict", "Verdict", rule, told)

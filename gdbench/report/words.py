@@ -30,7 +30,7 @@ def sentences(verdict: pd.DataFrame) -> list[str]:
     """One sentence a problem: who reaches the target with the fewest gradients, by how much, and who in seconds."""
     told = []
     for problem, rows in verdict.groupby("problem", sort=False):
-        of = {row["cost"]: row for row in rows.to_dict(orient="records")}
+        of: dict[str, Any] = {row["cost"]: row for row in rows.to_dict(orient="records")}
         told.append(f"{problem}: {_gradients(of['gradients'])}{_others(of)}{_doubts(of['gradients'])}")
     return told
 
@@ -54,7 +54,8 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
     text = ""
     first = of["gradients"]
     if "steps" in of and pd.notna(of["steps"]["winner"]) and of["steps"]["winner"] != first["winner"]:
-        text += f" In steps, which may hold several gradients: {of['steps']['winner']}, {amount(of['steps']['value'], 'steps')}."
+        steps = of["steps"]
+        text += f" In steps, which may hold several gradients: {steps['winner']}, {amount(steps['value'], 'steps')}."
     if "seconds" in of and pd.notna(of["seconds"]["winner"]):
         row = of["seconds"]
         text += f" In time: {row['winner']}, {amount(row['value'], 'seconds')}"

@@ -32,8 +32,10 @@ def paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     told = points.merge(first[["run", "problem", "solver", "configuration"]], on="run")
     x = np.stack(told["x"].to_list()) if len(told) else np.empty((0, 2))
     told = told.assign(x=x[:, 0], y=x[:, 1], optimizer=told["solver"])
-    finite = np.isfinite(told[["x", "y", "loss"]].astype(float)).all(axis=1)
-    return told.loc[finite, ["problem", "optimizer", "configuration", "step", "x", "y", "loss"]]
+    finite = np.isfinite(told[["x", "y", "loss"]].to_numpy(float)).all(axis=1)
+    told = told[["problem", "optimizer", "configuration", "step", "x", "y", "loss"]]
+    shown: pd.DataFrame = told[finite]
+    return shown
 
 
 def box(table: pd.DataFrame) -> dict[str, tuple[float, float]]:

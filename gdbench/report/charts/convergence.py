@@ -26,7 +26,8 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
         table[name] = table[name].clip(lower=table["floor"].fillna(0.0)).where(known, table["loss"])
     shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & (table["gap"] > 0)]
     names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
-    return shown[names].assign(hi=shown["hi"].where(np.isfinite(shown["hi"])))
+    told: pd.DataFrame = shown[names].assign(hi=shown["hi"].where(np.isfinite(shown["hi"])))
+    return told
 
 
 def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -90,15 +92,15 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": rows})
 
 
-def _diagonals(table: pd.DataFrame) -> list[dict[str, object]]:
+def _diagonals(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Lines of equal time, a decade apart, within each problem's box."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for problem, group in table.groupby("problem", sort=False):
         (left, right), (low, high) = _wider(group["steps"]), _wider(group["step_us"])
         for power in range(int(np.ceil(np.log10(left * low))), int(np.floor(np.log10(right * high))) + 1):
             time = 10.0**power
             first, last = max(left, time / high), min(right, time / low)
-            ends = [
+            ends: list[dict[str, Any]] = [
                 {"problem": problem, "kind": "line", "time": spoken(time), "steps": at, "step_us": time / at}
                 for at in (first, last)
             ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,8 @@ def contours(grid: pd.DataFrame, levels: int = 12) -> pd.DataFrame:
     a, b, c, d = points[:-1, :-1], points[:-1, 1:], points[1:, :-1], points[1:, 1:]
     triangles = np.concatenate([np.stack([a, b, c], 2).reshape(-1, 3, 3), np.stack([d, c, b], 2).reshape(-1, 3, 3)])
     finite = value[np.isfinite(value)]
-    chosen = np.unique(np.quantile(finite, (np.arange(levels) + 0.5) / levels)) if finite.size else []
+    shares = (np.arange(levels) + 0.5) / levels
+    chosen = np.unique(np.quantile(finite, shares)).tolist() if finite.size else []
     lines = [line for level in chosen for line in _joined(_pieces(triangles, level))]
     rows = [(number, place, *point) for number, line in enumerate(lines) for place, point in enumerate(line)]
     return pd.DataFrame(rows, columns=["line", "point", "x", "y"])
@@ -43,7 +46,8 @@ def _pieces(triangles: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.
         share = (level - ends[..., 0, 2]) / (ends[..., 1, 2] - ends[..., 0, 2])
         points = ends[..., 0, :2] + share[..., None] * (ends[..., 1, :2] - ends[..., 0, :2])
     whole = crossed.sum(1) == 2
-    return points[whole][crossed[whole]].reshape(-1, 4)
+    pieces: npt.NDArray[np.float64] = points[whole][crossed[whole]].reshape(-1, 4)
+    return pieces
 
 
 def _joined(pieces: npt.NDArray[np.float64]) -> list[list[Point]]:
@@ -80,7 +84,10 @@ def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.D
     steps = sorted(paths["step"].unique())
     words = alt.binding_range(min=0, max=len(steps) - 1, step=1, name="up to recorded step ")
     slider = alt.param(name="upto", value=len(steps) - 1, bind=words)
-    plane = {"x": _axis(alt.X, "x", "first coordinate", box), "y": _axis(alt.Y, "y", "second coordinate", box)}
+    plane: dict[str, Any] = {
+        "x": _axis(alt.X, "x", "first coordinate", box),
+        "y": _axis(alt.Y, "y", "second coordinate", box),
+    }
     ground = alt.Chart(data("contours")).mark_line(
         strokeWidth=0.7, color="#808890", opacity=0.55, clip=True, aria=False
     )

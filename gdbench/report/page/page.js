@@ -75,7 +75,7 @@
     }
     const mode = dark() ? "dark" : "light";
     const result = await vegaEmbed(box, spec, {
-      actions: false, renderer: "svg", logLevel: vega.Error, config: data.themes[mode], tooltip: { theme: mode }, ast: false,
+      actions: false, renderer: "svg", logLevel: 1, config: data.themes[mode], tooltip: { theme: mode }, ast: false,
     });
     views.get(name)?.finalize();
     views.set(name, result.view);
