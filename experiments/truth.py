@@ -45,7 +45,7 @@ class Truth:
         if math.isinf(self.high - self.low):
             return f"{found:.4g}"
         half = (self.high - self.low) / 2
-        digits = max(1 - math.floor(math.log10(half) + 1e-9), 0) if half else 0
+        digits = max((1 if half < 0.1 * abs(self.low) else 0) - math.floor(math.log10(half) + 1e-9), 0) if half else 0
         return f"{round(found, digits) + 0.0:.12g}"
 
 

@@ -32,6 +32,8 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
 SMALLER: dict[str, dict[str, Any]] = {
     "cnn": {"channels": 1, "samples": 20},
     "mlp": {"hidden": 4, "samples": 20},
+    "mlp_square": {"hidden": 4, "samples": 20},
+    "many_tensors": {"tensors": 3},
     "transformer": {"width": 4, "context": 64},
 }
 """What is changed in the shipped configuration of an objective, where its size would make the laws slow."""
