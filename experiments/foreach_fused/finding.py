@@ -17,7 +17,12 @@ SOURCE = "one call for all tensors: documentation of torch.optim, foreach and fu
 TRUTHS = (
     Truth("torch: operations that each further tensor adds beyond fused", 2, 30, "one call for each tensor: the same"),
     Truth("foreach: operations that each further tensor adds beyond fused", 0, 2, SOURCE),
-    Truth("foreach: operations beyond fused, 1 tensor", 1, 40, "fused is one kernel, foreach one for each operation: the same"),
+    Truth(
+        "foreach: operations beyond fused, 1 tensor",
+        1,
+        40,
+        "fused is one kernel, foreach one for each operation: the same",
+    ),
 )
 
 
@@ -34,7 +39,13 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     return Finding(
         f"To update one more tensor takes the loop {each['torch']:.3g} more operations than fused, and foreach"
         f" {each['foreach']:.3g}. The table holds all operations of a step, those of the gradient included.",
-        dict(zip((truth.quantity for truth in TRUTHS), (each["torch"], each["foreach"], beyond["foreach"][0]), strict=True)),
+        dict(
+            zip(
+                (truth.quantity for truth in TRUTHS),
+                (each["torch"], each["foreach"], beyond["foreach"][0]),
+                strict=True,
+            )
+        ),
         table,
     )
 
