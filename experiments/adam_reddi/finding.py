@@ -10,8 +10,12 @@ from experiments.lookup import trace
 from experiments.truth import Finding, Truth
 
 TRUTHS = (
-    Truth("adam: mean x over the last 100 periods", 0.99, 1, "to +1, the worst point: Reddi, Kale, Kumar 2018, theorem 1"),
-    Truth("amsgrad: mean x over the last 100 periods", -1, -0.99, "to -1, the minimum: Reddi, Kale, Kumar 2018, theorem 4"),
+    Truth(
+        "adam: mean x over the last 100 periods", 0.99, 1, "to +1, the worst point: Reddi, Kale, Kumar 2018, theorem 1"
+    ),
+    Truth(
+        "amsgrad: mean x over the last 100 periods", -1, -0.99, "to -1, the minimum: Reddi, Kale, Kumar 2018, theorem 4"
+    ),
 )
 
 

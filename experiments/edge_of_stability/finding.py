@@ -22,9 +22,14 @@ SOURCE = "Cohen, Kaur, Li, Kolter, Talwalkar 2021"
 
 TRUTHS = (
     *(Truth(f"lr {lr}: mean lr times sharpness, second half", 1.9, 2.4, f"just above 2: {SOURCE}") for lr in RATES),
-    *(Truth(f"lr {lr}: lr times sharpness at the start", 0, 2, f"it is training that sharpens: {SOURCE}") for lr in RATES),
+    *(
+        Truth(f"lr {lr}: lr times sharpness at the start", 0, 2, f"it is training that sharpens: {SOURCE}")
+        for lr in RATES
+    ),
     *(Truth(f"lr {lr}: final loss over that of step half", 0, 1, f"the loss still falls: {SOURCE}") for lr in RATES),
-    Truth.about("replay: relative change of the loss, 100 steps", 0, 1e-6, "the path that the sweep walked, to rounding"),
+    Truth.about(
+        "replay: relative change of the loss, 100 steps", 0, 1e-6, "the path that the sweep walked, to rounding"
+    ),
 )
 
 
@@ -75,4 +80,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     steps = list(range(0, last + 1, EVERY))
     curves = [Curve(f"lr {lr}", steps, replay(one(runs, lr=lr))[0]) for lr in RATES]
     limit = Curve("2, a quadratic's limit", [0, last], [2, 2], dash="5 4")
-    return chart("Gradient descent, all data", [*curves, limit], Axis("step", 0, last), Axis("lr times sharpness", 0, 3))
+    return chart(
+        "Gradient descent, all data", [*curves, limit], Axis("step", 0, last), Axis("lr times sharpness", 0, 3)
+    )

@@ -18,8 +18,12 @@ FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status", "lr")
 OCTAVE = math.log10(2)
 
 TRUTHS = (
-    Truth("gd: decades of lr within twice its fewest steps", OCTAVE, math.inf, "halving lr doubles the steps, no worse"),
-    Truth("adam: decades of lr within twice its fewest steps", OCTAVE, math.inf, "halving lr doubles the steps, no worse"),
+    Truth(
+        "gd: decades of lr within twice its fewest steps", OCTAVE, math.inf, "halving lr doubles the steps, no worse"
+    ),
+    Truth(
+        "adam: decades of lr within twice its fewest steps", OCTAVE, math.inf, "halving lr doubles the steps, no worse"
+    ),
     Truth("best lr of gd over that of adam", 3, 1000, "Adam steps by lr, whatever the slope: Kingma, Ba 2015, 2.1"),
 )
 
@@ -37,7 +41,12 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     widths = [decade * int((each <= 2 * each.min()).sum()) for each in steps.values()]
     best = [float(np.exp(np.log(each.index[each == each.min()].to_numpy()).mean())) for each in steps.values()]
     table = pd.DataFrame(
-        {"optimizer": METHODS, "best lr": best, "fewest steps": [int(each.min()) for each in steps.values()], "decades": widths}
+        {
+            "optimizer": METHODS,
+            "best lr": best,
+            "fewest steps": [int(each.min()) for each in steps.values()],
+            "decades": widths,
+        }
     )
     return Finding(
         f"gd does well over {widths[0]:.2g} decades of lr and adam over {widths[1]:.2g}: on this problem"
@@ -54,4 +63,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     most = int(runs["steps"].iloc[0])
     steps = {name: curve(runs, name).clip(upper=most) for name in METHODS}
     curves = [Curve(name, each.index.tolist(), each.tolist()) for name, each in steps.items()]
-    return chart("Steps to a loss of 0.5 on digits", curves, Axis("lr", 1e-5, 1e3, log=True), Axis("steps", 1, most, log=True))
+    return chart(
+        "Steps to a loss of 0.5 on digits", curves, Axis("lr", 1e-5, 1e3, log=True), Axis("steps", 1, most, log=True)
+    )
