@@ -83,9 +83,9 @@ def mlp_square(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Obje
     """The deeper network whose sharpness, trained in full batches, rises to the edge of stability.
 
     f(params) = mean of 1/2 |out - label|^2, labels as unit vectors [10], out of Linear(64, hidden), tanh,
-    Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and least value are those of ``mlp``.
-    ``params``: 0.weight [hidden, 64], 0.bias, 2.weight [hidden, hidden], 2.bias, 4.weight [10, hidden], 4.bias. Cohen,
-    Kaur, Li, Kolter and Talwalkar 2021, arXiv 2103.00065.
+    Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and least value are those of
+    ``mlp``. ``params``: 0.weight [hidden, 64], 0.bias, 2.weight [hidden, hidden], 2.bias, 4.weight [10, hidden],
+    4.bias. Cohen, Kaur, Li, Kolter and Talwalkar 2021, arXiv 2103.00065.
 
     Raises UsageError for hidden < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
     """
