@@ -2,19 +2,18 @@
 
 Runs ``conf/experiment/NAME.yaml`` (with the smaller size that ``finding.py`` names, if any), writes the columns that a
 rerun must repeat to ``expected.csv``, redraws ``picture.svg``, and puts sentence, truths and table into the README,
-between the lines ``<!-- recorded -->`` and ``<!-- end -->``. ``tests/test_experiments.py`` compares. ``--full`` runs
-the configuration as it stands and writes between ``<!-- recorded in full -->`` and ``<!-- end -->``, which no test repeats.
+between the lines ``<!-- recorded -->`` and ``<!-- end -->``. ``tests/test_experiments.py`` compares. With ``--full``
+it runs the configuration as it stands, and only prints what that finds.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib
-import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -36,7 +35,7 @@ EXACT = [
 """Columns that are equal wherever the experiment runs, but for those that its ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
 """Columns whose last digits depend on how a processor sums."""
-SMALL, FULL, END = "<!-- recorded -->", "<!-- recorded in full -->", "<!-- end -->"
+BEGIN, END = "<!-- recorded -->", "<!-- end -->"
 
 HEAD = """# Experiments
 
@@ -54,7 +53,7 @@ class Recorded:
     runs: pd.DataFrame
     traces: pd.DataFrame
 
-    @property
+    @cached_property
     def finding(self) -> Finding:
         """What it found."""
         found: Finding = code(self.name).find(self.runs, self.traces)
@@ -139,23 +138,21 @@ def cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
-def put(readme: Path, begin: str, words: str) -> None:
+def put(readme: Path, words: str) -> None:
     """Put words between the lines of a README that are kept for them."""
     text = readme.read_text(encoding="utf-8")
-    if begin not in text:
-        raise SystemExit(f"{readme} has no line {begin}.")
-    whole = re.compile(f"{re.escape(begin)}\n.*?{re.escape(END)}", re.DOTALL)
-    readme.write_text(whole.sub(lambda _: f"{begin}\n\n{words}\n\n{END}", text, count=1), encoding="utf-8")
+    if BEGIN not in text:
+        raise SystemExit(f"{readme} has no line {BEGIN}.")
+    whole = re.compile(f"{BEGIN}\n.*?{END}", re.DOTALL)
+    readme.write_text(whole.sub(lambda _: f"{BEGIN}\n\n{words}\n\n{END}", text, count=1), encoding="utf-8")
 
 
-def record(name: str, full: bool) -> None:
+def record(name: str) -> None:
     """Run one experiment and write down what came of it."""
-    recorded = rerun(name, full=full)
-    put(HOME / name / "README.md", FULL if full else SMALL, (measured() if full else "") + page(recorded))
-    if not full:
-        recorded.expected.to_csv(HOME / name / "expected.csv", index=False)
-    if full or FULL not in (HOME / name / "README.md").read_text(encoding="utf-8"):
-        (HOME / name / "picture.svg").write_text(recorded.picture(), encoding="utf-8")
+    recorded = rerun(name)
+    put(HOME / name / "README.md", page(recorded))
+    recorded.expected.to_csv(HOME / name / "expected.csv", index=False)
+    (HOME / name / "picture.svg").write_text(recorded.picture(), encoding="utf-8")
     for each in truths(name):
         if not each.holds(recorded.finding.numbers[each.quantity]):
             raise SystemExit(f"{name}: {each.quantity} is {recorded.finding.numbers[each.quantity]}, not {each.words}.")
@@ -171,11 +168,6 @@ def _title(name: str) -> str:
     return (HOME / name / "README.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
-def measured() -> str:
-    """When, and on what kind of machine."""
-    return f"Run on {datetime.date.today():%d %B %Y}, {platform.machine()}, {platform.system()}.\n\n"
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Runs experiments and writes down what they find.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="folders of experiments/")
@@ -183,6 +175,9 @@ if __name__ == "__main__":
     parser.add_argument("--full", action="store_true", help="at full size, where the tests run a smaller one")
     asked = parser.parse_args()
     for each in NAMES if asked.all else asked.names:
-        record(each, asked.full)
-        print(f"{each}: recorded")
+        if asked.full:
+            print(page(rerun(each, full=True)))
+        else:
+            record(each)
+            print(f"{each}: recorded")
     (HOME / "README.md").write_text(index(), encoding="utf-8")

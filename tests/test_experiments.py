@@ -61,7 +61,7 @@ def test_an_experiment_finds_what_theory_says(name: str, rerun: Rerun) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_of_an_experiment_shows_what_the_rerun_finds(name: str, rerun: Rerun) -> None:
     """The README holds sentence, truths and table as the rerun makes them, and the commands that make them."""
-    assert f"{record.SMALL}\n\n{record.page(rerun(name))}\n\n{record.END}" in readme(name)
+    assert f"{record.BEGIN}\n\n{record.page(rerun(name))}\n\n{record.END}" in readme(name)
     assert f"{record.command(name)}\n" in readme(name)
     assert f"{record.command(name, full=True)}\n" in readme(name)
     assert "](picture.svg)" in readme(name)

@@ -43,7 +43,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     ]
     unmoved = sum(each == 0 for each in found[:4])
     return Finding(
-        f"With eps = 0 they do not: times 1024, the path of {unmoved} of {len(METHODS)} methods stays the same to the last"
+        f"With eps = 0 they do not: times 1024, the path of {unmoved} of {len(METHODS)} methods stays"
+        " the same to the last"
         f" bit. With eps = 1 they do, Adam's by up to {found[8]:.2g}.",
         dict(zip((each.quantity for each in TRUTHS), found, strict=True)),
         pd.DataFrame(),

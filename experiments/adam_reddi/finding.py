@@ -28,8 +28,10 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     """Where each has come to."""
     ends = [float(path(runs, traces, amsgrad)[-300:].mean()) for amsgrad in (False, True)]
     return Finding(
-        f"Adam goes to {ends[0]:+.2f}, the worst point of [-1, 1], and AMSGrad to {ends[1]:+.2f}, the minimum: the root of"
-        " the averaged square makes the rare steep slope count for less than the two gentle ones; its maximum does not.",
+        f"Adam goes to {ends[0]:+.2f}, the worst point of [-1, 1], and AMSGrad to {ends[1]:+.2f}, the"
+        " minimum: the root of"
+        " the averaged square makes the rare steep slope count for less than the two gentle ones; its"
+        " maximum does not.",
         dict(zip((each.quantity for each in TRUTHS), ends, strict=True)),
     )
 

@@ -68,7 +68,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     fallen = [each[-1] / each[half] for each in losses]
     return Finding(
         f"At lr {RATES[0]} it rises from {sharp[0][0]:.1f}/lr and settles at {settled[0]:.1f}/lr, at lr {RATES[1]} from"
-        f" {sharp[1][0]:.1f}/lr at {settled[1]:.1f}/lr: on, or just above, the 2/lr at which a quadratic would blow up.",
+        f" {sharp[1][0]:.1f}/lr at {settled[1]:.1f}/lr: on, or just above, the 2/lr at which a quadratic"
+        " would blow up.",
         dict(zip((e.quantity for e in TRUTHS), (*settled, *(e[0] for e in sharp), *fallen, again), strict=True)),
         pd.DataFrame(),
     )

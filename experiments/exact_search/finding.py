@@ -43,7 +43,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     found = (float(seen.max()), float(seen.max() / WORST), float(np.abs(seen - told).max()))
     return Finding(
         f"It may gain as little as {100 * (1 - seen.max()):.1f}%, and from {int((seen[:, 0] > 0.9 * WORST).sum())} of"
-        f" {len(runs)} random starts it gains within a tenth of the least. From most starts it gains far more: the median"
+        f" {len(runs)} random starts it gains within a tenth of the least. From most starts it gains far"
+        " more: the median"
         f" step leaves {np.median(seen):.2f} of f. In the plane every step from one start leaves the same share.",
         dict(zip((each.quantity for each in TRUTHS), found, strict=True)),
         pd.DataFrame(),

@@ -30,7 +30,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     best = min(rates, key=rates.__getitem__)
     falls, grows = max(each for each in SCALES if rates[each] < 1), min(each for each in SCALES if rates[each] > 1)
     return Finding(
-        f"The fastest of these steps is {best:.6g}/L, that is 2/(L + μ): each one leaves {rates[best]:.9f} of the distance."
+        f"The fastest of these steps is {best:.6g}/L, that is 2/(L + μ): each one leaves"
+        f" {rates[best]:.9f} of the distance."
         f" At {falls}/L the distance falls in the long run, at {grows}/L it grows.",
         dict(zip((each.quantity for each in TRUTHS), rates.values(), strict=True)),
     )

@@ -54,8 +54,10 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     table = pd.DataFrame({"optimizer": METHODS, **{f"n = {n}": over[n] for n in SIZES}})
     best = METHODS[int(np.argmin(over[101]))]
     return Finding(
-        f"None gets below it. After 50 steps on 101 coordinates {best} comes nearest, with {min(over[101]):.2f} times the"
-        f" bound; gradient descent has {over[101][0]:.1f} times. After k steps no more than k coordinates have moved. The"
+        f"None gets below it. After 50 steps on 101 coordinates {best} comes nearest, with"
+        f" {min(over[101]):.2f} times the"
+        f" bound; gradient descent has {over[101][0]:.1f} times. After k steps no more than k"
+        " coordinates have moved. The"
         " table holds f - f* over the bound.",
         dict(zip((each.quantity for each in TRUTHS), (*map(min, over.values()), moved, upper), strict=True)),
         table,

@@ -35,7 +35,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
         for each in ("manual", "sgd")
     ]
     return Finding(
-        f"They do in {len(by_hand) - differ} of {len(by_hand)} pairs of rows, and they hold lessons that the notebook did"
+        f"They do in {len(by_hand) - differ} of {len(by_hand)} pairs of rows, and they hold lessons that"
+        " the notebook did"
         " not print.",
         dict(
             zip((each.quantity for each in TRUTHS), (differ, *(each * 1e13 for each in (*floors, FLOOR))), strict=True)

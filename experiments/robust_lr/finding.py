@@ -51,7 +51,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     return Finding(
         f"gd does well over {widths[0]:.2g} decades of lr and adam over {widths[1]:.2g}: on this problem"
         f" {'neither is the more robust' if abs(widths[0] - widths[1]) < OCTAVE else 'they differ'}. What differs is"
-        f" where: their best lrs lie {math.log10(best[0] / best[1]):.1f} decades apart, so one lr for both would compare"
+        f" where: their best lrs lie {math.log10(best[0] / best[1]):.1f} decades apart, so one lr for"
+        " both would compare"
         " nothing.",
         dict(zip((each.quantity for each in TRUTHS), (*widths, best[0] / best[1]), strict=True)),
         table,

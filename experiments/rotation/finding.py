@@ -35,7 +35,8 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     found = [apart(runs, traces, name) for name in (*EQUAL, *UNEQUAL)]
     alike = [name for name, each in zip((*EQUAL, *UNEQUAL), found, strict=True) if each < 1e-12]
     return Finding(
-        f"{', '.join(alike)} do not: turned, the problem is the same to them. adam's gap changes by up to {found[-2]:.2f}"
+        f"{', '.join(alike)} do not: turned, the problem is the same to them. adam's gap changes by up"
+        f" to {found[-2]:.2f}"
         f" of the start's, signsgd's by {found[-1]:.2f}: how well they do depends on the axes.",
         dict(zip((each.quantity for each in TRUTHS), found, strict=True)),
         pd.DataFrame(),
