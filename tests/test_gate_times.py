@@ -16,7 +16,7 @@ from gdbench.gate.timing.figures import SelfTest, share_interval, stored
 from gdbench.gate.timing.refusals import Died, Failed
 from gdbench.gate.timing.report import Ruling, contamination
 from gdbench.gate.timing.rounds import Pair
-from gdbench.gate.timing.selftest import Trials
+from gdbench.gate.timing.selftest import Trials, added
 from gdbench.gate.timing.settings import Settings
 from gdbench.gate.timing.tracks import Track
 
@@ -235,6 +235,13 @@ def test_trials_begin_anew_after_each_verdict() -> None:
     assert trials.suspected == 1
     assert not trials.track.samples
     assert len(trials.ratios) == 20
+
+
+def test_a_slowdown_is_put_in_as_it_fits() -> None:
+    """More steps than billed where k (1 + x) is whole in a short block; else the operations that come nearest."""
+    assert added(0.05, 1e-5, 0.01, 0.2) == {"stretch": 0.05}
+    assert added(0.05, 1e-4, 0.01, 0.2) == {"ballast": 5}
+    assert added(0.01, 1e-3, 0.02, 0.2) == {"ballast": 1}
 
 
 def test_no_alarm_in_n_is_less_than_three_in_n() -> None:
