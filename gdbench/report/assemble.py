@@ -369,7 +369,7 @@ def _profile(facts: Facts, across: str) -> Figure:
         + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
            if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
         + f" Tuned over {counts.min()} to {counts.max()} trials"
-        + (", chosen on half of the seeds, compared on the others." if held else ", chosen and compared on the same runs.")
+        + (", chosen on half of the seeds, compared on others." if held else ", on the same runs.")
         + equal
     )  # fmt: skip
     name, title = (
@@ -484,7 +484,7 @@ def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Land
         "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the"
         " box, the middle 96% of"
         " all points and a margin, is cut off. "
-        + ("Contours at equal shares of the area; cross: minimiser." if ground else "Only gdbench's own objectives have contours.")
+        + ("Contours at equal areas; cross: minimiser." if ground else "Only gdbench's own objectives have contours.")
     )  # fmt: skip
     chart = trajectory.chart(table, lines, facts.look, stars, box(table))
     name = "".join(each if each.isalnum() else "-" for each in problem)

@@ -15,7 +15,7 @@ __all__ = ["breaking", "chart", "grid_chart"]
 
 
 def breaking(table: pd.DataFrame) -> pd.DataFrame:
-    """For each problem and lr the share of runs that broke, and the stretch, ``lr`` to ``right``, that it stands for."""
+    """For each problem and lr the share of runs that broke, and the stretch, ``lr`` to ``right``, it stands for."""
     shares = table.groupby(["problem", "lr"], sort=True)[["broke", "runs"]].sum().reset_index()
     shares["share"] = shares["broke"] / shares["runs"]
     logs = np.log10(shares["lr"])
