@@ -93,6 +93,10 @@ def report(
     --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
     outputs/report.
     """
+    from gdbench.report.images import Images
+
+    # Before pandas and Altair are imported, so that JavaScript starts meanwhile.
+    images = Images() if not form or "figures" in form else None
     from gdbench.report import source
     from gdbench.report.write import FORMS, as_markdown, write
 
@@ -103,7 +107,7 @@ def report(
         typer.echo(as_markdown(told))
         return
     place = to or (told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report")
-    for each in write(told, place, forms, _landscape(told.folders)):
+    for each in write(told, place, forms, _landscape(told.folders), images):
         typer.echo(str(each))
     for remark in told.partial:
         typer.echo(f"gdbench: partial: {remark}", err=True)

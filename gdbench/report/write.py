@@ -20,12 +20,21 @@ __all__ = ["FORMS", "as_markdown", "write"]
 FORMS = ("html", "md", "figures", "tables")
 
 
-def write(source: Source, folder: Path, forms: Sequence[str] = FORMS, landscape: Landscape | None = None) -> list[Path]:
-    """Write report.html, report.md, figures/ and tables/, or some of them, into a folder; returns what was written."""
+def write(
+    source: Source,
+    folder: Path,
+    forms: Sequence[str] = FORMS,
+    landscape: Landscape | None = None,
+    images: Images | None = None,
+) -> list[Path]:
+    """Write report.html, report.md, figures/ and tables/, or some of them, into a folder; returns what was written.
+
+    ``images`` are processes that draw, where some have been started already.
+    """
     _check(forms)
     with writing(folder), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
-        images = stack.enter_context(Images()) if "figures" in forms else None
+        images = stack.enter_context(images or Images()) if "figures" in forms else None
         report = assemble(source, landscape)
         written: list[Path] = []
         if images:

@@ -19,14 +19,16 @@ import altair, jinja2, pandas, pyarrow, scipy.stats, torch, vl_convert
 import gdbench.report.page, gdbench.landscape
 from functools import partial
 from pathlib import Path
-from gdbench.report.images import bundle
+from gdbench.report.images import Images, bundle
 from gdbench.report.source import read
 from gdbench.report.write import write
 if __name__ == "__main__":
     bundle()  # Vega as one script is made once on a machine, and then kept
+    images = Images()
+    [each.result() for each in images.pending]  # JavaScript has started: the command does that while it imports
     begun = time.perf_counter()
     source = read([Path("sweep")])
-    write(source, Path("report"), landscape=partial(gdbench.landscape.landscape, source.folders))
+    write(source, Path("report"), landscape=partial(gdbench.landscape.landscape, source.folders), images=images)
     print(time.perf_counter() - begun)
 """
 SWEEPS: dict[int, dict[str, Any]] = {
