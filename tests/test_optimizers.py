@@ -45,7 +45,7 @@ torch.set_num_threads(1)
 
 F64 = torch.float64
 THEORY = ("gd_optimal", "heavy_ball_optimal", "nesterov_optimal", "chebyshev")
-BY_GRADIENT = ("asgd", "gd", "momentum", "nesterov", *THEORY)
+BY_GRADIENT = ("asgd", "gd", "momentum", "nesterov", "qhm", "schedule_free_sgd", *THEORY)
 LR = dict.fromkeys(BY_GRADIENT, 3e-4)
 """Stable step sizes where torch's default is none on every objective below."""
 
@@ -482,12 +482,17 @@ def test_a_step_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
 # Compiled is eager.
 
 
+def fewer(name: str) -> dict[str, Any]:
+    """A line search with few trips: a compiler follows each of them by itself, at a tenth of a second."""
+    return {each: 3 for each in ("trips", "inner_trips") if each in OPTIMIZERS[name].hyper}
+
+
 def check_compiled(name: str, backend: str, objective: Objective = ROSENBROCK) -> int:
     """Two runs of other step sizes through one program, each equal to its eager run; the number of graphs made."""
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
     start, ask = objective.start_at(0), oracle(objective, laned=False, compiled=True)
     for scale in (1.0, 0.5):
-        changed = {"lr": scale * lr_of(name)}
+        changed = {"lr": scale * lr_of(name), **fewer(name)}
         y, _ = descent(program.method(hypers(name, changed)), ask, start, range(10))
         z, _ = descent(manual(name, **changed), oracle(objective, laned=False), start, range(10))
 
@@ -497,7 +502,7 @@ def check_compiled(name: str, backend: str, objective: Objective = ROSENBROCK) -
 
 
 def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBROCK) -> int:
-    """The same for ever more lanes, three steps a call, looked at within the graph; the number of graphs made."""
+    """The same for ever more lanes, two steps a call, looked at within the graph; the number of graphs made."""
 
     def add(weight: Any, k: Any, x: Params, seen: Seen, total: Tensor) -> Tensor:
         return total + weight * seen.loss.detach() * k
@@ -505,14 +510,15 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBR
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
     ask, plain, eager = oracle(objective, laned=True, compiled=True), oracle(objective, laned=True), factory(name)
     for count in (2, 3, 40):
-        hyper = hypers(name, in_lanes({"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()}))
+        rates = in_lanes({"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()})
+        hyper = hypers(name, rates | fewer(name))
         method, start = program.in_lanes(hyper, add), stack_lanes([objective.start_at(0)] * count)
         x, state = method.init(start)
         weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)
         for _ in range(3):
-            x, state, total, _ = method.steps(3, ask, x, state, weight, total)
+            x, state, total, _ = method.steps(2, ask, x, state, weight, total)
         y, expected, inner = start, torch.zeros(count, dtype=F64), eager(**hyper).begin(start, laned=True)
-        for k in range(9):
+        for k in range(6):
             ours = eager(**hyper)
             at = ours.judged_at(y, inner)
             y, inner, saw = ours.step(plain, k, y, inner)
