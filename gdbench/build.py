@@ -213,7 +213,7 @@ def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, An
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        made: Any = factory(**fixed, **hyper)
+        made = factory(**fixed, **hyper)
         return projected(made if isinstance(made, Method) else first_order(*made), project)
 
     schedule = _surrounding(question, "schedule", steps=question.steps)

@@ -1,4 +1,4 @@
-"""The command line: a verb (list, show, columns, tune, gate), or Hydra overrides, which run. Loads nothing early."""
+"""The command line: a verb (list, show, report, tune, gate ...), or Hydra overrides, which run. Loads nothing early."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
   show RUN                       everything about a run, and the command that repeats it
+  report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
+  compare A B                    two sweeps side by side: what became better or worse
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
@@ -71,7 +73,7 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 2 a mistake, 3 inconclusive, 4 something was not measured.
 """
 
-VERBS = ("columns", "gate", "list", "plan", "show", "tune")
+VERBS = ("columns", "compare", "gate", "list", "plan", "report", "show", "tune")
 
 
 @dataclass

@@ -55,7 +55,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "event_step": Column("int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0"),
     "error": Column("str", "", "why a run failed or was unavailable"),
-    "start_loss": Column("float", "loss", "f at x_0 (of -f where the method maximises, as all losses)"),
+    "start_loss": Column("float", "loss", "f, of all data, at x_0 (of -f where the method maximises, as all losses)"),
     "final_loss": Column(
         "float", "loss", "f at the last x, or the point judged for it; the first non-finite value if any", "lower"
     ),
@@ -65,12 +65,13 @@ COLUMNS: dict[str, Column] = {
     "final_excess": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
     "gap_floor": Column("float", "", "smallest gap that the dtype can tell here; hits below it are null"),
     "f_star_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
+    "smoothness": Column("float", "", "L, the largest curvature of the objective, where it is stated"),
     "shifted_minimum": Column("bool", "", "weight decay moves the minimum away from the stated one"),
     "steps_to_target": Column("int", "steps", "first step at or below the target; null: never", "lower"),
     "gradients_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
     "evaluations_to_target": Column("int", "evaluations", "value-only evaluations up to the target", "lower"),
     **_hits(),
-    "grad_norm": Column("float", "", "Euclidean norm of the gradient at the last x", "lower"),
+    "grad_norm": Column("float", "", "Euclidean norm of the gradient, of all data, at the last x", "lower"),
     "distance": Column("float", "", "Euclidean distance of the last x to the nearest stated minimiser", "lower"),
     "rate": Column(
         "float", "", "gap factor a step: exp of the slope of ln(target) over the first-hit steps (>= 4 hits)", "lower"

@@ -139,6 +139,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
         "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
+        "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
     }
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)

@@ -42,6 +42,7 @@ __all__ = [
     "statuses",
     "write_json",
     "write_part",
+    "writing",
 ]
 
 Table = Literal["runs", "traces", "blocks"]

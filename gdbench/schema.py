@@ -44,6 +44,8 @@ FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that are null where the objective's own is meant."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
 """Groups of what is put around a method, and the option of each that puts nothing there: its ``_target_`` is null."""
+SLIP = 0.15
+"""Of words that are near, those are meant too that are so much less alike than the nearest."""
 MAX_STEPS = 10**9
 MAX_LANES = 10**7
 
@@ -114,7 +116,9 @@ class Run:
 def nearest(word: str, known: Iterable[str]) -> str:
     """``Did you mean a or b?``, or nothing where no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    alike = [difflib.SequenceMatcher(None, each, word).ratio() for each in near]
+    meant = [each for each, share in zip(near, alike, strict=True) if share > alike[0] - SLIP]
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- axes

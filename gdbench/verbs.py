@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 KINDS = ("objectives", "optimizers")
-NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "name")
-"""Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(gate, name="gate")
@@ -69,6 +65,7 @@ def show(
 ) -> None:
     """Show everything about a run: its columns, its configuration, and the command that repeats it."""
     from gdbench import records
+    from gdbench.report.command import command
 
     runs = records.load(folder)
     found = runs[runs["run"].str.startswith(run)]
@@ -81,7 +78,75 @@ def show(
     configuration = _configuration(folder, latest)
     typer.echo(f"\n# its configuration\n{configuration}")
     given = "objective:\n  python:" in configuration
-    typer.echo(f"# repeat it\n{_call(latest) if given else _command(latest)}")
+    typer.echo(f"# repeat it\n{_call(latest) if given else command(latest)}")
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path] | None, typer.Argument(help="sweeps, or folders of sweeps")] = None,
+    form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into the sweep's folder")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
+) -> None:
+    """Turn sweeps into report.html, figures/, tables/ and report.md; without FOLDER the newest sweep in outputs.
+
+    --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
+    outputs/report.
+    """
+    from gdbench.report.images import Images
+
+    # Before pandas and Altair are imported, so that JavaScript starts meanwhile.
+    images = Images() if not form or "figures" in form else None
+    from gdbench.report import source
+    from gdbench.report.write import FORMS, as_markdown, write
+
+    places = folders or [source.newest(Path("outputs"))]
+    told = source.read(places)
+    forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
+    if forms == ["md"] and to is None:
+        typer.echo(as_markdown(told))
+        return
+    place = to or (told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report")
+    for each in write(told, place, forms, _landscape(told.folders), images):
+        typer.echo(str(each))
+    for remark in told.partial:
+        typer.echo(f"gdbench: partial: {remark}", err=True)
+    if open_:
+        import webbrowser
+
+        webbrowser.open((place / "report.html").resolve().as_uri())
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="a sweep, or a folder of sweeps")],
+    b: Annotated[Path, typer.Argument(help="another one")],
+    json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
+) -> None:
+    """Put two sweeps side by side: which runs became better or worse, and by how much."""
+    from gdbench import records
+
+    runs = records.load(a), records.load(b)
+    if json:
+        from gdbench.analysis.comparison import comparison
+        from gdbench.report.rows import as_json
+
+        typer.echo(as_json(comparison(*runs)))
+    else:
+        from gdbench.report.compared import compared_report
+
+        typer.echo(compared_report(*runs, (a, b)))
+
+
+def _landscape(folders: list[Path]) -> Any:
+    """What draws contours; loads torch when it is first asked."""
+
+    def values(run: Any, box: Any) -> Any:
+        from gdbench.landscape import landscape
+
+        return landscape(folders, run, box)
+
+    return values
 
 
 @app.command()
@@ -142,18 +207,3 @@ def _configuration(folder: Path, row: Any) -> str:
 def _call(row: Any) -> str:
     """What to say where no command can repeat a run, for its objective was given from Python."""
     return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."
-
-
-def _command(row: Any) -> str:
-    """The one line that runs this run alone: the cell's overrides, with this run's numbers for its lanes."""
-    words, options = [], []
-    for word in shlex.split(row["overrides"]):
-        key, _, value = word.partition("=")
-        if key == "code":
-            options = ["--config-dir", value.strip("'")]
-        elif key in row and isinstance(row[key], float) and key.startswith("optimizer."):
-            words.append(f"{key}={float(row[key])!r}")
-        elif key not in NOT_REPEATED:
-            words.append(word)
-    lr = "null" if math.isnan(row["lr"]) else repr(float(row["lr"]))
-    return shlex.join(["python", "-m", "gdbench", *options, *words, f"lr={lr}", f"seed={row['seed']}"])

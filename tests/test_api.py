@@ -130,7 +130,7 @@ def test_a_function_that_raises_is_a_failed_row() -> None:
     ("asked", "words"),
     [
         ({"objective": "rosenbrok"}, "objective=rosenbrok is not known. Did you mean rosenbrock?"),
-        ({"optimizer": ["gd", "adan"]}, "optimizer=adan is not known. Did you mean adam"),
+        ({"optimizer": ["gd", "adamm"]}, "optimizer=adamm is not known. Did you mean adam"),
         ({"lr": -1}, "lr=-1 must be a positive number"),
         ({"lr": [0.1, float("nan")]}, "lr=nan must be a positive number"),
         ({"lrr": 1}, "lrr is not a setting. Did you mean lr"),

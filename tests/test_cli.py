@@ -69,7 +69,7 @@ LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(
         ("optimizer=gd,adam", "optimizer=gd,adam is a sweep: add -m"),
         ("lr=tag(log,interval(1e-4,1))", "lr=tag(log,interval(1e-4,1)) is a sweep: add -m"),
         ("experiment=notebook", "experiment=notebook is a sweep: add -m"),
-        ("experiment=other", "experiment=other is not known. Allowed: notebook."),
+        ("experiment=other", "experiment=other is not known. Allowed: "),
         ("timing=slow", "timing=slow is not known. Allowed: full, off, quick."),
         ("optimizer=adam optimizer.beta1=1.5", "optimizer.beta1=1.5 must be a number from 0 to below 1, or a list."),
         ("optimizer=adam optimizer.beta1=2", "optimizer.beta1=2 must be a number from 0 to below 1, or a list."),

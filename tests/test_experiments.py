@@ -1,69 +1,102 @@
-"""Each folder of experiments/ is a truth: what it says it found is found again."""
+"""Each folder of experiments/ is a truth: what it says it found is found again, and is what theory says."""
 
 from __future__ import annotations
 
 import io
-import runpy
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import gdbench
+from experiments import record
+from experiments.record import HOME, NAMES, Recorded
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-NAMES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/expected.csv"))
-RECORD: dict[str, Any] = runpy.run_path(str(EXPERIMENTS / "record.py"))
+Rerun = Callable[[str], Recorded]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Where an experiment's rerun lies; each runs once."""
-    known: dict[str, Path] = {}
+def rerun(tmp_path_factory: pytest.TempPathFactory) -> Rerun:
+    """An experiment that has run again; each runs once."""
+    known: dict[str, Recorded] = {}
 
-    def folder(name: str) -> Path:
+    def recorded(name: str) -> Recorded:
         if name not in known:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("sys.argv", ["gdbench"])
-                known[name] = RECORD["rerun"](name, tmp_path_factory.mktemp(name))
+                known[name] = record.rerun(name, tmp_path_factory.mktemp(name))
         return known[name]
 
-    return folder
+    return recorded
 
 
 def readme(name: str) -> str:
     """The page of an experiment."""
-    return (EXPERIMENTS / name / "README.md").read_text(encoding="utf-8")
+    return (HOME / name / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_experiment_finds_what_it_expects(name: str, folders: Callable[[str], Path]) -> None:
+def test_an_experiment_finds_what_it_expects(name: str, rerun: Rerun) -> None:
     """Keys, statuses, hits and counts are equal on every machine; losses to 1e-6, as processors sum in other orders."""
-    found = pd.read_csv(io.StringIO(RECORD["findings"](folders(name)).to_csv(index=False)), dtype=str)
-    expected = pd.read_csv(EXPERIMENTS / name / "expected.csv", dtype=str)
+    found = pd.read_csv(io.StringIO(rerun(name).expected.to_csv(index=False)), dtype=str)
+    expected = pd.read_csv(HOME / name / "expected.csv", dtype=str)
     assert list(found) == list(expected)
-    pd.testing.assert_frame_equal(found[RECORD["EXACT"]], expected[RECORD["EXACT"]])
-    for column in RECORD["ROUNDED"]:
+    rounded = [column for column in record.ROUNDED if column in found]
+    pd.testing.assert_frame_equal(found.drop(columns=rounded), expected.drop(columns=rounded))
+    for column in rounded:
         np.testing.assert_allclose(found[column].astype(float), expected[column].astype(float), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_of_an_experiment_shows_its_table(name: str, folders: Callable[[str], Path]) -> None:
-    """The README holds the table that the rerun makes, and the command that makes it."""
-    assert RECORD["markdown"](RECORD["findings"](folders(name))) in readme(name)
-    assert f"python -m gdbench -m experiment={name}\n" in readme(name)
+def test_an_experiment_finds_what_theory_says(name: str, rerun: Rerun) -> None:
+    """Each published number lies within its stated tolerance, and each number found has one to be compared with."""
+    numbers = rerun(name).finding.numbers
+    assert set(numbers) == {each.quantity for each in record.truths(name)}
+    assert numbers
+    for each in record.truths(name):
+        assert each.holds(numbers[each.quantity]), f"{each.quantity}: {numbers[each.quantity]}, not {each.words}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_an_experiment_shows_what_the_rerun_finds(name: str, rerun: Rerun) -> None:
+    """The README holds sentence, truths and table as the rerun makes them, and the commands that make them."""
+    assert f"{record.BEGIN}\n\n{record.page(rerun(name))}\n\n{record.END}" in readme(name)
+    assert f"{record.command(name)}\n" in readme(name)
+    assert f"{record.command(name, full=True)}\n" in readme(name)
+    assert "](picture.svg)" in readme(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_picture_of_an_experiment_can_be_drawn_again(name: str, rerun: Rerun) -> None:
+    """What the rerun draws has the form of the picture that is kept: as many words and lines, and no point off it."""
+    drawn = [
+        ElementTree.fromstring(text) for text in (rerun(name).picture(), (HOME / name / "picture.svg").read_text())
+    ]
+    assert "nan" not in rerun(name).picture()
+    counts = [[each.tag for each in picture.iter()] for picture in drawn]
+    assert counts[0] == counts[1]
+
+
+def test_the_index_names_every_experiment_with_its_question() -> None:
+    """experiments/README.md is what record.py makes of the folders' pages."""
+    assert record.index() == (HOME / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_number_outside_its_tolerance_does_not_hold() -> None:
+    """A truth refuses what lies beyond it on either side, and NaN."""
+    truth = record.Truth.about("x", 2.0, 0.1, "a paper")
+    assert truth.holds(2.05)
+    assert not any(map(truth.holds, (1.89, 2.11, float("nan"))))
 
 
 # ----------------------------------------------------------------------------------------------------- the notebook
 
 
 @pytest.fixture(scope="module", params=["manual", "torch"])
-def trace(request: pytest.FixtureRequest, folders: Callable[[str], Path]) -> Callable[[str, float], pd.DataFrame]:
+def trace(request: pytest.FixtureRequest, rerun: Rerun) -> Callable[[str, float], pd.DataFrame]:
     """The trace of a notebook objective at a learning rate, by hand and by torch.optim."""
-    runs, traces = (gdbench.load(folders("notebook"), table) for table in ("runs", "traces"))
+    runs, traces = rerun("notebook").runs, rerun("notebook").traces
     keys = runs[runs["impl"] == request.param].set_index(["objective", "lr"])["run"]
     return lambda objective, lr: traces[traces["run"] == keys[objective, lr]].set_index("step")
 

@@ -16,7 +16,7 @@ from gdbench.gate.timing.figures import SelfTest, share_interval, stored
 from gdbench.gate.timing.refusals import Died, Failed
 from gdbench.gate.timing.report import Ruling, contamination
 from gdbench.gate.timing.rounds import Pair
-from gdbench.gate.timing.selftest import Trials
+from gdbench.gate.timing.selftest import Trials, added
 from gdbench.gate.timing.settings import Settings
 from gdbench.gate.timing.tracks import Track
 
@@ -97,6 +97,18 @@ def test_a_common_slowdown_shows_in_the_mean() -> None:
     assert "slower" not in [row.verdict for row in ruling.measured(contaminated=False)]
     assert (group.by, group.value, group.verdict, group.confirmed) == ("impl", "manual", "slower", True)
     assert len(ruling.slower()) == 8
+
+
+def test_a_member_that_failed_leaves_its_group() -> None:
+    """The mean is that of the others; of fewer than three there is none."""
+    tracks = [track(str(index), impl="manual") for index in range(4)]
+    ruling = Ruling(tracks, SETTINGS, {})
+    counts = []
+    for failing in tracks[:2]:
+        failing.failed = "no"
+        counts.append(len(ruling.grouped(contaminated=False)))
+
+    assert counts == [1, 0]
 
 
 def test_waiting_is_told() -> None:
@@ -223,6 +235,13 @@ def test_trials_begin_anew_after_each_verdict() -> None:
     assert trials.suspected == 1
     assert not trials.track.samples
     assert len(trials.ratios) == 20
+
+
+def test_a_slowdown_is_put_in_as_it_fits() -> None:
+    """More steps than billed where k (1 + x) is whole in a short block; else the operations that come nearest."""
+    assert added(0.05, 1e-5, 0.01, 0.2) == {"stretch": 0.05}
+    assert added(0.05, 1e-4, 0.01, 0.2) == {"ballast": 5}
+    assert added(0.01, 1e-3, 0.02, 0.2) == {"ballast": 1}
 
 
 def test_no_alarm_in_n_is_less_than_three_in_n() -> None:

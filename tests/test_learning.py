@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cells import small
-from laws import manual
+from cells import Compiled, Tiny, small
+from laws import factory, manual, twin
 from torch import Tensor, nn
 
 from gdbench.descent import descent
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective, fingerprint, seeded
 from gdbench.objectives.factors import deep_linear, matrix_factorisation, phase_retrieval
 from gdbench.objectives.learning import cnn, mlp
 from gdbench.objectives.newton import newton
@@ -50,9 +50,9 @@ def table(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def diabetes() -> tuple[np.ndarray, np.ndarray]:
-    """Features, and the standardised target."""
+    """Features, and the target in units of its deviation."""
     features, target = table("diabetes")
-    return features, (target - target.mean()) / target.std()
+    return features, target / target.std()
 
 
 def ridge_by_numpy(w: np.ndarray) -> tuple[float, np.ndarray]:
@@ -75,7 +75,7 @@ def huber_by_scipy(w: np.ndarray) -> tuple[float, np.ndarray]:
 
     a, y = diabetes()
     r = a @ w - y
-    return huber(0.5, r).mean() + 0.005 * w @ w, a.T @ np.clip(r, -0.5, 0.5) / len(y) + 0.01 * w
+    return huber(1.35, r).mean() + 0.005 * w @ w, a.T @ np.clip(r, -1.35, 1.35) / len(y) + 0.01 * w
 
 
 def poisson_by_scipy(w: np.ndarray) -> tuple[float, np.ndarray]:
@@ -184,9 +184,9 @@ def test_softmax_digits_has_its_minimum() -> None:
 
 
 def test_newton_says_where_it_fails() -> None:
-    """A function without a minimum is told, rather than stated to have one."""
+    """A kink, at which no gradient vanishes, is told of, rather than stated as a minimum."""
     with pytest.raises(ArithmeticError, match="stopped at a gradient of"):
-        newton(lambda x: x.exp().sum() - 2 * x.sum() + 1e-3 * x.abs().sqrt().sum(), torch.full((1,), 1e-9, dtype=F64))
+        newton(lambda x: torch.where(x > 0, x, -x).sum() + (x**2).sum() / 2, torch.full((1,), 0.9, dtype=F64))
 
 
 def test_eckart_and_young() -> None:
@@ -213,6 +213,12 @@ DIGESTS = {
 def test_data_are_those_known(name: str) -> None:
     """The tables are, to the last bit, those on which the minima were found."""
     assert digest(name)[:16] == DIGESTS[name]
+
+
+def test_a_fingerprint_is_of_the_data() -> None:
+    """What enters the loss decides the fingerprint: not the penalty, but the samples and what was done to them."""
+    assert fingerprint(mlp(samples=20)) == fingerprint(mlp(hidden=3, samples=20))
+    assert len({fingerprint(each) for each in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
 
 
 def test_the_text_is_plain() -> None:
@@ -272,8 +278,6 @@ def first_scores(objective: Objective, x: dict[str, Tensor], before: Tensor) -> 
 
 def test_pinn_finds_the_solution() -> None:
     """L-BFGS on the residual brings the network to sin(pi t), though the loss does not know it."""
-    from laws import twin
-
     objective = pinn()
     t = torch.linspace(0, 1, 101, dtype=F64)
     x, _ = descent(twin("lbfgs"), oracle(objective, False), objective.start_at(0), range(150))
@@ -322,14 +326,12 @@ def walk(name: str, objective: Objective, steps: int, **hyper: Any) -> float:
 def test_adam_goes_the_wrong_way() -> None:
     """On the paper's online example, and on that of its theorem 1, Adam goes to +1 and AMSGrad to -1."""
     online = {"lr": 0.5, "beta1": 0.9, "beta2": 0.99}
-    assert walk("adam", reddi(), 4000, **online) > 0.5
-    assert (
-        walk("adam", reddi(), 4000, amsgrad=True, **online) < walk("adam", reddi(), 500, amsgrad=True, **online) < 0.2
-    )
+    assert walk("adam", reddi(), 500, **online) < 0 < 0.2 < walk("adam", reddi(), 4000, **online)
+    assert walk("adam", reddi(), 1000, amsgrad=True, **online) < -0.75
 
     theorem = {"lr": 0.5, "beta1": 0.0, "beta2": 1 / 17}
-    assert walk("adam", reddi(4, 1, 3), 1000, **theorem) > 0.9
-    assert walk("adam", reddi(4, 1, 3), 1000, amsgrad=True, **theorem) < -0.9
+    assert walk("adam", reddi(4, 1, 3), 400, **theorem) > 0.9
+    assert walk("adam", reddi(4, 1, 3), 400, amsgrad=True, **theorem) < -0.9
 
 
 def test_reddi_is_the_mean_of_its_steps() -> None:
@@ -342,7 +344,7 @@ def test_reddi_is_the_mean_of_its_steps() -> None:
     assert float(oracle(objective, False, seeds=100).grad(objective.start_at(0), 1)[1]) == 1010
 
 
-@pytest.mark.parametrize("impl", ["manual", "torch", "compiled", "foreach"])
+@pytest.mark.parametrize("impl", ["manual", "torch", "foreach"])
 def test_runs_stay_in_the_domain(impl: str) -> None:
     """Through the runner every implementation is brought back into [-1, 1] after each step."""
     import test_build
@@ -351,9 +353,21 @@ def test_runs_stay_in_the_domain(impl: str) -> None:
                            "dtype=float64")  # fmt: skip
     answer = run_cell(cell)
 
-    assert answer.columns["status"].tolist().count("failed") == 0
+    assert not {"failed", "unavailable"} & set(answer.columns["status"].tolist())
     assert (abs(np.array(answer.traces["x"].tolist())) <= 1).all()
     assert abs(np.array(answer.traces["x"].tolist())).max() == 1
+
+
+def test_compiled_runs_stay_there_too() -> None:
+    """A compiled step ends with the way back into the domain, in lanes and alone, as an eager one does."""
+    told, gd, project = [], factory("gd"), reddi().project
+    for kind in (Tiny, partial(Compiled, backend="eager")):
+        maker = kind(lambda lr: projected(gd(lr), project))
+        for rates in ([0.01, 0.1], [0.1]):
+            columns = run_cell(small(reddi(), maker, lr=rates, steps=150, start_noise=0.1)).columns
+            told += columns["final_loss"].tolist()[-1:]
+
+    assert told == pytest.approx([told[0]] * 4, rel=1e-12)
 
 
 def test_networks_learn_from_batches() -> None:

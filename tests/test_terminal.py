@@ -90,8 +90,7 @@ def test_a_report_begins_and_ends_the_same_way(tables: dict[str, pd.DataFrame], 
 
     assert lines[0].startswith(f"gdbench {gdbench.__version__}")
     assert lines[-2] == f"Files: {FOLDER}"
-    assert re.fullmatch(r"Next: python -m gdbench show [0-9a-f]{8}", lines[-1])
-    assert lines[-1][-8:] in set(runs["run"].str[:8])
+    assert lines[-1] == f"Next: python -m gdbench report {FOLDER}"
     assert f"{len(runs)} run" in "\n".join(lines)
 
 
@@ -99,7 +98,7 @@ def test_a_sweep_kept_elsewhere_is_found_by_the_next_command(tables: dict[str, p
     """Where the outputs lie elsewhere, the command that goes on names the folder, unbroken."""
     folder = Path("/some/where/else") / ("x" * 90)
 
-    assert rendered(tables["lanes"], folder).endswith(f" --folder {folder}\n")
+    assert rendered(tables["lanes"], folder).endswith(f" report {folder}\n")
 
 
 def test_equal_columns_go_to_the_caption(tables: dict[str, pd.DataFrame]) -> None:

@@ -185,7 +185,7 @@ def test_a_launcher_runs_trials_side_by_side(command: Callable[..., Any]) -> Non
         ("lr=1,2 hydra.sweeper.sampler.seed=abc", "Optuna refuses the study: "),
         ("lr=1,2 hydra.sweeper.storage=nowhere", "Optuna refuses the study: "),
         ("lr=1,2 hydra/sweeper/sampler=moon", "hydra/sweeper/sampler=moon is not known. Allowed: "),
-        ("lr=1,2 optimizer=gd,adan", "optimizer=adan is not known."),
+        ("lr=1,2 optimizer=gd,adamm", "optimizer=adamm is not known."),
         ("lr=1,2 optimizer=gd,momentum optimizer.momentum=interval(0,1)", "optimizer.momentum is not a setting"),
         ("lr=1,2 goal=speed", "goal=speed is not known."),
     ],

@@ -314,7 +314,7 @@ def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
         ("goal=time_to_target timing=off", "goal=time_to_target needs a clock: set timing=quick or timing=full."),
         ("timing=quick,full", "timing=quick,full: winners are timed in one way; give one value."),
         ("goal=fast", "goal=fast is not known. Allowed: steps_to_target, "),
-        ("optimizer=adan", "optimizer=adan is not known. Did you mean adam"),
+        ("optimizer=adamm", "optimizer=adamm is not known. Did you mean adam"),
         ("lr=(", "lr=( cannot be read"),
         ("steps=0", "steps=0 must be a whole number"),
         (

@@ -5,6 +5,7 @@ One family a file; each factory returns an ``Objective`` and is named by ``_targ
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 from gdbench.objectives.draws import Batch
 from gdbench.params import Params, leaves, tree_map
 
-__all__ = ["Objective", "cast", "seeded"]
+__all__ = ["Objective", "cast", "fingerprint", "seeded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,15 @@ def cast(tree: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
 def seeded(seed: int) -> torch.Generator:
     """A generator on the CPU, so that a seed means the same numbers on every device."""
     return torch.Generator().manual_seed(seed)
+
+
+def fingerprint(objective: Objective) -> str:
+    """SHA-256 of an objective's data as they enter its loss: names, dtypes, shapes and numbers."""
+    told = hashlib.sha256()
+    for name, each in sorted(objective.data.items()):
+        told.update(f"{name} {each.dtype} {list(each.shape)}".encode())
+        told.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return told.hexdigest()
 
 
 def point_count(objective: Objective) -> int:

@@ -1,4 +1,4 @@
-"""An objective whose cost is known beforehand, so that what a step takes beyond it is the method's own."""
+"""Objectives that cost what is known beforehand, so that what a step takes beyond it is the method's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.check import real, whole
 
-__all__ = ["fixed_delay"]
+__all__ = ["fixed_delay", "many_tensors"]
 
 
 def pause(nanoseconds: int) -> None:
@@ -63,4 +63,31 @@ def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
         strong_convexity=1.0,
         laned=True,
         source="After scipy's benchmark SlowRosen",
+    )
+
+
+def many_tensors(tensors: int = 100, n: int = 10) -> Objective:
+    """A bowl whose point comes in many small tensors, as a network's parameters do.
+
+    f(x) = 1/2 sum_t (t / T) |x_t|^2 over the tensors t = 1 ... T = ``tensors``, x a dict of T tensors [n]. Start 1
+    everywhere. Minimum 0 at 0; L = 1 and mu = 1 / T. Operations grow with T, numbers hardly: what a method pays for
+    each tensor, which ``impl=foreach`` and ``impl=fused`` save, is told from its ops. Raises UsageError for tensors < 1
+    or n < 1.
+    """
+    names = [f"{number:03d}" for number in range(1, whole("tensors", tensors, least=1) + 1)]
+    numbers = whole("n", n, least=1)
+
+    def fn(x: dict[str, Tensor]) -> Tensor:
+        parts = [(0.5 * (place + 1) / tensors) * (x[name] ** 2).sum(-1) for place, name in enumerate(names)]
+        return torch.stack(parts).sum(0)
+
+    return Objective(
+        fn=fn,
+        start={name: torch.ones(numbers, dtype=torch.float64) for name in names},
+        minimum=0.0,
+        minimisers=({name: torch.zeros(numbers, dtype=torch.float64) for name in names},),
+        smoothness=1.0,
+        strong_convexity=1 / tensors,
+        laned=True,
+        source="After the benchmarks of torch.optim's foreach",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -14,7 +15,7 @@ from gdbench.objectives.draws import drawn
 from gdbench.objectives.newton import newton
 from gdbench.objectives.tables import scaled, table
 
-__all__ = ["cnn", "logistic", "mlp"]
+__all__ = ["cnn", "logistic", "mlp", "mlp_square"]
 
 SAMPLES = 1797
 """How many images the digits hold."""
@@ -78,6 +79,29 @@ def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
     return reader(net, (64,), samples, batch)
 
 
+def mlp_square(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
+    """The deeper network whose sharpness, trained in full batches, rises to the edge of stability.
+
+    f(params) = mean of 1/2 |out - label|^2, labels as unit vectors [10], out of Linear(64, hidden), tanh,
+    Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and least value are those of
+    ``mlp``. ``params``: 0.weight [hidden, 64], 0.bias, 2.weight [hidden, hidden], 2.bias, 4.weight [10, hidden],
+    4.bias. Cohen, Kaur, Li, Kolter and Talwalkar 2021, arXiv 2103.00065.
+
+    Raises UsageError for hidden < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
+    """
+    wide = whole("hidden", hidden, least=1)
+    with torch.device("meta"):
+        layers = (nn.Linear(64, wide), nn.Tanh(), nn.Linear(wide, wide), nn.Tanh(), nn.Linear(wide, 10))
+        net = nn.Sequential(*layers)
+    return reader(net, (64,), samples, batch, half_square)
+
+
+def half_square(out: Tensor, labels: Tensor) -> Tensor:
+    """The mean of 1/2 |out - label|^2 over the samples, labels as unit vectors."""
+    unit = nn.functional.one_hot(labels, 10).to(out.dtype)
+    return 0.5 * ((out - unit) ** 2).sum(-1).mean(-1)
+
+
 def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
     """A small convolutional network that learns to read digits.
 
@@ -103,14 +127,20 @@ def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
     return reader(net, (1, 8, 8), samples, batch)
 
 
-def reader(net: nn.Sequential, shape: tuple[int, ...], samples: int, batch: int) -> Objective:
-    """The cross-entropy of a network on the digits, each handed to it in this shape."""
+def reader(
+    net: nn.Sequential,
+    shape: tuple[int, ...],
+    samples: int,
+    batch: int,
+    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+) -> Objective:
+    """The loss of a network on the digits, each handed to it in this shape."""
     count = whole("samples", samples, least=1, most=SAMPLES)
     pixels, labels = table("digits")
     data = {"images": (pixels[:count] / 16).reshape(count, *shape), "labels": labels[:count].long()}
 
     def fn(params: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(torch.func.functional_call(net, params, (images,)), labels)
+        return loss(torch.func.functional_call(net, params, (images,)), labels)
 
     return Objective(
         fn=fn,

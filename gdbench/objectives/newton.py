@@ -17,7 +17,7 @@ def newton(fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Ten
     """The minimiser of ``fn`` by Newton's method from ``start`` ``[n]``, to |gradient| <= 1e-12.
 
     A step is halved until the value or the gradient shrinks. ``hessian`` gives the matrix ``[n, n]`` where automatic
-    differentiation, row by row, is too slow. Raises ArithmeticError where 200 steps do not do.
+    differentiation, row by row, is too slow. Raises ArithmeticError where 200 steps do not do, or no part of one helps.
     """
 
     def gradient(x: Tensor) -> Tensor:  # not torch.func's, which brings in two seconds' worth of imports
@@ -34,5 +34,7 @@ def newton(fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Ten
             new = x - step / 2**halvings
             if fn(new) < fn(x) or gradient(new).norm() < slope.norm():
                 break
+        else:
+            break
         x, slope = new, gradient(new)
     raise ArithmeticError(f"Newton's method stopped at a gradient of {float(slope.norm()):.1e}")

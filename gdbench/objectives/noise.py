@@ -15,7 +15,7 @@ from gdbench.schema import UsageError
 __all__ = ["noisy_quadratic", "reddi"]
 
 
-def noisy_quadratic(n: int = 10, condition: float = 100.0, smoothness: float = 1.0, noise: float = 0.1) -> Objective:
+def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.0, noise: float = 0.1) -> Objective:
     """A quadratic whose gradient comes with normal noise: where methods settle is known.
 
     f(x) = 1/2 sum_i e_i x_i^2, x of shape [n], e_i from mu = smoothness / condition to L = smoothness, evenly spaced in

@@ -17,7 +17,7 @@ from gdbench.objectives import Objective
 from gdbench.objectives.check import choice, real
 from gdbench.objectives.draws import drawn
 from gdbench.objectives.newton import newton
-from gdbench.objectives.tables import scaled, standardised, table
+from gdbench.objectives.tables import scaled, table
 
 __all__ = ["huber_regression", "lasso", "poisson", "ridge", "softmax", "squared_hinge"]
 
@@ -60,14 +60,15 @@ def linear(
 
 
 def diabetes() -> dict[str, Tensor]:
-    """Columns ``[11, 442]`` and the standardised progression of the disease, ``[442]``."""
-    return {"columns": scaled(table("diabetes")[0]), "target": standardised(table("diabetes")[1][:, None])[:, 0]}
+    """Columns ``[11, 442]``, and the progression of the disease in units of its deviation ``[442]``, 2.0 on average."""
+    features, progression = table("diabetes")
+    return {"columns": scaled(features), "target": progression / progression.std(correction=0)}
 
 
 def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
     """Least squares with an l2 penalty on the diabetes data.
 
-    f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l2/2 |w|^2, w of shape [11], y standardised too. Start 0, where f = 1/2. The
+    f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l2/2 |w|^2, w of shape [11], y in units of its deviation. Start 0. The
     minimiser solves (A'A / m + l2) w = A'y / m (Hoerl and Kennard 1970). L = lambda_max(A'A) / m + l2, mu = l2.
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 442.
     """
@@ -110,20 +111,21 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
     return made
 
 
-def huber_regression(knee: float = 0.5, l2: float = 0.01, batch: int = 0) -> Objective:
+def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Objective:
     """Regression that large residuals pull at with no more than a constant force, on the diabetes data.
 
     f(w) = mean_i h(a_i'w - y_i) + l2/2 |w|^2, h(r) = r^2 / 2 within |r| <= knee and knee (|r| - knee / 2) beyond, w of
-    shape [11], y standardised too. Start 0. L = lambda_max(A'A) / m + l2, mu = l2 (Huber 1964).
+    shape [11], y in units of its deviation. Start 0. L = lambda_max(A'A) / m + l2, mu = l2 (Huber 1964).
     Raises UsageError for knee <= 0, l2 < 1e-6 or batch outside 0 ... 442.
     """
     penalty = real("l2", l2, least=1e-6, example=0.01)
-    turn = real("knee", knee, least=0, example=0.5, above=True)
+    turn = real("knee", knee, least=0, example=1.35, above=True)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
-        size = (w @ columns - target).abs()
-        within = torch.where(size < turn, size, turn)  # clamp, differentiated twice, would import the compiler
-        return (within * (size - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
+        # Of abs and clamp, differentiated twice, autograd would import the compiler.
+        residual = w @ columns - target
+        within = torch.where(residual > turn, turn, torch.where(residual < -turn, -turn, residual))
+        return (within * (residual - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
 
     return linear(fn, diabetes(), batch, penalty, 1.0, f"Huber 1964, Ann. Math. Stat. 35:73; {DIABETES}")
 

@@ -188,8 +188,7 @@ def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
     lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_caveats(runs), *_reasons(runs)]
     for _, best in best_per_objective(runs).iterrows():
         lines.append(_best(runs, best))
-    elsewhere = "" if folder.parts[0] == "outputs" else f" --folder {folder}"
-    lines += [f"Files: {folder}", f"Next: python -m gdbench show {runs['run'].iloc[0][:8]}{elsewhere}"]
+    lines += [f"Files: {folder}", f"Next: python -m gdbench report {folder}"]
     return [Text(line, no_wrap=line.startswith(("Files", "Next")), overflow="ignore") for line in lines]
 
 

@@ -102,7 +102,10 @@ class _Gathered:
 
     def evidence(self, confirming: bool = False) -> Evidence:
         """Their mean, over the rounds that all of them were in: what a process does to all alike does not average."""
-        kept = [track.confirming if confirming else track.samples for track in self.tracks]
+        there = [track for track in self.tracks if not track.failed]
+        if len(there) < LEAST_GROUP:
+            return evidence(())
+        kept = [track.confirming if confirming else track.samples for track in there]
         common = sorted(set.intersection(*(set(samples) for samples in kept)))
         members = [evidence(samples[number] for number in common) for samples in kept]
         return Evidence(np.mean([each.cpu for each in members], 0), np.mean([each.wall for each in members], 0))

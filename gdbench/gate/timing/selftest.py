@@ -28,12 +28,13 @@ from gdbench.gate.timing.rounds import Arm, Bench, Lab, Pair
 from gdbench.gate.timing.settings import Settings
 from gdbench.gate.timing.tracks import BASE, HEAD, Questions, Track, evidence, questions
 
-__all__ = ["SIZES", "Trials", "selftest"]
+__all__ = ["SIZES", "Trials", "added", "selftest"]
 
 SIZES = (0.05, 0.10, -0.05)
 """Slowdowns of head that are put in; a negative one slows base down, as if head had become faster."""
-PILOT_OPS = 20
-"""Operations that are added to a step to learn what one takes."""
+PILOT_OPS = (1, 20)
+"""Operations that are added to a step to learn what the first takes, with all that goes with it, and each more."""
+PILOTS = 3
 LONGEST_BLOCK_S = 1e-3
 """A block with k (1 + x) steps may be so long; where it would be longer, slowdowns are ballast."""
 
@@ -138,26 +139,32 @@ def _slowed(
         plain = {label: asked.arm(label, each.track.name) for label in (BASE, HEAD)}
         try:
             step_s = bench.measure(each.track.pair, each.track.series.budget_s / settings.most).base_s
-            grown = bench.size(plain[HEAD], {**plain[HEAD], "ballast": PILOT_OPS})
+            first, many = (_grown(bench, plain[HEAD], ops) for ops in PILOT_OPS)
         except (Entangled, Failed, TooSlow):
             continue
-        op_s = math.expm1(max(grown, 1e-3)) * step_s / PILOT_OPS
         for wanted in sizes:
             label = HEAD if wanted > 0 else BASE
-            added = _added(abs(wanted), step_s, op_s)
-            slow = {**plain, label: {**plain[label], **added}}
-            sized = (plain[label], slow[label]) if "ballast" in added else None
+            put_in = added(abs(wanted), step_s, first, many)
+            slow = {**plain, label: {**plain[label], **put_in}}
+            sized = (plain[label], slow[label]) if "ballast" in put_in else None
             track = Track(each.track.name, Pair(slow[BASE], slow[HEAD]), each.track.series)
             found.append(Trials(track, wanted, sized))
     return found
 
 
-def _added(size: float, step_s: float, op_s: float) -> Mapping[str, Any]:
+def _grown(bench: Bench, arm: Arm, ops: int) -> float:
+    """By which fraction a step grows with so many operations more."""
+    return math.expm1(statistics.median(bench.size(arm, {**arm, "ballast": ops}) for _ in range(PILOTS)))
+
+
+def added(size: float, step_s: float, first: float, many: float) -> Mapping[str, Any]:
     """k (1 + x) steps billed for k where that is whole in a short block; else as many operations as come nearest."""
     whole = round(1 / size)
     if whole * step_s <= LONGEST_BLOCK_S:
         return {"stretch": size}
-    return {"ballast": max(1, round(size * step_s / op_s))}
+    low, high = PILOT_OPS
+    each = max((many - first) / (high - low), 1e-4)
+    return {"ballast": max(low, low + round((size - first) / each))}
 
 
 def _round(bench: Bench, trials: Sequence[Trials], ruling: Ruling, number: int) -> bool:

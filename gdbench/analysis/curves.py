@@ -1,0 +1,60 @@
+"""Convergence step by step: the median over seeds, with the quartiles around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gdbench.analysis.problems import numbers
+
+__all__ = ["convergence"]
+
+QUANTILES = {"gap": 0.5, "lo": 0.25, "hi": 0.75}
+
+
+def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
+    """The gap of each configuration at the recorded steps: median and quartiles over its runs.
+
+    Of compared runs and their traces. Columns: problem, solver, configuration, step, gap, lo, hi, floor (the largest
+    gap_floor), runs, ended (runs that were no longer finite there; their gap is inf from then on, so that a median over
+    several is that of all runs, not of the survivors), and what a step costs: gradients and seconds (medians; seconds
+    are null where nothing was timed). Where the minimum is unknown the gap is null and ``loss`` speaks.
+    """
+    keys = ["problem", "solver", "configuration"]
+    lines = traces[["run", "step", "loss", "gap"]].merge(told[["run", *keys]], on="run")
+    table = _full(lines, keys)
+    groups = table.groupby([*keys, "step"], sort=False, observed=True)
+    told_of = {name: groups["gap"].quantile(q, interpolation="higher") for name, q in QUANTILES.items()}
+    counted = groups.agg(
+        loss=("loss", lambda each: np.quantile(each, 0.5, method="higher")),
+        runs=("run", "size"),
+        ended=("ended", "sum"),
+    )
+    curves = pd.DataFrame(told_of).join(counted).reset_index()
+    return curves.merge(_prices(told, keys), on=keys, how="left")
+
+
+def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Every run of a configuration at every step that one of them recorded; inf after a run's end."""
+    steps = lines[[*keys, "step"]].drop_duplicates()
+    runs = lines[[*keys, "run"]].drop_duplicates()
+    whole = runs.merge(steps, on=keys).merge(lines[["run", "step", "loss", "gap"]], on=["run", "step"], how="left")
+    known = lines.groupby("run")["gap"].transform(lambda each: each.notna().any())
+    has_gap = whole["run"].isin(lines.loc[known, "run"])
+    ended = ~np.isfinite(whole["loss"])
+    whole["loss"] = whole["loss"].where(~ended, np.inf)
+    whole["gap"] = whole["gap"].where(~ended, np.inf).where(has_gap)
+    return whole.assign(ended=ended).sort_values([*keys, "step"], kind="stable")
+
+
+def _prices(told: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """What a step costs in gradients and seconds, and the resolution, of each configuration."""
+    each = told[keys].assign(
+        gradients=numbers(told, "gradients") / numbers(told, "steps"),
+        seconds=numbers(told, "step_s"),
+        floor=numbers(told, "gap_floor"),
+    )
+    groups = each.groupby(keys, sort=False, observed=True)
+    return groups.agg(
+        gradients=("gradients", "median"), seconds=("seconds", "median"), floor=("floor", "max")
+    ).reset_index()

@@ -1,0 +1,142 @@
+"""What is compared with what: problems, solvers, their configurations, and what each run cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gdbench.analysis.ranking import may_win
+
+__all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "merged", "numbers", "per_configuration", "rung_costs"]
+
+SETTINGS = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")
+"""What makes two questions on one objective two problems, beside the objective's own numbers."""
+COSTS = {"steps": "steps_to_target", "gradients": "gradients_to_target", "seconds": "time_to_target_s"}
+LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
+"""What a solution costs at least, so that ratios of costs exist: one step, one gradient, the clock's resolution."""
+IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
+RUNGS = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
+
+
+def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
+    """The runs that a comparison is made of, with ``problem``, ``solver`` and ``configuration``.
+
+    A problem is an objective with its numbers, dtype, device, threads, start noise, steps and target; a solver is an
+    optimizer and its impl; a configuration is its lr and other numbers. The names show what differs in these runs. Of
+    runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
+    that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
+    ``apart`` are never the same question.
+    """
+    moved = runs["shifted_minimum"].fillna(False).astype(bool)
+    told = runs[~moved & (runs["status"] != "unavailable")].sort_values("started_at", kind="stable")
+    told = told.drop_duplicates(["run", *apart], keep="last").sort_index()
+    told = told.assign(
+        problem=_problem_names(told),
+        solver=(told["optimizer"] + " " + told["impl"]).astype(object),
+        configuration=_configurations(told),
+    )
+    idle = ~told["seed_effective"].fillna(True).astype(bool)
+    again = told.duplicated(["problem", "solver", "configuration", *apart])
+    return told[~(idle & again)]
+
+
+def merged(told: pd.DataFrame) -> pd.DataFrame:
+    """Compared runs with one impl for each question, the first of IMPL_ORDER that did not fail; solver: optimizer."""
+    order = told["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float).fillna(len(IMPL_ORDER))
+    order = order + len(IMPL_ORDER) * (told["status"] == "failed")
+    kept = told.loc[order.sort_values(kind="stable").index].drop_duplicates(
+        ["problem", "optimizer", "configuration", "seed"]
+    )
+    return kept.sort_index().assign(solver=lambda frame: frame["optimizer"])
+
+
+def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """What each compared run paid to its target, in steps, gradients or seconds; inf where it did not solve.
+
+    Columns: problem, solver, configuration, lr, seed, cost, spent (what a run paid in all) and shortfall (its final
+    gap, else final loss; inf where it may not win), which orders the runs that did not solve.
+    """
+    paid = numbers(told, COSTS[cost]).clip(lower=LEAST[cost])
+    sound = may_win(told)
+    gap = numbers(told, "final_gap").clip(lower=numbers(told, "gap_floor").fillna(0.0))
+    return pd.DataFrame(
+        {
+            **{name: told[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
+            "cost": paid.where(sound & paid.notna(), np.inf),
+            "spent": _spent(told, cost),
+            "shortfall": gap.fillna(numbers(told, "final_loss")).where(sound, np.inf).fillna(np.inf),
+        }
+    )
+
+
+def rung_costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """``costs`` for every rung of the ladder that the dtype can tell: one row a run and ``target``.
+
+    Steps to a rung are exact. Gradients and seconds are those of the whole run, divided evenly among its steps.
+    """
+    base = costs(told, cost)
+    per_step = base["spent"] / numbers(told, "steps") if cost != "steps" else 1.0
+    sound, floor = may_win(told), numbers(told, "gap_floor")
+    rungs = []
+    for name, target in RUNGS.items():
+        hit = numbers(told, name)
+        paid = (hit * per_step).clip(lower=LEAST[cost]).where(sound & hit.notna(), np.inf)
+        rungs.append(base.assign(target=target, cost=paid)[floor.le(target)])
+    return pd.concat(rungs)
+
+
+def per_configuration(table: pd.DataFrame) -> pd.DataFrame:
+    """The median seed of each configuration: cost, shortfall, lr, and how many of its runs solved.
+
+    Of an even number of seeds the median is the worse of the two in the middle: a cost that a run really had.
+    """
+    table = table.assign(hit=np.isfinite(table["cost"]))
+    groups = table.groupby(["problem", "solver", "configuration"], sort=False, observed=True)
+    middle = groups[["cost", "shortfall"]].quantile(0.5, interpolation="higher")
+    counted = groups.agg(lr=("lr", "first"), runs=("cost", "size"), solved=("hit", "sum"))
+    return middle.join(counted).reset_index()
+
+
+def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
+    """A column as plain floats, NaN where it is null or not there."""
+    if name not in runs:
+        return pd.Series(np.nan, index=runs.index)
+    return runs[name].astype("Float64").astype(float)
+
+
+def _spent(told: pd.DataFrame, cost: str) -> pd.Series:
+    if cost == "seconds":
+        return numbers(told, "steps") * numbers(told, "step_s")
+    return numbers(told, "steps" if cost == "steps" else "gradients")
+
+
+def _problem_names(runs: pd.DataFrame) -> pd.Series:
+    """The objective, and of its numbers and the settings those that differ."""
+    names = runs["objective"].astype(object)
+    for column in (name for name in map(str, runs) if name.startswith("objective.")):
+        differs = runs.groupby("objective", observed=True)[column].transform("nunique", dropna=True) > 1
+        names = names.where(~differs, names + " " + column.partition(".")[2] + "=" + _texts(runs[column]))
+    for column in SETTINGS:
+        if column in runs:
+            differs = runs.groupby("objective", observed=True)[column].transform("nunique", dropna=False) > 1
+            word = "" if column in ("dtype", "device") else f"{column.replace('_', ' ')} "
+            names = names + (f" {word}" + _texts(runs[column])).where(differs & runs[column].notna(), "")
+    return names
+
+
+def _configurations(runs: pd.DataFrame) -> pd.Series:
+    """The lr, and of the optimizer's other numbers those that differ among its runs."""
+    names = ("lr " + _texts(runs["lr"])).where(runs["lr"].notna(), "no lr")
+    for column in (name for name in map(str, runs) if name.startswith("optimizer.")):
+        differs = runs.groupby("optimizer", observed=True)[column].transform("nunique", dropna=True) > 1
+        names = names.where(~differs, names + " " + column.partition(".")[2] + " " + _texts(runs[column]))
+    return names
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Values as texts that tell any two of them apart."""
+    codes, different = pd.factorize(values, use_na_sentinel=False)
+    told = [f"{value:.12g}" if isinstance(value, float) else str(value) for value in different]
+    return pd.Series(np.array(told, dtype=object)[codes], index=values.index, dtype=object)

@@ -1,0 +1,59 @@
+"""How much a method forgives its learning rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gdbench.analysis.problems import costs, numbers
+
+__all__ = ["decades_within", "sensitivity"]
+
+
+def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """The cost to the target at every lr: one row for each problem, solver, lr and set of other numbers.
+
+    Of compared runs. Columns: problem, solver, lr, others (the other numbers, as a text), cost (median over seeds; inf
+    where more than half did not solve), lo and hi (quartiles), runs, solved, broke (runs that diverged or became
+    nonfinite), and smoothness (L of the objective; null where it is not stated).
+    """
+    table = costs(told, cost).assign(
+        broke=told["status"].isin(["diverged", "nonfinite"]),
+        smoothness=numbers(told, "smoothness"),
+        others=told["configuration"].str.replace(r"^(lr \S+|no lr)\s*", "", regex=True),
+    )
+    keys = ["problem", "solver", "others", "lr"]
+    groups = table[table["lr"].notna()].groupby(keys, sort=False, observed=True)
+    cost_of = {name: groups["cost"].quantile(q, interpolation="higher") for name, q in QUARTILES.items()}
+    counted = groups.agg(
+        runs=("cost", "size"),
+        solved=("cost", lambda each: int(np.isfinite(each).sum())),
+        broke=("broke", "sum"),
+        smoothness=("smoothness", "first"),
+    )
+    return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
+
+
+QUARTILES = {"cost": 0.5, "lo": 0.25, "hi": 0.75}
+
+
+def decades_within(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
+    """How many decades of lr, as tried, cost at most ``factor`` times the best, in one stretch around it.
+
+    Of ``sensitivity``. Columns: problem, solver, others, lr (the best; of equals the middle one), cost, low, high,
+    decades. Solvers that never solved have no row.
+    """
+    keys = ["problem", "solver", "others"]
+    groups = table.sort_values("lr").groupby(keys, sort=False, observed=True)
+    rows = [[*names, *_stretch(group, factor)] for names, group in groups if np.isfinite(group["cost"]).any()]
+    return pd.DataFrame(rows, columns=[*keys, "lr", "cost", "low", "high", "decades"])
+
+
+def _stretch(group: pd.DataFrame, factor: float) -> list[float]:
+    cost, lr = group["cost"].to_numpy(), group["lr"].to_numpy()
+    equals = np.flatnonzero(cost == cost.min())
+    best = int(equals[len(equals) // 2])
+    beyond = np.flatnonzero(cost > factor * cost[best])
+    first = beyond[beyond < best].max(initial=-1) + 1
+    last = beyond[beyond > best].min(initial=len(cost)) - 1
+    return [lr[best], cost[best], lr[first], lr[last], float(np.log10(lr[last] / lr[first]))]

@@ -1,0 +1,49 @@
+"""What a step costs in seconds, beside the reference and beside other impls of the same method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gdbench.analysis.problems import numbers
+
+__all__ = ["NOISY", "SPREAD", "step_times"]
+
+NOISY = 0.1
+"""Quartiles of a step time farther apart than this part of it say that the machine was not quiet."""
+SPREAD = 1.1
+"""Times of one process that differ by a smaller factor are not told apart: so much two processes differ by."""
+MEASURED = (
+    *("step_s", "step_s_lo", "step_s_hi", "step_vs_reference", "step_vs_reference_lo", "step_vs_reference_hi"),
+    *("update_s", "first_step_s", "cold_s", "ops"),
+)
+
+
+def step_times(told: pd.DataFrame) -> pd.DataFrame:
+    """One row for each problem, optimizer and impl that was timed, of compared runs: medians over its timed runs.
+
+    Columns: problem, optimizer, impl, those of MEASURED, runs, overhead_bound (all of them are), denormals (how many
+    runs end among subnormal numbers), noise ((hi - lo) / step_s) and vs_manual (step_s over that of impl=manual; null
+    where that was not timed).
+    """
+    timed = told[told["timed"].fillna(False).astype(bool) & told["step_s"].notna()]
+    keys = ["problem", "optimizer", "impl"]
+    values = timed[keys].assign(
+        **{name: numbers(timed, name) for name in MEASURED},
+        overhead_bound=timed["overhead_bound"].fillna(True).astype(bool),
+        subnormal=numbers(timed, "denormals") > 0,
+    )
+    groups = values.groupby(keys, sort=False, observed=True)
+    table = (
+        groups[list(MEASURED)]
+        .median()
+        .join(
+            groups.agg(
+                runs=("step_s", "size"), overhead_bound=("overhead_bound", "all"), denormals=("subnormal", "sum")
+            )
+        )
+    )
+    table = table.reset_index().assign(noise=lambda each: (each["step_s_hi"] - each["step_s_lo"]) / each["step_s"])
+    manual = table[table["impl"] == "manual"].set_index(["problem", "optimizer"])["step_s"]
+    beside = table.set_index(["problem", "optimizer"]).index.map(manual.to_dict())
+    return table.assign(vs_manual=table["step_s"] / np.asarray(beside, dtype=float))

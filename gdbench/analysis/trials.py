@@ -1,0 +1,52 @@
+"""What tuning costs: how good the best of k configurations, drawn at random, can be expected to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+
+__all__ = ["expected_best"]
+
+
+def expected_best(table: pd.DataFrame) -> pd.DataFrame:
+    """The best of k configurations drawn without replacement from those tried, k = 1 ... n.
+
+    Of a table with solver, problem, configuration and cost (one row a configuration), for each solver and problem: k,
+    reached (the chance that one of the k solves), mean (the expected lowest cost, inf unless k is sure to contain one
+    that solves) and median (the lowest cost that at least half of the draws reach; inf where reached < 1/2).
+
+    P(best > the i-th lowest of n) = C(n - i, k) / C(n, k).
+    """
+    rows = [pd.DataFrame(columns=["solver", "problem", "k", "reached", "mean", "median"])]
+    solver: Any
+    problem: Any
+    for (solver, problem), group in table.groupby(["solver", "problem"], sort=False, observed=True):
+        told = _best_of_k(np.sort(group["cost"].to_numpy(float)))
+        rows.append(told.assign(solver=solver, problem=problem)[list(rows[0])])
+    return pd.concat(rows[1:] or rows, ignore_index=True)
+
+
+def _best_of_k(ordered: np.ndarray) -> pd.DataFrame:
+    n = len(ordered)
+    k = np.arange(1, n + 1)
+    misses = _missed(n, k)  # [k, i]: the chance that none of the i lowest is drawn
+    solved = int(np.isfinite(ordered).sum())
+    lowest = misses[:, :-1] - misses[:, 1:]  # that the i-th lowest is the best drawn
+    mean = np.full(n, np.inf)
+    sure = k > n - solved
+    mean[sure] = lowest[sure][:, :solved] @ ordered[:solved]
+    half = (misses[:, 1:] <= 0.5 + 1e-12).argmax(axis=1)
+    return pd.DataFrame({"k": k, "reached": 1 - misses[:, solved], "mean": mean, "median": ordered[half]})
+
+
+def _missed(n: int, k: np.ndarray) -> np.ndarray:
+    """C(n - i, k) / C(n, k) for i = 0 ... n."""
+    left = n - np.arange(n + 1)[None, :]
+    k = k[:, None]
+    possible = left >= k
+    safe = np.where(possible, left - k, 0)
+    logs = gammaln(left + 1.0) - gammaln(safe + 1.0) - (gammaln(n + 1.0) - gammaln(n - k + 1.0))
+    return np.where(possible, np.exp(np.where(possible, logs, 0.0)), 0.0)

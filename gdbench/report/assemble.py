@@ -1,0 +1,495 @@
+"""From tables to a report: which figures there are, what each is drawn from, and the rule beneath it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, sensitivity, times, trials
+from gdbench.analysis.floors import PARTED, floors
+from gdbench.analysis.verdict import verdict
+from gdbench.report import charts
+from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
+from gdbench.report.charts import floors as floors_chart
+from gdbench.report.charts import sensitivity as sensitivity_chart
+from gdbench.report.charts import times as times_chart
+from gdbench.report.charts.parts import PANELS, Figure
+from gdbench.report.look import Look
+from gdbench.report.source import Source
+
+__all__ = ["Landscape", "Report", "Section", "Shown", "assemble"]
+
+Landscape = Callable[[pd.Series, dict[str, tuple[float, float]]], "tuple[pd.DataFrame, pd.DataFrame] | None"]
+"""The values of a run's objective on a grid of the box, and its minimisers; None where they cannot be had."""
+
+
+@dataclass
+class Shown:
+    """A table for people: its name, what it says, and its rows as they are."""
+
+    name: str
+    title: str
+    rule: str
+    table: pd.DataFrame
+
+
+@dataclass
+class Section:
+    """A part of the page."""
+
+    name: str
+    title: str
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[Shown] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """Everything that a report shows, not yet in any form."""
+
+    source: Source
+    facts: Facts
+    verdict: pd.DataFrame
+    sections: list[Section]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every figure that has something to show."""
+        return [each for section in self.sections for each in section.figures if each.chart is not None]
+
+    @property
+    def tables(self) -> list[Shown]:
+        """Every table."""
+        return [each for section in self.sections for each in section.tables]
+
+
+class Facts:
+    """What several figures need, worked out once."""
+
+    def __init__(self, source: Source) -> None:
+        """Of the runs and traces of a source."""
+        self.runs, self.traces = source.runs, source.traces
+        self.told = problems.compared(source.runs)
+        self.merged = problems.merged(self.told)
+        self.look = Look.of(source.runs["optimizer"].astype(str))
+        self.problems = list(self.told["problem"].unique())
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What every run paid, in gradients, impls merged."""
+        return problems.costs(self.merged)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """The best configuration of each optimizer on each problem."""
+        return chosen.tuned(self.costs)
+
+    @cached_property
+    def one_lr(self) -> pd.DataFrame:
+        """The one configuration of each optimizer for all problems."""
+        return chosen.one_for_all(self.costs)
+
+    @cached_property
+    def best_runs(self) -> pd.DataFrame:
+        """The runs of the best configurations, all seeds."""
+        keys = ["problem", "solver", "configuration"]
+        return self.merged.merge(self.best[keys], on=keys)
+
+    @cached_property
+    def rungs(self) -> pd.DataFrame:
+        """What the best configurations paid for each rung of the ladder."""
+        return problems.rung_costs(self.best_runs)
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the most repeated configuration has."""
+        return int(self.best_runs.groupby(["problem", "solver"])["run"].nunique().max()) if len(self.best_runs) else 0
+
+    def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with its problems in the order of the runs."""
+        places = {name: place for place, name in enumerate(self.problems)}
+        return table.loc[table["problem"].map(places).sort_values(kind="stable").index]
+
+    def panels(self, table: pd.DataFrame, name: str = "problem") -> str:
+        """A remark where a figure does not show all problems at once."""
+        count = table[name].nunique()
+        return f" {PANELS} of {count} problems are drawn; the page's filter shows the others." if count > PANELS else ""
+
+
+def assemble(source: Source, landscape: Landscape | None = None) -> Report:
+    """All sections of the report of a source."""
+    facts = Facts(source)
+    with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
+        sections = _sections(facts, landscape)
+    kept = [section for section in sections if section.figures or section.tables]
+    return Report(source, facts, verdict(facts.runs, facts.told), kept)
+
+
+def _sections(facts: Facts, landscape: Landscape | None) -> list[Section]:
+    return [
+        Section("convergence", "Convergence", _convergence(facts)),
+        Section("sensitivity", "Learning rate", _sensitivity(facts), _forgiving(facts)),
+        Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts)),
+        Section("time", "Time", _times(facts), _time_table(facts)),
+        Section("across", "Across problems", _across(facts), _across_tables(facts)),
+        Section("trajectories", "Paths", _trajectories(facts, landscape)),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------- convergence
+
+
+def _convergence(facts: Facts) -> list[Figure]:
+    runs = facts.best_runs
+    if facts.traces.empty or runs.empty:
+        rule = "No traces were kept (record=none), so there is nothing to draw."
+        return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
+    table = curves.convergence(runs, facts.traces)
+    work = (table["gradients"] - 1).abs().max() > 1e-9
+    wanted = {"step": True, "gradients": work, "seconds": table["seconds"].notna().any()}
+    return [_converging(facts, table, against) for against, there in wanted.items() if there]
+
+
+def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
+    shown = convergence.drawn(facts.ordered(table), against)
+    band = f" Line: median over up to {facts.seeds} seeds; band: quartiles." if facts.seeds > 1 else ""
+    ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
+    rule = (
+        "Each optimizer at its best configuration on the problem (fewest gradients to the target, else"
+        " the lowest final"
+        f" gap): {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
+        f" Gaps below what the dtype resolves are drawn at that floor."
+    )
+    rule += f" {ended} runs became nonfinite and count as infinite from then on." if ended else ""
+    name = {"step": "steps"}.get(against, against)
+    title = f"Gap against {name}"
+    if shown.empty:
+        return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", shown)
+    drawing = convergence.chart(shown, facts.look, against)
+    return Figure(f"convergence-{name}", title, rule + facts.panels(shown), shown, drawing, name, "convergence")
+
+
+# ---------------------------------------------------------------------------------------------------- sensitivity
+
+
+def _sensitivity(facts: Facts) -> list[Figure]:
+    table = sensitivity.sensitivity(facts.merged)
+    varied = table.groupby("problem")["lr"].transform("nunique") > 1
+    table = facts.ordered(table[varied])
+    if table.empty:
+        return []
+    reached = table[np.isfinite(table["cost"])]
+    limit = (
+        " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
+        if table["smoothness"].notna().any()
+        else ""
+    )
+    rule = (
+        f"Gradients to the target at each learning rate, the best over other settings; median over seeds, a median that"
+        f" did not solve is not drawn: {int(table['solved'].sum())} of {int(table['runs'].sum())} runs"
+        " reached it. Grey:"
+        f" share of runs that diverged or became nonfinite ({int(table['broke'].sum())}).{limit}"
+    )
+    title = "Gradients to target against learning rate"
+    if reached.empty:
+        none = f"None of {int(table['runs'].sum())} runs reached the target: there is no point to draw."
+        return [Figure("sensitivity", title, none, table)]
+    drawing = sensitivity_chart.chart(table, facts.look)
+    return [Figure("sensitivity", title, rule + facts.panels(table), table, drawing), *_grids(table)]
+
+
+def _grids(table: pd.DataFrame) -> list[Figure]:
+    """A heatmap for each optimizer of which another number was varied too."""
+    several = table.groupby(["problem", "solver"])["others"].transform("nunique") > 1
+    grid = table[several]
+    if grid.empty or not np.isfinite(grid["cost"]).any():
+        return []
+    grid = grid.assign(panel=grid["solver"] + " · " + grid["problem"], other=grid["others"])
+    rule = (
+        "Median gradients to the target for each learning rate and the other numbers that were varied; ×"
+        " where more than"
+        f" half of the runs broke, empty where the target was not reached. {int(grid['solved'].sum())} of"
+        f" {int(grid['runs'].sum())} runs reached it."
+    )
+    return [
+        Figure("heatmap", "Learning rate and other settings together", rule, grid, sensitivity_chart.grid_chart(grid))
+    ]
+
+
+def _forgiving(facts: Facts) -> list[Shown]:
+    table = sensitivity.decades_within(sensitivity.sensitivity(facts.merged))
+    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
+    if best.empty or not (best["low"] < best["high"]).any():
+        return []
+    rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."
+    shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
+    shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
+    return [Shown("forgiveness", "How much each method forgives", rule, shown)]
+
+
+# -------------------------------------------------------------------------------------------- targets and precision
+
+
+def _ladder_rows(facts: Facts) -> pd.DataFrame:
+    table = problems.rung_costs(facts.best_runs, "steps")
+    keys = ["problem", "solver", "configuration", "target"]
+    steps = table.groupby(keys, sort=False, observed=True)["cost"].quantile(0.5, interpolation="higher")
+    return steps.rename("steps").reset_index().rename(columns={"solver": "optimizer"})
+
+
+def _ladder(facts: Facts) -> list[Figure]:
+    table = _ladder_rows(facts)
+    shown = table[np.isfinite(table["steps"])]
+    rule = (
+        "First step at or below each relative gap, at the configuration that is best for the target; exact, median over"
+        f" seeds. {len(shown)} of {len(table)} rungs that the dtype can tell were reached."
+    )
+    title = "Steps to each target"
+    if shown.empty:
+        why = "No rung of the ladder was reached." if len(table) else "The minima are unknown, so there are no gaps."
+        return [Figure("ladder", title, why, table)]
+    return [Figure("ladder", title, rule + facts.panels(shown), shown, ladder.chart(shown, facts.look))]
+
+
+def _ladder_table(facts: Facts) -> list[Shown]:
+    table = _ladder_rows(facts)
+    if table.empty:
+        return []
+    rows = ["problem", "optimizer", "configuration"]
+    wide = table.pivot_table(index=rows, columns="target", values="steps", aggfunc="first", sort=False)
+    wide = wide.sort_index(axis=1, ascending=False)
+    wide.columns = [f"{target:.0e}".replace("e-0", "e-") for target in wide]
+    rule = "Steps to each relative gap; empty: below what the dtype resolves."
+    return [Shown("ladder", "Steps to each target", rule, wide.reset_index())]
+
+
+def _floors(facts: Facts) -> list[Figure]:
+    table = floors(facts.told, facts.traces)
+    if table.empty:
+        return []
+    best = table.sort_values("wide_attained").drop_duplicates(["objective", "optimizer", "dtype"]).sort_index()
+    wide = best.assign(dtype=best["wide_dtype"], attained=best["wide_attained"], parted=np.nan)
+    both = pd.concat([best, wide]).drop_duplicates(["objective", "optimizer", "dtype"])
+    both = both.assign(problem=both["objective"])
+    shown = both[both["attained"] > 0]
+    zeros = len(both) - len(shown)
+    rule = (
+        f"The smallest gap of the same run in each dtype, at the configuration that gets lowest in the widest:"
+        f" {len(table)} pairs of runs. The paths have parted where the gaps differ by more than"
+        f" {PARTED:.0%}; the step is"
+        f" in the tooltip and the data."
+    )
+    rule += f" {zeros} gaps of exactly 0 are not on the log axis." if zeros else ""
+    if shown.empty:
+        return [Figure("floors", "What each dtype attains", "All gaps are exactly 0.", both)]
+    return [Figure("floors", "What each dtype attains", rule, both, floors_chart.chart(shown, facts.look))]
+
+
+# ------------------------------------------------------------------------------------------------------------ time
+
+
+def _times(facts: Facts) -> list[Figure]:
+    table = times.step_times(facts.told)
+    if table.empty:
+        return []
+    noisy = int((table["noise"] > times.NOISY).sum())
+    rule = (
+        "Median time of a step over blocks that record nothing, with the blocks' quartiles;"
+        f" {int(table['runs'].sum())} runs"
+        f" were timed. {noisy} of {len(table)} have quartiles more than {times.NOISY:.0%} apart: the"
+        " machine was not quiet."
+    )
+    figures = [
+        Figure(
+            "step-time", "Time of a step", rule + facts.panels(table), table, times_chart.step_chart(table, facts.look)
+        )
+    ]
+    best = chosen.tuned(problems.costs(facts.told, "seconds"))
+    keys = ["problem", "solver", "configuration"]
+    runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
+    split = runs.assign(steps=problems.numbers(runs, "steps_to_target"), step_us=problems.numbers(runs, "step_s") * 1e6)
+    split = split.assign(time=[times_chart.spoken(value * 1e6) for value in problems.numbers(runs, "time_to_target_s")])
+    split = split.groupby([*keys, "optimizer", "impl"], sort=False, observed=True).first().reset_index()
+    split = split.loc[
+        (split["steps"] > 0) & (split["step_us"] > 0), [*keys, "optimizer", "impl", "steps", "step_us", "time"]
+    ]
+    rule = (
+        f"Time to target is steps times the time of a step: on a dotted line it is equal, to the lower left it is less."
+        f" Each solver at its fastest configuration; {len(split)} of {len(best)} reached the target."
+    )
+    if len(split):
+        chart = times_chart.split_chart(split, facts.look)
+        figures.append(Figure("time-split", "Few steps, or cheap ones", rule + facts.panels(split), split, chart))
+    return figures
+
+
+def _time_table(facts: Facts) -> list[Shown]:
+    table = times.step_times(facts.told)
+    if table.empty:
+        return []
+    rule = (
+        "vs reference: over the notebook's loop, timed in turn, with its 95% interval within this process; it compares"
+        " where steps are bound by overhead. vs manual: over impl=manual. First step: making the state, after warm-up."
+        " Times of one process that differ by less than 10% are not called different."
+    )
+    names = ["problem", "optimizer", "impl", "step_s", "vs_manual", "step_vs_reference", "step_vs_reference_lo"]
+    names += ["step_vs_reference_hi", "update_s", "first_step_s", "cold_s", "noise", "overhead_bound", "runs"]
+    return [Shown("time", "Time of a step", rule, table[names])]
+
+
+# -------------------------------------------------------------------------------------------------- across problems
+
+
+def _across(facts: Facts) -> list[Figure]:
+    figures = []
+    solvers = facts.best["solver"].nunique()
+    if len(facts.problems) > 1 and solvers > 1:
+        figures += [_profile(facts, "ratio"), _profile(facts, "cost"), _ranks(facts)]
+    if len(facts.rungs) and solvers > 1:
+        figures.append(_ecdf(facts))
+    return [*figures, *_trials(facts)]
+
+
+def _profile(facts: Facts, across: str) -> Figure:
+    maker = profiles.performance_profile if across == "ratio" else profiles.data_profile
+    table = charts.both_views(facts.costs, maker)
+    views = (facts.best, facts.one_lr)
+    unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
+    held = bool(facts.best["held_out"].any())
+    counts = facts.best.groupby("solver")["trials"].max()
+    equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
+    rule = (
+        f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (left) and {unsolved[1]} (right)"
+        " problems were solved by nobody and stay in the count. "
+        + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
+           if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
+        + f" Tuned over {counts.min()} to {counts.max()} trials"
+        + (", chosen on half of the seeds, compared on the others." if held else ", chosen and compared on the same.")
+        + equal
+    )  # fmt: skip
+    name, title = (
+        ("performance-profile", "Performance profile") if across == "ratio" else ("data-profile", "Data profile")
+    )
+    return Figure(name, title, rule, table, profile.chart(table, facts.look, across))
+
+
+def _ranks(facts: Facts) -> Figure:
+    table = pairs.average_ranks(facts.best)
+    difference = pairs.critical_difference(len(table), len(facts.problems))
+    groups = pairs.alike(table["rank"].tolist(), difference)
+    names = table["solver"].tolist()
+    words = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
+    p = table["p"].iloc[0]
+    rule = (
+        f"Average rank over {len(facts.problems)} problems, lr tuned per problem, ties shared. Bars are"
+        " half of Nemenyi's"
+        f" critical difference of {difference:.2f} to each side (5%): solvers whose bars overlap are not told apart"
+        + (f" ({words})." if words else ".") + ("" if pd.isna(p) else f" Friedman's test: p = {p:.2g}.")
+    )  # fmt: skip
+    return Figure("ranks", "Critical difference", rule, table, profile.rank_chart(table, facts.look, difference))
+
+
+def _ecdf(facts: Facts) -> Figure:
+    table = ecdf.runtime_ecdf(facts.rungs)
+    title = "Share of targets reached within a budget"
+    if table.empty:
+        return Figure("ecdf", title, "No target was reached by any run.", table)
+    table = table.assign(optimizer=table["solver"])
+    count, runs = len(facts.problems), facts.best_runs["run"].nunique()
+    band = "problems drawn anew" if count > 1 else "runs drawn anew"
+    banded = f" Band: 95% of {ecdf.DRAWS} bootstrap samples, {band}." if table["lo"].notna().any() else ""
+    missed = int((~np.isfinite(facts.rungs["cost"])).sum())
+    rule = (
+        "Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell,"
+        f" {count} problem{'s' * (count > 1)} weighing the"
+        f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
+        f" {len(facts.rungs)} pairs of run"
+        f" and target never arrive. No restarts are simulated.{banded}"
+    )
+    return Figure("ecdf", title, rule, table, profile.ecdf_chart(table, facts.look))
+
+
+def _trials(facts: Facts) -> list[Figure]:
+    table = trials.expected_best(problems.per_configuration(facts.costs)).assign(optimizer=lambda each: each["solver"])
+    if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
+        return []
+    rule = (
+        "What tuning costs: the median lowest cost of k of the tried configurations, drawn at random"
+        " without replacement."
+        " A line begins where at least half of the draws hold one that reaches the target."
+    )
+    return [
+        Figure("trials", "Best of k trials", rule + facts.panels(table), table, profile.trials_chart(table, facts.look))
+    ]
+
+
+def _across_tables(facts: Facts) -> list[Shown]:
+    tables = []
+    if facts.best["solver"].nunique() < 2:
+        return []
+    if len(facts.problems) > 1:
+        told = pairs.pairwise(facts.best)
+        rule = (
+            f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
+            " solve; p: Wilcoxon's signed-rank test, a lone solution ranking above all ratios; Holm's"
+            " correction over all pairs."
+        )
+        tables.append(Shown("pairs", "Pairwise", rule, told))
+    if len(facts.rungs):
+        area = ecdf.area_over_curve(facts.rungs)
+        scores = [
+            profiles.profile_score(view).rename(name)
+            for name, view in (("score_tuned", facts.best), ("score_one_lr", facts.one_lr))
+        ]
+        wide = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
+        rule = (
+            f"aocc: mean over problems and targets of 1 - cost/budget, budget {area['budget'].iloc[0]:.0f}"
+            " gradients; score:"
+            " mean height of the performance profile from 1 to 4. Higher is better in both."
+        )
+        tables.append(Shown("scores", "Areas and scores", rule, wide.sort_values("aocc", ascending=False)))
+    if facts.seeds > 1:
+        best = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
+        told = ecdf.expected_running_time(best)
+        rule = (
+            "(gradients of the runs that reached the target + all gradients of the others) / runs that reached it: what"
+            " restarting until one reaches it would cost. Runs differ by their start or their samples."
+        )
+        tables.append(Shown("ert", "Expected running time", rule, told))
+    return tables
+
+
+# ----------------------------------------------------------------------------------------------------------- paths
+
+
+def _trajectories(facts: Facts, landscape: Landscape | None) -> list[Figure]:
+    if facts.traces.empty:
+        return []
+    told = paths(facts.best_runs, facts.traces)
+    each = [_trajectory(facts, str(name), table, landscape) for name, table in told.groupby("problem", sort=False)]
+    return each[:PANELS]
+
+
+def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Landscape | None) -> Figure:
+    run = facts.told[facts.told["problem"] == problem].iloc[0]
+    ground = landscape(run, box(table)) if landscape else None
+    lines = trajectory.contours(ground[0]) if ground else NO_LINES
+    stars = ground[1] if ground else NO_STARS
+    rule = (
+        "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the"
+        " box, the middle 96% of"
+        " all points and a margin, is cut off. "
+        + (
+            "Contours at equal shares of the area; cross: minimiser."
+            if ground
+            else "Only gdbench's own objectives have contours."
+        )
+    )  # fmt: skip
+    chart = trajectory.chart(table, lines, facts.look, stars, box(table))
+    name = "".join(each if each.isalnum() else "-" for each in problem)
+    return Figure(f"path-{name}", problem, rule, table, chart, problem, "trajectories")

@@ -1,0 +1,79 @@
+"""Tables as people read them: units, few digits, words for what is missing."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pandas as pd
+
+from gdbench.report.units import number, seconds
+
+__all__ = ["headers", "is_text", "short", "shown"]
+
+TIMES = ("step_s", "update_s", "first_step_s", "cold_s", "time_to_target_s")
+SHARES = ("noise", "share", "reached_share")
+WORDS = {
+    "p_holm": "p (Holm)",
+    "step_s": "step",
+    "update_s": "update",
+    "first_step_s": "first step",
+    "cold_s": "cold start",
+    "step_vs_reference": "vs reference",
+    "step_vs_reference_lo": "from",
+    "step_vs_reference_hi": "to",
+    "vs_manual": "vs manual",
+    "within_2x": "within 2×",
+    "steps_to_target": "steps to target",
+    "gradients_to_target": "gradients to target",
+    "time_to_target_s": "time to target",
+    "score_tuned": "score, lr tuned",
+    "score_one_lr": "score, one lr",
+    "low": "lr from",
+    "high": "lr to",
+}
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def short(text: str) -> str:
+    """A configuration with four digits of each number: lr 0.002154 for lr 0.00215443469003."""
+    return NUMBER.sub(lambda found: number(float(found[0])) if len(found[0]) > 6 else found[0], text)
+
+
+def headers(table: pd.DataFrame) -> list[str]:
+    """What the columns are called."""
+    return [WORDS.get(str(name), str(name).replace("_", " ")) for name in table]
+
+
+def is_text(table: pd.DataFrame, name: str) -> bool:
+    """Whether a column is aligned to the left."""
+    return not pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name])
+
+
+def shown(table: pd.DataFrame) -> list[list[str]]:
+    """The cells of a table, row by row."""
+    columns = [[_cell(str(name), value) for value in table[name].tolist()] for name in table]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return short(value) if name in ("configuration", "with", "others") else value
+    if isinstance(value, float) and math.isinf(value):
+        return "never"
+    if name in TIMES:
+        return seconds(value)
+    if name in SHARES:
+        return f"{value:.0%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    if name.startswith("p"):
+        return f"{value:.2g}"
+    return number(float(f"{value:.3g}")) if isinstance(value, float) else str(value)

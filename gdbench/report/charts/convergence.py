@@ -1,0 +1,62 @@
+"""The gap against steps, gradients or seconds."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.look import Look, log_axis
+
+__all__ = ["AXES", "chart", "drawn"]
+
+AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled: steps × step time)"}
+
+
+def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
+    """The rows of ``analysis.curves.convergence`` that log axes can show; ``y`` says what is drawn, gap or loss.
+
+    Gaps below the resolution are drawn at it. Where a minimum is unknown the loss is drawn, if it is positive.
+    """
+    price = 1.0 if against == "step" else curves[against]
+    known = curves["gap"].notna()
+    table = curves.assign(optimizer=curves["solver"], x=curves["step"] * price, y=np.where(known, "gap", "loss"))
+    for name in ("gap", "lo", "hi"):
+        table[name] = table[name].clip(lower=table["floor"].fillna(0.0)).where(known, table["loss"])
+    shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & (table["gap"] > 0)]
+    names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
+    told: pd.DataFrame = shown[names].assign(hi=shown["hi"].where(np.isfinite(shown["hi"])))
+    return told
+
+
+def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
+    """A line for each optimizer with its quartile band, a panel for each problem."""
+    pick = picking()
+    there = table["optimizer"].unique()
+    losses = set(table["y"])
+    title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
+    base = alt.Chart(data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=look.colours(there))
+    band = base.mark_area(aria=False).encode(
+        y=log_axis(alt.Y, "lo", title), y2="hi:Q", opacity=faded(pick, 0.13), detail="configuration:N"
+    )
+    line = base.mark_line(aria=False).encode(
+        y=log_axis(alt.Y, "gap", title), strokeDash=look.dashes(there), opacity=faded(pick), detail="configuration:N"
+    )
+    hover = base.mark_point(size=90, opacity=0, filled=True).encode(
+        y="gap:Q",
+        tooltip=[
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("configuration:N"),
+            alt.Tooltip("x:Q", title=against, format=".4~g"),
+            alt.Tooltip("gap:Q", title="gap or loss", format=".3~e"),
+            alt.Tooltip("lo:Q", title="lower quartile", format=".3~e"),
+            alt.Tooltip("hi:Q", title="upper quartile", format=".3~e"),
+            alt.Tooltip("runs:Q"),
+        ],
+    )
+    several = bool((table["runs"] > 1).any())
+    layers = (
+        alt.layer(*([band] if several else []), line, hover).add_params(pick).properties(width=WIDTH, height=HEIGHT)
+    )
+    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})

@@ -1,0 +1,32 @@
+"""The gaps that each dtype attains."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from gdbench.report.charts.parts import WIDTH, Drawn, data, panels, records
+from gdbench.report.look import Look, log_axis
+
+__all__ = ["chart"]
+
+
+def chart(table: pd.DataFrame, look: Look) -> Drawn:
+    """A point for each optimizer and dtype at the smallest gap, joined; of problem, optimizer, dtype, attained."""
+    base = alt.Chart(data()).encode(
+        y=alt.Y("optimizer:N", title=None, sort=list(look.optimizers)),
+        x=log_axis(alt.X, "attained", "smallest gap attained"),
+    )
+    line = base.mark_line(strokeWidth=1.5, color="#9aa0a6", aria=False).encode(detail="optimizer:N")
+    points = base.mark_point(size=70, filled=True).encode(
+        color=look.colours(table["optimizer"], legend=False),
+        shape=alt.Shape(
+            "dtype:N",
+            title=None,
+            sort=list(table["dtype"].unique()),
+            legend=alt.Legend(orient="top", symbolFillColor="#808890", symbolStrokeColor="#808890"),
+        ),
+        tooltip=["optimizer:N", "dtype:N", alt.Tooltip("attained:Q", format=".2e"), "parted:Q", "configuration:N"],
+    )
+    layers = alt.layer(line, points).properties(width=WIDTH, height=alt.Step(24))
+    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})

@@ -1,0 +1,109 @@
+"""Across problems: performance and data profiles, ECDF of runtimes, ranks, and the best of k trials."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.look import Look, log_axis
+
+__all__ = ["chart", "ecdf_chart", "rank_chart", "trials_chart"]
+
+SHARE = alt.Scale(domain=[0, 1], nice=False)
+
+
+def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
+    """Step functions of share over ``ratio`` or ``cost``, a panel for each of ``view``; failures never arrive."""
+    title = {"ratio": "within this factor of the best", "cost": "gradients"}[across]
+    ends = table.groupby("view")[across].transform("max") * 1.05
+    last = table.groupby(["view", "optimizer"], sort=False).tail(1)
+    whole = pd.concat([table, last.assign(**{across: ends[last.index]})], ignore_index=True)
+    there, pick = look.among(table["optimizer"]), picking()
+    base = alt.Chart(data()).encode(
+        x=log_axis(alt.X, across, title, base=2 if across == "ratio" else 10),
+        y=alt.Y("share:Q", title="share of problems", scale=SHARE, axis=alt.Axis(format="%", tickCount=5)),
+        color=look.colours(there),
+        opacity=faded(pick),
+    )
+    line = base.mark_line(interpolate="step-after", aria=False).encode(strokeDash=look.dashes(there))
+    points = base.mark_point(size=60, opacity=0, filled=True).encode(
+        opacity=alt.value(0),
+        tooltip=[
+            "optimizer:N",
+            alt.Tooltip(f"{across}:Q", format=".3~g"),
+            alt.Tooltip("share:Q", format=".0%"),
+            "problems:Q",
+        ],
+    )
+    layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH + 90, height=HEIGHT + 20)
+    return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(whole)})
+
+
+def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
+    """The share of (problem, target, run) reached within a cost, with its bootstrap band."""
+    there, pick = look.among(table["optimizer"]), picking()
+    base = alt.Chart(data()).encode(x=log_axis(alt.X, "cost", "gradients"), color=look.colours(there))
+    y = alt.Y("share:Q", title="share of targets reached", scale=SHARE, axis=alt.Axis(format="%", tickCount=5))
+    band = base.mark_area(interpolate="step-after", aria=False).encode(
+        y=alt.Y("lo:Q", scale=SHARE, title="share of targets reached"),
+        y2="hi:Q",
+        opacity=faded(pick, 0.15 if len(there) <= 3 else 0.05),
+    )
+    line = base.mark_line(interpolate="step-after", aria=False).encode(
+        y=y, strokeDash=look.dashes(there), opacity=faded(pick)
+    )
+    points = base.mark_point(size=60, filled=True).encode(
+        y=y,
+        opacity=alt.value(0),
+        tooltip=["optimizer:N", alt.Tooltip("cost:Q", format=".3~g"), alt.Tooltip("share:Q", format=".0%")],
+    )
+    banded = table["lo"].notna().any()
+    layers = alt.layer(*([band] if banded else []), line, points).add_params(pick)
+    return Drawn(layers.properties(width=2 * WIDTH, height=HEIGHT + 40), {"table": records(table)})
+
+
+def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
+    """Average ranks with half the critical difference to each side: what overlaps is not told apart."""
+    ranks = table.assign(
+        optimizer=table["solver"], lo=table["rank"] - difference / 2, hi=table["rank"] + difference / 2
+    )
+    base = alt.Chart(data()).encode(
+        y=alt.Y("optimizer:N", title=None, sort=list(ranks["optimizer"])),
+        color=look.colours(ranks["optimizer"], legend=False),
+    )
+    low, high = ranks["lo"].min(), ranks["hi"].max()
+    axis = alt.Axis(tickMinStep=1)
+    rule = base.mark_rule(strokeWidth=2, aria=False).encode(
+        x=alt.X(
+            "lo:Q",
+            title="average rank (1 is best)",
+            scale=alt.Scale(domain=[min(low, 1.0), high], nice=False),
+            axis=axis,
+        ),
+        x2="hi:Q",
+    )
+    point = base.mark_point(filled=True, size=80).encode(
+        x="rank:Q", tooltip=["optimizer:N", alt.Tooltip("rank:Q", format=".2f")]
+    )
+    layers = alt.layer(rule, point).properties(width=2 * WIDTH, height=alt.Step(22))
+    return Drawn(layers, {"table": records(ranks.drop(columns=["solver", "p"]))})
+
+
+def trials_chart(table: pd.DataFrame, look: Look) -> Drawn:
+    """The median best of k configurations, a panel for each problem, of finite ``median``."""
+    there, pick = look.among(table["optimizer"]), picking()
+    shown = table[np.isfinite(table["median"])]
+    base = alt.Chart(data()).encode(
+        x=log_axis(alt.X, "k", "trials (configurations drawn at random)"),
+        y=log_axis(alt.Y, "median", "gradients to target"),
+        color=look.colours(there),
+        opacity=faded(pick),
+    )
+    line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
+    points = base.mark_point(filled=True, size=26).encode(
+        tooltip=["optimizer:N", "k:Q", alt.Tooltip("median:Q", format=".4~g"), alt.Tooltip("reached:Q", format=".0%")]
+    )
+    layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
+    return Drawn(panels(layers, list(shown["problem"].unique())), {"table": records(shown)})

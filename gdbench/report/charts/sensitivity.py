@@ -1,0 +1,117 @@
+"""Cost to the target against lr, and over two axes at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.look import POWERS, Look, log_axis
+
+__all__ = ["breaking", "chart", "grid_chart"]
+
+
+def breaking(table: pd.DataFrame) -> pd.DataFrame:
+    """For each problem and lr the share of runs that broke, and the stretch, ``lr`` to ``right``, it stands for."""
+    shares = table.groupby(["problem", "lr"], sort=True)[["broke", "runs"]].sum().reset_index()
+    shares["share"] = shares["broke"] / shares["runs"]
+    logs = np.log10(shares["lr"])
+    before = logs.groupby(shares["problem"]).shift(1)
+    after = logs.groupby(shares["problem"]).shift(-1)
+    shares["at"] = shares["lr"]
+    shares["lr"] = 10 ** ((logs + before.fillna(logs)) / 2)
+    shares["right"] = 10 ** ((logs + after.fillna(logs)) / 2)
+    return shares[shares["share"] > 0]
+
+
+def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
+    """The best over other numbers at each lr, of ``analysis.sensitivity``; grey where runs broke; 2/L as a line."""
+    there, pick = look.among(table["solver"]), picking()
+    base = alt.Chart(data()).encode(x=log_axis(alt.X, "lr", "learning rate"))
+    shade = _of_kind(base, "broke").mark_rect(color="#808890", aria=False)
+    shade = shade.encode(x2="right:Q", opacity=alt.Opacity("share:Q", legend=None, scale=SHADES), tooltip=BROKE)
+    rule = _of_kind(base, "limit").mark_rule(strokeDash=[3, 3], size=1.2).encode(tooltip=LIMIT)
+    lines = _of_kind(base, "cost").encode(
+        y=log_axis(alt.Y, "cost", f"{cost} to target"), color=look.colours(there), opacity=faded(pick)
+    )
+    line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
+    points = lines.mark_point(filled=True, size=34).encode(tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]])
+    layers = alt.layer(shade, rule, line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
+    return Drawn(panels(layers, list(table["problem"].unique())), {"table": _rows(table)})
+
+
+def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
+    return base.transform_filter(f"datum.kind == '{kind}'")
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The points of the lines, the stretches where runs broke, and 2/L where it lies within what was tried."""
+    table = table.assign(optimizer=table["solver"])
+    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "optimizer", "lr"]).sort_index()
+    limits = table.groupby("problem", sort=False).agg(smoothness=("smoothness", "first"), most=("lr", "max"))
+    limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
+    kinds = {
+        "cost": best[np.isfinite(best["cost"])],
+        "broke": breaking(table),
+        "limit": limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]],
+    }
+    return [row for kind, rows in kinds.items() for row in records(rows.assign(kind=kind))]
+
+
+def _tip(field: str, title: str, form: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{field}:Q", title=title, format=form)
+
+
+SHADES = alt.Scale(domain=[0, 1], range=[0.05, 0.32])
+BROKE = [_tip("at", "learning rate", ".3~g"), _tip("share", "share of runs that broke", ".0%")]
+LIMIT = [_tip("lr", "2/L", ".3~g")]
+TOLD = ["optimizer:N", _tip("lr", "learning rate", ".3~g"), "others:N", "solved:Q", "runs:Q"]
+
+
+def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
+    """Cost over lr and another axis, of a table with panel, lr, other, cost: dark is cheap, empty is unsolved."""
+    rows = records(table)
+    lrs = sorted({row["lr"] for row in rows})
+    x = alt.X(
+        "lr:O", title="learning rate", sort=lrs, axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelAngle=0)
+    )
+    cells = (
+        alt.Chart(data())
+        .mark_rect(stroke=None)
+        .encode(
+            x=x,
+            y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
+            color=alt.condition(
+                "isValid(datum.cost)",
+                alt.Color(
+                    "cost:Q",
+                    title=f"{cost} to target",
+                    scale=alt.Scale(type="log", scheme="viridis"),
+                    legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
+                ),
+                alt.value("transparent"),
+            ),
+            tooltip=[
+                alt.Tooltip("lr:Q", format=".3~g"),
+                alt.Tooltip("other:N", title="with"),
+                alt.Tooltip("cost:Q", title=cost, format=".4~g"),
+                alt.Tooltip("solved:Q"),
+                alt.Tooltip("broke:Q"),
+                alt.Tooltip("runs:Q"),
+            ],
+        )
+    )
+    marks = (
+        alt.Chart(data())
+        .transform_filter("datum.broke > datum.runs / 2")
+        .mark_text(text="×", fontSize=11)
+        .encode(x=x, y=alt.Y("other:N", sort=list(dict.fromkeys(table["other"]))))
+    )
+    layers = alt.layer(cells, marks).properties(width=WIDTH + 40)
+    return Drawn(panels(layers, list(table["panel"].unique()), "panel"), {"table": rows})
+
+
+SHORT = "replace(format(datum.value, '.2~g'), /e\\u2212?-?0*/, 'e-')"

@@ -1,0 +1,120 @@
+"""Paths on objectives of two coordinates, over contours, up to a step that the reader slides to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gdbench.report.charts.parts import Drawn, data, faded, picking, records
+from gdbench.report.look import Look
+
+__all__ = ["chart", "contours"]
+
+SIDE = 380
+Box = dict[str, tuple[float, float]]
+Point = tuple[float, float]
+
+
+def contours(grid: pd.DataFrame, levels: int = 12) -> pd.DataFrame:
+    """Lines (line, point, x, y) of equal value, at so many quantiles of the values of a grid of x, y, value.
+
+    Each square of the grid is cut into two triangles, in which the values are taken as linear.
+    """
+    wide = grid.pivot(index="y", columns="x", values="value")
+    x, y, value = wide.columns.to_numpy(float), wide.index.to_numpy(float), wide.to_numpy(float)
+    points = np.dstack([*np.meshgrid(x, y), value])
+    a, b, c, d = points[:-1, :-1], points[:-1, 1:], points[1:, :-1], points[1:, 1:]
+    triangles = np.concatenate([np.stack([a, b, c], 2).reshape(-1, 3, 3), np.stack([d, c, b], 2).reshape(-1, 3, 3)])
+    finite = value[np.isfinite(value)]
+    shares = (np.arange(levels) + 0.5) / levels
+    chosen = np.unique(np.quantile(finite, shares)).tolist() if finite.size else []
+    lines = [line for level in chosen for line in _joined(_pieces(triangles, level))]
+    rows = [(number, place, *point) for number, line in enumerate(lines) for place, point in enumerate(line)]
+    return pd.DataFrame(rows, columns=["line", "point", "x", "y"])
+
+
+def _pieces(triangles: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:
+    """Where a level crosses the sides of triangles: one piece (x, y, x2, y2) in each that it crosses."""
+    ends = np.stack([triangles, np.roll(triangles, -1, axis=1)], 2)  # [triangle, side, end, xyz]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        above = ends[..., 2] > level
+        crossed = (above[..., 0] != above[..., 1]) & np.isfinite(ends[..., 2]).all(-1)
+        share = (level - ends[..., 0, 2]) / (ends[..., 1, 2] - ends[..., 0, 2])
+        points = ends[..., 0, :2] + share[..., None] * (ends[..., 1, :2] - ends[..., 0, :2])
+    whole = crossed.sum(1) == 2
+    pieces: npt.NDArray[np.float64] = points[whole][crossed[whole]].reshape(-1, 4)
+    return pieces
+
+
+def _joined(pieces: npt.NDArray[np.float64]) -> list[list[Point]]:
+    """Pieces that share ends, as lines that are as long as they get."""
+    ends: dict[Point, set[Point]] = {}
+    for first, second in _rounded(pieces):
+        if first != second:
+            ends.setdefault(first, set()).add(second)
+            ends.setdefault(second, set()).add(first)
+    lines = []
+    for start in sorted(ends, key=lambda each: len(ends[each]) != 1):  # open lines from an end, then closed ones
+        while ends[start]:
+            line = [start]
+            while ends[line[-1]]:
+                after = ends[line[-1]].pop()
+                ends[after].discard(line[-1])
+                line.append(after)
+            lines.append(line)
+    return lines
+
+
+def _rounded(pieces: npt.NDArray[np.float64]) -> list[tuple[Point, Point]]:
+    """The two ends of each piece, so that an end that two triangles share is one point."""
+    if not len(pieces):
+        return []
+    unit = np.maximum(np.ptp(pieces.reshape(-1, 2), axis=0), 1e-300) * 1e-6
+    points = (np.round(pieces.reshape(-1, 2) / unit) * unit).reshape(-1, 2, 2)
+    return [((a[0], a[1]), (b[0], b[1])) for a, b in points.tolist()]
+
+
+def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.DataFrame, box: Box) -> Drawn:
+    """Paths of optimizer, step, x, y over contours and minimisers; the slider's step ends them."""
+    there, pick = look.among(paths["optimizer"]), picking()
+    steps = sorted(paths["step"].unique())
+    words = alt.binding_range(min=0, max=len(steps) - 1, step=1, name="up to recorded step ")
+    slider = alt.param(name="upto", value=len(steps) - 1, bind=words)
+    plane: dict[str, Any] = {
+        "x": _axis(alt.X, "x", "first coordinate", box),
+        "y": _axis(alt.Y, "y", "second coordinate", box),
+    }
+    ground = alt.Chart(data("contours")).mark_line(
+        strokeWidth=0.7, color="#808890", opacity=0.55, clip=True, aria=False
+    )
+    stars = alt.Chart(data("minimisers")).mark_point(shape="cross", size=110, filled=True, color="#808890", clip=True)
+    base = alt.Chart(data()).transform_filter("datum.place <= upto")
+    base = base.encode(**plane, color=look.colours(there), opacity=faded(pick))
+    path = base.mark_line(clip=True, aria=False, strokeWidth=1.6).encode(strokeDash=look.dashes(there), order="step:Q")
+    dots = base.mark_point(clip=True, filled=True, size=20).encode(tooltip=TOLD)
+    layers = alt.layer(
+        ground.encode(**plane, detail="line:N", order="point:Q"), stars.encode(**plane), path, dots
+    ).add_params(pick, slider)
+    places = paths["step"].map({step: place for place, step in enumerate(steps)})
+    datasets = {"table": paths.assign(place=places), "contours": lines, "minimisers": minimisers}
+    return Drawn(layers.properties(width=SIDE, height=SIDE), {name: records(table) for name, table in datasets.items()})
+
+
+TOLD = [
+    alt.Tooltip("optimizer:N"),
+    alt.Tooltip("configuration:N"),
+    alt.Tooltip("step:Q"),
+    alt.Tooltip("x:Q", format=".4~g"),
+    alt.Tooltip("y:Q", format=".4~g"),
+    alt.Tooltip("loss:Q", format=".3~e"),
+]
+
+
+def _axis(channel: type, name: str, title: str, box: Box) -> alt.X | alt.Y:
+    scale = alt.Scale(domain=list(box[name]), nice=False)
+    made: alt.X | alt.Y = channel(f"{name}:Q", title=title, scale=scale, axis=alt.Axis(grid=False))
+    return made

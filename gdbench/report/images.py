@@ -1,0 +1,95 @@
+"""Vega-Lite to SVG and PNG, in processes of their own that start while the report is still being put together."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from concurrent.futures import Future, ProcessPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Images", "bundle", "picture"]
+
+SCALE = 1.5
+VERSION = "6.4"
+"""Of Vega-Lite; of those that vl-convert carries, the one that Altair writes for."""
+WARM = json.dumps(
+    {"data": {"values": [{"a": 1}]}, "mark": "line", "encoding": {"x": {"field": "a", "type": "quantitative"}}}
+)
+
+
+class Images:
+    """Draws specifications into files, on two cores."""
+
+    def __init__(self, workers: int = 2) -> None:
+        """Start the processes, which spend a second on starting JavaScript."""
+        context = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(workers, mp_context=context, initializer=warm)
+        self.pending: list[Future[None]] = [self.pool.submit(warm) for _ in range(workers)]
+
+    def draw(self, specification: dict[str, Any], stem: Path) -> None:
+        """Have ``stem``.svg and ``stem``.png drawn."""
+        self.pending.append(self.pool.submit(picture, json.dumps(specification), str(stem)))
+
+    def __enter__(self) -> Self:
+        """Wait for all of them at the end of the context."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait, unless something went wrong."""
+        if kind is None:
+            for each in self.pending:
+                each.result()
+        self.pool.shutdown(cancel_futures=True)
+
+
+def warm() -> None:
+    """Let JavaScript start and compile Vega."""
+    import vl_convert
+
+    vl_convert.vegalite_to_svg(WARM, vl_version=VERSION)
+
+
+def picture(specification: str, stem: str) -> None:
+    """Draw one specification."""
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(specification, vl_version=VERSION)
+    Path(f"{stem}.svg").write_text(svg, encoding="utf-8")
+    Path(f"{stem}.png").write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
+
+
+def bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, which takes seconds to make and is kept in the user's cache."""
+    import vl_convert
+
+    kept = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
+    script = script.replace("</script", "<\\/script")
+    _keep(kept, script)
+    return script
+
+
+def _keep(file: Path, text: str) -> None:
+    """Write whole or not at all; a cache that cannot be written is none."""
+    import contextlib
+    import os
+
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f"{file.name}.{os.getpid()}")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+
+
+def _cache() -> Path:
+    import os
+
+    given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(given) if given else Path.home() / ".cache") / "gdbench"

@@ -1,0 +1,245 @@
+"""The page: one HTML file that needs no network, with its script and its style inside."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from gdbench import __version__
+from gdbench.report.assemble import Report, Shown
+from gdbench.report.cells import headers, is_text, short, shown
+from gdbench.report.charts.parts import PANELS, Figure, specification
+from gdbench.report.command import command
+from gdbench.report.look import theme
+from gdbench.report.tables import verdict_table
+from gdbench.report.words import caveats, counted, sentences
+
+__all__ = ["page"]
+
+HERE = Path(__file__).parent
+FIRST_ROWS = 50
+"""Runs that are there without JavaScript too."""
+COLUMNS = {
+    "problem": "problem",
+    "optimizer": "optimizer",
+    "impl": "impl",
+    "configuration": "configuration",
+    "seed": "seed",
+    "status": "status",
+    "event_step": "at step",
+    "steps_to_target": "steps",
+    "gradients_to_target": "gradients",
+    "final_gap": "final gap",
+    "final_loss": "final loss",
+    "step_s": "step",
+    "step_vs_reference": "vs reference",
+    "time_to_target_s": "to target",
+}
+"""Columns of the table of all runs, in its order; a run's details have the rest."""
+
+
+ALIKE = ("impl", "seed")
+"""Columns that are left out where all runs agree on them."""
+
+
+def page(report: Report, script: str, place: Path) -> str:
+    """The whole page; ``script`` is Vega's, ``place`` where the page will lie, from which its links start."""
+    loader = jinja2.FileSystemLoader(HERE)
+    template = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
+        "page.html"
+    )
+    source, facts = report.source, report.facts
+    return template.render(
+        version=__version__,
+        folders=[str(each) for each in source.folders],
+        runs=len(source.runs),
+        counted=counted(source.runs),
+        partial=source.partial,
+        sentences=[short(each) for each in sentences(report.verdict)],
+        verdict=_html_table(verdict_table(report)),
+        caveats=caveats(source.runs, facts.told),
+        machines=machines(source.environments),
+        environments={
+            name: json.dumps(each, indent=1, ensure_ascii=False) for name, each in source.environments.items()
+        },
+        sections=[_section(each) for each in report.sections],
+        optimizers=[_swatch(report, name) for name in facts.look.optimizers],
+        choices=_choices(facts.told),
+        rows=len(source.runs),
+        first=_first_rows(source.runs, facts.told),
+        style=Markup(_read("page.css")),
+        own_script=Markup(_read("page.js")),
+        vega=Markup(script),
+        data=_json(_data(report, place)),
+    )
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> Any:
+    """JSON that may stand inside a script element, whatever its texts say."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+# ----------------------------------------------------------------------------------------------------------- parts
+
+
+def machines(environments: dict[str, dict[str, Any]]) -> list[str]:
+    """Each machine and set of versions once, with the sweeps that it made."""
+    told: dict[str, list[str]] = {}
+    for name, each in environments.items():
+        packages = each.get("packages", {})
+        words = [str(each.get("cpu")), f"{each.get('cpu_count')} cores", *each.get("accelerators", [])]
+        words += [
+            f"torch {packages.get('torch')}",
+            f"gdbench {packages.get('gdbench')}",
+            f"Python {each.get('python')}",
+        ]
+        told.setdefault(", ".join(words), []).append(name)
+    return [words if len(told) == 1 else f"{words}: {', '.join(names)}" for words, names in told.items()]
+
+
+def _section(section: Any) -> dict[str, Any]:
+    groups: dict[str, list[Figure]] = {}
+    for figure in section.figures:
+        groups.setdefault(figure.group or figure.name, []).append(figure)
+    return {
+        "name": section.name,
+        "title": section.title,
+        "groups": list(groups.values()),
+        "tables": [(each.title, each.name, _html_table(each), each.rule) for each in section.tables],
+    }
+
+
+def _html_table(each: Shown) -> Any:
+    """A table whose cells carry what they sort by."""
+    lefts = [is_text(each.table, str(name)) for name in each.table]
+    head = "".join(
+        f'<th scope="col" class="{"l" if left else "r"}"><button type="button">{html.escape(name)}</button></th>'
+        for name, left in zip(headers(each.table), lefts, strict=True)
+    )
+    values = [each.table[name].tolist() for name in each.table]
+    body = []
+    for place, row in enumerate(shown(each.table)):
+        cells = [
+            f'<td class="{"l" if left else "r"}"{_sorts_by(column[place])}>{html.escape(cell)}</td>'
+            for cell, left, column in zip(row, lefts, values, strict=True)
+        ]
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    return Markup(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>")
+
+
+def _sorts_by(value: Any) -> str:
+    if isinstance(value, float) and not math.isnan(value):
+        return f' data-v="{1e308 if math.isinf(value) else repr(value)}"'
+    return f' data-v="{value}"' if isinstance(value, int) else ""
+
+
+def _swatch(report: Report, name: str) -> dict[str, str]:
+    look = report.facts.look
+    return {"name": name, "colour": look.colour(name), "dash": ",".join(map(str, look.dash(name)))}
+
+
+def _choices(told: pd.DataFrame) -> dict[str, list[str]]:
+    """What the filters offer, where there is a choice."""
+    found = {name: sorted(told[name].dropna().astype(str).unique()) for name in ("objective", "dtype")}
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+# ------------------------------------------------------------------------------------------------------------ data
+
+
+def _data(report: Report, place: Path) -> dict[str, Any]:
+    """All that the page's own script reads."""
+    told = report.facts.told
+    problems = told.drop_duplicates("problem")[["problem", "objective", "dtype"]].astype(str)
+    return {
+        "panels": PANELS,
+        "themes": {"light": theme(False), "dark": theme(True)},
+        "problems": {row["problem"]: [row["objective"], row["dtype"]] for row in problems.to_dict(orient="records")},
+        "figures": {figure.name: _figure(figure) for figure in report.figures},
+        "runs": _runs(report, place),
+    }
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    spec = specification(figure)
+    del spec["config"]
+    return {"spec": spec, "title": figure.title}
+
+
+def _rows(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+    """All runs, also those that no comparison holds, with what the table shows."""
+    extra = told[["problem", "configuration"]].reindex(runs.index)
+    table = runs.assign(
+        problem=extra["problem"].fillna(runs["objective"]),
+        configuration=extra["configuration"]
+        .map(short, na_action="ignore")
+        .fillna("lr " + runs["lr"].map("{:.4g}".format)),
+    )
+    alike = [name for name in COLUMNS if table[name].isna().all() or (name in ALIKE and table[name].nunique() == 1)]
+    return table[[name for name in COLUMNS if name not in alike]]
+
+
+def _first_rows(runs: pd.DataFrame, told: pd.DataFrame) -> Any:
+    table = _rows(runs, told).head(FIRST_ROWS).rename(columns=COLUMNS)
+    return _html_table(Shown("runs", "", "", table))
+
+
+def _runs(report: Report, place: Path) -> dict[str, Any]:
+    runs = report.source.runs
+    table = _rows(runs, report.facts.told)
+    folders = {f"{each.parent.name}/{each.name}": each for each in report.source.folders}
+    links = {
+        name: os.path.relpath(folder / ".hydra", place.parent).replace(os.sep, "/") for name, folder in folders.items()
+    }
+    cells = [
+        f"{links.get(sweep, '.hydra')}/cell-{cell:05d}.yaml"
+        for sweep, cell in zip(runs["sweep"], runs["cell"], strict=True)
+    ]
+    kinds = [
+        "text" if is_text(table, str(name)) else "time" if str(name).endswith("_s") else "number" for name in table
+    ]
+    return {
+        "columns": [COLUMNS[str(name)] for name in table],
+        "kinds": kinds,
+        "values": [_column(table[name]) for name in table],
+        "run": runs["run"].tolist(),
+        "objective": _column(runs["objective"]),
+        "dtype": _column(runs["dtype"]),
+        "optimizer": _column(runs["optimizer"]),
+        "error": _column(runs["error"]),
+        "file": _column(pd.Series(cells)),
+        "command": [command(row) for row in _repeatable(runs)],
+    }
+
+
+def _repeatable(runs: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    """What a command is made of."""
+    names = [name for name in map(str, runs) if name in ("overrides", "lr", "seed") or name.startswith("optimizer.")]
+    rows: Iterable[dict[str, Any]] = runs[names].to_dict(orient="records")  # type: ignore[assignment]
+    return rows
+
+
+def _column(values: pd.Series) -> Any:
+    """Numbers with six digits; texts by their place among the different ones, which are far fewer."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return [None if pd.isna(each) or not math.isfinite(each) else _tidy(each) for each in values.tolist()]
+    codes, names = pd.factorize(values.astype(object))
+    return {"names": [str(each) for each in names], "codes": codes.tolist()}
+
+
+def _tidy(value: float) -> float | int:
+    return value if isinstance(value, int) else float(f"{value:.6g}")

@@ -1,0 +1,72 @@
+"""What a report is made of: the tables of one or many sweeps, their environment, and how complete they are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gdbench.records import PARTS, load
+from gdbench.schema import UsageError
+
+__all__ = ["Source", "newest", "read"]
+
+
+@dataclass
+class Source:
+    """Runs and traces, and for each folder what its environment.json says."""
+
+    folders: list[Path]
+    runs: pd.DataFrame
+    traces: pd.DataFrame
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    partial: list[str] = field(default_factory=list)
+    """One remark for each folder that is still being written, or was left unfinished."""
+
+
+def newest(outputs: Path) -> Path:
+    """The sweep that began last in a folder of sweeps."""
+    found = {file.parent for file in outputs.rglob("runs.parquet")} | {each.parent for each in outputs.rglob(PARTS)}
+    if not found:
+        raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1.")
+    return max(found, key=lambda folder: (folder.parent.name, folder.name))
+
+
+def read(places: Sequence[Path]) -> Source:
+    """All runs and traces below some folders."""
+    for place in places:
+        if not place.exists():
+            raise UsageError(f"{place} is not there: name a sweep's folder, or a folder of sweeps.")
+    runs = load(list(places))
+    try:
+        traces = load(list(places), "traces")
+    except UsageError:  # record=none
+        traces = runs[["run"]].head(0).reindex(columns=["run", "step", "loss", "gap", "grad_norm", "x"])
+    folders = sorted({folder for place in places for folder in _sweeps(place)})
+    told = Source(folders, runs, traces)
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError):
+            told.environments[folder.name] = json.loads((folder / "environment.json").read_text())
+        if remark := _unfinished(folder, runs):
+            told.partial.append(remark)
+    return told
+
+
+def _sweeps(place: Path) -> set[Path]:
+    if place.is_file():
+        return {place.parent}
+    return {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
+
+
+def _unfinished(folder: Path, runs: pd.DataFrame) -> str:
+    """How many of a sweep's cells have ended, where that is not all of them."""
+    planned = len(list((folder / ".hydra").glob("cell-*.yaml")))
+    ended = runs.loc[runs["sweep"] == f"{folder.parent.name}/{folder.name}", "cell"].nunique()
+    if ended >= planned:
+        return ""
+    return f"{folder.name}: {ended} of {planned} cells have ended; this report shows what is there."

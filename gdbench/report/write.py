@@ -1,0 +1,93 @@
+"""A report in all its forms, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from gdbench.records import writing
+from gdbench.report.assemble import Landscape, Report, Shown, assemble
+from gdbench.report.charts.parts import specification
+from gdbench.report.images import Images, bundle
+from gdbench.report.page import page
+from gdbench.report.source import Source
+from gdbench.report.tables import latex, markdown, verdict_table
+from gdbench.schema import UsageError
+
+__all__ = ["FORMS", "as_markdown", "write"]
+
+FORMS = ("html", "md", "figures", "tables")
+
+
+def write(
+    source: Source,
+    folder: Path,
+    forms: Sequence[str] = FORMS,
+    landscape: Landscape | None = None,
+    images: Images | None = None,
+) -> list[Path]:
+    """Write report.html, report.md, figures/ and tables/, or some of them, into a folder; returns what was written.
+
+    ``images`` are processes that draw, where some have been started already.
+    """
+    _check(forms)
+    with writing(folder), ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        images = stack.enter_context(images or Images()) if "figures" in forms else None
+        report = assemble(source, landscape)
+        written: list[Path] = []
+        if images:
+            written.append(_figures(report, folder / "figures", images))
+        for form, make in WAYS.items():
+            if form in forms:
+                written.append(make(report, folder))
+        return written
+
+
+def as_markdown(source: Source) -> str:
+    """The verdict and the tables as Markdown."""
+    return markdown(assemble(source))
+
+
+def _check(forms: Sequence[str]) -> None:
+    unknown = [each for each in forms if each not in FORMS]
+    if unknown:
+        raise UsageError(f"--format {unknown[0]} is not known. Allowed: {', '.join(FORMS)}, or several with commas.")
+
+
+def _page(report: Report, folder: Path) -> Path:
+    return _written(folder / "report.html", page(report, bundle(), folder / "report.html"))
+
+
+def _markdown(report: Report, folder: Path) -> Path:
+    return _written(folder / "report.md", markdown(report))
+
+
+def _figures(report: Report, folder: Path, images: Images) -> Path:
+    folder.mkdir(exist_ok=True)
+    for figure in report.figures:
+        images.draw(specification(figure, panels=True), folder / figure.name)
+    return folder
+
+
+def _tables(report: Report, folder: Path) -> Path:
+    place = folder / "tables"
+    place.mkdir(exist_ok=True)
+    drawn = [Shown(each.name, each.title, each.rule, each.table) for each in report.figures]
+    for each in (verdict_table(report), *report.tables):
+        each.table.to_csv(place / f"{each.name}.csv", index=False)
+        _written(place / f"{each.name}.tex", latex(each))
+    for each in drawn:
+        each.table.to_csv(place / f"figure-{each.name}.csv", index=False)
+    return place
+
+
+def _written(file: Path, text: str) -> Path:
+    beside = file.with_name(f".{file.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
+    return file
+
+
+WAYS: dict[str, Callable[[Report, Path], Path]] = {"html": _page, "md": _markdown, "tables": _tables}

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import gdbench
+from gdbench.report.assemble import Report, assemble
+from gdbench.report.charts.parts import specification
+from gdbench.report.source import read
+from gdbench.report.tables import latex, markdown, verdict_table
+from gdbench.report.write import write
+from gdbench.schema import UsageError
+
+NAMED = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real sweep with everything that a report shows: seeds, dtypes, two coordinates, times, and runs that broke."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    shared: dict[str, Any] = {"outputs": outputs, "device": "cpu", "steps": 60}
+    gdbench.sweep(
+        ["rosenbrock", "himmelblau"],
+        optimizer=["gd", "momentum", "adam"],
+        dtype=["float32", "float64"],
+        lr=[1e-3, 1e-2, 1.0],
+        seed=[0, 1],
+        start_noise=0.1,
+        timing="off",
+        **shared,
+    )
+    gdbench.sweep(
+        "notebook_manual",
+        optimizer=["gd", "adam"],
+        impl=["manual", "torch"],
+        lr=[0.1, 0.4],
+        **shared,
+        **{"timing.seconds": 0.02},
+    )
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def report(sweep: Path) -> Report:
+    """The report of it."""
+    return assemble(read([sweep]))
+
+
+@pytest.fixture(scope="module")
+def written(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page and the tables, with an objective of a malicious name."""
+    folder = tmp_path_factory.mktemp("report")
+    source = read([sweep])
+    source.runs["objective"] = source.runs["objective"].replace("himmelblau", NAMED)
+    write(source, folder, ["html", "md", "tables"])
+    return folder
+
+
+def test_every_figure_is_vega_lite_and_says_its_rule(report: Report) -> None:
+    """Each chart satisfies the schema of Vega-Lite, and each figure has a rule with how many it speaks for."""
+    assert {"convergence-steps", "sensitivity", "ladder", "floors", "step-time", "performance-profile", "ecdf"} <= {
+        figure.name for figure in report.figures
+    }
+    for figure in report.figures:
+        assert figure.chart is not None
+        figure.chart.chart.to_dict(validate=True)
+        assert len(figure.rule) > 40
+
+
+def test_data_of_figures_are_numbers_that_json_can_hold(report: Report) -> None:
+    """No NaN and no infinity reaches a specification, and every figure has rows."""
+    for figure in report.figures:
+        spec = specification(figure)
+        json.dumps(spec, allow_nan=False)
+
+        assert spec["datasets"]["table"]
+
+
+def test_an_optimizer_has_one_colour_throughout(report: Report) -> None:
+    """Wherever an optimizer is coloured, it is with the same colour and the same dash."""
+    pairs: dict[tuple[str, str], set[str]] = {}
+    for figure in report.figures:
+        for kind, scale in scales(specification(figure)):
+            for name, value in zip(scale["domain"], scale["range"], strict=True):
+                pairs.setdefault((kind, name), set()).add(str(value))
+
+    assert {name for _, name in pairs} == {"gd", "momentum", "adam"}
+    assert all(len(values) == 1 for values in pairs.values())
+    assert len({next(iter(values)) for (kind, _), values in pairs.items() if kind == "color"}) == 3
+
+
+def scales(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The colour and dash scales of a specification that are over optimizers."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("color", "strokeDash") and isinstance(value, dict) and value.get("field") == "optimizer":
+                yield key, value["scale"]
+            elif key != "datasets":
+                yield from scales(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from scales(each)
+
+
+def test_a_broken_run_never_wins(report: Report) -> None:
+    """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
+    assert report.source.runs["status"].isin(["diverged", "nonfinite"]).any()
+    winners = report.verdict.dropna(subset="winner")
+    for _, row in winners.iterrows():
+        told = report.facts.told
+        mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
+
+        assert (mine["status"] == "target").any()
+
+
+def test_the_page_is_one_file_without_a_network(written: Path) -> None:
+    """It names no address to load from, and is small."""
+    page = (written / "report.html").read_text()
+
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
+    assert len(page) < 4_000_000
+
+
+def test_names_from_users_are_escaped(written: Path) -> None:
+    """An objective called like a tag is shown as text, in the page, in its data and in Markdown."""
+    assert NAMED not in (written / "report.html").read_text()
+    assert NAMED not in (written / "report.md").read_text()
+    assert "&lt;script&gt;alert(1)" in (written / "report.html").read_text()
+
+
+def test_tables_are_there_as_csv_and_latex(written: Path, report: Report) -> None:
+    """Each table is a CSV that reads back with its rows, and a LaTeX table with as many columns in every row."""
+    for each in report.tables:
+        assert len(pd.read_csv(written / "tables" / f"{each.name}.csv")) == len(each.table)
+        rows = [line for line in latex(each).splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {each.table.shape[1] - 1}
+
+
+def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
+    """A pull request gets a sentence for each problem, and all tables with equal numbers of cells in every row."""
+    text = markdown(report)
+
+    for problem in report.facts.problems:
+        assert f"- {problem}: " in text
+    for title in (verdict_table(report).title, *(each.title for each in report.tables)):
+        assert f"## {title}\n" in text
+
+
+def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> None:
+    """Of a folder in which a cell is missing the report shows what is there, and says so."""
+    folder = tmp_path / "2026-01-01" / "09-00-00_sweep"
+    shutil.copytree(next(sweep.glob("*/*")), folder)
+    (folder / ".hydra" / "cell-00099.yaml").write_text("")
+    source = read([folder])
+
+    assert source.partial
+    assert "cells have ended" in markdown(assemble(source))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": 1e30, "optimizer": "gd"},
+        {"objective": "notebook_log", "lr": [1e-3, 1e-2]},
+        {"lr": 0.1, "record": "none"},
+        {"optimizer": "lbfgs", "impl": ["manual"], "lr": [0.1, 0.2]},
+        {"lr": 0.1},
+    ],
+    ids=["all broke", "no minimum", "no traces", "unavailable", "one run"],
+)
+def test_what_cannot_be_drawn_is_said(settings: dict[str, Any], tmp_path: Path) -> None:
+    """A sweep without a finite point, a known minimum, traces or a second run still makes a page, in words."""
+    runs = gdbench.sweep(**{"outputs": tmp_path, "timing": "off", "steps": 20, "device": "cpu", **settings})
+    report = assemble(read([Path(runs.attrs["folder"])]))
+
+    assert markdown(report)
+    for section in report.sections:
+        for figure in section.figures:
+            assert figure.chart is not None or re.search(r"0 finite|[Nn]o|None", figure.rule)
+
+
+def test_the_command_writes_what_is_asked_for(command: Callable[..., Any], sweep: Path, tmp_path: Path) -> None:
+    """--format md prints; --to says where other forms go; what is not known is refused in a line."""
+    folder = str(next(sweep.glob("*/*")))
+    printed = command("report", folder, "--format", "md")
+    tables = command("report", folder, "--format", "tables", "--to", str(tmp_path / "here"))
+
+    assert printed.code == tables.code == 0
+    assert printed.out.startswith("# gdbench report")
+    assert (tmp_path / "here" / "tables" / "verdict.csv").exists()
+    for bad in (["--format", "pdf"], ["--format", "html", "--to"], ["nowhere"]):
+        refused = command("report", *([] if bad == ["nowhere"] else [folder]), *bad)
+        assert refused.code == 2
+        assert len(refused.err.splitlines()) == 1
+
+
+def test_pictures_come_from_the_same_specification(report: Report, tmp_path: Path) -> None:
+    """A figure is drawn as SVG and PNG by the processes that draw."""
+    from gdbench.report.images import Images
+
+    figure = next(each for each in report.figures if each.name == "sensitivity")
+    with Images(1) as images:
+        images.draw(specification(figure, panels=True), tmp_path / "sensitivity")
+
+    assert (tmp_path / "sensitivity.svg").read_text().startswith("<svg")
+    assert (tmp_path / "sensitivity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_charts_for_a_notebook(sweep: Path) -> None:
+    """gdbench.plot makes the report's charts from a table of runs, and says what it lacks."""
+    folder = next(each for each in sorted(sweep.glob("*/*")) if "rosenbrock" in set(gdbench.load(each)["objective"]))
+    runs, traces = gdbench.load(folder), gdbench.load(folder, "traces")
+    one = runs[(runs["objective"] == "rosenbrock") & (runs["dtype"] == "float64")]
+
+    for chart in (
+        gdbench.plot.convergence(runs, traces),
+        gdbench.plot.sensitivity(runs),
+        gdbench.plot.profile(runs),
+        gdbench.plot.trajectory(one, traces),
+    ):
+        assert chart.to_dict()["datasets"]["table"]
+    with pytest.raises(UsageError, match="traces="):
+        gdbench.plot.convergence(runs)
+
+
+# ----------------------------------------------------------------------------------------------------- comparing
+
+
+def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable[..., Any]) -> None:
+    """Nothing differs, and nothing is in one of them alone."""
+    folder = str(next(sweep.glob("*/*")))
+    done = command("compare", folder, folder)
+
+    assert done.code == 0
+    assert "Nothing differs." in done.out
+
+
+def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
+    """The second table is better where it needs fewer gradients, worse where it diverged, however early it hit."""
+    from gdbench.analysis.comparison import comparison
+
+    runs = gdbench.load(sweep)
+    hit = runs.index[runs["status"] == "target"]
+    other = runs.copy()
+    other.loc[hit[0], "gradients_to_target"] -= 1
+    other.loc[hit[-1], "status"] = "diverged"
+    other.loc[hit[-1], "gradients_to_target"] = 1
+
+    counts = comparison(runs, other)["verdict"].value_counts().to_dict()
+
+    assert counts.pop("same") > 0
+    assert counts == {"better": 1, "worse": 1}
+    assert set(comparison(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
+
+
+# ------------------------------------------------------------------------------------------------------- browser
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A headless Chromium of the system's, without a network."""
+    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if place is None:
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=place, args=quiet)
+        yield started.new_context(offline=True, color_scheme="light")
+        started.close()
+
+
+def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
+    """Offline and without an error it draws, hovers, filters, turns dark, sorts and opens a run's details."""
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((written / "report.html").as_uri())
+    chart = page.locator(".chart[data-figure=convergence-steps]")
+    chart.scroll_into_view_if_needed()
+    page.wait_for_selector(".chart[data-figure=convergence-steps] svg")
+    paths = chart.locator("path").count()
+
+    chart.locator("svg g.mark-symbol.role-mark path").nth(3).hover(force=True)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    assert "optimizer" in page.locator("#vg-tooltip-element").inner_text()
+
+    page.locator("[data-optimizer=adam]").click()
+    page.wait_for_function(f"document.querySelectorAll('.chart[data-figure=convergence-steps] path').length < {paths}")
+    assert page.locator("[data-optimizer=adam]").get_attribute("aria-pressed") == "false"
+    assert "adam" not in page.locator("#all tbody").inner_text()
+
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.locator("#theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+
+    page.locator("#all th", has_text="gradients").locator("button").click()
+    assert page.locator("#all th[aria-sort=ascending]").inner_text().startswith("gradients")
+    place = 1 + page.locator("#all th").all_inner_texts().index("gradients")
+    texts = page.locator(f"#all tbody tr td:nth-child({place})").all_inner_texts()
+    cells = [int(each) for each in texts if each]
+    assert cells == sorted(cells)
+    assert len(cells) > 3
+
+    page.locator("#search").fill("nonfinite")
+    assert set(page.locator("#all tbody tr td.bad").all_inner_texts()) == {"nonfinite"}
+    page.locator("#all button.more").first.click()
+    assert "python -m gdbench" in page.locator("tr.details").inner_text()
+    assert errors == []
