@@ -25,6 +25,7 @@ from laws import (
     manual,
     manual_equals_torch,
     path,
+    rate,
     target,
 )
 from laws import twin as torch_twin
@@ -44,15 +45,11 @@ from gdbench.schema import Unavailable
 torch.set_num_threads(1)
 
 F64 = torch.float64
-THEORY = ("gd_optimal", "heavy_ball_optimal", "nesterov_optimal", "chebyshev")
-BY_GRADIENT = ("asgd", "gd", "momentum", "nesterov", "qhm", "schedule_free_sgd", *THEORY)
-LR = dict.fromkeys(BY_GRADIENT, 3e-4)
-"""Stable step sizes where torch's default is none on every objective below."""
 
 
 def lr_of(name: str) -> float:
-    """A step size at which a method is stable."""
-    return LR.get(name, OPTIMIZERS[name].default_lr)
+    """A step size at which a method is stable on every objective below."""
+    return rate(name, "rosenbrock")
 
 
 def rosenbrock(x: Tensor) -> Tensor:
@@ -482,9 +479,9 @@ def test_a_step_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
 # Compiled is eager.
 
 
-def fewer(name: str) -> dict[str, Any]:
-    """A line search with few trips: a compiler follows each of them by itself, at a tenth of a second."""
-    return {each: 3 for each in ("trips", "inner_trips") if each in OPTIMIZERS[name].hyper}
+def fewer_trips(name: str) -> dict[str, Any]:
+    """Searches of few trips, which a compiler unrolls all."""
+    return {trips: 3 for trips in ("trips", "inner_trips") if trips in OPTIMIZERS[name].hyper}
 
 
 def check_compiled(name: str, backend: str, objective: Objective = ROSENBROCK) -> int:
@@ -492,7 +489,7 @@ def check_compiled(name: str, backend: str, objective: Objective = ROSENBROCK) -
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
     start, ask = objective.start_at(0), oracle(objective, laned=False, compiled=True)
     for scale in (1.0, 0.5):
-        changed = {"lr": scale * lr_of(name), **fewer(name)}
+        changed = {"lr": scale * lr_of(name), **fewer_trips(name)}
         y, _ = descent(program.method(hypers(name, changed)), ask, start, range(10))
         z, _ = descent(manual(name, **changed), oracle(objective, laned=False), start, range(10))
 
@@ -502,7 +499,7 @@ def check_compiled(name: str, backend: str, objective: Objective = ROSENBROCK) -
 
 
 def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBROCK) -> int:
-    """The same for ever more lanes, two steps a call, looked at within the graph; the number of graphs made."""
+    """The same for ever more lanes, looked at within the graph, which holds two steps unless they search."""
 
     def add(weight: Any, k: Any, x: Params, seen: Seen, total: Tensor) -> Tensor:
         return total + weight * seen.loss.detach() * k
@@ -510,15 +507,17 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBR
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
     ask, plain, eager = oracle(objective, laned=True, compiled=True), oracle(objective, laned=True), factory(name)
     for count in (2, 3, 40):
-        rates = in_lanes({"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()})
-        hyper = hypers(name, rates | fewer(name))
+        hyper = hypers(
+            name, in_lanes({"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()}) | fewer_trips(name)
+        )
         method, start = program.in_lanes(hyper, add), stack_lanes([objective.start_at(0)] * count)
         x, state = method.init(start)
         weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)
-        for _ in range(3):
-            x, state, total, _ = method.steps(2, ask, x, state, weight, total)
+        steps = 2 if method.constant_cost else 1
+        for _ in range(4):
+            x, state, total, _ = method.steps(steps, ask, x, state, weight, total)
         y, expected, inner = start, torch.zeros(count, dtype=F64), eager(**hyper).begin(start, laned=True)
-        for k in range(6):
+        for k in range(4 * steps):
             ours = eager(**hyper)
             at = ours.judged_at(y, inner)
             y, inner, saw = ours.step(plain, k, y, inner)
@@ -529,9 +528,13 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective = ROSENBR
     return counters["stats"]["unique_graphs"] - before
 
 
-@pytest.mark.parametrize("name", GENERAL)
+ALONE = [name for name in GENERAL if OPTIMIZERS[name].torch or not manual(name).constant_cost]
+"""Methods that are compiled for a run alone too: torch's, and those that search, which alone stop early."""
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_compiled_equals_manual_in_one_graph(name: str) -> None:
-    """torch.compile follows every method in one graph, and another step size runs through the same one."""
+    """torch.compile follows a method alone in one graph, and another step size runs through the same one."""
     assert check_compiled(name, "eager") == 1
 
 
