@@ -56,7 +56,7 @@ def lanes(job: Job) -> dict[str, list[float]]:
         (["target=1e-3,1e-6", "lr=0.1,0.2"], 2, {"lr": [0.1, 0.2]}),
         (["start_noise=0.0,1.0"], 2, {}),
         (["lr=null,0.1"], 2, {}),
-        (["optimizer=glob(ada*)"], 5, {}),
+        (["optimizer=glob(adam*)"], 3, {}),
         (["timing=off,quick"], 2, {}),
     ],
 )
