@@ -84,11 +84,16 @@ def store() -> None:
     nodes = ConfigStore.instance()
     # Hydra copies its repository, and this store in it, some ten times a run, at 30 ms each; what it takes out it
     # copies as well.
-    nodes.__deepcopy__ = lambda memo: nodes  # type: ignore[attr-defined]
+    nodes.__deepcopy__ = _not_copied  # type: ignore[attr-defined]
     nodes.store(name="schema", node=Run)
     nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
     if find_spec("ray"):
         nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
+
+
+def _not_copied(memo: Any) -> ConfigStore:
+    """The store itself, in place of a copy; a function with a name, as launchers pickle the store and all it holds."""
+    return ConfigStore.instance()
 
 
 def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:

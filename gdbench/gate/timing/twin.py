@@ -172,11 +172,12 @@ def keep_bytecode(folder: str, roots: Sequence[Path]) -> None:
 
     class Loader(SourceFileLoader):
         def get_code(self, fullname: str) -> Any:
-            before, sys.pycache_prefix = sys.pycache_prefix, folder
+            before = sys.pycache_prefix, sys.dont_write_bytecode
+            sys.pycache_prefix, sys.dont_write_bytecode = folder, False
             try:
                 return super().get_code(fullname)
             finally:
-                sys.pycache_prefix = before
+                sys.pycache_prefix, sys.dont_write_bytecode = before
 
     def finder(path: str) -> FileFinder:
         place = _of_a_tree(path)

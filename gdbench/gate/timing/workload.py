@@ -104,8 +104,8 @@ def _laden(method: Any, ballast: Callable[[], None] | None) -> Any:
         return method
     step = method.step
 
-    def laden(*arguments: Any) -> Any:
-        done = step(*arguments)
+    def laden(oracle: Any, k: Any, x: Any, state: Any) -> Any:
+        done = step(oracle, k, x, state)
         ballast()
         return done
 
