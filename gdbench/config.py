@@ -162,36 +162,42 @@ class Composer:
         self.groups: dict[str, bool] = {}
         self.parsed: dict[str, Override] = {}
         self.loader = GlobalHydra.instance().config_loader()
+        self.parser = OverridesParser.create(config_loader=self.loader)
         if composed is not None:
             given = [*composed.hydra.overrides.hydra, *composed.hydra.overrides.task]
-            parsed = [self._parse(each) for each in given if not each.startswith("hydra.mode=")]
+            parsed = [self.parse(each) for each in given if not each.startswith("hydra.mode=")]
             slow = [str(each.input_line) for each in parsed if self._needs_hydra(each)]
             self.composed[tuple(self.fixed + slow)] = _without_hydra(composed)
 
     def is_group(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, rather than setting a value."""
         key = override.key_or_group
-        if key not in self.groups:  # Hydra copies its whole repository of files to answer, which takes 3 ms
+        if key not in self.groups:  # Hydra copies its repository of files to answer
             self.groups[key] = bool(self.loader.get_group_options(key))
         return self.groups[key]
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration that Hydra would compose from these overrides."""
-        slow = [each for each in overrides if self._needs_hydra(self._parse(each))]
+        slow = [each for each in overrides if self._needs_hydra(self.parse(each))]
         base = self._base(tuple(self.fixed + slow))
         composed = Composed(copy.deepcopy(base.config), base.choices, base.axes)
         return self.set(composed, [each for each in overrides if each not in slow])
 
     def set(self, composed: Composed, overrides: Iterable[str]) -> Composed:
         """The same configuration with values set in place; overrides that choose from a group cannot come so late."""
-        for each in map(self._parse, overrides):
+        for each in map(self.parse, overrides):
             OmegaConf.update(composed.config, each.key_or_group, each.value(), merge=False)
         return composed
 
-    def _parse(self, override: str) -> Override:
-        if override not in self.parsed:  # cells share most of theirs, and Hydra's parser takes its time
-            (self.parsed[override],) = OverridesParser.create().parse_overrides([override])
+    def parse(self, override: str) -> Override:
+        """What an override says; each is read once, as cells share most of theirs and Hydra's parser takes its time."""
+        if override not in self.parsed:
+            (self.parsed[override],) = self.parser.parse_overrides([override])
         return self.parsed[override]
+
+    def latest(self, overrides: Iterable[str]) -> dict[str, Override]:
+        """The last override of each key."""
+        return {each.key_or_group: each for each in map(self.parse, overrides)}
 
     def _needs_hydra(self, override: Override) -> bool:
         plain_value = not (override.is_add() or override.is_force_add() or override.is_delete())

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from gdbench.config import Composer
@@ -36,12 +35,11 @@ class Options:
 
 def latest(arguments: Sequence[str], composer: Composer) -> Mapping[str, Override]:
     """The last override of each key; an axis that came as a quoted text, as from Python, is read as an axis."""
-    parser = OverridesParser.create(config_loader=composer.loader)
-    parsed = {each.key_or_group: each for each in parser.parse_overrides(list(arguments))}
+    parsed = composer.latest(arguments)
     for key, each in parsed.items():
         given = each.value()
         if isinstance(given, str) and re.match(r"(tag|interval|range)\(", given):
-            parsed[key] = parser.parse_override(f"{key}={given}")
+            parsed[key] = composer.parse(f"{key}={given}")
     return parsed
 
 

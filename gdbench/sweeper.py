@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -221,8 +220,7 @@ def fold(arguments: Sequence[str], composer: Composer) -> list[Job]:
 
     All cells are composed and their questions checked here, before the first one runs.
     """
-    parsed = OverridesParser.create(config_loader=composer.loader).parse_overrides(list(arguments))
-    latest = {each.key_or_group: each for each in parsed}
+    latest = composer.latest(arguments)
     sweeps = {key: each for key, each in latest.items() if each.is_sweep_override()}
     fixed = [str(each.input_line) for key, each in latest.items() if key not in sweeps]
     lanes = {key: f"{key}={spec}" for key, each in sweeps.items() if (spec := _lane_spec(key, each)) is not None}
