@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import importlib.util
 import json
 import os
 import re
@@ -9,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
 import pytest
 
 import gdbench
 from gdbench import records
-from gdbench.content import cell_key, sources
+from gdbench.content import _imports, cell_key, sources
 from gdbench.records import Skipped
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
@@ -273,6 +276,47 @@ def test_sources_are_followed_through_imports() -> None:
     assert {"gdbench.watch", "gdbench.timing", "gdbench.objectives.classical", "gdbench.params"} <= set(found)
     assert not any(name.startswith(("gdbench.report", "gdbench.cli", "torch", "numpy")) for name in found)
     assert "gdbench.objectives.learning" not in found
+
+
+def parsed(package: str, text: str) -> set[str]:
+    """What a text imports, by Python's own parser."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names
+
+
+UNUSUAL = '''"""Quoted: from ... import nothing, and import of goods."""
+import a.b as c, d; import e  # and f
+if True: from g import h
+from i import (  # why
+    j as k,
+    l,  # import not_this
+)
+from m import n, \\
+    o
+class P:
+    def q(self):
+        try:
+            from . import r
+        finally:
+            from .s import *
+'''
+
+
+def test_imports_are_read_off_the_text_as_a_parser_finds_them(tmp_path: Path) -> None:
+    """Of our own files, of pyarrow's, which are others', and of unusual forms no import is missed."""
+    (tmp_path / "unusual.py").write_text(UNUSUAL)
+    files = [*Path(gdbench.__file__).parent.rglob("*.py"), *Path(pyarrow.__file__).parent.glob("*.py")]
+    for path in [*files, tmp_path / "unusual.py"]:
+        name = f"some.package.of.{path.stem}"
+        package = name if path.name == "__init__.py" else "some.package.of"
+
+        assert parsed(package, path.read_text(encoding="utf-8")) <= set(_imports(name, path)), path
 
 
 # ------------------------------------------------------------------------------------------------------------ plan
