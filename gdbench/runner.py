@@ -36,8 +36,8 @@ Pulse = Callable[[int], None]
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
-CACHED_NUMBERS = 2**17
-"""x and its like hold at most so many numbers in a chunk of lanes; half as many where a graph holds the watch too."""
+CACHED_NUMBERS = 2**18
+"""x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the watch too."""
 LEAST_LANES = 16
 SMALLER = 4
 OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
@@ -168,7 +168,7 @@ def _chunks(cell: Cell, laned: bool) -> list[Array]:
         return list(every[:, None])
     if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
-    numbers = CACHED_NUMBERS // 2 if cell.maker.compiled else CACHED_NUMBERS
+    numbers = CACHED_NUMBERS // 4 if cell.maker.compiled else CACHED_NUMBERS
     lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(cell.size / lanes))
 
