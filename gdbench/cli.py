@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -200,12 +201,13 @@ def _complete_verbs(line: str) -> bool:
 
 def _run(words: list[str], output: Output) -> int:
     """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
-    import hydra
+    with _uncollected():
+        import hydra
 
-    from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
-    from gdbench.report.progress import progress
-    from gdbench.sweeper import Lanes, Refusal, Silent, task
-    from gdbench.trials import register_trials
+        from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
+        from gdbench.report.progress import progress
+        from gdbench.sweeper import Lanes, Refusal, Silent, task
+        from gdbench.trials import register_trials
 
     sys.argv = ["gdbench", *words, *_code(words)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
@@ -229,6 +231,18 @@ def _run(words: list[str], output: Output) -> int:
         return _planned(Lanes.planned, output)
     folder = _folder()
     return _shown(folder, output) if folder else 0
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Import without the garbage collector, which would look again and again through all that torch makes: 0.4 s."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _planned(standing: Standing, output: Output) -> int:

@@ -23,15 +23,28 @@ def seconds(words: Sequence[str | Path], folder: Path, **variables: str) -> floa
     return taken
 
 
+PEAK = """
+import resource, subprocess, sys
+code = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def peak_bytes(words: Sequence[str | Path], folder: Path) -> int:
-    """The most memory that a fresh ``python`` with these arguments has held at once (resident set size)."""
-    process = subprocess.Popen(
-        [sys.executable, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
+    """The most memory that a fresh ``python`` with these arguments has held at once (resident set size).
+
+    A small process stands between, as a child counts what its parent held when it was forked.
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", PEAK, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    code, kilobytes = map(int, told.stdout.split())
+    assert code == 0, told.stderr
+    return kilobytes * (1 if sys.platform == "darwin" else 1024)
 
 
 def medians(folder: Path, rounds: int, **commands: Sequence[str]) -> dict[str, float]:
