@@ -25,6 +25,7 @@ from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+from gdbench.uncollected import uncollected
 
 Project = Callable[[Params], Params] | None
 
@@ -223,7 +224,8 @@ def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, An
     sample = _method(factory(**fixed, **(dict.fromkeys(_facts(question), 1.0) | numbers)), name)
     if question.impl == "manual":
         return _Made(make, name + _surroundings(question), sample.lanes)
-    from gdbench.optimizers.compiled import Program  # brings in the compiler, which takes its time
+    with uncollected():  # it brings in the compiler, which takes its time
+        from gdbench.optimizers.compiled import Program
 
     program = Program(lambda **hyper: make(hyper))
     return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)

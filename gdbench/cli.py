@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gdbench import __version__
 from gdbench.schema import UsageError, nearest
+from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     from gdbench.resume import Standing
@@ -201,7 +201,7 @@ def _complete_verbs(line: str) -> bool:
 
 def _run(words: list[str], output: Output) -> int:
     """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
-    with _uncollected():
+    with uncollected():
         import hydra
 
         from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
@@ -231,18 +231,6 @@ def _run(words: list[str], output: Output) -> int:
         return _planned(Lanes.planned, output)
     folder = _folder()
     return _shown(folder, output) if folder else 0
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Import without the garbage collector, which would look again and again through all that torch makes: 0.4 s."""
-    collected = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collected:
-            gc.enable()
 
 
 def _planned(standing: Standing, output: Output) -> int:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.codecache import CppPythonBindingsCodeCache
+from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
@@ -26,6 +26,7 @@ from gdbench.optimizers.arithmetic import is_zero
 from gdbench.optimizers.columns import Columns
 from gdbench.params import Params, leaves
 from gdbench.schema import Unavailable
+from gdbench.uncollected import uncollected
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
 
@@ -39,6 +40,9 @@ LET_GO = """[](auto... given) {{
 
 WIDTH = 1009
 """Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
+
+HEADERS = {"cpp_cache_precompile_headers": False}
+"""inductor asks the C++ compiler in every process whether they still hold, for longer than they save of a kernel."""
 
 Graph = Callable[..., Any]
 Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
@@ -146,16 +150,23 @@ class Program:
             if key in self.graphs:
                 return self.graphs[key](*at)
             started = time.perf_counter()
-            if self.backend == "inductor":  # it asks other processes what this one can do: meanwhile trace the code
-                threading.Thread(target=pick_vec_isa, daemon=True).start()
-            graph = compile_graph(code, self.backend, laned)
-            if laned:
-                with kernels_run_beside_python():
-                    graph(*widened(at))
-            answer = graph(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
+            with uncollected():
+                if self.backend == "inductor":
+                    prepare()
+                graph = compile_graph(code, self.backend, laned)
+                if laned:
+                    with kernels_run_beside_python():
+                        graph(*widened(at))
+                answer = graph(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
             self.graphs[key] = graph
             self.compile_s += time.perf_counter() - started
             return answer
+
+
+def prepare() -> None:
+    """Find out beside the tracing what inductor asks at its end: this processor's abilities, and torch's own source."""
+    for ask in (pick_vec_isa, torch_key):
+        threading.Thread(target=ask, daemon=True).start()
 
 
 @contextmanager
@@ -238,8 +249,10 @@ def compile_graph(code: Any, backend: str, laned: bool) -> Graph:
     # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
     own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
     options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
-    if laned and backend == "inductor":
-        options["post_grad_custom_pre_pass"] = Columns()
+    if backend == "inductor":
+        options |= HEADERS
+        if laned:
+            options["post_grad_custom_pre_pass"] = Columns()
     try:
         return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
     except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
