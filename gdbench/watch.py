@@ -115,7 +115,7 @@ def update(watch: Watch, k: int | Tensor, x: Params, seen: Seen, w: Watched) -> 
         last=torch.where(lived, loss, w.last),
         lived=torch.where(alive, k + 1, w.lived),
         level=torch.where(loss > watch.start, w.level, k),
-        missed=tuple(n + (best > target) for n, target in zip(w.missed, watch.targets, strict=True)),
+        missed=tuple(torch.where(best > target, k + 1, n) for n, target in zip(w.missed, watch.targets, strict=True)),
     )
     return _counted(seen, alive, alive & (best > watch.own), w) if watch.counts else w
 
