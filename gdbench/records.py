@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -177,11 +176,7 @@ def gather(folder: Path) -> None:
 def _gather_table(folder: Path, name: Table) -> None:
     whole, parts = folder / f"{name}.parquet", _parts(folder, name)
     if len(parts) == 1 and not whole.exists():  # it is the table already
-        beside = whole.with_name(f".{whole.name}.{os.getpid()}")
-        shutil.copyfile(parts[0], beside)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(whole)
+        parts[0].replace(whole)
     elif parts or whole.exists():
         table = _sweep(folder, name)
         assert table is not None
