@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Seen
 from gdbench.params import Params, lanes_last
-from gdbench.watch import Told, begin, finite, judged, told, update, watching
+from gdbench.watch import Told, Watched, begin, finite, judged, told, update, watching
 
 __all__ = ["LEAST", "Crowd", "Onlooker", "Watcher", "staying"]
 
@@ -94,7 +94,7 @@ class Crowd:
 
     def __init__(self, thresholds: Tensor, start: Tensor, maximize: bool, counts: bool) -> None:
         """``thresholds`` ``[T, L]``, or ``[T, 1]`` where the lanes share them; the last is the runs' own target."""
-        self.start, self.maximize, self.counts = start, maximize, counts
+        self.start, self.watch = start, watching(thresholds, start, maximize, laned=True, counts=counts)
         ordered = thresholds.sort(dim=0, descending=True)
         self.rank = ordered.indices
         self.rungs = torch.cat([ordered.values, torch.full_like(thresholds[:1], -torch.inf)])
@@ -103,7 +103,9 @@ class Crowd:
         self.next = self.rungs[0].expand_as(start).clone()
         self.below = torch.zeros_like(start, dtype=torch.int64)
         self.hits: list[_Hits] = []
-        self.here = _Best(torch.full_like(start, torch.inf), self._zeros(), self._zeros() - 1, *self._work())
+        self.here = _Best(
+            torch.full_like(start, torch.inf), self._zeros(), self._zeros() - 1, *(self._zeros() for _ in range(4))
+        )
         self.whole = self.here
         self.alive = torch.ones_like(start, dtype=torch.bool)
         self.all_alive = True
@@ -117,19 +119,16 @@ class Crowd:
     def _zeros(self) -> Tensor:
         return torch.zeros_like(self.start, dtype=torch.int32)
 
-    def _work(self) -> list[Tensor]:
-        return [self._zeros() if self.counts else self._zeros()[:0] for _ in range(4)]
-
     def look(self, k: int, x: Params, seen: Seen) -> None:
         """Look at x_k of all that go on (see ``watch.update``)."""
-        self.latest = loss = judged(seen.loss, self.start.dtype, self.maximize)
+        self.latest = loss = judged(seen.loss, self.start.dtype, self.watch.maximize)
         self._end(k, loss, finite(loss, x, seen.grad, laned=True))
         usable = loss if self.all_alive else torch.where(self.alive, loss, torch.inf)
         best = self.here.loss
         self.here.step.masked_fill_(usable < best, k)
         torch.minimum(best, usable, out=best)
         self.here.level.masked_fill_(loss <= self.risen_above, k)
-        if self.counts:
+        if self.watch.counts:
             self._count(seen)
         self._hit(k)
 
@@ -183,47 +182,41 @@ class Crowd:
         self.risen_above, self.next, self.below = self.risen_above[stay], self.next[stay], self.below[stay]
         self.alive = self.alive[stay]
         self.all_alive = bool(self.alive.all())
-        self.here = _Best(*(each[stay] if len(each) else each for each in self.here))
+        self.here = _Best(*(each[stay] for each in self.here))
         return self.rows
 
     def _put(self) -> None:
         """Keep what is known of those that still are here."""
         if self.rows is not None:
             for kept, new in zip(self.whole, self.here, strict=True):
-                if len(new):
-                    kept[self.rows] = new
+                kept[self.rows] = new
 
     def told(self, steps: int) -> Told[Tensor]:
         """The whole story of all lanes, after x_steps has been looked at."""
         self._put()
-        best, missed, alive = self.whole, self._missed(steps), self.ended < 0
-        lived = torch.where(alive, steps + 1, self.ended)
-        worked = lived.clamp(max=steps)
-        if not self.counts:
-            nothing = torch.zeros_like(worked)
-            best = _Best(*best[:3], worked, nothing, torch.minimum(worked, missed[-1]), nothing)
-        return Told(
-            best=best.loss,
-            best_step=best.step,
+        alive, (loss, step, level, *work) = self.ended < 0, self.whole
+        seen = Watched(
+            best=loss,
+            best_step=step,
             last=torch.where(alive, self.spread(self.latest), self.last),
-            lived=lived,
-            alive=alive,
-            above_since=torch.where(alive & (best.level < steps), best.level + 1, -1),
-            missed=missed,
-            gradients=best.gradients,
-            evaluations=best.evaluations,
-            gradients_to_target=best.gradients_to_target,
-            evaluations_to_target=best.evaluations_to_target,
+            lived=torch.where(alive, steps + 1, self.ended),
+            level=level,
+            missed=self._missed(steps),
+            gradients=work[0],
+            evaluations=work[1],
+            gradients_to_target=work[2],
+            evaluations_to_target=work[3],
         )
+        return told(self.watch, steps, seen)
 
-    def _missed(self, steps: int) -> Tensor:
-        """``[T, L]``: the first step at which each target was hit; a target that never was, one more than the last."""
+    def _missed(self, steps: int) -> tuple[Tensor, ...]:
+        """``T`` of ``[L]``: the first step at which each target was hit; where it never was, one more than the last."""
         missed = torch.full((len(self.rank), len(self.start)), steps + 1, dtype=torch.int32, device=self.start.device)
         for hits in self.hits:
             for rung in range(int(hits.below.min()), int(hits.now.max())):
                 reached = (hits.below <= rung) & (rung < hits.now)
                 missed[rung, hits.lanes[reached]] = hits.step
-        return torch.empty_like(missed).scatter_(0, self.rank.expand_as(missed), missed)
+        return torch.empty_like(missed).scatter_(0, self.rank.expand_as(missed), missed).unbind()
 
     def spread(self, values: Any) -> Any:
         """Numbers of the lanes that are here as numbers of all, NaN (or 0, of whole numbers) for those that left."""
