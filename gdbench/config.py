@@ -107,7 +107,7 @@ def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any])
 
 @contextmanager
 def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
-    """Let ``-m`` alone decide between run and sweep, where no word could name an other mode.
+    """Let ``-m`` alone decide between run and sweep, where no word could name another mode.
 
     Hydra composes the whole configuration once for nothing but its ``hydra.mode``, a third of the time that a small
     sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it.

@@ -51,9 +51,9 @@ def asked(key: str) -> str:
 
 def _question(question: Question) -> list[Any]:
     """All that is asked; an axis counts by its values, however it was written."""
-    told = {name: value for name, value in vars(question).items() if name not in ("axes", "code", "timing")}
-    told |= {"around": {group: [each.name, each.config] for group, each in question.around.items()}}
-    told = {name: value for name, value in told.items() if name != "around" or value}
+    told = {name: value for name, value in vars(question).items() if name not in ("around", "axes", "code", "timing")}
+    if question.around:
+        told["around"] = {group: [each.name, each.config] for group, each in question.around.items()}
     told["axes"] = [(axis.name, hashlib.blake2b(axis.values().tobytes()).hexdigest()) for axis in question.axes]
     return [told, asdict(question.timing)]
 

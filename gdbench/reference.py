@@ -7,10 +7,12 @@ from functools import cache
 
 import torch
 
-__all__ = ["memory_loop", "notebook_loop"]
+from gdbench.timing import Prepare
+
+__all__ = ["memory_loop", "notebook_loop", "plain_loop"]
 
 
-def notebook_loop(device: torch.device | str = "cpu") -> Callable[[int], Callable[[], None]]:
+def notebook_loop(device: torch.device | str = "cpu") -> Prepare:
     """The notebook's manual loop on (x-2)^2 from 10, float32: bound by overhead. ``prepare(n)`` for ``timing``."""
 
     def steps(x: torch.Tensor, count: int) -> None:
@@ -28,10 +30,29 @@ def notebook_loop(device: torch.device | str = "cpu") -> Callable[[int], Callabl
     return prepare
 
 
+def plain_loop() -> Prepare:
+    """Gradient descent on (x-2)^2 from 10, float32, as one writes it by hand: bound by overhead, as our own steps."""
+
+    def steps(x: torch.Tensor, count: int) -> None:
+        for _ in range(count):
+            loss = ((x - 2) ** 2).sum()
+            (gradient,) = torch.autograd.grad(loss, x)
+            x = (x.detach() - 0.1 * gradient).requires_grad_()
+
+    def prepare(count: int) -> Callable[[], None]:
+        x = torch.tensor([10.0], requires_grad=True)
+        return lambda: steps(x, count)
+
+    return prepare
+
+
 @cache
-def memory_loop(device: torch.device | str = "cpu") -> Callable[[int], Callable[[], None]]:
-    """Adding one array of 32 MB to another: bound by memory. ``prepare(n)`` for ``timing``."""
-    a, b = torch.ones(2, 8 * 2**20, device=device)
+def memory_loop(device: torch.device | str = "cpu", megabytes: int = 32) -> Prepare:
+    """Adding one array of float32 to another: bound by memory if they hold more than a core's own caches.
+
+    All callers of a process share the arrays: which pages an array gets makes it faster or slower by a tenth.
+    """
+    a, b = torch.ones(2, megabytes * 2**18, device=device)
 
     def steps(count: int) -> None:
         for _ in range(count):

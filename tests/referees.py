@@ -178,22 +178,20 @@ def chebyshev(at: Known, x: Array, lr: float) -> Path:
         yield x
 
 
-def bb1(at: Known, x: Array, lr: float) -> Path:
-    size = lr
-    while True:
-        new = x - size * at.g(x)
-        s, y = new - x, at.g(new) - at.g(x)
-        size, x = s @ s / (s @ y), new
-        yield x
+def barzilai_borwein(length: Callable[[Array, Array], float]) -> Callable[[Known, Array, float], Path]:
+    def path(at: Known, x: Array, lr: float) -> Path:
+        size = lr
+        while True:
+            new = x - size * at.g(x)
+            s, y = new - x, at.g(new) - at.g(x)
+            size, x = length(s, y), new
+            yield x
+
+    return path
 
 
-def bb2(at: Known, x: Array, lr: float) -> Path:
-    size = lr
-    while True:
-        new = x - size * at.g(x)
-        s, y = new - x, at.g(new) - at.g(x)
-        size, x = s @ y / (y @ y), new
-        yield x
+bb1 = barzilai_borwein(lambda s, y: s @ s / (s @ y))
+bb2 = barzilai_borwein(lambda s, y: s @ y / (y @ y))
 
 
 def polyak(at: Known, x: Array, lr: float) -> Path:

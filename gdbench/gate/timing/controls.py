@@ -6,48 +6,18 @@ One is bound by the overhead of dispatching operations, one by memory; they call
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import partial
 
 import torch
 
 from gdbench.gate.timing.blocks import Fit, arm
+from gdbench.reference import memory_loop, plain_loop
 from gdbench.timing import Prepare
 
 __all__ = ["CONTROLS", "Control", "ballast"]
 
 
-def overhead() -> Prepare:
-    """Gradient descent on (x - 2)^2 by hand, one number, float32."""
-
-    def steps(x: torch.Tensor, count: int) -> None:
-        for _ in range(count):
-            loss = ((x - 2) ** 2).sum()
-            (gradient,) = torch.autograd.grad(loss, x)
-            x = (x.detach() - 0.1 * gradient).requires_grad_()
-
-    def prepare(count: int) -> Callable[[], None]:
-        x = torch.tensor([10.0], requires_grad=True)
-        return lambda: steps(x, count)
-
-    return prepare
-
-
-@cache
-def memory() -> Prepare:
-    """Adding one array of 4 MB to another: more than a core's own caches hold.
-
-    Both arms of a process share the arrays: which pages an array gets makes it faster or slower by a tenth.
-    """
-    a, b = torch.ones(2, 2**20)
-
-    def steps(count: int) -> None:
-        for _ in range(count):
-            a.add_(b)
-
-    return lambda count: lambda: steps(count)
-
-
-CONTROLS: Mapping[str, Callable[[], Prepare]] = {"overhead": overhead, "memory": memory}
+CONTROLS: Mapping[str, Callable[[], Prepare]] = {"overhead": plain_loop, "memory": partial(memory_loop, megabytes=4)}
 
 
 class Control:

@@ -21,12 +21,10 @@ LEAST_GROUP = 3
 """Members; the mean of fewer shows little that they do not show themselves."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was found of a series, of a control or of a null series; ratios are head / base."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A verdict and the replicates' numbers behind it; ratios are head / base."""
 
-    name: str
-    policy: str
     verdict: str
     """slower, no slower, faster, undecided or contaminated."""
     ratio: float
@@ -42,6 +40,14 @@ class Measured:
     """The same, adjusted for all that was tested beside it."""
     confirmed: bool | None
     """Whether a slowdown recurred in fresh processes with swapped roles; None where there was none to confirm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Found):
+    """What was found of a series, of a control or of a null series."""
+
+    name: str
+    policy: str
     wall_ratio: float
     base_s: float
     """Median seconds a step on the thread's own clock."""
@@ -52,22 +58,13 @@ class Measured:
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Group:
-    """The mean over all series of one optimizer, implementation or dtype; fields as in Measured."""
+@dataclass(frozen=True, kw_only=True)
+class Group(Found):
+    """What was found of the mean over all series of one optimizer, implementation or dtype."""
 
     by: str
     value: str
     members: tuple[str, ...]
-    verdict: str
-    ratio: float
-    lower: float
-    upper: float
-    replicates: int
-    s: float
-    p: float
-    p_holm: float
-    confirmed: bool | None
 
 
 @dataclass(frozen=True)
@@ -193,20 +190,15 @@ class Ruling:
         confirmed = recurred(group.evidence(confirming=True), self.settings) if verdict == SLOWER else None
         if confirmed is False:
             verdict = UNDECIDED
-        alpha = self.settings.spends(known.count) * self.strict
         return Group(
             by=group.by,
             value=group.value,
             members=tuple(track.name for track in group.tracks),
             verdict=CONTAMINATED if contaminated else verdict,
-            ratio=math.exp(known.mean),
-            lower=math.exp(known.lower(alpha)),
-            upper=math.exp(known.upper(self.settings.beta)),
-            replicates=known.count,
-            s=float(known.s),
             p=self._p(known, group.tracks),
             p_holm=p_holm,
             confirmed=confirmed,
+            **_ratio(known, self.settings, self.strict),
         )
 
 
@@ -226,11 +218,6 @@ def row(
         name=track.name,
         policy=series.policy,
         verdict=verdict,
-        ratio=math.exp(known.mean),
-        lower=math.exp(known.lower(settings.spends(known.count) * strict)),
-        upper=math.exp(known.upper(settings.beta)),
-        replicates=known.count,
-        s=float(known.s),
         p=float(p_slower(known, series.d0, series.d1, settings)),
         p_holm=p_holm,
         confirmed=confirmed,
@@ -240,7 +227,19 @@ def row(
         found_from=found_from(float(known.s), series.d0, series.d1, settings, strict),
         seconds=track.spent_s,
         why=why,
+        **_ratio(known, settings, strict),
     )
+
+
+def _ratio(known: Evidence, settings: Settings, strict: float) -> dict[str, Any]:
+    """The ratio, its limits, and the replicates behind it."""
+    return {
+        "ratio": math.exp(known.mean),
+        "lower": math.exp(known.lower(settings.spends(known.count) * strict)),
+        "upper": math.exp(known.upper(settings.beta)),
+        "replicates": known.count,
+        "s": float(known.s),
+    }
 
 
 def contamination(nulls: Sequence[Track], controls: Sequence[Track], settings: Settings) -> str | None:
