@@ -21,12 +21,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant"},
+    {"columns", "constant", "uncollected"},
     {"schema"},
-    {"turns"},
+    {"turns", "timing"},
     {"params", "search"},
     {"objectives", "optimizers"},
-    {"oracle", "descent", "watch", "timing", "work", "reference", "gap", "schedules", "gradients"},
+    {"oracle", "descent", "watch", "work", "reference", "gap", "schedules", "gradients"},
     {"cell", "crowd"},
     {"lanes", "story", "stopwatch"},
     {"judge"},
