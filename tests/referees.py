@@ -543,6 +543,16 @@ def shampoo(at: Known, x: Array, lr: float) -> Path:
         yield x
 
 
+def soap(at: Known, x: Array, lr: float, beta: float = 0.95) -> Path:
+    """Of a vector: Adam with the authors' eps, after a first step in which nothing moves."""
+    m = v = 0 * x
+    yield x
+    for t in count(1):
+        m, v = beta * m + (1 - beta) * at.g(x), beta * v + (1 - beta) * at.g(x) ** 2
+        x = x - lr * sqrt(1 - beta**t) / (1 - beta**t) * m / (sqrt(v) + 1e-8)
+        yield x
+
+
 REFEREES: dict[str, Any] = {
     name: each for name, each in globals().items() if getattr(each, "__module__", "") == __name__
 }

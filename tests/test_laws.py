@@ -65,7 +65,7 @@ OWN |= {name: {"lasso_proximal": F64, "dict": F64} for name in PROXIMAL}
 STEPPERS = {"momentum": F32, "adam": F64}
 """A step with a memory, and one with a root, a quotient and the number of the step in it as well."""
 
-SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo"], 256)
+SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo", "soap"], 256)
 """How many ulps a step in a lane may be off, where a method sums over coordinates and divides by what is left."""
 ONE_POINT = "its code computes one point at a time"
 EXCEPTIONS: dict[tuple[str, str], str] = {

@@ -125,8 +125,9 @@ def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
     weight, data = real("l1", l1, least=0, example=0.1), diabetes()
     columns, m = data["columns"], data["columns"].shape[1]
     gram, right = columns @ columns.T / m, columns @ data["target"] / m
-    if weight >= float(right.abs().max()):
-        raise UsageError(f"objective.l1={l1!r}: from {float(right.abs().max()):.4g} on the start is the minimiser; try objective.l1=0.1")
+    most = float(right.abs().max())
+    if weight >= most:
+        raise UsageError(f"objective.l1={l1!r}: from {most:.4g} on the start is the minimiser; try objective.l1=0.1")
 
     def smooth(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
         return 0.5 * ((w @ columns - target) ** 2).mean(-1)
