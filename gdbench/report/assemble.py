@@ -18,7 +18,7 @@ from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, 
 from gdbench.report.charts import floors as floors_chart
 from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import times as times_chart
-from gdbench.report.charts.parts import PANELS, Figure
+from gdbench.report.charts.parts import BANDS, PANELS, Figure
 from gdbench.report.look import Look
 from gdbench.report.source import Source
 
@@ -76,7 +76,6 @@ class Facts:
         self.runs, self.traces = source.runs, source.traces
         self.told = problems.compared(source.runs)
         self.merged = problems.merged(self.told)
-        self.look = Look.of(source.runs["optimizer"].astype(str))
         self.problems = list(self.told["problem"].unique())
 
     @cached_property
@@ -88,6 +87,11 @@ class Facts:
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
         return chosen.tuned(self.costs)
+
+    @cached_property
+    def look(self) -> Look:
+        """Colours: of many optimizers those with the best mean place have one."""
+        return Look.of(self.runs["optimizer"].astype(str), chosen.leading(self.best))
 
     @cached_property
     def one_lr(self) -> pd.DataFrame:
@@ -115,6 +119,13 @@ class Facts:
         places = {name: place for place, name in enumerate(self.problems)}
         return table.loc[table["problem"].map(places).sort_values(kind="stable").index]
 
+    def greyed(self, figure: Figure) -> str:
+        """A remark under a figure in which not all optimizers have a colour."""
+        count, coloured = len(self.look.optimizers), self.look.coloured
+        if figure.chart is None or count == coloured or "optimizer" not in figure.chart.datasets["table"][0]:
+            return ""
+        return f" In colour: the {coloured} of {count} optimizers that have the best mean place; the others are grey."
+
     def panels(self, table: pd.DataFrame, name: str = "problem") -> str:
         """A remark where a figure does not show all problems at once."""
         count = table[name].nunique()
@@ -127,6 +138,8 @@ def assemble(source: Source, landscape: Landscape | None = None) -> Report:
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
         sections = _sections(facts, landscape)
     kept = [section for section in sections if section.figures or section.tables]
+    for figure in (each for section in kept for each in section.figures):
+        figure.rule += facts.greyed(figure)
     return Report(source, facts, verdict(facts.runs, facts.told), kept)
 
 
@@ -157,7 +170,7 @@ def _convergence(facts: Facts) -> list[Figure]:
 
 def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     shown = convergence.drawn(facts.ordered(table), against)
-    band = f" Line: median over up to {facts.seeds} seeds; band: quartiles." if facts.seeds > 1 else ""
+    band = f" Line: median over up to {facts.seeds} seeds{_band(shown, 'quartiles')}." if facts.seeds > 1 else ""
     ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
     rule = (
         "Each optimizer at its best configuration on the problem (fewest gradients to the target, else"
@@ -172,6 +185,13 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
         return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", shown)
     drawing = convergence.chart(shown, facts.look, against)
     return Figure(f"convergence-{name}", title, rule + facts.panels(shown), shown, drawing, name, "convergence")
+
+
+def _band(table: pd.DataFrame, what: str) -> str:
+    """What a band says, or where to find it."""
+    return (
+        f"; band: {what}" if table["optimizer"].nunique() <= BANDS else f"; without bands, which the data have ({what})"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- sensitivity
@@ -364,8 +384,8 @@ def _profile(facts: Facts, across: str) -> Figure:
     counts = facts.best.groupby("solver")["trials"].max()
     equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
     rule = (
-        f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (left) and {unsolved[1]} (right)"
-        " problems were solved by nobody and stay in the count. "
+        f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (lr tuned) and {unsolved[1]}"
+        " (one lr) problems were solved by nobody and stay in the count. "
         + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
            if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
         + f" Tuned over {counts.min()} to {counts.max()} trials"
@@ -402,14 +422,15 @@ def _ecdf(facts: Facts) -> Figure:
     table = table.assign(optimizer=table["solver"])
     count, runs = len(facts.problems), facts.best_runs["run"].nunique()
     band = "problems drawn anew" if count > 1 else "runs drawn anew"
-    banded = f" Band: 95% of {ecdf.DRAWS} bootstrap samples, {band}." if table["lo"].notna().any() else ""
+    band = f"95% of {ecdf.DRAWS} bootstrap samples, {band}"
+    band = f" Line: the mean{_band(table, band)}." if table["lo"].notna().any() else ""
     missed = int((~np.isfinite(facts.rungs["cost"])).sum())
     rule = (
         "Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell,"
         f" {count} problem{'s' * (count > 1)} weighing the"
         f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
         f" {len(facts.rungs)} pairs of run"
-        f" and target never arrive. No restarts are simulated.{banded}"
+        f" and target never arrive. No restarts are simulated.{band}"
     )
     return Figure("ecdf", title, rule, table, profile.ecdf_chart(table, facts.look))
 
@@ -433,7 +454,7 @@ def _across_tables(facts: Facts) -> list[Shown]:
     if facts.best["solver"].nunique() < 2:
         return []
     if len(facts.problems) > 1:
-        told = pairs.pairwise(facts.best)
+        told = pairs.pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
             " solve; p: Wilcoxon's signed-rank test, a lone solution ranking above all ratios; Holm's"

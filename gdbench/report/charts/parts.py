@@ -12,10 +12,24 @@ import pandas as pd
 
 from gdbench.report.look import theme
 
-__all__ = ["PANELS", "Drawn", "Figure", "columns", "data", "faded", "panels", "picking", "records", "specification"]
+__all__ = [
+    "BANDS",
+    "PANELS",
+    "Drawn",
+    "Figure",
+    "columns",
+    "data",
+    "faded",
+    "panels",
+    "picking",
+    "records",
+    "specification",
+]
 
 PANELS = 9
 """Problems that a picture shows; the page lets its reader choose others."""
+BANDS = 6
+"""Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
 
 

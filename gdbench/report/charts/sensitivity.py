@@ -40,7 +40,10 @@ def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
     line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = lines.mark_point(filled=True, size=34).encode(tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]])
     layers = alt.layer(shade, rule, line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": _rows(table)})
+    return Drawn(
+        panels(layers, list(table["problem"].unique())),
+        {"table": _rows(look.behind(table.assign(optimizer=table["solver"])))},
+    )
 
 
 def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
@@ -49,7 +52,6 @@ def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The points of the lines, the stretches where runs broke, and 2/L where it lies within what was tried."""
-    table = table.assign(optimizer=table["solver"])
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "optimizer", "lr"]).sort_index()
     limits = table.groupby("problem", sort=False).agg(smoothness=("smoothness", "first"), most=("lr", "max"))
     limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
