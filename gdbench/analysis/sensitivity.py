@@ -7,7 +7,7 @@ import pandas as pd
 
 from gdbench.analysis.problems import costs, numbers
 
-__all__ = ["decades_within", "sensitivity"]
+__all__ = ["decades_within", "over_dtypes", "sensitivity"]
 
 
 def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
@@ -32,6 +32,19 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
         smoothness=("smoothness", "first"),
     )
     return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
+
+
+def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """``sensitivity`` where one question was asked in several dtypes: the dtype is in ``others``, not in ``problem``.
+
+    Of numbers that were varied besides, the best counts at each lr.
+    """
+    table = sensitivity(told, cost).sort_values("cost", kind="stable").drop_duplicates(["problem", "solver", "lr"])
+    dtypes = table["problem"].map(told.drop_duplicates("problem").set_index("problem")["dtype"].astype(str))
+    names = [name.replace(f" {dtype}", "", 1) for name, dtype in zip(table["problem"], dtypes, strict=True)]
+    table = table.assign(problem=names, others=dtypes).sort_index()
+    several: pd.DataFrame = table[table.groupby(["problem", "solver"])["others"].transform("nunique") > 1]
+    return several
 
 
 QUARTILES = {"cost": 0.5, "lo": 0.25, "hi": 0.75}

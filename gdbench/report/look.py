@@ -109,6 +109,7 @@ def log_axis(
         tickCount=6,
         labelExpr=POWERS if round_ones else f"{ROUND} ? {POWERS} : ''",
         labelOverlap="greedy",
+        labelSeparation=4,
         gridOpacity=1 if round_ones else alt.condition(ROUND, alt.value(1), alt.value(0)),
     )
     scale = alt.Scale(type="log", base=base, nice=False, reverse=reverse, padding=room)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.assemble import Report, Shown
+from gdbench.report.assemble import Report
 from gdbench.report.cells import headers, is_text, shown
+from gdbench.report.facts import Shown
 from gdbench.report.words import amount, caveats, counted, sentences
 
 __all__ = ["latex", "markdown", "table_lines", "verdict_table"]

@@ -60,6 +60,8 @@ class Figure:
     tab: str = ""
     """What it is called among figures of one group, of which the page shows one at a time."""
     group: str = ""
+    coloured: bool = True
+    """Whether its colours are those of the optimizers."""
 
 
 def data(name: str = "table") -> alt.NamedData:

@@ -78,37 +78,36 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
     rows = records(table)
     lrs = sorted({row["lr"] for row in rows})
     x = alt.X(
-        "lr:O", title="learning rate", sort=lrs, axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelAngle=0)
+        "lr:O",
+        title="learning rate",
+        sort=lrs,
+        axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelSeparation=6, labelAngle=0),
     )
-    cells = (
-        alt.Chart(data())
-        .mark_rect(stroke=None)
-        .encode(
-            x=x,
-            y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
-            color=alt.condition(
-                "isValid(datum.cost)",
-                alt.Color(
-                    "cost:Q",
-                    title=f"{cost} to target",
-                    scale=alt.Scale(type="log", scheme="viridis"),
-                    legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
-                ),
-                alt.value("transparent"),
+    base = alt.Chart(data())  # one for both layers: a facet wants the same data
+    cells = base.mark_rect(stroke=None).encode(
+        x=x,
+        y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
+        color=alt.condition(
+            "isValid(datum.cost)",
+            alt.Color(
+                "cost:Q",
+                title=f"{cost} to target",
+                scale=alt.Scale(type="log", scheme="viridis"),
+                legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
             ),
-            tooltip=[
-                alt.Tooltip("lr:Q", format=".3~g"),
-                alt.Tooltip("other:N", title="with"),
-                alt.Tooltip("cost:Q", title=cost, format=".4~g"),
-                alt.Tooltip("solved:Q"),
-                alt.Tooltip("broke:Q"),
-                alt.Tooltip("runs:Q"),
-            ],
-        )
+            alt.value("transparent"),
+        ),
+        tooltip=[
+            alt.Tooltip("lr:Q", format=".3~g"),
+            alt.Tooltip("other:N", title="with"),
+            alt.Tooltip("cost:Q", title=cost, format=".4~g"),
+            alt.Tooltip("solved:Q"),
+            alt.Tooltip("broke:Q"),
+            alt.Tooltip("runs:Q"),
+        ],
     )
     marks = (
-        alt.Chart(data())
-        .transform_filter("datum.broke > datum.runs / 2")
+        base.transform_filter("datum.broke > datum.runs / 2")
         .mark_text(text="×", fontSize=11)
         .encode(x=x, y=alt.Y("other:N", sort=list(dict.fromkeys(table["other"]))))
     )

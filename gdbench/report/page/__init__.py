@@ -15,10 +15,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from gdbench import __version__
-from gdbench.report.assemble import Report, Shown
+from gdbench.report.assemble import Report
 from gdbench.report.cells import headers, is_text, short, shown
 from gdbench.report.charts.parts import PANELS, Figure, specification
 from gdbench.report.command import command
+from gdbench.report.facts import Shown
 from gdbench.report.look import theme
 from gdbench.report.tables import verdict_table
 from gdbench.report.words import caveats, counted, sentences
