@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
 from gdbench.analysis.problems import numbers
 
-__all__ = ["convergence"]
+__all__ = ["QUARTILES", "convergence"]
 
-QUANTILES = {"gap": 0.5, "lo": 0.25, "hi": 0.75}
+QUARTILES: dict[str, tuple[float, Literal["lower", "higher"]]] = {
+    "middle": (0.5, "higher"),
+    "lo": (0.25, "lower"),
+    "hi": (0.75, "higher"),
+}
+"""Which quantile, and the run on which side of it: each is a value that a run really had, and a band holds half."""
 
 
 def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
@@ -24,7 +31,10 @@ def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     lines = traces[["run", "step", "loss", "gap"]].merge(told[["run", *keys]], on="run")
     table = _full(lines, keys)
     groups = table.groupby([*keys, "step"], sort=False, observed=True)
-    told_of = {name: groups["gap"].quantile(q, interpolation="higher") for name, q in QUANTILES.items()}
+    told_of = {
+        "gap" if name == "middle" else name: groups["gap"].quantile(q, interpolation=side)
+        for name, (q, side) in QUARTILES.items()
+    }
     counted = groups.agg(
         loss=("loss", lambda each: np.quantile(each, 0.5, method="higher")),
         runs=("run", "size"),

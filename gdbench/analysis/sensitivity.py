@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gdbench.analysis.curves import QUARTILES
 from gdbench.analysis.problems import costs, numbers
 
 __all__ = ["decades_within", "over_dtypes", "sensitivity"]
@@ -24,7 +25,10 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     )
     keys = ["problem", "solver", "others", "lr"]
     groups = table[table["lr"].notna()].groupby(keys, sort=False, observed=True)
-    cost_of = {name: groups["cost"].quantile(q, interpolation="higher") for name, q in QUARTILES.items()}
+    cost_of = {
+        "cost" if name == "middle" else name: groups["cost"].quantile(q, interpolation=side)
+        for name, (q, side) in QUARTILES.items()
+    }
     counted = groups.agg(
         runs=("cost", "size"),
         solved=("cost", lambda each: int(np.isfinite(each).sum())),
@@ -45,9 +49,6 @@ def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     table = table.assign(problem=names, others=dtypes).sort_index()
     several: pd.DataFrame = table[table.groupby(["problem", "solver"])["others"].transform("nunique") > 1]
     return several
-
-
-QUARTILES = {"cost": 0.5, "lo": 0.25, "hi": 0.75}
 
 
 def decades_within(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
