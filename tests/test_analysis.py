@@ -295,7 +295,7 @@ def test_a_winner_by_hand() -> None:
 
 
 def test_ties_and_lone_winners() -> None:
-    """Equal counts leave no runner-up, and the alphabet orders them; whoever solves alone wins by an infinite factor."""
+    """Equal counts leave no runner-up and the alphabet orders them; whoever solves alone wins by an infinite factor."""
     tie = judged(took(10), took(10, optimizer="adam"))
     alone = judged(took(10), took(INF, optimizer="adam"))
     single = judged(took(10))

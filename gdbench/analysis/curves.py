@@ -35,11 +35,8 @@ def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
         "gap" if name == "middle" else name: groups["gap"].quantile(q, interpolation=side)
         for name, (q, side) in QUARTILES.items()
     }
-    counted = groups.agg(
-        loss=("loss", lambda each: np.quantile(each, 0.5, method="higher")),
-        runs=("run", "size"),
-        ended=("ended", "sum"),
-    )
+    counted = groups.agg(runs=("run", "size"), ended=("ended", "sum"))
+    told_of["loss"] = groups["loss"].quantile(0.5, interpolation="higher")
     curves = pd.DataFrame(told_of).join(counted).reset_index()
     return curves.merge(_prices(told, keys), on=keys, how="left")
 
@@ -49,8 +46,7 @@ def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     steps = lines[[*keys, "step"]].drop_duplicates()
     runs = lines[[*keys, "run"]].drop_duplicates()
     whole = runs.merge(steps, on=keys).merge(lines[["run", "step", "loss", "gap"]], on=["run", "step"], how="left")
-    known = lines.groupby("run")["gap"].transform(lambda each: each.notna().any())
-    has_gap = whole["run"].isin(lines.loc[known, "run"])
+    has_gap = whole["run"].isin(lines.loc[lines["gap"].notna(), "run"])
     ended = ~np.isfinite(whole["loss"])
     whole["loss"] = whole["loss"].where(~ended, np.inf)
     whole["gap"] = whole["gap"].where(~ended, np.inf).where(has_gap)

@@ -19,6 +19,7 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     nonfinite), and smoothness (L of the objective; null where it is not stated).
     """
     table = costs(told, cost).assign(
+        hit=lambda each: np.isfinite(each["cost"]),
         broke=told["status"].isin(["diverged", "nonfinite"]),
         smoothness=numbers(told, "smoothness"),
         others=told["configuration"].str.replace(r"^(lr \S+|no lr)\s*", "", regex=True),
@@ -31,7 +32,7 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     }
     counted = groups.agg(
         runs=("cost", "size"),
-        solved=("cost", lambda each: int(np.isfinite(each).sum())),
+        solved=("hit", "sum"),
         broke=("broke", "sum"),
         smoothness=("smoothness", "first"),
     )
