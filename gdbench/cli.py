@@ -74,7 +74,10 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 2 a mistake, 3 inconclusive, 4 something was not measured.
 """
 
-VERBS = ("columns", "compare", "gate", "list", "plan", "report", "show", "tune")
+VERBS = (
+    "archive", "columns", "compare", "gate", "list", "name", "note", "plan", "report", "rm", "runs", "show", "tag",
+    "tune", "unarchive",
+)  # fmt: skip
 
 
 @dataclass
