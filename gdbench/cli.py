@@ -60,6 +60,10 @@ Verbs
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
+  runs [QUERY ...]               all sweeps that ran: runs optimizer=adam 'lr<0.1' since=7d; also --csv, --json, --sql
+  watch [FOLDER]                 a sweep while it runs, here or elsewhere: how far, how long still, the best so far
+  name, tag, note SWEEP ...      what you say of a sweep; rm SWEEP removes it
+  archive, unarchive             sweeps as one file, with hashes, to move elsewhere
 
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
@@ -76,7 +80,7 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 
 VERBS = (
     "archive", "columns", "compare", "gate", "list", "name", "note", "plan", "report", "rm", "runs", "show", "tag",
-    "tune", "unarchive",
+    "tune", "unarchive", "watch",
 )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def busy(folder: Path) -> bool | None:
-    """Whether a process writes to a sweep's folder; None where that cannot be asked: there is no lock, or not for us."""
+    """Whether a process writes to a sweep's folder; None where that cannot be told: no lock is there, or not for us."""
     if not (folder / LOCK).is_file():
         return None
     lock = filelock.FileLock(folder / LOCK, timeout=0)

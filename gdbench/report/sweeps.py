@@ -46,7 +46,7 @@ def _cells(table: pd.DataFrame) -> dict[str, list[str]]:
         "when": [_when(row.when) if not _dated(row) else "" for row in rows],
         "name": [str(row.name) if row.name and not str(row.folder).endswith(str(row.name)) else "" for row in rows],
         "tags": [" ".join(row.tags) for row in rows],
-        "commit": [f"{row.commit[:7]}{'*' if row.dirty is True else ''}" for row in rows],
+        "commit": [f"{row.commit[:7]}{'*' if not pd.isna(row.dirty) and row.dirty else ''}" for row in rows],
         "machine": [str(row.machine) for row in rows],
         "cells": [f"{row.cells}{f' of {row.planned}' if row.ended < row.planned else ''}" for row in rows],
         "runs": [f"{row.runs:,}" for row in rows],

@@ -113,13 +113,16 @@ def _asked(table: pd.DataFrame, conditions: Sequence[Condition]) -> np.ndarray[A
         if condition.column == "tag":
             chosen &= np.array([_tagged(tags, condition) for tags in table["tags"]], bool)
         else:
-            column = table[condition.column]
-            values = pa.array(
-                column.replace("", None) if column.dtype == object else column, SWEEP_KINDS[condition.column]
-            )
-            values = values.dictionary_encode() if values.type == pa.string() else values
+            values = _asked_column(table[condition.column], SWEEP_KINDS[condition.column])
             chosen &= holds(pa.table({condition.column: values}), [condition])
     return chosen
+
+
+def _asked_column(column: pd.Series, kind: Any) -> Any:
+    """A column of the list as a query reads it: no text is null, and texts are dictionaries."""
+    if kind == pa.string():
+        return pa.array([each or None for each in column], kind).dictionary_encode()
+    return pa.array(column, kind)
 
 
 def _tagged(tags: Sequence[str], condition: Condition) -> bool:

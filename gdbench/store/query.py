@@ -136,8 +136,10 @@ def _mask(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
         return present if condition.sign == "!=" else np.logical_not(present)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), bool)
+    if _numeric(column):
+        column = column.cast(pa.float64(), safe=False)
     if condition.sign in ORDER:
-        found = ORDER[condition.sign](column, pa.scalar(condition.values[0], column.type if _timed(column) else None))
+        found = ORDER[condition.sign](column, pa.scalar(condition.values[0], column.type))
         return _flags(found.fill_null(False))
     found = _coded(column, condition) if pa.types.is_dictionary(column.type) else _any(column, condition)
     return np.logical_and(present, ~found if condition.sign == "!=" else found)
@@ -147,8 +149,8 @@ def _flags(column: Any) -> npt.NDArray[np.bool_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), bool)
 
 
-def _timed(column: Any) -> bool:
-    return bool(pa.types.is_timestamp(column.type))
+def _numeric(column: Any) -> bool:
+    return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
 
 
 def _coded(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
@@ -167,5 +169,4 @@ def _fits(word: str, wanted: str, sign: str) -> bool:
 
 
 def _any(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
-    kind = column.type if _timed(column) or pa.types.is_boolean(column.type) else pa.float64()
-    return _flags(pc.is_in(column.cast(kind), pa.array(condition.values, kind)))
+    return _flags(pc.is_in(column, pa.array(condition.values, column.type)))

@@ -1,4 +1,4 @@
-"""``python -m gdbench runs`` and what is done with a sweep that ran: name, tag, note, rm, archive, unarchive."""
+"""``python -m gdbench runs`` and ``watch``; and name, tag, note, rm, archive, unarchive, of a sweep that ran."""
 
 from __future__ import annotations
 
@@ -102,6 +102,23 @@ def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -
         from gdbench.report.terminal import wide_console
 
         wide_console().print(answer_report(found), crop=False)
+
+
+def watch(
+    folder: Annotated[
+        str | None, typer.Argument(help="a sweep, or a folder of sweeps, of which the newest is shown")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="show how far it is now, and end")] = False,
+    outputs: Outputs = Path("outputs"),
+) -> int:
+    """Look on while a sweep runs, here or elsewhere: cells done, the best so far, the time left, and a picture.
+
+    Everything is read from the sweep's folder, so any machine that sees it will do; the sweep is not disturbed. Ends
+    with the sweep, with its exit code: 1 where a run failed, or where it was killed.
+    """
+    from gdbench.store.watching import look_on
+
+    return look_on(folder, outputs, once)
 
 
 # ------------------------------------------------------------------------------------------------------------ labels
@@ -218,7 +235,7 @@ def unarchive(
         typer.echo(f"{folder}")
 
 
-VERBS = (runs, name, tag, note, rm, archive, unarchive)
+VERBS = (runs, watch, name, tag, note, rm, archive, unarchive)
 
 
 def add_to(app: typer.Typer) -> None:
