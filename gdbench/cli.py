@@ -62,8 +62,12 @@ Verbs
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
   runs [QUERY ...]               all sweeps that ran: runs optimizer=adam 'lr<0.1' since=7d; also --csv, --json, --sql
   watch [FOLDER]                 a sweep while it runs, here or elsewhere: how far, how long still, the best so far
-  name, tag, note SWEEP ...      what you say of a sweep; rm SWEEP removes it
-  archive, unarchive             sweeps as one file, with hashes, to move elsewhere
+  name SWEEP NAME                what to call a sweep, here and in the verbs below
+  tag SWEEP TAG ...              words to find it by: runs tag=TAG
+  note SWEEP TEXT                what there is to say of it
+  rm SWEEP ...                   remove sweeps for good (asks)
+  archive SWEEP ... [--to FILE]  sweeps as one file, with hashes, to move elsewhere
+  unarchive FILE                 put them back, each file checked
 
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from gdbench.store.index import FILES, FOLDER, opened
 from gdbench.store.labels import Labels, change, labels
 from gdbench.store.listing import kinds, listing
 from gdbench.store.query import parse
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -344,9 +347,9 @@ assert not [name for name in slow if name in sys.modules]
 def test_sql_sees_every_run_and_every_sweep(outputs: Path, command: Callable[..., Any]) -> None:
     """The tables runs and sweeps answer a statement as pandas does; the answer comes as table, CSV or JSON."""
     pytest.importorskip("duckdb")
-    statement = "select folder, optimizer, count(*) n, min(final_loss) least from runs group by all order by all"
+    statement = "select folder, optimizer, count(*) n, min(best_loss) least from runs group by all order by all"
     found = json.loads(command("runs", "--json", "--sql", statement).out)
-    expected = records.load(outputs).groupby(["sweep", "optimizer"])["final_loss"].agg(["size", "min"]).reset_index()
+    expected = records.load(outputs).groupby(["sweep", "optimizer"])["best_loss"].agg(["size", "min"]).reset_index()
 
     assert [tuple(row.values()) for row in found] == list(expected.itertuples(index=False, name=None))
     assert command("runs", "--csv", "--sql", "select sum(runs) s from sweeps").out == "s\n13.0\n"
@@ -518,3 +521,18 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
         assert find(word, outputs) == folder
     with pytest.raises(UsageError, match=r"may be any of 2 sweeps: .*Name one by its folder"):
         find(folder.parent.name, outputs)
+
+
+def test_the_commands_of_the_readme_do_what_they_say(outputs: Path, command: Callable[..., Any]) -> None:
+    """Each command of the README's section runs, in order, on sweeps of the names that it speaks of."""
+    folder = outputs / "2026-11-23" / "09-54-14_sweep"
+    shutil.copytree(the_first(outputs), folder)
+    section = (ROOT / "README.md").read_text().split("## Every sweep ever run")[1].split("\n## ")[0]
+    blocks = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    codes = {shlex.join(words): command(*words[3:]).code for words in lines}
+
+    assert len(codes) == 11
+    assert set(codes.values()) == {0}, codes
+    assert not folder.exists()
+    assert (Path("elsewhere") / folder.relative_to(outputs) / "labels.json").is_file()

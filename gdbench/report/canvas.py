@@ -41,7 +41,7 @@ def picture(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
         for column, (before, now) in enumerate(zip([height[0], *height[:-1]], height, strict=True)):
             up = np.arange(min(before, now), max(before, now) + 1)
             down = 4 * rows - 1 - up
-            np.bitwise_or.at(bits, (down // 4, column // 2), DOTS[down % 4, column % 2])
+            np.bitwise_or.at(bits[:, column // 2], down // 4, DOTS[down % 4, column % 2])
             owner[down // 4, column // 2] = number
         ends.append(((4 * rows - 1 - height[-1]) // 4, (len(x) - 1) // 2, number))
     text = [[chr(0x2800 + dots) if dots else " " for dots in line] for line in bits]

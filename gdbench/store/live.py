@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -127,10 +128,10 @@ class Onlooker:
 
 
 def _told(runs: pd.DataFrame, changed: float) -> Told:
-    counted = runs.groupby("cell")["status"].value_counts()
     cells: dict[int, Counter[str]] = {}
-    for (cell, status), count in counted.items():  # type: ignore[misc]  # of an index of pairs
-        cells.setdefault(int(cell), Counter())[str(status)] = int(count)
+    counted: list[Any] = list(runs.groupby(["cell", "status"]).size().reset_index(name="runs").itertuples())
+    for row in counted:
+        cells.setdefault(int(row.cell), Counter())[row.status] = int(row.runs)
     sound = ranked(runs[may_win(runs)].reset_index(drop=True))
     return Told(changed, cells, sound.drop_duplicates(SOLVER))
 
