@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -31,6 +32,7 @@ from laws import (
 )
 from laws import twin as torch_twin
 from torch import Tensor
+from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_map as every
 
@@ -576,6 +578,39 @@ def test_a_plain_zero_makes_a_graph_of_its_own() -> None:
         points, _ = path(manual("gd", **changed), ROSENBROCK, 5)
         assert apart(x, points[-1], points[0]) < 1e-14
     assert counters["stats"]["unique_graphs"] - before == 2
+
+
+@pytest.mark.skipif(not hasattr(eval_frame, "set_fullgraph_compiled_frame_count"), reason="this torch counts nothing")
+def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled step stands though others end and begin one as it ends, which set the number that torch counts in."""
+    count, leave, ended = eval_frame.set_fullgraph_compiled_frame_count, eval_frame.set_eval_frame, False
+
+    def noting(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
+        def run(*at: Any) -> Any:
+            nonlocal ended
+            ended = True
+            return graph(*at)
+
+        return run
+
+    def disturbed(callback: Any) -> Any:
+        if ended:
+            count(-1)  # as a call of another thread does when it ends,
+            count(0)  # and when it begins
+        return leave(callback)
+
+    monkeypatch.setattr(eval_frame, "set_eval_frame", disturbed)
+    method = compiled(factory("gd"), {"lr": 0.1}, noting)
+    x, _, _ = method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
+
+    assert torch.isfinite(x).all()
+
+
+def test_a_switched_off_compiler_is_unavailable() -> None:
+    """Where torch.compile leaves a step as it is, the run says so instead of passing for compiled."""
+    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    with torch._dynamo.config.patch(disable=True), pytest.raises(Unavailable, match="it has compiled nothing"):
+        method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
 
 def test_what_cannot_be_compiled_is_unavailable() -> None:
