@@ -19,7 +19,7 @@ from gdbench.oracle import oracle
 from gdbench.params import Params, per_lane, tree_map
 
 SMALL = ("points=64", "steps=100", "objective.width=4")
-FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status", "lr", "gradients")
+FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status", "gradients")
 """What depends on how matrix products are summed, beside a border where the path is chaotic."""
 WIDTHS = (1.0, 0.25)
 """Decades of lr that the pictures show."""
