@@ -120,7 +120,9 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
     def fn(params: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         # In lanes twice as fast as matmul, which makes of them a batch of tiny products.
         hidden = ((2 / n) ** 0.5 * torch.einsum("mi,...ij->...mj", inputs, params["first"])).tanh()
-        return (((hidden * params["last"][..., None, :]).sum(-1) / n - targets) ** 2).mean(-1)
+        out = (hidden * params["last"][..., None, :]).sum(-1) / n
+        loss: Tensor = ((out - targets) ** 2).mean(-1)
+        return loss
 
     def start(seed: int) -> dict[str, Tensor]:
         normal = seeded(seed)
