@@ -35,8 +35,8 @@ EXACT = [
 """Columns that are equal wherever the experiment runs, but for those that its ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
 """Columns whose last digits depend on how a processor sums."""
-AROUND = ["schedule", "clip", "noise"]
-"""What stands around an optimizer; with it and the settings of the groups ``gate --baseline`` asks the same again."""
+AROUND = ["start_noise", "schedule", "clip", "noise"]
+"""What stands around an optimizer, and its start: with these and the groups' settings the gate asks the same again."""
 BEGIN, END = "<!-- recorded -->", "<!-- end -->"
 
 HEAD = """# Experiments

@@ -18,7 +18,7 @@ from gdbench.schema import UsageError
 __all__ = ["fingerprint_words", "kept", "posed", "read_baseline", "record"]
 
 ASKED = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
-AROUND = ("schedule", "clip", "noise")
+AROUND = ("start_noise", "schedule", "clip", "noise")
 """Columns of an experiment's ``expected.csv`` that pose its questions, the latter if there, beside optimizer.* ..."""
 FIRST = ("series", "fingerprint", "status", "trajectory")
 
