@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
+import torch
 
 import gdbench
 from experiments.truth import Finding, Truth
@@ -178,6 +179,7 @@ if __name__ == "__main__":
     parser.add_argument("--all", action="store_true", help="all of them")
     parser.add_argument("--full", action="store_true", help="at full size, where the tests run a smaller one")
     asked = parser.parse_args()
+    torch.set_num_threads(1)  # as in every run, where findings walk a path again
     for each in NAMES if asked.all else asked.names:
         if asked.full:
             print(page(rerun(each, full=True)))
