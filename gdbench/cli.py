@@ -54,7 +54,8 @@ Keys
 Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
-  show RUN                       everything about a run, and the command that repeats it
+  show RUN [--rerun]             everything about a run, and the command that repeats it; or repeat it and compare
+  diff A B                       what differs between two sweeps or runs: settings, environment, source, result
   report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
   compare A B                    two sweeps side by side: what became better or worse
   columns                        what each column of the tables means
@@ -83,8 +84,8 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 """
 
 VERBS = (
-    "archive", "columns", "compare", "gate", "list", "name", "note", "plan", "report", "rm", "runs", "show", "tag",
-    "tune", "unarchive", "watch",
+    "archive", "columns", "compare", "diff", "gate", "list", "name", "note", "plan", "report", "rm", "runs", "show",
+    "tag", "tune", "unarchive", "watch",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Growing:
             raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
         self.folder: Path = records.new_folder(wish.outputs, wish.name or kind)
         Lanes.folder = self.folder
-        describe(self.folder)
+        describe(self.folder, likely)
         self.arguments, self.launch = arguments, launch
         self.jobs: list[Job] = []
         self.lost: dict[int, str] = {}

@@ -19,8 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 from gdbench import records
 from gdbench.analysis.goals import best
 from gdbench.config import Composed, Composer, plain, reworded, store
+from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
-from gdbench.environment import environment
+from gdbench.environment import environment, git_diff
 from gdbench.job import Job, Progress, check, run_job, sweep
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
@@ -166,7 +167,7 @@ def carry_out(
     with opened(jobs, wish) as (folder, found):
         Lanes.folder = folder
         if found.to_run:
-            describe(folder)
+            describe(folder, found.to_run)
         keep_configurations(folder, found.to_run, arguments)
         record(folder, found.jobs, _words(found.jobs[0], arguments, kind))
         if found.begun:
@@ -185,10 +186,32 @@ def _plan(jobs: Sequence[Job]) -> None:
     Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
 
 
-def describe(folder: Path) -> None:
-    """Write down where cells run; one more file each time that a sweep goes on."""
+def describe(folder: Path, jobs: Sequence[Job]) -> None:
+    """Write down where cells run, and the source and data that they run with; anew each time that a sweep goes on.
+
+    What a dirty checkout has beyond its commit is kept beside it, as a patch.
+    """
     count = len(list(folder.glob("environment*.json")))
-    records.write_json(folder / f"environment{f'_{count + 1}' if count else ''}.json", environment())
+    ending = f"_{count + 1}" if count else ""
+    questions = [job.question for job in jobs]
+    told = {
+        **environment(),
+        "sources": {name: told for each in questions for name, told in source_digests(each).items()},
+        "data": data_digests(questions),
+    }
+    records.write_json(folder / f"environment{ending}.json", told)
+    for name, diff in _diffs(told).items():
+        (folder / f"{name}{ending}.diff").write_text(diff)
+
+
+def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
+    """The patches of dirty checkouts: of gdbench's own, and of the working folder's where that is another."""
+    places = {"gdbench": Path(__file__).parent, "folder": Path(told["folder"])}
+    dirty = {name: place for name, place in places.items() if (told["git"][name] or {}).get("dirty")}
+    diffs = {name: git_diff(place) for name, place in dirty.items()}
+    if diffs.get("folder") == diffs.get("gdbench"):
+        diffs.pop("folder", None)
+    return diffs
 
 
 def _given(arguments: Sequence[str]) -> list[str]:

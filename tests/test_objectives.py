@@ -94,10 +94,18 @@ def length(x: Params) -> float:
     return float(dot(x, x, laned=False)) ** 0.5
 
 
-def gradient(objective: Objective, x: Params) -> Params:
-    """The gradient at one point, of all data; where there is a domain, of the way that it leaves within that."""
+def smooth_gradient(objective: Objective, x: Params) -> Params:
+    """The gradient at one point, of all data; where there is a prox, of the smooth part."""
     ask = oracle(objective, laned=False)
-    slope = (ask.full or ask).grad(x, 0)[1]
+    ask = ask.split.smooth if ask.split else ask
+    return (ask.full or ask).grad(x, 0)[1]
+
+
+def gradient(objective: Objective, x: Params) -> Params:
+    """The gradient at one point; where there is a domain or a prox, the way that a step of 1 leads with it."""
+    slope = smooth_gradient(objective, x)
+    if objective.prox:
+        return minus(x, objective.prox(minus(x, slope), 1.0))
     return minus(x, objective.project(minus(x, slope))) if objective.project else slope
 
 
@@ -233,7 +241,7 @@ def test_curvature_bounds_hold(name: str, seed: int, spread: float) -> None:
     """Between any two points the gradient changes by at most L, and along them by at least mu, times the distance."""
     objective = build(name).to(torch.float64, "cpu")
     a, b = points(objective, 2, spread, seed)
-    step, turn = minus(a, b), minus(gradient(objective, a), gradient(objective, b))
+    step, turn = minus(a, b), minus(smooth_gradient(objective, a), smooth_gradient(objective, b))
     assert length(turn) <= objective.smoothness * length(step) * (1 + 1e-9)
     if objective.strong_convexity is not None:
         assert dot(turn, step, laned=False) >= objective.strong_convexity * length(step) ** 2 * (1 - 1e-9)

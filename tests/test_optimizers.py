@@ -28,6 +28,7 @@ from laws import (
     path,
     rate,
     target,
+    unmoved,
 )
 from laws import twin as torch_twin
 from torch import Tensor
@@ -74,7 +75,7 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(math.prod(shape), dtype=F64) + 1).reshape(shape)
 
 
-ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True)
+ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True, prox=unmoved)
 OBJECTIVES = {
     "vector": ROSENBROCK,
     "scalar": Objective(fn=lambda x: (x - 2) ** 2, start=torch.tensor(-1.0, dtype=F64), minimum=0.0),
@@ -83,6 +84,7 @@ OBJECTIVES = {
         fn=regression,
         start={"weight": spread(5), "bias": torch.tensor(0.5, dtype=F64)},
         data={"a": spread(8, 5), "b": spread(8).sign()},
+        prox=unmoved,
     ),
 }
 SWITCHES: list[dict[str, Any]] = [
@@ -469,7 +471,7 @@ def test_a_nan_stays_in_its_lane(name: str) -> None:
 def test_a_step_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
     """Hyper-parameters in float64 never lift x or the state's tensors of x's shape, alone or in lanes."""
     plain = Objective(fn=lambda x: (x * x)[..., 0] + (x * x)[..., 1], start=torch.tensor([1.0, 2.0]), laned=True)
-    objective = plain.to(dtype, "cpu")
+    objective = replace(plain, prox=unmoved).to(dtype, "cpu")
     alone, _ = descent(manual(name), oracle(objective, laned=False), objective.start_at(0), range(3))
     start = stack_lanes([objective.start_at(0)] * LANES)
     every_float = {other: [number] * LANES for other, number in hypers(name, {}).items() if type(number) is float}

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gdbench.records import writing
-from gdbench.report.assemble import Landscape, Report, Shown, assemble
+from gdbench.report.assemble import Landscape, Report, assemble
 from gdbench.report.charts.parts import specification
+from gdbench.report.facts import Shown
 from gdbench.report.images import Images, bundle
 from gdbench.report.page import page
 from gdbench.report.source import Source

@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.charts.parts import BANDS, HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
 from gdbench.report.look import Look, log_axis
 
-__all__ = ["AXES", "chart", "drawn"]
+__all__ = ["AXES", "banded", "chart", "drawn"]
 
 AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled: steps × step time)"}
 
@@ -28,6 +28,11 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
     told: pd.DataFrame = shown[names].assign(hi=shown["hi"].where(np.isfinite(shown["hi"])))
     return told
+
+
+def banded(table: pd.DataFrame) -> bool:
+    """Whether bands are drawn: where there are several seeds, and no more optimizers than bands can be told apart."""
+    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= BANDS
 
 
 def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
@@ -55,8 +60,9 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
             alt.Tooltip("runs:Q"),
         ],
     )
-    several = bool((table["runs"] > 1).any())
     layers = (
-        alt.layer(*([band] if several else []), line, hover).add_params(pick).properties(width=WIDTH, height=HEIGHT)
+        alt.layer(*([band] if banded(table) else []), line, hover)
+        .add_params(pick)
+        .properties(width=WIDTH, height=HEIGHT)
     )
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})
+    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(look.behind(table))})

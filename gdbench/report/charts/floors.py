@@ -15,10 +15,10 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
     """A point for each optimizer and dtype at the smallest gap, joined; of problem, optimizer, dtype, attained."""
     base = alt.Chart(data()).encode(
         y=alt.Y("optimizer:N", title=None, sort=list(look.optimizers)),
-        x=log_axis(alt.X, "attained", "smallest gap attained"),
+        x=log_axis(alt.X, "attained", "smallest gap attained", room=8),
     )
     line = base.mark_line(strokeWidth=1.5, color="#9aa0a6", aria=False).encode(detail="optimizer:N")
-    points = base.mark_point(size=70, filled=True).encode(
+    points = base.mark_point(size=70, filled=True, opacity=1).encode(
         color=look.colours(table["optimizer"], legend=False),
         shape=alt.Shape(
             "dtype:N",

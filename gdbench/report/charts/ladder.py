@@ -28,4 +28,4 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
         ]
     )
     layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})
+    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(look.behind(table))})

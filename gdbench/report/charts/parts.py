@@ -12,10 +12,24 @@ import pandas as pd
 
 from gdbench.report.look import theme
 
-__all__ = ["PANELS", "Drawn", "Figure", "columns", "data", "faded", "panels", "picking", "records", "specification"]
+__all__ = [
+    "BANDS",
+    "PANELS",
+    "Drawn",
+    "Figure",
+    "columns",
+    "data",
+    "faded",
+    "panels",
+    "picking",
+    "records",
+    "specification",
+]
 
 PANELS = 9
 """Problems that a picture shows; the page lets its reader choose others."""
+BANDS = 6
+"""Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
 
 
@@ -46,6 +60,8 @@ class Figure:
     tab: str = ""
     """What it is called among figures of one group, of which the page shows one at a time."""
     group: str = ""
+    coloured: bool = True
+    """Whether its colours are those of the optimizers."""
 
 
 def data(name: str = "table") -> alt.NamedData:

@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.charts.parts import BANDS, HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
 from gdbench.report.look import Look, log_axis
 
-__all__ = ["chart", "ecdf_chart", "rank_chart", "trials_chart"]
+__all__ = ["banded", "chart", "ecdf_chart", "rank_chart", "trials_chart"]
 
 SHARE = alt.Scale(domain=[0, 1], nice=False)
 
@@ -38,7 +38,12 @@ def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
         ],
     )
     layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH + 90, height=HEIGHT + 20)
-    return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(whole)})
+    return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(look.behind(whole))})
+
+
+def banded(table: pd.DataFrame) -> bool:
+    """Whether an ECDF's bands are drawn: where there are any, and no more than can be told apart."""
+    return bool(table["lo"].notna().any()) and table["optimizer"].nunique() <= BANDS
 
 
 def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
@@ -49,7 +54,7 @@ def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
     band = base.mark_area(interpolate="step-after", aria=False).encode(
         y=alt.Y("lo:Q", scale=SHARE, title="share of targets reached"),
         y2="hi:Q",
-        opacity=faded(pick, 0.15 if len(there) <= 3 else 0.05),
+        opacity=faded(pick, 0.15 if len(there) <= 3 else 0.07),
     )
     line = base.mark_line(interpolate="step-after", aria=False).encode(
         y=y, strokeDash=look.dashes(there), opacity=faded(pick)
@@ -59,9 +64,8 @@ def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
         opacity=alt.value(0),
         tooltip=["optimizer:N", alt.Tooltip("cost:Q", format=".3~g"), alt.Tooltip("share:Q", format=".0%")],
     )
-    banded = table["lo"].notna().any()
-    layers = alt.layer(*([band] if banded else []), line, points).add_params(pick)
-    return Drawn(layers.properties(width=2 * WIDTH, height=HEIGHT + 40), {"table": records(table)})
+    layers = alt.layer(*([band] if banded(table) else []), line, points).add_params(pick)
+    return Drawn(layers.properties(width=2 * WIDTH, height=HEIGHT + 40), {"table": records(look.behind(table))})
 
 
 def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
@@ -73,18 +77,17 @@ def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
         y=alt.Y("optimizer:N", title=None, sort=list(ranks["optimizer"])),
         color=look.colours(ranks["optimizer"], legend=False),
     )
-    low, high = ranks["lo"].min(), ranks["hi"].max()
     axis = alt.Axis(tickMinStep=1)
-    rule = base.mark_rule(strokeWidth=2, aria=False).encode(
+    rule = base.mark_rule(strokeWidth=2, aria=False, clip=True).encode(
         x=alt.X(
             "lo:Q",
             title="average rank (1 is best)",
-            scale=alt.Scale(domain=[min(low, 1.0), high], nice=False),
+            scale=alt.Scale(domain=[1, max(len(ranks), 2)], nice=False),
             axis=axis,
         ),
         x2="hi:Q",
     )
-    point = base.mark_point(filled=True, size=80).encode(
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(
         x="rank:Q", tooltip=["optimizer:N", alt.Tooltip("rank:Q", format=".2f")]
     )
     layers = alt.layer(rule, point).properties(width=2 * WIDTH, height=alt.Step(22))
@@ -106,4 +109,4 @@ def trials_chart(table: pd.DataFrame, look: Look) -> Drawn:
         tooltip=["optimizer:N", "k:Q", alt.Tooltip("median:Q", format=".4~g"), alt.Tooltip("reached:Q", format=".0%")]
     )
     layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(shown["problem"].unique())), {"table": records(shown)})
+    return Drawn(panels(layers, list(shown["problem"].unique())), {"table": records(look.behind(shown))})

@@ -40,7 +40,10 @@ def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
     line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = lines.mark_point(filled=True, size=34).encode(tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]])
     layers = alt.layer(shade, rule, line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": _rows(table)})
+    return Drawn(
+        panels(layers, list(table["problem"].unique())),
+        {"table": _rows(look.behind(table.assign(optimizer=table["solver"])))},
+    )
 
 
 def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
@@ -49,7 +52,6 @@ def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The points of the lines, the stretches where runs broke, and 2/L where it lies within what was tried."""
-    table = table.assign(optimizer=table["solver"])
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "optimizer", "lr"]).sort_index()
     limits = table.groupby("problem", sort=False).agg(smoothness=("smoothness", "first"), most=("lr", "max"))
     limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
@@ -76,37 +78,36 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
     rows = records(table)
     lrs = sorted({row["lr"] for row in rows})
     x = alt.X(
-        "lr:O", title="learning rate", sort=lrs, axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelAngle=0)
+        "lr:O",
+        title="learning rate",
+        sort=lrs,
+        axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelSeparation=6, labelAngle=0),
     )
-    cells = (
-        alt.Chart(data())
-        .mark_rect(stroke=None)
-        .encode(
-            x=x,
-            y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
-            color=alt.condition(
-                "isValid(datum.cost)",
-                alt.Color(
-                    "cost:Q",
-                    title=f"{cost} to target",
-                    scale=alt.Scale(type="log", scheme="viridis"),
-                    legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
-                ),
-                alt.value("transparent"),
+    base = alt.Chart(data())  # one for both layers: a facet wants the same data
+    cells = base.mark_rect(stroke=None).encode(
+        x=x,
+        y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
+        color=alt.condition(
+            "isValid(datum.cost)",
+            alt.Color(
+                "cost:Q",
+                title=f"{cost} to target",
+                scale=alt.Scale(type="log", scheme="viridis"),
+                legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
             ),
-            tooltip=[
-                alt.Tooltip("lr:Q", format=".3~g"),
-                alt.Tooltip("other:N", title="with"),
-                alt.Tooltip("cost:Q", title=cost, format=".4~g"),
-                alt.Tooltip("solved:Q"),
-                alt.Tooltip("broke:Q"),
-                alt.Tooltip("runs:Q"),
-            ],
-        )
+            alt.value("transparent"),
+        ),
+        tooltip=[
+            alt.Tooltip("lr:Q", format=".3~g"),
+            alt.Tooltip("other:N", title="with"),
+            alt.Tooltip("cost:Q", title=cost, format=".4~g"),
+            alt.Tooltip("solved:Q"),
+            alt.Tooltip("broke:Q"),
+            alt.Tooltip("runs:Q"),
+        ],
     )
     marks = (
-        alt.Chart(data())
-        .transform_filter("datum.broke > datum.runs / 2")
+        base.transform_filter("datum.broke > datum.runs / 2")
         .mark_text(text="×", fontSize=11)
         .encode(x=x, y=alt.Y("other:N", sort=list(dict.fromkeys(table["other"]))))
     )

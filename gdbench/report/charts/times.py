@@ -16,6 +16,8 @@ __all__ = ["split_chart", "spoken", "step_chart"]
 
 SHAPES = {"manual": "circle", "torch": "square", "foreach": "triangle-up", "fused": "diamond", "compiled": "cross"}
 
+STEP_TIME = "time of a step, µs"
+
 
 def _shape(there: pd.Series) -> alt.Shape:
     names = [name for name in SHAPES if name in set(there)]
@@ -36,10 +38,10 @@ def step_chart(table: pd.DataFrame, look: Look) -> Drawn:
     y = alt.Y("optimizer:N", title=None, sort=list(look.optimizers))
     base = alt.Chart(data()).encode(y=y, yOffset=offset, color=look.colours(table["optimizer"], legend=False))
     bars = base.mark_rule(strokeWidth=2, aria=False).encode(
-        x=log_axis(alt.X, "step_s_lo", "time of a step, µs"), x2="step_s_hi:Q"
+        x=log_axis(alt.X, "step_s_lo", STEP_TIME, room=8), x2="step_s_hi:Q"
     )
     points = base.mark_point(filled=True, size=60).encode(
-        x=log_axis(alt.X, "step_s", "time of a step, µs"),
+        x=log_axis(alt.X, "step_s", STEP_TIME, room=8),
         shape=_shape(table["impl"]),
         tooltip=[
             "optimizer:N",
@@ -58,7 +60,7 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
     """Steps to the target against the time of a step; on a grey diagonal the time to the target is the same."""
     there = look.among(table["optimizer"])
     base = alt.Chart(data())
-    x, y = log_axis(alt.X, "steps", "steps to target"), log_axis(alt.Y, "step_us", "time of a step, µs")
+    x, y = log_axis(alt.X, "steps", "steps to target", room=12), log_axis(alt.Y, "step_us", STEP_TIME, room=12)
     lines = base.transform_filter("datum.kind == 'line'").mark_line(
         color="#9aa0a6", strokeWidth=1, strokeDash=[2, 3], clip=True, aria=False
     )

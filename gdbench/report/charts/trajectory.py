@@ -100,7 +100,7 @@ def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.D
         ground.encode(**plane, detail="line:N", order="point:Q"), stars.encode(**plane), path, dots
     ).add_params(pick, slider)
     places = paths["step"].map({step: place for place, step in enumerate(steps)})
-    datasets = {"table": paths.assign(place=places), "contours": lines, "minimisers": minimisers}
+    datasets = {"table": look.behind(paths.assign(place=places)), "contours": lines, "minimisers": minimisers}
     return Drawn(layers.properties(width=SIDE, height=SIDE), {name: records(table) for name, table in datasets.items()})
 
 
