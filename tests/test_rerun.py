@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from laws import CONFIGURATIONS, MATRICES, OPTIMIZERS, SMALLER
+from laws import CONFIGURATIONS, FACTS, MATRICES, OPTIMIZERS, SMALLER
 
 import gdbench
 from gdbench import content
@@ -60,6 +60,7 @@ def picked() -> list[list[str]]:
             f"optimizer={optimizer}",
             "lr=1e-4",
             *(f"objective.{name}={value}" for name, value in SMALLER.get(objective, {}).items()),
+            *(f"optimizer.{fact}={FACTS[fact]}" for fact in FACTS if OPTIMIZERS[optimizer].hyper.get(fact, 0) is None),
         ]
         for objective, optimizer in zip(objectives, optimizers, strict=True)
     ]
