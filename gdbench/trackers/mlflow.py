@@ -41,6 +41,7 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
     for quiet in ("mlflow", "alembic"):
         logging.getLogger(quiet).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of seven, each waits twice as long as the last
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
     place = uri or mlflow.get_tracking_uri()
     _insist_on_answer(place)
     client = MlflowClient(tracking_uri=place)
