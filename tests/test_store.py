@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdbench
@@ -27,7 +27,7 @@ from gdbench import records
 from gdbench.analysis.ranking import best_per_objective
 from gdbench.schema import COLUMNS, UsageError
 from gdbench.store.folders import find
-from gdbench.store.index import FILES, FOLDER, opened
+from gdbench.store.index import FOLDER, opened
 from gdbench.store.labels import Labels, change, labels
 from gdbench.store.listing import kinds, listing
 from gdbench.store.query import parse
@@ -55,10 +55,16 @@ def outputs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return Path("outputs")
 
 
-def listed(*words: str) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def rows(made: Path) -> pd.DataFrame:
+    """All runs of the two sweeps."""
+    return records.load(made)
+
+
+def listed(*words: str, outputs: Path = Path("outputs")) -> pd.DataFrame:
     """The list of sweeps that a query gives."""
-    with opened(Path("outputs")) as index:
-        return listing(index, parse(words, kinds(index)), Path("outputs")).sort_values("folder")
+    with opened(outputs) as index:
+        return listing(index, parse(words, kinds(index)), outputs).sort_values("folder")
 
 
 def the_first(outputs: Path) -> Path:
@@ -105,24 +111,24 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("word", QUERIES)
-def test_a_condition_counts_the_runs_for_which_it_holds(outputs: Path, word: str) -> None:
+def test_a_condition_counts_the_runs_for_which_it_holds(made: Path, rows: pd.DataFrame, word: str) -> None:
     """A condition on a column of runs means what pandas makes of the same words; sweeps without such a run are gone."""
-    kept = records.load(outputs).query(QUERIES[word])
-    found = listed(word)
+    kept = rows.query(QUERIES[word])
+    found = listed(word, outputs=made)
 
     assert found["runs"].tolist() == [int(n) for n in kept.groupby("sweep").size()]
     assert found["folder"].tolist() == sorted(kept["sweep"].unique())
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(st.lists(st.sampled_from(sorted(QUERIES)), min_size=2, max_size=3, unique=True))
-def test_all_conditions_must_hold(outputs: Path, words: list[str]) -> None:
+def test_all_conditions_must_hold(made: Path, rows: pd.DataFrame, words: list[str]) -> None:
     """Several conditions keep the runs for which each holds."""
-    kept = records.load(outputs)
+    kept = rows
     for word in words:
         kept = kept.query(QUERIES[word])
 
-    assert listed(*words)["runs"].sum() == len(kept)
+    assert listed(*words, outputs=made)["runs"].sum() == len(kept)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +170,9 @@ def test_sweeps_are_asked_for_by_what_they_are(outputs: Path, words: list[str], 
         ("optimizer<adam", r"optimizer<adam: optimizer is text; it can be compared by = != ~ alone\."),
     ],
 )
-def test_a_bad_query_is_one_line(outputs: Path, command: Callable[..., Any], word: str, line: str) -> None:
+def test_a_bad_query_is_one_line(made: Path, command: Callable[..., Any], word: str, line: str) -> None:
     """What cannot be asked is refused with the column that came and the nearest allowed ones, exit code 2."""
-    done = command("runs", word, "--outputs", str(outputs.resolve()))
+    done = command("runs", word, "--outputs", str(made))
 
     assert done.code == 2
     assert done.out == ""
@@ -175,9 +181,9 @@ def test_a_bad_query_is_one_line(outputs: Path, command: Callable[..., Any], wor
 
 
 @pytest.mark.parametrize("words", [["--sort", "best"], ["--csv", "--json"], ["--sql", "select 1", "lr=1"]])
-def test_options_that_mean_nothing_are_refused(outputs: Path, command: Callable[..., Any], words: list[str]) -> None:
+def test_options_that_mean_nothing_are_refused(made: Path, command: Callable[..., Any], words: list[str]) -> None:
     """An unknown column to sort by, and options that exclude each other, are one line each."""
-    done = command("runs", *words, "--outputs", str(outputs))
+    done = command("runs", *words, "--outputs", str(made))
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
 
@@ -267,15 +273,16 @@ def test_folders_that_change_vanish_or_come_are_noticed(outputs: Path) -> None:
     assert counts() == {f"{first.parent.name}/{first.name}": 5, "from_elsewhere/theirs": 1}
 
 
-def test_many_small_changes_leave_few_files(outputs: Path) -> None:
+def test_many_small_changes_leave_few_files(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that come one after the other are gathered in few files of the index, and all are there."""
-    for number in range(FILES + 3):
+    monkeypatch.setattr("gdbench.store.index.FILES", 2)
+    for number in range(5):
         shutil.copytree(find("sweep", outputs), outputs / "copies" / f"copy{number}")
         counts()
 
-    assert len(counts()) == 2 + FILES + 3
+    assert len(counts()) == 2 + 5
     assert set(counts().values()) == {1, 12}
-    assert len(list((outputs / FOLDER).glob("*.parquet"))) <= FILES
+    assert len(list((outputs / FOLDER).glob("*.parquet"))) <= 2
 
 
 def test_an_index_that_cannot_be_written_is_told_and_done_without(outputs: Path, command: Callable[..., Any]) -> None:

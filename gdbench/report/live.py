@@ -66,7 +66,8 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
     if curves:
         what = f"{'gap' if gaps else 'loss'} of the best on {drawn['objective'].iloc[0]}, step by step"
         parts += [Text(), Text(what, style="dim"), *_picture(curves, gaps, width)]
-    return Group(*parts, Text(), *map(Text, _closing(seen)))
+    closing = [Text(each, no_wrap=True, overflow="ignore") for each in _closing(seen)]  # a path stays whole
+    return Group(*parts, Text(), *closing)
 
 
 def line(seen: Glance) -> str:
@@ -79,14 +80,15 @@ def _count(seen: Glance) -> str:
 
 
 def _far(seen: Glance, width: int, colour: bool) -> list[RenderableType]:
-    words = f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip()
+    words = Text(f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip())
     runs = seen.statuses.total()
-    lines: list[RenderableType] = []
-    if colour and not seen.open_end and seen.planned:
-        lines.append(ProgressBar(seen.planned, seen.ended, width=min(width, 60)))
     counted = [Text(f"{runs:,} run{'s' * (runs != 1)}: {_statuses(seen)}")] if runs else []
     broken = [Text(_failed(seen), style="red bold")] if seen.failed else []
-    return [*lines, Text(words), *counted, *broken]
+    if not colour or seen.open_end or not seen.planned:
+        return [words, *counted, *broken]
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(ProgressBar(seen.planned, seen.ended, width=max(10, min(width - words.cell_len - 4, 40))), words)
+    return [bar, *counted, *broken]
 
 
 def _statuses(seen: Glance) -> str:
@@ -112,7 +114,8 @@ def _drawn(best: pd.DataFrame) -> pd.DataFrame:
 def _table(best: pd.DataFrame, drawn: pd.DataFrame) -> Table:
     """The solvers of one objective, or the best of each of several; letters lead to the picture."""
     several = best["objective"].nunique() > 1
-    rows = pd.concat([drawn, best[~best.index.isin(drawn.index)].drop_duplicates("objective").head(SHOWN)])
+    others = best[best["objective"] != drawn["objective"].iloc[0]].drop_duplicates("objective").head(SHOWN)
+    rows = pd.concat([drawn, others])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     heads = ["", *(["objective"] if several else []), "best so far", "lr", "steps", "final gap"]
     for head in heads:
@@ -161,7 +164,6 @@ def _closing(seen: Glance) -> list[str]:
         return [f"Next: python -m gdbench report {seen.folder}"]
     if seen.state == "stopped":
         how = "begin it anew" if seen.open_end else f"go on by python -m gdbench resume={seen.folder}"
-        return [
-            f"Nothing writes here any more: killed or interrupted, {clock(seen.quiet_s)} ago. What ended is kept; {how}"
-        ]
+        quiet = f"Nothing writes here any more: killed or interrupted, {clock(seen.quiet_s)} ago."
+        return [quiet, f"What ended is kept; {how}"]
     return [f"Nothing was written for {clock(seen.quiet_s)}."] if seen.quiet_s > QUIET_S else []

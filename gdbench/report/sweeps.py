@@ -19,9 +19,9 @@ from gdbench.report.units import number
 __all__ = ["answer_report", "sweeps_csv", "sweeps_json", "sweeps_report"]
 
 GAP = 2
-SHORTEST = 12
-"""Characters to which the best run may be cut before a column is left out."""
-DISPENSABLE = ("machine", "when", "note", "commit", "cells", "statuses", "tags", "best", "runs")
+CUT = {"best": 18, "statuses": 14, "note": 14}
+"""Columns that may be cut before one is left out, and to how many characters; the first gets room first."""
+DISPENSABLE = ("machine", "note", "when", "commit", "cells", "tags", "statuses", "best", "runs")
 """Columns that a narrow terminal does without, the first of them first."""
 RIGHT = ("cells", "runs")
 SHARED = ("commit", "machine")
@@ -36,7 +36,7 @@ def sweeps_report(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
     hidden = _hidden(told, width)
     caption = " · ".join([f"{of:,} sweep{'s' * (of != 1)} in {outputs}", *(cells[name][0] for name in shared)])
     lines = list(_closing(table, of, hidden))
-    return Group(Text(caption, style="bold"), Text(), _table(told, hidden), Text(), *map(Text, lines))
+    return Group(Text(caption, style="bold"), Text(), _table(told, hidden, width), Text(), *map(Text, lines))
 
 
 def _cells(table: pd.DataFrame) -> dict[str, list[str]]:
@@ -76,37 +76,45 @@ def _best(row: Any) -> str:
     else:
         reached = f"f {number(row.best_final_loss)}" if pd.isna(row.best_final_gap) else f"gap {row.best_final_gap:.1e}"
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"
-    return f"{row.best_objective}: {row.best_optimizer}{impl} lr {number(row.best_lr)}, {reached}"
+    return f"{row.best_optimizer}{impl} lr {number(row.best_lr)}, {reached} on {row.best_objective}"
 
 
 def _hidden(told: dict[str, list[str]], width: int) -> list[str]:
-    """The columns that do not fit; the last of those that do may be cut."""
+    """The columns that do not fit, even if those that may be cut are."""
     hidden: list[str] = []
     for name in DISPENSABLE:
-        if _needed(told, hidden) <= width:
+        if _sum(_least(_widths(told, hidden))) <= width:
             return hidden
         if name in told:
             hidden.append(name)
     return hidden
 
 
-def _needed(told: dict[str, list[str]], hidden: list[str]) -> int:
-    widths = {name: max(map(cell_len, (name, *column))) for name, column in told.items() if name not in hidden}
-    widths |= {name: min(widths[name], SHORTEST) for name in ("best", "note") if name in widths}
+def _widths(told: dict[str, list[str]], hidden: list[str]) -> dict[str, int]:
+    return {name: max(map(cell_len, (name, *column))) for name, column in told.items() if name not in hidden}
+
+
+def _least(widths: dict[str, int]) -> dict[str, int]:
+    return widths | {name: min(widths[name], least) for name, least in CUT.items() if name in widths}
+
+
+def _sum(widths: dict[str, int]) -> int:
     return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
-def _table(told: dict[str, list[str]], hidden: list[str]) -> Table:
+def _table(told: dict[str, list[str]], hidden: list[str], width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
-    kept = {name: column for name, column in told.items() if name not in hidden}
-    for name in kept:
-        free = name in ("best", "note")
+    widths = _widths(told, hidden)
+    fitted = _least(widths)
+    for name in CUT:  # what is left of the line, for the first of them first
+        if name in widths:
+            fitted[name] = min(widths[name], fitted[name] + width - _sum(fitted))
+    for name, each in fitted.items():
         table.add_column(
-            name, justify="right" if name in RIGHT else "left", no_wrap=True, overflow="ellipsis" if free else "ignore",
-            min_width=None if free else max(map(cell_len, (name, *kept[name]))),
-        )  # fmt: skip
-    for row in zip(*kept.values(), strict=True):
-        table.add_row(*(_styled(name, cell) for name, cell in zip(kept, row, strict=True)))
+            name, justify="right" if name in RIGHT else "left", width=each, no_wrap=True, overflow="ellipsis"
+        )
+    for row in zip(*(told[name] for name in fitted), strict=True):
+        table.add_row(*(_styled(name, cell) for name, cell in zip(fitted, row, strict=True)))
     return table
 
 

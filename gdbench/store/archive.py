@@ -23,8 +23,10 @@ STORED = (".parquet", ".png", ".zip")
 LEFT_OUT = ("lock", "labels.lock")
 """Files that mean something while a process holds them."""
 CHUNK = 2**20
-OWN = (*(f"{name}.parquet" for name in TABLES), "environment", "labels.json", ".hydra/", "parts/", "report", "figures/",
-       "tables/", ".launcher/")  # fmt: skip
+OWN = (
+    *(f"{name}.parquet" for name in TABLES), "environment", "gdbench", "folder", "labels.json", ".hydra/", "parts/",
+    "report", "figures/", "tables/", ".launcher/",
+)  # fmt: skip
 """How the names of files in a sweep's folder begin that gdbench makes."""
 
 
