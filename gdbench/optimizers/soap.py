@@ -43,6 +43,9 @@ def soap(
     Q_L and Q_R are the eigenvectors of the last two, begun in the first step, which moves nothing, and brought nearer
     by a step of orthogonal iteration in every ``precondition_frequency``-th, as in the authors' code. A tensor of more
     than two axes is a matrix of its first axis by the others; one of fewer is Adam's, from the second step.
+
+    Where no gradient has gone yet, eps alone holds down what rounding leaves: in float64 it does, in float32 such
+    directions take steps of a length like all others, and two carriers of one run may part.
     """
 
     def begun(laned: bool, leaf: Tensor) -> Turned:
