@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BLOCK_COLUMNS", "COLUMNS", "TRACE_COLUMNS", "Column", "describe"]
+__all__ = ["BLOCK_COLUMNS", "COLUMNS", "TRACE_COLUMNS", "Column", "asked", "describe", "exact"]
 
 
 @dataclass(frozen=True)
@@ -137,3 +137,23 @@ def describe(name: str) -> Column:
         return COLUMNS[name]
     group, _, parameter = name.partition(".")
     return Column("any", "", f"{parameter} of the {group}")
+
+
+GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
+ASKED = (*GROUPS, "impl", "dtype", "device", "seed", "lr", "steps", "target", "target_loss", "start_noise", "threads")
+PLACES = ("sweep", "cell", "cell_key", "overrides", "started_at")
+TIMED = ("timed", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
+"""What the timed pass tells beside seconds: absent where it was left out."""
+
+
+def asked(name: str) -> bool:
+    """Whether a column is a part of the question, and not of the answer."""
+    return name in ASKED or name.partition(".")[0] in GROUPS
+
+
+def exact(name: str) -> bool:
+    """Whether the same question must give the same bits here, asked again of the same source on the same machine.
+
+    Steps, counts, losses and statuses are; seconds, what stands over them, and where a run lies are not.
+    """
+    return not (name in PLACES or name in TIMED or describe(name).unit == "s" or name.startswith("step_vs_reference"))

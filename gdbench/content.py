@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from gdbench import build
+from gdbench.objectives import fingerprint
 from gdbench.schema import Question, Unavailable
 
-__all__ = ["asked", "cell_key", "sources"]
+__all__ = ["asked", "cell_key", "data_digests", "source_digests", "sources"]
 
 OURS = ("gdbench.job",)
 """Where our own part of a result begins; objectives and optimizers count for the cells that name them."""
@@ -76,10 +77,33 @@ def _digest(content: Any) -> str:
 
 
 def _source(question: Question) -> list[tuple[str, str]]:
+    return sorted(source_digests(question).items())
+
+
+def source_digests(question: Question) -> dict[str, str]:
+    """The digest of each source file that the second half of ``cell_key`` covers, by the name of its module."""
     build.make_importable(question.code)
     named = {_module(_target(question.objective_config)), *map(_module, _method_targets(question))} - {None}
-    found = sources(frozenset({*OURS, *(str(name) for name in named)}))
-    return sorted((name, _file_digest(path)) for name, path in found.items())
+    return dict(_digests(frozenset({*OURS, *(str(name) for name in named)})))
+
+
+@cache
+def _digests(modules: frozenset[str]) -> dict[str, str]:
+    return {name: _file_digest(path) for name, path in sources(modules).items()}
+
+
+def data_digests(questions: Iterable[Question]) -> dict[str, str]:
+    """SHA-256 of the data of each objective that has any, as they enter its loss; by name, with digits if several."""
+    asked_for = {_digest([each.objective, each.objective_config]): each for each in questions}
+    found: dict[str, str] = {}
+    for question in asked_for.values():
+        try:
+            stated = build.stated_objective(question)
+        except Exception:  # an objective that cannot be made is a row that says so
+            continue
+        if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:
+            found[f"{question.objective} ({told[:8]})"] = told
+    return found
 
 
 def _target(config: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 import os
 import platform
 import subprocess
@@ -12,18 +14,33 @@ from typing import Any
 
 import torch
 
-__all__ = ["cpu_model", "environment"]
+__all__ = ["cpu_model", "environment", "git", "git_diff"]
 
 PACKAGES = ("gdbench", "torch", "hydra-core", "omegaconf", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn")
+VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "MKL_CBWR",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+"""What can change numbers or threads from outside of a program."""
+MOST_DIFF = 2**20
+"""Bytes of a diff that are kept; one that is longer is cut, and says so."""
 
 
 def environment(command: list[str] | None = None) -> dict[str, Any]:
     """Versions, processor, threads, accelerators, git state, and the command that was given."""
     return {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(),
         "command": command if command is not None else sys.argv,
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
+        "machine": _machine(),
         "system": platform.platform(),
         "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
@@ -32,6 +49,8 @@ def environment(command: list[str] | None = None) -> dict[str, Any]:
         "accelerators": _accelerators(),
         "flush_denormal": _flushes_denormals(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "determinism": _determinism(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "git": {"gdbench": git(Path(__file__).parent), "folder": git(Path.cwd())},
     }
 
@@ -52,6 +71,23 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
+def _machine() -> str:
+    """A fingerprint of this machine that tells nobody its name: equal on the same host, processor and system."""
+    told = [platform.node(), platform.machine(), cpu_model(), os.cpu_count(), platform.system()]
+    return hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()
+
+
+def _determinism() -> dict[str, Any]:
+    """The switches of torch that decide whether the same question gives the same bits."""
+    return {
+        "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+    }
+
+
 def _accelerators() -> list[str]:
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return [*names, "mps"] if torch.backends.mps.is_available() else names
@@ -68,6 +104,18 @@ def git(folder: Path) -> dict[str, Any] | None:
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
         return None
+
+
+def git_diff(folder: Path) -> str:
+    """What tracked files of a checkout have that its commit has not, as a patch; cut, and so said, beyond MOST_DIFF."""
+    try:
+        top = Path(_git(folder, "rev-parse", "--show-toplevel"))
+        words = ("git", "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color")
+        whole = subprocess.run(words, cwd=top, capture_output=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        return f"# git diff could not be had ({type(error).__name__})\n"
+    text = whole[:MOST_DIFF].decode(errors="replace")
+    return text if len(whole) <= MOST_DIFF else f"{text}\n# cut by gdbench after {MOST_DIFF} of {len(whole)} bytes\n"
 
 
 def _git(folder: Path, *words: str) -> str:

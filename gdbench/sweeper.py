@@ -19,13 +19,15 @@ from omegaconf.errors import OmegaConfBaseException
 from gdbench import records
 from gdbench.analysis.goals import best
 from gdbench.config import Composed, Composer, plain, reworded, store
+from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
-from gdbench.environment import environment
+from gdbench.environment import environment, git_diff
 from gdbench.job import Job, Progress, check, run_job, sweep
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
 from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
+from gdbench.trackers import send_all, wanted
 from gdbench.turns import turn
 
 __all__ = ["Lanes", "Refusal", "Silent", "carry_out", "describe", "fold", "keep_configurations", "task"]
@@ -162,11 +164,12 @@ def carry_out(
     The folder is ``Lanes.folder`` as soon as there is one.
     """
     check(jobs)
+    trackers = wanted(jobs[0].config)
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
     with opened(jobs, wish) as (folder, found):
         Lanes.folder = folder
         if found.to_run:
-            describe(folder)
+            describe(folder, found.to_run)
         keep_configurations(folder, found.to_run, arguments)
         record(folder, found.jobs, _words(found.jobs[0], arguments, kind))
         if found.begun:
@@ -175,6 +178,7 @@ def carry_out(
             sweep(found.to_run, folder, progress)
         else:
             elsewhere(found.to_run, folder, progress, launch)
+    send_all(trackers, folder)
 
 
 def _plan(jobs: Sequence[Job]) -> None:
@@ -185,10 +189,32 @@ def _plan(jobs: Sequence[Job]) -> None:
     Lanes.planned = standing(jobs, Lanes.folder, wish.retry)
 
 
-def describe(folder: Path) -> None:
-    """Write down where cells run; one more file each time that a sweep goes on."""
+def describe(folder: Path, jobs: Sequence[Job]) -> None:
+    """Write down where cells run, and the source and data that they run with; anew each time that a sweep goes on.
+
+    What a dirty checkout has beyond its commit is kept beside it, as a patch.
+    """
     count = len(list(folder.glob("environment*.json")))
-    records.write_json(folder / f"environment{f'_{count + 1}' if count else ''}.json", environment())
+    ending = f"_{count + 1}" if count else ""
+    questions = [job.question for job in jobs]
+    told = {
+        **environment(),
+        "sources": {name: told for each in questions for name, told in source_digests(each).items()},
+        "data": data_digests(questions),
+    }
+    records.write_json(folder / f"environment{ending}.json", told)
+    for name, diff in _diffs(told).items():
+        (folder / f"{name}{ending}.diff").write_text(diff)
+
+
+def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
+    """The patches of dirty checkouts: of gdbench's own, and of the working folder's where that is another."""
+    places = {"gdbench": Path(__file__).parent, "folder": Path(told["folder"])}
+    dirty = {name: place for name, place in places.items() if (told["git"][name] or {}).get("dirty")}
+    diffs = {name: git_diff(place) for name, place in dirty.items()}
+    if diffs.get("folder") == diffs.get("gdbench"):
+        diffs.pop("folder", None)
+    return diffs
 
 
 def _given(arguments: Sequence[str]) -> list[str]:
@@ -221,8 +247,12 @@ def fold(arguments: Sequence[str], composer: Composer) -> list[Job]:
     All cells are composed and their questions checked here, before the first one runs.
     """
     latest = composer.latest(arguments)
-    sweeps = {key: each for key, each in latest.items() if each.is_sweep_override()}
-    fixed = [str(each.input_line) for key, each in latest.items() if key not in sweeps]
+    sweeps = {key: each for key, each in latest.items() if each.is_sweep_override() and key != "tracker"}
+    fixed = [
+        _together(each) if key == "tracker" else str(each.input_line)
+        for key, each in latest.items()
+        if key not in sweeps
+    ]
     lanes = {key: f"{key}={spec}" for key, each in sweeps.items() if (spec := _lane_spec(key, each)) is not None}
     while True:
         axes = [_choices(each) for key, each in sweeps.items() if key not in lanes]
@@ -259,6 +289,13 @@ def _lane_spec(key: str, override: Override) -> str | None:
         if numeric or (key in LANES and None not in sweep_value.list):
             return f"[{','.join(str(each) for each in sweep_value.list)}]"
     return None
+
+
+def _together(override: Override) -> str:
+    """An override as it came; trackers given by commas as the list that they are, for nobody wants a run for each."""
+    value = override.value()
+    several = override.key_or_group == "tracker" and isinstance(value, ChoiceSweep)
+    return f"tracker=[{','.join(map(str, value.list))}]" if several else str(override.input_line)
 
 
 def _choices(override: Override) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 from gdbench.gate.verbs import gate
 from gdbench.schema import COLUMNS, UsageError, nearest
+from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
     from gdbench.tuning import Tuning
@@ -19,6 +20,7 @@ KINDS = ("objectives", "optimizers")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(gate, name="gate")
+add_to(app)
 
 
 @app.command("list")
@@ -62,23 +64,66 @@ def columns() -> None:
 def show(
     run: Annotated[str, typer.Argument(help="the key of a run, or its first digits")],
     folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps")] = Path("outputs"),
-) -> None:
-    """Show everything about a run: its columns, its configuration, and the command that repeats it."""
-    from gdbench import records
+    rerun: Annotated[bool, typer.Option("--rerun", help="repeat it; exit code 1 if an exact column differs")] = False,
+) -> int:
+    """Show everything about a run: its columns, its configuration, and the command that repeats it.
+
+    --rerun repeats it untimed, says whether every exact column came out the same, and names what else is not as it was:
+    settings, source files, data, torch, threads, machine, determinism.
+    """
+    from gdbench.kept import find_run, home
     from gdbench.report.command import command
 
-    runs = records.load(folder)
-    found = runs[runs["run"].str.startswith(run)]
-    if found["run"].nunique() != 1:
-        near = ", ".join(found["run"].unique()[:5]) if len(found) else "none"
-        raise UsageError(f"RUN={run} must name one run of {folder}; it begins {near}. Keys are in the column run.")
-    latest = found.sort_values("started_at").iloc[-1]
+    latest = find_run(run, folder)
+    if rerun:
+        from gdbench.rerun import rerun as repeat
+        from gdbench.rerun import told
+
+        found = repeat(home(folder, latest), latest)
+        typer.echo("\n".join(told(found)))
+        return 0 if found.same else 1
     for name, value in latest.dropna().items():
         typer.echo(f"{name:22}  {value}")
-    configuration = _configuration(folder, latest)
+    configuration = _configuration(home(folder, latest), latest)
     typer.echo(f"\n# its configuration\n{configuration}")
     given = "objective:\n  python:" in configuration
     typer.echo(f"# repeat it\n{_call(latest) if given else command(latest)}")
+    return 0
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="the folder of a sweep, or the key of a run")],
+    b: Annotated[str, typer.Argument(help="another one")],
+    folder: Annotated[Path, typer.Option(help="where runs are looked for")] = Path("outputs"),
+    json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
+) -> None:
+    """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
+    from gdbench.contrast import contrast
+    from gdbench.report.differing import json_text
+
+    found = contrast(a, b, folder)
+    typer.echo(json_text(found.plain()) if json else "\n".join(found.lines()))
+
+
+@app.command()
+def export(
+    tracker: Annotated[str, typer.Argument(help="mlflow, wandb, trackio or tensorboard")],
+    folder: Annotated[Path, typer.Argument(help="the folder of a sweep that has ended")],
+    uri: Annotated[
+        str | None, typer.Option(help="mlflow: a server; wandb: online, or a server; trackio, tensorboard: a folder")
+    ] = None,
+) -> None:
+    """Copy a sweep to a tracker: parameters, metrics, curves, statuses, report. What is there already stays as it is.
+
+    Each needs its extra, such as pip install 'gdbench[mlflow]', and keeps to its own environment variables:
+    MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without any, all of them keep what they get on this machine.
+    """
+    from gdbench.trackers import send
+
+    sent = send(tracker, folder, uri)
+    there = f", {sent.there} there already" if sent.there else ""
+    typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
 
 
 @app.command()
@@ -198,10 +243,9 @@ def _headline(file: Path) -> str:
     return first.lstrip("# ") if first.startswith("#") else ""
 
 
-def _configuration(folder: Path, row: Any) -> str:
-    name = f".hydra/cell-{row['cell']:05d}.yaml"
-    places = [folder / name, *folder.rglob(f"{row['sweep']}/{name}")]
-    return next((place.read_text() for place in places if place.is_file()), "(not kept)\n")
+def _configuration(place: Path, row: Any) -> str:
+    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
+    return file.read_text() if file.is_file() else "(not kept)\n"
 
 
 def _call(row: Any) -> str:

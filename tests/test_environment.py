@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 import gdbench
-from gdbench.environment import environment, git
+from gdbench.environment import environment, git, git_diff
 
 
 def test_the_environment_tells_what_a_result_depends_on() -> None:
@@ -60,3 +60,38 @@ def test_a_machine_without_git_is_no_error(tmp_path: Path, monkeypatch: Any) -> 
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert git(tmp_path) is None
+
+
+def test_a_sweep_keeps_the_digests_of_its_source_and_data(command: Any, own: Path) -> None:
+    """What a result depends on and no version tells: each source file, also the user's own, and the data."""
+    words = ("-m", "objective=bowl,logistic,mlp", "optimizer=gd,sign", "steps=2", "timing=off", "record=none")
+    assert command(*words, "--config-dir", str(own), "--quiet").code == 0
+    (file,) = Path("outputs").glob("*/*/environment.json")
+    told = json.loads(file.read_text())
+
+    assert {"own_things", "gdbench.objectives.learning", "gdbench.descent"} <= set(told["sources"])
+    assert set(told["data"]) == {"logistic", "mlp"}
+    assert all(len(each) == 64 for each in told["data"].values())
+    assert "torch" not in told["sources"]
+
+
+def test_a_dirty_checkout_is_kept_as_a_patch(command: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """What the working folder has beyond its commit lies beside environment.json, and cut where it is long, said so."""
+
+    def run(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+
+    (tmp_path / "file").write_text("one\n")
+    run("init", "-q")
+    run("add", "file")
+    run("commit", "-q", "-m", "one")
+    command("lr=0.1", "timing=off", "--quiet", "name=clean")
+    (tmp_path / "file").write_text("another\n")
+    command("lr=0.1", "timing=off", "--quiet", "name=dirty")
+    assert [each.parent.name[9:] for each in Path("outputs").glob("*/*/folder.diff")] == ["dirty"]
+    (kept,) = Path("outputs").glob("*/*/folder.diff")
+    patch = kept.read_text()
+    assert "-one\n+another\n" in patch
+
+    monkeypatch.setattr("gdbench.environment.MOST_DIFF", 20)
+    assert git_diff(tmp_path) == f"{patch[:20]}\n# cut by gdbench after 20 of {len(patch)} bytes\n"

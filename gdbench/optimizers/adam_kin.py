@@ -111,10 +111,10 @@ def ademamix(
     beta1: Hyper = 0.9,
     beta2: Hyper = 0.999,
     beta3: Hyper = 0.9999,
-    alpha: Hyper = 5.0,
+    slow_weight: Hyper = 5.0,
     eps: Hyper = 1e-8,
 ) -> Method:
-    """AdEMAMix, ``x - lr (m^ + alpha s) / (sqrt(v^) + eps)``, s averaging g with beta3 (Pagliardini et al. 2024)."""
+    """AdEMAMix: ``x - lr (m^ + slow_weight s) / (sqrt(v^) + eps)``, s averages g by beta3 (Pagliardini et al. 2024)."""
 
     def init(x: Tensor) -> Mixed:
         return Mixed(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
@@ -122,7 +122,7 @@ def ademamix(
     def update(k: Step, grad: Tensor, state: Mixed, x: Tensor) -> tuple[Tensor, Mixed]:
         fast, slow = mean(state.fast, grad, beta1), mean(state.slow, grad, beta3)
         square, root = mean_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
-        way = add(per_lane(1 / (1 - beta1 ** (k + 1)), x) * fast, alpha, slow)
+        way = add(per_lane(1 / (1 - beta1 ** (k + 1)), x) * fast, slow_weight, slow)
         return add_quotient(x, -lr * root, way, square.sqrt() + per_lane(eps * root, x)), Mixed(fast, slow, square)
 
     return first_order(init, update)

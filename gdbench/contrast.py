@@ -1,0 +1,116 @@
+"""Two sweeps, or two runs: what differs in configuration, environment and result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gdbench import records
+from gdbench.analysis.comparison import VERDICTS, comparison
+from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
+from gdbench.kept import environment_of, find_run, home, trace
+from gdbench.report.differing import as_objects, differing_lines
+from gdbench.schema import UsageError
+
+__all__ = ["Contrast", "contrast"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A sweep, or one run of it."""
+
+    name: str
+    place: Path
+    runs: pd.DataFrame
+
+    @classmethod
+    def parse(cls, given: str, outputs: Path) -> Side:
+        """A sweep by its folder, else a run of ``outputs`` by its key."""
+        if Path(given).exists():
+            runs = records.load(given)
+            return cls(given, home(Path(given), runs.iloc[0]), runs)
+        if not given.isalnum():
+            raise UsageError(f"{given} is not there: give a sweep's folder, or the key of a run (--folder says where).")
+        row = find_run(given, outputs)
+        return cls(str(row["run"]), home(outputs, row), row.to_frame().T)
+
+    def environment(self) -> dict[str, Any]:
+        """Of the cell that started last."""
+        return environment_of(self.place, self.runs.sort_values("started_at").iloc[-1])
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What one side has (``a``) and the other (``b``)."""
+
+    names: tuple[str, str]
+    sizes: tuple[int, int]
+    configuration: list[Difference]
+    environment: list[Difference]
+    sources: list[Difference]
+    data: list[Difference]
+    verdicts: dict[str, int]
+    """Of two sweeps: how many runs, matched by what was asked, became better, worse, changed ..."""
+    results: list[Difference]
+    """Of two single runs: the exact columns that differ."""
+    first_step: int | None
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        counted = ", ".join(f"{self.verdicts[each]} {each}" for each in VERDICTS if self.verdicts.get(each))
+        step = [] if self.first_step is None else [f"The trajectories first differ at step {self.first_step}."]
+        found = [
+            *differing_lines("Configuration", self.configuration),
+            *differing_lines("Environment", self.environment),
+            *differing_lines("Source (digests)", self.sources),
+            *differing_lines("Data (digests)", self.data),
+            *differing_lines("Result", self.results),
+            *step,
+            *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
+        ]
+        nothing = [] if self.differs else ["Nothing differs in configuration, environment or exact results."]
+        sides = zip("ab", self.names, self.sizes, strict=True)
+        return [*(f"{mark}: {name} ({size} run{'s' * (size > 1)})" for mark, name, size in sides), *found, *nothing]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything at all does."""
+        moved = any(count for verdict, count in self.verdicts.items() if verdict != "same")
+        parts = (self.configuration, self.environment, self.sources, self.data, self.results)
+        return moved or self.first_step is not None or any(parts)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        parts = ("configuration", "environment", "sources", "data", "results")
+        told = {name: as_objects(getattr(self, name)) for name in parts}
+        sides = zip("ab", self.names, self.sizes, strict=True)
+        who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
+        return {**who, **told, "first_step": self.first_step, "verdicts": self.verdicts}
+
+
+def contrast(a: str, b: str, outputs: Path) -> Contrast:
+    """What differs between two sweeps (folders) or two runs (keys in ``outputs``)."""
+    sides = Side.parse(a, outputs), Side.parse(b, outputs)
+    known = [side.environment() for side in sides]
+    single = all(len(side.runs) == 1 for side in sides)
+    rows = [side.runs.iloc[0] for side in sides]
+    traces = [trace(side.place, str(row["run"])) for side, row in zip(sides, rows, strict=True)] if single else []
+    return Contrast(
+        names=(sides[0].name, sides[1].name),
+        sizes=(len(sides[0].runs), len(sides[1].runs)),
+        configuration=configuration(sides[0].runs, sides[1].runs),
+        environment=named(*(facts(each) for each in known)),
+        sources=named(*(each.get("sources", {}) for each in known)),
+        data=named(*(each.get("data", {}) for each in known)),
+        verdicts={} if single else _verdicts(sides[0].runs, sides[1].runs),
+        results=results(rows[0], rows[1]) if single else [],
+        first_step=first_step(traces[0], traces[1]) if single else None,
+    )
+
+
+def _verdicts(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, int]:
+    counts = comparison(a, b)["verdict"].value_counts()
+    return {str(name): int(counts[name]) for name in VERDICTS if name in counts}

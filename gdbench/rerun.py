@@ -1,0 +1,155 @@
+"""A run repeated: is every exact column the same, and if not, what else is not?"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gdbench import records
+from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
+from gdbench.columns import exact
+from gdbench.config import read
+from gdbench.content import cell_key, data_digests, source_digests
+from gdbench.environment import environment
+from gdbench.job import Job, run_job
+from gdbench.kept import environment_of, trace
+from gdbench.report.differing import differing_lines
+from gdbench.schema import AROUND, Question, Timing, UsageError
+
+__all__ = ["Repeat", "rerun", "told"]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A run as it was (``a`` of each difference) and as it is now (``b``)."""
+
+    columns: int
+    """How many exact columns were compared."""
+    points: int
+    """How many recorded points of the trajectory were."""
+    results: list[Difference]
+    first_step: int | None
+    """The first recorded step after which the trajectories are not the same bits."""
+    configuration: list[Difference]
+    sources: list[Difference]
+    data: list[Difference]
+    environment: list[Difference]
+    stale: bool
+    """Whether the key of source, torch and device is another one."""
+    steady: bool = True
+    """Whether a second repeat gave what the first did; asked only where nothing else explains a difference."""
+
+    @property
+    def same(self) -> bool:
+        """Whether every exact column and every recorded point came out the same."""
+        return not self.results and self.first_step is None and not self.configuration
+
+
+def rerun(place: Path, row: pd.Series) -> Repeat:
+    """Repeat a run together with all lanes of its cell, untimed, in a folder that is gone afterwards.
+
+    A lane alone may round otherwise than one among others, so that the whole cell runs. Raises ``UsageError`` where the
+    configuration was not kept, or the objective was a Python function.
+    """
+    question = _question(place, row)
+    position = _position(place, row)
+    again, points = _again(question, position, int(row["cell"]))
+    then = environment_of(place, row)
+    compared = _compared(row, trace(place, str(row["run"])), again, points)
+    repeat = Repeat(
+        **compared,
+        configuration=configuration(row.to_frame().T, again.to_frame().T),
+        sources=_changed(then.get("sources"), source_digests(question)),
+        data=_changed(then.get("data"), data_digests([question])),
+        environment=named(facts(then), facts(environment())) if then else [],
+        stale=str(row["cell_key"] or "").partition("-")[2] != cell_key(question).partition("-")[2],
+    )
+    explained = repeat.configuration or repeat.sources or repeat.data or repeat.environment
+    if repeat.same or explained:
+        return repeat
+    second = _compared(again, points, *_again(question, position, int(row["cell"])))
+    return replace(repeat, steady=not second["results"] and second["first_step"] is None)
+
+
+def told(repeat: Repeat) -> list[str]:
+    """What came of a repetition, the verdict first, then whatever is not as it was."""
+    points = f" and {repeat.points} recorded points" if repeat.points else ""
+    if repeat.same:
+        verdict = f"Same: {repeat.columns} exact columns{points}."
+    else:
+        step = "" if repeat.first_step is None else f"; the trajectory first differs at step {repeat.first_step}"
+        count = len(repeat.results)
+        verdict = f"Different: {count} of {repeat.columns} exact columns{step}."
+    return [
+        verdict,
+        *differing_lines("Result, then -> now", repeat.results),
+        *differing_lines("Asked otherwise", repeat.configuration),
+        *differing_lines("Source edited since (digests)", repeat.sources),
+        *differing_lines("Data changed since (digests)", repeat.data),
+        *differing_lines("Environment", repeat.environment),
+        *_unexplained(repeat),
+    ]
+
+
+def _unexplained(repeat: Repeat) -> list[str]:
+    """What is left to say where no recorded fact explains a difference."""
+    if not repeat.steady:
+        return ["Two repeats here differ from each other as well: the run is not deterministic."]
+    if repeat.stale and not repeat.sources:
+        return ["Its source, torch or device is not what it was (cell_key)."]
+    if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
+        return []
+    return ["No fact that was recorded differs, and two repeats here agree with each other."]
+
+
+def _question(place: Path, row: pd.Series) -> Question:
+    """What the row's cell was asked, from the configuration that was kept; timed no more."""
+    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
+    try:
+        config = read(file)
+    except OSError:
+        raise UsageError(f"{file} is not there: without a cell's configuration its runs cannot be repeated.") from None
+    if "python" in config["objective"]:
+        raise UsageError(
+            f"run {row['run']} cannot be repeated here: its objective is a Python function; call gdbench.run again."
+        )
+    choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
+    return replace(Question.parse(config, choices), timing=Timing("off", 0.0))
+
+
+def _position(place: Path, row: pd.Series) -> int:
+    """Which lane of its cell a run is."""
+    runs = records.load(place, columns=["run", "cell"])
+    cell = runs[runs["cell"] == row["cell"]].reset_index(drop=True)
+    return int(cell.index[cell["run"] == row["run"]][0])
+
+
+def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
+    """The row and the trace that a run has now."""
+    with tempfile.TemporaryDirectory(prefix="gdbench-rerun-") as folder:
+        (Path(folder) / records.PARTS).mkdir()
+        run_job(Job(question, cell), Path(folder))
+        row = records.load(folder).iloc[position]
+        return row, trace(Path(folder), str(row["run"]))
+
+
+def _compared(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "columns": sum(exact(str(name)) for name in a.index),
+        "points": len(a_points),
+        "results": results(a, b),
+        "first_step": first_step(a_points, b_points),
+    }
+
+
+def _changed(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[Difference]:
+    """What has another digest now; nothing where none were kept, as in sweeps of earlier versions."""
+    if then is None:
+        return []
+    kept = set(then.values())  # several of a name have digits beside it
+    return named({name: each if each in kept else then.get(name) for name, each in now.items()}, now)
