@@ -42,7 +42,8 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
     told, best = _told(runs)
-    table = charts.both_views(problems.costs(told), profiles.performance_profile)
+    one_lr = chosen.one_for_all(problems.costs(told))
+    table = charts.both_views(best, one_lr, profiles.performance_profile)
     return _shown(table, profile_chart.chart(table, _look(best)))
 
 

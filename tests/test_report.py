@@ -248,15 +248,16 @@ def test_the_command_writes_what_is_asked_for(command: Callable[..., Any], sweep
 
 
 def test_pictures_come_from_the_same_specification(report: Report, tmp_path: Path) -> None:
-    """A figure is drawn as SVG and PNG by the processes that draw."""
+    """A figure is drawn as SVG and PNG by the processes that draw, without the marks that only a page needs."""
     from gdbench.report.images import Images
 
-    figure = next(each for each in report.figures if each.name == "sensitivity")
+    figure = next(each for each in report.figures if each.name == "convergence-steps")
     with Images(1) as images:
-        images.draw(specification(figure, panels=True), tmp_path / "sensitivity")
+        images.draw(specification(figure, picture=True), tmp_path / "picture")
 
-    assert (tmp_path / "sensitivity.svg").read_text().startswith("<svg")
-    assert (tmp_path / "sensitivity.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "picture.svg").read_text().startswith("<svg")
+    assert not re.search(r'<path aria-label="[^>]* opacity="0"', (tmp_path / "picture.svg").read_text())
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_charts_for_a_notebook(sweep: Path) -> None:

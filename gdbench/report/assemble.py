@@ -125,15 +125,8 @@ def _band(table: pd.DataFrame, what: str) -> str:
 # -------------------------------------------------------------------------------------------- targets and precision
 
 
-def _ladder_rows(facts: Facts) -> pd.DataFrame:
-    table = problems.rung_costs(facts.best_runs, "steps")
-    keys = ["problem", "solver", "configuration", "target"]
-    steps = table.groupby(keys, sort=False, observed=True)["cost"].quantile(0.5, interpolation="higher")
-    return steps.rename("steps").reset_index().rename(columns={"solver": "optimizer"})
-
-
 def _ladder(facts: Facts) -> list[Figure]:
-    table = _ladder_rows(facts)
+    table = facts.steps_to_rungs
     shown = table[np.isfinite(table["steps"])]
     rule = (
         "First step at or below each relative gap, at the configuration that is best for the target; exact, median over"
@@ -147,7 +140,7 @@ def _ladder(facts: Facts) -> list[Figure]:
 
 
 def _ladder_table(facts: Facts) -> list[Shown]:
-    table = _ladder_rows(facts)
+    table = facts.steps_to_rungs
     if table.empty:
         return []
     rows = ["problem", "optimizer", "configuration"]
@@ -184,7 +177,7 @@ def _floors(facts: Facts) -> list[Figure]:
 
 
 def _times(facts: Facts) -> list[Figure]:
-    table = times.step_times(facts.told)
+    table = facts.step_times
     if table.empty:
         return []
     noisy = int((table["noise"] > times.NOISY).sum())
@@ -219,7 +212,7 @@ def _times(facts: Facts) -> list[Figure]:
 
 
 def _time_table(facts: Facts) -> list[Shown]:
-    table = times.step_times(facts.told)
+    table = facts.step_times
     if table.empty:
         return []
     rule = (
@@ -247,7 +240,7 @@ def _across(facts: Facts) -> list[Figure]:
 
 def _profile(facts: Facts, across: str) -> Figure:
     maker = profiles.performance_profile if across == "ratio" else profiles.data_profile
-    table = charts.both_views(facts.costs, maker)
+    table = charts.both_views(facts.best, facts.one_lr, maker)
     views = (facts.best, facts.one_lr)
     unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
     held = bool(facts.best["held_out"].any())

@@ -8,6 +8,8 @@ from functools import cached_property
 import pandas as pd
 
 from gdbench.analysis import chosen, problems
+from gdbench.analysis.sensitivity import sensitivity
+from gdbench.analysis.times import step_times
 from gdbench.report.charts.parts import PANELS, Figure
 from gdbench.report.look import Look
 from gdbench.report.source import Source
@@ -65,6 +67,24 @@ class Facts:
     def rungs(self) -> pd.DataFrame:
         """What the best configurations paid for each rung of the ladder."""
         return problems.rung_costs(self.best_runs)
+
+    @cached_property
+    def steps_to_rungs(self) -> pd.DataFrame:
+        """The median steps of the best configurations to each rung, by ``optimizer``."""
+        table = problems.rung_costs(self.best_runs, "steps")
+        keys = ["problem", "solver", "configuration", "target"]
+        steps = table.groupby(keys, sort=False, observed=True)["cost"].quantile(0.5, interpolation="higher")
+        return steps.rename("steps").reset_index().rename(columns={"solver": "optimizer"})
+
+    @cached_property
+    def sensitivity(self) -> pd.DataFrame:
+        """What every lr costs in gradients."""
+        return sensitivity(self.merged)
+
+    @cached_property
+    def step_times(self) -> pd.DataFrame:
+        """What a step of each optimizer and impl takes."""
+        return step_times(self.told)
 
     @property
     def seeds(self) -> int:

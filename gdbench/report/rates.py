@@ -29,7 +29,7 @@ def figures(facts: Facts) -> list[Figure]:
 
 def _varied(facts: Facts, cost: str) -> pd.DataFrame:
     """The costs on problems on which several lrs were tried."""
-    table = sensitivity(facts.merged, cost)
+    table = facts.sensitivity if cost == "gradients" else sensitivity(facts.merged, cost)
     return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
@@ -90,7 +90,7 @@ def _grid(name: str, title: str, others: str, table: pd.DataFrame) -> list[Figur
 
 def tables(facts: Facts) -> list[Shown]:
     """How many decades of lr each method forgives."""
-    table = decades_within(sensitivity(facts.merged))
+    table = decades_within(facts.sensitivity)
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []

@@ -69,7 +69,7 @@ def _markdown(report: Report, folder: Path) -> Path:
 def _draws(images: Images, folder: Path) -> Callable[[Figure], None]:
     """What has a figure drawn into a folder, while the next ones are put together."""
     folder.mkdir(exist_ok=True)
-    return lambda figure: images.draw(specification(figure, panels=True), folder / figure.name)
+    return lambda figure: images.draw(specification(figure, picture=True), folder / figure.name)
 
 
 def _tables(report: Report, folder: Path) -> Path:

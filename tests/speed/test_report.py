@@ -26,10 +26,10 @@ if __name__ == "__main__":
     bundle()  # Vega as one script is made once on a machine, and then kept
     images = Images()
     [each.result() for each in images.pending]  # JavaScript has started: the command does that while it imports
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     source = read([Path("sweep")])
     write(source, Path("report"), landscape=partial(gdbench.landscape.landscape, source.folders), images=images)
-    print(time.perf_counter() - begun)
+    print(time.perf_counter() - begun, time.process_time() - worked)
 """
 SWEEPS: dict[int, dict[str, Any]] = {
     300: {"lr": "tag(log,interval(1e-4,1))", "points": 25},
@@ -55,8 +55,8 @@ def test_a_report_is_there_at_once(
     (tmp_path / "sweep").symlink_to(made.attrs["folder"])
     (tmp_path / "script.py").write_text(SCRIPT)
     root = str(Path(gdbench.__file__).parent.parent)
-    taken = timed(
-        lambda: float(
+    printed = timed(
+        lambda: (
             subprocess.run(
                 [sys.executable, "script.py"],
                 cwd=tmp_path,
@@ -67,8 +67,9 @@ def test_a_report_is_there_at_once(
             ).stdout
         )
     )
+    taken, worked = map(float, printed.split())
     megabytes = (tmp_path / "report" / "report.html").stat().st_size / 1e6
-    figures(runs=float(len(made)), report_s=taken, page_mb=megabytes)
+    figures(runs=float(len(made)), report_s=taken, cpu_but_for_pictures_s=worked, page_mb=megabytes)
     assert len(made) >= 0.99 * runs
     assert megabytes < 8
     assert taken < ALLOWED_S[runs]

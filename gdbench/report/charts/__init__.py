@@ -7,8 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import chosen
-
 __all__ = ["NO_LINES", "NO_STARS", "VIEWS", "both_views", "box", "paths"]
 
 VIEWS = ("learning rate tuned per problem", "one learning rate for all problems")
@@ -16,12 +14,10 @@ NO_LINES = pd.DataFrame(columns=["line", "point", "x", "y"])
 NO_STARS = pd.DataFrame(columns=["x", "y"])
 
 
-def both_views(costs: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    """A profile of costs in both VIEWS, named by ``view``; what is drawn is by ``optimizer``."""
-    tables = (chosen.tuned(costs), chosen.one_for_all(costs))
-    told = pd.concat(
-        [make(each).assign(view=name) for name, each in zip(VIEWS, tables, strict=True)], ignore_index=True
-    )
+def both_views(tuned: pd.DataFrame, one_lr: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """A profile in both VIEWS, named by ``view``; what is drawn is by ``optimizer``."""
+    tables = zip(VIEWS, (tuned, one_lr), strict=True)
+    told = pd.concat([make(each).assign(view=name) for name, each in tables], ignore_index=True)
     return told.assign(optimizer=told["solver"])
 
 

@@ -113,13 +113,19 @@ def columns(count: int) -> int:
     return min(count, 2 if count in (2, 4) else 3)
 
 
-def specification(figure: Figure, panels: bool = False) -> dict[str, Any]:
-    """The chart as Vega-Lite, with its data and the light theme; of ``panels`` as many as a picture shows."""
+def specification(figure: Figure, picture: bool = False) -> dict[str, Any]:
+    """The chart as Vega-Lite, with its data and the light theme; as a ``picture``, without what only a page needs.
+
+    A picture shows at most PANELS panels, and has no invisible marks, which are there to be hovered.
+    """
     assert figure.chart is not None
     spec: dict[str, Any] = figure.chart.chart.to_dict(validate=False)
     facet = spec.get("facet", {})
     datasets = figure.chart.datasets
-    if panels and len(facet.get("sort", [])) > PANELS:
+    inner = spec.get("spec", spec)
+    if picture and "layer" in inner:
+        inner["layer"] = [each for each in inner["layer"] if each["mark"].get("opacity") != 0]
+    if picture and len(facet.get("sort", [])) > PANELS:
         facet["sort"] = facet["sort"][:PANELS]
         kept = set(facet["sort"])
         datasets = {**datasets, "table": [row for row in datasets["table"] if row[facet["field"]] in kept]}

@@ -59,7 +59,7 @@ def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
     line = base.mark_line(interpolate="step-after", aria=False).encode(
         y=y, strokeDash=look.dashes(there), opacity=faded(pick)
     )
-    points = base.mark_point(size=60, filled=True).encode(
+    points = base.mark_point(size=60, filled=True, opacity=0).encode(
         y=y,
         opacity=alt.OpacityValue(0),
         tooltip=[
