@@ -58,6 +58,7 @@ Verbs
   diff A B                       what differs between two sweeps or runs: settings, environment, source, result
   report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
   compare A B                    two sweeps side by side: what became better or worse
+  export TRACKER FOLDER [--uri]  copy a sweep to mlflow, wandb, trackio or tensorboard (tracker=NAME does so each time)
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
@@ -84,8 +85,8 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 """
 
 VERBS = (
-    "archive", "columns", "compare", "diff", "gate", "list", "name", "note", "plan", "report", "rm", "runs", "show",
-    "tag", "tune", "unarchive", "watch",
+    "archive", "columns", "compare", "diff", "export", "gate", "list", "name", "note", "plan", "report", "rm", "runs",
+    "show", "tag", "tune", "unarchive", "watch",
 )  # fmt: skip
 
 

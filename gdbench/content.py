@@ -101,9 +101,8 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
             stated = build.stated_objective(question)
         except Exception:  # an objective that cannot be made is a row that says so
             continue
-        if stated.data and (told := fingerprint(stated)) not in found.values():
-            name = question.objective
-            found[f"{name} ({told[:8]})" if name in found else name] = told
+        if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:
+            found[f"{question.objective} ({told[:8]})"] = told
     return found
 
 

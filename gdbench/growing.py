@@ -16,6 +16,7 @@ from gdbench.resume import Wish
 from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import UsageError
 from gdbench.sweeper import Lanes, describe, keep_configurations
+from gdbench.trackers import send_all, wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class Growing:
             check_goal(job)
         check(likely)
         self.first = likely[0]
+        self.trackers = wanted(self.first.config)
         wish = Wish.parse(self.first.config, kind)
         if wish.resume is not None:
             raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
@@ -68,8 +70,9 @@ class Growing:
         return records.load_part(self.folder, job.cell) if job.cell in records.part_numbers(self.folder) else None
 
     def close(self) -> None:
-        """Make one table of all cells."""
+        """Make one table of all cells, and copy it to the trackers that were asked for."""
         finish(self.jobs, self.folder, self.lost)
+        send_all(self.trackers, self.folder)
 
 
 def repeating(job: Job, numbers: Mapping[str, float]) -> str:

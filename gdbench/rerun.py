@@ -149,5 +149,7 @@ def _compared(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.D
 
 def _changed(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[Difference]:
     """What has another digest now; nothing where none were kept, as in sweeps of earlier versions."""
-    known = {} if then is None else {name: then.get(name) for name in now}
-    return named(known, now) if known else []
+    if then is None:
+        return []
+    kept = set(then.values())  # several of a name have digits beside it
+    return named({name: each if each in kept else then.get(name) for name, each in now.items()}, now)

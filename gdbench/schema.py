@@ -23,6 +23,7 @@ __all__ = [
     "FACTS",
     "GOALS",
     "IMPLS",
+    "TRACKERS",
     "Axis",
     "Question",
     "Run",
@@ -38,6 +39,8 @@ DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
 GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")
 """What a run can be judged by; lower is better in all of them (``gdbench.analysis.goals``)."""
+TRACKERS = ("mlflow", "wandb", "trackio", "tensorboard")
+"""What a finished sweep can be copied to (``gdbench.trackers``)."""
 NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that say how it is made, not what is asked of it."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
@@ -107,6 +110,8 @@ class Run:
     outputs: Any = "outputs"
     resume: Any = None
     retry: Any = None
+    tracker: Any = None
+    """What the sweep is copied to when it has ended; no part of the question."""
     code: Any = None
     """A folder of the user's own code (that of --config-dir), importable wherever the cell runs."""
     part: Any = None

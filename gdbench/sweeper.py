@@ -27,6 +27,7 @@ from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
 from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
+from gdbench.trackers import send_all, wanted
 from gdbench.turns import turn
 
 __all__ = ["Lanes", "Refusal", "Silent", "carry_out", "describe", "fold", "keep_configurations", "task"]
@@ -163,6 +164,7 @@ def carry_out(
     The folder is ``Lanes.folder`` as soon as there is one.
     """
     check(jobs)
+    trackers = wanted(jobs[0].config)
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
     with opened(jobs, wish) as (folder, found):
         Lanes.folder = folder
@@ -176,6 +178,7 @@ def carry_out(
             sweep(found.to_run, folder, progress)
         else:
             elsewhere(found.to_run, folder, progress, launch)
+    send_all(trackers, folder)
 
 
 def _plan(jobs: Sequence[Job]) -> None:
@@ -244,8 +247,12 @@ def fold(arguments: Sequence[str], composer: Composer) -> list[Job]:
     All cells are composed and their questions checked here, before the first one runs.
     """
     latest = composer.latest(arguments)
-    sweeps = {key: each for key, each in latest.items() if each.is_sweep_override()}
-    fixed = [str(each.input_line) for key, each in latest.items() if key not in sweeps]
+    sweeps = {key: each for key, each in latest.items() if each.is_sweep_override() and key != "tracker"}
+    fixed = [
+        _together(each) if key == "tracker" else str(each.input_line)
+        for key, each in latest.items()
+        if key not in sweeps
+    ]
     lanes = {key: f"{key}={spec}" for key, each in sweeps.items() if (spec := _lane_spec(key, each)) is not None}
     while True:
         axes = [_choices(each) for key, each in sweeps.items() if key not in lanes]
@@ -282,6 +289,13 @@ def _lane_spec(key: str, override: Override) -> str | None:
         if numeric or (key in LANES and None not in sweep_value.list):
             return f"[{','.join(str(each) for each in sweep_value.list)}]"
     return None
+
+
+def _together(override: Override) -> str:
+    """An override as it came; trackers given by commas as the list that they are, for nobody wants a run for each."""
+    value = override.value()
+    several = override.key_or_group == "tracker" and isinstance(value, ChoiceSweep)
+    return f"tracker=[{','.join(map(str, value.list))}]" if several else str(override.input_line)
 
 
 def _choices(override: Override) -> list[str]:

@@ -107,6 +107,26 @@ def diff(
 
 
 @app.command()
+def export(
+    tracker: Annotated[str, typer.Argument(help="mlflow, wandb, trackio or tensorboard")],
+    folder: Annotated[Path, typer.Argument(help="the folder of a sweep that has ended")],
+    uri: Annotated[
+        str | None, typer.Option(help="mlflow: a server; wandb: online, or a server; trackio, tensorboard: a folder")
+    ] = None,
+) -> None:
+    """Copy a sweep to a tracker: parameters, metrics, curves, statuses, report. What is there already stays as it is.
+
+    Each needs its extra, such as pip install 'gdbench[mlflow]', and keeps to its own environment variables:
+    MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without any, all of them keep what they get on this machine.
+    """
+    from gdbench.trackers import send
+
+    sent = send(tracker, folder, uri)
+    there = f", {sent.there} there already" if sent.there else ""
+    typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
+
+
+@app.command()
 def report(
     folders: Annotated[list[Path] | None, typer.Argument(help="sweeps, or folders of sweeps")] = None,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",

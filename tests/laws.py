@@ -31,6 +31,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
 
 SMALLER: dict[str, dict[str, Any]] = {
     "cnn": {"channels": 1, "samples": 20},
+    "mean_field": {"width": 3},
     "mlp": {"hidden": 4, "samples": 20},
     "mlp_square": {"hidden": 4, "samples": 20},
     "many_tensors": {"tensors": 3},

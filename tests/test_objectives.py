@@ -30,6 +30,10 @@ FILES = [CONF / "objective" / f"{name}.yaml" for name in CONFIGURATIONS]
 CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
+    "rosenbrock, moved": ("rosenbrock", {"n": 3, "instance": 2}),
+    "beale, moved": ("beale", {"instance": 1}),
+    "himmelblau, moved": ("himmelblau", {"instance": 1}),
+    "styblinski_tang, moved": ("styblinski_tang", {"n": 3, "instance": 1}),
 }
 """What the laws are checked on: the shipped configurations, and sizes that take other code."""
 
@@ -349,6 +353,20 @@ def test_gradient_descent_sees_no_instance() -> None:
     assert losses(quadratic(instance=3)) == pytest.approx(losses(quadratic()), rel=1e-10)
 
 
+@pytest.mark.parametrize("name", ["rosenbrock", "beale", "himmelblau", "styblinski_tang"])
+def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
+    """Around the minimiser an instance has the curvatures of the plain one; from the start no two go down alike."""
+    made = [configured(name, {"instance": number}) for number in range(4)]
+    bent = [torch.linalg.eigvalsh(hessian(each.value, each.minimisers[0])) for each in made]
+    first = [float(each.value(each.start_at(0))) for each in made]
+    distances = [torch.pdist(torch.stack(each.minimisers)) for each in made]
+
+    assert all(torch.allclose(each, bent[0], rtol=1e-9) for each in bent[1:])
+    assert all(torch.allclose(each, distances[0], rtol=1e-12) for each in distances[1:])
+    assert len(set(first)) == len(first)
+    assert all(torch.equal(each.start_at(0), made[0].start_at(0)) for each in made)
+
+
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_rosenbrock_is_scipys(n: int) -> None:
     """Value and gradient are those of scipy.optimize.rosen and rosen_der, and the first loss is the known 24.2."""
@@ -453,6 +471,7 @@ def test_mlp_learns() -> None:
         (partial(quadratic, smoothness=0), "objective.smoothness=0: it must be a finite number above 0"),
         (partial(quadratic, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
         (partial(quadratic, spectrum="flat"), "it must be one of clustered, geometric, outlier, uniform"),
+        (partial(rosenbrock, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
         (partial(styblinski_tang, 0), "objective.n=0: it must be a whole number of at least 1"),
         (partial(logistic, 0), "objective.l2=0: it must be a finite number of at least 1e-06; try objective.l2=0.01"),
         (partial(logistic, dataset="iris"), "objective.dataset='iris': it must be one of breast_cancer, digits"),

@@ -36,7 +36,7 @@ LAYERS = (
     {"elsewhere"},
     {"report"},
     {"gate", "kept", "landscape", "plot", "store"},
-    {"contrast", "rerun", "resume"},
+    {"contrast", "rerun", "resume", "trackers"},
     {"sweeper"},
     {"growing", "spaces"},
     {"trials", "tuning"},
@@ -58,14 +58,18 @@ ONLY_IN = {
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
-    "pandas": {"records", "analysis", "contrast", "gate", "kept", "landscape", "report", "rerun", "store"},
+    "pandas": {"records", "analysis", "contrast", "gate", "kept", "landscape", "report", "rerun", "store", "trackers"},
     "altair": {"report"},
     "vl_convert": {"report"},
     "pyarrow": {"records", "analysis", "report", "gate", "store"},
     "duckdb": {"store"},
     "typer": {"cli", "gate", "store", "verbs"},
+    "mlflow": {"trackers"},
     "optuna": {"trials"},
     "sklearn": {"objectives"},
+    "tensorboard": {"trackers"},
+    "trackio": {"trackers"},
+    "wandb": {"trackers"},
 }
 """Where a library may be imported when gdbench runs; an import for the type checker alone is free."""
 

@@ -114,7 +114,7 @@ def ademamix(
     slow_weight: Hyper = 5.0,
     eps: Hyper = 1e-8,
 ) -> Method:
-    """AdEMAMix, ``x - lr (m^ + slow_weight s) / (sqrt(v^) + eps)``, s averaging g with beta3 (Pagliardini et al. 2024)."""
+    """AdEMAMix: ``x - lr (m^ + slow_weight s) / (sqrt(v^) + eps)``, s averages g by beta3 (Pagliardini et al. 2024)."""
 
     def init(x: Tensor) -> Mixed:
         return Mixed(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import altair as alt
@@ -56,26 +56,30 @@ class Report:
         return [each for section in self.sections for each in section.tables]
 
 
-def assemble(source: Source, landscape: Landscape | None = None) -> Report:
-    """All sections of the report of a source."""
+def assemble(
+    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+) -> Report:
+    """All sections of the report of a source; ``ready`` is told of each figure that can be drawn, at once."""
     facts = Facts(source)
+    kept = []
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
-        sections = _sections(facts, landscape)
-    kept = [section for section in sections if section.figures or section.tables]
-    for figure in (each for section in kept for each in section.figures):
-        figure.rule += facts.greyed(figure)
+        for section in _sections(facts, landscape):
+            for figure in section.figures:
+                figure.rule += facts.greyed(figure)
+                if ready and figure.chart is not None:
+                    ready(figure)
+            if section.figures or section.tables:
+                kept.append(section)
     return Report(source, facts, verdict(facts.runs, facts.told), kept)
 
 
-def _sections(facts: Facts, landscape: Landscape | None) -> list[Section]:
-    return [
-        Section("convergence", "Convergence", _convergence(facts)),
-        Section("sensitivity", "Learning rate", rates.figures(facts), rates.tables(facts)),
-        Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts)),
-        Section("time", "Time", _times(facts), _time_table(facts)),
-        Section("across", "Across problems", _across(facts), _across_tables(facts)),
-        Section("trajectories", "Paths", _trajectories(facts, landscape)),
-    ]
+def _sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
+    yield Section("convergence", "Convergence", _convergence(facts))
+    yield Section("sensitivity", "Learning rate", rates.figures(facts), rates.tables(facts))
+    yield Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts))
+    yield Section("time", "Time", _times(facts), _time_table(facts))
+    yield Section("across", "Across problems", _across(facts), _across_tables(facts))
+    yield Section("trajectories", "Paths", _trajectories(facts, landscape))
 
 
 # ---------------------------------------------------------------------------------------------------- convergence

@@ -20,6 +20,7 @@ __all__ = [
     "columns",
     "data",
     "faded",
+    "layered",
     "panels",
     "picking",
     "records",
@@ -88,7 +89,13 @@ def picking() -> alt.Parameter:
 
 def faded(pick: alt.Parameter, shown: float = 1.0) -> Any:
     """The opacity of what is picked, and of the rest."""
-    return alt.condition(pick, alt.value(shown), alt.value(shown * 0.12))
+    return alt.OpacityValue(shown * 0.12, condition={"param": pick.name, "value": shown})
+
+
+def layered(*layers: alt.Chart, params: Sequence[alt.Parameter], width: float, height: Any) -> Any:
+    """Layers over each other, of which the first carries the parameters: Altair copies a whole chart to add one."""
+    first, *others = layers
+    return alt.layer(first.add_params(*params), *others, width=width, height=height)
 
 
 def panels(chart: Any, names: Sequence[str], field: str = "problem") -> Any:

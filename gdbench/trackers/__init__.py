@@ -1,0 +1,147 @@
+"""Trackers that teams use already: a finished sweep is copied to them, once, from the process that ran it.
+
+An adapter is a file of this folder with one function, ``send(sweep, uri) -> Sent``. It adds the runs that the tracker
+has not got, told by ``Tracked.id``, so that a second time adds nothing and an interrupted one is gone on with. It
+never runs inside of timed code, and what it raises costs a warning, not a result.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gdbench.schema import TRACKERS, UsageError, nearest
+
+__all__ = ["Curves", "NotSent", "Sent", "Tracked", "TrackedSweep", "insist", "send", "send_all", "wanted"]
+
+PROJECT = "gdbench"
+"""What the experiment, or project, is called in each tracker, where its own environment variable names no other."""
+NEEDS = {
+    "mlflow": ("mlflow", "sqlalchemy"),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
+    "tensorboard": ("tensorboard",),
+}
+"""The packages of each extra that have to be there."""
+
+
+class NotSent(UserWarning):
+    """A tracker did not take a sweep; the sweep is whole."""
+
+
+class Curves(NamedTuple):
+    """What was recorded of a run: a number for each step and name, NaN where it was not finite."""
+
+    steps: npt.NDArray[np.int64]
+    values: dict[str, npt.NDArray[np.float64]]
+
+    def points(self) -> list[tuple[int, dict[str, float]]]:
+        """The finite numbers of each step; a step without any is left out."""
+        told = [
+            (int(step), {name: float(each[row]) for name, each in self.values.items() if np.isfinite(each[row])})
+            for row, step in enumerate(self.steps)
+        ]
+        return [(step, numbers) for step, numbers in told if numbers]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A run as trackers want it."""
+
+    id: str
+    """16 hexadecimal digits: of the sweep, the run's key, and when it ran."""
+    name: str
+    params: dict[str, Any]
+    """What was asked."""
+    metrics: dict[str, float]
+    """What came of it: finite numbers only, as trackers turn others into something else."""
+    tags: dict[str, str]
+    """Status and other words, and the numbers that are not finite."""
+    curves: Curves
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not run to its end."""
+        return self.tags["status"] in ("failed", "unavailable")
+
+
+@dataclass(frozen=True)
+class TrackedSweep:
+    """A sweep as trackers want it."""
+
+    id: str
+    name: str
+    tags: dict[str, str]
+    runs: Sequence[Tracked]
+    files: Sequence[Path] = field(default_factory=tuple)
+    """Its report, tables and environment, as far as they are there."""
+
+
+class Sent(NamedTuple):
+    """What a tracker has now."""
+
+    added: int
+    there: int
+    """How many runs it had already."""
+    look: str
+    """How to look at them."""
+
+
+def wanted(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The trackers that a configuration names. ``UsageError`` where one cannot be had."""
+    given = config["tracker"]
+    names = given if isinstance(given, (list, tuple)) else str(given or "").split(",")
+    found = tuple(str(name).strip() for name in names if str(name).strip())
+    insist(found)
+    return found
+
+
+def insist(names: Sequence[str]) -> None:
+    """``UsageError`` in one line for a tracker that is not known, or whose package is not installed."""
+    for name in names:
+        if name not in TRACKERS:
+            raise UsageError(f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}.")
+        if not all(find_spec(package) for package in NEEDS[name]):
+            raise UsageError(f"tracker={name} is not installed: pip install 'gdbench[{name}]'.")
+
+
+def send(name: str, folder: Path, uri: str | None = None) -> Sent:
+    """Copy a sweep to a tracker. Raises ``UsageError``, in one line, where that does not take it."""
+    from gdbench.trackers.reading import read
+
+    insist([name])
+    sweep = read(folder)
+    adapter = importlib.import_module(f"gdbench.trackers.{name}")
+    try:
+        sent: Sent = adapter.send(sweep, uri)
+    except UsageError:
+        raise
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UsageError(f"{name} did not take {folder} ({words}). {_again(name, folder, uri)}") from error
+    return sent
+
+
+def send_all(names: Sequence[str], folder: Path) -> None:
+    """Copy a finished sweep to trackers; one that does not take it costs a warning."""
+    for name in names:
+        try:
+            send(name, folder)
+        except UsageError as error:
+            again = "" if "Try again" in str(error) else f" {_again(name, folder, None)}"
+            warnings.warn(f"{error}{again}", NotSent, stacklevel=2)
+
+
+def _again(name: str, folder: Path, uri: str | None) -> str:
+    """The command that goes on where an export stopped."""
+    words = ["python", "-m", "gdbench", "export", name, str(folder), *(["--uri", uri] if uri else [])]
+    return f"Try again with: {shlex.join(words)}"

@@ -1,0 +1,141 @@
+"""MLflow: a parent run for the sweep, a child for each run, through a local SQLite file or a server."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mlflow
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.tracking import MlflowClient
+
+from gdbench.schema import UsageError
+from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
+
+__all__ = ["send"]
+
+BATCH = {"metrics": 1000, "params": 100, "tags": 100}
+"""What MLflow takes in one call: 1000 entries in all, and of some kinds fewer."""
+LONGEST = 5000
+"""Characters of a tag or parameter that MLflow surely takes."""
+AT_ONCE = 4
+"""Runs that are sent to a server side by side; a SQLite file has one writer."""
+PATIENCE_S = 5.0
+SWEEP, RUN = "gdbench.sweep", "gdbench.run"
+PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
+
+
+def send(sweep: TrackedSweep, uri: str | None) -> Sent:
+    """Add what is missing to the experiment ``gdbench`` (or MLFLOW_EXPERIMENT_NAME), at MLFLOW_TRACKING_URI or ``uri``.
+
+    A child that is not finished is of an export that was interrupted: it is deleted and sent again.
+    """
+    for quiet in ("mlflow", "alembic"):
+        logging.getLogger(quiet).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of seven, each waits twice as long as the last
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
+    place = uri or mlflow.get_tracking_uri()
+    _insist_on_answer(place)
+    client = MlflowClient(tracking_uri=place)
+    experiment = _experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
+    known = {run.data.tags[RUN]: run for run in _known(client, experiment, sweep.id)}
+    parent = known.get(sweep.id) or _begin(client, experiment, sweep)
+    done = {key for key, run in known.items() if run.info.status != "RUNNING"}
+    missing = [run for run in sweep.runs if run.id not in done]
+    for run in missing:
+        if run.id in known:
+            client.delete_run(known[run.id].info.run_id)
+    sending = partial(_child, client, experiment, parent.info.run_id, sweep.id)
+    with ThreadPoolExecutor(AT_ONCE if place.startswith("http") else 1) as pool:
+        for _ in pool.map(sending, missing):
+            pass
+    _files(client, parent.info.run_id, sweep.files)
+    if missing or sweep.id not in done:
+        client.set_terminated(parent.info.run_id)
+    look = f"mlflow ui --backend-store-uri {place}" if place.startswith("sqlite") else place
+    return Sent(len(missing), len(sweep.runs) - len(missing), look)
+
+
+def _insist_on_answer(place: str) -> None:
+    """``UsageError`` where no server listens: MLflow itself would try for minutes."""
+    parts = urlsplit(place)
+    if parts.scheme not in ("http", "https"):
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE_S).close()
+    except OSError as error:
+        raise ConnectionError(f"{place} does not answer: {error.strerror or error}") from None
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage != "active":
+        raise UsageError(f"the experiment {name} of MLflow is deleted: restore it, or set MLFLOW_EXPERIMENT_NAME.")
+    return str(found.experiment_id if found else client.create_experiment(name))
+
+
+def _known(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
+    """The runs that are there of a sweep, itself among them."""
+    token = None
+    while True:
+        page = client.search_runs([experiment], f"tags.`{SWEEP}` = '{sweep}'", max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _begin(client: MlflowClient, experiment: str, sweep: TrackedSweep) -> Run:
+    tags = {**_texts(sweep.tags), SWEEP: sweep.id, RUN: sweep.id}
+    return client.create_run(experiment, tags=tags, run_name=sweep.name)
+
+
+def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: Tracked) -> None:
+    """One run: made, filled in as few calls as MLflow allows, and only then finished."""
+    tags = {PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
+    made = client.create_run(experiment, tags=tags, run_name=run.name)
+    at = made.info.start_time
+    curves = [Metric(name, value, at, step) for step, point in run.curves.points() for name, value in point.items()]
+    entries = {
+        "metrics": [*(Metric(name, value, at, 0) for name, value in run.metrics.items()), *curves],
+        "params": [Param(name, value) for name, value in _texts(run.params).items()],
+        "tags": [RunTag(name, value) for name, value in _texts(run.tags).items()],
+    }
+    for batch in _batches(entries):
+        client.log_batch(made.info.run_id, synchronous=True, **batch)
+    client.set_terminated(made.info.run_id, "FAILED" if run.failed else "FINISHED")
+
+
+def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, Sequence[Any]]]:
+    """So many entries of each kind that a call takes them: parameters and tags come with the first metrics."""
+    room = BATCH["metrics"] - BATCH["params"] - BATCH["tags"]
+    sizes = {**BATCH, "metrics": room}
+    for number in itertools.count():
+        batch = {kind: some[number * sizes[kind] : (number + 1) * sizes[kind]] for kind, some in entries.items()}
+        if not any(batch.values()):
+            return
+        yield batch
+
+
+def _files(client: MlflowClient, parent: str, files: Sequence[Path]) -> None:
+    """Artifacts that are not there yet; those of a folder's folders keep their place."""
+    there: dict[str, set[str]] = {}
+    for file in files:
+        place = file.parent.name if file.parent.name in ("tables", "figures") else None
+        if str(place) not in there:
+            there[str(place)] = {Path(each.path).name for each in client.list_artifacts(parent, place)}
+        if file.name not in there[str(place)]:
+            client.log_artifact(parent, str(file), place)
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:LONGEST] for name, value in values.items()}

@@ -1,0 +1,60 @@
+"""Trackio: a run each in one project, in the local store that ``trackio show`` looks at."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+from gdbench.schema import UsageError
+from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
+
+__all__ = ["send"]
+
+
+def send(sweep: TrackedSweep, uri: str | None) -> Sent:
+    """Add what is missing to the project ``gdbench``, in TRACKIO_DIR or the folder ``uri``.
+
+    A run with fewer points than it has here is of an export that was interrupted: it is deleted and sent again.
+    """
+    if uri:
+        os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())  # read once, when trackio is imported
+    import trackio
+    from trackio.sqlite_storage import SQLiteStorage
+
+    if uri and Path(trackio.TRACKIO_DIR) != Path(uri).resolve():
+        raise UsageError(f"--uri {uri}: this process keeps what Trackio gets in {trackio.TRACKIO_DIR}.")
+    known = set(SQLiteStorage.get_runs(PROJECT))
+    whole = {run.id for run in sweep.runs if _name(run) in known and _count(SQLiteStorage, run) == len(_points(run))}
+    missing = [run for run in sweep.runs if run.id not in whole]
+    for run in missing:
+        if _name(run) in known:
+            SQLiteStorage.delete_run(PROJECT, _name(run))
+        with contextlib.redirect_stdout(io.StringIO()):  # it greets every run with five lines
+            _send(trackio, run, sweep)
+    return Sent(len(missing), len(whole), f"trackio show --project {PROJECT}")
+
+
+def _name(run: Tracked) -> str:
+    return f"{run.name} {run.id}"
+
+
+def _count(storage: object, run: Tracked) -> int:
+    return int(storage.get_log_count(PROJECT, _name(run)))  # type: ignore[attr-defined]
+
+
+def _points(run: Tracked) -> list[tuple[int, dict[str, float | str]]]:
+    """The curves, and at the end what came of the run."""
+    steps = [(step, {**numbers}) for step, numbers in run.curves.points()]
+    return [*steps, (steps[-1][0] + 1 if steps else 0, {**run.metrics, "status": run.tags["status"]})]
+
+
+def _send(trackio: object, run: Tracked, sweep: TrackedSweep) -> None:
+    config = {**run.params, "sweep": sweep.name, **{f"tag/{name}": word for name, word in run.tags.items()}}
+    session = trackio.init(  # type: ignore[attr-defined]
+        PROJECT, name=_name(run), group=sweep.name, config=config, embed=False, auto_log_gpu=False, auto_log_cpu=False
+    )
+    for step, numbers in _points(run):
+        session.log(numbers, step=step)
+    session.finish()

@@ -1,0 +1,68 @@
+"""Weights & Biases: a run each, in one group; offline files that ``wandb sync`` sends, or online."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import wandb
+
+from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
+
+__all__ = ["send"]
+
+
+def send(sweep: TrackedSweep, uri: str | None) -> Sent:
+    """Write offline runs below ``wandb/`` (or WANDB_DIR); WANDB_MODE=online, or ``uri`` (online, or a server), sends.
+
+    Offline, a run's folder appears in its place when it is whole; online, those that are finished are passed over.
+    """
+    mode = "online" if uri and uri != "offline" else os.environ.get("WANDB_MODE", "offline")
+    server = uri if uri and uri.startswith("http") else None
+    place = Path(os.environ.get("WANDB_DIR", ".")) / "wandb"
+    project = os.environ.get("WANDB_PROJECT", PROJECT)
+    there = (
+        _finished(project, sweep, server) if mode == "online" else {each.name[-16:] for each in place.glob("*run-*")}
+    )
+    missing = [run for run in sweep.runs if run.id not in there]
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=place) as making:
+        for run in missing:
+            settings = {"silent": True, "console": "off", "base_url": server, "root_dir": making}
+            _send(run, sweep, project, mode, {name: each for name, each in settings.items() if each is not None})
+            for made in Path(making).glob("wandb/*run-*"):
+                shutil.move(made, place / made.name)
+    look = f"wandb sync {place}/offline-run-*" if mode == "offline" else f"the project {project}, group {sweep.name}"
+    return Sent(len(missing), len(sweep.runs) - len(missing), look)
+
+
+def _finished(project: str, sweep: TrackedSweep, server: str | None) -> set[str]:
+    """The runs of a sweep that a server has whole."""
+    api = wandb.Api(overrides={"base_url": server} if server else None)
+    path = "/".join(each for each in (os.environ.get("WANDB_ENTITY") or api.default_entity, project) if each)
+    try:
+        return {each.id for each in api.runs(path, filters={"group": sweep.name}) if each.state == "finished"}
+    except ValueError:  # no such project yet
+        return set()
+
+
+def _send(run: Tracked, sweep: TrackedSweep, project: str, mode: str, settings: dict[str, object]) -> None:
+    config = {**run.params, "gdbench_sweep": sweep.name, "gdbench_tags": run.tags}
+    session = wandb.init(
+        project=project,
+        id=run.id,
+        name=run.name,
+        group=sweep.name,
+        tags=[run.tags["status"]],
+        config=config,
+        mode=mode,  # type: ignore[arg-type]
+        resume="allow",
+        reinit="finish_previous",
+        settings=wandb.Settings(**settings),  # type: ignore[arg-type]
+    )
+    for step, numbers in run.curves.points():
+        session.log(numbers, step=step)
+    session.summary.update({**run.metrics, "status": run.tags["status"]})
+    session.finish(exit_code=int(run.failed))

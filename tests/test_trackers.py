@@ -1,0 +1,346 @@
+"""Every tracker is the real one, read back through its own library."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gdbench
+from gdbench.columns import asked
+from gdbench.trackers import TrackedSweep, send
+from gdbench.trackers.reading import read
+
+SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")
+"""What ``mlflow server`` needs; mlflow-skinny brings the first alone."""
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep of 200 runs, some of which diverge or are not finite."""
+    lrs = [*(0.001 * 1.035**power for power in range(198)), 1.1, 1e300]
+    outputs = tmp_path_factory.mktemp("trackers")
+    runs = gdbench.run("notebook_manual", lr=lrs, steps=20, timing="off", outputs=str(outputs))
+    assert set(runs["status"]) >= {"budget", "diverged", "nonfinite"}
+    return Path(runs.attrs["folder"])
+
+
+@pytest.fixture
+def few(sweep: Path, tmp_path: Path) -> Path:
+    """The folder of a sweep of three runs, in an empty working folder."""
+    runs = gdbench.run("beale", lr=[1e-3, 1e-2, 10.0], steps=9, timing="off", outputs=str(tmp_path / "outputs"))
+    return Path(runs.attrs["folder"])
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test calls home."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+
+def finite(numbers: dict[str, float]) -> bool:
+    """Whether a tracker can keep these as they are."""
+    return all(map(math.isfinite, numbers.values()))
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def test_a_run_is_told_whole(sweep: Path) -> None:
+    """Every column of every run is a parameter, a finite metric or a tag; curves hold each recorded number."""
+    told, runs, traces = read(sweep), gdbench.load(sweep), gdbench.load(sweep, "traces")
+
+    assert [run.tags["run"] for run in told.runs] == list(runs["run"])
+    for run, (_, row) in zip(told.runs, runs.iterrows(), strict=True):
+        known = {name: value for name, value in row.dropna().items() if value == value}
+        assert set(known) == set(run.params) | set(run.metrics) | set(run.tags)
+        assert set(run.params) == {name for name in known if asked(name)}
+        assert finite(run.metrics)
+    first = traces[traces["run"] == runs["run"][0]]
+    assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.points()] == list(first["loss"])
+    assert told.runs[-1].tags["status"] == "nonfinite"
+    assert len({run.id for run in told.runs}) == len(runs)
+
+
+def test_a_copied_folder_is_the_same_sweep(few: Path, tmp_path: Path) -> None:
+    """A sweep keeps its identity wherever its folder lies, and the same question asked again is another run."""
+    copy = shutil.copytree(few, tmp_path / "elsewhere" / "copy")
+    again = gdbench.run("beale", lr=[1e-3, 1e-2, 10.0], steps=9, timing="off", outputs=str(tmp_path / "again"))
+    ids = [{run.id for run in read(Path(place)).runs} for place in (few, copy, again.attrs["folder"])]
+
+    assert ids[0] == ids[1]
+    assert not ids[0] & ids[2]
+
+
+# ----------------------------------------------------------------------------------------------------------- MLflow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server on loopback."""
+    if missing := [name for name in SERVER if not find_spec(name)]:
+        pytest.skip(f"mlflow server needs {', '.join(missing)}: not installed")
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--backend-store-uri", f"sqlite:///{folder}/s.db", "--artifacts-destination", str(folder / "artifacts")]
+    command = [sys.executable, "-m", "mlflow", "server", *words, "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        process = subprocess.Popen(
+            [*command, "--workers", "1"], stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+        try:
+            _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait(30)
+
+
+def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, log.read_text()[-2000:]
+            time.sleep(0.2)
+    raise AssertionError(log.read_text()[-2000:])
+
+
+def held(server: str, sweep: TrackedSweep) -> tuple[Any, dict[str, Any]]:
+    """MLflow's client, and the runs that it gives of a sweep, by our id."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(server)
+    experiment = client.get_experiment_by_name("gdbench").experiment_id
+    found = client.search_runs([experiment], f"tags.`gdbench.sweep` = '{sweep.id}'", max_results=1000)
+    by_id = {run.data.tags["gdbench.run"]: run for run in found}
+    assert len(by_id) == len(found)
+    return client, by_id
+
+
+def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path) -> None:
+    """200 runs have the same parameters, metrics, curves and statuses there; a second time adds nothing."""
+    told = read(sweep)
+    sent = send("mlflow", sweep, server)
+    client, found = held(server, told)
+    parent = found.pop(told.id)
+
+    assert (sent.added, sent.there) == (200, 0)
+    assert set(found) == {run.id for run in told.runs}
+    for run in told.runs:
+        data = found[run.id].data
+        assert data.params == {name: str(value) for name, value in run.params.items()}
+        assert {name: data.metrics[name] for name in run.metrics} == run.metrics
+        assert data.tags["status"] == run.tags["status"]
+        assert data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert found[run.id].info.status == "FINISHED"
+    for run in (told.runs[0], told.runs[-2], told.runs[-1]):
+        history = client.get_metric_history(found[run.id].info.run_id, "trace/loss")
+        points = [(step, numbers["trace/loss"]) for step, numbers in run.curves.points() if "trace/loss" in numbers]
+        assert [(point.step, point.value) for point in history] == points
+    assert parent.info.status == "FINISHED"
+    assert {"environment.json", "runs.parquet"} <= {each.path for each in client.list_artifacts(parent.info.run_id)}
+
+    again = send("mlflow", sweep, server)
+    assert (again.added, again.there) == (0, 200)
+    assert len(held(server, told)[1]) == 201
+
+
+def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was whole stays, what was not is sent again, and what was missing comes."""
+    import gdbench.trackers.mlflow as adapter
+
+    told, real = read(few), adapter.MlflowClient.set_terminated
+
+    def cut(self: Any, run_id: str, *rest: Any) -> None:
+        """End one run, and be interrupted at the next."""
+        if stopped:
+            raise KeyboardInterrupt
+        stopped.append(run_id)
+        real(self, run_id, *rest)
+
+    stopped: list[str] = []
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(adapter.MlflowClient, "set_terminated", cut)
+        patched.setattr(adapter, "AT_ONCE", 1)
+        send("mlflow", few, server)
+    assert [run.info.status for run in held(server, told)[1].values()].count("RUNNING") >= 2
+
+    sent = send("mlflow", few, server)
+    _, found = held(server, told)
+    assert (sent.added, sent.there) == (2, 1)
+    assert set(found) == {told.id, *(run.id for run in told.runs)}
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert all(len(found[run.id].data.params) == len(run.params) for run in told.runs)
+
+
+@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
+def test_a_server_that_is_down_costs_a_line(
+    command: Callable[..., Any], few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``export`` fails with one line and the command to try again; at the end of a sweep that is a warning."""
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        export = command("export", "mlflow", str(few), "--uri", address)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        swept = command("lr=0.1", "timing=off", "tracker=mlflow", "--quiet", "outputs=mine")
+
+    (folder,) = Path("mine").glob("*/*")
+    assert (export.code, swept.code) == (2, 0)
+    assert (export.err.count("\n"), swept.err.count("\n")) == (1, 1)
+    assert f"{address} does not answer" in export.err
+    assert f"Try again with: python -m gdbench export mlflow {few} --uri {address}" in export.err
+    assert swept.err.rstrip().endswith(f"Try again with: python -m gdbench export mlflow {folder}")
+    assert len(gdbench.load("mine")) == 1
+
+
+# ------------------------------------------------------------------------------------------------------- the others
+
+
+def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offline files hold configuration, curves and summary of each run; a second time writes none."""
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    monkeypatch.chdir(few.parent)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    told = read(few)
+    assert send("wandb", few).added == 3
+    assert send("wandb", few)[:2] == (0, 3)
+    for run in told.runs:
+        (file,) = Path("wandb").glob(f"offline-run-*-{run.id}/*.wandb")
+        store = DataStore()
+        store.open_for_scan(str(file))
+        records = []
+        while (data := store.scan_data()) is not None:
+            records.append(Record.FromString(data))
+        import json
+
+        config = {
+            each.key: json.loads(each.value_json)
+            for record in records
+            if record.WhichOneof("record_type") == "run"
+            for each in record.run.config.update
+        }
+        history = [
+            {each.key or each.nested_key[0]: json.loads(each.value_json) for each in record.history.item}
+            for record in records
+            if record.WhichOneof("record_type") == "history"
+        ]
+        summary = {
+            each.key or each.nested_key[0]: json.loads(each.value_json)
+            for record in records
+            if record.WhichOneof("record_type") == "summary"
+            for each in record.summary.update
+        }
+        assert {name: config[name] for name in run.params} == run.params
+        assert {name: summary[name] for name in run.metrics} == run.metrics
+        assert [
+            (each["_step"], {name: each[name] for name in each if name.startswith("trace/")}) for each in history
+        ] == run.curves.points()
+
+
+def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> None:
+    """Curves and numbers come back with every digit, hyper-parameters with their values; a second time adds nothing."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    told, logs = read(few), tmp_path / "logs"
+    assert send("tensorboard", few, str(logs)).added == 3
+    assert send("tensorboard", few, str(logs))[:2] == (0, 3)
+    assert not list(logs.glob(".making*"))
+    for run in told.runs:
+        (folder,) = logs.glob(f"*/*_{run.id}")
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        for name, value in run.metrics.items():
+            assert [each.value for each in events.Scalars(name)] == pytest.approx([value], rel=1e-15)
+        points = [(step, numbers["trace/loss"]) for step, numbers in run.curves.points() if "trace/loss" in numbers]
+        assert [(each.step, each.value) for each in events.Scalars("trace/loss")] == points
+        content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+        kept = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+        assert kept["lr"].number_value == run.params["lr"]
+        assert kept["status"].string_value == run.tags["status"]
+
+
+def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
+    """The store holds configuration, curves and numbers of each run; a second time adds nothing."""
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    told = read(few)
+    place = tmp_path / "trackio"
+    assert send("trackio", few, str(place)).added == 3
+    assert send("trackio", few, str(place))[:2] == (0, 3)
+    for run in told.runs:
+        logs = SQLiteStorage.get_logs("gdbench", f"{run.name} {run.id}")
+        config = SQLiteStorage.get_run_config("gdbench", f"{run.name} {run.id}")
+        *curve, end = logs
+        assert [(each["step"], {name: each[name] for name in each if name.startswith("trace/")}) for each in curve] == [
+            *run.curves.points()
+        ]
+        assert {name: end[name] for name in run.metrics} == run.metrics
+        assert {name: config[name] for name in run.params} == run.params
+
+
+# ---------------------------------------------------------------------------------------------------------- the rim
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_a_sweep_may_end_in_trackers(command: Callable[..., Any]) -> None:
+    """``tracker=`` sends each sweep when it has ended; commas are several trackers there, and no runs."""
+    done = command("-m", "lr=0.1,0.2", "timing=off", "tracker=tensorboard,tensorboard", "--quiet")
+
+    assert (done.code, done.err) == (0, "")
+    assert len(gdbench.load()) == 2
+    assert len(list(Path("outputs/tensorboard").glob("*/*"))) == 2
+
+
+def test_mistakes_are_told_before_anything_runs(
+    command: Callable[..., Any], few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker that is not known or not installed, and a folder of no or several sweeps, cost one line each."""
+    unknown = [command("export", "mlflo", str(few)), command("lr=0.1", "tracker=mlflo", "outputs=none")]
+    monkeypatch.setattr("gdbench.trackers.find_spec", lambda name: None)
+    absent = [command("export", "wandb", str(few)), command("lr=0.1", "tracker=[wandb]", "outputs=none")]
+    monkeypatch.undo()
+
+    assert all(
+        "tracker=mlflo is not known. Did you mean mlflow? Allowed: mlflow, wandb, " in each.err for each in unknown
+    )
+    assert all(each.err.endswith("wandb is not installed: pip install 'gdbench[wandb]'.\n") for each in absent)
+    assert {each.code for each in (*unknown, *absent)} == {2}
+    assert {each.err.count("\n") for each in (*unknown, *absent)} == {1}
+    assert not Path("none").exists()
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_export_tells_of_folders_that_are_no_sweep(command: Callable[..., Any], few: Path) -> None:
+    """A folder that is not there, or holds several sweeps, is refused in one line."""
+    gdbench.run("beale", steps=2, timing="off", outputs=str(few.parents[1]))
+    refused = [command("export", "tensorboard", str(place)) for place in ("nowhere", few.parents[1])]
+
+    assert [each.code for each in refused] == [2, 2]
+    assert "nothing to load at nowhere" in refused[0].err
+    assert "holds 2 sweeps: name the folder of one." in refused[1].err
+    assert {each.err.count("\n") for each in refused} == {1}
