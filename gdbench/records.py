@@ -57,6 +57,8 @@ PARTS = "parts"
 
 LOCK = ".hydra/lock"
 """A file that the process which writes to a sweep's folder holds locked; the system frees it when that dies."""
+ASKED_S = 0.2
+"""How long to wait for it: somebody may only be asking whether it is held."""
 
 CHUNK = 2**16
 """Rows of a constant that take memory, however many there are."""
@@ -105,7 +107,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Be the only process that writes to a sweep's folder; ``UsageError`` where another one is."""
     with writing(folder):
         (folder / LOCK).parent.mkdir(exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK, timeout=0)
+        lock = filelock.FileLock(folder / LOCK, timeout=ASKED_S)
         try:
             lock.acquire()
         except filelock.Timeout:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gdbench.report.canvas import Curve, picture
 from gdbench.report.live import Glance, frame, line
+from gdbench.schema import UsageError
 from gdbench.store.live import Onlooker
 from gdbench.sweeper import Silent
 
@@ -106,6 +107,17 @@ def test_nothing_to_watch_is_a_line(command: Callable[..., Any], tmp_path: Path)
     assert command("watch", "empty", "--once") == (0, "No sweep is in empty yet.\n", "")
     assert command("watch", "--once") == (0, "No sweep is in outputs yet.\n", "")
     assert command("watch", "nowhere", "--once").code == 2
+
+
+def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> None:
+    """What is removed under the eyes of an onlooker is told in one line."""
+    folder = watched.root / "killed" / "1"
+    onlooker = Onlooker(folder)
+    onlooker.look()
+    shutil.rmtree(folder)
+
+    with pytest.raises(UsageError, match=r"1 has been removed, or renamed\.$"):
+        onlooker.look()
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

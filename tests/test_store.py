@@ -500,11 +500,11 @@ def harmed(files: dict[str, bytes], harm: str) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if name != gone}
 
 
-@pytest.mark.parametrize("harm", ["changed", "added", "missing", "no hashes", "outside", "cut", "foreign"])
+@pytest.mark.parametrize("harm", ["changed", "added", "missing", "no hashes", "outside", "cut", "flipped", "foreign"])
 def test_a_harmed_archive_unpacks_nothing(outputs: Path, command: Callable[..., Any], harm: str) -> None:
     """An archive that is cut off, foreign, or not as it was packed is refused in one line, and leaves nothing."""
     command("archive", "first", "--to", "a.zip")
-    if harm not in ("cut", "foreign"):
+    if harm not in ("cut", "flipped", "foreign"):
         with zipfile.ZipFile("a.zip") as zipped:
             files = {name: zipped.read(name) for name in zipped.namelist()}
         with zipfile.ZipFile("a.zip", "w") as zipped:
@@ -512,7 +512,9 @@ def test_a_harmed_archive_unpacks_nothing(outputs: Path, command: Callable[..., 
                 zipped.writestr(name, data)
     else:
         content = Path("a.zip").read_bytes()
-        Path("a.zip").write_bytes(content[: len(content) // 2] if harm == "cut" else b"hello")
+        half = content[: len(content) // 2]
+        flipped = half + bytes([content[len(half)] ^ 255]) + content[len(half) + 1 :]
+        Path("a.zip").write_bytes({"cut": half, "flipped": flipped, "foreign": b"hello"}[harm])
     done = command("unarchive", "a.zip", "--outputs", "other")
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)

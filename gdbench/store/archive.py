@@ -8,10 +8,10 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from gdbench import records
 from gdbench.records import TABLES, is_sweep
 from gdbench.schema import UsageError
 
@@ -23,6 +23,8 @@ STORED = (".parquet", ".png", ".zip")
 LEFT_OUT = ("lock", "labels.lock")
 """Files that mean something while a process holds them."""
 CHUNK = 2**20
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What zipfile raises where an archive is cut off, changed, or of a kind that gdbench never writes."""
 OWN = (
     *(f"{name}.parquet" for name in TABLES), "environment", "gdbench", "folder", "labels.json", ".hydra/", "parts/",
     "report", "figures/", "tables/", ".launcher/",
@@ -58,7 +60,8 @@ def pack(folders: Sequence[Path], file: Path, outputs: Path) -> int:
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror or error}); nothing was changed.") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file system that is read-only refuses even to remove nothing
+            beside.unlink()
     return len(sums)
 
 
@@ -88,17 +91,21 @@ def _put(zipped: zipfile.ZipFile, file: Path, inside: str) -> str:
 def unpack(file: Path, outputs: Path) -> list[Path]:
     """Unpack beside, check every hash, and only then move the folders to their places; returns these."""
     try:
-        with zipfile.ZipFile(file) as zipped, records.writing(outputs):
+        with zipfile.ZipFile(file) as zipped:
             sums = _sums(zipped, file)
-            outputs.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".unarchive-", dir=outputs) as beside:
-                for inside, digest in sums.items():
-                    _take(zipped, inside, digest, Path(beside), file)
-                return _moved(Path(beside), outputs)
-    except FileNotFoundError:
-        raise UsageError(f"{file} is not there.") from None
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise UsageError(f"{file} is no archive of gdbench, or is cut off ({error}); nothing was unpacked.") from None
+            try:
+                outputs.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(prefix=".unarchive-", dir=outputs) as beside:
+                    for inside, digest in sums.items():
+                        _take(zipped, inside, digest, Path(beside), file)
+                    return _moved(Path(beside), outputs)
+            except OSError as error:
+                reason = error.strerror or error
+                raise UsageError(f"{outputs} cannot be written ({reason}); nothing was unpacked.") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({error.strerror or error}).") from None
+    except DAMAGED as error:
+        raise UsageError(f"{file} is no archive of gdbench, or is damaged ({error}); nothing was unpacked.") from None
 
 
 def _sums(zipped: zipfile.ZipFile, file: Path) -> dict[str, str]:

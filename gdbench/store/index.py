@@ -14,7 +14,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from gdbench.store.folders import Facts, facts, signatures
 __all__ = ["FOLDER", "NUMBER", "PLACE", "Index", "Segment", "opened"]
 
 FOLDER = ".index"
-FORMAT = "1"
+FORMAT = f"1 {' '.join(each.name for each in fields(Facts))}"
 """Files of another format are made anew."""
 BATCH = 200_000
 """Rows of a file, beyond which the next sweep goes to another one."""
@@ -186,19 +186,17 @@ def opened(outputs: Path, note: Callable[[str], None] = lambda words: None) -> I
 
 
 def _segment(file: Path) -> Segment | None:
-    """A file of the index; None, and the file is gone, where it is not what was written."""
-    try:
+    """A file of the index; None, and the file is removed, where it is not what we would have written."""
+    with contextlib.suppress(OSError):  # it has gone meanwhile, or is not ours to remove
         content = file.read_bytes()
         if file.stem == _checksum(content):
             with pq.ParquetFile(pa.BufferReader(content)) as parquet:
                 schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
             if schema.metadata.get(b"format") == FORMAT.encode():
-                sweeps = tuple(Facts(**each) for each in json.loads(schema.metadata[b"sweeps"]))
-                return Segment(file, sweeps, schema, rows)
-        with contextlib.suppress(OSError):
-            file.unlink()
-    except (OSError, TypeError, ValueError, KeyError):  # pyarrow's are ValueErrors; a file may go at any time
-        pass
+                return Segment(
+                    file, tuple(Facts(**each) for each in json.loads(schema.metadata[b"sweeps"])), schema, rows
+                )
+        file.unlink()
     return None
 
 
@@ -249,7 +247,8 @@ def _placed(home: Path, batch: Sequence[tuple[Facts, pa.Table]]) -> Segment:
 
 
 def _or_null(table: pa.Table, name: str) -> Any:
-    return table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows)])
+    position = table.schema.get_field_index(name)
+    return table.column(position) if position >= 0 else pa.chunked_array([pa.nulls(table.num_rows)])
 
 
 def _places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Array:

@@ -46,14 +46,15 @@ def labels(folder: Path) -> Labels:
 
 def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
     """Read, change and write the labels of a sweep, while no other process does."""
-    with records.writing(folder):
+    try:
         (folder / LOCK).parent.mkdir(exist_ok=True)
-        try:
-            with filelock.FileLock(folder / LOCK, timeout=WAIT_S):
-                new = changed(labels(folder))
-                records.write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
-        except filelock.Timeout:
-            raise UsageError(f"{folder}: another process holds its labels; try again.") from None
+        with filelock.FileLock(folder / LOCK, timeout=WAIT_S):
+            new = changed(labels(folder))
+            records.write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
+    except filelock.Timeout:
+        raise UsageError(f"{folder}: another process holds its labels; try again.") from None
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written ({error.strerror or error}); its labels are as before.") from None
     return new
 
 

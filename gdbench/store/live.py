@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ QUIET_S = 300.0
 SOLVER = ["objective", "optimizer", "impl"]
 COLUMNS = [
     "run", *SOLVER, "lr", "status", "cell", "steps_to_target", "gradients_to_target", "evaluations_to_target",
-    "time_to_target_s", "final_gap", "final_loss", "start_loss", "shifted_minimum",
+    "time_to_target_s", "final_gap", "final_loss", "start_loss", "shifted_minimum", "started_at", "cell_s",
 ]  # fmt: skip
 TRACE = ["run", "step", "loss", "gap"]
 
@@ -37,6 +39,8 @@ class Told:
     """What is kept of one table: little, so that a large sweep can be watched beside its own work."""
 
     changed: float
+    until: float = 0.0
+    """When the last of its cells ended."""
     cells: dict[int, Counter[str]] = field(default_factory=dict)
     best: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -49,26 +53,26 @@ class Onlooker:
         self.folder = folder
         self.told: dict[Path, Told] = {}
         self.traces: dict[str, pd.DataFrame] = {}
+        self.searched: set[tuple[str, Path]] = set()
 
     def look(self) -> Glance:
-        """How far it has come by now."""
+        """How far it has come by now; ``UsageError`` where the folder has gone."""
+        try:
+            return self._look()
+        except FileNotFoundError:
+            if self.folder.is_dir():
+                raise
+            raise UsageError(f"{self.folder} has been removed, or renamed.") from None
+
+    def _look(self) -> Glance:
         held = busy(self.folder)  # first: a sweep that ends meanwhile is seen as running, and as ended the next time
         self._read()
-        parts = {file: told for file, told in self.told.items() if file.parent.name == PARTS}
         cells: dict[int, Counter[str]] = {}
         for told in self.told.values():  # the gathered table comes first, and parts replace its cells
             cells |= told.cells
-        begun, last = self._begun(), self._last()
-        planned = planned_cells(self.folder)
-        quiet = max(0.0, time.time() - last)
-        ended = not (self.folder / PARTS).is_dir() and len(cells) >= planned
-        running = held if held is not None else quiet < QUIET_S
-        state = "ended" if ended and not held else "running" if running else "stopped"
-        elapsed = max(0.0, (time.time() if state == "running" else last) - begun)
-        fresh = sum(told.changed >= begun for told in parts.values())
-        left = (
-            elapsed / fresh * (planned - len(cells)) if fresh and state == "running" and planned > len(cells) else None
-        )
+        planned, quiet = planned_cells(self.folder), max(0.0, time.time() - self._last())
+        state = self._state(held, len(cells) >= planned, quiet)
+        elapsed = self._elapsed(state == "running")
         return Glance(
             folder=self.folder,
             state=state,
@@ -79,20 +83,36 @@ class Onlooker:
             statuses=sum(cells.values(), Counter()),
             best=self._best(),
             elapsed_s=elapsed,
-            left_s=left,
+            left_s=self._left(elapsed, planned - len(cells)) if state == "running" else None,
             quiet_s=quiet,
         )
 
     def trace(self, run: str) -> pd.DataFrame:
         """The steps, losses and gaps of a run; nothing where they were not recorded."""
-        if run not in self.traces:
-            files = [*self.folder.glob("traces.parquet"), *(self.folder / PARTS).glob("cell-*.traces.parquet")]
-            for file in files:
-                with contextlib.suppress(OSError, ValueError):  # gathered, or cut off
-                    found = pq.read_table(file, columns=TRACE, filters=[("run", "=", run)]).to_pandas()
-                    if len(found):
-                        self.traces[run] = found.sort_values("step")
+        for file in [*self.folder.glob("traces.parquet"), *(self.folder / PARTS).glob("cell-*.traces.parquet")]:
+            if run in self.traces or (run, file) in self.searched:
+                continue
+            self.searched.add((run, file))
+            with contextlib.suppress(OSError, ValueError):  # gathered meanwhile, or cut off
+                found = pq.read_table(file, columns=TRACE, filters=[("run", "=", run)]).to_pandas()
+                if len(found):
+                    self.traces[run] = found.sort_values("step")
         return self.traces.get(run, pd.DataFrame(columns=TRACE))
+
+    def _state(self, held: bool | None, all_there: bool, quiet: float) -> str:
+        if not held and all_there and not (self.folder / PARTS).is_dir():
+            return "ended"
+        return "running" if held or (held is None and quiet < QUIET_S) else "stopped"
+
+    def _elapsed(self, running: bool) -> float:
+        ends = [told.until for told in self.told.values()] or [self._last()]
+        return max(0.0, (time.time() if running else max(ends)) - self._begun())
+
+    def _left(self, elapsed: float, cells: int) -> float | None:
+        """How long the cells that are left will take, if they are like those that ended since the sweep began."""
+        begun = self._begun()
+        fresh = sum(file.parent.name == PARTS and told.changed >= begun for file, told in self.told.items())
+        return elapsed / fresh * cells if fresh and cells > 0 else None
 
     def _files(self) -> Iterator[tuple[Path, float]]:
         for file in [self.folder / "runs.parquet", *sorted((self.folder / PARTS).glob("cell-*.runs.parquet"))]:
@@ -115,9 +135,13 @@ class Onlooker:
         return ranked(pd.concat(found, ignore_index=True)).drop_duplicates(SOLVER)
 
     def _begun(self) -> float:
-        """When the sweep, or its going on, began."""
-        described = [file.stat().st_mtime for file in self.folder.glob("environment*.json")]
-        return max(described, default=self.folder.stat().st_mtime)
+        """When the sweep, or its going on, began: as was written down then, for the times of a copy are its own."""
+        found = [self.folder.stat().st_mtime]
+        for file in self.folder.glob("environment*.json"):
+            found.append(file.stat().st_mtime)
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # of an earlier version, or cut off
+                found[-1] = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["at"]).timestamp()
+        return max(found[1:] or found)
 
     def _last(self) -> float:
         """When anything was written."""
@@ -133,7 +157,9 @@ def _told(runs: pd.DataFrame, changed: float) -> Told:
     for row in counted:
         cells.setdefault(int(row.cell), Counter())[row.status] = int(row.runs)
     sound = ranked(runs[may_win(runs)].reset_index(drop=True))
-    return Told(changed, cells, sound.drop_duplicates(SOLVER))
+    ends = runs["started_at"] + pd.to_timedelta(runs["cell_s"], unit="s")
+    until = ends.max().timestamp() if ends.notna().any() else 0.0
+    return Told(changed, until, cells, sound.drop_duplicates(SOLVER))
 
 
 def place(word: str | None, outputs: Path) -> Path | None:
