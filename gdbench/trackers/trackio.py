@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from pathlib import Path
 
 from gdbench.schema import UsageError
@@ -18,13 +19,13 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
 
     A run with fewer points than it has here is of an export that was interrupted: it is deleted and sent again.
     """
-    if uri:
-        os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())  # read once, when trackio is imported
+    if uri and "trackio" not in sys.modules:  # which reads it once
+        os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())
     import trackio
     from trackio.sqlite_storage import SQLiteStorage
 
-    if uri and Path(trackio.TRACKIO_DIR) != Path(uri).resolve():
-        raise UsageError(f"--uri {uri}: this process keeps what Trackio gets in {trackio.TRACKIO_DIR}.")
+    if uri and Path(trackio.TRACKIO_DIR).resolve() != Path(uri).resolve():
+        raise UsageError(f"--uri {uri}: in this process Trackio keeps what it gets in {trackio.TRACKIO_DIR}.")
     known = set(SQLiteStorage.get_runs(PROJECT))
     whole = {run.id for run in sweep.runs if _name(run) in known and _count(SQLiteStorage, run) == len(_points(run))}
     missing = [run for run in sweep.runs if run.id not in whole]
