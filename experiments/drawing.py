@@ -1,11 +1,14 @@
-"""Line charts as small SVG files: what the pictures of all experiments share."""
+"""Line charts, and maps of two colours, as small SVG files: what the pictures of all experiments share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 380, 64, 28, 214, 44
 LINE = 15
@@ -67,6 +70,32 @@ def chart(title: str, curves: Sequence[Curve], across: Axis, up: Axis) -> str:
         for line, words in enumerate(curve.label.split("\n")):
             drawn.append(_text(WIDTH - RIGHT + 8, height + LINE * line, words, fill=colour))
     return page(drawn)
+
+
+def maps(title: str, told: Mapping[str, npt.NDArray[np.bool_]]) -> str:
+    """Squares beside each other, the first row of each at its foot, coloured where they hold, each with its words."""
+    side = (WIDTH - 12 * (len(told) + 1)) / len(told)
+    drawn = [_text(12, 10, title)]
+    for number, (words, each) in enumerate(told.items()):
+        left, pixel = 12 + number * (side + 12), side / len(each)
+        drawn.append(f'<path d="{_runs(each, left, TOP + side, pixel)}" style="fill:{COLOURS[0]};stroke:none"/>')
+        drawn.append(f'<path class="grid" d="M{left:.1f} {TOP}h{side:.1f}v{side:.1f}h-{side:.1f}z"/>')
+        drawn += [_text(left, TOP + side + 12 + LINE * line, part) for line, part in enumerate(words.split("\n"))]
+    lines = max(words.count("\n") + 1 for words in told)
+    return page(drawn, height=round(TOP + side + 12 + LINE * lines))
+
+
+def _runs(told: npt.NDArray[np.bool_], left: float, foot: float, pixel: float) -> str:
+    """The neighbours in a row that hold, each group a rectangle."""
+    way = []
+    for row, line in enumerate(told):
+        ends = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(int)))
+        for first, last in ends.reshape(-1, 2):
+            way.append(
+                f"M{left + pixel * first:.1f} {foot - pixel * (row + 1):.1f}"
+                f"h{pixel * (last - first):.1f}v{pixel:.1f}h-{pixel * (last - first):.1f}z"
+            )
+    return "".join(way)
 
 
 def page(drawn: Sequence[str], width: int = WIDTH, height: int = HEIGHT) -> str:

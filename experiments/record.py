@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
+import torch
 
 import gdbench
 from experiments.truth import Finding, Truth
@@ -35,6 +36,8 @@ EXACT = [
 """Columns that are equal wherever the experiment runs, but for those that its ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
 """Columns whose last digits depend on how a processor sums."""
+AROUND = ["target", "target_loss", "start_noise", "schedule", "clip", "noise"]
+"""Settings, where any run has one: with these, and the groups' own, ``gate --baseline`` asks the same again."""
 BEGIN, END = "<!-- recorded -->", "<!-- end -->"
 
 HEAD = """# Experiments
@@ -64,7 +67,9 @@ class Recorded:
         """The columns that a rerun must repeat."""
         fragile = getattr(code(self.name), "FRAGILE", ())
         also = getattr(code(self.name), "ALSO_EXACT", ())
-        return self.runs[[name for name in (*EXACT, *also, *ROUNDED) if name not in fragile]]
+        posed = [*AROUND, *(name for name in self.runs if "." in name)]
+        given = [name for name in posed if self.runs[name].notna().any()]
+        return self.runs[[name for name in (*EXACT, *also, *ROUNDED, *given) if name not in fragile]]
 
     def picture(self) -> str:
         """The SVG file."""
@@ -174,6 +179,7 @@ if __name__ == "__main__":
     parser.add_argument("--all", action="store_true", help="all of them")
     parser.add_argument("--full", action="store_true", help="at full size, where the tests run a smaller one")
     asked = parser.parse_args()
+    torch.set_num_threads(1)  # as in every run, where findings walk a path again
     for each in NAMES if asked.all else asked.names:
         if asked.full:
             print(page(rerun(each, full=True)))

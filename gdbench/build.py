@@ -27,8 +27,6 @@ from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 from gdbench.uncollected import uncollected
 
-Project = Callable[[Params], Params] | None
-
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
 
@@ -44,7 +42,7 @@ def build(question: Question) -> Cell:
         raise Unavailable("MPS has no float64; use dtype=float32")
     return Cell(
         stated=stated,
-        maker=maker(question, stated.project),
+        maker=maker(question, stated),
         hyper=hyper(question, stated),
         seeds=question.seeds(),
         steps=question.steps,
@@ -192,10 +190,11 @@ class _Made:
         return self.program.in_lanes(hyper, look)
 
 
-def maker(question: Question, project: Project = None) -> Maker:
+def maker(question: Question, objective: Objective | None = None) -> Maker:
     """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
 
-    Methods are kept in the domain of the objective, where it gives a way to ``project``.
+    Methods are kept in the domain of the objective, where it gives a way to ``project``; proximal ones are Unavailable
+    where it gives no ``prox``.
     """
     make_importable(question.code)
     config = question.optimizer_config
@@ -206,12 +205,16 @@ def maker(question: Question, project: Project = None) -> Maker:
         raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
     factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
     if question.impl in ("manual", "compiled"):
-        return _manual(question, factory, {**block, **fixed}, project)
-    return _torch(question, factory, block, fixed, project)
+        return _manual(question, factory, {**block, **fixed}, objective)
+    return _torch(question, factory, block, fixed, objective)
 
 
-def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, Any], project: Project) -> Maker:
+def _manual(
+    question: Question, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
+) -> Maker:
     _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
+
+    project = objective.project if objective else None
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         made = factory(**fixed, **hyper)
@@ -222,6 +225,11 @@ def _manual(question: Question, factory: Callable[..., Any], fixed: dict[str, An
     name = f"{factory.__module__}.{factory.__qualname__}"
     numbers = {name: float(values[0]) for name, values in _named(question).items()}
     sample = _method(factory(**fixed, **(dict.fromkeys(_facts(question), 1.0) | numbers)), name)
+    if sample.proximal and objective and objective.prox is None:
+        raise Unavailable(
+            f"optimizer={question.optimizer} needs the proximal map of a part of its objective, and"
+            f" objective={question.objective} states none; try objective=lasso_proximal"
+        )
     if question.impl == "manual":
         return _Made(make, name + _surroundings(question), sample.lanes)
     with uncollected():  # it brings in the compiler, which takes its time
@@ -243,13 +251,18 @@ def _method(made: Any, name: str) -> Method:
     )
 
 
-def _torch(question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], project: Project) -> Maker:
+def _torch(
+    question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
+) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
     _accepts(cls, names, "optimizer", question.optimizer)
     schedule = _surrounding(question, "schedule", steps=question.steps)
 
+    project = objective.project if objective else None
+
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = projected(torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl), project)
+        method = torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+        method = projected(method, project)
         return paced(method, float(hyper["lr"]), schedule) if schedule else method
 
     bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})

@@ -62,6 +62,14 @@ Verbs
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
   tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
+  runs [QUERY ...]               all sweeps that ran: runs optimizer=adam 'lr<0.1' since=7d; also --csv, --json, --sql
+  watch [FOLDER]                 a sweep while it runs, here or elsewhere: how far, how long still, the best so far
+  name SWEEP NAME                what to call a sweep, here and in the verbs below
+  tag SWEEP TAG ...              words to find it by: runs tag=TAG
+  note SWEEP TEXT                what there is to say of it
+  rm SWEEP ...                   remove sweeps for good (asks)
+  archive SWEEP ... [--to FILE]  sweeps as one file, with hashes, to move elsewhere
+  unarchive FILE                 put them back, each file checked
 
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
@@ -76,7 +84,10 @@ Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupt
 2 a mistake, 3 inconclusive, 4 something was not measured.
 """
 
-VERBS = ("columns", "compare", "diff", "export", "gate", "list", "plan", "report", "show", "tune")
+VERBS = (
+    "archive", "columns", "compare", "diff", "export", "gate", "list", "name", "note", "plan", "report", "rm", "runs",
+    "show", "tag", "tune", "unarchive", "watch",
+)  # fmt: skip
 
 
 @dataclass

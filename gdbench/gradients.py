@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.draws import normals
-from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers import Hyper, Method, Oracle, Saw, Split, Step
 from gdbench.params import Params, flat, leaves, per_lane, tree_map, unflat
 from gdbench.schema import UsageError
 
@@ -129,7 +129,7 @@ def altered(method: Method, change: Change) -> Method:
     """The same method on changed gradients; what it is seen to see is the first true one of each step."""
 
     def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        changed = Changed(oracle, change)
+        changed = Changed(oracle, change, [])
         x, state, (loss, _, gradients, evaluations) = method.step(changed, k, x, state)
         return x, state, (loss, changed.true[0], gradients, evaluations)
 
@@ -139,11 +139,13 @@ def altered(method: Method, change: Change) -> Method:
 class Changed:
     """An oracle whose gradients are changed, but for those that it keeps."""
 
-    def __init__(self, oracle: Oracle, change: Change) -> None:
-        """Losses and Hessians stay what they are."""
-        self.oracle, self.change = oracle, change
+    def __init__(self, oracle: Oracle, change: Change, true: list[Params]) -> None:
+        """Losses, Hessians and proximal maps stay what they are; ``true`` gets the gradients before the change."""
+        self.oracle, self.change, self.true = oracle, change, true
         self.laned, self.full, self.value, self.hvp = oracle.laned, oracle.full, oracle.value, oracle.hvp
-        self.true: list[Params] = []
+        self.split: Split | None = oracle.split
+        if self.split is not None:
+            self.split = self.split._replace(smooth=Changed(self.split.smooth, change, true))
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
         """f(x), and its gradient as the method sees it."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from gdbench import build, records
@@ -18,7 +20,7 @@ from gdbench.constant import constant, is_constant
 from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
 
-__all__ = ["Job", "Progress", "check", "finish", "run_job", "sweep"]
+__all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
     """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
     for job in jobs:
         if reason := (lost or {}).get(job.cell):
-            nothing = _nothing(job.question, "failed", reason)
-            _write(replace(job, key=""), folder, nothing, datetime.datetime.now(datetime.UTC))
+            answer = nothing(job.question, "failed", reason)
+            _write(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
     records.gather(folder)
 
 
@@ -126,11 +128,11 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         cell = build.build(question)
         answer = run_cell(cell, pulse=pulse)
     except Unavailable as reason:
-        return _nothing(question, "unavailable", str(reason))
+        return nothing(question, "unavailable", str(reason))
     except UsageError as error:
-        return _nothing(question, "failed", str(error))
+        return nothing(question, "failed", str(error))
     except Exception as error:
-        return _nothing(question, "failed", explained(error))
+        return nothing(question, "failed", explained(error))
     decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
     shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
@@ -145,7 +147,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def _nothing(question: Question, status: str, error: str) -> Answer:
+def nothing(question: Question, status: str, error: str) -> Answer:
     """One row a run, with a status and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
@@ -171,15 +173,12 @@ def _resolved(question: Question) -> dict[str, Any]:
 
 def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
     """Give the answer's rows their keys and their question, and put them on disk."""
-    question = job.question
-    constants, numbers = question.constants(), _numbers(question, answer)
-    told = {"dtype": answer.columns["dtype"], "device": answer.columns["device"]}
-    keys = run_keys({**constants, **told}, numbers)
+    question, run = job.question, keys(job.question, answer)
     asked = {
-        "run": keys,
+        "run": run,
         **AROUND,
-        **constants,
-        **numbers,
+        **question.constants(),
+        **_numbers(question, answer),
         "seed": question.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
@@ -191,10 +190,16 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
     tables: dict[records.Table, Mapping[str, Any]] = {
         "runs": runs,
-        "traces": _keyed(answer.traces, keys),
-        "blocks": _keyed(answer.blocks, keys),
+        "traces": _keyed(answer.traces, run),
+        "blocks": _keyed(answer.blocks, run),
     }
     records.write_part(folder, job.cell, tables)
+
+
+def keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:
+    """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
+    told = {name: answer.columns[name] for name in ("dtype", "device")}
+    return run_keys({**question.constants(), **told}, _numbers(question, answer))
 
 
 def _numbers(question: Question, answer: Answer) -> dict[str, Any]:

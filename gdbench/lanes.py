@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gdbench.cell import Cell
 from gdbench.descent import descent
-from gdbench.optimizers import Step
+from gdbench.objectives import Prox
+from gdbench.optimizers import Split, Step
 from gdbench.oracle import oracle
 from gdbench.params import Params, dot, lane, leaves, stack_lanes, tree_map
 from gdbench.schema import UsageError
@@ -86,12 +87,13 @@ def _method_refuses(cell: Cell) -> str | None:
     few = cell.take(np.unique([0, cell.size // 2, cell.size - 1]))
     start = cell.start(int(cell.seeds[0]))
     points = [tree_map(lambda leaf, i=i: torch.full_like(leaf, 1 + i / 4), start) for i in range(few.size)]
+    together, apart = (_Bowl(laned, cell.objective.prox) for laned in (True, False))
     try:
-        x, _ = descent(cell.maker.eager(few.laned_hyper()), _Bowl(True), stack_lanes(points), range(2))
+        x, _ = descent(cell.maker.eager(few.laned_hyper()), together, stack_lanes(points), range(2))
     except Exception as error:
         return _first_line(error)
     for row, point in enumerate(points):
-        alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), _Bowl(False), point, range(2))
+        alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), apart, point, range(2))
         if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(lane(x, row)), leaves(alone), strict=True)):
             return "it goes elsewhere than alone; see gdbench.params.per_lane"
     return None
@@ -99,10 +101,15 @@ def _method_refuses(cell: Cell) -> str | None:
 
 @dataclass(frozen=True)
 class _Bowl:
-    """The oracle of sum(x^2) / 2, whose gradient is x and whose Hessian is 1."""
+    """The oracle of sum(x^2) / 2, whose gradient is x and whose Hessian is 1, with the objective's own prox."""
 
     laned: bool
+    prox: Prox | None = None
     full: None = None
+
+    @property
+    def split(self) -> Split | None:
+        return None if self.prox is None else Split(_Bowl(self.laned), self.prox)
 
     def value(self, x: Params, k: Step) -> Tensor:
         return dot(x, x, self.laned) / 2

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives import Objective
-from gdbench.optimizers import Step
+from gdbench.optimizers import Split, Step
 from gdbench.params import Params, dot, leaves, rebuild, tree_map
 
 __all__ = ["Compilable", "Eager", "Sampled", "oracle"]
@@ -33,7 +33,7 @@ class Eager:
 
     full: None = None
 
-    def __init__(self, fn: Callable[[Any], Tensor], laned: bool) -> None:
+    def __init__(self, fn: Callable[[Any], Tensor], laned: bool, split: Split | None = None) -> None:
         """Lanes do not see each other, so the gradient of the sum of their losses is each lane's own."""
         differentiate = torch.autograd.grad
 
@@ -59,7 +59,7 @@ class Eager:
                 return tree_map(torch.zeros_like, v)
             return rebuild(x, differentiate(along, at, materialize_grads=True))
 
-        self.laned, self.grad, self.value, self.hvp = laned, grad, value, hvp
+        self.laned, self.grad, self.value, self.hvp, self.split = laned, grad, value, hvp, split
 
     def of(self, seeds: Tensor) -> Eager:
         """The same for runs of these seeds: every run sees all data."""
@@ -74,6 +74,7 @@ class Sampled:
     laned: bool
     seeds: Tensor
     full: Eager
+    split: Split | None = None
 
     def at(self, k: Step) -> Eager:
         """The way to those of step k."""
@@ -93,7 +94,7 @@ class Sampled:
 
     def of(self, seeds: Tensor) -> Sampled:
         """The same for runs of these seeds."""
-        return replace(self, seeds=seeds)
+        return replace(self, seeds=seeds, split=seeded(self.split, seeds))
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class Compilable:
     laned: bool
     seeds: Tensor | None = None
     full: Compilable | None = None
+    split: Split | None = None
 
     def value(self, x: Params, k: Step) -> Tensor:
         """f(x), or that of the batch of step k."""
@@ -135,7 +137,14 @@ class Compilable:
 
     def of(self, seeds: Tensor | None) -> Compilable:
         """The same for runs of these seeds, where there are any; a compiler meets only the new ones."""
-        return self if seeds is None else Compilable(self.fn, self.laned, seeds, self.full)
+        if seeds is None:
+            return self
+        return Compilable(self.fn, self.laned, seeds, self.full, seeded(self.split, seeds))
+
+
+def seeded(split: Split | None, seeds: Tensor) -> Split | None:
+    """The same parts for runs of these seeds."""
+    return None if split is None else Split(split.smooth.of(seeds), split.prox)  # type: ignore[attr-defined]
 
 
 def oracle(
@@ -145,15 +154,18 @@ def oracle(
 
     ``seeds`` matter where the objective is stochastic: one for all, or int64 ``[L]``, one a lane.
     """
-    fn = partial(objective.fn, **objective.data) if objective.data else objective.fn
+    fn, split = partial(objective.fn, **objective.data) if objective.data else objective.fn, None
+    if objective.prox is not None:
+        smooth = replace(objective, fn=objective.smooth or objective.fn, smooth=None, prox=None)
+        split = Split(oracle(smooth, laned, compiled, seeds), objective.prox)
     if laned and not objective.laned:
         fn = torch.func.vmap(fn)
     if not objective.stochastic:
-        return Compilable(fn, laned) if compiled else Eager(fn, laned)
+        return Compilable(fn, laned, split=split) if compiled else Eager(fn, laned, split)
     seeds, draw = torch.as_tensor(seeds), drawn(objective, laned)
     if compiled:
-        return Compilable(draw, laned, seeds, Compilable(fn, laned))
-    return Sampled(draw, laned, seeds, Eager(fn, laned))
+        return Compilable(draw, laned, seeds, Compilable(fn, laned), split)
+    return Sampled(draw, laned, seeds, Eager(fn, laned), split)
 
 
 def drawn(objective: Objective, laned: bool) -> Drawn:

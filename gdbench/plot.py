@@ -27,43 +27,50 @@ def convergence(runs: pd.DataFrame, traces: pd.DataFrame | None = None, against:
 
     ``traces`` are those of the runs' folder, where it is known. Raises UsageError where there is nothing to draw.
     """
-    best = _best(runs)
-    table = convergence_chart.drawn(curves.convergence(best, _traces(runs, traces)), against)
-    return _shown(table, convergence_chart.chart(table, _look(runs), against))
+    told, best = _told(runs)
+    table = convergence_chart.drawn(curves.convergence(_runs_of(told, best), _traces(runs, traces)), against)
+    return _shown(table, convergence_chart.chart(table, _look(best), against))
 
 
 def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
     """What each optimizer pays to the target, in ``steps``, ``gradients`` or ``seconds``, at each learning rate."""
-    table = over_lr.sensitivity(problems.merged(problems.compared(runs)), cost)
-    return _shown(table, sensitivity_chart.chart(table, _look(runs), cost))
+    told, best = _told(runs)
+    table = over_lr.sensitivity(told, cost)
+    return _shown(table, sensitivity_chart.chart(table, _look(best), cost))
 
 
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
-    costs = problems.costs(problems.merged(problems.compared(runs)))
-    table = charts.both_views(costs, profiles.performance_profile)
-    return _shown(table, profile_chart.chart(table, _look(runs)))
+    told, best = _told(runs)
+    table = charts.both_views(problems.costs(told), profiles.performance_profile)
+    return _shown(table, profile_chart.chart(table, _look(best)))
 
 
 def trajectory(runs: pd.DataFrame, traces: pd.DataFrame | None = None) -> Any:
     """The paths of the optimizers on an objective of two coordinates, each at its best configuration, first seed."""
-    paths = charts.paths(_best(runs), _traces(runs, traces))
+    told, best = _told(runs)
+    paths = charts.paths(_runs_of(told, best), _traces(runs, traces))
     if paths["problem"].nunique() != 1:
         raise UsageError(
             f"a path needs runs of one problem with two coordinates; these have {paths['problem'].nunique()}."
         )
     box = charts.box(paths)
-    return _shown(paths, trajectory_chart.chart(paths, charts.NO_LINES, _look(runs), charts.NO_STARS, box))
+    return _shown(paths, trajectory_chart.chart(paths, charts.NO_LINES, _look(best), charts.NO_STARS, box))
 
 
-def _best(runs: pd.DataFrame) -> pd.DataFrame:
+def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is compared, and the best configuration of each optimizer on each problem."""
     told = problems.merged(problems.compared(runs))
+    return told, chosen.tuned(problems.costs(told))
+
+
+def _runs_of(told: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     keys = ["problem", "solver", "configuration"]
-    return told.merge(chosen.tuned(problems.costs(told))[keys], on=keys)
+    return told.merge(best[keys], on=keys)
 
 
-def _look(runs: pd.DataFrame) -> Look:
-    return Look.of(runs["optimizer"].astype(str))
+def _look(best: pd.DataFrame) -> Look:
+    return Look.of(best["solver"], chosen.leading(best))
 
 
 def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:

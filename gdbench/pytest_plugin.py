@@ -85,8 +85,13 @@ class Bench:
         asked = Asked(base, only=(series,), config_dir=folder, **options)
         report = compare(asked, progress(quiet=True))
         times = [each for each in report.rulings if each.layer == "time"]
-        for each in times:
-            assert not each.fails, f"{each.series} is {each.verdict} than {report.header['base']}: {each.cause}"
+        slower = [
+            f"{each.series} is {each.verdict} than {report.header['base']}: {each.cause}"
+            for each in times
+            if each.fails
+        ]
+        if slower:
+            pytest.fail("\n".join(slower))
         if not times or any(each.verdict != "no slower" and each.verdict != "faster" for each in times):
             pytest.skip("; ".join(f"{each.verdict}: {each.cause}" for each in times) or "nothing could be timed")
 

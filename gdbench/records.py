@@ -26,11 +26,16 @@ from gdbench.constant import is_constant
 from gdbench.schema import COLUMNS, UsageError
 
 __all__ = [
+    "ARROW",
     "PARTS",
+    "TABLES",
     "Skipped",
+    "busy",
     "cells",
     "discard",
+    "frame",
     "gather",
+    "is_sweep",
     "load",
     "load_part",
     "locked",
@@ -39,6 +44,7 @@ __all__ = [
     "part_numbers",
     "set_aside",
     "statuses",
+    "sweep_table",
     "write_json",
     "write_part",
     "writing",
@@ -113,6 +119,21 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def busy(folder: Path) -> bool | None:
+    """Whether a process writes to a sweep's folder; None where that cannot be told: no lock is there, or not for us."""
+    if not (folder / LOCK).is_file():
+        return None
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    except OSError:  # a folder that we may only read
+        return None
+    lock.release()
+    return False
+
+
 @contextlib.contextmanager
 def writing(place: str | Path) -> Any:
     """Turn what the disk refuses into one clear line."""
@@ -178,7 +199,7 @@ def _gather_table(folder: Path, name: Table) -> None:
     if len(parts) == 1 and not whole.exists():  # it is the table already
         parts[0].replace(whole)
     elif parts or whole.exists():
-        table = _sweep(folder, name)
+        table = sweep_table(folder, name)
         assert table is not None
         _write(_in_order(table), whole)
 
@@ -213,7 +234,7 @@ def discard(folder: Path, numbers: Sequence[int]) -> None:
 def cells(folder: Path) -> pd.DataFrame:
     """What a sweep's folder holds, one row a cell: ``cell``, ``cell_key``, and its runs' ``statuses``, joined."""
     wanted = ["cell", "cell_key", "status"]
-    held = _sweep(folder, "runs", wanted)
+    held = sweep_table(folder, "runs", wanted)
     if held is None:
         return pd.DataFrame(columns=[*wanted[:2], "statuses"])
     runs = held.to_pandas().reindex(columns=wanted).drop_duplicates()
@@ -326,7 +347,7 @@ def load(
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
-    return _frame(_concatenated(tables))
+    return frame(_concatenated(tables))
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:
@@ -341,14 +362,15 @@ def _places(source: str) -> Iterator[Path]:
     for place in found:
         if place.name == "runs.parquet" and place.is_file():
             yield place.parent
-        elif place.is_file() or _is_sweep(place):
+        elif place.is_file() or is_sweep(place):
             yield place
         elif place.is_dir():
             below = {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
             yield from sorted(below)
 
 
-def _is_sweep(place: Path) -> bool:
+def is_sweep(place: Path) -> bool:
+    """Whether a folder is that of a sweep, running or ended."""
     return (place / "runs.parquet").is_file() or (place / PARTS).is_dir()
 
 
@@ -358,10 +380,10 @@ def _table(place: Path, table: Table, columns: Sequence[str] | None, named: bool
     alone = file.is_file() and not _parts(place, table)
     if (named or place.is_file()) and alone and (fault := _fault(file)):
         raise UsageError(f"{file} is not a Parquet file of gdbench ({fault}).")
-    return _read(file, columns) if place.is_file() else _sweep(place, table, columns)
+    return _read(file, columns) if place.is_file() else sweep_table(place, table, columns)
 
 
-def _sweep(folder: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table | None:
+def sweep_table(folder: Path, table: Table = "runs", columns: Sequence[str] | None = None) -> pa.Table | None:
     """A sweep's rows, gathered or not: of a cell that has been done again, the part alone."""
     whole, parts = folder / f"{table}.parquet", _readable(_parts(folder, table))
     gathered = _readable([whole] if whole.is_file() else [])
@@ -442,8 +464,9 @@ def _plain(table: pa.Table) -> pa.Table:
     return table
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def frame(table: pa.Table) -> pd.DataFrame:
+    """A table as a DataFrame, in the order and with the types that COLUMNS promises."""
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype(na_value=np.nan)}
-    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
-    first = [name for name in COLUMNS if name in frame]
-    return frame[[*first, *(name for name in frame if name not in COLUMNS)]] if "status" in frame else frame
+    rows: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
+    first = [name for name in COLUMNS if name in rows]
+    return rows[[*first, *(name for name in rows if name not in COLUMNS)]] if "status" in rows else rows

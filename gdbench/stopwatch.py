@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,8 @@ import torch
 from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
-from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Step
+from gdbench.objectives import Prox
+from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Split, Step
 from gdbench.params import Params, leaves
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
@@ -78,8 +80,13 @@ class _Given:
 
     loss: torch.Tensor
     gradient: Params
+    prox: Prox | None = None
     laned: bool = False
     full: None = None
+
+    @property
+    def split(self) -> Split | None:
+        return None if self.prox is None else Split(self, self.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
@@ -93,22 +100,27 @@ class _Given:
 
 @dataclass
 class _Counted:
-    """An oracle that counts the gradients it is asked for."""
+    """An oracle that counts the gradients it is asked for, those of the smooth part among them."""
 
     inner: Oracle
     laned: bool = False
     full: None = None
-    gradients: int = 0
+    work: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def split(self) -> Split | None:
+        parts = self.inner.split
+        return None if parts is None else Split(_Counted(parts.smooth, work=self.work), parts.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.inner.value(x, k)
 
     def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
-        self.gradients += 1
+        self.work["gradients"] += 1
         return self.inner.grad(x, k)
 
     def hvp(self, x: Params, v: Params, k: Step) -> Params:
-        self.gradients += HESSIAN_PRODUCT
+        self.work["gradients"] += HESSIAN_PRODUCT
         return self.inner.hvp(x, v, k)
 
 
@@ -154,7 +166,7 @@ def _warm_process(cell: Cell, clock: Clock) -> float:
         return cell.maker.compile_s
     method = cell.maker(cell.solo_hyper(0))
     x = torch.ones(2, dtype=cell.dtype, device=cell.device)
-    ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x))
+    ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x), lambda point, t: point)
     return once(lambda: descent(method, ones, x, range(3)), clock)
 
 
@@ -218,7 +230,7 @@ class _Stopwatch:
     def _update(self, seconds: float) -> float:
         """The step time with a gradient that is given: what the update itself costs."""
         loss, gradient = self.oracle.grad(self.start, 0)
-        prepare, most = self._blocks(_Given(loss.detach(), gradient))
+        prepare, most = self._blocks(_Given(loss.detach(), gradient, self.cell.objective.prox))
         plan = Plan(seconds=seconds, most_steps=most)
         return measure(prepare, notebook_loop(), self.clock, plan).step[0]
 
@@ -238,9 +250,10 @@ class _Stopwatch:
         counted, ends = [], []
         watching: list[Callable[[int, Params, Seen], None] | None] = [None, lambda k, x, seen: None]
         for look in watching:
-            oracle = self.oracle if self.cell.maker.compiled else _Counted(self.oracle)
+            work: Counter[str] = Counter()
+            oracle = self.oracle if self.cell.maker.compiled else _Counted(self.oracle, work=work)
             end, _ = descent(self.method, oracle, self.start, steps, look=look)
-            counted.append(getattr(oracle, "gradients", 0))
+            counted.append(work["gradients"])
             ends.append(end)
         if counted[0] != counted[1]:
             return f"the timed pass took {counted[0]} gradients where the watched one took {counted[1]}"

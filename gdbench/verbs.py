@@ -9,6 +9,7 @@ import typer
 
 from gdbench.gate.verbs import gate
 from gdbench.schema import COLUMNS, UsageError, nearest
+from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
     from gdbench.tuning import Tuning
@@ -19,6 +20,7 @@ KINDS = ("objectives", "optimizers")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(gate, name="gate")
+add_to(app)
 
 
 @app.command("list")

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
+# Two workers of pytest on two cores: more threads than one each would spin while they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 
 # How long an example takes on a busy machine says nothing of what it tests.

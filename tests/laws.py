@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
 
 SMALLER: dict[str, dict[str, Any]] = {
     "cnn": {"channels": 1, "samples": 20},
+    "mean_field": {"width": 3},
     "mlp": {"hidden": 4, "samples": 20},
     "mlp_square": {"hidden": 4, "samples": 20},
     "many_tensors": {"tensors": 3},
@@ -64,6 +65,11 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(math.prod(shape), dtype=torch.float64) + 1).reshape(shape)
 
 
+def unmoved(x: Params, t: Any) -> Params:
+    """The proximal map of 0, with which proximal methods can be tried where an objective states none."""
+    return x
+
+
 DICT = Objective(
     fn=affine,
     start={"weight": spread(3, 2), "bias": torch.tensor(0.5, dtype=torch.float64)},
@@ -75,7 +81,8 @@ DICT = Objective(
 @cache
 def objective(name: str, dtype: torch.dtype = torch.float64) -> Objective:
     """An objective as shipped, or smaller where that is too slow; ``dict`` is one of a matrix and a scalar."""
-    return (DICT if name == "dict" else configured(name, SMALLER.get(name, {}))).to(dtype, "cpu")
+    made = DICT if name == "dict" else configured(name, SMALLER.get(name, {}))
+    return replace(made, prox=made.prox or unmoved).to(dtype, "cpu")
 
 
 def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
@@ -113,6 +120,8 @@ TORCH = [name for name, each in OPTIMIZERS.items() if each.torch]
 TWINS = [name for name in MANUAL if name in TORCH]
 MATRICES = {"muon"}
 """Methods that move matrices and nothing else."""
+PROXIMAL = {"fista", "ista"}
+"""Methods that go by the two parts of an objective."""
 
 
 def target(block: dict[str, Any]) -> Any:
@@ -171,11 +180,14 @@ def rate(optimizer: str, name: str) -> float:
     """A step size at which a method goes well on an objective.
 
     A method that searches, or is told of the objective, finds its lengths by itself and keeps its default. One whose
-    steps grow with the gradient takes a share of 1 / L, and any other one a small number.
+    steps grow with the gradient takes a share of 1 / L, and any other one a small number. Where there are kinks a
+    proximal method takes 1 / L of what is smooth.
     """
     shipped = OPTIMIZERS[optimizer]
     if any(shipped.hyper.get(fact, 0) is None for fact in FACTS) or not form(optimizer).constant_cost:
         return shipped.default_lr
+    if form(optimizer).proximal and objective(name).smooth:
+        return 1 / (objective(name).smoothness or math.nan)
     return stable_lr(name) if follows_gradient(optimizer) else BY_LR
 
 
@@ -185,7 +197,9 @@ def follows_gradient(optimizer: str) -> bool:
     plane = torch.linspace(0.5, 2.0, 12, dtype=torch.float64).reshape(3, 4)
     moved = []
     for scale in (1.0, 4.0):
-        slope = Objective(fn=lambda x, scale=scale: scale * (plane * x).sum(), start=torch.ones_like(plane))
+        slope = Objective(
+            fn=lambda x, scale=scale: scale * (plane * x).sum(), start=torch.ones_like(plane), prox=unmoved
+        )
         ends, _ = path(form(optimizer, lr=1e-6), slope, 6)
         moved.append(float((ends[-1] - ends[0]).norm()))  # type: ignore[operator,union-attr]
     return moved[1] > 2 * moved[0]

@@ -25,7 +25,7 @@ Path = Iterator[Array]
 
 @dataclass(frozen=True)
 class Known:
-    """An objective in numpy: f, its gradient, its Hessian, and what is known of it."""
+    """An objective in numpy: f, its gradient, its Hessian, what is known of it, and the prox of what else there is."""
 
     f: Callable[[Array], float]
     g: Callable[[Array], Array]
@@ -33,6 +33,7 @@ class Known:
     smoothness: float
     strong_convexity: float
     minimum: float
+    prox: Callable[[Array, float], Array]
 
 
 def normalised(at: Known, x: Array, lr: float) -> Path:
@@ -88,6 +89,21 @@ def nesterov_fista(at: Known, x: Array, lr: float) -> Path:
         after = (1 + sqrt(1 + 4 * t**2)) / 2
         y = new + (t - 1) / after * (new - x)
         x, t = new, after
+        yield x
+
+
+def ista(at: Known, x: Array, lr: float) -> Path:
+    while True:
+        x = at.prox(x - lr * at.g(x), lr)
+        yield x
+
+
+def fista(at: Known, x: Array, lr: float) -> Path:
+    y, t = x, 1.0
+    while True:
+        old, x = x, at.prox(y - lr * at.g(y), lr)
+        after = (1 + sqrt(1 + 4 * t**2)) / 2
+        y, t = x + (t - 1) / after * (x - old), after
         yield x
 
 
@@ -527,8 +543,18 @@ def shampoo(at: Known, x: Array, lr: float) -> Path:
         yield x
 
 
+def soap(at: Known, x: Array, lr: float, beta: float = 0.95) -> Path:
+    """Of a vector: Adam with the authors' eps, after a first step in which nothing moves."""
+    m = v = 0 * x
+    yield x
+    for t in count(1):
+        m, v = beta * m + (1 - beta) * at.g(x), beta * v + (1 - beta) * at.g(x) ** 2
+        x = x - lr * sqrt(1 - beta**t) / (1 - beta**t) * m / (sqrt(v) + 1e-8)
+        yield x
+
+
 REFEREES: dict[str, Any] = {
     name: each for name, each in globals().items() if getattr(each, "__module__", "") == __name__
 }
-for helper in ("Known", "backtracking"):
+for helper in ("Known", "backtracking", "barzilai_borwein"):
     del REFEREES[helper]

@@ -30,6 +30,15 @@ def cell(*overrides: str) -> Cell:
     return build.build(question(*overrides, "device=cpu"))
 
 
+@pytest.mark.parametrize("impl", ["manual", "compiled"])
+def test_a_proximal_method_is_unavailable_without_a_prox(impl: str) -> None:
+    """On an objective that states no prox ista says so in one line, and what to try; on one that does it is made."""
+    said = "^optimizer=ista needs the proximal map of a part of its objective, and objective=ridge states none; try"
+    with pytest.raises(Unavailable, match=said):
+        cell("optimizer=ista", "objective=ridge", f"impl={impl}")
+    assert cell("optimizer=ista", "objective=lasso_proximal", f"impl={impl}").maker.resolved
+
+
 def test_a_cell_has_one_column_a_hyper_parameter() -> None:
     """Every float of the method is a column over the lanes; lr is resolved, and default_lr is none of them."""
     made = cell("optimizer=adam", "lr=0.1,0.2", "optimizer.beta1=0.5,0.9")

@@ -12,6 +12,10 @@ import pytest
 
 from experiments import record
 from experiments.record import HOME, NAMES, Recorded
+from gdbench.config import Composer, initialized, plain, store
+from gdbench.gate.baseline import posed, read_baseline
+from gdbench.job import keys, nothing
+from gdbench.schema import Question
 
 Rerun = Callable[[str], Recorded]
 
@@ -46,6 +50,21 @@ def test_an_experiment_finds_what_it_expects(name: str, rerun: Rerun) -> None:
     pd.testing.assert_frame_equal(found.drop(columns=rounded), expected.drop(columns=rounded))
     for column in rounded:
         np.testing.assert_allclose(found[column].astype(float), expected[column].astype(float), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None:
+    """``gate --baseline experiments/NAME/expected.csv`` asks each run's own question again: its key says so."""
+    table = read_baseline(HOME / name / "expected.csv")
+    rows = list(zip(posed(table), table["run"], strict=True))
+    store()
+    with initialized():
+        compose = Composer()
+        for series, run in rows[:: max(1, len(rows) // 5)]:
+            composed = compose(series.words)
+            question = Question.parse(plain(composed.config), composed.choices)
+
+            assert keys(question, nothing(question, "failed", ""))[0].decode() == run
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -167,22 +167,50 @@ def inside(folder: Path) -> list[int]:
     return found
 
 
+def timing() -> list[int]:
+    """Processes that take times for a gate of this test."""
+    return [pid for pid in inside(Path("/")) if b"timing/worker.py" in command_line(pid)]
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was started with; nothing once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("running", [False, True], ids=["while the worktree is made", "while both sides run"])
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_a_killed_gate_leaves_nothing(tmp_path: Path, kind: signal.Signals, running: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [
+        (signal.SIGKILL, "the worktree is made"),
+        (signal.SIGKILL, "both sides run"),
+        (signal.SIGINT, "both sides run"),
+        (signal.SIGKILL, "times are taken"),
+        (signal.SIGINT, "times are taken"),
+    ],
+    ids=str,
+)
+def test_a_killed_gate_leaves_nothing(tmp_path: Path, kind: signal.Signals, stage: str) -> None:
     """No worktree, no process and no report is left a moment later."""
     repository(tmp_path, FEW)
     change(tmp_path)
-    words = [sys.executable, "-m", "gdbench", "gate", *EXACT]
+    words = [sys.executable, "-m", "gdbench", "gate", "--config-dir", "mine", "--only", "sound *"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    earlier = timing()
     killed = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     place = tmp_path / ".git" / "gdbench-gate"
     # the gate, its keeper and both probes; or the keeper alone
-    wait_until(lambda: len(inside(tmp_path)) >= 4 if running else place.exists() and any(place.iterdir()))
+    begun = {
+        "the worktree is made": lambda: place.exists() and any(place.iterdir()),
+        "both sides run": lambda: len(inside(tmp_path)) >= 4,
+        "times are taken": lambda: set(timing()) - set(earlier),
+    }
+    wait_until(begun[stage])
     os.kill(killed.pid, kind)
     _, said = killed.communicate()
-    wait_until(lambda: not inside(tmp_path) and not list(place.iterdir()))
+    wait_until(lambda: not inside(tmp_path) and not set(timing()) - set(earlier) and not list(place.iterdir()))
 
     assert killed.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[kind]
     assert "Traceback" not in said
@@ -190,7 +218,7 @@ def test_a_killed_gate_leaves_nothing(tmp_path: Path, kind: signal.Signals, runn
     assert not (tmp_path / "outputs").exists()
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(true: Callable[[], Any]) -> None:
     """Wait for what must come, a minute at most."""
     for _ in range(1200):
         if true():

@@ -22,6 +22,7 @@ from laws import (
     MATRICES,
     OBJECTIVES,
     OPTIMIZERS,
+    PROXIMAL,
     SMALLER,
     TOLERANCE,
     TORCH,
@@ -46,6 +47,7 @@ from torch.utils._pytree import tree_map as every
 
 from gdbench.descent import descent
 from gdbench.objectives import Objective, seeded
+from gdbench.objectives.regression import shrunk
 from gdbench.optimizers.compiled import Program
 from gdbench.oracle import oracle
 from gdbench.params import Params, flat, leaves, stack_lanes
@@ -57,10 +59,13 @@ torch.set_num_threads(1)
 F32, F64 = torch.float32, torch.float64
 KINDS = {"rosenbrock": F64, "notebook_matrix": F32, "dict": F64}
 """A vector, a matrix, and a dict of a matrix and a scalar."""
+OWN = {name: {"notebook_matrix": F32} for name in MATRICES}
+OWN |= {name: {"lasso_proximal": F64, "dict": F64} for name in PROXIMAL}
+"""The kinds of methods that do not move points of any shape, or that no other kind shows at work."""
 STEPPERS = {"momentum": F32, "adam": F64}
 """A step with a memory, and one with a root, a quotient and the number of the step in it as well."""
 
-SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo"], 256)
+SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "newton_cg", "shampoo", "soap"], 256)
 """How many ulps a step in a lane may be off, where a method sums over coordinates and divides by what is left."""
 ONE_POINT = "its code computes one point at a time"
 EXCEPTIONS: dict[tuple[str, str], str] = {
@@ -75,8 +80,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 def crossed(methods: Iterable[str], law: str, steppers: Iterable[str] = (), kinds: Iterable[str] = KINDS) -> Any:
     """Every method on each kind of objective, and every objective by each stepper."""
-    own = {each: ["notebook_matrix"] if each in MATRICES else kinds for each in methods}
-    cases = [(optimizer, name, KINDS[name]) for optimizer, each in own.items() for name in each]
+    own = {each: OWN.get(each) or {name: KINDS[name] for name in kinds} for each in methods}
+    cases = [(optimizer, name, dtype) for optimizer, each in own.items() for name, dtype in each.items()]
     cases += [(stepper, name, STEPPERS[stepper]) for name in OBJECTIVES for stepper in steppers]
     marked = []
     for case in dict.fromkeys(cases):
@@ -289,7 +294,10 @@ def trail(optimizer: str) -> Tensor:
     """Where a method goes on a random objective, at a step size and with a weight decay that all share."""
     start = torch.randn(3, 4, dtype=F64, generator=seeded(3))
     decay = {"weight_decay": 0.1} if "weight_decay" in OPTIMIZERS[optimizer].hyper else {}
-    points, _ = path(form(optimizer, lr=0.2, **decay), Objective(fn=valley, start=start), 24)
+    rough = Objective(
+        fn=lambda x: valley(x) + 0.1 * x.abs().sum(), start=start, prox=partial(shrunk, 0.1), smooth=valley
+    )
+    points, _ = path(form(optimizer, lr=0.2, **decay), rough, 24)
     return torch.stack([flat(each, laned=False) for each in points])
 
 

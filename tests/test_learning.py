@@ -20,7 +20,15 @@ from gdbench.objectives.learning import cnn, mlp
 from gdbench.objectives.newton import newton
 from gdbench.objectives.noise import noisy_quadratic, reddi
 from gdbench.objectives.physics import pinn, solution
-from gdbench.objectives.regression import huber_regression, lasso, poisson, ridge, softmax, squared_hinge
+from gdbench.objectives.regression import (
+    huber_regression,
+    lasso,
+    lasso_proximal,
+    poisson,
+    ridge,
+    softmax,
+    squared_hinge,
+)
 from gdbench.objectives.sequence import ALPHABET, transformer
 from gdbench.objectives.tables import digest
 from gdbench.objectives.text import TEXT
@@ -128,9 +136,17 @@ def layers_by_numpy(x: dict[str, np.ndarray]) -> tuple[float, dict[str, np.ndarr
     return np.sum(rest**2) / 2, {"w1": (w3 @ w2).T @ rest, "w2": w3.T @ rest @ w1.T, "w3": rest @ (w2 @ w1).T}
 
 
+def kinked_lasso_by_numpy(w: np.ndarray) -> tuple[float, np.ndarray]:
+    """Least squares and the penalty of scikit-learn's Lasso."""
+    a, y = diabetes()
+    rest = a @ w - y
+    return np.mean(rest**2) / 2 + 0.1 * np.abs(w).sum(), a.T @ rest / len(y) + 0.1 * np.sign(w)
+
+
 REFEREES: dict[str, tuple[Callable[[], Objective], Referee]] = {
     "ridge": (ridge, ridge_by_numpy),
     "lasso": (lasso, lasso_by_numpy),
+    "lasso_proximal": (lasso_proximal, kinked_lasso_by_numpy),
     "huber_regression": (huber_regression, huber_by_scipy),
     "poisson": (poisson, poisson_by_scipy),
     "squared_hinge": (squared_hinge, hinge_by_sklearn),
@@ -174,6 +190,28 @@ def test_minima_are_scikit_learns() -> None:
     men, counts = table("linnerud")
     solver = PoissonRegressor(alpha=0.01, fit_intercept=False, solver="newton-cholesky", tol=1e-10)
     np.testing.assert_allclose(poisson().minimisers[0], solver.fit(men, counts[:, 0]).coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("l1", [0.003, 0.1, 1.0])
+def test_the_lassos_minimum_is_scikit_learns(l1: float) -> None:
+    """Coordinate descent down to a duality gap of 1e-14 finds the same zeros, coefficients and value."""
+    from sklearn.linear_model import Lasso
+
+    (a, y), stated = diabetes(), lasso_proximal(l1)
+    found = Lasso(alpha=l1, fit_intercept=False, tol=1e-14, max_iter=1_000_000).fit(a, y).coef_
+
+    np.testing.assert_array_equal(stated.minimisers[0] == 0, found == 0)
+    np.testing.assert_allclose(stated.minimisers[0], found, rtol=1e-7)
+    assert stated.minimum == pytest.approx(((a @ found - y) ** 2).mean() / 2 + l1 * np.abs(found).sum(), rel=1e-14)
+
+
+def test_the_lassos_prox_is_the_nearest_point() -> None:
+    """What is added to half the square of the distance is least there: no grid of points does better."""
+    grid, prox = torch.linspace(-3, 3, 6001, dtype=F64), lasso_proximal(0.5).prox
+    for x in (-2.0, -0.1, 0.0, 0.3, 1.5):
+        told = 2.0 * 0.5 * grid.abs() + (grid - x) ** 2 / 2
+
+        assert float(prox(torch.tensor([x], dtype=F64), 2.0)) == pytest.approx(float(grid[told.argmin()]), abs=1e-12)
 
 
 def test_softmax_digits_has_its_minimum() -> None:

@@ -30,6 +30,10 @@ FILES = [CONF / "objective" / f"{name}.yaml" for name in CONFIGURATIONS]
 CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
+    "rosenbrock, moved": ("rosenbrock", {"n": 3, "instance": 2}),
+    "beale, moved": ("beale", {"instance": 1}),
+    "himmelblau, moved": ("himmelblau", {"instance": 1}),
+    "styblinski_tang, moved": ("styblinski_tang", {"n": 3, "instance": 1}),
 }
 """What the laws are checked on: the shipped configurations, and sizes that take other code."""
 
@@ -94,10 +98,18 @@ def length(x: Params) -> float:
     return float(dot(x, x, laned=False)) ** 0.5
 
 
-def gradient(objective: Objective, x: Params) -> Params:
-    """The gradient at one point, of all data; where there is a domain, of the way that it leaves within that."""
+def smooth_gradient(objective: Objective, x: Params) -> Params:
+    """The gradient at one point, of all data; where there is a prox, of the smooth part."""
     ask = oracle(objective, laned=False)
-    slope = (ask.full or ask).grad(x, 0)[1]
+    ask = ask.split.smooth if ask.split else ask
+    return (ask.full or ask).grad(x, 0)[1]
+
+
+def gradient(objective: Objective, x: Params) -> Params:
+    """The gradient at one point; where there is a domain or a prox, the way that a step of 1 leads with it."""
+    slope = smooth_gradient(objective, x)
+    if objective.prox:
+        return minus(x, objective.prox(minus(x, slope), 1.0))
     return minus(x, objective.project(minus(x, slope))) if objective.project else slope
 
 
@@ -233,7 +245,7 @@ def test_curvature_bounds_hold(name: str, seed: int, spread: float) -> None:
     """Between any two points the gradient changes by at most L, and along them by at least mu, times the distance."""
     objective = build(name).to(torch.float64, "cpu")
     a, b = points(objective, 2, spread, seed)
-    step, turn = minus(a, b), minus(gradient(objective, a), gradient(objective, b))
+    step, turn = minus(a, b), minus(smooth_gradient(objective, a), smooth_gradient(objective, b))
     assert length(turn) <= objective.smoothness * length(step) * (1 + 1e-9)
     if objective.strong_convexity is not None:
         assert dot(turn, step, laned=False) >= objective.strong_convexity * length(step) ** 2 * (1 - 1e-9)
@@ -341,6 +353,20 @@ def test_gradient_descent_sees_no_instance() -> None:
     assert losses(quadratic(instance=3)) == pytest.approx(losses(quadratic()), rel=1e-10)
 
 
+@pytest.mark.parametrize("name", ["rosenbrock", "beale", "himmelblau", "styblinski_tang"])
+def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
+    """Around the minimiser an instance has the curvatures of the plain one; from the start no two go down alike."""
+    made = [configured(name, {"instance": number}) for number in range(4)]
+    bent = [torch.linalg.eigvalsh(hessian(each.value, each.minimisers[0])) for each in made]
+    first = [float(each.value(each.start_at(0))) for each in made]
+    distances = [torch.pdist(torch.stack(each.minimisers)) for each in made]
+
+    assert all(torch.allclose(each, bent[0], rtol=1e-9) for each in bent[1:])
+    assert all(torch.allclose(each, distances[0], rtol=1e-12) for each in distances[1:])
+    assert len(set(first)) == len(first)
+    assert all(torch.equal(each.start_at(0), made[0].start_at(0)) for each in made)
+
+
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_rosenbrock_is_scipys(n: int) -> None:
     """Value and gradient are those of scipy.optimize.rosen and rosen_der, and the first loss is the known 24.2."""
@@ -445,6 +471,7 @@ def test_mlp_learns() -> None:
         (partial(quadratic, smoothness=0), "objective.smoothness=0: it must be a finite number above 0"),
         (partial(quadratic, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
         (partial(quadratic, spectrum="flat"), "it must be one of clustered, geometric, outlier, uniform"),
+        (partial(rosenbrock, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
         (partial(styblinski_tang, 0), "objective.n=0: it must be a whole number of at least 1"),
         (partial(logistic, 0), "objective.l2=0: it must be a finite number of at least 1e-06; try objective.l2=0.01"),
         (partial(logistic, dataset="iris"), "objective.dataset='iris': it must be one of breast_cancer, digits"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -27,9 +28,11 @@ from laws import (
     path,
     rate,
     target,
+    unmoved,
 )
 from laws import twin as torch_twin
 from torch import Tensor
+from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_map as every
 
@@ -72,7 +75,7 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(math.prod(shape), dtype=F64) + 1).reshape(shape)
 
 
-ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True)
+ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True, prox=unmoved)
 OBJECTIVES = {
     "vector": ROSENBROCK,
     "scalar": Objective(fn=lambda x: (x - 2) ** 2, start=torch.tensor(-1.0, dtype=F64), minimum=0.0),
@@ -81,6 +84,7 @@ OBJECTIVES = {
         fn=regression,
         start={"weight": spread(5), "bias": torch.tensor(0.5, dtype=F64)},
         data={"a": spread(8, 5), "b": spread(8).sign()},
+        prox=unmoved,
     ),
 }
 SWITCHES: list[dict[str, Any]] = [
@@ -467,7 +471,7 @@ def test_a_nan_stays_in_its_lane(name: str) -> None:
 def test_a_step_keeps_the_dtype(name: str, dtype: torch.dtype) -> None:
     """Hyper-parameters in float64 never lift x or the state's tensors of x's shape, alone or in lanes."""
     plain = Objective(fn=lambda x: (x * x)[..., 0] + (x * x)[..., 1], start=torch.tensor([1.0, 2.0]), laned=True)
-    objective = plain.to(dtype, "cpu")
+    objective = replace(plain, prox=unmoved).to(dtype, "cpu")
     alone, _ = descent(manual(name), oracle(objective, laned=False), objective.start_at(0), range(3))
     start = stack_lanes([objective.start_at(0)] * LANES)
     every_float = {other: [number] * LANES for other, number in hypers(name, {}).items() if type(number) is float}
@@ -574,6 +578,39 @@ def test_a_plain_zero_makes_a_graph_of_its_own() -> None:
         points, _ = path(manual("gd", **changed), ROSENBROCK, 5)
         assert apart(x, points[-1], points[0]) < 1e-14
     assert counters["stats"]["unique_graphs"] - before == 2
+
+
+@pytest.mark.skipif(not hasattr(eval_frame, "set_fullgraph_compiled_frame_count"), reason="this torch counts nothing")
+def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled step stands though others end and begin one as it ends, which set the number that torch counts in."""
+    count, leave, ended = eval_frame.set_fullgraph_compiled_frame_count, eval_frame.set_eval_frame, False
+
+    def noting(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
+        def run(*at: Any) -> Any:
+            nonlocal ended
+            ended = True
+            return graph(*at)
+
+        return run
+
+    def disturbed(callback: Any) -> Any:
+        if ended:
+            count(-1)  # as a call of another thread does when it ends,
+            count(0)  # and when it begins
+        return leave(callback)
+
+    monkeypatch.setattr(eval_frame, "set_eval_frame", disturbed)
+    method = compiled(factory("gd"), {"lr": 0.1}, noting)
+    x, _, _ = method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
+
+    assert torch.isfinite(x).all()
+
+
+def test_a_switched_off_compiler_is_unavailable() -> None:
+    """Where torch.compile leaves a step as it is, the run says so instead of passing for compiled."""
+    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    with torch._dynamo.config.patch(disable=True), pytest.raises(Unavailable, match="it has compiled nothing"):
+        method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
 
 def test_what_cannot_be_compiled_is_unavailable() -> None:

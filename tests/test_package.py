@@ -35,7 +35,7 @@ LAYERS = (
     {"job", "analysis", "launchers"},
     {"elsewhere"},
     {"report"},
-    {"gate", "kept", "landscape", "plot"},
+    {"gate", "kept", "landscape", "plot", "store"},
     {"contrast", "rerun", "resume", "trackers"},
     {"sweeper"},
     {"growing", "spaces"},
@@ -49,7 +49,7 @@ LAYERS = (
 """The modules and folders of the package, lowest first."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TABLE = {"columns", "constant", "schema", "records", "analysis", "report"}
+TABLE = {"columns", "constant", "schema", "records", "analysis", "report", "store"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
@@ -58,11 +58,12 @@ ONLY_IN = {
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
-    "pandas": {"records", "analysis", "contrast", "gate", "kept", "landscape", "report", "rerun", "trackers"},
+    "pandas": {"records", "analysis", "contrast", "gate", "kept", "landscape", "report", "rerun", "store", "trackers"},
     "altair": {"report"},
     "vl_convert": {"report"},
-    "pyarrow": {"records", "analysis", "report", "gate"},
-    "typer": {"cli", "gate", "verbs"},
+    "pyarrow": {"records", "analysis", "report", "gate", "store"},
+    "duckdb": {"store"},
+    "typer": {"cli", "gate", "store", "verbs"},
     "mlflow": {"trackers"},
     "optuna": {"trials"},
     "sklearn": {"objectives"},

@@ -9,11 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from repositories import repository
 
 from gdbench.optimizers.sgd import gd
 from gdbench.pytest_plugin import Bench
 from gdbench.schema import UsageError
 
+ROOT = Path(__file__).parent.parent
+FEW = """
+defaults: {steps: 20, lr: 0.1, objective: quadratic}
+series:
+  - {optimizer: sound}
+"""
 TEST = """
 import torch
 
@@ -84,3 +91,18 @@ def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "1 failed, 1 passed" in out
     assert "assert 31 < 31" in out
+
+
+def test_a_step_that_became_slower_fails_the_users_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """no_slower fails where a series of their suite takes three times as long as at their last commit."""
+    repository(tmp_path, FEW)
+    own = tmp_path / "mine" / "own.py"
+    own.write_text(
+        own.read_text().replace("mean, square = 0.9", "[lr * grad for _ in range(60)]\n        mean, square = 0.9")
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with pytest.raises(
+        pytest.fail.Exception, match=r"^sound manual quadratic is slower than base [0-9a-f]{7} \(HEAD\): step \+"
+    ):
+        Bench().no_slower("sound *", config_dir="mine")

@@ -13,7 +13,9 @@ import pytest
 import gdbench
 from gdbench.report.assemble import Report, assemble
 from gdbench.report.charts.parts import specification
-from gdbench.report.source import read
+from gdbench.report.look import MOST, REST, Look
+from gdbench.report.page import page
+from gdbench.report.source import Source, read
 from gdbench.report.tables import latex, markdown, verdict_table
 from gdbench.report.write import write
 from gdbench.schema import UsageError
@@ -25,10 +27,10 @@ NAMED = "<script>alert(1)</script>"
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real sweep with everything that a report shows: seeds, dtypes, two coordinates, times, and runs that broke."""
     outputs = tmp_path_factory.mktemp("outputs")
-    shared: dict[str, Any] = {"outputs": outputs, "device": "cpu", "steps": 60}
+    shared: dict[str, Any] = {"outputs": outputs, "device": "cpu", "steps": 40}
     gdbench.sweep(
         ["rosenbrock", "himmelblau"],
-        optimizer=["gd", "momentum", "adam"],
+        optimizer=["gd", "adam"],
         dtype=["float32", "float64"],
         lr=[1e-3, 1e-2, 1.0],
         seed=[0, 1],
@@ -37,14 +39,14 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **shared,
     )
     gdbench.sweep(
-        "notebook_manual",
-        optimizer=["gd", "adam"],
-        impl=["manual", "torch"],
-        lr=[0.1, 0.4],
-        **shared,
-        **{"timing.seconds": 0.02},
+        optimizer="momentum", lr=[0.1, 0.4], **{"optimizer.momentum": [0.5, 0.9]}, **shared, **{"timing.seconds": 0.01}
     )
     return outputs
+
+
+def small(sweep: Path) -> Path:
+    """The folder of the sweep that has few runs."""
+    return min(sweep.glob("*/*"), key=lambda folder: len(gdbench.load(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,19 @@ def written(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_figure_is_vega_lite_and_says_its_rule(report: Report) -> None:
     """Each chart satisfies the schema of Vega-Lite, and each figure has a rule with how many it speaks for."""
-    assert {"convergence-steps", "sensitivity", "ladder", "floors", "step-time", "performance-profile", "ecdf"} <= {
-        figure.name for figure in report.figures
-    }
+    assert {
+        *(
+            "convergence-steps",
+            "sensitivity",
+            "heatmap",
+            "heatmap-dtype",
+            "ladder",
+            "floors",
+            "step-time",
+            "time-split",
+        ),
+        *("performance-profile", "data-profile", "ranks", "ecdf", "path-rosenbrock-float64"),
+    } <= {figure.name for figure in report.figures}
     for figure in report.figures:
         assert figure.chart is not None
         figure.chart.chart.to_dict(validate=True)
@@ -96,6 +108,40 @@ def test_an_optimizer_has_one_colour_throughout(report: Report) -> None:
     assert len({next(iter(values)) for (kind, _), values in pairs.items() if kind == "color"}) == 3
 
 
+def test_of_many_optimizers_the_best_have_colours() -> None:
+    """Twelve pairs of colour and dash, all different, go to the best; the others are one grey, and in no legend."""
+    names = [f"method{number:02d}" for number in range(18)] + ["adam", "gd"]
+    look = Look.of(names, best=["gd", *reversed(names)])
+    pairs = [look.pair(name) for name in look.leaders]
+    legend: Any = look.colours(names).to_dict()
+
+    assert set(look.leaders) == {"gd", "adam", *(f"method{number:02d}" for number in range(8, 18))}
+    assert len(set(pairs)) == len(pairs) == MOST
+    assert {look.pair(name)[0] for name in names if name not in look.leaders} == {REST}
+    assert look.pair("gd") == Look.of(["gd"]).pair("gd")
+    assert legend["legend"]["values"] == list(look.leaders)
+
+
+def test_grey_lines_lie_behind() -> None:
+    """What has no colour is drawn first, and otherwise the order stays."""
+    names = [f"method{number:02d}" for number in range(MOST + 1)]
+    look = Look.of(names, best=names[1:])
+
+    assert look.behind(pd.DataFrame({"optimizer": names[::-1]}))["optimizer"].tolist() == [names[0], *names[:0:-1]]
+
+
+def test_a_figure_says_which_optimizers_have_colours(report: Report) -> None:
+    """Under a figure stands how many optimizers are grey, where some are, and the page offers them apart."""
+    runs = report.source.runs.query("objective == 'rosenbrock' and dtype == 'float64'")
+    many = [runs.assign(optimizer=f"method{number:02d}", run=runs["run"] + f"-{number}") for number in range(MOST + 2)]
+    source = Source([], pd.concat(many, ignore_index=True), report.source.traces.head(0))
+    crowded = assemble(source)
+
+    assert all("the 12 of 14 optimizers" in figure.rule for figure in crowded.figures)
+    assert "2 others, grey" in page(crowded, "", Path("report.html"))
+    assert not any("grey." in figure.rule for figure in report.figures)
+
+
 def scales(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """The colour and dash scales of a specification that are over optimizers."""
     if isinstance(node, dict):
@@ -122,10 +168,10 @@ def test_a_broken_run_never_wins(report: Report) -> None:
 
 def test_the_page_is_one_file_without_a_network(written: Path) -> None:
     """It names no address to load from, and is small."""
-    page = (written / "report.html").read_text()
+    text = (written / "report.html").read_text()
 
-    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
-    assert len(page) < 4_000_000
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", text)
+    assert len(text) < 4_000_000
 
 
 def test_names_from_users_are_escaped(written: Path) -> None:
@@ -156,7 +202,7 @@ def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
 def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> None:
     """Of a folder in which a cell is missing the report shows what is there, and says so."""
     folder = tmp_path / "2026-01-01" / "09-00-00_sweep"
-    shutil.copytree(next(sweep.glob("*/*")), folder)
+    shutil.copytree(small(sweep), folder)
     (folder / ".hydra" / "cell-00099.yaml").write_text("")
     source = read([folder])
 
@@ -188,7 +234,7 @@ def test_what_cannot_be_drawn_is_said(settings: dict[str, Any], tmp_path: Path) 
 
 def test_the_command_writes_what_is_asked_for(command: Callable[..., Any], sweep: Path, tmp_path: Path) -> None:
     """--format md prints; --to says where other forms go; what is not known is refused in a line."""
-    folder = str(next(sweep.glob("*/*")))
+    folder = str(small(sweep))
     printed = command("report", folder, "--format", "md")
     tables = command("report", folder, "--format", "tables", "--to", str(tmp_path / "here"))
 
@@ -235,7 +281,7 @@ def test_charts_for_a_notebook(sweep: Path) -> None:
 
 def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable[..., Any]) -> None:
     """Nothing differs, and nothing is in one of them alone."""
-    folder = str(next(sweep.glob("*/*")))
+    folder = str(small(sweep))
     done = command("compare", folder, folder)
 
     assert done.code == 0

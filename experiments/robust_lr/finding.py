@@ -12,7 +12,7 @@ from experiments.truth import Finding, Truth
 
 METHODS = ("gd", "adam")
 SMALL = ("points=65", "steps=60", "objective.samples=150", "objective.hidden=8")
-FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status", "lr")
+FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status")
 """What depends on how matrix products are summed, where a large lr makes the path chaotic."""
 
 OCTAVE = math.log10(2)
@@ -24,7 +24,18 @@ TRUTHS = (
     Truth(
         "adam: decades of lr within twice its fewest steps", OCTAVE, math.inf, "halving lr doubles the steps, no worse"
     ),
-    Truth("best lr of gd over that of adam", 3, 1000, "Adam steps by lr, whatever the slope: Kingma, Ba 2015, 2.1"),
+    Truth(
+        "adam: decades of lr beyond those of gd",
+        0,
+        math.inf,
+        "its hyper-parameters need little tuning: Kingma, Ba 2015, abstract",
+    ),
+    Truth(
+        "best lr of gd over that of adam",
+        1,
+        math.inf,
+        "Adam moves a coordinate by about lr, gd by lr times a slope below 1: Kingma, Ba 2015, 2.1",
+    ),
 )
 
 
@@ -39,6 +50,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     steps = {name: curve(runs, name) for name in METHODS}
     decade = 8 / (len(steps["gd"]) - 1)
     widths = [decade * int((each <= 2 * each.min()).sum()) for each in steps.values()]
+    wider = widths[1] - widths[0]
     best = [float(np.exp(np.log(each.index[each == each.min()].to_numpy()).mean())) for each in steps.values()]
     table = pd.DataFrame(
         {
@@ -49,14 +61,19 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
         }
     )
     return Finding(
-        f"gd does well over {widths[0]:.2g} decades of lr and adam over {widths[1]:.2g}: on this problem"
-        f" {'neither is the more robust' if abs(widths[0] - widths[1]) < OCTAVE else 'they differ'}. What differs is"
-        f" where: their best lrs lie {math.log10(best[0] / best[1]):.1f} decades apart, so one lr for"
-        " both would compare"
-        " nothing.",
-        dict(zip((each.quantity for each in TRUTHS), (*widths, best[0] / best[1]), strict=True)),
+        f"gd does well over {widths[0]:.2g} decades of lr and adam over {widths[1]:.2g}. That Adam needs less tuning"
+        f" {claim(wider)}. What differs more is where: their best lrs lie {math.log10(best[0] / best[1]):.1f} decades"
+        " apart, so one lr for both would compare nothing.",
+        dict(zip((each.quantity for each in TRUTHS), (*widths, wider, best[0] / best[1]), strict=True)),
         table,
     )
+
+
+def claim(wider: float) -> str:
+    """Whether what Kingma and Ba say is so here, by how many decades Adam's range is the wider one."""
+    if wider <= 0:
+        return "is not so on this problem"
+    return "is so here, but by less than a factor of two" if wider < OCTAVE else "is so on this problem"
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:

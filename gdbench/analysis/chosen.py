@@ -7,7 +7,7 @@ import pandas as pd
 
 from gdbench.analysis.problems import per_configuration
 
-__all__ = ["one_for_all", "tuned"]
+__all__ = ["leading", "one_for_all", "tuned"]
 
 
 def tuned(table: pd.DataFrame) -> pd.DataFrame:
@@ -31,6 +31,17 @@ def tuned(table: pd.DataFrame) -> pd.DataFrame:
     best = chosen.merge(judged, how="left", on=[*keys, "configuration"]).merge(trials, on=keys).merge(held, on=keys)
     best["cost"] = best["cost"].fillna(np.inf)  # its seeds that compare did not come
     return best.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def leading(best: pd.DataFrame) -> list[str]:
+    """The solvers of ``tuned`` by their mean place over the problems, the best first; equals by name.
+
+    Those that did not solve are placed behind those that did, by their shortfall.
+    """
+    order = best.sort_values(["cost", "shortfall", "solver"], kind="stable")
+    places = order.assign(place=order.groupby("problem", observed=True).cumcount())
+    told: list[str] = places.groupby("solver")["place"].mean().sort_values(kind="stable").index.tolist()
+    return told
 
 
 def one_for_all(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
 from gdbench.analysis.problems import numbers
 
-__all__ = ["convergence"]
+__all__ = ["QUARTILES", "convergence"]
 
-QUANTILES = {"gap": 0.5, "lo": 0.25, "hi": 0.75}
+QUARTILES: dict[str, tuple[float, Literal["lower", "higher"]]] = {
+    "middle": (0.5, "higher"),
+    "lo": (0.25, "lower"),
+    "hi": (0.75, "higher"),
+}
+"""Which quantile, and the run on which side of it: each is a value that a run really had, and a band holds half."""
 
 
 def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
@@ -24,12 +31,12 @@ def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     lines = traces[["run", "step", "loss", "gap"]].merge(told[["run", *keys]], on="run")
     table = _full(lines, keys)
     groups = table.groupby([*keys, "step"], sort=False, observed=True)
-    told_of = {name: groups["gap"].quantile(q, interpolation="higher") for name, q in QUANTILES.items()}
-    counted = groups.agg(
-        loss=("loss", lambda each: np.quantile(each, 0.5, method="higher")),
-        runs=("run", "size"),
-        ended=("ended", "sum"),
-    )
+    told_of = {
+        "gap" if name == "middle" else name: groups["gap"].quantile(q, interpolation=side)
+        for name, (q, side) in QUARTILES.items()
+    }
+    counted = groups.agg(runs=("run", "size"), ended=("ended", "sum"))
+    told_of["loss"] = groups["loss"].quantile(0.5, interpolation="higher")
     curves = pd.DataFrame(told_of).join(counted).reset_index()
     return curves.merge(_prices(told, keys), on=keys, how="left")
 
@@ -39,8 +46,7 @@ def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     steps = lines[[*keys, "step"]].drop_duplicates()
     runs = lines[[*keys, "run"]].drop_duplicates()
     whole = runs.merge(steps, on=keys).merge(lines[["run", "step", "loss", "gap"]], on=["run", "step"], how="left")
-    known = lines.groupby("run")["gap"].transform(lambda each: each.notna().any())
-    has_gap = whole["run"].isin(lines.loc[known, "run"])
+    has_gap = whole["run"].isin(lines.loc[lines["gap"].notna(), "run"])
     ended = ~np.isfinite(whole["loss"])
     whole["loss"] = whole["loss"].where(~ended, np.inf)
     whole["gap"] = whole["gap"].where(~ended, np.inf).where(has_gap)

@@ -58,9 +58,8 @@ def _blocks(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArra
     key = "problem" if group["problem"].nunique() > 1 else "seed"
     reached = group["cost"].to_numpy()[:, None] <= budgets
     codes, names = pd.factorize(group[key])
-    sums = np.zeros((len(names), len(budgets)))
-    np.add.at(sums, codes, reached)
-    shares: npt.NDArray[np.float64] = sums / np.bincount(codes)[:, None]
+    members = codes == np.arange(len(names))[:, None]
+    shares: npt.NDArray[np.float64] = (members @ reached.astype(float)) / members.sum(1, keepdims=True)
     return shares
 
 

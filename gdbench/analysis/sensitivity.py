@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gdbench.analysis.curves import QUARTILES
 from gdbench.analysis.problems import costs, numbers
 
-__all__ = ["decades_within", "sensitivity"]
+__all__ = ["decades_within", "over_dtypes", "sensitivity"]
 
 
 def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
@@ -18,23 +19,37 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     nonfinite), and smoothness (L of the objective; null where it is not stated).
     """
     table = costs(told, cost).assign(
+        hit=lambda each: np.isfinite(each["cost"]),
         broke=told["status"].isin(["diverged", "nonfinite"]),
         smoothness=numbers(told, "smoothness"),
         others=told["configuration"].str.replace(r"^(lr \S+|no lr)\s*", "", regex=True),
     )
     keys = ["problem", "solver", "others", "lr"]
     groups = table[table["lr"].notna()].groupby(keys, sort=False, observed=True)
-    cost_of = {name: groups["cost"].quantile(q, interpolation="higher") for name, q in QUARTILES.items()}
+    cost_of = {
+        "cost" if name == "middle" else name: groups["cost"].quantile(q, interpolation=side)
+        for name, (q, side) in QUARTILES.items()
+    }
     counted = groups.agg(
         runs=("cost", "size"),
-        solved=("cost", lambda each: int(np.isfinite(each).sum())),
+        solved=("hit", "sum"),
         broke=("broke", "sum"),
         smoothness=("smoothness", "first"),
     )
     return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
 
 
-QUARTILES = {"cost": 0.5, "lo": 0.25, "hi": 0.75}
+def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """``sensitivity`` where one question was asked in several dtypes: the dtype is in ``others``, not in ``problem``.
+
+    Of numbers that were varied besides, the best counts at each lr.
+    """
+    table = sensitivity(told, cost).sort_values("cost", kind="stable").drop_duplicates(["problem", "solver", "lr"])
+    dtypes = table["problem"].map(told.drop_duplicates("problem").set_index("problem")["dtype"].astype(str))
+    names = [name.replace(f" {dtype}", "", 1) for name, dtype in zip(table["problem"], dtypes, strict=True)]
+    table = table.assign(problem=names, others=dtypes).sort_index()
+    several: pd.DataFrame = table[table.groupby(["problem", "solver"])["others"].transform("nunique") > 1]
+    return several
 
 
 def decades_within(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:

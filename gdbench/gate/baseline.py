@@ -18,7 +18,8 @@ from gdbench.schema import UsageError
 __all__ = ["fingerprint_words", "kept", "posed", "read_baseline", "record"]
 
 ASKED = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
-"""Columns of an experiment's ``expected.csv`` that pose its questions, beside optimizer.* and objective.*."""
+AROUND = ("target", "target_loss", "start_noise", "schedule", "clip", "noise")
+"""Columns of an experiment's ``expected.csv`` that pose its questions, the latter if there, beside optimizer.* ..."""
 FIRST = ("series", "fingerprint", "status", "trajectory")
 
 
@@ -65,15 +66,21 @@ def read_baseline(file: Path) -> pd.DataFrame:
 
 
 def posed(table: pd.DataFrame) -> list[Series]:
-    """The series that an experiment's rows stand for."""
-    asked = [*ASKED, *(name for name in map(str, table) if name.startswith(("optimizer.", "objective.")))]
+    """The series that an experiment's rows stand for; their names tell what differs between them."""
+    around = tuple(name for name in AROUND if name in table)
+    groups = tuple(f"{name}." for name in ("optimizer", "objective", *around))
+    asked = [*ASKED, *around, *(name for name in map(str, table) if name.startswith(groups))]
+    differ = [name for name in asked if table[name].nunique(dropna=False) > 1]
     series = []
     for _, row in table.iterrows():
         settings = {name: _plain(row[name]) for name in asked if not pd.isna(row[name])}
         words = [str(settings.pop(name)) for name in ("optimizer", "impl", "objective", "dtype")]
-        told = [f"{name}={value}" for name, value in settings.items() if name != "steps"]
+        told = [f"{name}={value}" for name, value in settings.items() if name in ("lr", "seed", *differ)]
         every = tuple((name, _plain(row[name])) for name in asked if not pd.isna(row[name]))
         series.append(Series(" ".join([*words, *told]), every))
+    names = [each.name for each in series]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"--baseline holds several rows of {twice}: record it with the columns that tell them apart.")
     return series
 
 

@@ -16,7 +16,10 @@ from torch import Tensor
 from gdbench.objectives.draws import Batch
 from gdbench.params import Params, leaves, tree_map
 
-__all__ = ["Objective", "cast", "fingerprint", "seeded"]
+__all__ = ["Objective", "Prox", "cast", "fingerprint", "seeded"]
+
+Prox = Callable[[Params, Any], Params]
+"""``prox(x, t)``: the p with the least ``t g(p) + |p - x|^2 / 2``; x may hold lanes, t is a number or one a lane."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,16 @@ class Objective:
     """
     project: Callable[[Params], Params] | None = None
     """Brings a point, or lanes of them, back into the domain; every step of every method ends with it."""
+    prox: Prox | None = None
+    """The proximal map of a part g of fn that is convex and need not be smooth; proximal methods cannot do without."""
+    smooth: Callable[..., Tensor] | None = None
+    """The rest, ``smooth(x, **data) = fn(x, **data) - g(x)``; left out where there is a prox: fn, g then being 0."""
     minimum: float | None = None
     f_star_kind: str | None = None
     """exact, computed (to float64 rounding), lower_bound or unknown; left out: exact if a minimum is stated."""
     minimisers: tuple[Params, ...] = ()
     smoothness: float | None = None
-    """L, the largest eigenvalue of the Hessian where it is bounded."""
+    """L, the largest eigenvalue of the Hessian where it is bounded; where there is a prox, of the smooth part's."""
     strong_convexity: float | None = None
     """mu, the smallest eigenvalue of the Hessian where it is bounded away from 0."""
     dtype: torch.dtype = torch.float32

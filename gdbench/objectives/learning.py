@@ -1,4 +1,4 @@
-"""Small classifiers of real data that scikit-learn carries, so that nothing is downloaded."""
+"""Small networks: classifiers of real data that scikit-learn carries, and one of random data. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdbench.objectives.draws import drawn
 from gdbench.objectives.newton import newton
 from gdbench.objectives.tables import scaled, table
 
-__all__ = ["cnn", "logistic", "mlp", "mlp_square"]
+__all__ = ["cnn", "logistic", "mean_field", "mlp", "mlp_square"]
 
 SAMPLES = 1797
 """How many images the digits hold."""
@@ -100,6 +100,46 @@ def half_square(out: Tensor, labels: Tensor) -> Tensor:
     """The mean of 1/2 |out - label|^2 over the samples, labels as unit vectors."""
     unit = nn.functional.one_hot(labels, 10).to(out.dtype)
     return 0.5 * ((out - unit) ** 2).sum(-1).mean(-1)
+
+
+def mean_field(width: int = 8, instance: int = 0) -> Objective:
+    """A network of one hidden layer on random data, whose border between learning and divergence is a fractal.
+
+    f(params) = mean_i (v'tanh(sqrt(2 / n) W'a_i) / n - y_i)^2, n = ``width``; ``params``: first, W of [n, n], and last,
+    v of [n]. As many samples as parameters, n^2 + n, standard normal by ``instance``; so is the start, by the seed. The
+    least value is not known, but never below 0. Sohl-Dickstein 2024, arXiv 2402.06184, with his n of 16.
+
+    Raises UsageError for width < 1 or instance < 0.
+    """
+    n, draw = whole("width", width, least=1), seeded(whole("instance", instance, least=0))
+    data = {
+        "inputs": torch.randn(n * n + n, n, generator=draw, dtype=torch.float64),
+        "targets": torch.randn(n * n + n, generator=draw, dtype=torch.float64),
+    }
+
+    def fn(params: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+        # In lanes twice as fast as matmul, which makes of them a batch of tiny products.
+        hidden = ((2 / n) ** 0.5 * torch.einsum("mi,...ij->...mj", inputs, params["first"])).tanh()
+        out = (hidden * params["last"][..., None, :]).sum(-1) / n
+        loss: Tensor = ((out - targets) ** 2).mean(-1)
+        return loss
+
+    def start(seed: int) -> dict[str, Tensor]:
+        normal = seeded(seed)
+        return {
+            name: torch.randn(shape, generator=normal, dtype=torch.float64)
+            for name, shape in (("first", (n, n)), ("last", (n,)))
+        }
+
+    return Objective(
+        fn=fn,
+        start=start,
+        data=data,
+        minimum=0.0,
+        f_star_kind="lower_bound",
+        laned=True,
+        source="Sohl-Dickstein 2024, arXiv 2402.06184",
+    )
 
 
 def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:

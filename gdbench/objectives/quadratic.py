@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.check import choice, real, whole
+from gdbench.objectives.instances import rotation
 from gdbench.schema import UsageError
 
 __all__ = ["quadratic"]
@@ -81,7 +82,6 @@ def plain(eigenvalues: Tensor) -> Parts:
 def turned(eigenvalues: Tensor, instance: int) -> Parts:
     """A rotated and shifted instance."""
     n, generator = len(eigenvalues), seeded(instance)
-    q, r = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
-    q = q * r.diagonal().sign()  # without the signs, QR's own convention would prefer some rotations
+    q = rotation(n, generator)
     minimiser = torch.randn(n, generator=generator, dtype=torch.float64)
     return squared_norm, {"minimiser": minimiser, "factor": q * eigenvalues.sqrt()}, minimiser, minimiser + q.sum(1)

@@ -27,6 +27,7 @@ __all__ = [
     "Oracle",
     "Saw",
     "Seen",
+    "Split",
     "Step",
     "first_order",
     "judging",
@@ -58,6 +59,11 @@ class Oracle(Protocol):
         ...
 
     @property
+    def split(self) -> Split | None:
+        """The objective as a smooth part and one with a proximal map, where it states them."""
+        ...
+
+    @property
     def value(self) -> Callable[[Params, Step], Tensor]:
         """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes; in step k of the batch of which that has gradients."""
         ...
@@ -71,6 +77,13 @@ class Oracle(Protocol):
     def hvp(self) -> Callable[[Params, Params, Step], Params]:
         """``hvp(x, v, k)``: the Hessian at x times v, each lane its own; counted as ``HESSIAN_PRODUCT`` gradients."""
         ...
+
+
+class Split(NamedTuple):
+    """The two parts of an objective ``f = s + g``: the way to s and its gradient, and ``prox(x, t)`` of g."""
+
+    smooth: Oracle
+    prox: Callable[[Params, Hyper], Params]
 
 
 class Seen(NamedTuple):
@@ -119,6 +132,8 @@ class Method:
 
     init_lanes: Callable[[Params], Any] | None = None
     """``init`` for lanes, where the state holds numbers that are one a lane."""
+    proximal: bool = False
+    """Whether it goes by the two parts of an objective, and so cannot do without a prox."""
 
     def begin(self, x: Params, laned: bool) -> Any:
         """The state at x, which holds lanes or does not."""
@@ -139,6 +154,7 @@ class Method:
             self.lanes,
             self.judged,
             self.init_lanes,
+            self.proximal,
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._dynamo import eval_frame
 from torch._dynamo.exc import TorchDynamoException
 from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
 from torch._inductor.cpu_vec_isa import pick_vec_isa
@@ -74,7 +75,9 @@ class Lanes(NamedTuple):
         return inward(tree)
 
 
-def compiled(make: Callable[..., Method], hyper: Mapping[str, Any], backend: str = "inductor") -> Method:
+def compiled(
+    make: Callable[..., Method], hyper: Mapping[str, Any], backend: str | Callable[..., Any] = "inductor"
+) -> Method:
     """The Method ``make(**hyper)`` with its step compiled into one graph."""
     return Program(make, backend).method(hyper)
 
@@ -87,7 +90,7 @@ class Program:
     A step raises Unavailable where torch.compile cannot work: no C++ compiler, or code that it cannot follow.
     """
 
-    def __init__(self, make: Callable[..., Method], backend: str = "inductor") -> None:
+    def __init__(self, make: Callable[..., Method], backend: str | Callable[..., Any] = "inductor") -> None:
         """Compile nothing yet: that happens in the first step."""
         self.make = make
         self.backend = backend
@@ -158,6 +161,10 @@ class Program:
                     with kernels_run_beside_python():
                         graph(*widened(at))
                 answer = graph(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
+            if not eval_frame._debug_get_cache_entry_list(eval_frame.innermost_fn(graph).__code__):
+                raise Unavailable(
+                    "torch.compile: it has compiled nothing; is it switched off, as by TORCH_COMPILE_DISABLE?"
+                )
             self.graphs[key] = graph
             self.compile_s += time.perf_counter() - started
             return answer
@@ -244,7 +251,7 @@ def widened(at: Any) -> Any:
     return tree_map_only(Tensor, wide, at)
 
 
-def compile_graph(code: Any, backend: str, laned: bool) -> Graph:
+def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> Graph:
     """A function as one graph, which its first call compiles."""
     # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
     own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
@@ -253,10 +260,21 @@ def compile_graph(code: Any, backend: str, laned: bool) -> Graph:
         options |= HEADERS
         if laned:
             options["post_grad_custom_pre_pass"] = Columns()
+    leave_frames_uncounted()
     try:
         return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
     except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
         raise refusal(error) from error
+
+
+def leave_frames_uncounted() -> None:
+    """Keep torch 2.13 from counting, in one number for all threads, the compiled frames that a call has run.
+
+    A call that ends may find the 0 that another thread has just begun with, and raises, as if it were not compiled.
+    Nothing is lost: whether a graph was compiled at all its first call asks its code.
+    """
+    if count := getattr(eval_frame, "set_fullgraph_compiled_frame_count", None):
+        count(0)  # calls count only where they find it below 0, and only those set it back
 
 
 def tensors_only(guards: Sequence[Any]) -> list[bool]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers import Hyper, Method, Step
 from gdbench.optimizers.arithmetic import add
-from gdbench.params import Params, per_lane
+from gdbench.optimizers.matrices import leafwise
+from gdbench.params import per_lane
 
 
 class Sides(NamedTuple):
@@ -33,7 +33,7 @@ def shampoo(lr: Hyper, eps: Hyper = 1e-4) -> Method:
         matrix = as_matrix(leaf, laned)
         return Sides(*(torch.diag_embed(torch.zeros_like(side) + per_lane(eps, side)) for side in edges(matrix)))
 
-    def update(laned: bool, grad: Tensor, state: Sides, leaf: Tensor) -> tuple[Tensor, Sides]:
+    def update(laned: bool, k: Step, grad: Tensor, state: Sides, leaf: Tensor) -> tuple[Tensor, Sides]:
         if state.right is None:
             squares = torch.addcmul(state.left, grad, grad)
             return add(leaf, -lr, grad * squares.rsqrt()), Sides(squares, None)
@@ -42,22 +42,7 @@ def shampoo(lr: Hyper, eps: Hyper = 1e-4) -> Method:
         way = (fourth(left) @ matrix @ fourth(right)).reshape(grad.shape)
         return add(leaf, -lr, way), Sides(left, right)
 
-    def init(laned: bool, x: Params) -> Any:
-        if isinstance(x, dict):
-            return {name: begun(laned, leaf) for name, leaf in x.items()}
-        return begun(laned, x)
-
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        loss, grad = oracle.grad(x, k)
-        own = partial(update, oracle.laned)
-        if isinstance(x, dict):
-            pairs = {name: own(grad[name], state[name], leaf) for name, leaf in x.items()}  # type: ignore[index]
-            moved: Params = {name: pair[0] for name, pair in pairs.items()}
-            return moved, {name: pair[1] for name, pair in pairs.items()}, (loss, grad, 1, 0)
-        moved, state = own(grad, state, x)  # type: ignore[arg-type]
-        return moved, state, (loss, grad, 1, 0)
-
-    return Method(partial(init, False), step, init_lanes=partial(init, True))
+    return leafwise(begun, update)
 
 
 def as_matrix(leaf: Tensor, laned: bool) -> Tensor:
@@ -72,7 +57,13 @@ def edges(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def fourth(side: Tensor) -> Tensor:
     """The inverse fourth root of a symmetric matrix whose eigenvalues are above 0; NaN where it is not finite."""
+    values, vectors = eigen(side)
+    root: Tensor = (vectors * values.clamp(min=torch.finfo(side.dtype).tiny)[..., None, :] ** -0.25) @ vectors.mT
+    return root
+
+
+def eigen(side: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, the smallest first, and eigenvectors of a symmetric matrix; NaN where it is not finite."""
     finite = side.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)  # eigh would raise, for all lanes together
     values, vectors = torch.linalg.eigh(torch.where(finite, side, torch.eye(side.shape[-1]).to(side)))
-    root: Tensor = (vectors * values.clamp(min=torch.finfo(side.dtype).tiny)[..., None, :] ** -0.25) @ vectors.mT
-    return torch.where(finite, root, torch.nan)
+    return values, torch.where(finite, vectors, torch.nan)

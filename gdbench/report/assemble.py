@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, sensitivity, times, trials
+from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, times, trials
 from gdbench.analysis.floors import PARTED, floors
 from gdbench.analysis.verdict import verdict
-from gdbench.report import charts
+from gdbench.report import charts, rates
 from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
 from gdbench.report.charts import floors as floors_chart
-from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import times as times_chart
-from gdbench.report.charts.parts import PANELS, Figure
-from gdbench.report.look import Look
+from gdbench.report.charts.parts import BANDS, PANELS, Figure
+from gdbench.report.facts import Facts, Shown
 from gdbench.report.source import Source
 
-__all__ = ["Landscape", "Report", "Section", "Shown", "assemble"]
+__all__ = ["Landscape", "Report", "Section", "assemble"]
 
 Landscape = Callable[[pd.Series, dict[str, tuple[float, float]]], "tuple[pd.DataFrame, pd.DataFrame] | None"]
 """The values of a run's objective on a grid of the box, and its minimisers; None where they cannot be had."""
-
-
-@dataclass
-class Shown:
-    """A table for people: its name, what it says, and its rows as they are."""
-
-    name: str
-    title: str
-    rule: str
-    table: pd.DataFrame
 
 
 @dataclass
@@ -68,77 +56,30 @@ class Report:
         return [each for section in self.sections for each in section.tables]
 
 
-class Facts:
-    """What several figures need, worked out once."""
-
-    def __init__(self, source: Source) -> None:
-        """Of the runs and traces of a source."""
-        self.runs, self.traces = source.runs, source.traces
-        self.told = problems.compared(source.runs)
-        self.merged = problems.merged(self.told)
-        self.look = Look.of(source.runs["optimizer"].astype(str))
-        self.problems = list(self.told["problem"].unique())
-
-    @cached_property
-    def costs(self) -> pd.DataFrame:
-        """What every run paid, in gradients, impls merged."""
-        return problems.costs(self.merged)
-
-    @cached_property
-    def best(self) -> pd.DataFrame:
-        """The best configuration of each optimizer on each problem."""
-        return chosen.tuned(self.costs)
-
-    @cached_property
-    def one_lr(self) -> pd.DataFrame:
-        """The one configuration of each optimizer for all problems."""
-        return chosen.one_for_all(self.costs)
-
-    @cached_property
-    def best_runs(self) -> pd.DataFrame:
-        """The runs of the best configurations, all seeds."""
-        keys = ["problem", "solver", "configuration"]
-        return self.merged.merge(self.best[keys], on=keys)
-
-    @cached_property
-    def rungs(self) -> pd.DataFrame:
-        """What the best configurations paid for each rung of the ladder."""
-        return problems.rung_costs(self.best_runs)
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds the most repeated configuration has."""
-        return int(self.best_runs.groupby(["problem", "solver"])["run"].nunique().max()) if len(self.best_runs) else 0
-
-    def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table with its problems in the order of the runs."""
-        places = {name: place for place, name in enumerate(self.problems)}
-        return table.loc[table["problem"].map(places).sort_values(kind="stable").index]
-
-    def panels(self, table: pd.DataFrame, name: str = "problem") -> str:
-        """A remark where a figure does not show all problems at once."""
-        count = table[name].nunique()
-        return f" {PANELS} of {count} problems are drawn; the page's filter shows the others." if count > PANELS else ""
-
-
-def assemble(source: Source, landscape: Landscape | None = None) -> Report:
-    """All sections of the report of a source."""
+def assemble(
+    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+) -> Report:
+    """All sections of the report of a source; ``ready`` is told of each figure that can be drawn, at once."""
     facts = Facts(source)
+    kept = []
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
-        sections = _sections(facts, landscape)
-    kept = [section for section in sections if section.figures or section.tables]
+        for section in _sections(facts, landscape):
+            for figure in section.figures:
+                figure.rule += facts.greyed(figure)
+                if ready and figure.chart is not None:
+                    ready(figure)
+            if section.figures or section.tables:
+                kept.append(section)
     return Report(source, facts, verdict(facts.runs, facts.told), kept)
 
 
-def _sections(facts: Facts, landscape: Landscape | None) -> list[Section]:
-    return [
-        Section("convergence", "Convergence", _convergence(facts)),
-        Section("sensitivity", "Learning rate", _sensitivity(facts), _forgiving(facts)),
-        Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts)),
-        Section("time", "Time", _times(facts), _time_table(facts)),
-        Section("across", "Across problems", _across(facts), _across_tables(facts)),
-        Section("trajectories", "Paths", _trajectories(facts, landscape)),
-    ]
+def _sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
+    yield Section("convergence", "Convergence", _convergence(facts))
+    yield Section("sensitivity", "Learning rate", rates.figures(facts), rates.tables(facts))
+    yield Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts))
+    yield Section("time", "Time", _times(facts), _time_table(facts))
+    yield Section("across", "Across problems", _across(facts), _across_tables(facts))
+    yield Section("trajectories", "Paths", _trajectories(facts, landscape))
 
 
 # ---------------------------------------------------------------------------------------------------- convergence
@@ -157,7 +98,7 @@ def _convergence(facts: Facts) -> list[Figure]:
 
 def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     shown = convergence.drawn(facts.ordered(table), against)
-    band = f" Line: median over up to {facts.seeds} seeds; band: quartiles." if facts.seeds > 1 else ""
+    band = f" Line: median over up to {facts.seeds} seeds{_band(shown, 'quartiles')}." if facts.seeds > 1 else ""
     ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
     rule = (
         "Each optimizer at its best configuration on the problem (fewest gradients to the target, else"
@@ -174,62 +115,11 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     return Figure(f"convergence-{name}", title, rule + facts.panels(shown), shown, drawing, name, "convergence")
 
 
-# ---------------------------------------------------------------------------------------------------- sensitivity
-
-
-def _sensitivity(facts: Facts) -> list[Figure]:
-    table = sensitivity.sensitivity(facts.merged)
-    varied = table.groupby("problem")["lr"].transform("nunique") > 1
-    table = facts.ordered(table[varied])
-    if table.empty:
-        return []
-    reached = table[np.isfinite(table["cost"])]
-    limit = (
-        " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
-        if table["smoothness"].notna().any()
-        else ""
+def _band(table: pd.DataFrame, what: str) -> str:
+    """What a band says, or where to find it."""
+    return (
+        f"; band: {what}" if table["optimizer"].nunique() <= BANDS else f"; without bands, which the data have ({what})"
     )
-    rule = (
-        f"Gradients to the target at each learning rate, the best over other settings; median over seeds, a median that"
-        f" did not solve is not drawn: {int(table['solved'].sum())} of {int(table['runs'].sum())} runs"
-        " reached it. Grey:"
-        f" share of runs that diverged or became nonfinite ({int(table['broke'].sum())}).{limit}"
-    )
-    title = "Gradients to target against learning rate"
-    if reached.empty:
-        none = f"None of {int(table['runs'].sum())} runs reached the target: there is no point to draw."
-        return [Figure("sensitivity", title, none, table)]
-    drawing = sensitivity_chart.chart(table, facts.look)
-    return [Figure("sensitivity", title, rule + facts.panels(table), table, drawing), *_grids(table)]
-
-
-def _grids(table: pd.DataFrame) -> list[Figure]:
-    """A heatmap for each optimizer of which another number was varied too."""
-    several = table.groupby(["problem", "solver"])["others"].transform("nunique") > 1
-    grid = table[several]
-    if grid.empty or not np.isfinite(grid["cost"]).any():
-        return []
-    grid = grid.assign(panel=grid["solver"] + " · " + grid["problem"], other=grid["others"])
-    rule = (
-        "Median gradients to the target for each learning rate and the other numbers that were varied; ×"
-        " where more than"
-        f" half of the runs broke, empty where the target was not reached. {int(grid['solved'].sum())} of"
-        f" {int(grid['runs'].sum())} runs reached it."
-    )
-    return [
-        Figure("heatmap", "Learning rate and other settings together", rule, grid, sensitivity_chart.grid_chart(grid))
-    ]
-
-
-def _forgiving(facts: Facts) -> list[Shown]:
-    table = sensitivity.decades_within(sensitivity.sensitivity(facts.merged))
-    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
-    if best.empty or not (best["low"] < best["high"]).any():
-        return []
-    rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."
-    shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
-    shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
-    return [Shown("forgiveness", "How much each method forgives", rule, shown)]
 
 
 # -------------------------------------------------------------------------------------------- targets and precision
@@ -364,8 +254,8 @@ def _profile(facts: Facts, across: str) -> Figure:
     counts = facts.best.groupby("solver")["trials"].max()
     equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
     rule = (
-        f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (left) and {unsolved[1]} (right)"
-        " problems were solved by nobody and stay in the count. "
+        f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (lr tuned) and {unsolved[1]}"
+        " (one lr) problems were solved by nobody and stay in the count. "
         + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
            if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
         + f" Tuned over {counts.min()} to {counts.max()} trials"
@@ -402,14 +292,15 @@ def _ecdf(facts: Facts) -> Figure:
     table = table.assign(optimizer=table["solver"])
     count, runs = len(facts.problems), facts.best_runs["run"].nunique()
     band = "problems drawn anew" if count > 1 else "runs drawn anew"
-    banded = f" Band: 95% of {ecdf.DRAWS} bootstrap samples, {band}." if table["lo"].notna().any() else ""
+    band = f"95% of {ecdf.DRAWS} bootstrap samples, {band}"
+    band = f" Line: the mean{_band(table, band)}." if table["lo"].notna().any() else ""
     missed = int((~np.isfinite(facts.rungs["cost"])).sum())
     rule = (
         "Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell,"
         f" {count} problem{'s' * (count > 1)} weighing the"
         f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
         f" {len(facts.rungs)} pairs of run"
-        f" and target never arrive. No restarts are simulated.{banded}"
+        f" and target never arrive. No restarts are simulated.{band}"
     )
     return Figure("ecdf", title, rule, table, profile.ecdf_chart(table, facts.look))
 
@@ -433,7 +324,7 @@ def _across_tables(facts: Facts) -> list[Shown]:
     if facts.best["solver"].nunique() < 2:
         return []
     if len(facts.problems) > 1:
-        told = pairs.pairwise(facts.best)
+        told = pairs.pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
             " solve; p: Wilcoxon's signed-rank test, a lone solution ranking above all ratios; Holm's"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import pandas as pd
 
 __all__ = ["Look", "log_axis", "theme"]
 
@@ -16,54 +17,77 @@ DASHES = ((1, 0), (7, 2), (2, 2), (7, 2, 2, 2), (12, 3))
 """Coprime in number to the colours: forty optimizers get forty pairs."""
 FIRST = ("gd", "momentum", "adam", "nesterov", "rmsprop", "lbfgs", "armijo", "adagrad")
 """Optimizers that have the same colour in every report."""
+MOST = 12
+"""Optimizers that have a colour of their own in one report; of more, the best have."""
+REST = "rgba(128, 134, 140, 0.5)"
+"""The colour of the others: half transparent, to be quiet on black and on white."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 
 
 @dataclass(frozen=True)
 class Look:
-    """The optimizers of a report, in the order in which colours are given out."""
+    """The optimizers of a report, those with a colour of their own before the grey ones."""
 
     optimizers: tuple[str, ...]
+    coloured: int
 
     @classmethod
-    def of(cls, optimizers: Iterable[str]) -> Look:
-        """Known optimizers first, the others by name."""
-        there = set(optimizers)
-        return cls((*(name for name in FIRST if name in there), *sorted(there - set(FIRST))))
+    def of(cls, optimizers: Iterable[str], best: Iterable[str] = ()) -> Look:
+        """Known optimizers first, the others by name; of more than MOST the first of ``best`` have colours."""
+        there = _in_order(optimizers)
+        if len(there) <= MOST:
+            return cls(tuple(there), len(there))
+        chosen = list(dict.fromkeys([*(name for name in best if name in there), *there]))[:MOST]
+        return cls((*_in_order(chosen), *(name for name in there if name not in chosen)), MOST)
 
-    def place(self, optimizer: str) -> int:
-        """Which pair of colour and dash an optimizer has; known ones their own, others the first that is free."""
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """The optimizers that have a colour of their own."""
+        return self.optimizers[: self.coloured]
+
+    def pair(self, optimizer: str) -> tuple[str, tuple[int, ...]]:
+        """The colour and the dash of an optimizer: known ones have their own, others the first that is free."""
+        leaders = self.leaders
+        if optimizer not in leaders:
+            return REST, (1, 0)
         if optimizer in FIRST:
-            return FIRST.index(optimizer)
-        others = [name for name in self.optimizers if name not in FIRST]
-        taken = {FIRST.index(name) for name in self.optimizers if name in FIRST}
-        free = [place for place in range(len(FIRST) + len(others)) if place not in taken]
-        return free[others.index(optimizer)]
+            place = FIRST.index(optimizer)
+        else:
+            others = [name for name in leaders if name not in FIRST]
+            taken = {FIRST.index(name) for name in leaders if name in FIRST}
+            free = [place for place in range(len(FIRST) + len(others)) if place not in taken]
+            place = free[others.index(optimizer)]
+        return COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
 
-    def colour(self, optimizer: str) -> str:
-        """The colour of an optimizer."""
-        return COLOURS[self.place(optimizer) % len(COLOURS)]
-
-    def dash(self, optimizer: str) -> tuple[int, ...]:
-        """The dash of an optimizer."""
-        return DASHES[self.place(optimizer) % len(DASHES)]
+    def behind(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table with the grey optimizers first, so that they lie behind the others."""
+        return table.loc[table["optimizer"].isin(self.leaders).sort_values(kind="stable").index]
 
     def colours(self, there: Iterable[str], legend: bool = True, symbol: str = "stroke") -> alt.Color:
         """The colour channel, for the optimizers that a figure shows."""
         names = self.among(there)
-        scale = alt.Scale(domain=names, range=[self.colour(name) for name in names])
+        scale = alt.Scale(domain=names, range=[self.pair(name)[0] for name in names])
         shown = alt.Legend(
-            title=None, orient="top", columns=8, symbolType=symbol, symbolStrokeWidth=2.5, labelLimit=180
+            title=None,
+            orient="top",
+            columns=8,
+            symbolType=symbol,
+            symbolStrokeWidth=2.5,
+            labelLimit=180,
+            values=self._listed(names),
         )
         return alt.Color("optimizer:N", scale=scale, legend=shown if legend else None)
 
     def dashes(self, there: Iterable[str], legend: bool = True) -> alt.StrokeDash:
         """The dash channel, for the optimizers that a figure shows."""
         names = self.among(there)
-        scale = alt.Scale(domain=names, range=[list(self.dash(name)) for name in names])
-        return alt.StrokeDash(
-            "optimizer:N", scale=scale, legend=alt.Legend(title=None, orient="top") if legend else None
-        )
+        scale = alt.Scale(domain=names, range=[list(self.pair(name)[1]) for name in names])
+        shown = alt.Legend(title=None, orient="top", values=self._listed(names))
+        return alt.StrokeDash("optimizer:N", scale=scale, legend=shown if legend else None)
+
+    def _listed(self, names: list[str]) -> list[str]:
+        """Those of the names that a legend shows."""
+        return [name for name in names if name in self.leaders]
 
     def among(self, there: Iterable[str]) -> list[str]:
         """Those of the optimizers that are there, in order."""
@@ -71,18 +95,25 @@ class Look:
         return [name for name in self.optimizers if name in found]
 
 
-def log_axis(channel: Any, field: str, title: str | None, base: float = 10, reverse: bool = False) -> Any:
-    """An axis on a log scale that ends where the data end, labelled at 1, 2 and 5."""
+def _in_order(names: Iterable[str]) -> list[str]:
+    there = set(names)
+    return [*(name for name in FIRST if name in there), *sorted(there - set(FIRST))]
+
+
+def log_axis(
+    channel: Any, field: str, title: str | None, base: float = 10, reverse: bool = False, room: int = 0
+) -> Any:
+    """An axis on a log scale that ends where the data end, or so many pixels on, labelled at 1, 2 and 5."""
     round_ones = base != 10
     axis = alt.Axis(
         tickCount=6,
         labelExpr=POWERS if round_ones else f"{ROUND} ? {POWERS} : ''",
         labelOverlap="greedy",
+        labelSeparation=4,
         gridOpacity=1 if round_ones else alt.condition(ROUND, alt.value(1), alt.value(0)),
     )
-    return channel(
-        f"{field}:Q", title=title, scale=alt.Scale(type="log", base=base, nice=False, reverse=reverse), axis=axis
-    )
+    scale = alt.Scale(type="log", base=base, nice=False, reverse=reverse, padding=room)
+    return channel(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 
 POWERS = (

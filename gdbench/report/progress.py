@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["Bar", "Lines", "Pace", "progress"]
+__all__ = ["Bar", "Lines", "Pace", "clock", "progress"]
 
 REFRESH_S = 0.2
 
@@ -71,7 +71,7 @@ class Pace:
         if not came or came >= self.cells:
             return ""
         seconds = (time.perf_counter() - self.begun) * (self.cells - came) / came
-        return f"{_clock(seconds)} left"
+        return f"{clock(seconds)} left"
 
 
 def _short(number: float) -> str:
@@ -79,7 +79,8 @@ def _short(number: float) -> str:
     return f"{number / scale:.3g}{unit}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """1:05, or 2:00:10."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

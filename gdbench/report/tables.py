@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.assemble import Report, Shown
+from gdbench.report.assemble import Report
 from gdbench.report.cells import headers, is_text, shown
+from gdbench.report.facts import Shown
 from gdbench.report.words import amount, caveats, counted, sentences
 
 __all__ = ["latex", "markdown", "table_lines", "verdict_table"]
@@ -32,9 +33,11 @@ def verdict_table(report: Report) -> Shown:
     pairs = table.pivot(index="problem", columns="cost", values="value")
     if "steps" in pairs and (pairs["steps"] == pairs["gradients"]).all():
         table = table[table["cost"] != "steps"]
+    table = table[table["winner"].notna() | (table["cost"] == "gradients")]
     told = pd.DataFrame(
         {
             "problem": table["problem"],
+            "in": table["cost"],
             "first": table["winner"],
             "configuration": table["configuration"],
             "to target": [_amount(row) for row in table.to_dict(orient="records")],
@@ -47,6 +50,7 @@ def verdict_table(report: Report) -> Shown:
     )
     places = {name: place for place, name in enumerate(report.facts.problems)}
     told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
+    told = told.drop(columns="in") if told["in"].nunique() == 1 else told
     rule = (
         "Each method at its best configuration. ratio: how many times as much the next needs, the first"
         " that can be told"

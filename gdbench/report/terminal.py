@@ -17,7 +17,7 @@ from gdbench import __version__
 from gdbench.analysis.ranking import SOUND, best_per_objective, edge_of_grid, ranked, tied_with_previous
 from gdbench.report.units import digits, number, seconds
 
-__all__ = ["WIDTH", "console", "show_sweep", "sweep_report"]
+__all__ = ["STYLES", "WIDTH", "console", "show_sweep", "sweep_report", "wide_console"]
 
 WIDTH = 100
 ROWS = 20
@@ -36,6 +36,12 @@ def console(file: Any = None) -> Console:
     return Console(
         file=file or sys.stdout, highlight=False, width=min(wide.width, WIDTH) if wide.is_terminal else WIDTH
     )
+
+
+def wide_console(file: Any = None) -> Console:
+    """A console of all columns that the terminal has; plain text of 120 where it is none."""
+    wide = Console(file=file or sys.stdout, highlight=False)
+    return wide if wide.is_terminal else Console(file=file or sys.stdout, highlight=False, width=120)
 
 
 def show_sweep(runs: pd.DataFrame, folder: Path) -> None:

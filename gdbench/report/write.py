@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gdbench.records import writing
-from gdbench.report.assemble import Landscape, Report, Shown, assemble
-from gdbench.report.charts.parts import specification
+from gdbench.report.assemble import Landscape, Report, assemble
+from gdbench.report.charts.parts import Figure, specification
+from gdbench.report.facts import Shown
 from gdbench.report.images import Images, bundle
 from gdbench.report.page import page
 from gdbench.report.source import Source
@@ -34,11 +35,12 @@ def write(
     _check(forms)
     with writing(folder), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
-        images = stack.enter_context(images or Images()) if "figures" in forms else None
-        report = assemble(source, landscape)
         written: list[Path] = []
-        if images:
-            written.append(_figures(report, folder / "figures", images))
+        draw = None
+        if "figures" in forms:
+            draw = _draws(stack.enter_context(images or Images()), folder / "figures")
+            written.append(folder / "figures")
+        report = assemble(source, landscape, draw)
         for form, make in WAYS.items():
             if form in forms:
                 written.append(make(report, folder))
@@ -64,11 +66,10 @@ def _markdown(report: Report, folder: Path) -> Path:
     return _written(folder / "report.md", markdown(report))
 
 
-def _figures(report: Report, folder: Path, images: Images) -> Path:
+def _draws(images: Images, folder: Path) -> Callable[[Figure], None]:
+    """What has a figure drawn into a folder, while the next ones are put together."""
     folder.mkdir(exist_ok=True)
-    for figure in report.figures:
-        images.draw(specification(figure, panels=True), folder / figure.name)
-    return folder
+    return lambda figure: images.draw(specification(figure, panels=True), folder / figure.name)
 
 
 def _tables(report: Report, folder: Path) -> Path:

@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.charts.parts import BANDS, HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
 from gdbench.report.look import Look, log_axis
 
-__all__ = ["AXES", "chart", "drawn"]
+__all__ = ["AXES", "banded", "chart", "drawn"]
 
 AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled: steps × step time)"}
 
@@ -30,6 +30,11 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     return told
 
 
+def banded(table: pd.DataFrame) -> bool:
+    """Whether bands are drawn: where there are several seeds, and no more optimizers than bands can be told apart."""
+    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= BANDS
+
+
 def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     """A line for each optimizer with its quartile band, a panel for each problem."""
     pick = picking()
@@ -38,13 +43,19 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=look.colours(there))
     band = base.mark_area(aria=False).encode(
-        y=log_axis(alt.Y, "lo", title), y2="hi:Q", opacity=faded(pick, 0.13), detail="configuration:N"
+        y=log_axis(alt.Y, "lo", title),
+        y2=alt.Y2("hi:Q"),
+        opacity=faded(pick, 0.13),
+        detail=alt.Detail("configuration:N"),
     )
     line = base.mark_line(aria=False).encode(
-        y=log_axis(alt.Y, "gap", title), strokeDash=look.dashes(there), opacity=faded(pick), detail="configuration:N"
+        y=log_axis(alt.Y, "gap", title),
+        strokeDash=look.dashes(there),
+        opacity=faded(pick),
+        detail=alt.Detail("configuration:N"),
     )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(
-        y="gap:Q",
+        y=alt.Y("gap:Q"),
         tooltip=[
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("configuration:N"),
@@ -55,8 +66,6 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
             alt.Tooltip("runs:Q"),
         ],
     )
-    several = bool((table["runs"] > 1).any())
-    layers = (
-        alt.layer(*([band] if several else []), line, hover).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    )
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})
+    layers = [*([band] if banded(table) else []), line, hover]
+    drawing = layered(*layers, params=[pick], width=WIDTH, height=HEIGHT)
+    return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})

@@ -15,10 +15,10 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
     """A point for each optimizer and dtype at the smallest gap, joined; of problem, optimizer, dtype, attained."""
     base = alt.Chart(data()).encode(
         y=alt.Y("optimizer:N", title=None, sort=list(look.optimizers)),
-        x=log_axis(alt.X, "attained", "smallest gap attained"),
+        x=log_axis(alt.X, "attained", "smallest gap attained", room=8),
     )
-    line = base.mark_line(strokeWidth=1.5, color="#9aa0a6", aria=False).encode(detail="optimizer:N")
-    points = base.mark_point(size=70, filled=True).encode(
+    line = base.mark_line(strokeWidth=1.5, color="#9aa0a6", aria=False).encode(detail=alt.Detail("optimizer:N"))
+    points = base.mark_point(size=70, filled=True, opacity=1).encode(
         color=look.colours(table["optimizer"], legend=False),
         shape=alt.Shape(
             "dtype:N",
@@ -26,7 +26,13 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
             sort=list(table["dtype"].unique()),
             legend=alt.Legend(orient="top", symbolFillColor="#808890", symbolStrokeColor="#808890"),
         ),
-        tooltip=["optimizer:N", "dtype:N", alt.Tooltip("attained:Q", format=".2e"), "parted:Q", "configuration:N"],
+        tooltip=[
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("dtype:N"),
+            alt.Tooltip("attained:Q", format=".2e"),
+            alt.Tooltip("parted:Q"),
+            alt.Tooltip("configuration:N"),
+        ],
     )
-    layers = alt.layer(line, points).properties(width=WIDTH, height=alt.Step(24))
+    layers = alt.layer(line, points, width=WIDTH, height=alt.Step(24))
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})

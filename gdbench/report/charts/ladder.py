@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["chart"]
@@ -27,5 +27,5 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
             alt.Tooltip("steps:Q", format=",~g"),
         ]
     )
-    layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})
+    layers = layered(line, points, params=[pick], width=WIDTH, height=HEIGHT)
+    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(look.behind(table))})

@@ -12,10 +12,25 @@ import pandas as pd
 
 from gdbench.report.look import theme
 
-__all__ = ["PANELS", "Drawn", "Figure", "columns", "data", "faded", "panels", "picking", "records", "specification"]
+__all__ = [
+    "BANDS",
+    "PANELS",
+    "Drawn",
+    "Figure",
+    "columns",
+    "data",
+    "faded",
+    "layered",
+    "panels",
+    "picking",
+    "records",
+    "specification",
+]
 
 PANELS = 9
 """Problems that a picture shows; the page lets its reader choose others."""
+BANDS = 6
+"""Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
 
 
@@ -46,6 +61,8 @@ class Figure:
     tab: str = ""
     """What it is called among figures of one group, of which the page shows one at a time."""
     group: str = ""
+    coloured: bool = True
+    """Whether its colours are those of the optimizers."""
 
 
 def data(name: str = "table") -> alt.NamedData:
@@ -72,7 +89,13 @@ def picking() -> alt.Parameter:
 
 def faded(pick: alt.Parameter, shown: float = 1.0) -> Any:
     """The opacity of what is picked, and of the rest."""
-    return alt.condition(pick, alt.value(shown), alt.value(shown * 0.12))
+    return alt.OpacityValue(shown * 0.12, condition={"param": pick.name, "value": shown})
+
+
+def layered(*layers: alt.Chart, params: Sequence[alt.Parameter], width: float, height: Any) -> Any:
+    """Layers over each other, of which the first carries the parameters: Altair copies a whole chart to add one."""
+    first, *others = layers
+    return alt.layer(first.add_params(*params), *others, width=width, height=height)
 
 
 def panels(chart: Any, names: Sequence[str], field: str = "problem") -> Any:

@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.charts.parts import BANDS, HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
 from gdbench.report.look import Look, log_axis
 
-__all__ = ["chart", "ecdf_chart", "rank_chart", "trials_chart"]
+__all__ = ["banded", "chart", "ecdf_chart", "rank_chart", "trials_chart"]
 
 SHARE = alt.Scale(domain=[0, 1], nice=False)
 
@@ -29,16 +29,21 @@ def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
     )
     line = base.mark_line(interpolate="step-after", aria=False).encode(strokeDash=look.dashes(there))
     points = base.mark_point(size=60, opacity=0, filled=True).encode(
-        opacity=alt.value(0),
+        opacity=alt.OpacityValue(0),
         tooltip=[
-            "optimizer:N",
+            alt.Tooltip("optimizer:N"),
             alt.Tooltip(f"{across}:Q", format=".3~g"),
             alt.Tooltip("share:Q", format=".0%"),
-            "problems:Q",
+            alt.Tooltip("problems:Q"),
         ],
     )
-    layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH + 90, height=HEIGHT + 20)
-    return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(whole)})
+    layers = layered(line, points, params=[pick], width=WIDTH + 90, height=HEIGHT + 20)
+    return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(look.behind(whole))})
+
+
+def banded(table: pd.DataFrame) -> bool:
+    """Whether an ECDF's bands are drawn: where there are any, and no more than can be told apart."""
+    return bool(table["lo"].notna().any()) and table["optimizer"].nunique() <= BANDS
 
 
 def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
@@ -48,20 +53,24 @@ def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
     y = alt.Y("share:Q", title="share of targets reached", scale=SHARE, axis=alt.Axis(format="%", tickCount=5))
     band = base.mark_area(interpolate="step-after", aria=False).encode(
         y=alt.Y("lo:Q", scale=SHARE, title="share of targets reached"),
-        y2="hi:Q",
-        opacity=faded(pick, 0.15 if len(there) <= 3 else 0.05),
+        y2=alt.Y2("hi:Q"),
+        opacity=faded(pick, 0.15 if len(there) <= 3 else 0.07),
     )
     line = base.mark_line(interpolate="step-after", aria=False).encode(
         y=y, strokeDash=look.dashes(there), opacity=faded(pick)
     )
     points = base.mark_point(size=60, filled=True).encode(
         y=y,
-        opacity=alt.value(0),
-        tooltip=["optimizer:N", alt.Tooltip("cost:Q", format=".3~g"), alt.Tooltip("share:Q", format=".0%")],
+        opacity=alt.OpacityValue(0),
+        tooltip=[
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("cost:Q", format=".3~g"),
+            alt.Tooltip("share:Q", format=".0%"),
+        ],
     )
-    banded = table["lo"].notna().any()
-    layers = alt.layer(*([band] if banded else []), line, points).add_params(pick)
-    return Drawn(layers.properties(width=2 * WIDTH, height=HEIGHT + 40), {"table": records(table)})
+    layers = [*([band] if banded(table) else []), line, points]
+    drawing = layered(*layers, params=[pick], width=2 * WIDTH, height=HEIGHT + 40)
+    return Drawn(drawing, {"table": records(look.behind(table))})
 
 
 def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
@@ -73,21 +82,20 @@ def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
         y=alt.Y("optimizer:N", title=None, sort=list(ranks["optimizer"])),
         color=look.colours(ranks["optimizer"], legend=False),
     )
-    low, high = ranks["lo"].min(), ranks["hi"].max()
     axis = alt.Axis(tickMinStep=1)
-    rule = base.mark_rule(strokeWidth=2, aria=False).encode(
+    rule = base.mark_rule(strokeWidth=2, aria=False, clip=True).encode(
         x=alt.X(
             "lo:Q",
             title="average rank (1 is best)",
-            scale=alt.Scale(domain=[min(low, 1.0), high], nice=False),
+            scale=alt.Scale(domain=[1, max(len(ranks), 2)], nice=False),
             axis=axis,
         ),
-        x2="hi:Q",
+        x2=alt.X2("hi:Q"),
     )
-    point = base.mark_point(filled=True, size=80).encode(
-        x="rank:Q", tooltip=["optimizer:N", alt.Tooltip("rank:Q", format=".2f")]
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(
+        x=alt.X("rank:Q"), tooltip=[alt.Tooltip("optimizer:N"), alt.Tooltip("rank:Q", format=".2f")]
     )
-    layers = alt.layer(rule, point).properties(width=2 * WIDTH, height=alt.Step(22))
+    layers = alt.layer(rule, point, width=2 * WIDTH, height=alt.Step(22))
     return Drawn(layers, {"table": records(ranks.drop(columns=["solver", "p"]))})
 
 
@@ -103,7 +111,12 @@ def trials_chart(table: pd.DataFrame, look: Look) -> Drawn:
     )
     line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = base.mark_point(filled=True, size=26).encode(
-        tooltip=["optimizer:N", "k:Q", alt.Tooltip("median:Q", format=".4~g"), alt.Tooltip("reached:Q", format=".0%")]
+        tooltip=[
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("k:Q"),
+            alt.Tooltip("median:Q", format=".4~g"),
+            alt.Tooltip("reached:Q", format=".0%"),
+        ]
     )
-    layers = alt.layer(line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(shown["problem"].unique())), {"table": records(shown)})
+    layers = layered(line, points, params=[pick], width=WIDTH, height=HEIGHT)
+    return Drawn(panels(layers, list(shown["problem"].unique())), {"table": records(look.behind(shown))})

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, panels, picking, records
+from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
 from gdbench.report.look import POWERS, Look, log_axis
 
 __all__ = ["breaking", "chart", "grid_chart"]
@@ -32,15 +32,18 @@ def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
     there, pick = look.among(table["solver"]), picking()
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "lr", "learning rate"))
     shade = _of_kind(base, "broke").mark_rect(color="#808890", aria=False)
-    shade = shade.encode(x2="right:Q", opacity=alt.Opacity("share:Q", legend=None, scale=SHADES), tooltip=BROKE)
+    shade = shade.encode(x2=alt.X2("right:Q"), opacity=alt.Opacity("share:Q", legend=None, scale=SHADES), tooltip=BROKE)
     rule = _of_kind(base, "limit").mark_rule(strokeDash=[3, 3], size=1.2).encode(tooltip=LIMIT)
     lines = _of_kind(base, "cost").encode(
         y=log_axis(alt.Y, "cost", f"{cost} to target"), color=look.colours(there), opacity=faded(pick)
     )
     line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = lines.mark_point(filled=True, size=34).encode(tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]])
-    layers = alt.layer(shade, rule, line, points).add_params(pick).properties(width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": _rows(table)})
+    layers = layered(shade, rule, line, points, params=[pick], width=WIDTH, height=HEIGHT)
+    return Drawn(
+        panels(layers, list(table["problem"].unique())),
+        {"table": _rows(look.behind(table.assign(optimizer=table["solver"])))},
+    )
 
 
 def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
@@ -49,7 +52,6 @@ def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The points of the lines, the stretches where runs broke, and 2/L where it lies within what was tried."""
-    table = table.assign(optimizer=table["solver"])
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "optimizer", "lr"]).sort_index()
     limits = table.groupby("problem", sort=False).agg(smoothness=("smoothness", "first"), most=("lr", "max"))
     limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
@@ -68,7 +70,13 @@ def _tip(field: str, title: str, form: str) -> alt.Tooltip:
 SHADES = alt.Scale(domain=[0, 1], range=[0.05, 0.32])
 BROKE = [_tip("at", "learning rate", ".3~g"), _tip("share", "share of runs that broke", ".0%")]
 LIMIT = [_tip("lr", "2/L", ".3~g")]
-TOLD = ["optimizer:N", _tip("lr", "learning rate", ".3~g"), "others:N", "solved:Q", "runs:Q"]
+TOLD = [
+    alt.Tooltip("optimizer:N"),
+    _tip("lr", "learning rate", ".3~g"),
+    alt.Tooltip("others:N"),
+    alt.Tooltip("solved:Q"),
+    alt.Tooltip("runs:Q"),
+]
 
 
 def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
@@ -76,41 +84,40 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
     rows = records(table)
     lrs = sorted({row["lr"] for row in rows})
     x = alt.X(
-        "lr:O", title="learning rate", sort=lrs, axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelAngle=0)
+        "lr:O",
+        title="learning rate",
+        sort=lrs,
+        axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelSeparation=6, labelAngle=0),
     )
-    cells = (
-        alt.Chart(data())
-        .mark_rect(stroke=None)
-        .encode(
-            x=x,
-            y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
-            color=alt.condition(
-                "isValid(datum.cost)",
-                alt.Color(
-                    "cost:Q",
-                    title=f"{cost} to target",
-                    scale=alt.Scale(type="log", scheme="viridis"),
-                    legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
-                ),
-                alt.value("transparent"),
+    base = alt.Chart(data())  # one for both layers: a facet wants the same data
+    cells = base.mark_rect(stroke=None).encode(
+        x=x,
+        y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
+        color=alt.condition(
+            "isValid(datum.cost)",
+            alt.Color(
+                "cost:Q",
+                title=f"{cost} to target",
+                scale=alt.Scale(type="log", scheme="viridis"),
+                legend=alt.Legend(orient="top", gradientLength=180, labelExpr=POWERS),
             ),
-            tooltip=[
-                alt.Tooltip("lr:Q", format=".3~g"),
-                alt.Tooltip("other:N", title="with"),
-                alt.Tooltip("cost:Q", title=cost, format=".4~g"),
-                alt.Tooltip("solved:Q"),
-                alt.Tooltip("broke:Q"),
-                alt.Tooltip("runs:Q"),
-            ],
-        )
+            alt.value("transparent"),
+        ),
+        tooltip=[
+            alt.Tooltip("lr:Q", format=".3~g"),
+            alt.Tooltip("other:N", title="with"),
+            alt.Tooltip("cost:Q", title=cost, format=".4~g"),
+            alt.Tooltip("solved:Q"),
+            alt.Tooltip("broke:Q"),
+            alt.Tooltip("runs:Q"),
+        ],
     )
     marks = (
-        alt.Chart(data())
-        .transform_filter("datum.broke > datum.runs / 2")
+        base.transform_filter("datum.broke > datum.runs / 2")
         .mark_text(text="×", fontSize=11)
         .encode(x=x, y=alt.Y("other:N", sort=list(dict.fromkeys(table["other"]))))
     )
-    layers = alt.layer(cells, marks).properties(width=WIDTH + 40)
+    layers = alt.layer(cells, marks, width=WIDTH + 40)
     return Drawn(panels(layers, list(table["panel"].unique()), "panel"), {"table": rows})
 
 

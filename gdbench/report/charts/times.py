@@ -16,6 +16,8 @@ __all__ = ["split_chart", "spoken", "step_chart"]
 
 SHAPES = {"manual": "circle", "torch": "square", "foreach": "triangle-up", "fused": "diamond", "compiled": "cross"}
 
+STEP_TIME = "time of a step, µs"
+
 
 def _shape(there: pd.Series) -> alt.Shape:
     names = [name for name in SHAPES if name in set(there)]
@@ -36,21 +38,21 @@ def step_chart(table: pd.DataFrame, look: Look) -> Drawn:
     y = alt.Y("optimizer:N", title=None, sort=list(look.optimizers))
     base = alt.Chart(data()).encode(y=y, yOffset=offset, color=look.colours(table["optimizer"], legend=False))
     bars = base.mark_rule(strokeWidth=2, aria=False).encode(
-        x=log_axis(alt.X, "step_s_lo", "time of a step, µs"), x2="step_s_hi:Q"
+        x=log_axis(alt.X, "step_s_lo", STEP_TIME, room=8), x2=alt.X2("step_s_hi:Q")
     )
     points = base.mark_point(filled=True, size=60).encode(
-        x=log_axis(alt.X, "step_s", "time of a step, µs"),
+        x=log_axis(alt.X, "step_s", STEP_TIME, room=8),
         shape=_shape(table["impl"]),
         tooltip=[
-            "optimizer:N",
-            "impl:N",
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("impl:N"),
             alt.Tooltip("step_s:Q", title="step, µs", format=".3~g"),
             alt.Tooltip("step_vs_reference:Q", title="vs reference", format=".3~g"),
             alt.Tooltip("vs_manual:Q", title="vs manual", format=".3~g"),
             alt.Tooltip("noise:Q", format=".0%"),
         ],
     )
-    layers = alt.layer(bars, points).properties(width=WIDTH, height=alt.Step(13 if len(impls) > 1 else 22))
+    layers = alt.layer(bars, points, width=WIDTH, height=alt.Step(13 if len(impls) > 1 else 22))
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(scaled)})
 
 
@@ -58,15 +60,15 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
     """Steps to the target against the time of a step; on a grey diagonal the time to the target is the same."""
     there = look.among(table["optimizer"])
     base = alt.Chart(data())
-    x, y = log_axis(alt.X, "steps", "steps to target"), log_axis(alt.Y, "step_us", "time of a step, µs")
+    x, y = log_axis(alt.X, "steps", "steps to target", room=12), log_axis(alt.Y, "step_us", STEP_TIME, room=12)
     lines = base.transform_filter("datum.kind == 'line'").mark_line(
         color="#9aa0a6", strokeWidth=1, strokeDash=[2, 3], clip=True, aria=False
     )
-    lines = lines.encode(x=x, y=y, detail="time:N")
+    lines = lines.encode(x=x, y=y, detail=alt.Detail("time:N"))
     words = (
         base.transform_filter("datum.kind == 'label'")
         .mark_text(align="left", dx=3, dy=-3, fontSize=10)
-        .encode(x=x, y=y, text="time:N")
+        .encode(x=x, y=y, text=alt.Text("time:N"))
     )
     points = (
         base.transform_filter("datum.kind == 'run'")
@@ -75,19 +77,19 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
             x=x,
             y=y,
             color=look.colours(there, symbol="circle"),
-            opacity=alt.value(1),
+            opacity=alt.OpacityValue(1),
             shape=_shape(table["impl"]),
             tooltip=[
-                "optimizer:N",
-                "impl:N",
-                "configuration:N",
-                "steps:Q",
+                alt.Tooltip("optimizer:N"),
+                alt.Tooltip("impl:N"),
+                alt.Tooltip("configuration:N"),
+                alt.Tooltip("steps:Q"),
                 alt.Tooltip("step_us:Q", title="step, µs", format=".3~g"),
                 alt.Tooltip("time:N", title="to target"),
             ],
         )
     )
-    layers = alt.layer(lines, words, points).properties(width=WIDTH, height=HEIGHT)
+    layers = alt.layer(lines, words, points, width=WIDTH, height=HEIGHT)
     rows = [*records(table.assign(kind="run")), *_diagonals(table)]
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": rows})
 

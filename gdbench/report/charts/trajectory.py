@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.report.charts.parts import Drawn, data, faded, picking, records
+from gdbench.report.charts.parts import Drawn, data, faded, layered, picking, records
 from gdbench.report.look import Look
 
 __all__ = ["chart", "contours"]
@@ -94,14 +94,15 @@ def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.D
     stars = alt.Chart(data("minimisers")).mark_point(shape="cross", size=110, filled=True, color="#808890", clip=True)
     base = alt.Chart(data()).transform_filter("datum.place <= upto")
     base = base.encode(**plane, color=look.colours(there), opacity=faded(pick))
-    path = base.mark_line(clip=True, aria=False, strokeWidth=1.6).encode(strokeDash=look.dashes(there), order="step:Q")
+    path = base.mark_line(clip=True, aria=False, strokeWidth=1.6).encode(
+        strokeDash=look.dashes(there), order=alt.Order("step:Q")
+    )
     dots = base.mark_point(clip=True, filled=True, size=20).encode(tooltip=TOLD)
-    layers = alt.layer(
-        ground.encode(**plane, detail="line:N", order="point:Q"), stars.encode(**plane), path, dots
-    ).add_params(pick, slider)
+    ground = ground.encode(**plane, detail=alt.Detail("line:N"), order=alt.Order("point:Q"))
+    layers = layered(ground, stars.encode(**plane), path, dots, params=[pick, slider], width=SIDE, height=SIDE)
     places = paths["step"].map({step: place for place, step in enumerate(steps)})
-    datasets = {"table": paths.assign(place=places), "contours": lines, "minimisers": minimisers}
-    return Drawn(layers.properties(width=SIDE, height=SIDE), {name: records(table) for name, table in datasets.items()})
+    datasets = {"table": look.behind(paths.assign(place=places)), "contours": lines, "minimisers": minimisers}
+    return Drawn(layers, {name: records(table) for name, table in datasets.items()})
 
 
 TOLD = [

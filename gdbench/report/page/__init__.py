@@ -15,10 +15,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from gdbench import __version__
-from gdbench.report.assemble import Report, Shown
+from gdbench.report.assemble import Report
 from gdbench.report.cells import headers, is_text, short, shown
 from gdbench.report.charts.parts import PANELS, Figure, specification
 from gdbench.report.command import command
+from gdbench.report.facts import Shown
 from gdbench.report.look import theme
 from gdbench.report.tables import verdict_table
 from gdbench.report.words import caveats, counted, sentences
@@ -72,7 +73,8 @@ def page(report: Report, script: str, place: Path) -> str:
             name: json.dumps(each, indent=1, ensure_ascii=False) for name, each in source.environments.items()
         },
         sections=[_section(each) for each in report.sections],
-        optimizers=[_swatch(report, name) for name in facts.look.optimizers],
+        optimizers=[_swatch(report, name) for name in facts.look.leaders],
+        others=[_swatch(report, name) for name in facts.look.optimizers[facts.look.coloured :]],
         choices=_choices(facts.told),
         rows=len(source.runs),
         first=_first_rows(source.runs, facts.told),
@@ -149,7 +151,8 @@ def _sorts_by(value: Any) -> str:
 
 def _swatch(report: Report, name: str) -> dict[str, str]:
     look = report.facts.look
-    return {"name": name, "colour": look.colour(name), "dash": ",".join(map(str, look.dash(name)))}
+    colour, dash = look.pair(name)
+    return {"name": name, "colour": colour, "dash": ",".join(map(str, dash))}
 
 
 def _choices(told: pd.DataFrame) -> dict[str, list[str]]:

@@ -32,7 +32,7 @@
     return name === "contours" || name === "minimisers" ? rows
       : rows.filter((row) => !hidden.has(row.optimizer) && allowed(row.problem));
   }
-  function specification(name, width) {
+  function specification(name, width, less = 0) {
     const spec = structuredClone(data.figures[name].spec);
     for (const key of Object.keys(spec.datasets)) spec.datasets[key] = rowsOf(key, spec.datasets[key]);
     const facet = spec.facet;
@@ -49,6 +49,7 @@
     if (typeof inner.width === "number") {
       const room = Math.floor((width - 28 * (columns - 1)) / columns) - 74;
       inner.width = facet ? Math.max(150, Math.min(room, columns === 1 ? 520 : 420)) : Math.max(150, Math.min(inner.width * 1.35, room));
+      inner.width = Math.max(120, inner.width - less);
       if (typeof inner.height === "number" && inner.height > inner.width * 1.1) inner.height = inner.width;
     }
     if (facet && facet.header) facet.header.labelLimit = inner.width;
@@ -74,9 +75,15 @@
       return;
     }
     const mode = dark() ? "dark" : "light";
-    const result = await vegaEmbed(box, spec, {
+    const embed = (wanted) => vegaEmbed(box, wanted, {
       actions: false, renderer: "svg", logLevel: 1, config: data.themes[mode], tooltip: { theme: mode }, ast: false,
     });
+    let result = await embed(spec);
+    const over = one("svg", box).getBoundingClientRect().width - box.clientWidth;
+    if (over > 0) {  // long names beside an axis: known only once they are drawn
+      result.view.finalize();
+      result = await embed(specification(name, box.offsetWidth, Math.ceil(over / (spec.facet ? spec.columns : 1)) + 1));
+    }
     views.get(name)?.finalize();
     views.set(name, result.view);
     box.classList.remove("waiting");

@@ -1,0 +1,90 @@
+"""What several figures and tables of a report need, worked out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from gdbench.analysis import chosen, problems
+from gdbench.report.charts.parts import PANELS, Figure
+from gdbench.report.look import Look
+from gdbench.report.source import Source
+
+__all__ = ["Facts", "Shown"]
+
+
+@dataclass
+class Shown:
+    """A table for people: its name, what it says, and its rows as they are."""
+
+    name: str
+    title: str
+    rule: str
+    table: pd.DataFrame
+
+
+class Facts:
+    """What several figures need, worked out once."""
+
+    def __init__(self, source: Source) -> None:
+        """Of the runs and traces of a source."""
+        self.runs, self.traces = source.runs, source.traces
+        self.told = problems.compared(source.runs)
+        self.merged = problems.merged(self.told)
+        self.problems = list(self.told["problem"].unique())
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What every run paid, in gradients, impls merged."""
+        return problems.costs(self.merged)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """The best configuration of each optimizer on each problem."""
+        return chosen.tuned(self.costs)
+
+    @cached_property
+    def look(self) -> Look:
+        """Colours: of many optimizers those with the best mean place have one."""
+        return Look.of(self.runs["optimizer"].astype(str), chosen.leading(self.best))
+
+    @cached_property
+    def one_lr(self) -> pd.DataFrame:
+        """The one configuration of each optimizer for all problems."""
+        return chosen.one_for_all(self.costs)
+
+    @cached_property
+    def best_runs(self) -> pd.DataFrame:
+        """The runs of the best configurations, all seeds."""
+        keys = ["problem", "solver", "configuration"]
+        return self.merged.merge(self.best[keys], on=keys)
+
+    @cached_property
+    def rungs(self) -> pd.DataFrame:
+        """What the best configurations paid for each rung of the ladder."""
+        return problems.rung_costs(self.best_runs)
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the most repeated configuration has."""
+        return int(self.best_runs.groupby(["problem", "solver"])["run"].nunique().max()) if len(self.best_runs) else 0
+
+    def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with its problems in the order of the runs."""
+        places = {name: place for place, name in enumerate(self.problems)}
+        return table.loc[table["problem"].map(places).sort_values(kind="stable").index]
+
+    def greyed(self, figure: Figure) -> str:
+        """A remark under a figure in which not all optimizers have a colour."""
+        count, coloured = len(self.look.optimizers), self.look.coloured
+        if figure.chart is None or count == coloured or not figure.coloured:
+            return ""
+        return f" In colour: the {coloured} of {count} optimizers that have the best mean place; the others are grey."
+
+    @staticmethod
+    def panels(table: pd.DataFrame, name: str = "problem") -> str:
+        """A remark where a figure does not show all problems at once."""
+        count, what = table[name].nunique(), "problems" if name == "problem" else "panels"
+        return f" {PANELS} of {count} {what} are drawn; the page's filter shows the others." if count > PANELS else ""

@@ -1,0 +1,169 @@
+"""A sweep that runs, as one frame: how far, how long still, the best so far, and how they got there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gdbench.report.canvas import STYLES, Curve, picture
+from gdbench.report.progress import clock
+from gdbench.report.units import number
+from gdbench.report.words import STATUSES
+
+__all__ = ["SHOWN", "Glance", "curves_of", "frame", "line"]
+
+SHOWN = len(STYLES)
+"""Solvers, or objectives, that a frame has room for."""
+ROWS = 10
+"""Lines of the picture."""
+QUIET_S = 60.0
+"""From when on it is said that nothing is written."""
+MARGIN = 8
+"""Columns of its labels."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A sweep at one moment."""
+
+    folder: Path
+    state: str
+    """``running``, ``ended``, or ``stopped`` before its end."""
+    planned: int
+    """Cells that were asked for."""
+    open_end: bool
+    """Whether more may be asked for: a search."""
+    ended: int
+    failed: int
+    """Cells of which a run failed."""
+    statuses: Counter[str]
+    """Of the runs so far."""
+    best: pd.DataFrame
+    """The best run of each objective, optimizer and impl, the best first."""
+    elapsed_s: float
+    left_s: float | None
+    quiet_s: float
+    """Since when nothing was written."""
+
+
+def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour: bool) -> RenderableType:
+    """All that there is to see, at most ``width`` columns wide; ``trace`` gives the steps of a run by its key."""
+    parts: list[RenderableType] = [Text(f"{seen.folder} · {seen.state}", style="bold"), *_far(seen, width, colour)]
+    drawn = _drawn(seen.best)
+    if len(seen.best):
+        parts += [Text(), _table(seen.best, drawn)]
+    curves, gaps = curves_of(drawn, trace)
+    if curves:
+        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['objective'].iloc[0]}, step by step"
+        parts += [Text(), Text(what, style="dim"), *_picture(curves, gaps, width)]
+    closing = [Text(each, no_wrap=True, overflow="ignore") for each in _closing(seen)]  # a path stays whole
+    return Group(*parts, Text(), *closing)
+
+
+def line(seen: Glance) -> str:
+    """How far it is, in one line."""
+    return "  ".join(filter(None, (_count(seen), _statuses(seen), _failed(seen), _left(seen))))
+
+
+def _count(seen: Glance) -> str:
+    return f"{seen.ended} cell{'s' * (seen.ended != 1)}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
+
+
+def _far(seen: Glance, width: int, colour: bool) -> list[RenderableType]:
+    words = Text(f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip())
+    runs = seen.statuses.total()
+    counted = [Text(f"{runs:,} run{'s' * (runs != 1)}: {_statuses(seen)}")] if runs else []
+    broken = [Text(_failed(seen), style="red bold")] if seen.failed else []
+    if not colour or seen.open_end or not seen.planned:
+        return [words, *counted, *broken]
+    bar = Table.grid(padding=(0, 2, 0, 0))
+    bar.add_row(ProgressBar(seen.planned, seen.ended, width=max(10, min(width - words.cell_len - 4, 40))), words)
+    return [bar, *counted, *broken]
+
+
+def _statuses(seen: Glance) -> str:
+    return ", ".join(f"{seen.statuses[name]:,} {name}" for name in STATUSES if seen.statuses[name])
+
+
+def _failed(seen: Glance) -> str:
+    return f"{seen.failed} cell{'s' * (seen.failed > 1)} failed" if seen.failed else ""
+
+
+def _left(seen: Glance) -> str:
+    return f"{clock(seen.left_s)} left" if seen.left_s is not None else ""
+
+
+# ---------------------------------------------------------------------------------------------------------- the best
+
+
+def _drawn(best: pd.DataFrame) -> pd.DataFrame:
+    """The solvers that the picture shows: those of the first objective."""
+    return best[best["objective"] == best["objective"].iloc[0]].head(SHOWN) if len(best) else best
+
+
+def _table(best: pd.DataFrame, drawn: pd.DataFrame) -> Table:
+    """The solvers of one objective, or the best of each of several; letters lead to the picture."""
+    several = best["objective"].nunique() > 1
+    others = best[best["objective"] != drawn["objective"].iloc[0]].drop_duplicates("objective").head(SHOWN)
+    rows = pd.concat([drawn, others])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    heads = ["", *(["objective"] if several else []), "best so far", "lr", "steps", "final gap"]
+    for head in heads:
+        table.add_column(head, justify="right" if head in ("lr", "steps", "final gap") else "left", no_wrap=True)
+    told: list[Any] = list(rows.itertuples())
+    for place, row in enumerate(told):
+        letter = Text(_letter(place), style=STYLES[place]) if place < len(drawn) else Text()
+        solver = row.optimizer + ("" if row.impl == "manual" else f" ({row.impl})")
+        steps = "" if pd.isna(row.steps_to_target) else str(row.steps_to_target)
+        gap = f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
+        table.add_row(letter, *([row.objective] if several else []), solver, number(row.lr), steps, gap)
+    return table
+
+
+def _letter(place: int) -> str:
+    return "abcdef"[place]
+
+
+# -------------------------------------------------------------------------------------------------------- the picture
+
+
+def curves_of(drawn: pd.DataFrame, trace: Callable[[str], pd.DataFrame]) -> tuple[list[Curve], bool]:
+    """A curve for each run with a trace: log10 of its gaps, or the losses where the minimum is not known."""
+    traces = {_letter(place): trace(run) for place, run in enumerate(drawn["run"])}
+    gaps = all(each["gap"].notna().any() for each in traces.values() if len(each))
+    curves = []
+    for letter, each in traces.items():
+        y = each["gap" if gaps else "loss"].to_numpy(np.float64)
+        fit = np.isfinite(y) & ((y > 0) | (not gaps))
+        if fit.sum() > 1:
+            curves.append(Curve(letter, each["step"].to_numpy(np.float64)[fit], np.log10(y[fit]) if gaps else y[fit]))
+    return curves, gaps
+
+
+def _picture(curves: list[Curve], gaps: bool, width: int) -> list[Text]:
+    low, high = min(curve.y.min() for curve in curves), max(curve.y.max() for curve in curves)
+    labels = {0: f"{10**high:.0e}" if gaps else number(high), ROWS - 1: f"{10**low:.0e}" if gaps else number(low)}
+    lines = picture(curves, max(10, min(width, 100) - MARGIN - 1), ROWS)
+    shown = [Text(f"{labels.get(row, ''):>{MARGIN}} ", style="dim") + text for row, text in enumerate(lines)]
+    last = f"{max(curve.x[-1] for curve in curves):,.0f} steps"
+    return [*shown, Text(f"{'':{MARGIN}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
+
+
+def _closing(seen: Glance) -> list[str]:
+    if seen.state == "ended":
+        return [f"Next: python -m gdbench report {seen.folder}"]
+    if seen.state == "stopped":
+        how = "begin it anew" if seen.open_end else f"go on by python -m gdbench resume={seen.folder}"
+        quiet = f"Nothing writes here any more: killed or interrupted, {clock(seen.quiet_s)} ago."
+        return [quiet, f"What ended is kept; {how}"]
+    return [f"Nothing was written for {clock(seen.quiet_s)}."] if seen.quiet_s > QUIET_S else []

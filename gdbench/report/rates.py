@@ -1,0 +1,100 @@
+"""The report's section on learning rates: cost against lr, lr beside another axis, and what each method forgives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.report.charts import sensitivity as charts
+from gdbench.report.charts.parts import Figure
+from gdbench.report.facts import Facts, Shown
+
+__all__ = ["figures", "tables"]
+
+CHOICES = ("gradients", "steps", "seconds")
+"""What a reader may have against lr; the first is always there."""
+
+
+def figures(facts: Facts) -> list[Figure]:
+    """Each cost that says something of its own against lr, and heatmaps where lr and another number were varied."""
+    tables = {cost: _varied(facts, cost) for cost in CHOICES}
+    first = tables["gradients"]
+    if first.empty:
+        return []
+    wanted = {"gradients": True, "steps": not first["cost"].equals(tables["steps"]["cost"]), "seconds": _timed(tables)}
+    shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
+    return [*shown, *_beside_numbers(first), *_beside_dtypes(facts)]
+
+
+def _varied(facts: Facts, cost: str) -> pd.DataFrame:
+    """The costs on problems on which several lrs were tried."""
+    table = sensitivity(facts.merged, cost)
+    return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
+
+
+def _timed(tables: dict[str, pd.DataFrame]) -> bool:
+    """Whether all that reached the target were timed, so that a missing point means a miss in seconds too."""
+    seconds, gradients = (np.isfinite(tables[name]["cost"]) for name in ("seconds", "gradients"))
+    return bool(seconds.any() and seconds.equals(gradients))
+
+
+def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
+    name = "sensitivity" if cost == "gradients" else f"sensitivity-{cost}"
+    title = f"{cost.capitalize()} to target against learning rate"
+    runs, solved, broke = (int(table[each].sum()) for each in ("runs", "solved", "broke"))
+    if not np.isfinite(table["cost"]).any():
+        none = f"None of {runs} runs reached the target: there is no point to draw."
+        return Figure(name, title, none, table, tab=cost, group="sensitivity")
+    rule = (
+        f"{cost.capitalize()} to the target at each learning rate, the best over other settings; median over seeds, a"
+        f" median that did not solve is not drawn: {solved} of {runs} runs reached it. Grey: share of runs that"
+        f" diverged or became nonfinite ({broke})."
+    )
+    rule += LIMIT if table["smoothness"].notna().any() else ""
+    drawing = charts.chart(table, facts.look, cost)
+    return Figure(name, title, rule + facts.panels(table), table, drawing, cost, "sensitivity")
+
+
+LIMIT = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
+
+
+def _beside_numbers(table: pd.DataFrame) -> list[Figure]:
+    """A heatmap for each optimizer of which another number was varied too."""
+    several = table.groupby(["problem", "solver"])["others"].transform("nunique") > 1
+    return _grid("heatmap", "Learning rate and other settings together", "other numbers", table[several])
+
+
+def _beside_dtypes(facts: Facts) -> list[Figure]:
+    """A heatmap for each optimizer that was run in several dtypes."""
+    table = over_dtypes(facts.merged)
+    table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
+    places = {name: place for place, name in enumerate(facts.look.optimizers)}
+    table = table.loc[table["solver"].map(places).sort_values(kind="stable").index]
+    return _grid("heatmap-dtype", "Learning rate and dtype together", "dtypes", table)
+
+
+def _grid(name: str, title: str, others: str, table: pd.DataFrame) -> list[Figure]:
+    if table.empty or not np.isfinite(table["cost"]).any():
+        return []
+    grid = table.assign(panel=table["solver"] + " · " + table["problem"], other=table["others"])
+    grid = grid.assign(optimizer=grid["solver"])
+    rule = (
+        f"Median gradients to the target for each learning rate and the {others} that were varied; × where more than"
+        f" half of the runs broke, empty where the target was not reached. {int(grid['solved'].sum())} of"
+        f" {int(grid['runs'].sum())} runs reached it."
+    )
+    rule += Facts.panels(grid, "panel")
+    return [Figure(name, title, rule, grid, charts.grid_chart(grid), coloured=False)]
+
+
+def tables(facts: Facts) -> list[Shown]:
+    """How many decades of lr each method forgives."""
+    table = decades_within(sensitivity(facts.merged))
+    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
+    if best.empty or not (best["low"] < best["high"]).any():
+        return []
+    rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."
+    shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
+    shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
+    return [Shown("forgiveness", "How much each method forgives", rule, shown)]

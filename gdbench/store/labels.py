@@ -1,0 +1,66 @@
+"""What a person says of a sweep: its name, tags and note, in one small file in its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import filelock
+
+from gdbench import records
+from gdbench.schema import UsageError
+
+__all__ = ["FILE", "Labels", "change", "checked", "labels"]
+
+FILE = "labels.json"
+LOCK = ".hydra/labels.lock"
+WAIT_S = 10.0
+WORD = re.compile(r"[^\s,=*?/]+")
+"""Names and tags can be typed as they are, in a query and in a shell."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A name (else that of the folder), tags, and a note of any text."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+def labels(folder: Path) -> Labels:
+    """The labels of a sweep; ``UsageError`` where their file is not one."""
+    file = folder / FILE
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        return Labels(str(held.get("name", "")), tuple(map(str, held.get("tags", ()))), str(held.get("note", "")))
+    except FileNotFoundError:
+        return Labels()
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{file} cannot be read ({reason}): mend or remove it; the tables are intact.") from None
+
+
+def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
+    """Read, change and write the labels of a sweep, while no other process does."""
+    with records.writing(folder):
+        (folder / LOCK).parent.mkdir(exist_ok=True)
+        try:
+            with filelock.FileLock(folder / LOCK, timeout=WAIT_S):
+                new = changed(labels(folder))
+                records.write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
+        except filelock.Timeout:
+            raise UsageError(f"{folder}: another process holds its labels; try again.") from None
+    return new
+
+
+def checked(kind: str, word: str) -> str:
+    """A name or a tag that a query can hold."""
+    if not WORD.fullmatch(word):
+        raise UsageError(
+            f"{kind}={word!r} must be one word, without spaces and any of , = * ? /; a note may be any text."
+        )
+    return word

@@ -1,0 +1,68 @@
+"""SQL over all sweeps at once, by DuckDB: the views ``runs`` (one row a run) and ``sweeps`` (one row a sweep)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from gdbench.schema import UsageError
+from gdbench.store.index import NUMBER, PLACE, Index
+from gdbench.store.listing import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["answer"]
+
+EXTRA = "pip install 'gdbench[sql]'"
+
+
+def answer(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
+    """What a statement gives; ``UsageError`` with DuckDB's own words where it is wrong."""
+    try:
+        import duckdb
+    except ImportError:
+        raise UsageError(f"--sql needs DuckDB: {EXTRA}.") from None
+    with duckdb.connect() as base:
+        _views(base, index, outputs, statement)
+        try:
+            return base.execute(statement).df()
+        except duckdb.Error as error:
+            raise UsageError(f"--sql: {_one_line(str(error))} Tables: runs, sweeps, each with its columns.") from None
+
+
+def _one_line(words: str) -> str:
+    """DuckDB's message without the picture of the statement."""
+    lines = [line.strip() for line in words.splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _views(base: Any, index: Index, outputs: Path, statement: str) -> None:
+    """``runs``, with ``folder`` first; and ``sweeps``, as the list shows them, if the statement speaks of it."""
+    known = pa.table(
+        {
+            "filename": [str(segment.file) for segment, numbers in index.segments for _ in numbers],
+            NUMBER: [local for _, numbers in index.segments for local in range(len(numbers))],
+            "folder": [
+                index.sweeps[number].folder if number >= 0 else None
+                for _, numbers in index.segments
+                for number in numbers
+            ],
+        },
+        pa.schema({"filename": pa.string(), NUMBER: pa.int64(), "folder": pa.string()}),
+    )
+    base.register("_known", known)
+    files = [str(segment.file) for segment, _ in index.segments]
+    if files:
+        table = base.read_parquet(files, union_by_name=True, filename=True)
+        base.register("_rows", table)
+        base.execute(
+            f"CREATE VIEW runs AS SELECT folder, _rows.* EXCLUDE (filename, {NUMBER}, {PLACE})"
+            f" FROM _rows JOIN _known USING (filename, {NUMBER}) WHERE folder IS NOT NULL"
+        )
+    if re.search(r"\bsweeps\b", statement, re.IGNORECASE):
+        base.register("sweeps", listing(index, [], outputs))

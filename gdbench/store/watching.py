@@ -1,0 +1,65 @@
+"""``python -m gdbench watch``: frame after frame in a terminal, a line whenever a cell ends elsewhere."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.live import Live
+from rich.text import Text
+
+from gdbench.report.live import Glance, frame, line
+from gdbench.report.terminal import wide_console
+from gdbench.store.live import Onlooker, place
+
+__all__ = ["look_on"]
+
+REFRESH_S = 1.0
+
+
+def look_on(word: str | None, outputs: Path, once: bool) -> int:
+    """Show a sweep until it ends, or as it is now; returns the exit code."""
+    folder = place(word, outputs)
+    if folder is None:
+        print(
+            f"No sweep is in {word or outputs} yet{'.' if once else '; waiting for one to begin (Ctrl-C ends).'}",
+            flush=True,
+        )
+    try:
+        while folder is None:
+            if once:
+                return 0
+            time.sleep(REFRESH_S)
+            folder = place(word, outputs)
+        onlooker = Onlooker(folder)
+        seen = onlooker.look()
+        if not once and seen.state == "running":
+            seen = _until_its_end(onlooker, seen)
+    except KeyboardInterrupt:  # it is the onlooker who ends
+        return 0
+    out = wide_console()
+    out.print(frame(seen, onlooker.trace, out.width, out.is_terminal), crop=False)
+    return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
+
+
+def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
+    out = wide_console()
+    if not out.is_terminal:
+        return _lines(onlooker, seen)
+    with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
+        while seen.state == "running":
+            live.update(frame(seen, onlooker.trace, out.width, colour=True), refresh=True)
+            time.sleep(REFRESH_S)
+            seen = onlooker.look()
+    return seen
+
+
+def _lines(onlooker: Onlooker, seen: Glance) -> Glance:
+    told = -1
+    while seen.state == "running":
+        if seen.ended != told:
+            told = seen.ended
+            print(line(seen), flush=True)
+        time.sleep(REFRESH_S)
+        seen = onlooker.look()
+    return seen
