@@ -114,7 +114,7 @@ def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: 
     client.set_terminated(made.info.run_id, "FAILED" if run.failed else "FINISHED")
 
 
-def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, Sequence[Any]]]:
+def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
     """So many entries of each kind that a call takes them: parameters come with the first metrics."""
     for number in itertools.count():
         batch = {kind: some[number * BATCH[kind] : (number + 1) * BATCH[kind]] for kind, some in entries.items()}

@@ -45,7 +45,8 @@ def _write(run: Tracked, folder: Path) -> None:
             writer.add_scalar(name, value, 0, new_style=True, double_precision=True)
         for name, word in run.tags.items():
             writer.add_text(name, word)
-        for part in hparams({**_plain(run.params), "status": run.tags["status"]}, run.metrics):
+        told = {**_plain(run.params), "status": run.tags["status"]}
+        for part in hparams(told, run.metrics):  # type: ignore[no-untyped-call]
             writer.file_writer.add_summary(part)
 
 

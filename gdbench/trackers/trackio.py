@@ -47,7 +47,7 @@ def _count(storage: object, run: Tracked) -> int:
 
 def _points(run: Tracked) -> list[tuple[int, dict[str, float | str]]]:
     """The curves, and at the end what came of the run."""
-    steps = [(step, {**numbers}) for step, numbers in run.curves.points()]
+    steps: list[tuple[int, dict[str, float | str]]] = [(step, {**numbers}) for step, numbers in run.curves.points()]
     return [*steps, (steps[-1][0] + 1 if steps else 0, {**run.metrics, "status": run.tags["status"]})]
 
 
