@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from gdbench.analysis.comparison import VERDICTS, comparison
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
 from gdbench.kept import environment_of, find_run, home, trace
 from gdbench.report.differing import as_objects, differing_lines
-from gdbench.schema import UsageError
+from gdbench.store.folders import find
 
 __all__ = ["Contrast", "contrast"]
+
+KEY = re.compile(r"[0-9a-f]{4,16}")
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,13 @@ class Side:
 
     @classmethod
     def parse(cls, given: str, outputs: Path) -> Side:
-        """A sweep by its folder, else a run of ``outputs`` by its key."""
-        if Path(given).exists():
-            runs = records.load(given)
-            return cls(given, home(Path(given), runs.iloc[0]), runs)
-        if not given.isalnum():
-            raise UsageError(f"{given} is not there: give a sweep's folder, or the key of a run (--folder says where).")
-        row = find_run(given, outputs)
-        return cls(str(row["run"]), home(outputs, row), row.to_frame().T)
+        """A run of ``outputs`` by its key or the first digits of it, else a sweep by its folder or name."""
+        if KEY.fullmatch(given) and not Path(given).exists():
+            row = find_run(given, outputs)
+            return cls(str(row["run"]), home(outputs, row), row.to_frame().T)
+        place = Path(given) if Path(given).is_dir() else find(given, outputs)
+        runs = records.load(place)
+        return cls(str(place), home(place, runs.iloc[0]), runs)
 
     def environment(self) -> dict[str, Any]:
         """Of the cell that started last."""

@@ -294,8 +294,9 @@ def _lane_spec(key: str, override: Override) -> str | None:
 def _together(override: Override) -> str:
     """An override as it came; trackers given by commas as the list that they are, for nobody wants a run for each."""
     value = override.value()
-    several = override.key_or_group == "tracker" and isinstance(value, ChoiceSweep)
-    return f"tracker=[{','.join(map(str, value.list))}]" if several else str(override.input_line)
+    if override.key_or_group == "tracker" and isinstance(value, ChoiceSweep):
+        return f"tracker=[{','.join(map(str, value.list))}]"
+    return str(override.input_line)
 
 
 def _choices(override: Override) -> list[str]:

@@ -93,7 +93,7 @@ def show(
 
 @app.command()
 def diff(
-    a: Annotated[str, typer.Argument(help="the folder of a sweep, or the key of a run")],
+    a: Annotated[str, typer.Argument(help="a sweep, by its folder or name; or the key of a run")],
     b: Annotated[str, typer.Argument(help="another one")],
     folder: Annotated[Path, typer.Option(help="where runs are looked for")] = Path("outputs"),
     json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
@@ -109,7 +109,7 @@ def diff(
 @app.command()
 def export(
     tracker: Annotated[str, typer.Argument(help="mlflow, wandb, trackio or tensorboard")],
-    folder: Annotated[Path, typer.Argument(help="the folder of a sweep that has ended")],
+    sweep: Annotated[str, typer.Argument(help="a sweep that has ended: its folder, or its name")],
     uri: Annotated[
         str | None, typer.Option(help="mlflow: a server; wandb: online, or a server; trackio, tensorboard: a folder")
     ] = None,
@@ -119,9 +119,11 @@ def export(
     Each needs its extra, such as pip install 'gdbench[mlflow]', and keeps to its own environment variables:
     MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without any, all of them keep what they get on this machine.
     """
-    from gdbench.trackers import send
+    from gdbench.store.folders import find
+    from gdbench.trackers import insist, send
 
-    sent = send(tracker, folder, uri)
+    insist([tracker])
+    sent = send(tracker, find(sweep, Path("outputs")), uri)
     there = f", {sent.there} there already" if sent.there else ""
     typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run
 from mlflow.tracking import MlflowClient
 
 from gdbench.schema import UsageError
@@ -22,8 +22,8 @@ from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]
 
-BATCH = {"metrics": 1000, "params": 100, "tags": 100}
-"""What MLflow takes in one call: 1000 entries in all, and of some kinds fewer."""
+BATCH = {"metrics": 900, "params": 100}
+"""What MLflow takes in one call: 1000 entries in all, 100 of them parameters."""
 LONGEST = 5000
 """Characters of a tag or parameter that MLflow surely takes."""
 AT_ONCE = 4
@@ -101,26 +101,23 @@ def _begin(client: MlflowClient, experiment: str, sweep: TrackedSweep) -> Run:
 
 def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: Tracked) -> None:
     """One run: made, filled in as few calls as MLflow allows, and only then finished."""
-    tags = {PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
+    tags = {**_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
     curves = [Metric(name, value, at, step) for step, point in run.curves.points() for name, value in point.items()]
     entries = {
         "metrics": [*(Metric(name, value, at, 0) for name, value in run.metrics.items()), *curves],
         "params": [Param(name, value) for name, value in _texts(run.params).items()],
-        "tags": [RunTag(name, value) for name, value in _texts(run.tags).items()],
     }
     for batch in _batches(entries):
         client.log_batch(made.info.run_id, synchronous=True, **batch)
     client.set_terminated(made.info.run_id, "FAILED" if run.failed else "FINISHED")
 
 
-def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, Sequence[Any]]]:
-    """So many entries of each kind that a call takes them: parameters and tags come with the first metrics."""
-    room = BATCH["metrics"] - BATCH["params"] - BATCH["tags"]
-    sizes = {**BATCH, "metrics": room}
+def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
+    """So many entries of each kind that a call takes them: parameters come with the first metrics."""
     for number in itertools.count():
-        batch = {kind: some[number * sizes[kind] : (number + 1) * sizes[kind]] for kind, some in entries.items()}
+        batch = {kind: some[number * BATCH[kind] : (number + 1) * BATCH[kind]] for kind, some in entries.items()}
         if not any(batch.values()):
             return
         yield batch

@@ -37,8 +37,9 @@ def read(folder: Path) -> TrackedSweep:
         raise UsageError(f"{folder} holds {len(runs)} runs, more than the {MOST} that trackers are made for.")
     sweep, curves = str(runs["sweep"].iloc[0]), _curves(folder)
     key = _key(folder, sweep)
-    swept = [name for name in runs if asked(str(name)) and runs[name].nunique(dropna=False) > 1]
-    told = [_tracked(row, key, curves, swept) for row in runs.to_dict(orient="records")]
+    swept = [str(name) for name in runs if asked(str(name)) and runs[name].nunique(dropna=False) > 1]
+    rows = runs.astype(object).to_dict(orient="records")
+    told = [_tracked({str(name): value for name, value in row.items()}, key, curves, swept) for row in rows]
     return TrackedSweep(key, sweep, _tags(folder, runs), told, list(_files(folder)))
 
 

@@ -37,16 +37,17 @@ def _folder(place: Path, run: Tracked) -> Path:
 
 
 def _write(run: Tracked, folder: Path) -> None:
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
         for step, numbers in run.curves.points():
             for name, value in numbers.items():
-                writer.add_scalar(name, value, step, double_precision=True)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, step, new_style=True, double_precision=True)
         for name, value in run.metrics.items():
-            writer.add_scalar(name, value, 0, double_precision=True)  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, value, 0, new_style=True, double_precision=True)
         for name, word in run.tags.items():
-            writer.add_text(name, word)  # type: ignore[no-untyped-call]
-        for part in hparams({**_plain(run.params), "status": run.tags["status"]}, run.metrics):  # type: ignore[no-untyped-call]
-            writer.file_writer.add_summary(part)  # type: ignore[union-attr]
+            writer.add_text(name, word)
+        told = {**_plain(run.params), "status": run.tags["status"]}
+        for part in hparams(told, run.metrics):  # type: ignore[no-untyped-call]
+            writer.file_writer.add_summary(part)
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:

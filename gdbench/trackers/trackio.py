@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from pathlib import Path
 
 from gdbench.schema import UsageError
@@ -18,13 +19,13 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
 
     A run with fewer points than it has here is of an export that was interrupted: it is deleted and sent again.
     """
-    if uri:
-        os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())  # read once, when trackio is imported
+    if uri and "trackio" not in sys.modules:  # which reads it once
+        os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())
     import trackio
     from trackio.sqlite_storage import SQLiteStorage
 
-    if uri and Path(trackio.TRACKIO_DIR) != Path(uri).resolve():
-        raise UsageError(f"--uri {uri}: this process keeps what Trackio gets in {trackio.TRACKIO_DIR}.")
+    if uri and Path(trackio.TRACKIO_DIR).resolve() != Path(uri).resolve():
+        raise UsageError(f"--uri {uri}: in this process Trackio keeps what it gets in {trackio.TRACKIO_DIR}.")
     known = set(SQLiteStorage.get_runs(PROJECT))
     whole = {run.id for run in sweep.runs if _name(run) in known and _count(SQLiteStorage, run) == len(_points(run))}
     missing = [run for run in sweep.runs if run.id not in whole]
@@ -46,7 +47,7 @@ def _count(storage: object, run: Tracked) -> int:
 
 def _points(run: Tracked) -> list[tuple[int, dict[str, float | str]]]:
     """The curves, and at the end what came of the run."""
-    steps = [(step, {**numbers}) for step, numbers in run.curves.points()]
+    steps: list[tuple[int, dict[str, float | str]]] = [(step, {**numbers}) for step, numbers in run.curves.points()]
     return [*steps, (steps[-1][0] + 1 if steps else 0, {**run.metrics, "status": run.tags["status"]})]
 
 

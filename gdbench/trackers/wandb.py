@@ -57,10 +57,10 @@ def _send(run: Tracked, sweep: TrackedSweep, project: str, mode: str, settings: 
         group=sweep.name,
         tags=[run.tags["status"]],
         config=config,
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,
         resume="allow",
         reinit="finish_previous",
-        settings=wandb.Settings(**settings),  # type: ignore[arg-type]
+        settings=wandb.Settings(**settings),
     )
     for step, numbers in run.curves.points():
         session.log(numbers, step=step)
