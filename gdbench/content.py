@@ -33,6 +33,8 @@ IMPORT = re.compile(
 """A statement that imports, read off the text: a parser takes a tenth of a second for what one sweep needs. What only
 looks like one, in a string, names a module that is not there, or one too many."""
 INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+LAYERED = {"site-packages", "dist-packages"}
+"""Where packages of an environment below this one lie, which sysconfig does not know of."""
 
 
 def cell_key(question: Question) -> str:
@@ -147,7 +149,7 @@ def _top(name: str) -> str:
 def _own(top: str) -> bool:
     """Whether a package or module is one that somebody works on, and not installed."""
     path = _file(top)
-    return path is not None and not str(path).startswith(INSTALLED)
+    return path is not None and not str(path).startswith(INSTALLED) and not LAYERED & set(path.parts)
 
 
 @cache
