@@ -105,7 +105,7 @@ def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: 
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
     curves = [Metric(name, value, at, step) for step, point in run.curves.points() for name, value in point.items()]
-    entries = {
+    entries: dict[str, list[Any]] = {
         "metrics": [*(Metric(name, value, at, 0) for name, value in run.metrics.items()), *curves],
         "params": [Param(name, value) for name, value in _texts(run.params).items()],
     }

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import wandb
 
@@ -48,7 +49,7 @@ def _finished(project: str, sweep: TrackedSweep, server: str | None) -> set[str]
         return set()
 
 
-def _send(run: Tracked, sweep: TrackedSweep, project: str, mode: str, settings: dict[str, object]) -> None:
+def _send(run: Tracked, sweep: TrackedSweep, project: str, mode: Any, settings: dict[str, Any]) -> None:
     config = {**run.params, "gdbench_sweep": sweep.name, "gdbench_tags": run.tags}
     session = wandb.init(
         project=project,
