@@ -46,6 +46,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "outputs": "outputs",
         "code": None,
         "part": None,
+        "tracker": None,
         **changed,
     }
 
