@@ -23,6 +23,7 @@ import torch
 import gdbench
 from experiments.truth import Finding, Truth
 from gdbench.cli import main
+from gdbench.gate.baseline import AROUND
 from gdbench.sweeper import Lanes
 
 HOME = Path(__file__).parent
@@ -36,8 +37,6 @@ EXACT = [
 """Columns that are equal wherever the experiment runs, but for those that its ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
 """Columns whose last digits depend on how a processor sums."""
-AROUND = ["target", "target_loss", "start_noise", "schedule", "clip", "noise"]
-"""Settings, where any run has one: with these, and the groups' own, ``gate --baseline`` asks the same again."""
 BEGIN, END = "<!-- recorded -->", "<!-- end -->"
 
 HEAD = """# Experiments

@@ -15,7 +15,7 @@ from gdbench.gate.files import replace_text
 from gdbench.gate.series import Series
 from gdbench.schema import UsageError
 
-__all__ = ["fingerprint_words", "kept", "posed", "read_baseline", "record"]
+__all__ = ["AROUND", "fingerprint_words", "kept", "posed", "read_baseline", "record"]
 
 ASKED = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
 AROUND = ("target", "target_loss", "start_noise", "schedule", "clip", "noise")
@@ -74,9 +74,9 @@ def posed(table: pd.DataFrame) -> list[Series]:
     series = []
     for _, row in table.iterrows():
         settings = {name: _plain(row[name]) for name in asked if not pd.isna(row[name])}
+        every = tuple(settings.items())
         words = [str(settings.pop(name)) for name in ("optimizer", "impl", "objective", "dtype")]
         told = [f"{name}={value}" for name, value in settings.items() if name in ("lr", "seed", *differ)]
-        every = tuple((name, _plain(row[name])) for name in asked if not pd.isna(row[name]))
         series.append(Series(" ".join([*words, *told]), every))
     names = [each.name for each in series]
     if twice := next((name for name in names if names.count(name) > 1), None):
