@@ -250,12 +250,22 @@ def _write(table: pa.Table, path: Path) -> None:
     try:
         with beside.open("wb") as file:
             # A compressor for each of 80 columns: 4.5 ms against 1.8, and for a few rows nothing to show for it.
-            pq.write_table(table, file, compression="zstd" if table.num_rows > SMALL else "none")
+            if table.num_rows > SMALL:
+                pq.write_table(table, file, compression="zstd", use_dictionary=_repeating(table))
+            else:
+                pq.write_table(table, file, compression="none")
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """The columns whose values come again: of the others a dictionary takes 0.5 s a million rows, and is dropped."""
+    sample = table.slice(0, SMALL)
+    flat = [field.name for field in sample.schema if not pa.types.is_nested(field.type)]
+    return [name for name in flat if len(sample[name].unique()) < SMALL / 2]
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -15,8 +15,9 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
+import torch.utils.cpp_extension  # inductor's, and it takes a finder from sys.meta_path: never beside other imports
 from torch import Tensor
-from torch._dynamo import eval_frame
+from torch._dynamo import config, eval_frame
 from torch._dynamo.exc import TorchDynamoException
 from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
 from torch._inductor.cpu_vec_isa import pick_vec_isa
@@ -153,7 +154,7 @@ class Program:
             if key in self.graphs:
                 return self.graphs[key](*at)
             started = time.perf_counter()
-            with uncollected():
+            with uncollected(), config.patch(fake_tensor_cache_enabled=False):  # of one graph hardly anything comes again
                 if self.backend == "inductor":
                     prepare()
                 graph = compile_graph(code, self.backend, laned)
