@@ -16,6 +16,7 @@ RUNS = 1000
 MOST_S = 60.0
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
 def test_a_thousand_runs_reach_mlflow_within_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed: Callable[..., Any], figures: Callable[..., None]
 ) -> None:
