@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
 from gdbench.analysis.goals import best
-from gdbench.config import Composed, Composer, plain, reworded, store
+from gdbench.config import Composed, Composer, as_yaml, plain, reworded, store
 from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment, git_diff
@@ -235,7 +235,7 @@ def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[s
         hydra.mkdir(exist_ok=True)
         (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_given(arguments))))
         for job in jobs:
-            (hydra / f"cell-{job.cell:05d}.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(job.config))))
+            (hydra / f"cell-{job.cell:05d}.yaml").write_text(as_yaml(job.config), encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------------- folding

@@ -8,9 +8,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gdbench.config import CONFIG_NAME, Composer, config_folder, initialized, plain, register
+from gdbench.config import CONFIG_NAME, Composer, as_yaml, config_folder, initialized, plain, register
 from gdbench.schema import AROUND, Run
 from gdbench.sweeper import Lanes
 
@@ -128,3 +130,19 @@ def test_the_schema_and_the_configuration_state_the_same_defaults() -> None:
 def test_every_shipped_configuration_opens_with_what_it_is(path: Path) -> None:
     """The first line of each file is a comment that a listing can show, or a package directive."""
     assert path.read_text().startswith("# ")
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text("1e-._:' #on\né~$", max_size=6),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=4,
+    )
+)
+def test_a_configuration_is_written_as_omegaconf_writes_it(config: dict[str, Any]) -> None:
+    """The YAML of a cell is OmegaConf's own, to the letter, whatever stands in it."""
+    assert as_yaml(config) == OmegaConf.to_yaml(OmegaConf.create(config))

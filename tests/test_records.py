@@ -98,6 +98,24 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
 
 
+def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
+    """A million learning rates, each its own, are written as they are; names and steps once each."""
+    (tmp_path / records.PARTS).mkdir()
+    many = records.SMALL + 1
+    columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
+    records.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
+    records.gather(tmp_path)
+    written = pq.ParquetFile(tmp_path / "runs.parquet").metadata.row_group(0)
+    column = {written.column(i).path_in_schema: written.column(i) for i in range(written.num_columns)}
+
+    assert {name: column[name].has_dictionary_page for name in ("lr", "optimizer", "steps")} == {
+        "lr": False,
+        "optimizer": True,
+        "steps": True,
+    }
+    assert records.load(tmp_path)["lr"].tolist() == list(range(many))
+
+
 def test_a_part_counts_when_its_runs_are_there(tmp_path: Path) -> None:
     """Runs are written last: traces without them are of a cell that was cut off."""
     (tmp_path / records.PARTS).mkdir()
