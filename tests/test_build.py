@@ -4,19 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from folding import folded
 
 from gdbench import build
 from gdbench.cell import Cell
-from gdbench.config import Composer, initialized, register
 from gdbench.schema import FACTS, Question, Unavailable, UsageError
-from gdbench.sweeper import Lanes, fold
 
 
 def questions(*overrides: str) -> list[Question]:
     """The questions of a sweep's cells."""
-    register(Lanes)
-    with initialized():
-        return [job.question for job in fold([*overrides, "timing=off"], Composer())]
+    return [job.question for job in folded(*overrides, "timing=off")]
 
 
 def question(*overrides: str) -> Question:

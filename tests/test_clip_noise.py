@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from folding import folded
 from laws import apart, manual, objective, path
 from torch import Tensor
 
@@ -111,17 +112,10 @@ def test_the_true_gradient_is_recorded() -> None:
 
 def question(impl: str, **around: Choice) -> Question:
     """A cell of three seeds and two learning rates, with something around the method."""
-    from gdbench.config import Composer, initialized, register
-    from gdbench.sweeper import Lanes, fold
-
-    register(Lanes)
     words = [f"{group}={choice.name}" for group, choice in around.items()]
     more = [f"{group}.{key}={each}" for group, choice in around.items() for key, each in choice.config.items()]
-    with initialized():
-        (job,) = fold(
-            ["objective=rosenbrock", f"impl={impl}", "optimizer=adam", "lr=0.01,0.02", "seed=0,1,2", "steps=25",
-             "dtype=float64", "timing=off", "record=none", *words, *more], Composer()
-        )  # fmt: skip
+    asked = ["objective=rosenbrock", f"impl={impl}", "optimizer=adam", "lr=0.01,0.02", "seed=0,1,2", "steps=25"]
+    (job,) = folded(*asked, "dtype=float64", "timing=off", "record=none", *words, *more)
     return job.question
 
 

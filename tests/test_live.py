@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from folding import folded
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -16,7 +17,7 @@ from gdbench.report.canvas import Curve, picture
 from gdbench.report.live import Glance, frame, line
 from gdbench.schema import UsageError
 from gdbench.store.live import Onlooker
-from gdbench.sweeper import Silent
+from gdbench.sweeper import Silent, carry_out
 
 
 class Looks(Silent):
@@ -37,17 +38,11 @@ class Looks(Silent):
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Looks:
     """A sweep of four cells, one of which fails, that was looked at whenever a cell ended."""
-    from gdbench.config import Composer, initialized, register
-    from gdbench.sweeper import Lanes, carry_out, fold
-
     root = tmp_path_factory.mktemp("watched")
+    looks = Looks(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        register(Lanes)
-        with initialized():
-            jobs = fold(["optimizer=gd,adam,momentum", "lr=0.01,0.1", "steps=200", "timing=off"], Composer())
-        looks = Looks(root)
-        carry_out(jobs, [], "sweep", looks)
+        carry_out(folded("optimizer=gd,adam,momentum", "lr=0.01,0.1", "steps=200", "timing=off"), [], "sweep", looks)
     return looks
 
 

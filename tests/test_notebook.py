@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from folding import folded
 
 import gdbench
 from gdbench.build import build
-from gdbench.config import Composer, initialized, register
-from gdbench.sweeper import Lanes, fold
 
 IMPLS = ("manual", "torch")
 STEPS = range(0, 100, 10)
@@ -83,9 +82,7 @@ def trace(outputs: Path, objective: str, impl: str, lr: float = 0.1, steps: int 
 
 def gradient(objective: str) -> torch.Tensor:
     """The gradient at the start, by the way that every run takes to it."""
-    register(Lanes)
-    with initialized():
-        (job,) = fold([f"objective={objective}", "device=cpu"], Composer())
+    (job,) = folded(f"objective={objective}", "device=cpu")
     cell = build(job.question)
     return cell.oracle(laned=False).grad(cell.start(0), 0)[1]
 

@@ -14,12 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from folding import folded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdbench import records
 from gdbench.schema import COLUMNS, UsageError
-from gdbench.sweeper import Silent
+from gdbench.sweeper import Silent, carry_out
 
 ROOT = Path(__file__).parent.parent
 DTYPES = {
@@ -160,15 +161,9 @@ class Looks(Silent):
 
 def test_a_cell_is_on_disk_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a sweep runs, all cells that have ended can be loaded."""
-    from gdbench.config import Composer, initialized, register
-    from gdbench.sweeper import Lanes, carry_out, fold
-
     monkeypatch.chdir(tmp_path)
-    register(Lanes)
-    with initialized():
-        jobs = fold(["optimizer=gd,adam,momentum", "lr=0.01,0.02", "steps=3", "timing=off"], Composer())
     looks = Looks(tmp_path)
-    carry_out(jobs, [], "sweep", looks)
+    carry_out(folded("optimizer=gd,adam,momentum", "lr=0.01,0.02", "steps=3", "timing=off"), [], "sweep", looks)
 
     assert looks.seen == [(2, ["budget"] * 2), (4, ["budget"] * 2), (6, ["budget"] * 2)]
 

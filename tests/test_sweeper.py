@@ -6,19 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from folding import folded
 
 import gdbench
-from gdbench.config import Composer, initialized, register
 from gdbench.job import Job, run_job
 from gdbench.schema import UsageError
-from gdbench.sweeper import Lanes, Silent, carry_out, fold
-
-
-def folded(*overrides: str) -> list[Job]:
-    """The cells of a sweep."""
-    register(Lanes)
-    with initialized():
-        return fold(list(overrides), Composer())
+from gdbench.sweeper import Lanes, Silent, carry_out
 
 
 def lanes(job: Job) -> dict[str, list[float]]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from folding import folded
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 import gdbench
-from gdbench.job import Job
 from gdbench.report.progress import Bar, Lines, progress
 from gdbench.report.terminal import WIDTH, console, sweep_report
 from gdbench.report.units import digits, number, seconds
@@ -281,11 +281,6 @@ def test_without_a_terminal_there_are_lines() -> None:
 
 def test_a_job_is_labelled_in_a_few_words(tmp_path: Path) -> None:
     """A cell is named by what tells cells apart."""
-    from gdbench.config import Composer, initialized, register
-    from gdbench.sweeper import Lanes, fold
-
-    register(Lanes)
-    with initialized():
-        jobs: list[Job] = fold(["optimizer=adam", "dtype=auto,float64"], Composer())
+    jobs = folded("optimizer=adam", "dtype=auto,float64")
 
     assert [job.label for job in jobs] == ["notebook_manual adam manual", "notebook_manual adam manual float64"]
