@@ -70,6 +70,7 @@ SUMMING = dict.fromkeys(["bfgs", "cg_dy", "cg_fr", "cg_hs", "cg_hz", "cg_pr", "n
 ONE_POINT = "its code computes one point at a time"
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("a step in lanes", "muon"): "it works in bfloat16, whose rounding differs in lanes: bounded in test_optimizers.py",
+    ("a step in lanes", "muon_adamw"): "the same, of its matrices",
     ("a step in lanes", "ridge"): "one of its slopes is rounding alone, of which Adam's quotient makes a whole step",
     ("lanes are solo", "cutest"): ONE_POINT,
     ("a step in lanes", "cutest"): ONE_POINT,
@@ -302,14 +303,16 @@ def trail(optimizer: str) -> Tensor:
 
 
 def test_no_two_methods_are_one() -> None:
-    """On a random objective no two methods walk the same path."""
+    """On a random objective no two methods walk the same path, and there are at least 45."""
+    trails = torch.stack([trail(each) for each in OPTIMIZERS]).flatten(1)
     twins = [
         (one, other)
-        for one, other in combinations(OPTIMIZERS, 2)
-        if float((trail(one) - trail(other)).abs().max()) < 1e-9
+        for (i, one), (j, other) in combinations(enumerate(OPTIMIZERS), 2)
+        if float((trails[i] - trails[j]).abs().max()) < 1e-9
     ]
 
     assert twins == []
+    assert len(OPTIMIZERS) >= 45
 
 
 ALIKE = {
@@ -347,7 +350,7 @@ def fingerprints(name: str) -> dict[tuple[Any, ...], Tensor]:
 
 
 def test_no_two_objectives_are_one() -> None:
-    """No two objectives have the same values and gradients at random points, at every size that they share."""
+    """No two have the same values and gradients at random points, at every size they share; 100 at least are left."""
     twins = []
     for one, other in combinations(OBJECTIVES, 2):
         here, there = fingerprints(one), fingerprints(other)
@@ -356,3 +359,4 @@ def test_no_two_objectives_are_one() -> None:
             twins.append(frozenset({one, other}))
 
     assert twins == [each for each in twins if each in ALIKE]
+    assert len(OBJECTIVES) - len(twins) >= 100

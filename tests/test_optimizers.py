@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import (
+    DICT,
     MANUAL,
     MATRICES,
     OPTIMIZERS,
@@ -331,6 +332,27 @@ def test_muon_is_torchs(shape: tuple[int, int], changed: dict[str, Any]) -> None
     rows, columns = shape
     of = Objective(fn=residuals, start=spread(*shape), data={"a": spread(5, rows), "b": spread(5, columns)})
     manual_equals_torch("muon", of, F64, 0.02, 30, **changed)
+
+
+def test_muon_with_adamw_is_torchs_pair() -> None:
+    """Of a dict the matrix walks Muon's path and the scalar AdamW's, each at its lr, as torch's two do side by side."""
+    of, lr, ratio = DICT, 0.02, 0.5
+    x = {name: leaf.clone().requires_grad_() for name, leaf in of.start_at(0).items()}
+    pair = (
+        torch.optim.Muon([x["weight"]], lr, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([x["bias"]], ratio * lr, weight_decay=0.1),
+    )
+    ours, _ = path(manual("muon_adamw", lr=lr, lr_ratio=ratio, weight_decay=0.1), of, 20)
+    theirs, _ = path(torch_twin("muon_adamw", lr=lr, lr_ratio=ratio, weight_decay=0.1), of, 20)
+    for here, there in zip(ours[1:], theirs[1:], strict=True):
+        for leaf in x.values():
+            leaf.grad = None
+        of.value(x).backward()
+        for each in pair:
+            each.step()
+
+        assert apart(here, tree_map(Tensor.detach, x), ours[0]) < 1e-12
+        assert apart(there, tree_map(Tensor.detach, x), ours[0]) < 1e-12
 
 
 def test_muon_in_lanes_is_muon_alone_but_for_bfloat16() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, ramp, vector
 from gdbench.params import coordinates
 
@@ -31,6 +32,7 @@ def origin(n: int) -> tuple[Tensor]:
     return (torch.zeros(n, dtype=torch.float64),)
 
 
+@instanced
 def booth() -> Objective:
     """A plane quadratic bowl, tilted against the axes.
 
@@ -54,6 +56,7 @@ def booth() -> Objective:
     )
 
 
+@instanced
 def matyas() -> Objective:
     """A plane quadratic trough along the diagonal.
 
@@ -77,6 +80,7 @@ def matyas() -> Objective:
     )
 
 
+@instanced
 def trid(n: int = 6) -> Objective:
     """A quadratic with a tridiagonal Hessian, whose minimiser grows with n^2.
 
@@ -101,6 +105,7 @@ def trid(n: int = 6) -> Objective:
     )
 
 
+@instanced
 def schwefel_1_2(n: int = 4) -> Objective:
     """The double sum: a quadratic that couples every coordinate with all before it.
 
@@ -120,6 +125,7 @@ def schwefel_1_2(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def zakharov(n: int = 4) -> Objective:
     """A bowl with a steep quartic wall across one direction.
 
@@ -144,6 +150,7 @@ def zakharov(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def chung_reynolds(n: int = 4) -> Objective:
     """The square of the sphere: a quartic bottom in every direction.
 
@@ -162,6 +169,7 @@ def chung_reynolds(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def quartic(n: int = 4) -> Objective:
     """De Jong's fourth function without its noise: flat at the bottom, along each axis alone.
 
@@ -181,6 +189,7 @@ def quartic(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def schwefel_2_23(n: int = 4) -> Objective:
     """A plateau with steep walls.
 
@@ -198,6 +207,7 @@ def schwefel_2_23(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def sum_of_different_powers(n: int = 4) -> Objective:
     """A bowl that is flatter along each further axis.
 
@@ -216,6 +226,7 @@ def sum_of_different_powers(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def exponential(n: int = 2) -> Objective:
     """An upturned bell, whose slope vanishes far out.
 

@@ -1,7 +1,6 @@
 """Classical test functions of optimisation: curved valleys and several minima.
 
-Functions of two variables take them apart by ``coordinates``: a lane then costs a third of what slices cost. What is
-said of minimisers is of ``instance`` 0; any other number turns and shifts them (``gdbench.objectives.instances``).
+Functions of two variables take them apart by ``coordinates``: a lane then costs a third of what slices cost.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
-from gdbench.objectives.instances import moved
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, vector
 from gdbench.params import coordinates
 
@@ -25,13 +24,14 @@ def valley(x: Tensor, y: Tensor) -> Tensor:
     return 100 * (y - x**2) ** 2 + (1 - x) ** 2
 
 
-def rosenbrock(n: int = 2, instance: int = 0) -> Objective:
+@instanced
+def rosenbrock(n: int = 2) -> Objective:
     """The chained curved valley.
 
     f(x) = sum_i 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2, i = 1 ... n - 1, x of shape [n]. Start (-1.2, 1, -1.2, 1, ...).
     Minimum 0 at (1, ..., 1); from n = 4 on there is a second, local minimum near (-1, 1, ..., 1). Not convex, and the
-    Hessian is unbounded. Raises UsageError for n < 2 or
-    instance < 0. Rosenbrock 1960, Computer Journal 3:175.
+    Hessian is unbounded. Raises UsageError for n < 2. Rosenbrock 1960, Computer Journal
+    3:175.
     """
     whole("n", n, least=2)
 
@@ -41,7 +41,7 @@ def rosenbrock(n: int = 2, instance: int = 0) -> Objective:
     def chain(x: Tensor) -> Tensor:
         return valley(x[..., :-1], x[..., 1:]).sum(-1)
 
-    made = Objective(
+    return Objective(
         fn=pair if n == 2 else chain,
         start=alternating(n, -1.2, 1.0),
         minimum=0.0,
@@ -49,10 +49,10 @@ def rosenbrock(n: int = 2, instance: int = 0) -> Objective:
         laned=True,
         source="Rosenbrock 1960",
     )
-    return moved(made, instance)
 
 
-def beale(instance: int = 0) -> Objective:
+@instanced
+def beale() -> Objective:
     """A flat valley between steep corners.
 
     f(x, y) = (1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2, point of shape [2]. Start (1, 1).
@@ -64,7 +64,7 @@ def beale(instance: int = 0) -> Objective:
         x, y = coordinates(point)
         return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 
-    made = Objective(
+    return Objective(
         fn=fn,
         start=torch.ones(2, dtype=torch.float64),
         minimum=0.0,
@@ -72,7 +72,6 @@ def beale(instance: int = 0) -> Objective:
         laned=True,
         source="Beale 1958",
     )
-    return moved(made, instance)
 
 
 HIMMELBLAU = (
@@ -84,7 +83,8 @@ HIMMELBLAU = (
 """The four common roots of x^2 + y = 11 and x + y^2 = 7, solved with 50 digits and rounded to float64."""
 
 
-def himmelblau(instance: int = 0) -> Objective:
+@instanced
+def himmelblau() -> Objective:
     """Four equal minima.
 
     f(x, y) = (x^2 + y - 11)^2 + (x + y^2 - 7)^2, point of shape [2]. Start (1, 1), where f = 106. Minimum 0 at (3, 2),
@@ -96,7 +96,7 @@ def himmelblau(instance: int = 0) -> Objective:
         x, y = coordinates(point)
         return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
-    made = Objective(
+    return Objective(
         fn=fn,
         start=torch.ones(2, dtype=torch.float64),
         minimum=0.0,
@@ -104,19 +104,19 @@ def himmelblau(instance: int = 0) -> Objective:
         laned=True,
         source="Himmelblau 1972",
     )
-    return moved(made, instance)
 
 
 STYBLINSKI_ROOT, STYBLINSKI_LEAST = -2.903534027771177, Decimal("-39.166165703771415463893169739")
 """The least root of 4 t^3 - 32 t + 5 and the value there of one term, solved with 50 digits."""
 
 
-def styblinski_tang(n: int = 2, instance: int = 0) -> Objective:
+@instanced
+def styblinski_tang(n: int = 2) -> Objective:
     """Two wells along every axis, so 2^n minima, of which one is lowest.
 
     f(x) = 1/2 sum_i (x_i^4 - 16 x_i^2 + 5 x_i), x of shape [n]. Start (-1, -4, -1, -4, ...), on the two slopes of the
     lowest well. Minimum -39.16616570377142 n at (-2.903534, ..., -2.903534). Not convex, and the Hessian is unbounded.
-    Raises UsageError for n < 1 or instance < 0. Styblinski and Tang 1990, Neural Networks 3:467.
+    Raises UsageError for n < 1. Styblinski and Tang 1990, Neural Networks 3:467.
     """
     whole("n", n, least=1)
 
@@ -124,7 +124,7 @@ def styblinski_tang(n: int = 2, instance: int = 0) -> Objective:
         square = x**2
         return 0.5 * (square**2 - 16 * square + 5 * x).sum(-1)
 
-    made = Objective(
+    return Objective(
         fn=fn,
         start=alternating(n, -1.0, -4.0),
         minimum=float(n * STYBLINSKI_LEAST),
@@ -132,4 +132,3 @@ def styblinski_tang(n: int = 2, instance: int = 0) -> Objective:
         laned=True,
         source="Styblinski and Tang 1990",
     )
-    return moved(made, instance)

@@ -10,6 +10,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.bowls import origin
 from gdbench.objectives.check import whole
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, ramp, vector
 from gdbench.params import coordinates
 
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@instanced
 def schwefel_2_20(n: int = 4) -> Objective:
     """The sum of absolute values, whose slope does not fade.
 
@@ -42,6 +44,7 @@ def schwefel_2_20(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def schwefel_2_21(n: int = 4) -> Objective:
     """The largest absolute value: one coordinate moves at a time.
 
@@ -59,6 +62,7 @@ def schwefel_2_21(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def schwefel_2_22(n: int = 4) -> Objective:
     """The sum of absolute values and their product.
 
@@ -81,6 +85,7 @@ def schwefel_2_22(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def schwefel_2_6() -> Objective:
     """Two folded planes, of which the higher counts.
 
@@ -102,6 +107,7 @@ def schwefel_2_6() -> Objective:
     )
 
 
+@instanced
 def bukin_6() -> Objective:
     """A curved ridge of which the walls get steeper towards the bottom, without bound.
 
@@ -123,6 +129,7 @@ def bukin_6() -> Objective:
     )
 
 
+@instanced
 def alpine_1(n: int = 2) -> Objective:
     """Folded waves that reach 0 again and again.
 
@@ -145,6 +152,7 @@ QUINTIC_ROOTS = (-1.0, 2.0, -0.4026279411861238)
 """The real roots of t^5 - 3 t^4 + 4 t^3 + 2 t^2 - 10 t - 4 = (t + 1) (t - 2) (t^3 - 2 t^2 + 4 t + 2), rounded."""
 
 
+@instanced
 def quintic(n: int = 2) -> Objective:
     """The folded quintic: three sharp valleys along every axis.
 
@@ -168,6 +176,7 @@ def quintic(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def xin_she_yang_2(n: int = 2) -> Objective:
     """A cone under ripples that grow denser outwards.
 

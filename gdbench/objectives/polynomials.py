@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives import Objective
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import signed, vector
 from gdbench.params import coordinates
 
 __all__ = ["cragg_levy", "dekkers_aarts", "el_attar", "engvall", "price_4", "wayburn_seader", "zettl"]
 
 
+@instanced
 def zettl() -> Objective:
     """A ring-shaped valley on a gentle slope.
 
@@ -36,6 +38,7 @@ def zettl() -> Objective:
     )
 
 
+@instanced
 def engvall() -> Objective:
     """A quartic bowl off the middle.
 
@@ -57,6 +60,7 @@ def engvall() -> Objective:
     )
 
 
+@instanced
 def el_attar() -> Objective:
     """Three equations that cannot all hold.
 
@@ -78,6 +82,7 @@ def el_attar() -> Objective:
     )
 
 
+@instanced
 def wayburn_seader() -> Objective:
     """Two equations with two common roots.
 
@@ -99,6 +104,7 @@ def wayburn_seader() -> Objective:
     )
 
 
+@instanced
 def price_4() -> Objective:
     """A product of curves with three common roots.
 
@@ -120,6 +126,7 @@ def price_4() -> Objective:
     )
 
 
+@instanced
 def dekkers_aarts() -> Objective:
     """Two deep pits at the ends of a valley that seems to end at the origin.
 
@@ -142,6 +149,7 @@ def dekkers_aarts() -> Objective:
     )
 
 
+@instanced
 def cragg_levy() -> Objective:
     """Four variables chained by an exponential, a sixth power and a tangent; all but flat at the bottom.
 

@@ -11,11 +11,13 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.bowls import origin
 from gdbench.objectives.check import real, whole
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, ramp, vector
 
 __all__ = ["brown", "csendes", "dixon_price", "perm", "perm0", "power_sum"]
 
 
+@instanced
 def dixon_price(n: int = 4) -> Objective:
     """A chain of squares in which each coordinate follows the one before.
 
@@ -41,6 +43,7 @@ def dixon_price(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def brown(n: int = 4) -> Objective:
     """Powers whose exponents are the neighbours.
 
@@ -64,6 +67,7 @@ def brown(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def csendes(n: int = 2) -> Objective:
     """Endless ripples that die out towards the minimum.
 
@@ -87,6 +91,7 @@ def csendes(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def perm(n: int = 4, beta: float = 0.5) -> Objective:
     """Power sums of a permutation, as badly conditioned as Vandermonde's matrix.
 
@@ -112,6 +117,7 @@ def perm(n: int = 4, beta: float = 0.5) -> Objective:
     )
 
 
+@instanced
 def perm0(n: int = 4, beta: float = 10.0) -> Objective:
     """Power sums of reciprocals.
 
@@ -140,6 +146,7 @@ POWER_SUMS = (8, 18, 44, 114)
 """1 + 2 + 2 + 3, and the sums of the squares, cubes and fourth powers of these."""
 
 
+@instanced
 def power_sum() -> Objective:
     """Four numbers to be found from their first four power sums.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.bowls import origin
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import vector
 from gdbench.params import coordinates
 
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+@instanced
 def bohachevsky_1() -> Objective:
     """A bowl with a wave along each axis.
 
@@ -50,6 +52,7 @@ def bohachevsky_1() -> Objective:
     return bohachevsky(fn)
 
 
+@instanced
 def bohachevsky_2() -> Objective:
     """A bowl with the product of two waves.
 
@@ -66,6 +69,7 @@ def bohachevsky_2() -> Objective:
     return bohachevsky(fn)
 
 
+@instanced
 def bohachevsky_3() -> Objective:
     """A bowl with one oblique wave.
 
@@ -92,6 +96,7 @@ def bohachevsky(fn: object) -> Objective:
     )
 
 
+@instanced
 def egg_crate() -> Objective:
     """A bowl with deep, even waves.
 
@@ -113,6 +118,7 @@ def egg_crate() -> Objective:
     )
 
 
+@instanced
 def price_2() -> Objective:
     """Even waves with one pit that is a little deeper than the others.
 
@@ -126,6 +132,7 @@ def price_2() -> Objective:
     return Objective(fn=fn, start=vector(1, -2), minimum=0.9, minimisers=origin(2), laned=True, source="Price 1977")
 
 
+@instanced
 def levy13() -> Objective:
     """A bowl with waves across both axes.
 
@@ -148,6 +155,7 @@ def levy13() -> Objective:
     )
 
 
+@instanced
 def easom() -> Objective:
     """One narrow pit in a plane of fading waves.
 
@@ -169,6 +177,7 @@ def easom() -> Objective:
     )
 
 
+@instanced
 def drop_wave() -> Objective:
     """Rings like those of a drop in water.
 
@@ -190,6 +199,7 @@ def drop_wave() -> Objective:
     )
 
 
+@instanced
 def schaffer_2() -> Objective:
     """Waves along hyperbolas, that level off far out.
 
@@ -204,6 +214,7 @@ def schaffer_2() -> Objective:
     return Objective(fn=fn, start=vector(2, 1), minimum=0.0, minimisers=origin(2), laned=True, source="Mishra 2006")
 
 
+@instanced
 def schaffer_6() -> Objective:
     """Rings that level off far out.
 
@@ -234,6 +245,7 @@ SHUBERT = (-1.425128428319761, -0.8003211004719731)
 """In one period, where sum_i i cos((i + 1) t + i) is least and where it is greatest."""
 
 
+@instanced
 def shubert() -> Objective:
     """A product of two wave sums, with pits of all depths.
 
@@ -256,6 +268,7 @@ def shubert() -> Objective:
     )
 
 
+@instanced
 def bird() -> Objective:
     """Crossed exponential waves over a trough along the diagonal.
 
@@ -279,6 +292,7 @@ def bird() -> Objective:
     )
 
 
+@instanced
 def chichinadze() -> Objective:
     """Two waves along x over a bowl, and one dent along y.
 
@@ -301,6 +315,7 @@ def chichinadze() -> Objective:
     )
 
 
+@instanced
 def eggholder() -> Objective:
     """Waves that grow outwards and turn.
 
@@ -317,6 +332,7 @@ def eggholder() -> Objective:
     return Objective(fn=fn, start=vector(400, 300), laned=True, source="Whitley et al. 1996")
 
 
+@instanced
 def trefethen() -> Objective:
     """Fine and coarse waves over a bowl: the fourth problem of the hundred-digit challenge.
 

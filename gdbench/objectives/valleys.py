@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import vector
 from gdbench.params import coordinates
 
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 
+@instanced
 def cube() -> Objective:
     """Rosenbrock's valley bent to a cubic.
 
@@ -51,6 +53,7 @@ def cube() -> Objective:
     )
 
 
+@instanced
 def chebyshev_rosenbrock(n: int = 4) -> Objective:
     """Nesterov's smooth valley along Chebyshev polynomials, whose length grows like 2^n.
 
@@ -75,6 +78,7 @@ def chebyshev_rosenbrock(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def rosenbrock_modified() -> Objective:
     """Rosenbrock's valley with a narrow hole beside it, deeper than the valley's end.
 
@@ -97,6 +101,7 @@ def rosenbrock_modified() -> Objective:
     )
 
 
+@instanced
 def three_hump_camel() -> Objective:
     """Three basins in a row, the middle one lowest.
 
@@ -119,6 +124,7 @@ def three_hump_camel() -> Objective:
     )
 
 
+@instanced
 def six_hump_camel() -> Objective:
     """Six minima, two of them lowest.
 
@@ -142,6 +148,7 @@ def six_hump_camel() -> Objective:
     )
 
 
+@instanced
 def goldstein_price() -> Objective:
     """An eighth-degree polynomial that spans six orders of magnitude.
 
@@ -165,6 +172,7 @@ def goldstein_price() -> Objective:
     )
 
 
+@instanced
 def branin() -> Objective:
     """A parabola-shaped valley with equal pits along it.
 
@@ -189,6 +197,7 @@ def branin() -> Objective:
     )
 
 
+@instanced
 def mccormick() -> Objective:
     """A wave down a sloping trough, which has no bottom.
 
@@ -205,6 +214,7 @@ def mccormick() -> Objective:
     return Objective(fn=fn, start=vector(0, 0), laned=True, source="Adorio and Diliman 2005")
 
 
+@instanced
 def monkey_saddle() -> Objective:
     """A saddle with three ways down, flat to second order at its middle.
 
@@ -219,6 +229,7 @@ def monkey_saddle() -> Objective:
     return Objective(fn=fn, start=vector(1, 0.01), laned=True, source="Hilbert and Cohn-Vossen 1932")
 
 
+@instanced
 def aluffi_pentini() -> Objective:
     """Two wells of nearly the same depth, side by side.
 
@@ -241,6 +252,7 @@ def aluffi_pentini() -> Objective:
     )
 
 
+@instanced
 def trecanni() -> Objective:
     """Two equal wells with a saddle half way.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.bowls import origin
 from gdbench.objectives.check import whole
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, ramp, signed
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 
+@instanced
 def ackley(n: int = 2) -> Objective:
     """A funnel under ripples, with a kink at its bottom.
 
@@ -57,6 +59,7 @@ def ackley(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def rastrigin(n: int = 2) -> Objective:
     """A bowl with one pit around every whole number.
 
@@ -76,6 +79,7 @@ def rastrigin(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def griewank(n: int = 2) -> Objective:
     """A wide bowl under a product of waves.
 
@@ -94,6 +98,7 @@ def griewank(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def levy(n: int = 2) -> Objective:
     """A bowl with waves whose height grows with the distance.
 
@@ -121,6 +126,7 @@ def levy(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def schwefel(n: int = 2) -> Objective:
     """Waves that grow outwards, with the best pit far from the second best: problem 2.26.
 
@@ -138,6 +144,7 @@ def schwefel(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def michalewicz(n: int = 5) -> Objective:
     """Narrow ravines that cross on a plateau.
 
@@ -156,6 +163,7 @@ def michalewicz(n: int = 5) -> Objective:
     )
 
 
+@instanced
 def salomon(n: int = 2) -> Objective:
     """Rings around the minimum, with a kink at it.
 
@@ -178,6 +186,7 @@ def salomon(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def cosine_mixture(n: int = 2) -> Objective:
     """A bowl with shallow waves.
 
@@ -197,6 +206,7 @@ def cosine_mixture(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def trigonometric_2(n: int = 2) -> Objective:
     """A bowl with waves that grow denser outwards.
 
@@ -220,6 +230,7 @@ def trigonometric_2(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def wavy(n: int = 2) -> Objective:
     """A wave packet along each axis.
 
@@ -237,6 +248,7 @@ def wavy(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def whitley(n: int = 2) -> Objective:
     """Griewank's waves over Rosenbrock's valley, for every pair of coordinates.
 
@@ -261,6 +273,7 @@ def whitley(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def pinter(n: int = 4) -> Objective:
     """Waves and logarithms that tie each coordinate to both neighbours, in a ring.
 
@@ -287,6 +300,7 @@ def pinter(n: int = 4) -> Objective:
     )
 
 
+@instanced
 def qing(n: int = 2) -> Objective:
     """Two equal wells along every axis, at the roots of whole numbers.
 
@@ -307,6 +321,7 @@ def qing(n: int = 2) -> Objective:
     )
 
 
+@instanced
 def xin_she_yang_3(n: int = 2) -> Objective:
     """A needle in a wide plateau.
 

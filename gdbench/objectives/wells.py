@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
+from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import vector
 from gdbench.params import coordinates
 from gdbench.schema import UsageError
@@ -93,6 +94,7 @@ def gaussians(x: Tensor, height: Tensor, sharpness: Tensor, centre: Tensor) -> T
     return -(height * torch.exp(-(sharpness * (x[..., None, :] - centre) ** 2).sum(-1))).sum(-1)
 
 
+@instanced
 def hartmann3() -> Objective:
     """Four Gaussian wells in three dimensions.
 
@@ -104,6 +106,7 @@ def hartmann3() -> Objective:
     return hartmann(HARTMANN3, -3.8627797873326624, (0.11458887665506896, 0.55564889461693, 0.8525469846866774))
 
 
+@instanced
 def hartmann6() -> Objective:
     """Four Gaussian wells in six dimensions.
 
@@ -140,6 +143,7 @@ SHEKEL_LEAST = {
 """By the number of wells: the minimum and where it lies."""
 
 
+@instanced
 def shekel(wells: int = 10) -> Objective:
     """Foxholes: wells with heavy tails in four dimensions.
 
@@ -167,6 +171,7 @@ def shekel(wells: int = 10) -> Objective:
     )
 
 
+@instanced
 def langermann() -> Objective:
     """Ring waves around five points, fading outwards.
 
@@ -191,6 +196,7 @@ def langermann() -> Objective:
     )
 
 
+@instanced
 def de_jong_5() -> Objective:
     """Twenty-five steep holes in a plateau.
 
@@ -214,6 +220,7 @@ def de_jong_5() -> Objective:
     )
 
 
+@instanced
 def muller_brown() -> Objective:
     """The energy of a small reaction: three wells, joined by curved passes.
 
@@ -239,6 +246,7 @@ def muller_brown() -> Objective:
     )
 
 
+@instanced
 def gramacy_lee() -> Objective:
     """One well and its mirror hill on a plain.
 

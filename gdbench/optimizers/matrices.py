@@ -142,7 +142,7 @@ def muon(
         shape = leaf.shape[laned:]
         if len(shape) != 2:
             raise Unavailable(
-                f"Muon moves matrices, and here is a parameter of shape {list(shape)}; try optimizer=adamw"
+                f"Muon moves matrices, and here is a parameter of shape {list(shape)}; try optimizer=muon_adamw"
             )
         return Momentum(torch.zeros_like(leaf))
 
