@@ -127,7 +127,7 @@ def walked_by_torch(optimizer: str, name: str, dtype: torch.dtype) -> list[Param
 # Manual is torch.
 
 
-@crossed(TWINS, "manual is torch", {"adam": OBJECTIVES, "momentum": UNLIKE})
+@crossed(TWINS, "manual is torch", {"adam": OBJECTIVES, "momentum": UNLIKE}, kinds=["dict"])
 def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """Our form and torch.optim's walk the same path, until the loss is down at its rounding errors."""
     of, floor = objective(name, dtype), -np.inf
