@@ -49,8 +49,14 @@ OBJECTIVES = list(CONFIGURATIONS)
 
 
 def configured(name: str, changes: dict[str, Any]) -> Objective:
-    """The objective of a configuration, with some of its arguments changed."""
-    arguments = CONFIGURATIONS[name] | changes
+    """The objective of a configuration, with some of its arguments changed; made once for all tests."""
+    return made_once(name, tuple(changes.items()))
+
+
+@cache
+def made_once(name: str, changes: tuple[tuple[str, Any], ...]) -> Objective:
+    """What ``configured`` gives."""
+    arguments = CONFIGURATIONS[name] | dict(changes)
     stated: Objective = target(arguments)(**{key: each for key, each in arguments.items() if key != "_target_"})
     return stated
 

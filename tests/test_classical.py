@@ -59,6 +59,11 @@ def slopes(name: str, x: list[Any], width: Any) -> list[Any]:
     return [(exact(name, up) - exact(name, down)) / (2 * width) for up, down in moved]
 
 
+def test_sixty_have_a_referee() -> None:
+    """As many objectives at least are compared with a formula of 50 digits, beside those of other test files."""
+    assert len(FORMULAS) >= 60
+
+
 @every
 def test_value_and_gradient_are_the_sources(name: str) -> None:
     """Around the start the value agrees to 1e-12, and the gradient to 1e-10, with the formula as it is printed."""

@@ -60,7 +60,7 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
     store()
     with initialized():
         compose = Composer()
-        for series, run in rows[:: max(1, len(rows) // 5)]:
+        for series, run in rows[:: max(1, len(rows) // 2)]:
             composed = compose(series.words)
             question = Question.parse(plain(composed.config), composed.choices)
 

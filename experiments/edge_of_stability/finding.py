@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pandas as pd
 import torch
 
@@ -46,11 +48,17 @@ def sharpness(oracle: Eager, x: Params, v: Params) -> tuple[float, Params]:
 
 
 def replay(run: pd.Series) -> tuple[list[float], list[float]]:
-    """lr times sharpness, and the loss, every so many steps of a run."""
-    objective = mlp_square(int(run["objective.hidden"]), int(run["objective.samples"])).to(torch.float64, "cpu")
-    oracle, lr, x = Eager(objective.value, laned=False), float(run["lr"]), objective.start_at(0)
+    """lr times sharpness, and the loss, every so many steps of a run; walked once for finding and picture."""
+    return walked(int(run["objective.hidden"]), int(run["objective.samples"]), float(run["lr"]), int(run["steps"]))
+
+
+@cache
+def walked(hidden: int, samples: int, lr: float, steps: int) -> tuple[list[float], list[float]]:
+    """What ``replay`` gives."""
+    objective = mlp_square(hidden, samples).to(torch.float64, "cpu")
+    oracle, x = Eager(objective.value, laned=False), objective.start_at(0)
     v, sharp, losses = tree_map(torch.ones_like, x), [], []
-    for step in range(int(run["steps"]) + 1):
+    for step in range(steps + 1):
         loss, grad = oracle.grad(x, step)
         if step % EVERY == 0:
             top, v = sharpness(oracle, x, v)

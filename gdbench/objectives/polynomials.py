@@ -21,7 +21,7 @@ def zettl() -> Objective:
     """A ring-shaped valley on a gentle slope.
 
     f(x, y) = (x^2 + y^2 - 2x)^2 + x / 4, point of shape [2]. Start (-0.5, 1). Minimum -0.00379124 at (-0.029896, 0).
-    Zettl 1970, Naval Research Logistics Quarterly 17:289.
+    Schwefel 1995, Evolution and Optimum Seeking, after Zettl 1970.
     """
 
     def fn(point: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def zettl() -> Objective:
         minimum=-0.003791237220468898,
         minimisers=(vector(-0.029895985050660382, 0),),
         laned=True,
-        source="Zettl 1970",
+        source="Schwefel 1995, after Zettl 1970",
     )
 
 

@@ -235,7 +235,7 @@ def wavy(n: int = 2) -> Objective:
     """A wave packet along each axis.
 
     f(x) = 1 - mean_i cos(10 x_i) exp(-x_i^2 / 2), x of shape [n]. Start (0.4, -0.3, 0.4, -0.3, ...). Minimum 0 at
-    (0, ..., 0). Raises UsageError for n < 1. Courrieu 1997, Journal of Global Optimization 11:163.
+    (0, ..., 0). Raises UsageError for n < 1. Courrieu 1997, Journal of Global Optimization 10, number 1.
     """
     whole("n", n, least=1)
     return Objective(
