@@ -12,7 +12,7 @@ import pytest
 
 import gdbench
 from gdbench.report.assemble import Report, assemble
-from gdbench.report.charts.parts import specification
+from gdbench.report.charts.parts import picture, specification
 from gdbench.report.look import MOST, REST, Look
 from gdbench.report.page import page
 from gdbench.report.source import Source, read
@@ -82,7 +82,7 @@ def test_every_figure_is_vega_lite_and_says_its_rule(report: Report) -> None:
     } <= {figure.name for figure in report.figures}
     for figure in report.figures:
         assert figure.chart is not None
-        figure.chart.chart.to_dict(validate=True)
+        figure.chart.whole().to_dict(validate=True)
         assert len(figure.rule) > 40
 
 
@@ -252,8 +252,8 @@ def test_pictures_come_from_the_same_specification(report: Report, tmp_path: Pat
     from gdbench.report.images import Images
 
     figure = next(each for each in report.figures if each.name == "convergence-steps")
-    with Images(1) as images:
-        images.draw(specification(figure, picture=True), tmp_path / "picture")
+    with Images() as images:
+        images.draw(picture(figure), tmp_path / "picture")
 
     assert (tmp_path / "picture.svg").read_text().startswith("<svg")
     assert not re.search(r'<path aria-label="[^>]* opacity="0"', (tmp_path / "picture.svg").read_text())

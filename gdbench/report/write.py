@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gdbench.records import writing
 from gdbench.report.assemble import Landscape, Report, assemble
-from gdbench.report.charts.parts import Figure, specification
+from gdbench.report.charts.parts import Figure, picture
 from gdbench.report.facts import Shown
 from gdbench.report.images import Images, bundle
 from gdbench.report.page import page
@@ -69,7 +69,7 @@ def _markdown(report: Report, folder: Path) -> Path:
 def _draws(images: Images, folder: Path) -> Callable[[Figure], None]:
     """What has a figure drawn into a folder, while the next ones are put together."""
     folder.mkdir(exist_ok=True)
-    return lambda figure: images.draw(specification(figure, picture=True), folder / figure.name)
+    return lambda figure: images.draw(picture(figure), folder / figure.name)
 
 
 def _tables(report: Report, folder: Path) -> Path:
