@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 import gdbench
+from gdbench.analysis.verdict import verdict
 from gdbench.report.assemble import Report, assemble
 from gdbench.report.charts.parts import picture, specification
 from gdbench.report.look import MOST, REST, Look
 from gdbench.report.page import page
 from gdbench.report.source import Source, read
-from gdbench.report.tables import latex, markdown, verdict_table
+from gdbench.report.tables import latex, markdown
 from gdbench.report.write import write
 from gdbench.schema import UsageError
 
@@ -158,9 +159,9 @@ def scales(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_a_broken_run_never_wins(report: Report) -> None:
     """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
     assert report.source.runs["status"].isin(["diverged", "nonfinite"]).any()
-    winners = report.verdict.dropna(subset="winner")
+    told = report.facts.told
+    winners = verdict(report.facts.runs, told).dropna(subset="winner")
     for _, row in winners.iterrows():
-        told = report.facts.told
         mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
 
         assert (mine["status"] == "target").any()
@@ -195,7 +196,7 @@ def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
 
     for problem in report.facts.problems:
         assert f"- {problem}: " in text
-    for title in (verdict_table(report).title, *(each.title for each in report.tables)):
+    for title in (report.summary.title, *(each.title for each in report.tables)):
         assert f"## {title}\n" in text
 
 
@@ -283,7 +284,7 @@ def test_charts_for_a_notebook(sweep: Path) -> None:
 def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable[..., Any]) -> None:
     """Nothing differs, and nothing is in one of them alone."""
     folder = str(small(sweep))
-    done = command("compare", folder, folder)
+    done = command("compare", folder, folder, "--format", "md")
 
     assert done.code == 0
     assert "Nothing differs." in done.out

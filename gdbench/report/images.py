@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Images", "bundle"]
+__all__ = ["Images", "as_svg", "bundle"]
 
 SCALE = 1.5
 VERSION = "6.4"
@@ -61,16 +61,20 @@ class Images:
 
 def warm() -> None:
     """Let JavaScript start and compile Vega."""
+    as_svg(WARM)
+
+
+def as_svg(specification: str | dict[str, Any]) -> str:
+    """Draw one specification, here and now."""
     import vl_convert
 
-    vl_convert.vegalite_to_svg(WARM, vl_version=VERSION)
+    drawn: str = vl_convert.vegalite_to_svg(specification, vl_version=VERSION)
+    return drawn
 
 
 def svg(specification: str, stem: str) -> None:
-    """Draw one specification."""
-    import vl_convert
-
-    Path(f"{stem}.svg").write_text(vl_convert.vegalite_to_svg(specification, vl_version=VERSION), encoding="utf-8")
+    """Draw one specification into ``stem``.svg."""
+    Path(f"{stem}.svg").write_text(as_svg(specification), encoding="utf-8")
 
 
 def png(stem: str) -> None:

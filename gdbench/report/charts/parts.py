@@ -50,7 +50,8 @@ class Drawn(NamedTuple):
 
     def whole(self) -> Any:
         """Altair's chart that holds its data, as a notebook shows it."""
-        return alt.Chart.from_dict({**self.chart, "datasets": self.datasets})
+        kind = alt.FacetChart if "facet" in self.chart else alt.LayerChart
+        return kind.from_dict({**self.chart, "datasets": self.datasets}, validate=False)
 
 
 @dataclass
