@@ -81,7 +81,7 @@ def maps(title: str, told: Mapping[str, npt.NDArray[np.bool_]]) -> str:
     scale = alt.Scale(domain=[0, side], nice=False)
     squares = (
         alt.Chart(data(), title=title, width=205, height=205)
-        .mark_rect(color=COLOURS[0], stroke=None, aria=False)
+        .mark_rect(color=COLOURS[0], stroke=COLOURS[0], strokeWidth=0.5, aria=False)
         .encode(
             x=alt.X("left:Q", scale=scale, axis=None),
             x2="right:Q",
@@ -96,7 +96,14 @@ def maps(title: str, told: Mapping[str, npt.NDArray[np.bool_]]) -> str:
 def _svg(drawn: alt.Chart, rows: list[dict[str, Any]]) -> str:
     spec = drawn.to_dict(validate=False)
     view = {"view": {"stroke": "#c8ccd1"}} if "facet" in spec.get("encoding", {}) else {}
-    return as_svg({**spec, "datasets": {"table": rows}, "config": {**theme(dark=False), **view}, "padding": 10}) + "\n"
+    look = {"config": {**theme(dark=False), **view}, "padding": _room(rows)}
+    return as_svg({**spec, "datasets": {"table": rows}, **look}) + "\n"
+
+
+def _room(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """More at the right, for the reader's letters may be wider than those that the legend was measured with."""
+    longest = max(len(row.get("curve", "")) for row in rows)
+    return {"left": 10, "top": 10, "bottom": 10, "right": 10 + 1.3 * longest}
 
 
 def _rows(curve: Curve, up: Axis) -> list[dict[str, Any]]:

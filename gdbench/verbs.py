@@ -55,9 +55,7 @@ def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
     width = max(map(len, COLUMNS))
     for name, column in COLUMNS.items():
-        unit = f" [{column.unit}]" if column.unit else ""
-        better = f" ({column.better} is better)" if column.better else ""
-        typer.echo(f"{name:{width}}  {column.meaning}{unit}{better}")
+        typer.echo(f"{name:{width}}  {column.said}")
 
 
 @app.command()

@@ -48,6 +48,8 @@ class Report:
     summary: Shown
     """The verdict's table."""
     sections: list[Section]
+    places: list[str]
+    """Where its runs lie, in words."""
     title: str = "gdbench report"
 
     @property
@@ -68,7 +70,8 @@ def assemble(
     facts = Facts(source)
     made = kept(facts, sections(facts, landscape), ready)
     table = verdict(facts.runs, facts.told)
-    return Report(source, facts, sentences(table), verdict_table(table, facts.problems), made)
+    places = [str(each) for each in source.folders]
+    return Report(source, facts, sentences(table), verdict_table(table, facts.problems), made, places)
 
 
 def kept(facts: Facts, made: Iterable[Section], ready: Callable[[Figure], None] | None) -> list[Section]:

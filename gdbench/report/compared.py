@@ -60,6 +60,7 @@ def compared(
         told=_sentences(table, runs),
         summary=_summary(table),
         sections=kept(facts, made, ready),
+        places=[f"{side}: {_swept(source.runs, side)}" for side in "ab"],
         title="gdbench compare",
     )
 
@@ -68,6 +69,12 @@ def _named(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs whose optimizers are named by their side."""
     names = runs["optimizer"].astype(object) + APART + runs["side"]
     return runs.assign(optimizer=names, solver=names + " " + runs["impl"].astype(object))
+
+
+def _swept(runs: pd.DataFrame, side: str) -> str:
+    """The sweeps of a side."""
+    names = runs.loc[runs["side"] == side, "sweep"].unique()
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
 class Both(Facts):
@@ -110,9 +117,9 @@ def _differences(facts: Both, table: pd.DataFrame, runs: pd.DataFrame) -> Sectio
     order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERS)})
     shown = differing.loc[order.sort_values(kind="stable").index]
     rule = (
-        f"The runs that were made on both sides and did not come out the same, {len(differing)} of {len(runs)}, matched by"
-        " problem, solver, configuration and seed. A run is better if its status is, or else if it took fewer gradients, then steps, to"
-        " the target; changed: as many, with another final loss."
+        f"The runs that were made on both sides and did not come out the same, {len(differing)} of {len(runs)}, matched"
+        " by problem, solver, configuration and seed. A run is better if its status is, or else if it took fewer"
+        " gradients, then steps, to the target; changed: as many, with another final loss."
     )
     tables = [Shown("differing", "Runs that differ", rule, _worded(shown))] if len(differing) else []
     return Section("differences", "Differences", figures, tables)

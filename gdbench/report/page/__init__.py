@@ -60,7 +60,7 @@ def page(report: Report, script: str, place: Path) -> str:
     source, facts = report.source, report.facts
     return template.render(
         version=__version__,
-        folders=[str(each) for each in source.folders],
+        places=report.places,
         runs=len(source.runs),
         counted=counted(source.runs),
         partial=source.partial,
