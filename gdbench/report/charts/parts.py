@@ -38,7 +38,12 @@ PANELS = 9
 BANDS = 6
 """Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
-PICK = {"name": "pick", "select": {"type": "point", "fields": ["optimizer"]}, "bind": "legend"}
+PICK: dict[str, Any] = {
+    "name": "pick",
+    "select": {"type": "point", "fields": ["optimizer"]},
+    "bind": "legend",
+    "views": ["first"],
+}
 """A click on a legend entry shows that optimizer alone; a click elsewhere all of them."""
 
 
@@ -99,14 +104,11 @@ def faded(shown: float = 1.0) -> Any:
 def layered(
     *layers: alt.Chart, width: float, height: Any = None, params: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Layers over each other, of which the first carries the parameters that select."""
+    """Layers over each other; a click is looked for in the first."""
     told = [each.to_dict(validate=False, context={"top_level": False}) for each in layers]
-    selecting = [each for each in params if "select" in each]
-    others = [each for each in params if "select" not in each]
-    if selecting:
-        told[0]["params"] = selecting
+    told[0]["name"] = PICK["views"][0]
     size = {"width": width} if height is None else {"width": width, "height": height}
-    return {"layer": told, **size, **({"params": others} if others else {})}
+    return {"layer": told, **size, "params": list(params)}
 
 
 def panels(chart: dict[str, Any], names: Sequence[str], field: str = "problem") -> dict[str, Any]:
@@ -118,7 +120,8 @@ def panels(chart: dict[str, Any], names: Sequence[str], field: str = "problem") 
     return {
         "data": data().to_dict(),
         "facet": {"field": field, "type": "nominal", "sort": list(names), "header": header},
-        "spec": {**chart, "layer": layers},
+        "spec": {**{name: each for name, each in chart.items() if name != "params"}, "layer": layers},
+        "params": chart["params"],
         "columns": columns(len(names)),
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
     }
@@ -152,7 +155,7 @@ def picture(figure: Figure) -> dict[str, Any]:
     inner["layer"] = [each for each in inner["layer"] if each["mark"].get("opacity") != 0]
     for each in inner["layer"]:
         each["mark"]["aria"] = False
-        each.pop("params", None)
+    spec["params"] = [each for each in spec["params"] if each["name"] != PICK["name"]]
     if len(spec.get("facet", {}).get("sort", [])) > PANELS:
         facet = spec["facet"]
         facet["sort"] = facet["sort"][:PANELS]

@@ -60,7 +60,10 @@
     if (!node || typeof node !== "object") return;
     for (const [key, value] of Object.entries(node)) {
       if (key === "datasets") continue;
-      if (key === "legend" && value && value.orient === "top") value.columns = Math.max(2, Math.floor(width / 115));
+      if (key === "legend" && value && value.orient === "top") {
+        const longest = Math.max(...(node.scale?.domain || []).map((each) => String(each).length), 0);
+        value.columns = Math.max(1, Math.floor(width / Math.max(115, 50 + 7 * longest)));
+      }
       narrowLegends(value, width);
     }
   }
