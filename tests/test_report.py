@@ -309,7 +309,7 @@ def test_two_sides_are_one_report_with_the_differences_first(sides: Source) -> N
     report = compared(sides)
     names = [section.name for section in report.sections]
     figure = next(each for each in report.figures if each.name == "changes-gradients")
-    optimizers = {row["optimizer"] for each in report.figures for row in specification(each)["datasets"]["table"]}
+    optimizers = {row.get("optimizer") for each in report.figures for row in specification(each)["datasets"]["table"]}
 
     assert names[:3] == ["differences", "convergence", "sensitivity"]
     assert "b is better on 1" in report.told[0]
@@ -401,6 +401,7 @@ def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
         page.wait_for_selector(f".chart[data-figure={figure}] svg")
         assert "float64" not in page.locator(f".chart[data-figure={figure}] svg").inner_html()
     page.locator("[data-filter=dtype]").select_option("")
+    page.locator(".chart[data-figure^=path-]").first.scroll_into_view_if_needed()
     slider = page.locator(".chart[data-figure^=path-] input[type=range]").first
     slider.wait_for()
     assert (slider.get_attribute("max"), slider.input_value()) == ("40", "40")

@@ -46,7 +46,7 @@ def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     """
     table = sensitivity(told, cost).sort_values("cost", kind="stable").drop_duplicates(["problem", "solver", "lr"])
     posed = told.drop_duplicates("problem").set_index("problem")[["objective", "dtype"]].astype(str)
-    table = table.assign(**{name: table["problem"].map(posed[name]) for name in posed})
+    table = table.assign(**{name: table["problem"].map(posed[name]) for name in ("objective", "dtype")})
     names = [name.replace(f" {dtype}", "", 1) for name, dtype in zip(table["problem"], table["dtype"], strict=True)]
     table = table.assign(problem=names, others=table["dtype"]).sort_index()
     several: pd.DataFrame = table[table.groupby(["problem", "solver"])["others"].transform("nunique") > 1]

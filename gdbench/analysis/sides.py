@@ -61,7 +61,7 @@ def _paid(best: pd.DataFrame, table: pd.DataFrame, pool: pd.DataFrame, key: tupl
     """What the best configuration paid, by seed too, and how long its step took beside the reference loop."""
     if key not in best.index:
         return None
-    row = best.loc[key]
+    row = best.loc[[key]].iloc[0]
     mine = (table["problem"] == key[0]) & (table["solver"] == key[1]) & (table["configuration"] == row["configuration"])
     beside = [float(numbers(pool[mine], f"step_vs_reference{end}").median()) for end in ("", "_lo", "_hi")]
     seeds = table[mine].set_index("seed")["cost"]
@@ -118,5 +118,5 @@ def _of_seeds(ratios: np.ndarray) -> Interval:
         return NONE
     means = np.sort(((ratios[:, None] + ratios) / 2)[np.triu_indices(count)])
     spread = np.sqrt(count * (count + 1) * (2 * count + 1) / 24)
-    out = max(int(np.floor(len(means) / 2 - stats.norm.ppf(1 - ALPHA / 2) * spread)), 0)
+    out = max(int(np.floor(len(means) / 2 - stats.norm.ppf(1 - ALPHA / 2) * spread - 0.5)), 0)
     return float(np.exp(means[out])), float(np.exp(means[len(means) - 1 - out]))

@@ -85,7 +85,7 @@ class Both(Facts):
         super().__init__(source, told)
 
     @property
-    def look(self) -> Look:  # type: ignore[override]
+    def look(self) -> Look:
         """The colours of the optimizers that both sides share."""
         return Paired.over(Look.of(name.rpartition(APART)[0] for name in self.runs["optimizer"].unique()))
 
@@ -127,8 +127,8 @@ def _differences(facts: Both, table: pd.DataFrame, runs: pd.DataFrame) -> Sectio
 
 def _costs(table: pd.DataFrame) -> list[str]:
     """The costs that say something of their own."""
-    wide = table.pivot(index=["problem", "optimizer"], columns="cost", values=["a", "b"]).astype(float)
-    steps = not wide.xs("steps", axis=1, level="cost").equals(wide.xs("gradients", axis=1, level="cost"))
+    paid = {cost: mine[["a", "b"]].to_numpy(float) for cost, mine in table.groupby("cost")}
+    steps = not np.array_equal(paid["steps"], paid["gradients"], equal_nan=True)
     told = {"gradients": True, "steps": steps, "seconds": bool((table["cost"] == "seconds").any())}
     return [cost for cost, there in told.items() if there]
 
