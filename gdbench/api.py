@@ -47,6 +47,7 @@ def sweep(
     Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
     written for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
+    ``df.attrs["columns"]`` says what each column means.
     ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
     """
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["BLOCK_COLUMNS", "COLUMNS", "TRACE_COLUMNS", "Column", "asked", "describe", "exact"]
+__all__ = [
+    "BLOCK_COLUMNS",
+    "COLUMNS",
+    "TRACE_COLUMNS",
+    "Column",
+    "Described",
+    "asked",
+    "describe",
+    "described",
+    "exact",
+]
 
 
 @dataclass(frozen=True)
@@ -15,6 +26,12 @@ class Column:
     unit: str
     meaning: str
     better: str = ""
+
+    @property
+    def said(self) -> str:
+        """Its meaning, unit and direction, as in ``time of a step [s] (lower is better)``."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        return f"{self.meaning}{unit}" + (f" ({self.better} is better)" if self.better else "")
 
 
 def _hits() -> dict[str, Column]:
@@ -137,6 +154,19 @@ def describe(name: str) -> Column:
         return COLUMNS[name]
     group, _, parameter = name.partition(".")
     return Column("any", "", f"{parameter} of the {group}")
+
+
+class Described(dict[str, str]):
+    """What columns mean, for ``DataFrame.attrs``: pandas copies these in every step, and this is shared."""
+
+    def __deepcopy__(self, memo: object) -> Described:
+        """Itself: nobody changes it."""
+        return self
+
+
+def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
+    """What the columns of these names mean, as ``Column.said``; ``known`` are those of the table, before all others."""
+    return Described({name: (known[name] if name in known else describe(name)).said for name in names})
 
 
 GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gdbench.columns import BLOCK_COLUMNS, TRACE_COLUMNS, described
 from gdbench.constant import is_constant
 from gdbench.schema import COLUMNS, UsageError
 
@@ -52,6 +53,7 @@ __all__ = [
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
+DESCRIBED = {"runs": COLUMNS, "traces": TRACE_COLUMNS, "blocks": BLOCK_COLUMNS}
 PARTS = "parts"
 """The folder, inside a sweep's, where each cell's rows lie from the moment it ends until the sweep is gathered."""
 
@@ -349,6 +351,7 @@ def load(
 
     ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. A sweep that
     still runs gives the cells that have ended. ``columns`` names those that are wanted, if not all are.
+    ``df.attrs["columns"]`` says what each column means.
     Raises UsageError where there is nothing to load.
     """
     sources = [path] if isinstance(path, (str, Path)) else list(path)
@@ -359,7 +362,9 @@ def load(
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
-    return frame(_concatenated(tables))
+    told = frame(_concatenated(tables))
+    told.attrs["columns"] = described(map(str, told), DESCRIBED[table])
+    return told
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:

@@ -55,9 +55,7 @@ def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
     width = max(map(len, COLUMNS))
     for name, column in COLUMNS.items():
-        unit = f" [{column.unit}]" if column.unit else ""
-        better = f" ({column.better} is better)" if column.better else ""
-        typer.echo(f"{name:{width}}  {column.meaning}{unit}{better}")
+        typer.echo(f"{name:{width}}  {column.said}")
 
 
 @app.command()
@@ -154,9 +152,14 @@ def report(
         typer.echo(as_markdown(told))
         return
     place = to or (told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report")
-    for each in write(told, place, forms, _landscape(told.folders), images):
+    _written(write(told, place, forms, _landscape(told.folders), images), told.partial, place, open_)
+
+
+def _written(files: list[Path], remarks: list[str], place: Path, open_: bool) -> None:
+    """Say what a report was written to, and show its page."""
+    for each in files:
         typer.echo(str(each))
-    for remark in told.partial:
+    for remark in remarks:
         typer.echo(f"gdbench: partial: {remark}", err=True)
     if open_:
         import webbrowser
@@ -169,20 +172,35 @@ def compare(
     a: Annotated[Path, typer.Argument(help="a sweep, or a folder of sweeps")],
     b: Annotated[Path, typer.Argument(help="another one")],
     json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
+    form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
 ) -> None:
-    """Put two sweeps side by side: which runs became better or worse, and by how much."""
-    from gdbench import records
+    """Put two sweeps side by side, in the forms of report: what became better or worse, then both in every figure.
 
-    runs = records.load(a), records.load(b)
+    --format md alone prints to the terminal.
+    """
     if json:
         from gdbench.analysis.comparison import comparison
+        from gdbench.records import load
         from gdbench.report.rows import as_json
 
-        typer.echo(as_json(comparison(*runs)))
-    else:
-        from gdbench.report.compared import compared_report
+        typer.echo(as_json(comparison(load(a), load(b))))
+        return
+    from gdbench.report.images import Images
 
-        typer.echo(compared_report(*runs, (a, b)))
+    images = Images() if not form or "figures" in form else None
+    from gdbench.report.compared import beside, compared
+    from gdbench.report.source import read
+    from gdbench.report.write import FORMS, as_markdown, write
+
+    told = beside(read([a]), read([b]))
+    forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
+    if forms == ["md"] and to is None:
+        typer.echo(as_markdown(told, compared))
+        return
+    place = to or Path("outputs") / "compare"
+    _written(write(told, place, forms, _landscape(told.folders), images, compared), told.partial, place, open_)
 
 
 def _landscape(folders: list[Path]) -> Any:

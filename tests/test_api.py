@@ -166,6 +166,22 @@ def test_the_folder_comes_with_the_table() -> None:
     assert set(traces["run"]) == set(runs["run"])
 
 
+def test_a_table_says_what_its_columns_mean() -> None:
+    """attrs["columns"] has every column, with its unit, and goes along, as it is, through what pandas does."""
+    runs = gdbench.run(lr=[0.1, 0.2], timing="off")
+    traces = gdbench.load(runs.attrs["folder"], "traces")
+    told = runs.attrs["columns"]
+
+    assert list(told) == list(runs)
+    assert all(told.values())
+    assert told["steps_to_target"].endswith("null: never [steps] (lower is better)")
+    assert traces.attrs["columns"]["x"].startswith("x_k, flattened")
+    for made in (runs[runs["lr"] > 0.1], runs.assign(more=1), pd.concat([runs, runs]), runs.sort_values("lr").head(1)):
+        assert made.attrs["columns"] is told
+    runs.drop(columns="overrides").to_parquet("copy.parquet")
+    assert pd.read_parquet("copy.parquet").attrs["columns"] == told
+
+
 @pytest.mark.parametrize("name", ["with space", "a,b", "it's", "(x)", "[z]", "0.5"])
 def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
     """Paths with spaces, commas, quotes and brackets are paths, not grammar."""

@@ -89,11 +89,9 @@ def test_the_page_of_an_experiment_shows_what_the_rerun_finds(name: str, rerun: 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_picture_of_an_experiment_can_be_drawn_again(name: str, rerun: Rerun) -> None:
     """What the rerun draws has the form of the picture that is kept: as many words and lines, and no point off it."""
-    drawn = [
-        ElementTree.fromstring(text) for text in (rerun(name).picture(), (HOME / name / "picture.svg").read_text())
-    ]
-    assert "nan" not in rerun(name).picture()
-    counts = [[each.tag for each in picture.iter()] for picture in drawn]
+    drawn, kept = rerun(name).picture(), (HOME / name / "picture.svg").read_text(encoding="utf-8")
+    assert "NaN" not in drawn
+    counts = [[each.tag for each in ElementTree.fromstring(text).iter()] for text in (drawn, kept)]
     assert counts[0] == counts[1]
 
 

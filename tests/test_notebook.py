@@ -8,16 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from folding import folded
+from nbclient import NotebookClient
 
 import gdbench
 from gdbench.build import build
 
 IMPLS = ("manual", "torch")
+FILE = Path(__file__).parent.parent / "docs" / "notebook.ipynb"
 STEPS = range(0, 100, 10)
 
 # cell 16: x after the step, y before it
@@ -168,3 +171,53 @@ def test_the_logarithms_end_honestly(tmp_path: Path) -> None:
     assert runs[[*hits, "final_gap", "steps_to_target"]].isna().all(axis=None)
     assert "target" not in set(runs["status"])
     assert runs["status"].iloc[2] == "nonfinite"
+
+
+# ------------------------------------------------------------------------------------- the notebook, retold
+
+
+@pytest.fixture(scope="module")
+def kept() -> Any:
+    """The notebook as it lies in the repository."""
+    return nbformat.read(FILE, as_version=4)
+
+
+def shown(notebook: Any) -> list[list[tuple[str, str]]]:
+    """What each cell of code shows: texts as they are, pictures by their kind."""
+    return [
+        [each for output in cell.outputs for each in _parts(output)]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def _parts(output: Any) -> list[tuple[str, str]]:
+    if output.output_type == "stream":
+        return [(output.name, output.text)]
+    return [(kind, "" if kind.startswith("image/") else text) for kind, text in sorted(output.data.items())]
+
+
+def test_the_retold_notebook_runs_and_shows_what_is_kept(
+    kept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Executed anew, every cell prints the same digits and tables, and draws where a picture is kept."""
+    monkeypatch.setenv("PYTHONPATH", str(FILE.parent.parent))
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    again = kept.copy()
+    NotebookClient(again, timeout=300, kernel_name="python3").execute()
+
+    assert shown(again) == shown(nbformat.read(FILE, as_version=4))
+
+
+def test_the_retold_notebook_tells_the_notebooks_numbers(kept: Any) -> None:
+    """It prints both loops and the gradients digit for digit, has five pictures, and is small."""
+    text = "".join(part for cell in shown(kept) for kind, part in cell if kind == "stdout")
+    for x, y in ((MANUAL_X, MANUAL_Y), (SGD_X, SGD_Y)):
+        assert "".join(f"x = {x[k]} | y = {y[k]} | step = {step}\n" for k, step in enumerate(STEPS)) in text
+    assert text.startswith(
+        "20.0\n[1.     0.5    0.3333 0.25   0.2    0.1667 0.1429 0.125  0.1111 0.1\n 0.0909 0.0833]\n"
+    )
+    assert "650.0\n[[ 0.998  1.996  2.994  3.992]" in text
+    assert sum(kind == "image/svg+xml" for cell in shown(kept) for kind, _ in cell) == 5
+    assert FILE.stat().st_size < 300_000

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pandas as pd
 import pytest
 
 import gdbench
+from gdbench.analysis.verdict import verdict
 from gdbench.report.assemble import Report, assemble
-from gdbench.report.charts.parts import specification
+from gdbench.report.charts.parts import picture, specification
+from gdbench.report.compared import beside, compared
+from gdbench.report.images import Images, as_svg
 from gdbench.report.look import MOST, REST, Look
 from gdbench.report.page import page
 from gdbench.report.source import Source, read
-from gdbench.report.tables import latex, markdown, verdict_table
+from gdbench.report.tables import latex, markdown
 from gdbench.report.write import write
 from gdbench.schema import UsageError
 
@@ -82,7 +86,7 @@ def test_every_figure_is_vega_lite_and_says_its_rule(report: Report) -> None:
     } <= {figure.name for figure in report.figures}
     for figure in report.figures:
         assert figure.chart is not None
-        figure.chart.chart.to_dict(validate=True)
+        figure.chart.whole().to_dict(validate=True)
         assert len(figure.rule) > 40
 
 
@@ -158,9 +162,9 @@ def scales(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_a_broken_run_never_wins(report: Report) -> None:
     """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
     assert report.source.runs["status"].isin(["diverged", "nonfinite"]).any()
-    winners = report.verdict.dropna(subset="winner")
+    told = report.facts.told
+    winners = verdict(report.facts.runs, told).dropna(subset="winner")
     for _, row in winners.iterrows():
-        told = report.facts.told
         mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
 
         assert (mine["status"] == "target").any()
@@ -195,7 +199,7 @@ def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
 
     for problem in report.facts.problems:
         assert f"- {problem}: " in text
-    for title in (verdict_table(report).title, *(each.title for each in report.tables)):
+    for title in (report.summary.title, *(each.title for each in report.tables)):
         assert f"## {title}\n" in text
 
 
@@ -249,11 +253,9 @@ def test_the_command_writes_what_is_asked_for(command: Callable[..., Any], sweep
 
 def test_pictures_come_from_the_same_specification(report: Report, tmp_path: Path) -> None:
     """A figure is drawn as SVG and PNG by the processes that draw, without the marks that only a page needs."""
-    from gdbench.report.images import Images
-
     figure = next(each for each in report.figures if each.name == "convergence-steps")
-    with Images(1) as images:
-        images.draw(specification(figure, picture=True), tmp_path / "picture")
+    with Images() as images:
+        images.draw(picture(figure), tmp_path / "picture")
 
     assert (tmp_path / "picture.svg").read_text().startswith("<svg")
     assert not re.search(r'<path aria-label="[^>]* opacity="0"', (tmp_path / "picture.svg").read_text())
@@ -269,10 +271,11 @@ def test_charts_for_a_notebook(sweep: Path) -> None:
     for chart in (
         gdbench.plot.convergence(runs, traces),
         gdbench.plot.sensitivity(runs),
+        gdbench.plot.sensitivity(one),
         gdbench.plot.profile(runs),
         gdbench.plot.trajectory(one, traces),
     ):
-        assert chart.to_dict()["datasets"]["table"]
+        assert as_svg(chart.to_dict()).count("role-mark")
     with pytest.raises(UsageError, match="traces="):
         gdbench.plot.convergence(runs)
 
@@ -283,10 +286,57 @@ def test_charts_for_a_notebook(sweep: Path) -> None:
 def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable[..., Any]) -> None:
     """Nothing differs, and nothing is in one of them alone."""
     folder = str(small(sweep))
-    done = command("compare", folder, folder)
+    done = command("compare", folder, folder, "--format", "md")
 
     assert done.code == 0
     assert "Nothing differs." in done.out
+
+
+@pytest.fixture(scope="module")
+def sides(sweep: Path) -> Source:
+    """A sweep, and what it would be if momentum needed half the gradients."""
+    a, b = read([sweep]), read([sweep])
+    runs = b.runs.copy()
+    hit = (runs["status"] == "target") & (runs["optimizer"] == "momentum")
+    assert hit.any()
+    for name in ("gradients_to_target", "steps_to_target"):
+        runs.loc[hit, name] = (runs.loc[hit, name] + 1) // 2
+    return beside(a, replace(b, runs=runs))
+
+
+def test_two_sides_are_one_report_with_the_differences_first(sides: Source) -> None:
+    """Who became better is said first, by how much; then each figure has both sides, in one colour and two dashes."""
+    report = compared(sides)
+    names = [section.name for section in report.sections]
+    figure = next(each for each in report.figures if each.name == "changes-gradients")
+    optimizers = {row.get("optimizer") for each in report.figures for row in specification(each)["datasets"]["table"]}
+
+    assert names[:3] == ["differences", "convergence", "sensitivity"]
+    assert "b is better on 1" in report.told[0]
+    assert any("b is better: momentum (" in line for line in report.told)
+    assert {"momentum · a", "momentum · b"} <= optimizers
+    assert (
+        report.facts.look.pair("adam · a")[0]
+        == report.facts.look.pair("adam · b")[0]
+        == Look.of(["adam"]).pair("adam")[0]
+    )
+    assert report.facts.look.pair("adam · a")[1] != report.facts.look.pair("adam · b")[1]
+    assert figure.table.loc[figure.table["optimizer"] == "momentum", "ratio"].between(0.4, 0.6).all()
+    for each in report.figures:
+        each.chart.whole().to_dict(validate=True)
+
+
+def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], sweep: Path, tmp_path: Path) -> None:
+    """The page and the tables are written and named; JSON has each pair of runs; what is not there is refused."""
+    folder = str(small(sweep))
+    page_ = command("compare", folder, folder, "--format", "html,tables", "--to", "both")
+    printed = command("compare", folder, folder, "--json")
+    refused = command("compare", folder, "nowhere")
+
+    assert page_.out.split() == [str(Path("both") / name) for name in ("report.html", "tables")]
+    assert "<h1>gdbench compare</h1>" in (tmp_path / "both" / "report.html").read_text()
+    assert {row["verdict"] for row in json.loads(printed.out)} == {"same"}
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
 
 
 def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
@@ -344,6 +394,17 @@ def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
     page.wait_for_function(f"document.querySelectorAll('.chart[data-figure=convergence-steps] path').length < {paths}")
     assert page.locator("[data-optimizer=adam]").get_attribute("aria-pressed") == "false"
     assert "adam" not in page.locator("#all tbody").inner_text()
+
+    page.locator("[data-filter=dtype]").select_option("float32")
+    for figure in ("heatmap-dtype", "floors"):
+        page.locator(f".chart[data-figure={figure}]").scroll_into_view_if_needed()
+        page.wait_for_selector(f".chart[data-figure={figure}] svg")
+        assert "float64" not in page.locator(f".chart[data-figure={figure}] svg").inner_html()
+    page.locator("[data-filter=dtype]").select_option("")
+    page.locator(".chart[data-figure^=path-]").first.scroll_into_view_if_needed()
+    slider = page.locator(".chart[data-figure^=path-] input[type=range]").first
+    slider.wait_for()
+    assert (slider.get_attribute("max"), slider.input_value()) == ("40", "40")
 
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.locator("#theme").click()

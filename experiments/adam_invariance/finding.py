@@ -55,7 +55,7 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """Adam's gap with the loss as it is and times 1000, with eps 0 and 1."""
     curves = []
     for eps in (0.0, 1.0):
-        for factor, dash in ((1.0, ""), (1000.0, "5 4")):
+        for factor, dash in ((1.0, (1, 0)), (1000.0, (5, 4))):
             gaps = trace(runs, traces, optimizer="adam", objective__smoothness=factor, optimizer__eps=eps)["gap"]
             curves.append(Curve(f"eps {eps:g}, loss times {factor:g}", gaps.index.tolist(), gaps.tolist(), dash))
     return chart("Adam, lr 0.01", curves, Axis("step", 0, 50), Axis("gap", 0, 1))

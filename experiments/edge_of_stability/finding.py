@@ -91,7 +91,7 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     last = int(runs["steps"].iloc[0])
     steps = list(range(0, last + 1, EVERY))
     curves = [Curve(f"lr {lr}", steps, replay(one(runs, lr=lr))[0]) for lr in RATES]
-    limit = Curve("2, a quadratic's limit", [0, last], [2, 2], dash="5 4")
+    limit = Curve("2, a quadratic's limit", [0, last], [2, 2], dash=(5, 4))
     return chart(
         "Gradient descent, all data", [*curves, limit], Axis("step", 0, last), Axis("lr times sharpness", 0, 3)
     )

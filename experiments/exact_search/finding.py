@@ -54,6 +54,6 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """The share left by the first step from each start, in order."""
     first = np.sort(ratios(runs, traces)[0][:, 0]).tolist()
-    curves = [Curve("share left by a step,\nstarts in order", list(range(len(first))), first)]
-    limit = Curve("((κ-1)/(κ+1))²", [0, len(first)], [WORST, WORST], dash="5 4")
+    curves = [Curve("share left by a step, starts in order", list(range(len(first))), first)]
+    limit = Curve("((κ-1)/(κ+1))²", [0, len(first)], [WORST, WORST], dash=(5, 4))
     return chart("Steepest descent, κ = 10", [*curves, limit], Axis("start", 0, len(first)), Axis("f ratio", 0, 1))

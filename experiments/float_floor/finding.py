@@ -47,7 +47,7 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """The loss in both dtypes at both steps."""
     curves = []
     for lr in (0.1, 0.01):
-        for dtype, dash in (("float32", ""), ("float64", "5 4")):
+        for dtype, dash in (("float32", (1, 0)), ("float64", (5, 4))):
             losses = path(runs, traces, dtype, lr) ** 2
             curves.append(Curve(f"{dtype}, lr {lr}", list(range(1, len(losses))), losses[1:].tolist(), dash))
     return chart("(x−2)² from 10", curves, Axis("step", 1, 1900, log=True), Axis("loss", 1e-32, 100, log=True))

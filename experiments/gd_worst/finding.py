@@ -31,5 +31,5 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     steps = list(range(61))
     losses = {n: trace(runs, traces, objective__iterations=n)["loss"].tolist() for n in COUNTS}
     curves = [Curve(f"worst for {n} steps", steps, each) for n, each in losses.items()]
-    bound = Curve("bound", steps, [1 / (4 * step + 2) for step in steps], dash="5 4")
+    bound = Curve("bound", steps, [1 / (4 * step + 2) for step in steps], dash=(5, 4))
     return chart("Gradient descent, lr 1/L", [*curves, bound], Axis("step", 0, 60), Axis("f - f*", 1e-3, 1, log=True))

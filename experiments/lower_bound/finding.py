@@ -69,6 +69,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     steps = list(range(51))
     bound = 3 * radius(101) / (32 * 51**2)
     curves = [Curve(name, steps, excess(runs, traces, 101, name).loc[:50].tolist()) for name in METHODS]
-    limit = Curve("bound, at step 50", [0, 50], [bound, bound], dash="5 4")
+    limit = Curve("bound, at step 50", [0, 50], [bound, bound], dash=(5, 4))
     up = Axis("f - f*", 1e-4, 1, log=True)
     return chart("Nesterov's worst function, n = 101", [*curves, limit], Axis("step", 0, 50), up)

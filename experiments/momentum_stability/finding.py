@@ -48,7 +48,7 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """The gap a thousandth below and above each limit."""
     curves = []
     for name, limit in LIMITS.items():
-        for side, dash in ((BELOW, ""), (ABOVE, "5 4")):
+        for side, dash in ((BELOW, (1, 0)), (ABOVE, (5, 4))):
             gaps = trace(runs, traces, optimizer=name, lr=limit * side)["gap"].loc[:1000]
             curves.append(Curve(f"{name}, lr {limit * side:.5g}/L", gaps.index.tolist(), gaps.tolist(), dash))
     return chart("0.1% below and above the limit", curves, Axis("step", 0, 1000), Axis("gap", 1e-20, 1e20, log=True))

@@ -20,9 +20,9 @@ TRUTHS = (
 )
 CURVES = {
     "notebook_square": "10x²: lr is 2/L, x flips",
-    "notebook_manual": "(x−2)² and, dashed, (x−3)²:\na step is below float32's spacing",
-    "notebook_sgd": "",
-    "notebook_matrix": "Σx²: the minimum is at 0,\nwhere float32 is finest",
+    "notebook_manual": "(x−2)²: a step is below float32's spacing",
+    "notebook_sgd": "(x−3)²: likewise",
+    "notebook_matrix": "Σx²: the minimum is at 0, where float32 is finest",
 }
 
 
@@ -48,7 +48,7 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """The gap of the runs at lr 0.1."""
     gaps = {name: trace(runs, traces, objective=name, impl="manual", lr=0.1)["gap"] for name in CURVES}
     curves = [
-        Curve(CURVES[name], each.index.tolist(), each.tolist(), "5 4" if name == "notebook_sgd" else "")
+        Curve(CURVES[name], each.index.tolist(), each.tolist(), (5, 4) if name == "notebook_sgd" else (1, 0))
         for name, each in gaps.items()
     ]
     return chart("Gradient descent, lr 0.1", curves, Axis("step", 0, 100), Axis("gap", 1e-20, 1, log=True))

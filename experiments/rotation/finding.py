@@ -47,7 +47,7 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """The gap of gradient descent and Adam on each instance."""
     curves = []
     for name in ("gd", "adam"):
-        for number, dash in ((0, ""), (1, "5 4"), (2, "2 3")):
+        for number, dash in ((0, (1, 0)), (1, (5, 4)), (2, (2, 3))):
             gaps = trace(runs, traces, optimizer=name, objective__instance=number)["gap"]
             curves.append(Curve(f"{name}, instance {number}", gaps.index.tolist(), gaps.tolist(), dash))
     return chart("One quadratic, turned", curves, Axis("step", 0, 50), Axis("gap", 1e-3, 1, log=True))

@@ -42,12 +42,13 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
 def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     """``sensitivity`` where one question was asked in several dtypes: the dtype is in ``others``, not in ``problem``.
 
-    Of numbers that were varied besides, the best counts at each lr.
+    Of numbers that were varied besides, the best counts at each lr. ``objective`` and ``dtype`` say what a row is of.
     """
     table = sensitivity(told, cost).sort_values("cost", kind="stable").drop_duplicates(["problem", "solver", "lr"])
-    dtypes = table["problem"].map(told.drop_duplicates("problem").set_index("problem")["dtype"].astype(str))
-    names = [name.replace(f" {dtype}", "", 1) for name, dtype in zip(table["problem"], dtypes, strict=True)]
-    table = table.assign(problem=names, others=dtypes).sort_index()
+    posed = told.drop_duplicates("problem").set_index("problem")[["objective", "dtype"]].astype(str)
+    table = table.assign(**{name: table["problem"].map(posed[name]) for name in ("objective", "dtype")})
+    names = [name.replace(f" {dtype}", "", 1) for name, dtype in zip(table["problem"], table["dtype"], strict=True)]
+    table = table.assign(problem=names, others=table["dtype"]).sort_index()
     several: pd.DataFrame = table[table.groupby(["problem", "solver"])["others"].transform("nunique") > 1]
     return several
 

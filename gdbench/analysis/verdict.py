@@ -38,14 +38,13 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     the costs themselves, which are exact but for seconds, where a factor below SPREAD counts as none.
     """
     rows = []
-    for cost in ("steps", "gradients", "seconds"):
-        pool = told if cost == "seconds" else merged(told)
-        table = costs(pool, cost)
-        if cost == "seconds":  # a problem that nobody timed has no seconds to speak of
-            timed = pool.loc[pool["step_s"].notna(), "problem"].unique()
-            table = table[table["problem"].isin(timed)]
-        if table.empty:
+    one_impl = merged(told)
+    # a problem that nobody timed has no seconds to speak of
+    timed = told[told["problem"].isin(told.loc[told["step_s"].notna(), "problem"])]
+    for cost, pool in {"steps": one_impl, "gradients": one_impl, "seconds": timed}.items():
+        if pool.empty:
             continue
+        table = costs(pool, cost)
         best = tuned(table)
         for problem, group in table.groupby("problem", sort=False, observed=True):
             found = _won(group, best[best["problem"] == problem], cost)

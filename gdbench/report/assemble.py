@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import altair as alt
@@ -19,8 +19,9 @@ from gdbench.report.charts import times as times_chart
 from gdbench.report.charts.parts import BANDS, PANELS, Figure
 from gdbench.report.facts import Facts, Shown
 from gdbench.report.source import Source
+from gdbench.report.words import sentences, verdict_table
 
-__all__ = ["Landscape", "Report", "Section", "assemble"]
+__all__ = ["Landscape", "Report", "Section", "assemble", "kept", "sections"]
 
 Landscape = Callable[[pd.Series, dict[str, tuple[float, float]]], "tuple[pd.DataFrame, pd.DataFrame] | None"]
 """The values of a run's objective on a grid of the box, and its minimisers; None where they cannot be had."""
@@ -42,8 +43,14 @@ class Report:
 
     source: Source
     facts: Facts
-    verdict: pd.DataFrame
+    told: list[str]
+    """The verdict in sentences."""
+    summary: Shown
+    """The verdict's table."""
     sections: list[Section]
+    places: list[str]
+    """Where its runs lie, in words."""
+    title: str = "gdbench report"
 
     @property
     def figures(self) -> list[Figure]:
@@ -61,19 +68,28 @@ def assemble(
 ) -> Report:
     """All sections of the report of a source; ``ready`` is told of each figure that can be drawn, at once."""
     facts = Facts(source)
-    kept = []
+    made = kept(facts, sections(facts, landscape), ready)
+    table = verdict(facts.runs, facts.told)
+    places = [str(each) for each in source.folders]
+    return Report(source, facts, sentences(table), verdict_table(table, facts.problems), made, places)
+
+
+def kept(facts: Facts, made: Iterable[Section], ready: Callable[[Figure], None] | None) -> list[Section]:
+    """The sections that show anything; ``ready`` is told of each figure that can be drawn, at once."""
+    told = []
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
-        for section in _sections(facts, landscape):
+        for section in made:
             for figure in section.figures:
                 figure.rule += facts.greyed(figure)
                 if ready and figure.chart is not None:
                     ready(figure)
             if section.figures or section.tables:
-                kept.append(section)
-    return Report(source, facts, verdict(facts.runs, facts.told), kept)
+                told.append(section)
+    return told
 
 
-def _sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
+def sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
+    """The sections of all that a report shows, one after the other."""
     yield Section("convergence", "Convergence", _convergence(facts))
     yield Section("sensitivity", "Learning rate", rates.figures(facts), rates.tables(facts))
     yield Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts))

@@ -1,45 +1,159 @@
-"""Two sweeps side by side, as Markdown: counts, then what differs, the worst first."""
+"""Two sweeps as one report: what became better or worse first, then both sides in every figure."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from gdbench.analysis import problems
 from gdbench.analysis.comparison import VERDICTS, comparison
+from gdbench.analysis.sides import OUTCOMES, sides
+from gdbench.report.assemble import Landscape, Report, Section, kept, sections
 from gdbench.report.cells import short
-from gdbench.report.tables import table_lines
+from gdbench.report.charts import changes
+from gdbench.report.charts.parts import Figure
+from gdbench.report.facts import Facts, Shown
+from gdbench.report.look import Look
+from gdbench.report.source import Source
+from gdbench.report.words import amount, times
 
-__all__ = ["compared_report"]
+__all__ = ["beside", "compared"]
 
-ORDER = ("worse", "better", "changed", "only a", "only b")
+APART = " · "
+"""Between an optimizer and its side, as in adam · b."""
+DASHES = {"a": (1, 0), "b": (5, 3)}
+DIFFERS = ("worse", "better", "changed")
 
 
-def compared_report(a: pd.DataFrame, b: pd.DataFrame, names: tuple[Path, Path]) -> str:
-    """What became of the runs of ``a`` in ``b``; runs that are the same are counted only."""
-    table = comparison(a, b)
-    counts = table["verdict"].value_counts()
-    counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
-    lines = [
-        "# gdbench compare",
-        "",
-        f"a: {names[0]} ({len(a)} runs)",
-        f"b: {names[1]} ({len(b)} runs)",
-        "",
-        f"{counted}.",
-        "",
-    ]
-    ratios = table["step_ratio"].dropna()
-    if len(ratios):
-        told = f"Step time over the reference loop, b over a: median {ratios.median():.2f}, {len(ratios)} runs."
-        lines += [f"{told} One process each: a difference takes several to establish.", ""]
-    differing = table[table["verdict"] != "same"]
-    if differing.empty:
-        return "\n".join([*lines, "Nothing differs."])
-    places = differing["verdict"].map({name: place for place, name in enumerate(ORDER)})
-    shown = differing.loc[places.sort_values(kind="stable").index]
-    return "\n".join([*lines, *table_lines(_worded(shown))])
+def beside(a: Source, b: Source) -> Source:
+    """Both sources as one, whose runs say in ``side`` which they are of; a run's key ends in its side."""
+    runs, traces = [], []
+    for side, each in (("a", a), ("b", b)):
+        runs.append(each.runs.assign(side=side, run=each.runs["run"] + f"-{side}"))
+        traces.append(each.traces.assign(run=each.traces["run"] + f"-{side}"))
+    return Source(
+        list(dict.fromkeys([*a.folders, *b.folders])),
+        pd.concat(runs, ignore_index=True),
+        pd.concat(traces, ignore_index=True),
+        {**a.environments, **b.environments},
+        list(dict.fromkeys([*a.partial, *b.partial])),
+    )
+
+
+def compared(
+    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+) -> Report:
+    """The report of a source that ``beside`` made."""
+    told = problems.compared(source.runs, ["side"])
+    table = sides(told)
+    runs = comparison(*(source.runs[source.runs["side"] == side] for side in "ab"))
+    named = replace(source, runs=_named(source.runs))
+    facts = Both(named, _named(told))
+    made = [_differences(facts, table, runs), *sections(facts, landscape)]
+    return Report(
+        named,
+        facts,
+        told=_sentences(table, runs),
+        summary=_summary(table),
+        sections=kept(facts, made, ready),
+        places=[f"{side}: {_swept(source.runs, side)}" for side in "ab"],
+        title="gdbench compare",
+    )
+
+
+def _named(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs whose optimizers are named by their side."""
+    names = runs["optimizer"].astype(object) + APART + runs["side"]
+    return runs.assign(optimizer=names, solver=names + " " + runs["impl"].astype(object))
+
+
+def _swept(runs: pd.DataFrame, side: str) -> str:
+    """The sweeps of a side."""
+    names = runs.loc[runs["side"] == side, "sweep"].unique()
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+class Both(Facts):
+    """The facts of two sides, on which an optimizer has one colour, drawn through on a and dashed on b."""
+
+    def __init__(self, source: Source, told: pd.DataFrame) -> None:
+        """Of runs that were named by their side."""
+        super().__init__(source, told)
+
+    @property
+    def look(self) -> Look:
+        """The colours of the optimizers that both sides share."""
+        return Paired.over(Look.of(name.rpartition(APART)[0] for name in self.runs["optimizer"].unique()))
+
+
+@dataclass(frozen=True)
+class Paired(Look):
+    """Colours by the optimizer, dashes by the side."""
+
+    plain: Look
+
+    @classmethod
+    def over(cls, plain: Look) -> Paired:
+        """Both sides of each optimizer, beside each other."""
+        names = tuple(f"{name}{APART}{side}" for name in plain.optimizers for side in DASHES)
+        return cls(names, 2 * plain.coloured, plain)
+
+    def pair(self, optimizer: str) -> tuple[str, tuple[int, ...]]:
+        """The optimizer's colour, and the dash of its side."""
+        name, _, side = optimizer.rpartition(APART)
+        return self.plain.pair(name)[0], DASHES[side]
+
+
+# ------------------------------------------------------------------------------------------------------ differences
+
+
+def _differences(facts: Both, table: pd.DataFrame, runs: pd.DataFrame) -> Section:
+    figures = [figure for cost in _costs(table) for figure in _changes(facts, table, cost)]
+    differing = runs[runs["verdict"].isin(DIFFERS)]
+    order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERS)})
+    shown = differing.loc[order.sort_values(kind="stable").index]
+    rule = (
+        f"The runs that were made on both sides and did not come out the same, {len(differing)} of {len(runs)}, matched"
+        " by problem, solver, configuration and seed. A run is better if its status is, or else if it took fewer"
+        " gradients, then steps, to the target; changed: as many, with another final loss."
+    )
+    tables = [Shown("differing", "Runs that differ", rule, _worded(shown))] if len(differing) else []
+    return Section("differences", "Differences", figures, tables)
+
+
+def _costs(table: pd.DataFrame) -> list[str]:
+    """The costs that say something of their own."""
+    paid = {cost: mine[["a", "b"]].to_numpy(float) for cost, mine in table.groupby("cost")}
+    steps = not np.array_equal(paid["steps"], paid["gradients"], equal_nan=True)
+    told = {"gradients": True, "steps": steps, "seconds": bool((table["cost"] == "seconds").any())}
+    return [cost for cost, there in told.items() if there]
+
+
+def _changes(facts: Both, table: pd.DataFrame, cost: str) -> list[Figure]:
+    mine = table[table["cost"] == cost]
+    shown = mine[np.isfinite(mine["ratio"].astype(float))]
+    rule = (
+        f"What b pays over what a pays, each optimizer at its best configuration on either side; left of the line b"
+        f" pays less. {len(shown)} of {len(mine)} pairs reached the target on both sides. {INTERVALS[cost]}"
+    )
+    title = f"{cost.capitalize()} to the target, b over a"
+    name = f"changes-{cost}"
+    if shown.empty:
+        return [Figure(name, title, "No optimizer reached the target on both sides.", mine, tab=cost, group="changes")]
+    drawn = changes.chart(shown, Look.of(shown["optimizer"]), cost)
+    return [Figure(name, title, rule + facts.panels(shown), mine, drawn, cost, "changes")]
+
+
+EXACT = "Counts are exact; with six common seeds or more there is an interval, of Hodges and Lehmann over their ratios."
+TIMED = (
+    "Intervals of seconds: the widest that both sides' intervals of the step time allow, each within its own process;"
+    " less than 10% is not told apart, as processes differ by as much."
+)
+INTERVALS = {"gradients": EXACT, "steps": EXACT, "seconds": TIMED}
 
 
 def _worded(table: pd.DataFrame) -> pd.DataFrame:
@@ -50,9 +164,9 @@ def _worded(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _change(table: pd.DataFrame, name: str) -> list[str]:
-    """``31 -> 29``; one number where both are equal."""
+    """``31 → 29``; one number where both are equal."""
     pairs = zip(table[f"{name}_a"], table[f"{name}_b"], strict=True)
-    return [_said(a) if _said(a) == _said(b) else f"{_said(a)} -> {_said(b)}" for a, b in pairs]
+    return [_said(a) if _said(a) == _said(b) else f"{_said(a)} → {_said(b)}" for a, b in pairs]
 
 
 def _said(value: Any) -> str:
@@ -61,3 +175,72 @@ def _said(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+# ---------------------------------------------------------------------------------------------------------- verdict
+
+
+def _sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """What became of all pairs in each cost, of each problem that changed, and of the single runs."""
+    lines = [_overall(table[table["cost"] == cost], cost) for cost in _costs(table)]
+    for problem, mine in table[table["cost"].isin(_costs(table))].groupby("problem", sort=False):
+        parts = [f"{name}: {_listed(mine[mine['outcome'] == name])}" for name in ("worse", "better")]
+        parts = [part for part in parts if not part.endswith(": ")]
+        lines += [f"{problem}: b is {'; '.join(parts)}."] if parts else []
+    counts = runs["verdict"].value_counts()
+    counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+    nothing = " Nothing differs." if set(counts.index) == {"same"} else ""
+    return [*lines, f"Run by run: {counted}.{nothing}"]
+
+
+def _overall(mine: pd.DataFrame, cost: str) -> str:
+    counts = mine["outcome"].value_counts()
+    said = ", ".join(f"{WORDS[name]} {counts[name]}" for name in OUTCOMES if name in counts)
+    return f"In {cost}, of {len(mine)} pairs of problem and optimizer: {said}."
+
+
+WORDS = {
+    "worse": "b is worse on",
+    "better": "b is better on",
+    "not told apart": "not told apart",
+    "same": "the same on",
+    "neither": "neither reaches the target on",
+    "only a": "only in a",
+    "only b": "only in b",
+}
+
+
+def _listed(rows: pd.DataFrame) -> str:
+    return ", ".join(map(_one, rows.to_dict(orient="records")))
+
+
+def _one(row: dict[Any, Any]) -> str:
+    a, b = (_amount(row, side) for side in "ab")
+    a = a.removesuffix(f" {row['cost']}") if b != "never" else a
+    ratio = f", {times(row['ratio'])}" if np.isfinite(row["ratio"]) else ""
+    return f"{row['optimizer']} ({a} → {b}{ratio})"
+
+
+def _summary(table: pd.DataFrame) -> Shown:
+    """The verdict's table, one row for each problem, optimizer and cost, what differs first."""
+    places = table["outcome"].map({name: place for place, name in enumerate(OUTCOMES)})
+    mine = table.loc[places[table["cost"].isin(_costs(table))].sort_values(kind="stable").index]
+    told = mine[["problem", "optimizer"]].assign(
+        **{"in": mine["cost"], "b is": mine["outcome"]},
+        **{side: [_amount(row, side) for row in mine.to_dict(orient="records")] for side in "ab"},
+        ratio=mine["ratio"].astype(float),
+        **{"from": mine["lo"].astype(float), "to": mine["hi"].astype(float)},
+        **{f"{side} at": mine[f"configuration_{side}"].map(short, na_action="ignore") for side in "ab"},
+    )
+    rule = (
+        "Each optimizer at its best configuration on either side. ratio: b over a, with its 95% interval where there is"
+        f" one. {EXACT}"
+    )
+    rule += f" {TIMED}" if "seconds" in set(mine["cost"]) else ""
+    return Shown("verdict", "Verdict", rule, told.dropna(axis=1, how="all"))
+
+
+def _amount(row: dict[Any, Any], side: str) -> str:
+    if pd.isna(row[side]):
+        return ""
+    return amount(row[side], row["cost"]) if np.isfinite(row[side]) else "never"

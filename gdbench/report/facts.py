@@ -30,10 +30,10 @@ class Shown:
 class Facts:
     """What several figures need, worked out once."""
 
-    def __init__(self, source: Source) -> None:
-        """Of the runs and traces of a source."""
+    def __init__(self, source: Source, told: pd.DataFrame | None = None) -> None:
+        """Of the runs and traces of a source; ``told`` are those that are compared, where that is not for us to say."""
         self.runs, self.traces = source.runs, source.traces
-        self.told = problems.compared(source.runs)
+        self.told = problems.compared(source.runs) if told is None else told
         self.merged = problems.merged(self.told)
         self.problems = list(self.told["problem"].unique())
 

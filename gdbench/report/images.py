@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Images", "bundle", "picture"]
+__all__ = ["Images", "as_svg", "bundle"]
 
 SCALE = 1.5
 VERSION = "6.4"
@@ -21,17 +21,26 @@ WARM = json.dumps(
 
 
 class Images:
-    """Draws specifications into files, on two cores."""
+    """Draws specifications into files, on two cores: one process runs JavaScript, which makes SVG, the other makes PNG.
 
-    def __init__(self, workers: int = 2) -> None:
-        """Start the processes, which spend a second on starting JavaScript."""
+    JavaScript takes a second to start and some pictures to get fast, so that two processes of it draw no earlier.
+    """
+
+    def __init__(self) -> None:
+        """Start JavaScript."""
         context = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(workers, mp_context=context, initializer=warm)
-        self.pending: list[Future[None]] = [self.pool.submit(warm) for _ in range(workers)]
+        self.script = ProcessPoolExecutor(1, mp_context=context)
+        self.pixels = ProcessPoolExecutor(1, mp_context=context)
+        self.carriers = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
+        self.pending: list[Future[None]] = [self.script.submit(warm)]
 
     def draw(self, specification: dict[str, Any], stem: Path) -> None:
         """Have ``stem``.svg and ``stem``.png drawn."""
-        self.pending.append(self.pool.submit(picture, json.dumps(specification), str(stem)))
+        self.pending.append(self.carriers.submit(self._both, json.dumps(specification), str(stem)))
+
+    def _both(self, specification: str, stem: str) -> None:
+        self.script.submit(svg, specification, stem).result()
+        self.pixels.submit(png, stem).result()
 
     def __enter__(self) -> Self:
         """Wait for all of them at the end of the context."""
@@ -41,26 +50,39 @@ class Images:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait, unless something went wrong."""
-        if kind is None:
-            for each in self.pending:
-                each.result()
-        self.pool.shutdown(cancel_futures=True)
+        try:
+            if kind is None:
+                for each in self.pending:
+                    each.result()
+        finally:
+            for pool in (self.carriers, self.script, self.pixels):
+                pool.shutdown(cancel_futures=True)
 
 
 def warm() -> None:
     """Let JavaScript start and compile Vega."""
+    as_svg(WARM)
+
+
+def as_svg(specification: str | dict[str, Any]) -> str:
+    """Draw one specification, here and now."""
     import vl_convert
 
-    vl_convert.vegalite_to_svg(WARM, vl_version=VERSION)
+    drawn: str = vl_convert.vegalite_to_svg(specification, vl_version=VERSION)
+    return drawn
 
 
-def picture(specification: str, stem: str) -> None:
-    """Draw one specification."""
+def svg(specification: str, stem: str) -> None:
+    """Draw one specification into ``stem``.svg."""
+    Path(f"{stem}.svg").write_text(as_svg(specification), encoding="utf-8")
+
+
+def png(stem: str) -> None:
+    """Draw ``stem``.svg once more, as pixels."""
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg(specification, vl_version=VERSION)
-    Path(f"{stem}.svg").write_text(svg, encoding="utf-8")
-    Path(f"{stem}.png").write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
+    drawn = Path(f"{stem}.svg").read_text(encoding="utf-8")
+    Path(f"{stem}.png").write_bytes(vl_convert.svg_to_png(drawn, scale=SCALE))
 
 
 def bundle() -> str:

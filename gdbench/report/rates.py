@@ -18,10 +18,10 @@ CHOICES = ("gradients", "steps", "seconds")
 
 def figures(facts: Facts) -> list[Figure]:
     """Each cost that says something of its own against lr, and heatmaps where lr and another number were varied."""
-    tables = {cost: _varied(facts, cost) for cost in CHOICES}
-    first = tables["gradients"]
+    first = _varied(facts, "gradients")
     if first.empty:
         return []
+    tables = {cost: first if cost == "gradients" else _varied(facts, cost) for cost in CHOICES}
     wanted = {"gradients": True, "steps": not first["cost"].equals(tables["steps"]["cost"]), "seconds": _timed(tables)}
     shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
     return [*shown, *_beside_numbers(first), *_beside_dtypes(facts)]
@@ -67,6 +67,8 @@ def _beside_numbers(table: pd.DataFrame) -> list[Figure]:
 
 def _beside_dtypes(facts: Facts) -> list[Figure]:
     """A heatmap for each optimizer that was run in several dtypes."""
+    if facts.merged["dtype"].nunique() < 2:
+        return []
     table = over_dtypes(facts.merged)
     table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
     places = {name: place for place, name in enumerate(facts.look.optimizers)}

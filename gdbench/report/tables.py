@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from gdbench.report.assemble import Report
 from gdbench.report.cells import headers, is_text, shown
 from gdbench.report.facts import Shown
-from gdbench.report.words import amount, caveats, counted, sentences
+from gdbench.report.words import caveats, counted
 
-__all__ = ["latex", "markdown", "table_lines", "verdict_table"]
+__all__ = ["latex", "markdown", "table_lines"]
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -27,51 +26,15 @@ LONGEST = 40
 """Rows of a table in Markdown; the CSV has them all."""
 
 
-def verdict_table(report: Report) -> Shown:
-    """The verdict's table, one row a problem and cost; steps are left out where they equal gradients everywhere."""
-    table = report.verdict
-    pairs = table.pivot(index="problem", columns="cost", values="value")
-    if "steps" in pairs and (pairs["steps"] == pairs["gradients"]).all():
-        table = table[table["cost"] != "steps"]
-    table = table[table["winner"].notna() | (table["cost"] == "gradients")]
-    told = pd.DataFrame(
-        {
-            "problem": table["problem"],
-            "in": table["cost"],
-            "first": table["winner"],
-            "configuration": table["configuration"],
-            "to target": [_amount(row) for row in table.to_dict(orient="records")],
-            "next": table["runner_up"],
-            "ratio": table["ratio"],
-            "not told apart": table["tied"],
-            "lr at the edge": table["edge"],
-            **{name: table[name] for name in ("reached", "runs", "broke")},
-        }
-    )
-    places = {name: place for place, name in enumerate(report.facts.problems)}
-    told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
-    told = told.drop(columns="in") if told["in"].nunique() == 1 else told
-    rule = (
-        "Each method at its best configuration. ratio: how many times as much the next needs, the first"
-        " that can be told"
-        " apart. reached, broke: of the problem's runs, how many reached the target, and diverged or became nonfinite."
-    )
-    return Shown("verdict", "Verdict", rule, told)
-
-
-def _amount(row: dict[Any, Any]) -> str:
-    return "never" if pd.isna(row["winner"]) else amount(row["value"], row["cost"])
-
-
 def markdown(report: Report) -> str:
     """The verdict and the tables, for a pull request or a terminal."""
     runs = report.source.runs
-    parts = ["# gdbench report", "", f"{len(runs):,} runs: {counted(runs)}."]
+    parts = [f"# {report.title}", "", f"{len(runs):,} runs: {counted(runs)}."]
     parts += [f"**Partial:** {remark}" for remark in report.source.partial]
-    parts += ["", *(f"- {_escaped(line)}" for line in sentences(report.verdict)), ""]
+    parts += ["", *(f"- {_escaped(line)}" for line in report.told), ""]
     remarks = caveats(runs, report.facts.told)
     parts += [*(f"- {_escaped(line)}" for line in remarks), ""] if remarks else []
-    for each in (verdict_table(report), *report.tables):
+    for each in (report.summary, *report.tables):
         parts += [f"## {each.title}", "", *table_lines(each.table), "", each.rule, ""]
     return "\n".join(parts)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number, seconds
 
-__all__ = ["amount", "caveats", "counted", "sentences", "times"]
+__all__ = ["amount", "caveats", "counted", "sentences", "times", "verdict_table"]
 
 STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
 
@@ -75,6 +77,41 @@ def _doubts(row: dict[str, Any]) -> str:
     if row["failed"]:
         text += f" {row['failed']} failed."
     return text
+
+
+def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
+    """The verdict's table, one row a problem and cost; steps are left out where they equal gradients everywhere."""
+    pairs = table.pivot(index="problem", columns="cost", values="value")
+    if "steps" in pairs and (pairs["steps"] == pairs["gradients"]).all():
+        table = table[table["cost"] != "steps"]
+    table = table[table["winner"].notna() | (table["cost"] == "gradients")]
+    told = pd.DataFrame(
+        {
+            "problem": table["problem"],
+            "in": table["cost"],
+            "first": table["winner"],
+            "configuration": table["configuration"],
+            "to target": [_amount(row) for row in table.to_dict(orient="records")],
+            "next": table["runner_up"],
+            "ratio": table["ratio"],
+            "not told apart": table["tied"],
+            "lr at the edge": table["edge"],
+            **{name: table[name] for name in ("reached", "runs", "broke")},
+        }
+    )
+    places = {name: place for place, name in enumerate(problems)}
+    told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
+    told = told.drop(columns="in") if told["in"].nunique() == 1 else told
+    rule = (
+        "Each method at its best configuration. ratio: how many times as much the next needs, the first"
+        " that can be told"
+        " apart. reached, broke: of the problem's runs, how many reached the target, and diverged or became nonfinite."
+    )
+    return Shown("verdict", "Verdict", rule, told)
+
+
+def _amount(row: dict[Any, Any]) -> str:
+    return "never" if pd.isna(row["winner"]) else amount(row["value"], row["cost"])
 
 
 def counted(runs: pd.DataFrame) -> str:

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from gdbench.records import writing
 from gdbench.report.assemble import Landscape, Report, assemble
-from gdbench.report.charts.parts import Figure, specification
+from gdbench.report.charts.parts import Figure, picture
 from gdbench.report.facts import Shown
 from gdbench.report.images import Images, bundle
 from gdbench.report.page import page
 from gdbench.report.source import Source
-from gdbench.report.tables import latex, markdown, verdict_table
+from gdbench.report.tables import latex, markdown
 from gdbench.schema import UsageError
 
 __all__ = ["FORMS", "as_markdown", "write"]
 
+Assembler = Callable[[Source, Landscape | None, Callable[[Figure], None] | None], Report]
 FORMS = ("html", "md", "figures", "tables")
 
 
@@ -27,10 +28,11 @@ def write(
     forms: Sequence[str] = FORMS,
     landscape: Landscape | None = None,
     images: Images | None = None,
+    put: Assembler = assemble,
 ) -> list[Path]:
     """Write report.html, report.md, figures/ and tables/, or some of them, into a folder; returns what was written.
 
-    ``images`` are processes that draw, where some have been started already.
+    ``images`` are processes that draw, where some have been started already; ``put`` makes the report of the source.
     """
     _check(forms)
     with writing(folder), ExitStack() as stack:
@@ -40,16 +42,16 @@ def write(
         if "figures" in forms:
             draw = _draws(stack.enter_context(images or Images()), folder / "figures")
             written.append(folder / "figures")
-        report = assemble(source, landscape, draw)
+        report = put(source, landscape, draw)
         for form, make in WAYS.items():
             if form in forms:
                 written.append(make(report, folder))
         return written
 
 
-def as_markdown(source: Source) -> str:
+def as_markdown(source: Source, put: Assembler = assemble) -> str:
     """The verdict and the tables as Markdown."""
-    return markdown(assemble(source))
+    return markdown(put(source, None, None))
 
 
 def _check(forms: Sequence[str]) -> None:
@@ -69,14 +71,14 @@ def _markdown(report: Report, folder: Path) -> Path:
 def _draws(images: Images, folder: Path) -> Callable[[Figure], None]:
     """What has a figure drawn into a folder, while the next ones are put together."""
     folder.mkdir(exist_ok=True)
-    return lambda figure: images.draw(specification(figure, picture=True), folder / figure.name)
+    return lambda figure: images.draw(picture(figure), folder / figure.name)
 
 
 def _tables(report: Report, folder: Path) -> Path:
     place = folder / "tables"
     place.mkdir(exist_ok=True)
     drawn = [Shown(each.name, each.title, each.rule, each.table) for each in report.figures]
-    for each in (verdict_table(report), *report.tables):
+    for each in (report.summary, *report.tables):
         each.table.to_csv(place / f"{each.name}.csv", index=False)
         _written(place / f"{each.name}.tex", latex(each))
     for each in drawn:

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import BANDS, HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
+from gdbench.report.charts.parts import BANDS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["AXES", "banded", "chart", "drawn"]
@@ -37,7 +37,6 @@ def banded(table: pd.DataFrame) -> bool:
 
 def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     """A line for each optimizer with its quartile band, a panel for each problem."""
-    pick = picking()
     there = table["optimizer"].unique()
     losses = set(table["y"])
     title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
@@ -45,13 +44,13 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     band = base.mark_area(aria=False).encode(
         y=log_axis(alt.Y, "lo", title),
         y2=alt.Y2("hi:Q"),
-        opacity=faded(pick, 0.13),
+        opacity=faded(0.13),
         detail=alt.Detail("configuration:N"),
     )
     line = base.mark_line(aria=False).encode(
         y=log_axis(alt.Y, "gap", title),
         strokeDash=look.dashes(there),
-        opacity=faded(pick),
+        opacity=faded(),
         detail=alt.Detail("configuration:N"),
     )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(
@@ -67,5 +66,5 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
         ],
     )
     layers = [*([band] if banded(table) else []), line, hover]
-    drawing = layered(*layers, params=[pick], width=WIDTH, height=HEIGHT)
+    drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.parts import WIDTH, Drawn, data, panels, records
+from gdbench.report.charts.parts import WIDTH, Drawn, data, layered, panels, records
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["chart"]
@@ -34,5 +34,5 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
             alt.Tooltip("configuration:N"),
         ],
     )
-    layers = alt.layer(line, points, width=WIDTH, height=alt.Step(24))
+    layers = layered(line, points, width=WIDTH, height={"step": 24})
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(table)})

@@ -1,28 +1,34 @@
-"""What the charts share: data that is held once a chart, panels, a legend that picks, and what a figure is."""
+"""What the charts share: data that is held once a chart, layers, panels, a legend that picks, and what a figure is.
+
+Altair makes the layers; they are put together here as the JSON that they are, because Altair copies a whole chart for
+each step of putting one together.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
 
-from gdbench.report.look import theme
+from gdbench.report.look import Look, theme
 
 __all__ = [
     "BANDS",
     "PANELS",
+    "PICK",
     "Drawn",
     "Figure",
     "columns",
     "data",
     "faded",
     "layered",
+    "lines",
     "panels",
-    "picking",
+    "picture",
     "records",
     "specification",
 ]
@@ -32,17 +38,25 @@ PANELS = 9
 BANDS = 6
 """Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
+PICK: dict[str, Any] = {
+    "name": "pick",
+    "select": {"type": "point", "fields": ["optimizer"]},
+    "bind": "legend",
+    "views": ["first"],
+}
+"""A click on a legend entry shows that optimizer alone; a click elsewhere all of them."""
 
 
 class Drawn(NamedTuple):
-    """A chart and the data that it names; apart, because Altair copies what it holds again and again."""
+    """A chart as Vega-Lite, and the data that it names."""
 
-    chart: Any
+    chart: dict[str, Any]
     datasets: dict[str, list[dict[str, Any]]]
 
     def whole(self) -> Any:
-        """One chart that holds its data, as a notebook shows it."""
-        return self.chart.properties(datasets=self.datasets)
+        """Altair's chart that holds its data, as a notebook shows it."""
+        kind = alt.FacetChart if "facet" in self.chart else alt.LayerChart
+        return kind.from_dict({**self.chart, "datasets": self.datasets}, validate=False)
 
 
 @dataclass
@@ -82,30 +96,45 @@ def _plain(value: Any) -> Any:
     return None if value is None or value is pd.NA else value
 
 
-def picking() -> alt.Parameter:
-    """A click on a legend entry shows that optimizer alone; a click elsewhere all of them."""
-    return alt.selection_point(fields=["optimizer"], bind="legend", name="pick")
-
-
-def faded(pick: alt.Parameter, shown: float = 1.0) -> Any:
+def faded(shown: float = 1.0) -> Any:
     """The opacity of what is picked, and of the rest."""
-    return alt.OpacityValue(shown * 0.12, condition={"param": pick.name, "value": shown})
+    return alt.OpacityValue(shown * 0.12, condition={"param": PICK["name"], "value": shown})
 
 
-def layered(*layers: alt.Chart, params: Sequence[alt.Parameter], width: float, height: Any) -> Any:
-    """Layers over each other, of which the first carries the parameters: Altair copies a whole chart to add one."""
-    first, *others = layers
-    return alt.layer(first.add_params(*params), *others, width=width, height=height)
+def layered(
+    *layers: alt.Chart, width: float, height: Any = None, params: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Layers over each other; a click is looked for in the first."""
+    told = [each.to_dict(validate=False, context={"top_level": False}) for each in layers]
+    told[0]["name"] = PICK["views"][0]
+    size = {"width": width} if height is None else {"width": width, "height": height}
+    return {"layer": told, **size, "params": list(params)}
 
 
-def panels(chart: Any, names: Sequence[str], field: str = "problem") -> Any:
-    """One panel for each problem; a chart of one panel says its name too."""
+def panels(chart: dict[str, Any], names: Sequence[str], field: str = "problem") -> dict[str, Any]:
+    """One panel for each problem of ``data()``; a chart of one panel says its name too."""
     if len(names) == 1:
-        return chart.properties(title=names[0])
-    header = alt.Header(title=None, labelLimit=WIDTH, labelAnchor="start")
-    return chart.facet(
-        facet=alt.Facet(f"{field}:N", sort=list(names), header=header), columns=columns(len(names))
-    ).resolve_scale(x="independent", y="independent")
+        return {**chart, "title": names[0]}
+    header = {"title": None, "labelLimit": WIDTH, "labelAnchor": "start"}
+    layers = [{name: each for name, each in layer.items() if name != "data"} for layer in chart["layer"]]
+    return {
+        "data": data().to_dict(),
+        "facet": {"field": field, "type": "nominal", "sort": list(names), "header": header},
+        "spec": {**{name: each for name, each in chart.items() if name != "params"}, "layer": layers},
+        "params": chart["params"],
+        "columns": columns(len(names)),
+        "resolve": {"scale": {"x": "independent", "y": "independent"}},
+    }
+
+
+def lines(table: pd.DataFrame, look: Look, x: Any, y: Any, told: Sequence[alt.Tooltip]) -> Drawn:
+    """A line with points for each optimizer, a panel for each problem; ``told`` is what a point tells when hovered."""
+    there = look.among(table["optimizer"])
+    base = alt.Chart(data()).encode(x=x, y=y, color=look.colours(there), opacity=faded())
+    line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
+    points = base.mark_point(filled=True, size=30).encode(tooltip=list(told))
+    drawing = layered(line, points, params=[PICK], width=WIDTH, height=HEIGHT)
+    return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
 
 
 def columns(count: int) -> int:
@@ -113,20 +142,40 @@ def columns(count: int) -> int:
     return min(count, 2 if count in (2, 4) else 3)
 
 
-def specification(figure: Figure, picture: bool = False) -> dict[str, Any]:
-    """The chart as Vega-Lite, with its data and the light theme; as a ``picture``, without what only a page needs.
-
-    A picture shows at most PANELS panels, and has no invisible marks, which are there to be hovered.
-    """
+def specification(figure: Figure) -> dict[str, Any]:
+    """The chart as Vega-Lite, with its data and the light theme."""
     assert figure.chart is not None
-    spec: dict[str, Any] = figure.chart.chart.to_dict(validate=False)
-    facet = spec.get("facet", {})
-    datasets = figure.chart.datasets
+    return {"$schema": alt.SCHEMA_URL, **figure.chart.chart, "datasets": figure.chart.datasets, "config": theme(False)}
+
+
+def picture(figure: Figure) -> dict[str, Any]:
+    """``specification`` of at most PANELS panels, without what only a page needs: invisible marks and tooltips."""
+    spec: dict[str, Any] = {**_still(specification(figure)), "config": theme(False)}
     inner = spec.get("spec", spec)
-    if picture and "layer" in inner:
-        inner["layer"] = [each for each in inner["layer"] if each["mark"].get("opacity") != 0]
-    if picture and len(facet.get("sort", [])) > PANELS:
+    inner["layer"] = [each for each in inner["layer"] if each["mark"].get("opacity") != 0]
+    for each in inner["layer"]:
+        each["mark"]["aria"] = False
+    spec["params"] = [each for each in spec["params"] if each["name"] != PICK["name"]]
+    if len(spec.get("facet", {}).get("sort", [])) > PANELS:
+        facet = spec["facet"]
         facet["sort"] = facet["sort"][:PANELS]
         kept = set(facet["sort"])
-        datasets = {**datasets, "table": [row for row in datasets["table"] if row[facet["field"]] in kept]}
-    return {**spec, "datasets": datasets, "config": theme(False)}
+        table = [row for row in spec["datasets"]["table"] if row[facet["field"]] in kept]
+        spec["datasets"] = {**spec["datasets"], "table": table}
+    return spec
+
+
+def _still(node: Any) -> Any:
+    """A copy without tooltips, and with the opacity that a mark has while nothing is picked."""
+    if isinstance(node, list):
+        return [_still(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    condition = node.get("condition")
+    if isinstance(condition, dict) and condition.get("param") == PICK["name"]:
+        return {"value": condition["value"]}
+    return {
+        name: each if name == "datasets" else _still(each)
+        for name, each in node.items()
+        if name not in ("tooltip", "config")
+    }

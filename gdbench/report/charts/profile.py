@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import BANDS, HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
+from gdbench.report.charts.parts import BANDS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, lines, panels, records
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["banded", "chart", "ecdf_chart", "rank_chart", "trials_chart"]
@@ -20,12 +20,12 @@ def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
     ends = table.groupby("view")[across].transform("max") * 1.05
     last = table.groupby(["view", "optimizer"], sort=False).tail(1)
     whole = pd.concat([table, last.assign(**{across: ends[last.index]})], ignore_index=True)
-    there, pick = look.among(table["optimizer"]), picking()
+    there = look.among(table["optimizer"])
     base = alt.Chart(data()).encode(
         x=log_axis(alt.X, across, title, base=2 if across == "ratio" else 10),
         y=alt.Y("share:Q", title="share of problems", scale=SHARE, axis=alt.Axis(format="%", tickCount=5)),
         color=look.colours(there),
-        opacity=faded(pick),
+        opacity=faded(),
     )
     line = base.mark_line(interpolate="step-after", aria=False).encode(strokeDash=look.dashes(there))
     points = base.mark_point(size=60, opacity=0, filled=True).encode(
@@ -37,7 +37,7 @@ def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
             alt.Tooltip("problems:Q"),
         ],
     )
-    layers = layered(line, points, params=[pick], width=WIDTH + 90, height=HEIGHT + 20)
+    layers = layered(line, points, params=[PICK], width=WIDTH + 90, height=HEIGHT + 20)
     return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(look.behind(whole))})
 
 
@@ -48,16 +48,16 @@ def banded(table: pd.DataFrame) -> bool:
 
 def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
     """The share of (problem, target, run) reached within a cost, with its bootstrap band."""
-    there, pick = look.among(table["optimizer"]), picking()
+    there = look.among(table["optimizer"])
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "cost", "gradients"), color=look.colours(there))
     y = alt.Y("share:Q", title="share of targets reached", scale=SHARE, axis=alt.Axis(format="%", tickCount=5))
     band = base.mark_area(interpolate="step-after", aria=False).encode(
         y=alt.Y("lo:Q", scale=SHARE, title="share of targets reached"),
         y2=alt.Y2("hi:Q"),
-        opacity=faded(pick, 0.15 if len(there) <= 3 else 0.07),
+        opacity=faded(0.15 if len(there) <= 3 else 0.07),
     )
     line = base.mark_line(interpolate="step-after", aria=False).encode(
-        y=y, strokeDash=look.dashes(there), opacity=faded(pick)
+        y=y, strokeDash=look.dashes(there), opacity=faded()
     )
     points = base.mark_point(size=60, filled=True, opacity=0).encode(
         y=y,
@@ -69,7 +69,7 @@ def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
         ],
     )
     layers = [*([band] if banded(table) else []), line, points]
-    drawing = layered(*layers, params=[pick], width=2 * WIDTH, height=HEIGHT + 40)
+    drawing = layered(*layers, params=[PICK], width=2 * WIDTH, height=HEIGHT + 40)
     return Drawn(drawing, {"table": records(look.behind(table))})
 
 
@@ -95,28 +95,20 @@ def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
         x=alt.X("rank:Q"), tooltip=[alt.Tooltip("optimizer:N"), alt.Tooltip("rank:Q", format=".2f")]
     )
-    layers = alt.layer(rule, point, width=2 * WIDTH, height=alt.Step(22))
+    layers = layered(rule, point, width=2 * WIDTH, height={"step": 22})
     return Drawn(layers, {"table": records(ranks.drop(columns=["solver", "p"]))})
 
 
 def trials_chart(table: pd.DataFrame, look: Look) -> Drawn:
     """The median best of k configurations, a panel for each problem, of finite ``median``."""
-    there, pick = look.among(table["optimizer"]), picking()
+    k = log_axis(alt.X, "k", "trials (configurations drawn at random)")
     shown = table[np.isfinite(table["median"])]
-    base = alt.Chart(data()).encode(
-        x=log_axis(alt.X, "k", "trials (configurations drawn at random)"),
-        y=log_axis(alt.Y, "median", "gradients to target"),
-        color=look.colours(there),
-        opacity=faded(pick),
-    )
-    line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
-    points = base.mark_point(filled=True, size=26).encode(
-        tooltip=[
-            alt.Tooltip("optimizer:N"),
-            alt.Tooltip("k:Q"),
-            alt.Tooltip("median:Q", format=".4~g"),
-            alt.Tooltip("reached:Q", format=".0%"),
-        ]
-    )
-    layers = layered(line, points, params=[pick], width=WIDTH, height=HEIGHT)
-    return Drawn(panels(layers, list(shown["problem"].unique())), {"table": records(look.behind(shown))})
+    return lines(shown, look, k, log_axis(alt.Y, "median", "gradients to target"), BEST_OF)
+
+
+BEST_OF = [
+    alt.Tooltip("optimizer:N"),
+    alt.Tooltip("k:Q"),
+    alt.Tooltip("median:Q", format=".4~g"),
+    alt.Tooltip("reached:Q", format=".0%"),
+]

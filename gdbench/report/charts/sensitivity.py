@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, faded, layered, panels, picking, records
+from gdbench.report.charts.parts import HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
 from gdbench.report.look import POWERS, Look, log_axis
 
 __all__ = ["breaking", "chart", "grid_chart"]
@@ -29,17 +29,17 @@ def breaking(table: pd.DataFrame) -> pd.DataFrame:
 
 def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
     """The best over other numbers at each lr, of ``analysis.sensitivity``; grey where runs broke; 2/L as a line."""
-    there, pick = look.among(table["solver"]), picking()
+    there = look.among(table["solver"])
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "lr", "learning rate"))
     shade = _of_kind(base, "broke").mark_rect(color="#808890", aria=False)
     shade = shade.encode(x2=alt.X2("right:Q"), opacity=alt.Opacity("share:Q", legend=None, scale=SHADES), tooltip=BROKE)
     rule = _of_kind(base, "limit").mark_rule(strokeDash=[3, 3], size=1.2).encode(tooltip=LIMIT)
     lines = _of_kind(base, "cost").encode(
-        y=log_axis(alt.Y, "cost", f"{cost} to target"), color=look.colours(there), opacity=faded(pick)
+        y=log_axis(alt.Y, "cost", f"{cost} to target"), color=look.colours(there), opacity=faded()
     )
     line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = lines.mark_point(filled=True, size=34).encode(tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]])
-    layers = layered(shade, rule, line, points, params=[pick], width=WIDTH, height=HEIGHT)
+    layers = layered(shade, rule, line, points, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(
         panels(layers, list(table["problem"].unique())),
         {"table": _rows(look.behind(table.assign(optimizer=table["solver"])))},
@@ -117,7 +117,7 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
         .mark_text(text="×", fontSize=11)
         .encode(x=x, y=alt.Y("other:N", sort=list(dict.fromkeys(table["other"]))))
     )
-    layers = alt.layer(cells, marks, width=WIDTH + 40)
+    layers = layered(cells, marks, width=WIDTH + 40)
     return Drawn(panels(layers, list(table["panel"].unique()), "panel"), {"table": rows})
 
 

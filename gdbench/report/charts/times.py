@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, panels, records
+from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, layered, panels, records
 from gdbench.report.look import Look, log_axis
 from gdbench.report.units import seconds
 
@@ -52,7 +52,7 @@ def step_chart(table: pd.DataFrame, look: Look) -> Drawn:
             alt.Tooltip("noise:Q", format=".0%"),
         ],
     )
-    layers = alt.layer(bars, points, width=WIDTH, height=alt.Step(13 if len(impls) > 1 else 22))
+    layers = layered(bars, points, width=WIDTH, height={"step": 13 if len(impls) > 1 else 22})
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(scaled)})
 
 
@@ -89,7 +89,7 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
             ],
         )
     )
-    layers = alt.layer(lines, words, points, width=WIDTH, height=HEIGHT)
+    layers = layered(lines, words, points, width=WIDTH, height=HEIGHT)
     rows = [*records(table.assign(kind="run")), *_diagonals(table)]
     return Drawn(panels(layers, list(table["problem"].unique())), {"table": rows})
 

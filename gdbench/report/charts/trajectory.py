@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.report.charts.parts import Drawn, data, faded, layered, picking, records
+from gdbench.report.charts.parts import PICK, Drawn, data, faded, layered, records
 from gdbench.report.look import Look
 
 __all__ = ["chart", "contours"]
@@ -80,28 +80,26 @@ def _rounded(pieces: npt.NDArray[np.float64]) -> list[tuple[Point, Point]]:
 
 def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.DataFrame, box: Box) -> Drawn:
     """Paths of optimizer, step, x, y over contours and minimisers; the slider's step ends them."""
-    there, pick = look.among(paths["optimizer"]), picking()
-    steps = sorted(paths["step"].unique())
-    words = alt.binding_range(min=0, max=len(steps) - 1, step=1, name="up to recorded step ")
-    slider = alt.param(name="upto", value=len(steps) - 1, bind=words)
+    there = look.among(paths["optimizer"])
+    last = int(paths["step"].max())
+    words = {"input": "range", "min": 0, "max": last, "step": 1, "name": "up to step "}
+    slider = {"name": "upto", "value": last, "bind": words}
     plane: dict[str, Any] = {
         "x": _axis(alt.X, "x", "first coordinate", box),
         "y": _axis(alt.Y, "y", "second coordinate", box),
     }
-    ground = alt.Chart(data("contours")).mark_line(
-        strokeWidth=0.7, color="#808890", opacity=0.55, clip=True, aria=False
-    )
+    # Contours end at the box; to clip each of them takes longer than all else in a picture.
+    ground = alt.Chart(data("contours")).mark_line(strokeWidth=0.7, color="#808890", strokeOpacity=0.55, aria=False)
     stars = alt.Chart(data("minimisers")).mark_point(shape="cross", size=110, filled=True, color="#808890", clip=True)
-    base = alt.Chart(data()).transform_filter("datum.place <= upto")
-    base = base.encode(**plane, color=look.colours(there), opacity=faded(pick))
+    base = alt.Chart(data()).transform_filter("datum.step <= upto")
+    base = base.encode(**plane, color=look.colours(there), opacity=faded())
     path = base.mark_line(clip=True, aria=False, strokeWidth=1.6).encode(
         strokeDash=look.dashes(there), order=alt.Order("step:Q")
     )
     dots = base.mark_point(clip=True, filled=True, size=20).encode(tooltip=TOLD)
     ground = ground.encode(**plane, detail=alt.Detail("line:N"), order=alt.Order("point:Q"))
-    layers = layered(ground, stars.encode(**plane), path, dots, params=[pick, slider], width=SIDE, height=SIDE)
-    places = paths["step"].map({step: place for place, step in enumerate(steps)})
-    datasets = {"table": look.behind(paths.assign(place=places)), "contours": lines, "minimisers": minimisers}
+    layers = layered(ground, stars.encode(**plane), path, dots, params=[PICK, slider], width=SIDE, height=SIDE)
+    datasets = {"table": look.behind(paths), "contours": lines, "minimisers": minimisers}
     return Drawn(layers, {name: records(table) for name, table in datasets.items()})
 
 

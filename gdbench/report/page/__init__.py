@@ -21,8 +21,7 @@ from gdbench.report.charts.parts import PANELS, Figure, specification
 from gdbench.report.command import command
 from gdbench.report.facts import Shown
 from gdbench.report.look import theme
-from gdbench.report.tables import verdict_table
-from gdbench.report.words import caveats, counted, sentences
+from gdbench.report.words import caveats, counted
 
 __all__ = ["page"]
 
@@ -61,12 +60,14 @@ def page(report: Report, script: str, place: Path) -> str:
     source, facts = report.source, report.facts
     return template.render(
         version=__version__,
-        folders=[str(each) for each in source.folders],
+        places=report.places,
         runs=len(source.runs),
         counted=counted(source.runs),
         partial=source.partial,
-        sentences=[short(each) for each in sentences(report.verdict)],
-        verdict=_html_table(verdict_table(report)),
+        title=report.title,
+        sentences=[short(each) for each in report.told],
+        verdict=_html_table(report.summary),
+        rule=report.summary.rule,
         caveats=caveats(source.runs, facts.told),
         machines=machines(source.environments),
         environments={

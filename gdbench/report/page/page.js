@@ -24,13 +24,13 @@
   system.addEventListener("change", showTheme);
 
   // ----------------------------------------------------------------------------------------------------- figures
-  function allowed(problem) {
-    const about = data.problems[problem];
-    return !about || ((!chosen.objective || about[0] === chosen.objective) && (!chosen.dtype || about[1] === chosen.dtype));
+  function allowed(row) {  // what lies across dtypes or objectives has no problem of the list, and says itself what it is of
+    const [objective, dtype] = data.problems[row.problem] || [row.objective, row.dtype];
+    return (!chosen.objective || !objective || objective === chosen.objective) && (!chosen.dtype || !dtype || dtype === chosen.dtype);
   }
   function rowsOf(name, rows) {
     return name === "contours" || name === "minimisers" ? rows
-      : rows.filter((row) => !hidden.has(row.optimizer) && allowed(row.problem));
+      : rows.filter((row) => !hidden.has(row.optimizer) && allowed(row));
   }
   function specification(name, width, less = 0) {
     const spec = structuredClone(data.figures[name].spec);
@@ -60,7 +60,10 @@
     if (!node || typeof node !== "object") return;
     for (const [key, value] of Object.entries(node)) {
       if (key === "datasets") continue;
-      if (key === "legend" && value && value.orient === "top") value.columns = Math.max(2, Math.floor(width / 115));
+      if (key === "legend" && value && value.orient === "top") {
+        const longest = Math.max(...(node.scale?.domain || []).map((each) => String(each).length), 0);
+        value.columns = Math.max(1, Math.floor(width / Math.max(115, 50 + 7 * longest)));
+      }
       narrowLegends(value, width);
     }
   }
