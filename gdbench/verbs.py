@@ -14,7 +14,7 @@ from gdbench.store.verbs import add_to
 if TYPE_CHECKING:
     from gdbench.tuning import Tuning
 
-__all__ = ["app"]
+__all__ = ["app", "headline"]
 
 KINDS = ("objectives", "optimizers")
 
@@ -47,7 +47,7 @@ def list_(
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
     width = max((len(file.stem) for file in files), default=0)
     for file in files:
-        typer.echo(f"{file.stem:{width}}  {_headline(file)}")
+        typer.echo(f"{file.stem:{width}}  {headline(file)}")
 
 
 @app.command()
@@ -238,7 +238,7 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     return 1 if (winners["status"] == "failed").any() else 0
 
 
-def _headline(file: Path) -> str:
+def headline(file: Path) -> str:
     """The comment in the first line of a configuration."""
     with file.open(encoding="utf-8") as text:
         first = text.readline().strip()

@@ -1,0 +1,62 @@
+"""Formulas as HTML: those of docstrings, which are plain text, and those of the pages, which are TeX.
+
+Neither needs a script or a network when the page is read.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+from latex2mathml.converter import convert
+
+__all__ = ["mathml", "prose", "typeset"]
+
+GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "eta": "η", "theta": "θ", "lambda": "λ",
+    "Lambda": "Λ", "mu": "μ", "nu": "ν", "pi": "π", "rho": "ρ", "sigma": "σ", "phi": "φ", "omega": "ω",
+}  # fmt: skip
+SIGNS = {"sqrt": "√", "sum": "Σ", "prod": "Π", "&lt;=": "≤", "&gt;=": "≥", "...": "…", " * ": " · ", " - ": " − "}
+SUBSCRIPT = re.compile(r"\b([A-Za-z]|sum|prod|max|min|mean|lambda|beta|mu|T|log)_(\{[^{}]*\}|[A-Za-z]{3,4}\b|\d+|[a-z]\b)")
+SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|-?[\w.]+)")
+NAME = re.compile(rf"(?<![\w.])({'|'.join(GREEK)})(\d*)(?![\w(])")
+
+
+def typeset(text: str) -> str:
+    """A formula of a docstring as HTML: ``x_{i+1}^2`` with its indices below and powers above, Greek names as letters.
+
+    What it does not know stays as it was written, so that no formula says more than its docstring.
+    """
+    text = html.escape(text, quote=False)
+    text = SUBSCRIPT.sub(lambda found: f"{found[1]}<sub>{found[2].strip('{}')}</sub>", text)
+    text = SUPERSCRIPT.sub(lambda found: f"<sup>{found[1].strip('{}')}</sup>", text)
+    text = NAME.sub(lambda found: GREEK[found[1]] + (f"<sub>{found[2]}</sub>" if found[2] else ""), text)
+    for plain, sign in SIGNS.items():
+        text = re.sub(rf"\b{plain}\b", sign, text) if plain.isalpha() else text.replace(plain, sign)
+    return re.sub(r"([*_|\[\]`\\~])", r"\\\1", text)
+
+
+def prose(text: str) -> str:
+    """A docstring as Markdown: double backticks become formulas, or code where they hold a name of Python."""
+    parts = re.split(r"``(.+?)``", text, flags=re.DOTALL)
+    return "".join(_quoted(part) if place % 2 else typeset(part) for place, part in enumerate(parts))
+
+
+def _quoted(text: str) -> str:
+    """What stood between double backticks."""
+    if re.fullmatch(r"[a-z][\w.=]{2,}(\(\))?|\d\.\w+", text):
+        return f"`{text}`"
+    return f'<span class="formula">{typeset(text)}</span>'
+
+
+def mathml(page: str) -> str:
+    r"""The HTML of a page with TeX between ``\(`` and ``\)``, or ``\[`` and ``\]``, turned into MathML."""
+    kinds = ((r"\\\((.+?)\\\)", "inline"), (r"\\\[(.+?)\\\]", "block"))
+    for pattern, display in kinds:
+        page = re.sub(
+            rf'<(?:span|div) class="arithmatex">{pattern}</(?:span|div)>',
+            lambda found, display=display: convert(html.unescape(found[1]), display=display),
+            page,
+            flags=re.DOTALL,
+        )
+    return page
