@@ -18,8 +18,9 @@ from gdbench.objectives import Objective
 __all__ = ["Box", "around", "contours", "curve", "plane"]
 
 Array = npt.NDArray[np.float64]
-WIDTH, HEIGHT = 320, 240
-SIDE = 97
+WIDTH, HEIGHT = 640, 480
+"""Fine enough for whole numbers, which keep pages small."""
+SIDE = 81
 """Points of the grid along each axis."""
 LEVELS = 10
 
@@ -64,7 +65,7 @@ def contours(objective: Objective, box: Box | None = None, path: Array | None = 
     bands = [_band(polygons, number) for number, polygons in enumerate(_filled(grid))]
     marks = [_cross(*box.place(each)) for each in best if (box.low < each).all() and (each < box.high).all()]
     x, y = box.place(start)
-    ring = f'<circle class="start" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
+    ring = f'<circle class="start" cx="{x:.0f}" cy="{y:.0f}" r="9"/>'
     walked = "" if path is None else _path(box.place(path))
     return _svg(f"{''.join(bands)}{walked}{''.join(marks)}{ring}", label)
 
@@ -86,18 +87,17 @@ def _values(objective: Objective, box: Box) -> Array:
 
 
 def _filled(grid: Array) -> list[list[Array]]:
-    """The polygons of each band, the lowest first; a polygon's holes follow its outline, to be filled by odd counts."""
+    """Where f is above each level, the lowest first: outlines and holes, to be filled by odd counts, one on another."""
     finite = grid[np.isfinite(grid)]
-    levels = np.unique(np.quantile(finite, np.linspace(0, 1, LEVELS + 1)))
-    levels[0] -= 1e-9 + abs(levels[0]) * 1e-9
-    levels[-1] += 1e-9 + abs(levels[-1]) * 1e-9
+    levels = np.unique(np.quantile(finite, np.arange(1, LEVELS) / LEVELS))
     x, y = np.linspace(0, WIDTH, SIDE), np.linspace(HEIGHT, 0, SIDE)
     lines = contour_generator(x, y, np.ma.masked_invalid(grid), fill_type=FillType.OuterOffset)
-    return [_outlines(lines.filled(low, high)) for low, high in zip(levels, levels[1:], strict=False)]
+    top = float(finite.max()) + 1.0 + abs(float(finite.max()))
+    return [_outlines(lines.filled(level, top)) for level in levels.tolist()]
 
 
 def _outlines(filled: tuple[list[Array], list[Array]]) -> list[Array]:
-    """Every outline and hole of a band."""
+    """Every outline and hole of a level."""
     points, offsets = filled
     return [
         each[begin:end]
@@ -108,25 +108,25 @@ def _outlines(filled: tuple[list[Array], list[Array]]) -> list[Array]:
 
 def _band(outlines: list[Array], number: int) -> str:
     drawn = "".join(f"{_line(each)}z" for each in outlines)
-    return f'<path class="band band-{number}" fill-rule="evenodd" d="{drawn}"/>'
+    return f'<path class="band-{number + 1}" fill-rule="evenodd" d="{drawn}"/>'
 
 
 def _line(points: Array) -> str:
-    """Points as a path, to a tenth of a unit, those that do not move left out."""
-    rounded = np.round(points, 1)
+    """Points as a path, in whole units, those that do not move left out."""
+    rounded = np.rint(points).astype(int)
     moved = np.append([True], (np.diff(rounded, axis=0) != 0).any(-1))
-    return "M" + "L".join(f"{x:g},{y:g}" for x, y in rounded[moved].tolist())
+    return "M" + "L".join(f"{x},{y}" for x, y in rounded[moved].tolist())
 
 
 def _path(points: Array) -> str:
     """The path of a method, with a dot at each of its steps."""
     shown = np.clip(points, [-WIDTH, -HEIGHT], [2 * WIDTH, 2 * HEIGHT])
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.9"/>' for x, y in shown.tolist())
+    dots = "".join(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4"/>' for x, y in shown.tolist())
     return f'<path class="path" d="{_line(shown)}"/><g class="steps">{dots}</g>'
 
 
 def _cross(x: float, y: float) -> str:
-    return f'<path class="minimum" d="M{x - 5:.1f},{y:.1f}h10M{x:.1f},{y - 5:.1f}v10"/>'
+    return f'<path class="minimum" d="M{x - 10:.0f},{y:.0f}h20M{x:.0f},{y - 10:.0f}v20"/>'
 
 
 def _svg(content: str, label: str, kind: str = "map") -> str:

@@ -222,7 +222,9 @@ def optimizer(entry: Entry, walked: Mapping[str, Walk]) -> str:
     if walk.path is None:
         return section(entry, "", [*rows, ("No path in the bowl", typeset(str(walk.why)))])
     landscape = bowl()
-    shown = around([landscape.start_at(0).numpy(), landscape.minimisers[0].numpy()], room=0.9)
+    ends = [landscape.start_at(0).numpy(), landscape.minimisers[0].numpy()]
+    near = around(ends, room=1.0)
+    shown = around([*ends, *walk.path.clip(near.low, near.high)], room=0.25)
     picture = contours(landscape, shown, walk.path, f"The path of {entry.name}")
     rows.append(("In the picture", f"{STEPS} steps at lr {walk.lr:.3g}, which end at a gap of {walk.gap:.1e}"))
     return section(entry, picture, rows)
@@ -243,7 +245,7 @@ def section(entry: Entry, picture: str, rows: Iterable[tuple[str, str]]) -> str:
 {told}{keys}
 
 </div>
-{picture}
+<div class="shown">{picture}</div>
 </div>"""
 
 

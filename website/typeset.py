@@ -18,7 +18,9 @@ GREEK = {
 }  # fmt: skip
 SIGNS = {"sqrt": "√", "sum": "Σ", "prod": "Π", "&lt;=": "≤", "&gt;=": "≥", "...": "…", " * ": " · ", " - ": " − "}
 SUBSCRIPT = re.compile(r"\b([A-Za-z]|sum|prod|max|min|mean|lambda|beta|mu|T|log)_(\{[^{}]*\}|[A-Za-z]{3,4}\b|\d+|[a-z]\b)")
-SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|-?[\w.]+)")
+SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|-?\w+(?:\.\d+)?)")
+FORMULA = re.compile(r"^f\([^()]{1,12}\) = .+?(?=(?:, |; )\w[\w ]{0,12} of shape|, [a-z]_i|\. [A-Z]|\.?$| with )", re.DOTALL)
+"""The formula with which a paragraph begins."""
 NAME = re.compile(rf"(?<![\w.])({'|'.join(GREEK)})(\d*)(?![\w(])")
 
 
@@ -37,7 +39,22 @@ def typeset(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A docstring as Markdown: double backticks become formulas, or code where they hold a name of Python."""
+    """A docstring as Markdown: double backticks become formulas, or code where they hold a name of Python.
+
+    A formula that a paragraph begins with stands by itself, and what follows becomes a sentence.
+    """
+    return "\n\n".join(_paragraph(each) for each in text.split("\n\n"))
+
+
+def _paragraph(text: str) -> str:
+    found = FORMULA.match(text)
+    if found is None:
+        return _words(text)
+    rest = text[found.end() :].lstrip(",;. \n")
+    return f'<span class="formula alone">{typeset(found[0])}</span>\n\n{_words(rest if rest[1:2] == " " else rest[:1].upper() + rest[1:])}'
+
+
+def _words(text: str) -> str:
     parts = re.split(r"``(.+?)``", text, flags=re.DOTALL)
     return "".join(_quoted(part) if place % 2 else typeset(part) for place, part in enumerate(parts))
 
