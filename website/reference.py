@@ -17,7 +17,7 @@ from gdbench.config import config_folder
 from gdbench.objectives import Objective, point_count
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
-from website.typeset import prose, typeset
+from website.typeset import prose, table, typeset
 from website.walks import STEPS, Walk, bowl, walks
 
 __all__ = ["navigation", "pages"]
@@ -320,9 +320,3 @@ def _help(*words: str) -> str:
     finally:
         os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
     return re.sub(r"[ \t]+\n", "\n", printed.getvalue()).strip("\n") + "\n"
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,4 +1,4 @@
-"""Formulas as HTML: those of docstrings, which are plain text, and those of the pages, which are TeX.
+"""Formulas as HTML, and tables as Markdown. Formulas of docstrings, which are plain text, and those of the pages, which are TeX.
 
 Neither needs a script or a network when the page is read.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 
 from latex2mathml.converter import convert
 
-__all__ = ["mathml", "prose", "typeset"]
+__all__ = ["mathml", "prose", "table", "typeset"]
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "eta": "η", "theta": "θ", "lambda": "λ",
@@ -77,3 +78,9 @@ def mathml(page: str) -> str:
             flags=re.DOTALL,
         )
     return page
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
