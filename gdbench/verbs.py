@@ -130,7 +130,7 @@ def export(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path] | None, typer.Argument(help="sweeps, or folders of sweeps")] = None,
+    folders: Annotated[list[str] | None, typer.Argument(help="sweeps, by folder or name, or folders of sweeps")] = None,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
     to: Annotated[Path | None, typer.Option(help="where to write, if not into the sweep's folder")] = None,
     open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
@@ -147,7 +147,7 @@ def report(
     from gdbench.report import source
     from gdbench.report.write import FORMS, as_markdown, write
 
-    places = folders or [source.newest(Path("outputs"))]
+    places = [_place(each) for each in folders or []] or [source.newest(Path("outputs"))]
     told = source.read(places)
     forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
     if forms == ["md"] and to is None:
@@ -166,14 +166,15 @@ def report(
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="a sweep, or a folder of sweeps")],
-    b: Annotated[Path, typer.Argument(help="another one")],
+    a: Annotated[str, typer.Argument(help="a sweep, by folder or name, or a folder of sweeps")],
+    b: Annotated[str, typer.Argument(help="another one")],
     json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
 ) -> None:
     """Put two sweeps side by side: which runs became better or worse, and by how much."""
     from gdbench import records
 
-    runs = records.load(a), records.load(b)
+    places = _place(a), _place(b)
+    runs = records.load(places[0]), records.load(places[1])
     if json:
         from gdbench.analysis.comparison import comparison
         from gdbench.report.rows import as_json
@@ -182,7 +183,14 @@ def compare(
     else:
         from gdbench.report.compared import compared_report
 
-        typer.echo(compared_report(*runs, (a, b)))
+        typer.echo(compared_report(*runs, places))
+
+
+def _place(word: str) -> Path:
+    """A folder that is there, or the sweep in outputs that a word means."""
+    from gdbench.store.folders import find
+
+    return Path(word) if Path(word).exists() else find(word, Path("outputs"))
 
 
 def _landscape(folders: list[Path]) -> Any:

@@ -148,7 +148,7 @@ class Reader:
         elif words[3] in VERBS:
             parsed(words[3:])
         else:
-            planned = [word.replace("device=cuda", "device=cpu") for word in words[3:]]
+            planned = [word.replace("device=cuda", "device=cpu") for word in _short(words[3:])]
             done = self.command("plan", *planned)
             assert done.code == 0, (words, done.err)
 
@@ -163,8 +163,18 @@ def parsed(words: list[str]) -> None:
     command.make_context(command.name, list(words), parent=context)
 
 
+LONG = (
+    (r"^steps=\d{4,}$", "steps=200"),
+    (r",\d{4,}\}$", ",50}"),
+    (r"n_trials=\d+$", "n_trials=3"),
+    (r"^points=.*", "points=8"),
+)
+
+
 def _short(words: list[str]) -> list[str]:
-    """The same command without what takes long and shows nothing more: the clock, and a report's pictures."""
+    """The same command without what takes long and shows nothing more: steps, lanes, the clock, a report's pictures."""
+    for long, short in LONG:
+        words = [re.sub(long, short, word) for word in words]
     if words[:1] == ["report"] and "--format" not in words:
         return [*(word for word in words if word != "--open"), "--format", "html,tables,md"]
     runs = not words or words[0] == "tune" or words[0] not in VERBS

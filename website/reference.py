@@ -48,12 +48,20 @@ def navigation() -> dict[str, Any]:
     groups = {
         f"{group.capitalize()}s": [
             f"reference/{group}s/index.md",
-            *({title(name, members): f"reference/{group}s/{name}.md"} for name, members in by_family(entries(group)).items()),
+            *(
+                {title(name, members): f"reference/{group}s/{name}.md"}
+                for name, members in by_family(entries(group)).items()
+            ),
         ]
         for group in ("objective", "optimizer")
     }
     plain = {"Columns": "columns", "Settings": "settings", "Commands": "commands"}
-    return {"Reference": [*({name: f"reference/{page}.md"} for name, page in plain.items()), *({k: v} for k, v in groups.items())]}
+    return {
+        "Reference": [
+            *({name: f"reference/{page}.md"} for name, page in plain.items()),
+            *({k: v} for k, v in groups.items()),
+        ]
+    }
 
 
 # ----------------------------------------------------------------------------------------------------------- columns
@@ -94,7 +102,12 @@ def _columns(told: Mapping[str, Column]) -> str:
             f'<span id="{name}">`{name}`</span>',
             typeset(each.meaning),
             " ".join(filter(None, [each.kind, each.unit and f"[{each.unit}]"])),
-            ", ".join(filter(None, [each.better and f"{each.better} is better", "exact" if told is COLUMNS and exact(name) else ""])),
+            ", ".join(
+                filter(
+                    None,
+                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and exact(name) else ""],
+                )
+            ),
         )
         for name, each in told.items()
     )
@@ -130,7 +143,11 @@ def overview(group: str, words: str) -> str:
 def family_page(family: str, members: list[Entry], section: Callable[[Entry], str]) -> str:
     """The page of a family: what its module says, and a section for each member."""
     module = importlib.import_module(str(members[0].target).rpartition(".")[0])
-    package = importlib.import_module(f"gdbench.{members[0].group}s.{family}") if module.__name__.startswith("gdbench.") else None
+    package = (
+        importlib.import_module(f"gdbench.{members[0].group}s.{family}")
+        if module.__name__.startswith("gdbench.")
+        else None
+    )
     words = prose(inspect.getdoc(package) or "") if package else ""
     return "\n\n".join([f"# {title(family, members)}", words, *map(section, members)])
 
@@ -196,7 +213,14 @@ def facts(made: Objective) -> list[tuple[str, str]]:
         ("Numbers in a point", f"{point_count(made):,}"),
         ("Start", _point(made.start_at(0))),
         ("Minimum", least + (f" at {where}{' …' if len(made.minimisers) > 4 else ''}" if where else "")),
-        ("Curvature", ", ".join(f"{sign} = {value:.6g}" for sign, value in (("L", made.smoothness), ("μ", made.strong_convexity)) if value is not None)),
+        (
+            "Curvature",
+            ", ".join(
+                f"{sign} = {value:.6g}"
+                for sign, value in (("L", made.smoothness), ("μ", made.strong_convexity))
+                if value is not None
+            ),
+        ),
         ("Properties", "; ".join(name for name, holds in properties.items() if holds)),
         ("Source", typeset(made.source)),
     ]
@@ -266,8 +290,7 @@ def all_settings() -> str:
     parts = [
         "# Settings\n\nEverything that a command line may set as `key=value`, with its default.",
         f"## Of every run\n\n{_keys('', own)}",
-        "## Groups\n\n`objective=` and `optimizer=` have [pages](objectives/index.md) of "
-        "[their own](optimizers/index.md); these are the others.",
+        "## Groups\n\nBeside [`objective=`](objectives/index.md) and [`optimizer=`](optimizers/index.md).",
     ]
     for group, words in groups.items():
         parts.append(f"### {group}\n\n{words}\n\n{_options(group)}")
@@ -279,7 +302,9 @@ def _options(group: str) -> str:
     keyed = group not in ("gate", "experiment")
     rows = []
     for each in entries(group):
-        keys = "<br>".join(f"`{s.name}={s.default}` {typeset(s.comment)}" for s in each.settings if keyed and s.name != "name")
+        keys = "<br>".join(
+            f"`{s.name}={s.default}` {typeset(s.comment)}" for s in each.settings if keyed and s.name != "name"
+        )
         rows.append((f"`{each.name}`", typeset(each.headline), keys, *([_factor(each)] if group == "schedule" else [])))
     head = ("Option", "What it does", "Keys" if keyed else "", *([""] if group == "schedule" else []))
     return table(head, rows)
@@ -297,7 +322,9 @@ def _factor(entry: Entry) -> str:
 def _keys(prefix: str, told: list[Setting]) -> str:
     rows = ((f"`{prefix}{each.name}`", f"`{each.default}`", typeset(each.comment)) for each in told)
     filled = any(each.comment for each in told)
-    return table(("Key", "Default", "Meaning") if filled else ("Key", "Default"), (row if filled else row[:2] for row in rows))
+    return table(
+        ("Key", "Default", "Meaning") if filled else ("Key", "Default"), (row if filled else row[:2] for row in rows)
+    )
 
 
 def commands() -> str:

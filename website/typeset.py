@@ -1,6 +1,6 @@
-"""Formulas as HTML, and tables as Markdown. Formulas of docstrings, which are plain text, and those of the pages, which are TeX.
+"""Formulas as HTML, those of docstrings from plain text and those of the pages from TeX; and tables as Markdown.
 
-Neither needs a script or a network when the page is read.
+No formula needs a script or a network when the page is read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ GREEK = {
     "Lambda": "Λ", "mu": "μ", "nu": "ν", "pi": "π", "rho": "ρ", "sigma": "σ", "phi": "φ", "omega": "ω",
 }  # fmt: skip
 SIGNS = {"sqrt": "√", "sum": "Σ", "prod": "Π", "&lt;=": "≤", "&gt;=": "≥", "...": "…", " * ": " · ", " - ": " − "}
-SUBSCRIPT = re.compile(r"\b([A-Za-z]|sum|prod|max|min|mean|lambda|beta|mu|T|log)_(\{[^{}]*\}|[A-Za-z]{3,4}\b|\d+|[a-z]\b)")
+SUBSCRIPT = re.compile(
+    r"\b([A-Za-z]|sum|prod|max|min|mean|lambda|beta|mu|T|log)_(\{[^{}]*\}|[A-Za-z]{3,4}\b|\d+|[a-z]\b)"
+)
 SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|-?\w+(?:\.\d+)?)")
-FORMULA = re.compile(r"^f\([^()]{1,12}\) = .+?(?=(?:, |; )\w[\w ]{0,12} of shape|, [a-z]_i|\. [A-Z]|\.?$| with )", re.DOTALL)
+FORMULA = re.compile(
+    r"^f\([^()]{1,12}\) = .+?(?=(?:, |; )\w[\w ]{0,12} of shape|, [a-z]_i|\. [A-Z]|\.?$| with )", re.DOTALL
+)
 """The formula with which a paragraph begins."""
 NAME = re.compile(rf"(?<![\w.])({'|'.join(GREEK)})(\d*)(?![\w(])")
 
@@ -52,7 +56,9 @@ def _paragraph(text: str) -> str:
     if found is None:
         return _words(text)
     rest = text[found.end() :].lstrip(",;. \n")
-    return f'<span class="formula alone">{typeset(found[0])}</span>\n\n{_words(rest if rest[1:2] == " " else rest[:1].upper() + rest[1:])}'
+    if rest[1:2] != " ":  # "x of shape" begins with the name of the point, all else with a word
+        rest = rest[:1].upper() + rest[1:]
+    return f'<span class="formula alone">{typeset(found[0])}</span>\n\n{_words(rest)}'
 
 
 def _words(text: str) -> str:
