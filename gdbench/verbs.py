@@ -14,7 +14,7 @@ from gdbench.store.verbs import add_to
 if TYPE_CHECKING:
     from gdbench.tuning import Tuning
 
-__all__ = ["app"]
+__all__ = ["app", "headline"]
 
 KINDS = ("objectives", "optimizers")
 
@@ -47,7 +47,7 @@ def list_(
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
     width = max((len(file.stem) for file in files), default=0)
     for file in files:
-        typer.echo(f"{file.stem:{width}}  {_headline(file)}")
+        typer.echo(f"{file.stem:{width}}  {headline(file)}")
 
 
 @app.command()
@@ -128,7 +128,7 @@ def export(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path] | None, typer.Argument(help="sweeps, or folders of sweeps")] = None,
+    folders: Annotated[list[str] | None, typer.Argument(help="sweeps, by folder or name, or folders of sweeps")] = None,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
     to: Annotated[Path | None, typer.Option(help="where to write, if not into the sweep's folder")] = None,
     open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
@@ -145,7 +145,7 @@ def report(
     from gdbench.report import source
     from gdbench.report.write import FORMS, as_markdown, write
 
-    places = folders or [source.newest(Path("outputs"))]
+    places = [_place(each) for each in folders or []] or [source.newest(Path("outputs"))]
     told = source.read(places)
     forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
     if forms == ["md"] and to is None:
@@ -169,8 +169,8 @@ def _written(files: list[Path], remarks: list[str], place: Path, open_: bool) ->
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="a sweep, or a folder of sweeps")],
-    b: Annotated[Path, typer.Argument(help="another one")],
+    a: Annotated[str, typer.Argument(help="a sweep, by folder or name, or a folder of sweeps")],
+    b: Annotated[str, typer.Argument(help="another one")],
     json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
     to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare")] = None,
@@ -180,12 +180,13 @@ def compare(
 
     --format md alone prints to the terminal.
     """
+    places = _place(a), _place(b)
     if json:
         from gdbench.analysis.comparison import comparison
         from gdbench.records import load
         from gdbench.report.rows import as_json
 
-        typer.echo(as_json(comparison(load(a), load(b))))
+        typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
     from gdbench.report.images import Images
 
@@ -194,13 +195,20 @@ def compare(
     from gdbench.report.source import read
     from gdbench.report.write import FORMS, as_markdown, write
 
-    told = beside(read([a]), read([b]))
+    told = beside(*(read([place]) for place in places))
     forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
     if forms == ["md"] and to is None:
         typer.echo(as_markdown(told, compared))
         return
     place = to or Path("outputs") / "compare"
     _written(write(told, place, forms, _landscape(told.folders), images, compared), told.partial, place, open_)
+
+
+def _place(word: str) -> Path:
+    """A folder that is there, or the sweep in outputs that a word means."""
+    from gdbench.store.folders import find
+
+    return Path(word) if Path(word).exists() else find(word, Path("outputs"))
 
 
 def _landscape(folders: list[Path]) -> Any:
@@ -256,7 +264,7 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     return 1 if (winners["status"] == "failed").any() else 0
 
 
-def _headline(file: Path) -> str:
+def headline(file: Path) -> str:
     """The comment in the first line of a configuration."""
     with file.open(encoding="utf-8") as text:
         first = text.readline().strip()

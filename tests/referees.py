@@ -391,7 +391,7 @@ def prodigy(at: Known, x: Array, lr: float, b1: float = 0.9, b2: float = 0.999, 
         yield x
 
 
-def cocob(at: Known, x: Array, lr: float, alpha: float = 100.0) -> Path:
+def cocob(at: Known, x: Array, lr: float, damping: float = 100.0) -> Path:
     start, theta, reward, lengths, largest = x, 0 * x, 0 * x, 0 * x, 1e-8 + 0 * x
     while True:
         g = -at.g(x)
@@ -399,7 +399,7 @@ def cocob(at: Known, x: Array, lr: float, alpha: float = 100.0) -> Path:
         lengths = lengths + size(g)
         reward = np.maximum(reward + (x - start) * g, 0)
         theta = theta + g
-        beta = theta / (largest * np.maximum(lengths + largest, alpha * largest))
+        beta = theta / (largest * np.maximum(lengths + largest, damping * largest))
         x = start + lr * beta * (largest + reward)
         yield x
 

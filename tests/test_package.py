@@ -74,7 +74,9 @@ ONLY_IN = {
 """Where a library may be imported when gdbench runs; an import for the type checker alone is free."""
 
 INFO = f"gdbench-{__version__}.dist-info"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("experiments/**/*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("experiments/**/*.md")]
+)  # those in docs are held by mkdocs build --strict
 
 
 def component(file: Path) -> str:
@@ -237,11 +239,16 @@ def test_the_sdist_holds_what_tests_and_ci_need(sdist: set[str]) -> None:
         "LICENSE",
         "README.md",
         "constraints.txt",
+        "mkdocs.yml",
         "pyproject.toml",
     }
 
     assert expected <= sdist
-    assert shipped("conf", "*.yaml") | shipped("gdbench", "*.py") | shipped("tests", "*.py") <= sdist
+    assert (
+        shipped("conf", "*.yaml") | shipped("gdbench", "*.py") | shipped("tests", "*.py") | shipped("website", "*.py")
+        <= sdist
+    )
+    assert shipped("docs", "*") - {each for each in shipped("docs", "*") if (ROOT / each).is_dir()} <= sdist
 
 
 def test_the_sdist_holds_no_outputs(sdist: set[str]) -> None:

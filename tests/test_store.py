@@ -530,18 +530,3 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
         assert find(word, outputs) == folder
     with pytest.raises(UsageError, match=r"may be any of 2 sweeps: .*Name one by its folder"):
         find(folder.parent.name, outputs)
-
-
-def test_the_commands_of_the_readme_do_what_they_say(outputs: Path, command: Callable[..., Any]) -> None:
-    """Each command of the README's section runs, in order, on sweeps of the names that it speaks of."""
-    folder = outputs / "2026-11-23" / "09-54-14_sweep"
-    shutil.copytree(the_first(outputs), folder)
-    section = (ROOT / "README.md").read_text().split("## Every sweep ever run")[1].split("\n## ")[0]
-    blocks = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
-    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
-    codes = {shlex.join(words): command(*words[3:]).code for words in lines}
-
-    assert len(codes) == 11
-    assert set(codes.values()) == {0}, codes
-    assert not folder.exists()
-    assert (Path("elsewhere") / folder.relative_to(outputs) / "labels.json").is_file()

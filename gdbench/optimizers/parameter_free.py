@@ -182,8 +182,8 @@ def prodigy(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e
     return whole(init, update)
 
 
-def cocob(lr: Hyper, alpha: Hyper = 100.0, eps: Hyper = 1e-8) -> Method:
-    """Coin betting, ``x_0 + lr t / (L max(G + L, alpha L)) (L + R)`` in every coordinate (Orabona, Tommasi 2017).
+def cocob(lr: Hyper, damping: Hyper = 100.0, eps: Hyper = 1e-8) -> Method:
+    """Coin betting, ``x_0 + lr t / (L max(G + L, damping L)) (L + R)`` in every coordinate (Orabona, Tommasi 2017).
 
     L is the largest ``|g|`` (from eps on), G the sum of ``|g|``, t that of -g, and the reward R, never below 0, loses
     ``g (x - x_0)`` in each step: algorithm 2, COCOB-Backprop.
@@ -197,7 +197,7 @@ def cocob(lr: Hyper, alpha: Hyper = 100.0, eps: Hyper = 1e-8) -> Method:
         largest = torch.maximum(state.largest, grad.abs())
         lengths, total = state.lengths + grad.abs(), state.total - grad
         reward = (state.reward - grad * (x - state.start)).clamp(min=0)
-        share = total / (largest * torch.maximum(lengths + largest, per_lane(alpha, x) * largest))
+        share = total / (largest * torch.maximum(lengths + largest, per_lane(damping, x) * largest))
         return state.start + per_lane(lr, x) * share * (largest + reward), Bets(
             state.start, largest, lengths, total, reward
         )

@@ -1,0 +1,135 @@
+"""Everything that README and docs tell their reader to do, done; and what the site's reference says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import gdbench as package
+from documents import ROOT, Reader, forget, snippets
+from gdbench.columns import COLUMNS
+
+README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDER = re.compile(r"20\d\d-\d\d-\d\d/(?:\d\d-\d\d-\d\d_\w+|[AB]\b)")
+
+CHECKED = {
+    "hydra/launcher=": "other processes and machines: tests/test_launchers.py",
+    "tracker=mlflow": "servers: tests/test_trackers.py",
+    "export mlflow": "as before",
+    "gate record": "the whole of the shipped suite: tests/test_gate.py",
+    "gate --baseline": "as before",
+    "--base-python": "another torch: tests/test_gate_twin.py",
+    "gate bisect": "many revisions: tests/test_gate_history.py",
+    "gate history": "as before",
+    "runs --sql": "DuckDB: tests/test_store.py",
+}
+"""What README says without room for a remark, and where it is carried out."""
+
+
+class MyOptimizer(torch.optim.SGD):
+    """The optimizer that the reader of a document has."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr=lr, momentum=0.9)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that the reader of a document has made before."""
+    outputs = tmp_path_factory.mktemp("documents") / "outputs"
+    runs = package.sweep(optimizer=["gd", "adam"], lr=[0.01, 0.1], timing="off", outputs=outputs)
+    return Path(runs.attrs["folder"])
+
+
+@pytest.fixture
+def reader(
+    made: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gdbench: Any
+) -> Iterator[Reader]:
+    """Somebody in an empty folder, who has a sweep, an optimizer, git and no browser."""
+    for name, value in {"NAME": "reader", "EMAIL": "reader@example.org"}.items():
+        monkeypatch.setenv(f"GIT_AUTHOR_{name}", value)
+        monkeypatch.setenv(f"GIT_COMMITTER_{name}", value)
+    folder = f"outputs/2026-11-23/{made.name}"
+    words = {"RUN": str(package.load(made)["run"].iloc[0]), "A": folder, "B": folder, "FOLDER": folder}
+    before = {"gate --config-dir mine --time off": commit_and_change}
+    path = list(sys.path)
+    yield Reader(command, CHECKED, {**words, "87da1d7e": words["RUN"]}, before, {"MyOptimizer": MyOptimizer})
+    forget(tmp_path, path)
+
+
+def commit_and_change() -> None:
+    """What README's section on the gate begins with: a change, of one operation more, to what was committed."""
+    for words in (["init", "-q", "-b", "main"], ["add", "mine"], ["commit", "-qm", "As it was"]):
+        subprocess.run(["git", *words], check=True)
+    file = Path("mine/bowl.py")
+    file.write_text(file.read_text().replace("grad.sign()", "grad.clone().sign()"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_document_does_what_it_says(document: Path, reader: Reader, made: Path, gdbench: Any) -> None:
+    """Each file, command and piece of Python of a document works, in order, in one folder."""
+    for name in {*FOLDER.findall(document.read_text(encoding="utf-8")), f"2026-11-23/{made.name}"}:
+        shutil.copytree(made, Path("outputs") / name)
+    told = snippets(document)
+
+    assert sum(map(reader.follow, told)) >= len(told) / 2
+    for name, test in list(reader.names.items()):
+        if name.startswith("test_"):
+            test(gdbench)
+
+
+# ------------------------------------------------------------------------------------------------------ the reference
+
+
+def test_formulas_are_set_as_they_were_written() -> None:
+    """Indices, powers and Greek names of a docstring become HTML; names of columns and unknown words stay."""
+    from website.typeset import prose, typeset
+
+    assert typeset("x_{i+1}^2 <= beta1 y_i") == "x<sub>i+1</sub><sup>2</sup> ≤ β<sub>1</sub> y<sub>i</sub>"
+    assert typeset("steps_to_target in 2^n.") == r"steps\_to\_target in 2<sup>n</sup>."
+    assert prose("f(x) = x^2, x of shape [1]. Start 1.").startswith(
+        '<span class="formula alone">f(x) = x<sup>2</sup></span>'
+    )
+    assert prose("``weight_decay`` and ``x - lr g``") == '`weight_decay` and <span class="formula">x − lr g</span>'
+
+
+def test_tex_becomes_mathml() -> None:
+    """What stands in the page as TeX is drawn by the browser alone."""
+    from website.typeset import mathml
+
+    page = mathml(r'<p><span class="arithmatex">\(x &lt; 1\)</span></p><div class="arithmatex">\[y\]</div>')
+
+    assert page.count("<math") == 2
+    assert "&#x0003C;" in page
+    assert "arithmatex" not in page
+
+
+def test_the_reference_leaves_nothing_out() -> None:
+    """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
+    from gdbench.cli import VERBS
+    from gdbench.config import config_folder
+    from website import reference
+    from website.facts import by_family, entries
+
+    for group, words in (("objective", reference.OBJECTIVES), ("optimizer", reference.OPTIMIZERS)):
+        names = {file.stem for file in (config_folder() / group).glob("*.yaml")}
+        assert {each.name for members in by_family(entries(group)).values() for each in members} == names
+        assert set(re.findall(r"\.md#(\w+)\)", reference.overview(group, words))) == names
+    classical = by_family(entries("objective"))["classical"]
+    page = reference.family_page("classical", classical, reference.objective)
+    settings, columns, commands = reference.all_settings(), reference.columns(), reference.commands()
+
+    assert page.count("<svg") == page.count("\n## ") == len(classical)
+    assert all(f'id="{name}"' in columns for name in COLUMNS)
+    assert all(f"\n## {verb}\n" in commands for verb in VERBS if verb != "plan")
+    assert settings.count("<svg") == len(entries("schedule")) - 1  # the constant has no factory
+    assert all(f"| `{each.name}` |" in settings for group in ("schedule", "clip", "noise") for each in entries(group))
