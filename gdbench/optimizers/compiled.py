@@ -154,10 +154,7 @@ class Program:
             if key in self.graphs:
                 return self.graphs[key](*at)
             started = time.perf_counter()
-            with (
-                uncollected(),
-                config.patch(fake_tensor_cache_enabled=False),
-            ):  # of one graph hardly anything comes again
+            with uncollected(), config.patch(fake_tensor_cache_enabled=False):  # of one graph hardly anything comes again
                 if self.backend == "inductor":
                     prepare()
                 graph = compile_graph(code, self.backend, laned)
