@@ -1,13 +1,12 @@
-"""Carries out what a document tells its reader to do: files are written, commands and Python run, in order, in one folder.
+"""Carries out what a document tells its reader to do: in order, in one folder, files are written and commands run.
 
 What cannot be had in a test (a cluster, a GPU, a server, a download) is said so in the document, by a comment
-``# needs ...`` behind the command, and is checked as far as it can be: a sweep is planned, each cell of it checked; of a
-verb the words are parsed; of an installation the extras have to be there.
+``# needs ...`` behind the command, and is checked as far as it can be: a sweep is planned, each of its cells checked;
+of a verb the words are parsed; of an installation the extras have to be there.
 """
 
 from __future__ import annotations
 
-import glob
 import re
 import shlex
 import subprocess
@@ -78,9 +77,9 @@ def snippets(document: Path) -> list[Snippet]:
 class Reader:
     """Somebody who does what a document says, in the working folder.
 
-    ``command(*words)`` carries out gdbench in this process; ``checked`` are commands that are only checked, by what they
-    begin with or hold; ``words`` replaces what stands for something of the reader's own; ``before`` is done before the
-    first command that holds its key.
+    ``command(*words)`` carries out gdbench in this process; a command that holds one of ``checked`` is only checked;
+    ``words`` replaces what stands for something of the reader's own; ``before`` is done before the first command that
+    holds its key.
     """
 
     command: Callable[..., Any]
@@ -134,7 +133,7 @@ class Reader:
     def _meant(self, word: str, quoted: bool) -> list[str]:
         """What a word stands for: what is the reader's own, or the files of a pattern."""
         word = self.words.get(word, word)
-        return sorted(glob.glob(word)) if "*" in word and not quoted else [word]
+        return sorted(map(str, Path().glob(word))) if "*" in word and not quoted else [word]
 
     def _check(self, words: list[str]) -> None:
         """Check a command that is not carried out."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from documents import ROOT, Reader, forget, snippets
 
 import gdbench as package
-from documents import ROOT, Reader, forget, snippets
 from gdbench.columns import COLUMNS
 
 README = ROOT / "README.md"

@@ -13,9 +13,9 @@ from mkdocs.structure.pages import Page
 # MkDocs loads this file by its path, with this folder alone added to the places where modules are looked for.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from website.measuring import filled  # noqa: E402
-from website.reference import navigation, pages  # noqa: E402
-from website.typeset import mathml  # noqa: E402
+from website.measuring import filled
+from website.reference import navigation, pages
+from website.typeset import mathml
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

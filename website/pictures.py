@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -99,11 +100,7 @@ def _filled(grid: Array) -> list[list[Array]]:
 def _outlines(filled: tuple[list[Array], list[Array]]) -> list[Array]:
     """Every outline and hole of a level."""
     points, offsets = filled
-    return [
-        each[begin:end]
-        for each, ends in zip(points, offsets, strict=True)
-        for begin, end in zip(ends, ends[1:], strict=False)
-    ]
+    return [each[begin:end] for each, ends in zip(points, offsets, strict=True) for begin, end in pairwise(ends)]
 
 
 def _band(outlines: list[Array], number: int) -> str:

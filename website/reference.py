@@ -118,8 +118,9 @@ def _columns(told: Mapping[str, Column]) -> str:
 
 OBJECTIVES = """# Objectives
 
-What `objective=` may be; `objective=name objective.n=10` sets a number of it. Each family has a page with formulas, what
-is known of the minimum, and a picture of those of two variables. `python -m gdbench list objectives` prints this list.
+What `objective=` may be; `objective=name objective.n=10` sets a number of it. Each family has a page with formulas,
+what is known of the minimum, and a picture of those of two variables. `python -m gdbench list objectives` prints this
+list.
 """
 OPTIMIZERS = """# Optimizers
 
