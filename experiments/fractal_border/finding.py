@@ -25,7 +25,7 @@ WIDTHS = (1.0, 0.25)
 """Decades of lr that the pictures show."""
 LINE = {"network": 1e3, "quadratic": 1.0}
 """The lr of the first layer on which the middle of all pictures lies."""
-LANES = 1024
+LANES = 256  # more at once leave the cache, and take twice as long each
 PUBLISHED, WIDTH = 1.66, 16
 """The dimension of this setting, tanh in full batches, and the width of the network that has it."""
 SOURCE = "Sohl-Dickstein 2024"
