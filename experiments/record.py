@@ -3,7 +3,7 @@
 Runs ``conf/experiment/NAME.yaml`` (with the smaller size that ``finding.py`` names, if any), writes the columns that a
 rerun must repeat to ``expected.csv``, redraws ``picture.svg``, and puts sentence, truths and table into the README,
 between the lines ``<!-- recorded -->`` and ``<!-- end -->``. ``tests/test_experiments.py`` compares. With ``--full``
-it runs the configuration as it stands, and only prints what that finds.
+it runs the configuration as it stands, only prints what that finds, and ends with 1 where a truth does not hold.
 """
 
 from __future__ import annotations
@@ -157,9 +157,15 @@ def record(name: str) -> None:
     put(HOME / name / "README.md", page(recorded))
     recorded.expected.to_csv(HOME / name / "expected.csv", index=False)
     (HOME / name / "picture.svg").write_text(recorded.picture(), encoding="utf-8")
-    for each in truths(name):
-        if not each.holds(recorded.finding.numbers[each.quantity]):
-            raise SystemExit(f"{name}: {each.quantity} is {recorded.finding.numbers[each.quantity]}, not {each.words}.")
+    insist(recorded)
+
+
+def insist(recorded: Recorded) -> None:
+    """End with the first truth that does not hold."""
+    for each in truths(recorded.name):
+        found = recorded.finding.numbers[each.quantity]
+        if not each.holds(found):
+            raise SystemExit(f"{recorded.name}: {each.quantity} is {found}, not {each.words}.")
 
 
 def index() -> str:
@@ -181,7 +187,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)  # as in every run, where findings walk a path again
     for each in NAMES if asked.all else asked.names:
         if asked.full:
-            print(page(rerun(each, full=True)))
+            found = rerun(each, full=True)
+            print(page(found))
+            insist(found)
         else:
             record(each)
             print(f"{each}: recorded")
