@@ -56,7 +56,7 @@ def _paragraph(text: str) -> str:
     if found is None:
         return _words(text)
     rest = text[found.end() :].lstrip(",;. \n")
-    if rest[1:2] != " ":  # "x of shape" begins with the name of the point, all else with a word
+    if rest[1:2] not in (" ", "_"):  # "x of shape" and "t_i = i" begin with a name, all else with a word
         rest = rest[:1].upper() + rest[1:]
     return f'<span class="formula alone">{typeset(found[0])}</span>\n\n{_words(rest)}'
 
