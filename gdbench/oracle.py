@@ -1,4 +1,4 @@
-"""The two ways to a gradient behind one name: autograd for eager steps, torch.func for compiled ones.
+"""The two ways to a gradient behind one name: autograd for eager steps, torch.func where torch.compile follows.
 
 Where an objective is stochastic, all that a method asks in step k, values along a line search too, is of the batch of
 that step and of its run's own seed; ``full`` is the way to the loss on all data, which judges.
@@ -99,7 +99,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Compilable:
-    """Gradients by ``torch.func``, which torch.compile can follow in one graph (autograd.grad it refuses).
+    """Gradients by ``torch.func`` under torch.compile, whose one graph has no place for autograd.grad; else eager ones.
 
     A compiled step is told ``seeds`` anew in each call: they are all in which oracles of one ``fn`` differ.
     """
@@ -118,6 +118,9 @@ class Compilable:
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
         """The same, and its gradient."""
+        if not torch.compiler.is_dynamo_compiling():  # torch.func would import the compiler
+            loss, slope = self._eager(k).grad(x, k)
+            return loss.detach(), slope
 
         def total(point: Params) -> tuple[Tensor, Tensor]:
             loss = self.value(point, k)
@@ -128,12 +131,17 @@ class Compilable:
 
     def hvp(self, x: Params, v: Params, k: Step) -> Params:
         """The Hessian at x times v."""
+        if not torch.compiler.is_dynamo_compiling():
+            return self._eager(k).hvp(x, v, k)
 
         def along(point: Params) -> Tensor:
             return dot(self.grad(point, k)[1], v, laned=False)
 
         product: Params = torch.func.grad(along)(x)
         return product
+
+    def _eager(self, k: Step) -> Eager:
+        return Eager(lambda x: self.value(x, k), self.laned)
 
     def of(self, seeds: Tensor | None) -> Compilable:
         """The same for runs of these seeds, where there are any; a compiler meets only the new ones."""

@@ -12,6 +12,7 @@ from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.quadratic import quadratic
 from gdbench.optimizers.columns import Columns
 from gdbench.optimizers.compiled import widened
+from gdbench.optimizers.graphs import of_any_number
 from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
@@ -53,7 +54,7 @@ def compiled(fn: Callable[..., Any], lanes: int, n: int) -> tuple[list[Tensor], 
     at = torch.randn(n, lanes, generator=generator), torch.rand(lanes, generator=generator) / 1e3
     graph = torch.compile(fn, fullgraph=True, dynamic=False, options={"post_grad_custom_pre_pass": Columns()})
     torch._dynamo.reset()
-    _, (code,) = run_and_get_code(graph, *widened(at))
+    _, (code,) = run_and_get_code(graph, *of_any_number(widened(at)))
     return list(graph(*at)), list(fn(*at)), code
 
 

@@ -1,4 +1,4 @@
-"""Our own steps under torch.compile: hyper-parameters and step number come as tensors, so one graph serves a cell.
+"""Our own steps, compiled: hyper-parameters and step number come as tensors, so one graph serves a cell.
 
 A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes: what is
 seen then stays in registers from one step to the next.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -17,34 +16,18 @@ from typing import Any, NamedTuple
 import torch
 import torch.utils.cpp_extension  # inductor's, and it takes a finder from sys.meta_path: never beside other imports
 from torch import Tensor
-from torch._dynamo import config, eval_frame
-from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
-from torch._inductor.cpu_vec_isa import pick_vec_isa
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only
 
 from gdbench.optimizers import Method, Seen, Step, judging
 from gdbench.optimizers.arithmetic import is_zero
-from gdbench.optimizers.columns import Columns
+from gdbench.optimizers.library import kept
 from gdbench.params import Params, leaves
-from gdbench.schema import Unavailable
 from gdbench.uncollected import uncollected
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
 
-HELD = "kernel({}); Py_RETURN_NONE;"
-LET_GO = """[](auto... given) {{
-    Py_BEGIN_ALLOW_THREADS
-    kernel(given...);
-    Py_END_ALLOW_THREADS
-}}({}); Py_RETURN_NONE;"""
-"""How a kernel is called by torch, and by us: its arguments are read before Python is let go."""
-
 WIDTH = 1009
 """Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
-
-HEADERS = {"cpp_cache_precompile_headers": False}
-"""inductor asks the C++ compiler in every process whether they still hold, for longer than they save of a kernel."""
 
 Graph = Callable[..., Any]
 Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
@@ -107,12 +90,8 @@ class Program:
         def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             key = id(oracle.fn), structure  # the graph keeps it alive, so that no other can have this id
             graph, at = self.graphs.get(key), (x, state, oracle.seeds)
-            stepped: tuple[Params, Running, Seen]
-            try:
-                stepped = graph(*at) if graph else self._first(key, step_of(make, oracle), False, *at)
-                return stepped
-            except TorchDynamoException as error:
-                raise refusal(error) from error
+            stepped: tuple[Params, Running, Seen] = (graph or self._first(key, step_of(make, oracle), False, at))(*at)
+            return stepped
 
         made = make(**numbers)
         return Method(
@@ -132,12 +111,10 @@ class Program:
             return x, state
 
         def steps(count: int, oracle: Any, *at: Any) -> Any:
-            key = id(oracle.fn), structure, count
-            graph, at = self.graphs.get(key), (*at, oracle.seeds)
-            try:
-                return graph(*at) if graph else self._first(key, steps_of(make, oracle, look, count), True, *at)
-            except TorchDynamoException as error:
-                raise refusal(error) from error
+            at = *at, oracle.seeds
+            key = id(oracle.fn), structure, count, Kind.of(at)
+            graph = self.graphs.get(key) or self._first(key, steps_of(make, oracle, look, count), True, at)
+            return graph(*at)
 
         made = make(**numbers)
         return Lanes(init, steps, lambda x, state: made.judged_at(*inward((x, state.inner))), made.constant_cost)
@@ -148,47 +125,46 @@ class Program:
         fixed = {name: each for name, each in hyper.items() if name not in numbers}
         return partial(self.make, **fixed), numbers, tuple(sorted(fixed.items()))
 
-    def _first(self, key: Any, code: FunctionType, laned: bool, *at: Any) -> Any:
-        """A graph's first call, which compiles it; other threads that need one wait, as they may need the same."""
+    def _first(self, key: Any, code: FunctionType, laned: bool, at: Any) -> Graph:
+        """A graph before its first call, which compiles it; other threads that need one wait for the same."""
         with self.compiling:
             if key in self.graphs:
-                return self.graphs[key](*at)
+                return self.graphs[key]
             started = time.perf_counter()
-            with uncollected(), config.patch(fake_tensor_cache_enabled=False):  # within one graph little comes again
-                if self.backend == "inductor":
-                    prepare()
-                graph = compile_graph(code, self.backend, laned)
-                if laned:
-                    with kernels_run_beside_python():
-                        graph(*widened(at))
-                answer = graph(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
-            if not eval_frame._debug_get_cache_entry_list(eval_frame.innermost_fn(graph).__code__):
-                raise Unavailable(
-                    "torch.compile: it has compiled nothing; is it switched off, as by TORCH_COMPILE_DISABLE?"
-                )
+            with uncollected():
+                graph = (self._library(code, key[-1], at) if laned else None) or self._graph(code, laned, at)
             self.graphs[key] = graph
             self.compile_s += time.perf_counter() - started
-            return answer
+            return graph
+
+    def _library(self, code: FunctionType, kind: Kind, at: Any) -> Graph | None:
+        """What needs no compiler once it has been made, where that can be had."""
+        return kept(code, widened(at)) if self.backend == "inductor" and kind.lengths == 1 else None
+
+    def _graph(self, code: FunctionType, laned: bool, at: Any) -> Graph:
+        from gdbench.optimizers.graphs import compiled_graph  # which imports the compiler
+
+        return compiled_graph(code, self.backend, at, widened(at) if laned else None)
 
 
-def prepare() -> None:
-    """Find out beside the tracing what inductor asks at its end: this processor's abilities, and torch's own source."""
-    for ask in (pick_vec_isa, torch_key):
-        threading.Thread(target=ask, daemon=True).start()
+class Kind(NamedTuple):
+    """What a graph of lanes is made for; how many lanes there are is left open."""
 
+    spec: TreeSpec
+    lengths: int
+    """How many different last axes its tensors have: 1, that of the lanes, for all methods that are ours."""
+    leaves: tuple[Any, ...]
 
-@contextmanager
-def kernels_run_beside_python() -> Iterator[None]:
-    """Kernels that are loaded inside let other threads use Python while they run; inductor's own do not."""
-    held = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
-    if held != HELD:  # another version of torch, whose kernels are left as they are
-        yield
-        return
-    CppPythonBindingsCodeCache.call_entry_function = LET_GO
-    try:
-        yield
-    finally:
-        CppPythonBindingsCodeCache.call_entry_function = held
+    @classmethod
+    def of(cls, at: Any) -> Kind:
+        """The kind of what steps are given."""
+        leaves, spec = tree_flatten(at)
+        shapes = [leaf.shape if isinstance(leaf, Tensor) else None for leaf in leaves]
+        each = tuple(
+            (type(leaf), leaf) if shape is None else (leaf.dtype, len(shape), shape[:-1])
+            for leaf, shape in zip(leaves, shapes, strict=True)
+        )
+        return cls(spec, len({shape[-1] for shape in shapes if shape}), each)
 
 
 def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool) -> Running:
@@ -245,56 +221,12 @@ def widened(at: Any) -> Any:
     def wide(leaf: Tensor) -> Tensor:
         if not leaf.dim():
             return leaf
-        leaf = leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
-        torch._dynamo.maybe_mark_dynamic(leaf, leaf.dim() - 1)
-        return leaf
+        return leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
 
     return tree_map_only(Tensor, wide, at)
-
-
-def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> Graph:
-    """A function as one graph, which its first call compiles."""
-    # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
-    own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
-    options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
-    if backend == "inductor":
-        options |= HEADERS
-        if laned:
-            options["post_grad_custom_pre_pass"] = Columns()
-    leave_frames_uncounted()
-    try:
-        return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
-    except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
-        raise refusal(error) from error
-
-
-def leave_frames_uncounted() -> None:
-    """Keep torch 2.13 from counting, in one number for all threads, the compiled frames that a call has run.
-
-    A call that ends may find the 0 that another thread has just begun with, and raises, as if it were not compiled.
-    Nothing is lost: whether a graph was compiled at all its first call asks its code.
-    """
-    if count := getattr(eval_frame, "set_fullgraph_compiled_frame_count", None):
-        count(0)  # calls count only where they find it below 0, and only those set it back
-
-
-def tensors_only(guards: Sequence[Any]) -> list[bool]:
-    """Which conditions to check before each step: of what reaches a graph only tensors can change."""
-    return [guard.guard_type == "TENSOR_MATCH" for guard in guards]
-
-
-def tensors_and_shapes(guards: Sequence[Any]) -> list[bool]:
-    """The same where a graph is of any number of lanes, which must be one number."""
-    return [guard.guard_type in ("TENSOR_MATCH", "SHAPE_ENV") for guard in guards]
 
 
 def home(x: Params) -> torch.device:
     """Where the float64 scalars live: beside x, but MPS has no float64."""
     device = leaves(x)[0].device
     return torch.device("cpu") if device.type == "mps" else device
-
-
-def refusal(error: Exception) -> Unavailable:
-    """The compiler's own reason, on one line."""
-    cause = getattr(error, "inner_exception", error)
-    return Unavailable(f"torch.compile: {type(cause).__name__}: {str(cause).strip().splitlines()[0]}")

@@ -1,0 +1,62 @@
+"""Compiles steps in lanes ahead of time: inductor's shared library, which needs no compiler where it is loaded."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sympy import Eq, Symbol  # type: ignore[import-untyped]
+from torch import Tensor
+from torch._inductor import aot_compile
+from torch.export import Dim, export
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from gdbench.optimizers.columns import Columns
+
+__all__ = ["compile_ahead", "traced"]
+
+OPTIONS: dict[str, Any] = {
+    "aot_inductor.compile_wrapper_opt_level": "O0",  # it calls a few kernels, which are compiled apart
+    "aot_inductor.precompile_headers": False,
+}
+
+
+def traced(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> GraphModule | None:
+    """The graph of ``code(*given)`` for any number of lanes, the last axis of every tensor; None if it has none."""
+    given = tuple(given)
+    try:
+        graph = make_fx(code, tracing_mode="symbolic")(*given)
+        if _of_some_lanes_only(graph):
+            return None
+        lanes = Dim("lanes", min=2)
+        axes = tuple({each.dim() - 1: lanes} if each.dim() else {} for each in given)
+        module: GraphModule = export(graph, given, dynamic_shapes=axes, strict=False).module()
+    except Exception:  # of many kinds: it looks at numbers, or at the number of lanes, or does what none can follow
+        return None
+    return module
+
+
+def _of_some_lanes_only(graph: GraphModule) -> bool:
+    """Whether the tracing has decided anything by the number of lanes, but that it is one number."""
+    values = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
+    lanes = {value.shape[-1].node.expr for value in values if value.dim()}
+    guards = [guard.expr for guard in values[0].fake_mode.shape_env.guards]
+    decided = [guard for guard in guards if not (isinstance(guard, Eq) and all(map(_is_name, guard.args)))]
+    return not all(map(_is_name, lanes)) or any(guard.free_symbols & lanes for guard in decided)
+
+
+def _is_name(expression: Any) -> bool:
+    return isinstance(expression, Symbol)
+
+
+def compile_ahead(module: GraphModule, given: Sequence[Tensor], folder: Path) -> Path | None:
+    """The library of a graph, made in an empty folder; None if it would need more than itself."""
+    options = {**OPTIONS, "post_grad_custom_pre_pass": Columns(), "aot_inductor.output_path": str(folder / "steps.so")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, of torch's own code
+        made = Path(aot_compile(module, tuple(given), options=options))  # type: ignore[arg-type]
+    # What has no C interface is called through a list that lies beside.
+    return None if [each for each in folder.rglob("*.json") if not each.stem.endswith("_metadata")] else made

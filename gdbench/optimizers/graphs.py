@@ -1,0 +1,139 @@
+"""torch.compile: a function as one graph, whose first call imports and runs the compiler."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._dynamo import config, eval_frame
+from torch._dynamo.exc import TorchDynamoException
+from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
+from torch._inductor.cpu_vec_isa import pick_vec_isa
+from torch.utils._pytree import tree_map_only
+
+from gdbench.optimizers.columns import Columns
+from gdbench.schema import Unavailable
+
+__all__ = ["Graph", "compiled_graph", "of_any_number"]
+
+Graph = Callable[..., Any]
+
+HELD = "kernel({}); Py_RETURN_NONE;"
+LET_GO = """[](auto... given) {{
+    Py_BEGIN_ALLOW_THREADS
+    kernel(given...);
+    Py_END_ALLOW_THREADS
+}}({}); Py_RETURN_NONE;"""
+"""How a kernel is called by torch, and by us: its arguments are read before Python is let go."""
+
+HEADERS = {"cpp_cache_precompile_headers": False}
+"""inductor asks the C++ compiler in every process whether they still hold, for longer than they save of a kernel."""
+
+
+def compiled_graph(code: FunctionType, backend: str | Callable[..., Any], at: Any, few: Any = None) -> Graph:
+    """The graph of ``code(*at)``, and of as many lanes as come if it is compiled on ``few`` of them first.
+
+    Raises Unavailable where torch.compile cannot work: no C++ compiler, or code that it cannot follow.
+    """
+    with config.patch(fake_tensor_cache_enabled=False):  # of one graph hardly anything comes again
+        if backend == "inductor":
+            prepare()
+        graph = compile_graph(code, backend, laned=few is not None)
+        called = refusing(graph)
+        if few is not None:
+            with kernels_run_beside_python():
+                called(*of_any_number(few))
+        called(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
+    if not eval_frame._debug_get_cache_entry_list(eval_frame.innermost_fn(graph).__code__):
+        raise Unavailable("torch.compile: it has compiled nothing; is it switched off, as by TORCH_COMPILE_DISABLE?")
+    return called
+
+
+def refusing(graph: Graph) -> Graph:
+    """The same, which raises Unavailable where the compiler gives up."""
+
+    def call(*at: Any) -> Any:
+        try:
+            return graph(*at)
+        except TorchDynamoException as error:
+            raise refusal(error) from error
+
+    return call
+
+
+def of_any_number(few: Any) -> Any:
+    """Lanes of which a graph is compiled that takes any number of them: the last axis of every tensor."""
+
+    def mark(leaf: Tensor) -> Tensor:
+        if leaf.dim():
+            torch._dynamo.maybe_mark_dynamic(leaf, leaf.dim() - 1)
+        return leaf
+
+    return tree_map_only(Tensor, mark, few)
+
+
+def prepare() -> None:
+    """Find out beside the tracing what inductor asks at its end: this processor's abilities, and torch's own source."""
+    for ask in (pick_vec_isa, torch_key):
+        threading.Thread(target=ask, daemon=True).start()
+
+
+@contextmanager
+def kernels_run_beside_python() -> Iterator[None]:
+    """Kernels that are loaded inside let other threads use Python while they run; inductor's own do not."""
+    held = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
+    if held != HELD:  # another version of torch, whose kernels are left as they are
+        yield
+        return
+    CppPythonBindingsCodeCache.call_entry_function = LET_GO
+    try:
+        yield
+    finally:
+        CppPythonBindingsCodeCache.call_entry_function = held
+
+
+def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> Graph:
+    """A function as one graph, which its first call compiles."""
+    # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
+    own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
+    options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
+    if backend == "inductor":
+        options |= HEADERS
+        if laned:
+            options["post_grad_custom_pre_pass"] = Columns()
+    leave_frames_uncounted()
+    try:
+        return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
+    except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
+        raise refusal(error) from error
+
+
+def leave_frames_uncounted() -> None:
+    """Keep torch 2.13 from counting, in one number for all threads, the compiled frames that a call has run.
+
+    A call that ends may find the 0 that another thread has just begun with, and raises, as if it were not compiled.
+    Nothing is lost: whether a graph was compiled at all its first call asks its code.
+    """
+    if count := getattr(eval_frame, "set_fullgraph_compiled_frame_count", None):
+        count(0)  # calls count only where they find it below 0, and only those set it back
+
+
+def tensors_only(guards: Sequence[Any]) -> list[bool]:
+    """Which conditions to check before each step: of what reaches a graph only tensors can change."""
+    return [guard.guard_type == "TENSOR_MATCH" for guard in guards]
+
+
+def tensors_and_shapes(guards: Sequence[Any]) -> list[bool]:
+    """The same where a graph is of any number of lanes, which must be one number."""
+    return [guard.guard_type in ("TENSOR_MATCH", "SHAPE_ENV") for guard in guards]
+
+
+def refusal(error: Exception) -> Unavailable:
+    """The compiler's own reason, on one line."""
+    cause = getattr(error, "inner_exception", error)
+    return Unavailable(f"torch.compile: {type(cause).__name__}: {str(cause).strip().splitlines()[0]}")

@@ -1,0 +1,167 @@
+"""Steps in lanes as a shared library of inductor's, kept from one process to the next.
+
+torch.compile keeps its kernels too, but to find them it must import the compiler, trace and lower: five seconds, which
+is longer than the steps of a million runs. Here a run of the steps on a few lanes is written down, operation by
+operation, and that record, with all else that a library depends on, names the file: where it is there, no compiler is
+imported. A call also costs a fifth less than that of a graph, and lets other threads use Python meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import getpass
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from gdbench.optimizers.record import record
+
+__all__ = ["Library", "kept", "read"]
+
+SOURCES = ("ahead.py", "columns.py", "library.py", "record.py")
+"""What of our own a library depends on."""
+SETTINGS = ("AOT_INDUCTOR", "CXX", "TORCHINDUCTOR")
+"""How the environment variables begin that change what a compiler makes."""
+OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCHINDUCTOR_FORCE_DISABLE_CACHES")
+DIGEST = hashlib.sha256().digest_size
+UNMADE = b""
+"""What is kept where the compiler can make no library, so that it is not asked again."""
+
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_capsule = ctypes.pythonapi.PyCapsule_New
+_capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+
+def kept(code: Callable[..., Any], at: Sequence[Any]) -> Library | None:
+    """The library of ``code(*at)`` for any number of lanes, the last axis of every tensor in ``at``, here few.
+
+    It is loaded, or made where there is none. None where torch.compile must do: off Linux, with a torch that cannot,
+    where compilers are switched off, and for code that looks at its numbers, draws at random or brings much along.
+    """
+    steps = _Flat(code, at)
+    if not _possible(steps.given):
+        return None
+    try:
+        written = record(steps, steps.given)
+        path = folder() / f"{_digest('|'.join((written, *_surroundings())).encode()).hex()}.so"
+        held = read(path)
+        if held is None:
+            held = _make(steps, path)
+        return Library(path, steps.result, steps.spec) if held else None
+    except Exception:  # of many kinds: torch.compile goes another way, and says what is wrong where it is so there too
+        return None
+
+
+class _Flat:
+    """Code as a function of tensors that returns tensors; what else it is given and returns stays as it is."""
+
+    spec: TreeSpec
+
+    def __init__(self, code: Callable[..., Any], at: Sequence[Any]) -> None:
+        self.code = code
+        self.at, self.at_spec = tree_flatten(at)
+        self.given = [leaf for leaf in self.at if isinstance(leaf, Tensor)]
+        self.result: list[Any] = []
+        """The leaves of the latest result, of which the tensors are replaced by their type."""
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        given = iter(tensors)
+        at = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self.at]
+        leaves, self.spec = tree_flatten(self.code(*tree_unflatten(at, self.at_spec)))
+        self.result = [Tensor if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+class Library:
+    """A loaded library, which is called as the code that it was made of, with tensors of the same kinds."""
+
+    def __init__(self, path: Path, result: Sequence[Any], spec: TreeSpec) -> None:
+        """``result`` and ``spec`` are those of the code's flat result."""
+        self.result, self.spec = result, spec
+        self.places = [index for index, leaf in enumerate(result) if leaf is Tensor]
+        functions, self.container = ctypes.CDLL(str(path)), ctypes.c_void_p()
+        at_once = ctypes.c_size_t(os.cpu_count() or 1)
+        create = functions.AOTInductorModelContainerCreateWithDevice
+        if create(ctypes.byref(self.container), at_once, b"cpu", None):
+            raise RuntimeError(f"{path} cannot be loaded")
+        self.run = functions.AOTInductorModelContainerRun
+
+    def __call__(self, *at: Any) -> Any:
+        """The code's result; other threads may use Python meanwhile, as ctypes lets go of it."""
+        given = [leaf.contiguous() for leaf in tree_flatten(at)[0] if isinstance(leaf, Tensor)]
+        handles = [_pointer(each, None) for each in torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(given)]
+        ins, outs = (ctypes.c_void_p * len(given))(*handles), (ctypes.c_void_p * len(self.places))()
+        sizes = ctypes.c_size_t(len(ins)), ctypes.c_size_t(len(outs))
+        if self.run(self.container, ins, sizes[0], outs, sizes[1], None, None):
+            raise RuntimeError("a compiled step has failed")
+        leaves = list(self.result)
+        tensors = torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs([_capsule(each, None, None) for each in outs])
+        for place, tensor in zip(self.places, tensors, strict=True):
+            leaves[place] = tensor
+        return tree_unflatten(leaves, self.spec)
+
+
+def folder() -> Path:
+    """Where libraries are kept: in inductor's own folder."""
+    given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    user = re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+    return Path(given or Path(tempfile.gettempdir()) / f"torchinductor_{user}") / "gdbench"
+
+
+def _possible(given: Sequence[Tensor]) -> bool:
+    """Whether libraries can be had at all, and may."""
+    dynamo = sys.modules.get("torch._dynamo.config")
+    off = any(os.environ.get(name, "0") == "1" for name in OFF) or getattr(dynamo, "disable", False)
+    able = hasattr(getattr(torch._C, "_aoti", None), "alloc_tensors_by_stealing_from_void_ptrs")
+    return sys.platform == "linux" and able and not off and all(each.device.type == "cpu" for each in given)
+
+
+@cache
+def _surroundings() -> tuple[str, ...]:
+    """What a library depends on beside its code: torch, this processor, settings and ours."""
+    cores = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    abilities = [line for line in cores if line.startswith(("model name", "flags", "Features", "CPU"))]
+    settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)]
+    ours = [_digest(Path(__file__).with_name(name).read_bytes()).hex() for name in SOURCES]
+    torchs = (torch.__version__, str(torch.version.git_version), torch.backends.cpu.get_cpu_capability())
+    return (*torchs, str(torch.get_num_threads()), *abilities, *settings, *ours)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def read(path: Path) -> bytes | None:
+    """What is kept there, which ends with its digest; None where nothing is, or something else."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    held, digest = content[:-DIGEST], content[-DIGEST:]
+    return held if _digest(held) == digest else None
+
+
+def _make(steps: _Flat, path: Path) -> bytes:
+    """Make a library and keep it, complete under its name or not at all, whoever else is making it."""
+    from gdbench.optimizers.ahead import compile_ahead, traced
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as beside:
+        graph = traced(steps, steps.given)
+        made = compile_ahead(graph, steps.given, Path(beside)) if graph else None
+        held = made.read_bytes() if made else UNMADE
+        whole = Path(beside) / "whole"
+        whole.write_bytes(held + _digest(held))
+        whole.replace(path)
+    return held
