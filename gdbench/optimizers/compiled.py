@@ -104,6 +104,7 @@ class Program:
     def in_lanes(self, hyper: Mapping[str, Any], look: Look) -> Lanes:
         """The same for lanes, of which each number may have its own: float64 tensors ``[L]``, L at least 2."""
         make, numbers, structure = self._parts(hyper)
+        ready: dict[tuple[int, int], Graph] = {}
 
         def init(x: Params) -> tuple[Params, Running]:
             # Copies, as a compiler takes a tensor that it meets twice for one.
@@ -112,8 +113,11 @@ class Program:
 
         def steps(count: int, oracle: Any, *at: Any) -> Any:
             at = *at, oracle.seeds
-            key = id(oracle.fn), structure, count, Kind.of(at)
-            graph = self.graphs.get(key) or self._first(key, steps_of(make, oracle, look, count), True, at)
+            graph = ready.get((id(oracle.fn), count))
+            if graph is None:  # the kind stays from one step to the next, and takes as long to tell as a small step
+                key = id(oracle.fn), structure, count, Kind.of(at)
+                graph = self.graphs.get(key) or self._first(key, steps_of(make, oracle, look, count), True, at)
+                ready[id(oracle.fn), count] = graph
             return graph(*at)
 
         made = make(**numbers)
