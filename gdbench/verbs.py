@@ -12,6 +12,8 @@ from gdbench.schema import COLUMNS, UsageError, nearest
 from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
+    from gdbench.report.source import Source
+    from gdbench.report.write import Assembler
     from gdbench.tuning import Tuning
 
 __all__ = ["app", "headline"]
@@ -138,33 +140,42 @@ def report(
     --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
     outputs/report.
     """
-    from gdbench.report.images import Images
-
-    # Before pandas and Altair are imported, so that JavaScript starts meanwhile.
-    images = Images() if not form or "figures" in form else None
+    wanted = _Wanted(form, to, open_)
     from gdbench.report import source
-    from gdbench.report.write import FORMS, as_markdown, write
+    from gdbench.report.assemble import assemble
 
     places = [_place(each) for each in folders or []] or [source.newest(Path("outputs"))]
     told = source.read(places)
-    forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
-    if forms == ["md"] and to is None:
-        typer.echo(as_markdown(told))
-        return
-    place = to or (told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report")
-    _written(write(told, place, forms, _landscape(told.folders), images), told.partial, place, open_)
+    wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
 
 
-def _written(files: list[Path], remarks: list[str], place: Path, open_: bool) -> None:
-    """Say what a report was written to, and show its page."""
-    for each in files:
-        typer.echo(str(each))
-    for remark in remarks:
-        typer.echo(f"gdbench: partial: {remark}", err=True)
-    if open_:
-        import webbrowser
+class _Wanted:
+    """In which forms a report is asked for, and where."""
 
-        webbrowser.open((place / "report.html").resolve().as_uri())
+    def __init__(self, form: str, to: Path | None, open_: bool) -> None:
+        """Made before pandas and Altair are imported, so that JavaScript starts meanwhile."""
+        from gdbench.report.images import Images
+
+        self.form, self.to, self.open = form, to, open_
+        self.images = Images() if not form or "figures" in form else None
+
+    def put(self, told: Source, usual: Path, make: Assembler) -> None:
+        """Write the report, say what it was written to, and show its page."""
+        from gdbench.report.write import FORMS, as_markdown, write
+
+        forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
+        if forms == ["md"] and self.to is None:
+            typer.echo(as_markdown(told, make))
+            return
+        place = self.to or usual
+        for each in write(told, place, forms, _landscape(told.folders), self.images, make):
+            typer.echo(str(each))
+        for remark in told.partial:
+            typer.echo(f"gdbench: partial: {remark}", err=True)
+        if self.open:
+            import webbrowser
+
+            webbrowser.open((place / "report.html").resolve().as_uri())
 
 
 @app.command()
@@ -188,20 +199,12 @@ def compare(
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
-    from gdbench.report.images import Images
-
-    images = Images() if not form or "figures" in form else None
+    wanted = _Wanted(form, to, open_)
     from gdbench.report.compared import beside, compared
     from gdbench.report.source import read
-    from gdbench.report.write import FORMS, as_markdown, write
 
     told = beside(*(read([place]) for place in places))
-    forms = [each.strip() for each in form.split(",") if each.strip()] or list(FORMS)
-    if forms == ["md"] and to is None:
-        typer.echo(as_markdown(told, compared))
-        return
-    place = to or Path("outputs") / "compare"
-    _written(write(told, place, forms, _landscape(told.folders), images, compared), told.partial, place, open_)
+    wanted.put(told, Path("outputs") / "compare", compared)
 
 
 def _place(word: str) -> Path:
