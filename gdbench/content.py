@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 import sysconfig
@@ -163,14 +164,14 @@ def _file(name: str) -> Path | None:
     if spec is None or not below:
         return _python(spec.origin if spec else None)
     for folder in spec.submodule_search_locations or ():
-        place = Path(folder, *below)
-        if found := _python(place / "__init__.py") or _python(place.with_name(f"{place.name}.py")):
+        place = os.path.join(folder, *below)  # noqa: PTH118  (hundreds of names, most of which are no module)
+        if found := _python(os.path.join(place, "__init__.py")) or _python(f"{place}.py"):  # noqa: PTH118
             return found
     return None
 
 
-def _python(path: str | Path | None) -> Path | None:
-    return Path(path) if path and str(path).endswith(".py") and Path(path).is_file() else None
+def _python(path: str | None) -> Path | None:
+    return Path(path) if path and path.endswith(".py") and os.path.isfile(path) else None  # noqa: PTH113
 
 
 @cache

@@ -207,6 +207,8 @@ def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> 
     """Of a folder in which a cell is missing the report shows what is there, and says so."""
     folder = tmp_path / "2026-01-01" / "09-00-00_sweep"
     shutil.copytree(small(sweep), folder)
+    assert not read([folder]).partial, "a copy is as whole as what it was made of"
+
     (folder / ".hydra" / "cell-00099.yaml").write_text("")
     source = read([folder])
 

@@ -27,12 +27,12 @@ class Images:
     """
 
     def __init__(self) -> None:
-        """Start JavaScript."""
+        """Start both processes."""
         context = multiprocessing.get_context("spawn")
         self.script = ProcessPoolExecutor(1, mp_context=context)
         self.pixels = ProcessPoolExecutor(1, mp_context=context)
         self.carriers = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
-        self.pending: list[Future[None]] = [self.script.submit(warm)]
+        self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
 
     def draw(self, specification: dict[str, Any], stem: Path) -> None:
         """Have ``stem``.svg and ``stem``.png drawn."""
@@ -62,6 +62,13 @@ class Images:
 def warm() -> None:
     """Let JavaScript start and compile Vega."""
     as_svg(WARM)
+
+
+def warm_pixels() -> None:
+    """Find the fonts of this machine."""
+    import vl_convert
+
+    vl_convert.svg_to_png('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text y="9">a</text></svg>')
 
 
 def as_svg(specification: str | dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def read(places: Sequence[Path]) -> Source:
     for folder in folders:
         with contextlib.suppress(OSError, ValueError):
             told.environments[folder.name] = json.loads((folder / "environment.json").read_text())
-        if remark := _unfinished(folder, runs):
+        if remark := _unfinished(folder):
             told.partial.append(remark)
     return told
 
@@ -63,10 +63,13 @@ def _sweeps(place: Path) -> set[Path]:
     return {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
 
 
-def _unfinished(folder: Path, runs: pd.DataFrame) -> str:
-    """How many of a sweep's cells have ended, where that is not all of them."""
+def _unfinished(folder: Path) -> str:
+    """How many of a sweep's cells have ended, where that is not all of them; a copy may lie under another name."""
     planned = len(list((folder / ".hydra").glob("cell-*.yaml")))
-    ended = runs.loc[runs["sweep"] == f"{folder.parent.name}/{folder.name}", "cell"].nunique()
+    try:
+        ended = load(folder, columns=["cell"])["cell"].nunique()
+    except UsageError:  # not a row yet
+        ended = 0
     if ended >= planned:
         return ""
     return f"{folder.name}: {ended} of {planned} cells have ended; this report shows what is there."

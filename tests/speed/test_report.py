@@ -15,17 +15,17 @@ import gdbench
 
 SCRIPT = """
 import time
-import altair, jinja2, pandas, pyarrow, scipy.stats, torch, vl_convert
-import gdbench.report.page, gdbench.landscape
-from functools import partial
-from pathlib import Path
-from gdbench.report.images import Images, bundle
-from gdbench.report.source import read
-from gdbench.report.write import write
-if __name__ == "__main__":
+if __name__ == "__main__":  # the processes that draw import this script, and need not wait for all of this
+    import altair, jinja2, pandas, pyarrow, scipy.stats, torch, vl_convert
+    import gdbench.report.page, gdbench.landscape
+    from functools import partial
+    from pathlib import Path
+    from gdbench.report.images import Images, bundle
+    from gdbench.report.source import read
+    from gdbench.report.write import write
     bundle()  # Vega as one script is made once on a machine, and then kept
     images = Images()
-    [each.result() for each in images.pending]  # JavaScript has started: the command does that while it imports
+    [each.result() for each in images.pending]  # both have started: the command does that while it imports
     begun, worked = time.perf_counter(), time.process_time()
     source = read([Path("sweep")])
     write(source, Path("report"), landscape=partial(gdbench.landscape.landscape, source.folders), images=images)
