@@ -218,6 +218,7 @@ def _run(words: list[str], output: Output) -> int:
         import hydra
 
         from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
+        from gdbench.libyaml import read_by_libyaml
         from gdbench.report.progress import progress
         from gdbench.sweeper import Lanes, Refusal, Silent, task
         from gdbench.trials import register_trials
@@ -230,7 +231,7 @@ def _run(words: list[str], output: Output) -> int:
     Lanes.progress = Silent() if output.quiet or output.json else progress()
     entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
-        with mode_by_flag(words):
+        with mode_by_flag(words), read_by_libyaml():
             entry()
     except Refusal as refusal:
         raise UsageError(str(refusal.__cause__)) from None

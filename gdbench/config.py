@@ -24,16 +24,15 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import OmegaConfDumper
 from omegaconf.errors import OmegaConfBaseException
 
+from gdbench.libyaml import read_by_libyaml
 from gdbench.schema import Run, UsageError, nearest
 
 __all__ = [
     "CONFIG_NAME",
     "RAY",
     "Composer",
-    "as_yaml",
     "config_folder",
     "initialized",
     "mode_by_flag",
@@ -137,7 +136,10 @@ def initialized() -> Iterator[None]:
     around = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(config_folder()), job_name="gdbench", version_base="1.3"):
+        with (
+            read_by_libyaml(),
+            initialize_config_dir(str(config_folder()), job_name="gdbench", version_base="1.3"),
+        ):
             yield
     finally:
         GlobalHydra.instance().hydra = around
@@ -230,19 +232,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def as_yaml(config: Mapping[str, Any]) -> str:
-    """Plain containers as the YAML that ``OmegaConf.to_yaml`` writes, from libyaml where that is: 7 ms a cell less."""
-    layout: dict[str, Any] = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
-    return str(yaml.dump(dict(config), Dumper=_Dumper, **layout))
-
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Quotes text that would be read as a number or a switch, as OmegaConf's own does."""
-
-
-_Dumper.add_representer(str, OmegaConfDumper.str_representer)
-
-
 def read(file: Path) -> dict[str, Any]:
     """A configuration that was kept, as plain containers."""
     return plain(DictConfig(OmegaConf.create(file.read_text())))
@@ -264,6 +253,9 @@ def reworded(error: Exception) -> UsageError:
         return UsageError(
             f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,."
         )
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        place = error.problem_mark
+        return UsageError(f"{place.name} cannot be read: line {place.line + 1}, {error.problem}.")
     text = f"{error} {error.__cause__ or ''}"
     if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
         return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")

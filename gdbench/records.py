@@ -272,10 +272,18 @@ def _repeating(table: pa.Table) -> list[str]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path.parent):
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
-        beside.replace(path)
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def arrow(columns: Mapping[str, Any]) -> pa.Table:

@@ -18,13 +18,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench import records
 from gdbench.analysis.goals import best
-from gdbench.config import Composed, Composer, as_yaml, plain, reworded, store
+from gdbench.config import Composed, Composer, plain, reworded, store
 from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment, git_diff
 from gdbench.job import Job, Progress, check, run_job, sweep
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
+from gdbench.libyaml import as_yaml
 from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
 from gdbench.trackers import send_all, wanted
@@ -204,7 +205,7 @@ def describe(folder: Path, jobs: Sequence[Job]) -> None:
     }
     records.write_json(folder / f"environment{ending}.json", told)
     for name, diff in _diffs(told).items():
-        (folder / f"{name}{ending}.diff").write_text(diff)
+        records.write_text(folder / f"{name}{ending}.diff", diff)
 
 
 def _diffs(told: Mapping[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -178,6 +179,24 @@ sys.exit(main(["timing=off", "outputs=full"]))
     assert re.match(r"outputs=full\S* cannot be written \(File too large\)\.", refused(done))
 
 
+def test_a_full_disk_has_no_room_for_a_patch_either(command: Callable[..., Any], tmp_path: Path) -> None:
+    """What a dirty checkout has beyond its commit may be what does not fit: that is one line too, and no half file."""
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("add", "text"), ("commit", "-qm", "one")):
+        (tmp_path / "text").write_text("one")
+        subprocess.run((*git, *words), cwd=tmp_path, check=True)
+    (tmp_path / "text").write_text("two\n" * 100_000)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, limit[1]))
+    try:
+        words = refused(command("timing=off", "outputs=full"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    assert re.match(r"outputs=full\S* cannot be written \(File too large\)\.", words)
+    assert not [*tmp_path.rglob("*folder.diff*")]
+
+
 def test_a_bad_second_cell_is_found_before_the_first_one_runs(
     command: Callable[..., Any], tmp_path: Path, own: Path
 ) -> None:
@@ -234,6 +253,15 @@ def test_an_objective_that_cannot_be_descended_is_refused(
     done = command(*f"objective={objective}".split(), "--config-dir", str(own))
 
     assert refused(done).startswith(words)
+
+
+def test_a_file_that_is_no_yaml_is_named_with_the_line(command: Callable[..., Any], own: Path) -> None:
+    """A slip in a configuration file of one's own is told with the file, the line and what is wrong there."""
+    file = own / "objective" / "slip.yaml"
+    file.write_text("_target_: own.bowl\nn: [1\nm: 2\n")
+    words = refused(command("objective=slip", "--config-dir", str(own)))
+
+    assert words.startswith(f"{file} cannot be read: line 3, ")
 
 
 def test_a_factory_that_raises_is_refused_in_one_line(command: Callable[..., Any], own: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gdbench.config import CONFIG_NAME, Composer, as_yaml, config_folder, initialized, plain, register
+from gdbench.config import CONFIG_NAME, Composer, config_folder, initialized, plain, register
+from gdbench.libyaml import as_yaml, read_by_libyaml
 from gdbench.schema import AROUND, Run
 from gdbench.sweeper import Lanes
 
@@ -132,6 +133,16 @@ def test_every_shipped_configuration_opens_with_what_it_is(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
+def test_libyaml_reads_every_shipped_configuration_as_omegaconf_does() -> None:
+    """Whichever parser reads a file, its values and their types are the same."""
+    files = sorted(config_folder().rglob("*.yaml"))
+    slow = [repr(OmegaConf.load(file)) for file in files]
+    with read_by_libyaml():
+        fast = [repr(OmegaConf.load(file)) for file in files]
+
+    assert fast == slow
+
+
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
@@ -144,5 +155,9 @@ def test_every_shipped_configuration_opens_with_what_it_is(path: Path) -> None:
     )
 )
 def test_a_configuration_is_written_as_omegaconf_writes_it(config: dict[str, Any]) -> None:
-    """The YAML of a cell is OmegaConf's own, to the letter, whatever stands in it."""
-    assert as_yaml(config) == OmegaConf.to_yaml(OmegaConf.create(config))
+    """The YAML of a cell is OmegaConf's own, to the letter, whatever stands in it, and is read back as such."""
+    text = as_yaml(config)
+    assert text == OmegaConf.to_yaml(OmegaConf.create(config))
+    with read_by_libyaml():
+        fast = OmegaConf.create(text)
+    assert repr(fast) == repr(OmegaConf.create(text))

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "uncollected"},
+    {"columns", "constant", "libyaml", "uncollected"},
     {"schema"},
     {"turns", "timing"},
     {"params", "search"},
