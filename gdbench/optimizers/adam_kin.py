@@ -161,7 +161,7 @@ def qhadam(
     nu2: Hyper = 1.0,
     eps: Hyper = 1e-8,
 ) -> Method:
-    """Quasi-hyperbolic Adam (Ma and Yarats 2019, section 4.4).
+    """Quasi-hyperbolic Adam (Ma and Yarats 2019).
 
     ``x - lr ((1 - nu1) g + nu1 m^) / (sqrt((1 - nu2) g^2 + nu2 v^) + eps)``.
     """

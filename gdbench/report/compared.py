@@ -78,7 +78,7 @@ def _swept(runs: pd.DataFrame, side: str) -> str:
 
 
 class Both(Facts):
-    """The facts of two sides, on which an optimizer has one colour, drawn through on a and dashed on b."""
+    """The facts of two sides: an optimizer has one colour, drawn through and filled on a, dashed and hollow on b."""
 
     def __init__(self, source: Source, told: pd.DataFrame) -> None:
         """Of runs that were named by their side."""
@@ -92,7 +92,7 @@ class Both(Facts):
 
 @dataclass(frozen=True)
 class Paired(Look):
-    """Colours by the optimizer, dashes by the side."""
+    """Colours by the optimizer, dashes and rings by the side."""
 
     plain: Look
 
@@ -106,6 +106,10 @@ class Paired(Look):
         """The optimizer's colour, and the dash of its side."""
         name, _, side = optimizer.rpartition(APART)
         return self.plain.pair(name)[0], DASHES[side]
+
+    def hollow(self, optimizer: str) -> bool:
+        """Those of b, whose lines are dashed."""
+        return optimizer.endswith(f"{APART}b")
 
 
 # ------------------------------------------------------------------------------------------------------ differences

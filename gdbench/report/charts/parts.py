@@ -132,7 +132,7 @@ def lines(table: pd.DataFrame, look: Look, x: Any, y: Any, told: Sequence[alt.To
     there = look.among(table["optimizer"])
     base = alt.Chart(data()).encode(x=x, y=y, color=look.colours(there), opacity=faded())
     line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
-    points = base.mark_point(filled=True, size=30).encode(tooltip=list(told))
+    points = base.mark_point(size=30).encode(fill=look.fills(there), tooltip=list(told))
     drawing = layered(line, points, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
 

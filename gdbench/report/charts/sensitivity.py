@@ -38,7 +38,9 @@ def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
         y=log_axis(alt.Y, "cost", f"{cost} to target"), color=look.colours(there), opacity=faded()
     )
     line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
-    points = lines.mark_point(filled=True, size=34).encode(tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]])
+    points = lines.mark_point(size=34).encode(
+        fill=look.fills(there), tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]]
+    )
     layers = layered(shade, rule, line, points, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(
         panels(layers, list(table["problem"].unique())),

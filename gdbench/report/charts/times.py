@@ -72,11 +72,12 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
     )
     points = (
         base.transform_filter("datum.kind == 'run'")
-        .mark_point(filled=True, size=80)
+        .mark_point(size=80)
         .encode(
             x=x,
             y=y,
             color=look.colours(there, symbol="circle"),
+            fill=look.fills(there, legend=True),
             opacity=alt.OpacityValue(1),
             shape=_shape(table["impl"]),
             tooltip=[
