@@ -309,14 +309,15 @@ def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> 
         assert kept["status"].string_value == run.tags["status"]
 
 
-@pytest.mark.skipif(not find_spec("trackio"), reason="trackio is not installed: it wants an older pillow")
 def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
     """The store holds configuration, curves and numbers of each run; a second time adds nothing."""
     told, place = read(few), tmp_path / "trackio"
     assert send("trackio", few, str(place)).added == 3
     assert send("trackio", few, str(place))[:2] == (0, 3)
+    from trackio import context_vars
     from trackio.sqlite_storage import SQLiteStorage  # it reads once, when it is imported, where its store is
 
+    assert context_vars.current_run.get() is None, "it would print a line when this process ends"
     for run in told.runs:
         logs = SQLiteStorage.get_logs("gdbench", f"{run.name} {run.id}")
         config = SQLiteStorage.get_run_config("gdbench", f"{run.name} {run.id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,9 +24,10 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
         os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())
     import trackio
     from trackio.sqlite_storage import SQLiteStorage
+    from trackio.utils import TRACKIO_DIR
 
-    if uri and Path(trackio.TRACKIO_DIR).resolve() != Path(uri).resolve():
-        raise UsageError(f"--uri {uri}: in this process Trackio keeps what it gets in {trackio.TRACKIO_DIR}.")
+    if uri and Path(TRACKIO_DIR).resolve() != Path(uri).resolve():
+        raise UsageError(f"--uri {uri}: in this process Trackio keeps what it gets in {TRACKIO_DIR}.")
     known = set(SQLiteStorage.get_runs(PROJECT))
     whole = {run.id for run in sweep.runs if _name(run) in known and _count(SQLiteStorage, run) == len(_points(run))}
     missing = [run for run in sweep.runs if run.id not in whole]
@@ -34,7 +36,8 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
             SQLiteStorage.delete_run(PROJECT, _name(run))
         with contextlib.redirect_stdout(io.StringIO()):  # it greets every run with five lines
             _send(trackio, run, sweep)
-    return Sent(len(missing), len(whole), f"trackio show --project {PROJECT}")
+    place = f"TRACKIO_DIR={shlex.quote(uri)} " if uri else ""
+    return Sent(len(missing), len(whole), f"{place}trackio show --project {PROJECT}")
 
 
 def _name(run: Tracked) -> str:
@@ -58,4 +61,5 @@ def _send(trackio: object, run: Tracked, sweep: TrackedSweep) -> None:
     )
     for step, numbers in _points(run):
         session.log(numbers, step=step)
-    session.finish()
+    # Not the session's own, after which it would be finished again at exit, and say so where --json is read.
+    trackio.finish()  # type: ignore[attr-defined]
