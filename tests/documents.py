@@ -25,7 +25,7 @@ from gdbench.cli import VERBS
 from gdbench.verbs import app
 
 ROOT = Path(__file__).parent.parent
-FENCE = re.compile(r"^```(\w*)(?: (.*?))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (\S+\.(?:py|yaml|yml))(?::.*)?\n")
 """A snippet that begins with a comment of this form is the content of that file."""
 AT_HAND = ("gdbench[joblib]", "gdbench[tensorboard]", "gdbench[optuna]")
@@ -39,7 +39,6 @@ class Snippet:
     document: Path
     line: int
     language: str
-    attributes: str
     text: str
 
     @property
@@ -50,7 +49,7 @@ class Snippet:
     @property
     def code(self) -> int:
         """The exit code that its commands are to have."""
-        told = re.search(r"exit=(\d)", self.attributes) or re.search(r"\(exit (\d)\)", self.text)
+        told = re.search(r"\(exit (\d)\)", self.text)
         return int(told[1]) if told else 0
 
     def commands(self) -> Iterator[tuple[str, str]]:
@@ -67,10 +66,7 @@ class Snippet:
 def snippets(document: Path) -> list[Snippet]:
     """The fenced blocks of a document, in order."""
     text = document.read_text(encoding="utf-8")
-    return [
-        Snippet(document, text[: each.start()].count("\n") + 1, each[1], each[2] or "", each[3])
-        for each in FENCE.finditer(text)
-    ]
+    return [Snippet(document, text[: each.start()].count("\n") + 1, each[1], each[2]) for each in FENCE.finditer(text)]
 
 
 @dataclass

@@ -95,6 +95,11 @@ def test_formulas_are_set_as_they_were_written() -> None:
     from website.typeset import prose, typeset
 
     assert typeset("x_{i+1}^2 <= beta1 y_i") == "x<sub>i+1</sub><sup>2</sup> ≤ β<sub>1</sub> y<sub>i</sub>"
+    assert (
+        typeset("sqrt(kappa) |s|_1 Q_L = sum_i x_i")
+        == r"√(κ) \|s\|<sub>1</sub> Q<sub>L</sub> = Σ<sub>i</sub> x<sub>i</sub>"
+    )
+    assert typeset("The sum of squares, 10 sum x^2.") == "The sum of squares, 10 Σ x<sup>2</sup>."
     assert typeset("steps_to_target in 2^n.") == r"steps\_to\_target in 2<sup>n</sup>."
     assert prose("f(x) = x^2, x of shape [1]. Start 1.").startswith(
         '<span class="formula alone">f(x) = x<sup>2</sup></span>'

@@ -14,13 +14,16 @@ from latex2mathml.converter import convert
 __all__ = ["mathml", "prose", "table", "typeset"]
 
 GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "eta": "η", "theta": "θ", "lambda": "λ",
-    "Lambda": "Λ", "mu": "μ", "nu": "ν", "pi": "π", "rho": "ρ", "sigma": "σ", "phi": "φ", "omega": "ω",
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "eta": "η", "theta": "θ", "kappa": "κ",
+    "lambda": "λ", "Lambda": "Λ", "mu": "μ", "nu": "ν", "pi": "π", "rho": "ρ", "sigma": "σ", "phi": "φ", "omega": "ω",
 }  # fmt: skip
-SIGNS = {"sqrt": "√", "sum": "Σ", "prod": "Π", "&lt;=": "≤", "&gt;=": "≥", "...": "…", " * ": " · ", " - ": " − "}
+SIGNS = {"sqrt": "√", "&lt;=": "≤", "&gt;=": "≥", "...": "…", " * ": " · ", " - ": " − "}
 SUBSCRIPT = re.compile(
-    r"\b([A-Za-z]|sum|prod|max|min|mean|lambda|beta|mu|T|log)_(\{[^{}]*\}|[A-Za-z]{3,4}\b|\d+|[a-z]\b)"
+    r"(\b(?:[A-Za-z]|sum|prod|max|min|mean|lambda|beta|mu|T|log)|\|)_(\{[^{}]*\}|[A-Za-z]{3,4}\b|\d+|[A-Za-z]\b)"
 )
+OVER = {"sum": "Σ", "prod": "Π"}
+ALL = re.compile(rf"\b({'|'.join(OVER)})(?=<sub>)|(?<![a-z]{{2}} )(?<!'s )\b({'|'.join(OVER)})\b(?! of\b)")
+"""A sum or product of a formula, which is not the word: the sum of squares."""
 SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|-?\w+(?:\.\d+)?)")
 FORMULA = re.compile(
     r"^f\([^()]{1,12}\) = .+?(?=(?:, |; )\w[\w ]{0,12} of shape|, [a-z]_i|\. [A-Z]|\.?$| with )", re.DOTALL
@@ -38,6 +41,7 @@ def typeset(text: str) -> str:
     text = SUBSCRIPT.sub(lambda found: f"{found[1]}<sub>{found[2].strip('{}')}</sub>", text)
     text = SUPERSCRIPT.sub(lambda found: f"<sup>{found[1].strip('{}')}</sup>", text)
     text = NAME.sub(lambda found: GREEK[found[1]] + (f"<sub>{found[2]}</sub>" if found[2] else ""), text)
+    text = ALL.sub(lambda found: OVER[found[0]], text)
     for plain, sign in SIGNS.items():
         text = re.sub(rf"\b{plain}\b", sign, text) if plain.isalpha() else text.replace(plain, sign)
     return re.sub(r"([*_|\[\]`\\~])", r"\\\1", text)
@@ -58,7 +62,8 @@ def _paragraph(text: str) -> str:
     rest = text[found.end() :].lstrip(",;. \n")
     if rest[1:2] not in (" ", "_"):  # "x of shape" and "t_i = i" begin with a name, all else with a word
         rest = rest[:1].upper() + rest[1:]
-    return f'<span class="formula alone">{typeset(found[0])}</span>\n\n{_words(rest)}'
+    formula = typeset(found[0].replace("``", ""))
+    return f'<span class="formula alone">{formula}</span>\n\n{_words(rest)}'
 
 
 def _words(text: str) -> str:
