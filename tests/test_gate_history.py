@@ -16,6 +16,7 @@ from repositories import git
 from gdbench.gate import history
 from gdbench.gate.bisect import halved
 from gdbench.gate.history import add, exact_changes, load_history, time_changes
+from gdbench.report.trend import figures, write_trend
 from gdbench.schema import UsageError
 
 
@@ -139,6 +140,30 @@ def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
         halved(tmp_path, commits, lambda side: "", lambda line: None)
 
 
+def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """A point a commit for times and for the exact measure that changed, a line where it did; a page of its own."""
+    rows = load_history(kept[0])
+    changes = exact_changes(rows)
+    time, ops = figures(rows, changes)
+    drawn = ops.chart.datasets["table"] if ops.chart else []
+    page = write_trend(rows, changes, tmp_path).read_text()
+
+    assert (time.title, ops.title) == ("Time of a step", "Operations of a step")
+    assert [(row["kind"], row["number"]) for row in drawn] == [*(("seen", n + 1) for n in range(30)), ("change", 10)]
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {
+        f"trend-{name}.{form}" for name in ("step_vs_reference", "ops-per-step") for form in ("svg", "png")
+    }
+    assert "number 9" in page
+    assert not re.search(r"""(src|href)=["']http""", page)
+
+
+def test_a_subject_is_no_html(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """What a commit is called is shown as it was written."""
+    rows = load_history(kept[0]).assign(subject="</script><script>alert(1)</script>")
+
+    assert "<script>alert" not in write_trend(rows, exact_changes(rows), tmp_path).read_text()
+
+
 def test_history_adds_the_latest_report_and_shows_what_changed(command: Callable[..., Any], tmp_path: Path) -> None:
     """The range of commits, the measure, both values, and the subject."""
     git(tmp_path, "init", "--quiet")
@@ -150,4 +175,5 @@ def test_history_adds_the_latest_report_and_shows_what_changed(command: Callable
 
     assert done.code == 0, done.err
     assert "2 commits, 1 series" in done.out
+    assert done.out.endswith("Trend: outputs/gate-history/trend.html\n")
     assert re.search(r"\w{7}\.\.\w{7} +adam +ops per step +30 +31 +number 1", done.out)

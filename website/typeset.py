@@ -26,7 +26,7 @@ ALL = re.compile(rf"\b({'|'.join(OVER)})(?=<sub>)|(?<![a-z]{{2}} )(?<!'s )\b({'|
 """A sum or product of a formula, which is not the word: the sum of squares."""
 SUPERSCRIPT = re.compile(r"\^(\{[^{}]*\}|\([^()]*\)|-?\w+(?:\.\d+)?)")
 FORMULA = re.compile(
-    r"^f\([^()]{1,12}\) = .+?(?=(?:, |; )\w[\w ]{0,12} of shape|, [a-z]_i|\. [A-Z]|\.?$| with )", re.DOTALL
+    r"^f\([^()]{1,12}\) = .+?(?=(?:, |; )\w[\w ]{0,12} of shape|, [a-z]_i(?!\))|\. [A-Z]|\.?$| with )", re.DOTALL
 )
 """The formula with which a paragraph begins."""
 NAME = re.compile(rf"(?<![\w.])({'|'.join(GREEK)})(\d*)(?![\w(])")

@@ -177,6 +177,8 @@ def history(
 ) -> int:
     """Show where measures changed along the commits of a branch: exact ones at once, times by Apache Otava.
 
+    trend.html in the history's folder draws them, figures/ has the pictures.
+
     Otava needs an environment of its own: pipx install apache-otava. This is for the main branch, not for a pull
     request.
     """
@@ -184,15 +186,18 @@ def history(
     from gdbench.gate.comparison import latest
     from gdbench.gate.trees import repository
     from gdbench.report.gate import show_changes
+    from gdbench.report.trend import write_trend
 
     if add:
         kept.add(folder, repository(Path.cwd()), latest(outputs))
     rows = kept.load_history(folder)
     commits = rows["commit"].nunique()
     typer.echo(f"{commits} commit{'s' if commits > 1 else ''}, {rows['series'].nunique()} series: {folder}")
-    show_changes(kept.change_points(rows))
+    changes = kept.change_points(rows)
+    show_changes(changes)
     if kept.otava() is None:
         typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
+    typer.echo(f"Trend: {write_trend(rows, changes, folder)}")
     return 0
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from gdbench.report.terminal import console
 from gdbench.report.units import number
 
-__all__ = ["junit", "markdown", "show_changes", "show_gate", "workflow_commands"]
+__all__ = ["junit", "markdown", "show_changes", "show_gate", "told_changes", "workflow_commands"]
 
 QUIET = ("same", "no slower")
 """Verdicts that are counted and not listed."""
@@ -80,13 +80,22 @@ def _result(header: Mapping[str, Any]) -> str:
 
 def show_changes(changes: pd.DataFrame) -> None:
     """Print where measures changed along a branch."""
+    told = told_changes(changes)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("commit", "series", "measure", "from", "to", "subject"):
+    for name in map(str, told):
         table.add_column(name, no_wrap=name in ("commit", "series"))
-    for _, row in changes.iterrows():
-        commits = f"{row['after'][:7]}..{row['commit'][:7]}"
-        table.add_row(commits, row["series"], row["measure"], _value(row["base"]), _value(row["head"]), row["subject"])
-    console().print(table if len(changes) else Text("No measure changed."))
+    for row in told.itertuples(index=False):
+        table.add_row(*row)
+    console().print(table if len(told) else Text("No measure changed."))
+
+
+def told_changes(changes: pd.DataFrame) -> pd.DataFrame:
+    """Where measures changed, in words."""
+    commits = [f"{after[:7]}..{commit[:7]}" for after, commit in zip(changes["after"], changes["commit"], strict=True)]
+    values = {name: changes[side].map(_value) for name, side in (("from", "base"), ("to", "head"))}
+    told = changes[["series", "measure"]].assign(**values, subject=changes["subject"])
+    told.insert(0, "commit", commits)
+    return told
 
 
 def _value(value: Any) -> str:

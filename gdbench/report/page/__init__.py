@@ -23,7 +23,7 @@ from gdbench.report.facts import Shown
 from gdbench.report.look import theme
 from gdbench.report.words import caveats, counted
 
-__all__ = ["page"]
+__all__ = ["HERE", "as_json", "html_table", "page"]
 
 HERE = Path(__file__).parent
 FIRST_ROWS = 50
@@ -66,7 +66,7 @@ def page(report: Report, script: str, place: Path) -> str:
         partial=source.partial,
         title=report.title,
         sentences=[short(each) for each in report.told],
-        verdict=_html_table(report.summary),
+        verdict=html_table(report.summary),
         rule=report.summary.rule,
         caveats=caveats(source.runs, facts.told),
         machines=machines(source.environments),
@@ -82,7 +82,7 @@ def page(report: Report, script: str, place: Path) -> str:
         style=Markup(_read("page.css")),
         own_script=Markup(_read("page.js")),
         vega=Markup(script),
-        data=_json(_data(report, place)),
+        data=as_json(_data(report, place)),
     )
 
 
@@ -90,7 +90,7 @@ def _read(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """JSON that may stand inside a script element, whatever its texts say."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
@@ -122,11 +122,11 @@ def _section(section: Any) -> dict[str, Any]:
         "name": section.name,
         "title": section.title,
         "groups": list(groups.values()),
-        "tables": [(each.title, each.name, _html_table(each), each.rule) for each in section.tables],
+        "tables": [(each.title, each.name, html_table(each), each.rule) for each in section.tables],
     }
 
 
-def _html_table(each: Shown) -> Any:
+def html_table(each: Shown) -> Any:
     """A table whose cells carry what they sort by."""
     lefts = [is_text(each.table, str(name)) for name in each.table]
     head = "".join(
@@ -199,7 +199,7 @@ def _rows(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
 
 def _first_rows(runs: pd.DataFrame, told: pd.DataFrame) -> Any:
     table = _rows(runs, told).head(FIRST_ROWS).rename(columns=COLUMNS)
-    return _html_table(Shown("runs", "", "", table))
+    return html_table(Shown("runs", "", "", table))
 
 
 def _runs(report: Report, place: Path) -> dict[str, Any]:
