@@ -85,12 +85,12 @@ class Look:
         shown = alt.Legend(title=None, orient="top", values=self._listed(names))
         return alt.StrokeDash("optimizer:N", scale=scale, legend=shown if legend else None)
 
-    def fills(self, there: Iterable[str], legend: bool = False) -> alt.Fill:
+    def fills(self, there: Iterable[str]) -> alt.Fill:
         """The channel that fills points, for the optimizers that a figure shows."""
         names = self.among(there)
         fills = ["transparent" if self.hollow(name) else self.pair(name)[0] for name in names]
         shown = alt.Legend(title=None, orient="top", values=self._listed(names))
-        return alt.Fill("optimizer:N", scale=alt.Scale(domain=names, range=fills), legend=shown if legend else None)
+        return alt.Fill("optimizer:N", scale=alt.Scale(domain=names, range=fills), legend=shown)
 
     def hollow(self, optimizer: str) -> bool:
         """Whether the points of an optimizer are drawn as rings."""

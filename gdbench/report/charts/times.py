@@ -77,7 +77,7 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
             x=x,
             y=y,
             color=look.colours(there, symbol="circle"),
-            fill=look.fills(there, legend=True),
+            fill=look.fills(there),
             opacity=alt.OpacityValue(1),
             shape=_shape(table["impl"]),
             tooltip=[

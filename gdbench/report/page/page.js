@@ -78,8 +78,10 @@
       return;
     }
     const mode = dark() ? "dark" : "light";
+    const theme = structuredClone(data.themes[mode]);
+    if (box.offsetWidth < 600) theme.legend.layout = { top: { direction: "vertical" } };  // or the second is cut off
     const embed = (wanted) => vegaEmbed(box, wanted, {
-      actions: false, renderer: "svg", logLevel: 1, config: data.themes[mode], tooltip: { theme: mode }, ast: false,
+      actions: false, renderer: "svg", logLevel: 1, config: theme, tooltip: { theme: mode }, ast: false,
     });
     let result = await embed(spec);
     const over = one("svg", box).getBoundingClientRect().width - box.clientWidth;
