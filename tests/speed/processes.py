@@ -47,7 +47,12 @@ def peak_bytes(words: Sequence[str | Path], folder: Path) -> int:
     return kilobytes * (1 if sys.platform == "darwin" else 1024)
 
 
+def in_turn(folder: Path, rounds: int, **commands: Sequence[str]) -> list[dict[str, float]]:
+    """The wall time of each command, in rounds that run them all in turn."""
+    return [{name: seconds(words, folder) for name, words in commands.items()} for _ in range(rounds)]
+
+
 def medians(folder: Path, rounds: int, **commands: Sequence[str]) -> dict[str, float]:
     """The median wall time of each command, over rounds that run them all in turn."""
-    taken = [{name: seconds(words, folder) for name, words in commands.items()} for _ in range(rounds)]
+    taken = in_turn(folder, rounds, **commands)
     return {name: statistics.median(each[name] for each in taken) for name in commands}

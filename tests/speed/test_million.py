@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from processes import medians, peak_bytes, seconds
+from processes import in_turn, medians, peak_bytes, seconds
 
 import gdbench
 
@@ -52,9 +52,11 @@ def test_small_grids_beside_jax(
     """A thousand and ten thousand runs take less time beyond the imports than JAX takes to compile and run."""
     ours = [*GDBENCH, *GRID, f"points={points}", "outputs=ours", "--quiet"]
     theirs = [PEER, str(points), "100", "jax.parquet", "seconds.jsonl"]
-    taken = timed(lambda: medians(tmp_path, 5, gdbench=ours, imports=IMPORTS, jax=theirs))
+    rounds = timed(lambda: in_turn(tmp_path, 9, gdbench=ours, imports=IMPORTS, jax=theirs))
     parts = pd.read_json(tmp_path / "seconds.jsonl", lines=True)
-    beyond, theirs_s = taken["gdbench"] - taken["imports"], float((parts["compile_s"] + parts["run_s"]).median())
+    # Of each round, as the speed of a shared machine changes from one to the next.
+    beyond = statistics.median(each["gdbench"] - each["imports"] for each in rounds)
+    theirs_s = float((parts["compile_s"] + parts["run_s"]).median())
 
     figures(beyond_the_imports_s=beyond, jax_compile_and_run_s=theirs_s, ratio=beyond / theirs_s)
     assert beyond < theirs_s
