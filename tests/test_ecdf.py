@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from gdbench.analysis.ecdf import area_over_curve, expected_running_time, runtime_ecdf
 
@@ -140,6 +141,18 @@ def test_an_ecdf_is_a_mean_over_problems_within_its_band(rows: list[tuple[str, s
         assert curve["share"].is_monotonic_increasing
         banded = curve[curve["lo"].notna()]
         assert ((banded["lo"] <= banded["share"] + 1e-9) & (banded["share"] <= banded["hi"] + 1e-9)).all()
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.sampled_from([1.0, 3.0, 8.0, 30.0, INF]), min_size=1, max_size=12).filter(lambda each: min(each) < INF)
+)
+def test_an_ecdf_of_one_problem_is_scipys(costs: list[float]) -> None:
+    """What is never reached lies beyond every budget."""
+    curve = runtime_ecdf(table([("a", "p", 0.1, seed, cost, 99.0) for seed, cost in enumerate(costs)]))
+    theirs = stats.ecdf(np.nan_to_num(costs, posinf=1e300)).cdf
+
+    assert curve["share"].to_numpy() == pytest.approx(theirs.evaluate(curve["cost"].to_numpy()))
 
 
 def test_the_area_by_hand() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy import stats
 from test_profiles import TABLES, table
 
@@ -70,6 +71,20 @@ def test_ranks_are_scipys(costs: dict[str, list[float]]) -> None:
 
     assert [ranks[name] for name in sorted(costs)] == pytest.approx(expected.tolist())
     assert ranks.sum() == pytest.approx(len(costs) * (len(costs) + 1) / 2)
+
+
+@settings(max_examples=25)
+@given(TABLES)
+def test_the_critical_difference_parts_whom_nemenyis_test_parts(costs: dict[str, list[float]]) -> None:
+    """Two solvers lie further apart than it where scikit-posthocs gives them a p below 5%, and nowhere else."""
+    names = sorted(costs)
+    ranks = average_ranks(table(costs)).set_index("solver")["rank"][names].to_numpy()
+    blocks = np.nan_to_num(np.array([costs[name] for name in names]).T, posinf=1e300)
+    p = posthoc_nemenyi_friedman(blocks).to_numpy()
+    apart = np.abs(ranks[:, None] - ranks) - critical_difference(len(names), len(blocks))
+    sure = np.abs(apart) > 1e-3
+
+    assert ((apart > 0) == (p < 0.05))[sure].all()
 
 
 def test_the_critical_difference_is_demsars() -> None:
