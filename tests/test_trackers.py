@@ -25,7 +25,6 @@ import gdbench
 from gdbench.columns import asked
 from gdbench.trackers import NotSent, TrackedSweep, send
 from gdbench.trackers.reading import read
-from gdbench.trackers.spread import shares, spread
 
 BLOCK = 2**15
 SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")
@@ -195,41 +194,6 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     assert set(found) == {told.id, *(run.id for run in told.runs)}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert all(len(found[run.id].data.params) == len(run.params) for run in told.runs)
-
-
-@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
-def test_processes_share_the_runs_of_a_local_store(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file takes what several processes send at once, each run once and whole; a second time adds nothing."""
-    monkeypatch.setattr("gdbench.trackers.spread.WORTH", 1)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    told, store = read(few), f"sqlite:///{tmp_path}/store.db"
-    sent, again = send("mlflow", few, store), send("mlflow", few, store)
-    _, found = held(store, told)
-    found.pop(told.id)
-
-    assert (sent[:2], again[:2]) == ((3, 0), (0, 3))
-    assert set(found) == {run.id for run in told.runs}
-    for run in told.runs:
-        assert found[run.id].data.params == {name: str(value) for name, value in run.params.items()}
-        assert {name: found[run.id].data.metrics[name] for name in run.metrics} == run.metrics
-        assert found[run.id].info.status == "FINISHED"
-
-
-def test_things_are_shared_where_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is lost or doubled, and few things stay where they are."""
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-
-    assert sorted(each for share in shares(range(999)) for each in share) == list(range(999))
-    assert [len(share) for share in shares(range(999))] == [500, 499]
-    assert [len(share) for share in shares(range(199))] == [199]
-    assert [len(share) for share in shares([])] == [0]
-
-
-def test_what_a_process_dies_of_is_told() -> None:
-    """The last line that it said."""
-    with pytest.raises(RuntimeError, match="TypeError: must be real number"):
-        spread("math", "sqrt", [(4.0,), ("four",)])
 
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")

@@ -19,16 +19,15 @@ from mlflow.tracking import MlflowClient
 
 from gdbench.schema import UsageError
 from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
-from gdbench.trackers.spread import shares, spread
 
-__all__ = ["send", "send_runs"]
+__all__ = ["send"]
 
 BATCH = {"metrics": 900, "params": 100}
 """What MLflow takes in one call: 1000 entries in all, 100 of them parameters."""
 LONGEST = 5000
 """Characters of a tag or parameter that MLflow surely takes."""
 AT_ONCE = 4
-"""Runs that are sent to a server side by side."""
+"""Runs that are sent to a server side by side; a SQLite file has one writer."""
 PATIENCE_S = 5.0
 SWEEP, RUN = "gdbench.sweep", "gdbench.run"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
@@ -54,7 +53,10 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
     for run in missing:
         if run.id in known:
             client.delete_run(known[run.id].info.run_id)
-    _children(client, place, (experiment, parent.info.run_id, sweep.id), missing)
+    sending = partial(_child, client, experiment, parent.info.run_id, sweep.id)
+    with ThreadPoolExecutor(AT_ONCE if place.startswith("http") else 1) as pool:
+        for _ in pool.map(sending, missing):
+            pass
     _files(client, parent.info.run_id, sweep.files)
     if missing or sweep.id not in done:
         client.set_terminated(parent.info.run_id)
@@ -97,30 +99,8 @@ def _begin(client: MlflowClient, experiment: str, sweep: TrackedSweep) -> Run:
     return client.create_run(experiment, tags=tags, run_name=sweep.name)
 
 
-def _children(client: MlflowClient, place: str, above: tuple[str, str, str], runs: Sequence[Tracked]) -> None:
-    """Send runs: side by side to a server, by several processes into a file, as that is work of MLflow's own."""
-    parts = shares(runs)
-    if place.startswith("http"):
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(partial(_child, client, above), runs))
-    elif len(parts) > 1:
-        spread(__name__, "send_runs", [(place, above, part) for part in parts])
-    else:
-        for run in runs:
-            _child(client, above, run)
-
-
-def send_runs(place: str, above: tuple[str, str, str], runs: Sequence[Tracked]) -> None:
-    """Send runs, in a process of their own."""
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    client = MlflowClient(tracking_uri=place)
-    for run in runs:
-        _child(client, above, run)
-
-
-def _child(client: MlflowClient, above: tuple[str, str, str], run: Tracked) -> None:
-    """One run below its experiment, parent and sweep: made, filled in as few calls as MLflow allows, then finished."""
-    experiment, parent, sweep = above
+def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: Tracked) -> None:
+    """One run: made, filled in as few calls as MLflow allows, and only then finished."""
     tags = {**_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
