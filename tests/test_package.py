@@ -11,6 +11,7 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,7 @@ def statements(node: ast.AST, typing: bool) -> Iterator[ast.Import | ast.ImportF
             yield from statements(child, typing)
 
 
+@cache
 def imported(file: Path, typing: bool) -> set[str]:
     """The full names of all that a file imports, also inside functions: ``a.b.c`` for ``from a.b import c``."""
     names = set()

@@ -104,9 +104,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     words = ["--backend-store-uri", f"sqlite:///{folder}/s.db", "--artifacts-destination", str(folder / "artifacts")]
     command = [sys.executable, "-m", "mlflow", "server", *words, "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("w") as log:
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        spared = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         process = subprocess.Popen(
-            [*command, "--workers", "1"], stdout=log, stderr=log, env=environment, start_new_session=True
+            [*command, "--workers", "1"], stdout=log, stderr=log, env={**os.environ, **spared}, start_new_session=True
         )
         try:
             _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")

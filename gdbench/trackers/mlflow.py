@@ -6,8 +6,10 @@ import itertools
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow.entities import Metric, Param, Run
 from mlflow.tracking import MlflowClient
+from sqlalchemy import make_url
 
 from gdbench.schema import UsageError
 from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
@@ -44,6 +47,7 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
     place = uri or mlflow.get_tracking_uri()
     _insist_on_answer(place)
+    _write_ahead(place)
     client = MlflowClient(tracking_uri=place)
     experiment = _experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
     known = {run.data.tags[RUN]: run for run in _known(client, experiment, sweep.id)}
@@ -74,6 +78,17 @@ def _insist_on_answer(place: str) -> None:
         socket.create_connection((parts.hostname or "", port), timeout=PATIENCE_S).close()
     except OSError as error:
         raise ConnectionError(f"{place} does not answer: {error.strerror or error}") from None
+
+
+def _write_ahead(place: str) -> None:
+    """A SQLite file that is new keeps a write-ahead log: one sync a commit instead of three, a fifth of an export.
+
+    What a file is that somebody else made is theirs to choose.
+    """
+    file = make_url(place).database if place.startswith("sqlite") else None
+    if file and not Path(file).exists():
+        with closing(sqlite3.connect(file)) as made:
+            made.execute("PRAGMA journal_mode = WAL")
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
