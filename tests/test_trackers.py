@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,26 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     assert set(found) == {told.id, *(run.id for run in told.runs)}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert all(len(found[run.id].data.params) == len(run.params) for run in told.runs)
+
+
+@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
+def test_a_store_that_is_a_file_keeps_the_journal_it_has(few: Path, tmp_path: Path) -> None:
+    """A new file of MLflow's holds all runs and writes ahead; one that its owner made otherwise stays so."""
+    new, old = tmp_path / "new.db", tmp_path / "old.db"
+    old.touch()
+    for file in (new, old):
+        sent = send("mlflow", few, f"sqlite:///{file}")
+        again = send("mlflow", few, f"sqlite:///{file}")
+        assert (sent.added, again.added, again.there) == (3, 0, 3)
+        assert len(held(f"sqlite:///{file}", read(few))[1]) == 4
+    assert (journal(new), journal(old)) == ("wal", "delete")
+
+
+def journal(file: Path) -> str:
+    """How a SQLite file is written."""
+    with closing(sqlite3.connect(file)) as opened:
+        return str(opened.execute("PRAGMA journal_mode").fetchone()[0])
 
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
