@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -94,10 +94,9 @@ class Trials(Lanes):
         study = self._study()
         launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
         growing = Growing(likely, arguments, "optuna", launch)
+        asked = {key: _distribution(each, key in whole) for key, each in spaces.items()}
         try:
-            self._search(
-                study, growing, fixed, {key: _distribution(each, key in whole) for key, each in spaces.items()}
-            )
+            self._search(study, growing, asked, lambda trial: fold([*fixed, *_overrides(trial)], composer)[0])
             growing.close()
         finally:
             Lanes.remarks = _summary(study, growing)
@@ -131,13 +130,14 @@ class Trials(Lanes):
             raise UsageError(f"Optuna refuses the study: {' '.join(str(error).split())[:300]}") from error
         return study
 
-    def _search(self, study: optuna.Study, growing: Growing, fixed: Sequence[str], asked: Mapping[str, Any]) -> None:
-        composer = Composer()
+    def _search(
+        self, study: optuna.Study, growing: Growing, asked: Mapping[str, Any], cell: Callable[[optuna.Trial], Job]
+    ) -> None:
         Lanes.progress.begin([growing.first] * self.n_trials)
         try:
             for first in range(0, self.n_trials, self.n_jobs):
                 trials = [study.ask(dict(asked)) for _ in range(min(self.n_jobs, self.n_trials - first))]
-                jobs = [growing.number(fold([*fixed, *_overrides(trial)], composer)[0]) for trial in trials]
+                jobs = [growing.number(cell(trial)) for trial in trials]
                 Lanes.progress.now(jobs[0])
                 growing.ask(jobs, Lanes.progress.worked)
                 for trial, job in zip(trials, jobs, strict=True):
