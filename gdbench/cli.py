@@ -110,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"gdbench: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("gdbench: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as cut:
+        print(" ".join(("gdbench: interrupted.", *cut.args)), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -165,10 +165,12 @@ def _recalled(words: list[str]) -> list[str]:
 
 def _look(words: list[str]) -> int:
     """Carry out a verb."""
-    from gdbench.verbs import app
+    from gdbench.verbs import Interrupted, app
 
     try:
         return int(app(words, prog_name="python -m gdbench", standalone_mode=False) or 0)
+    except Interrupted as cut:
+        raise KeyboardInterrupt(*cut.args) from None
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for a mistake on its command line
             raise

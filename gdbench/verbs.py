@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gdbench.gate.verbs import gate
 from gdbench.schema import COLUMNS, UsageError, nearest
@@ -16,11 +17,29 @@ if TYPE_CHECKING:
     from gdbench.report.write import Assembler
     from gdbench.tuning import Tuning
 
-__all__ = ["app", "headline"]
+__all__ = ["Interrupted", "app", "headline"]
 
 KINDS = ("objectives", "optimizers")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+class Interrupted(BaseException):
+    """Ctrl-C during a verb, with what there is to say of it: typer would make of it an exit without a word."""
+
+
+class Verbs(TyperGroup):
+    """The verbs, of which none ends without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry out the one that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as cut:
+            raise Interrupted(*cut.args) from cut
+
+
+app = typer.Typer(
+    cls=Verbs, add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
+)
 app.add_typer(gate, name="gate")
 add_to(app)
 

@@ -472,6 +472,22 @@ def test_an_interrupted_sweep_keeps_what_has_ended(tmp_path: Path) -> None:
     assert runs["steps"].tolist() == [10, 10]
 
 
+@pytest.mark.parametrize(
+    ("verb", "under_way"), [("list optimizers", "config.config_folder"), ("gate", "gate.verbs._compare")]
+)
+def test_an_interrupted_verb_says_so(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, verb: str, under_way: str
+) -> None:
+    """Ctrl-C ends every verb with code 130 and one line, where typer alone would end it without a word."""
+
+    def cut_off(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"gdbench.{under_way}", cut_off)
+
+    assert command(*verb.split()) == (130, "", "gdbench: interrupted.\n")
+
+
 def test_a_killed_sweep_can_be_read(tmp_path: Path) -> None:
     """What ended before a kill is on disk as parts, and loads like any sweep."""
     process = begun(tmp_path)

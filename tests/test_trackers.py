@@ -201,14 +201,15 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
 def test_a_store_that_is_a_file_keeps_the_journal_it_has(few: Path, tmp_path: Path) -> None:
-    """A new file of MLflow's holds all runs and writes ahead; one that its owner made otherwise stays so."""
+    """A new file of MLflow's writes ahead and holds all runs by itself; one that its owner made otherwise stays so."""
     new, old = tmp_path / "new.db", tmp_path / "old.db"
     old.touch()
     for file in (new, old):
         sent = send("mlflow", few, f"sqlite:///{file}")
         again = send("mlflow", few, f"sqlite:///{file}")
         assert (sent.added, again.added, again.there) == (3, 0, 3)
-        assert len(held(f"sqlite:///{file}", read(few))[1]) == 4
+        alone = shutil.copy(file, tmp_path / f"copy of {file.name}")
+        assert len(held(f"sqlite:///{alone}", read(few))[1]) == 4
     assert (journal(new), journal(old)) == ("wal", "delete")
 
 
@@ -352,6 +353,26 @@ def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- the rim
+
+
+@pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_an_export_that_is_interrupted_says_how_to_go_on(
+    command: Callable[..., Any], few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends with code 130 and one line that holds the command, which then makes up for it."""
+    with monkeypatch.context() as patched:
+        patched.setattr("gdbench.trackers.tensorboard.hparams", cut_off)
+        done = command("export", "tensorboard", str(few))
+    again = f"python -m gdbench export tensorboard {few}"
+
+    assert (done.code, done.out) == (130, "")
+    assert done.err == f"gdbench: interrupted. What tensorboard has taken stays. Try again with: {again}\n"
+    assert command(*again.split()[3:]).code == 0
+
+
+def cut_off(*args: Any, **others: Any) -> None:
+    """Somebody presses Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.skipif(not find_spec("tensorboard"), reason="tensorboard is not installed")

@@ -251,7 +251,7 @@ def _progress(quiet: bool) -> Any:
 
 
 def _carried_out(work: Callable[[], int]) -> int:
-    """The exit code of a piece of work that may find nothing to compare, or be interrupted."""
+    """The exit code of a piece of work that may find nothing to compare."""
     from gdbench.gate.trees import NotMeasured
 
     try:
@@ -259,9 +259,6 @@ def _carried_out(work: Callable[[], int]) -> int:
     except NotMeasured as reason:
         typer.echo(f"gdbench: {reason}", err=True)
         return 4
-    except KeyboardInterrupt:
-        typer.echo("gdbench: interrupted.", err=True)
-        return 130
 
 
 def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:

@@ -115,7 +115,10 @@ def insist(names: Sequence[str]) -> None:
 
 
 def send(name: str, folder: Path, uri: str | None = None) -> Sent:
-    """Copy a sweep to a tracker. Raises ``UsageError``, in one line, where that does not take it."""
+    """Copy a sweep to a tracker. Raises ``UsageError``, in one line, where that does not take it.
+
+    Ctrl-C is a KeyboardInterrupt that says how to go on.
+    """
     from gdbench.trackers.reading import read
 
     insist([name])
@@ -125,6 +128,8 @@ def send(name: str, folder: Path, uri: str | None = None) -> Sent:
         sent: Sent = adapter.send(sweep, uri)
     except UsageError:
         raise
+    except KeyboardInterrupt as cut:
+        raise KeyboardInterrupt(f"What {name} has taken stays. {_again(name, folder, uri)}") from cut
     except Exception as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UsageError(f"{name} did not take {folder} ({words}). {_again(name, folder, uri)}") from error
