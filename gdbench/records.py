@@ -205,13 +205,19 @@ def _gather_table(folder: Path, name: Table) -> None:
     elif parts or whole.exists():
         table = sweep_table(folder, name)
         assert table is not None
-        _write(_in_order(table), whole)
+        if name == "runs" or whole.exists():  # of parts alone, which come in order, traces can be many
+            table = table.take(pc.array_sort_indices(_cells(table, folder)))
+        _write(table, whole)
 
 
-def _in_order(table: pa.Table) -> pa.Table:
-    if "cell" not in table.column_names:
-        return table
-    return table.take(pc.array_sort_indices(table.column("cell").combine_chunks()))
+def _cells(table: pa.Table, folder: Path) -> pa.Array:
+    """The cell of each row; traces and blocks know their run alone, whose cell is told by the runs."""
+    if "cell" in table.column_names:
+        return table.column("cell").combine_chunks()
+    runs = sweep_table(folder, "runs", ["run", "cell"])
+    assert runs is not None
+    places = pc.index_in(table.column("run").combine_chunks(), value_set=runs.column("run").combine_chunks())
+    return runs.column("cell").combine_chunks().take(places)
 
 
 def set_aside(folder: Path) -> None:

@@ -252,6 +252,23 @@ def test_a_gathering_that_was_cut_off_is_made_up_for(
         assert command(f"resume={folder}", "--quiet").code == 0
 
 
+@pytest.mark.parametrize("gone", [0, 2, 3])
+def test_a_clearing_up_that_was_cut_off_leaves_the_order(command: Callable[..., Any], folder: Path, gone: int) -> None:
+    """Killed while it removes what it has gathered, in whatever order, a sweep ends with all rows by their cells."""
+    tables = ("runs", "traces")
+    whole = {name: gdbench.load(folder, name) for name in tables}
+    kept = {name: (folder / f"{name}.parquet").read_bytes() for name in tables}
+    drop(folder)
+    for name, content in kept.items():
+        (folder / f"{name}.parquet").write_bytes(content)
+    (folder / "parts" / f"cell-{gone:05d}.runs.parquet").unlink()
+
+    assert command(f"resume={folder}", "--quiet").code == 0
+    assert not (folder / "parts").exists()
+    for name in tables:
+        pd.testing.assert_frame_equal(gdbench.load(folder, name), whole[name])
+
+
 # ---------------------------------------------------------------------------------------------------- content keys
 
 
