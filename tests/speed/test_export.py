@@ -23,7 +23,7 @@ def test_a_thousand_runs_reach_mlflow_within_a_minute(
     """1,000 runs of 100 steps, with curves and a local SQLite store that is new, take less than 60 s."""
     pytest.importorskip("mlflow", reason="mlflow is not installed")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # at the sight of it MLflow checks its own sessions, for 7 s more
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # at the sight of it MLflow watches its own sessions
     monkeypatch.chdir(tmp_path)
     settings = {"lr": "tag(log,interval(1e-4,1))", "points": RUNS, "timing": "off", "outputs": str(tmp_path)}
     folder = Path(gdbench.run("notebook_manual", **settings).attrs["folder"])
