@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gdbench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as cut:
-        print(" ".join(("gdbench: interrupted.", *cut.args)), file=sys.stderr)
+        print("gdbench: interrupted.", *cut.args, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
