@@ -254,6 +254,34 @@ def test_curvature_bounds_hold(name: str, seed: int, spread: float) -> None:
         assert dot(turn, step, laned=False) >= objective.strong_convexity * length(step) ** 2 * (1 - 1e-9)
 
 
+CLASS_CONSTANT = {"nesterov_worst": "its L is that of the class it is the worst of, above its own largest eigenvalue"}
+
+
+def test_quadratics_state_the_ends_of_their_spectrum() -> None:
+    """Where the Hessian is the same everywhere, L and mu are its largest and its smallest eigenvalue."""
+    checked = []
+    for name in CASES:
+        stated = build(name)
+        start = stated.start_at(0)
+        if (stated.smoothness is None and stated.strong_convexity is None) or isinstance(start, dict):
+            continue
+
+        def curvature(x: torch.Tensor, stated: Objective = stated) -> torch.Tensor:
+            return hessian(lambda flat: stated.value(flat.reshape(start.shape)), x.reshape(-1))
+
+        first, *others = (curvature(point) for point in points(stated, 3, spread=1.0))
+        if any((first - other).abs().max() > 1e-9 * first.abs().max() for other in others):
+            continue
+        spectrum = torch.linalg.eigvalsh(first)
+        checked.append(name)
+        if stated.smoothness is not None and name not in CLASS_CONSTANT:
+            assert stated.smoothness == pytest.approx(float(spectrum[-1]), rel=1e-9), name
+        if stated.strong_convexity is not None:
+            assert stated.strong_convexity == pytest.approx(float(spectrum[0]), rel=1e-6), name
+
+    assert {"ridge", "quadratic", "lasso_proximal", "trid"} <= set(checked)
+
+
 @pytest.mark.parametrize(
     ("name", "loss", "grad"),
     [

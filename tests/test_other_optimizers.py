@@ -66,6 +66,33 @@ def test_schedule_free_is_judged_where_it_evaluates() -> None:
     assert apart(theirs[-1], theirs[-2], ours[0]) > 1e-5
 
 
+PACKAGE_TWINS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "yogi": ({"bias_correction": True, "lr": 1e-2}, "Yogi", {"lr": 1e-2, "foreach": False}),
+    "adan": ({"bias_correction": True, "lr": 1e-2}, "Adan", {"lr": 1e-2, "foreach": False}),
+    "dadapt_adam": ({"old_denominator": True, "lr": 1.0}, "DAdaptAdam", {"lr": 1.0, "foreach": False}),
+    "lion": ({"weight_decay": 0.1, "lr": 1e-3}, "Lion", {"lr": 1e-3, "weight_decay": 0.1, "foreach": False}),
+}
+"""Switches under which our method is that of the packages, and the class of pytorch_optimizer that it then equals."""
+
+
+@pytest.mark.parametrize("on", ["rosenbrock", "quadratic"])
+@pytest.mark.parametrize("name", PACKAGE_TWINS)
+def test_package_switch_equals_the_package(name: str, on: str) -> None:
+    """With its switch set, a method walks the path of the package's class; without it, another one."""
+    import pytorch_optimizer
+
+    changed, cls, arguments = PACKAGE_TWINS[name]
+    of = objective(on)
+    theirs, _ = path(torch_optim(getattr(pytorch_optimizer, cls), arguments), of, 40)
+    ours, _ = path(manual(name, **changed), of, 40)
+    papers, _ = path(manual(name, lr=changed["lr"]), of, 40)
+
+    # DAdaptAdam keeps its sums in float32, whatever the parameters are
+    bound = 1e-5 if name == "dadapt_adam" else 1e-12
+    assert max(apart(a, b, ours[0]) for a, b in zip(theirs, ours, strict=True)) < bound
+    assert max(apart(a, b, ours[0]) for a, b in zip(theirs, papers, strict=True)) > 10 * bound
+
+
 FOLDER = {
     "own_pair.py": """
 import torch

@@ -72,7 +72,8 @@ def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
     """Least squares with an l2 penalty on the diabetes data.
 
     f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l2/2 |w|^2, w of shape [11], y in units of its deviation. Start 0. The
-    minimiser solves (A'A / m + l2) w = A'y / m (Hoerl and Kennard 1970). L = lambda_max(A'A) / m + l2, mu = l2.
+    minimiser solves (A'A / m + l2) w = A'y / m (Hoerl and Kennard 1970). L and mu are the largest and smallest
+    eigenvalue of that matrix.
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 442.
     """
     penalty, data = real("l2", l2, least=1e-6, example=0.01), diabetes()
@@ -83,8 +84,9 @@ def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
         return 0.5 * ((w @ columns - target) ** 2).mean(-1) + (penalty / 2) * (w**2).sum(-1)
 
     minimiser = torch.linalg.solve(gram, columns @ data["target"] / m)
-    return linear(fn, data, batch, penalty, 1.0, f"Hoerl and Kennard 1970, Technometrics 12:55; {DIABETES}",
-                  minimiser=minimiser)  # fmt: skip
+    source = f"Hoerl and Kennard 1970, Technometrics 12:55; {DIABETES}"
+    stated = linear(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
+    return replace(stated, strong_convexity=float(torch.linalg.eigvalsh(gram)[0]))
 
 
 def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0) -> Objective:
@@ -92,7 +94,7 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
 
     f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 sum_j (sqrt(w_j^2 + width^2) - width) + l2/2 |w|^2, w of shape [11]: what is
     between the lasso (Tibshirani 1996) and this is at most 11 l1 width, and the l2 makes it an elastic net (Zou and
-    Hastie 2005). Start 0. L = lambda_max(A'A) / m + l1 / width + l2, mu = l2.
+    Hastie 2005). Start 0. L = lambda_max(A'A) / m + l1 / width + l2, mu = lambda_min(A'A) / m + l2.
     Raises UsageError for l1 < 0, width < 1e-4, l2 < 1e-6 or batch outside 0 ... 442.
     """
     weight = real("l1", l1, least=0, example=0.1)
@@ -106,12 +108,11 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
     data, minimiser = diabetes(), torch.zeros(11, dtype=torch.float64)
     for wider in range(10, -1, -1):  # each minimiser is near the next
         minimiser = newton(partial(fn, **data, bend=bend * 2**wider), minimiser)
-    made = linear(
-        fn, data, batch, penalty, 1.0, f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}", minimiser=minimiser
-    )
-    assert made.smoothness is not None
-    object.__setattr__(made, "smoothness", made.smoothness + weight / bend)
-    return made
+    source = f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}"
+    stated = linear(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
+    assert stated.smoothness is not None
+    lowest = float(torch.linalg.eigvalsh(data["columns"] @ data["columns"].T / data["columns"].shape[1])[0])
+    return replace(stated, smoothness=stated.smoothness + weight / bend, strong_convexity=lowest + penalty)
 
 
 def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:

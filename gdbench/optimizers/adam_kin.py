@@ -66,17 +66,31 @@ def adabelief(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 
 
 
 def yogi(
-    lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-3, initial_accumulator_value: Hyper = 1e-6
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-3,
+    initial_accumulator_value: Hyper = 1e-6,
+    bias_correction: bool = False,
 ) -> Method:
-    """Yogi, ``v = v - (1 - beta2) sign(v - g^2) g^2; x - lr m / (sqrt(v) + eps)`` (Zaheer et al. 2018, algorithm 2)."""
+    """Yogi, ``v = v - (1 - beta2) sign(v - g^2) g^2; x - lr m / (sqrt(v) + eps)`` (Zaheer et al. 2018, algorithm 2).
+
+    With ``bias_correction``, as in torch-optimizer and pytorch_optimizer: both averages start at
+    ``initial_accumulator_value`` and are divided by ``1 - beta^t``. The paper's algorithm does neither to m.
+    """
 
     def init(x: Tensor) -> Moments:
-        return Moments(torch.zeros_like(x), torch.zeros_like(x) + per_lane(initial_accumulator_value, x))
+        initial = torch.zeros_like(x) + per_lane(initial_accumulator_value, x)
+        return Moments(initial if bias_correction else torch.zeros_like(x), initial.clone())
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         average, squared = mean(state.mean, grad, beta1), grad * grad
         square = state.square - per_lane(1 - beta2, x) * torch.sign(state.square - squared) * squared
-        return add_quotient(x, -lr, average, square.sqrt() + per_lane(eps, x)), Moments(average, square)
+        if not bias_correction:
+            return add_quotient(x, -lr, average, square.sqrt() + per_lane(eps, x)), Moments(average, square)
+        root = (1 - beta2 ** (k + 1)) ** 0.5
+        size = -lr * root / (1 - beta1 ** (k + 1))
+        return add_quotient(x, size, average, square.sqrt() + per_lane(eps * root, x)), Moments(average, square)
 
     return first_order(init, update)
 
@@ -176,11 +190,19 @@ def qhadam(
     return first_order(moments, update)
 
 
-def adan(lr: Hyper, beta1: Hyper = 0.98, beta2: Hyper = 0.92, beta3: Hyper = 0.99, eps: Hyper = 1e-8) -> Method:
+def adan(
+    lr: Hyper,
+    beta1: Hyper = 0.98,
+    beta2: Hyper = 0.92,
+    beta3: Hyper = 0.99,
+    eps: Hyper = 1e-8,
+    bias_correction: bool = False,
+) -> Method:
     """Adan, ``x - lr (m + beta2 v) / (sqrt(n) + eps)`` (Xie et al. 2022, algorithm 1, whose betas are 1 less ours).
 
     m averages g, v its changes ``g - g_old``, n the squares of ``g + beta2 (g - g_old)``; at first ``m = g``, ``v = 0``
-    and ``n = g^2``.
+    and ``n = g^2``. With ``bias_correction``, as in the authors' code and pytorch_optimizer, all three start at 0 and
+    are divided by ``1 - beta^t``.
     """
 
     def init(x: Tensor) -> Changes:
@@ -188,11 +210,17 @@ def adan(lr: Hyper, beta1: Hyper = 0.98, beta2: Hyper = 0.92, beta3: Hyper = 0.9
 
     def update(k: Step, grad: Tensor, state: Changes, x: Tensor) -> tuple[Tensor, Changes]:
         later = k > 0
+        remembers = True if bias_correction else later  # without correction, the first step takes g and g^2 whole
         changed = per_lane(later + 0 * lr, x) * (grad - state.last)
-        average, change = mean(state.mean, grad, beta1 * later), mean(state.change, changed, beta2)
-        square = mean_square(state.square, add(grad, beta2, changed), beta3 * later)
-        way = add(average, beta2, change)
-        return add_quotient(x, -lr, way, square.sqrt() + per_lane(eps, x)), Changes(average, change, square, grad)
+        average, change = mean(state.mean, grad, beta1 * remembers), mean(state.change, changed, beta2)
+        square = mean_square(state.square, add(grad, beta2, changed), beta3 * remembers)
+        new = Changes(average, change, square, grad)
+        if not bias_correction:
+            return add_quotient(x, -lr, add(average, beta2, change), square.sqrt() + per_lane(eps, x)), new
+        root = (1 - beta3 ** (k + 1)) ** 0.5
+        scaled_average = per_lane(1 / (1 - beta1 ** (k + 1)), x) * average
+        direction = add(scaled_average, beta2 / (1 - beta2 ** (k + 1)), change)
+        return add_quotient(x, -lr * root, direction, square.sqrt() + per_lane(eps * root, x)), new
 
     return first_order(init, update)
 

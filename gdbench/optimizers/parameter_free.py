@@ -126,24 +126,39 @@ def dadapt_sgd(lr: Hyper, momentum: Hyper = 0.9, d0: Hyper = 1e-6) -> Method:
     return whole(init, update)
 
 
-def dadapt_adam(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-8, d0: Hyper = 1e-6) -> Method:
+def dadapt_adam(
+    lr: Hyper,
+    beta1: Hyper = 0.9,
+    beta2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    d0: Hyper = 1e-6,
+    old_denominator: bool = False,
+    bias_correction: bool = False,
+) -> Method:
     """Adam by D-Adaptation, ``x - m / (sqrt(v) + eps)`` (Defazio and Mishchenko 2023, algorithm 5).
 
     m averages ``d lr g``, v averages ``g^2``; s and r average ``d lr g`` and ``d lr <g, s / (sqrt(v) + eps)>`` with the
-    decay ``b = sqrt(beta2)``; d, from d0 on, never falls and rises to ``r / ((1 - b) |s|_1)``.
+    decay ``b = sqrt(beta2)``; d, from d0 on, never falls and rises to ``r / ((1 - b) |s|_1)``. The authors' package and
+    pytorch_optimizer divide s by the v of the step before (``old_denominator``), and have a ``bias_correction``, which
+    multiplies lr by ``sqrt(1 - beta2^t) / (1 - beta1^t)``, off by default.
     """
     long = beta2**0.5
+
+    def denominator(square: Params) -> Params:
+        return tree_map(lambda leaf: leaf.sqrt() + per_lane(eps, leaf), square)
 
     def init(x: Params, number: Number) -> AdaptedAdam:
         return AdaptedAdam(zeros(x), zeros(x), zeros(x), number(0.0), number(d0))
 
     def update(k: Step, at: At, state: AdaptedAdam, x: Params) -> tuple[Params, AdaptedAdam]:
-        size = per_lane(lr, at.loss) * state.estimate
+        correction = (1 - beta2 ** (k + 1)) ** 0.5 / (1 - beta1 ** (k + 1)) if bias_correction else 1.0
+        size = per_lane(lr * correction, at.loss) * state.estimate
         step = tree_map(lambda grad: per_lane(size, grad) * grad, at.grad)
         average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, step)
         square = tree_map(lambda old, grad: mean(old, grad * grad, beta2), state.square, at.grad)
-        scale = tree_map(lambda each: each.sqrt() + per_lane(eps, each), square)
-        gain = mean(state.gain, at.inner(step, tree_map(torch.div, state.steps, scale)), long)
+        scale = denominator(square)
+        weights = denominator(state.square) if old_denominator else scale
+        gain = mean(state.gain, at.inner(step, tree_map(torch.div, state.steps, weights)), long)
         steps = tree_map(lambda old, new: mean(old, new, long), state.steps, step)
         room = per_lane(1 - long, at.loss) * size_of(steps, at)
         estimate = torch.maximum(state.estimate, ratio(gain, room, 0.0))

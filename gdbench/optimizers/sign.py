@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import At, Hyper, Method, Number, Step, first_order, whole
-from gdbench.optimizers.arithmetic import add, along, mean, ratio, zeros
-from gdbench.params import Params, tree_map
+from gdbench.optimizers.arithmetic import add, along, is_zero, mean, ratio, zeros
+from gdbench.params import Params, per_lane, tree_map
 
 
 class Averaged(NamedTuple):
@@ -61,10 +61,14 @@ def signum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
     return first_order(lambda x: Averaged(torch.zeros_like(x)), update)
 
 
-def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99) -> Method:
-    """Lion, ``x - lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g`` (Chen et al. 2023, algorithm 2)."""
+def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99, weight_decay: Hyper = 0.0) -> Method:
+    """Lion, ``x - lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g`` (Chen et al. 2023, algorithm 2).
+
+    ``weight_decay`` is decoupled, as in the paper: x is first multiplied by ``1 - lr weight_decay``.
+    """
 
     def update(k: Step, grad: Tensor, state: Averaged, x: Tensor) -> tuple[Tensor, Averaged]:
+        x = x if is_zero(weight_decay) else per_lane(1 - lr * weight_decay, x) * x
         return add(x, -lr, torch.sign(mean(state.mean, grad, beta1))), Averaged(mean(state.mean, grad, beta2))
 
     return first_order(lambda x: Averaged(torch.zeros_like(x)), update)
