@@ -148,7 +148,9 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
     client, found = held(server, told)
     parent = found.pop(told.id)
 
+    experiment = client.get_experiment_by_name("gdbench").experiment_id
     assert (sent.added, sent.there) == (200, 0)
+    assert sent.look == f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
     assert set(found) == {run.id for run in told.runs}
     for run in told.runs:
         data = found[run.id].data
@@ -162,6 +164,8 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
         points = [(step, numbers["trace/loss"]) for step, numbers in run.curves.points() if "trace/loss" in numbers]
         assert [(point.step, point.value) for point in history] == points
     assert parent.info.status == "FINISHED"
+    kind = client.get_experiment_by_name("gdbench").tags["mlflow.experimentKind"]
+    assert kind == "custom_model_development", "or the page opens on the traces of language models"
     assert {"environment.json", "runs.parquet"} <= {each.path for each in client.list_artifacts(parent.info.run_id)}
 
     again = send("mlflow", sweep, server)
@@ -303,7 +307,7 @@ def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest
 
 
 def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> None:
-    """Curves and numbers come back with every digit, hyper-parameters with their values; a second time adds nothing."""
+    """Curves and numbers come back in float32, hyper-parameters with every digit; a second time adds nothing."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import plugin_data_pb2
@@ -322,14 +326,70 @@ def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> 
             for name in (*run.metrics, "trace/gap")
         }
         assert {name: read_back[name] for name in run.metrics} == {
-            name: [(0, run.metrics[name])] for name in run.metrics
+            name: [(0, float32(run.metrics[name]))] for name in run.metrics
         }
         points = [(step, numbers["trace/gap"]) for step, numbers in run.curves.points() if "trace/gap" in numbers]
-        assert read_back["trace/gap"] == points
+        assert read_back["trace/gap"] == [(step, float32(gap)) for step, gap in points]
+        assert all(tensor.dtype == DT_FLOAT for name in read_back for tensor in tensors_of(events, name)), "or dropped"
         content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
         kept = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
         assert kept["lr"].number_value == run.params["lr"]
         assert kept["status"].string_value == run.tags["status"]
+
+
+def float32(number: float) -> float:
+    """The nearest number that float32 holds."""
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
+DT_FLOAT = 1
+"""TensorFlow's number for float32, the only kind of scalar that TensorBoard's fast loader shows."""
+
+
+def tensors_of(events: Any, name: str) -> list[Any]:
+    """The protocol buffers of a scalar's points."""
+    return [point.tensor_proto for point in events.Tensors(name)]
+
+
+@pytest.mark.slow
+def test_tensorboards_own_server_shows_every_metric(sweep: Path, few: Path, tmp_path: Path) -> None:
+    """What `tensorboard --logdir` serves to its page holds every finite metric and curve of every run."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    logs = tmp_path / "logs"
+    for folder in (sweep, few):
+        send("tensorboard", folder, str(logs))
+    runs = [*read(sweep).runs, *read(few).runs]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--logdir", str(logs), "--host", "127.0.0.1", "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tensorboard.main", *words], stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            address = f"http://127.0.0.1:{port}/data/plugin/scalars/tags"
+            _wait(address, process, tmp_path / "log")
+            tags = _tags_of(address, len(runs))
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait(30)
+    shown = {run_id: names for path, names in tags.items() for run_id in [path.rpartition("_")[2]]}
+    for run in runs:
+        curves = {name for _, numbers in run.curves.points() for name in numbers}
+        drawable = {name for name, value in run.metrics.items() if abs(value) < 3e38}
+        assert drawable | {name for name in curves if run.tags["status"] != "nonfinite"} <= set(shown[run.id])
+
+
+def _tags_of(address: str, runs: int) -> dict[str, Any]:
+    """The scalars of each run, once the server has read all of them."""
+    for _ in range(300):
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            tags: dict[str, Any] = json.load(answer)
+        if len(tags) >= runs:
+            return tags
+        time.sleep(0.2)
+    raise AssertionError(f"{len(tags)} of {runs} runs are shown")
 
 
 def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:

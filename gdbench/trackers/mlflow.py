@@ -34,6 +34,10 @@ AT_ONCE = 4
 PATIENCE_S = 5.0
 SWEEP, RUN = "gdbench.sweep", "gdbench.run"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
+KIND, MODELS = "mlflow.experimentKind", "custom_model_development"
+"""Without it MLflow's page takes the experiment for one of language models, and opens on an empty list of traces."""
+RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
+"""MLflow 3.17's page starts in its mode for language models whatever the experiment is, unless the address says so."""
 
 
 def send(sweep: TrackedSweep, uri: str | None) -> Sent:
@@ -68,8 +72,14 @@ def _sent(sweep: TrackedSweep, place: str) -> Sent:
     _files(client, parent.info.run_id, sweep.files)
     if missing or sweep.id not in done:
         client.set_terminated(parent.info.run_id)
-    look = f"mlflow ui --backend-store-uri {place}" if place.startswith("sqlite") else place
-    return Sent(len(missing), len(sweep.runs) - len(missing), look)
+    return Sent(len(missing), len(sweep.runs) - len(missing), _viewing_command(place, experiment))
+
+
+def _viewing_command(place: str, experiment: str) -> str:
+    """What shows the runs: the page's address, after the command that serves a file."""
+    if place.startswith("http"):
+        return f"{place.rstrip('/')}/{RUNS_PAGE.format(experiment)}"
+    return f"mlflow ui --backend-store-uri {place}, then http://127.0.0.1:5000/{RUNS_PAGE.format(experiment)}"
 
 
 def _insist_on_answer(place: str) -> None:
@@ -112,7 +122,11 @@ def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found and found.lifecycle_stage != "active":
         raise UsageError(f"the experiment {name} of MLflow is deleted: restore it, or set MLFLOW_EXPERIMENT_NAME.")
-    return str(found.experiment_id if found else client.create_experiment(name))
+    if found is None:
+        return str(client.create_experiment(name, tags={KIND: MODELS}))
+    if KIND not in found.tags:  # somebody who chose another kind keeps it
+        client.set_experiment_tag(found.experiment_id, KIND, MODELS)
+    return str(found.experiment_id)
 
 
 def _known(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from gdbench.trackers import Sent, Tracked, TrackedSweep
 __all__ = ["send"]
 
 PLACE = "outputs/tensorboard"
+FLOAT32_MAX = 3.4028234663852886e38
+"""TensorBoard's own loader drops scalars of double precision without a word, so they are written in float32."""
 
 
 def send(sweep: TrackedSweep, uri: str | None) -> Sent:
@@ -39,15 +42,21 @@ def _folder(place: Path, run: Tracked) -> Path:
 def _write(run: Tracked, folder: Path) -> None:
     with SummaryWriter(str(folder)) as writer:
         for step, numbers in run.curves.points():
-            for name, value in numbers.items():
-                writer.add_scalar(name, value, step, new_style=True, double_precision=True)
-        for name, value in run.metrics.items():
-            writer.add_scalar(name, value, 0, new_style=True, double_precision=True)
-        for name, word in run.tags.items():
+            _add_scalars(writer, numbers, step)
+        _add_scalars(writer, run.metrics, 0)
+        beyond = {name: str(value) for name, value in run.metrics.items() if abs(value) > FLOAT32_MAX}
+        for name, word in (*run.tags.items(), *beyond.items()):
             writer.add_text(name, word)
         told = {**_plain(run.params), "status": run.tags["status"]}
         for part in hparams(told, run.metrics):  # type: ignore[no-untyped-call]
             writer.file_writer.add_summary(part)
+
+
+def _add_scalars(writer: SummaryWriter, numbers: Mapping[str, float], step: int) -> None:
+    """Write the numbers that float32 can hold; one beyond it would be drawn as infinite."""
+    for name, value in numbers.items():
+        if abs(value) <= FLOAT32_MAX:
+            writer.add_scalar(name, value, step, new_style=True)
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:
