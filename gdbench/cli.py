@@ -74,7 +74,7 @@ Verbs
 Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
-  hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install 'gdbench[optuna]')
+  hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install -e '.[optuna]')
   --quiet, --json      no table; the rows as JSON on standard output
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
   --version, --help

@@ -26,6 +26,7 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gdbench.installation import install_command
 from gdbench.libyaml import read_by_libyaml
 from gdbench.schema import Run, UsageError, nearest
 
@@ -245,7 +246,7 @@ def reworded(error: Exception) -> UsageError:
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in EXTRAS:
-            return UsageError(f"{group}={name} is not installed: pip install 'gdbench[{EXTRAS[name]}]'.")
+            return UsageError(f"{group}={name} is not installed: {install_command(EXTRAS[name])}")
         return UsageError(
             f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
         )

@@ -1,6 +1,6 @@
 """A pytest fixture that runs an objective with an optimizer of yours, so that a test can say what must hold.
 
-``pip install gdbench`` is enough: pytest finds the plugin by its entry point. Nothing is imported before it is used.
+Installing gdbench is enough: pytest finds the plugin by its entry point. Nothing is imported before it is used.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from gdbench import records
 from gdbench.analysis.goals import MISS, per_configuration
 from gdbench.config import Composer, register_sweeper
 from gdbench.growing import Growing, repeating
+from gdbench.installation import install_command
 from gdbench.job import Job
 from gdbench.report.units import number
 from gdbench.schema import UsageError
@@ -116,7 +117,7 @@ class Trials(Lanes):
         try:
             import optuna
         except ImportError:
-            raise UsageError("hydra/sweeper=optuna needs Optuna: pip install 'gdbench[optuna]'.") from None
+            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {install_command('optuna')}") from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the table says it all
         try:
             study = optuna.create_study(

@@ -135,7 +135,7 @@ def export(
 ) -> None:
     """Copy a sweep to a tracker: parameters, metrics, curves, statuses, report. What is there already stays as it is.
 
-    Each needs its extra, such as pip install 'gdbench[mlflow]', and keeps to its own environment variables:
+    Each needs its extra, such as pip install -e '.[mlflow]', and keeps to its own environment variables:
     MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without any, all of them keep what they get on this machine.
     """
     from gdbench.store.folders import find

@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy.optimize import rosen, rosen_der
 
+from gdbench.installation import install_command
 from gdbench.objectives import cutest as module
 from gdbench.objectives.cutest import cutest
 from gdbench.oracle import oracle
@@ -82,7 +83,7 @@ def test_the_extra_is_named_where_it_is_missing(command: Callable[..., Any], mon
     done = command("list", "objectives", "--cutest")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err == "gdbench: objective=cutest is not installed: pip install 'gdbench[cutest]'.\n"
+    assert done.err == f"gdbench: objective=cutest is not installed: {install_command('cutest')}\n"
 
 
 def test_the_list_tells_dimension_and_kind(command: Callable[..., Any]) -> None:

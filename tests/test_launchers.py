@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 import gdbench
+from gdbench.installation import install_command
 from gdbench.schema import Timing, UsageError
 from gdbench.turns import NOTE, place, turn
 
@@ -379,8 +380,7 @@ def test_a_launcher_that_is_not_installed_names_its_extra(shell: Callable[..., A
 
     assert done.code == 2 * len(extras)
     assert done.err.splitlines() == [
-        f"gdbench: hydra/launcher={name} is not installed: pip install 'gdbench[{extra}]'."
-        for name, extra in extras.items()
+        f"gdbench: hydra/launcher={name} is not installed: {install_command(extra)}" for name, extra in extras.items()
     ]
     assert not list(tmp_path.iterdir())
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import gdbench
 from gdbench import records
 from gdbench.analysis.ranking import best_per_objective
+from gdbench.installation import install_command
 from gdbench.schema import COLUMNS, UsageError
 from gdbench.store.folders import find
 from gdbench.store.index import FOLDER, opened
@@ -381,7 +382,7 @@ def test_sql_without_duckdb_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     done = command("runs", "--sql", "select 1")
 
-    assert (done.code, done.err) == (2, "gdbench: --sql needs DuckDB: pip install 'gdbench[sql]'.\n")
+    assert (done.code, done.err) == (2, f"gdbench: --sql needs DuckDB: {install_command('sql')}\n")
 
 
 # --------------------------------------------------------------------------------------------------------- the labels

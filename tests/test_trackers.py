@@ -25,6 +25,7 @@ import pytest
 
 import gdbench
 from gdbench.columns import asked
+from gdbench.installation import install_command
 from gdbench.trackers import NotSent, TrackedSweep, send
 from gdbench.trackers.reading import read
 
@@ -457,7 +458,7 @@ def test_mistakes_are_told_before_anything_runs(
     assert all(
         "tracker=mlflo is not known. Did you mean mlflow? Allowed: mlflow, wandb, " in each.err for each in unknown
     )
-    assert all(each.err.endswith("wandb is not installed: pip install 'gdbench[wandb]'.\n") for each in absent)
+    assert all(each.err.endswith(f"wandb is not installed: {install_command('wandb')}\n") for each in absent)
     assert {each.code for each in (*unknown, *absent)} == {2}
     assert {each.err.count("\n") for each in (*unknown, *absent)} == {1}
     assert not Path("none").exists()

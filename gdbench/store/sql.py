@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from gdbench.installation import install_command
 from gdbench.schema import UsageError
 from gdbench.store.index import NUMBER, PLACE, Index
 from gdbench.store.listing import listing
@@ -17,15 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["answer"]
 
-EXTRA = "pip install 'gdbench[sql]'"
-
 
 def answer(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
     """What a statement gives; ``UsageError`` with DuckDB's own words where it is wrong."""
     try:
         import duckdb
     except ImportError:
-        raise UsageError(f"--sql needs DuckDB: {EXTRA}.") from None
+        raise UsageError(f"--sql needs DuckDB: {install_command('sql')}") from None
     with duckdb.connect() as base:
         _views(base, index, outputs, statement)
         try:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gdbench.installation import install_command
 from gdbench.schema import TRACKERS, UsageError, nearest
 
 __all__ = ["Curves", "NotSent", "Sent", "Tracked", "TrackedSweep", "insist", "send", "send_all", "wanted"]
@@ -111,7 +112,7 @@ def insist(names: Sequence[str]) -> None:
         if name not in TRACKERS:
             raise UsageError(f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}.")
         if not all(find_spec(package) for package in NEEDS[name]):
-            raise UsageError(f"tracker={name} is not installed: pip install 'gdbench[{name}]'.")
+            raise UsageError(f"tracker={name} is not installed: {install_command(name)}")
 
 
 def send(name: str, folder: Path, uri: str | None = None) -> Sent:
