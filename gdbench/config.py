@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml  # type: ignore[import-untyped]
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gdbench.installation import install_command
 from gdbench.libyaml import read_by_libyaml
 from gdbench.schema import Run, UsageError, nearest
+from gdbench.spacing import space_powers_of_ten
 
 __all__ = [
     "CONFIG_NAME",
@@ -127,7 +128,7 @@ def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
 
 def logspace(low: float, high: float, count: int) -> list[float]:
     """``${logspace:-5,0,1000}``: so many numbers from 10^low to 10^high, evenly spaced in their logarithm."""
-    numbers: list[float] = np.logspace(low, high, count).tolist()
+    numbers: list[float] = space_powers_of_ten(Decimal(str(low)), Decimal(str(high)), count).tolist()
     return numbers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,8 @@ def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
             near = tree_map(lambda leaf: leaf.float(), near)
             exact = double.value(tree_map(lambda leaf: leaf.double(), near))
             worst = max(worst, abs(float(single.value(near)) - float(exact)))
-    return 2.0 ** np.ceil(np.log2(worst / eps)) if worst else 0.0
+    mantissa, exponent = math.frexp(worst / eps)
+    return math.ldexp(1.0, exponent - (mantissa == 0.5)) if worst else 0.0
 
 
 def thresholds_in(dtype: torch.dtype, thresholds: npt.NDArray[np.float64]) -> Tensor:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gdbench.columns import COLUMNS as COLUMNS
 from gdbench.constant import constant, is_constant
+from gdbench.spacing import count_up, count_values, space_linearly, space_logarithmically
 
 __all__ = [
     "DTYPES",
@@ -190,23 +191,18 @@ class Axis:
             return np.array([float(text)])
         log = re.fullmatch(r"tag\(log,(.*)\)", text)
         if match := _INTERVAL.match(log.group(1) if log else text):
-            low, high = float(match.group(1)), float(match.group(2))
-            if not math.isfinite(high - low) or (log and (low <= 0 or high <= 0)):
+            low, high = Decimal(match.group(1)), Decimal(match.group(2))
+            if not math.isfinite(float(high) - float(low)) or (log and (float(low) <= 0 or float(high) <= 0)):
                 raise self._error(text)
-            return np.geomspace(low, high, self.points) if log else np.linspace(low, high, self.points)
+            return (space_logarithmically if log else space_linearly)(low, high, self.points)
         if match := _RANGE.match(text):
-            return self._counted([Decimal(number or 1) for number in match.groups()], text)
+            low, high, step = (Decimal(number or 1) for number in match.groups())
+            if any(abs(number.adjusted()) > 330 for number in (low, high, step)) or step == 0:
+                raise self._error(text)
+            if count_values(low, high, step) > MAX_LANES:
+                raise self._error(text)
+            return count_up(low, high, step)
         raise self._error(text)
-
-    def _counted(self, numbers: Sequence[Decimal], text: str) -> npt.NDArray[np.float64]:
-        """``range``, in decimals as it is written: 0.1, 0.2, 0.3, and never the end that rounding would let in."""
-        low, high, step = numbers
-        if step == 0 or abs((high - low) / step) > MAX_LANES:
-            raise self._error(text)
-        places = max(0, *(-int(each.as_tuple().exponent) for each in (low, step)))
-        count = max(0, math.ceil((high - low) / step))
-        counted = float(low.scaleb(places)) + float(step.scaleb(places)) * np.arange(count, dtype=np.float64)
-        return counted / 10.0 ** min(places, 300)
 
     def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
 from gdbench.optimizers import Method, Oracle, Seen, judging
 from gdbench.params import Params, flat, size, tree_map
+from gdbench.spacing import space_logarithmically
 from gdbench.watch import Told, update
 
 __all__ = ["Halt", "Story", "join", "strides", "tell", "trace_steps", "traced_runs"]
@@ -198,7 +201,8 @@ def trace_steps(steps: int, record: str) -> Array:
         return np.empty(0, dtype=np.int64)
     if record == "full":
         return np.arange(steps + 1)
-    spaced = np.geomspace(1, steps, 1 + int(np.ceil(10 * np.log10(steps)))) if steps > 1 else np.ones(1)
+    count = 1 + math.ceil(10 * math.log10(steps))
+    spaced = space_logarithmically(Decimal(1), Decimal(steps), count) if steps > 1 else np.ones(1)
     return np.unique(np.concatenate([[0], np.rint(spaced), [steps]]).astype(np.int64))
 
 

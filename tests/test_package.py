@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "installation", "libyaml", "uncollected"},
+    {"columns", "constant", "installation", "libyaml", "spacing", "uncollected"},
     {"schema"},
     {"turns", "timing"},
     {"params", "search"},
