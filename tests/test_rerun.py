@@ -191,6 +191,24 @@ def test_diff_of_two_sweeps_names_what_they_ask(command: Callable[..., Any], kep
     assert command("diff", str(kept), str(kept)).out.splitlines()[-1].startswith("Nothing differs")
 
 
+AXES = ("lr=0.1,0.2", "seed=0,1", "optimizer.weight_decay=0.0,0.1", "steps=5,6", "objective=beale,rosenbrock")
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_diff_of_one_value_with_several(command: Callable[..., Any], axis: str) -> None:
+    """A setting that has several values in one sweep and one in the other is shown with all of them."""
+    name, _, values = axis.partition("=")
+    first = values.partition(",")[0]
+    command("-m", "timing=off", "steps=5", axis, "name=two")
+    command("-m", "timing=off", "steps=5", f"{name}={first}", "name=one")
+    done = command("diff", "two", "one", "--json")
+
+    assert (done.code, done.err) == (0, "")
+    shown = {difference["name"]: difference for difference in json.loads(done.out)["configuration"]}
+    assert [str(value) for value in shown[name]["a"]] == values.split(",")
+    assert str(shown[name]["b"]) == first
+
+
 def test_diff_refuses_what_is_neither(command: Callable[..., Any], kept: Path) -> None:
     """A folder that is not there, or a key of no run, is one line and exit code 2."""
     refused = [command("diff", word, str(kept)) for word in ("not/there", "ffffeeee")]

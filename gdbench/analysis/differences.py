@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from gdbench.columns import asked, exact
@@ -89,7 +90,10 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if hasattr(value, "__len__") and not isinstance(value, (str, Mapping)) else value
+    """A value without numpy, whose comparison with a list would be one for each entry."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return list(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _missing(value: Any) -> bool:
