@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import gdbench
 from gdbench import records
-from gdbench.analysis.ranking import best_per_objective
+from gdbench.analysis.ranking import best_per_problem
 from gdbench.installation import install_command
 from gdbench.schema import COLUMNS, UsageError
 from gdbench.store.folders import find
@@ -79,7 +79,7 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     """Cells, runs, statuses and the best run are those of the sweep's own table."""
     table = listed().set_index("name")
     runs = records.load(the_first(outputs))
-    best = best_per_objective(runs).iloc[0]
+    best = best_per_problem(runs).iloc[0]
     row = table.loc["first"]
 
     assert (row["runs"], row["cells"], row["planned"]) == (12, 4, 4)

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.ranking import may_win
+from gdbench.analysis.settings import configuration_names, problem_names
 
 __all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "merged", "numbers", "per_configuration", "rung_costs"]
 
-SETTINGS = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")
-"""What makes two questions on one objective two problems, beside the objective's own numbers."""
 COSTS = {"steps": "steps_to_target", "gradients": "gradients_to_target", "seconds": "time_to_target_s"}
 LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
 """What a solution costs at least, so that ratios of costs exist: one step, one gradient, the clock's resolution."""
@@ -24,7 +23,8 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     """The runs that a comparison is made of, with ``problem``, ``solver`` and ``configuration``.
 
     A problem is an objective with its numbers, dtype, device, threads, start noise, steps and target; a solver is an
-    optimizer and its impl; a configuration is its lr and other numbers. The names show what differs in these runs. Of
+    optimizer and its impl; a configuration is its lr, its other numbers, and the schedule, clipping and noise around it
+    (``gdbench.analysis.settings``). The names show what differs in these runs. Of
     runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
     that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
     ``apart`` are never the same question.
@@ -33,9 +33,9 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     told = runs[~moved & (runs["status"] != "unavailable")].sort_values("started_at", kind="stable")
     told = told.drop_duplicates(["run", *apart], keep="last").sort_index()
     told = told.assign(
-        problem=_problem_names(told),
+        problem=problem_names(told),
         solver=(told["optimizer"] + " " + told["impl"]).astype(object),
-        configuration=_configurations(told),
+        configuration=configuration_names(told),
     )
     idle = ~told["seed_effective"].fillna(True).astype(bool)
     again = told.duplicated(["problem", "solver", "configuration", *apart])
@@ -110,33 +110,3 @@ def _spent(told: pd.DataFrame, cost: str) -> pd.Series:
     if cost == "seconds":
         return numbers(told, "steps") * numbers(told, "step_s")
     return numbers(told, "steps" if cost == "steps" else "gradients")
-
-
-def _problem_names(runs: pd.DataFrame) -> pd.Series:
-    """The objective, and of its numbers and the settings those that differ."""
-    names = runs["objective"].astype(object)
-    for column in (name for name in map(str, runs) if name.startswith("objective.")):
-        differs = runs.groupby("objective", observed=True)[column].transform("nunique", dropna=True) > 1
-        names = names.where(~differs, names + " " + column.partition(".")[2] + "=" + _texts(runs[column]))
-    for column in SETTINGS:
-        if column in runs:
-            differs = runs.groupby("objective", observed=True)[column].transform("nunique", dropna=False) > 1
-            word = "" if column in ("dtype", "device") else f"{column.replace('_', ' ')} "
-            names = names + (f" {word}" + _texts(runs[column])).where(differs & runs[column].notna(), "")
-    return names
-
-
-def _configurations(runs: pd.DataFrame) -> pd.Series:
-    """The lr, and of the optimizer's other numbers those that differ among its runs."""
-    names = ("lr " + _texts(runs["lr"])).where(runs["lr"].notna(), "no lr")
-    for column in (name for name in map(str, runs) if name.startswith("optimizer.")):
-        differs = runs.groupby("optimizer", observed=True)[column].transform("nunique", dropna=True) > 1
-        names = names.where(~differs, names + " " + column.partition(".")[2] + " " + _texts(runs[column]))
-    return names
-
-
-def _texts(values: pd.Series) -> pd.Series:
-    """Values as texts that tell any two of them apart."""
-    codes, different = pd.factorize(values, use_na_sentinel=False)
-    told = [f"{value:.12g}" if isinstance(value, float) else str(value) for value in different]
-    return pd.Series(np.array(told, dtype=object)[codes], index=values.index, dtype=object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["SOUND", "best_per_objective", "edge_of_grid", "may_win", "ranked", "tied_with_previous"]
+__all__ = ["SOUND", "best_per_problem", "edge_of_grid", "may_win", "ranked", "tied_with_previous"]
 
 STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
 SOUND = ("target", "plateau", "budget")
@@ -13,14 +13,15 @@ SOUND = ("target", "plateau", "budget")
 
 
 def ranked(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs grouped by objective, the best first: by status, gradients and evaluations to the target, time, final gap.
+    """Runs grouped by ``problem`` (else objective), the best first.
 
-    Gradients come before seconds because they are exact, and before steps because a step may cost several. Where the
-    minimum is unknown the final loss stands for the gap.
+    The order is by status, gradients and evaluations to the target, time, and final gap. Gradients come before seconds
+    because they are exact, and before steps because a step may cost several. Where the minimum is unknown the final
+    loss stands for the gap.
     """
     key = pd.DataFrame(
         {
-            "objective": pd.Categorical(runs["objective"], categories=runs["objective"].unique()).codes,
+            "problem": pd.factorize(runs[_problem_column(runs)])[0],
             "status": runs["status"].map(STATUS_RANK).fillna(9),
             "gradients": _numbers(runs, "gradients_to_target"),
             "evaluations": _numbers(runs, "evaluations_to_target"),
@@ -40,9 +41,9 @@ def may_win(runs: pd.DataFrame) -> pd.Series:
     return runs["status"].isin(SOUND) & lower & ~moved
 
 
-def best_per_objective(runs: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each objective that may win."""
-    return ranked(runs[may_win(runs)]).groupby("objective", sort=False).head(1)
+def best_per_problem(runs: pd.DataFrame) -> pd.DataFrame:
+    """The first row of each ``problem`` (else objective) that may win."""
+    return ranked(runs[may_win(runs)]).groupby(_problem_column(runs), sort=False).head(1)
 
 
 def edge_of_grid(runs: pd.DataFrame, best: pd.Series) -> str | None:
@@ -67,6 +68,10 @@ def tied_with_previous(runs: pd.DataFrame) -> pd.Series:
         above["step_vs_reference_lo"] <= runs["step_vs_reference_hi"]
     )
     return (same_work & overlap).astype(bool)
+
+
+def _problem_column(runs: pd.DataFrame) -> str:
+    return "problem" if "problem" in runs else "objective"
 
 
 def _numbers(runs: pd.DataFrame, name: str) -> pd.Series:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from gdbench.analysis.settings import objective_names
 from gdbench.schema import COLUMNS
 
 __all__ = ["FOUND", "winners_table"]
@@ -26,13 +27,13 @@ FOUND: dict[str, str] = {
 
 
 def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Winners grouped by objective, the best goal first; then misses, the nearest first, and what may not win."""
+    """Winners grouped by objective and its numbers, the best goal first; then misses, the nearest first; the rest."""
     table = pd.concat(rows, ignore_index=True)
     named = [name for name in table if not str(name).startswith("tuned.")]
     hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]
     order = pd.DataFrame(
         {
-            "objective": pd.Categorical(table["objective"], categories=table["objective"].unique()).codes,
+            "objective": pd.factorize(objective_names(table))[0],
             "score": table["score"],
             "name": table["optimizer"] + " " + table["impl"],
         }

@@ -14,20 +14,29 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.ranking import SOUND, best_per_objective, edge_of_grid, ranked, tied_with_previous
+from gdbench.analysis.ranking import SOUND, best_per_problem, edge_of_grid, ranked, tied_with_previous
+from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names
+from gdbench.columns import ASKED
 from gdbench.report.units import digits, number, seconds
 
-__all__ = ["STYLES", "WIDTH", "console", "show_sweep", "sweep_report", "wide_console"]
+__all__ = ["STYLES", "WIDTH", "closing_line", "console", "setting_header", "show_sweep", "sweep_report", "wide_console"]
 
 WIDTH = 100
 ROWS = 20
 """Rows shown of one objective; the files hold them all."""
 LONGEST_REASON = 150
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
-IDENTITY = ("objective", "optimizer", "impl", "lr", "dtype", "device", "seed", "steps", "target", "target_loss")
-"""What tells runs apart, beside optimizer.* and objective.*; those that are equal everywhere go to the caption."""
-WORDED = {"lr": "lr {}", "seed": "seed {}", "steps": "{} steps", "target": "target {}", "target_loss": "target loss {}"}
+WORDED = {
+    **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
+    "steps": "{} steps",
+    "threads": "{} threads",
+    "schedule": "{} schedule",
+    "clip": "clip {}",
+    "noise": "noise {}",
+}
 """Values that say nothing without a word beside them."""
+NOTHING = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
+"""Values that go without saying where all rows have them."""
 
 
 def console(file: Any = None) -> Console:
@@ -52,13 +61,14 @@ def show_sweep(runs: pd.DataFrame, folder: Path) -> None:
 
 def sweep_report(runs: pd.DataFrame, folder: Path) -> RenderableType:
     """Caption, one table an objective, what was counted, the best and whether its lr sat on the edge, and the files."""
+    runs = runs.assign(problem=objective_names(runs))
     order = ranked(runs)
-    varying = [name for name in _identity(runs) if _varies(runs, name)]
-    parts: list[RenderableType] = [_caption(runs.iloc[0], varying), Text()]
-    for objective, group in order.groupby("objective", sort=False):
-        here = [name for name in varying if name != "objective" and _varies(group, name)]
-        if "objective" in varying:
-            parts.append(_heading(str(objective), group.iloc[0], [name for name in varying if name not in here]))
+    differing = differing_settings(runs)
+    parts: list[RenderableType] = [_caption(runs.iloc[0], differing), Text()]
+    for problem, group in order.groupby("problem", sort=False):
+        here = [name for name in differing_settings(group) if name != "objective"]
+        if runs["problem"].nunique() > 1:
+            parts.append(_heading(str(problem), group.iloc[0], [name for name in differing if name not in here]))
         parts.append(_table(group, here))
         if len(group) > ROWS:
             parts.append(Text(f" … and {len(group) - ROWS} more, all in runs.parquet", style="dim"))
@@ -66,34 +76,21 @@ def sweep_report(runs: pd.DataFrame, folder: Path) -> RenderableType:
     return Group(*parts, *_closing(order, folder))
 
 
-def _identity(runs: pd.DataFrame) -> list[str]:
-    hyper = [name for name in map(str, runs) if name.startswith(("optimizer.", "objective."))]
-    return [name for name in (*IDENTITY, *hyper) if name in runs]
-
-
-def _varies(runs: pd.DataFrame, name: str) -> bool:
-    """Whether a column tells runs apart; a parameter of one optimizer does so only among its own runs."""
-    if name.startswith(("optimizer.", "objective.")):
-        return bool((runs.groupby(name.partition(".")[0])[name].nunique() > 1).any())
-    if name == "seed" and not runs["seed_effective"].fillna(False).any():
-        return False
-    return bool(runs[name].nunique(dropna=False) > 1)
-
-
 def _words(row: pd.Series, names: list[str]) -> list[str]:
     return [WORDED.get(name, "{}").format(_value(row[name])) for name in names if _value(row[name])]
 
 
-def _caption(row: pd.Series, varying: list[str]) -> Text:
+def _caption(row: pd.Series, differing: list[str]) -> Text:
     """What all rows share."""
-    shared = [name for name in IDENTITY if name not in varying and name != "seed"]
+    told = [name for name in ASKED if name in row.index and row[name] != NOTHING.get(name, ...)]
+    shared = [name for name in told if name not in differing and name != "seed"]
     return Text(" · ".join([f"gdbench {__version__}", *_words(row, shared)]), style="bold")
 
 
-def _heading(objective: str, row: pd.Series, shared: list[str]) -> Text:
-    """An objective, and what its rows share but others do not."""
+def _heading(problem: str, row: pd.Series, shared: list[str]) -> Text:
+    """A problem, and what its rows share but others do not."""
     words = _words(row, [name for name in shared if name != "objective" and "." not in name])
-    return Text(f" {' · '.join([objective, *words])}", style="bold")
+    return Text(f" {' · '.join([problem, *words])}", style="bold")
 
 
 def _table(group: pd.DataFrame, shown: list[str]) -> Table:
@@ -115,10 +112,9 @@ def _table(group: pd.DataFrame, shown: list[str]) -> Table:
 
 def _columns(group: pd.DataFrame, shown: list[str]) -> list[tuple[str, list[str], bool]]:
     """Header, cells, and whether it is text, of each column that this table may show."""
-    keys = [name for name in shown if name not in ("target", "target_loss")] or ["optimizer"]
-    order = sorted(keys, key=lambda name: IDENTITY.index(name) if name in IDENTITY else 99)
     columns = [
-        (_header(name), [_value(each) for each in group[name]], group[name].dtype.kind not in "if") for name in order
+        (setting_header(name, shown), distinct_texts(group[name]), group[name].dtype.kind not in "if")
+        for name in shown or ["optimizer"]
     ]
     cells: list[tuple[str, Callable[[Any], str]]] = [
         (_to_target(group), _steps),
@@ -132,8 +128,11 @@ def _columns(group: pd.DataFrame, shown: list[str]) -> list[tuple[str, list[str]
     return [*columns, ("status", [_status(row) for row in rows], True), *measured]
 
 
-def _header(name: str) -> str:
-    return name.removeprefix("optimizer.").removeprefix("objective.")
+def setting_header(name: str, shown: list[str]) -> str:
+    """A setting by its last name, where no other column has that."""
+    last = [other.rpartition(".")[2] for other in shown]
+    alone = last.count(name.rpartition(".")[2]) == 1
+    return name.rpartition(".")[2] if alone and not name.startswith(("schedule.", "clip.", "noise.")) else name
 
 
 def _value(value: Any) -> str:
@@ -192,10 +191,14 @@ def _ratio(row: Any) -> str:
 def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
     """Counts, resolution, reasons, the best, and where to go on."""
     lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_caveats(runs), *_reasons(runs)]
-    for _, best in best_per_objective(runs).iterrows():
-        lines.append(_best(runs, best))
+    lines += [_best(runs, best) for _, best in best_per_problem(runs).iterrows()]
     lines += [f"Files: {folder}", f"Next: python -m gdbench report {folder}"]
-    return [Text(line, no_wrap=line.startswith(("Files", "Next")), overflow="ignore") for line in lines]
+    return [closing_line(line, whole=line.startswith(("Files", "Next"))) for line in lines]
+
+
+def closing_line(line: str, whole: bool) -> Text:
+    """A line below a table: a remark is wrapped, a command or a path stays whole, to be copied."""
+    return Text(line, no_wrap=whole, overflow="ignore" if whole else None)
 
 
 def _counts(runs: pd.DataFrame) -> str:
@@ -267,7 +270,16 @@ def _reasons(runs: pd.DataFrame) -> list[str]:
 
 
 def _best(runs: pd.DataFrame, best: pd.Series) -> str:
-    where = f" on {best['objective']}" if runs["objective"].nunique() > 1 else ""
-    edge = edge_of_grid(runs, best)
+    """The best run of a problem, by every setting that tells it from the others of its problem."""
+    alike = runs[runs["problem"] == best["problem"]]
+    where = f" on {best['problem']}" if runs["problem"].nunique() > 1 else ""
+    differing = [name for name in differing_settings(alike) if name not in ("objective", "optimizer", "impl", "lr")]
+    words = [
+        WORDED.get(name, f"{setting_header(name, differing)} {{}}").format(text)
+        for name in differing
+        if (text := distinct_texts(alike[name])[alike.index.get_loc(best.name)])
+    ]
+    lr = distinct_texts(alike["lr"])[alike.index.get_loc(best.name)]
+    edge = edge_of_grid(alike, best)
     advice = f", the edge of your grid: try {edge} lrs" if edge else ""
-    return f"Best{where}: {best['optimizer']} ({best['impl']}) at lr {number(best['lr'])}{advice}."
+    return f"Best{where}: {best['optimizer']} ({best['impl']}) at {', '.join([f'lr {lr}', *words])}{advice}."

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.report.terminal import STYLES, WIDTH, console
+from gdbench.analysis.settings import differing_settings, objective_names
+from gdbench.report.terminal import STYLES, WIDTH, closing_line, console, setting_header
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
@@ -28,7 +29,6 @@ WORDS = {
 SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps"}
 """What goes to the caption where all rows have it in common, in words."""
 TARGET = {"target": "target {}", "target_loss": "target loss {}"}
-IDENTITY = ("optimizer", "impl", "dtype", "device", "steps", "start_noise")
 LUCKY = 0.01
 """A best lr with fewer decades around it that take at most twice as long was stumbled upon, not found."""
 SPARE = ("runs", "plateau", "status", "within 2×", "final gap")
@@ -54,16 +54,10 @@ def tuned_report(winners: pd.DataFrame, folder: Path, width: int = WIDTH) -> Ren
         Text(" · ".join([f"gdbench {__version__}", f"tuned for the {goal}", *_shared(winners)]), style="bold"),
         Text(),
     ]
-    for objective, group in winners.groupby("objective", sort=False):
-        parts += [Text(f"{objective}", style="bold"), _table(group, width), Text()]
+    for problem, group in winners.groupby(objective_names(winners), sort=False):
+        parts += [Text(f"{problem}", style="bold"), _table(group, width), Text()]
     lines = [*_legend(winners), *_warnings(winners), *_repeat(winners), f"Files: {folder}"]
-    return Group(*parts, *map(_line, lines))
-
-
-def _line(line: str) -> Text:
-    """A remark is wrapped; a command and a path stay whole, to be copied."""
-    whole = line.startswith(("  python", "Files"))
-    return Text(line, no_wrap=whole, overflow="ignore" if whole else None)
+    return Group(*parts, *(closing_line(line, whole=line.startswith(("  python", "Files"))) for line in lines))
 
 
 def _shared(winners: pd.DataFrame) -> list[str]:
@@ -106,16 +100,12 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     """Header, what a row shows there, and whether it is text."""
     axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ") if name != "lr_scale"))
-    names = [name for name in IDENTITY if name == "optimizer" or group[name].nunique(dropna=False) > 1]
-    names += [
-        str(name)
-        for name in group
-        if str(name).startswith(("objective.", "optimizer.")) and name not in axes and _varies(group, str(name))
-    ]
+    differing = [name for name in differing_settings(group) if name not in ("objective", "optimizer", "seed", "lr")]
+    names = ["optimizer", *(name for name in differing if name not in axes)]
     if "lr" not in axes:
         axes = ["lr", *axes]
     columns: list[tuple[str, Cell, bool]] = [
-        (name.removeprefix("optimizer.").removeprefix("objective."), _plain(name), group[name].dtype.kind not in "if")
+        (setting_header(name, [*names, *axes]), _plain(name), group[name].dtype.kind not in "if")
         for name in (*names, *axes)
     ]
     return [
@@ -139,19 +129,14 @@ def _reached(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     ]
 
 
-def _varies(group: pd.DataFrame, name: str) -> bool:
-    """Whether a parameter tells rows of one optimizer, or one objective, apart."""
-    return bool((group.groupby(name.partition(".")[0])[name].nunique() > 1).any())
-
-
 def _plain(name: str) -> Cell:
-    def cell(row: Row) -> str:
-        value = row[name]
-        if value is None or pd.isna(value):
-            return ""
-        return number(value) if isinstance(value, float) else str(value)
+    return lambda row: _text(row[name])
 
-    return cell
+
+def _text(value: Any) -> str:
+    if value is None or pd.isna(value):
+        return ""
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _gap(row: Row) -> str:
@@ -175,12 +160,21 @@ def _legend(winners: pd.DataFrame) -> list[str]:
 def _warnings(winners: pd.DataFrame) -> list[str]:
     """What a reader must know before believing a row; a remark that several rows share names them all."""
     remarks: dict[tuple[str, str], list[str]] = {}
-    several = winners["impl"].nunique() > 1
-    for row in _rows(winners):
+    for who, where, row in zip(_row_names(winners), objective_names(winners), _rows(winners), strict=True):
         for remark in _remarks(row):
-            who = f"{row['optimizer']} ({row['impl']})" if several else row["optimizer"]
-            remarks.setdefault((row["objective"], remark), []).append(who)
+            remarks.setdefault((where, remark), []).append(who)
     return [f"{', '.join(who)} on {where}: {remark}." for (where, remark), who in remarks.items()]
+
+
+def _row_names(winners: pd.DataFrame) -> list[str]:
+    """What each row is called: its optimizer, and in brackets what else tells it from the others."""
+    axes = {name for names in winners["axes"] for name in names.split(", ")}
+    common = {"objective", "optimizer", "seed", "lr", *axes}
+    differing = [
+        name for name in differing_settings(winners) if name not in common and not name.startswith("objective.")
+    ]
+    rows = zip(winners["optimizer"], *(winners[name].map(_text) for name in differing), strict=True)
+    return [f"{optimizer} ({', '.join(filter(None, texts))})" if texts else optimizer for optimizer, *texts in rows]
 
 
 def _remarks(row: Row) -> list[str]:
@@ -198,6 +192,7 @@ def _remarks(row: Row) -> list[str]:
 
 def _repeat(winners: pd.DataFrame) -> list[str]:
     """The command of each objective's winner, each on a line of its own, to be copied whole."""
-    best = winners[winners["command"].notna()].groupby("objective", sort=False).head(1)
+    won = winners[winners["command"].notna()]
+    best = won.groupby(objective_names(winners).loc[won.index], sort=False).head(1)
     lines = [f"  {command}" for command in best["command"]]
     return [f"Repeat the best{' of each objective' if len(lines) > 1 else ''}:", *lines] if lines else []

@@ -1,0 +1,122 @@
+"""The settings of runs: which of them differ in a table, and what a problem and a configuration are called.
+
+Terminal, report, tune, compare and the best of a sweep all go by these names. A setting is whatever was asked of a run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gdbench.columns import ASKED, GROUPS, asked
+
+__all__ = ["configuration_names", "differing_settings", "distinct_texts", "objective_names", "problem_names"]
+
+PROBLEM = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")
+"""What makes two questions on one objective two problems, beside the objective's own numbers."""
+AROUND = ("schedule", "clip", "noise")
+"""What is put around a method: a part of its configuration."""
+ORDER = {name: place for place, name in enumerate(ASKED)}
+
+
+def differing_settings(runs: pd.DataFrame) -> list[str]:
+    """The settings that tell these runs apart, in the order of the columns, parameters behind their group.
+
+    A parameter, such as ``schedule.over``, does so only among the runs of one option; null is a value. A seed that
+    changes nothing tells nothing apart.
+    """
+    names = sorted((name for name in map(str, runs) if asked(name)), key=_place)
+    return [name for name in names if _differs(runs, name)]
+
+
+def objective_names(runs: pd.DataFrame) -> pd.Series:
+    """The objective of each run and, of its numbers, those that differ: ``quadratic condition=100``."""
+    return _with_parameters(runs, runs["objective"].astype(object), "objective", "=")
+
+
+def problem_names(runs: pd.DataFrame) -> pd.Series:
+    """The problem of each run: its objective, and of PROBLEM what differs among the runs of that."""
+    names = objective_names(runs)
+    for column in PROBLEM:
+        if column in runs:
+            word = "" if column in ("dtype", "device") else f"{column.replace('_', ' ')} "
+            differs = _differs_within(runs, column, "objective")
+            names = names + (f" {word}" + _texts(runs[column])).where(differs & runs[column].notna(), "")
+    return names
+
+
+def configuration_names(runs: pd.DataFrame) -> pd.Series:
+    """The configuration of each run: its lr, and what differs among its optimizer's other numbers and around it."""
+    names = ("lr " + _texts(runs["lr"])).where(runs["lr"].notna(), "no lr")
+    names = _with_parameters(runs, names, "optimizer", " ")
+    for group in AROUND:
+        if group in runs:
+            differs = _differs_within(runs, group, "optimizer")
+            names = names.where(~differs, names + f" {group} " + _texts(runs[group]))
+            names = _with_parameters(runs, names, group, " ")
+    return names
+
+
+def distinct_texts(values: pd.Series, most: int = 17) -> list[str]:
+    """Values as short texts, floats with the fewest digits, from four on, that keep different ones apart."""
+    different = values.dropna().unique()
+    floats = [value for value in different if isinstance(value, float)]
+    enough = next((n for n in range(4, most) if len({f"{value:.{n}g}" for value in floats}) == len(floats)), most)
+    return [_short_text(value, enough) for value in values]
+
+
+def _short_text(value: object, digits: int) -> str:
+    if _is_null(value):
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def _place(name: str) -> tuple[int, str]:
+    group, _, parameter = name.partition(".")
+    return ORDER[group], parameter
+
+
+def _differs(runs: pd.DataFrame, name: str) -> bool:
+    group, _, parameter = name.partition(".")
+    if parameter and group in GROUPS:
+        return bool(_differs_within(runs, name, group).any())
+    if name == "seed" and not runs["seed_effective"].fillna(False).any():
+        return False
+    return bool(runs[name].nunique(dropna=False) > 1)
+
+
+def _differs_within(runs: pd.DataFrame, name: str, group: str) -> pd.Series:
+    """Of each run whether a column has several values, null among them, in the runs of its option of a group."""
+    return runs.groupby(group, observed=True, dropna=False)[name].transform("nunique", dropna=False) > 1
+
+
+def _with_parameters(runs: pd.DataFrame, names: pd.Series, group: str, sign: str) -> pd.Series:
+    """Names, and behind each the parameters of its option that differ among the runs of that option."""
+    for column in (name for name in map(str, runs) if name.startswith(f"{group}.")):
+        differs = _differs_within(runs, column, group)
+        names = names.where(~differs, names + f" {column.partition('.')[2]}{sign}" + _texts(runs[column]))
+    return names
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Values as texts that tell any two of them apart."""
+    codes, different = pd.factorize(values, use_na_sentinel=False)
+    texts = [_whole_text(value) for value in different]
+    return pd.Series(np.array(texts, dtype=object)[codes], index=values.index, dtype=object)
+
+
+def _whole_text(value: object) -> str:
+    """A value with all its digits: twelve do for a number that was typed."""
+    if _is_null(value):
+        return "none"
+    if not isinstance(value, float):
+        return str(value)
+    typed = f"{value:.12g}"
+    return typed if float(typed) == value else repr(float(value))
+
+
+def _is_null(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and bool(np.isnan(value)))
