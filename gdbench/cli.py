@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gdbench import __version__
-from gdbench.schema import UsageError, nearest
+from gdbench.schema import GROUPS, Run, UsageError, nearest
 from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from gdbench.resume import Standing
+    from gdbench.execution import SweepResult
 
-__all__ = ["main"]
+__all__ = ["Output", "main", "run_words"]
 
 HELP = f"""gdbench {__version__}: which gradient-descent variant, at which learning rate and dtype, gets there first?
 
@@ -90,6 +90,10 @@ VERBS = (
 )  # fmt: skip
 
 
+SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc", "--resolve", "--package", "-p")
+"""Options of Hydra's that show something, and run nothing."""
+
+
 @dataclass
 class Output:
     """What the user wants to see of a sweep."""
@@ -149,7 +153,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
     words = [word for word in words[output.plan :] if word not in ("--quiet", "--json")]
-    return _run(_options_first(_recalled(words)), output)
+    return _run(_recalled(words), output)
 
 
 def _recalled(words: list[str]) -> list[str]:
@@ -178,8 +182,8 @@ def _look(words: list[str]) -> int:
         raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
 
 
-def _options_first(words: list[str]) -> list[str]:
-    """Options before overrides, as Hydra wants them; it would answer a mistake among them with a page of usage."""
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Options and overrides apart, as Hydra wants them; it would answer a mistake among them with a page of usage."""
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
@@ -195,7 +199,7 @@ def _options_first(words: list[str]) -> list[str]:
             left.pop(0)
         else:
             options.append(word)
-    return [*options, *overrides]
+    return options, overrides
 
 
 def _complete_verbs(line: str) -> bool:
@@ -215,72 +219,118 @@ def _complete_verbs(line: str) -> bool:
 
 
 def _run(words: list[str], output: Output) -> int:
-    """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
+    """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
+    try:
+        result = run_words(words, output)
+    except KeyboardInterrupt as cut:
+        return _cut_short(getattr(cut, "result", None), output)
+    if result is None:
+        return 0
+    if output.plan:
+        return _planned(result, output)
+    return _shown(result, output)
+
+
+def run_words(words: list[str], output: Output) -> SweepResult | None:
+    """Hand the words to Hydra, which composes and calls our task or sweeper.
+
+    Returns what became of the sweep, and None where Hydra only showed something.
+    """
     with uncollected():
         import hydra
 
-        from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
+        from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register_sweeper, store
+        from gdbench.hydra_errors import reworded
+        from gdbench.hydra_settings import check_hydra_words
         from gdbench.libyaml import read_by_libyaml
         from gdbench.report.progress import progress
-        from gdbench.sweeper import Lanes, Refusal, Silent, task
+        from gdbench.sweeper import Lanes, Refusal, Session
         from gdbench.trials import register_trials
 
-    sys.argv = ["gdbench", *words, *_code(words)]
+    options, overrides = _split(words)
+    check_hydra_words(overrides)
+    overrides = [*overrides, *_code(options)]
+    seen = overrides if _needs_all(options, overrides) else [word for word in overrides if not is_value(word)]
+    asked = [word for word in overrides if not word.lstrip("+~").startswith("hydra")]
+    session = Session(asked, seen != overrides, plan_only=output.plan)
+    if not (output.quiet or output.json):
+        session.progress = progress()
+    sys.argv = ["gdbench", *options, *seen]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
-    register(Lanes)
+    store()
+    register_sweeper("lanes", Lanes, {"params": None})
     register_trials()
-    Lanes.folder, Lanes.planned, Lanes.plan_only, Lanes.remarks = None, None, output.plan, ()
-    Lanes.progress = Silent() if output.quiet or output.json else progress()
-    entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
+    entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(
+        session.run_single
+    )
     try:
-        with mode_by_flag(words), read_by_libyaml():
+        with mode_by_flag([*options, *seen]), read_by_libyaml():
             entry()
     except Refusal as refusal:
         raise UsageError(str(refusal.__cause__)) from None
     except UsageError:
         raise
-    except KeyboardInterrupt:
-        return _cut_short(output)
     except Exception as error:
         raise reworded(error) from error
-    if Lanes.planned:
-        return _planned(Lanes.planned, output)
-    folder = _folder()
-    return _shown(folder, output) if folder else 0
+    return session.result
 
 
-def _planned(standing: Standing, output: Output) -> int:
+def is_value(override: str) -> bool:
+    """Whether an override sets a value: ``schedule.over=10`` does, ``schedule=cosine`` chooses from a group.
+
+    Hydra would refuse a value of a group that is swept, as it looks for it in the group's default option.
+    """
+    key = override.partition("=")[0].lstrip("+~")
+    root = key.partition(".")[0]
+    return root in Run.__dataclass_fields__ and (key != root or root not in GROUPS)
+
+
+def _needs_all(options: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Whether Hydra itself must know all values: to show them, or to hand them to a sweeper that is none of ours."""
+    shows = set(options) - {"-m", "--multirun"} and any(word.split("=")[0] in SHOWING for word in options)
+    sweepers = [word.partition("=")[2] for word in overrides if word.startswith("hydra/sweeper=")]
+    return bool(shows) or (bool(sweepers) and sweepers[-1] not in ("lanes", "optuna"))
+
+
+def _planned(result: SweepResult, output: Output) -> int:
     """Show what a sweep would do."""
     from gdbench.report.plan import plan_table, show_plan
 
+    standing = result.standing
+    assert standing is not None
     outputs = str(standing.jobs[0].config["outputs"] or "outputs")
-    show_plan(plan_table(standing.rows(), outputs), standing.summary(), _folder(), output.json)
+    show_plan(plan_table(standing.rows(), outputs), standing.summary(), result.folder, output.json)
     return 0
 
 
-def _cut_short(output: Output) -> int:
+def _cut_short(result: SweepResult | None, output: Output) -> int:
     """Show the table so far of a sweep that was interrupted, and where its finished cells are."""
-    folder = _folder()
+    folder = result.folder if result else None
     with contextlib.suppress(UsageError):  # no cell has ended
-        if folder:
-            _shown(folder, output)
+        if result and folder:
+            _shown(result, output)
     print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
     return 130
 
 
-def _code(words: list[str]) -> list[str]:
+def _code(options: list[str]) -> list[str]:
     """The folder of --config-dir holds code too: tell every worker where it is."""
-    for position, word in enumerate(words):
-        if word in ("--config-dir", "-cd") and position + 1 < len(words):
-            return [f"code='{Path(words[position + 1]).resolve()}'"]
+    from gdbench.overrides import code_override
+
+    for position, word in enumerate(options):
+        if word in ("--config-dir", "-cd") and position + 1 < len(options):
+            return [code_override(Path(options[position + 1]).resolve())]
         if word.startswith("--config-dir="):
-            return [f"code='{Path(word.partition('=')[2]).resolve()}'"]
+            return [code_override(Path(word.partition("=")[2]).resolve())]
     return []
 
 
-def _shown(folder: Path, output: Output) -> int:
+def _shown(result: SweepResult, output: Output) -> int:
+    """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
     from gdbench.records import load
 
+    folder = result.folder
+    assert folder is not None
     runs = load(folder, columns=["status"] if output.quiet and not output.json else None)
     if output.json:
         from gdbench.report.rows import as_json
@@ -290,20 +340,5 @@ def _shown(folder: Path, output: Output) -> int:
         from gdbench.report.terminal import show_sweep
 
         show_sweep(runs, folder)
-        _remark()
+        print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     return 1 if (runs["status"] == "failed").any() else 0
-
-
-def _remark() -> None:
-    """Print what the sweeper has to say."""
-    from gdbench.sweeper import Lanes
-
-    for line in Lanes.remarks:
-        print(line)
-
-
-def _folder() -> Path | None:
-    """Where the sweep lies that was carried out; None where Hydra only showed something."""
-    from gdbench.sweeper import Lanes
-
-    return Lanes.folder

@@ -22,6 +22,7 @@ __all__ = [
     "DTYPES",
     "FACTS",
     "GOALS",
+    "GROUPS",
     "IMPLS",
     "TRACKERS",
     "Axis",
@@ -47,6 +48,8 @@ FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that are null where the objective's own is meant."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
 """Groups of what is put around a method, and the option of each that puts nothing there: its ``_target_`` is null."""
+GROUPS = ("objective", "optimizer", "timing", *AROUND)
+"""Settings that are an option of a group, with its own settings below it."""
 SLIP = 0.15
 """Of words that are near, those are meant too that are so much less alike than the nearest."""
 MAX_STEPS = 10**9
@@ -351,8 +354,7 @@ def _no_others(config: Mapping[str, Any]) -> None:
             public = [name for name in known if name not in ("code", "part")]
             raise UsageError(f"{key} is not a setting.{nearest(key, public)} Allowed: {', '.join(public)}.")
     for key in known:
-        group = key in ("objective", "optimizer", "timing", *AROUND)
-        if key not in config or (group and not isinstance(config[key], Mapping)):
+        if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
 
 

@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "libyaml", "uncollected"},
+    {"columns", "constant", "libyaml", "overrides", "uncollected"},
     {"schema"},
-    {"turns", "timing"},
+    {"hydra_errors", "hydra_settings", "turns", "timing"},
     {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "work", "reference", "gap", "schedules", "gradients"},
@@ -38,6 +38,7 @@ LAYERS = (
     {"report"},
     {"gate", "kept", "landscape", "plot", "store"},
     {"contrast", "rerun", "resume", "trackers"},
+    {"execution"},
     {"sweeper"},
     {"growing", "spaces"},
     {"trials", "tuning"},
@@ -55,7 +56,7 @@ TABLE = {"columns", "constant", "schema", "records", "analysis", "report", "stor
 
 ONLY_IN = {
     # spaces reads overrides, trials is a second sweeper
-    "hydra": {"cli", "config", "sweeper", "launchers", "spaces", "trials"},
+    "hydra": {"cli", "config", "hydra_errors", "sweeper", "launchers", "spaces", "trials"},
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},

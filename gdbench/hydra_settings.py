@@ -1,0 +1,76 @@
+"""Settings of Hydra's own that gdbench does not use: refused in one line that names what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gdbench.schema import UsageError
+
+__all__ = ["check_hydra_node", "check_hydra_words"]
+
+PLACE = "outputs=FOLDER says where sweeps are kept, name=NAME what this one is called"
+NUMBERED = "gdbench numbers the cells of a sweep itself"
+BEFORE = "write the variable before the command, as in NAME=VALUE python -m gdbench ..."
+NO_LOG = "gdbench writes no log; the table and its column error say what happened"
+UNUSED: dict[str, tuple[Any, str]] = {
+    "run.dir": (".", PLACE),
+    "sweep.dir": (".", PLACE),
+    "sweep.subdir": (".", PLACE),
+    "output_subdir": (None, "each sweep keeps its configurations in a .hydra/ of its own"),
+    "job.name": ("gdbench", "name=NAME says what a sweep is called"),
+    "job.chdir": (False, "every cell runs in the folder that the command is given in"),
+    "job.id": (None, NUMBERED),
+    "job.num": (None, NUMBERED),
+    "job.config.override_dirname.kv_sep": ("=", PLACE),
+    "job.config.override_dirname.item_sep": (",", PLACE),
+    "job.config.override_dirname.exclude_keys": ([], PLACE),
+}
+"""Keys below ``hydra`` that nothing reads here: their value in ``conf/config.yaml``, and what to use instead."""
+LAUNCHED: dict[str, tuple[Any, str]] = {"job.env_set": ({}, BEFORE), "job.env_copy": ([], BEFORE)}
+"""Those that only the workers of a launcher read."""
+LOGGING = {"hydra/job_logging": ("none", NO_LOG)}
+"""Groups of Hydra's that only the workers of a launcher read."""
+
+
+def check_hydra_words(words: Iterable[str]) -> None:
+    """``UsageError`` where a command line sets what is unused, before Hydra makes a folder of it."""
+    for word in words:
+        key, _, value = word.partition("=")
+        key = key.lstrip("+~").removeprefix("hydra.")
+        if word.lstrip("+~").startswith("hydra.") and key in UNUSED:
+            default, instead = UNUSED[key]
+            if value != ("null" if default is None else str(default).lower()):
+                raise _unused(f"hydra.{key}={value}", instead)
+
+
+def check_hydra_node(node: DictConfig) -> None:
+    """``UsageError`` where a composed configuration, of whatever file, sets what is unused."""
+    choices = node.runtime.choices
+    launched = choices.get("hydra/launcher", "basic") != "basic"
+    for key, (default, instead) in {**UNUSED, **({} if launched else LAUNCHED)}.items():
+        value = _stated(node, key)
+        if value is not None and value != default:
+            raise _unused(f"hydra.{key}={value}", instead)
+    for group, (default, instead) in ({} if launched else LOGGING).items():
+        if choices.get(group, default) != default:
+            raise _unused(f"{group}={choices[group]}", instead)
+    if node.get("verbose") and choices.get("hydra/hydra_logging", "none") == "none":
+        raise _unused(f"hydra.verbose={node.verbose}", NO_LOG)
+
+
+def _stated(node: DictConfig, key: str) -> Any:
+    """The value as it was written; None where there is none."""
+    parent, _, name = key.rpartition(".")
+    holder = OmegaConf.select(node, parent) if parent else node
+    if holder is None or OmegaConf.is_missing(holder, name):
+        return None
+    written = OmegaConf.to_container(holder, resolve=False)
+    assert isinstance(written, Mapping)
+    return written.get(name)
+
+
+def _unused(setting: str, instead: str) -> UsageError:
+    return UsageError(f"{setting} has no effect: {instead}.")
