@@ -162,9 +162,10 @@ def _recalled(words: list[str]) -> list[str]:
     folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
         return words
+    from gdbench.overrides import read_text
     from gdbench.resume import recorded
 
-    return [*recorded(folders[-1]), *words]
+    return [*recorded(read_text(folders[-1])), *words]
 
 
 def _look(words: list[str]) -> int:
@@ -239,7 +240,7 @@ def run_words(words: list[str], output: Output) -> SweepResult | None:
     with uncollected():
         import hydra
 
-        from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register_sweeper, store
+        from gdbench.config import CONFIG_NAME, check_options, config_folder, mode_by_flag, register_sweeper, store
         from gdbench.hydra_errors import reworded
         from gdbench.hydra_settings import check_hydra_words
         from gdbench.libyaml import read_by_libyaml
@@ -264,6 +265,7 @@ def run_words(words: list[str], output: Output) -> SweepResult | None:
         session.run_single
     )
     try:
+        check_options(seen)
         with mode_by_flag([*options, *seen]), read_by_libyaml():
             entry()
     except Refusal as refusal:

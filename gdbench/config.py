@@ -31,13 +31,14 @@ from omegaconf.basecontainer import BaseContainer
 from gdbench.hydra_errors import reworded
 from gdbench.hydra_settings import check_hydra_node
 from gdbench.libyaml import load_yaml, read_by_libyaml
-from gdbench.schema import Run, UsageError
+from gdbench.schema import GROUPS, Run, UsageError
 
 __all__ = [
     "CONFIG_NAME",
     "RAY",
     "Composed",
     "Composer",
+    "check_options",
     "composing",
     "config_folder",
     "initialized",
@@ -224,7 +225,7 @@ class Composer:
         """The configuration that Hydra would compose from these overrides."""
         slow = [each for each in overrides if self._needs_hydra(self.parse(each))]
         for override in map(self.parse, slow):
-            if self.is_group(override) and not override.is_delete():
+            if self.is_group(override):
                 _check_option(override)
         base = self._base(tuple(self.fixed + slow))
         composed = Composed(copy.deepcopy(base.config), base.choices, base.axes)
@@ -257,17 +258,27 @@ class Composer:
         return self.composed[overrides]
 
 
+def check_options(overrides: Sequence[str]) -> None:
+    """``UsageError`` where a command line gives one of our groups anything but a name, before Hydra reads it."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.key_or_group in (*GROUPS, "experiment"):
+            _check_option(override)
+
+
 def _check_option(override: Override) -> None:
-    """``UsageError`` where a group is given several options, or none, at once."""
+    """``UsageError`` where a group is given anything but one name, or a sweep of names."""
     group, value = override.key_or_group, override.value()
+    if override.is_sweep_override() or override.is_delete() or isinstance(value, str):
+        return
     if isinstance(value, list):
-        names = ",".join(map(str, value)) or "A,B"
+        names = ",".join(name for name in value if isinstance(name, str)) or "A,B"
         raise UsageError(
             f"{override.input_line} is a list, and a run has one {group}: for a run of each write -m {group}={names}."
         )
-    if isinstance(value, dict) or (isinstance(value, str) and not value):
+    if value is not None or group != "experiment":
         raise UsageError(
-            f"{override.input_line} must be the name of one {group}; its numbers are set as {group}.KEY=VALUE."
+            f"{override.input_line} is no name: {group} is chosen by its name, and numbers of it are set as"
+            f" {group}.KEY=VALUE."
         )
 
 
