@@ -33,32 +33,40 @@ LAUNCHED: dict[str, tuple[Any, str]] = {"job.env_set": ({}, BEFORE), "job.env_co
 """Those that only the workers of a launcher read."""
 LOGGING = {"hydra/job_logging": ("none", NO_LOG)}
 """Groups of Hydra's that only the workers of a launcher read."""
+VERBOSE = {"verbose": (False, NO_LOG)}
+"""What only Hydra's own log reads, which is none unless ``hydra/hydra_logging`` says so."""
 
 
 def check_hydra_words(words: Iterable[str]) -> None:
-    """``UsageError`` where a command line sets what is unused, before Hydra makes a folder of it."""
-    for word in words:
-        key, _, value = word.partition("=")
-        key = key.lstrip("+~").removeprefix("hydra.")
-        if word.lstrip("+~").startswith("hydra.") and key in UNUSED:
-            default, instead = UNUSED[key]
-            if value != ("null" if default is None else str(default).lower()):
-                raise _unused(f"hydra.{key}={value}", instead)
+    """``UsageError`` where a command line sets what is unused, before Hydra makes a folder or a log of it."""
+    given = {key.lstrip("+~"): value for key, _, value in (word.partition("=") for word in words)}
+    keys, groups = _unused(given)
+    for name, (default, instead) in {**{f"hydra.{key}": unused for key, unused in keys.items()}, **groups}.items():
+        for key, value in given.items():
+            same = value == ("null" if default is None else str(default).lower())
+            if (key == name or key.startswith(f"{name}.")) and not same:
+                raise UsageError(f"{key}={value} has no effect: {instead}.")
 
 
 def check_hydra_node(node: DictConfig) -> None:
     """``UsageError`` where a composed configuration, of whatever file, sets what is unused."""
     choices = node.runtime.choices
-    launched = choices.get("hydra/launcher", "basic") != "basic"
-    for key, (default, instead) in {**UNUSED, **({} if launched else LAUNCHED)}.items():
+    keys, groups = _unused(choices)
+    for key, (default, instead) in keys.items():
         value = _stated(node, key)
         if value is not None and value != default:
-            raise _unused(f"hydra.{key}={value}", instead)
-    for group, (default, instead) in ({} if launched else LOGGING).items():
+            raise UsageError(f"hydra.{key}={value} has no effect: {instead}.")
+    for group, (default, instead) in groups.items():
         if choices.get(group, default) != default:
-            raise _unused(f"{group}={choices[group]}", instead)
-    if node.get("verbose") and choices.get("hydra/hydra_logging", "none") == "none":
-        raise _unused(f"hydra.verbose={node.verbose}", NO_LOG)
+            raise UsageError(f"{group}={choices[group]} has no effect: {instead}.")
+
+
+def _unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:
+    """The keys and the groups that nothing reads, with this launcher and this log."""
+    launched = choices.get("hydra/launcher", "basic") != "basic"
+    logs = choices.get("hydra/hydra_logging", "none") != "none"
+    keys = {**UNUSED, **({} if launched else LAUNCHED), **({} if logs else VERBOSE)}
+    return keys, {} if launched else LOGGING
 
 
 def _stated(node: DictConfig, key: str) -> Any:
@@ -70,7 +78,3 @@ def _stated(node: DictConfig, key: str) -> Any:
     written = OmegaConf.to_container(holder, resolve=False)
     assert isinstance(written, Mapping)
     return written.get(name)
-
-
-def _unused(setting: str, instead: str) -> UsageError:
-    return UsageError(f"{setting} has no effect: {instead}.")

@@ -24,6 +24,7 @@ __all__ = [
     "GOALS",
     "GROUPS",
     "IMPLS",
+    "OF_THE_SWEEP",
     "TRACKERS",
     "Axis",
     "Question",
@@ -121,6 +122,14 @@ class Run:
     """Where a launched job writes its part of a sweep; set by the sweeper."""
 
 
+OF_THE_SWEEP = ("code", "goal", "name", "outputs", "resume", "retry")
+"""Settings that a sweep has once, for all of its cells."""
+ONE_VALUE = tuple(
+    each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
+)
+"""Settings that are no axis within a cell, and so take no list."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """``Did you mean a or b?``, or nothing where no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
@@ -204,10 +213,15 @@ class Axis:
     def _counted(self, numbers: Sequence[Decimal], text: str) -> npt.NDArray[np.float64]:
         """``range``, in decimals as it is written: 0.1, 0.2, 0.3, and never the end that rounding would let in."""
         low, high, step = numbers
-        if step == 0 or abs((high - low) / step) > MAX_LANES:
+        if step == 0:
             raise self._error(text)
         places = max(0, *(-int(each.as_tuple().exponent) for each in (low, step)))
         count = max(0, math.ceil((high - low) / step))
+        if count > MAX_LANES:
+            raise UsageError(
+                f"{self.name}={text} is {count} values, more than {MAX_LANES}: give range(START,STOP,STEP) a larger"
+                " step."
+            )
         counted = float(low.scaleb(places)) + float(step.scaleb(places)) * np.arange(count, dtype=np.float64)
         return counted / 10.0 ** min(places, 300)
 
@@ -258,6 +272,7 @@ class Question:
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
         _no_others(config)
+        _no_lists(config)
         _one_of("goal", config["goal"], GOALS)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
@@ -356,6 +371,18 @@ def _no_others(config: Mapping[str, Any]) -> None:
     for key in known:
         if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
+
+
+def _no_lists(config: Mapping[str, Any]) -> None:
+    """``UsageError`` where a setting of one value was given several."""
+    for name in ONE_VALUE:
+        value = config.get(name)
+        if isinstance(value, (list, tuple)):
+            given = ",".join(map(str, value))
+            instead = f"a sweep has one {name}; give one value"
+            if name not in OF_THE_SWEEP:
+                instead = f"and a run has one {name}: for a run of each write -m {name}={given or 'A,B'}"
+            raise UsageError(f"{name}=[{given}] is a list{':' if name in OF_THE_SWEEP else ','} {instead}.")
 
 
 def _lanable(key: str, value: Any) -> bool:

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from gdbench.config import Composer
 from gdbench.schema import Axis, UsageError
 from gdbench.search import Span
-from gdbench.sweeper import check_count, count_values
+from gdbench.sweeper import check_count, count_values, list_values
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]
 
@@ -69,7 +69,7 @@ def space(override: Override) -> Span | Counted | Options | None:
         return Counted(key, min(ends), max(ends), abs(float(step)))
     if isinstance(given, (ChoiceSweep, RangeSweep)) or override.is_sweep_override():
         check_count({key: count_values(override)})
-        words = tuple(override.sweep_string_iterator())
+        words = tuple(list_values(override))
         if not words:
             raise UsageError(f"{override.input_line} stands for no value at all: give one at least.")
         return Options(key, words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from gdbench.job import Job, Progress, run_job
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
 from gdbench.overrides import escape_interpolations, format_override, format_value
-from gdbench.schema import Question, UsageError
+from gdbench.schema import OF_THE_SWEEP, Question, UsageError
 from gdbench.turns import turn
 
 __all__ = [
@@ -39,13 +40,12 @@ __all__ = [
     "count_values",
     "declared_axes",
     "fold",
+    "list_values",
     "run_part",
 ]
 
 LANES = ("lr", "lr_scale", "seed")
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-OF_THE_SWEEP = ("goal", "name", "outputs", "resume", "retry")
-"""Settings that a sweep has once, for all of its cells."""
 MAX_CELLS = 100_000
 
 
@@ -180,7 +180,7 @@ def _compose_single(session: Session, config: DictConfig) -> Job:
         parsed = [composer.parse(override) for override in (session.overrides if session.withheld else seen)]
         for override in parsed:
             if override.is_sweep_override() and override.key_or_group != "tracker":
-                raise UsageError(f"{override.key_or_group} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
+                raise UsageError(f"{override.input_line} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
         overrides = [_together(override) for override in parsed]
         job = _job(0, overrides, composer(overrides))
     except UsageError:
@@ -253,13 +253,34 @@ def count_values(override: Override) -> int:
     if not isinstance(values, RangeSweep):
         return len(list(override.sweep_iterator()))
     try:
-        start, stop, step = (Decimal(str(number)) for number in (values.start, values.stop, values.step))
+        start, stop, step = _decimals(values)
         return max(0, math.ceil((stop - start) / step))
     except (ArithmeticError, ValueError):
         raise UsageError(
             f"{override.input_line} counts to no end: write range(START,STOP,STEP) in finite numbers, and a STEP that"
             " is not 0."
         ) from None
+
+
+def _decimals(values: RangeSweep) -> list[Decimal]:
+    """Start, stop and step of a range as they were written."""
+    return [Decimal(str(number or 0)) for number in (values.start, values.stop, values.step)]
+
+
+def list_values(override: Override) -> list[str]:
+    """The values of a sweep, each as an override writes it.
+
+    A range counts in decimals, as an axis does: Hydra counts in binary ones, and lets in an end such as 2.8e-30 for 0.
+    """
+    values = override.value()
+    if not isinstance(values, RangeSweep):
+        return list(override.sweep_string_iterator())
+    start, _, step = _decimals(values)
+    whole = all(isinstance(number, int) for number in (values.start, values.stop, values.step))
+    counted = [start + step * index for index in range(count_values(override))]
+    if values.shuffle:
+        random.shuffle(counted)
+    return [str(int(number) if whole else float(number)) for number in counted]
 
 
 def _job(cell: int, overrides: Sequence[str], composed: Composed) -> Job:
@@ -298,7 +319,7 @@ def _choices(override: Override) -> list[str]:
             f"{override.input_line}: an interval makes lanes, which only lr, lr_scale, seed and float parameters of the"
             " optimizer can be; list the values instead."
         )
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    return [f"{override.get_key_element()}={value}" for value in list_values(override)]
 
 
 def _is_float(config: DictConfig, key: str) -> bool:
