@@ -22,8 +22,8 @@ import torch
 
 import gdbench
 from experiments.truth import Finding, Truth
-from gdbench.cli import Output, run_words
 from gdbench.gate.baseline import AROUND
+from gdbench.invocation import run_words
 from gdbench.overrides import format_override
 
 HOME = Path(__file__).parent
@@ -95,7 +95,7 @@ def rerun(name: str, outputs: str | Path = "outputs", full: bool = False) -> Rec
     """Run an experiment as the command line does."""
     words = command(name, full).split()[3:]
     given = [format_override("outputs", str(outputs)), format_override("name", name)]
-    result = run_words([*words, *given], Output(quiet=True))
+    result = run_words([*words, *given])
     runs = gdbench.load(result.folder)
     if (runs["status"] == "failed").any():
         raise SystemExit(f"experiment={name} failed.")

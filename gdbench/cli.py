@@ -9,17 +9,16 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
-from gdbench.schema import GROUPS, Run, UsageError, nearest
+from gdbench.schema import UsageError, nearest
 from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     from gdbench.execution import SweepResult
 
-__all__ = ["Output", "main", "run_words"]
+__all__ = ["main"]
 
 HELP = f"""gdbench {__version__}: which gradient-descent variant, at which learning rate and dtype, gets there first?
 
@@ -88,10 +87,6 @@ VERBS = (
     "archive", "columns", "compare", "diff", "export", "gate", "list", "name", "note", "plan", "report", "rm", "runs",
     "show", "tag", "tune", "unarchive", "watch",
 )  # fmt: skip
-
-
-SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc", "--resolve", "--package", "-p")
-"""Options of Hydra's that show something, and run nothing."""
 
 
 @dataclass
@@ -183,26 +178,6 @@ def _look(words: list[str]) -> int:
         raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
 
 
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    """Options and overrides apart, as Hydra wants them; it would answer a mistake among them with a page of usage."""
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise UsageError(f"{message}. See python -m gdbench --help.")
-
-    parser.error = refuse  # type: ignore[method-assign]
-    overrides = list(parser.parse_intermixed_args(words).overrides or [])
-    options, left = [], overrides.copy()
-    for word in words:
-        if left and word == left[0]:
-            left.pop(0)
-        else:
-            options.append(word)
-    return options, overrides
-
-
 def _complete_verbs(line: str) -> bool:
     """Add verbs to what Hydra completes, where a verb may stand; returns whether one stands there already."""
     typed = line.split()[1:] + ([""] if line.endswith(" ") else [])
@@ -221,8 +196,12 @@ def _complete_verbs(line: str) -> bool:
 
 def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
+    with uncollected():
+        from gdbench.invocation import run_words
+        from gdbench.report.progress import progress
+
     try:
-        result = run_words(words, output)
+        result = run_words(words, None if output.quiet or output.json else progress(), output.plan)
     except KeyboardInterrupt as cut:
         return _cut_short(getattr(cut, "result", None), output)
     if result is None:
@@ -230,68 +209,6 @@ def _run(words: list[str], output: Output) -> int:
     if output.plan:
         return _planned(result, output)
     return _shown(result, output)
-
-
-def run_words(words: list[str], output: Output) -> SweepResult | None:
-    """Hand the words to Hydra, which composes and calls our task or sweeper.
-
-    Returns what became of the sweep, and None where Hydra only showed something.
-    """
-    with uncollected():
-        import hydra
-
-        from gdbench.config import CONFIG_NAME, check_options, config_folder, mode_by_flag, register_sweeper, store
-        from gdbench.hydra_errors import reworded
-        from gdbench.hydra_settings import check_hydra_words
-        from gdbench.libyaml import read_by_libyaml
-        from gdbench.report.progress import progress
-        from gdbench.sweeper import Lanes, Refusal, Session
-        from gdbench.trials import register_trials
-
-    options, overrides = _split(words)
-    check_hydra_words(overrides)
-    overrides = [*overrides, *_code(options)]
-    seen = overrides if _needs_all(options, overrides) else [word for word in overrides if not is_value(word)]
-    asked = [word for word in overrides if not word.lstrip("+~").startswith("hydra")]
-    session = Session(asked, seen != overrides, plan_only=output.plan)
-    if not (output.quiet or output.json):
-        session.progress = progress()
-    sys.argv = ["gdbench", *options, *seen]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
-    store()
-    register_sweeper("lanes", Lanes, {"params": None})
-    register_trials()
-    entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(
-        session.run_single
-    )
-    try:
-        check_options(seen)
-        with mode_by_flag([*options, *seen]), read_by_libyaml():
-            entry()
-    except Refusal as refusal:
-        raise UsageError(str(refusal.__cause__)) from None
-    except UsageError:
-        raise
-    except Exception as error:
-        raise reworded(error) from error
-    return session.result
-
-
-def is_value(override: str) -> bool:
-    """Whether an override sets a value: ``schedule.over=10`` does, ``schedule=cosine`` chooses from a group.
-
-    Hydra would refuse a value of a group that is swept, as it looks for it in the group's default option.
-    """
-    key = override.partition("=")[0].lstrip("+~")
-    root = key.partition(".")[0]
-    return root in Run.__dataclass_fields__ and (key != root or root not in GROUPS)
-
-
-def _needs_all(options: Sequence[str], overrides: Sequence[str]) -> bool:
-    """Whether Hydra itself must know all values: to show them, or to hand them to a sweeper that is none of ours."""
-    shows = set(options) - {"-m", "--multirun"} and any(word.split("=")[0] in SHOWING for word in options)
-    sweepers = [word.partition("=")[2] for word in overrides if word.startswith("hydra/sweeper=")]
-    return bool(shows) or (bool(sweepers) and sweepers[-1] not in ("lanes", "optuna"))
 
 
 def _planned(result: SweepResult, output: Output) -> int:
@@ -313,18 +230,6 @@ def _cut_short(result: SweepResult | None, output: Output) -> int:
             _shown(result, output)
     print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
     return 130
-
-
-def _code(options: list[str]) -> list[str]:
-    """The folder of --config-dir holds code too: tell every worker where it is."""
-    from gdbench.overrides import code_override
-
-    for position, word in enumerate(options):
-        if word in ("--config-dir", "-cd") and position + 1 < len(options):
-            return [code_override(Path(options[position + 1]).resolve())]
-        if word.startswith("--config-dir="):
-            return [code_override(Path(word.partition("=")[2]).resolve())]
-    return []
 
 
 def _shown(result: SweepResult, output: Output) -> int:

@@ -258,9 +258,17 @@ class Composer:
         return self.composed[overrides]
 
 
-def check_options(overrides: Sequence[str]) -> None:
-    """``UsageError`` where a command line gives one of our groups anything but a name, before Hydra reads it."""
+def check_options(overrides: Sequence[str], shown: bool = False) -> None:
+    """``UsageError`` where a command line gives one of our groups anything but a name, before Hydra reads it.
+
+    With ``shown``, a configuration is only to be printed, and a sweep is none.
+    """
     for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if shown and override.is_sweep_override():
+            raise UsageError(
+                f"{override.input_line} is a sweep, and --cfg shows one configuration: give one value, or write plan"
+                " instead of --cfg to see the cells."
+            )
         if override.key_or_group in (*GROUPS, "experiment"):
             _check_option(override)
 

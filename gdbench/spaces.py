@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from gdbench.config import Composer
 from gdbench.schema import Axis, UsageError
 from gdbench.search import Span
-from gdbench.sweeper import check_count, count_values, list_values
+from gdbench.sweep_axes import check_count, count_values, list_values
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]
 

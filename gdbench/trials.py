@@ -25,7 +25,8 @@ from gdbench.report.units import number
 from gdbench.schema import UsageError
 from gdbench.search import Span
 from gdbench.spaces import Counted, Options, latest, space
-from gdbench.sweeper import Lanes, check_once, fold
+from gdbench.sweep_axes import check_once
+from gdbench.sweeper import Lanes, fold
 
 if TYPE_CHECKING:
     import optuna

@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.cli import is_value
 from gdbench.config import Composer, composing, config_folder
+from gdbench.invocation import is_value
 from gdbench.schema import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE, Axis
-from gdbench.sweeper import count_values, list_values
+from gdbench.sweep_axes import count_values, list_values
 
 SHORT = ("steps=2", "timing=off", "--quiet")
 

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {"columns", "constant", "libyaml", "overrides", "uncollected"},
     {"schema"},
-    {"hydra_errors", "hydra_settings", "turns", "timing"},
+    {"hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
     {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "work", "reference", "gap", "schedules", "gradients"},
@@ -42,7 +42,7 @@ LAYERS = (
     {"sweeper"},
     {"growing", "spaces"},
     {"trials", "tuning"},
-    {"api"},
+    {"api", "invocation"},
     {"__init__"},
     {"pytest_plugin", "verbs"},
     {"cli"},
@@ -56,7 +56,7 @@ TABLE = {"columns", "constant", "schema", "records", "analysis", "report", "stor
 
 ONLY_IN = {
     # spaces reads overrides, trials is a second sweeper
-    "hydra": {"cli", "config", "hydra_errors", "sweeper", "launchers", "spaces", "trials"},
+    "hydra": {"config", "hydra_errors", "invocation", "sweep_axes", "sweeper", "launchers", "spaces", "trials"},
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
