@@ -55,6 +55,9 @@ def sweep(
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
     ``df.attrs["columns"]`` says what each column means.
     ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
+
+    Several threads may call it at once, and each has its own table. Their cells take turns, as torch's globals and the
+    clock are the process's: for several cores at once take the command line and ``hydra/launcher=joblib``.
     """
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
         return _again(axes)

@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -238,7 +238,8 @@ def _lane_spec(key: str, override: Override) -> str | None:
     if isinstance(sweep_value, ChoiceSweep) and not sweep_value.shuffle:
         numeric = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in sweep_value.list)
         if numeric or (key in LANES and None not in sweep_value.list):
-            return f"[{','.join(override.sweep_string_iterator())}]"
+            words = [item.with_quotes() if isinstance(item, QuotedString) else str(item) for item in sweep_value.list]
+            return f"[{','.join(words)}]"
     return None
 
 
