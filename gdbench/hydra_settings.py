@@ -22,13 +22,13 @@ UNUSED: dict[str, tuple[Any, str]] = {
     "output_subdir": (None, "each sweep keeps its configurations in a .hydra/ of its own"),
     "job.name": ("gdbench", "name=NAME says what a sweep is called"),
     "job.chdir": (False, "every cell runs in the folder that the command is given in"),
-    "job.id": (None, NUMBERED),
-    "job.num": (None, NUMBERED),
     "job.config.override_dirname.kv_sep": ("=", PLACE),
     "job.config.override_dirname.item_sep": (",", PLACE),
     "job.config.override_dirname.exclude_keys": ([], PLACE),
 }
 """Keys below ``hydra`` that nothing reads here: their value in ``conf/config.yaml``, and what to use instead."""
+COUNTED: dict[str, tuple[Any, str]] = {"job.id": (None, NUMBERED), "job.num": (None, NUMBERED)}
+"""Those that Hydra sets itself where another sweeper than ours is asked for."""
 LAUNCHED: dict[str, tuple[Any, str]] = {"job.env_set": ({}, BEFORE), "job.env_copy": ([], BEFORE)}
 """Those that only the workers of a launcher read."""
 LOGGING = {"hydra/job_logging": ("none", NO_LOG)}
@@ -41,6 +41,7 @@ def check_hydra_words(words: Iterable[str]) -> None:
     """``UsageError`` where a command line sets what is unused, before Hydra makes a folder or a log of it."""
     given = {key.lstrip("+~"): value for key, _, value in (word.partition("=") for word in words)}
     keys, groups = _unused(given)
+    keys |= COUNTED
     for name, (default, instead) in {**{f"hydra.{key}": unused for key, unused in keys.items()}, **groups}.items():
         for key, value in given.items():
             same = value == ("null" if default is None else str(default).lower())

@@ -252,3 +252,20 @@ def test_no_cell_is_lost_where_a_swept_key_comes_with_its_group() -> None:
     )
 
     assert sorted(first) == sorted(second) == [10, 10, 20, 20]
+
+
+def test_a_sweeper_of_anybodys_still_has_every_word(command: Callable[..., Any]) -> None:
+    """Hydra's own sweeper runs each value as a sweep of its own, with all that the command line says."""
+    assert command("-m", "hydra/sweeper=basic", "optimizer=gd,adam", "lr=0.1,0.2", *SHORT).code == 0
+    runs = gdbench.load()
+
+    assert sorted(zip(runs["optimizer"], runs["lr"], runs["steps"], strict=True)) == [
+        ("adam", 0.1, 2), ("adam", 0.2, 2), ("gd", 0.1, 2), ("gd", 0.2, 2)
+    ]  # fmt: skip
+    assert runs["sweep"].nunique() == 4
+
+
+def test_a_configuration_that_is_shown_is_no_sweep(command: Callable[..., Any]) -> None:
+    """--cfg prints all values that were given, and refuses a sweep, of which it could print one value only."""
+    assert "over: 10" in command("--cfg", "job", "schedule=cosine", "schedule.over=10").out
+    assert "lr=0.1,0.2 is a sweep, and --cfg shows one" in refusal(command("--cfg", "job", "-m", "lr=0.1,0.2"))
