@@ -22,9 +22,9 @@ import torch
 
 import gdbench
 from experiments.truth import Finding, Truth
-from gdbench.cli import main
 from gdbench.gate.baseline import AROUND
-from gdbench.sweeper import Lanes
+from gdbench.invocation import run_words
+from gdbench.overrides import format_override
 
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))
@@ -94,9 +94,12 @@ def command(name: str, full: bool = False) -> str:
 def rerun(name: str, outputs: str | Path = "outputs", full: bool = False) -> Recorded:
     """Run an experiment as the command line does."""
     words = command(name, full).split()[3:]
-    if main([*words, f"outputs={outputs}", f"name={name}", "--quiet"]) or not Lanes.folder:
+    given = [format_override("outputs", str(outputs)), format_override("name", name)]
+    result = run_words([*words, *given])
+    runs = gdbench.load(result.folder)
+    if (runs["status"] == "failed").any():
         raise SystemExit(f"experiment={name} failed.")
-    return Recorded(name, gdbench.load(Lanes.folder), gdbench.load(Lanes.folder, "traces"))
+    return Recorded(name, runs, gdbench.load(result.folder, "traces"))
 
 
 def page(recorded: Recorded) -> str:

@@ -1,10 +1,8 @@
 """``python -m gdbench``: a verb, or Hydra overrides."""
 
-import atexit
-import contextlib
+import gc
 import os
 import sys
-import threading
 from typing import NoReturn
 
 from gdbench.cli import main
@@ -13,14 +11,15 @@ __all__ = ["run"]
 
 
 def run() -> NoReturn:
-    """Carry out the command line, and leave as Python does, but for taking torch's modules apart, which takes 0.4 s."""
+    """Carry out the command line, and leave without a last look through all that torch has made, which takes 0.6 s."""
     code = main()
-    threading._shutdown()  # type: ignore[attr-defined]  # threads of a user's end first, and then what asked to be last
-    atexit._run_exitfuncs()
-    with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
+    try:
         sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    except BrokenPipeError:  # the reader has seen enough; Python would complain of it once more at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    gc.freeze()
+    gc.disable()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

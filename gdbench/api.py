@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gdbench.config import Composer, initialized, register, reworded
+from gdbench.config import Composer, composing
+from gdbench.execution import Silent, execute_jobs
 from gdbench.job import Job
 from gdbench.objectives import Objective
+from gdbench.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.params import Params, leaves
 from gdbench.records import load
 from gdbench.resume import recorded
 from gdbench.schema import UsageError
 from gdbench.spaces import spans
-from gdbench.sweeper import Lanes, Silent, carry_out, fold
+from gdbench.sweeper import declared_axes, fold
 from gdbench.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["run", "sweep", "tune", "tuning"]
 
 Function = Callable[[Params], Tensor]
+
+TEXTS = ("outputs", "name", "resume")
+"""Settings that are text, whatever stands in it; all others are read as on the command line."""
+NATIVE = (bool, int, float, str, Mapping, type(None))
 
 
 def sweep(
@@ -49,6 +55,9 @@ def sweep(
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
     ``df.attrs["columns"]`` says what each column means.
     ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
+
+    Several threads may call it at once, and each has its own table. Their cells take turns, as torch's globals and the
+    clock are the process's: for several cores at once take the command line and ``hydra/launcher=joblib``.
     """
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
         return _again(axes)
@@ -62,10 +71,10 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
-    carry_out([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
-    assert Lanes.folder is not None
-    runs = load(Lanes.folder)
-    runs.attrs["folder"] = str(Lanes.folder)
+    result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
+    assert result.folder is not None
+    runs = load(result.folder)
+    runs.attrs["folder"] = str(result.folder)
     return runs
 
 
@@ -104,26 +113,26 @@ def tune(
     own = _own(objective, x0)
     name = getattr(objective, "__name__", "objective")
     made = (lambda job: _with(job, own, name)) if own else None
-    with tuning(_arguments(None if own else objective, axes), config_dir, made) as search:
-        search.run(Silent())
+    search = tuning(_arguments(None if own else objective, axes), config_dir, made)
+    search.run(Silent())
     winners = search.winners()
     winners.attrs["folder"] = str(search.growing.folder)
     return winners
 
 
-@contextmanager
 def tuning(
     arguments: Sequence[str], config_dir: str | Path | None = None, made: Callable[[Job], Job] | None = None
-) -> Iterator[Tuning]:
-    """A search that is checked and ready to run while the context lasts; ``made`` may change each of its cells."""
+) -> Tuning:
+    """A search that is checked and ready to run; ``made`` may change each of its cells."""
     with _composing(config_dir) as (composer, code):
-
-        def cells(overrides: Sequence[str]) -> list[Job]:
-            jobs = fold(overrides, composer)
-            return [made(job) for job in jobs] if made else jobs
-
         given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
-        yield Tuning(arguments, given, others, cells)
+
+    def cells(overrides: Sequence[str]) -> list[Job]:
+        with composing():
+            jobs = fold(overrides, composer)
+        return [made(job) for job in jobs] if made else jobs
+
+    return Tuning(arguments, given, others, cells)
 
 
 @contextmanager
@@ -131,20 +140,20 @@ def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[s
     """A composer that knows the user's folder, and the overrides that let cells find the code in it."""
     if config_dir and not Path(config_dir).is_dir():
         raise UsageError(f"{config_dir} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own.")
-    fixed = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    register(Lanes)
-    try:
-        with initialized():
-            yield Composer(fixed), [f"code='{Path(config_dir).resolve()}'"] if config_dir else []
-    except UsageError:
-        raise
-    except Exception as error:
-        raise reworded(error) from error
+    folder = Path(config_dir).resolve() if config_dir else None
+    with composing():
+        yield Composer([search_path_override(folder)] if folder else []), [code_override(folder)] if folder else []
 
 
 def _arguments(objective: Any, axes: Mapping[str, Any]) -> list[str]:
     """What was given, as the command line takes it."""
     asked = axes if objective is None else {"objective": objective, **axes}
+    for name in asked:
+        if name.startswith("hydra"):
+            raise UsageError(
+                f"{name} is for the command line: from Python a sweep runs in this process, without a launcher or"
+                " another sweeper; config_dir= names a folder of your own configurations."
+            )
     return [f"{name}={_text(name, value)}" for name, value in asked.items()]
 
 
@@ -152,7 +161,7 @@ def _declared(arguments: Sequence[str], composer: Composer) -> list[str]:
     """The axes that an experiment sweeps of its own."""
     chosen = [each for each in arguments if each.startswith("experiment=")]
     axes = composer(chosen[-1:]).axes if chosen else {}
-    return [f"{name}={value}" for name, value in axes.items()]
+    return declared_axes(axes)
 
 
 def _own(objective: Any, x0: Any) -> Objective | None:
@@ -196,13 +205,14 @@ def _said(code: CodeType) -> list[Any]:
 
 def _text(name: str, value: Any) -> str:
     """A value as the command line takes it; a list is an axis."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_text(name, each)}" for key, each in value.items()) + "}"
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
-        return ",".join(_text(name, each) for each in value)
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    text = repr(value) if isinstance(value, float) else str(value)
-    return text if re.fullmatch(r"[\w.:/+-]+", text) else "'{}'".format(text.replace("'", "\\'"))
+        return ",".join(_text(name, item) for item in value)
+    if isinstance(value, range):
+        return f"range({value.start},{value.stop},{value.step})"
+    if isinstance(value, Path) or (isinstance(value, str) and name in TEXTS):
+        return quote_text(str(value))
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:/+-]+", value):
+        return value  # read as on the command line: "1e-3" is a number
+    return format_value(value if isinstance(value, NATIVE) else str(value))

@@ -9,15 +9,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
 from gdbench.schema import UsageError, nearest
 from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from gdbench.resume import Standing
+    from gdbench.execution import SweepResult
 
 __all__ = ["main"]
 
@@ -149,7 +148,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
     words = [word for word in words[output.plan :] if word not in ("--quiet", "--json")]
-    return _run(_options_first(_recalled(words)), output)
+    return _run(_recalled(words), output)
 
 
 def _recalled(words: list[str]) -> list[str]:
@@ -158,9 +157,10 @@ def _recalled(words: list[str]) -> list[str]:
     folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
         return words
+    from gdbench.overrides import read_text
     from gdbench.resume import recorded
 
-    return [*recorded(folders[-1]), *words]
+    return [*recorded(read_text(folders[-1])), *words]
 
 
 def _look(words: list[str]) -> int:
@@ -176,26 +176,6 @@ def _look(words: list[str]) -> int:
             raise
         message = " ".join(str(error.format_message()).split()).rstrip(".")
         raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
-
-
-def _options_first(words: list[str]) -> list[str]:
-    """Options before overrides, as Hydra wants them; it would answer a mistake among them with a page of usage."""
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise UsageError(f"{message}. See python -m gdbench --help.")
-
-    parser.error = refuse  # type: ignore[method-assign]
-    overrides = list(parser.parse_intermixed_args(words).overrides or [])
-    options, left = [], overrides.copy()
-    for word in words:
-        if left and word == left[0]:
-            left.pop(0)
-        else:
-            options.append(word)
-    return [*options, *overrides]
 
 
 def _complete_verbs(line: str) -> bool:
@@ -215,72 +195,49 @@ def _complete_verbs(line: str) -> bool:
 
 
 def _run(words: list[str], output: Output) -> int:
-    """Hand the words to Hydra, which composes and calls our task or sweeper; then show what came of it."""
+    """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
     with uncollected():
-        import hydra
-
-        from gdbench.config import CONFIG_NAME, config_folder, mode_by_flag, register, reworded
-        from gdbench.libyaml import read_by_libyaml
+        from gdbench.invocation import run_words
         from gdbench.report.progress import progress
-        from gdbench.sweeper import Lanes, Refusal, Silent, task
-        from gdbench.trials import register_trials
 
-    sys.argv = ["gdbench", *words, *_code(words)]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
-    register(Lanes)
-    register_trials()
-    Lanes.folder, Lanes.planned, Lanes.plan_only, Lanes.remarks = None, None, output.plan, ()
-    Lanes.progress = Silent() if output.quiet or output.json else progress()
-    entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(task)
     try:
-        with mode_by_flag(words), read_by_libyaml():
-            entry()
-    except Refusal as refusal:
-        raise UsageError(str(refusal.__cause__)) from None
-    except UsageError:
-        raise
-    except KeyboardInterrupt:
-        return _cut_short(output)
-    except Exception as error:
-        raise reworded(error) from error
-    if Lanes.planned:
-        return _planned(Lanes.planned, output)
-    folder = _folder()
-    return _shown(folder, output) if folder else 0
+        result = run_words(words, None if output.quiet or output.json else progress(), output.plan)
+    except KeyboardInterrupt as cut:
+        return _cut_short(getattr(cut, "result", None), output)
+    if result is None:
+        return 0
+    if output.plan:
+        return _planned(result, output)
+    return _shown(result, output)
 
 
-def _planned(standing: Standing, output: Output) -> int:
+def _planned(result: SweepResult, output: Output) -> int:
     """Show what a sweep would do."""
     from gdbench.report.plan import plan_table, show_plan
 
+    standing = result.standing
+    assert standing is not None
     outputs = str(standing.jobs[0].config["outputs"] or "outputs")
-    show_plan(plan_table(standing.rows(), outputs), standing.summary(), _folder(), output.json)
+    show_plan(plan_table(standing.rows(), outputs), standing.summary(), result.folder, output.json)
     return 0
 
 
-def _cut_short(output: Output) -> int:
+def _cut_short(result: SweepResult | None, output: Output) -> int:
     """Show the table so far of a sweep that was interrupted, and where its finished cells are."""
-    folder = _folder()
+    folder = result.folder if result else None
     with contextlib.suppress(UsageError):  # no cell has ended
-        if folder:
-            _shown(folder, output)
+        if result and folder:
+            _shown(result, output)
     print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
     return 130
 
 
-def _code(words: list[str]) -> list[str]:
-    """The folder of --config-dir holds code too: tell every worker where it is."""
-    for position, word in enumerate(words):
-        if word in ("--config-dir", "-cd") and position + 1 < len(words):
-            return [f"code='{Path(words[position + 1]).resolve()}'"]
-        if word.startswith("--config-dir="):
-            return [f"code='{Path(word.partition('=')[2]).resolve()}'"]
-    return []
-
-
-def _shown(folder: Path, output: Output) -> int:
+def _shown(result: SweepResult, output: Output) -> int:
+    """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
     from gdbench.records import load
 
+    folder = result.folder
+    assert folder is not None
     runs = load(folder, columns=["status"] if output.quiet and not output.json else None)
     if output.json:
         from gdbench.report.rows import as_json
@@ -290,20 +247,5 @@ def _shown(folder: Path, output: Output) -> int:
         from gdbench.report.terminal import show_sweep
 
         show_sweep(runs, folder)
-        _remark()
+        print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     return 1 if (runs["status"] == "failed").any() else 0
-
-
-def _remark() -> None:
-    """Print what the sweeper has to say."""
-    from gdbench.sweeper import Lanes
-
-    for line in Lanes.remarks:
-        print(line)
-
-
-def _folder() -> Path | None:
-    """Where the sweep lies that was carried out; None where Hydra only showed something."""
-    from gdbench.sweeper import Lanes
-
-    return Lanes.folder

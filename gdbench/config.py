@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,45 +13,49 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-from hydra import compose, initialize_config_dir
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.core.utils import setup_globals
 from hydra.plugins.sweeper import Sweeper
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.basecontainer import BaseContainer
 
-from gdbench.installation import install_command
-from gdbench.libyaml import read_by_libyaml
-from gdbench.schema import Run, UsageError, nearest
+from gdbench.hydra_errors import reworded
+from gdbench.hydra_settings import check_hydra_node
+from gdbench.libyaml import load_yaml, read_by_libyaml
+from gdbench.schema import GROUPS, Run, UsageError
 from gdbench.spacing import space_powers_of_ten
 
 __all__ = [
     "CONFIG_NAME",
     "RAY",
+    "Composed",
     "Composer",
+    "check_options",
+    "composing",
     "config_folder",
     "initialized",
     "mode_by_flag",
     "plain",
     "read",
-    "register",
     "register_sweeper",
-    "reworded",
     "store",
 ]
 
 CONFIG_NAME = "config"
 NAMESPACE = "hydra_plugins.gdbench"
 """Hydra 1.3 takes plugins only from here; the names in it are aliases in its table of plugins."""
+SCHEMA = "gdbench_schema"
+"""Its name in Hydra's store, which belongs to the process: an app around us may have a ``schema`` of its own."""
 RAY = f"{NAMESPACE}.Ray"
-EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-"""Launchers that are installed on demand, with the extra that brings each."""
 
 
 @dataclass
@@ -77,12 +81,6 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
 
 
-def register(sweeper: type[Sweeper]) -> None:
-    """Make schema and sweeper known to Hydra: by alias, as a folder on ``sys.path`` is lost on the way to workers."""
-    store()
-    register_sweeper("lanes", sweeper, {"params": None})
-
-
 def store() -> None:
     """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
@@ -91,7 +89,7 @@ def store() -> None:
     # Hydra copies its repository, and this store in it, some ten times a run, at 30 ms each; what it takes out it
     # copies as well.
     nodes.__deepcopy__ = partial(_itself, nodes)  # type: ignore[attr-defined]
-    nodes.store(name="schema", node=Run)
+    nodes.store(name=SCHEMA, node=Run)
     nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
     if find_spec("ray"):
         nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
@@ -132,19 +130,43 @@ def logspace(low: float, high: float, count: int) -> list[float]:
     return numbers
 
 
+_COMPOSING = threading.RLock()
+"""Held by the thread that composes: Hydra's version base, its store, its parser's tables and OmegaConf's resolvers
+belong to the process."""
+
+
 @contextmanager
 def initialized() -> Iterator[None]:
-    """Hydra ready to compose where ``hydra.main`` has not made it so; an app around us gets its own Hydra back."""
-    around = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with (
-            read_by_libyaml(),
-            initialize_config_dir(str(config_folder()), job_name="gdbench", version_base="1.3"),
-        ):
+    """Let this thread alone compose, by Hydra 1.3's rules; an app around us finds its own Hydra as it left it.
+
+    ``GlobalHydra`` is not touched, not even for a moment in which another thread of such an app could look.
+    """
+    with _COMPOSING, read_by_libyaml():
+        around = version.getbase()
+        version.setbase("1.3")
+        try:
             yield
-    finally:
-        GlobalHydra.instance().hydra = around
+        finally:
+            version.VersionBase.instance().version_base = around
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """As ``initialized``, with all that configurations need; what Hydra refuses is a ``UsageError`` of one line."""
+    with initialized():
+        resolvers = BaseContainer._resolvers
+        around = resolvers.get("logspace")
+        setup_globals()
+        store()
+        try:
+            yield
+        except UsageError:
+            raise
+        except Exception as error:
+            raise reworded(error) from error
+        finally:
+            if around is not None:  # of an app around us, or ours
+                resolvers["logspace"] = around
 
 
 @dataclass(frozen=True)
@@ -156,26 +178,42 @@ class Composed:
     axes: Mapping[str, str] = field(default_factory=dict)
     """What an experiment sweeps of its own (hydra.sweeper.params)."""
 
+    @classmethod
+    def parse(cls, whole: DictConfig, hydra: DictConfig | None = None) -> Composed:
+        """Take a whole configuration apart; ``hydra`` is its own node where Hydra has taken it out."""
+        node = whole.hydra if hydra is None else hydra
+        check_hydra_node(node)
+        choices = OmegaConf.to_container(node.runtime.choices)
+        rest = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+        OmegaConf.set_struct(rest, True)  # a value for a key that is not there is refused, as by Hydra
+        axes = OmegaConf.to_container(node.sweeper.get("params") or OmegaConf.create())
+        return cls(rest, choices, axes)  # type: ignore[arg-type]
+
 
 class Composer:
     """Composes cells: once with Hydra for each choice of groups, then by setting values on a copy."""
 
-    def __init__(self, fixed: Sequence[str] = (), composed: DictConfig | None = None) -> None:
+    def __init__(
+        self,
+        fixed: Sequence[str] = (),
+        loader: ConfigLoader | None = None,
+        known: tuple[Sequence[str], Composed] | None = None,
+    ) -> None:
         """``fixed`` are overrides that every cell shares and only Hydra understands: its search path.
 
-        ``composed`` is what Hydra has made of this command line itself, its axes left out.
+        ``loader`` is that of a command line, which knows its --config-dir, and ``known`` what Hydra has composed there
+        and of which overrides.
         """
         self.fixed = list(fixed)
         self.composed: dict[tuple[str, ...], Composed] = {}
         self.groups: dict[str, bool] = {}
         self.parsed: dict[str, Override] = {}
-        self.loader = GlobalHydra.instance().config_loader()
+        self.loader = loader or ConfigLoaderImpl(create_config_search_path(str(config_folder())))
         self.parser = OverridesParser.create(config_loader=self.loader)
-        if composed is not None:
-            given = [*composed.hydra.overrides.hydra, *composed.hydra.overrides.task]
-            parsed = [self.parse(each) for each in given if not each.startswith("hydra.mode=")]
-            slow = [str(each.input_line) for each in parsed if self._needs_hydra(each)]
-            self.composed[tuple(self.fixed + slow)] = _without_hydra(composed)
+        if known is not None:
+            overrides, composed = known
+            slow = [each for each in overrides if self._needs_hydra(self.parse(each))]
+            self.composed[tuple(self.fixed + slow)] = composed
 
     def is_group(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, rather than setting a value."""
@@ -187,6 +225,9 @@ class Composer:
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """The configuration that Hydra would compose from these overrides."""
         slow = [each for each in overrides if self._needs_hydra(self.parse(each))]
+        for override in map(self.parse, slow):
+            if self.is_group(override):
+                _check_option(override)
         base = self._base(tuple(self.fixed + slow))
         composed = Composed(copy.deepcopy(base.config), base.choices, base.axes)
         return self.set(composed, [each for each in overrides if each not in slow])
@@ -213,18 +254,41 @@ class Composer:
 
     def _base(self, overrides: tuple[str, ...]) -> Composed:
         if overrides not in self.composed:
-            whole = compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
-            self.composed[overrides] = _without_hydra(whole)
+            whole = self.loader.load_configuration(CONFIG_NAME, list(overrides), RunMode.RUN, from_shell=False)
+            self.composed[overrides] = Composed.parse(whole)
         return self.composed[overrides]
 
 
-def _without_hydra(whole: DictConfig) -> Composed:
-    """A whole configuration, taken apart."""
-    choices = OmegaConf.to_container(whole.hydra.runtime.choices)
-    rest = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-    OmegaConf.set_struct(rest, True)  # a value for a key that is not there is refused, as by Hydra
-    axes = OmegaConf.to_container(whole.hydra.sweeper.get("params") or OmegaConf.create())
-    return Composed(rest, choices, axes)  # type: ignore[arg-type]
+def check_options(overrides: Sequence[str], shown: bool = False) -> None:
+    """``UsageError`` where a command line gives one of our groups anything but a name, before Hydra reads it.
+
+    With ``shown``, a configuration is only to be printed, and a sweep is none.
+    """
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if shown and override.is_sweep_override():
+            raise UsageError(
+                f"{override.input_line} is a sweep, and --cfg shows one configuration: give one value, or write plan"
+                " instead of --cfg to see the cells."
+            )
+        if override.key_or_group in (*GROUPS, "experiment"):
+            _check_option(override)
+
+
+def _check_option(override: Override) -> None:
+    """``UsageError`` where a group is given anything but one name, or a sweep of names."""
+    group, value = override.key_or_group, override.value()
+    if override.is_sweep_override() or override.is_delete() or isinstance(value, str):
+        return
+    if isinstance(value, list):
+        names = ",".join(name for name in value if isinstance(name, str)) or "A,B"
+        raise UsageError(
+            f"{override.input_line} is a list, and a run has one {group}: for a run of each write -m {group}={names}."
+        )
+    if value is not None or group != "experiment":
+        raise UsageError(
+            f"{override.input_line} is no name: {group} is chosen by its name, and numbers of it are set as"
+            f" {group}.KEY=VALUE."
+        )
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -236,56 +300,4 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def read(file: Path) -> dict[str, Any]:
     """A configuration that was kept, as plain containers."""
-    return plain(DictConfig(OmegaConf.create(file.read_text())))
-
-
-# ---------------------------------------------------------------------------------------------------------- errors
-
-
-def reworded(error: Exception) -> UsageError:
-    """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
-    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        if group == "hydra/launcher" and name in EXTRAS:
-            return UsageError(f"{group}={name} is not installed: {install_command(EXTRAS[name])}")
-        return UsageError(
-            f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
-        )
-    if isinstance(error, OverrideParseException):
-        return UsageError(
-            f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,."
-        )
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        place = error.problem_mark
-        return UsageError(f"{place.name} cannot be read: line {place.line + 1}, {error.problem}.")
-    text = f"{error} {error.__cause__ or ''}"
-    if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
-        return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
-    if match := re.search(r"(?:Could not override '|full_key: )([\w.]+)", text):
-        if re.search(r"is not in struct|not in '", text):
-            return UsageError(_unknown_key(match.group(1)))
-        return UsageError(f"{match.group(1)}: {_line(error.__cause__ or error)}.")
-    if isinstance(error, (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError)):
-        return UsageError(f"{_line(error)}. See python -m gdbench --help.")
-    raise error
-
-
-def _where_listed(group: str, options: Sequence[str]) -> str:
-    if group in ("objective", "optimizer"):
-        return f"All: python -m gdbench list {group}s"
-    return f"Allowed: {', '.join(options)}."
-
-
-def _unknown_key(key: str) -> str:
-    group = key.partition(".")[0]
-    if group == "hydra":
-        return f"{key} is not a setting of Hydra's. See them with: python -m gdbench --cfg hydra; add one as +{key}=..."
-    if "." in key:
-        see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
-        return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"
-    known = [name for name in Run.__dataclass_fields__ if name not in ("code", "part")]
-    return f"{key} is not a setting.{nearest(key, known)} Allowed: {', '.join(known)}."
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__
+    return dict(load_yaml(file.read_text(encoding="utf-8")))

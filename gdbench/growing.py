@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from gdbench import build, records
 from gdbench.content import cell_key
 from gdbench.elsewhere import UNKNOWN, Launch
+from gdbench.execution import describe, export, keep_configurations
 from gdbench.job import Job, check, finish, run_job
+from gdbench.overrides import read_text
 from gdbench.resume import Wish
 from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import UsageError
-from gdbench.sweeper import Lanes, describe, keep_configurations
-from gdbench.trackers import send_all, wanted
+from gdbench.trackers import wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,6 @@ class Growing:
         if wish.resume is not None:
             raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
         self.folder: Path = records.new_folder(wish.outputs, wish.name or kind)
-        Lanes.folder = self.folder
         describe(self.folder, likely)
         self.arguments, self.launch = arguments, launch
         self.jobs: list[Job] = []
@@ -72,7 +72,7 @@ class Growing:
     def close(self) -> None:
         """Make one table of all cells, and copy it to the trackers that were asked for."""
         finish(self.jobs, self.folder, self.lost)
-        send_all(self.trackers, self.folder)
+        export(self.trackers, self.folder)
 
 
 def repeating(job: Job, numbers: Mapping[str, float]) -> str:
@@ -82,7 +82,7 @@ def repeating(job: Job, numbers: Mapping[str, float]) -> str:
     for word in job.overrides:
         key, _, value = word.partition("=")
         if key == "code":
-            options = ["--config-dir", value.strip("'")]
+            options = ["--config-dir", read_text(value)]
         elif key not in (*NOT_REPEATED, *numbers):
             words.append(word)
     return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])

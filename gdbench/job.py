@@ -19,6 +19,7 @@ from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
 from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
+from gdbench.turns import one_at_a_time
 
 __all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
 
@@ -85,6 +86,7 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
     finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
 
 
+@one_at_a_time()
 def check(jobs: Sequence[Job]) -> None:
     """Check all cells before anything runs."""
     for job in jobs:
@@ -110,6 +112,7 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
     records.gather(folder)
 
 
+@one_at_a_time()
 def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
     started, threads = datetime.datetime.now(datetime.UTC), torch.get_num_threads()

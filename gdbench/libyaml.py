@@ -10,13 +10,18 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from omegaconf import _utils
 
-__all__ = ["as_yaml", "read_by_libyaml"]
+__all__ = ["as_yaml", "load_yaml", "read_by_libyaml"]
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:
     """Plain containers as the YAML that ``OmegaConf.to_yaml`` writes: 7 ms a cell less."""
     layout: dict[str, Any] = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
     return str(yaml.dump(dict(config), Dumper=_Dumper, **layout))
+
+
+def load_yaml(text: str) -> Any:
+    """What ``as_yaml`` wrote, as plain containers: ``${`` in a text is no interpolation any more."""
+    return yaml.load(text, Loader=_utils.get_yaml_loader())
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

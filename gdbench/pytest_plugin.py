@@ -108,8 +108,9 @@ def gdbench() -> Iterator[Bench]:
 
 
 def _question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> Question:
-    from gdbench.config import Composer, initialized, plain, reworded, store
-    from gdbench.schema import Question, UsageError
+    from gdbench.config import Composer, composing, plain
+    from gdbench.overrides import format_override
+    from gdbench.schema import Question
 
     asked = {"device": "cpu", **{name: each for name, each in settings.items() if name in COMMON or "." in name}}
     hyper = {name: each for name, each in settings.items() if name not in asked}
@@ -117,16 +118,11 @@ def _question(objective: str, optimizer: str | Callable[..., Any], settings: dic
     asked["lr"] = hyper.pop("lr", None)
     if isinstance(optimizer, str):
         asked |= {f"optimizer.{name}": each for name, each in hyper.items()}
-    words = [f"{name}={_word(each)}" for name, each in asked.items()]
-    store()
-    try:
-        with initialized():
-            composed = Composer()([f"objective={objective}", f"optimizer={named}", "timing=off", *words])
+    words = [format_override(name, value) for name, value in asked.items()]
+    groups = [format_override("objective", objective), format_override("optimizer", named)]
+    with composing():
+        composed = Composer()([*groups, "timing=off", *words])
         question = Question.parse(plain(composed.config), composed.choices)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise reworded(error) from error
     return question if isinstance(optimizer, str) else _with(question, optimizer, hyper, asked)
 
 
@@ -152,10 +148,6 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
         axes=tuple(axes),
         impl=asked.get("impl", "torch" if is_torch else "manual"),
     )
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

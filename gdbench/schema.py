@@ -23,7 +23,9 @@ __all__ = [
     "DTYPES",
     "FACTS",
     "GOALS",
+    "GROUPS",
     "IMPLS",
+    "OF_THE_SWEEP",
     "TRACKERS",
     "Axis",
     "Question",
@@ -48,6 +50,8 @@ FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that are null where the objective's own is meant."""
 AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
 """Groups of what is put around a method, and the option of each that puts nothing there: its ``_target_`` is null."""
+GROUPS = ("objective", "optimizer", "timing", *AROUND)
+"""Settings that are an option of a group, with its own settings below it."""
 SLIP = 0.15
 """Of words that are near, those are meant too that are so much less alike than the nearest."""
 MAX_STEPS = 10**9
@@ -117,6 +121,14 @@ class Run:
     """A folder of the user's own code (that of --config-dir), importable wherever the cell runs."""
     part: Any = None
     """Where a launched job writes its part of a sweep; set by the sweeper."""
+
+
+OF_THE_SWEEP = ("code", "goal", "name", "outputs", "resume", "retry")
+"""Settings that a sweep has once, for all of its cells."""
+ONE_VALUE = tuple(
+    each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
+)
+"""Settings that are no axis within a cell, and so take no list."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -199,8 +211,11 @@ class Axis:
             low, high, step = (Decimal(number or 1) for number in match.groups())
             if any(abs(number.adjusted()) > 330 for number in (low, high, step)) or step == 0:
                 raise self._error(text)
-            if count_values(low, high, step) > MAX_LANES:
-                raise self._error(text)
+            if (count := count_values(low, high, step)) > MAX_LANES:
+                raise UsageError(
+                    f"{self.name}={text} must be at most {MAX_LANES} values, not {count} values: give"
+                    " range(START,STOP,STEP) a larger step."
+                )
             return count_up(low, high, step)
         raise self._error(text)
 
@@ -251,6 +266,7 @@ class Question:
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
         _no_others(config)
+        _no_lists(config)
         _one_of("goal", config["goal"], GOALS)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
@@ -347,9 +363,20 @@ def _no_others(config: Mapping[str, Any]) -> None:
             public = [name for name in known if name not in ("code", "part")]
             raise UsageError(f"{key} is not a setting.{nearest(key, public)} Allowed: {', '.join(public)}.")
     for key in known:
-        group = key in ("objective", "optimizer", "timing", *AROUND)
-        if key not in config or (group and not isinstance(config[key], Mapping)):
+        if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
+
+
+def _no_lists(config: Mapping[str, Any]) -> None:
+    """``UsageError`` where a setting of one value was given several."""
+    for name in ONE_VALUE:
+        value = config.get(name)
+        if isinstance(value, (list, tuple)):
+            given = ",".join(map(str, value))
+            instead = f"a sweep has one {name}; give one value"
+            if name not in OF_THE_SWEEP:
+                instead = f"and a run has one {name}: for a run of each write -m {name}={given or 'A,B'}"
+            raise UsageError(f"{name}=[{given}] is a list{':' if name in OF_THE_SWEEP else ','} {instead}.")
 
 
 def _lanable(key: str, value: Any) -> bool:

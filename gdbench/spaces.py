@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from gdbench.config import Composer
 from gdbench.schema import Axis, UsageError
 from gdbench.search import Span
+from gdbench.sweep_axes import check_count, count_values, list_values
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]
 
@@ -61,12 +63,13 @@ def space(override: Override) -> Span | Counted | Options | None:
     key, given = override.key_or_group, override.value()
     if isinstance(given, IntervalSweep):
         return _span(key, given)
-    if isinstance(given, RangeSweep) and not given.shuffle:
-        values = [float(each) for each in override.sweep_iterator()]  # type: ignore[arg-type]
-        if values:
-            return Counted(key, min(values), max(values), abs(float(given.step)))
+    if isinstance(given, RangeSweep) and not given.shuffle and (count := count_values(override)):
+        start, step = Decimal(str(given.start)), Decimal(str(given.step))
+        ends = (float(start), float(start + step * (count - 1)))
+        return Counted(key, min(ends), max(ends), abs(float(step)))
     if isinstance(given, (ChoiceSweep, RangeSweep)) or override.is_sweep_override():
-        words = tuple(override.sweep_string_iterator())
+        check_count({key: count_values(override)})
+        words = tuple(list_values(override))
         if not words:
             raise UsageError(f"{override.input_line} stands for no value at all: give one at least.")
         return Options(key, words)

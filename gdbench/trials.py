@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from gdbench import records
 from gdbench.analysis.goals import MISS, per_configuration
 from gdbench.config import Composer, register_sweeper
+from gdbench.execution import Interrupted, SweepResult
 from gdbench.growing import Growing, repeating
 from gdbench.installation import install_command
 from gdbench.job import Job
@@ -25,7 +26,8 @@ from gdbench.report.units import number
 from gdbench.schema import UsageError
 from gdbench.search import Span
 from gdbench.spaces import Counted, Options, latest, space
-from gdbench.sweeper import BASIC, Lanes, fold
+from gdbench.sweep_axes import check_once
+from gdbench.sweeper import Lanes, fold
 
 if TYPE_CHECKING:
     import optuna
@@ -82,8 +84,10 @@ class Trials(Lanes):
     def sweep(self, arguments: list[str]) -> None:
         """Sample, run and tell until all trials are made; then say which was the best."""
         self._check()
-        composer = Composer()
-        given = latest([*(f"{name}={value}" for name, value in self.params.items()), *arguments], composer)
+        composer = self._composer(arguments)
+        words = self._given(arguments)
+        given = latest(self._declared(words), composer)
+        check_once(given)
         spaces = {key: found for key, each in given.items() if key != "seed" and (found := space(each))}
         fixed = [str(each.input_line) for key, each in given.items() if key not in spaces]
         if not spaces:
@@ -93,17 +97,22 @@ class Trials(Lanes):
         if likely[0].config["goal"] == "time_to_target" and not likely[0].question.timing.seconds:
             raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._study()
-        launch = None if self.composed.hydra.launcher._target_ == BASIC else self._launch
-        growing = Growing(likely, arguments, "optuna", launch)
+        growing = Growing(likely, words, "optuna", self._launcher())
         asked = {key: _distribution(each, key in whole) for key, each in spaces.items()}
         try:
             self._search(study, growing, asked, lambda trial: fold([*fixed, *_overrides(trial)], composer)[0])
             growing.close()
-        finally:
-            Lanes.remarks = _summary(study, growing)
+        except KeyboardInterrupt as cut:
+            raise Interrupted(SweepResult(growing.folder, remarks=_summary(study, growing))) from cut
+        self.session.result = SweepResult(growing.folder, remarks=_summary(study, growing))
 
     def _check(self) -> None:
         """``UsageError`` for settings that mean nothing; not in ``__init__``, which Hydra wraps in words of its own."""
+        if self.session.plan_only:
+            raise UsageError(
+                "plan: Optuna proposes each cell after the answers to those before, so none is known beforehand; leave"
+                " out hydra/sweeper=optuna, or the word plan."
+            )
         for name, given in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
             if isinstance(given, bool) or not isinstance(given, int) or given < 1:
                 raise UsageError(f"hydra.sweeper.{name}={given} must be a whole number from 1.")
@@ -134,17 +143,18 @@ class Trials(Lanes):
     def _search(
         self, study: optuna.Study, growing: Growing, asked: Mapping[str, Any], cell: Callable[[optuna.Trial], Job]
     ) -> None:
-        Lanes.progress.begin([growing.first] * self.n_trials)
+        progress = self.session.progress
+        progress.begin([growing.first] * self.n_trials)
         try:
             for first in range(0, self.n_trials, self.n_jobs):
                 trials = [study.ask(dict(asked)) for _ in range(min(self.n_jobs, self.n_trials - first))]
                 jobs = [growing.number(cell(trial)) for trial in trials]
-                Lanes.progress.now(jobs[0])
-                growing.ask(jobs, Lanes.progress.worked)
+                progress.now(jobs[0])
+                growing.ask(jobs, progress.worked)
                 for trial, job in zip(trials, jobs, strict=True):
-                    Lanes.progress.done(job, _tell(study, trial, growing, job))
+                    progress.done(job, _tell(study, trial, growing, job))
         finally:
-            Lanes.progress.close()
+            progress.close()
 
 
 def _whole(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Composer) -> set[str]:
@@ -183,6 +193,7 @@ def _distribution(each: Space, whole: bool) -> Any:
 
 
 def _overrides(trial: optuna.Trial) -> list[str]:
+    """What a trial chose: numbers, and words that are in the grammar of overrides already."""
     return [f"{key}={value}" for key, value in trial.params.items()]
 
 

@@ -1,4 +1,4 @@
-"""Timed cells of one machine take turns, however many workers carry them there: a clock wants the machine alone."""
+"""Cells take turns: those of a process, which share its globals, and timed ones of a machine, which share its clock."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,28 @@ from filelock import FileLock
 
 from gdbench.schema import Timing, UsageError
 
-__all__ = ["NOTE", "takes_turns", "turn"]
+__all__ = ["NOTE", "one_at_a_time", "takes_turns", "turn"]
 
 NOTE = (
     "timed cells take turns on each machine, so that none disturbs another's clock."
     " For all cores at once write timing=off, or timing.alone=false to time them side by side."
 )
+
+
+_CELL = threading.RLock()
+"""Held by the thread that runs a cell; a function of a user's may run another one inside."""
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Keep the cells of other threads waiting meanwhile, whole sweeps of which may go on side by side.
+
+    A cell sets what belongs to the process: torch's number of threads, default dtype and generators, the filters of
+    ``warnings``, the garbage collector, ``sys.path``, the tables of torch's compiler; and its clock wants the process
+    alone. Steps of 30 us hold Python's lock nearly all of the time: side by side they would not be faster.
+    """
+    with _CELL:
+        yield
 
 
 def takes_turns(timing: Timing) -> bool:

@@ -257,17 +257,17 @@ def tune(
     is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. goal= says what is best.
     """
     from gdbench.api import tuning
+    from gdbench.execution import Silent
     from gdbench.report.progress import progress
-    from gdbench.sweeper import Silent
 
-    with tuning(overrides or [], config_dir) as search:
-        try:
-            search.run(Silent() if quiet or json else progress("row"))
-        except KeyboardInterrupt:
-            _show_tuned(search, quiet, json)
-            typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
-            return 130
-        return _show_tuned(search, quiet, json)
+    search = tuning(overrides or [], config_dir)
+    try:
+        search.run(Silent() if quiet or json else progress("row"))
+    except KeyboardInterrupt:
+        _show_tuned(search, quiet, json)
+        typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
+        return 130
+    return _show_tuned(search, quiet, json)
 
 
 def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:

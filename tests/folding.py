@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from gdbench.config import Composer, initialized, register
+from gdbench.config import Composer, composing
 from gdbench.job import Job
-from gdbench.sweeper import Lanes, fold
+from gdbench.sweeper import fold
 
 
 def folded(*overrides: str) -> list[Job]:
     """The cells of a sweep."""
-    register(Lanes)
-    with initialized():
+    with composing():
         return fold(list(overrides), Composer())

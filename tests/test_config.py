@@ -12,17 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gdbench.config import CONFIG_NAME, Composer, config_folder, initialized, plain, register
+from gdbench.config import CONFIG_NAME, Composer, composing, config_folder, initialized, plain
 from gdbench.libyaml import as_yaml, read_by_libyaml
 from gdbench.schema import AROUND, Run
-from gdbench.sweeper import Lanes
 
 
 @pytest.fixture(autouse=True)
 def ready() -> Any:
     """Hydra ready to compose."""
-    register(Lanes)
-    with initialized():
+    with composing(), initialize_config_dir(str(config_folder()), version_base="1.3"):
         yield
 
 
@@ -54,7 +52,6 @@ def ready() -> Any:
         ["timing=full", "timing.seconds=1"],
         ["target_loss=-1.5", "target=0", "start_noise=1e-2"],
         ["outputs=/some/where", "record=full", "impl=torch", "device=cpu", "seed=3"],
-        ["hydra.job.name=other"],
         ["experiment=notebook"],
         ["part={folder:'/a',cell:3}"],
     ],

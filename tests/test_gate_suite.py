@@ -40,6 +40,21 @@ def test_every_shipped_series_poses_a_question(name: str) -> None:
             assert question.optimizer == series.setting("optimizer")
 
 
+@pytest.mark.parametrize("name", ["mïne it's a&b [z] {z} (x)", '${HOME},a=b "q" 100% ~x', "tail\\"])
+def test_a_side_may_lie_in_a_folder_of_any_name(own: Path, tmp_path: Path, name: str) -> None:
+    """The configurations and the code of a side are found whatever its folder is called."""
+    (tmp_path / name).mkdir()
+    own.rename(tmp_path / name / "mine")
+    series = Series("s", (("objective", "bowl"), ("optimizer", "sign")), code="mine")
+    fixed, words = Side(tmp_path / name, "here").composing(series)
+    store()
+    with initialized():
+        config = Composer(fixed)(words).config
+
+    assert config.objective["_target_"] == "own_things.bowl"
+    assert config.code == str(tmp_path / name / "mine")
+
+
 def test_lists_multiply_and_name(tmp_path: Path) -> None:
     """One series for each combination; a name says what tells it from others, and steps do not."""
     made = suite(

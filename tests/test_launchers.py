@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 import gdbench
 from gdbench.installation import install_command
+from gdbench.overrides import quote_text
 from gdbench.schema import Timing, UsageError
 from gdbench.turns import NOTE, place, turn
 
@@ -450,3 +451,16 @@ def test_slurm_gets_one_array(command: Callable[..., Any], tmp_path: Path, monke
 
     pd.testing.assert_frame_equal(exact("here"), exact("there"))
     assert {"#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= set(submitted.read_text().splitlines())
+
+
+def test_a_launcher_finds_folders_of_any_name(command: Callable[..., Any], own: Path, tmp_path: Path) -> None:
+    """What stands in the names of configurations, outputs and sweep reaches the workers as it is."""
+    name = "mïne it's a&b [z] {z} (x) ${HOME},a=b 100% ~"
+    mine = own.rename(tmp_path / name)
+    words = ["-m", "--config-dir", str(mine), "objective=bowl,notebook_square", "hydra/launcher=joblib", *QUIET]
+    place = [f"outputs={quote_text(name + ' out')}", f"name={quote_text(name)}"]
+
+    assert command(*words, *place, "hydra.launcher.n_jobs=1").code == 0
+    runs = gdbench.load(Path(f"{name} out"))
+    assert (runs["status"] != "failed").all()
+    assert runs["objective"].tolist() == ["bowl", "notebook_square"]

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from gdbench.execution import Silent, execute_jobs
 from gdbench.report.canvas import Curve, picture
 from gdbench.report.live import Glance, frame, line
 from gdbench.schema import UsageError
 from gdbench.store.live import Onlooker
-from gdbench.sweeper import Silent, carry_out
 
 
 class Looks(Silent):
@@ -42,7 +42,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Looks:
     looks = Looks(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        carry_out(folded("optimizer=gd,adam,momentum", "lr=0.01,0.1", "steps=200", "timing=off"), [], "sweep", looks)
+        execute_jobs(folded("optimizer=gd,adam,momentum", "lr=0.01,0.1", "steps=200", "timing=off"), [], "sweep", looks)
     return looks
 
 

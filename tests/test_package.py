@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "installation", "libyaml", "spacing", "uncollected"},
+    {"columns", "constant", "installation", "libyaml", "overrides", "spacing", "uncollected"},
     {"schema"},
-    {"turns", "timing"},
+    {"hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
     {"params", "search"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "work", "reference", "gap", "schedules", "gradients"},
@@ -38,10 +38,11 @@ LAYERS = (
     {"report"},
     {"gate", "kept", "landscape", "plot", "store"},
     {"contrast", "rerun", "resume", "trackers"},
+    {"execution"},
     {"sweeper"},
     {"growing", "spaces"},
     {"trials", "tuning"},
-    {"api"},
+    {"api", "invocation"},
     {"__init__"},
     {"pytest_plugin", "verbs"},
     {"cli"},
@@ -55,7 +56,7 @@ TABLE = {"columns", "constant", "schema", "records", "analysis", "report", "stor
 
 ONLY_IN = {
     # spaces reads overrides, trials is a second sweeper
-    "hydra": {"cli", "config", "sweeper", "launchers", "spaces", "trials"},
+    "hydra": {"config", "hydra_errors", "invocation", "sweep_axes", "sweeper", "launchers", "spaces", "trials"},
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},

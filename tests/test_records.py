@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdbench import records
+from gdbench.execution import Silent, execute_jobs
 from gdbench.schema import COLUMNS, UsageError
-from gdbench.sweeper import Silent, carry_out
 
 ROOT = Path(__file__).parent.parent
 DTYPES = {
@@ -163,7 +163,7 @@ def test_a_cell_is_on_disk_when_it_ends(tmp_path: Path, monkeypatch: pytest.Monk
     """While a sweep runs, all cells that have ended can be loaded."""
     monkeypatch.chdir(tmp_path)
     looks = Looks(tmp_path)
-    carry_out(folded("optimizer=gd,adam,momentum", "lr=0.01,0.02", "steps=3", "timing=off"), [], "sweep", looks)
+    execute_jobs(folded("optimizer=gd,adam,momentum", "lr=0.01,0.02", "steps=3", "timing=off"), [], "sweep", looks)
 
     assert looks.seen == [(2, ["budget"] * 2), (4, ["budget"] * 2), (6, ["budget"] * 2)]
 

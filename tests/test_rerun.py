@@ -15,10 +15,11 @@ from laws import CONF, CONFIGURATIONS, FACTS, MATRICES, OPTIMIZERS, SMALLER
 import gdbench
 from gdbench import content
 from gdbench.api import _composing
+from gdbench.execution import Silent, execute_jobs
 from gdbench.job import Job
 from gdbench.rerun import rerun, told
 from gdbench.schema import Question
-from gdbench.sweeper import Silent, carry_out, fold
+from gdbench.sweeper import fold
 
 WORDS = ("objective=rosenbrock", "optimizer=adam", "lr=[0.01,0.1]", "steps=8", "timing=off", "--quiet")
 PICKED = 50
@@ -78,7 +79,7 @@ def picked(outputs: Path) -> list[Job]:
 
 def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
     """Every exact column and every recorded point of runs picked over all objectives and optimizers comes out again."""
-    carry_out(picked(tmp_path), [], "sweep", Silent())
+    execute_jobs(picked(tmp_path), [], "sweep", Silent())
     runs = gdbench.load(tmp_path)
     (place,) = tmp_path.glob("*/*")
     repeats = [rerun(place, row) for _, row in runs.iterrows()]

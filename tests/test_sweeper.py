@@ -9,9 +9,9 @@ import pytest
 from folding import folded
 
 import gdbench
+from gdbench.execution import Silent, execute_jobs
 from gdbench.job import Job, run_job
 from gdbench.schema import UsageError
-from gdbench.sweeper import Lanes, Silent, carry_out
 
 
 def lanes(job: Job) -> dict[str, list[float]]:
@@ -153,10 +153,8 @@ def test_a_cell_that_a_launcher_lost_becomes_failed_rows(tmp_path: Path) -> None
         run_job(given[0], folder)
         return {1: "the machine went away"}
 
-    carry_out(jobs, [], "sweep", Silent(), loses_the_second)
-    runs = gdbench.load(Lanes.folder)
-    carry_out(jobs, [], "sweep", Silent())
-    whole = gdbench.load(Lanes.folder)
+    runs = gdbench.load(execute_jobs(jobs, [], "sweep", Silent(), loses_the_second).folder)
+    whole = gdbench.load(execute_jobs(jobs, [], "sweep", Silent()).folder)
 
     assert runs["status"].tolist() == ["budget", "budget", "failed", "failed"]
     assert runs["error"].tolist()[2:] == ["the machine went away"] * 2

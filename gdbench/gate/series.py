@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gdbench.overrides import code_override, format_override, search_path_override
+
 __all__ = ["POLICIES", "Series", "Side"]
 
 POLICIES = ("gate", "advise", "off")
@@ -40,7 +42,7 @@ class Series:
     @property
     def words(self) -> list[str]:
         """The overrides that pose the question, untimed, on the CPU; a side's own folder of code is added by it."""
-        return ["timing=off", "device=cpu", *(f"{key}={_word(value)}" for key, value in self.settings)]
+        return ["timing=off", "device=cpu", *(format_override(key, value) for key, value in self.settings)]
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,4 @@ class Side:
         if series.code is None:
             return [], series.words
         folder = (self.root / series.code).resolve()
-        return [f"hydra.searchpath=[file://{folder}]"], [*series.words, f"code='{folder}'"]
-
-
-def _word(value: Any) -> str:
-    """A value as an override writes it."""
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+        return [search_path_override(folder)], [*series.words, code_override(folder)]

@@ -7,6 +7,8 @@ import shlex
 from functools import cache
 from typing import Any
 
+from gdbench.overrides import read_text
+
 __all__ = ["command"]
 
 NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "name")
@@ -32,7 +34,7 @@ def _words(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
     for word in shlex.split(overrides):
         key, _, value = word.partition("=")
         if key == "code":
-            options = ["--config-dir", value.strip("'")]
+            options = ["--config-dir", read_text(value)]
         elif key not in NOT_REPEATED:
             words.append((key, word))
     return options, words

@@ -15,10 +15,10 @@ import torch
 
 from gdbench.build import build
 from gdbench.cell import Cell
-from gdbench.config import Composer, initialized, register
+from gdbench.config import Composer, composing
 from gdbench.descent import descent
 from gdbench.schema import Unavailable
-from gdbench.sweeper import Lanes, fold
+from gdbench.sweeper import fold
 
 OPTIMIZERS = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/optimizer/*.yaml"))
 IMPLS = ("manual", "torch", "foreach", "fused")
@@ -37,8 +37,7 @@ CELLS = [
 @pytest.fixture(scope="module")
 def composer() -> Iterator[Composer]:
     """One composer for all cells, as in a sweep."""
-    register(Lanes)
-    with initialized():
+    with composing():
         yield Composer()
 
 

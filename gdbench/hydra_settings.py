@@ -1,0 +1,81 @@
+"""Settings of Hydra's own that gdbench does not use: refused in one line that names what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gdbench.schema import UsageError
+
+__all__ = ["check_hydra_node", "check_hydra_words"]
+
+PLACE = "outputs=FOLDER says where sweeps are kept, name=NAME what this one is called"
+NUMBERED = "gdbench numbers the cells of a sweep itself"
+BEFORE = "write the variable before the command, as in NAME=VALUE python -m gdbench ..."
+NO_LOG = "gdbench writes no log; the table and its column error say what happened"
+UNUSED: dict[str, tuple[Any, str]] = {
+    "run.dir": (".", PLACE),
+    "sweep.dir": (".", PLACE),
+    "sweep.subdir": (".", PLACE),
+    "output_subdir": (None, "each sweep keeps its configurations in a .hydra/ of its own"),
+    "job.name": ("gdbench", "name=NAME says what a sweep is called"),
+    "job.chdir": (False, "every cell runs in the folder that the command is given in"),
+    "job.config.override_dirname.kv_sep": ("=", PLACE),
+    "job.config.override_dirname.item_sep": (",", PLACE),
+    "job.config.override_dirname.exclude_keys": ([], PLACE),
+}
+"""Keys below ``hydra`` that nothing reads here: their value in ``conf/config.yaml``, and what to use instead."""
+COUNTED: dict[str, tuple[Any, str]] = {"job.id": (None, NUMBERED), "job.num": (None, NUMBERED)}
+"""Those that Hydra sets itself where another sweeper than ours is asked for."""
+LAUNCHED: dict[str, tuple[Any, str]] = {"job.env_set": ({}, BEFORE), "job.env_copy": ([], BEFORE)}
+"""Those that only the workers of a launcher read."""
+LOGGING = {"hydra/job_logging": ("none", NO_LOG)}
+"""Groups of Hydra's that only the workers of a launcher read."""
+VERBOSE = {"verbose": (False, NO_LOG)}
+"""What only Hydra's own log reads, which is none unless ``hydra/hydra_logging`` says so."""
+
+
+def check_hydra_words(words: Iterable[str]) -> None:
+    """``UsageError`` where a command line sets what is unused, before Hydra makes a folder or a log of it."""
+    given = {key.lstrip("+~"): value for key, _, value in (word.partition("=") for word in words)}
+    keys, groups = _unused(given)
+    keys |= COUNTED
+    for name, (default, instead) in {**{f"hydra.{key}": unused for key, unused in keys.items()}, **groups}.items():
+        for key, value in given.items():
+            same = value == ("null" if default is None else str(default).lower())
+            if (key == name or key.startswith(f"{name}.")) and not same:
+                raise UsageError(f"{key}={value} has no effect: {instead}.")
+
+
+def check_hydra_node(node: DictConfig) -> None:
+    """``UsageError`` where a composed configuration, of whatever file, sets what is unused."""
+    choices = node.runtime.choices
+    keys, groups = _unused(choices)
+    for key, (default, instead) in keys.items():
+        value = _stated(node, key)
+        if value is not None and value != default:
+            raise UsageError(f"hydra.{key}={value} has no effect: {instead}.")
+    for group, (default, instead) in groups.items():
+        if choices.get(group, default) != default:
+            raise UsageError(f"{group}={choices[group]} has no effect: {instead}.")
+
+
+def _unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:
+    """The keys and the groups that nothing reads, with this launcher and this log."""
+    launched = choices.get("hydra/launcher", "basic") != "basic"
+    logs = choices.get("hydra/hydra_logging", "none") != "none"
+    keys = {**UNUSED, **({} if launched else LAUNCHED), **({} if logs else VERBOSE)}
+    return keys, {} if launched else LOGGING
+
+
+def _stated(node: DictConfig, key: str) -> Any:
+    """The value as it was written; None where there is none."""
+    parent, _, name = key.rpartition(".")
+    holder = OmegaConf.select(node, parent) if parent else node
+    if holder is None or OmegaConf.is_missing(holder, name):
+        return None
+    written = OmegaConf.to_container(holder, resolve=False)
+    assert isinstance(written, Mapping)
+    return written.get(name)

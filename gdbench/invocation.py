@@ -1,0 +1,107 @@
+"""One command line, handed to Hydra: what it sees of the words, and what became of the sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+
+from gdbench.config import CONFIG_NAME, check_options, config_folder, mode_by_flag, register_sweeper, store
+from gdbench.execution import Silent, SweepResult
+from gdbench.hydra_errors import reworded
+from gdbench.hydra_settings import check_hydra_words
+from gdbench.job import Progress
+from gdbench.libyaml import read_by_libyaml
+from gdbench.overrides import code_override
+from gdbench.schema import GROUPS, Run, UsageError
+from gdbench.sweeper import Lanes, Refusal, Session
+from gdbench.trials import register_trials
+
+__all__ = ["is_value", "run_words", "split_words"]
+
+SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc", "--resolve", "--package", "-p")
+"""Options of Hydra's that show something, and run nothing."""
+
+
+def run_words(words: list[str], progress: Progress | None = None, plan_only: bool = False) -> SweepResult | None:
+    """Hand the words to Hydra, which composes and calls our task or sweeper.
+
+    Returns what became of the sweep, and None where Hydra only showed something.
+    """
+    options, overrides = split_words(words)
+    check_hydra_words(overrides)
+    overrides = [*overrides, *_code(options)]
+    seen = overrides if _needs_all(options, overrides) else [word for word in overrides if not is_value(word)]
+    asked = [word for word in overrides if not word.lstrip("+~").startswith("hydra")]
+    session = Session(asked, seen != overrides, progress or Silent(), plan_only)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let its exceptions through: we word them ourselves
+    store()
+    register_sweeper("lanes", Lanes, {"params": None})
+    register_trials()
+    entry = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=CONFIG_NAME)(
+        session.run_single
+    )
+    argv, sys.argv = sys.argv, ["gdbench", *options, *seen]
+    try:
+        check_options(seen, shown=bool({"--cfg", "-c"} & set(options)))
+        with mode_by_flag([*options, *seen]), read_by_libyaml():
+            entry()
+    except Refusal as refusal:
+        raise UsageError(str(refusal.__cause__)) from None
+    except UsageError:
+        raise
+    except Exception as error:
+        raise reworded(error) from error
+    finally:
+        sys.argv = argv
+    return session.result
+
+
+def is_value(override: str) -> bool:
+    """Whether an override sets a value: ``schedule.over=10`` does, ``schedule=cosine`` chooses from a group.
+
+    Hydra would refuse a value of a group that is swept, as it looks for it in the group's default option.
+    """
+    key = override.partition("=")[0].lstrip("+~")
+    root = key.partition(".")[0]
+    return root in Run.__dataclass_fields__ and (key != root or root not in GROUPS)
+
+
+def _needs_all(options: Sequence[str], overrides: Sequence[str]) -> bool:
+    """Whether Hydra itself must know all values: to show them, or to hand them to a sweeper that is none of ours."""
+    shows = any(word.split("=")[0] in SHOWING for word in options)
+    sweepers = [word.partition("=")[2] for word in overrides if word.startswith("hydra/sweeper=")]
+    return shows or (bool(sweepers) and sweepers[-1] not in ("lanes", "optuna"))
+
+
+def split_words(words: list[str]) -> tuple[list[str], list[str]]:
+    """Options and overrides apart, as Hydra wants them; it would answer a mistake among them with a page of usage."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"{message}. See python -m gdbench --help.")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    overrides = list(parser.parse_intermixed_args(words).overrides or [])
+    options, left = [], overrides.copy()
+    for word in words:
+        if left and word == left[0]:
+            left.pop(0)
+        else:
+            options.append(word)
+    return options, overrides
+
+
+def _code(options: list[str]) -> list[str]:
+    """The folder of --config-dir holds code too: tell every worker where it is."""
+    for position, word in enumerate(options):
+        if word in ("--config-dir", "-cd") and position + 1 < len(options):
+            return [code_override(Path(options[position + 1]).resolve())]
+        if word.startswith("--config-dir="):
+            return [code_override(Path(word.partition("=")[2]).resolve())]
+    return []

@@ -1,0 +1,72 @@
+"""The values that overrides sweep over: counted before any is made, and listed as they were written."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from decimal import Decimal
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from gdbench.schema import OF_THE_SWEEP, UsageError
+
+__all__ = ["check_count", "check_once", "count_values", "list_values"]
+
+MAX_CELLS = 100_000
+
+
+def check_once(overrides: Mapping[str, Override]) -> None:
+    """``UsageError`` where what a sweep has once is itself swept."""
+    for key, override in overrides.items():
+        if key in OF_THE_SWEEP and override.is_sweep_override():
+            raise UsageError(f"{override.input_line}: a sweep has one {key}, for all of its cells; give one value.")
+
+
+def check_count(counts: Mapping[str, int]) -> None:
+    """``UsageError`` where axes make more cells than anybody can run, before any is enumerated."""
+    cells = math.prod(counts.values())
+    if cells > MAX_CELLS:
+        axes = ", ".join(f"{count} of {key}" for key, count in counts.items() if count > 1)
+        raise UsageError(
+            f"this is a sweep of {cells} cells ({axes}), and one holds at most {MAX_CELLS}: give fewer values, or a"
+            " larger step to range(START,STOP,STEP)."
+        )
+
+
+def count_values(override: Override) -> int:
+    """How many values a sweep stands for, told without making them; an interval counts as one."""
+    values = override.value()
+    if isinstance(values, IntervalSweep):
+        return 1
+    if not isinstance(values, RangeSweep):
+        return len(list(override.sweep_iterator()))
+    try:
+        start, stop, step = _decimals(values)
+        return max(0, math.ceil((stop - start) / step))
+    except (ArithmeticError, ValueError):
+        raise UsageError(
+            f"{override.input_line} counts to no end: write range(START,STOP,STEP) in finite numbers, and a STEP that"
+            " is not 0."
+        ) from None
+
+
+def _decimals(values: RangeSweep) -> list[Decimal]:
+    """Start, stop and step of a range as they were written."""
+    return [Decimal(str(number or 0)) for number in (values.start, values.stop, values.step)]
+
+
+def list_values(override: Override) -> list[str]:
+    """The values of a sweep, each as an override writes it.
+
+    A range counts in decimals, as an axis does: Hydra counts in binary ones, and lets in an end such as 2.8e-30 for 0.
+    """
+    values = override.value()
+    if not isinstance(values, RangeSweep):
+        return list(override.sweep_string_iterator())
+    start, _, step = _decimals(values)
+    whole = all(isinstance(number, int) for number in (values.start, values.stop, values.step))
+    counted = [start + step * index for index in range(count_values(override))]
+    if values.shuffle:
+        random.shuffle(counted)
+    return [str(int(number) if whole else float(number)) for number in counted]
