@@ -51,7 +51,7 @@ LAYERS = (
 """The modules and folders of the package, lowest first."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TABLE = {"columns", "constant", "schema", "records", "analysis", "report", "store"}
+TABLE = {"columns", "constant", "overrides", "schema", "records", "analysis", "report", "store"}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
