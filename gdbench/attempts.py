@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.cell import Cell
+from gdbench.descent import descent
 from gdbench.schema import Unavailable, UsageError
 from gdbench.story import Halt, Story, tell
 
@@ -114,13 +115,27 @@ def _within(traced: Array, rows: Array) -> Array:
 def _observe(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | Failure:
     """What the watched pass of some runs saw, or what it raised.
 
-    A compiled program that cannot be had stops the cell, since no number of it would change that.
+    A compiled program that cannot be had stops the cell, since no number of it would change that; but where the step
+    raises without a compiler too, that is why.
     """
     try:
         return tell(cell, laned, traced, halt)
     except Unavailable as reason:
-        if cell.maker.compiled:
+        if not cell.maker.compiled:
+            return Failure.of(reason)
+        if (error := _error_of_a_plain_step(cell)) is None:
             raise
-        return Failure.of(reason)
+        return Failure.of(error)
     except Exception as error:
         return Failure.of(error)
+
+
+def _error_of_a_plain_step(cell: Cell) -> Exception | None:
+    """What the first run's first step raises without a compiler; None if it goes well."""
+    try:
+        descent(
+            cell.maker.eager(cell.solo_hyper(0)), cell.oracle(laned=False), cell.start(int(cell.seeds[0])), range(1)
+        )
+    except Exception as error:
+        return error
+    return None

@@ -2,7 +2,7 @@
 
 Each factory is named by ``_target_`` in ``conf/schedule/*.yaml`` and is told ``steps``, how many the run makes. A
 length is a number of steps if it is whole (7, 1), and a share of the run's if it has a decimal point and is at most 1
-(0.1, 1.0); null means all (see ``length``). A warmup of 0 is none. k may be an int or a 0-d tensor (in
+(0.1, 1.0); null means all (see ``length``). A warmup or decay of 0 is none. k may be an int or a 0-d tensor (in
 compiled steps), so a factor has no Python branch on it. What torch.optim.lr_scheduler has too is equal to it.
 """
 
@@ -217,7 +217,7 @@ def onecycle(steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4e
 def wsd(steps: int, warmup: float = 0.05, decay: float = 0.2, start: float = 0.01, end: float = 0.0) -> Schedule:
     """Warm up, stay at 1, decay: straight lines at both ends (Zhai et al. 2022; Hu et al. 2024)."""
     first, last = share("start", start), share("end", end)
-    up, down = length("warmup", warmup, steps, fewest=0), length("decay", decay, steps)
+    up, down = length("warmup", warmup, steps, fewest=0), length("decay", decay, steps, fewest=0)
     if up + down > steps:
         raise UsageError(f"schedule.warmup and schedule.decay take {up} + {down} steps, the run has {steps}.")
     return lambda k: either(k < up, risen(k, first, up), between(last, 1.0, least(1.0, (steps - k) / max(down, 1))))

@@ -83,11 +83,15 @@ def find_overflow(tree: Any, dtype: torch.dtype) -> float | None:
     """The largest finite value of some tensors that ``dtype`` would make infinite; None if it can hold them all."""
     most = torch.finfo(dtype).max
     for leaf in leaves(tree):
-        if leaf.layout is torch.strided and leaf.is_floating_point() and torch.finfo(leaf.dtype).max > most:
-            values = leaf.detach().abs()
-            beyond = values[values.isfinite() & leaf.to(dtype).isinf()]
-            if beyond.numel():
-                return float(beyond.max())
+        if not (leaf.layout is torch.strided and leaf.is_floating_point() and leaf.numel()):
+            continue
+        low, high = leaf.detach().aminmax()
+        if bool(low >= -most) and bool(high <= most):  # neither where one is not finite
+            continue
+        values = leaf.detach().abs()
+        beyond = values[values.isfinite() & leaf.to(dtype).isinf()]
+        if beyond.numel():
+            return float(beyond.max())
     return None
 
 

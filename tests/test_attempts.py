@@ -263,6 +263,28 @@ def test_an_error_of_a_users_optimizer_is_failed(own: Path, command: Callable[..
     assert pd.isna(runs["traceback"][2])
 
 
+@pytest.mark.parametrize("lr", ["0.1", "0.1,0.2"])
+def test_an_error_of_a_users_step_is_failed_when_compiled(own: Path, command: Callable[..., Any], lr: str) -> None:
+    """From the command line: a compiler cannot follow a step that raises, but the step is what failed."""
+    (own / "steps.py").write_text(
+        "from gdbench.optimizers import first_order\n"
+        "def stumbling(lr):\n"
+        "    def update(k, grad, state, x):\n"
+        "        raise ArithmeticError('not today')\n"
+        "    return first_order(lambda x: (), update)\n"
+    )
+    (own / "optimizer" / "stumbling.yaml").write_text(
+        "# Stumbling\nmanual: {_target_: steps.stumbling}\ntorch: null\ndefault_lr: 0.1\n"
+    )
+    words = ("-m", "--config-dir", str(own), "optimizer=stumbling", "steps=3", "timing=off", "--quiet", f"lr={lr}")
+    done = command(*words, "impl=compiled")
+    runs = gdbench.load("outputs")
+
+    assert done.code == 1
+    assert set(runs["status"]) == {"failed"}
+    assert set(runs["error"]) == {"ArithmeticError: not today"}
+
+
 def test_show_prints_where_a_run_failed(own: Path, command: Callable[..., Any]) -> None:
     """``show RUN`` of a failed run has its traceback; its error stays one line."""
     command("--config-dir", str(own), "objective=raises", "steps=3", "timing=off", "--quiet")

@@ -186,7 +186,7 @@ SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 @pytest.mark.parametrize(("name", "key"), [(name, key) for name, keys in LENGTHS.items() for key in keys])
 @pytest.mark.parametrize("given", [0, 0.0, 1, 1.0, 0.25, STEPS, 3 * STEPS, 3.0 * STEPS, None], ids=repr)
 def test_every_length_of_every_schedule_follows_one_rule(name: str, key: str, given: float | None) -> None:
-    """A share is the number of steps that it stands for, a warmup of 0 is none; what makes no schedule is one line."""
+    """A share is the steps that it stands for, a warmup or decay of 0 is none; what makes no schedule is one line."""
     as_steps = STEPS if given is None else SHARES_OF_60.get(given, int(given)) if isinstance(given, float) else given
     others = {"decay": 0} if key == "warmup" and name == "wsd" else {"warmup": 0} if key == "decay" else {}
 
@@ -203,7 +203,7 @@ def test_every_length_of_every_schedule_follows_one_rule(name: str, key: str, gi
     if isinstance(told, str):
         assert "\n" not in told
         assert as_steps == 0 or (name == "wsd" and as_steps > STEPS)
-        assert key != "warmup" or as_steps
+        assert key not in ("warmup", "decay") or as_steps
     else:
         assert all(0 <= factor <= 1 for factor in told)
         assert key != "warmup" or as_steps or told[0] == 1

@@ -115,12 +115,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "sparse tensor": (torch.ones(2).to_sparse(), "x0 is a nested, sparse or quantized tensor"),
     "tensor without values": (torch.ones(2, device="meta"), "x0 is on the device meta"),
     "float8": (torch.ones(2).to(torch.float8_e4m3fn), "x0 is float8_e4m3fn; allowed: float16, bfloat16"),
-    "long double": (np.ones(1, np.longdouble), "x0 is of float128 values"),
     "huge whole number": ([10**20], "x0 is of object values"),
     "date": (np.array(["2020"], "M8[Y]"), "x0 is of datetime64[Y] values"),
     "masked array": (np.ma.masked_array([1.0, 2.0], mask=[False, True]), "x0 has masked values"),
     "too large for float32": ([1.0, -1e300], "start of objective=total holds 1e+300, which float32 cannot"),
 }
+if np.longdouble(1).itemsize > 8:  # on some machines it is float64
+    REFUSED["long double"] = (np.ones(1, np.longdouble), f"x0 is of {np.dtype(np.longdouble)} values")
 
 
 @pytest.mark.parametrize("form", REFUSED)
