@@ -29,7 +29,11 @@ OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory
 
 def explained(error: Exception) -> str:
     """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return _one_line(f"{type(error).__name__}: {error}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,10 @@ class Failure:
     def of(cls, error: Exception) -> Failure:
         """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
         if isinstance(error, Unavailable):
-            return cls("unavailable", str(error))
+            return cls("unavailable", _one_line(str(error)))
         text = "".join(traceback.format_exception(error))
         text = text if len(text) <= LONGEST_TRACEBACK else f"...\n{text[-LONGEST_TRACEBACK:]}"
-        return cls("failed", str(error) if isinstance(error, UsageError) else explained(error), text)
+        return cls("failed", _one_line(str(error)) if isinstance(error, UsageError) else explained(error), text)
 
 
 class Isolation:

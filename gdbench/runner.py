@@ -61,7 +61,8 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     """
     distinct, back = _distinct(cell)
     apart = _beyond_dtype(distinct)
-    laned, how = carrier(distinct.take(np.flatnonzero(~apart)) if (~apart).any() else distinct)
+    some_apart = bool(apart.any() and not apart.all())
+    laned, how = carrier(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started = time.perf_counter()
     watched = _watch(distinct, laned, apart, pulse)
     watched_s = time.perf_counter() - started
