@@ -11,7 +11,6 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from gdbench.config import Composer, composing
@@ -24,6 +23,7 @@ from gdbench.records import load
 from gdbench.resume import recorded
 from gdbench.schema import UsageError
 from gdbench.spaces import spans
+from gdbench.starts import convert_point, widest_dtype
 from gdbench.sweeper import declared_axes, fold
 from gdbench.tuning import Tuning
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["run", "sweep", "tune", "tuning"]
 
 Function = Callable[[Params], Tensor]
+Start = Params | float | Sequence[Any] | Mapping[str, Any] | Callable[[int], Any]
 
 TEXTS = ("outputs", "name", "resume")
 """Settings that are text, whatever stands in it; all others are read as on the command line."""
@@ -42,7 +43,7 @@ NATIVE = (bool, int, float, str, Mapping, type(None))
 def sweep(
     objective: str | Sequence[str] | Objective | Function | None = None,
     *,
-    x0: Params | Sequence[float] | None = None,
+    x0: Start | None = None,
     config_dir: str | Path | None = None,
     **axes: Any,
 ) -> pd.DataFrame:
@@ -51,7 +52,9 @@ def sweep(
     ``gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], impl=["manual", "torch"], lr=[1e-4, 1e-3])`` is
     ``python -m gdbench -m objective=rosenbrock optimizer=gd,adam impl=manual,torch lr=1e-4,1e-3``: a list is an axis.
     Numbers of a group are given as ``**{"optimizer.beta1": 0.8}``. ``objective`` may be a function of one's own,
-    written for one point, with ``x0``, its start; or an ``Objective``, which can state the minimum too.
+    written for one point, with ``x0``, its start (a number, a list, an array, a tensor, a dict of these, or a function
+    of the seed); or an ``Objective``, which can state the minimum too. ``dtype=auto`` is then the widest floating dtype
+    of the tensors and arrays in ``x0``, float32 where it has none.
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
     ``df.attrs["columns"]`` says what each column means.
     ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
@@ -98,7 +101,7 @@ def _again(wish: Mapping[str, Any]) -> pd.DataFrame:
 def tune(
     objective: str | Sequence[str] | Objective | Function | None = None,
     *,
-    x0: Params | Sequence[float] | None = None,
+    x0: Start | None = None,
     config_dir: str | Path | None = None,
     **axes: Any,
 ) -> pd.DataFrame:
@@ -166,17 +169,18 @@ def _declared(arguments: Sequence[str], composer: Composer) -> list[str]:
 
 def _own(objective: Any, x0: Any) -> Objective | None:
     """The objective that a function and a start make; None for one that is named."""
-    if isinstance(objective, Objective):
-        return objective
-    if not callable(objective):
-        return None
+    if isinstance(objective, Objective) or not callable(objective):
+        if x0 is not None:
+            raise UsageError(
+                "x0= is the start of a function: an objective has its own"
+                " (an Objective gets another by dataclasses.replace(objective, start=...))."
+            )
+        return objective if isinstance(objective, Objective) else None
     if x0 is None:
         raise UsageError("a function needs its start: give x0=, a tensor, a list of numbers or a dict of tensors.")
-    start = x0 if isinstance(x0, (Tensor, dict)) else torch.tensor(x0, dtype=torch.float64)
-    first = start if isinstance(start, Tensor) else next(iter(start.values()))
-    dtype = first.dtype if isinstance(x0, (Tensor, dict)) and first.is_floating_point() else torch.float32
-    start = start if first.is_floating_point() else start.to(dtype)  # type: ignore[union-attr]
-    return Objective(fn=objective, start=start, dtype=dtype)
+    if callable(x0):
+        return Objective(fn=objective, start=x0, dtype=widest_dtype(x0(0)))
+    return Objective(fn=objective, start=convert_point("x0", x0), dtype=widest_dtype(x0))
 
 
 def _with(job: Job, objective: Objective, name: str) -> Job:

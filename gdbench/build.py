@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,10 +27,13 @@ from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+from gdbench.starts import find_overflow
 from gdbench.uncollected import uncollected
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
+MOST_SAMPLES = 64
+"""Combinations of numbers with which a method is tried before a cell is refused as a whole."""
 
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
@@ -40,6 +45,8 @@ def build(question: Question) -> Cell:
     dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
     if device.type == "mps" and dtype == torch.float64:
         raise Unavailable("MPS has no float64; use dtype=float32")
+    if refusal := _beyond(question, stated, dtype):
+        raise Unavailable(refusal)
     return Cell(
         stated=stated,
         maker=maker(question, stated),
@@ -58,6 +65,22 @@ def build(question: Question) -> Cell:
     )
 
 
+def _beyond(question: Question, stated: Objective, dtype: torch.dtype) -> str | None:
+    """Which value of an objective's start or data the dtype would make infinite, in words; None if it holds them."""
+    try:
+        start = stated.start_at(int(question.seeds()[0]))
+    except UsageError:
+        raise
+    except Exception:  # a start that raises is a result: the runs will say so
+        return None
+    for name, tree in {"start": start, **{f"data[{name!r}]": leaf for name, leaf in stated.data.items()}}.items():
+        if (value := find_overflow(tree, dtype)) is not None:
+            words = str(dtype).removeprefix("torch.")
+            return f"{name} of objective={question.objective} holds {value:g}, which {words} cannot; use a wider dtype"
+    return None
+
+
+@torch.inference_mode(False)  # which enables gradients too, whatever the caller's mode is
 def check(question: Question) -> None:
     """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
 
@@ -71,12 +94,13 @@ def check(question: Question) -> None:
     try:
         start = stated.to(stated.dtype, "cpu").start_at(0)
         value = stated.to(stated.dtype, "cpu").value(tree_map(lambda leaf: leaf.detach().requires_grad_(), start))
-    except Exception:
-        return
-    try:
         check_scalar(value, start)
     except UsageError as error:
         raise UsageError(f"objective={question.objective}: {error}") from None
+    except Exception:
+        return
+    if question.dtype == "auto" and (refusal := _beyond(question, stated, stated.dtype)):
+        raise UsageError(f"{refusal}, such as dtype=float64.")  # a dtype that was asked for makes a row that says so
 
 
 @contextlib.contextmanager
@@ -223,8 +247,7 @@ def _manual(
     schedule = _surrounding(question, "schedule", steps=question.steps)
     make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
-    numbers = {name: float(values[0]) for name, values in _named(question).items()}
-    sample = _method(factory(**fixed, **(dict.fromkeys(_facts(question), 1.0) | numbers)), name)
+    sample = _sample(lambda numbers: _method(factory(**fixed, **numbers), name), question)
     if sample.proximal and objective and objective.prox is None:
         raise Unavailable(
             f"optimizer={question.optimizer} needs the proximal map of a part of its objective, and"
@@ -237,6 +260,26 @@ def _manual(
 
     program = Program(lambda **hyper: make(hyper))
     return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)
+
+
+def _sample(make: Callable[[Mapping[str, float]], Method], question: Question) -> Method:
+    """The method of the first numbers of a cell that ``make`` takes: those that it refuses fail their own runs alone.
+
+    Raises what it raised for the very first numbers where it takes none.
+    """
+    ends = [dict.fromkeys(float(values[i]) for i in (0, -1, len(values) // 2)) for values in _named(question).values()]
+    first: Exception | None = None
+    for numbers in itertools.islice(itertools.product(*ends), MOST_SAMPLES):
+        pairs = zip(_named(question), numbers, strict=True)
+        given = {name: 1.0 if math.isnan(number) else number for name, number in pairs}
+        try:
+            return make(dict.fromkeys(_facts(question), 1.0) | given)
+        except Unavailable:  # of the implementation, whatever its numbers
+            raise
+        except Exception as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def _method(made: Any, name: str) -> Method:
@@ -265,7 +308,7 @@ def _torch(
         method = projected(method, project)
         return paced(method, float(hyper["lr"]), schedule) if schedule else method
 
-    bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
+    _sample(bare, question)
     resolved = f"{named(cls)}({question.impl})" + _surroundings(question)
     return _Made(_on_changed_gradients(question, bare), resolved, False)
 

@@ -108,8 +108,20 @@ class Cell:
 
     @cached_property
     def rounding(self) -> float | None:
-        """The size of the terms that sum up to the minimum; None where no minimiser is known."""
-        return rounding_size(self.stated)
+        """The size of the terms that sum up to the minimum; None where no minimiser is known, or f fails near them."""
+        return self._rounding[0]
+
+    @property
+    def rounding_failure(self) -> str:
+        """Why that size could not be measured at the minimisers that are stated, in one line; empty where it could."""
+        return self._rounding[1]
+
+    @cached_property
+    def _rounding(self) -> tuple[float | None, str]:
+        try:
+            return rounding_size(self.stated), ""
+        except Exception as error:  # knowledge must not break a run: one that closes over float64 has no float32 form
+            return None, " ".join(f"{type(error).__name__}: {error}".split())[:120]
 
     def start(self, seed: int) -> Params:
         """x_0 of a seed: the objective's start, with normal noise where ``start_noise`` asks for it.

@@ -16,6 +16,8 @@ from gdbench.schema import UsageError, nearest
 from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gdbench.execution import SweepResult
 
 __all__ = ["main"]
@@ -79,14 +81,19 @@ Options
   --version, --help
 
 Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
-Exit codes: 0 all ran, 1 a run failed, 2 a mistake in the command, 130 interrupted; of gate: 0 passed, 1 a regression,
-2 a mistake, 3 inconclusive, 4 something was not measured.
+Exit codes: 0 all ran, or some were unavailable here (the last line says how many and why); 1 a run failed, or none
+could run; 2 a mistake in the command; 130 interrupted; of gate: 0 passed, 1 a regression, 2 a mistake, 3 inconclusive,
+4 something was not measured.
 """
 
 VERBS = (
     "archive", "columns", "compare", "diff", "export", "gate", "list", "name", "note", "plan", "report", "rm", "runs",
     "show", "tag", "tune", "unarchive", "watch",
 )  # fmt: skip
+
+
+WITHOUT_RESULT = ("failed", "unavailable")
+"""Statuses of runs that something kept from running to their end."""
 
 
 @dataclass
@@ -238,7 +245,7 @@ def _shown(result: SweepResult, output: Output) -> int:
 
     folder = result.folder
     assert folder is not None
-    runs = load(folder, columns=["status"] if output.quiet and not output.json else None)
+    runs = load(folder, columns=["status", "error"] if output.quiet and not output.json else None)
     if output.json:
         from gdbench.report.rows import as_json
 
@@ -248,4 +255,19 @@ def _shown(result: SweepResult, output: Output) -> int:
 
         show_sweep(runs, folder)
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
-    return 1 if (runs["status"] == "failed").any() else 0
+    if (line := _describe_missing(runs)) is None:
+        return 0
+    print(f"gdbench: {line}", file=sys.stderr)
+    return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
+
+
+def _describe_missing(runs: pd.DataFrame) -> str | None:
+    """How many runs have no result, and why the first of them has none, in one line; None if all have one."""
+    missing = runs[runs["status"].isin(WITHOUT_RESULT)]
+    if not len(missing):
+        return None
+    counts = missing["status"].value_counts()
+    words = ", ".join(f"{counts[status]} {status}" for status in WITHOUT_RESULT if status in counts)
+    reasons = list(missing["error"].dropna().unique())
+    more = f"; {len(reasons) - 1} other reasons in the column error" if len(reasons) > 1 else ""
+    return f"{len(missing)} of {len(runs)} runs have no result: {words} ({' '.join(reasons[:1])[:200]}{more})."

@@ -70,8 +70,11 @@ COLUMNS: dict[str, Column] = {
     "status": Column(
         "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
     ),
-    "event_step": Column("int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0"),
+    "event_step": Column(
+        "int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0; null: all others"
+    ),
     "error": Column("str", "", "why a run failed or was unavailable"),
+    "traceback": Column("str", "", "of a failed run: where what it raised came from, as Python prints it"),
     "start_loss": Column("float", "loss", "f, of all data, at x_0 (of -f where the method maximises, as all losses)"),
     "final_loss": Column(
         "float", "loss", "f at the last x, or the point judged for it; the first non-finite value if any", "lower"
@@ -171,7 +174,8 @@ def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
 
 GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 ASKED = (*GROUPS, "impl", "dtype", "device", "seed", "lr", "steps", "target", "target_loss", "start_noise", "threads")
-PLACES = ("sweep", "cell", "cell_key", "overrides", "started_at")
+PLACES = ("sweep", "cell", "cell_key", "overrides", "started_at", "traceback")
+"""Where and when a run was made, and where it failed: lines and folders of one machine."""
 TIMED = ("timed", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
 """What the timed pass tells beside seconds: absent where it was left out."""
 

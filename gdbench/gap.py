@@ -73,6 +73,8 @@ def ladder(
 def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
     """The size of the terms whose rounding blurs f near its minimisers; None where no minimiser is known.
 
+    None too where f is finite nowhere near them. Raises what f raises there.
+
     Measured: the largest |f in float32 - f in float64| / eps(float32) over float32 points within a few units in the
     last place of the minimisers, rounded up to a power of two so that machines agree.
     """
@@ -81,7 +83,7 @@ def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
     single, double = objective.to(torch.float32, "cpu"), objective.to(torch.float64, "cpu")
     generator = torch.Generator().manual_seed(0)
     eps = torch.finfo(torch.float32).eps
-    worst = 0.0
+    errors: list[float] = []
     for minimiser in double.minimisers:
         for _ in range(neighbours):
             near = tree_map(
@@ -93,9 +95,12 @@ def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
             )
             near = tree_map(lambda leaf: leaf.float(), near)
             exact = double.value(tree_map(lambda leaf: leaf.double(), near))
-            worst = max(worst, abs(float(single.value(near)) - float(exact)))
-    mantissa, exponent = math.frexp(worst / eps)
-    return math.ldexp(1.0, exponent - (mantissa == 0.5)) if worst else 0.0
+            errors.append(abs(float(single.value(near)) - float(exact)))
+    finite = [error for error in errors if math.isfinite(error)]
+    if not finite:
+        return None
+    mantissa, exponent = math.frexp(max(finite) / eps)
+    return math.ldexp(1.0, exponent - (mantissa == 0.5)) if mantissa else 0.0
 
 
 def thresholds_in(dtype: torch.dtype, thresholds: npt.NDArray[np.float64]) -> Tensor:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 
 from gdbench import build, records
+from gdbench.attempts import Failure
 from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
-from gdbench.runner import Answer, Pulse, explained, no_pulse, run_cell
+from gdbench.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
 from gdbench.turns import one_at_a_time
 
@@ -125,17 +126,15 @@ def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     return [str(status) for status in answer.columns["status"]]
 
 
+@torch.inference_mode(False)  # which enables gradients too, whatever the caller's mode is
 def _answer(question: Question, pulse: Pulse) -> Answer:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:
         cell = build.build(question)
         answer = run_cell(cell, pulse=pulse)
-    except Unavailable as reason:
-        return nothing(question, "unavailable", str(reason))
-    except UsageError as error:
-        return nothing(question, "failed", str(error))
     except Exception as error:
-        return nothing(question, "failed", explained(error))
+        failure = Failure.of(error)
+        return nothing(question, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
     shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
@@ -150,12 +149,13 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def nothing(question: Question, status: str, error: str) -> Answer:
-    """One row a run, with a status and nothing else to tell."""
+def nothing(question: Question, status: str, error: str, traceback: str | None = None) -> Answer:
+    """One row a run, with a status, its reason, and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
         "status": constant(status, runs),
         "error": error,
+        "traceback": traceback,
         **_resolved(question),
         "timed": False,
     }

@@ -33,7 +33,7 @@ def judged(cell: Cell, story: Story) -> Columns:
     return {
         "status": _status(nonfinite, diverged, hit[-1], seen.best_step, steps, below),
         "error": _errors(cell, story, final, below),
-        "event_step": _maybe(np.where(nonfinite, seen.lived, seen.above_since), nonfinite | diverged),
+        "event_step": _maybe(np.where(nonfinite, seen.lived, seen.above_since), (nonfinite | diverged) & ~below),
         "start_loss": story.start,
         "final_loss": final,
         "best_loss": _maybe(seen.best.astype(np.float64), seen.lived > 0),

@@ -6,10 +6,12 @@ import textwrap
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
+from gdbench.constant import is_constant
 from gdbench.descent import descent
 from gdbench.objectives import Prox
 from gdbench.optimizers import Split, Step
@@ -30,8 +32,13 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         return False, "run by run: a lane's own lr would be rounded to half precision"
     if refusal := _method_refuses(cell):
         return False, f"run by run: the method does not carry a number a lane ({refusal})"
-    points = _distinct_points(cell.start(int(cell.seeds[0])))
-    solo = torch.stack([cell.objective.value(point).detach() for point in points])
+    try:
+        points = _distinct_points(cell.start(int(cell.seeds[0])))
+        solo = torch.stack([cell.objective.value(point).detach() for point in points])
+    except Exception as error:
+        if not cell.starts_differ():  # no run gets further than this
+            raise
+        return False, f"run by run: the objective raises at a start ({_first_line(error)})"
     if cell.objective.stochastic and (refusal := _batches_refuse(cell, points)):
         return False, refusal
     if cell.objective.laned:
@@ -84,7 +91,7 @@ def _method_refuses(cell: Cell) -> str | None:
     Found out by value, with two steps on a bowl that certainly takes lanes: a number a lane that was not shaped to meet
     x would else meet its coordinates.
     """
-    few = cell.take(np.unique([0, cell.size // 2, cell.size - 1]))
+    few = cell.take(_extremes(cell))
     start = cell.start(int(cell.seeds[0]))
     points = [tree_map(lambda leaf, i=i: torch.full_like(leaf, 1 + i / 4), start) for i in range(few.size)]
     together, apart = (_Bowl(laned, cell.objective.prox) for laned in (True, False))
@@ -93,10 +100,23 @@ def _method_refuses(cell: Cell) -> str | None:
     except Exception as error:
         return _first_line(error)
     for row, point in enumerate(points):
-        alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), apart, point, range(2))
+        try:
+            alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), apart, point, range(2))
+        except Exception as error:
+            return f"one of its runs raises, which lanes would hide: {_first_line(error)}"
         if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(lane(x, row)), leaves(alone), strict=True)):
             return "it goes elsewhere than alone; see gdbench.params.per_lane"
     return None
+
+
+def _extremes(cell: Cell) -> npt.NDArray[np.intp]:
+    """The first, middle and last run, and those with the least and the largest of each number that is not one for all.
+
+    Numbers that a method does not bear are most often found there.
+    """
+    varied = [column for column in cell.hyper.values() if not is_constant(column)]
+    ends = [int(end) for column in varied for end in (column.argmin(), column.argmax())]
+    return np.unique([0, cell.size // 2, cell.size - 1, *ends])
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ class Eager:
     """Gradients by ``torch.autograd.grad``: the cheapest way outside of a compiler.
 
     ``fn`` maps a point to its loss ``[]``, or lanes of points to ``[L]``. Value and gradient are plain closures, for a
-    step on one number takes 35 us, and this is on its way.
+    step on one number takes 35 us, and this is on its way. A leaf of a dict that the loss does not use has the gradient
+    zero: torch.optim would be given None there, and leave the leaf out of weight decay and momentum too.
     """
 
     full: None = None
@@ -41,7 +42,9 @@ class Eager:
             if isinstance(x, dict):
                 x = {name: leaf.detach().requires_grad_() for name, leaf in x.items()}
                 loss = fn(x)
-                return loss, rebuild(x, differentiate(loss.sum() if laned else loss, leaves(x)))
+                # The gradient of a leaf that the loss does not use is zero, to every impl alike.
+                total = loss.sum() if laned else loss
+                return loss, rebuild(x, differentiate(total, leaves(x), materialize_grads=True))
             x = x.detach().requires_grad_()
             loss = fn(x)
             return loss, differentiate(loss.sum() if laned else loss, x)[0]
@@ -53,7 +56,8 @@ class Eager:
         def hvp(x: Params, v: Params, k: Step) -> Params:
             x = tree_map(lambda leaf: leaf.detach().requires_grad_(), x)
             loss, at = fn(x), leaves(x)
-            slopes = differentiate(loss.sum() if laned else loss, at, create_graph=True)
+            total = loss.sum() if laned else loss
+            slopes = differentiate(total, at, create_graph=True, materialize_grads=True)
             along = dot(rebuild(x, slopes), v, laned=False)
             if not along.requires_grad:  # the gradient is the same everywhere
                 return tree_map(torch.zeros_like, v)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,18 +17,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gdbench.attempts import Failure, Isolation, Piece, attempt_runs
 from gdbench.cell import Cell
-from gdbench.constant import constant, take
+from gdbench.constant import constant, is_constant, take
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
 from gdbench.params import size
-from gdbench.schema import Unavailable, UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
-from gdbench.story import Halt, Story, join, tell, traced_runs
+from gdbench.story import Halt, Story, join, traced_runs
 from gdbench.timing import WALL, Clock
 
-__all__ = ["Answer", "Pulse", "explained", "no_pulse", "run_cell"]
+__all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
 
 Pulse = Callable[[int], None]
 """Hears how many lanes have made a step, each time some have."""
@@ -39,9 +38,6 @@ Columns = dict[str, Array]
 CACHED_NUMBERS = 2**18
 """x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the watch too."""
 LEAST_LANES = 16
-SMALLER = 4
-OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
-"""What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
 
 @dataclass(frozen=True)
@@ -58,24 +54,28 @@ def no_pulse(lane_steps: int) -> None:
 
 
 def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) -> Answer:
-    """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
+    """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once.
+
+    A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
+    it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
+    """
     distinct, back = _distinct(cell)
-    laned, how = carrier(distinct)
+    apart = _beyond_dtype(distinct)
+    some_apart = bool(apart.any() and not apart.all())
+    laned, how = carrier(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started = time.perf_counter()
-    story, rows, errors = _watch(distinct, laned, pulse)
-    watched = time.perf_counter() - started
+    watched = _watch(distinct, laned, apart, pulse)
+    watched_s = time.perf_counter() - started
+    story, rows = watched.story, watched.rows
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
-    _fail(columns, {**errors, **(timings.errors if timings else {})})
+    late = {row: Failure("failed", error) for row, error in (timings.errors if timings else {}).items()}
+    _fail(columns, {**watched.failures, **late})
     columns.update(timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
-    shared |= {
-        "watched_s": watched,
-        "lanes": distinct.size if laned else 1,
-        "resolved": f"{cell.maker.resolved}, {how}",
-        "seed_effective": cell.seed_matters(),
-    }
+    shared |= {"watched_s": watched_s, "seed_effective": cell.seed_matters()}
     columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
+    columns.update(_carried(distinct, laned, how, watched.alone))
     return Answer(
         columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
         _traces(distinct, story, rows, back) if story else {},
@@ -83,17 +83,40 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     )
 
 
-def _fail(columns: Columns, errors: dict[int, str]) -> None:
-    """Say of some rows that they failed, and why."""
-    if errors:
-        columns.update({name: columns[name].copy() for name in ("status", "error")})
-    for row, error in errors.items():
-        columns["status"][row], columns["error"][row] = "failed", error
+def _carried(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Columns:
+    """The columns that say how runs were carried: all of them in one way, but for those that went alone."""
+    remark = f"; gap_floor from the start: f fails near its minimisers ({failure})" if (failure := _blind(cell)) else ""
+    columns: Columns = {
+        "lanes": constant(cell.size - len(alone) if laned else 1, cell.size),
+        "resolved": constant(f"{cell.maker.resolved}, {how}{remark}", cell.size),
+    }
+    if alone:
+        columns = {name: column.copy() for name, column in columns.items()}
+    for row, reason in alone.items():
+        columns["lanes"][row] = 1
+        columns["resolved"][row] = f"{cell.maker.resolved}, run by run: {reason}{remark}"
+    return columns
 
 
-def explained(error: Exception) -> str:
-    """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+def _blind(cell: Cell) -> str:
+    """Why the rounding at the stated minimisers is not known; empty where it is, or where nobody needs it."""
+    with contextlib.suppress(Exception):  # an objective that cannot be had in this dtype: its runs say so
+        return cell.rounding_failure if cell.f_star is not None else ""
+    return ""
+
+
+def _fail(columns: Columns, failures: Mapping[int, Failure]) -> None:
+    """Set the status, error and traceback of the runs that failed or were unavailable; no event is told of them."""
+    if not failures:
+        return
+    columns.update({name: columns[name].copy() for name in ("status", "error")})
+    columns["traceback"] = np.full(len(columns["status"]), None, dtype=object)
+    if "event_step" in columns:
+        columns["event_step"] = np.ma.copy(columns["event_step"])
+        columns["event_step"][list(failures)] = np.ma.masked
+    for row, failure in failures.items():
+        columns["status"][row], columns["error"][row] = failure.status, failure.error
+        columns["traceback"][row] = failure.traceback
 
 
 def _clock(device: torch.device) -> Clock:
@@ -113,69 +136,76 @@ def _distinct(cell: Cell) -> tuple[Cell, Array]:
     return cell.take(first), back.reshape(-1)
 
 
-def _watch(cell: Cell, laned: bool, pulse: Pulse) -> tuple[Story | None, Array, dict[int, str]]:
-    """The story of all runs that could be made, their rows, and what went wrong with the others."""
-    chunks, traced = _chunks(cell, laned), traced_runs(cell)
+@dataclass(frozen=True)
+class _Watched:
+    """What came of the watched pass of a cell, by the numbers of its runs."""
+
+    story: Story | None
+    """Of the runs ``rows``, in this order; None where every run failed."""
+    rows: Array
+    failures: dict[int, Failure]
+    alone: dict[int, str]
+    """Why runs went alone where the others went in lanes."""
+
+
+def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
+    """Watch all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` are in any case."""
+    traced = traced_runs(cell)
+    chunks = _chunks(cell, np.flatnonzero(~apart), laned)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
+    isolation = Isolation()
     attempts = _side_by_side(
-        lambda rows, halt: _attempt(cell.take(rows), laned, _within(traced, rows), halt), chunks, cell, pulse
+        lambda rows, halt: attempt_runs(cell, rows, laned, traced, halt, isolation), chunks, cell, pulse
     )
-    stories = [story for story in attempts if isinstance(story, Story)]
-    rows = [chunk for chunk, story in zip(chunks, attempts, strict=True) if isinstance(story, Story)]
-    errors = {
-        int(row): story
-        for chunk, story in zip(chunks, attempts, strict=True)
-        if isinstance(story, str)
-        for row in chunk
-    }
-    return join(stories) if stories else None, np.concatenate([np.empty(0, np.int64), *rows]), errors
+    attempts += _side_by_side(
+        lambda rows, halt: attempt_runs(cell, rows, False, traced, halt, isolation),
+        list(np.flatnonzero(apart)[:, None]),
+        cell,
+        pulse,
+    )
+    pieces = [piece for attempt in attempts for piece in attempt]
+    stories = [story for _, story in pieces if isinstance(story, Story)]
+    rows = [rows for rows, story in pieces if isinstance(story, Story)]
+    failures = {int(row): story for rows, story in pieces if isinstance(story, Failure) for row in rows}
+    beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
+    alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
+    return _Watched(
+        join(stories) if stories else None,
+        np.concatenate([np.empty(0, np.int64), *rows]),
+        failures,
+        alone | isolation.reasons,
+    )
 
 
-def _within(traced: Array, rows: Array) -> Array:
-    """Which of a chunk's runs are traced, counted from its first."""
-    here: Array = traced[(traced >= rows[0]) & (traced <= rows[-1])] - rows[0]
-    return here
+def _beyond_dtype(cell: Cell) -> Array:
+    """Which runs have a number that the dtype cannot hold: alone torch may refuse it, in lanes it would be infinite.
 
-
-def _attempt(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
-    """The story of some runs, or what they raised: a run that raises is a row that says so, and the others go on.
-
-    Lanes that do not fit into memory are tried once more, a quarter of them at a time.
+    Compiled steps hold their numbers as tensors, alone too, and so need no such distinction.
     """
-    story = _told(cell, laned, traced, halt)
-    if isinstance(story, str) and OUT_OF_MEMORY.search(story) and cell.size > 1:
-        quarters = [rows for rows in np.array_split(np.arange(cell.size), SMALLER) if len(rows)]
-        stories = [_told(cell.take(rows), laned, _within(traced, rows), halt) for rows in quarters]
-        return next((each for each in stories if isinstance(each, str)), None) or join(stories)  # type: ignore[arg-type]
-    return story
+    beyond = np.zeros(cell.size, dtype=bool)
+    if not cell.maker.compiled:
+        most = torch.finfo(cell.dtype).max
+        for column in cell.hyper.values():
+            beyond |= np.abs(column[:1] if is_constant(column) else column) > most
+    return beyond
 
 
-def _told(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | str:
-    try:
-        return tell(cell, laned, traced, halt)
-    except (Unavailable, UsageError):
-        raise
-    except Exception as error:
-        return explained(error)
-
-
-def _chunks(cell: Cell, laned: bool) -> list[Array]:
+def _chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
     """Rows that are carried together: as many as keep a tensor within a core's cache; without lanes, one by one."""
-    every = np.arange(cell.size)
     if not laned:
         return list(every[:, None])
     if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
     numbers = CACHED_NUMBERS // 4 if cell.maker.compiled else CACHED_NUMBERS
     lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
-    return np.array_split(every, math.ceil(cell.size / lanes))
+    return np.array_split(every, math.ceil(len(every) / lanes))
 
 
 def _side_by_side(
-    work: Callable[[Array, Halt], Story | str], chunks: list[Array], cell: Cell, pulse: Pulse
-) -> list[Story | str]:
+    work: Callable[[Array, Halt], list[Piece]], chunks: list[Array], cell: Cell, pulse: Pulse
+) -> list[list[Piece]]:
     """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
     halted = threading.Event()
 
@@ -185,7 +215,7 @@ def _side_by_side(
             raise KeyboardInterrupt
 
     # What is no plain tensor code need not bear threads: torch's functional_call swaps the weights of a shared module.
-    if len(chunks) == 1 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
+    if len(chunks) < 2 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
         return [work(rows, partial(halt, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -210,8 +240,9 @@ def _all_failed(runs: int) -> Columns:
 
 def _spread(columns: Columns, rows: Array, runs: int) -> Columns:
     """Columns of the runs ``rows`` as columns of all runs, null elsewhere."""
-    if len(rows) == runs:
-        return columns
+    if len(rows) == runs:  # in the order in which they were carried
+        in_order = bool((np.diff(rows) == 1).all())
+        return columns if in_order else {name: take(column, np.argsort(rows)) for name, column in columns.items()}
     spread: Columns = {}
     for name, column in columns.items():
         whole: Array = np.full(runs, None, dtype=object)

@@ -1,7 +1,8 @@
 """Schedules: how much of lr step k takes, ``factor(k) -> multiplier``, as a pure function of k and the run's steps.
 
 Each factory is named by ``_target_`` in ``conf/schedule/*.yaml`` and is told ``steps``, how many the run makes. A
-length is a number of steps; below 1 it is a share of them, and null means all. k may be an int or a 0-d tensor (in
+length is a number of steps if it is whole (7, 1), and a share of the run's if it has a decimal point and is at most 1
+(0.1, 1.0); null means all (see ``length``). A warmup or decay of 0 is none. k may be an int or a 0-d tensor (in
 compiled steps), so a factor has no Python branch on it. What torch.optim.lr_scheduler has too is equal to it.
 """
 
@@ -83,16 +84,24 @@ def logarithm(number: Hyper) -> Hyper:
 
 
 def length(name: str, given: Any, steps: int, fewest: int = 1) -> int:
-    """A length in steps: as given, a share of the run's steps where it is below 1, all of them where it is null."""
+    """Compute a length in steps.
+
+    A whole number counts steps; a float from 0.0 to 1.0 is a share of the run's steps, rounded, so that 1 is one step
+    and 1.0 all of them; null is all of them too. A whole float above 1, such as 1e3, counts like a whole number.
+    """
     if given is None:
         return steps
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
-        raise UsageError(f"schedule.{name}={given}: it must be a number of steps, a share of them below 1, or null.")
-    if given >= 1 and given != int(given):
-        raise UsageError(f"schedule.{name}={given}: steps are whole; a share of the run's steps is below 1.")
+        raise UsageError(
+            f"schedule.{name}={given}: it must be a whole number of steps, a share of them from 0.0 to 1.0, or null."
+        )
     if given == 0 < fewest:
-        raise UsageError(f"schedule.{name}=0: it must be at least one step; try schedule.{name}=0.1.")
-    return int(given) if given >= 1 else max(round(given * steps), fewest)
+        raise UsageError(f"schedule.{name}={given}: it must be at least one step; try schedule.{name}=0.1.")
+    if isinstance(given, float) and given <= 1:
+        return max(round(given * steps), fewest)
+    if given != int(given):
+        raise UsageError(f"schedule.{name}={given}: steps are whole; a share of the run's steps is at most 1.0.")
+    return int(given)
 
 
 def positive(name: str, given: Any) -> float:
@@ -131,7 +140,7 @@ def step(steps: int, every: float = 0.3, gamma: float = 0.1) -> Schedule:
 
 def multistep(steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1) -> Schedule:
     """``gamma`` to the number of milestones passed (torch's MultiStepLR)."""
-    rate, passed = positive("gamma", gamma), [length("milestones", each, steps) for each in milestones]
+    rate, passed = positive("gamma", gamma), [length("milestones", each, steps, 0) for each in milestones]
 
     def factor(k: Step) -> Hyper:
         number: Hyper = 0.0
@@ -208,15 +217,18 @@ def onecycle(steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4e
 def wsd(steps: int, warmup: float = 0.05, decay: float = 0.2, start: float = 0.01, end: float = 0.0) -> Schedule:
     """Warm up, stay at 1, decay: straight lines at both ends (Zhai et al. 2022; Hu et al. 2024)."""
     first, last = share("start", start), share("end", end)
-    up, down = length("warmup", warmup, steps, fewest=0), length("decay", decay, steps)
+    up, down = length("warmup", warmup, steps, fewest=0), length("decay", decay, steps, fewest=0)
     if up + down > steps:
         raise UsageError(f"schedule.warmup and schedule.decay take {up} + {down} steps, the run has {steps}.")
     return lambda k: either(k < up, risen(k, first, up), between(last, 1.0, least(1.0, (steps - k) / max(down, 1))))
 
 
 def inverse_sqrt(steps: int, warmup: float = 1) -> Schedule:
-    """Up in ``warmup`` steps, then ``sqrt(warmup / (k + 1))`` (Vaswani et al. 2017); lr / sqrt(k + 1) as shipped."""
-    span = length("warmup", warmup, steps)
+    """Up in ``warmup`` steps, then ``sqrt(warmup / (k + 1))`` (Vaswani et al. 2017); lr / sqrt(k + 1) as shipped.
+
+    Without a warmup (0) it is what it is with one of 1 step, whose only factor is 1.
+    """
+    span = max(length("warmup", warmup, steps, fewest=0), 1)
     return lambda k: least((k + 1) / span, (span / (k + 1)) ** 0.5)
 
 
@@ -228,20 +240,20 @@ def inverse_time(steps: int, over: float = 1) -> Schedule:
 
 def warmup_constant(steps: int, warmup: float = 0.1, start: float = 0.01) -> Schedule:
     """A straight line from ``start`` up to 1, then flat (torch's LinearLR)."""
-    first, up = share("start", start), length("warmup", warmup, steps)
+    first, up = share("start", start), length("warmup", warmup, steps, fewest=0)
     return lambda k: risen(k, first, up)
 
 
 def warmup_linear(steps: int, warmup: float = 0.1, start: float = 0.01, end: float = 0.0) -> Schedule:
     """A straight line up to 1, then one down to ``end`` at the run's end."""
-    first, up = share("start", start), length("warmup", warmup, steps)
+    first, up = share("start", start), length("warmup", warmup, steps, fewest=0)
     fall = linear(max(steps - up, 1), 1.0, end)
     return lambda k: either(k < up, risen(k, first, up), fall(k - up))
 
 
 def warmup_cosine(steps: int, warmup: float = 0.1, start: float = 0.01, floor: float = 0.0) -> Schedule:
     """A straight line up to 1, then half a wave down to ``floor`` at the run's end."""
-    first, up = share("start", start), length("warmup", warmup, steps)
+    first, up = share("start", start), length("warmup", warmup, steps, fewest=0)
     fall = cosine(max(steps - up, 1), floor)
     return lambda k: either(k < up, risen(k, first, up), fall(k - up))
 

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 IMPLS = ("manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
+LENGTHS = tuple(f"schedule.{name}" for name in ("over", "every", "period", "warmup", "decay"))
+"""Numbers that count steps if they are whole, and are shares of the run if they are floats up to 1.0."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
 GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")
@@ -446,7 +448,7 @@ def run_keys(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any
     Every (name, value) pair is hashed alone and the hashes are added, so that order does not matter and a number
     counts the same whether it was a constant or a lane. Vectorised: a million keys take well under a second.
     """
-    words = {name: value for name, value in constants.items() if not _is_number(value)}
+    words = {name: value for name, value in constants.items() if not _is_number(value) or _is_whole_run(name, value)}
     total = np.uint64(sum(_hash_text(f"{name}={_canonical(value)}") for name, value in words.items()) % 2**64)
     keys = np.full(len(next(iter(columns.values()))), total, dtype=np.uint64)
     numbers = {name: np.array([float(value)]) for name, value in constants.items() if name not in words}
@@ -456,6 +458,11 @@ def run_keys(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any
         keys += _mix(bits ^ np.uint64(_hash_text(name)))
     digits = np.array([b"%02x" % byte for byte in range(256)])
     return digits[_mix(keys).astype(">u8").view(np.uint8)].view("S16")
+
+
+def _is_whole_run(name: str, value: Any) -> bool:
+    """Whether a schedule's length is 1.0, the whole run: not the question that 1, a single step, is."""
+    return name in LENGTHS and isinstance(value, float) and value == 1.0
 
 
 def _is_number(value: Any) -> bool:

@@ -134,7 +134,7 @@ def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> 
         return None
     timings = Timings.none(cell.size)
     end = clock.now() + cell.seconds
-    timings.cold_s = _warm_process(cell, clock)
+    timings.cold_s = _warm_process(cell, int(order[0]), clock)
     with quiet():
         timings.memory_reference_s = _least(memory_loop(), clock)
         if cell.device.type != "cpu":
@@ -159,12 +159,12 @@ def _order(status: Array, steps_to_target: Array) -> Array:
     return order[rank[order] < 3]
 
 
-def _warm_process(cell: Cell, clock: Clock) -> float:
+def _warm_process(cell: Cell, row: int, clock: Clock) -> float:
     """Pay on another objective what the first use of a method costs a process (imports, lazy dispatch); seconds."""
     if cell.maker.compiled:  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
-        once(lambda: descent(cell.maker(cell.solo_hyper(0)), cell.oracle(False), cell.start(0), range(1)), clock)
+        once(lambda: descent(cell.maker(cell.solo_hyper(row)), cell.oracle(False), cell.start(0), range(1)), clock)
         return cell.maker.compile_s
-    method = cell.maker(cell.solo_hyper(0))
+    method = cell.maker(cell.solo_hyper(row))
     x = torch.ones(2, dtype=cell.dtype, device=cell.device)
     ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x), lambda point, t: point)
     return once(lambda: descent(method, ones, x, range(3)), clock)

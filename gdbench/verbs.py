@@ -85,7 +85,7 @@ def show(
     folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps")] = Path("outputs"),
     rerun: Annotated[bool, typer.Option("--rerun", help="repeat it; exit code 1 if an exact column differs")] = False,
 ) -> int:
-    """Show everything about a run: its columns, its configuration, and the command that repeats it.
+    """Show everything about a run: columns, traceback if it failed, configuration, and the command that repeats it.
 
     --rerun repeats it untimed, says whether every exact column came out the same, and names what else is not as it was:
     settings, source files, data, torch, threads, machine, determinism.
@@ -101,8 +101,11 @@ def show(
         found = repeat(home(folder, latest), latest)
         typer.echo("\n".join(told(found)))
         return 0 if found.same else 1
-    for name, value in latest.dropna().items():
+    known = latest.dropna()
+    for name, value in known.drop("traceback", errors="ignore").items():
         typer.echo(f"{name:22}  {value}")
+    if "traceback" in known:
+        typer.echo(f"\n# where it failed\n{str(known['traceback']).rstrip()}")
     configuration = _configuration(home(folder, latest), latest)
     typer.echo(f"\n# its configuration\n{configuration}")
     given = "objective:\n  python:" in configuration

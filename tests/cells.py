@@ -67,8 +67,10 @@ class Compiled:
 
 def parabola(**more: Any) -> Objective:
     """x^2 of one number from 1, which gradient descent with lr = 1/4 halves in each step."""
-    stated = {"minimum": 0.0, "minimisers": (torch.zeros((), dtype=torch.float64),), "laned": True}
-    return Objective(**{"fn": lambda x: x**2, "start": torch.ones((), dtype=torch.float64), **stated, **more})
+    start = more.get("start", torch.ones((), dtype=torch.float64))
+    minimiser = torch.zeros(() if callable(start) else start.shape, dtype=torch.float64)
+    stated = {"minimum": 0.0, "minimisers": (minimiser,), "laned": True}
+    return Objective(**{"fn": lambda x: x**2, "start": start, **stated, **more})
 
 
 def small(objective: Objective, make: Any = gd, lr: float | Sequence[float] = 0.25, **more: Any) -> Cell:

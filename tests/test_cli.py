@@ -285,11 +285,12 @@ def test_a_user_folder_works_from_an_empty_one(shell: Callable[..., Any], own: P
     assert runs["optimizer.factor"].tolist()[:2] == [1.0, 1.0]
 
 
-def test_the_exit_code_of_an_unavailable_run_is_0(command: Callable[..., Any]) -> None:
-    """A method that has no twin here gives a row with its reason, and the table still prints."""
+def test_the_exit_code_is_1_where_no_run_could_run(command: Callable[..., Any]) -> None:
+    """A method that has no twin here gives a row with its reason, the table still prints, and the last line says it."""
     done = command("optimizer=lbfgs", "timing=off")
 
-    assert done.code == 0
+    assert done.code == 1
+    assert done.err.splitlines()[-1].startswith("gdbench: 1 of 1 runs have no result: 1 unavailable (optimizer=lbfgs")
     assert "unavailable: optimizer=lbfgs has no manual implementation; try impl=torch" in done.out
 
 

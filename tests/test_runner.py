@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch._dynamo.utils import counters
 
+from gdbench.attempts import explained
 from gdbench.columns import COLUMNS
 from gdbench.objectives import Objective
 from gdbench.objectives.learning import mlp
@@ -17,7 +18,7 @@ from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.params import flat
-from gdbench.runner import explained, run_cell
+from gdbench.runner import run_cell
 from gdbench.schema import Unavailable
 
 
@@ -195,16 +196,6 @@ def test_an_objective_that_raises_fails_every_run() -> None:
 
     assert columns["status"].tolist() == ["failed"]
     assert columns["error"].tolist() == ["OverflowError: too much"]
-
-
-def test_what_is_unavailable_is_not_a_failure() -> None:
-    """A method that cannot be had stops the cell, for a row of that name."""
-
-    def missing(lr: float) -> Method:
-        raise Unavailable("not here")
-
-    with pytest.raises(Unavailable, match="not here"):
-        run_cell(small(parabola(), Tiny(missing, lanes=False), lr=[0.1, 0.2]))
 
 
 def test_an_exception_is_explained_in_one_line() -> None:

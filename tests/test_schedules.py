@@ -11,7 +11,8 @@ import yaml
 from laws import CONF, apart, factory, manual, objective, path, target, twin
 from torch.optim import Optimizer, lr_scheduler
 
-from gdbench import schedules
+import gdbench
+from gdbench import schedules, schema
 from gdbench.descent import descent
 from gdbench.optimizers.compiled import Program
 from gdbench.oracle import oracle
@@ -146,7 +147,11 @@ def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
     [
         ("linear", {"start": -1}, "schedule.start=-1: it must be a share of lr"),
         ("linear", {"over": 2.5}, "schedule.over=2.5: steps are whole"),
-        ("linear", {"over": "long"}, "schedule.over=long: it must be a number of steps"),
+        ("linear", {"over": "long"}, "schedule.over=long: it must be a whole number of steps"),
+        ("linear", {"over": True}, "schedule.over=True: it must be a whole number of steps"),
+        ("linear", {"over": -1}, "schedule.over=-1: it must be a whole number of steps"),
+        ("wsd", {"warmup": 1.0}, "schedule.warmup and schedule.decay take 60 + 12 steps, the run has 60"),
+        ("inverse_time", {"over": 0.0}, "schedule.over=0.0: it must be at least one step"),
         ("step", {"every": 0}, "schedule.every=0: it must be at least one step; try schedule.every=0.1"),
         ("step", {"gamma": 0}, "schedule.gamma=0: it must be a number above 0"),
         ("cosine_restarts", {"multiple": 1.5}, "schedule.multiple=1.5: it must be a whole number of at least 1"),
@@ -165,5 +170,79 @@ def test_refusals_teach(name: str, changed: dict[str, Any], said: str) -> None:
 
 
 def test_a_length_is_steps_or_a_share_of_them() -> None:
-    """At least 1 counts steps, below 1 is a share of the run, and null is all of it."""
-    assert [schedules.length("over", given, 200) for given in (7, 0.1, None, 0.0001)] == [7, 20, 200, 1]
+    """A whole number counts steps, a float up to 1.0 is a share of the run, and null is all of it."""
+    given = (7, 0.1, None, 0.0001, 1, 1.0, 1e3, 500)
+
+    assert [schedules.length("over", each, 200) for each in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
+    assert [schedules.length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
+
+
+LENGTHS = {
+    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in schema.LENGTHS] for name in CONFIGURATIONS
+}
+SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, keys in LENGTHS.items() for key in keys])
+@pytest.mark.parametrize("given", [0, 0.0, 1, 1.0, 0.25, STEPS, 3 * STEPS, 3.0 * STEPS, None], ids=repr)
+def test_every_length_of_every_schedule_follows_one_rule(name: str, key: str, given: float | None) -> None:
+    """A share is the steps that it stands for, a warmup or decay of 0 is none; what makes no schedule is one line."""
+    as_steps = STEPS if given is None else SHARES_OF_60.get(given, int(given)) if isinstance(given, float) else given
+    others = {"decay": 0} if key == "warmup" and name == "wsd" else {"warmup": 0} if key == "decay" else {}
+
+    def factors(length: float | None) -> list[float] | str:
+        try:
+            factor = build(name, **{key: length}, **others)
+        except UsageError as refusal:
+            return str(refusal).replace("0.0", "0")
+        return [float(factor(k)) for k in range(STEPS)]
+
+    told = factors(given)
+
+    assert told == factors(as_steps)
+    if isinstance(told, str):
+        assert "\n" not in told
+        assert as_steps == 0 or (name == "wsd" and as_steps > STEPS)
+        assert key not in ("warmup", "decay") or as_steps
+    else:
+        assert all(0 <= factor <= 1 for factor in told)
+        assert key != "warmup" or as_steps or told[0] == 1
+
+
+def test_every_length_that_conf_ships_is_known_as_one() -> None:
+    """The numbers that the files describe as steps or shares are those whose 1 and 1.0 are different questions."""
+    described = {
+        f"schedule.{line.partition(':')[0]}"
+        for file in CONF.glob("schedule/*.yaml")
+        for line in file.read_text().splitlines()
+        if "# steps" in line or "# likewise" in line
+    }
+
+    assert described - {"schedule.milestones"} == set(schema.LENGTHS)
+
+
+def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any]) -> None:
+    """From the command line decay=1 is a step and decay=1.0 the run: other losses, under other keys."""
+    words = (
+        "objective=rosenbrock",
+        "schedule=wsd",
+        "schedule.warmup=0",
+        "steps=20",
+        "timing=off",
+        "--quiet",
+        "lr=1e-4",
+    )
+    done = command("-m", *words, "schedule.decay=1,1.0")
+    runs = gdbench.load("outputs")
+
+    assert done.code == 0
+    assert runs["run"].is_unique
+    assert runs["final_loss"][0] < runs["final_loss"][1]
+
+
+@pytest.mark.parametrize("name", [name for name, keys in LENGTHS.items() if "warmup" in keys])
+def test_a_schedule_without_a_warmup_is_accepted(name: str, command: Callable[..., Any]) -> None:
+    """From the command line warmup=0 means none, in every schedule that has one."""
+    done = command(f"schedule={name}", "schedule.warmup=0", "steps=5", "timing=off", "--quiet")
+
+    assert (done.code, done.err) == (0, "")

@@ -15,9 +15,12 @@ from torch import Tensor
 
 from gdbench.objectives.draws import Batch
 from gdbench.params import Params, leaves, tree_map
+from gdbench.schema import UsageError
+from gdbench.starts import convert_data, convert_number, convert_point, is_plain
 
 __all__ = ["Objective", "Prox", "cast", "fingerprint", "seeded"]
 
+NUMBERS = ("minimum", "smoothness", "strong_convexity")
 Prox = Callable[[Params, Any], Params]
 """``prox(x, t)``: the p with the least ``t g(p) + |p - x|^2 / 2``; x may hold lanes, t is a number or one a lane."""
 
@@ -32,9 +35,11 @@ class Objective:
 
     fn: Callable[..., Tensor]
     start: Params | Callable[[int], Params]
-    """The start x_0, or a function of the seed where the start is random."""
+    """The start x_0, or a function of the seed where the start is random: tensors, or arrays, lists and numbers, which
+    become tensors of the same values (whole numbers and Python's floats in float64)."""
     data: Mapping[str, Tensor] = field(default_factory=dict)
-    """Tensors that ``fn`` needs beside x; cast to the run's dtype (integers stay integers) and moved to its device."""
+    """Tensors that ``fn`` needs beside x, or arrays or lists; moved to the run's device, floating numbers cast to its
+    dtype and complex ones to the complex counterpart of that (whole numbers and booleans stay what they are)."""
     batch: Batch | None = None
     """``batch(data, seed, k)``: the data that the gradient of step k of a run with that seed sees in their place.
 
@@ -60,7 +65,15 @@ class Objective:
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Fill in the kind of minimum that follows from what was stated."""
+        """Convert what was stated to tensors, and fill in the kind of minimum that follows from it."""
+        stated: dict[str, Any] = {name: convert_number(name, getattr(self, name)) for name in NUMBERS}
+        stated["data"] = {name: convert_data(f"data[{name!r}]", each) for name, each in self.data.items()}
+        if not callable(self.start):
+            stated["start"] = self.start if is_plain(self.start) else convert_point("start", self.start)
+        start = stated.get("start")
+        stated["minimisers"] = tuple(_minimiser(f"minimisers[{i}]", m, start) for i, m in enumerate(self.minimisers))
+        for name, value in stated.items():
+            object.__setattr__(self, name, value)
         if self.f_star_kind is None:
             object.__setattr__(self, "f_star_kind", "unknown" if self.minimum is None else "exact")
 
@@ -75,7 +88,10 @@ class Objective:
 
     def start_at(self, seed: int) -> Params:
         """x_0 for a seed."""
-        return self.start(seed) if callable(self.start) else self.start
+        if not callable(self.start):
+            return self.start
+        start = self.start(seed)
+        return start if is_plain(start) else convert_point(f"start({seed})", start)
 
     @property
     def seeded(self) -> bool:
@@ -90,7 +106,8 @@ class Objective:
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Objective:
         """The same objective with its start, minimisers and data in another dtype, on another device."""
         start = self.start
-        moved: Any = (lambda seed: cast(start(seed), dtype, device)) if callable(start) else cast(start, dtype, device)
+        seeded_start: Any = lambda seed: cast(self.start_at(seed), dtype, device)  # noqa: E731
+        moved: Any = seeded_start if callable(start) else cast(start, dtype, device)
         return replace(
             self,
             start=moved,
@@ -100,8 +117,39 @@ class Objective:
 
 
 def cast(tree: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
-    """Floating tensors of a tree in ``dtype``; everything on ``device``."""
-    return tree_map(lambda leaf: leaf.to(device=device, dtype=dtype if leaf.is_floating_point() else leaf.dtype), tree)
+    """Floating tensors of a tree in ``dtype``, complex ones in its complex counterpart; everything on ``device``."""
+
+    def cast_leaf(leaf: Tensor) -> Tensor:
+        if leaf.is_floating_point():
+            return leaf.to(device=device, dtype=dtype)
+        return leaf.to(device=device, dtype=dtype.to_complex() if leaf.is_complex() else leaf.dtype)
+
+    return tree_map(cast_leaf, tree)
+
+
+def _minimiser(name: str, given: Any, start: Any) -> Params:
+    """A stated minimiser as a point in the form of the start, as far as that is known before there is a seed."""
+    point: Params = given if is_plain(given) else convert_point(name, given)
+    if start is None:
+        return point
+    both_dicts = isinstance(start, dict), isinstance(point, dict)
+    names = [sorted(tree) if isinstance(tree, dict) else [] for tree in (start, point)]
+    if len(set(both_dicts)) > 1 or names[0] != names[1]:
+        raise UsageError(f"{name} is not of the form of start: {_form(point)}, where start is {_form(start)}.")
+    if isinstance(point, dict):
+        point = {key: point[key] for key in start}  # numbers are compared in the order of the start's names
+    if [leaf.shape for leaf in leaves(point)] != [leaf.shape for leaf in leaves(start)]:
+        raise UsageError(
+            f"{name} is not of the shape of start: {_form(point)}, where start is {_form(start)};"
+            " minimisers= is a tuple of points, one too: (point,)."
+        )
+    return point
+
+
+def _form(point: Params) -> str:
+    if isinstance(point, dict):
+        return "{" + ", ".join(f"{name}: {list(leaf.shape)}" for name, leaf in point.items()) + "}"
+    return f"a tensor of shape {list(point.shape)}"
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -66,6 +66,8 @@ def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "tor
         try:
             optimizer = cls(leaves(point), **arguments)
         except (RuntimeError, ValueError) as error:
+            if not refuses(cls, error):
+                raise
             raise refusal(cls, impl, error) from error
         if switched(cls):
             optimizer.train()  # type: ignore[attr-defined]
@@ -114,7 +116,7 @@ def plain(cls: type[Optimizer], impl: str) -> TorchStep:
         try:
             optimizer.step()
         except (RuntimeError, AssertionError) as error:
-            if k == 0:
+            if k == 0 and refuses(cls, error):
                 raise refusal(cls, impl, error) from error
             raise
         return point, state, Seen(loss, grad, 1, 0)
@@ -186,6 +188,15 @@ def switches(cls: type[Optimizer], impl: str) -> dict[str, bool]:
     if impl != "torch" and impl not in known:
         raise Unavailable(f"{named(cls)} has no {impl} implementation")
     return {name: on for name, on in SWITCHES[impl].items() if name in known}
+
+
+def refuses(cls: type[Optimizer], error: Exception) -> bool:
+    """Whether an error says that torch has no such implementation, and not that a class of others, or a number, fails.
+
+    Torch's own, and our twins of what torch will have, check their arguments and the device; of what the classes of
+    others raise nothing is known, and so it counts as a failure of theirs.
+    """
+    return cls.__module__.partition(".")[0] in ("torch", "gdbench") and "cannot be converted to type" not in str(error)
 
 
 def refusal(cls: type[Optimizer], impl: str, error: Exception) -> Unavailable:
