@@ -55,7 +55,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """No: nothing is compiled under it, and to keep the compiler out torch would import it, which takes 0.6 s."""
         return False
 
-    def __exit__(self, *reason: Any) -> None:
+    def __exit__(self, *reason: object) -> None:
         super().__exit__(*reason)  # type: ignore[no-untyped-call]
         self.living.clear()  # what dies from here on is nobody's business
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+
+from gdbench.git import read_git
 
 OWN = """
 import torch
@@ -90,10 +91,9 @@ series:
 
 
 def git(folder: Path, *words: str) -> str:
-    """What a git command prints."""
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    """What a git command prints, also where the tests themselves run in a hook."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+    return read_git(folder, *identity, *words)
 
 
 def commit(folder: Path, message: str = "a change") -> str:

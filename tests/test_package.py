@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "libyaml", "uncollected"},
+    {"columns", "constant", "git", "libyaml", "uncollected"},
     {"schema"},
     {"turns", "timing"},
     {"params", "search"},

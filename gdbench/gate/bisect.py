@@ -11,7 +11,8 @@ from gdbench.gate.comparison import Asked, suite_of
 from gdbench.gate.exact import compared
 from gdbench.gate.rulings import FAILING
 from gdbench.gate.series import Series, Side
-from gdbench.gate.trees import commits_between, git, repository, worktree
+from gdbench.gate.trees import commits_between, repository, worktree
+from gdbench.git import read_git
 from gdbench.schema import UsageError
 
 __all__ = ["Culprit", "bisected", "halved"]
@@ -39,7 +40,7 @@ def bisected(asked: Asked, good: str, bad: str, layer: str, told: Callable[[str]
     top = repository(Path.cwd())
     commits = commits_between(top, good, bad)
     series = suite_of(asked).running
-    with worktree(top, git(top, "rev-parse", f"{good}^{{commit}}")) as base:
+    with worktree(top, read_git(top, "rev-parse", f"{good}^{{commit}}")) as base:
         fails = _exact(asked, series, base) if layer == "exact" else _time(series, base)
         return halved(top, commits, fails, told)
 
@@ -60,7 +61,7 @@ def halved(top: Path, commits: list[str], fails: Fails, told: Callable[[str], No
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if tried(middle) else (middle, high)
-    subject = git(top, "show", "--no-patch", "--format=%s", commits[high])
+    subject = read_git(top, "show", "--no-patch", "--format=%s", commits[high])
     return Culprit(commits[high], subject, reasons[high], len(reasons))
 
 

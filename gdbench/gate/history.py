@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.gate.trees import git
+from gdbench.git import read_git
 from gdbench.schema import UsageError
 
 __all__ = ["COLUMNS", "add", "change_points", "exact_changes", "load_history", "otava", "time_changes"]
@@ -36,7 +36,7 @@ def add(folder: Path, top: Path, report: Mapping[str, Any]) -> Path:
         raise UsageError(
             "the latest report is of a tree with changes that are not committed: its numbers have no commit."
         )
-    when, subject = git(top, "show", "--no-patch", "--format=%cI%n%s", commit).split("\n", 1)
+    when, subject = read_git(top, "show", "--no-patch", "--format=%cI%n%s", commit).split("\n", 1)
     shared = {"commit": commit, "when": pd.Timestamp(when).tz_convert("UTC"), "subject": subject}
     shared["fingerprint"] = report["fingerprint"]
     table = pd.DataFrame([{**shared, **row} for row in _measures(report)], columns=list(COLUMNS))

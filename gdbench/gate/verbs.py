@@ -253,12 +253,15 @@ def _progress(quiet: bool) -> Any:
 def _carried_out(work: Callable[[], int]) -> int:
     """The exit code of a piece of work that may find nothing to compare."""
     from gdbench.gate.trees import NotMeasured
+    from gdbench.git import GitError
 
     try:
         return work()
     except NotMeasured as reason:
         typer.echo(f"gdbench: {reason}", err=True)
         return 4
+    except GitError as reason:
+        raise UsageError(f"git refuses: {reason}") from None
 
 
 def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:
