@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from gdbench.git import read_git
 
@@ -123,3 +125,9 @@ def change(folder: Path) -> None:
     """Put its defect into every optimizer but ``sound``."""
     own = folder / "mine" / "own.py"
     own.write_text(own.read_text().replace("CHANGED = False", "CHANGED = True"))
+
+
+def findings(folder: Path) -> dict[str, dict[str, Any]]:
+    """The latest report of a repository, by optimizer."""
+    told = json.loads(max(folder.glob("outputs/gate/*/gate.json")).read_text())
+    return {finding["series"].split()[0]: finding for finding in told["findings"]}

@@ -120,14 +120,22 @@ def _default(top: Path, clean: bool) -> Base:
 
 def _trunk(top: Path) -> str | None:
     """The default branch: of the pull request, of the remote, or by its usual name."""
-    asked = os.environ.get("GITHUB_BASE_REF")
+    if asked := os.environ.get("GITHUB_BASE_REF"):
+        if (place := _branch(top, asked)) is None:
+            raise NotMeasured(
+                f"GITHUB_BASE_REF={asked} names no branch here: fetch it (actions/checkout: fetch-depth: 0), or name"
+                " the base with --base."
+            )
+        return place
+    usual = ["main", "master"]
     with contextlib.suppress(GitError):
-        asked = asked or read_git(top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
-    for name in filter(None, (asked, "main", "master")):
-        for place in (f"origin/{name}", name):
-            if _known(top, place):
-                return place
-    return None
+        usual.insert(0, read_git(top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/"))
+    return next((place for name in usual if (place := _branch(top, name))), None)
+
+
+def _branch(top: Path, name: str) -> str | None:
+    """A branch of that name, the remote's first."""
+    return next((place for place in (f"origin/{name}", name) if _known(top, place)), None)
 
 
 def _clean(top: Path, outputs: str) -> bool:

@@ -18,6 +18,7 @@ from gdbench.gate.timing.tracks import AGAIN, BASE, HEAD, Questions, Track, ques
 __all__ = ["compare", "controls"]
 
 CONTROLS = ("overhead", "memory")
+SCARCE = "it got fewer than two replicates"
 
 
 def compare(
@@ -52,13 +53,16 @@ def compare(
     # Where two versions of torch differ, the controls say by how much: that is a finding, not a contamination.
     dirt = contamination(nulls, frozen if course.alike else (), settings)
     failed = {track.name: track.failed for track in tracks if track.failed}
+    rows = tuple(each for each in ruling.measured(bool(dirt)) if each.name not in failed)
+    told = {each.name for each in rows}
+    scarce = {track.name: SCARCE for track in tracks if track.name not in told}
     return TimeReport(
-        series=tuple(each for each in ruling.measured(bool(dirt)) if each.name not in failed),
+        series=rows,
         groups=ruling.grouped(bool(dirt)),
         nulls=_rows(nulls, settings),
         controls=_rows(frozen, settings),
         contaminated=dirt,
-        unmeasured={**{each.name: why for each in timed if (why := asked.lacking(each.name))}, **failed},
+        unmeasured={**{each.name: why for each in timed if (why := asked.lacking(each.name))}, **scarce, **failed},
         mode=asked.mode,
         fingerprint=asked.fingerprint,
         facts=tuple(course.facts),
