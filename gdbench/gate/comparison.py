@@ -97,6 +97,7 @@ def compare(asked: Asked, progress: Progress) -> Report:
 def _against_tree(asked: Asked, progress: Progress) -> Report:
     """Compare with a revision, or with another interpreter."""
     suite, head = suite_of(asked), head_of(asked)
+    accepted = acceptances(head.root)
     with based(asked, head) as (base, how):
         before, after = _both(suite.running, base, head, progress)
         alike = before.fingerprint == after.fingerprint
@@ -108,7 +109,7 @@ def _against_tree(asked: Asked, progress: Progress) -> Report:
         found += dropped(asked, base, head)
         spent = _spent(base) if base.root != head.root else []
         timed = _timed(asked, suite, base, head, found, progress)
-    terms = _terms(asked, suite, head, after, spent)
+    terms = _terms(asked, suite, after, [one for one in accepted if one not in spent])
     rulings = [*joined([exact_ruling(each) for each in found], timed.rulings), *timed.rulings]
     told = ruled(rulings, suite.series, terms)
     return _report(asked, suite, told, terms, after, f"base {how}", alike, timed)
@@ -125,10 +126,11 @@ def _against_file(asked: Asked, progress: Progress) -> Report:
         table, suite = table.assign(series=[one.name for one in series]), Suite(tuple(series)).only(asked.only)
     table = table[[asked.wants(name) for name in table["series"]]]
     head = head_of(asked)
+    accepted = acceptances(head.root)
     progress.begin("exact layer", len(suite.running))
     after = ask(suite.running, head, heard=progress.heard)
     found, alike = kept(table, suite.running, after, suite.ulps)
-    terms = _terms(asked, suite, head, after, [])
+    terms = _terms(asked, suite, after, accepted)
     told = ruled(map(exact_ruling, found), suite.series, terms)
     return _report(asked, suite, told, terms, after, f"baseline {asked.baseline}", alike, _Timed())
 
@@ -168,15 +170,17 @@ def _timed(asked: Asked, suite: Suite, base: Side, head: Side, found: Sequence[F
     return _Timed(time_rulings(report, known), time_header(report))
 
 
-def _terms(asked: Asked, suite: Suite, head: Side, answers: Answers, spent: Sequence[Acceptance]) -> Terms:
-    """What may be forgiven: an acceptance that the base holds already is spent."""
-    accepted = [one for one in acceptances(head.root) if one not in spent]
+def _terms(asked: Asked, suite: Suite, answers: Answers, accepted: Sequence[Acceptance]) -> Terms:
+    """What may be forgiven."""
     against = digest_of_file(asked.baseline) if asked.baseline else ""
     return Terms(suite.waivers, accepted, fingerprint_words(answers.fingerprint), against, time=asked.time)
 
 
 def _spent(base: Side) -> list[Acceptance]:
-    """What the base has accepted; a file that cannot be read, which its own gdbench wrote, holds none of today's."""
+    """What the base has accepted, which is spent: it came with the base.
+
+    A file that cannot be read, which its own gdbench wrote, holds none of today's.
+    """
     with contextlib.suppress(UsageError):
         return acceptances(base.root)
     return []

@@ -196,7 +196,7 @@ def _walk(cell: Any) -> dict[str, Any]:
     def look(_: int, x: Any, seen: Any) -> None:
         digest, dtype = _bits(x)
         bits.append(digest)
-        losses.append(float(seen.loss))
+        losses.append(float(seen.loss.detach()))
         if dtype not in dtypes:
             dtypes.append(dtype)
 
