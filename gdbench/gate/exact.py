@@ -140,7 +140,7 @@ def _one_sided(base: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[str, s
     if not has_run(head):
         return "unmeasured", f"on neither side: {why_not(head)}"
     if base.get("outcome") == "lacking":
-        return "new", f"not there in the base: {base['error']}"
+        return "new", f"not there in the base: {base['lacks']}"
     return "unmeasured", f"nothing to compare with, as the base has no numbers: {why_not(base)}"
 
 

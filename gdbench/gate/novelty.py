@@ -23,27 +23,27 @@ def checked_absences(
     for one in series:
         answer = answers.get(one.name, {})
         if answer.get("outcome") == "lacking" and (why := _why_not_new(one, str(answer["lacks"]), base, head)):
-            checked[one.name] = {"outcome": "absent", "error": f"{why} ({answer['error']})"}
+            checked[one.name] = {"outcome": "absent", "error": f"{answer['error']}: {why}"}
     return checked
 
 
 def _why_not_new(series: Series, lacks: str, base: Side, head: Side) -> str:
     """Why a configuration that the base does not find is no sign of a new series; empty where it is one."""
     if base.root == head.root:
-        return f"{lacks} is not found, in the same tree"
+        return "and both sides are one tree"
     keys = {name for name, _ in series.settings}
     options = {f"{name}/{value}" for name, value in series.settings}
     if lacks in keys:
         return ""
     if lacks not in options:
-        return f"its own configuration needs {lacks}, which is not there"
+        return "which a configuration that it has refers to"
     file = PurePosixPath(series.code or OWN, f"{lacks}.yaml")
     if _ls_tree(base.root, file):
-        return f"the base holds {file}, but not its worktree: is the checkout sparse?"
+        return f"its commit holds {file}, but not its worktree: is the checkout sparse?"
     if module := next((parent for parent in file.parents if _ls_tree(base.root, parent).startswith("160000")), None):
-        return f"{module} is a submodule, which is not compared: start the gate in it"
+        return f"{module} is a submodule, which is not compared; start the gate in it"
     if _is_ignored(head.root, file):
-        return f"git ignores {file}: no commit can hold it"
+        return f"git ignores {file}, so that no commit can hold it"
     return ""
 
 

@@ -111,7 +111,7 @@ def _answer(composer: Any, words: list[str]) -> dict[str, Any]:
         question = _question(composer, words)
     except Exception as error:
         if lacks := _lacking(error):
-            return {"outcome": "lacking", "lacks": lacks, "error": _line(error)}
+            return {"outcome": "lacking", "lacks": lacks, "error": f"there is no {lacks}"}
         kind = "unsupported" if isinstance(error, AttributeError | ImportError | TypeError) else "absent"
         return {"outcome": kind, "error": _line(error)}
     try:

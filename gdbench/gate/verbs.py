@@ -203,9 +203,14 @@ def history(
     commits = rows["commit"].nunique()
     typer.echo(f"{commits} commit{'s' if commits > 1 else ''}, {rows['series'].nunique()} series: {folder}")
     changes = kept.change_points(rows)
-    show_changes(changes)
+    if commits == 1:
+        typer.echo("One commit: nothing to compare yet.")
+    else:
+        show_changes(changes)
     if kept.otava() is None:
         typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
+    elif commits < kept.LEAST_SEARCHED:
+        typer.echo(f"Times are not searched: that takes {kept.LEAST_SEARCHED} commits.")
     typer.echo(f"Trend: {write_trend(rows, changes, folder)}")
     return 0
 
