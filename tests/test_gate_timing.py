@@ -124,14 +124,6 @@ def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
     assert told(report) in ({SERIES.name: "no slower"}, {SERIES.name: "faster"}, {SERIES.name: "undecided"})
 
 
-def test_a_series_that_got_too_few_replicates_is_not_measured(trees: Trees) -> None:
-    """One replicate leaves nothing to judge, which is said."""
-    base, head = trees("pass", MORE.format(count=100))
-    report = compare([SERIES], base, head, replace(FEW, nulls=0, looks=(1,)), known={})
-
-    assert told(report) == {SERIES.name: "it got fewer than two replicates"}
-
-
 def test_a_worker_whose_gate_was_killed_ends_and_clears_up(tmp_path: Path) -> None:
     """With nobody at the other end of its pipes a worker goes, and the folder of bytecode with it."""
     cache = tmp_path / "cache"
