@@ -13,6 +13,8 @@ from layouts import COMMITS, LAYOUTS, edit
 from repositories import commit, git
 
 from gdbench.environment import git as git_facts
+from gdbench.environment import git_diff
+from gdbench.gate.sides import Asked, head_of
 from gdbench.gate.trees import repository, worktree
 from gdbench.git import git_environment, read_git, unhooked_environment
 from gdbench.schema import UsageError
@@ -121,7 +123,13 @@ def test_what_is_asked_of_a_folder_is_told_of_it(hooked: tuple[Path, Path]) -> N
     with worktree(asked, "HEAD") as side:
         held = (side.root / "file").read_text()
 
+    (asked / "file").write_text("changed")
+    diff = git_diff(asked)
+    git(asked, "checkout", "--quiet", "file")
+
     assert held == "asked"
+    assert "-asked" in diff
+    assert "+changed" in diff
     assert repository(asked) == asked
     assert git_facts(asked) == {"commit": git(asked, "rev-parse", "HEAD"), "dirty": False}
     assert (around / ".git" / "index").read_bytes() == index
@@ -134,6 +142,10 @@ def test_another_users_repository_is_told_in_gits_own_words(tmp_path: Path, monk
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(UsageError, match=r"dubious ownership.*safe\.directory") as raised:
         repository(tmp_path)
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="dubious ownership"):
+        head_of(Asked(baseline=Path("baseline.csv")))
 
     assert "\n" not in str(raised.value)
     assert "dubious ownership" in (git_facts(tmp_path) or {})["refused"]

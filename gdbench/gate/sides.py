@@ -12,7 +12,7 @@ from pathlib import Path
 from gdbench.gate.exact import Finding
 from gdbench.gate.series import Side
 from gdbench.gate.suite import Suite, load_suite
-from gdbench.gate.trees import base_of, repository, worktree
+from gdbench.gate.trees import NoRepository, base_of, repository, worktree
 from gdbench.schema import UsageError
 
 __all__ = ["WORKING_TREE", "Asked", "based", "dropped", "head_of", "suite_of"]
@@ -45,7 +45,7 @@ class Asked:
 def head_of(asked: Asked) -> Side:
     """The working tree; without a repository, the folder in which we are."""
     if asked.baseline:
-        with contextlib.suppress(UsageError):
+        with contextlib.suppress(NoRepository):
             return Side(repository(Path.cwd()), WORKING_TREE)
         return Side(Path.cwd(), WORKING_TREE)
     return Side(repository(Path.cwd()), WORKING_TREE)

@@ -18,7 +18,16 @@ from gdbench.gate.series import Side
 from gdbench.git import GitError, GitMissing, read_git
 from gdbench.schema import UsageError
 
-__all__ = ["Base", "NotMeasured", "base_of", "clean_commit", "commits_between", "repository", "worktree"]
+__all__ = [
+    "Base",
+    "NoRepository",
+    "NotMeasured",
+    "base_of",
+    "clean_commit",
+    "commits_between",
+    "repository",
+    "worktree",
+]
 
 PLACE = "gdbench-gate"
 """The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
@@ -27,6 +36,10 @@ KEEPER = Path(__file__).with_name("keeper.py")
 
 class NotMeasured(Exception):
     """There is nothing to compare: one line that says why; exit code 4."""
+
+
+class NoRepository(UsageError):
+    """A folder lies in no repository, or there is no git to ask."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +64,14 @@ def _known(folder: Path, revision: str) -> str | None:
 
 
 def repository(folder: Path) -> Path:
-    """The top of the git repository that a folder lies in."""
+    """The top of the git repository that a folder lies in. Raises UsageError; NoRepository where there is none."""
     try:
         return Path(read_git(folder, "rev-parse", "--show-toplevel"))
     except GitMissing as reason:
-        raise UsageError(f"the gate compares with a git revision, and {reason}. Or use --baseline FILE.") from None
+        raise NoRepository(f"the gate compares with a git revision, and {reason}. Or use --baseline FILE.") from None
     except GitError as reason:
-        raise UsageError(
+        kind = NoRepository if "not a git repository" in str(reason) else UsageError
+        raise kind(
             f"git gives no repository for {folder} ({reason}): start the gate inside the one that it is to compare, or"
             " use --baseline FILE."
         ) from None
