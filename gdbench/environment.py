@@ -7,13 +7,14 @@ import hashlib
 import os
 import platform
 import re
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from gdbench.git import GitError, GitMissing, read_git, run_git
 
 __all__ = ["cpu_model", "environment", "git", "git_diff"]
 
@@ -31,6 +32,10 @@ VARIABLES = (
 """What can change numbers or threads from outside of a program."""
 MOST_DIFF = 2**20
 """Bytes of a diff that are kept; one that is longer is cut, and says so."""
+GIT_S = 10.0
+"""Seconds that git is given for an answer."""
+NOTHING_THERE = ("not a git repository", "Needed a single revision")
+"""What git says outside of a checkout, and before the first commit."""
 
 
 def environment(command: list[str] | None = None) -> dict[str, Any]:
@@ -102,26 +107,26 @@ def _flushes_denormals() -> bool:
 
 
 def git(folder: Path) -> dict[str, Any] | None:
-    """Commit and dirtiness of the checkout a folder lies in; None outside of one, or without git."""
+    """Commit and dirtiness of the checkout a folder lies in; None outside of one, before its first commit, without git.
+
+    Where git refuses to look, as it does at another user's checkout, its reason stands in their place.
+    """
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
-    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        commit = read_git(folder, "rev-parse", "--verify", "HEAD", timeout=GIT_S)
+        changes = read_git(folder, "status", "--porcelain", "--untracked-files=no", timeout=GIT_S)
+        return {"commit": commit, "dirty": bool(changes)}
+    except GitMissing:
         return None
+    except GitError as reason:
+        return None if any(words in str(reason) for words in NOTHING_THERE) else {"refused": str(reason)}
 
 
 def git_diff(folder: Path) -> str:
     """What tracked files of a checkout have that its commit has not, as a patch; cut, and so said, beyond MOST_DIFF."""
     try:
-        top = Path(_git(folder, "rev-parse", "--show-toplevel"))
-        words = ("git", "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color")
-        whole = subprocess.run(words, cwd=top, capture_output=True, check=True, timeout=10).stdout
-    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        return f"# git diff could not be had ({type(error).__name__})\n"
+        top = Path(read_git(folder, "rev-parse", "--show-toplevel", timeout=GIT_S))
+        whole = run_git(top, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-color", timeout=GIT_S)
+    except GitError as reason:
+        return f"# git diff could not be had ({reason})\n"
     text = whole[:MOST_DIFF].decode(errors="replace")
     return text if len(whole) <= MOST_DIFF else f"{text}\n# cut by gdbench after {MOST_DIFF} of {len(whole)} bytes\n"
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()

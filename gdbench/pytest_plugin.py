@@ -76,24 +76,36 @@ class Bench:
         """Fail the test unless a series of the gate's suite is found to be no slower than the base, a git revision.
 
         Takes what ``python -m gdbench gate`` takes: ``config_dir``, ``suite``, ``allow_same``. Minutes rather than
-        seconds where times are close; a verdict that stays open skips the test.
+        seconds where times are close; a verdict that stays open skips the test, and so does a series that is new. What
+        could not be measured fails it, with the reason.
         """
-        from gdbench.gate.comparison import Asked, compare
+        from gdbench.gate.comparison import compare
         from gdbench.gate.showing import progress
+        from gdbench.gate.sides import Asked
+        from gdbench.schema import UsageError
 
+        if options.get("time") == "off":
+            raise UsageError("no_slower compares times: time=off leaves nothing of it. Allowed: gate, advise.")
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
         asked = Asked(base, only=(series,), config_dir=folder, **options)
         report = compare(asked, progress(quiet=True))
-        times = [each for each in report.rulings if each.layer == "time"]
+        times = [ruling for ruling in report.rulings if ruling.layer == "time"]
         slower = [
-            f"{each.series} is {each.verdict} than {report.header['base']}: {each.cause}"
-            for each in times
-            if each.fails
+            f"{ruling.series} is {ruling.verdict} than {report.header['base']}: {ruling.cause}"
+            for ruling in times
+            if ruling.fails
         ]
-        if slower:
-            pytest.fail("\n".join(slower))
-        if not times or any(each.verdict != "no slower" and each.verdict != "faster" for each in times):
-            pytest.skip("; ".join(f"{each.verdict}: {each.cause}" for each in times) or "nothing could be timed")
+        absent = [
+            f"{ruling.series} is {ruling.verdict}: {ruling.cause}"
+            for ruling in report.rulings
+            if ruling.verdict in ("missing", "unmeasured")
+        ]
+        if slower or absent:
+            pytest.fail("\n".join([*slower, *absent]))
+        open_ = [ruling for ruling in times if ruling.verdict not in ("no slower", "faster")]
+        if open_ or not times:
+            told = [f"{ruling.verdict}: {ruling.cause}" for ruling in open_ or report.rulings]
+            pytest.skip("; ".join(told))
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,14 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.fixture
+def gate(command: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Carries out a verb of the gate in the folder in which we are."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
+    return lambda *words: command("gate", *words)
+
+
+@pytest.fixture
 def shell(tmp_path: Path) -> Callable[..., Done]:
     """Carries out ``python ...`` in a process of its own, from an empty folder and without a terminal."""
 

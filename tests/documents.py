@@ -22,6 +22,7 @@ import typer
 import yaml
 
 from gdbench.cli import VERBS
+from gdbench.git import unhooked_environment
 from gdbench.verbs import app
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +118,7 @@ class Reader:
         words = [each for word in shlex.split(command) for each in self._meant(word, f"'{word}'" in command)]
         if words[:3] != ["python", "-m", "gdbench"]:
             if words[0] in ("git", "sed"):
-                subprocess.run(["bash", "-c", command], check=True, capture_output=True)
+                subprocess.run(["bash", "-c", command], env=unhooked_environment(), check=True, capture_output=True)
             else:
                 self._check(words)
         elif (needs and needs not in AT_HAND) or any(each in command for each in self.checked):

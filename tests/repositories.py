@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
+import json
 from pathlib import Path
+from typing import Any
+
+from gdbench.git import read_git
 
 OWN = """
 import torch
@@ -90,10 +93,9 @@ series:
 
 
 def git(folder: Path, *words: str) -> str:
-    """What a git command prints."""
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    """What a git command prints, also where the tests themselves run in a hook."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
+    return read_git(folder, *identity, *words)
 
 
 def commit(folder: Path, message: str = "a change") -> str:
@@ -123,3 +125,9 @@ def change(folder: Path) -> None:
     """Put its defect into every optimizer but ``sound``."""
     own = folder / "mine" / "own.py"
     own.write_text(own.read_text().replace("CHANGED = False", "CHANGED = True"))
+
+
+def findings(folder: Path) -> dict[str, dict[str, Any]]:
+    """The latest report of a repository, by optimizer."""
+    told = json.loads(max(folder.glob("outputs/gate/*/gate.json")).read_text())
+    return {finding["series"].split()[0]: finding for finding in told["findings"]}

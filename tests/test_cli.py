@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from repositories import git
 
 import gdbench
 from gdbench.cli import HELP, VERBS, main
@@ -181,10 +182,9 @@ sys.exit(main(["timing=off", "outputs=full"]))
 
 def test_a_full_disk_has_no_room_for_a_patch_either(command: Callable[..., Any], tmp_path: Path) -> None:
     """What a dirty checkout has beyond its commit may be what does not fit: that is one line too, and no half file."""
-    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
     for words in (("init", "-q"), ("add", "text"), ("commit", "-qm", "one")):
         (tmp_path / "text").write_text("one")
-        subprocess.run((*git, *words), cwd=tmp_path, check=True)
+        git(tmp_path, *words)
     (tmp_path / "text").write_text("two\n" * 100_000)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, limit[1]))

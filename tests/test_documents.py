@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from documents import ROOT, Reader, forget, snippets
+from repositories import git
 
 import gdbench as package
 from gdbench.columns import COLUMNS
@@ -69,7 +69,7 @@ def reader(
 def commit_and_change() -> None:
     """What README's section on the gate begins with: a change, of one operation more, to what was committed."""
     for words in (["init", "-q", "-b", "main"], ["add", "mine"], ["commit", "-qm", "As it was"]):
-        subprocess.run(["git", *words], check=True)
+        git(Path.cwd(), *words)
     file = Path("mine/bowl.py")
     file.write_text(file.read_text().replace("grad.sign()", "grad.clone().sign()"))
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from repositories import git as call_git
 
 import gdbench
 from gdbench.environment import environment, git, git_diff
@@ -37,10 +38,7 @@ def test_a_sweep_keeps_its_environment(command: Any) -> None:
 
 def test_git_tells_commit_and_dirtiness(tmp_path: Path) -> None:
     """A checkout is known by its commit, and whether tracked files were changed since; untracked ones do not count."""
-
-    def run(*words: str) -> str:
-        who = ("-c", "user.name=a", "-c", "user.email=a@b")
-        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    run = partial(call_git, tmp_path)
 
     assert git(tmp_path) is None
     run("init")
@@ -48,7 +46,7 @@ def test_git_tells_commit_and_dirtiness(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("one")
     run("add", "file")
     run("commit", "-m", "one")
-    assert git(tmp_path) == {"commit": run("rev-parse", "HEAD").strip(), "dirty": False}
+    assert git(tmp_path) == {"commit": run("rev-parse", "HEAD"), "dirty": False}
     (tmp_path / "other").write_text("untracked")
     assert git(tmp_path)["dirty"] is False
     (tmp_path / "file").write_text("two")
@@ -77,10 +75,7 @@ def test_a_sweep_keeps_the_digests_of_its_source_and_data(command: Any, own: Pat
 
 def test_a_dirty_checkout_is_kept_as_a_patch(command: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """What the working folder has beyond its commit lies beside environment.json, and cut where it is long, said so."""
-
-    def run(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
-
+    run = partial(call_git, tmp_path)
     (tmp_path / "file").write_text("one\n")
     run("init", "-q")
     run("add", "file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from repositories import change, commit, git, repository
+from repositories import change, commit, findings, git, repository
 
 ROOT = Path(__file__).parent.parent
 FEW = """
@@ -25,21 +24,7 @@ series:
 """
 
 
-@pytest.fixture
-def gate(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Carries out a verb of the gate in the folder in which we are."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
-    return lambda *words: command("gate", *words)
-
-
 EXACT = ("--config-dir", "mine", "--time", "off")
-
-
-def findings(folder: Path) -> dict[str, dict[str, Any]]:
-    """The latest report of a repository, by optimizer."""
-    told = json.loads(max(folder.glob("outputs/gate/*/gate.json")).read_text())
-    return {each["series"].split()[0]: each for each in told["findings"]}
 
 
 def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.gate.accepted import Acceptance
+from gdbench.gate.accepted import Acceptance, accept, acceptances, recorded_changes
 from gdbench.gate.exact import Finding, compared
 from gdbench.gate.rulings import Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
+from gdbench.schema import UsageError
 
 ULPS = {"float32": 8.0, "float64": 4096.0}
 
@@ -80,10 +82,13 @@ def test_a_step_that_searches_counts_on_its_own_fingerprint_only() -> None:
 
 
 def test_what_is_there_on_one_side_only() -> None:
-    """New passes; missing, unsupported, and absent from both do not."""
+    """New, which the base's tree does not hold, passes; missing, unsupported, and absent on any side do not."""
     absent, unsupported = {"outcome": "absent", "error": "no"}, {"outcome": "unsupported", "error": "old"}
+    lacking = {"outcome": "lacking", "lacks": "optimizer/late", "error": "no"}
 
-    assert found(absent, answer()).verdict == "new"
+    assert found(lacking, answer()).verdict == "new"
+    assert found(absent, answer()).verdict == "unmeasured"
+    assert found(None, answer()).verdict == "unmeasured"
     assert found(answer(), absent).verdict == "missing"
     assert found(answer(), None).verdict == "missing"
     assert found(absent, absent).verdict == "unmeasured"
@@ -118,15 +123,157 @@ def test_advice_fails_nothing_but_what_is_missing() -> None:
     assert judged(MISSING, policy="advise") == (4, "")
 
 
-def test_an_acceptance_holds_for_its_bits() -> None:
-    """On the fingerprint where it was given other bits are another change; elsewhere bits say nothing."""
-    bits = str(CHANGED.measures["trajectory"])
-    here = Acceptance("s", bits, "here", "2030-01-01", "meant")
-    other = Acceptance("s", "other", "here", "2030-01-01", "meant")
+NO_RUNS = [
+    *(
+        {"outcome": "measured", "columns": {"status": name, "error": "no package"}}
+        for name in ("failed", "unavailable")
+    ),
+    {"outcome": "absent", "error": "no"},
+    {"outcome": "unsupported", "error": "no"},
+    {"outcome": "measured", "columns": {"status": None}},
+    None,
+]
 
-    assert judged(CHANGED, accepted={"s": here}, fingerprint="here") == (0, "accepted: meant")
-    assert judged(CHANGED, accepted={"s": other}, fingerprint="here") == (1, "")
-    assert judged(CHANGED, accepted={"s": other}, fingerprint="there") == (0, "accepted: meant")
+
+@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("base", [*NO_RUNS, {"outcome": "lacking", "lacks": "lr", "error": "no"}])
+@pytest.mark.parametrize("head", NO_RUNS)
+def test_what_has_no_numbers_never_passes(base: Any, head: Any, alike: bool) -> None:
+    """Two runs that failed are not the same, and one that failed is nothing to be better than: always with a reason."""
+    both, after = found(base, head, alike), found(base, answer(), alike)
+
+    assert both.verdict in ("unmeasured", "missing")
+    assert after.verdict == ("new" if base and base["outcome"] == "lacking" else "unmeasured")
+    assert both.cause
+    assert after.cause
+
+
+def test_a_run_that_fails_now_is_worse() -> None:
+    """Its status says so, and why."""
+    failed = {"outcome": "measured", "columns": {"status": "failed", "error": "no package"}}
+
+    assert found(answer(), failed).verdict == "worse"
+    assert "status: target -> failed (no package)" in found(answer(), failed).cause
+
+
+COUNT = st.integers(0, 3)
+
+
+@given(data=st.data(), alike=st.booleans())
+def test_what_fails_has_a_cause(data: st.DataObject, alike: bool) -> None:
+    """Whatever differs between two answers, better in one way and worse in another."""
+
+    def drawn() -> dict[str, Any]:
+        told = answer(data.draw(st.text("ab", max_size=3)), steps_to_target=data.draw(st.none() | COUNT))
+        for name in ("first", "steady"):
+            ops = {"aten.add.Tensor": data.draw(COUNT), "aten.clone.default": data.draw(COUNT)}
+            told[name] = {"ops": ops, "peak_bytes": data.draw(COUNT), "allocated_bytes": data.draw(COUNT)}
+        return told
+
+    finding = found(drawn(), drawn(), alike)
+
+    assert (finding.verdict == "same") or finding.cause
+
+
+def accepted(finding: Finding, against: str = "", fingerprint: str = "here") -> list[Acceptance]:
+    """The acceptance of a finding."""
+    stated = {"verdict": finding.verdict, "base": finding.before, "numbers": finding.measures}
+    return [Acceptance("s", recorded_changes(stated), fingerprint, against, "2030-01-01", "meant")]
+
+
+def test_an_acceptance_forgives_its_numbers_alone() -> None:
+    """One operation more is not four, nor one that begins elsewhere; less than was accepted is."""
+    both = found(answer(), answer(ops=11, bits="abcx"))
+
+    assert judged(WORSE, accepted=accepted(WORSE), fingerprint="here") == (0, "accepted: meant")
+    assert judged(WORSE, accepted=accepted(both), fingerprint="here") == (0, "accepted: meant")
+    assert judged(both, accepted=accepted(WORSE), fingerprint="here") == (1, "")
+    for base, head in ((10, 14), (11, 12), (9, 11)):
+        finding = found(answer(ops=base), answer(ops=head))
+        for fingerprint in ("here", "there"):
+            assert judged(finding, accepted=accepted(WORSE), fingerprint=fingerprint) == (1, "")
+
+
+def test_an_acceptance_holds_for_its_bits() -> None:
+    """On its fingerprint other bits are another change; on another one they are, where bits were accepted to change."""
+    other = found(answer(), answer(bits="abcy"))
+
+    assert judged(CHANGED, accepted=accepted(CHANGED), fingerprint="here") == (0, "accepted: meant")
+    assert judged(other, accepted=accepted(CHANGED), fingerprint="here") == (1, "")
+    assert judged(other, accepted=accepted(CHANGED), fingerprint="there") == (0, "accepted: meant")
+    assert judged(other, accepted=accepted(WORSE), fingerprint="there") == (1, "")
+
+
+def test_an_acceptance_elsewhere_forgives_no_other_result() -> None:
+    """A target that is no longer reached, another count, or a final loss beyond rounding is another change."""
+    meant = found(answer(), answer(bits="abcx", steps_to_target=33, final_loss=2e-9))
+    same = found(answer(), answer(bits="abcy", steps_to_target=33, final_loss=2e-9 + 1e-15))
+    others = (
+        {"status": "budget", "steps_to_target": None},
+        {"steps_to_target": 34},
+        {"steps_to_target": 33, "hit_1e-03": 13},
+        {"steps_to_target": 33, "final_loss": 1e-3},
+        {"steps_to_target": 33, "ops": 14},
+    )
+
+    assert judged(same, accepted=accepted(meant), fingerprint="there") == (0, "accepted: meant")
+    for other in others:
+        finding = found(answer(), answer(**{"bits": "abcy", "final_loss": 2e-9, **other}))
+        assert judged(finding, accepted=accepted(meant), fingerprint="there") == (1, ""), other
+
+
+def test_an_acceptance_counts_for_its_baseline() -> None:
+    """Neither for a revision, nor for the baseline that takes its place."""
+    for against, code in (("one", 0), ("two", 1), ("", 1)):
+        assert judged(WORSE, accepted=accepted(WORSE, "one"), fingerprint="here", against=against)[0] == code
+
+
+def test_what_was_accepted_as_missing_is_forgiven_as_missing() -> None:
+    """And nothing else of that series is."""
+    assert judged(MISSING, accepted=accepted(MISSING), fingerprint="here") == (0, "accepted: meant")
+    assert judged(WORSE, accepted=accepted(MISSING), fingerprint="here") == (1, "")
+    assert judged(MISSING, accepted=accepted(WORSE), fingerprint="here") == (4, "")
+
+
+@given(data=st.data(), fingerprint=st.sampled_from(["here", "there"]))
+def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObject, fingerprint: str) -> None:
+    """Of any two changes the one is forgiven by the other's acceptance only where each of its numbers is recorded."""
+    values = st.fixed_dictionaries(
+        {
+            "status": st.sampled_from(["target", "budget"]),
+            "steps_to_target": st.none() | st.integers(30, 33),
+            "hit_1e-03": st.integers(12, 14),
+            "ops": st.integers(10, 13),
+        }
+    )
+    one, two = (found(answer(), answer(**data.draw(values))) for _ in range(2))
+    code, _ = judged(two, accepted=accepted(one), fingerprint=fingerprint)
+    changed, recorded = (accepted(finding)[0].changes.items() for finding in (two, one))
+
+    assert code == int(two.verdict in ("worse", "changed") and not changed <= recorded)
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    """Acceptances of several fingerprints and baselines stand beside one another; a newer one takes its own's place."""
+    rows = [
+        {"series": "s", "verdict": each.verdict, "base": each.before, "numbers": each.measures} for each in (WORSE,)
+    ]
+    for fingerprint, against, reason in (("a, b", "", "one"), ("there", "", "two"), ("there", "x", "three")):
+        accept(tmp_path, rows, fingerprint, against, reason)
+    accept(tmp_path, rows, "there", "", 'four, "quoted"')
+
+    assert {one.reason for one in acceptances(tmp_path)} == {"one", "three", 'four, "quoted"'}
+    assert all(one.changes == accepted(WORSE)[0].changes for one in acceptances(tmp_path))
+
+
+def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
+    """It records no numbers, so it can forgive none."""
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "accepted.csv").write_text("series,trajectory,fingerprint,date,reason\ns,,here,2030-01-01,a\n")
+    with pytest.raises(UsageError, match=r"does not record which numbers.*gdbench gate accept") as raised:
+        acceptances(tmp_path)
+
+    assert "\n" not in str(raised.value)
 
 
 def test_exit_codes_put_a_regression_first() -> None:

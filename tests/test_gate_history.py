@@ -79,9 +79,11 @@ def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[st
 
 
 def test_a_tree_that_is_no_commit_has_no_history(tmp_path: Path) -> None:
-    """Its numbers would be another's."""
+    """Its numbers would be another's; nor has a report without numbers."""
     with pytest.raises(UsageError, match="not committed"):
         add(tmp_path, tmp_path, report(None, 30, 1.0))
+    with pytest.raises(UsageError, match="measured nothing"):
+        add(tmp_path, tmp_path, {"commit": "HEAD", "fingerprint": "here", "findings": []})
     with pytest.raises(UsageError, match="holds no history"):
         load_history(tmp_path)
 

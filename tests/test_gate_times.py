@@ -11,6 +11,7 @@ import pytest
 
 from gdbench.gate.series import Series
 from gdbench.gate.timing.blocks import Sample
+from gdbench.gate.timing.compare import without_rows
 from gdbench.gate.timing.course import Course
 from gdbench.gate.timing.figures import SelfTest, share_interval, stored
 from gdbench.gate.timing.refusals import Died, Failed
@@ -123,8 +124,12 @@ def test_waiting_is_told() -> None:
 
 
 def test_a_series_that_was_not_measured_has_no_row() -> None:
-    """A track without replicates is left out of rows, and out of the family of tests."""
-    assert only([track("a", count=0), track("b")]) == ["no slower"]
+    """A track without replicates is left out of rows, and out of the family of tests; why is told in their place."""
+    tracks = [track("a", count=0), track("b"), track("c", count=1), track("d")]
+    tracks[3].failed = "its process ended"
+
+    assert only(tracks[:3]) == ["no slower"]
+    assert without_rows(tracks) == {**dict.fromkeys("ac", "it got fewer than two replicates"), "d": "its process ended"}
 
 
 # ----------------------------------------------------------------------------------------------------------- rounds

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "installation", "libyaml", "overrides", "spacing", "uncollected"},
+    {"columns", "constant", "git", "installation", "libyaml", "overrides", "spacing", "uncollected"},
     {"schema"},
     {"hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
     {"params", "search"},

@@ -18,6 +18,7 @@ from typing import Any
 
 from gdbench.gate.series import Series, Side
 from gdbench.gate.trees import NotMeasured
+from gdbench.git import unhooked_environment
 
 __all__ = ["Answers", "ask", "ask_both", "environment"]
 
@@ -124,7 +125,7 @@ def environment(side: Side) -> dict[str, str]:
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     home = [] if str(HOME) in (*INSTALLED, *site.getsitepackages()) else [str(HOME)]
     return {
-        **os.environ,
+        **unhooked_environment(),
         "PYTHONPATH": os.pathsep.join([*side.path, *known, *home]),
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",  # a user's tree stays as it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,17 +11,18 @@ from typing import Any
 import pandas as pd
 
 from gdbench.gate.asking import Answers
-from gdbench.gate.exact import Finding, compared, measures
+from gdbench.gate.exact import EVERYWHERE, HERE, Finding, compared, has_run, measures
 from gdbench.gate.files import replace_text
 from gdbench.gate.series import Series
 from gdbench.schema import UsageError
 
-__all__ = ["AROUND", "fingerprint_words", "kept", "posed", "read_baseline", "record"]
+__all__ = ["AROUND", "digest_of_file", "fingerprint_words", "kept", "posed", "read_baseline", "record"]
 
 ASKED = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
 AROUND = ("target", "target_loss", "start_noise", "schedule", "clip", "noise")
 """Columns of an experiment's ``expected.csv`` that pose its questions, the latter if there, beside optimizer.* ..."""
 FIRST = ("series", "fingerprint", "status", "trajectory")
+UNRECORDED = {"outcome": "absent", "error": "the baseline does not hold it: record it with gdbench gate record"}
 
 
 def fingerprint_words(fingerprint: Mapping[str, Any]) -> str:
@@ -37,7 +39,7 @@ def record(file: Path, answers: Answers) -> int:
     rows = [
         {"series": name, "fingerprint": fingerprint, **measures(answer)}
         for name, answer in sorted(answers.series.items())
-        if answer["outcome"] == "measured"
+        if has_run(answer)
     ]
     table = pd.DataFrame(rows)
     whole = {name: "Int64" for name in table if pd.api.types.is_numeric_dtype(table[name]) and _whole(table[name])}
@@ -62,7 +64,16 @@ def read_baseline(file: Path) -> pd.DataFrame:
         ) from None
     if "series" not in table and not set(ASKED) <= set(table):
         raise UsageError(f"--baseline {file} holds neither series nor {', '.join(ASKED)}: it is no baseline.")
+    if "status" not in table or not set(EVERYWHERE + HERE) & (set(table) - {"status"}):
+        raise UsageError(f"--baseline {file} holds no number that is compared beside the status: it is no baseline.")
+    if "series" in table and (twice := sorted(set(table["series"][table["series"].duplicated()]))):
+        raise UsageError(f"--baseline {file} holds several rows of {twice[0]}: record it anew.")
     return table
+
+
+def digest_of_file(file: Path) -> str:
+    """A word for all that a baseline says, whatever the ends of its lines."""
+    return hashlib.blake2b(file.read_text(encoding="utf-8").encode(), digest_size=6).hexdigest()
 
 
 def posed(table: pd.DataFrame) -> list[Series]:
@@ -95,15 +106,14 @@ def _plain(value: Any) -> Any:
 def kept(
     table: pd.DataFrame, series: Sequence[Series], answers: Answers, ulps: Mapping[str, float]
 ) -> tuple[list[Finding], bool]:
-    """The findings about series of which a baseline tells, and whether all were made on this fingerprint."""
+    """The findings about series beside a baseline's rows, and whether all of these were made on this fingerprint."""
     here = fingerprint_words(answers.fingerprint)
-    names = list(table["series"]) if "series" in table else [each.name for each in series]
-    rows = {name: _row(row) for name, (_, row) in zip(names, table.iterrows(), strict=True)}
+    rows = {str(row["series"]): _row(row) for _, row in table.iterrows()}
     alike = {name: row["columns"].get("fingerprint") == here for name, row in rows.items()}
-    asked = [each.name for each in series]
+    names = [one.name for one in series]
     findings = [
-        compared(name, rows.get(name), answers.series.get(name), alike.get(name, False), ulps)
-        for name in [*asked, *(name for name in rows if name not in asked)]
+        compared(name, rows.get(name, UNRECORDED), answers.series.get(name), alike.get(name, False), ulps)
+        for name in [*names, *(name for name in rows if name not in names)]
     ]
     return findings, all(alike.values())
 

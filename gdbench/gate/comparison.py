@@ -6,53 +6,37 @@ import contextlib
 import datetime
 import io
 import json
-import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from gdbench.gate.accepted import acceptances
+from gdbench.gate.accepted import Acceptance, acceptances
 from gdbench.gate.asking import Answers, ask, ask_both
-from gdbench.gate.baseline import fingerprint_words, kept, posed, read_baseline
+from gdbench.gate.baseline import digest_of_file, fingerprint_words, kept, posed, read_baseline
 from gdbench.gate.exact import Finding, compared
 from gdbench.gate.files import new_reports
+from gdbench.gate.novelty import checked_absences
 from gdbench.gate.rulings import Ruling, Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series, Side
-from gdbench.gate.suite import Suite, load_suite
+from gdbench.gate.sides import WORKING_TREE, Asked, based, dropped, head_of, suite_of
+from gdbench.gate.suite import Suite
 from gdbench.gate.times import joined, time_header, time_rulings
-from gdbench.gate.trees import Base, NotMeasured, base_of, clean_commit, repository, worktree
+from gdbench.gate.trees import NotMeasured, clean_commit, repository
+from gdbench.git import GitError
 from gdbench.report.gate import junit, markdown
 from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.figures import SelfTest
 
-__all__ = ["Asked", "Progress", "Report", "compare", "head_of", "latest", "record_of", "self_tested", "suite_of"]
+__all__ = ["Progress", "Report", "compare", "latest", "record_of", "self_tested"]
 
-WORKING_TREE = "your working tree"
 LEAST_ROUNDS = 5
 ON_BOTH_SIDES = ("same", "better", "changed", "worse")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line asked for."""
-
-    base: str | None = None
-    suite: str = "default"
-    config_dir: Path | None = None
-    only: tuple[str, ...] = ()
-    base_python: Path | None = None
-    baseline: Path | None = None
-    allow_same: bool = False
-    time: str = "gate"
-    """``gate``, ``advise`` or ``off``: what the time layer may do."""
-    inconclusive: str = "fail"
-    outputs: str = "outputs"
 
 
 class Progress(Protocol):
@@ -75,10 +59,9 @@ class Report:
     @property
     def findings(self) -> pd.DataFrame:
         """One row for every series and layer; numbers have columns of their own."""
-        rows = [{**asdict(each), "numbers": None, **each.numbers} for each in self.rulings]
-        names = [name for name in Ruling.__dataclass_fields__ if name != "numbers"]
-        table = pd.DataFrame(rows, columns=None if rows else names)
-        return table.drop(columns="numbers", errors="ignore").astype({"first_difference": "Int64"})
+        names = [name for name in Ruling.__dataclass_fields__ if name not in ("numbers", "base")]
+        rows = [{**{name: getattr(each, name) for name in names}, **each.numbers} for each in self.rulings]
+        return pd.DataFrame(rows, columns=None if rows else names).astype({"first_difference": "Int64"})
 
     def write(self, outputs: Path) -> Path:
         """Put the report on disk, in a folder that appears with all its files."""
@@ -114,17 +97,19 @@ def compare(asked: Asked, progress: Progress) -> Report:
 def _against_tree(asked: Asked, progress: Progress) -> Report:
     """Compare with a revision, or with another interpreter."""
     suite, head = suite_of(asked), head_of(asked)
-    with _based(asked, head) as (base, how):
+    accepted = acceptances(head.root)
+    with based(asked, head) as (base, how):
         before, after = _both(suite.running, base, head, progress)
         alike = before.fingerprint == after.fingerprint
+        known = checked_absences(before.series, suite.running, base, head)
         found = [
-            compared(each.name, before.series.get(each.name), after.series.get(each.name), alike, suite.ulps)
+            compared(each.name, known.get(each.name), after.series.get(each.name), alike, suite.ulps)
             for each in suite.running
         ]
-        found += _dropped(asked, suite, base, head)
-        known = acceptances(base.root) if base.root != head.root else {}
+        found += dropped(asked, base, head)
+        spent = _spent(base) if base.root != head.root else []
         timed = _timed(asked, suite, base, head, found, progress)
-    terms = _terms(asked, suite, head, after, {name: each.reason for name, each in known.items()})
+    terms = _terms(asked, suite, after, [one for one in accepted if one not in spent])
     rulings = [*joined([exact_ruling(each) for each in found], timed.rulings), *timed.rulings]
     told = ruled(rulings, suite.series, terms)
     return _report(asked, suite, told, terms, after, f"base {how}", alike, timed)
@@ -134,12 +119,18 @@ def _against_file(asked: Asked, progress: Progress) -> Report:
     """Compare with numbers that were kept."""
     assert asked.baseline
     table = read_baseline(asked.baseline)
-    suite = suite_of(asked) if "series" in table else Suite(tuple(posed(table)))
+    if "series" in table:
+        suite = suite_of(asked)
+    else:
+        series = posed(table)
+        table, suite = table.assign(series=[one.name for one in series]), Suite(tuple(series)).only(asked.only)
+    table = table[[asked.wants(name) for name in table["series"]]]
     head = head_of(asked)
+    accepted = acceptances(head.root)
     progress.begin("exact layer", len(suite.running))
     after = ask(suite.running, head, heard=progress.heard)
     found, alike = kept(table, suite.running, after, suite.ulps)
-    terms = _terms(asked, suite, head, after, {})
+    terms = _terms(asked, suite, after, accepted)
     told = ruled(map(exact_ruling, found), suite.series, terms)
     return _report(asked, suite, told, terms, after, f"baseline {asked.baseline}", alike, _Timed())
 
@@ -179,10 +170,20 @@ def _timed(asked: Asked, suite: Suite, base: Side, head: Side, found: Sequence[F
     return _Timed(time_rulings(report, known), time_header(report))
 
 
-def _terms(asked: Asked, suite: Suite, head: Side, answers: Answers, known: dict[str, str]) -> Terms:
-    """What may be forgiven: an acceptance that the base holds already is spent."""
-    accepted = {name: each for name, each in acceptances(head.root).items() if known.get(name) != each.reason}
-    return Terms(suite.waivers, accepted, fingerprint_words(answers.fingerprint), time=asked.time)
+def _terms(asked: Asked, suite: Suite, answers: Answers, accepted: Sequence[Acceptance]) -> Terms:
+    """What may be forgiven."""
+    against = digest_of_file(asked.baseline) if asked.baseline else ""
+    return Terms(suite.waivers, accepted, fingerprint_words(answers.fingerprint), against, time=asked.time)
+
+
+def _spent(base: Side) -> list[Acceptance]:
+    """What the base has accepted, which is spent: it came with the base.
+
+    A file that cannot be read, which its own gdbench wrote, holds none of today's.
+    """
+    with contextlib.suppress(UsageError):
+        return acceptances(base.root)
+    return []
 
 
 def _report(
@@ -205,6 +206,7 @@ def _report(
         "series": len(suite.running),
         "alike": alike,
         "fingerprint": terms.fingerprint,
+        "against": terms.against,
         "python": answers.facts.get("python"),
         "commit": _commit(asked),
         "time": timed.header,
@@ -217,74 +219,9 @@ def _report(
 
 def _commit(asked: Asked) -> str | None:
     """The commit that the working tree is; None where it is none."""
-    with contextlib.suppress(UsageError):
+    with contextlib.suppress(UsageError, GitError):
         return clean_commit(repository(Path.cwd()), asked.outputs)
     return None
-
-
-# -------------------------------------------------------------------------------------------------- sides and suites
-
-
-def head_of(asked: Asked) -> Side:
-    """The working tree; without a repository, the folder in which we are."""
-    if asked.baseline:
-        with contextlib.suppress(UsageError):
-            return Side(repository(Path.cwd()), WORKING_TREE)
-        return Side(Path.cwd(), WORKING_TREE)
-    return Side(repository(Path.cwd()), WORKING_TREE)
-
-
-def suite_of(asked: Asked, side: Side | None = None) -> Suite:
-    """The suite that was asked for, as a side has it; the head's without one."""
-    head = head_of(asked)
-    if asked.config_dir is None:
-        own = side.root / "conf" if side and (side.root / "gdbench" / "gate").is_dir() else None
-        suite = load_suite(asked.suite, own)
-        return suite if side else suite.only(asked.only)
-    folder = asked.config_dir.resolve()
-    if not folder.is_dir():
-        raise UsageError(f"--config-dir {asked.config_dir} is no folder.")
-    if not folder.is_relative_to(head.root.resolve()):
-        raise UsageError(
-            f"--config-dir {asked.config_dir} must lie in the repository {head.root}: its past is compared."
-        )
-    code = str(folder.relative_to(head.root.resolve()))
-    suite = load_suite(asked.suite, (side or head).root / code, code)
-    return suite if side else suite.only(asked.only)
-
-
-@contextlib.contextmanager
-def _based(asked: Asked, head: Side) -> Iterator[tuple[Side, str]]:
-    """The base's side, while the context lasts, and what it is."""
-    python = asked.base_python
-    if python and not os.access(python, os.X_OK):
-        raise UsageError(f"--base-python {python} is no program that can be started.")
-    if python and not asked.base:
-        yield replace(head, label=str(python), python=python), f"{python} on the same tree"
-        return
-    base = base_of(head.root, asked.base, asked.outputs, asked.allow_same or bool(python))
-    with worktree(head.root, base.commit) as side:
-        yield replace(side, python=python) if python else side, _words(base)
-
-
-def _words(base: Base) -> str:
-    return f"{base.short} ({base.how})"
-
-
-def _dropped(asked: Asked, suite: Suite, base: Side, head: Side) -> list[Finding]:
-    """Series that the base's own suite holds and the head's does not."""
-    if base.root == head.root or asked.only:
-        return []
-    try:
-        before = suite_of(asked, base)
-    except UsageError:  # the base has no such suite, or one that this gdbench cannot read
-        return []
-    now = {each.name for each in suite.series}
-    return [
-        Finding(each.name, "missing", why="the base's suite holds it, yours does not")
-        for each in before.running
-        if each.name not in now
-    ]
 
 
 # ------------------------------------------------------------------------------------------------------ what is kept

@@ -8,13 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["EXACT", "Difference", "Finding", "compared", "digest_of", "measures"]
+__all__ = ["ABSENT", "EVERYWHERE", "EXACT", "HERE", "Difference", "Finding", "compared", "digest_of", "has_run"]
+__all__ += ["measures", "why_not"]
 
 EXACT = ("same", "better", "new", "changed", "worse", "missing", "unmeasured")
 """What the exact layer may find: the first three pass, changed and worse fail, the last two were not measured."""
+ABSENT = ("missing", "unmeasured")
+"""Verdicts where nothing was compared."""
 RANKS = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
 """Statuses, the better ones first; plateau and budget both end short of the target."""
 RUNGS = tuple(f"hit_1e-{power:02d}" for power in range(1, 13))
+NO_RUN = ("failed", "unavailable")
+"""Statuses of runs without numbers: two of them are not the same, they are nothing to compare."""
 TARGETS = ("steps_to_target", "gradients_to_target", "evaluations_to_target")
 COUNTS = ("ops first step", "ops per step", "bytes allocated first step", "bytes allocated per step", "peak bytes")
 AGAIN = {
@@ -25,6 +30,10 @@ AGAIN = {
 }
 """Counts that are not told beside others, as these explain them."""
 COMPILED = ("graphs", "graph breaks")
+EVERYWHERE = ("verdict", "status", *TARGETS, *RUNGS, *COUNTS, *COMPILED)
+"""Measures that are the same on every machine."""
+HERE = ("final_loss", "trajectory")
+"""Measures that hold on one fingerprint."""
 NEAR = 1
 """Steps by which hits may differ on another fingerprint."""
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -63,14 +72,18 @@ class Finding:
     why: str = ""
     measures: Mapping[str, Any] = field(default_factory=dict)
     """The head's own numbers."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """The base's."""
 
     @property
     def cause(self) -> str:
-        """The line that names the cause."""
-        shown = [each for each in _brief(self.differences) if self.verdict != "worse" or each.worse is not False]
+        """The line that names the cause; what is the same has none."""
+        shown = _brief([each for each in self.differences if self.verdict != "worse" or each.worse is not False])
         words = [each.words for each in shown] + ([self.why] if self.why else [])
         if self.first_difference is not None:
             words.append(f"first differs at step {self.first_difference}")
+        elif self.verdict == "changed" and not words:
+            words.append(f"trajectory: {_pair(self.before.get('trajectory'), self.measures.get('trajectory'))}")
         return "; ".join(words)
 
 
@@ -85,22 +98,19 @@ def compared(
     series: str, base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool, ulps: Mapping[str, float]
 ) -> Finding:
     """The finding about two answers of the probe; ``alike`` says whether their fingerprints are one."""
-    here, there = _measured(head), _measured(base)
-    told = measures(head) if here and head else {}
-    if not here or not there:
-        return _one_sided(series, base, head, told)
-    assert base
-    assert head
-    before = measures(base)
+    now, before = (measures(each) if each and _is_measured(each) else {} for each in (head, base))
+    if not (base and head and has_run(base) and _is_measured(head)):
+        verdict, why = _one_sided(base or {}, head or {})
+        return Finding(series, verdict, why=why, measures=now, before=before)
     first = _first_difference(base, head) if alike else None
     moved = alike and digest_of(base) != digest_of(head)
     differences = [
         *_status(base, head),
-        *_hits(before, told, 0 if alike else NEAR),
+        *_hits(before, now, 0 if alike else NEAR),
         *(_ends(base, head) if moved else () if alike else _losses(base, head, ulps)),
         *_counts(base, head, alike),
     ]
-    return Finding(series, _verdict(differences, moved), tuple(differences), first, measures=told)
+    return Finding(series, _verdict(differences, moved), tuple(differences), first, measures=now, before=before)
 
 
 def _verdict(differences: Sequence[Difference], moved: bool) -> str:
@@ -111,24 +121,35 @@ def _verdict(differences: Sequence[Difference], moved: bool) -> str:
     return "better" if any(each.worse is False for each in differences) else "same"
 
 
-def _measured(answer: Mapping[str, Any] | None) -> bool:
-    return bool(answer) and answer is not None and answer.get("outcome") == "measured"
+def _is_measured(answer: Mapping[str, Any]) -> bool:
+    return answer.get("outcome") == "measured"
 
 
-def _one_sided(
-    series: str, base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, told: Mapping[str, Any]
-) -> Finding:
-    """What is there on one side only, or on none."""
-    unsupported = next((a for a in (head, base) if a and a.get("outcome") == "unsupported"), None)
-    if unsupported is not None:
-        which = "head" if unsupported is head else "base"
-        return Finding(series, "unmeasured", why=f"the {which} cannot be asked: {unsupported['error']}", measures=told)
-    if _measured(head):
-        return Finding(series, "new", why="not there in the base", measures=told)
-    reason = str((head or {}).get("error", "no answer"))
-    if _measured(base):
-        return Finding(series, "missing", why=f"no longer there: {reason}")
-    return Finding(series, "unmeasured", why=f"on neither side: {reason}")
+def has_run(answer: Mapping[str, Any]) -> bool:
+    """Whether an answer tells of a run: neither of one that raised, nor of one that cannot be had here."""
+    return _is_measured(answer) and answer["columns"].get("status") not in (*NO_RUN, None)
+
+
+def _one_sided(base: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[str, str]:
+    """The verdict, and its reason, where a side has no numbers: only what the base's tree does not hold is new."""
+    for name, side in (("head", head), ("base", base)):
+        if side.get("outcome") == "unsupported":
+            return "unmeasured", f"the {name} cannot be asked: {side['error']}"
+    if _is_measured(base) and not _is_measured(head):
+        return "missing", f"no longer there: {why_not(head)}"
+    if not has_run(head):
+        return "unmeasured", f"on neither side: {why_not(head)}"
+    if base.get("outcome") == "lacking":
+        return "new", f"not there in the base: {base['lacks']}"
+    return "unmeasured", f"nothing to compare with, as the base has no numbers: {why_not(base)}"
+
+
+def why_not(answer: Mapping[str, Any]) -> str:
+    """Why an answer has no numbers."""
+    if _is_measured(answer):
+        status, error = (answer["columns"].get(name) for name in ("status", "error"))
+        return f"its run is {status} ({error})" if error else f"its run is {status or 'without a status'}"
+    return str(answer.get("error", "no answer"))
 
 
 def measures(answer: Mapping[str, Any]) -> dict[str, Any]:

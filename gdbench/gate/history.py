@@ -14,10 +14,19 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.gate.trees import git
+from gdbench.git import read_git
 from gdbench.schema import UsageError
 
-__all__ = ["COLUMNS", "add", "change_points", "exact_changes", "load_history", "otava", "time_changes"]
+__all__ = [
+    "COLUMNS",
+    "LEAST_SEARCHED",
+    "add",
+    "change_points",
+    "exact_changes",
+    "load_history",
+    "otava",
+    "time_changes",
+]
 
 COLUMNS = ("commit", "when", "subject", "fingerprint", "series", "measure", "value", "text")
 """One row a measure: a number in ``value``, or a word (a status, the digest of a trajectory) in ``text``."""
@@ -25,6 +34,8 @@ RATIO = "step_vs_reference"
 """The measure that is noisy: the step time over that of the frozen loop of its run."""
 LEAST_AFTER = 6
 """So many commits from a change on must be known before it is told: the last few decide little."""
+LEAST_SEARCHED = 2 * LEAST_AFTER
+"""Commits from which on times are searched at all."""
 P_VALUE, MAGNITUDE = "0.001", "0.05"
 FOUND = ("series", "measure", "fingerprint", "after", "commit", "subject", "base", "head")
 
@@ -36,10 +47,13 @@ def add(folder: Path, top: Path, report: Mapping[str, Any]) -> Path:
         raise UsageError(
             "the latest report is of a tree with changes that are not committed: its numbers have no commit."
         )
-    when, subject = git(top, "show", "--no-patch", "--format=%cI%n%s", commit).split("\n", 1)
+    rows = list(_measures(report))
+    if not rows:
+        raise UsageError("the latest report measured nothing: there is no number to keep.")
+    when, subject = read_git(top, "show", "--no-patch", "--format=%cI%n%s", commit).split("\n", 1)
     shared = {"commit": commit, "when": pd.Timestamp(when).tz_convert("UTC"), "subject": subject}
     shared["fingerprint"] = report["fingerprint"]
-    table = pd.DataFrame([{**shared, **row} for row in _measures(report)], columns=list(COLUMNS))
+    table = pd.DataFrame([{**shared, **row} for row in rows], columns=list(COLUMNS))
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / f".{uuid.uuid4().hex[:8]}"
     table.to_parquet(made)
@@ -106,7 +120,7 @@ def time_changes(history: pd.DataFrame) -> pd.DataFrame:
     program = otava()
     assert program, "Otava is not installed"
     times = history[history["measure"] == RATIO]
-    groups = [each for each in times.groupby(["series", "fingerprint"], sort=False) if len(each[1]) >= 2 * LEAST_AFTER]
+    groups = [each for each in times.groupby(["series", "fingerprint"], sort=False) if len(each[1]) >= LEAST_SEARCHED]
     with tempfile.TemporaryDirectory() as place:
         for number, (_, group) in enumerate(groups):
             group.rename(columns={"when": "time"})[["time", "commit", "value"]].assign(

@@ -26,11 +26,13 @@ from typing import Any, TextIO
 INSTRUMENT, WORK = "gdbench_gate_work", Path(__file__).parents[1] / "work.py"
 STEADY = 10
 """The step, counted from 0, whose work stands for all but the first."""
-COLUMNS = (
-    *("status", "event_step", "best_step", "steps_to_target", "gradients_to_target", "evaluations_to_target"),
+COMPARED = (
+    *("status", "steps_to_target", "gradients_to_target", "evaluations_to_target"),
     *(f"hit_1e-{power:02d}" for power in range(1, 13)),
-    *("gradients", "evaluations", "start_loss", "final_loss", "error", "resolved"),
+    *("start_loss", "final_loss"),
 )
+"""Columns without which there is nothing to compare."""
+COLUMNS = (*COMPARED, "event_step", "best_step", "gradients", "evaluations", "error", "resolved")
 
 
 def main() -> None:
@@ -107,12 +109,13 @@ def answered(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _answer(composer: Any, words: list[str]) -> dict[str, Any]:
     try:
         question = _question(composer, words)
-    except (AttributeError, ImportError, TypeError) as error:
-        return {"outcome": "unsupported", "error": _line(error)}
     except Exception as error:
-        return {"outcome": "absent", "error": _line(error)}
+        if lacks := _lacking(error):
+            return {"outcome": "lacking", "lacks": lacks, "error": f"there is no {lacks}"}
+        kind = "unsupported" if isinstance(error, AttributeError | ImportError | TypeError) else "absent"
+        return {"outcome": kind, "error": _line(error)}
     try:
-        return {"outcome": "measured", **measured(question)}
+        return _whole({"outcome": "measured", **measured(question)})
     except Exception as error:
         if type(error).__name__ == "Unavailable":
             return {"outcome": "measured", "columns": {"status": "unavailable", "error": str(error)}}
@@ -120,6 +123,33 @@ def _answer(composer: Any, words: list[str]) -> dict[str, Any]:
             return {"outcome": "absent", "error": str(error)}
         traceback.print_exc()
         return {"outcome": "unsupported", "error": _line(error)}
+
+
+def _lacking(error: BaseException) -> str:
+    """The option (``optimizer/late``) or key (``optimizer.beta``) that Hydra does not find; empty for other errors."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ == "MissingConfigException":
+            return str(getattr(cause, "missing_cfg_file", None) or "")
+        key = getattr(cause, "full_key", None)  # of OmegaConf's errors
+        if type(cause).__name__ in ("ConfigAttributeError", "ConfigKeyError") and key:
+            return str(key)
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def _whole(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer that has all that is compared; one that says what it lacks where it has not."""
+    columns = answer["columns"]
+    lost = [name for name in COMPARED if name not in columns]
+    if lost and columns["status"] not in ("unavailable", "failed"):
+        return {"outcome": "unsupported", "error": f"its rows have no column {', '.join(lost)}"}
+    if "raised" in answer and columns["status"] != "failed":
+        return {
+            "outcome": "unsupported",
+            "error": f"a run that ended well when watched raised alone: {answer['raised']}",
+        }
+    return answer
 
 
 def _question(composer: Any, words: list[str]) -> Any:
@@ -166,7 +196,7 @@ def _walk(cell: Any) -> dict[str, Any]:
     def look(_: int, x: Any, seen: Any) -> None:
         digest, dtype = _bits(x)
         bits.append(digest)
-        losses.append(float(seen.loss))
+        losses.append(float(seen.loss.detach()))
         if dtype not in dtypes:
             dtypes.append(dtype)
 

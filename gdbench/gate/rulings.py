@@ -8,17 +8,28 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gdbench.gate.accepted import Acceptance
-from gdbench.gate.exact import Finding
+from gdbench.gate.exact import ABSENT, Finding
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
 
-__all__ = ["FAILED", "INCONCLUSIVE", "PASSED", "UNMEASURED", "Ruling", "Terms", "exact_ruling", "exit_code", "ruled"]
+__all__ = [
+    "FAILED",
+    "FAILING",
+    "INCONCLUSIVE",
+    "OPEN",
+    "PASSED",
+    "UNMEASURED",
+    "Ruling",
+    "Terms",
+    "exact_ruling",
+    "exit_code",
+    "ruled",
+]
 
 PASSED, FAILED, INCONCLUSIVE, UNMEASURED = 0, 1, 3, 4
 """Exit codes; 2 is a mistake in the command."""
 
 FAILING = {"exact": ("worse", "changed"), "time": ("slower",)}
-ABSENT = ("missing", "unmeasured")
 OPEN = ("undecided", "contaminated")
 
 
@@ -36,6 +47,8 @@ class Ruling:
     first_difference: int | None = None
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """Measures of the head, or the ratio and its interval."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """Measures of the base."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +56,11 @@ class Terms:
     """All that may forgive a finding."""
 
     waivers: Sequence[Waiver] = ()
-    accepted: Mapping[str, Acceptance] = field(default_factory=dict)
+    accepted: Sequence[Acceptance] = ()
     """What the head has accepted and the base has not."""
     fingerprint: str = ""
+    against: str = ""
+    """The baseline that is compared with, by its digest; empty for a revision."""
     today: datetime.date = field(default_factory=datetime.date.today)
     time: str = "gate"
     """``advise``: nothing about time fails."""
@@ -58,9 +73,11 @@ class Terms:
         for waiver in self.waivers:
             if waiver.covers(ruling.series, ruling.layer) and self.today <= waiver.until:
                 return f"waived until {waiver.until}: {waiver.reason}"
-        acceptance = self.accepted.get(ruling.series) if ruling.layer == "exact" else None
-        if acceptance and acceptance.covers(ruling.numbers.get("trajectory"), self.fingerprint):
-            return f"accepted: {acceptance.reason}"
+        if ruling.layer == "exact":
+            finding = {"verdict": ruling.verdict, "base": ruling.base, "numbers": ruling.numbers}
+            for acceptance in self.accepted:
+                if acceptance.covers(ruling.series, finding, self.fingerprint, self.against):
+                    return f"accepted: {acceptance.reason}"
         return ""
 
     def lapsed(self, series: Iterable[str]) -> list[Waiver]:
@@ -94,6 +111,7 @@ def exact_ruling(finding: Finding) -> Ruling:
         finding.cause,
         first_difference=finding.first_difference,
         numbers=finding.measures,
+        base=finding.before,
     )
 
 

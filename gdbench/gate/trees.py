@@ -15,30 +15,31 @@ from pathlib import Path
 import filelock
 
 from gdbench.gate.series import Side
+from gdbench.git import GitError, GitMissing, read_git
 from gdbench.schema import UsageError
 
-__all__ = ["Base", "NotMeasured", "base_of", "clean_commit", "commits_between", "git", "repository", "worktree"]
+__all__ = [
+    "Base",
+    "NoRepository",
+    "NotMeasured",
+    "base_of",
+    "clean_commit",
+    "commits_between",
+    "repository",
+    "worktree",
+]
 
 PLACE = "gdbench-gate"
 """The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
-KEEPER = """
-import contextlib, os, shutil, subprocess, sys
-folder, top, commit = sys.argv[1:]
-words = ["git", "worktree", "add", "--quiet", "--detach", folder, commit]
-made = subprocess.run(words, cwd=top, capture_output=True, text=True)
-with contextlib.suppress(BrokenPipeError):
-    os.write(1, f"{' '.join(made.stderr.split())}\\n".encode())
-sys.stdin.read()  # until the gate closes its end, or is no more
-shutil.rmtree(folder, ignore_errors=True)
-subprocess.run(["git", "worktree", "prune"], cwd=top, capture_output=True)
-with contextlib.suppress(OSError):
-    os.unlink(folder + ".lock")
-"""
-"""A process that makes the worktree, waits for the end of the gate and removes it: kill -9 cannot prevent that."""
+KEEPER = Path(__file__).with_name("keeper.py")
 
 
 class NotMeasured(Exception):
     """There is nothing to compare: one line that says why; exit code 4."""
+
+
+class NoRepository(UsageError):
+    """A folder lies in no repository, or there is no git to ask."""
 
 
 @dataclass(frozen=True)
@@ -55,31 +56,24 @@ class Base:
         return self.commit[:7]
 
 
-def git(folder: Path, *words: str) -> str:
-    """What a git command prints. Raises ``CalledProcessError``."""
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def _known(folder: Path, revision: str) -> str | None:
     """The commit that a revision names; None where it names none."""
-    with contextlib.suppress(subprocess.CalledProcessError):
-        return git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    with contextlib.suppress(GitError):
+        return read_git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     return None
 
 
 def repository(folder: Path) -> Path:
-    """The top of the git repository that a folder lies in."""
+    """The top of the git repository that a folder lies in. Raises UsageError; NoRepository where there is none."""
     try:
-        return Path(git(folder, "rev-parse", "--show-toplevel"))
-    except FileNotFoundError:
-        raise UsageError(
-            "the gate compares with a git revision, and there is no git. Or use --baseline FILE."
-        ) from None
-    except subprocess.CalledProcessError:
-        raise UsageError(
-            f"{folder} lies in no git repository: start the gate inside the one that it is to compare, or use"
-            " --baseline FILE."
+        return Path(read_git(folder, "rev-parse", "--show-toplevel"))
+    except GitMissing as reason:
+        raise NoRepository(f"the gate compares with a git revision, and {reason}. Or use --baseline FILE.") from None
+    except GitError as reason:
+        kind = NoRepository if "not a git repository" in str(reason) else UsageError
+        raise kind(
+            f"git gives no repository for {folder} ({reason}): start the gate inside the one that it is to compare, or"
+            " use --baseline FILE."
         ) from None
 
 
@@ -91,7 +85,7 @@ def base_of(top: Path, revision: str | None, outputs: str, allow_same: bool) -> 
     """
     clean = _clean(top, outputs)
     base = _named(top, revision) if revision else _default(top, clean)
-    same = clean and git(top, "rev-parse", f"{base.commit}^{{tree}}") == git(top, "rev-parse", "HEAD^{tree}")
+    same = clean and read_git(top, "rev-parse", f"{base.commit}^{{tree}}") == read_git(top, "rev-parse", "HEAD^{tree}")
     if same and not allow_same:
         raise NotMeasured(
             f"the working tree is that of {base.short} ({base.how}): nothing to compare. Name another base with"
@@ -120,13 +114,13 @@ def _default(top: Path, clean: bool) -> Base:
             "no default branch is known (neither origin/HEAD, main nor master): name the base with --base."
         )
     try:
-        fork = git(top, "merge-base", "HEAD", trunk)
-    except subprocess.CalledProcessError:
+        fork = read_git(top, "merge-base", "HEAD", trunk)
+    except GitError:
         raise NotMeasured(
             f"HEAD and {trunk} have no common commit here: fetch the history (actions/checkout: fetch-depth: 0), or"
             " name the base with --base."
         ) from None
-    on_trunk = git(top, "rev-parse", "--abbrev-ref", "HEAD") == trunk.removeprefix("origin/")
+    on_trunk = read_git(top, "rev-parse", "--abbrev-ref", "HEAD") == trunk.removeprefix("origin/")
     if not clean or (fork != head and not on_trunk):
         return Base(head if on_trunk else fork, "HEAD" if on_trunk else f"merge base with {trunk}")
     parent = _known(top, "HEAD^1")
@@ -140,20 +134,28 @@ def _default(top: Path, clean: bool) -> Base:
 
 def _trunk(top: Path) -> str | None:
     """The default branch: of the pull request, of the remote, or by its usual name."""
-    asked = os.environ.get("GITHUB_BASE_REF")
-    with contextlib.suppress(subprocess.CalledProcessError):
-        asked = asked or git(top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
-    for name in filter(None, (asked, "main", "master")):
-        for place in (f"origin/{name}", name):
-            if _known(top, place):
-                return place
-    return None
+    if asked := os.environ.get("GITHUB_BASE_REF"):
+        if (place := _branch(top, asked)) is None:
+            raise NotMeasured(
+                f"GITHUB_BASE_REF={asked} names no branch here: fetch it (actions/checkout: fetch-depth: 0), or name"
+                " the base with --base."
+            )
+        return place
+    usual = ["main", "master"]
+    with contextlib.suppress(GitError):
+        usual.insert(0, read_git(top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/"))
+    return next((place for name in usual if (place := _branch(top, name))), None)
+
+
+def _branch(top: Path, name: str) -> str | None:
+    """A branch of that name, the remote's first."""
+    return next((place for place in (f"origin/{name}", name) if _known(top, place)), None)
 
 
 def _clean(top: Path, outputs: str) -> bool:
     """Whether the tree is as it was committed, but for what runs leave behind."""
     left = [f":(exclude){outputs}"] if not Path(outputs).is_absolute() else []
-    return not git(top, "status", "--porcelain", "--", ".", *left, ":(exclude,glob)**/__pycache__/**")
+    return not read_git(top, "status", "--porcelain", "--", ".", *left, ":(exclude,glob)**/__pycache__/**")
 
 
 def clean_commit(top: Path, outputs: str) -> str | None:
@@ -167,7 +169,7 @@ def commits_between(top: Path, good: str, bad: str) -> list[str]:
     for revision, commit in zip((good, bad), ends, strict=True):
         if commit is None:
             raise UsageError(f"{revision} names no commit here.")
-    commits = git(top, "rev-list", "--first-parent", "--reverse", f"{ends[0]}..{ends[1]}").split()
+    commits = read_git(top, "rev-list", "--first-parent", "--reverse", f"{ends[0]}..{ends[1]}").split()
     if not commits:
         raise UsageError(f"{bad} does not come after {good}.")
     return commits
@@ -188,7 +190,7 @@ def worktree(top: Path, commit: str, python: Path = Path(sys.executable)) -> Ite
 def _kept(folder: Path, top: Path, commit: str) -> Iterator[None]:
     """A worktree that is removed when the context ends, or this process does."""
     keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", KEEPER, str(folder), str(top), commit],
+        [sys.executable, "-I", "-S", str(KEEPER), str(folder), str(top), commit],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -203,7 +205,7 @@ def _kept(folder: Path, top: Path, commit: str) -> Iterator[None]:
 
 
 def _place(top: Path) -> Path:
-    place = (top / git(top, "rev-parse", "--git-common-dir")).resolve() / PLACE
+    place = (top / read_git(top, "rev-parse", "--git-common-dir")).resolve() / PLACE
     place.mkdir(exist_ok=True)
     return place
 
@@ -213,7 +215,8 @@ def _clear(place: Path, top: Path) -> None:
     for file in place.glob("*.lock"):
         lock = filelock.FileLock(file, timeout=0)
         with contextlib.suppress(filelock.Timeout), lock:
-            shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+            folder = file.with_suffix("")
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(GitError):  # git need not know it any more
+                read_git(top, "worktree", "remove", "--force", "--force", str(folder))
             file.unlink(missing_ok=True)
-    with contextlib.suppress(subprocess.CalledProcessError):
-        git(top, "worktree", "prune")

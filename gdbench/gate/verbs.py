@@ -13,7 +13,8 @@ import typer
 from gdbench.schema import UsageError, nearest
 
 if TYPE_CHECKING:
-    from gdbench.gate.comparison import Asked, Report
+    from gdbench.gate.comparison import Report
+    from gdbench.gate.sides import Asked
 
 __all__ = ["gate"]
 
@@ -56,7 +57,7 @@ def compare(
     """  # noqa: D205
     if context.invoked_subcommand:
         return 0
-    from gdbench.gate.comparison import Asked
+    from gdbench.gate.sides import Asked
 
     _one_of("time", time, TIMES)
     _one_of("inconclusive", inconclusive, INCONCLUSIVE)
@@ -75,14 +76,16 @@ def record(
 ) -> int:
     """Write the exact columns of the working tree to a CSV, which gate --baseline FILE compares with."""
     from gdbench.gate.baseline import record as write
-    from gdbench.gate.comparison import Asked, record_of
+    from gdbench.gate.comparison import record_of
+    from gdbench.gate.exact import has_run, why_not
+    from gdbench.gate.sides import Asked
 
     def carry_out() -> int:
         asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()), baseline=file)
         answers = record_of(asked, _progress(quiet=False))
-        absent = {name: each for name, each in answers.series.items() if each["outcome"] != "measured"}
-        for name, each in absent.items():
-            typer.echo(f"gdbench: {name} was not measured: {each['error']}", err=True)
+        absent = {name: why_not(answer) for name, answer in answers.series.items() if not has_run(answer)}
+        for name, reason in absent.items():
+            typer.echo(f"gdbench: {name} was not measured: {reason}", err=True)
         typer.echo(f"{write(file, answers)} series: {file}. Compare with: python -m gdbench gate --baseline {file}")
         return 4 if absent else 0
 
@@ -104,16 +107,18 @@ def accept(
     from gdbench.gate.trees import repository
 
     report = latest(outputs)
-    open_ = [each for each in report["findings"] if each["layer"] == "exact" and (each["fails"] or _missing(each))]
+    open_ = [each for each in report["findings"] if each["layer"] == "exact" and (each["fails"] or _is_absent(each))]
     chosen = [each for each in open_ if any(fnmatch.fnmatchcase(each["series"], pattern) for pattern in series)]
     if not chosen:
         names = ", ".join(each["series"] for each in open_) or "none"
         raise UsageError(f"{', '.join(map(repr, series))} fits no exact finding that fails; there are: {names}.")
+    if not all("base" in each for each in chosen):
+        raise UsageError("the latest report was written by an older gdbench: run python -m gdbench gate again.")
     if not reason.strip():
         raise UsageError("--reason must say why the change is meant.")
-    rows = [{**each, "trajectory": each["numbers"].get("trajectory")} for each in chosen]
-    for each in write(repository(Path.cwd()), rows, report["fingerprint"], reason.strip()):
-        typer.echo(f"accepted: {each.series}")
+    root = repository(Path.cwd())
+    for each in write(root, chosen, report["fingerprint"], report.get("against", ""), reason.strip()):
+        typer.echo(f"accepted: {each.series}: {', '.join(each.words)}")
     typer.echo(f"Commit {PLACE} with your change.")
     return 0
 
@@ -129,7 +134,7 @@ def bisect(
 ) -> int:
     """Name the first commit between two revisions at which a series fails; --only makes it quick."""
     from gdbench.gate.bisect import bisected
-    from gdbench.gate.comparison import Asked
+    from gdbench.gate.sides import Asked
 
     _one_of("layer", layer, ("exact", "time"))
 
@@ -137,6 +142,9 @@ def bisect(
         asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
         culprit = bisected(asked, good, bad, layer, lambda line: typer.echo(line, err=True))
         typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({culprit.tried} commits tried)")
+        if culprit.unmeasured:
+            names = ", ".join(commit[:7] for commit in culprit.unmeasured)
+            typer.echo(f"It may be one of these as well, which could not be measured: {names}")
         return 0
 
     return _carried_out(carry_out)
@@ -155,7 +163,8 @@ def self_test(
     Your working tree is compared with itself, and with itself slowed down by a known amount. The figures are kept, and
     a series in which this machine finds only slowdowns above its d1 is then no longer judged.
     """
-    from gdbench.gate.comparison import Asked, self_tested
+    from gdbench.gate.comparison import self_tested
+    from gdbench.gate.sides import Asked
     from gdbench.gate.trees import NotMeasured
 
     def carry_out() -> int:
@@ -194,9 +203,14 @@ def history(
     commits = rows["commit"].nunique()
     typer.echo(f"{commits} commit{'s' if commits > 1 else ''}, {rows['series'].nunique()} series: {folder}")
     changes = kept.change_points(rows)
-    show_changes(changes)
+    if commits == 1:
+        typer.echo("One commit: nothing to compare yet.")
+    else:
+        show_changes(changes)
     if kept.otava() is None:
         typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
+    elif commits < kept.LEAST_SEARCHED:
+        typer.echo(f"Times are not searched: that takes {kept.LEAST_SEARCHED} commits.")
     typer.echo(f"Trend: {write_trend(rows, changes, folder)}")
     return 0
 
@@ -213,8 +227,8 @@ def benchmarks(
     return 0
 
 
-def _missing(finding: dict[str, Any]) -> bool:
-    return finding["verdict"] == "missing" and not finding["forgiven"]
+def _is_absent(finding: dict[str, Any]) -> bool:
+    return finding["verdict"] in ("missing", "unmeasured") and not finding["forgiven"]
 
 
 def _compare(asked: Asked, quiet: bool, json: bool) -> int:
@@ -253,12 +267,15 @@ def _progress(quiet: bool) -> Any:
 def _carried_out(work: Callable[[], int]) -> int:
     """The exit code of a piece of work that may find nothing to compare."""
     from gdbench.gate.trees import NotMeasured
+    from gdbench.git import GitError
 
     try:
         return work()
     except NotMeasured as reason:
         typer.echo(f"gdbench: {reason}", err=True)
         return 4
+    except GitError as reason:
+        raise UsageError(f"git refuses: {reason}") from None
 
 
 def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:

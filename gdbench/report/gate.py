@@ -20,6 +20,8 @@ QUIET = ("same", "no slower")
 """Verdicts that are counted and not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
 RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+ABSENT = ("missing", "unmeasured")
+"""Verdicts where nothing was compared."""
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
 
 
@@ -129,7 +131,7 @@ def workflow_commands(findings: pd.DataFrame) -> list[str]:
     lines = []
     for _, row in _listed(findings).iterrows():
         if row["fails"] or row["verdict"] not in ("better", "faster", "new"):
-            level = "error" if row["fails"] else "warning"
+            level = "error" if row["fails"] or (row["verdict"] in ABSENT and not row["forgiven"]) else "warning"
             lines.append(
                 f"::{level} title=gate%3A {_data(row['series'])}::{_data(row['verdict'])}: {_data(_reason(row))}"
             )
@@ -144,21 +146,30 @@ def _data(text: str) -> str:
 
 
 def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
-    """A test case for every finding: failed, skipped where nothing could be said, passed."""
-    absent = findings["verdict"].isin(("missing", "unmeasured", "undecided", "contaminated"))
+    """A test case for every finding: failed, an error where nothing was measured, skipped where it is open, passed."""
+    kinds = findings.apply(_junit_kind, axis=1) if len(findings) else pd.Series(dtype=object)
     suite = ElementTree.Element("testsuite", name="gdbench gate", timestamp=header["started"])
-    counts = {"tests": len(findings), "failures": findings["fails"].sum(), "skipped": absent.sum()}
-    for name, count in {**counts, "time": round(header["seconds"], 3)}.items():
+    counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    numbers = {"tests": len(findings), **{name: int((kinds == kind).sum()) for name, kind in counts.items()}}
+    for name, count in {**numbers, "time": round(header["seconds"], 3)}.items():
         suite.set(name, str(count))
-    for (_, row), skipped in zip(findings.iterrows(), absent, strict=True):
+    for (_, row), kind in zip(findings.iterrows(), kinds, strict=True):
         case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{row['layer']}", name=row["series"])
-        message = f"{row['verdict']}: {_reason(row)}"
-        if row["fails"]:
-            ElementTree.SubElement(case, "failure", type=row["verdict"], message=message)
-        elif skipped:
-            ElementTree.SubElement(case, "skipped", message=message)
+        if kind:
+            element = ElementTree.SubElement(case, kind, message=f"{row['verdict']}: {_reason(row)}")
+            if kind != "skipped":
+                element.set("type", row["verdict"])
     document = ElementTree.Element("testsuites")
     document.append(suite)
     ElementTree.indent(document)
     written: bytes = ElementTree.tostring(document, encoding="utf-8", xml_declaration=True)
     return written
+
+
+def _junit_kind(row: pd.Series) -> str:
+    """The element by which a test case says what came of it; empty where it passed."""
+    if row["fails"]:
+        return "failure"
+    if row["verdict"] in ABSENT:
+        return "skipped" if row["forgiven"] else "error"
+    return "skipped" if row["verdict"] in ("undecided", "contaminated") else ""

@@ -15,9 +15,10 @@ from gdbench.gate.timing.rounds import Lab, Pair
 from gdbench.gate.timing.settings import Settings
 from gdbench.gate.timing.tracks import AGAIN, BASE, HEAD, Questions, Track, questions
 
-__all__ = ["compare", "controls"]
+__all__ = ["compare", "controls", "without_rows"]
 
 CONTROLS = ("overhead", "memory")
+SCARCE = "it got fewer than two replicates"
 
 
 def compare(
@@ -49,21 +50,26 @@ def compare(
         course = Course(lab, heard)
         course.run(tracks, [*nulls, *frozen], ruling.decided)
         course.confirm(ruling.slower())
+    without = without_rows(tracks)
     # Where two versions of torch differ, the controls say by how much: that is a finding, not a contamination.
     dirt = contamination(nulls, frozen if course.alike else (), settings)
-    failed = {track.name: track.failed for track in tracks if track.failed}
     return TimeReport(
-        series=tuple(each for each in ruling.measured(bool(dirt)) if each.name not in failed),
+        series=tuple(measured for measured in ruling.measured(bool(dirt)) if measured.name not in without),
         groups=ruling.grouped(bool(dirt)),
         nulls=_rows(nulls, settings),
         controls=_rows(frozen, settings),
         contaminated=dirt,
-        unmeasured={**{each.name: why for each in timed if (why := asked.lacking(each.name))}, **failed},
+        unmeasured={**{each.name: why for each in timed if (why := asked.lacking(each.name))}, **without},
         mode=asked.mode,
         fingerprint=asked.fingerprint,
         facts=tuple(course.facts),
         seconds=time.monotonic() - start,
     )
+
+
+def without_rows(tracks: Sequence[Track]) -> dict[str, str]:
+    """Why tracks have no verdict, by name: they failed, or got too few replicates."""
+    return {track.name: track.failed or SCARCE for track in tracks if track.failed or track.evidence.count < 2}
 
 
 def controls() -> list[Track]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gdbench.gate.timing.refusals import Died, Entangled, Failed, TooSlow
+from gdbench.git import unhooked_environment
 
 __all__ = ["Process"]
 
@@ -30,7 +31,7 @@ class Process:
         self.process = subprocess.Popen(
             [str(python), "-P", str(WORKER)],
             cwd=folder,
-            env={**os.environ, **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
+            env={**unhooked_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
