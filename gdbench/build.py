@@ -21,7 +21,7 @@ from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.projected import projected
-from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
+from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
@@ -66,7 +66,7 @@ def check(question: Question) -> None:
     with _in_one_line(f"objective={question.objective}"):
         stated = stated_objective(question)
     with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
-        maker(question)
+        maker(question, stated)
     hyper(question, stated)
     try:
         start = stated.to(stated.dtype, "cpu").start_at(0)
@@ -252,22 +252,35 @@ def _method(made: Any, name: str) -> Method:
 
 
 def _torch(
-    question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
+    question: Question, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
 ) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
-    _accepts(cls, names, "optimizer", question.optimizer)
+    _insist_on_rate(factory, names, question.optimizer)
+    _accepts(factory, names, "optimizer", question.optimizer)
     schedule = _surrounding(question, "schedule", steps=question.steps)
-
     project = objective.project if objective else None
+    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()}
+    sample = {**fixed, **dict.fromkeys(_facts(question), 1.0), **numbers}
+    kind = factory if isinstance(factory, type) else find_kind(factory, objective, torch_arguments(block, sample))
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind)
         method = projected(method, project)
-        return paced(method, float(hyper["lr"]), schedule) if schedule else method
+        return paced(method, schedule, rate_names(block)) if schedule else method
 
-    bare({name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()})
-    resolved = f"{named(cls)}({question.impl})" + _surroundings(question)
+    bare(numbers)
+    resolved = f"{named(factory)}({question.impl})" + _surroundings(question)
     return _Made(_on_changed_gradients(question, bare), resolved, False)
+
+
+def _insist_on_rate(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
+    """``UsageError`` that teaches the renaming, if a factory takes no parameter of the name lr."""
+    known = inspect.signature(factory).parameters
+    if "lr" in names and "lr" not in known and all(known[name].kind is not known[name].VAR_KEYWORD for name in known):
+        raise UsageError(
+            f"optimizer={choice}: {named(factory)} has no parameter lr; it takes: {', '.join(known)}. Where its learning"
+            " rate has another name, say so in the torch block: `learning_rate: lr`."
+        )
 
 
 def _surrounding(question: Question, group: str, **told: Any) -> Any:
