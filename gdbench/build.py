@@ -23,6 +23,7 @@ from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
+from gdbench.random_state import MAKING, preserved_globals, seeded_globals
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 from gdbench.uncollected import uncollected
@@ -33,6 +34,7 @@ SEED = "seed"
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
 
+@preserved_globals()
 def build(question: Question) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
     device = device_of(question.device)
@@ -58,6 +60,7 @@ def build(question: Question) -> Cell:
     )
 
 
+@preserved_globals()
 def check(question: Question) -> None:
     """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
 
@@ -154,7 +157,8 @@ def _built(factory: Callable[..., Any], arguments: tuple[tuple[str, Any], ...]) 
 
 
 def _objective(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
-    objective = factory(**arguments)
+    with seeded_globals(0, MAKING):  # what a factory draws is the same in every process, whatever was made before
+        objective = factory(**arguments)
     if not isinstance(objective, Objective):
         name = getattr(factory, "__qualname__", str(factory))
         raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective.")
@@ -278,8 +282,8 @@ def _insist_on_rate(factory: Callable[..., Any], names: Mapping[str, Any], choic
     known = inspect.signature(factory).parameters
     if "lr" in names and "lr" not in known and all(known[name].kind is not known[name].VAR_KEYWORD for name in known):
         raise UsageError(
-            f"optimizer={choice}: {named(factory)} has no parameter lr; it takes: {', '.join(known)}. Where its learning"
-            " rate has another name, say so in the torch block: `learning_rate: lr`."
+            f"optimizer={choice}: {named(factory)} has no parameter lr; it takes: {', '.join(known)}."
+            " Where its learning rate has another name, say so in the torch block: `learning_rate: lr`."
         )
 
 

@@ -20,10 +20,12 @@ import torch
 
 from gdbench.cell import Cell
 from gdbench.constant import constant, take
+from gdbench.draw_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
 from gdbench.params import size
+from gdbench.random_state import read_states
 from gdbench.schema import Unavailable, UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, tell, traced_runs
@@ -59,11 +61,17 @@ def no_pulse(lane_steps: int) -> None:
 
 def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) -> Answer:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once."""
+    return run_seeded(cell, pulse, lambda cell, repeats, pulse: _run(cell, repeats, clock, pulse))
+
+
+def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer:
+    """The answer of a cell of which it is known what it draws from, and whether its first steps repeat."""
     distinct, back = _distinct(cell)
     laned, how = carrier(distinct)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), read_states()
     story, rows, errors = _watch(distinct, laned, pulse)
     watched = time.perf_counter() - started
+    find_late_draws(distinct, before)
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
     _fail(columns, {**errors, **(timings.errors if timings else {})})
@@ -73,7 +81,8 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
         "watched_s": watched,
         "lanes": distinct.size if laned else 1,
         "resolved": f"{cell.maker.resolved}, {how}",
-        "seed_effective": cell.seed_matters(),
+        "seed_effective": is_seed_effective(distinct, columns),
+        "deterministic": repeats,
     }
     columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
     return Answer(

@@ -171,4 +171,6 @@ def refuse_uncopyable(optimizer: Optimizer, parts: Iterable[tuple[str, Any]], po
 def uncopyable(optimizer: Optimizer, name: str, reason: str) -> Unavailable:
     """The refusal of an optimizer that cannot be copied, which timing must do."""
     cls = type(optimizer)
-    return Unavailable(f"{cls.__module__}.{cls.__qualname__} cannot be copied for timing, its attribute {name}: {reason}")
+    return Unavailable(
+        f"{cls.__module__}.{cls.__qualname__} cannot be copied for timing, its attribute {name}: {reason}"
+    )

@@ -223,7 +223,7 @@ def switches(factory: Factory, impl: str) -> dict[str, bool]:
 def is_refusal(kind: type[Optimizer], impl: str, error: Exception) -> bool:
     """Whether an error is torch's own refusal of an implementation, and no error of a user's optimizer.
 
-    It is raised by code of torch.optim, in a class of torch's (or ours), or where one of torch's switches was asked for.
+    It is raised by code of torch.optim, in a class of torch's (or ours), or where one of its switches was asked for.
     """
     raised_by_torch = raising_module(error.__traceback__).startswith(("torch.optim", "torch.utils._foreach_utils"))
     asked = is_torchs(kind) or impl != "torch"
