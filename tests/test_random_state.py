@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from cells import Tiny, parabola, small
-from conftest import Done
+from conftest import ROOT, Done
 
 import gdbench
 from gdbench.columns import exact
@@ -295,3 +295,44 @@ def test_steps_made_once_more_are_counted_once() -> None:
 
     assert sum(heard) == 10
     assert columns["seed_effective"].all()
+
+
+ALL_OF_CONF = """
+import sys
+from pathlib import Path
+import gdbench
+from gdbench.columns import exact
+
+conf, out, order = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+groups = ("objective", "optimizer")
+names = {group: sorted(file.stem for file in (conf / group).glob("*.yaml"))[::order] for group in groups}
+asked = {"seed": [0, 1, 2], "steps": 3, "timing": "off", "outputs": out}
+first = lambda: gdbench.sweep("quadratic", optimizer=names["optimizer"], lr=1e-3, **asked)
+second = lambda: gdbench.sweep(names["objective"], optimizer="gd", lr=1e-6, **asked)
+for sweep in (first, second)[::order]:
+    sweep()
+"""
+
+
+@pytest.mark.slow
+def test_all_of_conf_repeats_in_another_process_and_order(shell: Callable[..., Done], tmp_path: Path) -> None:
+    """Over all of conf/, seeds are distinct runs where they are effective, and all is the same in another order."""
+    script = tmp_path / "all_of_conf.py"
+    script.write_text(ALL_OF_CONF)
+    answers = []
+    for order in (1, -1):
+        done = shell(str(script), str(ROOT / "conf"), f"out{order}", str(order))
+        assert done.code == 0, done.err
+        runs = gdbench.load(str(tmp_path / f"out{order}"))
+        names = sorted(name for name in runs.columns if exact(name))
+        answers.append(runs[names].sort_values(["objective", "optimizer", "seed"]).reset_index(drop=True))
+    ran = answers[0][~answers[0].status.isin(["failed", "unavailable"])]
+    by_cell = ran.groupby(["objective", "optimizer"])
+    distinct = by_cell[["start_loss", "final_loss", "grad_norm"]].nunique().max(axis=1)
+    effective = by_cell.seed_effective.all()
+
+    assert len(by_cell) > 150
+    assert ran.deterministic.all()
+    assert list(distinct[effective & (distinct < 3)].index) == []
+    assert list(distinct[~effective & (distinct > 1)].index) == []
+    pd.testing.assert_frame_equal(*answers)
