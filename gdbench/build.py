@@ -265,7 +265,10 @@ def _torch(
     project = objective.project if objective else None
     numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()}
     sample = {**fixed, **dict.fromkeys(_facts(question), 1.0), **numbers}
-    kind = factory if isinstance(factory, type) else find_kind(factory, objective, torch_arguments(block, sample))
+    kind = factory
+    if not isinstance(factory, type):
+        point = objective.start_at(0) if objective else torch.ones(2, 2)
+        kind = find_kind(factory, point, torch_arguments(block, sample))
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind)

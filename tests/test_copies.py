@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import weakref
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -96,9 +95,9 @@ class Own(torch.optim.SGD):
     def __init__(self, params: Any, lr: float = 1e-3) -> None:
         super().__init__(params, lr=lr, momentum=0.9)
         self.parameters = [leaf for group in self.param_groups for leaf in group["params"]]
-        self.keep()
+        self._keep()
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         """Make the attribute."""
 
     @torch.no_grad()
@@ -106,9 +105,9 @@ class Own(torch.optim.SGD):
         """Add to the parameters what the attribute tells."""
         super().step()
         for leaf in self.parameters:
-            leaf.add_(self.told(leaf))
+            leaf.add_(self._shift(leaf))
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         """What the attribute tells of a parameter, which changes the attribute."""
         raise NotImplementedError
 
@@ -116,30 +115,30 @@ class Own(torch.optim.SGD):
 class Shadow(Own):
     """An average of the parameters, by parameter."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.shadow = {leaf: leaf.detach().clone() for leaf in self.parameters}
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return 0.1 * (self.shadow[leaf].lerp_(leaf, 0.1) - leaf)
 
 
 class ByIdentity(Own):
     """The same, by the identity of the parameter."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.shadow = {id(leaf): leaf.detach().clone() for leaf in self.parameters}
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return 0.1 * (self.shadow[id(leaf)].lerp_(leaf, 0.1) - leaf)
 
 
 class Counter(Own):
     """A number, and a list of numbers."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.count, self.history = 0, [0.0]
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         self.count += 1
         self.history.append(self.history[-1] + self.count)
         return 1e-6 * self.history[-1]
@@ -148,12 +147,12 @@ class Counter(Own):
 class Alias(Own):
     """A list of the very tensors that lie in the state, and a view of one of them."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         for leaf in self.parameters:
             self.state[leaf]["sum"] = torch.zeros_like(leaf)
         self.sums = [self.state[leaf]["sum"].view(-1) for leaf in self.parameters]
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         for flat in self.sums:
             flat += 1e-3
         return self.state[leaf]["sum"]
@@ -162,17 +161,17 @@ class Alias(Own):
 class Drawing(Own):
     """A generator of torch's, and one of numpy's."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.generator, self.rng = torch.Generator().manual_seed(3), np.random.default_rng(3)
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return 1e-3 * (torch.rand((), generator=self.generator, dtype=leaf.dtype) + self.rng.random())
 
 
 class Closure(Own):
     """A function that closes over a parameter and a counter, and a lambda with a default."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         total, first = [0.0], self.parameters[0]
 
         def count() -> Tensor:
@@ -181,33 +180,34 @@ class Closure(Own):
 
         self.count, self.mean = count, lambda leaf=first: leaf.detach().mean()
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return 1e-2 * (self.count() + self.mean())
 
 
 class Hooked(Own):
     """A hook before each step, a bound method, and one that is a partial."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.calls = 0
         self.register_step_pre_hook(self.note)
         self.register_step_pre_hook(partial(Hooked.note, self))
 
     def note(self, *_: Any) -> None:
+        """Count a call."""
         self.calls += 1
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return 1e-4 * self.calls
 
 
 class Nested(Own):
     """Another optimizer of the same parameters, which keeps an average of its own, and its scheduler."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.inner = Shadow(self.parameters, lr=1e-3)
         self.scheduler = torch.optim.lr_scheduler.ExponentialLR(self.inner, 0.9)
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         self.inner.step()
         self.scheduler.step()
         return 0.0
@@ -216,10 +216,10 @@ class Nested(Own):
 class Weak(Own):
     """A weak reference to a parameter, and one to itself."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.first, self.me = weakref.ref(self.parameters[0]), weakref.ref(self)
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         first, me = self.first(), self.me()
         assert first is not None
         assert me is self
@@ -238,30 +238,30 @@ def test_a_copy_has_what_a_class_keeps_beside_its_state(cls: type[Own]) -> None:
 class Unfinished(Own):
     """A generator of Python's, which nobody can copy."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.numbers = (1e-3 * k for k in range(100))
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return next(self.numbers)
 
 
 class ByAddress(Own):
     """An average by the address of a parameter's memory."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.shadow = {leaf.data_ptr(): leaf.detach().clone() for leaf in self.parameters}
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return 0.1 * (self.shadow[leaf.data_ptr()].lerp_(leaf, 0.1) - leaf)
 
 
 class Bound(Own):
     """A method of a tensor."""
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         self.total = torch.zeros((), dtype=torch.float64).add_
 
-    def told(self, leaf: Tensor) -> Any:
+    def _shift(self, leaf: Tensor) -> Any:
         return self.total(1e-3)
 
 

@@ -251,7 +251,7 @@ def run_mine(command: Callable[..., Done], folder: Path, optimizer: str, *words:
 def test_a_class_or_function_runs_whatever_its_signature(
     command: Callable[..., Done], torch_like: Path, optimizer: str, as_shipped: dict[str, float]
 ) -> None:
-    """step without a closure, a learning rate of another name, and a function that makes the optimizer, timed as SGD."""
+    """A step without closure, a learning rate of another name, a function that makes the optimizer: all walk as SGD."""
     done, row = run_mine(command, torch_like, optimizer)
     sgd = torch_optim(torch.optim.SGD, {"lr": 0.1, **as_shipped})
     of = objective("notebook_manual").to(torch.float32, "cpu")

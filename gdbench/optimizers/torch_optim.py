@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.optim import ASGD, Optimizer, SparseAdam
 
-from gdbench.objectives import Objective
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.copying import copy_optimizer
 from gdbench.params import Params, leaves, tree_map
@@ -64,9 +63,8 @@ def rate_names(block: Mapping[str, Any]) -> list[str]:
     return ["lr", *(name for name, entry in block.items() if entry == "lr" and name != "lr")]
 
 
-def find_kind(factory: Factory, objective: Objective | None, arguments: Mapping[str, Any]) -> type[Optimizer]:
-    """The class of the optimizers that a function makes: that of one for the objective's start, as a sample."""
-    point = objective.start_at(0) if objective else torch.ones(2, 2)
+def find_kind(factory: Factory, point: Params, arguments: Mapping[str, Any]) -> type[Optimizer]:
+    """The class of the optimizers that a function makes: that of one for a copy of ``point``, as a sample."""
     kind = type(factory([fresh(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
     if not (hasattr(kind, "step") and hasattr(kind, "zero_grad")):
         raise UsageError(f"{named(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
