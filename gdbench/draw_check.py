@@ -13,7 +13,7 @@ from torch import Tensor
 from gdbench.cell import Cell
 from gdbench.descent import descent
 from gdbench.optimizers import Seen
-from gdbench.params import Params, leaves
+from gdbench.params import Params, leaves, tree_map
 from gdbench.random_state import find_moved, preserved_globals, read_states
 from gdbench.schema import Unavailable
 
@@ -77,17 +77,18 @@ def check_draws(cell: Cell) -> tuple[Cell, bool]:
 
 
 def try_steps(cell: Cell) -> list[Tensor]:
-    """The losses and points of the first steps of one run; those before an error, which the run itself will meet.
+    """The losses of the first steps of one run, and where they end; what precedes an error, which the run will meet.
 
     Where the run is to be timed it is copied, too: an optimizer that cannot be is Unavailable.
     """
     numbers: list[Tensor] = []
 
     def look(k: int, x: Params, seen: Seen) -> None:
-        numbers.extend(leaf.detach().clone() for leaf in (*leaves(x), seen.loss))
+        numbers.append(seen.loss.detach().clone())
 
     try:
-        x, oracle, judge = cell.start(int(cell.seeds[0])), cell.oracle(laned=False), cell.judge(laned=False)
+        oracle, judge = cell.oracle(laned=False), cell.judge(laned=False)
+        x = tree_map(lambda leaf: leaf.detach().clone(), cell.start(int(cell.seeds[0])))  # a step may write to it
         numbers.append((judge.full or judge).value(x, 0).detach().clone())
         method = cell.solo_method(0, eager=True)
         x, state = descent(method, oracle, x, range(min(TRIED_STEPS, cell.steps)), look=look)
