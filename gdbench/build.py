@@ -23,8 +23,9 @@ from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.projected import projected
-from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
+from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
+from gdbench.random_state import MAKING, preserved_globals, seeded_globals
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 from gdbench.starts import find_overflow
@@ -38,6 +39,7 @@ MOST_SAMPLES = 64
 __all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
 
 
+@preserved_globals()
 def build(question: Question) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
     device = device_of(question.device)
@@ -80,6 +82,7 @@ def _beyond(question: Question, stated: Objective, dtype: torch.dtype) -> str | 
     return None
 
 
+@preserved_globals()
 @torch.inference_mode(False)  # which enables gradients too, whatever the caller's mode is
 def check(question: Question) -> None:
     """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
@@ -89,7 +92,7 @@ def check(question: Question) -> None:
     with _in_one_line(f"objective={question.objective}"):
         stated = stated_objective(question)
     with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
-        maker(question)
+        maker(question, stated)
     hyper(question, stated)
     try:
         start = stated.to(stated.dtype, "cpu").start_at(0)
@@ -178,7 +181,8 @@ def _built(factory: Callable[..., Any], arguments: tuple[tuple[str, Any], ...]) 
 
 
 def _objective(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
-    objective = factory(**arguments)
+    with seeded_globals(0, MAKING):  # what a factory draws is the same in every process, whatever was made before
+        objective = factory(**arguments)
     if not isinstance(objective, Objective):
         name = getattr(factory, "__qualname__", str(factory))
         raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective.")
@@ -295,22 +299,38 @@ def _method(made: Any, name: str) -> Method:
 
 
 def _torch(
-    question: Question, cls: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
+    question: Question, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
 ) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
-    _accepts(cls, names, "optimizer", question.optimizer)
+    _insist_on_rate(factory, names, question.optimizer)
+    _accepts(factory, names, "optimizer", question.optimizer)
     schedule = _surrounding(question, "schedule", steps=question.steps)
-
     project = objective.project if objective else None
+    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()}
+    sample = {**fixed, **dict.fromkeys(_facts(question), 1.0), **numbers}
+    kind = factory
+    if not isinstance(factory, type):
+        point = objective.start_at(0) if objective else torch.ones(2, 2)
+        kind = find_kind(factory, point, torch_arguments(block, sample))
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(cls, torch_arguments(block, {**fixed, **hyper}), question.impl)
+        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind)
         method = projected(method, project)
-        return paced(method, float(hyper["lr"]), schedule) if schedule else method
+        return paced(method, schedule, rate_names(block)) if schedule else method
 
     _sample(bare, question)
-    resolved = f"{named(cls)}({question.impl})" + _surroundings(question)
+    resolved = f"{named(factory)}({question.impl})" + _surroundings(question)
     return _Made(_on_changed_gradients(question, bare), resolved, False)
+
+
+def _insist_on_rate(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
+    """``UsageError`` that teaches the renaming, if a factory takes no parameter of the name lr."""
+    known = inspect.signature(factory).parameters
+    if "lr" in names and "lr" not in known and all(known[name].kind is not known[name].VAR_KEYWORD for name in known):
+        raise UsageError(
+            f"optimizer={choice}: {named(factory)} has no parameter lr; it takes: {', '.join(known)}."
+            " Where its learning rate has another name, say so in the torch block: `learning_rate: lr`."
+        )
 
 
 def _surrounding(question: Question, group: str, **told: Any) -> Any:

@@ -14,9 +14,10 @@ import torch
 from gdbench.constant import is_constant, take
 from gdbench.gap import rounding_size
 from gdbench.objectives import Objective, cast, seeded
-from gdbench.optimizers import Hyper, Method
+from gdbench.optimizers import Hyper, Method, Oracle
 from gdbench.oracle import Compilable, Eager, Sampled, oracle
 from gdbench.params import Params, lanes_last, size, tree_map
+from gdbench.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
 
 if TYPE_CHECKING:  # the compiler takes its time
     from gdbench.optimizers.compiled import Lanes, Look
@@ -90,6 +91,8 @@ class Cell:
     """The time budget for timing; 0 times nothing."""
     noisy: bool = False
     """Whether the gradients that the method sees have a noise, which the seed decides."""
+    draws: frozenset[str] = frozenset()
+    """The global generators that its code draws from, which are set from (seed, step) before every step."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -128,6 +131,7 @@ class Cell:
 
         Noise is added in float64, so that a start means the same in every dtype.
         """
+        set_globals(self.draws, seed, STARTING)
         if not self.start_noise:
             return self.objective.start_at(seed)
         generator = seeded(seed)
@@ -201,13 +205,25 @@ class Cell:
     def _solo_oracle(self) -> Eager | Sampled | Compilable:
         return oracle(self.objective, False, self.maker.compiled)
 
+    def judge(self, laned: bool, row: int = 0) -> Oracle:
+        """The oracle that judges: the same, whose every call draws from (seed, step) where the cell draws."""
+        inner = self.oracle(laned, row)
+        return SeededOracle(inner, int(self.seeds[row]), self.draws) if self.draws else inner
+
+    def solo_method(self, row: int, eager: bool = False) -> Method:
+        """The method of one run, whose steps draw from (seed, step) where the cell draws."""
+        make, seed = self.maker.eager if eager else self.maker, int(self.seeds[row])
+        set_globals(self.draws, seed, MAKING)
+        method = make(self.solo_hyper(row))
+        return seed_method(method, seed, self.draws) if self.draws else method
+
     def starts_differ(self) -> bool:
         """Whether the seed changes the start."""
         return self.objective.seeded or self.start_noise > 0
 
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
-        return self.starts_differ() or self.objective.stochastic or self.noisy
+        return self.starts_differ() or self.objective.stochastic or self.noisy or bool(self.draws)
 
 
 def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:

@@ -101,6 +101,9 @@ COLUMNS: dict[str, Column] = {
     "lanes": Column("int", "runs", "how many runs shared the watched pass; 1 is solo"),
     "resolved": Column("str", "", "what really ran: the class or function, its switches, how lanes were carried"),
     "seed_effective": Column("bool", "", "whether the seed changes anything; if not, the run was made once"),
+    "deterministic": Column(
+        "bool", "", "whether the first steps, repeated with the same seed, gave the same bits; if not, no run repeats"
+    ),
     "timed": Column("bool", "", "whether this very run was timed; if not, step_s is the median of its cell"),
     "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
     "cold_s": Column("float", "s", "cost of first use: torch.compile's work, or warming the process up to the method"),

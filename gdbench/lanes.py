@@ -28,6 +28,8 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         return False, "solo"
     if not cell.maker.lanes:
         return False, "run by run: torch.optim objects hold one run"
+    if cell.draws:
+        return False, f"run by run: each run draws at random from its own seed ({', '.join(sorted(cell.draws))})"
     if cell.dtype in (torch.float16, torch.bfloat16):
         return False, "run by run: a lane's own lr would be rounded to half precision"
     if refusal := _method_refuses(cell):

@@ -20,10 +20,12 @@ import torch
 from gdbench.attempts import Failure, Isolation, Piece, attempt_runs
 from gdbench.cell import Cell
 from gdbench.constant import constant, is_constant, take
+from gdbench.draw_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
 from gdbench.params import size
+from gdbench.random_state import read_states
 from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, traced_runs
 from gdbench.timing import WALL, Clock
@@ -59,13 +61,19 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
     it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
     """
+    return run_seeded(cell, pulse, lambda cell, repeats, pulse: _run(cell, repeats, clock, pulse))
+
+
+def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer:
+    """The answer of a cell of which it is known what it draws from, and whether its first steps repeat."""
     distinct, back = _distinct(cell)
     apart = _beyond_dtype(distinct)
     some_apart = bool(apart.any() and not apart.all())
     laned, how = carrier(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), read_states()
     watched = _watch(distinct, laned, apart, pulse)
     watched_s = time.perf_counter() - started
+    find_late_draws(distinct, before)
     story, rows = watched.story, watched.rows
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
     timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
@@ -73,7 +81,11 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     _fail(columns, {**watched.failures, **late})
     columns.update(timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
-    shared |= {"watched_s": watched_s, "seed_effective": cell.seed_matters()}
+    shared |= {
+        "watched_s": watched_s,
+        "seed_effective": is_seed_effective(distinct, columns),
+        "deterministic": repeats,
+    }
     columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
     columns.update(_carried(distinct, laned, how, watched.alone))
     return Answer(

@@ -40,15 +40,39 @@ def scheduled(make: Callable[[Mapping[str, Any]], Method], factor: Schedule) -> 
     return made
 
 
-def paced(method: Method, lr: float, factor: Schedule) -> Method:
-    """A torch.optim method that is handed the lr of each step before it."""
+def paced(method: Method, factor: Schedule, names: Sequence[str] = ("lr",)) -> Method:
+    """Wrap a torch.optim method so that each group steps with its own initial learning rate times the factor.
+
+    As torch's schedulers do, what the class gave a group is kept in it as ``initial_lr``, and a tensor is filled.
+    ``names`` are those under which a group may hold its learning rate; the first that it has is set.
+    """
 
     def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
         for group in state.optimizer.param_groups:
-            group["lr"] = lr * factor(k)
+            name = find_rate(group, names)
+            rate = group[name]
+            if "initial_lr" not in group:
+                group["initial_lr"] = rate.clone() if isinstance(rate, Tensor) else rate
+            scheduled_rate = group["initial_lr"] * factor(k)
+            if isinstance(rate, Tensor):
+                rate.fill_(scheduled_rate)
+            else:
+                group[name] = scheduled_rate
         return method.step(oracle, k, x, state)
 
     return method.stepping(step)
+
+
+def find_rate(group: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The name under which a group of an optimizer holds its learning rate; UsageError if under none of ``names``."""
+    for name in names:
+        if name in group:
+            return name
+    raise UsageError(
+        f"the optimizer keeps no {' or '.join(names)} in its groups, so a schedule cannot set it; it keeps:"
+        f" {', '.join(key for key in group if key != 'params')}. Use schedule=constant, or name it in the torch block"
+        " (learning_rate: lr)."
+    )
 
 
 # -------------------------------------------------------------------------------------------------- numbers or tensors

@@ -162,9 +162,9 @@ def _order(status: Array, steps_to_target: Array) -> Array:
 def _warm_process(cell: Cell, row: int, clock: Clock) -> float:
     """Pay on another objective what the first use of a method costs a process (imports, lazy dispatch); seconds."""
     if cell.maker.compiled:  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
-        once(lambda: descent(cell.maker(cell.solo_hyper(row)), cell.oracle(False), cell.start(0), range(1)), clock)
+        once(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return cell.maker.compile_s
-    method = cell.maker(cell.solo_hyper(row))
+    method = cell.solo_method(row)
     x = torch.ones(2, dtype=cell.dtype, device=cell.device)
     ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x), lambda point, t: point)
     return once(lambda: descent(method, ones, x, range(3)), clock)
@@ -181,7 +181,7 @@ class _Stopwatch:
         self.cell, self.row, self.clock = cell, row, clock
         self.oracle = cell.oracle(laned=False, row=row)
         self.start = cell.start(int(cell.seeds[row]))
-        self.method = cell.maker(cell.solo_hyper(row))
+        self.method = cell.solo_method(row)
         self.horizon = min(cell.steps, HORIZON)
 
     def run(self, timings: Timings, share: float, steps_to_target: int | None) -> None:

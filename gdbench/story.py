@@ -61,9 +61,9 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
 
     ``halt`` is called before every step, or before those that are taken together.
     """
-    oracle = cell.oracle(laned)
+    oracle, judge = cell.oracle(laned), cell.judge(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
-    full = oracle.full or oracle
+    full = judge.full or judge
     start = _judging(full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
     rungs = ladder(
@@ -79,7 +79,7 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     if laned and (not cell.starts_differ() if fused else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     given = thresholds if laned else thresholds[:, 0], start * sign, cell.maximize
-    trace = _Trace(cell, laned, traced, oracle.full)
+    trace = _Trace(cell, laned, traced, judge.full)
     if fused:
         x, ended, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     elif laned:
@@ -110,9 +110,10 @@ def _walk(
     cell: Cell, oracle: Oracle, x: Params, watcher: Callable[[bool], Watcher], trace: _Trace, halt: Halt
 ) -> Walked:
     """A run alone, step by step, looked at from outside."""
-    method = cell.maker(cell.solo_hyper(0))
+    method = cell.solo_method(0)
     seen_by = watcher(not method.constant_cost)
-    x, state = descent(method, oracle, x, range(cell.steps), look=_looking(method, oracle, seen_by, trace, halt))
+    look = _looking(method, cell.judge(laned=False), seen_by, trace, halt)
+    x, state = descent(method, oracle, x, range(cell.steps), look=look)
     return method.judged_at(x, state), (x, state), seen_by
 
 
@@ -133,10 +134,10 @@ def _walk_lanes(
     return method.judged_at(x, state), (x, state), crowd
 
 
-def _looking(method: Method, oracle: Oracle, onlooker: Onlooker, trace: _Trace, halt: Halt) -> Look:
+def _looking(method: Method, judge: Oracle, onlooker: Onlooker, trace: _Trace, halt: Halt) -> Look:
     def look(k: int, x: Params, seen: Seen) -> None:
         halt(1)
-        seen = judging(method, oracle, k, x, seen)
+        seen = judging(method, judge, k, x, seen)
         onlooker.look(k, x, seen)
         trace.look(k, onlooker, x, seen.loss, seen.grad)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from conftest import Done
@@ -116,8 +118,6 @@ def wrong(lr):
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a pair of functions, and a class of another package."""
-    import sys
-
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name, text in FOLDER.items():
         place = tmp_path / "mine" / name
@@ -159,3 +159,199 @@ def test_what_is_neither_is_refused(command: Callable[..., Done], mine: Path) ->
     assert done.code == 2
     assert "own_pair.wrong returned str; it must return a gdbench.optimizers.Method, or a pair" in done.err
     assert done.err.count("\n") == 1
+
+
+TORCH_LIKE = """
+import torch
+
+
+class Plain(torch.optim.SGD):
+    def step(self):
+        super().step()
+
+
+class Renamed(torch.optim.Optimizer):
+    def __init__(self, params, learning_rate=0.1):
+        super().__init__(params, {"learning_rate": learning_rate})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for leaf in group["params"]:
+                leaf.add_(leaf.grad, alpha=-group["learning_rate"])
+
+
+class Hidden(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {})
+        self.rate = lr
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for leaf in self.param_groups[0]["params"]:
+            leaf.add_(leaf.grad, alpha=-self.rate)
+
+
+class Raising(torch.optim.SGD):
+    def step(self, closure=None):
+        raise RuntimeError("a mistake of mine")
+
+
+class Asserting(torch.optim.SGD):
+    def step(self, closure=None):
+        assert closure is not None, "no closure here"
+
+
+class Refusing(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        raise ValueError("these parameters I do not take")
+
+
+class Wrong(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=-lr)
+
+
+class Demanding(torch.optim.SGD):
+    def step(self, loss):
+        super().step()
+
+
+class Idle(torch.optim.SGD):
+    def step(self, closure):
+        super().step()
+
+
+class Unfinished(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+        self.numbers = (k for k in range(100))
+
+
+def make_sgd(params, lr=0.1, momentum=0.9):
+    return torch.optim.SGD(params, lr=lr, momentum=momentum)
+
+
+def make_lbfgs(params, lr=0.1):
+    return torch.optim.LBFGS(params, lr=lr)
+
+
+def make_nothing(params, lr=0.1):
+    return 3
+"""
+BLOCKS = {
+    **{name.lower(): f"{{_target_: torch_like.{name}}}" for name in
+       ("Plain", "Hidden", "Raising", "Asserting", "Refusing", "Wrong", "Demanding", "Idle", "Unfinished")},
+    "renamed": "{_target_: torch_like.Renamed, learning_rate: lr}",
+    "misnamed": "{_target_: torch_like.Renamed}",
+    "make_sgd": "{_target_: torch_like.make_sgd, momentum: 0.5}",
+    "make_lbfgs": "{_target_: torch_like.make_lbfgs}",
+    "make_nothing": "{_target_: torch_like.make_nothing}",
+}  # fmt: skip
+
+
+@pytest.fixture
+def torch_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with classes of torch.optim's kind, right and wrong ones, and functions that make optimizers."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "torch_like", raising=False)
+    (tmp_path / "mine" / "optimizer").mkdir(parents=True)
+    (tmp_path / "mine" / "torch_like.py").write_text(TORCH_LIKE)
+    for name, block in BLOCKS.items():
+        file = tmp_path / "mine" / "optimizer" / f"{name}.yaml"
+        file.write_text(f"# {name}\nmanual: null\ntorch: {block}\ndefault_lr: 0.1\n")
+    yield tmp_path / "mine"
+    sys.modules.pop("torch_like", None)
+
+
+def run_mine(command: Callable[..., Done], folder: Path, optimizer: str, *words: str) -> tuple[Done, pd.Series]:
+    """What the command line says of an optimizer of that folder, and the row of its run."""
+    done = command("--config-dir", str(folder), f"optimizer={optimizer}", "impl=torch", "objective=notebook_manual",
+                   "steps=20", "lr=0.1", *words)  # fmt: skip
+    return done, pd.Series(dtype=object) if done.code == 2 else gdbench.load("outputs").iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "as_shipped"),
+    [("plain", {}), ("renamed", {}), ("hidden", {}), ("make_sgd", {"momentum": 0.5})],
+)
+def test_a_class_or_function_runs_whatever_its_signature(
+    command: Callable[..., Done], torch_like: Path, optimizer: str, as_shipped: dict[str, float]
+) -> None:
+    """A step without closure, a learning rate of another name, a function that makes the optimizer: all walk as SGD."""
+    done, row = run_mine(command, torch_like, optimizer)
+    sgd = torch_optim(torch.optim.SGD, {"lr": 0.1, **as_shipped})
+    of = objective("notebook_manual").to(torch.float32, "cpu")
+    x, _ = descent(sgd, oracle(of, laned=False), of.start_at(0), range(20))
+
+    assert done.code == 0, done.err
+    assert row.timed
+    assert row.final_loss == float(of.value(x).detach())
+
+
+def test_a_function_may_make_an_optimizer_that_searches(command: Callable[..., Done], torch_like: Path) -> None:
+    """A function's optimizer is known by its class: LBFGS is given a closure, and its gradients are counted."""
+    done, row = run_mine(command, torch_like, "make_lbfgs", "timing=off")
+
+    assert done.code == 0, done.err
+    assert row.gradients > 20
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("renamed", 0.5), ("make_sgd", 0.5)])
+def test_a_schedule_finds_the_rate_under_its_name(
+    command: Callable[..., Done], torch_like: Path, optimizer: str, factor: float
+) -> None:
+    """A schedule sets the group's learning rate under the name that the torch block gives it."""
+    words = ("timing=off", "schedule=linear", f"schedule.start={factor}", f"schedule.end={factor}")
+    _, paced = run_mine(command, torch_like, optimizer, *words)
+    _, half = run_mine(command, torch_like, optimizer, "timing=off", f"lr={0.1 * factor}")
+
+    assert paced.status == half.status
+    assert paced.final_loss == half.final_loss
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error"),
+    [
+        ("raising", "RuntimeError: a mistake of mine"),
+        ("asserting", "AssertionError: no closure here"),
+        ("refusing", "ValueError: these parameters I do not take"),
+        ("wrong", "ValueError: Invalid learning rate: -0.1"),
+        ("idle", "RuntimeError: torch_like.Idle.step took a closure and did not call it: no loss was seen"),
+    ],
+)
+def test_an_error_of_ones_own_is_a_failed_run(
+    command: Callable[..., Done], torch_like: Path, optimizer: str, error: str
+) -> None:
+    """What a user's optimizer raises is a failed run and exit code 1, never a method that is unavailable."""
+    done, row = run_mine(command, torch_like, optimizer, "timing=off")
+
+    assert done.code == 1
+    assert (row.status, row.error) == ("failed", error)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["misnamed"], "torch_like.Renamed has no parameter lr; it takes: params, learning_rate."),
+        (["demanding"], "torch_like.Demanding.step needs loss; it may need a closure and nothing else."),
+        (["make_nothing"], "torch_like.make_nothing returned int; it must return a torch.optim.Optimizer."),
+    ],
+)
+def test_a_signature_that_cannot_be_served_is_refused(
+    command: Callable[..., Done], torch_like: Path, words: list[str], said: str
+) -> None:
+    """What cannot be called as an optimizer is refused before anything runs: one line, exit code 2."""
+    done, _ = run_mine(command, torch_like, *words)
+
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_schedule_that_finds_no_rate_says_so(command: Callable[..., Done], torch_like: Path) -> None:
+    """A class that keeps its learning rate out of its groups fails under a schedule, in one line."""
+    done, row = run_mine(command, torch_like, "hidden", "timing=off", "schedule=linear")
+
+    assert done.code == 1
+    assert row.error.startswith("the optimizer keeps no lr in its groups, so a schedule cannot set it")

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from laws import CONF, apart, factory, manual, objective, path, target, twin
+from laws import CONF, apart, factory, manual, objective, path, same, target, twin
 from torch.optim import Optimizer, lr_scheduler
 
 import gdbench
 from gdbench import schedules, schema
 from gdbench.descent import descent
 from gdbench.optimizers.compiled import Program
+from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
 from gdbench.schedules import Schedule, paced, scheduled
 from gdbench.schema import UsageError
@@ -132,7 +133,7 @@ def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
     of, factor, bare = objective("rosenbrock"), build("warmup_cosine", 20), factory(optimizer)
     make = scheduled(lambda hyper: bare(**hyper), factor)
     ours, _ = path(make({"lr": 1e-3}), of, 20)
-    theirs, _ = path(paced(twin(optimizer, lr=1e-3), 1e-3, factor), of, 20)
+    theirs, _ = path(paced(twin(optimizer, lr=1e-3), factor), of, 20)
     plain, _ = path(manual(optimizer, lr=1e-3), of, 20)
     program = Program(lambda **hyper: make(hyper), "eager")
     compiled, _ = descent(program.method({"lr": 1e-3}), oracle(of, False, compiled=True), of.start_at(0), range(20))
@@ -246,3 +247,62 @@ def test_a_schedule_without_a_warmup_is_accepted(name: str, command: Callable[..
     done = command(f"schedule={name}", "schedule.warmup=0", "steps=5", "timing=off", "--quiet")
 
     assert (done.code, done.err) == (0, "")
+
+
+class Grouped(torch.optim.Adam):
+    """Adam with a group a parameter, each at an lr of its own."""
+
+    def __init__(self, params: Any, lr: float = 0.02) -> None:
+        rates = (lr, 0.15 * lr)
+        super().__init__([{"params": [leaf], "lr": rate} for leaf, rate in zip(params, rates, strict=True)])
+
+
+class Halved(torch.optim.SGD):
+    """The documentation's own: gradient descent with half the lr that it was given."""
+
+    def __init__(self, params: Any, lr: float = 0.01) -> None:
+        super().__init__(params, lr=lr / 2)
+
+
+class Ratios(torch.optim.SGD):
+    """A group whose lr is a tensor, and one whose initial_lr is stated beside its lr."""
+
+    def __init__(self, params: Any, lr: float = 0.02) -> None:
+        first, second = params
+        tensor = {"params": [first], "lr": torch.tensor(lr, dtype=torch.float64)}
+        super().__init__([tensor, {"params": [second], "lr": lr, "initial_lr": 3 * lr}], foreach=False)
+
+
+def lambda_path(cls: type[Optimizer], factor: Schedule, of: Any) -> Any:
+    """The last point of torch's own loop with a LambdaLR."""
+    point = {name: leaf.detach().clone().requires_grad_() for name, leaf in of.start_at(0).items()}
+    optimizer = cls(point.values(), lr=0.02)  # type: ignore[call-arg]
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)  # type: ignore[arg-type]
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        of.value(point).backward()
+        optimizer.step()
+        scheduler.step()
+    return point
+
+
+@pytest.mark.parametrize("cls", [Grouped, Halved, Ratios, torch.optim.Adam, torch.optim.SGD])
+def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> None:
+    """Under every schedule a class walks bit for bit as under LambdaLR: each group's own lr times the factor."""
+    of = objective("dict")
+    for name in CONFIGURATIONS:
+        method = paced(torch_optim(cls, {"lr": 0.02}), build(name))
+        x, _ = descent(method, oracle(of, laned=False), of.start_at(0), range(STEPS))
+
+        assert same(x, lambda_path(cls, build(name), of)), name
+
+
+def test_a_copy_keeps_its_groups_initial_rates() -> None:
+    """From a copy taken in the middle of a run the schedule goes on from each group's own initial lr."""
+    of, method = objective("dict"), paced(torch_optim(Grouped, {"lr": 0.02}), build("linear"))
+    ask = oracle(of, laned=False)
+    x, state = descent(method, ask, of.start_at(0), range(20))
+    x, state = method.copy(x, state)
+    x, _ = descent(method, ask, x, range(20, STEPS), state)
+
+    assert same(x, lambda_path(Grouped, build("linear"), of))

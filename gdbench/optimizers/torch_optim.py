@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.optim import ASGD, Optimizer, SparseAdam
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
+from gdbench.optimizers.copying import copy_optimizer
 from gdbench.params import Params, leaves, tree_map
-from gdbench.schema import Unavailable
+from gdbench.schema import Unavailable, UsageError
 
-__all__ = ["named", "torch_arguments", "torch_optim"]
+__all__ = ["Factory", "find_kind", "named", "rate_names", "torch_arguments", "torch_optim"]
 
 SWITCHES: dict[str, dict[str, bool]] = {
     "torch": {"foreach": False, "fused": False},
@@ -34,42 +35,65 @@ class Held(NamedTuple):
     optimizer: Optimizer
 
 
+Factory = Callable[..., Optimizer]
+"""A class of torch.optim's kind, or a function that makes its optimizers: ``factory(params, **arguments)``."""
 TorchStep = Callable[[Oracle, Step, Params, Held], tuple[Params, Held, Seen]]
 
 
 def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a torch.optim class: ``hyper`` by name, as the ``torch:`` block of the method amends it.
 
-    In the block a list names the hyper-parameters that torch takes as one tuple (``betas: [beta1, beta2]``); every
-    other entry is a constant passed on.
+    In the block a list names the hyper-parameters that torch takes as one tuple (``betas: [beta1, beta2]``), and a
+    single name the one that torch knows by another name (``learning_rate: lr``); every other entry is a constant.
     """
     entries = {name: entry for name, entry in block.items() if name != "_target_"}
     groups = {name: list(e) for name, e in entries.items() if isinstance(e, Sequence) and not isinstance(e, str)}
-    grouped = {member for group in groups.values() for member in group}
+    renamed = {name: entry for name, entry in entries.items() if isinstance(entry, str) and entry in hyper}
+    taken = {*renamed.values(), *(member for group in groups.values() for member in group)}
     return {
-        **{name: number for name, number in hyper.items() if name not in grouped},
+        **{name: number for name, number in hyper.items() if name not in taken},
         **{name: tuple(hyper[member] for member in group) for name, group in groups.items()},
-        **{name: constant for name, constant in entries.items() if name not in groups},
+        **{name: hyper[entry] for name, entry in renamed.items()},
+        **{name: constant for name, constant in entries.items() if name not in (*groups, *renamed)},
     }
 
 
-def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "torch") -> Method:
+def rate_names(block: Mapping[str, Any]) -> list[str]:
+    """The names under which a group may hold its learning rate: lr, and the name that the ``torch:`` block gives it."""
+    return ["lr", *(name for name, entry in block.items() if entry == "lr" and name != "lr")]
+
+
+def find_kind(factory: Factory, point: Params, arguments: Mapping[str, Any]) -> type[Optimizer]:
+    """The class of the optimizers that a function makes: that of one for a copy of ``point``, as a sample."""
+    kind = type(factory([fresh(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
+    if not (hasattr(kind, "step") and hasattr(kind, "zero_grad")):
+        raise UsageError(f"{named(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
+    return kind
+
+
+def torch_optim(
+    factory: Factory, hyper: Mapping[str, Any], impl: str = "torch", kind: type[Optimizer] | None = None
+) -> Method:
     """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is one of ``SWITCHES``.
 
+    A function that makes optimizers serves as a class does, once it is told of which ``kind`` they are.
     The state holds the point that torch moves in place, at first a copy of the x given to ``init``. A step finds its
     point there; the x it is given is that very point, except in the first step, where it is equal to it.
     Raises Unavailable, here or in the first step, where torch has no such implementation.
     """
-    arguments = {**hyper, **switches(cls, impl)}
+    arguments = {**hyper, **switches(factory, impl)}
+    if kind is None:
+        assert isinstance(factory, type)
+        kind = factory
 
     def build(point: Params) -> Optimizer:
         try:
-            optimizer = cls(leaves(point), **arguments)
+            optimizer = factory(leaves(point), **arguments)
         except (RuntimeError, ValueError) as error:
-            if not refuses(cls, error):
-                raise
-            raise refusal(cls, impl, error) from error
-        if switched(cls):
+            if is_refusal(kind, impl, error):
+                raise refusal(factory, impl, error) from error
+            raise
+        if switched(kind):
             optimizer.train()  # type: ignore[attr-defined]
         return optimizer
 
@@ -79,13 +103,7 @@ def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "tor
         return Held(point, build(point))
 
     def copy(x: Params, state: Held) -> tuple[Params, Held]:
-        # An Optimizer's own deepcopy loses the attributes of its subclass (LBFGS): build one, and move the memory in,
-        # of which other packages keep a part beside the settings of a group.
-        x, point, memory = deepcopy((x, state.point, state.optimizer.state))
-        optimizer = build(point)
-        optimizer.state = memory
-        for new, old in zip(optimizer.param_groups, state.optimizer.param_groups, strict=True):
-            new.update({name: deepcopy(each) for name, each in old.items() if name != "params"})
+        optimizer, point, x = copy_optimizer(state.optimizer, state.point, x)
         return x, Held(point, optimizer)
 
     def evaluated(x: Params, state: Held) -> Params:
@@ -93,9 +111,9 @@ def torch_optim(cls: type[Optimizer], hyper: Mapping[str, Any], impl: str = "tor
         there.optimizer.eval()  # type: ignore[attr-defined]
         return there.point
 
-    searches = needs_closure(cls)
-    step = searching() if searches else plain(cls, impl)
-    judged = averaged if issubclass(cls, ASGD) else evaluated if switched(cls) else None
+    searches = needs_closure(kind)
+    step = searching(kind) if searches else plain(factory, kind, impl)
+    judged = averaged if issubclass(kind, ASGD) else evaluated if switched(kind) else None
     return Method(init, step, copy, mutates=True, constant_cost=not searches, lanes=False, judged=judged)
 
 
@@ -105,9 +123,9 @@ def averaged(x: Params, state: Held) -> Params:
     return tree_map(lambda leaf: memory[leaf]["ax"] if leaf in memory else leaf, state.point)
 
 
-def plain(cls: type[Optimizer], impl: str) -> TorchStep:
+def plain(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
     """The step of a class that moves by one gradient."""
-    hand_over = assign_sparse if issubclass(cls, SparseAdam) else assign
+    hand_over = assign_sparse if issubclass(kind, SparseAdam) else assign
 
     def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
         point, optimizer = state
@@ -116,15 +134,15 @@ def plain(cls: type[Optimizer], impl: str) -> TorchStep:
         try:
             optimizer.step()
         except (RuntimeError, AssertionError) as error:
-            if k == 0 and refuses(cls, error):
-                raise refusal(cls, impl, error) from error
+            if k == 0 and is_refusal(kind, impl, error):
+                raise refusal(factory, impl, error) from error
             raise
         return point, state, Seen(loss, grad, 1, 0)
 
     return step
 
 
-def searching() -> TorchStep:
+def searching(kind: type[Optimizer]) -> TorchStep:
     """The step of a class that asks for gradients itself, through a closure: all are counted, the first is seen."""
 
     def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
@@ -140,13 +158,15 @@ def searching() -> TorchStep:
             return losses[-1]
 
         try:
-            optimizer.step(closure)  # type: ignore[arg-type]
+            optimizer.step(closure=closure)  # type: ignore[arg-type]
         except (IndexError, TypeError):
             # From a loss that is not finite torch's line search runs out of brackets: the run has left the finite.
-            if bool(torch.stack(losses).isfinite().all()):
+            if not is_torchs(kind) or not losses or bool(torch.stack(losses).isfinite().all()):
                 raise
             with torch.no_grad():
                 tree_map(lambda leaf: leaf.fill_(torch.nan), point)
+        if not losses:
+            raise RuntimeError(f"{named(kind)}.step took a closure and did not call it: no loss was seen")
         return point, state, Seen(losses[0], first[0], len(losses), 0)
 
     return step
@@ -177,34 +197,58 @@ def switched(cls: type[Optimizer]) -> bool:
     return hasattr(cls, "train") and hasattr(cls, "eval")
 
 
-def needs_closure(cls: type[Optimizer]) -> bool:
-    """Whether a class cannot step without a closure, as it evaluates the gradient more than once."""
-    return inspect.signature(cls.step).parameters["closure"].default is inspect.Parameter.empty
+def needs_closure(kind: type[Optimizer]) -> bool:
+    """Whether a class cannot step without a closure, as it evaluates the gradient more than once.
+
+    Raises UsageError where its step needs something else, which nobody could give it.
+    """
+    _, *taken = inspect.signature(kind.step).parameters.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [entry.name for entry in taken if entry.default is entry.empty and entry.kind not in variadic]
+    if needed not in ([], ["closure"]):
+        raise UsageError(f"{named(kind)}.step needs {', '.join(needed)}; it may need a closure and nothing else.")
+    return bool(needed)
 
 
-def switches(cls: type[Optimizer], impl: str) -> dict[str, bool]:
+def switches(factory: Factory, impl: str) -> dict[str, bool]:
     """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
-    known = inspect.signature(cls).parameters
+    known = inspect.signature(factory).parameters
     if impl != "torch" and impl not in known:
-        raise Unavailable(f"{named(cls)} has no {impl} implementation")
+        raise Unavailable(f"{named(factory)} has no {impl} implementation")
     return {name: on for name, on in SWITCHES[impl].items() if name in known}
 
 
-def refuses(cls: type[Optimizer], error: Exception) -> bool:
-    """Whether an error says that torch has no such implementation, and not that a class of others, or a number, fails.
+def is_refusal(kind: type[Optimizer], impl: str, error: Exception) -> bool:
+    """Whether an error is torch's own refusal of an implementation, and no error of a user's optimizer.
 
-    Torch's own, and our twins of what torch will have, check their arguments and the device; of what the classes of
-    others raise nothing is known, and so it counts as a failure of theirs.
+    It is raised by code of torch.optim, in a class of torch's (or ours), or where one of its switches was asked for.
     """
-    return cls.__module__.partition(".")[0] in ("torch", "gdbench") and "cannot be converted to type" not in str(error)
+    raised_by_torch = raising_module(error.__traceback__).startswith(("torch.optim", "torch.utils._foreach_utils"))
+    asked = is_torchs(kind) or impl != "torch"
+    about_a_number = isinstance(error, torch.OutOfMemoryError) or "cannot be converted to type" in str(error)
+    return raised_by_torch and asked and not about_a_number
 
 
-def refusal(cls: type[Optimizer], impl: str, error: Exception) -> Unavailable:
+def raising_module(trace: TracebackType | None) -> str:
+    """The name of the module whose code raised, the last in a traceback."""
+    name = ""
+    while trace is not None:
+        name, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_next
+    return name
+
+
+def is_torchs(kind: type[Optimizer]) -> bool:
+    """Whether a class is one of torch's, or of ours that put two of them together."""
+    return kind.__module__.partition(".")[0] in ("torch", "gdbench")
+
+
+def refusal(factory: Factory, impl: str, error: Exception) -> Unavailable:
     """Torch's own reason, on one line."""
-    return Unavailable(f"{named(cls)}, impl={impl}: {str(error).splitlines()[0]}")
+    return Unavailable(f"{named(factory)}, impl={impl}: {str(error).splitlines()[0]}")
 
 
-def named(cls: type[Optimizer]) -> str:
-    """A class by the name under which it is imported: torch's, and those of other packages."""
-    package = cls.__module__.partition(".")[0]
-    return f"{'torch.optim' if package == 'torch' else package}.{cls.__name__}"
+def named(factory: Factory) -> str:
+    """A class or function by the name under which it is imported: torch's, and those of other packages."""
+    package = str(getattr(factory, "__module__", "")).partition(".")[0]
+    name = getattr(factory, "__name__", type(factory).__name__)
+    return f"{'torch.optim' if package == 'torch' else package}.{name}"

@@ -1,0 +1,189 @@
+"""Copies of torch optimizers with everything they hold: state, groups, attributes, and what these share.
+
+``Optimizer.__getstate__`` leaves out what a subclass keeps in its own attributes, so deepcopy alone loses an average, a
+counter or an inner optimizer. Here every attribute goes through one deepcopy, whose memo makes references to a
+parameter, a state tensor or the optimizer itself lead to their copies.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gdbench.params import Params, leaves
+from gdbench.schema import Unavailable
+
+__all__ = ["copy_optimizer"]
+
+CONSTANTS = (
+    *(bool, int, float, complex, str, bytes, type, types.ModuleType, types.BuiltinFunctionType, type(None)),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format),
+)
+"""What nothing can change, and copies share."""
+PLAIN = frozenset({bool, float, complex, str, bytes, type(None), torch.dtype, torch.device})
+"""The types of what needs no look: nine in ten of the objects that an optimizer holds."""
+LEAST_ADDRESS = 1 << 16
+"""No object lies below it, so that smaller numbers are none's address."""
+
+
+def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Optimizer, Params, Params]:
+    """A copy of an optimizer with copies of ``point``, the parameters it moves, and of x, which may be that point.
+
+    Raises Unavailable with the attribute and the reason where something it holds cannot be copied.
+    """
+    parts = list(walk(optimizer))
+    refuse_uncopyable(optimizer, parts, point)
+    memo: dict[int, Any] = {}
+    originals = [part for _, part in parts if is_optimizer(part, optimizer)]
+    functions = [part for _, part in parts if isinstance(part, types.FunctionType) and not is_constant(part)]
+    for original in originals:  # before all else, so that references among optimizers lead to the copies
+        memo[id(original)] = object.__new__(type(original))
+    for function in functions:
+        memo[id(function)] = copy_empty(function)
+    x, point = deepcopy((x, point), memo)
+    for name, part in parts:
+        if isinstance(part, types.ModuleType):
+            memo[id(part)] = part
+        elif isinstance(part, weakref.ref):
+            if id(part()) not in memo:
+                raise uncopyable(optimizer, name, "it holds a weak reference to what is not the optimizer's own")
+            memo[id(part)] = weakref.ref(memo[id(part())])
+    for original in originals:
+        for name, value in attributes(original):
+            try:
+                copied = value if type(value) in PLAIN else deepcopy(value, memo)
+            except (TypeError, RuntimeError) as error:
+                raise uncopyable(optimizer, name, " ".join(str(error).split())) from error
+            if name in vars(original):
+                vars(memo[id(original)])[name] = copied
+            else:
+                setattr(memo[id(original)], name, copied)
+    for function in functions:
+        fill_function(function, memo[id(function)], memo)
+    rename_keys(parts, memo)
+    return memo[id(optimizer)], point, x
+
+
+def copy_empty(function: types.FunctionType) -> types.FunctionType:
+    """A copy of a function that refers to nothing yet: deepcopy would give the function itself."""
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    return types.FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
+
+
+def fill_function(function: types.FunctionType, copied: types.FunctionType, memo: dict[int, Any]) -> None:
+    """Let a copied function refer to the copies of what the original refers to."""
+    for cell, original in zip(copied.__closure__ or (), function.__closure__ or (), strict=True):
+        if original != types.CellType():
+            cell.cell_contents = deepcopy(original.cell_contents, memo)
+    copied.__defaults__ = deepcopy(function.__defaults__, memo)
+    copied.__kwdefaults__ = deepcopy(function.__kwdefaults__, memo)
+    vars(copied).update(vars(function))
+
+
+def rename_keys(parts: Iterable[tuple[str, Any]], memo: Mapping[int, Any]) -> None:
+    """In the copied dicts, replace keys that are the ``id()`` of a copied object by the id of its copy."""
+    for _, part in parts:
+        if isinstance(part, dict) and any(key in memo for key in part if type(key) is int):
+            copied = memo[id(part)]
+            renamed = {id(memo[key]) if type(key) is int and key in memo else key: copied[key] for key in copied}
+            copied.clear()
+            copied.update(renamed)
+
+
+def is_optimizer(part: Any, outermost: Any) -> bool:
+    """Whether a part is copied attribute by attribute: any Optimizer, and the outermost, of whatever class it is."""
+    return part is outermost or isinstance(part, Optimizer)
+
+
+def attributes(part: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of an object, in ``__dict__`` and in slots."""
+    yield from getattr(part, "__dict__", {}).items()
+    for cls in type(part).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(part, name):
+                yield name, getattr(part, name)
+
+
+def walk(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
+    """Every object that an optimizer holds, itself first, with the attribute that leads there; no tensor's inside.
+
+    Text and small numbers are left out.
+    """
+    seen: set[int] = set()
+    waiting: deque[tuple[str, Any]] = deque([("", optimizer)])
+    while waiting:
+        name, part = waiting.popleft()
+        kind = type(part)
+        if kind in PLAIN or (kind is int and part < LEAST_ADDRESS) or id(part) in seen:
+            continue
+        if kind is not int:
+            seen.add(id(part))
+        yield name, part
+        if is_optimizer(part, optimizer):
+            waiting.extend(attributes(part))
+        else:
+            waiting.extend((name, held) for held in contents(part, kind))
+
+
+def contents(part: Any, kind: type) -> Iterator[Any]:
+    """What an object of a type holds: members, attributes, what a function, a partial or a bound method refers to."""
+    if kind is dict or isinstance(part, Mapping):
+        yield from (key for key in part if type(key) is not int)
+        yield from part.values()
+    elif isinstance(part, (Tensor, weakref.ref, *CONSTANTS)):
+        return
+    elif isinstance(part, types.FunctionType):
+        yield from captured(part)
+    elif isinstance(part, (list, tuple, set, frozenset, deque)):
+        yield from part
+    elif isinstance(part, functools.partial):
+        yield from (part.func, *part.args, *part.keywords.values())
+    elif isinstance(part, types.MethodType):
+        yield from (part.__self__, part.__func__)
+    if kind not in (dict, OrderedDict, list, tuple):
+        yield from (held for _, held in attributes(part))
+
+
+def captured(function: types.FunctionType) -> list[Any]:
+    """What a function refers to beside its globals: the variables of its closure and its defaults."""
+    enclosed = inspect.getclosurevars(function).nonlocals.values()
+    return [*enclosed, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+
+
+def is_constant(value: Any) -> bool:
+    """Whether nothing can change a value: numbers, text, types, and functions and tuples of these."""
+    if isinstance(value, types.FunctionType):
+        return all(map(is_constant, captured(value)))
+    if isinstance(value, (tuple, frozenset)):
+        return all(map(is_constant, value))
+    return isinstance(value, CONSTANTS)
+
+
+def refuse_uncopyable(optimizer: Optimizer, parts: Iterable[tuple[str, Any]], point: Params) -> None:
+    """Raise Unavailable where deepcopy would share a part between the copies, or leave it behind, without a word."""
+    memory = {leaf.data_ptr() for leaf in leaves(point) if leaf.numel()}
+    places = memory | {id(leaf) for leaf in leaves(point)}
+    for name, part in parts:
+        if (isinstance(part, int) and part in places) or (isinstance(part, Mapping) and memory & part.keys()):
+            raise uncopyable(optimizer, name, "it goes by the address of a parameter; use the parameter itself as key")
+        if isinstance(part, types.BuiltinFunctionType) and isinstance(part.__self__, Tensor):
+            raise uncopyable(optimizer, name, "it holds a method of a tensor")
+
+
+def uncopyable(optimizer: Optimizer, name: str, reason: str) -> Unavailable:
+    """The refusal of an optimizer that cannot be copied, which timing must do."""
+    cls = type(optimizer)
+    return Unavailable(
+        f"{cls.__module__}.{cls.__qualname__} cannot be copied for timing, its attribute {name}: {reason}"
+    )
