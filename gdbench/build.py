@@ -25,6 +25,7 @@ from gdbench.optimizers.torch_optim import named, torch_arguments, torch_optim
 from gdbench.params import Params, tree_map
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+from gdbench.targets import check_module, check_object
 from gdbench.uncollected import uncollected
 
 SEED = "seed"
@@ -117,6 +118,7 @@ def locate(target: Any, where: str) -> Callable[..., Any]:
     """The object that ``_target_`` names; ``UsageError`` if there is none."""
     if callable(target):
         return target  # type: ignore[no-any-return]
+    check_module(str(target), where)
     module, _, name = str(target).rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -127,6 +129,7 @@ def locate(target: Any, where: str) -> Callable[..., Any]:
         ) from None
     if not callable(found):
         raise UsageError(f"{where}: _target_ {target} is not a function or class.")
+    check_object(found, str(target), where)
     return found  # type: ignore[no-any-return]
 
 

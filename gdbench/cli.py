@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gdbench import __version__
+from gdbench.paths import expand_user
 from gdbench.schema import UsageError, nearest
 from gdbench.uncollected import uncollected
 
@@ -76,6 +77,7 @@ Options
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
   hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install 'gdbench[optuna]')
   --quiet, --json      no table; the rows as JSON on standard output
+  --trust              with resume=FOLDER alone: run what a folder that somebody else made names, which is listed first
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
   --version, --help
 
@@ -148,11 +150,20 @@ def _dispatch(words: list[str]) -> int:
     if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
         return 0
     output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
-    words = [word for word in words[output.plan :] if word not in ("--quiet", "--json")]
-    return _run(_options_first(_recalled(words)), output)
+    trust = "--trust" in words
+    words = [_expanded(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
+    return _run(_options_first(_recalled(words, trust)), output)
 
 
-def _recalled(words: list[str]) -> list[str]:
+def _expanded(word: str) -> str:
+    """A folder with ``~`` as the home that it means: no shell replaces it behind ``=``."""
+    option, sign, place = word.partition("=")
+    if option == "--config-dir" and sign:
+        return f"{option}={expand_user(place)}"
+    return str(expand_user(word)) if word.startswith("~/") else word
+
+
+def _recalled(words: list[str], trust: bool) -> list[str]:
     """``resume=FOLDER`` without other settings stands for the command that the folder was made with."""
     settings = [word for word in words if "=" in word and not word.startswith("-")]
     folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
@@ -160,7 +171,7 @@ def _recalled(words: list[str]) -> list[str]:
         return words
     from gdbench.resume import recorded
 
-    return [*recorded(folders[-1]), *words]
+    return [*recorded(folders[-1], bool(_code(words)), trust), *words]
 
 
 def _look(words: list[str]) -> int:
@@ -253,7 +264,7 @@ def _planned(standing: Standing, output: Output) -> int:
     """Show what a sweep would do."""
     from gdbench.report.plan import plan_table, show_plan
 
-    outputs = str(standing.jobs[0].config["outputs"] or "outputs")
+    outputs = str(expand_user(standing.jobs[0].config["outputs"] or "outputs"))
     show_plan(plan_table(standing.rows(), outputs), standing.summary(), _folder(), output.json)
     return 0
 
@@ -272,9 +283,9 @@ def _code(words: list[str]) -> list[str]:
     """The folder of --config-dir holds code too: tell every worker where it is."""
     for position, word in enumerate(words):
         if word in ("--config-dir", "-cd") and position + 1 < len(words):
-            return [f"code='{Path(words[position + 1]).resolve()}'"]
+            return [f"code='{expand_user(words[position + 1]).resolve()}'"]
         if word.startswith("--config-dir="):
-            return [f"code='{Path(word.partition('=')[2]).resolve()}'"]
+            return [f"code='{expand_user(word.partition('=')[2]).resolve()}'"]
     return []
 
 

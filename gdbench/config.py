@@ -37,7 +37,6 @@ __all__ = [
     "initialized",
     "mode_by_flag",
     "plain",
-    "read",
     "register",
     "register_sweeper",
     "reworded",
@@ -230,11 +229,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
-
-
-def read(file: Path) -> dict[str, Any]:
-    """A configuration that was kept, as plain containers."""
-    return plain(DictConfig(OmegaConf.create(file.read_text())))
 
 
 # ---------------------------------------------------------------------------------------------------------- errors

@@ -29,6 +29,7 @@ from gdbench.libyaml import as_yaml
 from gdbench.resume import Standing, Wish, find, keyed, opened, record, standing
 from gdbench.schema import Question, UsageError
 from gdbench.trackers import send_all, wanted
+from gdbench.trust import stamped
 from gdbench.turns import turn
 
 __all__ = ["Lanes", "Refusal", "Silent", "carry_out", "describe", "fold", "keep_configurations", "task"]
@@ -234,9 +235,10 @@ def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[s
     with records.writing(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
-        (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_given(arguments))))
+        given = OmegaConf.to_yaml(OmegaConf.create(_given(arguments)))
+        (hydra / "overrides.yaml").write_text(given, encoding="utf-8")
         for job in jobs:
-            (hydra / f"cell-{job.cell:05d}.yaml").write_text(as_yaml(job.config), encoding="utf-8")
+            (hydra / f"cell-{job.cell:05d}.yaml").write_text(stamped(as_yaml(job.config)), encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------------- folding

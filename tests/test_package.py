@@ -22,17 +22,17 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "libyaml", "uncollected"},
+    {"columns", "constant", "libyaml", "paths", "schema_union", "uncollected"},
     {"schema"},
-    {"turns", "timing"},
-    {"params", "search"},
+    {"arrow", "turns", "timing"},
+    {"params", "search", "sweep_start", "table_files", "targets"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "watch", "work", "reference", "gap", "schedules", "gradients"},
     {"cell", "crowd"},
     {"lanes", "story", "stopwatch"},
     {"judge"},
     {"build", "runner", "records", "config", "environment"},
-    {"content"},
+    {"content", "trust"},
     {"job", "analysis", "launchers"},
     {"elsewhere"},
     {"report"},
@@ -50,7 +50,20 @@ LAYERS = (
 """The modules and folders of the package, lowest first."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TABLE = {"columns", "constant", "schema", "records", "analysis", "report", "store"}
+TABLE = {
+    "arrow",
+    "columns",
+    "constant",
+    "paths",
+    "sweep_start",
+    "schema",
+    "schema_union",
+    "table_files",
+    "records",
+    "analysis",
+    "report",
+    "store",
+}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
@@ -59,10 +72,22 @@ ONLY_IN = {
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
-    "pandas": {"records", "analysis", "contrast", "gate", "kept", "landscape", "report", "rerun", "store", "trackers"},
+    "pandas": {
+        "arrow",
+        "records",
+        "analysis",
+        "contrast",
+        "gate",
+        "kept",
+        "landscape",
+        "report",
+        "rerun",
+        "store",
+        "trackers",
+    },
     "altair": {"report"},
     "vl_convert": {"report"},
-    "pyarrow": {"records", "analysis", "report", "gate", "store"},
+    "pyarrow": {"arrow", "records", "schema_union", "table_files", "analysis", "report", "gate", "store"},
     "duckdb": {"store"},
     "typer": {"cli", "gate", "store", "verbs"},
     "mlflow": {"trackers"},

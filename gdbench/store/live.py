@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gdbench.analysis.ranking import may_win, ranked
+from gdbench.paths import expand_user
 from gdbench.records import PARTS, busy, is_sweep, load
 from gdbench.report.live import Glance
 from gdbench.report.source import newest
@@ -164,7 +165,7 @@ def _told(runs: pd.DataFrame, changed: float) -> Told:
 
 def place(word: str | None, outputs: Path) -> Path | None:
     """The sweep to look at: that which is named, or else the newest; None where a folder holds none yet."""
-    within = outputs if word is None else Path(word)
+    within = outputs if word is None else expand_user(word)
     if is_sweep(within):
         return within
     if word is not None and not within.is_dir():
