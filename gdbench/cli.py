@@ -121,11 +121,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:
-    """Our own warnings as one line, all others as they were."""
+    """Our own warnings as one line, said once a command; all others as they were."""
+    said: set[str] = set()
 
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
         if category.__module__.startswith("gdbench."):
-            print(f"gdbench: {message}", file=sys.stderr)
+            if str(message) not in said:  # a file is read for its runs, its traces, and what they are of
+                print(f"gdbench: {message}", file=sys.stderr)
+            said.add(str(message))
         else:
             show(message, category, *rest, **others)
 
