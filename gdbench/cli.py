@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gdbench import __version__
-from gdbench.paths import expand_user
+from gdbench.paths import expand_user, expand_word
 from gdbench.schema import UsageError, nearest
 from gdbench.uncollected import uncollected
 
@@ -154,16 +154,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
     trust = "--trust" in words
-    words = [_expanded(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
+    words = [expand_word(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
     return _run(_options_first(_recalled(words, trust)), output)
-
-
-def _expanded(word: str) -> str:
-    """A folder with ``~`` as the home that it means: no shell replaces it behind ``=``."""
-    option, sign, place = word.partition("=")
-    if option == "--config-dir" and sign:
-        return f"{option}={expand_user(place)}"
-    return str(expand_user(word)) if word.startswith("~/") else word
 
 
 def _recalled(words: list[str], trust: bool) -> list[str]:

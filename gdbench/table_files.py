@@ -15,7 +15,7 @@ from gdbench.arrow import ARROW
 from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
 from gdbench.schema_union import stored_kind
 
-__all__ = ["DESCRIBED", "TABLES", "Table", "Unreadable", "promised", "read_table", "write_table"]
+__all__ = ["DESCRIBED", "FAULTS", "TABLES", "Table", "Unreadable", "promised", "read_table", "write_table"]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")

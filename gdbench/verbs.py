@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gdbench.gate.verbs import gate
-from gdbench.paths import PATH, expand_user
+from gdbench.paths import PATH, expand_user, expand_word
 from gdbench.schema import COLUMNS, UsageError, nearest
 from gdbench.store.verbs import add_to
 
@@ -267,7 +267,7 @@ def tune(
     from gdbench.report.progress import progress
     from gdbench.sweeper import Silent
 
-    with tuning(overrides or [], config_dir) as search:
+    with tuning([expand_word(word) for word in overrides or []], config_dir) as search:
         try:
             search.run(Silent() if quiet or json else progress("row"))
         except KeyboardInterrupt:
