@@ -15,7 +15,7 @@ def expand_user(place: str | Path) -> Path:
 
 
 def expand_word(word: str) -> str:
-    """A word of a command with its folder expanded: not every shell does that behind ``=``, and Hydra reads no ``~``."""
+    """A word of a command with its folder expanded: not every shell does that behind ``=``, and Hydra refuses ``~``."""
     option, _, place = word.partition("=")
     if option in ("--config-dir", "outputs", "resume") and place.startswith("~"):
         return f"{option}={expand_user(place)}"

@@ -29,11 +29,16 @@ def union(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = None) ->
     A column has the type in ``kinds``, or else the one that holds the values of every table. Where there is none it is
     text, and a warning says so. Text that one of the tables shares among its rows stays shared.
     """
+    if len(tables) == 1 and kinds is None:
+        return tables[0]
     mixed: dict[str, set[Any]] = {}
-    names = list(dict.fromkeys(name for table in tables for name in table.column_names))
+    held = [dict(zip(table.column_names, table.columns, strict=True)) for table in tables]
     columns = {}
-    for name in names if kinds is None else kinds:
-        parts = [_part(table, name) for table in tables]
+    for name in dict.fromkeys(name for part in held for name in part) if kinds is None else kinds:
+        parts = [
+            part[name] if name in part else pa.chunked_array([pa.nulls(table.num_rows)])
+            for part, table in zip(held, tables, strict=True)
+        ]
         kind = None if kinds is None else kinds[name]
         columns[name], is_mixed = _joined(parts, kind)
         if is_mixed and kind is None:
@@ -41,13 +46,6 @@ def union(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = None) ->
     if mixed:
         warnings.warn(_described(mixed), MixedKinds, stacklevel=3)
     return pa.table(columns).unify_dictionaries()
-
-
-def _part(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column of a table; nulls where it has none."""
-    if name in table.column_names:
-        return table.column(name)
-    return pa.chunked_array([pa.nulls(table.num_rows)])
 
 
 def _joined(parts: Sequence[pa.ChunkedArray], kind: Any) -> tuple[pa.ChunkedArray, bool]:
@@ -111,6 +109,8 @@ def _is_text_or_bytes(kind: Any) -> bool:
 
 def convert(column: pa.ChunkedArray, kind: Any) -> pa.ChunkedArray:
     """A column in another type; text that is shared stays so. ArrowInvalid where a value would change."""
+    if column.type == kind:
+        return column
     if stored_kind(column.type) == kind:
         return column if kind == pa.string() and pa.types.is_dictionary(column.type) else column.cast(kind)
     if kind == pa.string() and not pa.types.is_null(column.type):

@@ -239,9 +239,27 @@ def _garbled() -> pa.Array:
     return pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe"))
 
 
+IDENTITY = (
+    "run",
+    "cell",
+    "status",
+    "objective",
+    "optimizer",
+    "impl",
+    "dtype",
+    "device",
+    "seed",
+    "lr",
+    "steps",
+    "sweep",
+)
+"""Columns that tables have had since the first version."""
+
+
 def older(table: pa.Table, chance: random.Random) -> pa.Table:
     """A table as another version may have written it: columns fewer, others, and of other widths."""
-    for name in chance.sample([name for name in table.column_names if name not in ("run", "cell", "status")], 12):
+    lacking = [name for name in table.column_names if name not in IDENTITY]
+    for name in chance.sample(lacking, 12):
         table = table.drop_columns(name)
     for name, kind in (("steps", pa.int32()), ("seed", pa.float64()), ("target", pa.float32())):
         if name in table.column_names and chance.random() < 0.5:
