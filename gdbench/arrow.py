@@ -102,6 +102,8 @@ def frame(table: pa.Table) -> pd.DataFrame:
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype(na_value=np.nan)}
     columns = pa.table({name: _loaded(name, table.column(name)) for name in table.column_names})
     rows: pd.DataFrame = columns.to_pandas(types_mapper=kinds.get)
+    for name in rows.columns[rows.dtypes == "category"]:
+        rows[name] = _sharing(rows[name].array)
     first = [name for name in COLUMNS if name in rows]
     return rows[[*first, *(name for name in rows if name not in COLUMNS)]] if "status" in rows else rows
 
@@ -115,6 +117,12 @@ def _loaded(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         return column.unify_dictionaries() if shared or _is_long(column) else column.cast(column.type.value_type)
     return column.cast(pa.string()).dictionary_encode() if shared else column
+
+
+def _sharing(values: Any) -> pd.Categorical:
+    """The same categories as objects of Python: each row that is looked at gets the text itself, and not a copy."""
+    texts = pd.Index(values.categories.tolist(), dtype=object)
+    return pd.Categorical.from_codes(values.codes, dtype=pd.CategoricalDtype(texts))
 
 
 def _is_long(column: pa.ChunkedArray) -> bool:

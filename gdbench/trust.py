@@ -151,8 +151,8 @@ def is_stamped(text: str) -> bool:
 
 def _key() -> bytes | None:
     """The key of this user, made when it is first asked for."""
-    file = _home() / "key"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # a disk that refuses, or a user without a home folder
+        file = _home() / "key"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             beside = file.with_name(f".key.{os.getpid()}")
