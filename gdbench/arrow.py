@@ -119,7 +119,7 @@ def _loaded(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string()).dictionary_encode() if shared else column
 
 
-def _sharing(values: Any) -> pd.Categorical:
+def _sharing(values: Any) -> pd.api.extensions.ExtensionArray:
     """The same categories as objects of Python: each row that is looked at gets the text itself, and not a copy."""
     texts = pd.Index(values.categories.tolist(), dtype=object)
     return pd.Categorical.from_codes(values.codes, dtype=pd.CategoricalDtype(texts))
