@@ -147,7 +147,7 @@ def export(
     from gdbench.trackers import insist, send
 
     insist([tracker])
-    place = None if uri is None else str(expand_user(uri))  # of a server it is none
+    place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     sent = send(tracker, find(sweep, Path("outputs")), place)
     there = f", {sent.there} there already" if sent.there else ""
     typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
