@@ -1,17 +1,19 @@
 """``python -m gdbench``: a verb, or Hydra overrides."""
 
 import gc
+import io
 import os
 import sys
 from typing import NoReturn
 
 from gdbench.cli import main
 
-__all__ = ["run"]
+__all__ = ["escape_unprintable", "run"]
 
 
 def run() -> NoReturn:
     """Carry out the command line, and leave without a last look through all that torch has made, which takes 0.6 s."""
+    escape_unprintable()
     code = main()
     try:
         sys.stdout.flush()
@@ -20,6 +22,13 @@ def run() -> NoReturn:
     gc.freeze()
     gc.disable()
     sys.exit(code)
+
+
+def escape_unprintable() -> None:
+    """Print characters that a terminal or pipe has no code for as escapes, as Python itself does on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None under pythonw, something else where it was replaced
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from gdbench.job import Job
 from gdbench.objectives import Objective
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.params import Params, leaves
+from gdbench.paths import expand_user
 from gdbench.records import load
 from gdbench.resume import recorded
 from gdbench.schema import UsageError
@@ -45,6 +46,7 @@ def sweep(
     *,
     x0: Start | None = None,
     config_dir: str | Path | None = None,
+    trust: bool = False,
     **axes: Any,
 ) -> pd.DataFrame:
     """Run every combination of what is given and return the table of runs, typed as COLUMNS promises.
@@ -57,13 +59,14 @@ def sweep(
     of the tensors and arrays in ``x0``, float32 where it has none.
     ``df.attrs["folder"]`` is where the sweep lies; ``gdbench.load(folder, "traces")`` reads its traces.
     ``df.attrs["columns"]`` says what each column means.
-    ``resume=folder`` alone goes on with the sweep there. Raises UsageError for what the command line would refuse.
+    ``resume=folder`` alone goes on with the sweep there; where somebody else made that, ``trust=True`` lets it run what
+    it names and gdbench does not ship. Raises UsageError for what the command line would refuse.
 
     Several threads may call it at once, and each has its own table. Their cells take turns, as torch's globals and the
     clock are the process's: for several cores at once take the command line and ``hydra/launcher=joblib``.
     """
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
-        return _again(axes)
+        return _again(axes, config_dir, trust)
     own = _own(objective, x0)
     name = getattr(objective, "__name__", "objective")
     made = (lambda job: _with(job, own, name)) if own else None
@@ -89,11 +92,12 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
     return sweep(objective, **settings)
 
 
-def _again(wish: Mapping[str, Any]) -> pd.DataFrame:
+def _again(wish: Mapping[str, Any], config_dir: str | Path | None, trust: bool) -> pd.DataFrame:
     """The sweep that the folder ``resume`` was made with, gone on with."""
-    words = [word for word in recorded(wish["resume"]) if word != "-m"]
+    recalled = recorded(wish["resume"], config_dir is not None, trust)
+    words = [word for word in recalled if word != "-m"]
     place = words.index("--config-dir") if "--config-dir" in words else None
-    config_dir = None if place is None else words[place + 1]
+    config_dir = config_dir if place is None else words[place + 1]
     given = words if place is None else words[:place] + words[place + 2 :]
     return _swept([*given, *_arguments(None, wish)], config_dir, None)
 
@@ -141,9 +145,10 @@ def tuning(
 @contextmanager
 def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[str]]]:
     """A composer that knows the user's folder, and the overrides that let cells find the code in it."""
-    if config_dir and not Path(config_dir).is_dir():
+    config_dir = expand_user(config_dir) if config_dir else None
+    if config_dir and not config_dir.is_dir():
         raise UsageError(f"{config_dir} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own.")
-    folder = Path(config_dir).resolve() if config_dir else None
+    folder = config_dir.resolve() if config_dir else None
     with composing():
         yield Composer([search_path_override(folder)] if folder else []), [code_override(folder)] if folder else []
 

@@ -29,6 +29,7 @@ from gdbench.random_state import MAKING, preserved_globals, seeded_globals
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 from gdbench.starts import find_overflow
+from gdbench.targets import check_module, check_object
 from gdbench.uncollected import uncollected
 
 SEED = "seed"
@@ -144,6 +145,7 @@ def locate(target: Any, where: str) -> Callable[..., Any]:
     """The object that ``_target_`` names; ``UsageError`` if there is none."""
     if callable(target):
         return target  # type: ignore[no-any-return]
+    check_module(str(target), where)
     module, _, name = str(target).rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -154,6 +156,7 @@ def locate(target: Any, where: str) -> Callable[..., Any]:
         ) from None
     if not callable(found):
         raise UsageError(f"{where}: _target_ {target} is not a function or class.")
+    check_object(found, str(target), where)
     return found  # type: ignore[no-any-return]
 
 

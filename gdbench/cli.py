@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
+from gdbench.paths import expand_user, expand_word
 from gdbench.schema import UsageError, nearest
 from gdbench.uncollected import uncollected
 
@@ -77,6 +78,7 @@ Options
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
   hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install -e '.[optuna]')
   --quiet, --json      no table; the rows as JSON on standard output
+  --trust              with resume=FOLDER alone: run what a folder that somebody else made names, which is listed first
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
   --version, --help
 
@@ -125,11 +127,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:
-    """Our own warnings as one line, all others as they were."""
+    """Our own warnings as one line, said once a command; all others as they were."""
+    said: set[str] = set()
 
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
         if category.__module__.startswith("gdbench."):
-            print(f"gdbench: {message}", file=sys.stderr)
+            if str(message) not in said:  # a file is read for its runs, its traces, and what they are of
+                print(f"gdbench: {message}", file=sys.stderr)
+            said.add(str(message))
         else:
             show(message, category, *rest, **others)
 
@@ -154,11 +159,12 @@ def _dispatch(words: list[str]) -> int:
     if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
         return 0
     output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
-    words = [word for word in words[output.plan :] if word not in ("--quiet", "--json")]
-    return _run(_recalled(words), output)
+    trust = "--trust" in words
+    words = [expand_word(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
+    return _run(_recalled(words, trust), output)
 
 
-def _recalled(words: list[str]) -> list[str]:
+def _recalled(words: list[str], trust: bool) -> list[str]:
     """``resume=FOLDER`` without other settings stands for the command that the folder was made with."""
     settings = [word for word in words if "=" in word and not word.startswith("-")]
     folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
@@ -167,7 +173,8 @@ def _recalled(words: list[str]) -> list[str]:
     from gdbench.overrides import read_text
     from gdbench.resume import recorded
 
-    return [*recorded(read_text(folders[-1])), *words]
+    given_code = any(word in ("--config-dir", "-cd") or word.startswith("--config-dir=") for word in words)
+    return [*recorded(read_text(folders[-1]), given_code, trust), *words]
 
 
 def _look(words: list[str]) -> int:
@@ -224,7 +231,7 @@ def _planned(result: SweepResult, output: Output) -> int:
 
     standing = result.standing
     assert standing is not None
-    outputs = str(standing.jobs[0].config["outputs"] or "outputs")
+    outputs = str(expand_user(standing.jobs[0].config["outputs"] or "outputs"))
     show_plan(plan_table(standing.rows(), outputs), standing.summary(), result.folder, output.json)
     return 0
 

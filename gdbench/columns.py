@@ -20,7 +20,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Column:
-    """A column's kind (str, int, float, bool, time, list), unit, meaning in one line, and which way is better."""
+    """A column's kind, unit, meaning in one line, and which way is better.
+
+    Kinds are str, int, float, bool, time, list, and shared: text that the runs of a cell have in common, in pandas a
+    category.
+    """
 
     kind: str
     unit: str
@@ -132,7 +136,7 @@ COLUMNS: dict[str, Column] = {
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, torch and device"),
     "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
-    "overrides": Column("str", "", "the cell's overrides, which repeat it"),
+    "overrides": Column("shared", "", "the cell's overrides, which repeat it"),
     "started_at": Column("time", "UTC", "when the cell started"),
 }
 """Columns of runs.parquet, in their order; hyper-parameters come beside them as optimizer.<name>, objective.<name>."""

@@ -30,7 +30,7 @@ from omegaconf.basecontainer import BaseContainer
 
 from gdbench.hydra_errors import reworded
 from gdbench.hydra_settings import check_hydra_node
-from gdbench.libyaml import load_yaml, read_by_libyaml
+from gdbench.libyaml import read_by_libyaml
 from gdbench.schema import GROUPS, Run, UsageError
 from gdbench.spacing import space_powers_of_ten
 
@@ -45,7 +45,6 @@ __all__ = [
     "initialized",
     "mode_by_flag",
     "plain",
-    "read",
     "register_sweeper",
     "store",
 ]
@@ -296,8 +295,3 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
-
-
-def read(file: Path) -> dict[str, Any]:
-    """A configuration that was kept, as plain containers."""
-    return dict(load_yaml(file.read_text(encoding="utf-8")))

@@ -19,6 +19,7 @@ from gdbench.libyaml import as_yaml
 from gdbench.resume import Standing, Wish, find, keyed, opened, record
 from gdbench.resume import standing as compute_standing
 from gdbench.trackers import send_all, wanted
+from gdbench.trust import stamped
 from gdbench.turns import one_at_a_time
 
 __all__ = [
@@ -174,4 +175,4 @@ def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[s
         given = OmegaConf.to_yaml(OmegaConf.create(_given(arguments)))
         (hydra / "overrides.yaml").write_text(given, encoding="utf-8")
         for job in jobs:
-            (hydra / f"cell-{job.cell:05d}.yaml").write_text(as_yaml(job.config), encoding="utf-8")
+            (hydra / f"cell-{job.cell:05d}.yaml").write_text(stamped(as_yaml(job.config)), encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -18,6 +17,7 @@ from gdbench.hydra_settings import check_hydra_words
 from gdbench.job import Progress
 from gdbench.libyaml import read_by_libyaml
 from gdbench.overrides import code_override
+from gdbench.paths import expand_user
 from gdbench.schema import GROUPS, Run, UsageError
 from gdbench.sweeper import Lanes, Refusal, Session
 from gdbench.trials import register_trials
@@ -101,7 +101,7 @@ def _code(options: list[str]) -> list[str]:
     """The folder of --config-dir holds code too: tell every worker where it is."""
     for position, word in enumerate(options):
         if word in ("--config-dir", "-cd") and position + 1 < len(options):
-            return [code_override(Path(options[position + 1]).resolve())]
+            return [code_override(expand_user(options[position + 1]).resolve())]
         if word.startswith("--config-dir="):
-            return [code_override(Path(word.partition("=")[2]).resolve())]
+            return [code_override(expand_user(word.partition("=")[2]).resolve())]
     return []

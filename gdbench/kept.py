@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,17 @@ import pandas as pd
 
 from gdbench import records
 from gdbench.schema import UsageError
+from gdbench.sweep_start import read_environment
 
 __all__ = ["environment_of", "find_run", "home", "trace"]
+
+EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 def find_run(run: str, folder: Path) -> pd.Series:
     """The latest row of the run whose key begins so; ``UsageError`` where none does, or several do."""
     runs = records.load(folder)
-    found = runs[runs["run"].str.startswith(run)]
+    found = runs[runs["run"].str.startswith(run, na=False)]
     if found["run"].nunique() != 1:
         near = ", ".join(found["run"].unique()[:5]) if len(found) else "none"
         raise UsageError(f"RUN={run} must name one run of {folder}; it begins {near}. Keys are in the column run.")
@@ -28,20 +31,25 @@ def home(folder: Path, row: pd.Series) -> Path:
     """The folder of the sweep that a row comes from, below ``folder``, also where that was moved or copied."""
     if (folder / ".hydra").is_dir():
         return folder
-    return next(iter(folder.rglob(str(row["sweep"]))), folder)
+    named = Path(str(row["sweep"])).parts
+    return next((place for place in records.sweep_folders(folder) if place.parts[-len(named) :] == named), folder)
 
 
 def environment_of(place: Path, row: pd.Series) -> dict[str, Any]:
     """What was written down of the environment when the row's cell ran: of several the latest before it."""
-    found = []
-    for file in sorted(place.glob("environment*.json")):
-        try:
-            found.append(json.loads(file.read_text()))
-        except ValueError:
-            continue
-    before = [each for each in found if pd.Timestamp(each.get("at", "1970-01-01T00:00Z")) <= row["started_at"]]
-    latest: dict[str, Any] = max(before or found, key=lambda each: str(each.get("at", "")), default={})
+    held = [read_environment(file) for file in sorted(place.glob("environment*.json"))]
+    known = [(_instant(environment), environment) for environment in held if environment]
+    before = [entry for entry in known if not entry[0] > row["started_at"]]
+    _, latest = max(before or known, key=lambda entry: entry[0], default=(EPOCH, {}))
     return latest
+
+
+def _instant(environment: Mapping[str, Any]) -> pd.Timestamp:
+    """When an environment was written down; the epoch where it does not say so."""
+    try:
+        return pd.Timestamp(str(environment["at"])).tz_convert("UTC")
+    except (KeyError, ValueError, TypeError):
+        return EPOCH
 
 
 def trace(place: Path, run: str) -> pd.DataFrame:

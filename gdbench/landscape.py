@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import OmegaConf
 
+from gdbench import records
 from gdbench.build import locate
 from gdbench.objectives import Objective
+from gdbench.schema import UsageError
+from gdbench.trust import read_configuration, shipped_targets
 
 __all__ = ["landscape"]
 
-OURS = "gdbench.objectives."
-"""A report may be of somebody else's sweep: what its configuration names is called only if it is ours."""
 SIDE = 61
 
 
@@ -48,9 +50,23 @@ def _objective(folders: list[Path], run: pd.Series) -> Objective | None:
     file = next((each for each in kept if each.is_file()), None)
     if file is None:
         return None
-    config = dict(OmegaConf.to_container(OmegaConf.load(file))["objective"])  # type: ignore[index, call-overload, arg-type]
-    target = config.pop("_target_", None)
-    if not isinstance(target, str) or not target.startswith(OURS):
+    try:
+        config = read_configuration(file)["objective"]
+        target = config.pop("_target_", None)
+        # A report may be of somebody else's sweep: of what its files name, only what our own conf/ names is called.
+        if target not in shipped_targets("objective") or not all(map(_is_plain, config.values())):
+            return None
+        objective: Objective = locate(target, "objective")(**config)
+    except (UsageError, TypeError, ValueError) as error:  # the file is damaged, or of another version
+        warnings.warn(f"{file}: no contours are drawn ({str(error).splitlines()[0]}).", records.Skipped, stacklevel=2)
         return None
-    made: Objective = locate(target, "objective")(**config)
-    return made.to(torch.float64, "cpu")
+    return objective.to(torch.float64, "cpu")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an argument is a number, text, or a list of them."""
+    return (
+        value is None
+        or isinstance(value, (bool, int, float, str))
+        or (isinstance(value, list) and all(map(_is_plain, value)))
+    )

@@ -13,13 +13,13 @@ import pandas as pd
 from gdbench import records
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
 from gdbench.columns import exact
-from gdbench.config import read
 from gdbench.content import cell_key, data_digests, source_digests
 from gdbench.environment import environment
 from gdbench.job import Job, run_job
 from gdbench.kept import environment_of, trace
 from gdbench.report.differing import differing_lines
 from gdbench.schema import AROUND, Question, Timing, UsageError
+from gdbench.trust import check_configuration, read_configuration
 
 __all__ = ["Repeat", "rerun", "told"]
 
@@ -50,13 +50,14 @@ class Repeat:
         return not self.results and self.first_step is None and not self.configuration
 
 
-def rerun(place: Path, row: pd.Series) -> Repeat:
+def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
     """Repeat a run together with all lanes of its cell, untimed, in a folder that is gone afterwards.
 
     A lane alone may round otherwise than one among others, so that the whole cell runs. Raises ``UsageError`` where the
-    configuration was not kept, or the objective was a Python function.
+    configuration was not kept, the objective was a Python function, or code would run that is neither ours nor the
+    user's own, unless there is ``trust`` in it.
     """
-    question = _question(place, row)
+    question = _question(place, row, trust)
     position = _position(place, row)
     again, points = _again(question, position, int(row["cell"]))
     then = environment_of(place, row)
@@ -107,17 +108,15 @@ def _unexplained(repeat: Repeat) -> list[str]:
     return ["No fact that was recorded differs, and two repeats here agree with each other."]
 
 
-def _question(place: Path, row: pd.Series) -> Question:
+def _question(place: Path, row: pd.Series, trust: bool) -> Question:
     """What the row's cell was asked, from the configuration that was kept; timed no more."""
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    try:
-        config = read(file)
-    except OSError:
-        raise UsageError(f"{file} is not there: without a cell's configuration its runs cannot be repeated.") from None
+    config = read_configuration(file)
     if "python" in config["objective"]:
         raise UsageError(
             f"run {row['run']} cannot be repeated here: its objective is a Python function; call gdbench.run again."
         )
+    check_configuration(file, config, trust, "show --rerun")
     choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
     return replace(Question.parse(config, choices), timing=Timing("off", 0.0))
 

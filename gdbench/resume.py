@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import itertools
 import json
 from collections import Counter
@@ -14,7 +15,10 @@ from typing import Any
 from gdbench import records
 from gdbench.content import asked, cell_key
 from gdbench.job import Job
+from gdbench.paths import expand_user
 from gdbench.schema import UsageError, nearest
+from gdbench.sweep_start import read_start
+from gdbench.trust import check_words, stamp
 
 __all__ = ["Standing", "Wish", "find", "keyed", "opened", "record", "recorded", "standing"]
 
@@ -43,7 +47,8 @@ class Wish:
         if retry not in (None, "failed"):
             raise UsageError(f"retry={retry} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed.")
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
-        return cls(str(config["outputs"] or "outputs"), kind, name, resume, retry == "failed")
+        outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
+        return cls(outputs or "outputs", kind, name, resume, retry == "failed")
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def opened(jobs: Sequence[Job], wish: Wish) -> Iterator[tuple[Path, Standing]]:
 def record(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
     """Write down what a sweep asks for, so that it can be gone on with."""
     records.write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
-    records.write_json(folder / COMMAND, {"words": list(words)})
+    records.write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
 
 
 def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
@@ -136,7 +141,7 @@ def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
         return folder
     if wish.name is None:
         return None
-    for folder in sorted(records.named(wish.outputs, wish.name), reverse=True):
+    for folder in sorted(records.named(wish.outputs, wish.name), key=read_start, reverse=True):
         with contextlib.suppress(UsageError):
             if questions.issuperset(map(asked, _known(folder).values())):
                 return folder
@@ -164,7 +169,7 @@ def _state(job: Job, held: Mapping[int, tuple[Any, str]]) -> str:
 def _known(folder: Path) -> dict[int, str]:
     """The content keys that a sweep's folder asked for, by number."""
     try:
-        return {int(cell): str(key) for cell, key in json.loads((folder / CELLS).read_text()).items()}
+        return {int(cell): str(key) for cell, key in json.loads((folder / CELLS).read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError):
         raise UsageError(f"resume={folder} is no folder of a sweep: {CELLS} is not there, or is cut off.") from None
 
@@ -180,10 +185,21 @@ def _numbered(jobs: Sequence[Job], known: Mapping[int, str]) -> list[Job]:
     return [replace(job, cell=taken[each].pop() if taken.get(each := asked(job.key)) else next(fresh)) for job in jobs]
 
 
-def recorded(folder: str | Path) -> list[str]:
-    """The command line that repeats the sweep in a folder."""
+def recorded(folder: str | Path, given_code: bool = False, trust: bool = False) -> list[str]:
+    """The command line that repeats the sweep in a folder; without its --config-dir where another one is given.
+
+    ``UsageError`` where it would run code that is neither ours nor the user's own, unless there is ``trust`` in it.
+    """
+    file = expand_user(folder) / COMMAND
     try:
-        words: list[str] = json.loads((Path(folder) / COMMAND).read_text())["words"]
-        return words
-    except (OSError, ValueError, KeyError, TypeError):
+        held = json.loads(file.read_text(encoding="utf-8"))
+        words = [str(word) for word in held["words"]]
+        mark = str(held.get("stamp"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"resume={folder} is no folder of a sweep: {COMMAND} is not there, or is cut off.") from None
+    own = hmac.compare_digest(mark.encode(), (stamp(json.dumps(words)) or "").encode())
+    if given_code and "--config-dir" in words:
+        place = words.index("--config-dir")
+        words = words[:place] + words[place + 2 :]
+    check_words(file, words, own, trust, f"resume={folder}")
+    return words

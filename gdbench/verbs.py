@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gdbench.gate.verbs import gate
+from gdbench.paths import PATH, expand_user, expand_word
 from gdbench.schema import COLUMNS, UsageError, nearest
 from gdbench.store.verbs import add_to
 
@@ -47,7 +48,7 @@ add_to(app)
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="objectives or optimizers")],
-    config_dir: Annotated[Path | None, typer.Option(help="also those of a folder of your own")] = None,
+    config_dir: Annotated[Path | None, typer.Option(help="also those of a folder of your own", **PATH)] = None,
     cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
@@ -82,13 +83,17 @@ def columns() -> None:
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="the key of a run, or its first digits")],
-    folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps")] = Path("outputs"),
+    folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps", **PATH)] = Path("outputs"),
     rerun: Annotated[bool, typer.Option("--rerun", help="repeat it; exit code 1 if an exact column differs")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="with --rerun: run what a sweep that somebody else made names")
+    ] = False,
 ) -> int:
     """Show everything about a run: columns, traceback if it failed, configuration, and the command that repeats it.
 
     --rerun repeats it untimed, says whether every exact column came out the same, and names what else is not as it was:
-    settings, source files, data, torch, threads, machine, determinism.
+    settings, source files, data, torch, threads, machine, determinism. Code that a sweep names and that neither gdbench
+    ships nor you ran here yourself is listed first, and run with --trust alone.
     """
     from gdbench.kept import find_run, home
     from gdbench.report.command import command
@@ -98,7 +103,7 @@ def show(
         from gdbench.rerun import rerun as repeat
         from gdbench.rerun import told
 
-        found = repeat(home(folder, latest), latest)
+        found = repeat(home(folder, latest), latest, trust)
         typer.echo("\n".join(told(found)))
         return 0 if found.same else 1
     known = latest.dropna()
@@ -117,7 +122,7 @@ def show(
 def diff(
     a: Annotated[str, typer.Argument(help="a sweep, by its folder or name; or the key of a run")],
     b: Annotated[str, typer.Argument(help="another one")],
-    folder: Annotated[Path, typer.Option(help="where runs are looked for")] = Path("outputs"),
+    folder: Annotated[Path, typer.Option(help="where runs are looked for", **PATH)] = Path("outputs"),
     json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
 ) -> None:
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
@@ -145,7 +150,8 @@ def export(
     from gdbench.trackers import insist, send
 
     insist([tracker])
-    sent = send(tracker, find(sweep, Path("outputs")), uri)
+    place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
+    sent = send(tracker, find(sweep, Path("outputs")), place)
     there = f", {sent.there} there already" if sent.there else ""
     typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
 
@@ -154,7 +160,7 @@ def export(
 def report(
     folders: Annotated[list[str] | None, typer.Argument(help="sweeps, by folder or name, or folders of sweeps")] = None,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
-    to: Annotated[Path | None, typer.Option(help="where to write, if not into the sweep's folder")] = None,
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into the sweep's folder", **PATH)] = None,
     open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
 ) -> None:
     """Turn sweeps into report.html, figures/, tables/ and report.md; without FOLDER the newest sweep in outputs.
@@ -206,7 +212,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="another one")],
     json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
-    to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare")] = None,
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare", **PATH)] = None,
     open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
 ) -> None:
     """Put two sweeps side by side, in the forms of report: what became better or worse, then both in every figure.
@@ -233,7 +239,8 @@ def _place(word: str) -> Path:
     """A folder that is there, or the sweep in outputs that a word means."""
     from gdbench.store.folders import find
 
-    return Path(word) if Path(word).exists() else find(word, Path("outputs"))
+    place = expand_user(word)
+    return place if place.exists() else find(word, Path("outputs"))
 
 
 def _landscape(folders: list[Path]) -> Any:
@@ -250,7 +257,7 @@ def _landscape(folders: list[Path]) -> Any:
 @app.command()
 def tune(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="as for a sweep")] = None,
-    config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep")] = None,
+    config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep", **PATH)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
 ) -> int:
@@ -263,7 +270,7 @@ def tune(
     from gdbench.execution import Silent
     from gdbench.report.progress import progress
 
-    search = tuning(overrides or [], config_dir)
+    search = tuning([expand_word(word) for word in overrides or []], config_dir)
     try:
         search.run(Silent() if quiet or json else progress("row"))
     except KeyboardInterrupt:
@@ -297,8 +304,10 @@ def headline(file: Path) -> str:
 
 
 def _configuration(place: Path, row: Any) -> str:
+    from gdbench.trust import unstamped
+
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return file.read_text() if file.is_file() else "(not kept)\n"
+    return unstamped(file.read_text(encoding="utf-8")) if file.is_file() else "(not kept)\n"
 
 
 def _call(row: Any) -> str:

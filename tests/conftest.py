@@ -22,6 +22,14 @@ settings.register_profile("gdbench", deadline=None)
 settings.load_profile("gdbench")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A place for the key with which sweeps are stamped, and not the home folder of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield Path(os.environ["XDG_STATE_HOME"])
+
+
 class Done(NamedTuple):
     """What a command left: its exit code and what it printed."""
 

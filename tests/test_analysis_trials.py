@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import pandas as pd
 import pytest
@@ -50,3 +51,16 @@ def test_it_equals_the_mean_over_all_draws(costs: list[float]) -> None:
         assert told.loc[k, "reached"] == pytest.approx(sum(each < INF for each in lowest) / len(lowest))
         assert told.loc[k, "mean"] == pytest.approx(sum(lowest) / len(lowest))
         assert told.loc[k, "median"] == sorted(lowest)[(len(lowest) - 1) // 2]
+
+
+def test_many_trials_take_no_square_of_memory() -> None:
+    """Of 4,000 configurations the chances are never all in memory at once: 128 MB for each term."""
+    tracemalloc.start()
+    try:
+        best = best_of([float(cost) for cost in range(1, 4001)])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 100e6
+    assert best["mean"].to_numpy()[[0, -1]] == pytest.approx([2000.5, 1.0])

@@ -22,10 +22,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "git", "installation", "libyaml", "overrides", "spacing", "uncollected"},
+    {
+        *("columns", "constant", "git", "installation", "libyaml", "overrides", "paths", "schema_union", "spacing"),
+        "uncollected",
+    },
     {"schema"},
-    {"hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
-    {"params", "search"},
+    {"arrow", "hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
+    {"params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "random_state", "watch", "work", "reference", "gap", "schedules", "gradients"},
@@ -33,7 +36,7 @@ LAYERS = (
     {"draw_check", "lanes", "story", "stopwatch"},
     {"attempts", "judge"},
     {"build", "runner", "records", "config", "environment"},
-    {"content"},
+    {"content", "trust"},
     {"job", "analysis", "launchers"},
     {"elsewhere"},
     {"report"},
@@ -52,7 +55,21 @@ LAYERS = (
 """The modules and folders of the package, lowest first."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-TABLE = {"columns", "constant", "overrides", "schema", "records", "analysis", "report", "store"}
+TABLE = {
+    "arrow",
+    "columns",
+    "constant",
+    "overrides",
+    "paths",
+    "sweep_start",
+    "schema",
+    "schema_union",
+    "table_files",
+    "records",
+    "analysis",
+    "report",
+    "store",
+}
 """What knows of tables alone: no tensor, no run and no configuration."""
 
 ONLY_IN = {
@@ -61,10 +78,22 @@ ONLY_IN = {
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
-    "pandas": {"records", "analysis", "contrast", "gate", "kept", "landscape", "report", "rerun", "store", "trackers"},
+    "pandas": {
+        "arrow",
+        "records",
+        "analysis",
+        "contrast",
+        "gate",
+        "kept",
+        "landscape",
+        "report",
+        "rerun",
+        "store",
+        "trackers",
+    },
     "altair": {"report"},
     "vl_convert": {"report"},
-    "pyarrow": {"records", "analysis", "report", "gate", "store"},
+    "pyarrow": {"arrow", "records", "schema_union", "table_files", "analysis", "report", "gate", "store"},
     "duckdb": {"store"},
     "typer": {"cli", "gate", "store", "verbs"},
     "mlflow": {"trackers"},

@@ -18,13 +18,14 @@ from folding import folded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gdbench import records
+from gdbench import records, table_files
 from gdbench.execution import Silent, execute_jobs
 from gdbench.schema import COLUMNS, UsageError
 
 ROOT = Path(__file__).parent.parent
 DTYPES = {
     "str": pd.StringDtype(na_value=np.nan),
+    "shared": "category",
     "int": pd.Int64Dtype(),
     "float": np.dtype("float64"),
     "bool": pd.BooleanDtype(),
@@ -102,7 +103,7 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
 def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
     """A million learning rates, each its own, are written as they are; names and steps once each."""
     (tmp_path / records.PARTS).mkdir()
-    many = records.SMALL + 1
+    many = table_files.SMALL + 1
     columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
     records.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
     records.gather(tmp_path)
@@ -328,7 +329,7 @@ def test_values_survive_the_disk(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name, column in COLUMNS.items() if column.kind != "time"])
 def test_a_constant_is_stored_as_its_column(name: str, tmp_path: Path) -> None:
     """A value that all runs share is written once and read in every row; None is null of the right type."""
-    value = {"str": "word", "int": 3, "float": 0.5, "bool": True}[COLUMNS[name].kind]
+    value = {"str": "word", "shared": "words", "int": 3, "float": 0.5, "bool": True}[COLUMNS[name].kind]
     part(tmp_path, 0, rows=3, **({name: value} if name not in ("run", "status") else {}))
     part(tmp_path, 1, rows=1, **({name: None} if name not in ("run", "status") else {}))
     read = records.load(tmp_path)[name]

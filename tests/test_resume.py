@@ -18,6 +18,7 @@ import gdbench
 from gdbench import records
 from gdbench.content import _imports, cell_key, sources
 from gdbench.records import Skipped
+from gdbench.table_files import read_table, write_table
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
 NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_key$")
@@ -44,7 +45,7 @@ def started(place: Path) -> dict[int, Any]:
 def drop(place: Path, *cells: int) -> None:
     """Make the folder one of a sweep that was killed when these cells had not ended."""
     (place / "parts").mkdir()
-    runs, traces = (records._read(place / f"{name}.parquet") for name in ("runs", "traces"))
+    runs, traces = (read_table(place / f"{name}.parquet", name) for name in ("runs", "traces"))
     for cell in sorted({0, 1, 2, 3} - set(cells)):
         mine = runs.filter([each == cell for each in runs["cell"].to_pylist()])
         keys = set(mine["run"].to_pylist())
@@ -52,7 +53,7 @@ def drop(place: Path, *cells: int) -> None:
             ("traces", traces.filter([run in keys for run in traces["run"].to_pylist()])),
             ("runs", mine),
         ):
-            records._write(table, place / "parts" / f"cell-{cell:05d}.{name}.parquet")
+            write_table(table, place / "parts" / f"cell-{cell:05d}.{name}.parquet")
     for name in ("runs", "traces"):
         (place / f"{name}.parquet").unlink()
 

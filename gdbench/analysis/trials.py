@@ -10,6 +10,9 @@ from scipy.special import gammaln
 
 __all__ = ["expected_best"]
 
+ENTRIES = 10**6
+"""Chances that are in memory at once."""
+
 
 def expected_best(table: pd.DataFrame) -> pd.DataFrame:
     """The best of k configurations drawn without replacement from those tried, k = 1 ... n.
@@ -30,12 +33,19 @@ def expected_best(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_of_k(ordered: np.ndarray) -> pd.DataFrame:
+    """A row for each k, made for some k at a time: the chances of all at once are the square of their number."""
     n = len(ordered)
-    k = np.arange(1, n + 1)
+    some = max(1, ENTRIES // (n + 1))
+    blocks = [np.arange(first, min(first + some, n + 1)) for first in range(1, n + 1, some)]
+    return pd.concat([_best_of(k, ordered) for k in blocks], ignore_index=True)
+
+
+def _best_of(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
+    n = len(ordered)
     misses = _missed(n, k)  # [k, i]: the chance that none of the i lowest is drawn
     solved = int(np.isfinite(ordered).sum())
     lowest = misses[:, :-1] - misses[:, 1:]  # that the i-th lowest is the best drawn
-    mean = np.full(n, np.inf)
+    mean = np.full(len(k), np.inf)
     sure = k > n - solved
     mean[sure] = lowest[sure][:, :solved] @ ordered[:solved]
     half = (misses[:, 1:] <= 0.5 + 1e-12).argmax(axis=1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gdbench.paths import PATH
 from gdbench.schema import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ INCONCLUSIVE = ("fail", "warn")
 gate = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 Suite = Annotated[str, typer.Option(help="the series: conf/gate/NAME.yaml, or gate/NAME.yaml of your own folder")]
-ConfigDir = Annotated[Path | None, typer.Option(help="a folder of your own in this repository, as for a sweep")]
+ConfigDir = Annotated[Path | None, typer.Option(help="a folder of your own in this repository, as for a sweep", **PATH)]
 Only = Annotated[list[str] | None, typer.Option(help="series by name or pattern; may be repeated")]
 Outputs = Annotated[str, typer.Option(help="where reports are kept")]
 Reason = Annotated[str, typer.Option(help="why the change is meant")]
@@ -39,8 +40,10 @@ def compare(
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
-    base_python: Annotated[Path | None, typer.Option(help="the interpreter of the base: another torch")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="a CSV of exact columns to compare with, and no base")] = None,
+    base_python: Annotated[Path | None, typer.Option(help="the interpreter of the base: another torch", **PATH)] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="a CSV of exact columns to compare with, and no base", **PATH)
+    ] = None,
     allow_same: Annotated[bool, typer.Option("--allow-same", help="compare identical trees too")] = False,
     time: Annotated[str, typer.Option(help="the time layer: gate, advise or off")] = "gate",
     inconclusive: Annotated[str, typer.Option(help="fail (exit 3) or warn")] = "fail",
@@ -69,7 +72,7 @@ def compare(
 
 @gate.command()
 def record(
-    file: Annotated[Path, typer.Argument(help="the CSV to write")] = Path("gate/baseline.csv"),
+    file: Annotated[Path, typer.Argument(help="the CSV to write", **PATH)] = Path("gate/baseline.csv"),
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
@@ -180,7 +183,7 @@ def self_test(
 
 @gate.command()
 def history(
-    folder: Annotated[Path, typer.Option(help="where the history is kept")] = Path("outputs/gate-history"),
+    folder: Annotated[Path, typer.Option(help="where the history is kept", **PATH)] = Path("outputs/gate-history"),
     add: Annotated[bool, typer.Option("--add", help="add the latest report, of a commit, first")] = False,
     outputs: Outputs = "outputs",
 ) -> int:
@@ -217,8 +220,8 @@ def history(
 
 @gate.command()
 def benchmarks(
-    folder: Annotated[Path, typer.Argument(help="a sweep with timed runs")],
-    file: Annotated[Path, typer.Argument(help="the JSON to write")],
+    folder: Annotated[Path, typer.Argument(help="a sweep with timed runs", **PATH)],
+    file: Annotated[Path, typer.Argument(help="the JSON to write", **PATH)],
 ) -> int:
     """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
     from gdbench.gate.benchmarks import write_benchmarks

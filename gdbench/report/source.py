@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.records import PARTS, load
+from gdbench.records import load, sweep_folders
 from gdbench.schema import UsageError
+from gdbench.sweep_start import read_environment, read_start
 
 __all__ = ["Source", "newest", "read"]
 
@@ -31,10 +30,10 @@ class Source:
 
 def newest(outputs: Path) -> Path:
     """The sweep that began last in a folder of sweeps."""
-    found = {file.parent for file in outputs.rglob("runs.parquet")} | {each.parent for each in outputs.rglob(PARTS)}
+    found = sweep_folders(outputs)
     if not found:
         raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1.")
-    return max(found, key=lambda folder: (folder.parent.name, folder.name))
+    return max(found, key=read_start)
 
 
 def read(places: Sequence[Path]) -> Source:
@@ -50,8 +49,8 @@ def read(places: Sequence[Path]) -> Source:
     folders = sorted({folder for place in places for folder in _sweeps(place)})
     told = Source(folders, runs, traces)
     for folder in folders:
-        with contextlib.suppress(OSError, ValueError):
-            told.environments[folder.name] = json.loads((folder / "environment.json").read_text())
+        if environment := read_environment(folder / "environment.json"):
+            told.environments[folder.name] = environment
         if remark := _unfinished(folder):
             told.partial.append(remark)
     return told
@@ -60,7 +59,7 @@ def read(places: Sequence[Path]) -> Source:
 def _sweeps(place: Path) -> set[Path]:
     if place.is_file():
         return {place.parent}
-    return {file.parent for file in place.rglob("runs.parquet")} | {each.parent for each in place.rglob(PARTS)}
+    return set(sweep_folders(place))
 
 
 def _unfinished(folder: Path) -> str:

@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gdbench.paths import expand_user
 from gdbench.records import PARTS, busy, is_sweep
 from gdbench.schema import UsageError, nearest
 from gdbench.store.labels import labels
+from gdbench.sweep_start import named_time, read_environment
 
 __all__ = ["Facts", "facts", "find", "given_name", "idle", "planned_cells", "signatures"]
 
@@ -79,13 +80,13 @@ def _signature(entries: Mapping[str, os.DirEntry[str]]) -> str:
 def facts(outputs: Path, name: str, signature: str, began: float | None, ended: int, fault: str) -> Facts:
     """What a sweep's folder says of itself; ``began`` is when the first of its cells that ``ended`` started."""
     folder = outputs / name
-    environment = _environment(folder)
+    environment = read_environment(folder / "environment.json")
     git = environment.get("git") or {}
     checkout = git.get("folder") or git.get("gdbench") or {}
     return Facts(
         folder=name,
         signature=signature,
-        began=began if began is not None else _named_time(folder),
+        began=began if began is not None else named_time(folder),
         planned=planned_cells(folder),
         ended=ended,
         commit=str(checkout.get("commit", "")),
@@ -95,28 +96,11 @@ def facts(outputs: Path, name: str, signature: str, began: float | None, ended: 
     )
 
 
-def _environment(folder: Path) -> dict[str, Any]:
-    try:
-        held = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return held if isinstance(held, dict) else {}
-
-
 def _machine(environment: Mapping[str, Any]) -> str:
     """Processor and accelerators in a few words."""
     cpu, count = environment.get("cpu"), environment.get("cpu_count")
     words = [f"{cpu} ×{count}" if count else str(cpu)] if cpu else []
     return " + ".join([*words, *map(str, environment.get("accelerators") or [])])
-
-
-def _named_time(folder: Path) -> float:
-    """When a sweep without rows began: as its folder says, or else when that was changed."""
-    with contextlib.suppress(ValueError):
-        return datetime.strptime(f"{folder.parent.name} {folder.name[:8]}", "%Y-%m-%d %H-%M-%S").timestamp()
-    with contextlib.suppress(OSError):
-        return folder.stat().st_mtime
-    return 0.0
 
 
 def planned_cells(folder: Path) -> int:
@@ -138,7 +122,7 @@ def given_name(folder: str) -> str:
 
 def find(word: str, outputs: Path) -> Path:
     """The sweep that a person means: a folder, one within outputs, the begin of its date and time, or its name."""
-    for place in (Path(word), outputs / word):
+    for place in (expand_user(word), outputs / word):
         if is_sweep(place):
             return place
     known = {name: _names(outputs, name) for name in signatures(outputs)} if outputs.is_dir() else {}

@@ -26,14 +26,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gdbench.analysis.ranking import may_win, ranked
-from gdbench.records import ARROW, Skipped, frame, sweep_table
+from gdbench.arrow import ARROW, frame
+from gdbench.records import Skipped, sweep_table
 from gdbench.schema import COLUMNS
+from gdbench.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
 from gdbench.store.folders import Facts, facts, signatures
 
 __all__ = ["FOLDER", "NUMBER", "PLACE", "Index", "Segment", "opened"]
 
 FOLDER = ".index"
-FORMAT = f"1 {' '.join(each.name for each in fields(Facts))}"
+FORMAT = f"2 {' '.join(each.name for each in fields(Facts))}"
 """Files of another format are made anew."""
 BATCH = 200_000
 """Rows of a file, beyond which the next sweep goes to another one."""
@@ -81,7 +83,7 @@ class Index:
                     self.sweeps.append(each)
             self.segments.append((segment, numbers))
         self.kinds = _kinds([segment.schema for segment in segments])
-        """The type of each column; of those of different types in different sweeps text, or float64."""
+        """The type of each column; of those of different types in different sweeps text, or a wider number."""
 
     def rows(self, names: Sequence[str]) -> pa.Table:
         """Columns of all rows, with the position of their sweep as ``_sweep``; null where a sweep has no such column.
@@ -129,32 +131,28 @@ class Index:
 
 
 def _column(table: pa.Table, name: str, kind: Any, coded: bool) -> Any:
-    wanted = pa.dictionary(pa.int32(), kind) if coded and kind == pa.string() else kind
-    column = table.column(name) if name in table.column_names else pa.nulls(table.num_rows, kind)
-    return column if column.type == wanted else _cast(_decoded(column), kind).cast(wanted)
-
-
-def _cast(column: Any, kind: Any) -> Any:
-    if kind == pa.string() and (pa.types.is_nested(column.type)):
-        return pa.array([None if value is None else json.dumps(value) for value in column.to_pylist()], kind)
-    return column.cast(kind)
+    column = convert(_or_null(table, name), kind)
+    return column.cast(CODED) if coded and kind == pa.string() else decoded(column)
 
 
 def _kinds(schemas: Sequence[pa.Schema]) -> dict[str, Any]:
     found: dict[str, set[Any]] = {}
     for schema in schemas:
         for field in schema:
-            found.setdefault(field.name, set()).add(field.type)
+            found.setdefault(field.name, set()).add(stored_kind(field.type))
     ordered = [*(name for name in COLUMNS if name in found), *sorted(name for name in found if name not in COLUMNS)]
-    return {name: _common(found[name] - {pa.null()}) for name in ordered}
+    return {name: _queried_kind(found[name]) for name in ordered}
 
 
-def _common(kinds: set[Any]) -> Any:
-    """One type for all values that a column has anywhere."""
-    if len(kinds) <= 1:
-        return next(iter(kinds), pa.null())
-    numeric = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds)
-    return pa.float64() if numeric else pa.string()
+def _queried_kind(kinds: set[Any]) -> Any:
+    """One type for all values that a column has anywhere, of those that a query can compare."""
+    kind = common_kind(kinds)
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
+        return pa.int64()
+    compared = pa.types.is_boolean(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)
+    return kind if compared else pa.string()
 
 
 # ------------------------------------------------------------------------------------------------- bringing up to date
@@ -221,13 +219,14 @@ def _read(outputs: Path, folder: str, signature: str) -> tuple[Facts, pa.Table] 
     """A sweep's facts and rows, of which there are none where its table cannot be read; None where it has gone."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", Skipped)
+        warnings.simplefilter("ignore", MixedKinds)  # the list shows no such column
         try:
             table, fault = sweep_table(outputs / folder), ""
         except (OSError, ValueError) as error:  # removed or replaced while it was read
             table, fault = None, str(error).splitlines()[0]
     if not (outputs / folder).is_dir():
         return None
-    fault = fault or "; ".join(str(each.message) for each in caught)
+    fault = fault or "; ".join(str(note.message) for note in caught if issubclass(note.category, Skipped))
     table = table if table is not None else pa.table({"run": pa.array([], pa.string())})
     began = pc.min(_or_null(table, "started_at")).as_py()
     ended = len(_or_null(table, "cell").drop_null().unique())
@@ -239,9 +238,7 @@ def _placed(home: Path, batch: Sequence[tuple[Facts, pa.Table]]) -> Segment:
     kinds = _kinds([table.schema for _, table in batch])
     lengths = [table.num_rows for _, table in batch]
     numbers = np.repeat(np.arange(len(batch)), lengths)
-    table = pa.concat_tables(
-        pa.table({name: _cast(_or_null(each, name), kind) for name, kind in kinds.items()}) for _, each in batch
-    )
+    table = union([rows for _, rows in batch], kinds)
     table = table.append_column(PLACE, _places(table, numbers)).append_column(NUMBER, pa.array(numbers))
     return _write(home, table, [each for each, _ in batch])
 
@@ -252,7 +249,7 @@ def _or_null(table: pa.Table, name: str) -> Any:
 
 
 def _places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Array:
-    rows = frame(pa.table({name: _cast(_or_null(table, name), ARROW[COLUMNS[name].kind]) for name in RANKED}))
+    rows = frame(pa.table({name: convert(_or_null(table, name), ARROW[COLUMNS[name].kind]) for name in RANKED}))
     rows["objective"] = pd.Series(numbers, rows.index).astype(str) + ":" + rows["objective"].fillna("")
     places = np.empty(len(rows), np.int64)
     places[ranked(rows).index.to_numpy()] = np.arange(len(rows))
@@ -289,7 +286,7 @@ def _tidied(home: Path, segments: Sequence[Segment], current: Mapping[str, str])
     if len(small) > FILES:
         index = Index(small, current)
         table = index.rows([name for name in index.kinds if name != NUMBER])
-        plain = pa.table({name: _decoded(table.column(name)) for name in table.column_names})
+        plain = pa.table({name: _sparse(table.column(name)) for name in table.column_names})
         kept = [each for each in useful if each not in small] + [_write(home, plain, index.sweeps)]
     for segment in segments:
         if segment not in kept:
@@ -297,5 +294,8 @@ def _tidied(home: Path, segments: Sequence[Segment], current: Mapping[str, str])
     return kept
 
 
-def _decoded(column: Any) -> Any:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+def _sparse(column: Any) -> Any:
+    """A column as it is stored: texts that no two rows share are no dictionary."""
+    if not pa.types.is_dictionary(column.type) or not column.num_chunks:
+        return column
+    return decoded(column) if len(column.chunk(0).dictionary) > len(column) / 2 else column

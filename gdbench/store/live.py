@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,11 +17,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from gdbench.analysis.ranking import may_win, ranked
-from gdbench.records import PARTS, busy, is_sweep, load
+from gdbench.paths import expand_user
+from gdbench.records import PARTS, Skipped, busy, is_sweep, load
 from gdbench.report.live import Glance
 from gdbench.report.source import newest
 from gdbench.schema import UsageError
 from gdbench.store.folders import find, planned_cells
+from gdbench.table_files import FAULTS
 
 __all__ = ["Onlooker", "place"]
 
@@ -93,7 +96,7 @@ class Onlooker:
             if run in self.traces or (run, file) in self.searched:
                 continue
             self.searched.add((run, file))
-            with contextlib.suppress(OSError, ValueError):  # gathered meanwhile, or cut off
+            with contextlib.suppress(*FAULTS):  # gathered meanwhile, or cut off
                 found = pq.read_table(file, columns=TRACE, filters=[("run", "=", run)]).to_pandas()
                 if len(found):
                     self.traces[run] = found.sort_values("step")
@@ -125,8 +128,11 @@ class Onlooker:
         known = {file: told for file, told in self.told.items() if there.get(file) == told.changed}
         self.told = {}
         for file, changed in there.items():
-            with contextlib.suppress(UsageError):  # no table: it is a cell that has not ended
+            try:
                 self.told[file] = known.get(file) or _told(load(file, columns=COLUMNS), changed)
+            except UsageError as fault:
+                if file.exists():  # else it was gathered meanwhile
+                    warnings.warn(str(fault), Skipped, stacklevel=2)
 
     def _best(self) -> pd.DataFrame:
         found = [told.best for told in self.told.values() if len(told.best)]
@@ -164,7 +170,7 @@ def _told(runs: pd.DataFrame, changed: float) -> Told:
 
 def place(word: str | None, outputs: Path) -> Path | None:
     """The sweep to look at: that which is named, or else the newest; None where a folder holds none yet."""
-    within = outputs if word is None else Path(word)
+    within = outputs if word is None else expand_user(word)
     if is_sweep(within):
         return within
     if word is not None and not within.is_dir():

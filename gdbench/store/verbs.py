@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gdbench.paths import PATH
 from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LIMIT = 20
 """Sweeps shown in a terminal, if nothing else is said."""
 NEWEST_FIRST = "-when"
 
-Outputs = Annotated[Path, typer.Option(help="the folder of sweeps")]
+Outputs = Annotated[Path, typer.Option(help="the folder of sweeps", **PATH)]
 Sweep = Annotated[str, typer.Argument(help="its folder, the begin of its date or time, or its name")]
 
 
@@ -208,7 +209,7 @@ def rm(
 
 def archive(
     sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP", help="folders, or names, as runs lists them")],
-    to: Annotated[Path | None, typer.Option(help="the file; else the sweep's own name, here")] = None,
+    to: Annotated[Path | None, typer.Option(help="the file; else the sweep's own name, here", **PATH)] = None,
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Pack sweeps into one zip file with the hash of each of their files, to be moved elsewhere."""
@@ -226,7 +227,7 @@ def archive(
 
 
 def unarchive(
-    file: Annotated[Path, typer.Argument(help="what archive wrote")], outputs: Outputs = Path("outputs")
+    file: Annotated[Path, typer.Argument(help="what archive wrote", **PATH)], outputs: Outputs = Path("outputs")
 ) -> None:
     """Put the sweeps of an archive among the others, if every file is as it was packed and none is there already."""
     from gdbench.store.archive import unpack

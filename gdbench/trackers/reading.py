@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from gdbench import records
 from gdbench.columns import asked
 from gdbench.kept import environment_of
 from gdbench.schema import UsageError
+from gdbench.sweep_start import read_environment
 from gdbench.trackers import Curves, Tracked, TrackedSweep
 
 __all__ = ["read"]
@@ -46,7 +46,7 @@ def read(folder: Path) -> TrackedSweep:
 def _key(folder: Path, sweep: str) -> str:
     """What tells the sweep from all others, wherever it is copied: its name, and what it was run with, and when."""
     file = folder / "environment.json"
-    return _digest(sweep, file.read_text() if file.is_file() else "")
+    return _digest(sweep, file.read_text(encoding="utf-8") if file.is_file() else "")
 
 
 def _digest(*words: str) -> str:
@@ -63,10 +63,10 @@ def _tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
     known = environment_of(folder, runs.sort_values("started_at").iloc[-1])
     git = (known.get("git") or {}).get("gdbench") or {}
     command = folder / ".hydra" / "command.json"
-    words = json.loads(command.read_text())["words"] if command.is_file() else known.get("command", [])
+    words = read_environment(command).get("words") or known.get("command") or []
     counts = runs["status"].value_counts()
     return {
-        "command": " ".join(["python -m gdbench", *words]),
+        "command": " ".join(["python -m gdbench", *map(str, words)]),
         "runs": str(len(runs)),
         "statuses": ", ".join(f"{counts[status]} {status}" for status in counts.index),
         "commit": str(git.get("commit")),

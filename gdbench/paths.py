@@ -1,0 +1,26 @@
+"""Paths as a person writes them."""
+
+from __future__ import annotations
+
+import os.path
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PATH", "expand_user", "expand_word"]
+
+
+def expand_user(place: str | Path) -> Path:
+    """A path with ``~`` or ``~name`` at its begin replaced by that home folder, as a shell would."""
+    return Path(os.path.expanduser(place))  # noqa: PTH111  (of a name that nobody has, Path would raise)
+
+
+def expand_word(word: str) -> str:
+    """A word of a command with its folder expanded: not every shell does that behind ``=``, and Hydra refuses ``~``."""
+    option, _, place = word.partition("=")
+    if option in ("--config-dir", "outputs", "resume") and place.startswith("~"):
+        return f"{option}={expand_user(place)}"
+    return str(expand_user(word)) if word.startswith("~/") else word
+
+
+PATH: dict[str, Any] = {"parser": expand_user, "metavar": "PATH"}
+"""What makes an argument of a verb a path of this kind; a shell expands ``--to ~/x``, and not ``--to=~/x``."""

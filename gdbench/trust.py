@@ -1,0 +1,171 @@
+"""What a sweep's folder names that gdbench does not ship, and whether this user wrote it on this machine.
+
+A folder may come from somebody else. Looking at it calls the factories alone that our own ``conf/`` names. What repeats
+it, or goes on with it, would run whatever its files name: that is told first and needs to be trusted, unless the file
+bears a stamp, which only this user can make: a keyed hash of its text, with a key that never leaves the home folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from gdbench.config import config_folder
+from gdbench.schema import AROUND, Run, UsageError
+
+__all__ = [
+    "check_configuration", "check_words", "is_stamped", "read_configuration", "shipped_targets", "stamp", "stamped",
+    "unstamped",
+]  # fmt: skip
+
+GROUPS = ("objective", "optimizer", *AROUND)
+CHOICES = (*GROUPS, "timing", "experiment")
+"""Keys whose value is the name of a file of ``conf/``."""
+SETTINGS = {*(each.name for each in fields(Run)), "experiment"} - {"code", "part"}
+TARGET = re.compile(r"_target_:\s*([\w.]+)")
+TORCH = re.compile(r"torch\.optim\.[A-Z]\w*")
+KEY = re.compile(r"[a-z]\w*(\.\w+)*")
+INTERPOLATION = re.compile(r"\$\{(?!logspace:)")
+"""What OmegaConf would look up; ``logspace`` only counts."""
+MARK = "# stamp: "
+KEY_BYTES = 32
+
+
+# --------------------------------------------------------------------------------------------- what is not shipped
+
+
+@cache
+def shipped_targets(group: str) -> frozenset[str]:
+    """The exact names that the files of a group of our ``conf/`` call."""
+    files = (config_folder() / group).glob("*.yaml")
+    return frozenset(name for file in files for name in TARGET.findall(file.read_text(encoding="utf-8")))
+
+
+def check_configuration(file: Path, config: Mapping[str, Any], trust: bool, action: str) -> None:
+    """``UsageError`` that lists what a cell's configuration would run, unless it is ours, the user's own or trusted."""
+    foreign = [str(target) for target in _targets(config) if not _is_shipped(target)]
+    code = config.get("code")
+    inside = code is not None and Path(str(code)).resolve().is_relative_to(file.resolve().parent.parent)
+    own = not inside and is_stamped(file.read_text(encoding="utf-8"))
+    if (foreign or code is not None) and not own and not trust:
+        raise _untrusted(file, [*dict.fromkeys(foreign), *([f"the code in {code}"] if code else [])], action)
+
+
+def check_words(file: Path, words: Sequence[str], own: bool, trust: bool, action: str) -> None:
+    """``UsageError`` that lists what a recorded command would run, unless all is ours, the user's own, or trusted."""
+    foreign = list(_foreign_words(words))
+    inside = any(
+        Path(word).resolve().is_relative_to(file.resolve().parent.parent) for word in foreign if "=" not in word
+    )
+    if foreign and (inside or not own) and not trust:
+        raise _untrusted(file, foreign, action)
+
+
+def _untrusted(file: Path, foreign: Sequence[str], action: str) -> UsageError:
+    return UsageError(
+        f"{action} would run what {file} names and gdbench does not ship: {', '.join(foreign)}. It was not written by"
+        " you on this machine: read it, and add --trust (in Python trust=True) if you want to run it."
+    )
+
+
+def _targets(config: Any) -> Iterator[Any]:
+    """Every ``_target_`` of a configuration, at any depth."""
+    if isinstance(config, Mapping):
+        if config.get("_target_") is not None:
+            yield config["_target_"]
+        for value in config.values():
+            yield from _targets(value)
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            yield from _targets(value)
+
+
+def _is_shipped(target: Any) -> bool:
+    return TORCH.fullmatch(str(target)) is not None or any(str(target) in shipped_targets(group) for group in GROUPS)
+
+
+def _foreign_words(words: Sequence[str]) -> Iterator[str]:
+    """The words of a command that name files, code or settings of Hydra's own."""
+    for word in words:
+        key, sign, value = word.partition("=")
+        if word in ("-m", "--multirun"):
+            continue
+        plain = bool(sign) and KEY.fullmatch(key) is not None and key.partition(".")[0] in SETTINGS
+        chosen = key not in CHOICES or not re.search(r"[/.\\@]", value)
+        if not (plain and chosen) or "_target_" in word or INTERPOLATION.search(value):
+            yield word
+
+
+def read_configuration(file: Path) -> dict[str, Any]:
+    """A cell's configuration as it was kept, in which nothing is looked up; ``UsageError`` if it is none."""
+    try:
+        config = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
+    except OSError:
+        raise UsageError(f"{file} is not there: without a cell's configuration its runs cannot be repeated.") from None
+    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+        raise UsageError(f"{file} cannot be read ({str(error).splitlines()[0]}).") from None
+    if not isinstance(config, dict) or not all(
+        isinstance(config.get(group), dict) for group in ("objective", "optimizer")
+    ):
+        raise UsageError(f"{file} is no configuration of a cell: it names no objective or no optimizer.")
+    return {str(key): value for key, value in config.items()}
+
+
+# --------------------------------------------------------------------------------------------------- the user's own
+
+
+def stamp(text: str) -> str | None:
+    """A hash of a text that only this user can make on this machine; None where the home folder takes no key."""
+    key = _key()
+    return hmac.new(key, text.encode(), "sha256").hexdigest() if key else None
+
+
+def stamped(text: str) -> str:
+    """A text of whole lines, with its stamp as a comment in the last one."""
+    mark = stamp(text)
+    return f"{text}{MARK}{mark}\n" if mark else text
+
+
+def unstamped(text: str) -> str:
+    """A text without its stamp."""
+    return text.rpartition(MARK)[0] if MARK in text else text
+
+
+def is_stamped(text: str) -> bool:
+    """Whether a text is, to the letter, what this user's gdbench wrote."""
+    content, _, mark = text.rpartition(MARK)
+    return bool(content) and hmac.compare_digest(mark.strip(), stamp(content) or "")
+
+
+def _key() -> bytes | None:
+    """The key of this user, made when it is first asked for."""
+    with contextlib.suppress(OSError, RuntimeError):  # a disk that refuses, or a user without a home folder
+        file = _home() / "key"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            beside = file.with_name(f".key.{os.getpid()}")
+            beside.touch(mode=0o600)
+            beside.write_bytes(secrets.token_bytes(KEY_BYTES))
+            with contextlib.suppress(FileExistsError):  # of two processes that make one, the first has it
+                os.link(beside, file)
+            beside.unlink()
+        key = file.read_bytes()
+        return key if len(key) == KEY_BYTES else None
+    return None
+
+
+def _home() -> Path:
+    given = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(given) if given else Path.home() / ".local" / "state") / "gdbench"

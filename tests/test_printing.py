@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gdbench
+from gdbench.__main__ import escape_unprintable
+from gdbench.cli import VERBS, main
+
+ROOT = Path(__file__).parent.parent
+NOTE = "naïve ✓ 名 ×"
+WORDS = {
+    "archive": ("archive", "FOLDER", "--to", "名.zip"),
+    "columns": ("columns",),
+    "compare": ("compare", "FOLDER", "FOLDER", "--format", "md"),
+    "diff": ("diff", "FOLDER", "FOLDER"),
+    "export": ("export", "--help"),
+    "gate": ("gate", "--help"),
+    "list": ("list", "objectives"),
+    "name": ("name", "FOLDER", "名"),
+    "note": ("note", "FOLDER", NOTE),
+    "plan": ("plan", "resume=FOLDER"),
+    "report": ("report", "FOLDER", "--format", "md"),
+    "rm": ("rm", "FOLDER", "--yes"),
+    "runs": ("runs",),
+    "runs --csv": ("runs", "--csv"),
+    "runs --json": ("runs", "--json"),
+    "show": ("show", "KEY"),
+    "tag": ("tag", "FOLDER", "名"),
+    "tune": ("tune", "objective=rosenbrock", "steps=5", "lr=interval(0.001,0.002)", "points=2", "timing=off"),
+    "unarchive": ("unarchive", "名.zip"),
+    "watch": ("watch", "FOLDER", "--once"),
+    "a mistake": ("list", "名"),
+    "help": ("--help",),
+    "a run": ("name='名'", "objective=rosenbrock", "steps=5", "timing=off"),
+    "a sweep": ("-m", "lr=0.01,0.1", "objective=rosenbrock", "steps=5", "timing=off"),
+}
+"""Each verb, and what a run prints itself, with words that hold characters of many kinds."""
+
+
+def test_every_verb_is_tried() -> None:
+    """A new verb is printed here too."""
+    assert {words.partition(" ")[0] for words in WORDS} >= set(VERBS)
+
+
+def test_every_verb_prints_wherever_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each verb ends as it does in UTF-8, and what the encoding lacks comes as an escape."""
+    monkeypatch.chdir(tmp_path)
+    gdbench.sweep("rosenbrock", lr=[1e-3, 1e-4], steps=5, timing="off", name="mine")
+    folder = next(Path("outputs").glob("*/*"))
+    key = str(gdbench.load(folder)["run"].iloc[0])
+    narrow = [io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", narrow[0])
+    monkeypatch.setattr(sys, "stderr", narrow[1])
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    escape_unprintable()
+    main(["note", str(folder), NOTE])
+    codes = {}
+    order = sorted(WORDS, key=lambda label: (label in ("rm", "unarchive"), label))  # what removes it comes last
+    for label in order:
+        codes[label] = main([word.replace("FOLDER", str(folder)).replace("KEY", key) for word in WORDS[label]])
+    for stream in narrow:
+        stream.flush()
+    printed = b"".join(stream.buffer.getvalue() for stream in narrow)  # type: ignore[attr-defined]
+
+    assert codes == {label: 2 if label == "a mistake" else 0 for label in WORDS}
+    assert b"\\u540d" in printed
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+    ids=str,
+)
+def test_a_run_ends_well_in_any_locale(env: dict[str, str], tmp_path: Path) -> None:
+    """The command itself prints its table and ends with 0, also where files are not read as UTF-8 by themselves."""
+    words = [sys.executable, "-m", "gdbench", "objective=styblinski_tang", "steps=5", "timing=off"]
+    given = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    done = subprocess.run(words, cwd=tmp_path, env=given, capture_output=True, timeout=600)
+
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert b"Files: outputs" in done.stdout
