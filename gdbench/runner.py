@@ -23,6 +23,7 @@ from gdbench.constant import constant, take
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
+from gdbench.objectives import changed_in_place
 from gdbench.params import size
 from gdbench.schema import Unavailable, UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
@@ -76,6 +77,11 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
         "seed_effective": cell.seed_matters(),
     }
     columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
+    if changed := changed_in_place(distinct.objective, distinct.stated):
+        raise UsageError(
+            f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
+            " the objective or the optimizer must compute with new tensors."
+        )
     return Answer(
         columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
         _traces(distinct, story, rows, back) if story else {},

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
-    {"columns", "constant", "libyaml", "uncollected"},
+    {"columns", "constant", "libyaml", "torch_globals", "uncollected", "user_modules"},
+    {"function_digest"},
     {"schema"},
     {"turns", "timing"},
     {"params", "search"},
@@ -31,7 +32,8 @@ LAYERS = (
     {"cell", "crowd"},
     {"lanes", "story", "stopwatch"},
     {"judge"},
-    {"build", "runner", "records", "config", "environment"},
+    {"factories", "runner", "records", "config", "environment"},
+    {"build"},
     {"content"},
     {"job", "analysis", "launchers"},
     {"elsewhere"},

@@ -41,15 +41,8 @@ def edit(file: Path, old: str, new: str) -> None:
 
 def forget() -> None:
     """What a new process would not know of the sources."""
-    for known in (
-        content.sources,
-        content._digests,
-        content._file_digest,
-        content._imports,
-        content._own,
-        content._file,
-    ):
-        known.cache_clear()
+    content.refresh()
+    content._pinned.clear()
 
 
 def picked(outputs: Path) -> list[Job]:

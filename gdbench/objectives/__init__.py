@@ -16,7 +16,7 @@ from torch import Tensor
 from gdbench.objectives.draws import Batch
 from gdbench.params import Params, leaves, tree_map
 
-__all__ = ["Objective", "Prox", "cast", "fingerprint", "seeded"]
+__all__ = ["Objective", "Prox", "cast", "changed_in_place", "fingerprint", "is_same_content", "seeded"]
 
 Prox = Callable[[Params, Any], Params]
 """``prox(x, t)``: the p with the least ``t g(p) + |p - x|^2 / 2``; x may hold lanes, t is a number or one a lane."""
@@ -74,8 +74,9 @@ class Objective:
         return self.fn(x, **{**self.data, **self.batch(self.data, seed, k)})
 
     def start_at(self, seed: int) -> Params:
-        """x_0 for a seed."""
-        return self.start(seed) if callable(self.start) else self.start
+        """x_0 for a seed: a copy, which a run may change in place."""
+        start = self.start(seed) if callable(self.start) else self.start
+        return tree_map(lambda leaf: leaf.detach().clone(), start)
 
     @property
     def seeded(self) -> bool:
@@ -88,7 +89,10 @@ class Objective:
         return self.batch is not None
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Objective:
-        """The same objective with its start, minimisers and data in another dtype, on another device."""
+        """A copy of the objective with its start, minimisers and data in a dtype, on a device.
+
+        Nothing of it shares memory with the original, also where neither dtype nor device differs.
+        """
         start = self.start
         moved: Any = (lambda seed: cast(start(seed), dtype, device)) if callable(start) else cast(start, dtype, device)
         return replace(
@@ -100,8 +104,37 @@ class Objective:
 
 
 def cast(tree: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
-    """Floating tensors of a tree in ``dtype``; everything on ``device``."""
-    return tree_map(lambda leaf: leaf.to(device=device, dtype=dtype if leaf.is_floating_point() else leaf.dtype), tree)
+    """A copy of a tree: floating tensors in ``dtype``, everything on ``device``."""
+
+    def copied(leaf: Tensor) -> Tensor:
+        kind = dtype if leaf.is_floating_point() else leaf.dtype
+        return leaf.detach().to(device=device, dtype=kind, copy=True)
+
+    return tree_map(copied, tree)
+
+
+def changed_in_place(used: Objective, stated: Objective) -> str | None:
+    """What of an objective's data and minimisers differs from the stated; None where nothing does.
+
+    ``used`` is ``stated.to(dtype, device)`` after it has been used.
+    """
+    for name, tensor in used.data.items():
+        if not _is_copy(tensor, stated.data[name]):
+            return f"its data {name!r}"
+    for point, original in zip(used.minimisers, stated.minimisers, strict=True):
+        if not all(map(_is_copy, leaves(point), leaves(original))):
+            return "its minimisers"
+    return None
+
+
+def _is_copy(tensor: Tensor, original: Tensor) -> bool:
+    """Whether a tensor holds what its original holds in the same dtype."""
+    return is_same_content(tensor, original.detach().to(device=tensor.device, dtype=tensor.dtype))
+
+
+def is_same_content(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, a NaN being equal to a NaN."""
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def seeded(seed: int) -> torch.Generator:
