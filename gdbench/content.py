@@ -61,7 +61,7 @@ def cell_key(question: Question) -> str:
     """
     if not_comparable(question):
         return f"{_digest(_question(question))}-{secrets.token_hex(6)}"
-    return _key(question, _device(question.device))
+    return f"{_digest(_question(question))}-{_answerer(question, _device(question.device))}"
 
 
 def key_of_what_ran(key: str, question: Question) -> str:
@@ -71,13 +71,18 @@ def key_of_what_ran(key: str, question: Question) -> str:
     """
     if not key or not_comparable(question):
         return key
+    question_half, _, answerer_half = key.partition("-")
     devices = (_device(question.device), "cpu", f"no {question.device}")
-    return key if key in (_key(question, device) for device in devices) else _key(question, devices[0])
+    halves = [_answerer(question, device) for device in devices]
+    return key if answerer_half in halves else f"{question_half}-{halves[0]}"
 
 
-def _key(question: Question, device: str) -> str:
-    answerer = [torch.__version__, device, _source(question), _data(question)]
-    return f"{_digest(_question(question))}-{_digest(answerer)}"
+def _answerer(question: Question, device: str) -> str:
+    """What answers a question, as the second half of its key."""
+    modules = _named_modules(question)
+    with importing(question.code):
+        sources = _digest_of_sources(modules, question.code)
+    return _digest([torch.__version__, device, sources, _data(question)])
 
 
 def not_comparable(question: Question) -> str | None:
@@ -90,7 +95,7 @@ def refresh() -> None:
     """See anew what may have changed since the last sweep: sources, and what objectives read when they are made."""
     refresh_modules()
     forget_objectives()
-    for known in (_digests, sources, _own, _file):
+    for known in (_digest_of_sources, _digests, sources, _own, _file):
         known.cache_clear()
 
 
@@ -133,15 +138,21 @@ def _digest(content: Any) -> str:
 # --------------------------------------------------------------------------------------------------------- sources
 
 
-def _source(question: Question) -> list[tuple[str, str]]:
-    return sorted(source_digests(question).items())
-
-
 def source_digests(question: Question) -> dict[str, str]:
     """The digest of each source file that the second half of ``cell_key`` covers, by the name of its module."""
-    named = {_module(_target(question.objective_config)), *map(_module, _method_targets(question))} - {None}
     with importing(question.code):
-        return dict(_digests(frozenset({*OURS, *(str(name) for name in named)}), question.code))
+        return dict(_digests(_named_modules(question), question.code))
+
+
+def _named_modules(question: Question) -> frozenset[str]:
+    """The modules at which the sources of a question's answer begin."""
+    named = {_module(_target(question.objective_config)), *map(_module, _method_targets(question))} - {None}
+    return frozenset({*OURS, *(str(name) for name in named)})
+
+
+@cache
+def _digest_of_sources(modules: frozenset[str], folder: str | None) -> str:
+    return _digest(sorted(_digests(modules, folder).items()))
 
 
 @cache

@@ -98,14 +98,15 @@ def built_objective(question: Question) -> Built:
     target = config.pop("_target_", None)
     if isinstance(target, Objective):
         return Built(target, {}, str(config.get("code", "")))
-    with importing(question.code), isolated_settings():
+    with importing(question.code):
         factory = locate(target, f"objective={question.objective}")
         check_arguments(factory, config, "objective", question.objective)
         # As JSON, for 1, 1.0 and true are equal in Python, and lists cannot be hashed.
         key = id(factory), json.dumps(config, sort_keys=True, default=repr)
         if key not in _built:
-            apply_settings_of(factory)
-            objective, changes = with_changes(lambda: _objective(factory, config))
+            with isolated_settings():
+                apply_settings_of(factory)
+                objective, changes = with_changes(lambda: _objective(factory, config))
             _built[key] = Built(objective, changes, _content(objective, factory), factory)
         return _built[key]
 

@@ -31,7 +31,16 @@ __all__ = ["NOT_COMPARABLE", "Undigestible", "digest", "digest_or_reason"]
 NOT_COMPARABLE = "not comparable: "
 """How the reason begins that stands in place of a digest."""
 BYTES = 8
-GENERATED = ("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl", "_backward_cls")
+GENERATED = (
+    "__dict__",
+    "__weakref__",
+    "__doc__",
+    "__module__",
+    "__annotations__",
+    "__slotnames__",  # copyreg's cache
+    "_abc_impl",
+    "_backward_cls",
+)
 """Attributes of a class that say nothing of what it does, or are made by Python or torch itself."""
 GENERATED_PREFIXES = ("__dataclass_", "__firstlineno__", "__static_attributes__", "__annotate")
 SCALARS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range)

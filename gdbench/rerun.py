@@ -14,7 +14,7 @@ from gdbench import records
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
 from gdbench.columns import exact
 from gdbench.config import read
-from gdbench.content import cell_key, data_digests, source_digests
+from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.environment import environment
 from gdbench.job import Job, run_job
 from gdbench.kept import environment_of, trace
@@ -56,6 +56,7 @@ def rerun(place: Path, row: pd.Series) -> Repeat:
     A lane alone may round otherwise than one among others, so that the whole cell runs. Raises ``UsageError`` where the
     configuration was not kept, or the objective was a Python function.
     """
+    refresh()
     question = _question(place, row)
     position = _position(place, row)
     again, points = _again(question, position, int(row["cell"]))

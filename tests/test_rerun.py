@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +113,6 @@ def test_an_edited_optimizer_of_the_users_is_named(command: Callable[..., Any], 
     words = ("objective=bowl", "optimizer=sign", "lr=0.3", "steps=4", "timing=off", "--quiet")
     assert command(*words, "--config-dir", str(own)).code == 0
     edit(own / "own_things.py", "per_lane(lr * factor, x)", "per_lane(lr * factor * 1.5, x)")
-    del sys.modules["own_things"]
     forget()
     done = command("show", gdbench.load()["run"][0], "--rerun")
     forget()
