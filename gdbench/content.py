@@ -1,4 +1,4 @@
-"""What the result of a cell depends on, as a key: the question, and the source, torch and device that answer it."""
+"""What the result of a cell depends on, as a key: the question; and the source, data, torch and device that answer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import struct
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -40,6 +41,8 @@ __all__ = [
 
 OURS = ("gdbench.job",)
 """Where our own part of a result begins; objectives and optimizers count for the cells that name them."""
+EDITED = b"\n# edited since it was imported"
+"""What stands for the text of which a module was made, where only that of its file is known, which is another."""
 IMPORT = re.compile(
     r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;#(]+)"
     r"|import[ \t]+([^\n;#]+))",
@@ -172,8 +175,20 @@ def _source_digest(folder: str | None, name: str, path: Path) -> str:
     if spec is None:
         return digest_of_source(path.read_bytes())
     if name not in _pinned or _pinned[name][0] is not spec:
-        _pinned[name] = spec, digest_of_source(path.read_bytes())
+        remark = EDITED if _is_edited_since_import(spec, path) else b""
+        _pinned[name] = spec, digest_of_source(path.read_bytes() + remark)
     return _pinned[name][1]
+
+
+def _is_edited_since_import(spec: ModuleSpec, path: Path) -> bool:
+    """Whether a module was imported from another text than its file has now, by the .pyc that its import wrote."""
+    try:
+        with open(spec.cached or "", "rb") as file:  # noqa: PTH123  (sixty of them)
+            flags, modified, size = struct.unpack("<4xIII", file.read(16))
+    except (OSError, struct.error):  # none was written, or it is being written
+        return False
+    now = path.stat()
+    return flags == 0 and (modified, size) != (int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF)
 
 
 def data_digests(questions: Iterable[Question]) -> dict[str, str]:

@@ -40,7 +40,7 @@ class Repeat:
     data: list[Difference]
     environment: list[Difference]
     stale: bool
-    """Whether the key of source, torch and device is another one."""
+    """Whether the key of source, data, torch and device is another one."""
     steady: bool = True
     """Whether a second repeat gave what the first did; asked only where nothing else explains a difference."""
 

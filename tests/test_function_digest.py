@@ -326,7 +326,7 @@ def main() -> None:
 
 
 def test_a_digest_is_the_same_in_another_process() -> None:
-    """No address, no order of a hash table and no id enters: another process, with other hashes, has the same digests."""
+    """No address, id or order of a hash table enters: a process with other hashes has the same digests."""
     done = subprocess.run(
         [sys.executable, "-c", "import test_function_digest as this; this.main()"],
         env={**os.environ, "PYTHONHASHSEED": "12345"},

@@ -181,6 +181,30 @@ def test_a_users_own_import_of_the_module_is_left_alone(tmp_path: Path) -> None:
         sys.modules.pop("helping", None)
 
 
+def test_a_module_that_was_edited_after_its_import_is_not_recorded_as_the_edit(tmp_path: Path) -> None:
+    """A module outside of the folder that is older than its file has a digest of its own, until it is reloaded."""
+    sys.path.insert(0, str(tmp_path))
+    place = folder_of(tmp_path / "mine", 1.0)
+    (place / "helping.py").rename(tmp_path / "outside.py")
+    (place / "steepness.py").write_text(STEEP.format(helper="outside"))
+    module = importlib.import_module("outside")
+    try:
+        (tmp_path / "outside.py").write_text("FACTOR = 20.0\n")
+        recorded, losses = [], []
+        for _ in range(2):
+            runs = gdbench.run("steep", config_dir=place, steps=1, lr=1e-3, timing="off", name="mine")
+            environments = sorted(Path(runs.attrs["folder"]).glob("environment*.json"), key=lambda file: len(file.name))
+            recorded.append(json.loads(environments[-1].read_text())["sources"]["outside"])
+            losses.append(start_loss(runs))
+            importlib.reload(module)
+    finally:
+        sys.modules.pop("outside", None)
+
+    assert losses == [2.0, 40.0]
+    assert recorded[0] not in {digest_of_source(f"FACTOR = {factor}\n".encode()) for factor in (1.0, 20.0)}
+    assert recorded[1] == digest_of_source(b"FACTOR = 20.0\n")
+
+
 def test_packages_and_installed_modules_keep_their_names(tmp_path: Path) -> None:
     """A package of a folder is imported with its submodules; a folder cannot replace what is installed."""
     for name, number in (("one", 1), ("other", 2)):

@@ -34,7 +34,10 @@ class Objective:
     start: Params | Callable[[int], Params]
     """The start x_0, or a function of the seed where the start is random."""
     data: Mapping[str, Tensor] = field(default_factory=dict)
-    """Tensors that ``fn`` needs beside x; cast to the run's dtype (integers stay integers) and moved to its device."""
+    """Tensors that ``fn`` needs beside x; cast to the run's dtype (integers stay integers) and moved to its device.
+
+    ``fn`` changes neither these nor x in place: runs share the data.
+    """
     batch: Batch | None = None
     """``batch(data, seed, k)``: the data that the gradient of step k of a run with that seed sees in their place.
 
