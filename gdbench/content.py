@@ -70,9 +70,10 @@ def cell_key(question: Question) -> str:
 def key_of_what_ran(key: str, question: Question) -> str:
     """The key under which a cell is recorded that has just run: its own, unless it ran with other sources or data.
 
-    A worker may have another device than the machine that asked, which is no other source.
+    A worker may have another device than the machine that asked, which is no other source; and where it cannot make
+    the objective it has run nothing else.
     """
-    if not key or not_comparable(question):
+    if not key or not_comparable(question) or _data(question) is None:
         return key
     question_half, _, answerer_half = key.partition("-")
     devices = (_device(question.device), "cpu", f"no {question.device}")
@@ -116,12 +117,12 @@ def _question(question: Question) -> list[Any]:
     return [told, asdict(question.timing)]
 
 
-def _data(question: Question) -> str:
-    """The digest of what the objective is made with; empty where it cannot be made, which a row will say."""
+def _data(question: Question) -> str | None:
+    """The digest of what the objective is made with; None where it cannot be made, which a row will say."""
     try:
         return built_objective(question).digest
     except Exception:
-        return ""
+        return None
 
 
 def _device(name: str) -> str:

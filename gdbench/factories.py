@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -80,8 +81,16 @@ _built: dict[tuple[int, str], Built] = {}
 """Objectives by the id of their factory, which stands in them and so stays alive, and their arguments."""
 
 
+_imports: dict[str, ModuleSpec | None] = {}
+"""The import of each of our modules when objectives were last let go of; a reload replaces it."""
+
+
 def forget_objectives() -> None:
-    """Let go of the objectives whose factories may read other files now, or call reloaded code: all but our own."""
+    """Let go of objectives whose factories may read other files now: all but ours, and ours after a reload."""
+    now = {name: module.__spec__ for name, module in list(sys.modules.items()) if name.startswith("gdbench.")}
+    if any(_imports.get(name, spec) is not spec for name, spec in now.items()):
+        _built.clear()
+    _imports.update(now)
     for key, built in list(_built.items()):
         if not is_ours(built.factory):
             del _built[key]

@@ -9,14 +9,11 @@ a generator) raises ``Undigestible``.
 from __future__ import annotations
 
 import copyreg
-import dis
 import enum
-import functools
 import hashlib
-import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gdbench import function_parts as parts
 from gdbench.user_modules import is_installed
 
 __all__ = ["NOT_COMPARABLE", "Undigestible", "digest", "digest_or_reason"]
@@ -31,23 +29,6 @@ __all__ = ["NOT_COMPARABLE", "Undigestible", "digest", "digest_or_reason"]
 NOT_COMPARABLE = "not comparable: "
 """How the reason begins that stands in place of a digest."""
 BYTES = 8
-GENERATED = (
-    "__dict__",
-    "__weakref__",
-    "__doc__",
-    "__module__",
-    "__annotations__",
-    "__slotnames__",  # copyreg's cache
-    "_abc_impl",
-    "_backward_cls",
-)
-"""Attributes of a class that say nothing of what it does, or are made by Python or torch itself."""
-GENERATED_PREFIXES = ("__dataclass_", "__firstlineno__", "__static_attributes__", "__annotate")
-SCALARS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range)
-DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType)
-METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.ClassMethodDescriptorType)
-OPERATORS = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
-TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ForwardRef)
 
 
 class Undigestible(Exception):
@@ -92,31 +73,31 @@ class _Walk:
         yield
         self.path.pop()  # not where an error passes: the path then says where it was
 
-    def feed(self, kind: str, *parts: str | bytes) -> None:
+    def feed(self, kind: str, *pieces: str | bytes) -> None:
         """Add a kind and its parts, each with its length, so that no two sequences of parts read alike."""
-        for part in (kind, *parts):
+        for part in (kind, *pieces):
             content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             self.hash.update(len(content).to_bytes(8, "little"))
             self.hash.update(content)
 
     def refuse(self, thing: Any) -> typing.NoReturn:
         kind = type(thing)
-        raise Undigestible(f"{self.where()} holds a {_module(kind)}.{kind.__qualname__}")
+        raise Undigestible(f"{self.where()} holds a {parts.module_name(kind)}.{kind.__qualname__}")
 
     # -------------------------------------------------------------------------------------------------- dispatch
 
     def any(self, thing: Any) -> None:
         """Add anything."""
         kind = type(thing)
-        if kind in SCALARS:
+        if kind in parts.SCALARS:
             self.feed(kind.__name__, repr(thing) if kind is not bytes else thing)
         elif kind in (tuple, frozenset, set):
             self.elements(kind.__name__, thing)
         elif kind is types.CodeType:
             self.code(thing)
-        elif isinstance(thing, DESCRIPTORS + METHOD_DESCRIPTORS):
+        elif isinstance(thing, parts.DESCRIPTORS):
             self.feed("descriptor", thing.__qualname__)
-        elif isinstance(thing, types.BuiltinFunctionType) and _is_module_or_none(thing.__self__):
+        elif isinstance(thing, types.BuiltinFunctionType) and parts.is_module_or_none(thing.__self__):
             self.feed("builtin", str(thing.__module__), thing.__qualname__)
         elif not self.is_reference(thing):
             self.mutable(thing)
@@ -146,13 +127,13 @@ class _Walk:
         elif isinstance(thing, enum.Enum):
             self.feed("member")
             self.any((thing.name, thing.value, kind))
-        elif isinstance(thing, TYPING) or _module(kind) == "typing":
+        elif isinstance(thing, parts.TYPING) or parts.module_name(kind) == "typing":
             self.annotation(thing)
-        elif isinstance(thing, OPERATORS):
+        elif isinstance(thing, parts.OPERATORS):
             self.feed("operator", str(thing))
-        elif kind in HANDLERS:
+        elif kind in parts.HANDLERS:
             self.feed(kind.__name__)
-            for part in HANDLERS[kind](thing):
+            for part in parts.HANDLERS[kind](thing):
                 self.any(part)
         else:
             self.instance(thing)
@@ -162,9 +143,9 @@ class _Walk:
     def elements(self, kind: str, things: Iterable[Any]) -> None:
         """Add a tuple in its order, or a set in that of its elements' digests."""
         if kind == "tuple":
-            parts = list(things)
-            self.feed(kind, str(len(parts)))
-            for part in parts:
+            listed = list(things)
+            self.feed(kind, str(len(listed)))
+            for part in listed:
                 self.any(part)
             return
         self.feed(kind, *sorted(self.alone(part) for part in things))
@@ -177,42 +158,22 @@ class _Walk:
         return walk.hash.digest()
 
     def tensor(self, tensor: Tensor) -> None:
+        """Add a tensor by its content, dtype and shape."""
         try:
-            self.numbers(tensor)
+            content = parts.of_tensor(tensor)
         except RuntimeError:  # one that torch.func or a compiler is tracing, or a subclass without storage
+            content = None
+        if content is None:
             self.refuse(tensor)
+        self.feed("tensor")
+        self.any(content)
         self.items(sorted(vars(tensor).items()))
 
-    def numbers(self, tensor: Tensor) -> None:
-        plain = tensor.detach()
-        facts = f"{plain.dtype} {list(plain.shape)} {plain.layout} {plain.device.type} {tensor.requires_grad}"
-        self.feed("tensor", f"{type(tensor).__module__}.{type(tensor).__qualname__}", facts)
-        if plain.is_meta:
-            return
-        if plain.layout != torch.strided or plain.is_quantized:
-            if plain.layout != torch.sparse_coo:
-                self.refuse(tensor)
-            plain = plain.coalesce()
-            self.numbers(plain.indices())
-            self.numbers(plain.values())
-            return
-        flat = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        self.feed("numbers", flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
-
     def array(self, array: Any) -> None:
-        if isinstance(array, np.dtype):
-            self.feed("dtype", str(array.descr if array.names else array.str))
-            return
-        self.feed(type(array).__name__, str(array.dtype.descr if array.dtype.names else array.dtype.str))
-        self.feed("shape", str(list(array.shape)))
-        if array.dtype.hasobject:
-            for element in np.asarray(array).ravel().tolist():
-                self.any(element)
-        else:
-            self.feed("numbers", np.ascontiguousarray(array).tobytes())
-        if isinstance(array, np.ma.MaskedArray):
-            self.array(np.ma.getmaskarray(array))
-        if _is_own(type(array)):
+        """Add an array, a number or a dtype of numpy's."""
+        self.feed(type(array).__name__)
+        self.any(parts.of_array(array))
+        if parts.is_own(type(array)):
             self.items(sorted(vars(array).items()))
 
     def annotation(self, thing: Any) -> None:
@@ -238,7 +199,7 @@ class _Walk:
             self.feed("compiled")
             self.any(original)
             return
-        own, code = _is_own_code(function), function.__code__
+        own, code = parts.is_own_code(function), function.__code__
         if not own:
             self.feed("installed", str(function.__module__), function.__qualname__, code.co_qualname)
         with self.at(f"function {function.__qualname__}"):
@@ -266,7 +227,7 @@ class _Walk:
 
     def globals(self, function: types.FunctionType) -> None:
         """Add the globals that a function's code names, and what its own modules hold under the names it uses."""
-        loaded, names = _names(function.__code__)
+        loaded, names = parts.names_in(function.__code__)
         for name in sorted(loaded):
             if name not in function.__globals__:
                 self.feed("builtin or missing", name)
@@ -299,8 +260,8 @@ class _Walk:
     # --------------------------------------------------------------------------------------- classes and their objects
 
     def a_class(self, kind: type) -> None:
-        self.feed("class", _module(kind), kind.__qualname__)
-        if not _is_own(kind):
+        self.feed("class", parts.module_name(kind), kind.__qualname__)
+        if not parts.is_own(kind):
             return
         with self.at(f"class {kind.__qualname__}"):
             self.elements("tuple", kind.__bases__)
@@ -309,7 +270,7 @@ class _Walk:
             content = {
                 name: value
                 for name, value in vars(kind).items()
-                if name not in GENERATED and not name.startswith(GENERATED_PREFIXES)
+                if name not in parts.GENERATED and not name.startswith(parts.GENERATED_PREFIXES)
             }
             if isinstance(kind, enum.EnumMeta):
                 self.items([(member.name, member.value) for member in kind])  # type: ignore[var-annotated]
@@ -322,7 +283,7 @@ class _Walk:
         self.feed("object")
         self.any(kind)
         with self.at(f"a {kind.__qualname__}"):
-            attributes = _attributes(thing)
+            attributes = parts.attributes_of(thing)
             if isinstance(thing, (list, tuple)):
                 self.elements("tuple", tuple(thing))
             elif isinstance(thing, (set, frozenset)):
@@ -332,14 +293,14 @@ class _Walk:
                 if default := getattr(thing, "default_factory", None):
                     self.any(default)
             elif isinstance(thing, (int, float, complex, str)):
-                plain: Any = next(base for base in kind.__mro__ if base in SCALARS)
+                plain: Any = next(base for base in kind.__mro__ if base in parts.SCALARS)
                 self.feed("value", repr(plain(thing)))
             elif isinstance(thing, (bytes, bytearray)):
                 self.feed("value", bytes(thing))
-            elif attributes is None or not _is_own(kind) or not _reduces_itself(kind):
-                parts = self.reduced(thing)  # of a file, a lock or a generator there is none, whatever it inherits
-                if attributes is None or (not _is_own(kind) and _reduces_itself(kind)):
-                    self.elements("tuple", parts)
+            elif attributes is None or not parts.is_own(kind) or not parts.reduces_itself(kind):
+                content = self.reduced(thing)  # of a file, a lock or a generator there is none, whatever it inherits
+                if attributes is None or (not parts.is_own(kind) and parts.reduces_itself(kind)):
+                    self.elements("tuple", content)
                     return
             self.items(sorted((attributes or {}).items()))
 
@@ -349,12 +310,12 @@ class _Walk:
             return (thing.get_state(),)
         try:
             reducer = copyreg.dispatch_table.get(type(thing))
-            parts = reducer(thing) if reducer else thing.__reduce_ex__(4)
+            content = reducer(thing) if reducer else thing.__reduce_ex__(4)
         except Exception:
             self.refuse(thing)
-        if isinstance(parts, str):
-            return (str(getattr(thing, "__module__", "")), parts)
-        maker, arguments, state, *streams = (*parts, None, None)[:5]
+        if isinstance(content, str):
+            return (str(getattr(thing, "__module__", "")), content)
+        maker, arguments, state, *streams = (*content, None, None)[:5]
         return (maker, arguments, state, *(None if stream is None else tuple(stream) for stream in streams))
 
     def items(self, pairs: Iterable[tuple[Any, Any]]) -> None:
@@ -365,88 +326,3 @@ class _Walk:
             self.any(key)
             with self.at(f"{key!r}" if isinstance(key, str) else "an entry"):
                 self.any(value)
-
-
-HANDLERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    list: tuple,
-    dict: lambda thing: tuple(part for pair in thing.items() for part in pair),
-    bytearray: lambda thing: (bytes(thing),),
-    memoryview: lambda thing: (thing.tobytes(),),
-    slice: lambda thing: (thing.start, thing.stop, thing.step),
-    types.MappingProxyType: lambda thing: (dict(thing),),
-    types.CellType: lambda thing: (thing.cell_contents,),
-    types.MethodType: lambda thing: (thing.__func__, thing.__self__),
-    types.BuiltinMethodType: lambda thing: (thing.__qualname__, thing.__self__),
-    types.MethodWrapperType: lambda thing: (thing.__name__, thing.__self__),
-    staticmethod: lambda thing: (thing.__func__,),
-    classmethod: lambda thing: (thing.__func__,),
-    property: lambda thing: (thing.fget, thing.fset, thing.fdel),
-    functools.partial: lambda thing: (thing.func, thing.args, thing.keywords, vars(thing)),
-    functools.partialmethod: lambda thing: (thing.func, thing.args, thing.keywords),
-    functools.cached_property: lambda thing: (thing.func,),
-    type(functools.lru_cache(lambda: None)): lambda thing: (thing.__wrapped__,),
-    torch.dtype: lambda thing: (str(thing),),
-    torch.device: lambda thing: (str(thing),),
-}
-"""What the usual kinds of things consist of."""
-
-
-def _is_module_or_none(owner: Any) -> bool:
-    return owner is None or isinstance(owner, types.ModuleType)
-
-
-def _is_own_code(function: types.FunctionType) -> bool:
-    """Whether a function's code is the user's, wherever a decorator says that it belongs."""
-    file = function.__code__.co_filename
-    ours = str(function.__globals__.get("__name__")).partition(".")[0] == "gdbench"
-    return not (ours or is_installed(file) or file.startswith("<frozen"))
-
-
-def _module(kind: type) -> str:
-    """The name of a class's module; of some that are written in C there is none to be had."""
-    name: Any = kind.__module__
-    return name if isinstance(name, str) else ""
-
-
-def _is_own(kind: type) -> bool:
-    """Whether a class is written by the user rather than installed, of which gdbench counts as a part."""
-    top = _module(kind).partition(".")[0]
-    if not isinstance(vars(kind).get("__module__"), str):  # made in C
-        return False
-    if top in ("builtins", "gdbench") or top in sys.stdlib_module_names:
-        return False
-    file = getattr(sys.modules.get(_module(kind)), "__file__", None)
-    return file is None or not is_installed(file)
-
-
-def _reduces_itself(kind: type) -> bool:
-    """Whether a class states itself what its objects consist of."""
-    return any(
-        getattr(kind, name, None) is not getattr(object, name, None)
-        for name in ("__reduce__", "__reduce_ex__", "__getstate__")
-    )
-
-
-def _attributes(thing: Any) -> dict[str, Any] | None:
-    """The attributes of an object, in its ``__dict__`` and its slots; None where it can have none."""
-    slots = {
-        name
-        for base in type(thing).__mro__
-        for name, value in vars(base).items()
-        if isinstance(value, types.MemberDescriptorType)
-    }
-    held = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
-    own = getattr(thing, "__dict__", None)
-    return {**held, **own} if own is not None else (held or None)
-
-
-def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """The globals that code loads, that of inner functions too; and all names that it uses, attributes among them."""
-    loaded = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    used = set(code.co_names)
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            more, names = _names(inner)
-            loaded |= more
-            used |= names
-    return frozenset(loaded), frozenset(used)

@@ -102,7 +102,7 @@ def _unexplained(repeat: Repeat) -> list[str]:
     if not repeat.steady:
         return ["Two repeats here differ from each other as well: the run is not deterministic."]
     if repeat.stale and not repeat.sources:
-        return ["Its source, torch or device is not what it was (cell_key)."]
+        return ["Its source, data, torch or device is not what it was (cell_key)."]
     if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
         return []
     return ["No fact that was recorded differs, and two repeats here agree with each other."]

@@ -55,7 +55,7 @@ class Standing:
     jobs: Sequence[Job]
     """All cells asked for, under the numbers that they have in the folder."""
     states: Sequence[str]
-    """For each: ``done``, ``failed`` (or unavailable), ``stale`` (source, data, torch or device changed) or ``missing``."""
+    """For each: ``done``, ``failed`` (or unavailable), ``missing``, or ``stale`` (source, data, torch, device)."""
     retry: bool
 
     @property

@@ -23,6 +23,7 @@ PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
     {"columns", "constant", "libyaml", "torch_globals", "uncollected", "user_modules"},
+    {"function_parts"},
     {"function_digest"},
     {"schema"},
     {"turns", "timing"},
