@@ -8,7 +8,6 @@ a generator) raises ``Undigestible``.
 
 from __future__ import annotations
 
-import copyreg
 import enum
 import hashlib
 import types
@@ -18,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from gdbench import function_parts as parts
@@ -74,8 +72,8 @@ class _Walk:
         self.path.pop()  # not where an error passes: the path then says where it was
 
     def feed(self, kind: str, *pieces: str | bytes) -> None:
-        """Add a kind and its parts, each with its length, so that no two sequences of parts read alike."""
-        for part in (kind, *pieces):
+        """Add a kind and its parts, with their number and lengths, so that no two sequences of parts read alike."""
+        for part in (kind, str(len(pieces)), *pieces):
             content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             self.hash.update(len(content).to_bytes(8, "little"))
             self.hash.update(content)
@@ -83,8 +81,6 @@ class _Walk:
     def refuse(self, thing: Any) -> typing.NoReturn:
         kind = type(thing)
         raise Undigestible(f"{self.where()} holds a {parts.module_name(kind)}.{kind.__qualname__}")
-
-    # -------------------------------------------------------------------------------------------------- dispatch
 
     def any(self, thing: Any) -> None:
         """Add anything."""
@@ -138,8 +134,6 @@ class _Walk:
         else:
             self.instance(thing)
 
-    # ------------------------------------------------------------------------------------------------ plain values
-
     def elements(self, kind: str, things: Iterable[Any]) -> None:
         """Add a tuple in its order, or a set in that of its elements' digests."""
         if kind == "tuple":
@@ -181,8 +175,6 @@ class _Walk:
         self.feed("annotation", str(getattr(thing, "__name__", type(thing).__name__)))
         for part in getattr(thing, "__args__", ()):
             self.any(part)
-
-    # --------------------------------------------------------------------------------------------------- functions
 
     def code(self, code: types.CodeType) -> None:
         """Add what a code object does, without where it stands and how it is called."""
@@ -257,8 +249,6 @@ class _Walk:
                     else:
                         self.any(value)
 
-    # --------------------------------------------------------------------------------------- classes and their objects
-
     def a_class(self, kind: type) -> None:
         self.feed("class", parts.module_name(kind), kind.__qualname__)
         if not parts.is_own(kind):
@@ -267,15 +257,9 @@ class _Walk:
             self.elements("tuple", kind.__bases__)
             metaclass = type(kind)
             self.any(metaclass)
-            content = {
-                name: value
-                for name, value in vars(kind).items()
-                if name not in parts.GENERATED and not name.startswith(parts.GENERATED_PREFIXES)
-            }
             if isinstance(kind, enum.EnumMeta):
                 self.items([(member.name, member.value) for member in kind])  # type: ignore[var-annotated]
-                content = {name: each for name, each in content.items() if isinstance(each, types.FunctionType)}
-            self.items(sorted(content.items()))
+            self.items(sorted(parts.content_of_class(kind).items()))
 
     def instance(self, thing: Any) -> None:
         """Add an object: its class, its attributes, and what it holds as a container or says of itself."""
@@ -298,25 +282,14 @@ class _Walk:
             elif isinstance(thing, (bytes, bytearray)):
                 self.feed("value", bytes(thing))
             elif attributes is None or not parts.is_own(kind) or not parts.reduces_itself(kind):
-                content = self.reduced(thing)  # of a file, a lock or a generator there is none, whatever it inherits
+                try:  # of a file, a lock or a generator there is none, whatever attributes it has
+                    content = parts.reduced(thing)
+                except Exception:
+                    self.refuse(thing)
                 if attributes is None or (not parts.is_own(kind) and parts.reduces_itself(kind)):
                     self.elements("tuple", content)
                     return
             self.items(sorted((attributes or {}).items()))
-
-    def reduced(self, thing: Any) -> tuple[Any, ...]:
-        """What an object says that it can be made again from."""
-        if isinstance(thing, torch.Generator):
-            return (thing.get_state(),)
-        try:
-            reducer = copyreg.dispatch_table.get(type(thing))
-            content = reducer(thing) if reducer else thing.__reduce_ex__(4)
-        except Exception:
-            self.refuse(thing)
-        if isinstance(content, str):
-            return (str(getattr(thing, "__module__", "")), content)
-        maker, arguments, state, *streams = (*content, None, None)[:5]
-        return (maker, arguments, state, *(None if stream is None else tuple(stream) for stream in streams))
 
     def items(self, pairs: Iterable[tuple[Any, Any]]) -> None:
         """Add names or keys and what belongs to them, in the order given."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 import dis
+import enum
 import functools
 import sys
 import types
@@ -18,13 +20,12 @@ from gdbench.user_modules import is_installed
 
 __all__ = [
     "DESCRIPTORS",
-    "GENERATED",
-    "GENERATED_PREFIXES",
     "HANDLERS",
     "OPERATORS",
     "SCALARS",
     "TYPING",
     "attributes_of",
+    "content_of_class",
     "is_module_or_none",
     "is_own",
     "is_own_code",
@@ -32,6 +33,7 @@ __all__ = [
     "names_in",
     "of_array",
     "of_tensor",
+    "reduced",
     "reduces_itself",
 ]
 
@@ -107,6 +109,29 @@ def of_array(array: Any) -> tuple[Any, ...]:
     objects = np.asarray(array).ravel().tolist() if dtype.hasobject else np.ascontiguousarray(array).tobytes()
     mask = np.ma.getmaskarray(array).tobytes() if isinstance(array, np.ma.MaskedArray) else b""
     return (words, array.shape, objects, mask)
+
+
+def reduced(thing: Any) -> tuple[Any, ...]:
+    """What an object says that it can be made again from. Raises what it raises where it cannot be."""
+    if isinstance(thing, torch.Generator):
+        return (thing.get_state(),)
+    reducer = copyreg.dispatch_table.get(type(thing))
+    content = reducer(thing) if reducer else thing.__reduce_ex__(4)
+    if isinstance(content, str):
+        return (str(getattr(thing, "__module__", "")), content)
+    maker, arguments, state, *streams = (*content, None, None)[:5]
+    return (maker, arguments, state, *(None if stream is None else tuple(stream) for stream in streams))
+
+
+def content_of_class(kind: type) -> dict[str, Any]:
+    """What a class holds, without what Python or torch have made; of an enumeration its functions alone."""
+    return {
+        name: value
+        for name, value in vars(kind).items()
+        if name not in GENERATED
+        and not name.startswith(GENERATED_PREFIXES)
+        and (isinstance(value, types.FunctionType) or not isinstance(kind, enum.EnumMeta))
+    }
 
 
 def is_module_or_none(owner: Any) -> bool:
