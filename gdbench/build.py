@@ -43,7 +43,6 @@ def build(question: Question) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
     device = device_of(question.device)
     built = built_objective(question)
-    apply_settings_of(built.factory)
     apply_settings(built.settings)
     stated = built.objective
     dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
@@ -84,7 +83,6 @@ def check(question: Question) -> None:
 def _check_value(question: Question) -> None:
     """``UsageError`` unless the objective's value is a scalar that leaves alone what it is computed from."""
     built = built_objective(question)
-    apply_settings_of(built.factory)
     apply_settings(built.settings)
     stated = built.objective
     used = stated.to(stated.dtype, "cpu")

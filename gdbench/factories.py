@@ -61,15 +61,18 @@ def _imported(name: str) -> ModuleType:
     return module
 
 
-def apply_settings_of(factory: Callable[..., Any] | None) -> None:
+def apply_settings_of(factory: Callable[..., Any]) -> None:
     """Set torch's globals as the import of a factory's module has set them."""
+    apply_settings(_settings_of(factory))
+
+
+def _settings_of(factory: Callable[..., Any]) -> Values:
     module = sys.modules.get(str(getattr(factory, "__module__", None)))
-    if module is not None and (changes := _set_by_import.get(module)):
-        apply_settings(changes)
+    return {} if module is None else _set_by_import.get(module, {})
 
 
 class Built(NamedTuple):
-    """An objective as its factory made it, what the factory set of torch's globals, and the digest of what it is."""
+    """An objective, what its factory and that one's import set of torch's globals, and the digest of its content."""
 
     objective: Objective
     settings: Values
@@ -79,7 +82,6 @@ class Built(NamedTuple):
 
 _built: dict[tuple[int, str], Built] = {}
 """Objectives by the id of their factory, which stands in them and so stays alive, and their arguments."""
-
 
 _imports: dict[str, ModuleSpec | None] = {}
 """The import of each of our modules when objectives were last let go of; a reload replaces it."""
@@ -116,6 +118,7 @@ def built_objective(question: Question) -> Built:
             with isolated_settings():
                 apply_settings_of(factory)
                 objective, changes = with_changes(lambda: _objective(factory, config))
+            changes = {**_settings_of(factory), **changes}
             _built[key] = Built(objective, changes, _content(objective, factory), factory)
         return _built[key]
 

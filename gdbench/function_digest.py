@@ -38,8 +38,10 @@ def digest(thing: Any) -> str:
     walk = _Walk()
     try:
         walk.any(thing)
-    except RecursionError:
-        raise Undigestible(f"{walk.where()} is nested too deeply") from None
+    except Undigestible:
+        raise
+    except Exception as error:  # what a user's object does when it is looked at, or nests too deeply
+        raise Undigestible(f"{walk.where()} raises {type(error).__name__} when it is read") from error
     return walk.hash.hexdigest()
 
 

@@ -70,7 +70,9 @@ def importing(folder: str | None) -> Iterator[None]:
         finally:
             sys.meta_path.remove(finder)
             _active.pop()
-            _modules[folder] = own = {name: each for name, each in sys.modules.items() if _is_within(each, folder)}
+            _modules[folder] = own = {
+                name: module for name, module in sys.modules.items() if _is_within(module, folder)
+            }
             for name in own:
                 del sys.modules[name]
             sys.modules.update(aside)
