@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from gdbench.config import Composer, composing
 from gdbench.execution import Silent, execute_jobs
+from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.job import Job
 from gdbench.objectives import Objective
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
-from gdbench.params import Params, leaves
+from gdbench.params import Params
 from gdbench.paths import expand_user
 from gdbench.records import load
 from gdbench.resume import recorded
@@ -39,6 +39,8 @@ Start = Params | float | Sequence[Any] | Mapping[str, Any] | Callable[[int], Any
 TEXTS = ("outputs", "name", "resume")
 """Settings that are text, whatever stands in it; all others are read as on the command line."""
 NATIVE = (bool, int, float, str, Mapping, type(None))
+RESUMED = {"name", "resume"}
+"""Settings by which a sweep goes on with an earlier one."""
 
 
 def sweep(
@@ -68,8 +70,7 @@ def sweep(
     if objective is None and "resume" in axes and not set(axes) - {"resume", "retry"}:
         return _again(axes, config_dir, trust)
     own = _own(objective, x0)
-    name = getattr(objective, "__name__", "objective")
-    made = (lambda job: _with(job, own, name)) if own else None
+    made = _given(own, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes))) if own else None
     return _swept(_arguments(None if own else objective, axes), config_dir, made)
 
 
@@ -118,8 +119,7 @@ def tune(
     Raises UsageError for what the command line would refuse.
     """
     own = _own(objective, x0)
-    name = getattr(objective, "__name__", "objective")
-    made = (lambda job: _with(job, own, name)) if own else None
+    made = _given(own, getattr(objective, "__name__", "objective"), bool(RESUMED & set(axes))) if own else None
     search = tuning(_arguments(None if own else objective, axes), config_dir, made)
     search.run(Silent())
     winners = search.winners()
@@ -188,28 +188,29 @@ def _own(objective: Any, x0: Any) -> Objective | None:
     return Objective(fn=objective, start=convert_point("x0", x0), dtype=widest_dtype(x0))
 
 
-def _with(job: Job, objective: Objective, name: str) -> Job:
-    """The same job on an objective that no configuration names."""
-    own = {"_target_": objective, "code": _fingerprint(objective)}
-    question = replace(job.question, objective=name, objective_config=own)
-    config = {**job.config, "objective": {"python": name}}
-    return replace(job, question=question, config=config)
+class NeverDone(UserWarning):
+    """A function was given to a sweep that is gone on with, and something in it cannot be compared."""
 
 
-def _fingerprint(objective: Objective) -> str:
-    """What tells two functions of one name apart in the keys of their runs: their code, constants and start."""
-    code = getattr(objective.fn, "__code__", None)
-    said = _said(code) if code else [type(objective.fn).__qualname__]
-    cells = [cell.cell_contents for cell in getattr(objective.fn, "__closure__", None) or ()]
-    plain = [each for each in cells if isinstance(each, (int, float, str, bool))]
-    start = [leaf.tolist() for leaf in leaves(objective.start_at(0))]
-    return hashlib.blake2b(repr([said, plain, start]).encode(), digest_size=4).hexdigest()
+def _given(objective: Objective, name: str, resumable: bool) -> Callable[[Job], Job]:
+    """What puts an objective that no configuration names in the place of a job's own.
 
+    Its digest, which tells it from others of its name, is taken now, before it has run.
+    """
+    own = {"_target_": objective, "code": digest_or_reason(objective)}
+    if resumable and str(own["code"]).startswith(NOT_COMPARABLE):
+        warnings.warn(
+            f"objective={name} runs each time, as it cannot be told whether it is what it was"
+            f" ({str(own['code']).removeprefix(NOT_COMPARABLE)})",
+            NeverDone,
+            stacklevel=3,
+        )
 
-def _said(code: CodeType) -> list[Any]:
-    """What a function does, without where it stands: the same in every process."""
-    constants = [_said(each) if isinstance(each, CodeType) else each for each in code.co_consts]
-    return [code.co_code, code.co_names, constants]
+    def put(job: Job) -> Job:
+        question = replace(job.question, objective=name, objective_config=own)
+        return replace(job, question=question, config={**job.config, "objective": {"python": name}})
+
+    return put
 
 
 def _text(name: str, value: Any) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
 import itertools
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,33 +15,44 @@ import torch
 
 from gdbench.cell import Cell, Maker
 from gdbench.constant import constant
+from gdbench.factories import (
+    apply_settings_of,
+    built_objective,
+    check_arguments,
+    is_ours,
+    locate,
+    stated_objective,
+)
 from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
-from gdbench.objectives import Objective
-from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.objectives import Objective, changed_in_place, is_same_content
+from gdbench.optimizers import Hyper, Method, Step, copying, first_order
 from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
-from gdbench.params import Params, tree_map
-from gdbench.random_state import MAKING, preserved_globals, seeded_globals
+from gdbench.params import Params, leaves, tree_map
+from gdbench.random_state import preserved_globals
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 from gdbench.starts import find_overflow
-from gdbench.targets import check_module, check_object
+from gdbench.torch_globals import apply_settings, isolated_settings
 from gdbench.uncollected import uncollected
+from gdbench.user_modules import importing
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
 MOST_SAMPLES = 64
 """Combinations of numbers with which a method is tried before a cell is refused as a whole."""
 
-__all__ = ["build", "check", "device_of", "hyper", "locate", "make_importable"]
+__all__ = ["build", "check", "device_of", "hyper", "locate", "stated_objective"]
 
 
 @preserved_globals()
 def build(question: Question) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
     device = device_of(question.device)
-    stated = stated_objective(question)
+    built = built_objective(question)
+    apply_settings(built.settings)
+    stated = built.objective
     dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
     if device.type == "mps" and dtype == torch.float64:
         raise Unavailable("MPS has no float64; use dtype=float32")
@@ -84,20 +92,41 @@ def _beyond(question: Question, stated: Objective, dtype: torch.dtype) -> str | 
 
 
 @preserved_globals()
-@torch.inference_mode(False)  # which enables gradients too, whatever the caller's mode is
 def check(question: Question) -> None:
     """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
 
     An objective that raises is not found here: that is a result, and becomes a row.
     """
-    with _in_one_line(f"objective={question.objective}"):
-        stated = stated_objective(question)
-    with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
-        maker(question, stated)
-    hyper(question, stated)
+    with importing(question.code), isolated_settings():
+        with _in_one_line(f"objective={question.objective}"):
+            stated = stated_objective(question)
+        with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
+            maker(question, stated)
+        hyper(question, stated)
+        _check_value(question)
+
+
+def _check_value(question: Question) -> None:
+    """``UsageError`` unless the objective's value is a scalar that leaves alone what it is computed from."""
+    built = built_objective(question)
+    apply_settings(built.settings)
+    stated = built.objective
+    used = stated.to(stated.dtype, "cpu")
     try:
-        start = stated.to(stated.dtype, "cpu").start_at(0)
-        value = stated.to(stated.dtype, "cpu").value(tree_map(lambda leaf: leaf.detach().requires_grad_(), start))
+        start = used.start_at(0)
+        point = tree_map(lambda leaf: leaf.clone().requires_grad_(), start)
+        value = used.value(point)
+    except Exception:
+        return
+    changed = changed_in_place(used, stated)
+    if not all(map(is_same_content, leaves(start), map(torch.detach, leaves(point)))):
+        changed = "the point x"
+    if changed:
+        raise UsageError(
+            f"objective={question.objective} changes {changed} in place: it must compute with new tensors"
+            " (x.clamp(-1, 1) rather than x.data.clamp_(-1, 1))."
+        )
+    try:
         check_scalar(value, start)
     except UsageError as error:
         raise UsageError(f"objective={question.objective}: {error}") from None
@@ -135,63 +164,6 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda:0" if name == "cuda" else name)
 
 
-def make_importable(folder: str | None) -> None:
-    """Let ``_target_`` name modules in a folder of the user's."""
-    if folder and folder not in sys.path:
-        sys.path.insert(0, folder)
-
-
-def locate(target: Any, where: str) -> Callable[..., Any]:
-    """The object that ``_target_`` names; ``UsageError`` if there is none."""
-    if callable(target):
-        return target  # type: ignore[no-any-return]
-    check_module(str(target), where)
-    module, _, name = str(target).rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"{where}: _target_ {target} cannot be imported ({error})."
-            " Write package.module.name; a module of your own must lie in the folder given by --config-dir."
-        ) from None
-    if not callable(found):
-        raise UsageError(f"{where}: _target_ {target} is not a function or class.")
-    check_object(found, str(target), where)
-    return found  # type: ignore[no-any-return]
-
-
-# ----------------------------------------------------------------------------------------------------- objectives
-
-
-def stated_objective(question: Question) -> Objective:
-    """The objective as stated; built once a process for each configuration."""
-    make_importable(question.code)
-    config = dict(question.objective_config)
-    target = config.pop("_target_", None)
-    if isinstance(target, Objective):
-        return target
-    factory = locate(target, f"objective={question.objective}")
-    _accepts(factory, config, "objective", question.objective)
-    try:
-        return _built(factory, tuple(sorted(config.items())))
-    except TypeError:  # an argument that cannot be hashed
-        return _objective(factory, config)
-
-
-@cache
-def _built(factory: Callable[..., Any], arguments: tuple[tuple[str, Any], ...]) -> Objective:
-    return _objective(factory, dict(arguments))
-
-
-def _objective(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
-    with seeded_globals(0, MAKING):  # what a factory draws is the same in every process, whatever was made before
-        objective = factory(**arguments)
-    if not isinstance(objective, Objective):
-        name = getattr(factory, "__qualname__", str(factory))
-        raise UsageError(f"{name} returned {type(objective).__name__}; it must return a gdbench.objectives.Objective.")
-    return objective
-
-
 # ----------------------------------------------------------------------------------------------------- optimizers
 
 
@@ -227,7 +199,11 @@ def maker(question: Question, objective: Objective | None = None) -> Maker:
     Methods are kept in the domain of the objective, where it gives a way to ``project``; proximal ones are Unavailable
     where it gives no ``prox``.
     """
-    make_importable(question.code)
+    with importing(question.code):
+        return _maker(question, objective)
+
+
+def _maker(question: Question, objective: Objective | None) -> Maker:
     config = question.optimizer_config
     fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *_facts(question))}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
@@ -235,6 +211,7 @@ def maker(question: Question, objective: Objective | None = None) -> Maker:
         there = "torch" if question.impl in ("manual", "compiled") else "manual"
         raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
     factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
+    apply_settings_of(factory)
     if question.impl in ("manual", "compiled"):
         return _manual(question, factory, {**block, **fixed}, objective)
     return _torch(question, factory, block, fixed, objective)
@@ -243,13 +220,15 @@ def maker(question: Question, objective: Objective | None = None) -> Maker:
 def _manual(
     question: Question, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
 ) -> Maker:
-    _accepts(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
+    check_arguments(factory, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)}, "optimizer", question.optimizer)
 
     project = objective.project if objective else None
+    ours = is_ours(factory)
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         made = factory(**fixed, **hyper)
-        return projected(made if isinstance(made, Method) else first_order(*made), project)
+        method = projected(made if isinstance(made, Method) else first_order(*made), project)
+        return method if ours else copying(method)
 
     schedule = _surrounding(question, "schedule", steps=question.steps)
     make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
@@ -306,7 +285,7 @@ def _torch(
 ) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
     _insist_on_rate(factory, names, question.optimizer)
-    _accepts(factory, names, "optimizer", question.optimizer)
+    check_arguments(factory, names, "optimizer", question.optimizer)
     schedule = _surrounding(question, "schedule", steps=question.steps)
     project = objective.project if objective else None
     numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in _named(question).items()}
@@ -343,7 +322,8 @@ def _surrounding(question: Question, group: str, **told: Any) -> Any:
         return None
     arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
     factory = locate(choice.config.get("_target_"), f"{group}={choice.name}")
-    _accepts(factory, {**arguments, **told}, group, choice.name)
+    apply_settings_of(factory)
+    check_arguments(factory, {**arguments, **told}, group, choice.name)
     return factory(**arguments, **told)
 
 
@@ -418,25 +398,3 @@ def _stated(question: Question, objective: Objective, fact: str) -> float:
             f" states none: give it as optimizer.{fact}=."
         )
     return float(number)
-
-
-def _accepts(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:
-    """``UsageError`` if a factory does not take parameters of these names, or takes other kinds of values."""
-    known = inspect.signature(factory).parameters
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
-        return
-    for name, value in given.items():
-        if name not in known:
-            raise UsageError(
-                f"{group}.{name} is not a parameter of {group}={choice};"
-                f" {factory.__qualname__} takes: {', '.join(known) or 'none'}."
-            )
-        default = known[name].default
-        if isinstance(default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{group}.{name}={value} must be true or false.")
-        if _is_number(default) and not _is_number(value):
-            raise UsageError(f"{group}.{name}={value} must be a number.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -134,7 +134,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
-    "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, torch and device"),
+    "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, data, torch, device"),
     "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
     "overrides": Column("shared", "", "the cell's overrides, which repeat it"),
     "started_at": Column("time", "UTC", "when the cell started"),

@@ -1,4 +1,4 @@
-"""What the result of a cell depends on, as a key: the question, and the source, torch and device that answer it."""
+"""What the result of a cell depends on, as a key: the question; and the source, data, torch and device that answer."""
 
 from __future__ import annotations
 
@@ -8,24 +8,41 @@ import importlib.util
 import json
 import os
 import re
+import secrets
+import struct
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from functools import cache
+from functools import cache, lru_cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gdbench import build
+from gdbench.factories import built_objective, forget_objectives
+from gdbench.function_digest import NOT_COMPARABLE
 from gdbench.objectives import fingerprint
 from gdbench.schema import Question, Unavailable
+from gdbench.user_modules import digest_of_source, importing, is_installed, loaded_digest
+from gdbench.user_modules import refresh as refresh_modules
 
-__all__ = ["asked", "cell_key", "data_digests", "source_digests", "sources"]
+__all__ = [
+    "asked",
+    "cell_key",
+    "data_digests",
+    "key_of_what_ran",
+    "not_comparable",
+    "refresh",
+    "source_digests",
+    "sources",
+]
 
 OURS = ("gdbench.job",)
 """Where our own part of a result begins; objectives and optimizers count for the cells that name them."""
+EDITED = b"\n# edited since it was imported"
+"""What stands for the text of which a module was made, where only that of its file is known, which is another."""
 IMPORT = re.compile(
     r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;#(]+)"
     r"|import[ \t]+([^\n;#]+))",
@@ -33,9 +50,6 @@ IMPORT = re.compile(
 )
 """A statement that imports, read off the text: a parser takes a tenth of a second for what one sweep needs. What only
 looks like one, in a string, names a module that is not there, or one too many."""
-INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-LAYERED = {"site-packages", "dist-packages"}
-"""Where packages of an environment below this one lie, which sysconfig does not know of."""
 
 
 def cell_key(question: Question) -> str:
@@ -43,9 +57,50 @@ def cell_key(question: Question) -> str:
 
     The second half covers every Python file that is imported, directly or not, by what runs the cell, as far as it is
     gdbench's, the user's own or of the package that the objective or optimizer comes from; other packages do not count,
-    but for torch, whose version does. Imports that are made from a computed name are not seen.
+    but for torch, whose version does. Imports that are made from a computed name are not seen. It also covers the
+    objective's data. Of a module that has been imported it is the source that it was made of, not what the file holds
+    by now. What a function given from Python computes with is a part of the question; where that cannot be compared,
+    the second half is another one each time.
     """
-    return f"{_digest(_question(question))}-{_digest([torch.__version__, _device(question.device), _source(question)])}"
+    if not_comparable(question):
+        return f"{_digest(_question(question))}-{secrets.token_hex(6)}"
+    return f"{_digest(_question(question))}-{_answerer(question, _device(question.device))}"
+
+
+def key_of_what_ran(key: str, question: Question) -> str:
+    """The key under which a cell is recorded that has just run: its own, unless it ran with other sources or data.
+
+    A worker may have another device than the machine that asked, which is no other source; and where it cannot make
+    the objective it has run nothing else.
+    """
+    if not key or not_comparable(question) or _data(question) is None:
+        return key
+    question_half, _, answerer_half = key.partition("-")
+    devices = (_device(question.device), "cpu", f"no {question.device}")
+    halves = [_answerer(question, device) for device in devices]
+    return key if answerer_half in halves else f"{question_half}-{halves[0]}"
+
+
+def _answerer(question: Question, device: str) -> str:
+    """What answers a question, as the second half of its key."""
+    modules = _named_modules(question)
+    with importing(question.code):
+        sources = _digest_of_sources(modules, question.code)
+    return _digest([torch.__version__, device, sources, _data(question)])
+
+
+def not_comparable(question: Question) -> str | None:
+    """Why a cell is never done: something in its Python function that no two processes could compare; else None."""
+    code = str(question.objective_config.get("code", ""))
+    return code.removeprefix(NOT_COMPARABLE) if code.startswith(NOT_COMPARABLE) else None
+
+
+def refresh() -> None:
+    """See anew what may have changed since the last sweep: sources, and what objectives read when they are made."""
+    refresh_modules()
+    forget_objectives()
+    for known in (_digest_of_sources, _digests, sources, _own, _file):
+        known.cache_clear()
 
 
 def asked(key: str) -> str:
@@ -60,6 +115,14 @@ def _question(question: Question) -> list[Any]:
         told["around"] = {group: [each.name, each.config] for group, each in question.around.items()}
     told["axes"] = [(axis.name, hashlib.blake2b(axis.values().tobytes()).hexdigest()) for axis in question.axes]
     return [told, asdict(question.timing)]
+
+
+def _data(question: Question) -> str | None:
+    """The digest of what the objective is made with; None where it cannot be made, which a row will say."""
+    try:
+        return built_objective(question).digest
+    except Exception:
+        return None
 
 
 def _device(name: str) -> str:
@@ -79,20 +142,54 @@ def _digest(content: Any) -> str:
 # --------------------------------------------------------------------------------------------------------- sources
 
 
-def _source(question: Question) -> list[tuple[str, str]]:
-    return sorted(source_digests(question).items())
-
-
 def source_digests(question: Question) -> dict[str, str]:
     """The digest of each source file that the second half of ``cell_key`` covers, by the name of its module."""
-    build.make_importable(question.code)
+    with importing(question.code):
+        return dict(_digests(_named_modules(question), question.code))
+
+
+def _named_modules(question: Question) -> frozenset[str]:
+    """The modules at which the sources of a question's answer begin."""
     named = {_module(_target(question.objective_config)), *map(_module, _method_targets(question))} - {None}
-    return dict(_digests(frozenset({*OURS, *(str(name) for name in named)})))
+    return frozenset({*OURS, *(str(name) for name in named)})
 
 
 @cache
-def _digests(modules: frozenset[str]) -> dict[str, str]:
-    return {name: _file_digest(path) for name, path in sources(modules).items()}
+def _digest_of_sources(modules: frozenset[str], folder: str | None) -> str:
+    return _digest(sorted(_digests(modules, folder).items()))
+
+
+@cache
+def _digests(modules: frozenset[str], folder: str | None) -> dict[str, str]:
+    return {name: _source_digest(folder, name, path) for name, path in sources(modules, folder).items()}
+
+
+_pinned: dict[str, tuple[ModuleSpec, str]] = {}
+"""The digest of a module's source when it was first seen, and the spec of that import, which a reload replaces."""
+
+
+def _source_digest(folder: str | None, name: str, path: Path) -> str:
+    """The digest of the source that a module was made of; of its file where it has not been imported."""
+    if loaded := loaded_digest(folder, name):
+        return loaded
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if spec is None:
+        return digest_of_source(path.read_bytes())
+    if name not in _pinned or _pinned[name][0] is not spec:
+        remark = EDITED if _is_edited_since_import(spec, path) else b""
+        _pinned[name] = spec, digest_of_source(path.read_bytes() + remark)
+    return _pinned[name][1]
+
+
+def _is_edited_since_import(spec: ModuleSpec, path: Path) -> bool:
+    """Whether a module was imported from another text than its file has now, by the .pyc that its import wrote."""
+    try:
+        with open(spec.cached or "", "rb") as file:  # noqa: PTH123  (sixty of them)
+            flags, modified, size = struct.unpack("<4xIII", file.read(16))
+    except (OSError, struct.error):  # none was written, or it is being written
+        return False
+    now = path.stat()
+    return flags == 0 and (modified, size) != (int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF)
 
 
 def data_digests(questions: Iterable[Question]) -> dict[str, str]:
@@ -127,16 +224,16 @@ def _module(target: Any) -> str | None:
 
 
 @cache
-def sources(modules: frozenset[str]) -> dict[str, Path]:
-    """The files of these modules and of all that they import, by the name of the module."""
+def sources(modules: frozenset[str], folder: str | None = None) -> dict[str, Path]:
+    """The files of these modules and of all that they import, by the name of the module; ``folder`` is the user's."""
     named = {_top(name) for name in modules}
     found: dict[str, Path] = {}
     left = sorted(modules)
     while left:
         name = left.pop()
-        if name in found or name == "gdbench" or not (_top(name) in named or _own(_top(name))):
+        if name in found or name == "gdbench" or not (_top(name) in named or _own(_top(name), folder)):
             continue  # gdbench itself names all that there is
-        if path := _file(name):
+        if path := _file(name, folder):
             found[name] = path
             left += [*_imports(name, path), *([name.rpartition(".")[0]] if "." in name else [])]
     return found
@@ -147,15 +244,18 @@ def _top(name: str) -> str:
 
 
 @cache
-def _own(top: str) -> bool:
+def _own(top: str, folder: str | None) -> bool:
     """Whether a package or module is one that somebody works on, and not installed."""
-    path = _file(top)
-    return path is not None and not str(path).startswith(INSTALLED) and not LAYERED & set(path.parts)
+    path = _file(top, folder)
+    return path is not None and not is_installed(path)
 
 
 @cache
-def _file(name: str) -> Path | None:
-    """The source file of a module, found without importing anything; None where there is none."""
+def _file(name: str, folder: str | None) -> Path | None:
+    """The source file of a module, found without importing anything; None where there is none.
+
+    ``folder`` is the user's, whose modules stand in ``sys.modules`` now.
+    """
     top, *below = name.split(".")
     try:
         spec = sys.modules[top].__spec__ if top in sys.modules else importlib.util.find_spec(top)
@@ -174,12 +274,15 @@ def _python(path: str | None) -> Path | None:
     return Path(path) if path and path.endswith(".py") and os.path.isfile(path) else None  # noqa: PTH113
 
 
-@cache
 def _imports(name: str, path: Path) -> list[str]:
     """The full names of what a module imports, anywhere in it; what is no module will not be found."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return _imports_in(name if path.name == "__init__.py" else name.rpartition(".")[0], path.read_bytes())
+
+
+@lru_cache(maxsize=1024)
+def _imports_in(package: str, content: bytes) -> list[str]:
     names = []
-    text = importlib.util.decode_source(path.read_bytes()).replace("\\\n", " ")
+    text = importlib.util.decode_source(content).replace("\\\n", " ")
     for source, members, modules in IMPORT.findall(text):
         if modules:
             names += _names(modules)
@@ -193,8 +296,3 @@ def _imports(name: str, path: Path) -> list[str]:
 def _names(listed: str) -> list[str]:
     """``a as b, c`` without what they are called here."""
     return [each.split()[0] for each in re.sub(r"#.*|[()]", "", listed).split(",") if each.strip()]
-
-
-@cache
-def _file_digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench import build, records
+from gdbench import build, content, records
 from gdbench.attempts import Failure
 from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
 from gdbench.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
+from gdbench.torch_globals import isolated_settings
 from gdbench.turns import one_at_a_time
+from gdbench.user_modules import importing
 
 __all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
 
@@ -89,7 +91,8 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
 
 @one_at_a_time()
 def check(jobs: Sequence[Job]) -> None:
-    """Check all cells before anything runs."""
+    """Check all cells before anything runs, by the sources and data as they are now."""
+    content.refresh()
     for job in jobs:
         build.check(job.question)
     if len(jobs) == 1:
@@ -116,17 +119,17 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
 @one_at_a_time()
 def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
-    started, threads = datetime.datetime.now(datetime.UTC), torch.get_num_threads()
-    torch.set_num_threads(job.question.threads)
-    try:
-        answer = _answer(job.question, pulse)
-    finally:
-        torch.set_num_threads(threads)  # in a notebook they are somebody else's
+    started, question = datetime.datetime.now(datetime.UTC), job.question
+    if content.key_of_what_ran(job.key, question) != job.key:
+        content.refresh()  # a worker that ran another sweep before: what it has imported is older than the question
+    with importing(question.code), isolated_settings():
+        torch.set_num_threads(question.threads)
+        answer = _answer(question, pulse)
+    job = replace(job, key=content.key_of_what_ran(job.key, question))
     _write(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
 
-@torch.inference_mode(False)  # which enables gradients too, whatever the caller's mode is
 def _answer(question: Question, pulse: Pulse) -> Answer:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:

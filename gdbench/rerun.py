@@ -13,7 +13,7 @@ import pandas as pd
 from gdbench import records
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
 from gdbench.columns import exact
-from gdbench.content import cell_key, data_digests, source_digests
+from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.environment import environment
 from gdbench.job import Job, run_job
 from gdbench.kept import environment_of, trace
@@ -40,7 +40,7 @@ class Repeat:
     data: list[Difference]
     environment: list[Difference]
     stale: bool
-    """Whether the key of source, torch and device is another one."""
+    """Whether the key of source, data, torch and device is another one."""
     steady: bool = True
     """Whether a second repeat gave what the first did; asked only where nothing else explains a difference."""
 
@@ -57,6 +57,7 @@ def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
     configuration was not kept, the objective was a Python function, or code would run that is neither ours nor the
     user's own, unless there is ``trust`` in it.
     """
+    refresh()
     question = _question(place, row, trust)
     position = _position(place, row)
     again, points = _again(question, position, int(row["cell"]))
@@ -102,7 +103,7 @@ def _unexplained(repeat: Repeat) -> list[str]:
     if not repeat.steady:
         return ["Two repeats here differ from each other as well: the run is not deterministic."]
     if repeat.stale and not repeat.sources:
-        return ["Its source, torch or device is not what it was (cell_key)."]
+        return ["Its source, data, torch or device is not what it was (cell_key)."]
     if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
         return []
     return ["No fact that was recorded differs, and two repeats here agree with each other."]

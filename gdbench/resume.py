@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbench import records
-from gdbench.content import asked, cell_key
+from gdbench.content import asked, cell_key, not_comparable
 from gdbench.job import Job
 from gdbench.paths import expand_user
 from gdbench.schema import UsageError, nearest
@@ -60,7 +60,7 @@ class Standing:
     jobs: Sequence[Job]
     """All cells asked for, under the numbers that they have in the folder."""
     states: Sequence[str]
-    """For each: ``done``, ``failed`` (or unavailable), ``stale`` (source, torch or device changed) or ``missing``."""
+    """For each: ``done``, ``failed`` (or unavailable), ``missing``, or ``stale`` (source, data, torch, device)."""
     retry: bool
 
     @property
@@ -72,10 +72,22 @@ class Standing:
     def summary(self) -> str:
         """How many cells are in each state, and what becomes of them, in one line."""
         counted = Counter(self.states)
-        words = {"failed": "" if self.retry else " (retry=failed runs them again)", "stale": " (their source changed)"}
+        words = {
+            "failed": "" if self.retry else " (retry=failed runs them again)",
+            "stale": " (their source or data changed)",
+        }
         told = [f"{counted[state]} {state}{words.get(state, '')}" for state in STATES if counted[state]]
         cells = f"{len(self.jobs)} cell{'s' * (len(self.jobs) > 1)}"
-        return f"{cells}: {', '.join(told)}{'' if self.to_run else '; nothing to run'}"
+        return f"{cells}: {', '.join(told)}{'' if self.to_run else '; nothing to run'}{self._never_done()}"
+
+    def _never_done(self) -> str:
+        """Why some cells run each time, where some do."""
+        reasons = {job.question.objective: not_comparable(job.question) for job in self.jobs}
+        return "".join(
+            f"; objective={name} runs each time, as it cannot be told whether it is what it was ({reason})"
+            for name, reason in reasons.items()
+            if reason
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a cell, for a plan: its number, what tells it from the others, its size and its state."""

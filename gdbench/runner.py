@@ -24,8 +24,10 @@ from gdbench.draw_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
+from gdbench.objectives import changed_in_place
 from gdbench.params import size
 from gdbench.random_state import read_states
+from gdbench.schema import UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, traced_runs
 from gdbench.timing import WALL, Clock
@@ -88,6 +90,11 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     }
     columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
     columns.update(_carried(distinct, laned, how, watched.alone))
+    if changed := changed_in_place(distinct.objective, distinct.stated):
+        raise UsageError(
+            f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
+            " the objective or the optimizer must compute with new tensors."
+        )
     return Answer(
         columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
         _traces(distinct, story, rows, back) if story else {},

@@ -180,14 +180,18 @@ class _Stopwatch:
     def __init__(self, cell: Cell, row: int, clock: Clock) -> None:
         self.cell, self.row, self.clock = cell, row, clock
         self.oracle = cell.oracle(laned=False, row=row)
-        self.start = cell.start(int(cell.seeds[row]))
         self.method = cell.solo_method(row)
         self.horizon = min(cell.steps, HORIZON)
 
+    @property
+    def start(self) -> Params:
+        """The run's start, a new copy each time: a step may change it in place."""
+        return self.cell.start(int(self.cell.seeds[self.row]))
+
     def run(self, timings: Timings, share: float, steps_to_target: int | None) -> None:
-        row, method = self.row, self.method
+        row, method, start = self.row, self.method, self.start
         timings.constant_cost = method.constant_cost
-        timings.first_step_s[row] = once(lambda: descent(method, self.oracle, self.start, range(1)), self.clock)
+        timings.first_step_s[row] = once(lambda: descent(method, self.oracle, start, range(1)), self.clock)
         if difference := self._proof():
             timings.errors[row] = difference
             return
@@ -219,8 +223,8 @@ class _Stopwatch:
     def snapshots(self) -> list[tuple[int, Params, Any]]:
         """Step, x and state at a few points early in the run; never the very first step, which makes the state."""
         positions = sorted({max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOTS) for i in range(SNAPSHOTS)})
-        x, state = self.start, self.method.init(self.start)
-        taken, at = [], 0
+        x = self.start
+        state, taken, at = self.method.init(x), [], 0
         for position in positions:
             x, state = descent(self.method, self.oracle, x, range(at, position), state)
             taken.append((position, *self.method.copy(x, state)))
@@ -238,8 +242,9 @@ class _Stopwatch:
         """Median of up to three timed passes of exactly so many steps from the start; one at least."""
 
         def prepare(_: int) -> Callable[[], object]:
-            state = self.method.init(self.start)
-            return lambda: descent(self.method, self.oracle, self.start, range(steps), state)
+            start = self.start
+            state = self.method.init(start)
+            return lambda: descent(self.method, self.oracle, start, range(steps), state)
 
         repeats = max(1, min(3, int(self.cell.seconds / max(expected_s, 1e-9))))
         return float(np.median([once(prepare(1), self.clock) for _ in range(repeats)]))

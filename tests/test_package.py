@@ -24,8 +24,10 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {
         *("columns", "constant", "git", "installation", "libyaml", "overrides", "paths", "schema_union", "spacing"),
-        "uncollected",
+        *("torch_globals", "uncollected", "user_modules"),
     },
+    {"function_parts"},
+    {"function_digest"},
     {"schema"},
     {"arrow", "hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
     {"params", "search", "sweep_start", "table_files", "targets"},
@@ -35,7 +37,8 @@ LAYERS = (
     {"cell", "crowd"},
     {"draw_check", "lanes", "story", "stopwatch"},
     {"attempts", "judge"},
-    {"build", "runner", "records", "config", "environment"},
+    {"factories", "runner", "records", "config", "environment"},
+    {"build"},
     {"content", "trust"},
     {"job", "analysis", "launchers"},
     {"elsewhere"},

@@ -144,7 +144,7 @@ def test_a_change_of_the_source_makes_cells_stale(shell: Callable[..., Any], own
     runs = gdbench.load(own.parent / "outputs").set_index("objective")
 
     assert first.code == second.code == 0, second.err
-    assert "2 cells: 1 done, 1 stale (their source changed)." in second.err
+    assert "2 cells: 1 done, 1 stale (their source or data changed)." in second.err
     assert runs["start_loss"].to_dict() == {"steep": 4.0, "bowl": 3.0}
 
 

@@ -18,7 +18,7 @@ from gdbench.params import Params, leaves, tree_map
 from gdbench.schema import UsageError
 from gdbench.starts import convert_data, convert_number, convert_point, is_plain
 
-__all__ = ["Objective", "Prox", "cast", "fingerprint", "seeded"]
+__all__ = ["Objective", "Prox", "cast", "changed_in_place", "fingerprint", "is_same_content", "seeded"]
 
 NUMBERS = ("minimum", "smoothness", "strong_convexity")
 Prox = Callable[[Params, Any], Params]
@@ -39,7 +39,10 @@ class Objective:
     become tensors of the same values (whole numbers and Python's floats in float64)."""
     data: Mapping[str, Tensor] = field(default_factory=dict)
     """Tensors that ``fn`` needs beside x, or arrays or lists; moved to the run's device, floating numbers cast to its
-    dtype and complex ones to the complex counterpart of that (whole numbers and booleans stay what they are)."""
+    dtype and complex ones to the complex counterpart of that (whole numbers and booleans stay what they are).
+
+    ``fn`` changes neither these nor x in place: runs share the data.
+    """
     batch: Batch | None = None
     """``batch(data, seed, k)``: the data that the gradient of step k of a run with that seed sees in their place.
 
@@ -87,11 +90,10 @@ class Objective:
         return self.fn(x, **{**self.data, **self.batch(self.data, seed, k)})
 
     def start_at(self, seed: int) -> Params:
-        """x_0 for a seed."""
-        if not callable(self.start):
-            return self.start
-        start = self.start(seed)
-        return start if is_plain(start) else convert_point(f"start({seed})", start)
+        """x_0 for a seed: a copy, which a run may change in place."""
+        start = self.start(seed) if callable(self.start) else self.start
+        point = start if is_plain(start) else convert_point(f"start({seed})", start)
+        return tree_map(lambda leaf: leaf.detach().clone(), point)
 
     @property
     def seeded(self) -> bool:
@@ -104,7 +106,10 @@ class Objective:
         return self.batch is not None
 
     def to(self, dtype: torch.dtype, device: torch.device | str) -> Objective:
-        """The same objective with its start, minimisers and data in another dtype, on another device."""
+        """A copy of the objective with its start, minimisers and data in a dtype, on a device.
+
+        Nothing of it shares memory with the original, also where neither dtype nor device differs.
+        """
         start = self.start
         seeded_start: Any = lambda seed: cast(self.start_at(seed), dtype, device)  # noqa: E731
         moved: Any = seeded_start if callable(start) else cast(start, dtype, device)
@@ -117,14 +122,13 @@ class Objective:
 
 
 def cast(tree: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
-    """Floating tensors of a tree in ``dtype``, complex ones in its complex counterpart; everything on ``device``."""
+    """A copy of a tree: floating tensors in ``dtype``, complex ones in its complex counterpart, all on ``device``."""
 
-    def cast_leaf(leaf: Tensor) -> Tensor:
-        if leaf.is_floating_point():
-            return leaf.to(device=device, dtype=dtype)
-        return leaf.to(device=device, dtype=dtype.to_complex() if leaf.is_complex() else leaf.dtype)
+    def copy_leaf(leaf: Tensor) -> Tensor:
+        kind = dtype if leaf.is_floating_point() else dtype.to_complex() if leaf.is_complex() else leaf.dtype
+        return leaf.detach().to(device=device, dtype=kind, copy=True)
 
-    return tree_map(cast_leaf, tree)
+    return tree_map(copy_leaf, tree)
 
 
 def _minimiser(name: str, given: Any, start: Any) -> Params:
@@ -150,6 +154,32 @@ def _form(point: Params) -> str:
     if isinstance(point, dict):
         return "{" + ", ".join(f"{name}: {list(leaf.shape)}" for name, leaf in point.items()) + "}"
     return f"a tensor of shape {list(point.shape)}"
+
+
+def changed_in_place(used: Objective, stated: Objective) -> str | None:
+    """What of an objective's data and minimisers differs from the stated; None where nothing does.
+
+    ``used`` is ``stated.to(dtype, device)`` after it has been used.
+    """
+    for name, tensor in used.data.items():
+        if not _is_copy(tensor, stated.data[name]):
+            return f"its data {name!r}"
+    for point, original in zip(used.minimisers, stated.minimisers, strict=True):
+        if not all(map(_is_copy, leaves(point), leaves(original))):
+            return "its minimisers"
+    return None
+
+
+def _is_copy(tensor: Tensor, original: Tensor) -> bool:
+    """Whether a tensor holds what its original holds in the same dtype."""
+    return is_same_content(tensor, original.detach().to(device=tensor.device, dtype=tensor.dtype))
+
+
+def is_same_content(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, a NaN being equal to a NaN."""
+    if a.shape != b.shape or torch.equal(a, b):
+        return a.shape == b.shape
+    return bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def seeded(seed: int) -> torch.Generator:

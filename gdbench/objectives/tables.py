@@ -14,14 +14,19 @@ from torch import Tensor
 __all__ = ["digest", "scaled", "standardised", "table"]
 
 
-@cache
 def table(name: str) -> tuple[Tensor, Tensor]:
-    """Features ``[m, n]`` and targets ``[m]`` or ``[m, t]`` as scikit-learn hands them out, in float64.
+    """Features ``[m, n]`` and targets ``[m]`` or ``[m, t]`` as scikit-learn hands them out, in float64; copies.
 
     breast_cancer [569, 30] (Street, Wolberg and Mangasarian 1993), diabetes [442, 10] (Efron et al. 2004), digits
     [1797, 64] (Alpaydin and Kaynak 1998), iris [150, 4] (Fisher 1936), linnerud [20, 3], exercises, with three
     targets, weight, waist and pulse (Tenenhaus 1998), wine [178, 13] (Forina et al. 1988).
     """
+    features, target = _read(name)
+    return features.clone(), target.clone()
+
+
+@cache
+def _read(name: str) -> tuple[Tensor, Tensor]:
     from sklearn import datasets
 
     features, target = getattr(datasets, f"load_{name}")(return_X_y=True)

@@ -8,12 +8,14 @@ tensors ``[L]`` (one number a lane), and is named by ``_target_`` in ``conf/opti
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from gdbench.params import Params, dot, leaves, per_lane, tree_map
 
@@ -29,6 +31,7 @@ __all__ = [
     "Seen",
     "Split",
     "Step",
+    "copying",
     "first_order",
     "judging",
     "searching",
@@ -156,6 +159,33 @@ class Method:
             self.init_lanes,
             self.proximal,
         )
+
+
+def copying(method: Method) -> Method:
+    """The method as one that may work in place: what it is given is copied before it is kept or shown.
+
+    For methods that are not ours, which may change x and state whatever the contract says.
+    """
+    if method.mutates:
+        return method
+    # As in ``stepping``: torch.compile follows no dataclasses.replace.
+    return Method(
+        method.init,
+        method.step,
+        deep_copy,
+        True,
+        method.constant_cost,
+        method.lanes,
+        method.judged,
+        method.init_lanes,
+        method.proximal,
+    )
+
+
+def deep_copy(x: Params, state: Any) -> tuple[Params, Any]:
+    """x and state on memory of their own; what they share they share in the copy too."""
+    derived = [leaf for leaf in tree_leaves((x, state)) if isinstance(leaf, Tensor) and not leaf.is_leaf]
+    return deepcopy((x, state), {id(leaf): leaf.clone() for leaf in derived})  # deepcopy refuses what autograd made
 
 
 def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:

@@ -1,0 +1,186 @@
+"""Import the modules of a user's configuration folder: by folder, from their source as it is, with its digest.
+
+Two folders may hold modules of one name, and a file may be edited while the process lives. So each folder has modules
+of its own, which stand in ``sys.modules`` only while gdbench works with that folder; they are compiled from the text of
+their files (a .pyc is told by a whole second and a size), whose digest is noted with them; and ``refresh`` lets go of
+those whose file has changed, and of all that may have imported them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator, Sequence
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+__all__ = ["digest_of_source", "importing", "is_installed", "loaded_digest", "refresh"]
+
+INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+LAYERED = {"site-packages", "dist-packages"}
+"""Where packages of an environment below this one lie, which sysconfig does not know of."""
+
+_modules: dict[str, dict[str, ModuleType]] = {}
+"""The modules of each folder, by their names."""
+_digests: dict[str, dict[str, str]] = {}
+"""For each folder the digest of the source that each of its modules was made of, by the name of the module."""
+_active: list[str] = []
+"""The folders whose modules stand in ``sys.modules``, the innermost last."""
+_lock = threading.RLock()
+
+
+def is_installed(path: str | Path) -> bool:
+    """Whether a file belongs to Python or to an installed package, which nobody works on."""
+    return str(path).startswith(INSTALLED) or bool(LAYERED & set(Path(path).parts))
+
+
+def digest_of_source(content: bytes) -> str:
+    """The digest under which the source of a module is known."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+@contextlib.contextmanager
+def importing(folder: str | None) -> Iterator[None]:
+    """Let names be imported from a folder, whose own modules stand in ``sys.modules`` meanwhile; None: no folder.
+
+    The folder stays on ``sys.path``, for what imports later; a module of another place that has the name of one of the
+    folder's is set aside and comes back.
+    """
+    if folder is None:
+        yield
+        return
+    with _lock:  # held all the time, as sys.modules is the whole process's
+        if _active and _active[-1] == folder:
+            yield
+            return
+        aside, finder = _set_aside(folder), _Finder(folder)
+        sys.modules.update(_modules.get(folder, {}))
+        _to_front(folder)
+        _active.append(folder)
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
+            _active.pop()
+            _modules[folder] = own = {
+                name: module for name, module in sys.modules.items() if _is_within(module, folder)
+            }
+            for name in own:
+                del sys.modules[name]
+            sys.modules.update(aside)
+
+
+def refresh() -> bool:
+    """Forget the modules of every folder in which a source has changed; whether any had."""
+    with _lock:
+        stale = [folder for folder in _digests if folder not in _active and _is_changed(folder)]
+        for folder in stale:
+            del _digests[folder]
+            _modules.pop(folder, None)
+    importlib.invalidate_caches()  # a file that has just been written may not be in the list of its folder yet
+    return bool(stale)
+
+
+def loaded_digest(folder: str | None, name: str) -> str | None:
+    """The digest of the source that a module of a folder was made of; None where it was not imported from there."""
+    return None if folder is None else _digests.get(folder, {}).get(name)
+
+
+def _is_changed(folder: str) -> bool:
+    """Whether a module of a folder could not be imported, or was made of another text than its file has now."""
+    modules = _modules.get(folder, {})
+    return any(_disk_digest(modules.get(name)) != digest for name, digest in _digests[folder].items())
+
+
+def _disk_digest(module: ModuleType | None) -> str | None:
+    try:
+        return digest_of_source(Path(str(module.__file__)).read_bytes()) if module else None
+    except OSError:
+        return None
+
+
+def _to_front(folder: str) -> None:
+    """Make a folder the first of ``sys.path``."""
+    if sys.path[:1] != [folder]:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+        sys.path.insert(0, folder)
+
+
+def _set_aside(folder: str) -> dict[str, ModuleType]:
+    """Take the modules out of ``sys.modules`` that have the names of the folder's, unless they are installed ones."""
+    tops = {name for name in _provided(folder) if _is_replaceable(sys.modules.get(name))}
+    aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
+    for name in aside:
+        del sys.modules[name]
+    return aside
+
+
+def _provided(folder: str) -> set[str]:
+    """The names of the modules and packages in a folder."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return {
+            entry.name.removesuffix(".py")
+            for entry in entries
+            if (entry.name.endswith(".py") and entry.name.removesuffix(".py").isidentifier())
+            or (entry.name.isidentifier() and entry.is_dir() and _holds_python(entry.path))
+        } - {"gdbench", "__main__"}
+    return set()
+
+
+def _holds_python(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.endswith(".py") for entry in entries)
+
+
+def _is_replaceable(module: ModuleType | None) -> bool:
+    if module is None or module.__name__.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    file = getattr(module, "__file__", None)
+    return file is None or not is_installed(file)
+
+
+def _is_within(module: Any, folder: str) -> bool:
+    """Whether a module was imported by us from this folder."""
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    return isinstance(loader, _Loader) and loader.folder == folder
+
+
+class _Loader(SourceFileLoader):
+    """Compiles a module from the text of its file, and notes the digest of it."""
+
+    folder = ""
+
+    def get_code(self, fullname: str) -> CodeType:
+        content = self.get_data(self.path)
+        _digests.setdefault(self.folder, {})[fullname] = digest_of_source(content)
+        code: CodeType = self.source_to_code(content, self.path)
+        return code
+
+
+class _Finder:
+    """Finds the modules of one folder, before anything else is asked; the standard library's names are not its own."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.loader = type("_FolderLoader", (_Loader,), {"folder": folder})
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        for place in [self.folder] if path is None else path:
+            if Path(place).is_relative_to(self.folder):
+                spec = FileFinder(place, (self.loader, [".py"])).find_spec(name, target)
+                if spec is not None and spec.loader is not None:
+                    return spec
+        return None
