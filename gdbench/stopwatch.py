@@ -18,7 +18,7 @@ from gdbench.constant import constant
 from gdbench.descent import descent
 from gdbench.objectives import Prox
 from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Split, Step
-from gdbench.params import Params, leaves
+from gdbench.params import Params, leaves, tree_map
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
 from gdbench.work import StepWork, step_work
@@ -86,7 +86,8 @@ class _Given:
 
     @property
     def split(self) -> Split | None:
-        return None if self.prox is None else Split(self, self.prox)
+        # The smooth part states no prox: whoever wraps an oracle wraps its parts too, and must come to an end.
+        return None if self.prox is None else Split(_Given(self.loss, self.gradient), self.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
@@ -165,8 +166,9 @@ def _warm_process(cell: Cell, clock: Clock) -> float:
         once(lambda: descent(cell.maker(cell.solo_hyper(0)), cell.oracle(False), cell.start(0), range(1)), clock)
         return cell.maker.compile_s
     method = cell.maker(cell.solo_hyper(0))
-    x = torch.ones(2, dtype=cell.dtype, device=cell.device)
-    ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x), lambda point, t: point)
+    x = tree_map(torch.ones_like, cell.start(int(cell.seeds[0])))  # a method may take points of its kind alone
+    loss = torch.ones((), dtype=cell.dtype, device=cell.device)
+    ones = _Given(loss, tree_map(torch.ones_like, x), lambda point, t: point)
     return once(lambda: descent(method, ones, x, range(3)), clock)
 
 
