@@ -24,6 +24,7 @@ from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
 from gdbench.params import size
+from gdbench.proof import Watched
 from gdbench.schema import Unavailable, UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, tell, traced_runs
@@ -65,8 +66,9 @@ def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) ->
     story, rows, errors = _watch(distinct, laned, pulse)
     watched = time.perf_counter() - started
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
-    timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
-    _fail(columns, {**errors, **(timings.errors if timings else {})})
+    marks = dict(zip(rows.tolist(), story.marks, strict=True)) if story and story.marks else {}
+    timings = clocked(distinct, Watched(columns, marks), clock or _clock(distinct.device))
+    _fail(columns, errors)
     columns.update(timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
     shared |= {

@@ -55,11 +55,13 @@ def cells(optimizer: str, impl: str, *words: str) -> list[Job]:
 def check_timed(job: Job) -> None:
     """A run with the clock on has a step time and no error."""
     columns: Any = run_cell(build.build(job.question)).columns
-    told = {name: plain(columns[name], 0) for name in ("status", "error", "timed", "step_s")}
+    names = ("status", "error", "timing_error", "timed", "step_s")
+    told = {name: plain(columns[name], 0) if name in columns else None for name in names}
 
-    assert told["error"] is None, (job.overrides, told)
-    assert told["timed"] is True
-    assert told["step_s"] > 0
+    assert told["error"] is told["timing_error"] is None, (job.overrides, told)
+    if told["status"] != "nonfinite":  # which are never timed
+        assert told["timed"] is True
+        assert told["step_s"] > 0
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -1,7 +1,7 @@
 """Whether a compiled step computes what the eager one does, but for rounding.
 
-The rounding of a step can be large where it is sensitive (the sign of a gradient that is all but 0). So two results that
-differ by more than their own rounding are held against what rounding of the inputs makes of the eager step.
+The rounding of a step can be large where it is sensitive (the sign of a gradient that is all but 0). So two results
+that differ by more than their own rounding are held against what rounding of the inputs makes of the eager step.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _agree(here: Tensor, there: Tensor, laned: bool) -> bool:
 
 
 def _distance(here: Tensor, there: Tensor) -> Tensor:
-    """How far numbers lie apart, in float64; 0 between equal ones, NaN and infinite ones too, else infinite of these."""
+    """How far numbers lie apart, in float64; NaN and infinite ones by 0 from their equals, else infinitely far."""
     here, there = here.detach().double(), there.detach().double()
     same = (here == there) | (here.isnan() & there.isnan())
     return torch.where(same, 0.0, torch.nan_to_num((here - there).abs(), torch.inf, torch.inf))

@@ -242,7 +242,7 @@ def _detached(tree: Any) -> Any:
 
 
 def _is_unwritten(tree: Any, copy: Any) -> bool:
-    """Whether the tensors of a tree are what they were when ``copy`` was made; autograd does not count what .data does."""
+    """Whether tensors are what they were when ``copy`` was made; autograd does not count what is written to .data."""
     here, there = _tensors_of(tree), _tensors_of(copy)
     return len(here) == len(there) and all(
         a._version == 0 and a.shape == b.shape and bool(((a == b) | (a != a)).all())
