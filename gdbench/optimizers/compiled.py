@@ -94,6 +94,8 @@ class Program:
 
         def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
             count, hyper, inner, kind, origin = state
+            if origin is not None:  # leaves of the start may share memory, which those of a graph do not
+                x = tree_map_only(Tensor, owned, x)
             stage = ready.get((id(oracle.fn), id(kind)))  # the graph keeps fn alive, so that no other can have this id
             if stage is None:
                 walk = Walk(make, numbers, oracle, partial(step_of, make, oracle), self.backend)

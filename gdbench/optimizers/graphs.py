@@ -126,13 +126,13 @@ def leave_frames_uncounted() -> None:
 
 
 def tensors_only(guards: Sequence[Any]) -> list[bool]:
-    """Which conditions to check before each step: of what reaches a graph only tensors can change."""
-    return [guard.guard_type == "TENSOR_MATCH" for guard in guards]
+    """Which conditions to check before each step: what tensors are, and where a graph took two of them for one."""
+    return [guard.guard_type in ("TENSOR_MATCH", "DUPLICATE_INPUT") for guard in guards]
 
 
 def tensors_and_shapes(guards: Sequence[Any]) -> list[bool]:
     """The same where a graph is of any number of lanes, which must be one number."""
-    return [guard.guard_type in ("TENSOR_MATCH", "SHAPE_ENV") for guard in guards]
+    return [guard.guard_type in ("TENSOR_MATCH", "DUPLICATE_INPUT", "SHAPE_ENV") for guard in guards]
 
 
 def refusal(error: Exception) -> Unavailable:
