@@ -213,7 +213,7 @@ def raises_alone(make: Callable[[Hyper], Method], start: Any, laned: bool) -> bo
 
 
 def campaign(check: Callable[..., None], backend: str, seeds: range) -> Counter[str]:
-    """How generated methods fare from every start in turn: equal to the eager run, unavailable, or raising as it does."""
+    """How generated methods fare from every start: equal to the eager run, unavailable, or raising as it does."""
     fates: Counter[str] = Counter()
     places = list(starts().values())
     for seed in seeds:
