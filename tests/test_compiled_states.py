@@ -237,7 +237,7 @@ def campaign(check: Callable[..., None], backend: str, seeds: range) -> Counter[
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [check_solo, check_lanes])
 def test_generated_methods_are_compiled_as_they_are(check: Callable[..., None]) -> None:
-    """Of 200 generated methods each is its eager self or unavailable, alone and in lanes, and a third at least is compiled."""
+    """Of 200 generated methods each is its eager self or unavailable, and a third at least is compiled."""
     fates = campaign(check, "eager", range(CAMPAIGN))
 
     assert sum(fates.values()) == CAMPAIGN
