@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gdbench.optimizers import Method
-from gdbench.optimizers.agreement import check_agreement, nudge, seeded_draws
+from gdbench.optimizers.agreement import CompiledStepError, check_agreement, nudge, seeded_draws
 from gdbench.optimizers.library import kept
 from gdbench.optimizers.structure import Form, assemble, describe_form, list_tensors, list_values
 from gdbench.optimizers.traceable import At, copied, inward, outward, widened
@@ -69,11 +69,16 @@ class Origin(NamedTuple):
         method, values, start = self.make(**self.numbers), [], _detached(self.x)
         x, state = deepcopy((start, method.begin(start, self.laned)))  # what shares memory still does
         for call in range(calls):
-            with seeded_draws(call):
-                for k in range(call * count, (call + 1) * count):
-                    if number is not None:
-                        x, _ = nudge(x, (), number + k)
-                    x, state, _ = method.step(oracle, k, x, state)
+            try:
+                with seeded_draws(call):
+                    for k in range(call * count, (call + 1) * count):
+                        if number is not None:
+                            x, _ = nudge(x, (), number + k)
+                        x, state, _ = method.step(oracle, k, x, state)
+            except Exception:
+                if not call:
+                    raise
+                break  # later calls may lie beyond the run's end; within it the run raises the same
             values.append([value.detach().clone() for value in list_values((x, state))])
         return values
 
@@ -182,11 +187,18 @@ class Walk:
         twin = origin.walk(self.oracle, calls, self.count) if origin else None
         for call in range(calls):
             stage = stages[kind]
-            with seeded_draws(call):
-                x, k, inner, so_far, _ = stage.graph(*at)
-            self._check_call(kind, at, (x, inner, so_far), call)
+            try:
+                with seeded_draws(call):
+                    x, k, inner, so_far, _ = stage.graph(*at)
+                self._check_call(kind, at, (x, inner, so_far), call)
+            except CompiledStepError:
+                raise
+            except Exception:
+                if not call:
+                    raise
+                return  # later calls may lie beyond the run's end; within it the run raises the same
             kind, at = stage.after, at._replace(x=x, k=k, inner=inner, so_far=so_far)
-            if twin is not None and origin is not None:
+            if twin is not None and origin is not None and call < len(twin):
                 self._check_twin(twin, origin, kind, at, call)
 
     def _check_call(self, kind: Kind, at: At, result: Any, call: int) -> None:
@@ -219,7 +231,7 @@ class Walk:
             self._name(call),
             runs_last(ours),
             runs_last(eager),
-            lambda number: runs_last(origin.walk(self.oracle, call + 1, self.count, number)[call]),
+            lambda number: runs_last(origin.walk(self.oracle, call + 1, self.count, number)[-1]),
             self.laned,
         )
 
