@@ -26,7 +26,7 @@ from gdbench.factories import (
 from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective, changed_in_place, is_same_content
-from gdbench.optimizers import Hyper, Method, Step, copying, first_order
+from gdbench.optimizers import Hyper, Method, Step, first_order, treat_as_mutating
 from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.params import Params, leaves, tree_map
@@ -228,7 +228,7 @@ def _manual(
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         made = factory(**fixed, **hyper)
         method = projected(made if isinstance(made, Method) else first_order(*made), project)
-        return method if ours else copying(method)
+        return method if ours else treat_as_mutating(method)
 
     schedule = _surrounding(question, "schedule", steps=question.steps)
     make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)

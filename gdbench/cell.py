@@ -180,7 +180,11 @@ class Cell:
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
         hyper = {name: take(column, rows) for name, column in self.hyper.items()}
-        part = replace(self, hyper=hyper, seeds=take(self.seeds, rows))
+        return self.changed(hyper=hyper, seeds=take(self.seeds, rows))
+
+    def changed(self, **fields: Any) -> Cell:
+        """The same cell with other fields, none of them one that its objective or oracles depend on."""
+        part = replace(self, **fields)
         # What does not depend on the runs is not made again: a compiled step knows its oracle by identity.
         shared = {name: made for name, made in self.__dict__.items() if name not in Cell.__dataclass_fields__}
         part.__dict__.update(shared)

@@ -109,6 +109,10 @@ COLUMNS: dict[str, Column] = {
         "bool", "", "whether the first steps, repeated with the same seed, gave the same bits; if not, no run repeats"
     ),
     "timed": Column("bool", "", "whether this very run was timed; if not, step_s is the median of its cell"),
+    "timing_error": Column(
+        "str", "", "why a run has no times: its timed pass was not the watched run; null: it was, or nothing was timed"
+    ),
+    "verified_steps": Column("int", "steps", "steps of the bare pass that were held against the watched run"),
     "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
     "cold_s": Column("float", "s", "cost of first use: torch.compile's work, or warming the process up to the method"),
     "watched_s": Column(
@@ -183,7 +187,7 @@ GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 ASKED = (*GROUPS, "impl", "dtype", "device", "seed", "lr", "steps", "target", "target_loss", "start_noise", "threads")
 PLACES = ("sweep", "cell", "cell_key", "overrides", "started_at", "traceback")
 """Where and when a run was made, and where it failed: lines and folders of one machine."""
-TIMED = ("timed", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
+TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
 """What the timed pass tells beside seconds: absent where it was left out."""
 
 

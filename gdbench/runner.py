@@ -26,6 +26,7 @@ from gdbench.judge import judged
 from gdbench.lanes import carrier
 from gdbench.objectives import changed_in_place
 from gdbench.params import size
+from gdbench.proof import Watched
 from gdbench.random_state import read_states
 from gdbench.schema import UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
@@ -78,9 +79,8 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     find_late_draws(distinct, before)
     story, rows = watched.story, watched.rows
     columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
-    timings = clocked(distinct, columns["status"], columns["steps_to_target"], clock or _clock(distinct.device))
-    late = {row: Failure("failed", error) for row, error in (timings.errors if timings else {}).items()}
-    _fail(columns, {**watched.failures, **late})
+    timings = clocked(distinct, Watched(columns, watched.marks), clock or _clock(distinct.device))
+    _fail(columns, watched.failures)
     columns.update(timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
     shared |= {
@@ -165,6 +165,8 @@ class _Watched:
     failures: dict[int, Failure]
     alone: dict[int, str]
     """Why runs went alone where the others went in lanes."""
+    marks: dict[int, dict[int, bytes]]
+    """Of runs that were watched alone: the digests of their points at marked steps."""
 
 
 def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
@@ -188,6 +190,12 @@ def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
     stories = [story for _, story in pieces if isinstance(story, Story)]
     rows = [rows for rows, story in pieces if isinstance(story, Story)]
     failures = {int(row): story for rows, story in pieces if isinstance(story, Failure) for row in rows}
+    marks = {
+        int(row): digests
+        for rows, story in pieces
+        if isinstance(story, Story) and story.marks
+        for row, digests in zip(rows, story.marks, strict=True)
+    }
     beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
     alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
     return _Watched(
@@ -195,6 +203,7 @@ def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
         np.concatenate([np.empty(0, np.int64), *rows]),
         failures,
         alone | isolation.reasons,
+        marks,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,22 +16,26 @@ from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
 from gdbench.objectives import Prox
-from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Split, Step
-from gdbench.params import Params, leaves
+from gdbench.optimizers import Oracle, Split, Step
+from gdbench.params import Params, tree_map
+from gdbench.proof import HORIZON, Watched, prove, prove_again
 from gdbench.reference import memory_loop, notebook_loop
+from gdbench.schema import Unavailable
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
 from gdbench.work import StepWork, step_work
 
 __all__ = ["Timings", "clocked"]
 
 Array = npt.NDArray[Any]
-HORIZON = 200
-"""Blocks start within this many first steps of a run: a pass to reach later ones would cost more than it tells."""
 SNAPSHOTS = 4
 BLOCKS_SHARE = 0.75
 """Of a run's share of the budget; the rest goes into its proof of work, snapshots and calibration."""
 LEAST_SHARE_S = 0.02
 """Less than this is not enough to time a run; the rest of the cell then takes the median."""
+PROOF_SHARE = 0.25
+"""Of a cell's budget the bare pass of a proof may take so much; beyond it only the first steps of a run are proven."""
+CLOCKS = ("first_step_s", "step_s", "step_s_lo", "step_s_hi", "update_s", "replay_s", "reference_s")
+RATIOS = ("ratio", "ratio_lo", "ratio_hi")
 OVERHEAD_S = 20e-6
 """An operation that takes longer is bound by its numbers, not by the overhead of dispatching it."""
 
@@ -51,6 +54,8 @@ class Timings:
     ratio_hi: Array
     reference_s: Array
     replay_s: Array
+    verified_steps: Array
+    """How many steps of the bare pass were held against the watched one; 0 of a run that was not timed."""
     cold_s: float = np.nan
     memory_reference_s: float = np.nan
     device_reference_s: float = np.nan
@@ -63,10 +68,14 @@ class Timings:
     @classmethod
     def none(cls, runs: int) -> Timings:
         """Nothing timed."""
-        clocks = ("first_step_s", "step_s", "step_s_lo", "step_s_hi", "update_s", "replay_s", "reference_s")
-        ratios = ("ratio", "ratio_lo", "ratio_hi")
-        nothing: dict[str, Any] = {name: np.full(runs, np.nan) for name in (*clocks, *ratios)}
-        return cls(**nothing)
+        nothing: dict[str, Any] = {name: np.full(runs, np.nan) for name in (*CLOCKS, *RATIOS)}
+        return cls(**nothing, verified_steps=np.zeros(runs, np.int64))
+
+    def forget(self, rows: list[int]) -> None:
+        """Drop the times of runs whose timed pass was another one than the watched."""
+        for name in (*CLOCKS, *RATIOS):
+            getattr(self, name)[rows] = np.nan
+        self.blocks = [(row, samples) for row, samples in self.blocks if row not in rows]
 
     @property
     def timed(self) -> Array:
@@ -86,7 +95,8 @@ class _Given:
 
     @property
     def split(self) -> Split | None:
-        return None if self.prox is None else Split(self, self.prox)
+        # The smooth part states no prox: whoever wraps an oracle wraps its parts too, and must come to an end.
+        return None if self.prox is None else Split(_Given(self.loss, self.gradient), self.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
@@ -98,43 +108,24 @@ class _Given:
         return v
 
 
-@dataclass
-class _Counted:
-    """An oracle that counts the gradients it is asked for, those of the smooth part among them."""
-
-    inner: Oracle
-    laned: bool = False
-    full: None = None
-    work: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def split(self) -> Split | None:
-        parts = self.inner.split
-        return None if parts is None else Split(_Counted(parts.smooth, work=self.work), parts.prox)
-
-    def value(self, x: Params, k: Step) -> torch.Tensor:
-        return self.inner.value(x, k)
-
-    def grad(self, x: Params, k: Step) -> tuple[torch.Tensor, Params]:
-        self.work["gradients"] += 1
-        return self.inner.grad(x, k)
-
-    def hvp(self, x: Params, v: Params, k: Step) -> Params:
-        self.work["gradients"] += HESSIAN_PRODUCT
-        return self.inner.hvp(x, v, k)
-
-
-def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> Timings | None:
+def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
     """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never.
 
     None where there is nothing to time, or no budget.
     """
-    order: Array = _order(status, steps_to_target) if cell.seconds else np.empty(0, np.int64)
+    steps_to_target = watched.columns["steps_to_target"]
+    order: Array = _order(watched.columns["status"], steps_to_target) if cell.seconds else np.empty(0, np.int64)
     if not len(order):
         return None
     timings = Timings.none(cell.size)
     end = clock.now() + cell.seconds
-    timings.cold_s = _warm_process(cell, int(order[0]), clock)
+    try:
+        timings.cold_s = _warm_process(cell, int(order[0]), clock)
+    except Unavailable:
+        raise
+    except Exception as error:  # it bears its own objective, but not the one that a process is warmed up on
+        timings.errors = {int(row): f"warming up raised {_in_one_line(error)}" for row in order}
+        return timings
     with quiet():
         timings.memory_reference_s = _least(memory_loop(), clock)
         if cell.device.type != "cpu":
@@ -146,10 +137,15 @@ def clocked(cell: Cell, status: Array, steps_to_target: Array, clock: Clock) -> 
             share = max(BLOCKS_SHARE * left / (len(order) - count), LEAST_SHARE_S)
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             try:
-                _Stopwatch(cell, int(row), clock).run(timings, share, hits)
+                _Stopwatch(cell, int(row), clock).run(timings, share, hits, watched)
             except Exception as error:  # it went well when it was watched
-                timings.errors[int(row)] = f"the timed pass raised {type(error).__name__}: {error}"
+                timings.errors[int(row)] = f"the timed pass raised {_in_one_line(error)}"
+    timings.forget(list(timings.errors))
     return timings
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _order(status: Array, steps_to_target: Array) -> Array:
@@ -165,8 +161,9 @@ def _warm_process(cell: Cell, row: int, clock: Clock) -> float:
         once(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return cell.maker.compile_s
     method = cell.solo_method(row)
-    x = torch.ones(2, dtype=cell.dtype, device=cell.device)
-    ones = _Given(torch.ones((), dtype=cell.dtype, device=cell.device), torch.ones_like(x), lambda point, t: point)
+    x = tree_map(torch.ones_like, cell.start(int(cell.seeds[row])))  # a method may take points of its kind alone
+    loss = torch.ones((), dtype=cell.dtype, device=cell.device)
+    ones = _Given(loss, tree_map(torch.ones_like, x), lambda point, t: point)
     return once(lambda: descent(method, ones, x, range(3)), clock)
 
 
@@ -188,12 +185,14 @@ class _Stopwatch:
         """The run's start, a new copy each time: a step may change it in place."""
         return self.cell.start(int(self.cell.seeds[self.row]))
 
-    def run(self, timings: Timings, share: float, steps_to_target: int | None) -> None:
+    def run(self, timings: Timings, share: float, steps_to_target: int | None, watched: Watched) -> None:
         row, method, start = self.row, self.method, self.start
         timings.constant_cost = method.constant_cost
         timings.first_step_s[row] = once(lambda: descent(method, self.oracle, start, range(1)), self.clock)
-        if difference := self._proof():
-            timings.errors[row] = difference
+        proof = prove(self.cell, row, watched, self.clock, PROOF_SHARE * self.cell.seconds)
+        timings.verified_steps[row] = proof.steps
+        if proof.difference:
+            timings.errors[row] = proof.difference
             return
         prepare, most = self._blocks(self.oracle)
         samples = measure(prepare, notebook_loop(), self.clock, Plan(seconds=0.8 * share, most_steps=most))
@@ -207,6 +206,8 @@ class _Stopwatch:
             timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])
         if timings.work == (None, None) and not self.cell.maker.compiled:
             timings.work = step_work(prepare(1), self.cell.device)
+        if difference := prove_again(self.cell, row, proof):
+            timings.errors[row] = difference
 
     def _blocks(self, oracle: Oracle) -> tuple[Prepare, int]:
         """Blocks of steps from snapshots spread over the run, and the longest that stays within its steps."""
@@ -249,30 +250,6 @@ class _Stopwatch:
         repeats = max(1, min(3, int(self.cell.seconds / max(expected_s, 1e-9))))
         return float(np.median([once(prepare(1), self.clock) for _ in range(repeats)]))
 
-    def _proof(self) -> str | None:
-        """Whether the bare pass ends where the watched one does, after the same number of gradients; if not, how."""
-        steps = range(min(self.cell.steps, 100))
-        counted, ends = [], []
-        watching: list[Callable[[int, Params, Seen], None] | None] = [None, lambda k, x, seen: None]
-        for look in watching:
-            work: Counter[str] = Counter()
-            oracle = self.oracle if self.cell.maker.compiled else _Counted(self.oracle, work=work)
-            end, _ = descent(self.method, oracle, self.start, steps, look=look)
-            counted.append(work["gradients"])
-            ends.append(end)
-        if counted[0] != counted[1]:
-            return f"the timed pass took {counted[0]} gradients where the watched one took {counted[1]}"
-        if not all(_equal(a, b) for a, b in zip(leaves(ends[0]), leaves(ends[1]), strict=True)):
-            return f"the timed pass does not end where the watched one does after {len(steps)} steps"
-        return None
-
-
-def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Bitwise on one CPU thread; elsewhere the order of sums may differ from pass to pass."""
-    if a.device.type == "cpu" and torch.get_num_threads() == 1:
-        return bool(torch.equal(a, b))
-    return bool(torch.allclose(a, b, rtol=1e-4))
-
 
 def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
@@ -288,8 +265,12 @@ def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[s
     to_target = np.where(reached, modelled if timings.constant_cost else timings.replay_s, np.nan)
     kind = np.full(runs, None, dtype=object)
     kind[~np.isnan(to_target)] = "modelled" if timings.constant_cost else "replayed"
+    errors = np.full(runs, None, dtype=object)
+    errors[list(timings.errors)] = list(timings.errors.values())
     columns = {
         "timed": timed,
+        "timing_error": errors,
+        "verified_steps": np.ma.masked_array(timings.verified_steps, mask=timings.verified_steps == 0),
         "cold_s": _known(np.full(runs, timings.cold_s)),
         "first_step_s": _known(timings.first_step_s),
         "step_s": _known(step_s),

@@ -18,6 +18,7 @@ from gdbench.cell import Cell
 from gdbench.crowd import Crowd, Onlooker, Watcher, staying
 from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
+from gdbench.marks import digest, mark_steps
 from gdbench.optimizers import Method, Oracle, Seen, judging
 from gdbench.params import Params, flat, size, tree_map
 from gdbench.spacing import space_logarithmically
@@ -54,6 +55,8 @@ class Story:
     """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to keep."""
     grad_norms: Array
     points: Array
+    marks: tuple[dict[int, bytes], ...] = ()
+    """Of runs alone that will be timed: by step, the digest of the judged point, for the proof of work."""
 
 
 def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None) -> Story:
@@ -177,7 +180,7 @@ def join(stories: list[Story]) -> Story:
     whole = {
         each.name: np.concatenate([getattr(story, each.name) for story in stories], axis=-1)
         for each in fields(Story)
-        if each.name not in ("told", "traced", "steps", "points")
+        if each.name not in ("told", "traced", "steps", "points", "marks")
     }
     before = np.cumsum([0, *(len(story.start) for story in stories[:-1])])
     return Story(
@@ -186,6 +189,7 @@ def join(stories: list[Story]) -> Story:
         traced=np.concatenate([story.traced + first for story, first in zip(stories, before, strict=True)]),
         steps=stories[0].steps,
         points=np.concatenate([story.points for story in stories]),
+        marks=tuple(marks for story in stories for marks in story.marks),
     )
 
 
@@ -214,6 +218,9 @@ class _Trace:
         self.full = full
         self.steps = trace_steps(cell.steps, cell.record)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
+        self.marks: dict[int, bytes] | None = None if laned or not cell.seconds else {}
+        self.marked = frozenset(mark_steps(cell.steps) if self.marks is not None else [])
+        self.noted = self.wanted | self.marked
         self.traced, self.laned = traced, laned
         self.pick: Callable[[Tensor], Tensor] = lambda leaf: leaf
         if laned and len(traced) < cell.size:
@@ -224,6 +231,10 @@ class _Trace:
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
     def look(self, k: int, crowd: Onlooker, x: Params, loss: Tensor, grad: Params) -> None:
+        if k not in self.noted:
+            return
+        if self.marks is not None and k in self.marked:
+            self.marks[k] = digest(x)
         if k not in self.wanted:
             return
         if self.full is not None:  # steps saw other gradients
@@ -234,7 +245,7 @@ class _Trace:
         point = flat(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
 
-    def kept(self) -> dict[str, Array]:
+    def kept(self) -> dict[str, Any]:
         runs = len(self.traced)
         losses = [np.atleast_1d(_numpy(loss)) for loss, _, _ in self.seen]
         norms = [np.atleast_1d(_numpy(norm)) for _, norm, _ in self.seen]
@@ -245,6 +256,7 @@ class _Trace:
             "losses": np.array(losses, dtype=np.float64).reshape(len(self.steps), runs),
             "grad_norms": np.array(norms, dtype=np.float64).reshape(len(self.steps), runs),
             "points": np.stack(points, axis=1) if points else np.empty((runs, len(self.steps), 0)),
+            "marks": () if self.marks is None else (self.marks,),
         }
 
 

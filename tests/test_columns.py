@@ -11,8 +11,8 @@ from torch._inductor.utils import run_and_get_code
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.quadratic import quadratic
 from gdbench.optimizers.columns import Columns
-from gdbench.optimizers.compiled import widened
 from gdbench.optimizers.graphs import of_any_number
+from gdbench.optimizers.traceable import widened
 from gdbench.oracle import oracle
 
 torch.set_num_threads(1)

@@ -33,10 +33,12 @@ LAYERS = (
     {"params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},
     {"objectives", "optimizers"},
-    {"oracle", "descent", "random_state", "watch", "work", "reference", "gap", "schedules", "gradients"},
+    {"oracle", "descent", "marks", "random_state", "watch", "work", "reference", "gap", "schedules", "gradients"},
     {"cell", "crowd"},
-    {"draw_check", "lanes", "story", "stopwatch"},
+    {"draw_check", "lanes", "story"},
     {"attempts", "judge"},
+    {"proof"},
+    {"stopwatch"},
     {"factories", "runner", "records", "config", "environment"},
     {"build"},
     {"content", "trust"},
@@ -59,6 +61,8 @@ LAYERS = (
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TABLE = {
+    "installation",
+    "spacing",
     "arrow",
     "columns",
     "constant",

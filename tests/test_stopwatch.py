@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gdbench.cell import Cell
 from gdbench.draw_check import TRIED_STEPS
+from gdbench.marks import mark_steps
 from gdbench.objectives import Objective
 from gdbench.optimizers import Method, Oracle
 from gdbench.optimizers.line_search import armijo
@@ -20,6 +21,7 @@ from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.params import Params
 from gdbench.runner import Answer, run_cell
+from gdbench.stopwatch import _Given
 from gdbench.timing import Clock
 
 TICK = 2.0**-6
@@ -92,7 +94,7 @@ def test_a_step_takes_the_time_of_its_work() -> None:
 
 def test_raw_blocks_are_kept() -> None:
     """Every block of every timed run is there, the reference's beside it, and their median is the step time."""
-    answer = timed(lr=[0.1, 0.25])
+    answer = timed(lr=[0.1, 0.25], seconds=200.0)
     for run in (0, 1):
         blocks = answer.blocks["step_s"][answer.blocks["row"] == run]
 
@@ -196,7 +198,7 @@ def test_blocks_stay_within_the_runs_own_steps(steps: int) -> None:
     inner = gd(0.25)
 
     def step(oracle: Oracle, k: Any, x: Params, state: Any) -> Any:
-        if x.dim() == 0:  # and not the two numbers on which the process is warmed up
+        if not isinstance(oracle, _Given):  # on which the process is warmed up, and updates are timed
             ran.append(k)
         return inner.step(oracle, k, x, state)
 
@@ -207,10 +209,11 @@ def test_blocks_stay_within_the_runs_own_steps(steps: int) -> None:
     ran.clear()
     answer = run_cell(cell, work.clock())
     timed_steps = ran[2 * TRIED_STEPS + steps :]
+    again = max(step for step in mark_steps(steps) if step <= 100)  # the steps by which it is proven again
 
     assert told(answer, "timed") is True
-    assert max(timed_steps) < min(steps, 1000)
-    assert min(ran[-30:]) >= min(1, steps - 1)
+    assert max(timed_steps) < min(steps, 1000)  # those of the proof too, where a step takes long
+    assert min(ran[-30 - again : -again]) >= min(1, steps - 1)
 
 
 # Proof of work.
@@ -248,20 +251,22 @@ def careless(lr: float) -> Method:
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (idle, "the timed pass does not end where the watched one does after 10 steps"),
+        (idle, "the timed pass is not where the watched one was after 1 steps"),
         (careless, "the timed pass took 10 gradients where the watched one took 20"),
     ],
 )
 def test_a_cheat_is_caught(make: Callable[[float], Method], error: str) -> None:
-    """A method that does other work when nobody looks fails with the difference, and has no time."""
+    """A method that does other work when nobody looks has no times and the reason; what was watched stays."""
     torch.set_num_threads(1)
     answer = timed(make)
 
-    assert told(answer, "status") == "failed"
-    assert told(answer, "error") == error
+    assert told(answer, "status") == "target"
+    assert told(answer, "error") is None
+    assert told(answer, "timing_error") == error
     assert told(answer, "timed") is False
-    assert told(answer, "step_s") is None
-    assert told(answer, "time_to_target_s") is None
+    for name in ("step_s", "first_step_s", "time_to_target_s", "update_s", "step_vs_reference", "time_to_target_kind"):
+        assert told(answer, name) is None
+    assert not answer.blocks
 
 
 def test_work_of_a_step_is_told() -> None:

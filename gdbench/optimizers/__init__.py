@@ -31,10 +31,10 @@ __all__ = [
     "Seen",
     "Split",
     "Step",
-    "copying",
     "first_order",
     "judging",
     "searching",
+    "treat_as_mutating",
     "whole",
 ]
 
@@ -161,7 +161,7 @@ class Method:
         )
 
 
-def copying(method: Method) -> Method:
+def treat_as_mutating(method: Method) -> Method:
     """The method as one that may work in place: what it is given is copied before it is kept or shown.
 
     For methods that are not ours, which may change x and state whatever the contract says.

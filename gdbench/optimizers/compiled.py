@@ -2,6 +2,9 @@
 
 A run alone takes a step a call. Lanes take several, and are looked at, within one graph of any number of lanes: what is
 seen then stays in registers from one step to the next.
+
+A graph holds for states of one kind: other containers, plain numbers or shapes in a state have a graph of their own,
+and the first steps of each are held against the eager ones.
 """
 
 from __future__ import annotations
@@ -10,28 +13,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
 import torch.utils.cpp_extension  # inductor's, and it takes a finder from sys.meta_path: never beside other imports
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
-from gdbench.optimizers import Method, Seen, Step, judging
+from gdbench.optimizers import Method, Seen, Step
 from gdbench.optimizers.arithmetic import is_zero
-from gdbench.optimizers.library import kept
+from gdbench.optimizers.kinds import Kind, Origin, Stage, Walk, others_of
+from gdbench.optimizers.structure import assemble, describe_form, list_tensors
+from gdbench.optimizers.traceable import At, Look, inward, outward, step_of, steps_of
 from gdbench.params import Params, leaves
 from gdbench.uncollected import uncollected
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
-
-WIDTH = 1009
-"""Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
-
-Graph = Callable[..., Any]
-Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
-"""``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
 
 
 class Running(NamedTuple):
@@ -39,7 +36,12 @@ class Running(NamedTuple):
 
     k: Tensor
     hyper: dict[str, Tensor]
-    inner: Any
+    inner: tuple[Tensor, ...]
+    """The tensors of the method's state."""
+    kind: Kind
+    """What x and state are beside the numbers in them; there is one object of each kind in a program."""
+    origin: Origin | None = None
+    """At the start: x as it was given, and the method's own state there."""
 
 
 class Lanes(NamedTuple):
@@ -71,14 +73,16 @@ class Program:
 
     Another objective, another shape or another structure has a graph of its own; structure is whatever is no float, and
     every plain 0.0, as a method leaves out what it multiplies. The graph counts k itself, from 0 at ``init``.
-    A step raises Unavailable where torch.compile cannot work: no C++ compiler, or code that it cannot follow.
+    A step raises Unavailable where torch.compile cannot work: no C++ compiler, code that it cannot follow, or a state
+    that is of another kind in every step; and CompiledStepError where a graph computes another method.
     """
 
     def __init__(self, make: Callable[..., Method], backend: str | Callable[..., Any] = "inductor") -> None:
         """Compile nothing yet: that happens in the first step."""
         self.make = make
         self.backend = backend
-        self.graphs: dict[Any, Graph] = {}
+        self.stages: dict[Any, Stage] = {}
+        self.kinds: dict[Kind, Kind] = {}
         self.compile_s = 0.0
         """Seconds that first steps have taken, nearly all of it the compiler's."""
         self.compiling = threading.Lock()
@@ -86,42 +90,54 @@ class Program:
     def method(self, hyper: Mapping[str, Any]) -> Method:
         """The Method with these hyper-parameters, for a run alone: floats, 0-d float64 tensors and switches."""
         make, numbers, structure = self._parts(hyper)
+        ready: dict[tuple[int, int], Stage] = {}
 
         def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
-            key = id(oracle.fn), structure  # the graph keeps it alive, so that no other can have this id
-            graph, at = self.graphs.get(key), (x, state, oracle.seeds)
-            stepped: tuple[Params, Running, Seen] = (graph or self._first(key, step_of(make, oracle), False, at))(*at)
-            return stepped
+            count, hyper, inner, kind, origin = state
+            if origin is not None:  # leaves of the start may share memory, which those of a graph do not
+                x = tree_map_only(Tensor, owned, x)
+            stage = ready.get((id(oracle.fn), id(kind)))  # the graph keeps fn alive, so that no other can have this id
+            if stage is None:
+                walk = Walk(make, numbers, oracle, partial(step_of, make, oracle), self.backend)
+                at = At(x, count, hyper, inner, None, None, oracle.seeds)
+                stage = self._enter(walk, (id(oracle.fn), structure), kind, at, origin)
+                ready[id(oracle.fn), id(kind)] = stage
+            x, count, inner, _, seen = stage.graph(x, count, hyper, inner, None, None, oracle.seeds)
+            return x, Running(count, hyper, inner, stage.after), seen
 
         made = make(**numbers)
         return Method(
-            lambda x: running(make, numbers, x, laned=False),
+            lambda x: self._begin(make, numbers, x, laned=False)[1],
             step,
             constant_cost=made.constant_cost,
-            judged=(lambda x, state: made.judged_at(x, state.inner)) if made.judged else None,
+            judged=(lambda x, state: made.judged_at(x, assemble(state.kind.form, state.inner)))
+            if made.judged
+            else None,
         )
 
     def in_lanes(self, hyper: Mapping[str, Any], look: Look) -> Lanes:
         """The same for lanes, of which each number may have its own: float64 tensors ``[L]``, L at least 2."""
         make, numbers, structure = self._parts(hyper)
-        ready: dict[tuple[int, int], Graph] = {}
+        ready: dict[tuple[int, int, int], Stage] = {}
 
-        def init(x: Params) -> tuple[Params, Running]:
-            # Copies, as a compiler takes a tensor that it meets twice for one.
-            x, state = tree_map_only(Tensor, torch.clone, outward((x, running(make, numbers, x, laned=True))))
-            return x, state
+        def steps(count: int, oracle: Any, x: Params, state: Running, watch: Any, so_far: Any) -> Any:
+            k, hyper, inner, kind, origin = state
+            at = At(x, k, hyper, inner, so_far, watch, oracle.seeds)
+            stage = ready.get((id(oracle.fn), count, id(kind)))
+            if stage is None:
+                code = partial(steps_of, make, oracle, look=look, count=count)
+                walk = Walk(make, numbers, oracle, code, self.backend, laned=True, count=count)
+                stage = self._enter(walk, (id(oracle.fn), structure, count, *others_of(at)), kind, at, origin)
+                ready[id(oracle.fn), count, id(kind)] = stage
+            x, k, inner, so_far, seen = stage.graph(*at)
+            return x, Running(k, hyper, inner, stage.after), so_far, seen
 
-        def steps(count: int, oracle: Any, *at: Any) -> Any:
-            at = *at, oracle.seeds
-            graph = ready.get((id(oracle.fn), count))
-            if graph is None:  # the kind stays from one step to the next, and takes as long to tell as a small step
-                key = id(oracle.fn), structure, count, Kind.of(at)
-                graph = self.graphs.get(key) or self._first(key, steps_of(make, oracle, look, count), True, at)
-                ready[id(oracle.fn), count] = graph
-            return graph(*at)
+        def judged_at(x: Params, state: Running) -> Params:
+            x, inner = inward((x, state.inner))
+            return made.judged_at(x, assemble(state.kind.form, inner))
 
         made = make(**numbers)
-        return Lanes(init, steps, lambda x, state: made.judged_at(*inward((x, state.inner))), made.constant_cost)
+        return Lanes(lambda x: self._begin(make, numbers, x, laned=True), steps, judged_at, made.constant_cost)
 
     def _parts(self, hyper: Mapping[str, Any]) -> tuple[Callable[..., Method], dict[str, Any], tuple[Any, ...]]:
         """The method still to be given its numbers, these, and what else makes its graph."""
@@ -129,105 +145,35 @@ class Program:
         fixed = {name: each for name, each in hyper.items() if name not in numbers}
         return partial(self.make, **fixed), numbers, tuple(sorted(fixed.items()))
 
-    def _first(self, key: Any, code: FunctionType, laned: bool, at: Any) -> Graph:
-        """A graph before its first call, which compiles it; other threads that need one wait for the same."""
+    def _begin(
+        self, make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool
+    ) -> tuple[Params, Running]:
+        """What a compiled run starts with at x; a compiler takes a tensor that it meets twice for one, so none is."""
+        float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
+        hyper = {name: float64(number).clone() for name, number in numbers.items()}
+        state = make(**hyper).begin(x, laned)
+        form, given = describe_form(state), (x, tuple(list_tensors(state)))
+        own, inner = tree_map_only(Tensor, owned, outward(given) if laned else given)
+        kind = Kind.of(form, own, inner, laned)
         with self.compiling:
-            if key in self.graphs:
-                return self.graphs[key]
-            started = time.perf_counter()
-            with uncollected():
-                graph = (self._library(code, key[-1], at) if laned else None) or self._graph(code, laned, at)
-            self.graphs[key] = graph
-            self.compile_s += time.perf_counter() - started
-            return graph
+            kind = self.kinds.setdefault(kind, kind)
+        return own, Running(float64(0.0).clone(), hyper, inner, kind, Origin(x, make, numbers, laned))
 
-    def _library(self, code: FunctionType, kind: Kind, at: Any) -> Graph | None:
-        """What needs no compiler once it has been made, where that can be had."""
-        return kept(code, widened(at)) if self.backend == "inductor" and kind.lengths == 1 else None
-
-    def _graph(self, code: FunctionType, laned: bool, at: Any) -> Graph:
-        from gdbench.optimizers.graphs import compiled_graph  # which imports the compiler
-
-        return compiled_graph(code, self.backend, at, widened(at) if laned else None)
+    def _enter(self, walk: Walk, key: tuple[Any, ...], kind: Kind, at: At, origin: Origin | None) -> Stage:
+        """The graph for a state of this kind; other threads that need one wait for the same."""
+        with self.compiling:
+            if (key, kind) not in self.stages:
+                started = time.perf_counter()
+                with uncollected():
+                    stages = walk.explore(kind, at, origin, self.kinds)
+                self.stages |= {(key, each): stage for each, stage in stages.items()}
+                self.compile_s += time.perf_counter() - started
+            return self.stages[key, kind]
 
 
-class Kind(NamedTuple):
-    """What a graph of lanes is made for; how many lanes there are is left open."""
-
-    spec: TreeSpec
-    lengths: int
-    """How many different last axes its tensors have: 1, that of the lanes, for all methods that are ours."""
-    leaves: tuple[Any, ...]
-
-    @classmethod
-    def of(cls, at: Any) -> Kind:
-        """The kind of what steps are given."""
-        leaves, spec = tree_flatten(at)
-        shapes = [leaf.shape if isinstance(leaf, Tensor) else None for leaf in leaves]
-        each = tuple(
-            (type(leaf), leaf) if shape is None else (leaf.dtype, len(shape), shape[:-1])
-            for leaf, shape in zip(leaves, shapes, strict=True)
-        )
-        return cls(spec, len({shape[-1] for shape in shapes if shape}), each)
-
-
-def running(make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool) -> Running:
-    """What a compiled run starts with at x."""
-    float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
-    tensors = {name: float64(each) for name, each in numbers.items()}
-    return Running(float64(0.0), tensors, make(**tensors).begin(x, laned))
-
-
-def step_of(make: Callable[..., Method], oracle: Any) -> Any:
-    """One step, and the counting of it."""
-
-    def step(x: Params, state: Running, seeds: Tensor | None) -> tuple[Params, Running, Seen]:
-        k, hyper, inner = state
-        x, inner, seen = make(**hyper).step(oracle.of(seeds), k, x, inner)
-        # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
-        x, inner = tree_map_only(Tensor, torch.Tensor.contiguous, (x, inner))
-        return x, Running(k + 1, hyper, inner), Seen(*seen)
-
-    return step
-
-
-def steps_of(make: Callable[..., Method], oracle: Any, look: Look, count: int) -> Any:
-    """So many steps in lanes, each looked at where it starts."""
-
-    def steps(x: Params, state: Running, watch: Any, so_far: Any, seeds: Tensor | None) -> Any:
-        x, (k, hyper, inner) = inward((x, state))
-        method, ask = make(**hyper), oracle.of(seeds)
-        for _ in range(count):
-            at = method.judged_at(x, inner)
-            x, inner, saw = method.step(ask, k, x, inner)
-            seen = judging(method, ask, k, at, Seen(*saw))
-            so_far = look(watch, k.to(torch.int32), at, seen, so_far)
-            k = k + 1
-        x, state = outward((x, Running(k, hyper, inner)))
-        return x, state, so_far, seen if count == 1 else None
-
-    return steps
-
-
-def outward(tree: Any) -> Any:
-    """A tree of lanes with the lanes as the last axis of every tensor, as they lie in memory."""
-    return tree_map_only(Tensor, lambda leaf: leaf.movedim(0, -1).contiguous() if leaf.dim() > 1 else leaf, tree)
-
-
-def inward(tree: Any) -> Any:
-    """A tree that went through ``outward`` with the lanes first again, as methods know them."""
-    return tree_map_only(Tensor, lambda leaf: leaf.movedim(-1, 0) if leaf.dim() > 1 else leaf, tree)
-
-
-def widened(at: Any) -> Any:
-    """As many lanes of the first one as no point has numbers: what a graph of any number of lanes is compiled on."""
-
-    def wide(leaf: Tensor) -> Tensor:
-        if not leaf.dim():
-            return leaf
-        return leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
-
-    return tree_map_only(Tensor, wide, at)
+def owned(leaf: Tensor) -> Tensor:
+    """A copy of a tensor, contiguous, that autograd knows nothing of."""
+    return leaf.detach().clone(memory_format=torch.contiguous_format)
 
 
 def home(x: Params) -> torch.device:

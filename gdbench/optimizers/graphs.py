@@ -31,8 +31,10 @@ LET_GO = """[](auto... given) {{
 }}({}); Py_RETURN_NONE;"""
 """How a kernel is called by torch, and by us: its arguments are read before Python is let go."""
 
-HEADERS = {"cpp_cache_precompile_headers": False}
-"""inductor asks the C++ compiler in every process whether they still hold, for longer than they save of a kernel."""
+INDUCTOR = {
+    "cpp_cache_precompile_headers": False,  # it asks in every process whether they hold, longer than they save
+    "fallback_random": True,  # draws are those of the eager step, not of a generator of inductor's own
+}
 
 
 def compiled_graph(code: FunctionType, backend: str | Callable[..., Any], at: Any, few: Any = None) -> Graph:
@@ -103,7 +105,7 @@ def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> 
     own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
     options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
     if backend == "inductor":
-        options |= HEADERS
+        options |= INDUCTOR
         if laned:
             options["post_grad_custom_pre_pass"] = Columns()
     leave_frames_uncounted()
@@ -124,13 +126,13 @@ def leave_frames_uncounted() -> None:
 
 
 def tensors_only(guards: Sequence[Any]) -> list[bool]:
-    """Which conditions to check before each step: of what reaches a graph only tensors can change."""
-    return [guard.guard_type == "TENSOR_MATCH" for guard in guards]
+    """Which conditions to check before each step: what tensors are, and where a graph took two of them for one."""
+    return [guard.guard_type in ("TENSOR_MATCH", "DUPLICATE_INPUT") for guard in guards]
 
 
 def tensors_and_shapes(guards: Sequence[Any]) -> list[bool]:
     """The same where a graph is of any number of lanes, which must be one number."""
-    return [guard.guard_type in ("TENSOR_MATCH", "SHAPE_ENV") for guard in guards]
+    return [guard.guard_type in ("TENSOR_MATCH", "DUPLICATE_INPUT", "SHAPE_ENV") for guard in guards]
 
 
 def refusal(error: Exception) -> Unavailable:

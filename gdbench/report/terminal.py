@@ -236,6 +236,8 @@ def _legend(runs: pd.DataFrame) -> list[str]:
         lines.append("(n g, m f): gradients and values evaluated up to the target; runs rank by gradients.")
     if (~runs["timed"].fillna(False) & runs["step_s"].notna() & runs["status"].isin(SOUND)).any():
         lines.append("~ not timed itself: the median of its cell (timing=full times more).")
+    if "timing_error" in runs and len(reasons := runs["timing_error"].dropna()):
+        lines.append(f"no times ({len(reasons)} of {len(runs)} runs): {reasons.iloc[0]}.")
     if tied_with_previous(runs).any():
         lines.append("≈ same work as the row above, and the times of this process do not tell them apart.")
     if (~runs["overhead_bound"].fillna(True)).any():

@@ -1,0 +1,107 @@
+"""The code of a step as a compiler is given it: tensors in, tensors out, the form of the state written into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from gdbench.optimizers import Method, Seen, judging
+from gdbench.optimizers.structure import Form, assemble, list_tensors
+from gdbench.params import Params
+
+__all__ = ["WIDTH", "At", "Look", "inward", "outward", "step_of", "steps_of", "widened"]
+
+WIDTH = 1009
+"""Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
+
+Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
+"""``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
+Pack = Callable[[Any], Sequence[Tensor]]
+"""The tensors of a state."""
+
+
+class At(NamedTuple):
+    """All that steps are given; they return the new x, k, tensors of the state and ``so_far``, and what was seen."""
+
+    x: Params
+    k: Tensor
+    hyper: dict[str, Tensor]
+    inner: Sequence[Tensor]
+    so_far: Any
+    watch: Any
+    seeds: Tensor | None
+
+
+def step_of(
+    make: Callable[..., Method], oracle: Any, form: Form, isolated: bool = False, pack: Pack = list_tensors
+) -> Any:
+    """One step; ``isolated`` where the method writes to its x or state, which then is a copy."""
+
+    def step(x: Params, k: Tensor, hyper: Any, inner: Any, so_far: Any, watch: Any, seeds: Tensor | None) -> Any:
+        if isolated:
+            x, inner = copied((x, inner))
+        x, state, seen = make(**hyper).step(oracle.of(seeds), k, x, assemble(form, inner))
+        # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
+        x, inner = tree_map_only(Tensor, torch.Tensor.contiguous, (x, tuple(pack(state))))
+        return x, k + 1, inner, so_far, Seen(*seen)
+
+    return step
+
+
+def steps_of(
+    make: Callable[..., Method],
+    oracle: Any,
+    form: Form,
+    isolated: bool = False,
+    pack: Pack = list_tensors,
+    *,
+    look: Look,
+    count: int,
+) -> Any:
+    """So many steps in lanes, each looked at where it starts; of several, none is seen."""
+
+    def steps(x: Params, k: Tensor, hyper: Any, inner: Any, so_far: Any, watch: Any, seeds: Tensor | None) -> Any:
+        x, inner = inward((x, inner))
+        if isolated:
+            x, inner = copied((x, inner))
+        method, ask, state = make(**hyper), oracle.of(seeds), assemble(form, inner)
+        for _ in range(count):
+            at = copied(method.judged_at(x, state)) if isolated else method.judged_at(x, state)
+            x, state, saw = method.step(ask, k, x, state)
+            seen = judging(method, ask, k, at, Seen(*saw))
+            so_far = look(watch, k.to(torch.int32), at, seen, so_far)
+            k = k + 1
+        x, inner = outward((x, tuple(pack(state))))
+        return x, k, inner, so_far, seen if count == 1 else None
+
+    return steps
+
+
+copied = partial(tree_map_only, Tensor, torch.clone)
+"""A tree whose tensors have memory of their own."""
+
+
+def outward(tree: Any) -> Any:
+    """A tree of lanes with the lanes as the last axis of every tensor, as they lie in memory."""
+    return tree_map_only(Tensor, lambda leaf: (leaf.movedim(0, -1) if leaf.dim() > 1 else leaf).contiguous(), tree)
+
+
+def inward(tree: Any) -> Any:
+    """A tree that went through ``outward`` with the lanes first again, as methods know them."""
+    return tree_map_only(Tensor, lambda leaf: leaf.movedim(-1, 0) if leaf.dim() > 1 else leaf, tree)
+
+
+def widened(at: Any) -> Any:
+    """As many lanes of the first one as no point has numbers: what a graph of any number of lanes is compiled on."""
+
+    def wide(leaf: Tensor) -> Tensor:
+        if not leaf.dim():
+            return leaf
+        return leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
+
+    return tree_map_only(Tensor, wide, at)
