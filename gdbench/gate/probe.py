@@ -19,7 +19,7 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -200,14 +200,26 @@ def _walk(cell: Any) -> dict[str, Any]:
         if dtype not in dtypes:
             dtypes.append(dtype)
 
-    method, oracle, x = cell.maker(cell.solo_hyper(0)), cell.oracle(False), cell.start(int(cell.seeds[0]))
+    cell = _told_its_draws(cell)
+    method = cell.solo_method(0) if hasattr(cell, "solo_method") else cell.maker(cell.solo_hyper(0))
+    oracle, seed = cell.oracle(False), int(cell.seeds[0])
     try:
-        end, _ = descent(method, oracle, x, range(cell.steps), look=look)
+        end, _ = descent(method, oracle, cell.start(seed), range(cell.steps), look=look)
     except Exception as error:  # a run that raises has a status that says so
         return {"bits": bits, "losses": losses, "dtypes": dtypes, "raised": _line(error)}
     bits.append(_bits(end)[0])
-    told = {"bits": bits, "losses": losses, "dtypes": dtypes, "constant_cost": method.constant_cost}
-    return {**told, **(_graphs() if cell.maker.compiled else _work(method, oracle, x, cell.steps))}
+    facts = {"bits": bits, "losses": losses, "dtypes": dtypes, "constant_cost": method.constant_cost}
+    work = _graphs() if cell.maker.compiled else _work(method, oracle, lambda: cell.start(seed), cell.steps)
+    return {**facts, **work}
+
+
+def _told_its_draws(cell: Any) -> Any:
+    """The cell, whose steps draw from (seed, step) where they draw at random; as it is on a side that knows of none."""
+    try:
+        from gdbench.draw_check import check_draws
+    except ImportError:  # a base of before that
+        return cell
+    return check_draws(cell)[0]
 
 
 def _bits(x: Any) -> tuple[str, str]:
@@ -228,15 +240,16 @@ def _byte() -> Any:
     return torch.uint8
 
 
-def _work(method: Any, oracle: Any, x: Any, steps: int) -> dict[str, Any]:
-    """The operations and bytes of the first step, and of a later one."""
+def _work(method: Any, oracle: Any, start: Callable[[], Any], steps: int) -> dict[str, Any]:
+    """The operations and bytes of the first step, and of a later one, each from a start of its own."""
     from gdbench.descent import descent
 
     counted = _instrument().counted
+    x = start()
     x, state = method.copy(x, method.init(x))
     first = counted(lambda: descent(method, oracle, x, range(1), state))
     later = min(STEADY, steps - 1)
-    x, state = descent(method, oracle, x, range(later))
+    x, state = descent(method, oracle, start(), range(later))
     steady = counted(lambda: descent(method, oracle, x, range(later, later + 1), state))
     return {"first": first._asdict(), "steady": steady._asdict()}
 
