@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Seen
+from gdbench.optimizers.structure import assemble, describe_form, list_tensors
 from gdbench.params import Params, lanes_last
 from gdbench.watch import Told, Watched, begin, finite, judged, told, update, watching
 
@@ -237,4 +238,4 @@ def staying(tree: Any, lanes: int, stay: Tensor) -> Any:
     def pick(leaf: Tensor) -> Tensor:
         return lanes_last(leaf.detach()[stay]) if leaf.shape[:1] == (lanes,) else leaf
 
-    return tree_map_only(Tensor, pick, tree)
+    return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])

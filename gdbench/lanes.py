@@ -15,6 +15,7 @@ from gdbench.constant import is_constant
 from gdbench.descent import descent
 from gdbench.objectives import Prox
 from gdbench.optimizers import Split, Step
+from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle
 from gdbench.params import Params, dot, lane, leaves, stack_lanes, tree_map
 from gdbench.schema import UsageError
@@ -98,7 +99,8 @@ def _method_refuses(cell: Cell) -> str | None:
     points = [tree_map(lambda leaf, i=i: torch.full_like(leaf, 1 + i / 4), start) for i in range(few.size)]
     together, apart = (_Bowl(laned, cell.objective.prox) for laned in (True, False))
     try:
-        x, _ = descent(cell.maker.eager(few.laned_hyper()), together, stack_lanes(points), range(2))
+        x, state = descent(cell.maker.eager(few.laned_hyper()), together, stack_lanes(points), range(2))
+        describe_form(state)  # of which lanes that leave take their part
     except Exception as error:
         return _first_line(error)
     for row, point in enumerate(points):

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from cells import parabola, small
+from torch import Tensor
 
 from gdbench.crowd import LEAST
+from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.adam import adam
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
+from gdbench.params import per_lane
 from gdbench.runner import run_cell
 
 NOT_COMPARED = ("watched_s", "lanes", "resolved")
@@ -44,7 +53,31 @@ def is_number(values: list) -> bool:
     return all(isinstance(each, (int, float)) for each in values if each is not None) and None not in values
 
 
-@pytest.mark.parametrize("method", [adam, armijo])
+@dataclass(frozen=True)
+class Held:
+    """A state in a dataclass."""
+
+    velocity: Tensor
+
+
+class Opaque:
+    """A state that nothing can take apart."""
+
+    def __init__(self, velocity: Tensor) -> None:
+        self.velocity = velocity
+
+
+def heavy_ball(kind: Callable[[Tensor], Any], lr: Hyper) -> Method:
+    """Momentum whose velocity is held by an object."""
+
+    def update(k: Step, grad: Tensor, state: Any, x: Tensor) -> tuple[Tensor, Any]:
+        velocity = 0.9 * state.velocity - per_lane(lr, x) * grad
+        return x + velocity, kind(velocity)
+
+    return first_order(lambda x: kind(torch.zeros_like(x)), update)
+
+
+@pytest.mark.parametrize("method", [adam, armijo, partial(heavy_ball, Held), partial(heavy_ball, Opaque)])
 def test_state_and_counts_stay_with_their_lanes(method: object) -> None:
     """A method's state goes on where the lanes that left made room, and the work of each lane is its own."""
     rates = np.tile([1e300, 0.01, 1e300, 0.1], LEAST // 2)

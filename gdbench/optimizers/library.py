@@ -127,15 +127,20 @@ def _possible(given: Sequence[Tensor]) -> bool:
     return sys.platform == "linux" and able and not off and all(each.device.type == "cpu" for each in given)
 
 
-@cache
 def _surroundings() -> tuple[str, ...]:
-    """What a library depends on beside its code: torch, this processor, settings and ours."""
+    """What a library depends on beside its code: what stays for the life of the process, threads and settings."""
+    settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)]
+    return (*_lasting_surroundings(), str(torch.get_num_threads()), *settings)
+
+
+@cache
+def _lasting_surroundings() -> tuple[str, ...]:
+    """Torch, this processor, and the sources that make a library."""
     cores = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     abilities = [line for line in cores if line.startswith(("model name", "flags", "Features", "CPU"))]
-    settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)]
     ours = [_digest(Path(__file__).with_name(name).read_bytes()).hex() for name in SOURCES]
     torchs = (torch.__version__, str(torch.version.git_version), torch.backends.cpu.get_cpu_capability())
-    return (*torchs, str(torch.get_num_threads()), *abilities, *settings, *ours)
+    return (*torchs, *abilities, *ours)
 
 
 def _digest(content: bytes) -> bytes:

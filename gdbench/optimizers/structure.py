@@ -58,8 +58,8 @@ def describe_form(tree: Any) -> Form:
         names = tuple(each.name for each in dataclasses.fields(tree))
         return Form(type(tree), names, _describe_all(getattr(tree, name) for name in names))
     raise Unavailable(
-        f"torch.compile: the method's state holds a {type(tree).__name__}; a compiled step takes tensors and plain"
-        " values in tuples, lists, dicts, deques and dataclasses without __post_init__. Try impl=manual"
+        f"the method's state holds a {type(tree).__name__}, and only tensors and plain values in tuples, lists, dicts,"
+        " deques and dataclasses without __post_init__ can be compiled, or run as lanes. Try impl=manual"
     )
 
 
