@@ -116,6 +116,8 @@ def _check_value(question: Question) -> None:
         start = used.start_at(0)
         point = tree_map(lambda leaf: leaf.clone().requires_grad_(), start)
         value = used.value(point)
+    except UsageError as error:
+        raise UsageError(f"objective={question.objective}: {error}") from None
     except Exception:
         return
     changed = changed_in_place(used, stated)

@@ -89,7 +89,7 @@ def execute_jobs(
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
     with opened(jobs, wish) as (folder, standing), interruptible(SweepResult(folder, standing)) as result:
         if standing.to_run:
-            describe(folder, standing.to_run)
+            describe(folder, standing.to_run, arguments)
         keep_configurations(folder, standing.to_run, arguments)
         record(folder, standing.jobs, _words(standing.jobs[0], arguments, kind))
         if standing.begun:
@@ -128,8 +128,8 @@ def plan_jobs(jobs: Sequence[Job]) -> SweepResult:
     return SweepResult(folder, compute_standing(jobs, folder, wish.retry))
 
 
-def describe(folder: Path, jobs: Sequence[Job]) -> None:
-    """Write down where cells run, and the source and data that they run with; anew each time that a sweep goes on.
+def describe(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
+    """Write down the command, where cells run, and their source and data; anew each time that a sweep goes on.
 
     What a dirty checkout has beyond its commit is kept beside it, as a patch.
     """
@@ -137,7 +137,7 @@ def describe(folder: Path, jobs: Sequence[Job]) -> None:
     ending = f"_{count + 1}" if count else ""
     questions = [job.question for job in jobs]
     told = {
-        **environment(),
+        **environment(list(arguments)),  # sys.argv holds what Hydra is to see of them, or is somebody else's
         "sources": {name: told for each in questions for name, told in source_digests(each).items()},
         "data": data_digests(questions),
     }

@@ -44,7 +44,7 @@ class Growing:
         if wish.resume is not None:
             raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
         self.folder: Path = records.new_folder(wish.outputs, wish.name or kind)
-        describe(self.folder, likely)
+        describe(self.folder, likely, arguments)
         self.arguments, self.launch = arguments, launch
         self.jobs: list[Job] = []
         self.lost: dict[int, str] = {}

@@ -156,7 +156,7 @@ def test_auto_takes_the_accelerator_if_there_is_one() -> None:
         ("nothing", "_target_ nothing cannot be imported"),
         ("no.such.module", "_target_ no.such.module cannot be imported"),
         ("gdbench.objectives.classical.rosenbrok", "cannot be imported"),
-        ("math.pi", "_target_ math.pi is not a function or class."),
+        ("numpy.pi", "_target_ numpy.pi is not a function or class."),
         ("", "cannot be imported"),
     ],
 )

@@ -110,7 +110,7 @@ LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(
         ("~optimizer", "optimizer is missing"),
         ("part=3", "part is set by gdbench itself"),
         ("objective._target_=no.such", "objective=notebook_manual: _target_ no.such cannot be imported"),
-        ("objective._target_=os.getcwd", "getcwd returned str; it must return a gdbench.objectives.Objective."),
+        ("objective._target_=numpy.geterr", "geterr returned dict; it must return a gdbench.objectives.Objective."),
         ("--config-dir /no/such", "Additional config directory '/no/such' not found."),
         ("--fast", "unrecognized arguments: --fast."),
         ("--cfg everything", "argument --cfg/-c: invalid choice: 'everything'"),

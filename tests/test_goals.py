@@ -179,8 +179,14 @@ def test_a_hydra_job_returns_its_goal(command: Any, monkeypatch: pytest.MonkeyPa
     from gdbench import sweeper
 
     returned: list[float] = []
-    inner = sweeper._task
-    monkeypatch.setattr(sweeper, "_task", lambda config: returned.append(inner(config)) or returned[-1])
+    inner = sweeper.Session.run_single
+
+    def run_single(session: sweeper.Session, config: Any) -> float:
+        """Keep what the job returns."""
+        returned.append(inner(session, config))
+        return returned[-1]
+
+    monkeypatch.setattr(sweeper.Session, "run_single", run_single)
     for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "goal=final_loss"], ["lr=0.01"], ["lr=1e300"]):
         assert command(*words, "timing=off", "--quiet").code == 0
     runs = gdbench.load()

@@ -166,7 +166,9 @@ def test_every_launcher_gives_the_same_table(command: Callable[..., Any], away: 
     assert set(there["status"][absent]) == {"failed"}
     assert set(there["error"][absent]) == {LACKS}
     assert set(there["final_loss"][there["objective"] == "counts"].dropna()) == {2.0}
-    assert [line.split()[:2] for line in done.err.splitlines()] == [["cell", f"{k}/12"] for k in range(1, 13)]
+    *cells, last = done.err.splitlines()
+    assert [line.split()[:2] for line in cells] == [["cell", f"{k}/12"] for k in range(1, 13)]
+    assert last.startswith("gdbench: 12 of 36 runs have no result: 12 failed (objective=absent: ")
     assert [path.name for path in Path().glob("there/*/*/.*")] == [".hydra"]
 
 
@@ -245,7 +247,9 @@ def test_a_killed_worker_costs_the_cells_it_had(
     done = command(*words, f"hydra/launcher={launcher}")
     runs = gdbench.load()
 
-    assert done == (1, "", "")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("gdbench: 2 of 4 runs have no result: 2 failed (")
+    assert len(done.err.splitlines()) == 1
     assert runs["status"].tolist() == ["budget", "target", "failed", "failed"]
     assert re.match(reason, runs["error"].iloc[-1]), runs["error"].iloc[-1]
 
@@ -256,7 +260,9 @@ def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away:
     done = command(*words, "hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=1")
     runs = gdbench.load()
 
-    assert done == (1, "", "")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("gdbench: 2 of 4 runs have no result: 2 failed (")
+    assert len(done.err.splitlines()) == 1
     assert runs["status"].tolist() == ["budget", "target", "failed", "failed"]
     assert runs["error"].iloc[-1].startswith("the launcher died: ")
 

@@ -183,8 +183,8 @@ def test_a_dict_is_a_vector(name: str) -> None:
 @pytest.mark.parametrize("name", TENSORWISE)
 def test_tensors_walk_alone(name: str) -> None:
     """Methods by tensor treat each as if it were the only one."""
-    both = Objective(fn=lambda x, a: BOWL.fn(x["one"], a) + BOWL.fn(x["two"], a), data=BOWL.data, start={})
     starts = {"one": BOWL.start_at(0), "two": 2 * BOWL.start_at(0)}
+    both = Objective(fn=lambda x, a: BOWL.fn(x["one"], a) + BOWL.fn(x["two"], a), data=BOWL.data, start=starts)
     method, ask = told(name, KNOWN), oracle(both, laned=False)
     x, _ = descent(method, ask, starts, range(5))
     for each, start in starts.items():

@@ -368,7 +368,7 @@ def test_a_million_keys_are_all_different_and_cheap() -> None:
 def test_every_column_is_described_in_one_line(columns: dict[str, Any]) -> None:
     """Each column says its kind, what it means, and which way is better if any."""
     for name, column in columns.items():
-        assert column.kind in ("str", "int", "float", "bool", "time", "list"), name
+        assert column.kind in ("str", "int", "float", "bool", "time", "list", "shared"), name
         assert column.better in ("", "lower", "higher"), name
         assert column.meaning, name
         assert "\n" not in column.meaning, name

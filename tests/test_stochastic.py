@@ -23,6 +23,7 @@ from gdbench.objectives.learning import logistic, mlp
 from gdbench.optimizers import Seen
 from gdbench.oracle import oracle
 from gdbench.params import lane, stack_lanes
+from gdbench.proof import Watched
 from gdbench.runner import run_cell
 from gdbench.stopwatch import clocked
 from gdbench.story import tell
@@ -277,7 +278,9 @@ def test_a_timed_pass_never_judges() -> None:
         fn=fn, start=torch.tensor(9.0), data={"rows": rows}, batch=lambda data, seed, k: {"rows": data["rows"][:2]}
     )
     timed = small(objective, lr=[0.1], seconds=0.05)
-    clocked(timed, np.array(["budget"], dtype=object), np.ma.masked_array([0], mask=[True]), WALL)
+    columns, marks = run_cell(timed.changed(seconds=0.0)).columns, tell(timed, False, np.empty(0, np.int64)).marks
+    told.clear()
+    clocked(timed, Watched(columns, {0: marks[0]}), WALL)
 
     assert set(told) == {2}
 

@@ -64,7 +64,7 @@ def read_baseline(file: Path) -> pd.DataFrame:
         ) from None
     if "series" not in table and not set(ASKED) <= set(table):
         raise UsageError(f"--baseline {file} holds neither series nor {', '.join(ASKED)}: it is no baseline.")
-    if "status" not in table or not set(EVERYWHERE + HERE) & (set(table) - {"status"}):
+    if not set(EVERYWHERE + HERE) & (set(table) - {"status"}):
         raise UsageError(f"--baseline {file} holds no number that is compared beside the status: it is no baseline.")
     if "series" in table and (twice := sorted(set(table["series"][table["series"].duplicated()]))):
         raise UsageError(f"--baseline {file} holds several rows of {twice[0]}: record it anew.")
@@ -111,6 +111,9 @@ def kept(
     rows = {str(row["series"]): _row(row) for _, row in table.iterrows()}
     alike = {name: row["columns"].get("fingerprint") == here for name, row in rows.items()}
     names = [one.name for one in series]
+    if "status" not in table:  # not recorded, as in experiments whose status is chaotic: any but a failure will do
+        for name, row in rows.items():
+            row["columns"]["status"] = (answers.series.get(name) or {}).get("columns", {}).get("status")
     findings = [
         compared(name, rows.get(name, UNRECORDED), answers.series.get(name), alike.get(name, False), ulps)
         for name in [*names, *(name for name in rows if name not in names)]
