@@ -126,6 +126,7 @@ def test_a_bad_value_leaves_its_siblings_alone(optimizer: str, impl: str, case: 
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("optimizer", METHODS)
 @pytest.mark.parametrize("impl", ["manual", "torch", "foreach"])
 def test_a_bad_value_leaves_its_siblings_alone_in_every_method(optimizer: str, impl: str) -> None:
@@ -144,6 +145,7 @@ NUMBERS = [
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("optimizer", "name", "value"), NUMBERS)
 def test_zero_of_any_number_leaves_its_siblings_alone(optimizer: str, name: str, value: float) -> None:
     """The same of every other number of every method: 0, by which one may divide, beside the default and 0.9 of it."""

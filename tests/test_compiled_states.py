@@ -235,6 +235,7 @@ def campaign(check: Callable[..., None], backend: str, seeds: range) -> Counter[
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize("check", [check_solo, check_lanes])
 def test_generated_methods_are_compiled_as_they_are(check: Callable[..., None]) -> None:
     """Of 200 generated methods each is its eager self or unavailable, and a third at least is compiled."""

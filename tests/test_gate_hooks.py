@@ -77,9 +77,15 @@ def test_a_commit_holds_what_was_staged(tmp_path: Path, layout: str, kind: str) 
     assert ("new" in names) is (kind == "rebase -x")  # there the base is the commit that was just made
 
 
+FEW = ("plain", "linked")
+"""Layouts in which a whole gate is run by CI; the campaign runs it in all of them."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", COMMITS)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "layout", [name if name in FEW else pytest.param(name, marks=pytest.mark.campaign) for name in LAYOUTS]
+)
 def test_a_gate_inside_of_a_hook(tmp_path: Path, layout: str, kind: str) -> None:
     """The whole gate, as a user's hook runs it, passes and leaves the commit alone: 54 gates."""
     gate = [sys.executable, "-m", "gdbench", "gate", "--config-dir", "mine", "--time", "off", "--allow-same"]

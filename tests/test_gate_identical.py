@@ -160,6 +160,7 @@ def test_training_code_is_the_same_as_itself(
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 def test_no_gate_of_identical_code_alarms(training: tuple[Side, list[Series]]) -> None:
     """Two processes a gate, over objectives, methods of every kind and training code: more than 200, 0 alarms."""
     side, series = training

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["SOUND", "best_per_problem", "edge_of_grid", "may_win", "ranked", "tied_with_previous"]
+__all__ = [
+    "SOUND",
+    "best_per_problem",
+    "describe_randomness",
+    "edge_of_grid",
+    "may_win",
+    "ranked",
+    "tied_with_previous",
+]
 
 STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
 SOUND = ("target", "plateau", "budget")
@@ -44,6 +52,15 @@ def may_win(runs: pd.DataFrame) -> pd.Series:
 def best_per_problem(runs: pd.DataFrame) -> pd.DataFrame:
     """The first row of each ``problem`` (else objective) that may win."""
     return ranked(runs[may_win(runs)]).groupby(_problem_column(runs), sort=False).head(1)
+
+
+def describe_randomness(runs: pd.DataFrame) -> list[str]:
+    """A warning, in one line, of runs whose first steps did not repeat; nothing where all did."""
+    count = int((runs["deterministic"] == False).sum()) if "deterministic" in runs else 0  # noqa: E712 (nullable)
+    if not count:
+        return []
+    line = f"{count} of {len(runs)} runs did not repeat their first steps from one seed (column deterministic)"
+    return [f"{line}: their randomness lies outside of it, so their seeds are no repeats of anything."]
 
 
 def edge_of_grid(runs: pd.DataFrame, best: pd.Series) -> str | None:

@@ -14,7 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.ranking import SOUND, best_per_problem, edge_of_grid, ranked, tied_with_previous
+from gdbench.analysis.ranking import (
+    SOUND,
+    best_per_problem,
+    describe_randomness,
+    edge_of_grid,
+    ranked,
+    tied_with_previous,
+)
 from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names
 from gdbench.columns import ASKED
 from gdbench.report.units import digits, number, seconds
@@ -253,6 +260,7 @@ def _caveats(runs: pd.DataFrame) -> list[str]:
     )
     if subnormal:
         lines.append(f"Subnormal numbers slow a CPU down: {subnormal} of these runs end among them (column denormals).")
+    lines += describe_randomness(runs)
     idle = runs[~runs["seed_effective"].fillna(True)]
     if idle["seed"].nunique() > 1:
         lines.append(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gdbench.analysis.ranking import describe_randomness
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number, seconds
 
@@ -140,6 +141,7 @@ def caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
     if len(failed):
         reasons = failed["error"].dropna().unique()
         lines.append(f"{len(failed)} runs failed" + (f": {reasons[0]}" if len(reasons) else "") + ".")
+    lines += describe_randomness(runs)
     subnormal = int((runs["denormals"] > 0).sum())
     if subnormal and runs["step_s"].notna().any():
         lines.append(f"{subnormal} runs end among subnormal numbers, which slow a CPU down.")
