@@ -165,6 +165,7 @@ def test_a_file_in_the_way_of_the_outputs_is_refused(command: Callable[..., Any]
     assert re.match(rf"outputs={place} cannot be written \(.+\)\. Free some space or choose another folder", words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10, 4096])
 def test_a_full_disk_is_one_clear_line(shell: Callable[..., Any], limit: int) -> None:
     """Whether the first file finds no room or the tables do, the refusal is one line; no half file is left."""
@@ -272,6 +273,7 @@ def test_a_factory_that_raises_is_refused_in_one_line(command: Callable[..., Any
     assert "ArithmeticError: no objective here" in words
 
 
+@pytest.mark.slow
 def test_a_user_folder_works_from_an_empty_one(shell: Callable[..., Any], own: Path, tmp_path: Path) -> None:
     """A Python file and two YAML files of one's own run by --config-dir, in a fresh process, without our tree."""
     words = ["-m", "gdbench", "-m", f"--config-dir={own.name}", "objective=bowl", "optimizer=sign,gd", "lr=0.25,0.5"]
@@ -426,6 +428,7 @@ def test_completion_offers_verbs_names_and_settings(
     assert some <= set(complete(command, monkeypatch, line))
 
 
+@pytest.mark.slow
 def test_the_installed_script_completes(tmp_path: Path) -> None:
     """bash asks the script gdbench as Hydra's completion function does, and is answered with choices."""
     script = Path(sys.executable).with_name("gdbench")

@@ -13,6 +13,7 @@ import pytest
 import torch
 from documents import ROOT, Reader, forget, snippets
 from repositories import git
+from tiers import representatives
 
 import gdbench as package
 from gdbench.columns import COLUMNS
@@ -74,7 +75,12 @@ def commit_and_change() -> None:
     file.write_text(file.read_text().replace("grad.sign()", "grad.clone().sign()"))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+
+
+@pytest.mark.parametrize(
+    "document", representatives(DOCUMENTS, (TUTORIAL,)), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_a_document_does_what_it_says(document: Path, reader: Reader, made: Path, gdbench: Any) -> None:
     """Each file, command and piece of Python of a document works, in order, in one folder."""
     for name in {*FOLDER.findall(document.read_text(encoding="utf-8")), f"2026-11-23/{made.name}"}:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from tiers import representatives
 
 from experiments import record
 from experiments.record import HOME, NAMES, Recorded
@@ -35,12 +36,15 @@ def rerun(tmp_path_factory: pytest.TempPathFactory) -> Rerun:
     return recorded
 
 
+RERUN = representatives(NAMES, ("gd_rate", "notebook", "robust_lr"))
+
+
 def readme(name: str) -> str:
     """The page of an experiment."""
     return (HOME / name / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RERUN)
 def test_an_experiment_finds_what_it_expects(name: str, rerun: Rerun) -> None:
     """Keys, statuses, hits and counts are equal on every machine; losses to 1e-6, as processors sum in other orders."""
     found = pd.read_csv(io.StringIO(rerun(name).expected.to_csv(index=False)), dtype=str)
@@ -67,7 +71,7 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
             assert keys(question, nothing(question, "failed", ""))[0].decode() == run
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RERUN)
 def test_an_experiment_finds_what_theory_says(name: str, rerun: Rerun) -> None:
     """Each published number lies within its stated tolerance, and each number found has one to be compared with."""
     numbers = rerun(name).finding.numbers
@@ -77,7 +81,7 @@ def test_an_experiment_finds_what_theory_says(name: str, rerun: Rerun) -> None:
         assert each.holds(numbers[each.quantity]), f"{each.quantity}: {numbers[each.quantity]}, not {each.words}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RERUN)
 def test_the_page_of_an_experiment_shows_what_the_rerun_finds(name: str, rerun: Rerun) -> None:
     """The README holds sentence, truths and table as the rerun makes them, and the commands that make them."""
     assert f"{record.BEGIN}\n\n{record.page(rerun(name))}\n\n{record.END}" in readme(name)
@@ -86,7 +90,7 @@ def test_the_page_of_an_experiment_shows_what_the_rerun_finds(name: str, rerun: 
     assert "](picture.svg)" in readme(name)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RERUN)
 def test_the_picture_of_an_experiment_can_be_drawn_again(name: str, rerun: Rerun) -> None:
     """What the rerun draws has the form of the picture that is kept: as many words and lines, and no point off it."""
     drawn, kept = rerun(name).picture(), (HOME / name / "picture.svg").read_text(encoding="utf-8")

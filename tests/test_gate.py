@@ -165,6 +165,7 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("kind", "stage"),

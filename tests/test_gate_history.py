@@ -109,6 +109,7 @@ def test_a_change_of_time_is_told_once_enough_follows(
     assert [(each["base"], each["head"]) for each in found] == [(1.50, 1.62)] * told
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(history.otava() is None, reason="pipx install apache-otava: it needs a numpy of its own")
 def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -> None:
     """At its commit, and nowhere else."""
@@ -118,6 +119,7 @@ def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -
     assert (found["after"], found["commit"]) == (commits[14], commits[15])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("culprit", range(5))
 def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: int) -> None:
     """Each commit is tried in a worktree of its own, and no more of them than halving takes."""

@@ -87,6 +87,7 @@ def told(report: TimeReport) -> dict[str, str]:
     return {**{each.name: each.verdict for each in report.series}, **report.unmeasured}
 
 
+@pytest.mark.slow
 def test_a_users_slower_optimizer_is_found_and_nothing_else(trees: Trees) -> None:
     """A module of one name in both trees: head's has more to do, which is slower and confirmed; gd is what it was."""
     base, head = trees("pass", MORE.format(count=100))
@@ -113,6 +114,7 @@ def test_a_users_slower_optimizer_is_found_and_nothing_else(trees: Trees) -> Non
     assert not workers()
 
 
+@pytest.mark.slow
 def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
     """A base that replaces a function of torch gets a process of its own, and the report says why."""
     base, head = trees("pass", "pass")
@@ -124,6 +126,7 @@ def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
     assert told(report) in ({SERIES.name: "no slower"}, {SERIES.name: "faster"}, {SERIES.name: "undecided"})
 
 
+@pytest.mark.slow
 def test_a_worker_whose_gate_was_killed_ends_and_clears_up(tmp_path: Path) -> None:
     """With nobody at the other end of its pipes a worker goes, and the folder of bytecode with it."""
     cache = tmp_path / "cache"
@@ -139,6 +142,7 @@ def test_a_worker_whose_gate_was_killed_ends_and_clears_up(tmp_path: Path) -> No
     assert not cache.exists()
 
 
+@pytest.mark.slow
 def test_the_self_test_on_a_real_tree(trees: Trees) -> None:
     """Head against itself gives no alarm; what is put in is found, and its size told from the same rounds."""
     _, head = trees("pass", "pass")

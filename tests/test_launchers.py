@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
+from tiers import representatives
 
 import gdbench
 from gdbench.installation import install_command
@@ -151,7 +152,7 @@ def left_behind(mark: str) -> list[str]:
 # ----------------------------------------------------------------------------------------------------- the same table
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", representatives(LAUNCHERS, ("joblib",)))
 def test_every_launcher_gives_the_same_table(command: Callable[..., Any], away: Path, launcher: str) -> None:
     """Twelve cells, with code of the user's, come back as this process makes them; what a worker lacks is told."""
     words = ["-m", "--config-dir", str(away), "objective=bowl,counts,absent", "optimizer=gd,momentum,adam,bfgs"]
@@ -172,6 +173,7 @@ def test_every_launcher_gives_the_same_table(command: Callable[..., Any], away: 
     assert [path.name for path in Path().glob("there/*/*/.*")] == [".hydra"]
 
 
+@pytest.mark.slow
 def test_ray_by_address_gives_the_same_table(command: Callable[..., Any], cluster: str) -> None:
     """A cluster that is there already carries the same rows, and is left running."""
     words = ["-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=20", *QUIET]
@@ -231,6 +233,7 @@ def head_at(port: int, dashboard: int, place: Path, cwd: Path) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------------------- faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "reason"),
     [
@@ -254,6 +257,7 @@ def test_a_killed_worker_costs_the_cells_it_had(
     assert re.match(reason, runs["error"].iloc[-1]), runs["error"].iloc[-1]
 
 
+@pytest.mark.slow
 def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away: Path) -> None:
     """When Ray itself dies, its driver with it, the cells that had ended are kept and the others say so."""
     words = ["-m", "--config-dir", str(away), "objective=bowl,beheads", "lr=0.1,0.2", "steps=20", *QUIET]
@@ -284,6 +288,7 @@ def begun(tmp_path: Path, launcher: str) -> tuple[subprocess.Popen[str], str]:
     return process, mark
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "ray"])
 def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(tmp_path: Path, launcher: str) -> None:
     """What a terminal does on Ctrl-C ends a launched sweep with code 130, the table so far and nobody at work."""
@@ -300,6 +305,7 @@ def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(tmp_path: Path, launcher:
     assert left_behind(mark) == []
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_takes_its_workers_with_it(tmp_path: Path) -> None:
     """kill -9 leaves nobody at work for a sweep that is no more."""
     process, mark = begun(tmp_path, "submitit_local")
@@ -312,6 +318,7 @@ def test_a_killed_sweep_takes_its_workers_with_it(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------------- turns
 
 
+@pytest.mark.slow
 def test_timed_cells_of_a_machine_take_turns(command: Callable[..., Any], away: Path) -> None:
     """A timed cell runs under the lock of its machine, one begins when the other has had its time; stderr says why."""
     words = ["-m", "--config-dir", str(away), "objective=guarded", "optimizer=gd,momentum"]
@@ -324,6 +331,7 @@ def test_timed_cells_of_a_machine_take_turns(command: Callable[..., Any], away: 
     assert runs["started_at"].sort_values().diff().max().total_seconds() > 0.5
 
 
+@pytest.mark.slow
 def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[..., Any], away: Path) -> None:
     """timing.alone=false lets two timed cells meet, and nothing is said of turns."""
     words = ["-m", "--config-dir", str(away), "objective=meets", "optimizer=gd,momentum", "timing.alone=false"]

@@ -197,6 +197,7 @@ def _parts(output: Any) -> list[tuple[str, str]]:
     return [(kind, "" if kind.startswith("image/") else text) for kind, text in sorted(output.data.items())]
 
 
+@pytest.mark.slow
 def test_the_retold_notebook_runs_and_shows_what_is_kept(
     kept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +211,7 @@ def test_the_retold_notebook_runs_and_shows_what_is_kept(
     assert shown(again) == shown(nbformat.read(FILE, as_version=4))
 
 
+@pytest.mark.slow
 def test_the_retold_notebook_tells_the_notebooks_numbers(kept: Any) -> None:
     """It prints both loops and the gradients digit for digit, has five pictures, and is small."""
     text = "".join(part for cell in shown(kept) for kind, part in cell if kind == "stdout")

@@ -252,6 +252,7 @@ def shipped(folder: str, pattern: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_configuration(wheel: set[str]) -> None:
     """The whole of conf/ travels inside the wheel as gdbench/conf."""
     configurations = shipped("conf", "*.yaml")
@@ -260,6 +261,7 @@ def test_the_wheel_holds_every_configuration(wheel: set[str]) -> None:
     assert {f"gdbench/{name}" for name in configurations} == {name for name in wheel if name.endswith(".yaml")}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: set[str]) -> None:
     """Installing the wheel adds the folder gdbench, its types and its licence: no tests, no outputs, no caches."""
     sources = {name for name in wheel if name.endswith(".py")}
@@ -270,6 +272,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: set[str]) -> None:
     assert not [name for name in wheel if "outputs" in name or "__pycache__" in name or name.endswith(".parquet")]
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_what_tests_and_ci_need(sdist: set[str]) -> None:
     """An unpacked sdist can be tested and built as the checkout can."""
     expected = {
@@ -291,6 +294,7 @@ def test_the_sdist_holds_what_tests_and_ci_need(sdist: set[str]) -> None:
     assert shipped("docs", "*") - {each for each in shipped("docs", "*") if (ROOT / each).is_dir()} <= sdist
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_no_outputs(sdist: set[str]) -> None:
     """Results of sweeps never leave in an sdist, wherever in the checkout they were made."""
     assert not [name for name in sdist if "outputs" in name.split("/") and not name.endswith(".gitignore")]

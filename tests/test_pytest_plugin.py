@@ -93,6 +93,7 @@ def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "assert 31 < 31" in out
 
 
+@pytest.mark.slow
 def test_a_step_that_became_slower_fails_the_users_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """no_slower fails where a series of their suite takes three times as long as at their last commit."""
     repository(tmp_path, FEW)

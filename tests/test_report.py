@@ -376,6 +376,7 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+@pytest.mark.slow
 def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
     """Offline and without an error it draws, hovers, filters, turns dark, sorts and opens a run's details."""
     page = browser.new_page()

@@ -69,6 +69,7 @@ def picked(outputs: Path) -> list[Job]:
     return jobs
 
 
+@pytest.mark.slow
 def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
     """Every exact column and every recorded point of runs picked over all objectives and optimizers comes out again."""
     execute_jobs(picked(tmp_path), [], "sweep", Silent())

@@ -19,6 +19,7 @@ print(code, *sorted({unneeded} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timing", ["quick", "off"])
 def test_a_sweep_by_hand_loads_neither_a_compiler_nor_data_sets(timing: str, tmp_path: Path) -> None:
     """A sweep with impl=manual imports none of what takes half a second and more, nor a family that is not named."""

@@ -142,6 +142,7 @@ def held(server: str, sweep: TrackedSweep) -> tuple[Any, dict[str, Any]]:
     return client, by_id
 
 
+@pytest.mark.slow
 def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path) -> None:
     """200 runs have the same parameters, metrics, curves and statuses there; a second time adds nothing."""
     told = read(sweep)
@@ -174,6 +175,7 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
     assert len(held(server, told)[1]) == 201
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was whole stays, what was not is sent again, and what was missing comes."""
     import gdbench.trackers.mlflow as adapter
@@ -270,6 +272,7 @@ def logged(content: bytes) -> Iterator[bytes]:
             parts = []
 
 
+@pytest.mark.slow
 def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline files hold configuration, curves and summary of each run; a second time writes none."""
     pytest.importorskip("wandb", reason="wandb is not installed")
@@ -393,6 +396,7 @@ def _tags_of(address: str, runs: int) -> dict[str, Any]:
     raise AssertionError(f"{len(tags)} of {runs} runs are shown")
 
 
+@pytest.mark.slow
 def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
     """The store holds configuration, curves and numbers of each run; a second time adds nothing."""
     told, place = read(few), tmp_path / "trackio"
