@@ -249,6 +249,7 @@ def test_generated_methods_are_compiled_as_they_are(check: Callable[..., None]) 
 @pytest.mark.parametrize("check", [check_solo, check_lanes])
 def test_generated_methods_go_through_the_cpp_compiler(check: Callable[..., None]) -> None:
     """A sample of them goes through inductor, and through its libraries, as it is."""
-    fates = campaign(check, "inductor", range(0, CAMPAIGN, 25))
+    sample = range(0, CAMPAIGN, 25)
+    fates = campaign(check, "inductor", sample)
 
-    assert fates["equal"] >= 4
+    assert fates["equal"] > len(sample) / 3
