@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cells import plain
 from folding import folded
+from laws import OPTIMIZERS
 
 from gdbench import build
 from gdbench.job import Job
@@ -43,7 +44,9 @@ KINDS = [
 
 def objective_for(optimizer: str) -> str:
     """An objective that the method can run on."""
-    return {"ista": "lasso_proximal", "fista": "lasso_proximal", "muon": "notebook_matrix"}.get(optimizer, "rosenbrock")
+    needs_facts = any(fact in OPTIMIZERS[optimizer].hyper for fact in ("smoothness", "strong_convexity"))
+    kinds = {"ista": "lasso_proximal", "fista": "lasso_proximal", "muon": "notebook_matrix"}
+    return kinds.get(optimizer, "quadratic" if needs_facts else "rosenbrock")
 
 
 def cells(optimizer: str, impl: str, *words: str) -> list[Job]:
