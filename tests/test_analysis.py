@@ -111,6 +111,14 @@ def test_seeds_that_select_are_not_compared() -> None:
     assert best[["lr", "cost", "runs", "held_out"]].to_numpy().tolist() == [[0.1, 100, 2, True]]
 
 
+def test_a_configuration_without_noise_is_chosen_beside_noisy_ones() -> None:
+    """Its seed changes nothing, so it has one run, by which it is selected and compared: it is not a miss."""
+    noisy = [took(cost, lr=0.1, seed=seed) for seed, cost in enumerate((30, 40, 50, 60))]
+    best = tuned(paid(took(20, lr=1.0, seed_effective=False), *noisy))
+
+    assert best[["lr", "cost", "solved"]].to_numpy().tolist() == [[1.0, 20.0, 1]]
+
+
 def test_a_choice_without_seeds_to_compare_is_a_failure() -> None:
     """A rate whose comparing seeds never came costs inf: ragged repeats are no advantage."""
     best = tuned(paid(took(10, lr=0.1), took(20, lr=1.0), took(20, lr=1.0, seed=1)))

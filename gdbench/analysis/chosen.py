@@ -14,13 +14,15 @@ def tuned(table: pd.DataFrame) -> pd.DataFrame:
     """The best configuration of each solver on each problem, one row each, for ``costs`` of runs.
 
     Where a solver has several seeds on a problem, half of them (the first, third ...) select and the others are
-    compared, so that luck does not count twice: ``held_out``. Columns: problem, solver, configuration, lr, cost (the
+    compared, so that luck does not count twice: ``held_out``. A configuration whose seed changes nothing is
+    selected and compared by its one run. Columns: problem, solver, configuration, lr, cost (the
     median of the compared seeds), solved of runs, and trials, how many configurations were tried.
     """
     place = table.groupby(["problem", "solver"], observed=True)["seed"].rank(method="dense")
     several = place.groupby([table["problem"], table["solver"]], observed=True).transform("max") > 1
-    selects = ~several | (place % 2 == 1)
-    compares = ~several | (place % 2 == 0)
+    steady = ~table["seed_matters"]  # beside noisy ones it has one run, which no luck has chosen
+    selects = ~several | steady | (place % 2 == 1)
+    compares = ~several | steady | (place % 2 == 0)
     order = ["cost", "shortfall"]
     keys = ["problem", "solver"]
     tried = per_configuration(table[selects]).sort_values(order, kind="stable")

@@ -55,8 +55,8 @@ def merged(told: pd.DataFrame) -> pd.DataFrame:
 def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     """What each compared run paid to its target, in steps, gradients or seconds; inf where it did not solve.
 
-    Columns: problem, solver, configuration, lr, seed, cost, spent (what a run paid in all) and shortfall (its final
-    gap, else final loss; inf where it may not win), which orders the runs that did not solve.
+    Columns: problem, solver, configuration, lr, seed, seed_matters, cost, spent (what a run paid in all) and shortfall
+    (its final gap, else final loss; inf where it may not win), which orders the runs that did not solve.
     """
     paid = numbers(told, COSTS[cost]).clip(lower=LEAST[cost])
     sound = may_win(told)
@@ -64,6 +64,7 @@ def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     return pd.DataFrame(
         {
             **{name: told[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
+            "seed_matters": told["seed_effective"].fillna(True).astype(bool),
             "cost": paid.where(sound & paid.notna(), np.inf),
             "spent": _spent(told, cost),
             "shortfall": gap.fillna(numbers(told, "final_loss")).where(sound, np.inf).fillna(np.inf),
