@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from cells import Tiny, parabola, plain, small
-from laws import CONF
+from laws import CONF, OPTIMIZERS
 from torch import Tensor
 
 import gdbench
@@ -95,9 +95,11 @@ def check_siblings(optimizer: str, impl: str, bad: dict[str, Any], worst: int | 
     worst = int(np.argmax(values)) if worst is None else worst
     good = [value for value in values if value != values[worst]]
     asked = {"optimizer": optimizer, "impl": impl, **more}
-    together = sweep("rosenbrock", **asked, **{name: values})
-    without = sweep("rosenbrock", **asked, **{name: good})
-    alone = sweep("rosenbrock", **asked, **{name: values[worst]})
+    needs_facts = any(fact in OPTIMIZERS[optimizer].hyper for fact in ("smoothness", "strong_convexity"))
+    objective = "quadratic" if needs_facts else "rosenbrock"
+    together = sweep(objective, **asked, **{name: values})
+    without = sweep(objective, **asked, **{name: good})
+    alone = sweep(objective, **asked, **{name: values[worst]})
     siblings = together.drop(index=worst)
 
     if (siblings["lanes"] > 1).all() == (without["lanes"] > 1).all():
