@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 __all__ = ["install_command"]
@@ -21,6 +20,8 @@ def install_command(extra: str) -> str:
 
 
 def _repository() -> str:
+    from importlib.metadata import PackageNotFoundError, metadata  # 13 ms, for a hint that is seldom given
+
     try:
         urls = metadata("gdbench").get_all("Project-URL") or []
     except PackageNotFoundError:  # a copied folder that nothing installed
