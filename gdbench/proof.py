@@ -186,9 +186,7 @@ def _differ(alone: Columns, one: int, other: Columns, row: int, cell: Cell, step
     """
     last = cell.steps + 1
     for name in COMPARED:
-        here, there = (
-            last if hit is np.ma.masked else min(int(hit), last) for hit in (alone[name][one], other[name][row])
-        )
+        here, there = (_hit(hit, last) for hit in (alone[name][one], other[name][row]))
         if abs(here - there) > 1:
             return f"{name} is {_step(there, last)} in lanes and {_step(here, last)} alone"
     if cell.steps < steps:

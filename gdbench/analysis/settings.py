@@ -10,7 +10,14 @@ import pandas as pd
 
 from gdbench.columns import ASKED, GROUPS, asked
 
-__all__ = ["configuration_names", "differing_settings", "distinct_texts", "objective_names", "problem_names"]
+__all__ = [
+    "configuration_names",
+    "differing_settings",
+    "distinct_texts",
+    "objective_names",
+    "problem_names",
+    "text_among",
+]
 
 PROBLEM = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")
 """What makes two questions on one objective two problems, beside the objective's own numbers."""
@@ -65,6 +72,15 @@ def distinct_texts(values: pd.Series, most: int = 17) -> list[str]:
     return [_short_text(value, enough) for value in values]
 
 
+def text_among(value: object, values: pd.Series) -> str:
+    """A value as a short text that no other of ``values`` has; of a million numbers its neighbours decide."""
+    if _is_null(value) or not isinstance(value, float):
+        return _short_text(value, 0)
+    numbers = np.unique(values.dropna().to_numpy(float))
+    place = int(np.searchsorted(numbers, value))
+    return distinct_texts(pd.Series([value, *numbers[max(0, place - 1) : place + 2]]))[0]
+
+
 def _short_text(value: object, digits: int) -> str:
     if _is_null(value):
         return ""
@@ -82,7 +98,8 @@ def _place(name: str) -> tuple[int, str]:
 def _differs(runs: pd.DataFrame, name: str) -> bool:
     group, _, parameter = name.partition(".")
     if parameter and group in GROUPS:
-        return bool(_differs_within(runs, name, group).any())
+        values = runs.groupby(group, observed=True, dropna=False)[name].nunique(dropna=False)
+        return bool((values > 1).any())
     if name == "seed" and not runs["seed_effective"].fillna(False).any():
         return False
     return bool(runs[name].nunique(dropna=False) > 1)

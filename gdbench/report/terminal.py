@@ -22,7 +22,7 @@ from gdbench.analysis.ranking import (
     ranked,
     tied_with_previous,
 )
-from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names
+from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names, text_among
 from gdbench.columns import ASKED
 from gdbench.report.units import digits, number, seconds
 
@@ -287,9 +287,9 @@ def _best(runs: pd.DataFrame, best: pd.Series) -> str:
     words = [
         WORDED.get(name, f"{setting_header(name, differing)} {{}}").format(text)
         for name in differing
-        if (text := distinct_texts(alike[name])[alike.index.get_loc(best.name)])
+        if (text := text_among(best[name], alike[name]))
     ]
-    lr = distinct_texts(alike["lr"])[alike.index.get_loc(best.name)]
+    lr = text_among(best["lr"], alike["lr"])
     edge = edge_of_grid(alike, best)
     advice = f", the edge of your grid: try {edge} lrs" if edge else ""
     return f"Best{where}: {best['optimizer']} ({best['impl']}) at {', '.join([f'lr {lr}', *words])}{advice}."
