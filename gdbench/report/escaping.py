@@ -46,8 +46,8 @@ def printable(text: str, lines: bool = False) -> str:
 
     Lone surrogates, which no encoding can write, become the replacement character as well.
     """
-    pictures = {code: picture for code, picture in PICTURES.items() if not (lines and chr(code) in "\n\t")}
-    shown = text.translate(pictures | HIDDEN)
+    pictures = {code: chr(picture) for code, picture in PICTURES.items() if not (lines and chr(code) in "\n\t")}
+    shown = text.translate({**pictures, **HIDDEN})
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cs" else c for c in shown)
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -206,9 +207,7 @@ def _runs(report: Report, place: Path) -> dict[str, Any]:
     runs = report.source.runs
     table = _rows(runs, report.facts.told)
     folders = {f"{each.parent.name}/{each.name}": each for each in report.source.folders}
-    links = {
-        name: os.path.relpath(folder / ".hydra", place.parent).replace(os.sep, "/") for name, folder in folders.items()
-    }
+    links = {name: _relative_link(folder / ".hydra", place.parent) for name, folder in folders.items()}
     cells = [
         f"{links.get(sweep, '.hydra')}/cell-{cell:05d}.yaml"
         for sweep, cell in zip(runs["sweep"], runs["cell"], strict=True)
@@ -228,6 +227,11 @@ def _runs(report: Report, place: Path) -> dict[str, Any]:
         "file": _column(pd.Series(cells)),
         "command": [command(row) for row in _repeatable(runs)],
     }
+
+
+def _relative_link(target: Path, start: Path) -> str:
+    """The address of a file as seen from a folder: never one of a scheme, however the folder is called."""
+    return f"./{quote(os.path.relpath(target, start).replace(os.sep, '/'))}"
 
 
 def _repeatable(runs: pd.DataFrame) -> Iterable[dict[str, Any]]:
