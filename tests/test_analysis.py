@@ -25,9 +25,9 @@ RUN: dict[str, Any] = {
     "status": "target", "shifted_minimum": False, "seed_effective": True, "started_at": 0.0, "timed": False,
     "steps": 100, "target": 1e-6, "gradients": 100, "steps_to_target": 10, "gradients_to_target": 10,
     "time_to_target_s": NAN, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_excess": 1e-9,
-    "final_gap": 1e-9, "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN, "denormals": 0,
-    "step_vs_reference": NAN, "step_vs_reference_lo": NAN, "step_vs_reference_hi": NAN, "update_s": NAN,
-    "first_step_s": NAN, "cold_s": NAN, "ops": NAN, "overhead_bound": True,
+    "final_gap": 1e-9, "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN,
+    "denormals": 0, "step_vs_reference": NAN, "step_vs_reference_lo": NAN, "step_vs_reference_hi": NAN,
+    "update_s": NAN, "first_step_s": NAN, "cold_s": NAN, "ops": NAN, "overhead_bound": True,
     **{f"hit_1e-{power:02d}": NAN for power in range(1, 13)},
 }  # fmt: skip
 """A run that reached its target in ten steps, on an objective whose minimum is 0."""
