@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
 from gdbench.paths import expand_user, expand_word
-from gdbench.schema import UsageError, nearest
+from gdbench.schema import SETTINGS, UsageError, nearest
 from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _dispatch(words: list[str]) -> int:
     if first == "--version":
         print(f"gdbench {__version__}")
         return 0
-    if first != "plan" and re.fullmatch(r"[a-z]+", first):
+    if first != "plan" and re.fullmatch(r"[a-z]+", first) and not _is_known_word(first):
         raise UsageError(
             f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
         )
@@ -162,6 +162,13 @@ def _dispatch(words: list[str]) -> int:
     trust = "--trust" in words
     words = [expand_word(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
     return _run(_recalled(words, trust), output)
+
+
+def _is_known_word(word: str) -> bool:
+    """Whether a word that is no verb names a setting or an option: how it is to be written is told later."""
+    from gdbench.mistakes import option_files
+
+    return word in (*SETTINGS, "experiment") or any(word in option_files(group) for group in ("optimizer", "objective"))
 
 
 def _recalled(words: list[str], trust: bool) -> list[str]:

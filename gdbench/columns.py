@@ -57,7 +57,8 @@ COLUMNS: dict[str, Column] = {
     "impl": Column(
         "str",
         "",
-        "who carries it out: manual, compiled; torch.optim's torch, foreach, fused, capturable, differentiable",
+        "who carries it out, after resolving auto: manual, compiled; torch.optim's torch, foreach, fused, capturable,"
+        " differentiable",
     ),
     "dtype": Column("str", "", "floating-point type of x, gradient and state, after resolving auto"),
     "device": Column("str", "", "where it ran, after resolving auto"),

@@ -96,15 +96,16 @@ def check(jobs: Sequence[Job]) -> None:
     for job in jobs:
         build.check(job.question)
     if len(jobs) == 1:
-        _insist_on_device(jobs[0].question.device)
+        _insist_on_needs(jobs[0].question)
 
 
-def _insist_on_device(name: str) -> None:
-    """A sweep goes on without a device that is not there; a single cell has nothing else to do."""
+def _insist_on_needs(question: Question) -> None:
+    """``UsageError`` where a single cell lacks its device, or a fact of its objective: a sweep goes on without it."""
     try:
-        build.device_of(name)
+        build.device_of(question.device)
+        build.hyper(question, build.stated_objective(question))
     except Unavailable as reason:
-        raise UsageError(str(reason)) from None
+        raise UsageError(str(reason) if str(reason).endswith(".") else f"{reason}.") from None
 
 
 def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:

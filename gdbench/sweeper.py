@@ -24,6 +24,7 @@ from gdbench.hydra_errors import reworded
 from gdbench.job import Job, Progress, run_job
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
+from gdbench.mistakes import describe_sweep
 from gdbench.overrides import escape_interpolations, format_override, format_value
 from gdbench.schema import Question, UsageError
 from gdbench.sweep_axes import check_count, check_once, count_values, list_values
@@ -173,15 +174,13 @@ def _compose_single(session: Session, config: DictConfig) -> Job:
         parsed = [composer.parse(override) for override in (session.overrides if session.withheld else seen)]
         for override in parsed:
             if override.is_sweep_override() and override.key_or_group != "tracker":
-                raise UsageError(f"{override.input_line} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
+                raise UsageError(describe_sweep(str(override.input_line)))
         overrides = [_together(override) for override in parsed]
         job = _job(0, overrides, composer(overrides))
     except UsageError:
         raise
     except Exception as error:
         raise reworded(error) from error
-    if job.config["part"] is not None:
-        raise UsageError("part is set by gdbench itself, for the jobs of a launcher: leave it out.")
     if set(known[1].axes) - {override.key_or_group for override in parsed}:
         raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
     return job

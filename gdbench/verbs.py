@@ -268,8 +268,10 @@ def tune(
     """
     from gdbench.api import tuning
     from gdbench.execution import Silent
+    from gdbench.mistakes import check_words
     from gdbench.report.progress import progress
 
+    check_words(overrides or [])
     search = tuning([expand_word(word) for word in overrides or []], config_dir)
     try:
         search.run(Silent() if quiet or json else progress("row"))

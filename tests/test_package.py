@@ -29,6 +29,8 @@ LAYERS = (
     {"function_parts"},
     {"function_digest"},
     {"schema"},
+    {"mistakes"},
+    {"unknown_keys", "yaml_files"},
     {"arrow", "hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
     {"params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},

@@ -127,7 +127,9 @@ def insist(names: Sequence[str]) -> None:
     """``UsageError`` in one line for a tracker that is not known, or whose package is not installed."""
     for name in names:
         if name not in TRACKERS:
-            raise UsageError(f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}.")
+            raise UsageError(
+                f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}; null for none."
+            )
         if not all(find_spec(package) for package in NEEDS[name]):
             raise UsageError(f"tracker={name} is not installed: {install_command(name)}")
 
