@@ -267,7 +267,7 @@ def tune(
     is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. goal= says what is best.
     """
     from gdbench.api import tuning
-    from gdbench.execution import Silent
+    from gdbench.job_spec import Silent
     from gdbench.report.progress import progress
 
     search = tuning([expand_word(word) for word in overrides or []], config_dir)
