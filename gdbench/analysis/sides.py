@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from gdbench.analysis.chosen import merged
 from gdbench.analysis.pairs import log_ratios, signed_rank
-from gdbench.analysis.problems import COSTS, costs, merged, numbers, per_configuration
+from gdbench.analysis.problems import COSTS, costs, numbers, per_configuration
 from gdbench.analysis.times import SPREAD
 from gdbench.analysis.verdict import ALPHA, ENOUGH
 

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.settings import differing_settings, objective_names
-from gdbench.report.terminal import STYLES, WIDTH, closing_line, console, setting_header
+from gdbench.report.setting_words import setting_header
+from gdbench.report.terminal import STYLES, WIDTH, closing_line, console
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
