@@ -1,4 +1,3 @@
-"""The verbs: what there is (list, columns), what ran (show), and the search for the best numbers (tune)."""
 
 from __future__ import annotations
 
@@ -267,7 +266,7 @@ def tune(
     is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. goal= says what is best.
     """
     from gdbench.api import tuning
-    from gdbench.execution import Silent
+    from gdbench.job_spec import Silent
     from gdbench.mistakes import check_words
     from gdbench.report.progress import progress
 

@@ -32,7 +32,7 @@ LAYERS = (
     {"mistakes"},
     {"unknown_keys", "yaml_files"},
     {"arrow", "hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
-    {"params", "search", "sweep_start", "table_files", "targets"},
+    {"job_spec", "params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},
     {"objectives", "optimizers"},
     {"oracle", "descent", "marks", "random_state", "watch", "work", "reference", "gap", "schedules", "gradients"},
