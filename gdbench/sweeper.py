@@ -17,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gdbench import records
-from gdbench.analysis.goals import best
+from gdbench.analysis.tuning_metric import best_of_cell
 from gdbench.config import Composed, Composer, plain, store
 from gdbench.execution import Silent, SweepResult, execute_jobs, plan_jobs
 from gdbench.hydra_errors import reworded
@@ -59,7 +59,8 @@ class Session:
     def run_single(self, config: DictConfig) -> float:
         """Run the one cell that Hydra has composed; what ``hydra.main`` decorates, by which sweepers know the session.
 
-        Returns the goal of its best run, for whatever sweeper asked: lower is better, inf where no run may win.
+        Returns the metric of its best configuration, for whatever sweeper asked: lower is better, 2^40 more where that
+        left its target again, inf where none reached it or may win.
         """
         try:
             job = _compose_single(self, config)
@@ -70,7 +71,7 @@ class Session:
         except UsageError as error:
             raise Refusal from error
         assert self.result.folder is not None
-        return best(records.load(self.result.folder), str(job.config["goal"]))
+        return best_of_cell(records.load(self.result.folder), str(job.config["metric"]))
 
 
 class Refusal(BaseException):
@@ -160,7 +161,7 @@ def run_part(config: DictConfig) -> float:
     cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     with turn(job.question.timing):
         run_job(replace(job, cell=cell, key=key), folder)
-    return best(records.load_part(folder, cell), str(config.goal))
+    return best_of_cell(records.load_part(folder, cell), str(config.metric))
 
 
 def _compose_single(session: Session, config: DictConfig) -> Job:
