@@ -64,7 +64,7 @@ Verbs
   export TRACKER FOLDER [--uri]  copy a sweep to mlflow, wandb, trackio or tensorboard (tracker=NAME does so each time)
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
-  tune [KEY=VALUE ...]           the best of equally many lrs of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
+  tune [KEY=VALUE ...]           the best of as many lrs of each method (and of 'optimizer.momentum=interval(0,0.99)')
   runs [QUERY ...]               all sweeps that ran: runs optimizer=adam 'lr<0.1' since=7d; also --csv, --json, --sql
   watch [FOLDER]                 a sweep while it runs, here or elsewhere: how far, how long still, the best so far
   name SWEEP NAME                what to call a sweep, here and in the verbs below

@@ -19,7 +19,7 @@ __all__ = [
 Point = tuple[float, ...]
 Line = list[tuple[float, float]]
 CostClass = Callable[[float], tuple[float, float] | None]
-"""Of a score the first and the last of its class, within which score minus first is a cost; None where it is no cost."""
+"""Of a score the first and last of its class, within which score minus first is a cost; None where it is no cost."""
 
 WITHIN = 2.0
 """Costs up to so many times another are near it."""

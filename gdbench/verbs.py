@@ -264,8 +264,8 @@ def tune(
     """Find the best of equally many lrs (or other numbers) of each optimizer on each objective, by refined grids.
 
     Numbers to tune are intervals: 'lr=tag(log,interval(1e-4,1))' 'optimizer.momentum=interval(0,0.99)'; without any, lr
-    is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. metric= says what
-    is best, trials= how many points each row tries. A value that its neighbours do not come near is shown, not chosen.
+    is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. metric= says what is best, trials= how
+    many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
     """
     from gdbench.api import tuning
     from gdbench.execution import Silent

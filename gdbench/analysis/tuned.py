@@ -33,7 +33,7 @@ FOUND: dict[str, str] = {
 
 
 def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Winners grouped by objective and its numbers, the best metric first, what left behind what stays; then misses, the nearest first; the rest."""
+    """Winners grouped by objective and its numbers, in the order of the standings: stays, left, missed, the rest."""
     table = pd.concat(rows, ignore_index=True)
     named = [name for name in table if not str(name).startswith("tuned.")]
     hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]

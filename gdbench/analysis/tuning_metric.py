@@ -32,8 +32,8 @@ def per_configuration(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> p
 
     ``value`` is the metric, the median over the configuration's seeds (of an even number the worse of the two in the
     middle), inf where the target was missed or nothing may win; ``outcome`` is that of the standings. ``score`` is one
-    float that orders as the standings do: the cost of what stays at the target; LEFT and the cost (time in microseconds)
-    of what left it; MISS and more of what missed it, by how near it came; inf of what may not win.
+    float that orders as the standings do: the cost of what stays at the target; LEFT and the cost (a time in
+    microseconds) of what left it; MISS and more of what missed it, by how near it came; inf of what may not win.
     """
     if not is_cost(metric):
         return _by_column(runs, metric, axes)
