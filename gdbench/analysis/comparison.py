@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.problems import compared, numbers
-from gdbench.analysis.ranking import SOUND, STATUS_RANK
+from gdbench.analysis.ranking import SOUND, STATUS_RANK, runs_that_stay
 from gdbench.analysis.sides import NOT_COMPARABLE
-from gdbench.analysis.standings import runs_that_stay
 
 __all__ = ["VERDICTS", "comparison"]
 

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from gdbench.analysis.chosen import merged
 from gdbench.analysis.pairs import log_ratios, signed_rank
-from gdbench.analysis.problems import merged, numbers
+from gdbench.analysis.problems import numbers
 from gdbench.analysis.standings import KEYS, OUTCOMES, standings
 from gdbench.analysis.verdict import ALPHA, ENOUGH
 
@@ -42,7 +43,7 @@ def sides(compared: pd.DataFrame) -> pd.DataFrame:
     Of seconds nothing is said but what they were, and their ratio, each over the reference loop of its own process.
     """
     pools = {side: merged(compared[compared["side"] == side]) for side in "ab"}
-    rows = [*_counted(pools, "steps"), *_counted(pools, "gradients"), *_timed(pools)]
+    rows = [*_counted(pools, "steps"), *_counted(pools, "gradients"), *_timed(compared)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -149,22 +150,25 @@ def _of_seeds(ratios: Array) -> Interval:
     return float(np.exp(means[out])), float(np.exp(means[len(means) - 1 - out]))
 
 
-def _timed(pools: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """The rows of seconds: those of the configurations that are best by gradients, so that no clock chooses."""
+def _timed(compared: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of seconds, of each impl: of the configurations that are best by gradients, so that no clock chooses."""
+    name = "solver" if compared["impl"].nunique() > 1 else "optimizer"
+    pools = {side: compared[compared["side"] == side] for side in "ab"}
     best = {side: _best(pool, "gradients") for side, pool in pools.items()}
     rows = []
-    for problem, optimizer in best["a"].index.intersection(best["b"].index, sort=False):
-        a, b = (best[side].loc[[(problem, optimizer)]].iloc[0] for side in "ab")
+    for key in best["a"].index.intersection(best["b"].index, sort=False):
+        a, b = (best[side].loc[[key]].iloc[0] for side in "ab")
         if np.isfinite([a["seconds"], b["seconds"]]).all():
-            references = [_reference(pools[side], row) for side, row in (("a", a), ("b", b))]
+            there = key[1] if name == "solver" else a["optimizer"]
+            per_reference = [row["seconds"] / _reference(pools[side], row) for side, row in (("a", a), ("b", b))]
             rows.append(
                 {
-                    **dict(zip(COLUMNS, (problem, optimizer, "seconds", "seconds", NOT_COMPARABLE), strict=False)),
+                    **dict(zip(COLUMNS, (key[0], there, "seconds", "seconds", NOT_COMPARABLE), strict=False)),
                     **_of_side(a, "a"),
                     **_of_side(b, "b"),
                     "a": a["seconds"],
                     "b": b["seconds"],
-                    "ratio": (b["seconds"] / references[1]) / (a["seconds"] / references[0]),
+                    "ratio": per_reference[1] / per_reference[0],
                     "seeds": min(a["n"], b["n"]),
                 }
             )

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.analysis.problems import COSTS, IMPL_ORDER, LEAST, numbers
-from gdbench.analysis.ranking import may_win
+from gdbench.analysis.problems import COSTS, IMPL_ORDER, LEAST
+from gdbench.analysis.ranking import STATUS_RANK, may_win, numbers, runs_that_stay, shortfalls
 
-__all__ = ["KEYS", "OUTCOMES", "best_of_each", "runs_that_stay", "standings"]
+__all__ = ["KEYS", "OUTCOMES", "best_of_each", "standings"]
 
 KEYS = ("problem", "solver", "configuration")
 OUTCOMES = ("stays", "left", "missed", "cannot win")
@@ -45,14 +45,14 @@ class _Seeds:
         self.sizes = np.bincount(self.codes)
         self.first = np.cumsum(self.sizes) - self.sizes
 
-    def quantiles(self, values: Array) -> tuple[Array, Array, Array]:
+    def quantiles(self, values: npt.NDArray[Any]) -> tuple[Array, Array, Array]:
         """Median (the upper one of two), lowest and highest of each configuration; null counts as above inf."""
         if len(self.sizes) == len(values):
             return values, values, values
         ordered = values[np.lexsort((values, self.codes))]
         return ordered[self.first + self.sizes // 2], ordered[self.first], ordered[self.first + self.sizes - 1]
 
-    def median(self, values: Array) -> Array:
+    def median(self, values: npt.NDArray[Any]) -> Array:
         """The first of ``quantiles``."""
         return self.quantiles(values)[0]
 
@@ -87,7 +87,8 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
     """
     seeds = _Seeds(runs, by)
     hit, stay = _costs(runs, cost)
-    shortfall, has_gap = _shortfalls(runs)
+    shortfall = shortfalls(runs).to_numpy()
+    has_gap = numbers(runs, "final_gap").notna().to_numpy()
     medians = np.stack([seeds.median(values) for values in (stay, hit, shortfall)])
     outcome = np.append(np.isfinite(medians), np.ones((1, len(seeds.sizes)), bool), axis=0).argmax(axis=0)
     decides = np.stack([stay, hit, shortfall])[outcome.clip(max=2)[seeds.codes], np.arange(len(runs))]
@@ -108,7 +109,8 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
             "run": runs["run"].to_numpy()[seeds.middle(stay, hit, shortfall)],
         }
     )
-    return _ordered(table, medians, seeds.median(numbers(runs, "step_s").to_numpy()))
+    status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()
+    return _ordered(table, medians, seeds.median(status), seeds.median(numbers(runs, "step_s").to_numpy()))
 
 
 def best_of_each(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
@@ -116,27 +118,11 @@ def best_of_each(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.Data
     return table[table["outcome"] != OUTCOMES[-1]].drop_duplicates(list(keys))
 
 
-def runs_that_stay(runs: pd.DataFrame) -> Flags:
-    """Whether each run reached its target and ended there: from some step on it is at or below it, to the last one."""
-    hit = numbers(runs, "steps_to_target").notna()
-    absolute = numbers(runs, "target_loss")
-    ends_below = numbers(runs, "final_gap") <= numbers(runs, "target")
-    ends_below = ends_below.where(absolute.isna(), numbers(runs, "final_loss") <= absolute)
-    return (hit & (ends_below | numbers(runs, "steps_to_settle").notna())).to_numpy(bool)
-
-
 def _costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
     """What each run paid to its first hit, inf where it may not win or never hit; and the same of runs that stay."""
     paid = numbers(runs, COSTS[cost]).clip(lower=LEAST[cost])
     hit = paid.where(may_win(runs) & paid.notna(), np.inf).to_numpy()
     return hit, np.where(runs_that_stay(runs), hit, np.inf)
-
-
-def _shortfalls(runs: pd.DataFrame) -> tuple[Array, Flags]:
-    """The final gap of each run, else its final loss, inf where it may not win; and whether it has a gap."""
-    gap = numbers(runs, "final_gap").clip(lower=numbers(runs, "gap_floor").fillna(0.0))
-    value = gap.fillna(numbers(runs, "final_loss")).where(may_win(runs), np.inf).fillna(np.inf)
-    return value.to_numpy(), gap.notna().to_numpy()
 
 
 def _shown(runs: pd.DataFrame, seeds: _Seeds, outcome: Whole) -> dict[str, Any]:
@@ -161,8 +147,11 @@ def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> Array:
     return np.where(np.isnan(highest), np.nan, median)
 
 
-def _ordered(table: pd.DataFrame, medians: Array, step_s: Array) -> pd.DataFrame:
-    """The table in the order of its medians, and within the impls of one configuration of time; with ``place``."""
+def _ordered(table: pd.DataFrame, medians: Array, status: Array, step_s: Array) -> pd.DataFrame:
+    """The table in the order of its medians, within the impls of one configuration of time; with ``place``.
+
+    What cannot win is ordered by its status.
+    """
     stay, hit, shortfall = medians
     names = [name for name in ("problem", "optimizer", "configuration") if name in table]
     siblings = table[names].assign(stay=stay, hit=hit).groupby([*names, "stay", "hit"], sort=False, observed=True)
@@ -174,6 +163,7 @@ def _ordered(table: pd.DataFrame, medians: Array, step_s: Array) -> pd.DataFrame
             "stay": stay,
             "hit": hit,
             "shortfall": np.where(np.isfinite(hit), lowest, shortfall),  # where costs decide, rounding does not
+            "status": np.where(np.isfinite(shortfall), 0.0, status),
             "configuration": siblings.ngroup().to_numpy(),
             "time": np.where(np.isfinite(table["seconds"]), table["seconds"], step_s),
             "impl": table["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float),

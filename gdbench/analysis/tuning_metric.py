@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.analysis.problems import LEAST, numbers
-from gdbench.analysis.ranking import may_win
-from gdbench.analysis.standings import OUTCOMES, runs_that_stay, standings
+from gdbench.analysis.problems import LEAST
+from gdbench.analysis.ranking import may_win, numbers, runs_that_stay, shortfalls
+from gdbench.analysis.standings import OUTCOMES, standings
 
 __all__ = ["LEFT", "MISS", "best_of_cell", "cost_class", "gained", "is_cost", "per_configuration", "swept_axes"]
 
@@ -119,8 +119,6 @@ def _score(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArray[np.int6
 
 def _deciding(rows: pd.DataFrame, column: str) -> Array:
     """Of each run the number by which its configuration is ranked: its cost, or where that missed its gap or loss."""
-    gap = numbers(rows, "final_gap").clip(lower=numbers(rows, "gap_floor").fillna(0.0))
-    short = gap.fillna(numbers(rows, "final_loss"))
     least = LEAST["seconds" if column.endswith("_s") else "steps"]
     reached = rows["outcome"].isin(OUTCOMES[:2])
-    return numbers(rows, column).clip(lower=least).where(reached, short).to_numpy()
+    return numbers(rows, column).clip(lower=least).where(reached, shortfalls(rows)).to_numpy()

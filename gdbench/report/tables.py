@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gdbench.report.assemble import Report
+from gdbench.report.caveats import caveats
 from gdbench.report.cells import headers, is_text, shown
 from gdbench.report.facts import Shown
-from gdbench.report.words import caveats, counted
+from gdbench.report.words import counted
 
 __all__ = ["latex", "markdown", "table_lines"]
 

@@ -16,7 +16,8 @@ from gdbench import __version__
 from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
-from gdbench.report.terminal import STYLES, WIDTH, closing_line, console, setting_header
+from gdbench.report.setting_words import setting_header
+from gdbench.report.terminal import STYLES, WIDTH, closing_line, console
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]

@@ -16,12 +16,13 @@ from markupsafe import Markup
 
 from gdbench import __version__
 from gdbench.report.assemble import Report
+from gdbench.report.caveats import caveats
 from gdbench.report.cells import headers, is_text, short, shown
 from gdbench.report.charts.parts import PANELS, Figure, specification
 from gdbench.report.command import command
 from gdbench.report.facts import Shown
 from gdbench.report.look import theme
-from gdbench.report.words import caveats, counted
+from gdbench.report.words import counted
 
 __all__ = ["HERE", "as_json", "html_table", "page"]
 
