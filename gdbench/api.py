@@ -112,12 +112,13 @@ def tune(
     config_dir: str | Path | None = None,
     **axes: Any,
 ) -> pd.DataFrame:
-    """Find the best lr of each optimizer on each objective, and return one row of winners for each, the best first.
+    """Find the best of equally many lrs of each optimizer on each objective; one row for each, the best first.
 
     ``gdbench.tune("rosenbrock", optimizer=["gd", "adam"], steps=1000)`` is ``python -m gdbench tune
     objective=rosenbrock optimizer=gd,adam steps=1000``; numbers to tune are given as ``lr="tag(log,interval(1e-4,1))"``
-    or ``**{"optimizer.momentum": "interval(0,0.99)"}``, and ``goal`` says what is best. Takes what ``sweep`` takes. The
-    columns are those of a run, and ``gdbench.analysis.tuned.FOUND``; ``attrs["folder"]`` holds every run.
+    or ``**{"optimizer.momentum": "interval(0,0.99)"}``, ``metric`` says what is best, and ``trials`` how many points
+    each row tries. Takes what ``sweep`` takes. The columns are those of a run, and ``gdbench.analysis.tuned.FOUND``;
+    ``attrs["folder"]`` holds every run.
     Raises UsageError for what the command line would refuse.
     """
     own = _own(objective, x0)

@@ -23,9 +23,9 @@ from gdbench.spacing import count_up, count_values, space_linearly, space_logari
 __all__ = [
     "DTYPES",
     "FACTS",
-    "GOALS",
     "GROUPS",
     "IMPLS",
+    "METRICS",
     "OF_THE_SWEEP",
     "SETTINGS",
     "TRACKERS",
@@ -47,8 +47,11 @@ LENGTHS = tuple(f"schedule.{name}" for name in ("over", "every", "period", "warm
 """Numbers that count steps if they are whole, and are shares of the run if they are floats up to 1.0."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
-GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")
-"""What a run can be judged by; lower is better in all of them (``gdbench.analysis.goals``)."""
+METRICS = (
+    *("steps_to_target", "gradients_to_target", "time_to_target", "steps_to_settle"),
+    *("final_gap", "best_gap", "final_loss", "best_loss"),
+)
+"""What a search can rank by; lower is better in all of them (``gdbench.analysis.tuning_metric``)."""
 TRACKERS = ("mlflow", "wandb", "trackio", "tensorboard")
 """What a finished sweep can be copied to (``gdbench.trackers``)."""
 NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
@@ -114,8 +117,10 @@ class Run:
     device: Any = "auto"
     target: Any = 1e-6
     target_loss: Any = None
-    goal: Any = "steps_to_target"
+    metric: Any = "steps_to_target"
     """What a search ranks by; no part of the question, as the runs are the same whatever is made of them."""
+    trials: Any = None
+    """How many points a search tries in each row; None: what suits the number of ranges."""
     threads: Any = 1
     record: Any = "thin"
     name: Any = None
@@ -132,7 +137,7 @@ class Run:
 
 SETTINGS = tuple(each.name for each in fields(Run) if each.name not in ("code", "part"))
 """What a user may set."""
-OF_THE_SWEEP = ("code", "goal", "name", "outputs", "resume", "retry")
+OF_THE_SWEEP = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
 """Settings that a sweep has once, for all of its cells."""
 ONE_VALUE = tuple(
     each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
@@ -281,7 +286,9 @@ class Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
         _no_others(config)
         _no_lists(config)
-        _one_of("goal", config["goal"], GOALS)
+        _one_of("metric", config["metric"], METRICS)
+        if config["trials"] is not None:
+            _whole("trials", config["trials"], 1, MAX_LANES)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}

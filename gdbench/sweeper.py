@@ -62,7 +62,8 @@ class Session:
     def run_single(self, config: DictConfig) -> float:
         """Run the one cell that Hydra has composed; what ``hydra.main`` decorates, by which sweepers know the session.
 
-        Returns the goal of its best run, for whatever sweeper asked: lower is better, inf where no run may win.
+        Returns the metric of its best configuration, for whatever sweeper asked: lower is better, 2^40 more where that
+        left its target again, inf where none reached it or may win.
         """
         try:
             job = _compose_single(self, config)
@@ -84,11 +85,11 @@ class Session:
     def _goal(self, job: Job) -> float:
         """The goal of the best run."""
         from gdbench import records
-        from gdbench.analysis.goals import best
+        from gdbench.analysis.tuning_metric import best_of_cell
 
         assert self.result is not None
         assert self.result.folder is not None
-        return best(records.load(self.result.folder), str(job.config["goal"]))
+        return best_of_cell(records.load(self.result.folder), str(job.config["metric"]))
 
 
 class Refusal(BaseException):
@@ -168,7 +169,7 @@ def _search_path(hydra: DictConfig) -> list[str]:
 def run_part(config: DictConfig) -> float:
     """Run a cell of a sweep in a worker of a launcher, where what is raised becomes the reason of a row."""
     from gdbench import records
-    from gdbench.analysis.goals import best
+    from gdbench.analysis.tuning_metric import best_of_cell
     from gdbench.job import run_job
 
     store()
@@ -179,7 +180,7 @@ def run_part(config: DictConfig) -> float:
     cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     with turn(job.question.timing):
         run_job(replace(job, cell=cell, key=key), folder)
-    return best(records.load_part(folder, cell), str(config.goal))
+    return best_of_cell(records.load_part(folder, cell), str(config.metric))
 
 
 def _compose_single(session: Session, config: DictConfig) -> Job:

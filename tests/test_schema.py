@@ -37,7 +37,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "device": "cpu",
         "target": 1e-6,
         "target_loss": None,
-        "goal": "steps_to_target",
+        "metric": "steps_to_target",
         "threads": 1,
         "record": "thin",
         "name": None,
