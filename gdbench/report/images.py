@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -29,10 +34,11 @@ class Images:
     def __init__(self) -> None:
         """Start both processes."""
         context = multiprocessing.get_context("spawn")
-        self.script = ProcessPoolExecutor(1, mp_context=context)
-        self.pixels = ProcessPoolExecutor(1, mp_context=context)
+        self.script = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+        self.pixels = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
         self.carriers = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
-        self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
+        with without_interrupts():  # a pool starts its process at the first call
+            self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
 
     def draw(self, specification: dict[str, Any], stem: Path) -> None:
         """Have ``stem``.svg and ``stem``.png drawn."""
@@ -57,6 +63,31 @@ class Images:
         finally:
             for pool in (self.carriers, self.script, self.pixels):
                 pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: the one that started them decides, and they print no traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was: a killed one cannot say so."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def warm() -> None:
@@ -107,9 +138,6 @@ def bundle() -> str:
 
 def _keep(file: Path, text: str) -> None:
     """Write whole or not at all; a cache that cannot be written is none."""
-    import contextlib
-    import os
-
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f"{file.name}.{os.getpid()}")
@@ -118,7 +146,5 @@ def _keep(file: Path, text: str) -> None:
 
 
 def _cache() -> Path:
-    import os
-
     given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     return (Path(given) if given else Path.home() / ".cache") / "gdbench"
