@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from gdbench.config import Composer, composing
@@ -183,6 +184,11 @@ def _own(objective: Any, x0: Any) -> Objective | None:
         return objective if isinstance(objective, Objective) else None
     if x0 is None:
         raise UsageError("a function needs its start: give x0=, a tensor, a list of numbers or a dict of tensors.")
+    if isinstance(x0, torch.nn.Module):
+        raise UsageError(
+            "x0= is a module: give dict(module.named_parameters()), and let the function call"
+            " torch.func.functional_call(module, x, ...)."
+        )
     if callable(x0):
         return Objective(fn=objective, start=x0, dtype=widest_dtype(x0(0)))
     return Objective(fn=objective, start=convert_point("x0", x0), dtype=widest_dtype(x0))
