@@ -1,4 +1,4 @@
-"""The place of each run among those of its sweep: that of its configuration, and the number by which it stands there."""
+"""The place of each run among those of its sweep: that of its configuration, and the number it stands there by."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gdbench.arrow import ARROW, frame
 from gdbench.columns import COLUMNS, asked
 from gdbench.schema_union import convert
 
-__all__ = ["NUMBER", "PLACE", "STANDING", "with_places"]
+__all__ = ["NEEDED", "NUMBER", "PLACE", "STANDING", "with_places"]
 
 NUMBER = "_sweep"
 """The column that says which of several sweeps a row is of."""
@@ -34,6 +34,7 @@ NEEDED = (
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
     "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed",
 )  # fmt: skip
+"""Columns by which configurations are ordered, beside the settings that tell them apart."""
 
 
 def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
