@@ -24,6 +24,8 @@ WORDS = {
     "step_vs_reference_lo": "from",
     "step_vs_reference_hi": "to",
     "vs_manual": "vs manual",
+    "final_loss_lo": "from",
+    "final_loss_hi": "to",
     "within_2x": "within 2×",
     "steps_to_target": "steps to target",
     "gradients_to_target": "gradients to target",
