@@ -183,9 +183,9 @@ def _own(objective: Any, x0: Any) -> Objective | None:
     """The objective that a function and a start make; None for one that is named."""
     if not callable(objective) and x0 is None and isinstance(objective, (str, list, tuple, type(None))):
         return None
-    from gdbench.objectives import Objective
     import torch
 
+    from gdbench.objectives import Objective
     from gdbench.starts import convert_point, widest_dtype
 
     if isinstance(objective, Objective) or not callable(objective):

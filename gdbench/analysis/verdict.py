@@ -49,8 +49,8 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     tied (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how
     many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
     was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
-    with less, and left it again); solvers and solved (how many there are, and how many stay at it at their best);
-    targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
+    with less, and left it again); solvers and solved (how many there are, and how many stay at the target at their
+    best); targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
     (diverged or nonfinite), failed; shifted counts the runs that are left out of all of these.
 
     Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within SPREAD.

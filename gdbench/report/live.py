@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
 from gdbench.report.progress import clock
 from gdbench.report.units import number
@@ -49,7 +50,7 @@ class Glance:
     statuses: Counter[str]
     """Of the runs so far."""
     best: pd.DataFrame
-    """The best run of each objective, optimizer and impl, the best first."""
+    """The standings of the best configuration of each solver on each problem, the best first."""
     elapsed_s: float
     left_s: float | None
     quiet_s: float
@@ -64,7 +65,7 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
         parts += [Text(), _table(seen.best, drawn)]
     curves, gaps = curves_of(drawn, trace)
     if curves:
-        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['objective'].iloc[0]}, step by step"
+        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['problem'].iloc[0]}, step by step"
         parts += [Text(), Text(what, style="dim"), *_picture(curves, gaps, width)]
     closing = [Text(each, no_wrap=True, overflow="ignore") for each in _closing(seen)]  # a path stays whole
     return Group(*parts, Text(), *closing)
@@ -107,26 +108,27 @@ def _left(seen: Glance) -> str:
 
 
 def _drawn(best: pd.DataFrame) -> pd.DataFrame:
-    """The solvers that the picture shows: those of the first objective."""
-    return best[best["objective"] == best["objective"].iloc[0]].head(SHOWN) if len(best) else best
+    """The solvers that the picture shows: those of the first problem."""
+    return best[best["problem"] == best["problem"].iloc[0]].head(SHOWN) if len(best) else best
 
 
 def _table(best: pd.DataFrame, drawn: pd.DataFrame) -> Table:
-    """The solvers of one objective, or the best of each of several; letters lead to the picture."""
-    several = best["objective"].nunique() > 1
-    others = best[best["objective"] != drawn["objective"].iloc[0]].drop_duplicates("objective").head(SHOWN)
+    """The solvers of one problem, or the best of each of several; letters lead to the picture."""
+    several = best["problem"].nunique() > 1
+    others = best[best["problem"] != drawn["problem"].iloc[0]].drop_duplicates("problem").head(SHOWN)
     rows = pd.concat([drawn, others])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    heads = ["", *(["objective"] if several else []), "best so far", "lr", "steps", "final gap"]
+    heads = ["", *(["problem"] if several else []), "best so far", "lr", "to target", "final gap"]
     for head in heads:
-        table.add_column(head, justify="right" if head in ("lr", "steps", "final gap") else "left", no_wrap=True)
+        table.add_column(head, justify="right" if head in ("lr", "to target", "final gap") else "left", no_wrap=True)
     told: list[Any] = list(rows.itertuples())
     for place, row in enumerate(told):
         letter = Text(_letter(place), style=STYLES[place]) if place < len(drawn) else Text()
         solver = row.optimizer + ("" if row.impl == "manual" else f" ({row.impl})")
-        steps = "" if pd.isna(row.steps_to_target) else str(row.steps_to_target)
+        reached = amount(row.value, row.measure) if row.outcome in ("stays", "left") else ""
+        reached += ", left again" if row.outcome == "left" else ""
         gap = f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
-        table.add_row(letter, *([row.objective] if several else []), solver, number(row.lr), steps, gap)
+        table.add_row(letter, *([row.problem] if several else []), solver, number(row.lr), reached, gap)
     return table
 
 
