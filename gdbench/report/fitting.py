@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
+__all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
 
 UNLIMITED = 1_000_000
 """Columns of a console that is no terminal: a pipe has no width."""
@@ -48,6 +48,8 @@ class Column:
     """How narrow a sentence may get, that goes on in further lines, broken between words; None: a cell is one line."""
     styles: Mapping[int, str] = field(default_factory=dict)
     """How the cells of some rows look, by their number."""
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    """How parts of any cell look, by a regular expression."""
 
     @property
     def widest(self) -> int:
@@ -61,6 +63,13 @@ class Column:
             return self.widest
         words = (word for cell in (self.header, *self.cells) for word in cell.split())
         return min(self.widest, max(self.narrowest, *map(cell_len, words)))
+
+    def text(self, row: int) -> Text:
+        """The cell of a row as it looks."""
+        text = Text(self.cells[row], style=self.styles.get(row, ""))
+        for pattern, style in self.highlights.items():
+            text.highlight_regex(pattern, style)
+        return text
 
 
 @dataclass(frozen=True)
@@ -88,15 +97,14 @@ class FittedTable:
                 no_wrap=column.narrowest is None,
             )
         for row in range(self._rows):
-            table.add_row(*(Text(each.cells[row], style=each.styles.get(row, "")) for each in self.columns))
+            table.add_row(*(column.text(row) for column in self.columns))
         return table
 
     def _as_paragraphs(self, width: int) -> Iterator[Text]:
         for row in range(self._rows):
-            filled = [each for each in self.columns if each.cells[row]]
-            names = [Text(f"{each.header} ".lstrip(), style="dim") for each in filled]
-            values = [Text(each.cells[row], style=each.styles.get(row, "")) for each in filled]
-            yield _paragraph([Text.assemble(*pair) for pair in zip(names, values, strict=True)], width)
+            filled = [column for column in self.columns if column.cells[row]]
+            names = [Text(f"{column.header} ".lstrip(), style="dim") for column in filled]
+            yield _paragraph([name + column.text(row) for name, column in zip(names, filled, strict=True)], width)
 
     @property
     def _rows(self) -> int:
@@ -129,10 +137,12 @@ def _total(widths: Iterable[int]) -> int:
     return sum(listed) + GAP * (len(listed) - 1)
 
 
-def describe_dropped(tables: Iterable[FittedTable], hint: str) -> list[str]:
+def describe_dropped(tables: Iterable[FittedTable]) -> list[str]:
     """One line that names the columns that did not fit, and how they can be seen; none where all did."""
     headers = list(dict.fromkeys(header for table in tables for header in table.dropped))
-    return [f"Too narrow here for {', '.join(headers)}: {hint}."] if headers else []
+    if not headers:
+        return []
+    return [f"Too narrow here for {', '.join(headers)}: a wider terminal shows all, and so does a pipe (| less -S)."]
 
 
 def _paragraph(pieces: Sequence[Text], width: int) -> Text:
