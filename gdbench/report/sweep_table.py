@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gdbench.analysis.ranking import SOUND, tied_with_previous
-from gdbench.analysis.settings import differing_settings, distinct_texts
+from gdbench.analysis.settings import distinct_texts
 from gdbench.analysis.standings import OUTCOMES
-from gdbench.report.fitting import Column
+from gdbench.report.fitting import Column, FittedTable
 from gdbench.report.setting_words import setting_header
 from gdbench.report.units import NEVER, between, interval, interval_texts, number, seconds, seconds_between
 
@@ -20,15 +21,27 @@ __all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
 LEFT = "†"
 """Behind the steps of a row whose run in the middle reached the target, and left it again."""
-BROKEN = ("diverged", "nonfinite", "failed", "unavailable")
+MARKS = (
+    ("steps", r"\d [gf][,)]", "(n g, m f): gradients and values evaluated up to the target; runs rank by gradients."),
+    (
+        "steps|final|to ",
+        r"\[",
+        "33 [31, 40]: the median over the seeds, the lowest, the highest; --each shows all runs.",
+    ),
+    ("steps", LEFT, f"{LEFT} reached the target and left it again."),
+    ("step$", "~", "~ not timed itself: the median of its cell (timing=full times more)."),
+    ("to ", "≈", "≈ same work as the row above, and the times of this process do not tell them apart."),
+    ("vs ", r"\*", "* bound by its numbers, not by overhead: the reference loop is no yardstick for it."),
+)
+"""What is meant by a mark, as it is found in the cells of a column."""
 KEY = 6
 """Digits of a run's key that are shown at least."""
 
 Cell = Callable[[Any], str]
 
 
-def sweep_columns(rows: pd.DataFrame, each: bool) -> list[Column]:
-    """The columns of the rows of one objective: what tells them apart first, then what they reached.
+def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds: bool) -> list[Column]:
+    """The columns of the rows of one objective: the settings that tell them apart first, then what they reached.
 
     The most important stay longest where a line is short: settings, status and the steps to the target always, then
     final gap, how many seeds reached the target, their number, time to target, step time, its ratio to the reference,
@@ -41,7 +54,7 @@ def sweep_columns(rows: pd.DataFrame, each: bool) -> list[Column]:
         (_steps_header(rows), _steps, None),
         ("final gap", _final, 1 if hits else None),
         ("reached", _reached if _differ(rows) else _nothing, 2),
-        ("seeds", lambda row: str(row.n) if (rows["n"] > 1).any() else "", 3),
+        ("seeds", (lambda row: str(row.n)) if seeds else _nothing, 3),
         ("step", _step, 5),
         ("vs reference", _ratio, 6),
         ("to target", _time, 4),
@@ -49,12 +62,11 @@ def sweep_columns(rows: pd.DataFrame, each: bool) -> list[Column]:
     ]
     columns = [_status_column(listed)]
     columns += [Column(header, [cell(row) for row in listed], rank=rank) for header, cell, rank in measured]
-    return [*_setting_columns(rows, each), *columns]
+    return [*_setting_columns(rows, settings), *columns]
 
 
-def _setting_columns(rows: pd.DataFrame, each: bool) -> list[Column]:
-    apart = ("objective",) if each else ("objective", "seed")
-    names = [name for name in differing_settings(rows) if name not in apart] or ["optimizer"]
+def _setting_columns(rows: pd.DataFrame, settings: Sequence[str]) -> list[Column]:
+    names = [name for name in settings if name != "objective"] or ["optimizer"]
     return [
         Column(setting_header(name, names), distinct_texts(rows[name]), rows[name].dtype.kind not in "if")
         for name in names
@@ -170,22 +182,11 @@ def _key(keys: pd.Series) -> Cell:
     return lambda row: str(row.run)[:count]
 
 
-def legend(rows: pd.DataFrame) -> list[str]:
-    """What the marks of a table mean, of those it uses."""
-    lines = []
-    if (rows["gradients_to_target"] != rows["steps_to_target"]).fillna(False).any() or (
-        rows["evaluations_to_target"] > 0
-    ).any():
-        lines.append("(n g, m f): gradients and values evaluated up to the target; runs rank by gradients.")
-    if (rows["n"] > 1).any():
-        lines.append("33 [31, 40]: the median over the seeds, the lowest and the highest; --each shows every run.")
-    if (rows["outcome"] == OUTCOMES[1]).any():
-        lines.append(f"{LEFT} reached the target and left it again.")
-    timed = rows["timed"].fillna(False).astype(bool)
-    if (~timed & rows["step_s"].notna() & rows["status"].isin(SOUND)).any():
-        lines.append("~ not timed itself: the median of its cell (timing=full times more).")
-    if tied_with_previous(rows).any():
-        lines.append("≈ same work as the row above, and the times of this process do not tell them apart.")
-    if (~rows["overhead_bound"].fillna(True).astype(bool)).any():
-        lines.append("* bound by its numbers, not by overhead: the reference loop is no yardstick for it.")
-    return lines
+def legend(tables: Sequence[FittedTable]) -> list[str]:
+    """What the marks in these tables mean, of those that they show."""
+    columns = [column for table in tables for column in table.columns]
+    return [line for header, mark, line in MARKS if any(_has_mark(column, header, mark) for column in columns)]
+
+
+def _has_mark(column: Column, header: str, mark: str) -> bool:
+    return re.match(header, column.header) is not None and any(re.search(mark, cell) for cell in column.cells)

@@ -43,35 +43,35 @@ def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each:
     rows = run_rows(runs) if each else configuration_rows(runs, told)
     differing = [name for name in differing_settings(runs) if each or name != "seed"]
     names = objective_names(runs)
-    parts: list[RenderableType] = [_caption(runs.iloc[0], differing), Text()]
+    parts: list[RenderableType] = [_caption(runs.iloc[0], differing, rows["n"]), Text()]
     tables = []
     for name, group in rows.groupby(objective_names(rows), sort=False):
-        here = differing_settings(group)
+        here = [setting for setting in differing_settings(group) if setting in differing]
         if names.nunique() > 1:
             parts.append(_heading(str(name), group.iloc[0], [other for other in differing if other not in here]))
-        table, hidden = _table(group, width, each)
+        shown = group.groupby("problem", sort=False).head(ROWS)
+        table = fit_columns(sweep_columns(shown, here, each, rows["n"].nunique() > 1), width)
+        hidden = _count_hidden(len(group) - len(shown))
         tables.append(table)
         parts += [table, *hidden, Text()]
-    return Group(*parts, *_closing(runs, told, rows, tables, folder))
+    return Group(*parts, *_closing(runs, told, tables, folder))
 
 
-def _table(group: pd.DataFrame, width: int, each: bool) -> tuple[FittedTable, list[Text]]:
-    """The table of an objective, the best rows of each of its problems, and how many there are more."""
-    shown = group.groupby("problem", sort=False).head(ROWS)
-    more = len(group) - len(shown)
-    hidden = [Text(f" … and {more} more, all in runs.parquet", style="dim")] if more else []
-    return fit_columns(sweep_columns(shown, each), width), hidden
+def _count_hidden(more: int) -> list[Text]:
+    return [Text(f" … and {more} more, all in runs.parquet", style="dim")] if more else []
 
 
 def _words(row: pd.Series, names: list[str]) -> list[str]:
     return [WORDED.get(name, "{}").format(_value(row[name])) for name in names if _value(row[name])]
 
 
-def _caption(row: pd.Series, differing: list[str]) -> Text:
-    """What all rows share."""
+def _caption(row: pd.Series, differing: list[str], seeds: pd.Series) -> Text:
+    """What all rows share: settings, and the number of seeds where there are several."""
     told = [name for name in ASKED if name in row.index and row[name] != NOTHING.get(name, ...)]
     shared = [name for name in told if name not in differing and name != "seed"]
-    return Text(" · ".join([f"gdbench {__version__}", *_words(row, shared)]), style="bold")
+    words = [f"gdbench {__version__}", *_words(row, shared)]
+    words += [f"{seeds.iloc[0]} seeds"] if seeds.nunique() == 1 and seeds.iloc[0] > 1 else []
+    return Text(" · ".join(words), style="bold")
 
 
 def _heading(problem: str, row: pd.Series, shared: list[str]) -> Text:
@@ -86,11 +86,9 @@ def _value(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _closing(
-    runs: pd.DataFrame, told: pd.DataFrame, rows: pd.DataFrame, tables: list[FittedTable], folder: Path
-) -> list[RenderableType]:
+def _closing(runs: pd.DataFrame, told: pd.DataFrame, tables: list[FittedTable], folder: Path) -> list[RenderableType]:
     """What a line had no room for, counts, resolution, marks, reasons, the best, and where to go on."""
-    lines = [_counts(runs), *_resolution(runs), *legend(rows), *caveats(runs, told), *_reasons(runs)]
+    lines = [_counts(runs), *_resolution(runs), *legend(tables), *caveats(runs, told), *_reasons(runs)]
     lines += best_lines(told)
     lines += [f"Files: {folder}", f"Next: python -m gdbench report {folder}"]
     return [
