@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "app", "headline"]
 
 KINDS = ("objectives", "optimizers")
+NARROWEST = 30
+"""How narrow a sentence beside a name may get."""
 
 
 class Interrupted(BaseException):
@@ -67,17 +70,23 @@ def list_(
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
-    width = max((len(file.stem) for file in files), default=0)
-    for file in files:
-        typer.echo(f"{file.stem:{width}}  {headline(file)}")
+    _print_pairs([(file.stem, headline(file)) for file in files])
 
 
 @app.command()
 def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
-    width = max(map(len, COLUMNS))
-    for name, column in COLUMNS.items():
-        typer.echo(f"{name:{width}}  {column.said}")
+    _print_pairs([(name, column.said) for name, column in COLUMNS.items()])
+
+
+def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print a name and what it is in each line; in a narrow terminal the words go on in further lines."""
+    from gdbench.report.fitting import Column, console, fit_columns
+
+    out = console()
+    names, words = ([pair[place] for pair in pairs] for place in (0, 1))
+    columns = [Column("", names, is_text=True), Column("", words, is_text=True, narrowest=NARROWEST)]
+    out.print(fit_columns(columns, out.width, has_header=False), crop=False)
 
 
 @app.command()

@@ -14,7 +14,6 @@ from typing import IO
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 
 __all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
@@ -54,7 +53,7 @@ class Column:
     @property
     def widest(self) -> int:
         """The width at which every cell is one line."""
-        return max(map(cell_len, (self.header, *self.cells)))
+        return max(cell_len(line) for cell in (self.header, *self.cells) for line in cell.split("\n"))
 
     @property
     def least(self) -> int:
@@ -85,26 +84,36 @@ class FittedTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What rich prints of it."""
-        yield from [self._as_table(self.widths)] if self.widths else self._as_paragraphs(options.max_width)
-
-    def _as_table(self, widths: Sequence[int]) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim", show_header=self.has_header)
-        for column, width in zip(self.columns, widths, strict=True):
-            table.add_column(
-                column.header,
-                justify="left" if column.is_text else "right",
-                width=width,
-                no_wrap=column.narrowest is None,
-            )
+        if self.widths is None:
+            yield from self._as_paragraphs(options.max_width)
+            return
+        if self.has_header:
+            yield from self._lines(console, [Text(column.header, style="dim") for column in self.columns])
         for row in range(self._rows):
-            table.add_row(*(column.text(row) for column in self.columns))
-        return table
+            yield from self._lines(console, [column.text(row) for column in self.columns])
+
+    def _lines(self, console: Console, cells: Sequence[Text]) -> Iterator[Text]:
+        """A row, in as many lines as its longest sentence needs; no blanks at their ends."""
+        parts = [
+            [part for line in cell.split("\n", allow_blank=True) for part in _wrap(line, width, console)]
+            for cell, width in zip(cells, self.widths or (), strict=True)
+        ]
+        for number in range(max(map(len, parts))):
+            line = Text()
+            for column, width, part in zip(self.columns, self.widths or (), parts, strict=True):
+                text = part[number] if number < len(part) else Text()
+                text.rstrip()
+                blanks = " " * (width - text.cell_len)
+                line = line + (text + blanks if column.is_text else Text(blanks) + text) + " " * GAP
+            line.rstrip()
+            yield line
 
     def _as_paragraphs(self, width: int) -> Iterator[Text]:
         for row in range(self._rows):
             filled = [column for column in self.columns if column.cells[row]]
             names = [Text(f"{column.header} ".lstrip(), style="dim") for column in filled]
-            yield _paragraph([name + column.text(row) for name, column in zip(names, filled, strict=True)], width)
+            cells = [Text(" ").join(column.text(row).split("\n")) for column in filled]
+            yield _paragraph([name + cell for name, cell in zip(names, cells, strict=True)], width)
 
     @property
     def _rows(self) -> int:
@@ -143,6 +152,10 @@ def describe_dropped(tables: Iterable[FittedTable]) -> list[str]:
     if not headers:
         return []
     return [f"Too narrow here for {', '.join(headers)}: a wider terminal shows all, and so does a pipe (| less -S)."]
+
+
+def _wrap(line: Text, width: int, console: Console) -> list[Text]:
+    return [line] if line.cell_len <= width else list(line.wrap(console, width, overflow="fold"))
 
 
 def _paragraph(pieces: Sequence[Text], width: int) -> Text:

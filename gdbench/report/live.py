@@ -15,7 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.analysis.settings import distinct_texts
 from gdbench.report.canvas import STYLES, Curve, picture
+from gdbench.report.fitting import Column, FittedTable, fit_columns
 from gdbench.report.progress import clock
 from gdbench.report.units import number
 from gdbench.report.words import STATUSES
@@ -61,7 +63,7 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
     parts: list[RenderableType] = [Text(f"{seen.folder} · {seen.state}", style="bold"), *_far(seen, width, colour)]
     drawn = _drawn(seen.best)
     if len(seen.best):
-        parts += [Text(), _table(seen.best, drawn)]
+        parts += [Text(), _table(seen.best, drawn, width)]
     curves, gaps = curves_of(drawn, trace)
     if curves:
         what = f"{'gap' if gaps else 'loss'} of the best on {drawn['objective'].iloc[0]}, step by step"
@@ -111,23 +113,31 @@ def _drawn(best: pd.DataFrame) -> pd.DataFrame:
     return best[best["objective"] == best["objective"].iloc[0]].head(SHOWN) if len(best) else best
 
 
-def _table(best: pd.DataFrame, drawn: pd.DataFrame) -> Table:
+def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
     """The solvers of one objective, or the best of each of several; letters lead to the picture."""
     several = best["objective"].nunique() > 1
     others = best[best["objective"] != drawn["objective"].iloc[0]].drop_duplicates("objective").head(SHOWN)
     rows = pd.concat([drawn, others])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    heads = ["", *(["objective"] if several else []), "best so far", "lr", "steps", "final gap"]
-    for head in heads:
-        table.add_column(head, justify="right" if head in ("lr", "steps", "final gap") else "left", no_wrap=True)
-    told: list[Any] = list(rows.itertuples())
-    for place, row in enumerate(told):
-        letter = Text(_letter(place), style=STYLES[place]) if place < len(drawn) else Text()
-        solver = row.optimizer + ("" if row.impl == "manual" else f" ({row.impl})")
-        steps = "" if pd.isna(row.steps_to_target) else str(row.steps_to_target)
-        gap = f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
-        table.add_row(letter, *([row.objective] if several else []), solver, number(row.lr), steps, gap)
-    return table
+    listed: list[Any] = list(rows.itertuples())
+    places = range(len(listed))
+    letters = {place: STYLES[place] for place in places if place < len(drawn)}
+    columns = [
+        Column("", [_letter(place) if place in letters else "" for place in places], is_text=True, styles=letters),
+        Column("objective", [row.objective if several else "" for row in listed], is_text=True),
+        Column("best so far", [_solver(row) for row in listed], is_text=True),
+        Column("lr", distinct_texts(rows["lr"]), rank=1),
+        Column("steps", ["" if pd.isna(row.steps_to_target) else str(row.steps_to_target) for row in listed]),
+        Column("final gap", [_end(row) for row in listed], rank=2),
+    ]
+    return fit_columns(columns, width)
+
+
+def _solver(row: Any) -> str:
+    return str(row.optimizer) if row.impl == "manual" else f"{row.optimizer} ({row.impl})"
+
+
+def _end(row: Any) -> str:
+    return f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
 
 
 def _letter(place: int) -> str:

@@ -25,7 +25,7 @@ from gdbench.report.units import number
 __all__ = ["closing_line", "show_sweep", "sweep_report"]
 
 ROWS = 20
-"""Rows shown of one problem; the files hold them all."""
+"""Configurations shown of one problem; the files hold them all."""
 LONGEST_REASON = 150
 NOTHING = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
 """Values that go without saying where all rows have them."""
@@ -49,7 +49,7 @@ def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each:
         here = [setting for setting in differing_settings(group) if setting in differing]
         if names.nunique() > 1:
             parts.append(_heading(str(name), group.iloc[0], [other for other in differing if other not in here]))
-        shown = group.groupby("problem", sort=False).head(ROWS)
+        shown = group if each else group.groupby("problem", sort=False).head(ROWS)
         table = fit_columns(sweep_columns(shown, here, each, rows["n"].nunique() > 1), width)
         hidden = _count_hidden(len(group) - len(shown))
         tables.append(table)
