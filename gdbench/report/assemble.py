@@ -365,7 +365,7 @@ def _restarts(facts: Facts) -> list[Shown]:
     """What restarting would cost, of methods of which a seed did not solve: of the others the median says it all."""
     paid = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
     table = ecdf.expected_running_time(paid)
-    table = table[(table["runs"] > 1) & (table["solved"] < table["runs"])]
+    table = table[(table["runs"] > 1) & (table["solved"] > 0) & (table["solved"] < table["runs"])]
     if table.empty:
         return []
     rule = (

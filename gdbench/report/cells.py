@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.report.best import amount
 from gdbench.report.units import interval_texts, number, seconds
 
 __all__ = ["headers", "is_text", "short", "shown"]
 
 TIMES = ("step_s", "update_s", "first_step_s", "cold_s", "time_to_target_s")
+LOSSES = ("final_loss", "final_loss_lo", "final_loss_hi", "best_loss")
 SHARES = ("noise", "share", "reached_share")
 WORDS = {
     "p_holm": "p (Holm)",
@@ -24,6 +26,8 @@ WORDS = {
     "step_vs_reference_lo": "from",
     "step_vs_reference_hi": "to",
     "vs_manual": "vs manual",
+    "final_loss_lo": "from",
+    "final_loss_hi": "to",
     "within_2x": "within 2×",
     "steps_to_target": "steps to target",
     "gradients_to_target": "gradients to target",
@@ -35,6 +39,7 @@ WORDS = {
 }
 INTERVALS = {
     "step_vs_reference": ("step_vs_reference_lo", "step_vs_reference_hi"),
+    "final_loss": ("final_loss_lo", "final_loss_hi"),
     "ratio": ("from", "to"),
 }
 """Numbers whose table has the ends of their interval too: all three have the same digits."""
@@ -43,7 +48,14 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 def short(text: str) -> str:
     """A configuration with four digits of each number: lr 0.002154 for lr 0.00215443469003."""
-    return NUMBER.sub(lambda found: number(float(found[0])) if len(found[0]) > 6 else found[0], text)
+    return NUMBER.sub(lambda found: number(float(found[0])) if _digits(found[0]) > 4 else found[0], text)
+
+
+def _digits(text: str) -> int:
+    """How many significant digits a number was written with; a whole number is a count, and stays as it is."""
+    if text.lstrip("-").isdigit():
+        return 0
+    return len(text.partition("e")[0].replace("-", "").replace(".", "").strip("0"))
 
 
 def headers(table: pd.DataFrame) -> list[str]:
@@ -85,6 +97,10 @@ def _cell(name: str, value: Any) -> str:
         return "never"
     if name in TIMES:
         return seconds(value)
+    if name == "final_gap":
+        return amount(value, "final gap").removeprefix("final gap ")
+    if name in LOSSES:
+        return number(value)
     if name in SHARES:
         return f"{value:.0%}"
     if isinstance(value, int):

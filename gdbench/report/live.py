@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench.analysis.settings import distinct_texts
+from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
 from gdbench.report.fitting import Column, FittedTable, fit_columns
 from gdbench.report.progress import clock
@@ -51,7 +52,7 @@ class Glance:
     statuses: Counter[str]
     """Of the runs so far."""
     best: pd.DataFrame
-    """The best run of each objective, optimizer and impl, the best first."""
+    """The standings of the best configuration of each solver on each problem, the best first."""
     elapsed_s: float
     left_s: float | None
     quiet_s: float
@@ -66,7 +67,7 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
         parts += [Text(), _table(seen.best, drawn, width)]
     curves, gaps = curves_of(drawn, trace)
     if curves:
-        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['objective'].iloc[0]}, step by step"
+        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['problem'].iloc[0]}, step by step"
         parts += [Text(), Text(what, style="dim"), *_picture(curves, gaps, width)]
     closing = [Text(each, no_wrap=True, overflow="ignore") for each in _closing(seen)]  # a path stays whole
     return Group(*parts, Text(), *closing)
@@ -109,24 +110,24 @@ def _left(seen: Glance) -> str:
 
 
 def _drawn(best: pd.DataFrame) -> pd.DataFrame:
-    """The solvers that the picture shows: those of the first objective."""
-    return best[best["objective"] == best["objective"].iloc[0]].head(SHOWN) if len(best) else best
+    """The solvers that the picture shows: those of the first problem."""
+    return best[best["problem"] == best["problem"].iloc[0]].head(SHOWN) if len(best) else best
 
 
 def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
-    """The solvers of one objective, or the best of each of several; letters lead to the picture."""
-    several = best["objective"].nunique() > 1
-    others = best[best["objective"] != drawn["objective"].iloc[0]].drop_duplicates("objective").head(SHOWN)
+    """The solvers of one problem, or the best of each of several; letters lead to the picture."""
+    several = best["problem"].nunique() > 1
+    others = best[best["problem"] != drawn["problem"].iloc[0]].drop_duplicates("problem").head(SHOWN)
     rows = pd.concat([drawn, others])
     listed: list[Any] = list(rows.itertuples())
     places = range(len(listed))
     letters = {place: STYLES[place] for place in places if place < len(drawn)}
     columns = [
         Column("", [_letter(place) if place in letters else "" for place in places], is_text=True, styles=letters),
-        Column("objective", [row.objective if several else "" for row in listed], is_text=True),
+        Column("problem", [row.problem if several else "" for row in listed], is_text=True),
         Column("best so far", [_solver(row) for row in listed], is_text=True),
         Column("lr", distinct_texts(rows["lr"]), rank=1),
-        Column("steps", ["" if pd.isna(row.steps_to_target) else str(row.steps_to_target) for row in listed]),
+        Column("to target", [_reached(row) for row in listed]),
         Column("final gap", [_end(row) for row in listed], rank=2),
     ]
     return fit_columns(columns, width)
@@ -134,6 +135,12 @@ def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
 
 def _solver(row: Any) -> str:
     return str(row.optimizer) if row.impl == "manual" else f"{row.optimizer} ({row.impl})"
+
+
+def _reached(row: Any) -> str:
+    if row.outcome not in ("stays", "left"):
+        return ""
+    return amount(row.value, row.measure) + (", left again" if row.outcome == "left" else "")
 
 
 def _end(row: Any) -> str:

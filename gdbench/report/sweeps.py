@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from gdbench.report.best import amount
 from gdbench.report.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
 from gdbench.report.rows import as_json
 from gdbench.report.sweep_table import STYLES
@@ -65,17 +66,14 @@ def _when(when: pd.Timestamp) -> str:
 
 
 def _best(row: Any) -> str:
-    """Who was best, with how many steps or how near; where there are several objectives, on the first of them."""
+    """Who was best, and by what number; where there are several problems, on the first of them."""
     if row.fault:
         return "cannot be read"
     if not isinstance(row.best_run, str):
         return ""
-    if not pd.isna(row.best_steps_to_target):
-        reached = f"{row.best_steps_to_target} steps"
-    else:
-        reached = f"f {number(row.best_final_loss)}" if pd.isna(row.best_final_gap) else f"gap {row.best_final_gap:.1e}"
+    result = amount(row.best_value, row.best_measure) + (", left again" if row.best_outcome == "left" else "")
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"
-    return f"{row.best_optimizer}{impl} lr {number(row.best_lr)}, {reached} on {row.best_objective}"
+    return f"{row.best_optimizer}{impl} lr {number(row.best_lr)}, {result} on {row.best_problem}"
 
 
 def _table(told: dict[str, list[str]], width: int) -> FittedTable:
