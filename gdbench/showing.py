@@ -33,7 +33,16 @@ def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
     try:
         return find(word, folder), None  # named so, or the begin of its date
     except UsageError:
-        return None, find_run(word, folder)
+        return None, _find_run(word, folder)
+
+
+def _find_run(word: str, folder: Path) -> Any:
+    if word and not load(folder, columns=["run"])["run"].str.startswith(word, na=False).any():
+        raise UsageError(
+            f"{word} is neither a sweep nor the begin of a run's key in {folder}: python -m gdbench runs lists the"
+            " sweeps, and their tables, by show SWEEP, the keys."
+        )
+    return find_run(word, folder)
 
 
 def check_options(
