@@ -30,6 +30,8 @@ def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
         return newest(folder), None
     if not KEY.fullmatch(word):
         return find(word, folder), None
+    if not word:
+        return None, _find_run(word, folder)
     try:
         return find(word, folder), None  # named so, or the begin of its date
     except UsageError:

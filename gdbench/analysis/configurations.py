@@ -14,47 +14,52 @@ from gdbench.analysis.standings import KEYS, OUTCOMES, standings
 
 __all__ = ["configuration_rows", "run_rows"]
 
-NUMBERS = ("n", "reached", "stayed", "outcome", "seconds")
+NUMBERS = ("n", "of", "reached", "stayed", "outcome", "seconds")
 MEDIANS = ("steps", "gradients", "final_gap", "final_loss")
 """Columns of the standings that have a lowest and a highest value too."""
 TIMES = ("step_s", "timed", "step_vs_reference", "step_vs_reference_lo", "step_vs_reference_hi", "overhead_bound")
 
 
-def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
     """One row a problem and configuration, the best of each problem first; what cannot win is last, by its status.
 
-    Of all runs, and of those that are compared (``problems.compared``).
+    Of all runs, and of those that are compared (``problems.compared``); of each problem the first ``most``.
 
     A row has the columns of the run in the middle of its seeds, the times of the timed one in the middle, and of the
     standings ``n`` (seeds), reached, stayed, outcome and ``seconds``, with ``_lo`` and ``_hi``; and ``median_steps``,
     ``median_gradients``, ``median_final_gap`` and ``median_final_loss``, each with ``_lo`` and ``_hi`` (inf: never).
+    ``of`` is how many rows its problem has.
     """
     left_out = runs["shifted_minimum"].fillna(False).astype(bool) | (runs["status"] == "unavailable")
     named = name_questions(runs) if left_out.any() else told
     table = standings(named)
     place = pd.Series(np.arange(len(named)), index=named["run"])
-    return _with_runs(named, table, place.loc[table["run"]].to_numpy(), KEYS)
+    return _with_runs(named, table.assign(middle=place.loc[table["run"]].to_numpy()), KEYS, most)
 
 
 def run_rows(runs: pd.DataFrame) -> pd.DataFrame:
-    """The same with one row a run."""
+    """The same with one row a run, all of them."""
     named = runs.assign(problem=problem_names(runs), number=np.arange(len(runs)))
     by = ("problem", "number")
     table = standings(named, by=by)
-    return _with_runs(named, table, table["number"].to_numpy(), by)
+    return _with_runs(named, table.assign(middle=table["number"]), by, None)
 
 
-def _with_runs(named: pd.DataFrame, table: pd.DataFrame, middle: np.ndarray, by: Sequence[str]) -> pd.DataFrame:
-    """Standings, beside them the columns of each row's run in the middle, at a position among the named runs."""
-    medians = {f"median_{name}{end}": table[f"{name}{end}"] for name in MEDIANS for end in ("", "_lo", "_hi")}
-    rows = named.iloc[middle].reset_index(drop=True).assign(**{name: table[name] for name in NUMBERS}, **medians)
+def _with_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str], most: int | None) -> pd.DataFrame:
+    """Standings, beside them the columns of each row's run in the middle, at that position among the named runs."""
+    status = named["status"].iloc[table["middle"].to_numpy()].map(STATUS_RANK).fillna(9).to_numpy(float)
+    last = np.where(table["outcome"] == OUTCOMES[-1], 1 + status, 0)
+    order = np.lexsort((np.arange(len(table)), last, pd.factorize(table["problem"])[0]))
+    ordered = table.iloc[order].reset_index(drop=True)
+    problems = ordered.groupby("problem", sort=False)
+    ordered["of"] = problems["problem"].transform("size")
+    shown = (ordered if most is None else problems.head(most).assign(of=ordered["of"])).reset_index(drop=True)
+    medians = {f"median_{name}{end}": shown[f"{name}{end}"] for name in MEDIANS for end in ("", "_lo", "_hi")}
+    rows = named.iloc[shown["middle"].to_numpy()].reset_index(drop=True)
+    rows = rows.assign(**{name: shown[name] for name in NUMBERS}, **medians)
     if len(table) < len(named):
-        rows = _with_times(rows, named, by)
-    else:
-        rows = rows.assign(seconds_lo=rows["seconds"], seconds_hi=rows["seconds"])
-    last = (rows["outcome"] == OUTCOMES[-1]) * (1 + rows["status"].map(STATUS_RANK).fillna(9))
-    order = pd.DataFrame({"problem": pd.factorize(rows["problem"])[0], "last": last}, index=rows.index)
-    return rows.loc[order.sort_values(["problem", "last"], kind="stable").index].reset_index(drop=True)
+        return _with_times(rows, named, by)
+    return rows.assign(seconds_lo=rows["seconds"], seconds_hi=rows["seconds"])
 
 
 def _with_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -40,24 +40,24 @@ def show_sweep(runs: pd.DataFrame, folder: Path, each: bool = False) -> None:
 def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each: bool = False) -> RenderableType:
     """Caption, one table an objective, what was counted, the best and whether its lr sat on the edge, and the files."""
     told = compared(runs)
-    rows = run_rows(runs) if each else configuration_rows(runs, told)
+    rows = run_rows(runs) if each else configuration_rows(runs, told, ROWS)
     differing = [name for name in differing_settings(runs) if each or name != "seed"]
     names = objective_names(runs)
     parts: list[RenderableType] = [_caption(runs.iloc[0], differing, rows["n"]), Text()]
     tables = []
     for name, group in rows.groupby(objective_names(rows), sort=False):
-        here = [setting for setting in differing_settings(group) if setting in differing]
+        here = [setting for setting in differing_settings(runs[names == name]) if setting in differing]
         if names.nunique() > 1:
             parts.append(_heading(str(name), group.iloc[0], [other for other in differing if other not in here]))
-        shown = group if each else group.groupby("problem", sort=False).head(ROWS)
-        table = fit_columns(sweep_columns(shown, here, each, rows["n"].nunique() > 1), width)
-        hidden = _count_hidden(len(group) - len(shown))
+        table = fit_columns(sweep_columns(group, here, each, rows["n"].nunique() > 1), width)
         tables.append(table)
-        parts += [table, *hidden, Text()]
+        parts += [table, *_count_hidden(group), Text()]
     return Group(*parts, *_closing(runs, told, tables, folder))
 
 
-def _count_hidden(more: int) -> list[Text]:
+def _count_hidden(rows: pd.DataFrame) -> list[Text]:
+    """How many more configurations its problems have than are shown."""
+    more = int(rows.drop_duplicates("problem")["of"].sum()) - len(rows)
     return [Text(f" … and {more} more, all in runs.parquet", style="dim")] if more else []
 
 
