@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "app", "headline"]
 
 KINDS = ("objectives", "optimizers")
+NARROWEST = 30
+"""How narrow a sentence beside a name may get."""
 
 
 class Interrupted(BaseException):
@@ -67,54 +70,61 @@ def list_(
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
-    width = max((len(file.stem) for file in files), default=0)
-    for file in files:
-        typer.echo(f"{file.stem:{width}}  {headline(file)}")
+    _print_pairs([(file.stem, headline(file)) for file in files])
 
 
 @app.command()
 def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
-    width = max(map(len, COLUMNS))
-    for name, column in COLUMNS.items():
-        typer.echo(f"{name:{width}}  {column.said}")
+    _print_pairs([(name, column.said) for name, column in COLUMNS.items()])
+
+
+def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print a name and what it is in each line; in a narrow terminal the words go on in further lines."""
+    from gdbench.report.fitting import Column, console, fit_columns
+
+    out = console()
+    names, words = ([pair[place] for pair in pairs] for place in (0, 1))
+    columns = [Column("", names, is_text=True), Column("", words, is_text=True, narrowest=NARROWEST)]
+    out.print(fit_columns(columns, out.width, has_header=False), crop=False)
 
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="the key of a run, or its first digits")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="SWEEP or RUN", help="a folder or name; or the first digits of a run's key")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps", **PATH)] = Path("outputs"),
+    each: Annotated[bool, typer.Option("--each", help="of a sweep: a row for every run")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="repeat it; exit code 1 if an exact column differs")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="with --rerun: run what a sweep that somebody else made names")
     ] = False,
 ) -> int:
-    """Show everything about a run: columns, traceback if it failed, configuration, and the command that repeats it.
+    """Show the table of a sweep again, of the newest if none is named; or everything about a run.
+
+    Of a run: columns, traceback if it failed, configuration, and the command that repeats it.
 
     --rerun repeats it untimed, says whether every exact column came out the same, and names what else is not as it was:
     settings, source files, data, torch, threads, machine, determinism. Code that a sweep names and that neither gdbench
     ships nor you ran here yourself is listed first, and run with --trust alone.
     """
-    from gdbench.kept import find_run, home
-    from gdbench.report.command import command
+    from gdbench.showing import check_options, find_shown, show_run, show_table
 
-    latest = find_run(run, folder)
+    sweep, row = find_shown(what, folder)
+    check_options(sweep, what, {"each": each}, {"rerun": rerun, "trust": trust})
+    if sweep is not None:
+        show_table(sweep, each)
+        return 0
     if rerun:
+        from gdbench.kept import home
         from gdbench.rerun import rerun as repeat
         from gdbench.rerun import told
 
-        found = repeat(home(folder, latest), latest, trust)
+        found = repeat(home(folder, row), row, trust)
         typer.echo("\n".join(told(found)))
         return 0 if found.same else 1
-    known = latest.dropna()
-    for name, value in known.drop("traceback", errors="ignore").items():
-        typer.echo(f"{name:22}  {value}")
-    if "traceback" in known:
-        typer.echo(f"\n# where it failed\n{str(known['traceback']).rstrip()}")
-    configuration = _configuration(home(folder, latest), latest)
-    typer.echo(f"\n# its configuration\n{configuration}")
-    given = "objective:\n  python:" in configuration
-    typer.echo(f"# repeat it\n{_call(latest) if given else command(latest)}")
+    show_run(row, folder)
     return 0
 
 
@@ -304,15 +314,3 @@ def headline(file: Path) -> str:
     with file.open(encoding="utf-8") as text:
         first = text.readline().strip()
     return first.lstrip("# ") if first.startswith("#") else ""
-
-
-def _configuration(place: Path, row: Any) -> str:
-    from gdbench.trust import unstamped
-
-    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8")) if file.is_file() else "(not kept)\n"
-
-
-def _call(row: Any) -> str:
-    """What to say where no command can repeat a run, for its objective was given from Python."""
-    return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gdbench.report.best import amount
-from gdbench.report.units import number, seconds
+from gdbench.report.units import interval_texts, number, seconds
 
 __all__ = ["headers", "is_text", "short", "shown"]
 
@@ -37,6 +37,12 @@ WORDS = {
     "low": "lr from",
     "high": "lr to",
 }
+INTERVALS = {
+    "step_vs_reference": ("step_vs_reference_lo", "step_vs_reference_hi"),
+    "final_loss": ("final_loss_lo", "final_loss_hi"),
+    "ratio": ("from", "to"),
+}
+"""Numbers whose table has the ends of their interval too: all three have the same digits."""
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -64,8 +70,20 @@ def is_text(table: pd.DataFrame, name: str) -> bool:
 
 def shown(table: pd.DataFrame) -> list[list[str]]:
     """The cells of a table, row by row."""
-    columns = [[_cell(str(name), value) for value in table[name].tolist()] for name in table]
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = {str(name): [_cell(str(name), value) for value in table[name].tolist()] for name in table}
+    for name, ends in INTERVALS.items():
+        if {name, *ends} <= set(columns):
+            _write_alike(columns, table, (name, *ends))
+    return [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def _write_alike(columns: dict[str, list[str]], table: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Give a number and the ends of its interval the same digits, in the rows that have all three."""
+    for place, numbers in enumerate(zip(*(table[name].astype(float) for name in names), strict=True)):
+        if all(map(math.isfinite, numbers)):
+            value, low, high = numbers
+            for name, text in zip(names, interval_texts(value, low, high), strict=True):
+                columns[name][place] = text
 
 
 def _cell(name: str, value: Any) -> str:

@@ -15,8 +15,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.analysis.settings import distinct_texts
 from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
+from gdbench.report.fitting import Column, FittedTable, fit_columns
 from gdbench.report.progress import clock
 from gdbench.report.units import number
 from gdbench.report.words import STATUSES
@@ -62,7 +64,7 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
     parts: list[RenderableType] = [Text(f"{seen.folder} · {seen.state}", style="bold"), *_far(seen, width, colour)]
     drawn = _drawn(seen.best)
     if len(seen.best):
-        parts += [Text(), _table(seen.best, drawn)]
+        parts += [Text(), _table(seen.best, drawn, width)]
     curves, gaps = curves_of(drawn, trace)
     if curves:
         what = f"{'gap' if gaps else 'loss'} of the best on {drawn['problem'].iloc[0]}, step by step"
@@ -112,24 +114,37 @@ def _drawn(best: pd.DataFrame) -> pd.DataFrame:
     return best[best["problem"] == best["problem"].iloc[0]].head(SHOWN) if len(best) else best
 
 
-def _table(best: pd.DataFrame, drawn: pd.DataFrame) -> Table:
+def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
     """The solvers of one problem, or the best of each of several; letters lead to the picture."""
     several = best["problem"].nunique() > 1
     others = best[best["problem"] != drawn["problem"].iloc[0]].drop_duplicates("problem").head(SHOWN)
     rows = pd.concat([drawn, others])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    heads = ["", *(["problem"] if several else []), "best so far", "lr", "to target", "final gap"]
-    for head in heads:
-        table.add_column(head, justify="right" if head in ("lr", "to target", "final gap") else "left", no_wrap=True)
-    told: list[Any] = list(rows.itertuples())
-    for place, row in enumerate(told):
-        letter = Text(_letter(place), style=STYLES[place]) if place < len(drawn) else Text()
-        solver = row.optimizer + ("" if row.impl == "manual" else f" ({row.impl})")
-        reached = amount(row.value, row.measure) if row.outcome in ("stays", "left") else ""
-        reached += ", left again" if row.outcome == "left" else ""
-        gap = f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
-        table.add_row(letter, *([row.problem] if several else []), solver, number(row.lr), reached, gap)
-    return table
+    listed: list[Any] = list(rows.itertuples())
+    places = range(len(listed))
+    letters = {place: STYLES[place] for place in places if place < len(drawn)}
+    columns = [
+        Column("", [_letter(place) if place in letters else "" for place in places], is_text=True, styles=letters),
+        Column("problem", [row.problem if several else "" for row in listed], is_text=True),
+        Column("best so far", [_solver(row) for row in listed], is_text=True),
+        Column("lr", distinct_texts(rows["lr"]), rank=1),
+        Column("to target", [_reached(row) for row in listed]),
+        Column("final gap", [_end(row) for row in listed], rank=2),
+    ]
+    return fit_columns(columns, width)
+
+
+def _solver(row: Any) -> str:
+    return str(row.optimizer) if row.impl == "manual" else f"{row.optimizer} ({row.impl})"
+
+
+def _reached(row: Any) -> str:
+    if row.outcome not in ("stays", "left"):
+        return ""
+    return amount(row.value, row.measure) + (", left again" if row.outcome == "left" else "")
+
+
+def _end(row: Any) -> str:
+    return f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
 
 
 def _letter(place: int) -> str:

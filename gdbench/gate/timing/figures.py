@@ -13,6 +13,8 @@ from typing import Any
 
 from scipy import stats
 
+from gdbench.report.units import interval
+
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
 
 
@@ -71,8 +73,10 @@ class SelfTest:
         told = [alarms]
         for each in self.injected:
             low, high = each.interval
+            size, below, above = (100 * (each.size + error) for error in (0.0, -each.error, each.error))
+            true = interval(size, below, above, unit="%", decimals=1, sign="+")
             told.append(
-                f"{each.wanted:+.0%} put in (true size {each.size:+.1%} ± {each.error:.1%}): slower in"
+                f"{each.wanted:+.0%} put in (true size {true}): slower in"
                 f" {each.slower} of {each.trials} [{low:.0%}, {high:.0%}]"
             )
         worst = max(self.found_from, key=self.found_from.__getitem__, default="")
