@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from support.processes import Done
@@ -21,14 +20,12 @@ print(code, *sorted({unneeded} & set(sys.modules)))
 
 
 @pytest.mark.parametrize("timing", representatives(["quick", "off"], ["off"]))
-def test_a_sweep_by_hand_loads_neither_a_compiler_nor_data_sets(
-    shell: Callable[..., Done], timing: str, tmp_path: Path
-) -> None:
+def test_a_sweep_by_hand_loads_neither_a_compiler_nor_data_sets(shell: Callable[..., Done], timing: str) -> None:
     """A sweep with impl=manual imports none of what takes half a second and more, nor a family that is not named.
 
     A fork shows it: it has loaded what every sweep does, and so has no less than a real start.
     """
-    words = f"'-m', 'lr=0.01,0.1', 'timing={timing}', 'outputs={tmp_path}', '--quiet'"
+    words = f"'-m', 'lr=0.01,0.1', 'timing={timing}', '--quiet'"
     code = RUN.format(words=words, unneeded=UNNEEDED)
 
     assert shell("-c", code) == (0, "0\n", "")

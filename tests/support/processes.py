@@ -259,7 +259,8 @@ class Process:
         self.send_signal(9)
 
     def close(self) -> None:
-        """Let go of its streams."""
+        """Let go of its streams; what has been announced of its end stays known."""
+        self.poll()
         for descriptor in self.open:
             os.close(descriptor)
         self.open.clear()
