@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.processes import Process, Processes, Streams
+from support.processes import Done, Process, Processes, Streams
 
 import gdbench
 from gdbench.columns import asked
@@ -223,7 +223,7 @@ def journal(file: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 10, 60, 200])
 def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
-    few: Path, command: Callable[..., Any], count: int
+    few: Path, command: Callable[..., Any], shell: Callable[..., Done], count: int
 ) -> None:
     """An export that is killed at its n-th statement of SQL leaves no store or a whole one, and another one goes on."""
     script = (
@@ -238,8 +238,7 @@ def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
         "from gdbench.trackers import send\n"
         "send('mlflow', Path(sys.argv[2]), 'sqlite:///made.db')\n"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(count), str(few)], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert shell("-c", script, str(count), str(few)).code == -signal.SIGKILL
     done = command("export", "mlflow", str(few), "--uri", "sqlite:///made.db")
     assert done.code == 0, done.err
     assert ": 3 runs added" in done.out or count == 200
@@ -255,19 +254,14 @@ def test_passwords_of_an_address_are_not_shown(few: Path, command: Callable[...,
 
 
 @pytest.mark.slow
-def test_trackio_that_cannot_write_is_no_success(few: Path, tmp_path: Path) -> None:
+def test_trackio_that_cannot_write_is_no_success(few: Path, shell: Callable[..., Done], tmp_path: Path) -> None:
     """An export to a place where Trackio cannot keep it fails in one line, and counts no runs as added."""
     place = tmp_path / "file"
     place.write_text("no folder")
-    done = subprocess.run(
-        [sys.executable, "-m", "gdbench", "export", "trackio", str(few), "--uri", str(place / "below")],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 2, done
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "trackio did not take" in done.stderr
+    done = shell("-m", "gdbench", "export", "trackio", str(few), "--uri", str(place / "below"))
+    assert done.code == 2, done
+    assert done.err.count("\n") == 1, done.err
+    assert "trackio did not take" in done.err
 
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")

@@ -173,8 +173,11 @@ class Processes:
     def close(self) -> None:
         """End the server, and all below it."""
         if self.server is not None:
-            self.connection.close()
-            self.server.wait()
+            try:
+                self.end_all()
+            finally:
+                self.connection.close()
+                self.server.wait()
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
