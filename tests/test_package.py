@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
@@ -15,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.processes import Processes
 
 from gdbench import __version__
 
@@ -215,7 +214,7 @@ def test_libraries_stay_at_the_rim(library: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
+def packages(servers: Processes, tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
     """The names of the files in the sdist, and in the wheel made from it, of a checkout that has been worked in."""
     folder = tmp_path_factory.mktemp("packages")
     checkout = folder / "checkout"
@@ -224,9 +223,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[st
     for left in ("outputs/2026-01-01/09-00-00_sweep", "experiments/outputs/2026-01-01/run", "gdbench/__pycache__"):
         (checkout / left).mkdir(parents=True)
         (checkout / left / "runs.parquet").write_bytes(b"left behind")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout], check=True, capture_output=True
-    )
+    built = servers.start_python("-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
+    assert built.communicate().code == 0
     (sdist,) = folder.glob("gdbench-*.tar.gz")
     (wheel,) = folder.glob("gdbench-*.whl")
     with tarfile.open(sdist) as tar, zipfile.ZipFile(wheel) as zipped:

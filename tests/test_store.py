@@ -342,7 +342,7 @@ assert main(["runs"]) == 0
 slow = ("torch", "hydra", "omegaconf", "scipy", "sklearn", "altair", "duckdb")
 assert not [name for name in slow if name in sys.modules]
 """
-    done = shell("-c", program)
+    done = shell("-c", program, real=True)
 
     assert done.code == 0, done.err
     assert "2 sweeps in outputs" in done.out
