@@ -72,6 +72,7 @@ def test_every_verb_prints_wherever_it_is_read(tmp_path: Path, monkeypatch: pyte
     assert b"\\u540d" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [
