@@ -55,6 +55,7 @@ def add_optimizer(top: Path, name: str, target: str, more: str = "") -> None:
     )
 
 
+@pytest.mark.slow
 def test_only_what_the_bases_tree_does_not_hold_is_new(gate: Callable[..., Any], tmp_path: Path) -> None:
     """A base that cannot be imported, that failed, or whose configuration git ignores is unmeasured, and says why."""
     top, mine = repository(tmp_path, SUITE), tmp_path / "mine"
@@ -100,6 +101,7 @@ def test_only_what_the_bases_tree_does_not_hold_is_new(gate: Callable[..., Any],
     assert 'errors="6"' in xml
 
 
+@pytest.mark.slow
 def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_path: Path) -> None:
     """By the command line: one clone more than was accepted fails, and so does what was accepted, by a baseline."""
     top = repository(tmp_path, FEW)
@@ -129,7 +131,7 @@ def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_
             2,
             "sev",
         ),
-        ("series,status,final_loss\nsound manual quadratic,,1\n", 4, ""),
+        pytest.param("series,status,final_loss\nsound manual quadratic,,1\n", 4, "", marks=pytest.mark.slow),
     ],
     ids=["no rows", "no numbers", "a row twice", "no status"],
 )
@@ -194,6 +196,7 @@ def test_bisection_of_a_bad_end_that_cannot_be_measured_is_none(tmp_path: Path) 
         halved(tmp_path, commits, fails, lambda line: None)
 
 
+@pytest.mark.slow
 def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that cannot be imported is no reason to skip the test; neither is time=off."""
     from gdbench.pytest_plugin import Bench
