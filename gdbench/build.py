@@ -102,7 +102,8 @@ def check(question: Question) -> None:
             stated = stated_objective(question)
         with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
             maker(question, stated)
-        hyper(question, stated)
+        with contextlib.suppress(Unavailable):
+            hyper(question, stated)
         _check_value(question)
 
 
@@ -209,6 +210,11 @@ def _maker(question: Question, objective: Objective | None) -> Maker:
     config = question.optimizer_config
     fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *_facts(question))}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
+    if not block and not (config.get("manual") or config.get("torch")):
+        raise UsageError(
+            f"optimizer={question.optimizer} states neither manual nor torch: its file must name the factory of one,"
+            " as in torch: {_target_: package.module.Class}."
+        )
     if not block:
         there = "torch" if question.impl in ("manual", "compiled") else "manual"
         raise Unavailable(f"optimizer={question.optimizer} has no {question.impl} implementation; try impl={there}")
@@ -382,7 +388,7 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
         base: Any = lanes["optimizer.default_lr"]
         if question.lr_scale_of == "L":
             if objective.smoothness is None:
-                raise UsageError(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null.")
+                raise Unavailable(f"lr_scale_of=L: objective={question.objective} states no L; use lr_scale_of=null")
             base = 1 / objective.smoothness
         columns["lr"] = lanes["lr_scale"] * base
     if "noise" in question.around:
@@ -392,11 +398,11 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
 
 
 def _stated(question: Question, objective: Objective, fact: str) -> float:
-    """A number that an objective states of itself; ``UsageError`` if it does not."""
+    """A number that an objective states of itself; Unavailable if it states none: other cells of a sweep may run."""
     number: float | None = getattr(objective, fact)
     if number is None:
-        raise UsageError(
+        raise Unavailable(
             f"optimizer={question.optimizer} needs the {fact} of its objective, and objective={question.objective}"
-            f" states none: give it as optimizer.{fact}=."
+            f" states none: give it as optimizer.{fact}="
         )
     return float(number)

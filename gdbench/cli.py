@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
 from gdbench.paths import expand_user, expand_word
-from gdbench.schema import UsageError, nearest
+from gdbench.schema import SETTINGS, UsageError, nearest
 from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Run
   python -m gdbench -m lr=0.01,0.1               a sweep: two learning rates, one table
   python -m gdbench -m optimizer=gd,adam impl=manual,torch objective=rosenbrock lr=1e-4,1e-3
   python -m gdbench -m objective=quadratic objective.condition=10,100 'lr=tag(log,interval(1e-3,1))' points=50
-  python -m gdbench tune optimizer=gd,adam objective=rosenbrock steps=3000      the best lr of each
+  python -m gdbench tune optimizer=gd,adam objective=rosenbrock steps=3000      the best of 100 lrs of each
   python -m gdbench objective=beale 'lr=${{logspace:-5,0,1000}}'     a thousand learning rates, one cell
 
 Keys
@@ -45,8 +45,9 @@ Keys
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
   dtype, device            auto, float32, float64, float16, bfloat16;  auto, cpu, cuda, cuda:N, mps
   target, target_loss      the relative gap, or the absolute loss, that "steps to target" refers to
-  goal                     what tune and Optuna rank by: steps_to_target, gradients_to_target, time_to_target,
-                           final_gap, final_loss
+  metric                   what tune and Optuna rank by: steps_to_target, gradients_to_target, time_to_target,
+                           steps_to_settle, final_gap, best_gap, final_loss, best_loss; what stays goes before what left
+  trials                   how many points tune tries for each method, as many for all (100 of one range)
   timing                   quick (0.5 s a cell), full (5 s), off
   hydra/launcher           joblib, submitit_local, submitit_slurm, ray: one job a cell, elsewhere; same table
   name, resume, retry      the same command under the same name=, or resume=FOLDER alone, runs only what is missing or
@@ -63,7 +64,7 @@ Verbs
   export TRACKER FOLDER [--uri]  copy a sweep to mlflow, wandb, trackio or tensorboard (tracker=NAME does so each time)
   columns                        what each column of the tables means
   gate [--base REF]              did your change make an optimizer worse, busier or slower? For CI: gate --help
-  tune [KEY=VALUE ...]           the best lr of each method, by refinement (and 'optimizer.momentum=interval(0,0.99)')
+  tune [KEY=VALUE ...]           the best of as many lrs of each method (and of 'optimizer.momentum=interval(0,0.99)')
   runs [QUERY ...]               all sweeps that ran: runs optimizer=adam 'lr<0.1' since=7d; also --csv, --json, --sql
   watch [FOLDER]                 a sweep while it runs, here or elsewhere: how far, how long still, the best so far
   name SWEEP NAME                what to call a sweep, here and in the verbs below
@@ -151,7 +152,7 @@ def _dispatch(words: list[str]) -> int:
     if first == "--version":
         print(f"gdbench {__version__}")
         return 0
-    if first != "plan" and re.fullmatch(r"[a-z]+", first):
+    if first != "plan" and re.fullmatch(r"[a-z]+", first) and not _is_known_word(first):
         raise UsageError(
             f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
         )
@@ -162,6 +163,13 @@ def _dispatch(words: list[str]) -> int:
     trust = "--trust" in words
     words = [expand_word(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
     return _run(_recalled(words, trust), output)
+
+
+def _is_known_word(word: str) -> bool:
+    """Whether a word that is no verb names a setting or an option: how it is to be written is told later."""
+    from gdbench.mistakes import option_files
+
+    return word in (*SETTINGS, "experiment") or any(word in option_files(group) for group in ("optimizer", "objective"))
 
 
 def _recalled(words: list[str], trust: bool) -> list[str]:

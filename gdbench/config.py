@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from hydra import version
@@ -23,16 +23,21 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
+from hydra.errors import OverrideParseException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gdbench.hydra_errors import reworded
 from gdbench.hydra_settings import check_hydra_node
 from gdbench.libyaml import read_by_libyaml
-from gdbench.schema import GROUPS, Run, UsageError
+from gdbench.mistakes import describe_unreadable
+from gdbench.paths import config_folder as config_folder
+from gdbench.schema import GROUPS, NOT_ASKED, SETTINGS, Run, UsageError
 from gdbench.spacing import space_powers_of_ten
+from gdbench.unknown_keys import describe_choice, describe_unknown_key
 
 __all__ = [
     "CONFIG_NAME",
@@ -45,6 +50,7 @@ __all__ = [
     "initialized",
     "mode_by_flag",
     "plain",
+    "read_overrides",
     "register_sweeper",
     "store",
 ]
@@ -72,12 +78,6 @@ class RayLauncher:
 
     _target_: str = RAY
     ray: RayArguments = field(default_factory=RayArguments)
-
-
-def config_folder() -> Path:
-    """Where the configurations lie: in the wheel beside the code, in a checkout at its top."""
-    inside = Path(__file__).parent / "conf"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
 
 
 def store() -> None:
@@ -233,14 +233,18 @@ class Composer:
 
     def set(self, composed: Composed, overrides: Iterable[str]) -> Composed:
         """The same configuration with values set in place; overrides that choose from a group cannot come so late."""
-        for each in map(self.parse, overrides):
-            OmegaConf.update(composed.config, each.key_or_group, each.value(), merge=False)
+        for override in map(self.parse, overrides):
+            key = override.key_or_group
+            try:
+                OmegaConf.update(composed.config, key, override.value(), merge=False)
+            except (ConfigAttributeError, ConfigKeyError):
+                raise UsageError(describe_unknown_key(key, composed.choices, _own_keys(composed, key))) from None
         return composed
 
     def parse(self, override: str) -> Override:
         """What an override says; each is read once, as cells share most of theirs and Hydra's parser takes its time."""
         if override not in self.parsed:
-            (self.parsed[override],) = self.parser.parse_overrides([override])
+            (self.parsed[override],) = read_overrides([override], self.parser)
         return self.parsed[override]
 
     def latest(self, overrides: Iterable[str]) -> dict[str, Override]:
@@ -258,12 +262,38 @@ class Composer:
         return self.composed[overrides]
 
 
-def check_options(overrides: Sequence[str], shown: bool = False) -> None:
+def _own_keys(composed: Composed, key: str) -> list[str]:
+    """The settings of the option that a key is meant to belong to."""
+    group = composed.config.get(key.partition(".")[0])
+    return [str(name) for name in group if name not in NOT_ASKED] if isinstance(group, DictConfig) else []
+
+
+def read_overrides(words: Sequence[str], parser: OverridesParser | None = None) -> list[Override]:
+    """What overrides say; ``UsageError`` for the first that the grammar cannot read."""
+    parser = parser or OverridesParser.create()
+    try:
+        return list(parser.parse_overrides(list(words)))
+    except OverrideParseException as error:
+        raise UsageError(describe_unreadable(str(error.override))) from None
+
+
+def check_options(overrides: Sequence[str], shown: bool = False, foreign: bool = False) -> None:
     """``UsageError`` where a command line gives one of our groups anything but a name, before Hydra reads it.
 
-    With ``shown``, a configuration is only to be printed, and a sweep is none.
+    With ``shown``, a configuration is only to be printed, and a sweep is none. With ``foreign``, the keys may be
+    other ones than our settings: of a configuration of the user's own, or of Hydra's completion.
     """
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in read_overrides(overrides):
+        root = override.key_or_group.partition(".")[0]
+        if root == "":
+            raise UsageError(f"{override.input_line} names no setting before its =: write KEY=VALUE, such as lr=0.1.")
+        if root == "hydra" and "." not in override.key_or_group:
+            raise UsageError(describe_unknown_key(root))
+        if root.startswith("hydra/") and isinstance(override.value(), (int, float, dict)):
+            raise UsageError(describe_choice(str(override.input_line), root, override.value()))
+        known = root in (*SETTINGS, "code", "experiment") or root.startswith("hydra") or re.search("[/@]", root)
+        if not known and not foreign and not (override.is_add() or override.is_force_add()):
+            raise UsageError(describe_unknown_key(override.key_or_group))
         if shown and override.is_sweep_override():
             raise UsageError(
                 f"{override.input_line} is a sweep, and --cfg shows one configuration: give one value, or write plan"
@@ -284,10 +314,7 @@ def _check_option(override: Override) -> None:
             f"{override.input_line} is a list, and a run has one {group}: for a run of each write -m {group}={names}."
         )
     if value is not None or group != "experiment":
-        raise UsageError(
-            f"{override.input_line} is no name: {group} is chosen by its name, and numbers of it are set as"
-            f" {group}.KEY=VALUE."
-        )
+        raise UsageError(describe_choice(str(override.input_line), group, value))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.objectives import Objective, cast, fingerprint
 from gdbench.random_state import MAKING, seeded_globals
-from gdbench.schema import Question, UsageError
+from gdbench.schema import Question, UsageError, written
 from gdbench.targets import check_module, check_object
 from gdbench.torch_globals import Values, apply_settings, isolated_settings, with_changes
 from gdbench.user_modules import importing
@@ -170,9 +170,10 @@ def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group
             )
         default = known[name].default
         if isinstance(default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{group}.{name}={value} must be true or false.")
+            raise UsageError(f"{group}.{name}={written(value)} must be true or false.")
         if _is_number(default) and not _is_number(value):
-            raise UsageError(f"{group}.{name}={value} must be a number.")
+            quotes = ", without quotes" if isinstance(value, str) and written(value) != value else ""
+            raise UsageError(f"{group}.{name}={written(value)} must be a number{quotes}.")
 
 
 def _is_number(value: Any) -> bool:

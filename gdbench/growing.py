@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdbench import build, records
+from gdbench.analysis.tuning_metric import is_cost
 from gdbench.content import cell_key
 from gdbench.elsewhere import UNKNOWN, Launch
 from gdbench.execution import describe, export, keep_configurations
@@ -22,9 +23,9 @@ from gdbench.trackers import wanted
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Growing", "check_goal", "repeating"]
+__all__ = ["Growing", "check_metric", "repeating"]
 
-NOT_REPEATED = ("goal", "points", "outputs", "name", "code")
+NOT_REPEATED = ("metric", "trials", "points", "outputs", "name", "code")
 """Overrides that a single run does not need."""
 
 
@@ -36,7 +37,7 @@ class Growing:
     ) -> None:
         """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
         for job in likely:
-            check_goal(job)
+            check_metric(job)
         check(likely)
         self.first = likely[0]
         self.trackers = wanted(self.first.config)
@@ -88,13 +89,13 @@ def repeating(job: Job, numbers: Mapping[str, float]) -> str:
     return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])
 
 
-def check_goal(job: Job) -> None:
-    """``UsageError`` where no run of a cell can have the goal, whatever it does."""
-    goal, question = str(job.config["goal"]), job.question
-    relative = goal == "final_gap" or (goal.endswith("_to_target") and question.target_loss is None)
+def check_metric(job: Job) -> None:
+    """``UsageError`` where no run of a cell can have the metric, whatever it does."""
+    metric, question = str(job.config["metric"]), job.question
+    relative = metric.endswith("_gap") or (is_cost(metric) and question.target_loss is None)
     if relative and build.stated_objective(question).minimum is None:
-        absolute = "" if goal == "final_gap" else " give target_loss=, or"
+        absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
-            f"goal={goal}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"
-            " take goal=final_loss."
+            f"metric={metric}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"
+            " take metric=final_loss."
         )

@@ -3,64 +3,75 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.installation import install_command
-from gdbench.schema import Run, UsageError, nearest
+from gdbench.mistakes import describe_sweep, describe_unreadable
+from gdbench.paths import config_folder
+from gdbench.schema import UsageError, nearest
+from gdbench.unknown_keys import describe_unknown_key, list_options
+from gdbench.yaml_files import describe_decoding_error, describe_yaml_error
 
 __all__ = ["reworded"]
 
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """Launchers that are installed on demand, with the extra that brings each."""
+KEY = r"([\w./@-]+)"
+INTERPOLATIONS = (
+    (r"Unsupported interpolation type (\S+)", "it calls {}, which is not known"),
+    (r"Interpolation key '(.*?)' not found", "it refers to {}, which is not a setting"),
+    (r"Recursive interpolation", "it refers to itself"),
+    (r"raised while resolving interpolation: (.*)", "{}"),
+)
+"""What OmegaConf says of ``${...}``, and in our words."""
+LOGSPACE = "'${logspace:-5,0,1000}' is a thousand numbers from 1e-5 to 1"
 
 
-def reworded(error: Exception) -> UsageError:
-    """What Hydra and OmegaConf say in paragraphs, in one line and our words."""
+def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
+    """What Hydra and OmegaConf say in paragraphs, in one line and our words.
+
+    ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
+    """
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in EXTRAS:
             return UsageError(f"{group}={name} is not installed: {install_command(EXTRAS[name])}")
         return UsageError(
-            f"{group}={name} is not known.{nearest(name, error.options)} {_where_listed(group, error.options)}"
+            f"{group}={name} is not known.{nearest(name, error.options)} {list_options(group, error.options)}"
         )
     if isinstance(error, OverrideParseException):
-        return UsageError(
-            f"{error.override} cannot be read ({_line(error)}). Write KEY=VALUE, in quotes where it holds ( or ,."
-        )
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        place = error.problem_mark
-        return UsageError(f"{place.name} cannot be read: line {place.line + 1}, {error.problem}.")
+        return UsageError(describe_unreadable(str(error.override)))
+    if isinstance(error, UnicodeDecodeError):
+        line = describe_decoding_error(error, [*folders, config_folder()])
+        return UsageError(line or f"a YAML file of the configuration is not UTF-8 ({_line(error)}).")
+    if line := describe_yaml_error(error):
+        return UsageError(line)
     text = f"{error} {error.__cause__ or ''}"
     if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
-        return UsageError(f"{match.group(1)} is a sweep: add -m, or write a list such as lr=[0.01,0.1].")
-    if match := re.search(r"(?:Could not override '|full_key: )([\w.]+)", text):
-        if re.search(r"is not in struct|not in '", text):
-            return UsageError(_unknown_key(match.group(1)))
-        return UsageError(f"{match.group(1)}: {_line(error.__cause__ or error)}.")
+        return UsageError(describe_sweep(match.group(1)))
+    if match := re.search(rf"An item is already at '{KEY}'", text):
+        return UsageError(f"{match.group(1)} is there already: write {match.group(1)}=VALUE, without the +.")
+    if match := re.search(rf"(?:Could not override '|full_key: ){KEY}", text):
+        return UsageError(_describe_value(match.group(1), text, error))
     if isinstance(error, (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError)):
         return UsageError(f"{_line(error)}. See python -m gdbench --help.")
     raise error
 
 
-def _where_listed(group: str, options: Sequence[str]) -> str:
-    if group in ("objective", "optimizer"):
-        return f"All: python -m gdbench list {group}s"
-    return f"Allowed: {', '.join(options)}."
-
-
-def _unknown_key(key: str) -> str:
-    group = key.partition(".")[0]
-    if group == "hydra":
-        return f"{key} is not a setting of Hydra's. See them with: python -m gdbench --cfg hydra; add one as +{key}=..."
-    if "." in key:
-        see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
-        return f"{key} is not a setting of the chosen {group}. See its settings with: {see}"
-    known = [name for name in Run.__dataclass_fields__ if name not in ("code", "part")]
-    return f"{key} is not a setting.{nearest(key, known)} Allowed: {', '.join(known)}."
+def _describe_value(key: str, text: str, error: Exception) -> str:
+    """What is wrong with a key that is not there, or with its value."""
+    if re.search(r"is not in struct|not in '|No match in the defaults list", text):
+        return describe_unknown_key(key)
+    for pattern, words in INTERPOLATIONS:
+        if match := re.search(pattern, text):
+            reason = words.format(*match.groups()).rstrip(".")
+            reason = "logspace takes LOW,HIGH,COUNT" if reason.startswith("logspace() ") else reason
+            return f"{key} cannot be read: {reason}. {LOGSPACE}."
+    return f"{key}: {_line(error.__cause__ or error)}."
 
 
 def _line(error: BaseException) -> str:

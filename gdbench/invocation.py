@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
 
 from gdbench.config import CONFIG_NAME, check_options, config_folder, mode_by_flag, register_sweeper, store
-from gdbench.execution import Silent, SweepResult
 from gdbench.hydra_errors import reworded
 from gdbench.hydra_settings import check_hydra_words
-from gdbench.job import Progress
+from gdbench.job_spec import Progress, Silent
 from gdbench.libyaml import read_by_libyaml
+from gdbench.mistakes import check_words, describe_option
 from gdbench.overrides import code_override
 from gdbench.paths import expand_user
 from gdbench.schema import GROUPS, Run, UsageError
 from gdbench.sweeper import Lanes, Refusal, Session
 from gdbench.trials import register_trials
 
+if TYPE_CHECKING:
+    from gdbench.execution import SweepResult
+
 __all__ = ["is_value", "run_words", "split_words"]
 
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc", "--resolve", "--package", "-p")
 """Options of Hydra's that show something, and run nothing."""
+OWN_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
+"""Options of Hydra's that put a configuration in the place of ours."""
 
 
 def run_words(words: list[str], progress: Progress | None = None, plan_only: bool = False) -> SweepResult | None:
@@ -34,6 +41,9 @@ def run_words(words: list[str], progress: Progress | None = None, plan_only: boo
     Returns what became of the sweep, and None where Hydra only showed something.
     """
     options, overrides = split_words(words)
+    completes = bool({"-sc", "--shell-completion"} & set(options))
+    if not completes:  # whose words are no settings, such as install=bash
+        check_words(overrides)
     check_hydra_words(overrides)
     overrides = [*overrides, *_code(options)]
     seen = overrides if _needs_all(options, overrides) else [word for word in overrides if not is_value(word)]
@@ -48,7 +58,8 @@ def run_words(words: list[str], progress: Progress | None = None, plan_only: boo
     )
     argv, sys.argv = sys.argv, ["gdbench", *options, *seen]
     try:
-        check_options(seen, shown=bool({"--cfg", "-c"} & set(options)))
+        foreign = completes or any(word.partition("=")[0] in OWN_CONFIG for word in options)
+        check_options(seen, shown=bool({"--cfg", "-c"} & set(options)), foreign=foreign)
         with mode_by_flag([*options, *seen]), read_by_libyaml():
             entry()
     except Refusal as refusal:
@@ -56,7 +67,7 @@ def run_words(words: list[str], progress: Progress | None = None, plan_only: boo
     except UsageError:
         raise
     except Exception as error:
-        raise reworded(error) from error
+        raise reworded(error, _own_folders(options)) from error
     finally:
         sys.argv = argv
     return session.result
@@ -84,7 +95,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise UsageError(f"{message}. See python -m gdbench --help.")
+        raise UsageError(describe_option(message))
 
     parser.error = refuse  # type: ignore[method-assign]
     overrides = list(parser.parse_intermixed_args(words).overrides or [])
@@ -99,9 +110,17 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _code(options: list[str]) -> list[str]:
     """The folder of --config-dir holds code too: tell every worker where it is."""
-    for position, word in enumerate(options):
-        if word in ("--config-dir", "-cd") and position + 1 < len(options):
-            return [code_override(expand_user(options[position + 1]).resolve())]
-        if word.startswith("--config-dir="):
-            return [code_override(expand_user(word.partition("=")[2]).resolve())]
-    return []
+    return [code_override(folder) for folder in _own_folders(options)[:1]]
+
+
+def _own_folders(options: Sequence[str]) -> list[Path]:
+    """The folder that --config-dir names, if it is there."""
+    following = dict(itertools.pairwise(options))
+    named = [following[word] for word in ("--config-dir", "-cd") if word in following]
+    named += [word.partition("=")[2] for word in options if word.startswith("--config-dir=")]
+    for folder in named:
+        if not expand_user(folder).is_dir():
+            raise UsageError(
+                f"--config-dir {folder} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own."
+            )
+    return [expand_user(folder).resolve() for folder in named]

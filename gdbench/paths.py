@@ -6,7 +6,13 @@ import os.path
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PATH", "expand_user", "expand_word"]
+__all__ = ["PATH", "config_folder", "expand_user", "expand_word"]
+
+
+def config_folder() -> Path:
+    """Where the configurations lie: in the wheel beside the code, in a checkout at its top."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
 
 
 def expand_user(place: str | Path) -> Path:

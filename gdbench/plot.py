@@ -42,7 +42,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
     told, best = _told(runs)
-    one_lr = chosen.one_for_all(problems.costs(told))
+    one_lr = chosen.one_for_all(told)
     table = charts.both_views(best, one_lr, profiles.performance_profile)
     return _shown(table, profile_chart.chart(table, _look(best)))
 
@@ -61,8 +61,8 @@ def trajectory(runs: pd.DataFrame, traces: pd.DataFrame | None = None) -> Any:
 
 def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is compared, and the best configuration of each optimizer on each problem."""
-    told = problems.merged(problems.compared(runs))
-    return told, chosen.tuned(problems.costs(told))
+    told = chosen.merged(problems.compared(runs))
+    return told, chosen.tuned(told)
 
 
 def _runs_of(told: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:

@@ -144,7 +144,7 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
 
     from torch.optim import Optimizer
 
-    from gdbench.schema import Axis, UsageError
+    from gdbench.schema import Axis, UsageError, resolve_impl
 
     if asked["lr"] is None:
         raise UsageError("an optimizer that is given as an object has no default lr: give lr, as in lr=0.1.")
@@ -153,12 +153,13 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
     fixed = {name: each for name, each in hyper.items() if name not in floats}
     axes = [axis for axis in question.axes if not axis.name.startswith("optimizer.")]
     axes += [Axis.parse(f"optimizer.{name}", each) for name, each in floats.items()]
+    config = {"torch" if is_torch else "manual": {"_target_": optimizer}, **fixed}
     return replace(
         question,
         optimizer=getattr(optimizer, "__name__", "optimizer"),
-        optimizer_config={"torch" if is_torch else "manual": {"_target_": optimizer}, **fixed},
+        optimizer_config=config,
         axes=tuple(axes),
-        impl=asked.get("impl", "torch" if is_torch else "manual"),
+        impl=resolve_impl(asked.get("impl", "auto"), config),
     )
 
 

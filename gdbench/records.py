@@ -307,8 +307,25 @@ def _places(source: str) -> Iterator[Path]:
 
 def sweep_folders(place: Path) -> list[Path]:
     """The folders of all sweeps at or below a place, in the order of their names."""
-    marks = itertools.chain(place.rglob("runs.parquet"), place.rglob(PARTS))
-    return sorted({mark.parent for mark in marks})
+    return sorted(folder for folder, _ in walk_sweeps(place))
+
+
+def walk_sweeps(place: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry[str]]]]:
+    """The folder of each sweep at or below a place, with its entries.
+
+    Hidden folders are not entered, nor are links: a sweep that is being removed or unpacked is none yet.
+    """
+    try:
+        with os.scandir(place) as scanned:
+            entries = {entry.name: entry for entry in scanned}
+    except OSError:  # gone meanwhile, or not ours to read
+        return
+    if "runs.parquet" in entries or PARTS in entries:
+        yield place, entries
+        return
+    for name, entry in entries.items():
+        if entry.is_dir(follow_symlinks=False) and not name.startswith("."):
+            yield from walk_sweeps(place / name)
 
 
 def is_sweep(place: Path) -> bool:

@@ -16,7 +16,7 @@ from gdbench import records
 from gdbench.content import asked, cell_key, not_comparable
 from gdbench.job import Job
 from gdbench.paths import expand_user
-from gdbench.schema import UsageError, nearest
+from gdbench.schema import UsageError, nearest, written
 from gdbench.sweep_start import read_start
 from gdbench.trust import check_words, stamp
 
@@ -45,7 +45,9 @@ class Wish:
         """From a cell's configuration; ``UsageError`` in one line if something is amiss."""
         retry = config["retry"]
         if retry not in (None, "failed"):
-            raise UsageError(f"retry={retry} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed.")
+            raise UsageError(
+                f"retry={written(retry)} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed."
+            )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
         return cls(outputs or "outputs", kind, name, resume, retry == "failed")

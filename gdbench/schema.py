@@ -17,15 +17,17 @@ import numpy.typing as npt
 
 from gdbench.columns import COLUMNS as COLUMNS
 from gdbench.constant import constant, is_constant
+from gdbench.overrides import format_value
 from gdbench.spacing import count_up, count_values, space_linearly, space_logarithmically
 
 __all__ = [
     "DTYPES",
     "FACTS",
-    "GOALS",
     "GROUPS",
     "IMPLS",
+    "METRICS",
     "OF_THE_SWEEP",
+    "SETTINGS",
     "TRACKERS",
     "Axis",
     "Question",
@@ -34,16 +36,22 @@ __all__ = [
     "Unavailable",
     "UsageError",
     "nearest",
+    "resolve_impl",
     "run_keys",
+    "written",
 ]
 
-IMPLS = ("manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
+IMPLS = ("auto", "manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
+"""Who may carry a method out; auto: the first of manual and torch that the method has."""
 LENGTHS = tuple(f"schedule.{name}" for name in ("over", "every", "period", "warmup", "decay"))
 """Numbers that count steps if they are whole, and are shares of the run if they are floats up to 1.0."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
 RECORDS = ("thin", "full", "none")
-GOALS = ("steps_to_target", "gradients_to_target", "time_to_target", "final_gap", "final_loss")
-"""What a run can be judged by; lower is better in all of them (``gdbench.analysis.goals``)."""
+METRICS = (
+    *("steps_to_target", "gradients_to_target", "time_to_target", "steps_to_settle"),
+    *("final_gap", "best_gap", "final_loss", "best_loss"),
+)
+"""What a search can rank by; lower is better in all of them (``gdbench.analysis.tuning_metric``)."""
 TRACKERS = ("mlflow", "wandb", "trackio", "tensorboard")
 """What a finished sweep can be copied to (``gdbench.trackers``)."""
 NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
@@ -104,13 +112,15 @@ class Run:
     steps: Any = 100
     seed: Any = 0
     start_noise: Any = 0.0
-    impl: Any = "manual"
+    impl: Any = "auto"
     dtype: Any = "auto"
     device: Any = "auto"
     target: Any = 1e-6
     target_loss: Any = None
-    goal: Any = "steps_to_target"
+    metric: Any = "steps_to_target"
     """What a search ranks by; no part of the question, as the runs are the same whatever is made of them."""
+    trials: Any = None
+    """How many points a search tries in each row; None: what suits the number of ranges."""
     threads: Any = 1
     record: Any = "thin"
     name: Any = None
@@ -125,7 +135,9 @@ class Run:
     """Where a launched job writes its part of a sweep; set by the sweeper."""
 
 
-OF_THE_SWEEP = ("code", "goal", "name", "outputs", "resume", "retry")
+SETTINGS = tuple(each.name for each in fields(Run) if each.name not in ("code", "part"))
+"""What a user may set."""
+OF_THE_SWEEP = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
 """Settings that a sweep has once, for all of its cells."""
 ONE_VALUE = tuple(
     each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
@@ -135,7 +147,11 @@ ONE_VALUE = tuple(
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``Did you mean a or b?``, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    known = list(known)
+    tail = word.lower().rpartition(".")[2]
+    if same := [name for name in known if name.lower() in (word.lower(), tail)]:
+        return f" Did you mean {' or '.join(same)}?"
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     alike = [difflib.SequenceMatcher(None, each, word).ratio() for each in near]
     meant = [each for each, share in zip(near, alike, strict=True) if share > alike[0] - SLIP]
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
@@ -143,7 +159,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 # ---------------------------------------------------------------------------------------------------------- axes
 
-LR_FORMS = "a positive number, a list such as [0.01,0.1], or tag(log,interval(1e-4,1))"
+LR_FORMS = "a positive number, a list such as [0.01,0.1], tag(log,interval(1e-4,1)), or null for the method's own"
+LR_SCALE_FORMS = "a positive number, a list such as [0.01,0.1], or tag(log,interval(1e-4,1))"
 SEED_FORMS = "a whole number from 0, or a list such as [0,1,2]"
 
 LIMITS: dict[str, tuple[float, float, str]] = {
@@ -190,7 +207,7 @@ class Axis:
         values = self._expand(self.given)
         bad = values[~self._allowed(values)]
         if len(bad) or not len(values):
-            raise self._error(f"{bad[0]:g}" if len(bad) else str(self.given))
+            raise self._error(f"{bad[0]:g}" if len(bad) else written(self.given))
         return values
 
     def _expand(self, given: Any) -> npt.NDArray[np.float64]:
@@ -219,7 +236,7 @@ class Axis:
                     " range(START,STOP,STEP) a larger step."
                 )
             return count_up(low, high, step)
-        raise self._error(text)
+        raise self._error(text if isinstance(given, str) else written(given))
 
     def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
@@ -232,7 +249,7 @@ class Axis:
 
     def _error(self, came: str) -> UsageError:
         kind = self.name.removeprefix("optimizer.")
-        forms = {"lr": LR_FORMS, "lr_scale": LR_FORMS, "seed": SEED_FORMS}.get(kind)
+        forms = {"lr": LR_FORMS, "lr_scale": LR_SCALE_FORMS, "seed": SEED_FORMS}.get(kind)
         forms = forms or (f"{LIMITS[kind][2]}, or a list" if kind in LIMITS else "a finite number, or a list of them")
         return UsageError(f"{self.name}={came} must be {forms}.")
 
@@ -269,7 +286,9 @@ class Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
         _no_others(config)
         _no_lists(config)
-        _one_of("goal", config["goal"], GOALS)
+        _one_of("metric", config["metric"], METRICS)
+        if config["trials"] is not None:
+            _whole("trials", config["trials"], 1, MAX_LANES)
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
@@ -280,11 +299,11 @@ class Question:
             optimizer=choices["optimizer"],
             optimizer_config={key: value for key, value in optimizer.items() if f"optimizer.{key}" not in numbers},
             axes=axes,
-            impl=_one_of("impl", config["impl"], IMPLS),
+            impl=resolve_impl(_one_of("impl", config["impl"], IMPLS), optimizer),
             dtype=_one_of("dtype", config["dtype"], DTYPES),
             device=_device(config["device"]),
             steps=_whole("steps", config["steps"], 1, MAX_STEPS),
-            target=_number("target", config["target"], 0.0, math.nextafter(1.0, 0.0)),
+            target=_number("target", config["target"], 0.0, 1.0),
             target_loss=None if config["target_loss"] is None else _number("target_loss", config["target_loss"]),
             start_noise=_number("start_noise", config["start_noise"], 0.0),
             lr_scale_of=_scale_of(config["lr_scale_of"]),
@@ -304,7 +323,9 @@ class Question:
         lr = next(axis for axis in self.axes if axis.name == "lr")
         scale = next(axis for axis in self.axes if axis.name == "lr_scale")
         if (scale.given != 1.0 or self.lr_scale_of) and lr.given is not None:
-            raise UsageError(f"lr_scale multiplies a method's own lr: set lr=null with it (lr={lr.given} came).")
+            raise UsageError(
+                f"lr_scale multiplies a method's own lr: set lr=null with it (lr={written(lr.given)} came)."
+            )
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
         return self
@@ -358,12 +379,18 @@ class Question:
         }
 
 
+def resolve_impl(impl: str, optimizer: Mapping[str, Any]) -> str:
+    """The implementation that runs: of ``auto`` the first of manual and torch that an optimizer's configuration has."""
+    if impl != "auto":
+        return impl
+    return "torch" if optimizer.get("torch") and not optimizer.get("manual") else "manual"
+
+
 def _no_others(config: Mapping[str, Any]) -> None:
     known = [each.name for each in fields(Run)]
     for key in config:
         if key not in known:
-            public = [name for name in known if name not in ("code", "part")]
-            raise UsageError(f"{key} is not a setting.{nearest(key, public)} Allowed: {', '.join(public)}.")
+            raise UsageError(f"{key} is not a setting.{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
     for key in known:
         if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
@@ -374,7 +401,7 @@ def _no_lists(config: Mapping[str, Any]) -> None:
     for name in ONE_VALUE:
         value = config.get(name)
         if isinstance(value, (list, tuple)):
-            given = ",".join(map(str, value))
+            given = ",".join(map(written, value))
             instead = f"a sweep has one {name}; give one value"
             if name not in OF_THE_SWEEP:
                 instead = f"and a run has one {name}: for a run of each write -m {name}={given or 'A,B'}"
@@ -392,27 +419,40 @@ def _lanable(key: str, value: Any) -> bool:
 
 def _one_of(name: str, given: Any, known: tuple[str, ...]) -> str:
     if str(given) not in known:
-        raise UsageError(f"{name}={given} is not known.{nearest(str(given), known)} Allowed: {', '.join(known)}.")
+        raise UsageError(
+            f"{name}={written(given)} is not known.{nearest(str(given), known)} Allowed: {', '.join(known)}."
+        )
     return str(given)
 
 
-def _number(name: str, given: Any, low: float = -math.inf, high: float = math.inf) -> float:
+def written(value: Any) -> str:
+    """A value as a person writes it in a command; text that could be mistaken for a number is in quotes."""
+    if isinstance(value, str):
+        return f"'{value}'" if re.fullmatch(_NUMBER, value.strip()) else value
+    return format_value(value)
+
+
+def _number(name: str, given: Any, low: float = -math.inf, below: float = math.inf) -> float:
+    """A number from ``low`` up to but without ``below``."""
     bounds = (
-        "a number" if low == -math.inf else f"a number from {low:g}" + ("" if high == math.inf else f" to {high:g}")
+        "a number"
+        if low == -math.inf
+        else f"a number from {low:g}" + ("" if below == math.inf else f" to below {below:g}")
     )
     try:
         number = float(given)
     except (TypeError, ValueError):
         number = math.nan
-    if isinstance(given, bool) or not low <= number <= high or math.isinf(number):
-        raise UsageError(f"{name}={given} must be {bounds}.")
+    if isinstance(given, bool) or not low <= number < below or math.isinf(number):
+        raise UsageError(f"{name}={written(given)} must be {bounds}.")
     return number
 
 
 def _whole(name: str, given: Any, low: int, high: int) -> int:
-    number = given if isinstance(given, (int, float)) and not isinstance(given, bool) else math.nan
+    text = isinstance(given, str) and re.fullmatch(_NUMBER, given.strip())  # "100" in a file, as lr takes it too
+    number = float(given) if text else given if _is_number(given) else math.nan
     if not low <= number <= high or number != int(number):
-        came = f"{given:g}" if isinstance(given, float) else given
+        came = f"{given:g}" if isinstance(given, float) else written(given)
         raise UsageError(f"{name}={came} must be a whole number from {low} to {high}.")
     return int(number)
 
@@ -420,7 +460,7 @@ def _whole(name: str, given: Any, low: int, high: int) -> int:
 def _device(given: Any) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", str(given)):
         raise UsageError(
-            f"device={given} is not known.{nearest(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
+            f"device={written(given)} is not known.{nearest(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
             " Allowed: auto, cpu, cuda, cuda:N, mps."
         )
     return str(given)
@@ -429,13 +469,15 @@ def _device(given: Any) -> str:
 def _timing(given: Mapping[str, Any]) -> Timing:
     alone = given.get("alone", True)
     if not isinstance(alone, bool):
-        raise UsageError(f"timing.alone={alone} must be true or false.")
+        raise UsageError(f"timing.alone={written(alone)} must be true or false.")
     return Timing(str(given["name"]), _number("timing.seconds", given["seconds"], 0.0, math.inf), alone)
 
 
 def _scale_of(given: Any) -> str | None:
     if given not in (None, "L"):
-        raise UsageError(f"lr_scale_of={given} is not known. Allowed: null (the method's default lr), L (1/L).")
+        raise UsageError(
+            f"lr_scale_of={written(given)} is not known. Allowed: null (the method's default lr), L (1/L)."
+        )
     return None if given is None else str(given)
 
 

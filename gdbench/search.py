@@ -1,6 +1,8 @@
 """Successive refinement of a grid: numbers that score best, sought in boxes that shrink around the best so far.
 
-Nothing here knows what is scored: a caller hands in the axes and a function from a grid to scores.
+Nothing here knows what is scored: a caller hands in the axes and a function from a grid to scores. Each search tries
+the same number of distinct points, ``trials``: what is left when nothing more is gained goes to a line of its own
+through the choice, where it shows how much one axis forgives, and what may lie between the points of the grids.
 """
 
 from __future__ import annotations
@@ -8,12 +10,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Grid", "Listed", "Refinement", "Span", "rounded"]
+from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau
+from gdbench.search_axes import Axis, Listed, Span
+from gdbench.search_budget import count_listed, count_spans, first_points, nth_root
+from gdbench.search_line import halve_intervals
+
+__all__ = ["Grid", "Point", "Refinement"]
 
 Array = npt.NDArray[np.float64]
 Point = tuple[float, ...]
@@ -22,17 +29,13 @@ Grid = list[Array]
 Score = Callable[[Grid], Array]
 """The scores of all points of a grid, in their order; lower is better, inf is no candidate."""
 
-DIGITS = 4
-"""Values are sought to so many significant digits, so that the number shown is the number that ran."""
-PER_DECADE = {1: 8}
-"""Points a decade of the first grid by the number of axes; of more axes than stated ``PER_DECADE_MORE``."""
-PER_DECADE_MORE = 4
-EVEN = {1: 33}
-"""Points of the first grid on an axis that is no logarithm; of more axes than stated ``EVEN_MORE``."""
-EVEN_MORE = 13
 ZOOMED = {1: 17, 2: 9}
-"""Points an axis of each later grid; of more axes than stated ``ZOOMED_MORE``."""
+"""Points an axis of each later grid, half as many where few trials are left; of more axes ``ZOOMED_MORE``."""
 ZOOMED_MORE = 5
+LINE = 25
+"""Trials of a search over several ranges that are kept for the line through its choice."""
+AROUND = 1.5
+"""Decades, or parts of the range, to each side of the choice that the line covers where several axes are searched."""
 TOLERANCE = 0.001
 """A grid is fine enough when its points lie so near: decades on a logarithmic axis, of the range on any other."""
 GAIN = 0.001
@@ -42,50 +45,6 @@ EDGE = 1e-3
 COARSE = 0.005
 """While neighbours lie farther apart than this, and differ, a round that gains nothing proves nothing."""
 MAX_ROUNDS = 16
-WIDER = 2.0
-"""Decades by which a range that nobody gave grows at a time, while the best lies at its end."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """An axis from ``low`` to ``high``, searched evenly in its logarithm where ``log`` is set."""
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    reach: tuple[float, float] | None = None
-    """How far the range may grow; None: the range is the user's, and stays as it is."""
-
-    def position(self, values: Array) -> Array:
-        """Where values lie on the axis: evenly spaced positions make a good grid."""
-        return np.log10(values) if self.log else values / (self.high - self.low or 1.0)
-
-    def value(self, positions: Array) -> Array:
-        """The values at positions, within the range, rounded to numbers that can be shown and typed."""
-        values = 10.0**positions if self.log else positions * (self.high - self.low or 1.0)
-        return np.unique(np.clip([rounded(each) for each in values], self.low, self.high))
-
-    def ends(self) -> tuple[float, float]:
-        """The positions of both ends."""
-        low, high = self.position(np.array([self.low, self.high]))
-        return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An axis of which the user listed the values: all are tried in every round."""
-
-    name: str
-    values: tuple[float, ...]
-
-
-Axis = Span | Listed
-
-
-def rounded(value: float) -> float:
-    """A number with ``DIGITS`` significant digits."""
-    return float(f"{value:.{DIGITS - 1}e}")
 
 
 @dataclass
@@ -96,103 +55,141 @@ class Refinement:
     """
 
     axes: list[Axis]
+    trials: int
+    """Distinct points to try: all of them, unless the ranges hold fewer numbers of four digits."""
     points: int | None = None
     """Values of each axis in the first grid; None: what suits their number."""
     gained: Callable[[float, float], bool] = lambda before, after: after < before - GAIN * abs(before)
     """Whether going from one best score to another is worth a further round."""
+    cost_class: CostClass = lambda score: None
+    """In which class a score is a cost: a lower cost that its neighbours do not come near is not chosen."""
     tried: dict[Point, float] = field(default_factory=dict)
     rounds: int = 0
     spacing: list[float] = field(default_factory=list)
     """The distance of neighbours on each axis in the latest grid, in positions; ``boxes`` are the grid's ends."""
     boxes: list[tuple[float, float]] = field(default_factory=list)
+    chosen: Choice | None = None
+    """The choice among what was tried; None where it must be made anew."""
 
     def run(self, score: Score) -> None:
-        """Search: a first grid, widened where it may be, then finer ones until nothing more is gained."""
+        """Search: a first grid, widened where it may be, then finer ones until nothing more is gained; then a line."""
         self._visit(score, [self._first(axis) for axis in self.axes])
         while self._widen(score):
             pass
-        while self._spans() and self.rounds < MAX_ROUNDS and math.isfinite(self.best):
-            before, moves = self.best, self._leads_out()
-            if all(space <= TOLERANCE for space in self.spacing):
-                break
-            self._visit(score, self._closer(moves))
-            if self._settled() and not moves and not self.gained(before, self.best):
-                break
+        while self._refine(score):
+            pass
+        for index, through in self._lines():
+            if self.left:
+                self._fill(score, index, through)
+
+    # -------------------------------------------------------------------------------------------------- what was found
+
+    @property
+    def left(self) -> int:
+        """How many trials are left."""
+        return max(0, self.trials - len(self.tried))
+
+    @property
+    def lowest(self) -> float:
+        """The lowest score so far; inf where there is no candidate."""
+        return min(self.tried.values(), default=math.inf)
+
+    @property
+    def best(self) -> float:
+        """The score of the choice; a lower one stands alone among worse neighbours (``spike``)."""
+        return self._choice().score
+
+    @property
+    def forgiving(self) -> int | None:
+        """The axis along which plateaus are measured: lr, else lr_scale; None where neither is searched."""
+        names = [axis.name for axis in self.axes]
+        return next((names.index(name) for name in ("lr", "lr_scale") if name in names), None)
+
+    def plateau(self) -> list[Point]:
+        """All points that share the chosen score: whole numbers of steps make many."""
+        return self._choice().points
+
+    def spike(self) -> Point | None:
+        """The point with the lowest score of all, where that was not chosen."""
+        return min(self.tried, key=lambda point: self.tried[point]) if self.lowest < self.best else None
+
+    def middle(self) -> Point | None:
+        """The choice: of equal scores the widest plateau, and there the point farthest from any worse one."""
+        return self._deepest()[0] if math.isfinite(self.best) else None
+
+    def at_ends(self) -> list[tuple[str, str]]:
+        """The axes on which the choice reaches an end of the range, and which: ``("lr", "larger")`` may be better."""
+        return self._at_ends(self.plateau()) if math.isfinite(self.best) else []
+
+    def near(self, through: Point) -> list[Point]:
+        """The points of the plateau around one: costs along lr of at most twice its own; none without lr or a cost."""
+        index, score = self.forgiving, self.tried[through]
+        bound = bound_near(score, self.cost_class)
+        if index is None or bound == score:
+            return []
+        stretch = measure_plateau(self._line(index, through), through[index], bound)
+        return [(*through[:index], value, *through[index + 1 :]) for value, _ in stretch]
+
+    def along(self, name: str, through: Point, within: float) -> tuple[float, float]:
+        """How far one may go from a point along one axis, the others kept, before a score exceeds ``within``."""
+        index = [axis.name for axis in self.axes].index(name)
+        stretch = measure_plateau(self._line(index, through), through[index], within)
+        return stretch[0][0], stretch[-1][0]
+
+    def _choice(self) -> Choice:
+        if self.chosen is None:
+            self.chosen = choose_points(self.tried, self.forgiving, self.cost_class)
+        return self.chosen
+
+    def _deepest(self) -> tuple[Point, float]:
+        """The point in the middle of the choice, and how far no worse one is around it, in positions."""
+        choice = self._choice()
+        winners = choice.points
+        best = np.array([self._positions(point) for point in winners])
+        worse = [self._positions(point) for point, score in self.tried.items() if score > choice.score]
+        outside = _nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
+        depth = np.round(np.minimum(self._inside(best), outside), 9)
+        center = np.round(np.abs(best - best.mean(0)).max(1), 9)
+        width = [round(choice.decades.get(point, 0.0), 1) for point in winners]
+        order = range(len(winners))
+        first = min(order, key=lambda i: (-width[i], -float(depth[i]), float(center[i]), winners[i]))
+        return winners[first], float(depth[first])
+
+    def _line(self, index: int, through: Point) -> Line:
+        alike = {point: score for point, score in self.tried.items() if _differ_in(point, through, index)}
+        return next(iter(group_lines(alike, index).values()), [])
+
+    # --------------------------------------------------------------------------------------------------------- rounds
+
+    def _visit(self, score: Score, grid: Grid) -> bool:
+        """Score the points of a grid, without values that hold nothing new; whether there was anything new."""
+        for index, values in enumerate(grid):
+            others = [other.tolist() for place, other in enumerate(grid) if place != index]
+            lines = list(itertools.product(*others))
+            new = [v for v in values.tolist() if any((*o[:index], v, *o[index:]) not in self.tried for o in lines)]
+            grid = [np.array(new) if place == index else other for place, other in enumerate(grid)]
+        if not all(len(values) for values in grid):
+            return False
+        scores = score(grid)
+        self.rounds += 1
+        self.tried.update(zip(itertools.product(*(axis.tolist() for axis in grid)), scores.tolist(), strict=True))
+        self.chosen = None
+        return True
+
+    def _refine(self, score: Score) -> bool:
+        """Try a finer grid around the choice, or one beside it where that leads on; whether to go on."""
+        fine = all(space <= TOLERANCE for space in self.spacing)
+        if not self._spans() or fine or self.rounds >= MAX_ROUNDS or not math.isfinite(self.best):
+            return False
+        before, moves, count = self.best, self._leads_out(), self._zoomed()
+        if count < 3 or not self._visit(score, self._closer(moves, count)):
+            return False
+        return moves or not self._settled() or self.best > before or self.gained(before, self.best)
 
     def _settled(self) -> bool:
         """Whether a round without gain is the end: neighbours are near, or the plateau goes beyond them all around."""
         coarsest = max(self.spacing)
         return coarsest <= COARSE or self._deepest()[1] > 1.25 * coarsest
-
-    # -------------------------------------------------------------------------------------------------- what was found
-
-    @property
-    def best(self) -> float:
-        """The lowest score so far; inf where there is no candidate."""
-        return min(self.tried.values(), default=math.inf)
-
-    def plateau(self) -> list[Point]:
-        """All points that share the best score: whole numbers of steps make many."""
-        best = self.best
-        return [point for point, score in self.tried.items() if score == best]
-
-    def middle(self) -> Point | None:
-        """The robust choice: the best point that lies farthest from any worse one and from the ends of the range."""
-        return self._deepest()[0] if math.isfinite(self.best) else None
-
-    def _deepest(self) -> tuple[Point, float]:
-        """The point in the middle of the plateau, and how far the plateau goes on around it, in positions."""
-        winners = self.plateau()
-        best = np.array([self._positions(point) for point in winners])
-        worse = [self._positions(point) for point, score in self.tried.items() if score != self.best]
-        outside = _nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
-        depth = np.round(np.minimum(self._inside(best), outside), 9)
-        center = np.round(np.abs(best - best.mean(0)).max(1), 9)
-        chosen = min(range(len(winners)), key=lambda i: (-float(depth[i]), float(center[i]), winners[i]))
-        return winners[chosen], float(depth[chosen])
-
-    def at_ends(self) -> list[tuple[str, str]]:
-        """The axes on which the best reaches an end of the range, and which: ``("lr", "larger")`` may be better."""
-        if not math.isfinite(self.best):
-            return []
-        winners = np.array(self.plateau())
-        found = []
-        for index, axis in self._spans():
-            values = winners[:, index]
-            found += [(axis.name, "smaller")] if values.min() <= axis.low else []
-            found += [(axis.name, "larger")] if values.max() >= axis.high else []
-        return found
-
-    def along(self, name: str, through: Point, within: float) -> tuple[float, float]:
-        """How far one may go from a point along one axis, the others kept, before a score exceeds ``within``."""
-        index = [axis.name for axis in self.axes].index(name)
-        line = sorted(
-            (point[index], score)
-            for point, score in self.tried.items()
-            if all(point[i] == through[i] for i in range(len(point)) if i != index)
-        )
-        here = [value for value, _ in line].index(through[index])
-        return _reach(line, here, -1, within), _reach(line, here, 1, within)
-
-    # --------------------------------------------------------------------------------------------------------- rounds
-
-    def profile(self, score: Score, name: str, decades: float) -> None:
-        """Try one logarithmic axis on its own, around the best point, to see how much it forgives."""
-        middle = self.middle()
-        index = [axis.name for axis in self.axes].index(name)
-        axis = self.axes[index]
-        if middle is None or not isinstance(axis, Span):
-            return
-        position = float(axis.position(np.array(middle[index])))
-        low, high = axis.ends()
-        count = 2 * round(PER_DECADE[1] * decades) + 1
-        line = np.linspace(max(low, position - decades), min(high, position + decades), count)
-        self._visit(score, [axis.value(line) if i == index else np.array([middle[i]]) for i in range(len(middle))])
-
-    def _visit(self, score: Score, grid: Grid) -> None:
-        scores = score(grid)
-        self.rounds += 1
-        self.tried.update(zip(itertools.product(*(axis.tolist() for axis in grid)), scores.tolist(), strict=True))
 
     def _spans(self) -> list[tuple[int, Span]]:
         return [(index, axis) for index, axis in enumerate(self.axes) if isinstance(axis, Span)]
@@ -203,35 +200,46 @@ class Refinement:
             self.boxes.append((0.0, 0.0))
             return np.array(axis.values)
         low, high = axis.ends()
-        spans = len(self._spans())
-        decades = PER_DECADE.get(spans, PER_DECADE_MORE) * (high - low)
-        count = self.points or (max(9, round(decades) + 1) if axis.log else EVEN.get(spans, EVEN_MORE))
+        count = self.points or first_points(axis, self.axes, self.trials)
         self.spacing.append((high - low) / (count - 1))
         self.boxes.append((low, high))
         return axis.value(np.linspace(low, high, count))
 
     def _widen(self, score: Score) -> bool:
         """Try beyond the ends of ranges that may grow, where the best lies there; whether there was anything to try."""
-        ends = self.at_ends() or [(axis.name, "smaller") for _, axis in self._spans() if not math.isfinite(self.best)]
+        ends = set(self.at_ends() + self._at_ends([spike] if (spike := self.spike()) else []))
+        if not math.isfinite(self.best):
+            ends = {(axis.name, "smaller") for _, axis in self._spans()}
         for index, axis in self._spans():
-            for _, way in (end for end in ends if end[0] == axis.name):
-                grown = _grown(axis, way)
-                if grown != axis:
-                    self._grow(score, index, axis, grown)
+            for _, way in sorted(end for end in ends if end[0] == axis.name):
+                if (grown := axis.grow(way)) != axis and self._grow(score, index, axis, grown):
                     return True
         return False
 
-    def _grow(self, score: Score, index: int, axis: Span, grown: Span) -> None:
-        self.axes[index], self.boxes[index] = grown, grown.ends()
+    def _grow(self, score: Score, index: int, axis: Span, grown: Span) -> bool:
+        """Try the new part of a wider range, half as densely as the first; whether there were trials left for it."""
         (low, high), (old_low, old_high) = grown.ends(), axis.ends()
         new = (low, old_low) if low < old_low else (old_high, high)
-        count = max(2, round((new[1] - new[0]) / self.spacing[index]) + 1)
-        line = np.setdiff1d(grown.value(np.linspace(*new, count)), [axis.low, axis.high])
         others = [np.array(sorted({point[i] for point in self.tried})) for i in range(len(self.axes))]
-        self._visit(score, [line if i == index else other for i, other in enumerate(others)])
+        room = self.left // math.prod(len(other) for i, other in enumerate(others) if i != index)
+        count = min(max(2, round((new[1] - new[0]) / self.spacing[index] / 2) + 1), room + 1)
+        if count < 2:
+            return False
+        self.axes[index], self.boxes[index] = grown, grown.ends()
+        self.spacing[index] = (new[1] - new[0]) / (count - 1)
+        line = np.setdiff1d(grown.value(np.linspace(*new, count)), [axis.low, axis.high])
+        return self._visit(score, [line if i == index else other for i, other in enumerate(others)])
+
+    def _at_ends(self, points: Sequence[Point]) -> list[tuple[str, str]]:
+        ends = []
+        for index, axis in self._spans():
+            values = [point[index] for point in points]
+            ends += [(axis.name, "smaller")] if min(values, default=math.inf) <= axis.low else []
+            ends += [(axis.name, "larger")] if max(values, default=-math.inf) >= axis.high else []
+        return ends
 
     def _leads_out(self) -> bool:
-        """Whether the best lies at the edge of the latest grid, while the range goes on there."""
+        """Whether the choice lies at the edge of the latest grid, while the range goes on there."""
         winners = self.plateau()
         for index, axis in self._spans():
             positions = axis.position(np.array([point[index] for point in winners]))
@@ -242,10 +250,16 @@ class Refinement:
                 return True
         return False
 
-    def _closer(self, moves: bool) -> Grid:
-        """The next grid: the box of the plateau and one neighbour beyond, or as wide as the last one, elsewhere."""
-        spans = len(self._spans())
+    def _zoomed(self) -> int:
+        """Values an axis of the next grid: as many as suit the axes, half of them where two such grids are too many."""
+        spans = count_spans(self.axes)
         count = ZOOMED.get(spans, ZOOMED_MORE)
+        room = (self.left - (LINE if spans > 1 else 0)) / count_listed(self.axes)
+        return min(count if room >= 2 * count**spans else (count + 1) // 2, nth_root(room, spans))
+
+    def _closer(self, moves: bool, count: int) -> Grid:
+        """The next grid: the box of the plateau and one neighbour beyond, or as wide as the last one, elsewhere."""
+        spans = count_spans(self.axes)
         winners = np.array(self.plateau())
         grid: Grid = []
         for index, axis in enumerate(self.axes):
@@ -258,6 +272,30 @@ class Refinement:
             self.spacing[index], self.boxes[index] = (box[1] - box[0]) / (count - 1), box
             grid.append(axis.value(np.linspace(*box, count)))
         return grid
+
+    # ---------------------------------------------------------------------------------------------------------- lines
+
+    def _lines(self) -> Iterator[tuple[int, Point]]:
+        """Ranges, and points through which to go along them: the choice and its lr first, then all by their score."""
+        order = sorted(self._spans(), key=lambda span: span[0] != self.forgiving)
+        middle = self.middle()
+        points = sorted(self.tried, key=lambda point: (point != middle, self.tried[point], point))
+        seen = set()
+        for point, (index, _) in itertools.product(points, order):
+            line = (index, point[:index], point[index + 1 :])
+            if line not in seen:
+                seen.add(line)
+                yield index, point
+
+    def _fill(self, score: Score, index: int, through: Point) -> None:
+        """Spend what trials are left on a line: near its plateau first, then all along the range."""
+        axis = self.axes[index]
+        assert isinstance(axis, Span)
+        for around in [AROUND, math.inf] if count_spans(self.axes) > 1 else [math.inf]:
+            bound = bound_near(self.tried[through], self.cost_class)
+            values = halve_intervals(axis, self._line(index, through), through[index], bound, self.left, around)
+            line = np.array(sorted(values))
+            self._visit(score, [line if i == index else np.array([value]) for i, value in enumerate(through)])
 
     def _positions(self, point: Point) -> list[float]:
         return [
@@ -274,28 +312,11 @@ class Refinement:
         return depth
 
 
-def _grown(axis: Span, way: str) -> Span:
-    if axis.reach is None:
-        return axis
-    if way == "smaller":
-        return replace(axis, low=rounded(max(axis.reach[0], axis.low / 10**WIDER)))
-    return replace(axis, high=rounded(min(axis.reach[1], axis.high * 10**WIDER)))
+def _differ_in(point: Point, other: Point, index: int) -> bool:
+    return point[:index] == other[:index] and point[index + 1 :] == other[index + 1 :]
 
 
 def _nearest(points: Array, others: Array) -> Array:
     """The distance of each point to the nearest of the others, the largest difference on an axis counting."""
     nearest: Array = np.array([np.abs(others - point).max(1).min() for point in points])
     return nearest
-
-
-def _reach(line: Sequence[tuple[float, float]], here: int, way: int, within: float) -> float:
-    reached = line[here][0]
-    for value, score in _beyond(line, here, way):
-        if score > within:
-            break
-        reached = value
-    return reached
-
-
-def _beyond(line: Sequence[tuple[float, float]], here: int, way: int) -> Iterator[tuple[float, float]]:
-    return iter(line[here + 1 :] if way > 0 else line[:here][::-1])

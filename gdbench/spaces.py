@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 
 from gdbench.config import Composer
 from gdbench.schema import Axis, UsageError
-from gdbench.search import Span
+from gdbench.search_axes import Span
 from gdbench.sweep_axes import check_count, count_values, list_values
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]

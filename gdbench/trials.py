@@ -1,4 +1,4 @@
-"""``hydra/sweeper=optuna``: Optuna proposes the cells of a sweep one after the other, and is told each one's goal.
+"""``hydra/sweeper=optuna``: Optuna proposes the cells of a sweep one after the other, and is told each one's metric.
 
 Key names are those of the plugin hydra-optuna-sweeper, which is held to Optuna 2; Optuna itself is loaded when a study
 begins.
@@ -15,22 +15,21 @@ from hydra.core.config_store import ConfigStore
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gdbench import records
-from gdbench.analysis.goals import MISS, per_configuration
 from gdbench.config import Composer, register_sweeper
-from gdbench.execution import Interrupted, SweepResult
-from gdbench.growing import Growing, repeating
 from gdbench.installation import install_command
-from gdbench.job import Job
+from gdbench.job_spec import Job
 from gdbench.report.units import number
 from gdbench.schema import UsageError
-from gdbench.search import Span
+from gdbench.search_axes import Span
 from gdbench.spaces import Counted, Options, latest, space
 from gdbench.sweep_axes import check_once
 from gdbench.sweeper import Lanes, fold
+from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     import optuna
+
+    from gdbench.growing import Growing
 
 __all__ = ["Trials", "register_trials"]
 
@@ -94,9 +93,13 @@ class Trials(Lanes):
             raise UsageError("there is nothing to sample: give 'lr=tag(log,interval(1e-4,1))' or optimizer=gd,adam.")
         whole = _whole(fixed, spaces, composer)
         likely = _likely(fixed, spaces, whole, composer)
-        if likely[0].config["goal"] == "time_to_target" and not likely[0].question.timing.seconds:
-            raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
+        if likely[0].config["metric"] == "time_to_target" and not likely[0].question.timing.seconds:
+            raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._study()
+        with uncollected():  # torch is loaded here, so that a mistake is told without it
+            from gdbench.execution import Interrupted, SweepResult
+            from gdbench.growing import Growing
+
         growing = Growing(likely, words, "optuna", self._launcher())
         asked = {key: _distribution(each, key in whole) for key, each in spaces.items()}
         try:
@@ -118,7 +121,7 @@ class Trials(Lanes):
                 raise UsageError(f"hydra.sweeper.{name}={given} must be a whole number from 1.")
         if str(self.direction) != "minimize":
             raise UsageError(
-                f"hydra.sweeper.direction={self.direction}: of every goal less is better; leave it at minimize."
+                f"hydra.sweeper.direction={self.direction}: of every metric less is better; leave it at minimize."
             )
 
     def _study(self) -> optuna.Study:
@@ -202,13 +205,18 @@ def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) 
 
     Returns the statuses of its runs.
     """
+    from gdbench.analysis.tuning_metric import per_configuration, swept_axes
+    from gdbench.growing import repeating
+
     runs = growing.answer(job)
     trial.set_user_attr("command", repeating(job, {}))
     if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
         study.tell(trial, state=_state("FAIL"))
     else:
-        axes = [str(name) for name in runs if name == "lr" or str(name).startswith("optimizer.")]
-        study.tell(trial, float(per_configuration(runs, str(job.config["goal"]), axes)["score"].min()))
+        scored = per_configuration(runs, str(job.config["metric"]), swept_axes(runs))
+        best = scored.loc[scored["score"].idxmin()]
+        trial.set_user_attr("value", float(best["value"]))
+        study.tell(trial, float(best["score"]))
     return ["failed"] if runs is None else [str(status) for status in runs["status"]]
 
 
@@ -220,6 +228,9 @@ def _state(name: str) -> Any:
 
 def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     """The best trial and what repeats it, in words; kept in the sweep's folder too, in the words of the plugin."""
+    from gdbench import records
+    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost
+
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
         return [f"None of {len(study.trials)} trials may win."]
@@ -227,8 +238,11 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     with records.writing(growing.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
         OmegaConf.save(OmegaConf.create(results), growing.folder / "optimization_results.yaml")
-    goal = str(growing.first.config["goal"])
-    told = f"{goal} {number(value)}" if value < MISS else "none reached the target, this one came nearest"
+    metric = str(growing.first.config["metric"])
+    reached = f"{metric} {number(best.user_attrs.get('value', value))}"
+    if is_cost(metric) and value >= LEFT:
+        reached += ", but it left the target again"
+    told = "none reached the target, this one came nearest" if is_cost(metric) and value >= MISS else reached
     return [
         f"Best of {len(study.trials)} trials: number {best.number} ({told}). Repeat it:",
         f"  {best.user_attrs.get('command', best.params)}",

@@ -18,12 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
 from gdbench.config import config_folder
 from gdbench.schema import AROUND, Run, UsageError
+from gdbench.yaml_files import read_yaml
 
 __all__ = [
     "check_configuration", "check_words", "is_stamped", "read_configuration", "shipped_targets", "stamp", "stamped",
@@ -110,12 +107,9 @@ def _foreign_words(words: Sequence[str]) -> Iterator[str]:
 
 def read_configuration(file: Path) -> dict[str, Any]:
     """A cell's configuration as it was kept, in which nothing is looked up; ``UsageError`` if it is none."""
-    try:
-        config = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
-    except OSError:
-        raise UsageError(f"{file} is not there: without a cell's configuration its runs cannot be repeated.") from None
-    except (YAMLError, OmegaConfBaseException, ValueError) as error:
-        raise UsageError(f"{file} cannot be read ({str(error).splitlines()[0]}).") from None
+    if not file.is_file():
+        raise UsageError(f"{file} is not there: without a cell's configuration its runs cannot be repeated.")
+    config = read_yaml(file, resolve=False)
     if not isinstance(config, dict) or not all(
         isinstance(config.get(group), dict) for group in ("objective", "optimizer")
     ):

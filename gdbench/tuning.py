@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.goals import MISS, gained, per_configuration
 from gdbench.analysis.tuned import winners_table
+from gdbench.analysis.tuning_metric import MISS, cost_class, gained, is_cost, per_configuration
 from gdbench.growing import Growing, repeating
 from gdbench.job import Job, Progress
+from gdbench.plateau import bound_near
 from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import LIMITS, UsageError
-from gdbench.search import Grid, Listed, Point, Refinement, Span
+from gdbench.search import Grid, Point, Refinement
+from gdbench.search_axes import Axis, Listed, Span
+from gdbench.search_budget import choose_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +34,7 @@ Fold = Callable[[Sequence[str]], list[Job]]
 LR = Span("lr", 1e-6, 10.0, log=True, reach=(1e-12, 1e6))
 """Where lr is sought unless the user says so."""
 FINALISTS = 5
-"""Points that are timed for goal=time_to_target: those with the least work."""
-PROFILE = 1.5
-"""Decades around the best lr that are tried on a line of their own, where several axes were refined together."""
+"""Points that are timed for metric=time_to_target: those with the least work."""
 
 
 class Hopeless(Exception):
@@ -51,7 +52,7 @@ class Row:
     """Of every point, the table and the position in it of its median seed's run."""
     runs: int = 0
     winner: Point | None = None
-    """The point chosen by time, where that is the goal."""
+    """The point chosen by time, where time is the metric."""
 
     @property
     def label(self) -> str:
@@ -66,7 +67,7 @@ class Row:
     @property
     def timed(self) -> bool:
         """Whether the clock decides."""
-        return self.goal == "time_to_target"
+        return self.metric == "time_to_target"
 
     @property
     def names(self) -> list[str]:
@@ -74,9 +75,9 @@ class Row:
         return [axis.name for axis in self.search.axes]
 
     @property
-    def goal(self) -> str:
+    def metric(self) -> str:
         """What is asked for."""
-        return str(self.job.config["goal"])
+        return str(self.job.config["metric"])
 
 
 class Tuning:
@@ -97,7 +98,7 @@ class Tuning:
         jobs = fold([*(each for each in others if each not in clock), *(["lr=null"] if scaled else [])])
         self.clock = _clock(fold([*jobs[0].overrides, *clock]), clock)
         points = jobs[0].question.axes[0].points if "points" in named else None
-        self.rows = [Row(job, Refinement(_axes(job, spans), points, gained)) for job in jobs]
+        self.rows = [Row(job, _search(job, _axes(job, spans), points)) for job in jobs]
         likely = [self._cell(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]
         self.growing = Growing(likely, arguments, "tune")
         self.pulse: Pulse = no_pulse
@@ -117,25 +118,23 @@ class Tuning:
 
     def winners(self) -> pd.DataFrame:
         """One row for each method and objective that was begun: the best run, and what was found about it."""
-        return winners_table([_told(row) for row in self.rows if row.seen])
+        return winners_table([_describe_winner(row) for row in self.rows if row.seen])
 
     # --------------------------------------------------------------------------------------------------------- search
 
     def _tune(self, row: Row, progress: Progress, statuses: list[str]) -> None:
-        goal = "gradients_to_target" if row.goal == "time_to_target" else row.goal
+        metric = "gradients_to_target" if row.timed else row.metric
 
         def score(grid: Grid) -> npt.NDArray[np.float64]:
             progress.now(row)
-            told = self._ask(row, self._cell(row, grid), goal)
-            statuses.extend(told["status"].astype(str))
-            if not told["status"].isin(["failed", "unavailable"]).all():
+            runs = self._ask(row, self._cell(row, grid), metric)
+            statuses.extend(runs["status"].astype(str))
+            if not runs["status"].isin(["failed", "unavailable"]).all():
                 return np.array([_score(row, point) for point in itertools.product(*(axis.tolist() for axis in grid))])
             raise Hopeless
 
         try:
             row.search.run(score)
-            if len(row.search.axes) > 1 and "lr" in row.names:
-                row.search.profile(score, "lr", PROFILE)
         except Hopeless:
             return
         if self.clock and row.search.middle() is not None:
@@ -152,7 +151,7 @@ class Tuning:
         (job,) = self.fold([*row.job.overrides, *axes, *settings])
         return job
 
-    def _ask(self, row: Row, job: Job, goal: str) -> pd.DataFrame:
+    def _ask(self, row: Row, job: Job, metric: str) -> pd.DataFrame:
         """Run a cell; remember each point's run of the median seed, and return those."""
         job = self.growing.number(job)
         self.growing.ask([job], self.pulse)
@@ -162,37 +161,38 @@ class Tuning:
         lanes = job.question.lanes()
         columns = [f"tuned.{name}" for name in row.names]
         runs = runs.assign(**{f"tuned.{name}": lanes[name] for name in row.names})
-        told = per_configuration(runs, goal, columns)
-        row.seen.update({point: (told, i) for i, point in enumerate(told[columns].itertuples(index=False, name=None))})
-        return told
+        middle = per_configuration(runs, metric, columns)
+        points = middle[columns].itertuples(index=False, name=None)
+        row.seen.update({point: (middle, i) for i, point in enumerate(points)})
+        return middle
 
     def _time(self, row: Row) -> None:
-        """Time the winner, where a clock was asked for; for a goal of time the finalists, of whom the fastest wins."""
-        sought, middle = row.goal == "time_to_target", row.search.middle()
+        """Time the winner, where a clock was asked for; by time the finalists, of whom the fastest wins."""
+        middle = row.search.middle()
         assert middle is not None
-        finalists = _finalists(row, middle) if sought else [middle]
+        finalists = _finalists(row, middle) if row.timed else [middle]
         for point in finalists:
-            self._ask(row, self._job(row, [np.array([value]) for value in point], self.clock), row.goal)
-        if sought and finalists:
+            self._ask(row, self._job(row, [np.array([value]) for value in point], self.clock), row.metric)
+        if row.timed and finalists:
             row.winner = min(finalists, key=lambda point: _score(row, point))
 
 
 def _clock(jobs: Sequence[Job], given: list[str]) -> list[str]:
-    """How winners are timed: as the user said, not at all, or, where time is the goal, at least quickly."""
+    """How winners are timed: as the user said, not at all, or, where time is the metric, at least quickly."""
     if len(jobs) > 1:
         raise UsageError(f"{' '.join(given)}: winners are timed in one way; give one value.")
-    timed, sought = jobs[0].question.timing.seconds > 0, jobs[0].config["goal"] == "time_to_target"
+    timed, sought = jobs[0].question.timing.seconds > 0, jobs[0].config["metric"] == "time_to_target"
     if sought and not timed:
-        raise UsageError("goal=time_to_target needs a clock: set timing=quick or timing=full.")
+        raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
     return (given or ["timing=quick"] if sought else given) if timed else []
 
 
-def _ends(axis: Span | Listed) -> npt.NDArray[np.float64]:
+def _ends(axis: Axis) -> npt.NDArray[np.float64]:
     """The first and the last value of an axis."""
     return np.array([axis.low, axis.high]) if isinstance(axis, Span) else np.array(axis.values)
 
 
-def _axes(job: Job, spans: Sequence[Span]) -> list[Span | Listed]:
+def _axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
     """The axes of a row: the intervals asked for, and what the user listed; ``UsageError`` where there is none."""
     known = {axis.name: axis for axis in job.question.axes}
     listed = [name for name in job.question.swept() if name != "seed"]
@@ -203,7 +203,7 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Span | Listed]:
                 f"{span.name}=interval(...): optimizer={job.question.optimizer} has no such number to tune;"
                 f" it has {numbers}."
             )
-    axes: list[Span | Listed] = [
+    axes: list[Axis] = [
         *spans,
         *(Listed(name, tuple(dict.fromkeys(known[name].values().tolist()))) for name in listed),
     ]
@@ -212,29 +212,41 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Span | Listed]:
     return axes
 
 
+def _search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
+    """The search of a row: the same number of trials for all rows, as all have the same axes."""
+    trials = choose_trials(axes, job.config["trials"], points)
+    return Refinement(axes, trials, points, gained, cost_class)
+
+
 def _score(row: Row, point: Point) -> float:
-    told, index = row.seen[point]
-    return float(told["score"].iloc[index])
+    middle, index = row.seen[point]
+    return float(middle["score"].iloc[index])
 
 
 def _finalists(row: Row, middle: Point) -> list[Point]:
-    """The middle of the best plateau, and the points after it that reached the target with the least work."""
-    hits = sorted((score, point) for point, score in row.search.tried.items() if score < MISS and point != middle)
-    return [middle, *(point for _, point in hits)][:FINALISTS] if row.search.best < MISS else []
+    """The choice, and the points after it with the least work: on its plateau, or where it has none of its class."""
+    limits = cost_class(row.search.best)
+    if limits is None:
+        return []
+    near = row.search.near(middle) or [point for point, score in row.search.tried.items() if score <= limits[1]]
+    order = sorted(near, key=lambda point: (point != middle, max(row.search.tried[point], row.search.best), point))
+    return order[:FINALISTS]
 
 
 # ---------------------------------------------------------------------------------------------------- what was found
 
 
-def _told(row: Row) -> pd.DataFrame:
-    """A row's best run in all its columns, and what the search found out about it (``analysis.tuned.FOUND``)."""
+def _describe_winner(row: Row) -> pd.DataFrame:
+    """A row's best run in all its columns, and what the search learned about it (``analysis.tuned.FOUND``)."""
     point = row.winner or row.search.middle()
     table, index = row.seen[point or next(iter(row.seen))]
-    found = {
-        "goal": row.goal,
+    facts = {
+        "metric": row.metric,
         "value": math.inf,
-        **dict.fromkeys(("plateau_decades", "within_2x_decades")),
+        **dict.fromkeys(("plateau_decades", "within_2x_decades", "spike_lr", "spike_value", "spike_command")),
         "edges": "",
+        "trials": len(row.search.tried),
+        "budget": row.search.trials,
         "rounds": row.search.rounds,
         "runs": row.runs,
         "seeds": len(set(row.job.question.lanes()["seed"])),
@@ -242,29 +254,42 @@ def _told(row: Row) -> pd.DataFrame:
         "command": None,
     }
     nowhere = {name: math.nan for name in row.names if name in table}  # no value of an axis is the best
-    return table.iloc[[index]].assign(**found | (_won(row, point) if point else nowhere))
+    return table.iloc[[index]].assign(**facts | (_describe_point(row, point) if point else nowhere))
 
 
-def _won(row: Row, point: Point) -> dict[str, Any]:
+def _describe_point(row: Row, point: Point) -> dict[str, Any]:
     """What is known of a point that won."""
-    score = row.search.tried[point]
-    reached = _score(row, point) if row.winner or row.goal != "time_to_target" else math.inf
+    score, (table, index) = row.search.tried[point], row.seen[point]
+    near = bound_near(score, cost_class) if is_cost(row.metric) else 2 * score
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
     return {
-        "value": reached if reached < MISS else math.inf,
+        "value": math.inf if row.timed and not row.winner else float(table["value"].iloc[index]),
         "plateau_decades": _decades(row, point, score) if score < MISS else None,
-        "within_2x_decades": _decades(row, point, 2 * score) if 0 < score < MISS else None,
+        "within_2x_decades": _decades(row, point, near) if 0 < score < MISS else None,
+        **_describe_spike(row),
         "edges": ", ".join(ends),
         "command": repeating(row.job, dict(zip(row.names, point, strict=True))),
     }
 
 
+def _describe_spike(row: Row) -> dict[str, Any]:
+    """The lowest point of all, where it was not chosen as its neighbours do not come near it; it has no time."""
+    point = row.search.spike()
+    if point is None or row.timed:
+        return {}
+    numbers, (table, index) = dict(zip(row.names, point, strict=True)), row.seen[point]
+    return {
+        "spike_lr": float(table["lr"].iloc[index]),
+        "spike_value": float(table["value"].iloc[index]),
+        "spike_command": repeating(row.job, numbers),
+    }
+
+
 def _decades(row: Row, point: Point, within: float) -> float | None:
     """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
-    name = next((name for name in ("lr", "lr_scale") if name in row.names), None)
-    if name is None:
+    if row.search.forgiving is None:
         return None
-    low, high = row.search.along(name, point, within)
+    low, high = row.search.along(row.names[row.search.forgiving], point, within)
     return math.log10(high / low)
 
 

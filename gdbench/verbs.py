@@ -261,15 +261,18 @@ def tune(
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
 ) -> int:
-    """Find the best lr (or other numbers) of each optimizer on each objective, by grids refined around the best.
+    """Find the best of equally many lrs (or other numbers) of each optimizer on each objective, by refined grids.
 
     Numbers to tune are intervals: 'lr=tag(log,interval(1e-4,1))' 'optimizer.momentum=interval(0,0.99)'; without any, lr
-    is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. goal= says what is best.
+    is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. metric= says what is best, trials= how
+    many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
     """
     from gdbench.api import tuning
-    from gdbench.execution import Silent
+    from gdbench.job_spec import Silent
+    from gdbench.mistakes import check_words
     from gdbench.report.progress import progress
 
+    check_words(overrides or [])
     search = tuning([expand_word(word) for word in overrides or []], config_dir)
     try:
         search.run(Silent() if quiet or json else progress("row"))

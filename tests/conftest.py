@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
+from support.leftovers import list_children, list_repository
+from support.processes import Done, Process, Processes
 
 # Two workers of pytest on two cores: more threads than one each would spin while they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What a killed process had not flushed is lost for a user, so it is for the processes of the tests.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,12 +48,30 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(os.environ["XDG_STATE_HOME"])
 
 
-class Done(NamedTuple):
-    """What a command left: its exit code and what it printed."""
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """The one server of this worker, which starts with the first process that a test asks for."""
+    server = Processes(tmp_path_factory.getbasetemp() / "fork_server.log")
+    yield server
+    server.close()
 
-    code: int
-    out: str
-    err: str
+
+@pytest.fixture
+def processes(fork_server: Processes) -> Iterator[Processes]:
+    """Starts processes that end with the test; what they leave behind when they have ended themselves fails it."""
+    yield fork_server
+    strays = fork_server.end_all()
+    assert not strays, f"left by processes that have ended: {strays}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a child of this process, or a file at the top of the repository."""
+    before = list_children(), list_repository()
+    yield
+    children, files = list_children() - before[0], list_repository() - before[1]
+    assert not children, f"processes left by {request.node.name}: {children}"
+    assert not files, f"files left by {request.node.name} in the repository: {files}"
 
 
 @pytest.fixture
@@ -79,20 +99,15 @@ def gate(command: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Calla
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Callable[..., Done]:
-    """Carries out ``python ...`` in a process of its own, from an empty folder and without a terminal."""
+def shell(processes: Processes, tmp_path: Path) -> Callable[..., Done]:
+    """Carries out ``python ...`` in a process of its own, from an empty folder and without a terminal.
 
-    def carry_out(*words: str, env: Mapping[str, str] | None = None) -> Done:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,  # for a machine that others use too
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+    With ``real=True`` it is a new interpreter instead of a fork: for what a process has loaded, and how it starts.
+    """
+
+    def carry_out(*words: str, env: Mapping[str, str] | None = None, real: bool = False) -> Done:
+        start: Callable[..., Process] = processes.start_python if real else processes.fork
+        return start(*words, cwd=tmp_path, env=env).communicate()
 
     return carry_out
 

@@ -34,7 +34,7 @@ def refused(done: Any) -> str:
 
 # ------------------------------------------------------------------------------------------------------ bad input
 
-LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(1e-4,1))."
+LR = "must be a positive number, a list such as [0.01,0.1], tag(log,interval(1e-4,1)), or null"
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,19 @@ LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(
         ("optimizer=adam optimizer.amsgrad=maybe", "optimizer.amsgrad=maybe must be true or false."),
         ("optimizer=adam optimizer.amsgrad=1", "optimizer.amsgrad=1 must be true or false."),
         ("optimizer=lbfgs impl=torch optimizer.max_iter=abc", "optimizer.max_iter=abc must be a number."),
-        ("optimizer.beta1=0.5", "optimizer.beta1 is not a setting of the chosen optimizer."),
-        ("-m optimizer.beta1=0.5 lr=0.1,0.2", "optimizer.beta1 is not a setting of the chosen optimizer."),
+        (
+            "optimizer.beta1=0.5",
+            "optimizer.beta1 is not a setting of the chosen optimizer, gd. Those that have it: optimizer=",
+        ),
+        (
+            "-m optimizer.beta1=0.5 lr=0.1,0.2",
+            "optimizer.beta1 is not a setting of the chosen optimizer, gd. Those that have it: optimizer=",
+        ),
         ("+optimizer.beta1=0.5", "optimizer.beta1 is not a parameter of optimizer=gd; gd takes: lr, "),
         ("+objective.n=3", "objective.n is not a parameter of objective=notebook_manual; notebook_manual takes: none."),
         ("lr_scale=2", "lr_scale multiplies a method's own lr: set lr=null with it"),
         ("lr=null lr_scale_of=L objective=rosenbrock", "lr_scale_of=L: objective=rosenbrock states no L"),
-        ("target=2", "target=2 must be a number from 0 to 1."),
+        ("target=2", "target=2 must be a number from 0 to below 1."),
         ("target_loss=low", "target_loss=low must be a number."),
         ("objective=rosenbrock objective.n=1", "objective.n=1: it must be a whole number of at least 2"),
         ("-m objective=rosenbrock objective.n=2,1", "objective.n=1: it must be a whole number of at least 2"),
@@ -105,17 +111,17 @@ LR = "must be a positive number, a list such as [0.01,0.1], or tag(log,interval(
         ("name=a/b", "name=a/b must be a part of a folder's name"),
         ("lr=(", "lr=( cannot be read"),
         ("lr=0.1,", "lr=0.1, cannot be read"),
-        ("=3", "Config group override must be a string"),
+        ("=3", "=3 has no setting before its =: write KEY=VALUE, such as lr=0.1."),
         ("~lr", "lr is missing"),
         ("~optimizer", "optimizer is missing"),
-        ("part=3", "part is set by gdbench itself"),
+        ("part=3", "part is not a setting. Allowed: objective, "),
         ("objective._target_=no.such", "objective=notebook_manual: _target_ no.such cannot be imported"),
         ("objective._target_=numpy.geterr", "geterr returned dict; it must return a gdbench.objectives.Objective."),
-        ("--config-dir /no/such", "Additional config directory '/no/such' not found."),
+        ("--config-dir /no/such", "--config-dir /no/such is no folder: it must hold objective/*.yaml"),
         ("--fast", "unrecognized arguments: --fast."),
         ("--cfg everything", "argument --cfg/-c: invalid choice: 'everything'"),
         ("lst", "lst is neither a verb nor KEY=VALUE. Did you mean list?"),
-        ("lr", "lr is neither a verb nor KEY=VALUE."),
+        ("lr", "lr needs a value: write lr=0.1."),
         ("list", "Missing argument 'what'. See python -m gdbench list --help."),
         ("list things", "list things is not known. Allowed: objectives, optimizers."),
         ("list objective", "list objective is not known. Did you mean objectives?"),
@@ -289,7 +295,7 @@ def test_a_user_folder_works_from_an_empty_one(shell: Callable[..., Any], own: P
 
 def test_the_exit_code_is_1_where_no_run_could_run(command: Callable[..., Any]) -> None:
     """A method that has no twin here gives a row with its reason, the table still prints, and the last line says it."""
-    done = command("optimizer=lbfgs", "timing=off")
+    done = command("optimizer=lbfgs", "impl=manual", "timing=off")
 
     assert done.code == 1
     assert done.err.splitlines()[-1].startswith("gdbench: 1 of 1 runs have no result: 1 unavailable (optimizer=lbfgs")
@@ -396,6 +402,53 @@ assert not loaded, loaded
     done = shell("-c", program)
 
     assert done.code == 0, done.err
+
+
+MISTAKES = (
+    "--nonsense", "nonsense", "optimzer=adam", "optimizer=nothing", "optimizer.beta9=1", "lr=-1", "-m lr=0.1,-1",
+    "-m impl=manual,nothing", "plan lr=-1", "tune optimzer=adam", "tune steps=0", "list nothing", "show a b c",
+    "-m hydra/sweeper=optuna optimzer=adam",
+)  # fmt: skip
+UNLOADED = """
+import os, rlcompleter, sys
+import gdbench
+from gdbench.cli import main
+
+for line in {lines!r}:
+    assert main(line.split()) == 2, line
+    assert "torch" not in sys.modules, line
+os.environ["COMP_LINE"], os.environ["COMP_POINT"] = "gdbench optimizer=adagr", "23"
+assert main(["-sc", "query=bash"]) == 0
+shell = rlcompleter.Completer(vars())
+offered = [shell.complete("gdbench.", place) for place in range(len(gdbench.__all__))]
+assert offered == [f"gdbench.{{name}}" for name in sorted(gdbench.__all__)], offered
+assert not {{"torch", "pandas"}} & set(sys.modules)
+gdbench.plot
+assert gdbench.load.__module__ == "gdbench.records"
+assert "torch" not in sys.modules
+"""
+
+
+def test_a_mistake_and_a_completion_do_not_wait_for_torch(shell: Callable[..., Any]) -> None:
+    """Neither a word that is refused, nor the shell's completion, nor gdbench.<TAB> in Python's shell loads torch."""
+    done = shell("-c", UNLOADED.format(lines=MISTAKES))
+
+    assert done.code == 0, done.err
+    assert done.out == "optimizer=adagrad\n"
+    assert len(done.err.splitlines()) == len(MISTAKES)
+
+
+def test_the_package_lists_its_api() -> None:
+    """dir(gdbench) is what gdbench promises, each name can be set and put back, and an unknown one is refused."""
+    assert [name for name in dir(gdbench) if not name.startswith("_")] == sorted(gdbench.__all__)
+    assert [name for name in gdbench.__all__ if getattr(gdbench, name) is None] == []
+    load = gdbench.load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gdbench, "load", len)
+        assert gdbench.load is len
+    assert gdbench.load is load
+    with pytest.raises(AttributeError, match="module 'gdbench' has no attribute 'nothing'"):
+        gdbench.nothing  # noqa: B018
 
 
 def complete(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:

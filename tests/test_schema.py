@@ -37,7 +37,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "device": "cpu",
         "target": 1e-6,
         "target_loss": None,
-        "goal": "steps_to_target",
+        "metric": "steps_to_target",
         "threads": 1,
         "record": "thin",
         "name": None,
@@ -95,7 +95,7 @@ def test_a_null_lr_is_one_value_that_stands_for_the_default() -> None:
 
     assert axis.scalar
     assert np.isnan(axis.values()).tolist() == [True]
-    with pytest.raises(UsageError, match=r"^seed=None must be a whole number"):
+    with pytest.raises(UsageError, match=r"^seed=null must be a whole number"):
         Axis.parse("seed", None)
 
 
@@ -240,10 +240,10 @@ def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
     [
         ({"steps": 0}, "steps=0 must be a whole number from 1"),
         ({"steps": 1e12}, "steps=1e+12 must be a whole number"),
-        ({"steps": True}, "steps=True must be a whole number"),
+        ({"steps": True}, "steps=true must be a whole number"),
         ({"steps": 1.5}, "steps=1.5 must be"),
         ({"steps": math.nan}, "steps=nan must be"),
-        ({"target": 2}, "target=2 must be a number from 0 to 1"),
+        ({"target": 2}, "target=2 must be a number from 0 to below 1"),
         ({"target": math.nan}, "target=nan must be"),
         ({"target": None}, "target=None must be"),
         ({"target_loss": "low"}, "target_loss=low must be a number"),

@@ -375,6 +375,50 @@ def test_wrong_sql_is_one_line(outputs: Path, command: Callable[..., Any]) -> No
         assert "runs, sweeps" in done.err
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy (select 1 x) to '{table}'",
+        "copy (select 1 x) to '{table}' (use_tmp_file false)",
+        "explain analyze copy (select 1 x) to '{table}'",
+        "select 1; copy (select 1 x) to '{table}'",
+        "pivot runs on lr; copy (select 1 x) to '{table}'",
+        "attach '{folder}/made.db'",
+        "export database '{folder}/exported'",
+        "create table mine as select 1",
+        "set enable_external_access = true",
+        "install httpfs",
+        "pragma version",
+        "",
+        "select * from read_text('/etc/hostname')",
+        "select * from read_csv('/etc/passwd')",
+        "select * from glob('/etc/*')",
+        "select * from '/etc/hostname'",
+        "select * from index",
+        "select * from _lock",
+    ],
+)
+def test_sql_neither_writes_nor_reads_another_file(outputs: Path, command: Callable[..., Any], statement: str) -> None:
+    """What would do more than look at the sweeps is refused in one line, and every file is as it was."""
+    assert command("runs").code == 0  # makes the index
+    before = {file: file.read_bytes() for file in outputs.rglob("*") if file.is_file()}
+    table = next(outputs.rglob("runs.parquet")).absolute()
+    done = command("runs", "--sql", statement.format(table=table, folder=outputs.absolute()))
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("gdbench: --sql")
+    assert {file: file.read_bytes() for file in outputs.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["from runs limit 1", "describe runs", "with a as (select 1 x) select * from a", "pivot runs on lr using count(*)"],
+)
+def test_sql_takes_every_kind_of_selection(outputs: Path, command: Callable[..., Any], statement: str) -> None:
+    """FROM, DESCRIBE, WITH and PIVOT select as SELECT does."""
+    done = command("runs", "--csv", "--sql", statement)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_sql_without_duckdb_says_how_to_get_it(
     outputs: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

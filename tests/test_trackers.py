@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import struct
@@ -227,6 +228,56 @@ def journal(file: Path) -> str:
     """How a SQLite file is written."""
     with closing(sqlite3.connect(file)) as opened:
         return str(opened.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 10, 60, 200])
+def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
+    few: Path, command: Callable[..., Any], count: int
+) -> None:
+    """An export that is killed at its n-th statement of SQL leaves no store or a whole one, and another one goes on."""
+    script = (
+        "import os, signal, sys\n"
+        "from sqlalchemy import Engine, event\n"
+        "left = [int(sys.argv[1])]\n"
+        "def kill(*_):\n"
+        "    left[0] -= 1\n"
+        "    if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "event.listen(Engine, 'before_cursor_execute', kill)\n"
+        "from pathlib import Path\n"
+        "from gdbench.trackers import send\n"
+        "send('mlflow', Path(sys.argv[2]), 'sqlite:///made.db')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(count), str(few)], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    done = command("export", "mlflow", str(few), "--uri", "sqlite:///made.db")
+    assert done.code == 0, done.err
+    assert ": 3 runs added" in done.out or count == 200
+
+
+def test_passwords_of_an_address_are_not_shown(few: Path, command: Callable[..., Any]) -> None:
+    """What an export says hides the password and the token of an address, in the command that repeats it as well."""
+    done = command("export", "mlflow", str(few), "--uri", "http://me:s3cret@127.0.0.1:9/?token=abc123")
+    assert done.code == 2
+    assert "s3cret" not in done.err
+    assert "abc123" not in done.err
+    assert done.err.count("me:***@127.0.0.1:9") == 2
+
+
+@pytest.mark.slow
+def test_trackio_that_cannot_write_is_no_success(few: Path, tmp_path: Path) -> None:
+    """An export to a place where Trackio cannot keep it fails in one line, and counts no runs as added."""
+    place = tmp_path / "file"
+    place.write_text("no folder")
+    done = subprocess.run(
+        [sys.executable, "-m", "gdbench", "export", "trackio", str(few), "--uri", str(place / "below")],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 2, done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "trackio did not take" in done.stderr
 
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")

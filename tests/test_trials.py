@@ -13,7 +13,7 @@ import yaml
 from tiers import representatives
 
 import gdbench
-from gdbench.analysis.goals import MISS
+from gdbench.analysis.tuning_metric import MISS
 from gdbench.installation import install_command
 from gdbench.trials import SAMPLERS
 
@@ -38,7 +38,7 @@ def test_a_study_finds_a_good_learning_rate(
     command: Callable[..., Any], problem: str, near: tuple[float, float]
 ) -> None:
     """Twenty-five trials of gradient descent end near the fastest stable lr, by the final gap."""
-    done = command(*STUDY, *problem.split(), LR, "goal=final_gap", "hydra.sweeper.n_trials=25")
+    done = command(*STUDY, *problem.split(), LR, "metric=final_gap", "hydra.sweeper.n_trials=25")
 
     assert done.code == 0, done.err
     assert near[0] < best()["best_params"]["lr"] < near[1]
@@ -96,7 +96,7 @@ def test_studies_repeat_themselves(command: Callable[..., Any], sampler: str, tr
 
 def test_a_trial_that_fails_neither_stops_nor_wins(command: Callable[..., Any], own: Path) -> None:
     """The default sampler goes on past a trial that raises and one that is not to be had, and the best is sound."""
-    words = ("objective=raises,bowl", "optimizer=gd,lbfgs", "lr=0.1", "steps=5", "goal=final_loss")
+    words = ("objective=raises,bowl", "optimizer=gd,lbfgs", "lr=0.1", "steps=5", "metric=final_loss")
     done = command(*STUDY, "--config-dir", str(own), *words, "hydra.sweeper.n_trials=8")
     runs = gdbench.load()
 
@@ -113,7 +113,7 @@ def test_failures_and_divergence_neither_stop_nor_win(
     """Trials that raise, diverge or are not to be had are rows like others, and the best is one that is sound."""
     done = command(
         *STUDY, "--config-dir", str(own), "objective=raises,bowl", "optimizer=gd,lbfgs", "lr=0.1,0.4,3.0,1e300",
-        "hydra.sweeper.n_trials=25", f"hydra/sweeper/sampler={sampler}", "steps=60", "goal=final_loss",
+        "hydra.sweeper.n_trials=25", f"hydra/sweeper/sampler={sampler}", "steps=60", "metric=final_loss",
     )  # fmt: skip
     assert done.code == 1, done.err
     statuses = set(gdbench.load()["status"])
@@ -124,20 +124,20 @@ def test_failures_and_divergence_neither_stop_nor_win(
     assert best()["best_value"] < MISS
 
 
-@pytest.mark.parametrize("goal", ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"])
-def test_the_goal_is_what_the_study_seeks(command: Callable[..., Any], goal: str) -> None:
-    """The best value is the lowest of the goal's column."""
-    assert command(*STUDY, LR, f"goal={goal}", "hydra.sweeper.n_trials=4", "--quiet", "steps=40").code == 0
+@pytest.mark.parametrize("metric", ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"])
+def test_the_goal_is_what_the_study_seeks(command: Callable[..., Any], metric: str) -> None:
+    """The best value is the lowest of the metric's column."""
+    assert command(*STUDY, LR, f"metric={metric}", "hydra.sweeper.n_trials=4", "--quiet", "steps=40").code == 0
 
-    assert best()["best_value"] == gdbench.load()[goal].min()
+    assert best()["best_value"] == gdbench.load()[metric].min()
 
 
 def test_time_can_be_a_goal(command: Callable[..., Any]) -> None:
-    """goal=time_to_target takes the timed seconds, and asks for a clock."""
-    words = ["-m", "hydra/sweeper=optuna", "lr=0.1,0.4", "goal=time_to_target", "hydra.sweeper.n_trials=2"]
+    """metric=time_to_target takes the timed seconds, and asks for a clock."""
+    words = ["-m", "hydra/sweeper=optuna", "lr=0.1,0.4", "metric=time_to_target", "hydra.sweeper.n_trials=2"]
     refused = command(*words, "timing=off")
     assert refused.code == 2
-    assert refused.err == "gdbench: goal=time_to_target needs a clock: set timing=quick or timing=full.\n"
+    assert refused.err == "gdbench: metric=time_to_target needs a clock: set timing=quick or timing=full.\n"
     assert command(*words, "timing.seconds=0.001", "--quiet").code == 0
 
     assert best()["best_value"] == gdbench.load()["time_to_target_s"].min()
@@ -145,7 +145,7 @@ def test_time_can_be_a_goal(command: Callable[..., Any]) -> None:
 
 def test_seeds_are_repeats_of_a_trial(command: Callable[..., Any]) -> None:
     """seed=0,1,2 makes three lanes of each trial, and the median of them is its value."""
-    words = [LR, "seed=0,1,2", "start_noise=1.0", "goal=final_loss", "hydra.sweeper.n_trials=5", "--quiet"]
+    words = [LR, "seed=0,1,2", "start_noise=1.0", "metric=final_loss", "hydra.sweeper.n_trials=5", "--quiet"]
     assert command(*STUDY, *words).code == 0
     runs = gdbench.load()
     losses = runs["final_loss"].where(runs["status"] != "nonfinite", np.inf)
@@ -202,13 +202,13 @@ def test_a_launcher_runs_trials_side_by_side(command: Callable[..., Any], launch
         ("lr=-1,1", "lr=-1 must be a positive number"),
         ("lr=1,2 hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0 must be a whole number from 1."),
         ("lr=1,2 hydra.sweeper.n_jobs=many", "hydra.sweeper.n_jobs=many must be a whole number from 1."),
-        ("lr=1,2 hydra.sweeper.direction=maximize", "hydra.sweeper.direction=maximize: of every goal less is better"),
+        ("lr=1,2 hydra.sweeper.direction=maximize", "hydra.sweeper.direction=maximize: of every metric less is better"),
         ("lr=1,2 hydra.sweeper.sampler.seed=abc", "Optuna refuses the study: "),
         ("lr=1,2 hydra.sweeper.storage=nowhere", "Optuna refuses the study: "),
         ("lr=1,2 hydra/sweeper/sampler=moon", "hydra/sweeper/sampler=moon is not known. Allowed: "),
         ("lr=1,2 optimizer=gd,adamm", "optimizer=adamm is not known."),
         ("lr=1,2 optimizer=gd,momentum optimizer.momentum=interval(0,1)", "optimizer.momentum is not a setting"),
-        ("lr=1,2 goal=speed", "goal=speed is not known."),
+        ("lr=1,2 metric=speed", "metric=speed is not known."),
     ],
 )
 def test_a_mistake_is_one_clear_line(command: Callable[..., Any], tmp_path: Path, line: str, words: str) -> None:

@@ -45,7 +45,7 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 def test_gradient_descent_on_a_quadratic_is_tuned_to_its_theory() -> None:
     """By the final gap, the best lr of gradient descent is 2 / (L + mu) within a percent (Nesterov 2004)."""
-    found = winner(objective="quadratic", optimizer="gd", goal="final_gap", steps=600, dtype="float64")
+    found = winner(objective="quadratic", optimizer="gd", metric="final_gap", steps=600, dtype="float64")
 
     assert found["lr"] == pytest.approx(2 / 1.01, rel=0.01)
     assert found["value"] == found["final_gap"]
@@ -55,7 +55,7 @@ def test_gradient_descent_on_a_quadratic_is_tuned_to_its_theory() -> None:
 def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
     """Both axes of the heavy ball end near lr (2 / (1 + sqrt mu))^2, momentum ((1 - sqrt mu) / (1 + sqrt mu))^2."""
     axes = {"optimizer.momentum": "interval(0,0.99)", "objective.condition": 100.0}
-    found = winner(objective="quadratic", optimizer="momentum", goal="final_gap", steps=150, dtype="float64", **axes)
+    found = winner(objective="quadratic", optimizer="momentum", metric="final_gap", steps=150, dtype="float64", **axes)
     root = math.sqrt(0.01)
 
     assert found["lr"] == pytest.approx((2 / (1 + root)) ** 2, rel=0.1)
@@ -68,14 +68,14 @@ def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
 
 
 @pytest.mark.parametrize(
-    "goal",
+    "metric",
     representatives(
         ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"], ["steps_to_target", "final_gap"]
     ),
 )
-def test_no_run_of_the_table_is_better_than_the_winner(goal: str) -> None:
-    """The winner has the lowest goal of all sound runs, whatever the goal, and is sound itself."""
-    asked = {"objective.condition": 10.0, "steps": 60, "points": 9, "goal": goal}
+def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
+    """The winner has the lowest metric of all sound runs, whatever the metric, and is sound itself."""
+    asked = {"objective.condition": 10.0, "steps": 60, "points": 9, "metric": metric}
     winners = gdbench.tune("quadratic", optimizer=["gd", "momentum"], **asked)
     runs = gdbench.load(winners.attrs["folder"])
     sound = runs[runs["status"].isin(SOUND)]
@@ -84,8 +84,8 @@ def test_no_run_of_the_table_is_better_than_the_winner(goal: str) -> None:
         mine = sound[sound["optimizer"] == row["optimizer"]]
         assert row["status"] in SOUND
         assert row["run"] in set(mine["run"])
-        lowest = mine[goal].astype("Float64").fillna(math.inf).min()
-        assert row["value"] == max(lowest, row["gap_floor"] if goal == "final_gap" else lowest)
+        lowest = mine[metric].astype("Float64").fillna(math.inf).min()
+        assert row["value"] == max(lowest, row["gap_floor"] if metric == "final_gap" else lowest)
 
 
 def test_a_diverged_run_never_wins() -> None:
@@ -110,7 +110,7 @@ def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> No
 def test_commas_make_a_row_each(dtypes: str) -> None:
     """Every combination of objective, optimizer and dtype is tuned, grouped by objective, the best first."""
     asked = {"objective": ["notebook_manual", "quadratic"], "dtype": dtypes.split(",")}
-    winners = gdbench.tune(steps=3, optimizer=["gd", "adam"], goal="final_loss", points=3, **asked)
+    winners = gdbench.tune(steps=3, optimizer=["gd", "adam"], metric="final_loss", points=3, **asked)
 
     assert len(winners) == len(winners.groupby([*asked, "optimizer"])) == 4 * len(asked["dtype"])
     assert winners["objective"].tolist() == sorted(winners["objective"])
@@ -134,14 +134,14 @@ EDGES = [
 def test_an_edge_is_told_where_the_range_leaves_the_best_out(interval: str | None, edges: str) -> None:
     """The best at the end of the user's range is told, one within it is not."""
     asked = {"lr": interval} if interval else {}
-    found = winner(objective="quadratic", goal="final_gap", steps=300, dtype="float64", **asked)
+    found = winner(objective="quadratic", metric="final_gap", steps=300, dtype="float64", **asked)
 
     assert found["edges"] == edges
 
 
 def test_a_default_range_grows_and_a_users_does_not() -> None:
     """Without lr= the grid leaves 1e-6 ... 10 where the best lies beyond; a user's range is never left."""
-    far = {"objective": "quadratic", "objective.smoothness": 1e-5, "goal": "final_gap", "steps": 100, "points": 15}
+    far = {"objective": "quadratic", "objective.smoothness": 1e-5, "metric": "final_gap", "steps": 100, "points": 15}
     assert winner(**far)["lr"] == pytest.approx(2e5 / 1.01, rel=0.1)
     winners = gdbench.tune(lr="tag(log,interval(1e-2,1e2))", **far)
 
@@ -152,7 +152,7 @@ def test_a_default_range_grows_and_a_users_does_not() -> None:
 def test_no_edge_where_there_is_nothing_beyond() -> None:
     """A momentum of 0 is the end of what there is: no warning asks for less."""
     found = winner(
-        objective="quadratic", optimizer="momentum", goal="final_gap", steps=100, lr=1.9,
+        objective="quadratic", optimizer="momentum", metric="final_gap", steps=100, lr=1.9,
         **{"objective.condition": 1.0, "objective.n": 1, "optimizer.momentum": "interval(0,0.99)"},
     )  # fmt: skip
 
@@ -162,7 +162,7 @@ def test_no_edge_where_there_is_nothing_beyond() -> None:
 def test_lr_scale_is_tuned_too() -> None:
     """A multiple of 1/L is tuned as lr is: 2 / (1 + mu / L) of it is best; lr=null is understood."""
     asked = {"lr_scale_of": "L", "lr_scale": "tag(log,interval(0.01,10))", "objective.smoothness": 50.0}
-    found = winner(objective="quadratic", goal="final_gap", steps=600, dtype="float64", **asked)
+    found = winner(objective="quadratic", metric="final_gap", steps=600, dtype="float64", **asked)
 
     assert found["lr"] == pytest.approx(2 / 1.01 / 50, rel=0.01)
     assert "lr_scale=" in found["command"]
@@ -173,7 +173,7 @@ def test_listed_values_are_chosen_from() -> None:
     found = winner(
         objective="quadratic",
         optimizer="momentum",
-        goal="final_gap",
+        metric="final_gap",
         steps=150,
         **{"optimizer.momentum": [0.0, 0.7, 0.99]},
     )
@@ -186,8 +186,8 @@ def test_listed_values_are_chosen_from() -> None:
 
 
 def test_several_seeds_are_worth_their_median() -> None:
-    """With seeds the goal is the median over them, and every run of them is a row."""
-    winners = gdbench.tune("quadratic", start_noise=0.5, seed=[0, 1, 2], goal="final_loss", steps=60, points=11)
+    """With seeds the metric is the median over them, and every run of them is a row."""
+    winners = gdbench.tune("quadratic", start_noise=0.5, seed=[0, 1, 2], metric="final_loss", steps=60, points=11)
     runs = gdbench.load(winners.attrs["folder"])
     medians = runs.groupby("lr")["final_loss"].median()
 
@@ -200,8 +200,8 @@ def test_several_seeds_are_worth_their_median() -> None:
 
 @pytest.mark.parametrize("methods", representatives(["gd", "gd,momentum"], ["gd"]))
 def test_time_comes_from_runs_timed_alone(methods: str) -> None:
-    """goal=time_to_target narrows by gradients, then times finalists in cells of one run, of whom the fastest wins."""
-    winners = gdbench.tune(goal="time_to_target", optimizer=methods.split(","), points=9, **{"timing.seconds": 0.001})
+    """metric=time_to_target narrows by gradients, then times finalists in cells of one run, and the fastest wins."""
+    winners = gdbench.tune(metric="time_to_target", optimizer=methods.split(","), points=9, **{"timing.seconds": 0.001})
     runs = gdbench.load(winners.attrs["folder"])
     timed = runs[runs["time_to_target_s"].notna()]
 
@@ -260,10 +260,10 @@ def test_the_width_of_what_does_equally_well_is_told() -> None:
 
 
 def test_a_function_of_ones_own_can_be_tuned() -> None:
-    """A function and its start are tuned by the final loss; a goal that needs a minimum is refused in words."""
-    found = winner(objective=lambda x: (x**2).sum(), x0=torch.ones(3), goal="final_loss", steps=20)
+    """A function and its start are tuned by the final loss; a metric that needs a minimum is refused in words."""
+    found = winner(objective=lambda x: (x**2).sum(), x0=torch.ones(3), metric="final_loss", steps=20)
     assert found["lr"] == pytest.approx(0.5, rel=0.01)
-    with pytest.raises(UsageError, match=r"states no minimum, .* give target_loss=, or take goal=final_loss\."):
+    with pytest.raises(UsageError, match=r"states no minimum, .* give target_loss=, or take metric=final_loss\."):
         gdbench.tune(lambda x: (x**2).sum(), x0=torch.ones(3))
 
 
@@ -272,8 +272,8 @@ def test_a_function_of_ones_own_can_be_tuned() -> None:
 
 def test_the_command_line_and_python_find_the_same(command: Callable[..., Any]) -> None:
     """``tune`` prints as JSON what gdbench.tune returns."""
-    done = command("tune", "optimizer=gd,adam", "points=5", "steps=5", "goal=final_loss", "--json")
-    asked = {"optimizer": ["gd", "adam"], "points": 5, "steps": 5, "goal": "final_loss"}
+    done = command("tune", "optimizer=gd,adam", "points=5", "steps=5", "metric=final_loss", "--json")
+    asked = {"optimizer": ["gd", "adam"], "points": 5, "steps": 5, "metric": "final_loss"}
     rows, winners = json.loads(done.out), gdbench.tune(**asked)
 
     assert (done.code, done.err) == (0, "")
@@ -291,7 +291,7 @@ def test_quiet_leaves_only_the_files(command: Callable[..., Any]) -> None:
 def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Path) -> None:
     """What the report prints runs the winner again: the same key, also with a folder of one's own."""
     words = ["--config-dir", str(own), "objective=bowl", "optimizer=sign", "optimizer.factor=interval(0.5,2)"]
-    done = command("tune", *words, "steps=10", "points=5", "goal=final_loss")
+    done = command("tune", *words, "steps=10", "points=5", "metric=final_loss")
     line = next(line for line in done.out.splitlines() if line.startswith("  python"))
     assert command(*shlex.split(line)[3:], "outputs=again", "timing=off", "--quiet").code == 0
     again = gdbench.load("again")
@@ -322,9 +322,9 @@ def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
         ),
         ("optimizer=adam optimizer.beta1=interval(0,1)", "optimizer.beta1=1 must be a number from 0 to below 1"),
         ("steps=interval(1,10)", "steps=interval(...): optimizer=gd has no such number to tune"),
-        ("goal=time_to_target timing=off", "goal=time_to_target needs a clock: set timing=quick or timing=full."),
+        ("metric=time_to_target timing=off", "metric=time_to_target needs a clock: set timing=quick or timing=full."),
         ("timing=quick,full", "timing=quick,full: winners are timed in one way; give one value."),
-        ("goal=fast", "goal=fast is not known. Allowed: steps_to_target, "),
+        ("metric=fast", "metric=fast is not known. Allowed: steps_to_target, "),
         ("optimizer=adamm", "optimizer=adamm is not known. Did you mean adam"),
         ("lr=(", "lr=( cannot be read"),
         ("steps=0", "steps=0 must be a whole number"),
@@ -358,7 +358,7 @@ def test_a_method_that_is_not_to_be_had_is_a_row(command: Callable[..., Any]) ->
 
 def test_an_objective_that_raises_is_a_row_and_exit_code_1(command: Callable[..., Any], own: Path) -> None:
     """A failed row is told with its reason, and the rest is tuned."""
-    done = command("tune", "--config-dir", str(own), "objective=raises,bowl", "goal=final_loss", "points=5")
+    done = command("tune", "--config-dir", str(own), "objective=raises,bowl", "metric=final_loss", "points=5")
 
     assert done.code == 1
     assert "ArithmeticError: no value here" in done.out

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.problems import compared, numbers
-from gdbench.analysis.ranking import SOUND, STATUS_RANK
+from gdbench.analysis.ranking import SOUND, STATUS_RANK, runs_that_stay
+from gdbench.analysis.sides import NOT_COMPARABLE
 
 __all__ = ["VERDICTS", "comparison"]
 
@@ -19,16 +20,19 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """The runs of two sweeps, matched by problem, solver, configuration and seed; names are made over both together.
 
     Columns: those keys; verdict (one of VERDICTS); status, steps_to_target, gradients_to_target, final_gap and
-    final_loss of each (``_a``, ``_b``); steps_ratio, gradients_ratio and step_ratio (b over a; the last of the step
-    times over their reference loops, which compares across processes as well as anything of one process each does).
+    final_loss of each (``_a``, ``_b``); steps_ratio and gradients_ratio (b over a); for information, time_to_target_s
+    of each and step_ratio (of the step times, each over the reference loop of its own process), and time_verdict, which
+    is NOT_COMPARABLE wherever both were timed.
 
-    A run is better if its status is, or, where both reached the target, if it took fewer gradients, then steps. Equal
-    counts with another final loss are ``changed``; so are statuses that are neither better nor worse.
+    A run is better if its status is, or, where both reached the target, if it alone stays there, or if it took fewer
+    gradients, then steps. Equal counts with another final loss are ``changed``; so are statuses that are neither better
+    nor worse. No clock decides anything.
     """
     both = compared(pd.concat([a.assign(side="a"), b.assign(side="b")], ignore_index=True), ["side"])
     shown = both[[*KEYS, "side"]].assign(
         **{name: both[name] if name == "status" else numbers(both, name) for name in EXACT},
-        relative=numbers(both, "step_vs_reference"),
+        left=~runs_that_stay(both),
+        **{name: numbers(both, name) for name in ("time_to_target_s", "step_vs_reference")},
     )
     sides = [shown[shown["side"] == side].drop(columns="side").drop_duplicates(KEYS) for side in "ab"]
     table = sides[0].merge(sides[1], on=KEYS, how="outer", suffixes=("_a", "_b"), sort=False)
@@ -36,10 +40,13 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         verdict=_verdicts(table),
         steps_ratio=table["steps_to_target_b"] / table["steps_to_target_a"],
         gradients_ratio=table["gradients_to_target_b"] / table["gradients_to_target_a"],
-        step_ratio=table["relative_b"] / table["relative_a"],
+        step_ratio=table["step_vs_reference_b"] / table["step_vs_reference_a"],
     )
-    told = [f"{name}_{side}" for name in EXACT for side in "ab"]
-    return table[[*KEYS, "verdict", *told, "steps_ratio", "gradients_ratio", "step_ratio"]]
+    timed = table["step_ratio"].notna()
+    table = table.assign(time_verdict=np.where(timed, NOT_COMPARABLE, None))
+    exact = [f"{name}_{side}" for name in EXACT for side in "ab"]
+    times = ["time_to_target_s_a", "time_to_target_s_b", "step_ratio", "time_verdict"]
+    return table[[*KEYS, "verdict", *exact, "steps_ratio", "gradients_ratio", *times]]
 
 
 def _verdicts(table: pd.DataFrame) -> np.ndarray:
@@ -47,7 +54,8 @@ def _verdicts(table: pd.DataFrame) -> np.ndarray:
     order = {side: table[f"status_{side}"].map(STATUS_RANK).astype(float) for side in "ab"}
     sound = table["status_a"].isin(SOUND) & table["status_b"].isin(SOUND)
     sign = _sign(order["a"], order["b"])
-    for name in ("gradients_to_target", "steps_to_target"):
+    table = table.assign(**{f"left_{side}": table[f"left_{side}"].astype("boolean").astype(float) for side in "ab"})
+    for name in ("left", "gradients_to_target", "steps_to_target"):
         sign = sign.where((sign != 0) | ~sound, _sign(table[f"{name}_a"], table[f"{name}_b"]))
     moved = (table["final_loss_a"] != table["final_loss_b"]) & sound
     other = table["status_a"].ne(table["status_b"]) | moved

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.ranking import may_win
+from gdbench.analysis.ranking import may_win, numbers, runs_that_stay
 from gdbench.analysis.settings import configuration_names, problem_names
 
-__all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "merged", "numbers", "per_configuration", "rung_costs"]
+__all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "numbers", "per_configuration", "rung_costs"]
 
 COSTS = {"steps": "steps_to_target", "gradients": "gradients_to_target", "seconds": "time_to_target_s"}
 LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
@@ -42,18 +42,10 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     return told[~(idle & again)]
 
 
-def merged(told: pd.DataFrame) -> pd.DataFrame:
-    """Compared runs with one impl for each question, the first of IMPL_ORDER that did not fail; solver: optimizer."""
-    order = told["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float).fillna(len(IMPL_ORDER))
-    order = order + len(IMPL_ORDER) * (told["status"] == "failed")
-    kept = told.loc[order.sort_values(kind="stable").index].drop_duplicates(
-        ["problem", "optimizer", "configuration", "seed"]
-    )
-    return kept.sort_index().assign(solver=lambda frame: frame["optimizer"])
-
-
 def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     """What each compared run paid to its target, in steps, gradients or seconds; inf where it did not solve.
+
+    A run solves if it reaches its target and ends at or below it: one that left again did not.
 
     Columns: problem, solver, configuration, lr, seed, seed_matters, cost, spent (what a run paid in all) and shortfall
     (its final gap, else final loss; inf where it may not win), which orders the runs that did not solve.
@@ -65,7 +57,7 @@ def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
         {
             **{name: told[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
             "seed_matters": told["seed_effective"].fillna(True).astype(bool),
-            "cost": paid.where(sound & paid.notna(), np.inf),
+            "cost": paid.where(sound & paid.notna() & runs_that_stay(told), np.inf),
             "spent": _spent(told, cost),
             "shortfall": gap.fillna(numbers(told, "final_loss")).where(sound, np.inf).fillna(np.inf),
         }
@@ -75,7 +67,8 @@ def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
 def rung_costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     """``costs`` for every rung of the ladder that the dtype can tell: one row a run and ``target``.
 
-    Steps to a rung are exact. Gradients and seconds are those of the whole run, divided evenly among its steps.
+    Here a first hit counts, whether a run stays or leaves again. Steps to a rung are exact. Gradients and seconds are
+    those of the whole run, divided evenly among its steps.
     """
     base = costs(told, cost)
     per_step = base["spent"] / numbers(told, "steps") if cost != "steps" else 1.0
@@ -98,13 +91,6 @@ def per_configuration(table: pd.DataFrame) -> pd.DataFrame:
     middle = groups[["cost", "shortfall"]].quantile(0.5, interpolation="higher")
     counted = groups.agg(lr=("lr", "first"), runs=("cost", "size"), solved=("hit", "sum"))
     return middle.join(counted).reset_index()
-
-
-def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
-    """A column as plain floats, NaN where it is null or not there."""
-    if name not in runs:
-        return pd.Series(np.nan, index=runs.index)
-    return runs[name].astype("Float64").astype(float)
 
 
 def _spent(told: pd.DataFrame, cost: str) -> pd.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 __all__ = [
@@ -11,7 +12,10 @@ __all__ = [
     "describe_randomness",
     "edge_of_grid",
     "may_win",
+    "numbers",
     "ranked",
+    "runs_that_stay",
+    "shortfalls",
     "tied_with_previous",
 ]
 
@@ -49,6 +53,31 @@ def may_win(runs: pd.DataFrame) -> pd.Series:
     return runs["status"].isin(SOUND) & lower & ~moved
 
 
+def runs_that_stay(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each run reached its target and ended there: from some step on it is at or below it, to the last one."""
+    hit = numbers(runs, "steps_to_target").notna()
+    absolute = numbers(runs, "target_loss")
+    ends_below = numbers(runs, "final_gap") <= numbers(runs, "target")
+    ends_below = ends_below.where(absolute.isna(), numbers(runs, "final_loss") <= absolute)
+    return (hit & (ends_below | numbers(runs, "steps_to_settle").notna())).to_numpy(bool)
+
+
+def shortfalls(runs: pd.DataFrame) -> pd.Series:
+    """The final gap of each run, else its final loss; inf where it may not win.
+
+    A gap below what the dtype can tell counts as that floor, so that rounding decides nothing.
+    """
+    gap = numbers(runs, "final_gap").clip(lower=numbers(runs, "gap_floor").fillna(0.0))
+    return gap.fillna(numbers(runs, "final_loss")).where(may_win(runs), np.inf).fillna(np.inf)
+
+
+def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
+    """A column as plain floats, NaN where it is null or not there."""
+    if name not in runs:
+        return pd.Series(np.nan, index=runs.index)
+    return runs[name].astype("Float64").astype(float)
+
+
 def best_per_problem(runs: pd.DataFrame) -> pd.DataFrame:
     """The first row of each ``problem`` (else objective) that may win."""
     return ranked(runs[may_win(runs)]).groupby(_problem_column(runs), sort=False).head(1)
@@ -63,10 +92,12 @@ def describe_randomness(runs: pd.DataFrame) -> list[str]:
     return [f"{line}: their randomness lies outside of it, so their seeds are no repeats of anything."]
 
 
-def edge_of_grid(runs: pd.DataFrame, best: pd.Series) -> str | None:
-    """``larger`` or ``smaller`` where the best lr is the last of those tried with its solver; None where it is not."""
-    same = runs[(runs["objective"] == best["objective"]) & (runs["optimizer"] == best["optimizer"])]
-    tried = np.unique(same["lr"].dropna())
+def edge_of_grid(table: pd.DataFrame, best: pd.Series) -> str | None:
+    """``larger`` or ``smaller`` where the best lr is the last of those tried with its method; None where it is not.
+
+    Of runs or standings of one problem.
+    """
+    tried = np.unique(table.loc[table["optimizer"] == best["optimizer"], "lr"].dropna())
     if len(tried) < 2:
         return None
     return "larger" if best["lr"] == tried[-1] else "smaller" if best["lr"] == tried[0] else None

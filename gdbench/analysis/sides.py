@@ -5,113 +5,141 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from gdbench.analysis.chosen import merged
 from gdbench.analysis.pairs import log_ratios, signed_rank
-from gdbench.analysis.problems import COSTS, costs, merged, numbers, per_configuration
-from gdbench.analysis.times import SPREAD
+from gdbench.analysis.problems import numbers
+from gdbench.analysis.standings import KEYS, OUTCOMES, standings
 from gdbench.analysis.verdict import ALPHA, ENOUGH
 
-__all__ = ["OUTCOMES", "sides"]
+__all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "sides"]
 
-OUTCOMES = ("worse", "better", "not told apart", "same", "neither", "only a", "only b")
+TOO_FEW = "not enough to tell"
+NOT_COMPARABLE = "not comparable across processes: use gate"
+"""What is said of any two times, as two processes differ by more than most changes do."""
+VERDICTS = ("worse", "better", "not told apart", TOO_FEW, "same", "neither", "only a", "only b", NOT_COMPARABLE)
 COLUMNS = [
-    *("problem", "optimizer", "cost", "outcome", "a", "b", "ratio", "lo", "hi"),
-    *("configuration_a", "configuration_b", "seeds"),
+    *("problem", "optimizer", "cost", "measure", "outcome", "a", "b", "ratio", "lo", "hi"),
+    *("standing_a", "standing_b", "configuration_a", "configuration_b", "seeds"),
 ]
+Array = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 NONE: Interval = (np.nan, np.nan)
 
 
-def sides(told: pd.DataFrame) -> pd.DataFrame:
-    """One row for each problem, optimizer and cost, of compared runs with ``side``, a or b.
+def sides(compared: pd.DataFrame) -> pd.DataFrame:
+    """One row for each problem, optimizer and cost (gradients, steps, seconds), of compared runs with ``side``, a or b.
 
     Columns: a and b (what the best configuration of that side paid to the target, the median over its seeds; inf where
-    it was not reached), ratio (b over a), lo and hi (its 95% interval, where there is one), the configurations, seeds
-    (how many both have), and outcome, one of OUTCOMES: is b better?
+    it never came there; where neither side did, its final gap or loss: see ``measure``), ratio (b over a), lo and hi
+    (its 95% interval, where there is one), standing (of each side, as in ``standings``, by which the best configuration
+    is chosen too), the configurations, seeds (how many both have), and outcome, one of VERDICTS: is b better?
 
-    Steps and gradients are exact: with fewer than ENOUGH common seeds any difference of the medians is one; with more,
-    Wilcoxon's test of the seeds' ratios decides (5%), and the interval is the one that belongs to it, of Hodges and
-    Lehmann. A ratio of seconds has the interval of both sides' step times over the reference loop, each within its
-    process; as processes differ too, a factor below SPREAD is none, and without an interval nothing is told.
+    Costs without randomness are exact and compared as they are; where a seed matters, Wilcoxon's test of the seeds'
+    ratios decides (5%), which needs ENOUGH common seeds, and the interval is its own, of Hodges and Lehmann.
+    Of seconds nothing is said but what they were, and their ratio, each over the reference loop of its own process.
     """
-    rows = []
-    for cost in COSTS:
-        pools = {side: _pool(told[told["side"] == side], cost) for side in "ab"}
-        tables = {side: costs(pool, cost) for side, pool in pools.items()}
-        best = {side: _best(table) for side, table in tables.items()}
-        for problem, optimizer in best["a"].index.union(best["b"].index, sort=False):
-            found = {side: _paid(best[side], tables[side], pools[side], (problem, optimizer)) for side in "ab"}
-            rows.append({"problem": problem, "optimizer": optimizer, "cost": cost, **_told(found, cost)})
+    pools = {side: merged(compared[compared["side"] == side]) for side in "ab"}
+    rows = [*_counted(pools, "steps"), *_counted(pools, "gradients"), *_timed(compared)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _pool(told: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """The runs of a side that can have such a cost, impls merged."""
-    return merged(told[told["step_s"].notna()] if cost == "seconds" else told)
+def _counted(pools: dict[str, pd.DataFrame], cost: str) -> list[dict[str, Any]]:
+    """The rows of a cost that is counted."""
+    best = {side: _best(pool, cost) for side, pool in pools.items()}
+    by_seed = {side: standings(pool, cost, [*KEYS, "seed"]) for side, pool in pools.items()}
+    rows = []
+    for problem, optimizer in best["a"].index.union(best["b"].index, sort=False):
+        key = {"problem": problem, "optimizer": optimizer, "cost": cost}
+        there = {
+            side: table.loc[[(problem, optimizer)]].iloc[0]
+            for side, table in best.items()
+            if (problem, optimizer) in table.index
+        }
+        if len(there) == 1:
+            rows += [{**key, "outcome": f"only {side}", **_of_side(row, side)} for side, row in there.items()]
+        else:
+            rows.append(
+                {**key, **_compare(there, {side: _seeds_of(by_seed[side], row) for side, row in there.items()})}
+            )
+    return rows
 
 
-def _best(table: pd.DataFrame) -> pd.DataFrame:
-    order = per_configuration(table).sort_values(["cost", "shortfall"], kind="stable")
-    return order.drop_duplicates(["problem", "solver"]).sort_index().set_index(["problem", "solver"])
+def _best(pool: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """The first of the standings for each problem and solver, also where nothing may win."""
+    first = standings(pool, cost).drop_duplicates(["problem", "solver"])
+    return first.set_index(["problem", "solver"])
 
 
-def _paid(best: pd.DataFrame, table: pd.DataFrame, pool: pd.DataFrame, key: tuple[str, str]) -> dict[str, Any] | None:
-    """What the best configuration paid, by seed too, and how long its step took beside the reference loop."""
-    if key not in best.index:
-        return None
-    row = best.loc[[key]].iloc[0]
-    mine = (table["problem"] == key[0]) & (table["solver"] == key[1]) & (table["configuration"] == row["configuration"])
-    beside = [float(numbers(pool[mine], f"step_vs_reference{end}").median()) for end in ("", "_lo", "_hi")]
-    seeds = table[mine].set_index("seed")["cost"]
-    return {"cost": row["cost"], "configuration": row["configuration"], "seeds": seeds, "beside": beside}
+def _seeds_of(by_seed: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    """The standing of each seed of one configuration."""
+    problem, solver = row.name
+    mine = (by_seed["problem"] == problem) & (by_seed["solver"] == solver)
+    return by_seed[mine & (by_seed["configuration"] == row["configuration"])].set_index("seed")
 
 
-def _told(found: dict[str, dict[str, Any] | None], cost: str) -> dict[str, Any]:
-    a, b = found["a"], found["b"]
-    if a is None or b is None:
-        there, side = (b, "b") if a is None else (a, "a")
-        assert there is not None
-        return {"outcome": f"only {side}", side: there["cost"], f"configuration_{side}": there["configuration"]}
-    both = pd.concat([a["seeds"], b["seeds"]], axis=1, join="inner").to_numpy(float)
-    ratios = log_ratios(both[:, 1], both[:, 0])
-    solved = bool(np.isfinite([a["cost"], b["cost"]]).all())
-    interval = NONE if not solved else _of_times(a, b) if cost == "seconds" else _of_seeds(ratios)
+def _of_side(row: pd.Series, side: str) -> dict[str, Any]:
+    """What a row tells of one side alone."""
+    reached = row["outcome"] in OUTCOMES[:2]
     return {
-        "outcome": _outcome(a["cost"], b["cost"], cost, ratios, interval),
-        **{side: each["cost"] for side, each in (("a", a), ("b", b))},
-        "ratio": b["cost"] / a["cost"] if solved else np.nan,
-        "lo": interval[0],
-        "hi": interval[1],
-        "configuration_a": a["configuration"],
-        "configuration_b": b["configuration"],
-        "seeds": len(both),
+        side: row["value"] if reached else np.inf,
+        f"standing_{side}": row["outcome"],
+        f"configuration_{side}": row["configuration"],
     }
 
 
-def _outcome(a: float, b: float, cost: str, ratios: np.ndarray, interval: Interval) -> str:
-    if not np.isfinite([a, b]).any():
-        return "neither"
-    if not np.isfinite([a, b]).all():
-        return "better" if np.isfinite(b) else "worse"
-    if a == b:
+def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """What a problem's optimizer is on b, beside a."""
+    a, b = rows["a"], rows["b"]
+    facts = {**_of_side(a, "a"), **_of_side(b, "b")}
+    better = min(OUTCOMES.index(row["outcome"]) for row in rows.values())
+    if OUTCOMES[better] == OUTCOMES[-1]:
+        return {**facts, "outcome": "neither", "measure": a["measure"], "seeds": 0}
+    if OUTCOMES[better] == "missed":
+        facts |= {side: row["value"] for side, row in rows.items()}
+    matters = bool(a["seed_matters"] or b["seed_matters"])
+    pairs = pd.concat([_deciding(seeds[side], better) for side in "ab"], axis=1, join="inner").to_numpy(float)
+    medians = [float(_deciding(row.to_frame().T, better).iloc[0]) for row in (a, b)]
+    measure = (a if OUTCOMES.index(a["outcome"]) == better else b)["measure"]
+    pairs = pairs if matters else np.array([medians])
+    differences = pairs[:, 1] - pairs[:, 0] if measure == "final loss" else log_ratios(pairs[:, 1], pairs[:, 0])
+    both = a["outcome"] == b["outcome"] and measure != "final loss"
+    lo, hi = _of_seeds(differences) if both and matters else NONE
+    return {
+        **facts,
+        "measure": measure,
+        "outcome": _outcome(medians, np.nan_to_num(differences, posinf=np.inf, neginf=-np.inf), matters),
+        "ratio": facts["b"] / facts["a"] if both else np.nan,
+        "lo": lo,
+        "hi": hi,
+        "seeds": len(pairs),
+    }
+
+
+def _deciding(rows: pd.DataFrame, better: int) -> pd.Series:
+    """The number that decides between sides of which the better has this outcome; inf for those that are worse."""
+    if OUTCOMES[better] == "missed":
+        short = rows["final_gap"].where(rows["final_gap"].notna(), rows["final_loss"])
+        return short.where(rows["outcome"] != OUTCOMES[-1], np.inf).astype(float)
+    as_good = rows["outcome"].isin(OUTCOMES[: better + 1])
+    return rows["value"].where(as_good, np.inf).astype(float)
+
+
+def _outcome(medians: list[float], differences: Array, matters: bool) -> str:
+    if matters and len(differences) < ENOUGH and not (len(differences) and (differences == 0).all()):
+        return TOO_FEW
+    if (differences == 0).all():
         return "same"
-    if cost == "seconds":
-        apart = max(b / a, a / b) > SPREAD and (interval[0] > 1 or interval[1] < 1)
-    else:
-        apart = len(ratios) < ENOUGH or signed_rank(ratios) < ALPHA
-    return ("better" if b < a else "worse") if apart else "not told apart"
+    if matters and signed_rank(differences) >= ALPHA:
+        return "not told apart"
+    a, b = medians
+    return "better" if b < a or (a == b and np.median(differences) < 0) else "worse"
 
 
-def _of_times(a: dict[str, Any], b: dict[str, Any]) -> Interval:
-    """The ratio of the times to the target with the widest that both intervals of the step times allow."""
-    (middle_a, low_a, high_a), (middle_b, low_b, high_b) = a["beside"], b["beside"]
-    ratio = b["cost"] / a["cost"]
-    return ratio * (low_b / middle_b) / (high_a / middle_a), ratio * (high_b / middle_b) / (low_a / middle_a)
-
-
-def _of_seeds(ratios: np.ndarray) -> Interval:
+def _of_seeds(ratios: Array) -> Interval:
     """Of Hodges and Lehmann: between which means of two ratios the signed-rank test does not reject."""
     count = len(ratios)
     if count < ENOUGH or not np.isfinite(ratios).all():
@@ -120,3 +148,35 @@ def _of_seeds(ratios: np.ndarray) -> Interval:
     spread = np.sqrt(count * (count + 1) * (2 * count + 1) / 24)
     out = max(int(np.floor(len(means) / 2 - stats.norm.ppf(1 - ALPHA / 2) * spread - 0.5)), 0)
     return float(np.exp(means[out])), float(np.exp(means[len(means) - 1 - out]))
+
+
+def _timed(compared: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of seconds, of each impl: of the configurations that are best by gradients, so that no clock chooses."""
+    name = "solver" if compared["impl"].nunique() > 1 else "optimizer"
+    pools = {side: compared[compared["side"] == side] for side in "ab"}
+    best = {side: _best(pool, "gradients") for side, pool in pools.items()}
+    rows = []
+    for key in best["a"].index.intersection(best["b"].index, sort=False):
+        a, b = (best[side].loc[[key]].iloc[0] for side in "ab")
+        if np.isfinite([a["seconds"], b["seconds"]]).all():
+            there = key[1] if name == "solver" else a["optimizer"]
+            per_reference = [row["seconds"] / _reference(pools[side], row) for side, row in (("a", a), ("b", b))]
+            rows.append(
+                {
+                    **dict(zip(COLUMNS, (key[0], there, "seconds", "seconds", NOT_COMPARABLE), strict=False)),
+                    **_of_side(a, "a"),
+                    **_of_side(b, "b"),
+                    "a": a["seconds"],
+                    "b": b["seconds"],
+                    "ratio": per_reference[1] / per_reference[0],
+                    "seeds": min(a["n"], b["n"]),
+                }
+            )
+    return rows
+
+
+def _reference(pool: pd.DataFrame, row: pd.Series) -> float:
+    """The median step of the reference loop beside the runs of a configuration."""
+    problem, solver = row.name
+    mine = (pool["problem"] == problem) & (pool["solver"] == solver) & (pool["configuration"] == row["configuration"])
+    return float((numbers(pool[mine], "step_s") / numbers(pool[mine], "step_vs_reference")).median())

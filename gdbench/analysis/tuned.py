@@ -12,11 +12,17 @@ from gdbench.schema import COLUMNS
 __all__ = ["FOUND", "winners_table"]
 
 FOUND: dict[str, str] = {
-    "goal": "what was sought; lower is better",
-    "value": "the goal of the best run; inf where none reached it or may win",
-    "plateau_decades": "decades of lr around the best, as tried, that share its goal",
-    "within_2x_decades": "decades of lr around the best, as tried, whose goal is at most twice as high",
+    "metric": "what was sought; lower is better",
+    "value": "the metric of the best, the median over seeds; inf where none reached it or may win",
+    "outcome": "by a target: stays, left (it hit the target, and ended above), missed or cannot win",
+    "plateau_decades": "decades of lr around the best, as tried, that share its metric",
+    "within_2x_decades": "decades of lr around the best, as tried, whose metric is at most twice as high",
+    "spike_lr": "the lr of a better one that was not chosen, as its neighbours do not come near it; null: none",
+    "spike_value": "the metric at that lr",
+    "spike_command": "what repeats it",
     "edges": "ends of ranges that the best reached, such as lr larger: there may be better ones beyond",
+    "trials": "distinct points that were tried, each with all seeds: as many for all rows of a search",
+    "budget": "how many were to be tried; fewer exist where a range or a list has no more numbers",
     "rounds": "grids that were tried, each finer than the one before",
     "runs": "runs spent, all seeds counted",
     "seeds": "seeds of each point, whose median counts",
@@ -27,7 +33,7 @@ FOUND: dict[str, str] = {
 
 
 def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Winners grouped by objective and its numbers, the best goal first; then misses, the nearest first; the rest."""
+    """Winners grouped by objective and its numbers, in the order of the standings: stays, left, missed, the rest."""
     table = pd.concat(rows, ignore_index=True)
     named = [name for name in table if not str(name).startswith("tuned.")]
     hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from gdbench.analysis.chosen import tuned
+from gdbench.analysis.chosen import merged
 from gdbench.analysis.pairs import holm, log_ratios, signed_rank
-from gdbench.analysis.problems import costs, merged
-from gdbench.analysis.ranking import SOUND
+from gdbench.analysis.problems import COSTS, numbers
+from gdbench.analysis.ranking import SOUND, edge_of_grid, may_win, runs_that_stay, shortfalls
+from gdbench.analysis.standings import OUTCOMES, standings
 from gdbench.analysis.times import SPREAD
 
-__all__ = ["ENOUGH", "verdict"]
+__all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
 
-ENOUGH = 6
-"""Seeds from which on a test can tell two solvers apart at all: five equal signs have p = 0.06."""
 ALPHA = 0.05
 COLUMNS = [
-    *("problem", "cost", "winner", "configuration", "lr", "value", "runner_up", "ratio", "tied"),
-    *("edge", "solvers", "solved", "runs", "reached", "broke", "failed", "shifted"),
+    *("problem", "cost", "outcome", "measure", "winner", "configuration", "lr", "value", "value_lo", "value_hi", "n"),
+    *("final_gap", "final_loss", "best_loss", "runner_up", "ratio", "runner_up_value", "runner_up_outcome", "tied"),
+    *("seeds", "needed", "held_out", "edge", "sooner", "solvers", "solved", "targeted", "runs", "reached", "left"),
+    *("broke", "failed", "shifted"),
 ]
+Array = npt.NDArray[np.float64]
+
+
+@cache
+def seeds_needed(comparisons: int = 1) -> int:
+    """From how many seeds on the test can tell any of so many rivals apart, Holm's correction included."""
+    return next(n for n in itertools.count(2) if comparisons * signed_rank(np.arange(1.0, n + 1)) < ALPHA)
+
+
+ENOUGH = seeds_needed()
+"""Seeds from which on a test can tell two solvers apart at all: five equal signs have p = 0.06."""
 
 
 def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     """One row for each problem and cost (steps, gradients, seconds where timed), of all runs and the compared ones.
 
-    Columns: winner, its configuration and lr, value (its cost; inf where nobody solved), runner_up (the first that can
-    be told apart), ratio (how many times more that costs; inf where it did not solve), tied (solvers that cannot be
-    told apart from the winner, comma-separated), edge (``larger`` or ``smaller`` where its lr is the last that was
-    tried), solvers and solved (how many there are, and how many reached the target at their best), and the problem's
-    runs: reached, broke (diverged or nonfinite), failed; shifted counts the runs that are left out of all of these.
+    Each solver stands for its best configuration (``standings``), with the median over all of its seeds. Columns:
+    winner, its configuration and lr; outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss and
+    best_loss of its row (winner is null where nobody may win); runner_up (the first that is not tied), its value and
+    outcome, and ratio (how many times more that costs or ends at; inf where its outcome is worse, null between losses);
+    tied (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how
+    many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
+    was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
+    with less, and left it again); solvers and solved (how many there are, and how many stay at it at their best);
+    targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
+    (diverged or nonfinite), failed; shifted counts the runs that are left out of all of these.
 
-    Each solver stands for its best configuration, selected and compared as ``chosen.tuned`` does. With ENOUGH seeds two
-    solvers are told apart by Wilcoxon's test of their paired costs (Holm over the problem's solvers, 5%); with fewer by
-    the costs themselves, which are exact but for seconds, where a factor below SPREAD counts as none.
+    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within SPREAD.
+    Others are told apart by Wilcoxon's test of their paired numbers (Holm over the problem's solvers, 5%), from
+    ``seeds_needed`` on; where a solver has several configurations, half of the seeds choose one and the others are
+    tested, which needs twice as many. With fewer seeds nothing is called told apart or tied, but for equal numbers.
     """
     rows = []
     one_impl = merged(told)
@@ -44,73 +65,132 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     for cost, pool in {"steps": one_impl, "gradients": one_impl, "seconds": timed}.items():
         if pool.empty:
             continue
-        table = costs(pool, cost)
-        best = tuned(table)
-        for problem, group in table.groupby("problem", sort=False, observed=True):
-            found = _won(group, best[best["problem"] == problem], cost)
-            rows.append({"problem": problem, "cost": cost, **found, **_counted(pool[pool["problem"] == problem])})
+        table = standings(pool, cost)
+        for problem, group in pool.groupby("problem", sort=False, observed=True):
+            won = _won(group, table[table["problem"] == problem], cost)
+            rows.append({"problem": problem, "cost": cost, **won, **_counted(group)})
     shifted = int(runs["shifted_minimum"].fillna(False).sum())
     return pd.DataFrame(rows).reindex(columns=COLUMNS).assign(shifted=shifted)
 
 
-def _won(table: pd.DataFrame, best: pd.DataFrame, cost: str) -> dict[str, Any]:
-    order = best.sort_values(["cost", "shortfall"], kind="stable")
+def _won(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
+    order = table.drop_duplicates("solver").reset_index(drop=True)
     first = order.iloc[0]
-    found = {"winner": None, "value": np.inf, "tied": "", "solvers": len(order)}
-    if not np.isfinite(first["cost"]):
-        return {**found, "solved": 0}
-    same = _same(table, order, cost)
-    apart = order[1:][~same]
+    counts = {"solvers": len(order), "solved": int((order["outcome"] == "stays").sum())}
+    if first["outcome"] == OUTCOMES[-1]:
+        return {"winner": None, "value": np.inf, "tied": "", "held_out": False, **counts}
+    tied, test = _ties(pool, table, order, cost)
+    rivals = order[1:]
+    apart = rivals[~tied]
     second = apart.iloc[0] if len(apart) else None
+    shown = ("configuration", "lr", "value", "value_lo", "value_hi", "n", "final_gap", "final_loss", "best_loss")
     return {
         "winner": first["solver"],
-        "configuration": first["configuration"],
-        "lr": first["lr"],
-        "value": first["cost"],
+        **{name: first[name] for name in ("outcome", "measure", *shown)},
         "runner_up": None if second is None else second["solver"],
-        "ratio": np.nan if second is None else second["cost"] / first["cost"],
-        "tied": ", ".join(order["solver"][1:][same]),
-        "edge": _edge(table, first),
-        "solvers": len(order),
-        "solved": int(np.isfinite(order["cost"]).sum()),
+        "ratio": np.nan if second is None else _ratio(first, second),
+        "runner_up_value": np.nan if second is None else second["value"],
+        "runner_up_outcome": None if second is None else second["outcome"],
+        "tied": ", ".join(rivals["solver"][tied]),
+        **test,
+        "edge": edge_of_grid(table, first),
+        "sooner": _sooner(table, first),
+        **counts,
     }
 
 
-def _same(table: pd.DataFrame, order: pd.DataFrame, cost: str) -> np.ndarray:
-    """Which of the solvers behind the first cannot be told apart from it."""
-    runs = [_runs(table, row) for _, row in order.iterrows()]
-    if min(map(len, runs)) >= ENOUGH:
-        tests = [signed_rank(_paired(runs[0], each)) for each in runs[1:]]
-        return holm(np.array(tests)) >= ALPHA
-    margin = SPREAD if cost == "seconds" else 1.0
-    ratios = order["cost"].to_numpy()[1:] / order["cost"].iloc[0]
-    return np.asarray(ratios <= margin)
+def _ratio(first: pd.Series, second: pd.Series) -> float:
+    if first["outcome"] != second["outcome"]:
+        return np.inf
+    if first["measure"] == "final loss" or not first["value"] > 0:
+        return np.nan
+    return float(second["value"] / first["value"])
 
 
-def _runs(table: pd.DataFrame, row: pd.Series) -> pd.Series:
-    mine = table[(table["solver"] == row["solver"]) & (table["configuration"] == row["configuration"])]
-    told: pd.Series = mine.set_index("seed")["cost"]
-    return told
+def _sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
+    """The configuration that reached the target with less than the winner, which stays there, and left it again."""
+    left = table[(table["outcome"] == "left") & (table["value"] < first["value"]) & (first["outcome"] == "stays")]
+    return None if left.empty else f"{left.iloc[0]['solver']} ({left.iloc[0]['configuration']})"
 
 
-def _paired(first: pd.Series, second: pd.Series) -> np.ndarray:
-    both = pd.concat([first, second], axis=1, join="inner").to_numpy(float)
-    return log_ratios(both[:, 0], both[:, 1])
+# --------------------------------------------------------------------------------------------------------- told apart
 
 
-def _edge(table: pd.DataFrame, first: pd.Series) -> str | None:
-    """Whether the winner's lr is the last of those tried, where a better one may lie beyond."""
-    tried = np.unique(table.loc[table["solver"] == first["solver"], "lr"].dropna())
-    if len(tried) < 2 or first["lr"] not in (tried[0], tried[-1]):
-        return None
-    return "larger" if first["lr"] == tried[-1] else "smaller"
+def _ties(
+    pool: pd.DataFrame, table: pd.DataFrame, order: pd.DataFrame, cost: str
+) -> tuple[npt.NDArray[np.bool_], dict[str, Any]]:
+    """Which of the solvers behind the first are tied with it, and what is known of the test."""
+    first, rivals = order.iloc[0], order[1:]
+    tied = rivals["place"].eq(first["place"])
+    if cost == "seconds":
+        alike = rivals["outcome"].eq(first["outcome"]) & rivals["measure"].eq(first["measure"])
+        tied |= alike & (rivals["value"] <= SPREAD * first["value"])
+    noisy = rivals["seed_matters"] | first["seed_matters"]
+    if not noisy.any():
+        return tied.to_numpy(bool), {"held_out": False}
+    held_out = bool(table["solver"].duplicated().any())
+    seeds = _common_seeds(pool, order)
+    needed = seeds_needed(int(noisy.sum())) * (2 if held_out else 1)
+    if len(seeds) < needed:
+        return tied.to_numpy(bool), {"seeds": len(seeds), "needed": needed, "held_out": False}
+    chosen, tested = order, seeds
+    if held_out:
+        chosen, tested = standings(_of_seeds(pool, seeds[::2]), cost).drop_duplicates("solver"), seeds[1::2]
+    configurations = dict(zip(chosen["solver"], chosen["configuration"], strict=True))
+    names = [first["solver"], *rivals["solver"][noisy]]
+    values = [_per_seed(pool, name, configurations[name], tested, first, cost) for name in names]
+    p = [_p_value(values[0], other, first["measure"] == "final loss") for other in values[1:]]
+    tied[noisy] |= holm(np.array(p)) >= ALPHA
+    return tied.to_numpy(bool), {"seeds": len(seeds), "held_out": held_out}
 
 
-def _counted(pool: pd.DataFrame) -> dict[str, int]:
+def _common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
+    """The seeds that all of the noisy configurations have."""
+    noisy = order[order["seed_matters"]]
+    keys = zip(noisy["solver"], noisy["configuration"], strict=True)
+    each = [set(_runs_of(pool, solver, configuration)["seed"]) for solver, configuration in keys]
+    return sorted(set.intersection(*each))
+
+
+def _of_seeds(pool: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
+    """The runs of these seeds, and those whose seed changes nothing."""
+    return pool[pool["seed"].isin(seeds) | ~pool["seed_effective"].fillna(True).astype(bool)]
+
+
+def _runs_of(pool: pd.DataFrame, solver: str, configuration: str) -> pd.DataFrame:
+    return pool[(pool["solver"] == solver) & (pool["configuration"] == configuration)]
+
+
+def _per_seed(
+    pool: pd.DataFrame, solver: str, configuration: str, seeds: list[int], first: pd.Series, cost: str
+) -> Array:
+    """What a configuration attained with each seed, in the winner's measure; inf where it did not."""
+    mine = _runs_of(pool, solver, configuration)
+    if first["outcome"] in ("stays", "left"):
+        counts = may_win(mine) & (runs_that_stay(mine) | (first["outcome"] == "left"))
+        values = numbers(mine, COSTS[cost]).where(counts).fillna(np.inf)
+    else:
+        values = shortfalls(mine)
+    if not mine["seed_effective"].fillna(True).any():
+        return np.full(len(seeds), values.iloc[0])
+    return values.set_axis(mine["seed"]).reindex(seeds).fillna(np.inf).to_numpy(float)
+
+
+def _p_value(first: Array, other: Array, losses: bool) -> float:
+    """The p of the test that the first is not lower; 1 where it is not the lower one on these seeds."""
+    with np.errstate(invalid="ignore"):
+        apart = np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    apart = apart if losses else log_ratios(first, other)
+    return signed_rank(apart) if (apart < 0).sum() > (apart > 0).sum() else 1.0
+
+
+def _counted(pool: pd.DataFrame) -> dict[str, Any]:
     status = pool["status"]
     return {
+        "targeted": bool((numbers(pool, "target_loss").notna() | numbers(pool, "final_gap").notna()).any()),
         "runs": len(pool),
         "reached": int(status.eq("target").sum()),
+        "left": int((status.eq("target") & ~runs_that_stay(pool)).sum()),
         "broke": int(status.isin(["diverged", "nonfinite"]).sum()),
         "failed": int((~status.isin([*SOUND, "diverged", "nonfinite"])).sum()),
     }

@@ -10,13 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from gdbench.config import config_folder
 from gdbench.gate.series import POLICIES, Series
-from gdbench.schema import UsageError, nearest
+from gdbench.schema import UsageError, nearest, resolve_impl
+from gdbench.yaml_files import read_yaml
 
 __all__ = ["Suite", "Waiver", "load_suite"]
 
@@ -25,7 +22,7 @@ JUDGING = ("policy", "d0", "d1", "budget_s")
 NAMING = ("optimizer", "impl", "objective", "dtype")
 UNNAMED = ("steps", "seed", "target", "lr", "lr_scale", "lr_scale_of")
 """Settings that go into a name only where an entry lists several."""
-DEFAULTS = {"impl": "manual", "dtype": "auto"}
+DEFAULTS = {"impl": "auto", "dtype": "auto"}
 KEYS = ("defaults", "series", "ulps", "waivers")
 LAYERS = ("exact", "time", "both")
 
@@ -79,16 +76,13 @@ def load_suite(name: str, config_dir: Path | None = None, code: str | None = Non
     if file is None:
         known = sorted({each.stem for place in places for each in place.parent.glob("*.yaml")})
         raise UsageError(f"--suite {name} is not known.{nearest(name, known)} Allowed: {', '.join(known)}.")
-    try:
-        stated = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise UsageError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+    stated = read_yaml(file)
     if not isinstance(stated, dict):
         raise UsageError(f"{file} must hold the keys {', '.join(KEYS)}; at least series.")
-    return _parsed({str(key): value for key, value in stated.items()}, str(file), code)
+    return _parsed({str(key): value for key, value in stated.items()}, str(file), code, config_dir)
 
 
-def _parsed(stated: Mapping[str, Any], file: str, code: str | None) -> Suite:
+def _parsed(stated: Mapping[str, Any], file: str, code: str | None, config_dir: Path | None) -> Suite:
     for key in stated:
         if key not in KEYS:
             raise UsageError(f"{file}: {key} is not a key of a suite.{nearest(key, KEYS)} Allowed: {', '.join(KEYS)}.")
@@ -98,7 +92,8 @@ def _parsed(stated: Mapping[str, Any], file: str, code: str | None) -> Suite:
         raise UsageError(
             f"{file}: series must be a list of entries such as {{objective: rosenbrock, optimizer: adam}}."
         )
-    series = [one for entry in entries for one in _product({**DEFAULTS, **common, **_entry(entry, file)}, file, code)]
+    whole = [{**DEFAULTS, **common, **_entry(entry, file)} for entry in entries]
+    series = [one for entry in whole for one in _product(entry, file, code, config_dir)]
     names = [each.name for each in series]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"{file}: two series are called {twice!r}: give one of the entries a label.")
@@ -115,7 +110,7 @@ def _entry(given: Any, file: str) -> dict[str, Any]:
     return {str(key): value for key, value in given.items()}
 
 
-def _product(entry: Mapping[str, Any], file: str, code: str | None) -> list[Series]:
+def _product(entry: Mapping[str, Any], file: str, code: str | None, config_dir: Path | None) -> list[Series]:
     """The series of an entry: one for each combination of what its lists hold."""
     for key in ("objective", "optimizer"):
         if key not in entry:
@@ -132,9 +127,28 @@ def _product(entry: Mapping[str, Any], file: str, code: str | None) -> list[Seri
     asked = {key: value for key, value in entry.items() if key not in (*JUDGING, "label")}
     axes = {key: value if isinstance(value, list) else [value] for key, value in asked.items()}
     named = [key for key in asked if len(axes[key]) > 1 or key not in UNNAMED]
-    combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    combinations = [
+        _with_impl(dict(zip(axes, values, strict=True)), config_dir) for values in itertools.product(*axes.values())
+    ]
     label = entry.get("label")
     return [Series(_name(each, named, label), tuple(each.items()), code=code, **judged) for each in combinations]
+
+
+def _with_impl(settings: dict[str, Any], config_dir: Path | None) -> dict[str, Any]:
+    """The settings with the impl that ``auto`` stands for, by which a series is named: it must not change with a side.
+
+    An optimizer without a file keeps manual: that there is none is told when its cells are composed.
+    """
+    if settings["impl"] != "auto":
+        return settings
+    if settings["impl"] != "auto":
+        return settings
+    places = [
+        folder / "optimizer" / f"{settings['optimizer']}.yaml" for folder in (config_folder(), config_dir) if folder
+    ]
+    stated: Any = next((read_yaml(place, resolve=False) for place in places if place.is_file()), {})
+    stated = stated if isinstance(stated, Mapping) and "defaults" not in stated else {}
+    return {**settings, "impl": resolve_impl("auto", stated)}
 
 
 def _name(settings: Mapping[str, Any], named: Sequence[str], label: Any) -> str:

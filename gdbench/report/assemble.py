@@ -11,6 +11,7 @@ import pandas as pd
 
 from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, times, trials
 from gdbench.analysis.floors import PARTED, floors
+from gdbench.analysis.standings import standings
 from gdbench.analysis.verdict import verdict
 from gdbench.report import charts, rates
 from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
@@ -117,9 +118,9 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     band = f" Line: median over up to {facts.seeds} seeds{_band(shown, 'quartiles')}." if facts.seeds > 1 else ""
     ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
     rule = (
-        "Each optimizer at its best configuration on the problem (fewest gradients to the target, else"
-        " the lowest final"
-        f" gap): {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
+        "Each optimizer at the configuration that the verdict goes by: of those that reach the target and stay there"
+        " the one with the fewest gradients, else the soonest that left it again, else the lowest final gap or loss:"
+        f" {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
         f" Gaps below what the dtype resolves are drawn at that floor."
     )
     rule += f" {ended} runs became nonfinite and count as infinite from then on." if ended else ""
@@ -146,7 +147,8 @@ def _ladder(facts: Facts) -> list[Figure]:
     shown = table[np.isfinite(table["steps"])]
     rule = (
         "First step at or below each relative gap, at the configuration that is best for the target; exact, median over"
-        f" seeds. {len(shown)} of {len(table)} rungs that the dtype can tell were reached."
+        " seeds, of which one that left the target of a configuration that stays has not reached it."
+        f" {len(shown)} of {len(table)} rungs that the dtype can tell were reached."
     )
     title = "Steps to each target"
     if shown.empty:
@@ -208,7 +210,7 @@ def _times(facts: Facts) -> list[Figure]:
             "step-time", "Time of a step", rule + facts.panels(table), table, times_chart.step_chart(table, facts.look)
         )
     ]
-    best = chosen.tuned(problems.costs(facts.told, "seconds"))
+    best = chosen.tuned(facts.told, "seconds")
     keys = ["problem", "solver", "configuration"]
     runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
     split = runs.assign(steps=problems.numbers(runs, "steps_to_target"), step_us=problems.numbers(runs, "step_s") * 1e6)
@@ -259,7 +261,6 @@ def _profile(facts: Facts, across: str) -> Figure:
     table = charts.both_views(facts.best, facts.one_lr, maker)
     views = (facts.best, facts.one_lr)
     unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
-    held = bool(facts.best["held_out"].any())
     counts = facts.best.groupby("solver")["trials"].max()
     equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
     rule = (
@@ -268,7 +269,7 @@ def _profile(facts: Facts, across: str) -> Figure:
         + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
            if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
         + f" Tuned over {counts.min()} to {counts.max()} trials"
-        + (", chosen on half of the seeds, compared on the others." if held else ", chosen and compared on the same.")
+        + ", chosen and compared by the same seeds; a configuration that left its target again did not solve."
         + equal
     )  # fmt: skip
     name, title = (
@@ -285,7 +286,8 @@ def _ranks(facts: Facts) -> Figure:
     words = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
     p = table["p"].iloc[0]
     rule = (
-        f"Average rank over {len(facts.problems)} problems, lr tuned per problem, ties shared. Bars are"
+        f"Average rank over {len(facts.problems)} problems, lr tuned per problem, ties shared; what missed its target,"
+        " or left it again, shares the last rank. Bars are"
         " half of Nemenyi's"
         f" critical difference of {difference:.2f} to each side (5%): solvers whose bars overlap are not told apart"
         + (f" ({words})." if words else ".") + ("" if pd.isna(p) else f" Friedman's test: p = {p:.2g}.")
@@ -309,19 +311,21 @@ def _ecdf(facts: Facts) -> Figure:
         f" {count} problem{'s' * (count > 1)} weighing the"
         f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
         f" {len(facts.rungs)} pairs of run"
-        f" and target never arrive. No restarts are simulated.{band}"
+        f" and target never arrive. First hits count, also of runs that left again. No restarts are simulated.{band}"
     )
     return Figure("ecdf", title, rule, table, profile.ecdf_chart(table, facts.look))
 
 
 def _trials(facts: Facts) -> list[Figure]:
-    table = trials.expected_best(problems.per_configuration(facts.costs)).assign(optimizer=lambda each: each["solver"])
+    table = trials.expected_best(chosen.solved_costs(standings(facts.merged))).assign(
+        optimizer=lambda each: each["solver"]
+    )
     if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
         return []
     rule = (
         "What tuning costs: the median lowest cost of k of the tried configurations, drawn at random"
         " without replacement."
-        " A line begins where at least half of the draws hold one that reaches the target."
+        " A line begins where at least half of the draws hold one that reaches the target and stays there."
     )
     return [
         Figure("trials", "Best of k trials", rule + facts.panels(table), table, profile.trials_chart(table, facts.look))
@@ -336,7 +340,8 @@ def _across_tables(facts: Facts) -> list[Shown]:
         told = pairs.pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
-            " solve; p: Wilcoxon's signed-rank test, a lone solution ranking above all ratios; Holm's"
+            " solve, that is, end at the target; p: Wilcoxon's signed-rank test, a lone solution ranking above all"
+            " ratios; Holm's"
             " correction over all pairs."
         )
         tables.append(Shown("pairs", "Pairwise", rule, told))
@@ -353,15 +358,22 @@ def _across_tables(facts: Facts) -> list[Shown]:
             " mean height of the performance profile from 1 to 4. Higher is better in both."
         )
         tables.append(Shown("scores", "Areas and scores", rule, wide.sort_values("aocc", ascending=False)))
-    if facts.seeds > 1:
-        best = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
-        told = ecdf.expected_running_time(best)
-        rule = (
-            "(gradients of the runs that reached the target + all gradients of the others) / runs that reached it: what"
-            " restarting until one reaches it would cost. Runs differ by their start or their samples."
-        )
-        tables.append(Shown("ert", "Expected running time", rule, told))
-    return tables
+    return [*tables, *_restarts(facts)]
+
+
+def _restarts(facts: Facts) -> list[Shown]:
+    """What restarting would cost, of methods of which a seed did not solve: of the others the median says it all."""
+    paid = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
+    table = ecdf.expected_running_time(paid)
+    table = table[(table["runs"] > 1) & (table["solved"] < table["runs"])]
+    if table.empty:
+        return []
+    rule = (
+        "Of methods of which some seeds did not end at the target: (gradients to it of the runs that did + all"
+        " gradients of the others) / runs that did: what restarting until one does would cost on average. Runs differ"
+        " by their start or their samples."
+    )
+    return [Shown("ert", "Expected running time", rule, table)]
 
 
 # ----------------------------------------------------------------------------------------------------------- paths

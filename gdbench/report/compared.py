@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis import problems
-from gdbench.analysis.comparison import VERDICTS, comparison
-from gdbench.analysis.sides import OUTCOMES, sides
+from gdbench.analysis.comparison import VERDICTS as RUN_VERDICTS
+from gdbench.analysis.comparison import comparison
+from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
 from gdbench.report.assemble import Landscape, Report, Section, kept, sections
 from gdbench.report.cells import short
 from gdbench.report.charts import changes
@@ -122,8 +123,8 @@ def _differences(facts: Both, table: pd.DataFrame, runs: pd.DataFrame) -> Sectio
     shown = differing.loc[order.sort_values(kind="stable").index]
     rule = (
         f"The runs that were made on both sides and did not come out the same, {len(differing)} of {len(runs)}, matched"
-        " by problem, solver, configuration and seed. A run is better if its status is, or else if it took fewer"
-        " gradients, then steps, to the target; changed: as many, with another final loss."
+        " by problem, solver, configuration and seed. A run is better if its status is, or else if it alone"
+        " stays at the target, or took fewer gradients, then steps, to it; changed: as many, with another final loss."
     )
     tables = [Shown("differing", "Runs that differ", rule, _worded(shown))] if len(differing) else []
     return Section("differences", "Differences", figures, tables)
@@ -140,24 +141,30 @@ def _costs(table: pd.DataFrame) -> list[str]:
 def _changes(facts: Both, table: pd.DataFrame, cost: str) -> list[Figure]:
     mine = table[table["cost"] == cost]
     shown = mine[np.isfinite(mine["ratio"].astype(float))]
-    rule = (
-        f"What b pays over what a pays, each optimizer at its best configuration on either side; left of the line b"
-        f" pays less. {len(shown)} of {len(mine)} pairs reached the target on both sides. {INTERVALS[cost]}"
-    )
-    title = f"{cost.capitalize()} to the target, b over a"
+    rule = f"What b pays over what a pays, each optimizer at its best configuration on either side. {RULES[cost]}"
+    rule += f" {len(shown)} of {len(mine)} pairs came equally far on both sides and have a ratio."
+    title = TITLES[cost]
     name = f"changes-{cost}"
     if shown.empty:
-        return [Figure(name, title, "No optimizer reached the target on both sides.", mine, tab=cost, group="changes")]
+        return [Figure(name, title, "No optimizer came equally far on both sides.", mine, tab=cost, group="changes")]
     drawn = changes.chart(shown, Look.of(shown["optimizer"]), cost)
     return [Figure(name, title, rule + facts.panels(shown), mine, drawn, cost, "changes")]
 
 
-EXACT = "Counts are exact; with six common seeds or more there is an interval, of Hodges and Lehmann over their ratios."
-TIMED = (
-    "Intervals of seconds: the widest that both sides' intervals of the step time allow, each within its own process;"
-    " less than 10% is not told apart, as processes differ by as much."
+EXACT = (
+    "Counts are exact; where a seed matters six common ones are needed to tell two sides apart, and have an interval,"
+    " of Hodges and Lehmann over their ratios."
 )
-INTERVALS = {"gradients": EXACT, "steps": EXACT, "seconds": TIMED}
+TIMED = (
+    f"Times are {NOT_COMPARABLE}. They are shown for information; their ratio is of each over the reference loop of"
+    " its own process."
+)
+RULES = {**dict.fromkeys(("gradients", "steps"), f"Left of the line b pays less. {EXACT}"), "seconds": TIMED}
+TITLES = {
+    "gradients": "Gradients to the target, b over a",
+    "steps": "Steps to the target, b over a",
+    "seconds": f"Seconds to the target over each side's reference loop, b over a: {NOT_COMPARABLE}",
+}
 
 
 def _worded(table: pd.DataFrame) -> pd.DataFrame:
@@ -192,15 +199,26 @@ def _sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
         parts = [part for part in parts if not part.endswith(": ")]
         lines += [f"{problem}: b is {'; '.join(parts)}."] if parts else []
     counts = runs["verdict"].value_counts()
-    counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+    counted = ", ".join(f"{counts[name]} {name}" for name in RUN_VERDICTS if name in counts)
     nothing = " Nothing differs." if set(counts.index) == {"same"} else ""
     return [*lines, f"Run by run: {counted}.{nothing}"]
 
 
 def _overall(mine: pd.DataFrame, cost: str) -> str:
+    if cost == "seconds":
+        return f"In seconds: {NOT_COMPARABLE}; the table has both times of {len(mine)} pairs."
     counts = mine["outcome"].value_counts()
-    said = ", ".join(f"{WORDS[name]} {counts[name]}" for name in OUTCOMES if name in counts)
-    return f"In {cost}, of {len(mine)} pairs of problem and optimizer: {said}."
+    words = {**WORDS, TOO_FEW: f"{_seeds(mine[mine['outcome'] == TOO_FEW])}: {TOO_FEW} on"}
+    parts = ", ".join(f"{words[name]} {counts[name]}" for name in VERDICTS if name in counts)
+    return f"In {cost}, of {len(mine)} pairs of problem and optimizer: {parts}."
+
+
+def _seeds(rows: pd.DataFrame) -> str:
+    """How many seeds these rows have, such as ``3 seeds`` or ``2 to 4 seeds``."""
+    numbers = sorted({int(count) for count in rows["seeds"]})
+    if len(numbers) > 1:
+        return f"{numbers[0]} to {numbers[-1]} seeds"
+    return "".join(f"{count} seed{'s' if count != 1 else ''}" for count in numbers)
 
 
 WORDS = {
@@ -208,7 +226,7 @@ WORDS = {
     "better": "b is better on",
     "not told apart": "not told apart",
     "same": "the same on",
-    "neither": "neither reaches the target on",
+    "neither": "neither may win on",
     "only a": "only in a",
     "only b": "only in b",
 }
@@ -220,17 +238,20 @@ def _listed(rows: pd.DataFrame) -> str:
 
 def _one(row: dict[Any, Any]) -> str:
     a, b = (_amount(row, side) for side in "ab")
-    a = a.removesuffix(f" {row['cost']}") if b != "never" else a
+    a = a.removesuffix(f" {row['measure']}") if b.endswith(row["measure"]) else a
     ratio = f", {times(row['ratio'])}" if np.isfinite(row["ratio"]) else ""
     return f"{row['optimizer']} ({a} → {b}{ratio})"
 
 
 def _summary(table: pd.DataFrame) -> Shown:
     """The verdict's table, one row for each problem, optimizer and cost, what differs first."""
-    places = table["outcome"].map({name: place for place, name in enumerate(OUTCOMES)})
+    places = table["outcome"].map({name: place for place, name in enumerate(VERDICTS)})
     mine = table.loc[places[table["cost"].isin(_costs(table))].sort_values(kind="stable").index]
     told = mine[["problem", "optimizer"]].assign(
-        **{"in": mine["cost"], "b is": mine["outcome"]},
+        **{
+            "in": mine["measure"].fillna(mine["cost"]),
+            "b is": [_verdict(row) for row in mine.to_dict(orient="records")],
+        },
         **{side: [_amount(row, side) for row in mine.to_dict(orient="records")] for side in "ab"},
         ratio=mine["ratio"].astype(float),
         **{"from": mine["lo"].astype(float), "to": mine["hi"].astype(float)},
@@ -244,7 +265,19 @@ def _summary(table: pd.DataFrame) -> Shown:
     return Shown("verdict", "Verdict", rule, told.dropna(axis=1, how="all"))
 
 
+def _verdict(row: dict[Any, Any]) -> str:
+    if row["outcome"] == TOO_FEW:
+        return f"{_seeds(pd.DataFrame([row]))}: {TOO_FEW}"
+    return str(row["outcome"])
+
+
 def _amount(row: dict[Any, Any], side: str) -> str:
+    """What a side paid, or the gap or loss that it ended with; marked where it left the target again."""
     if pd.isna(row[side]):
         return ""
-    return amount(row[side], row["cost"]) if np.isfinite(row[side]) else "never"
+    if np.isinf(row[side]):
+        return "never"
+    if row["measure"] in ("final gap", "final loss"):
+        return f"{row[side]:.3g} {row['measure']}"
+    left = ", left again" if row[f"standing_{side}"] == "left" else ""
+    return amount(row[side], row["cost"]) + left

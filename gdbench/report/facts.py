@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from gdbench.analysis import chosen, problems
+from gdbench.analysis.ranking import runs_that_stay
 from gdbench.analysis.sensitivity import sensitivity
 from gdbench.analysis.times import step_times
 from gdbench.report.charts.parts import PANELS, Figure
@@ -34,7 +36,7 @@ class Facts:
         """Of the runs and traces of a source; ``told`` are those that are compared, where that is not for us to say."""
         self.runs, self.traces = source.runs, source.traces
         self.told = problems.compared(source.runs) if told is None else told
-        self.merged = problems.merged(self.told)
+        self.merged = chosen.merged(self.told)
         self.problems = list(self.told["problem"].unique())
 
     @cached_property
@@ -45,7 +47,7 @@ class Facts:
     @cached_property
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
-        return chosen.tuned(self.costs)
+        return chosen.tuned(self.merged)
 
     @cached_property
     def look(self) -> Look:
@@ -55,7 +57,7 @@ class Facts:
     @cached_property
     def one_lr(self) -> pd.DataFrame:
         """The one configuration of each optimizer for all problems."""
-        return chosen.one_for_all(self.costs)
+        return chosen.one_for_all(self.merged)
 
     @cached_property
     def best_runs(self) -> pd.DataFrame:
@@ -70,10 +72,22 @@ class Facts:
 
     @cached_property
     def steps_to_rungs(self) -> pd.DataFrame:
-        """The median steps of the best configurations to each rung, by ``optimizer``."""
-        table = problems.rung_costs(self.best_runs, "steps")
-        keys = ["problem", "solver", "configuration", "target"]
-        steps = table.groupby(keys, sort=False, observed=True)["cost"].quantile(0.5, interpolation="higher")
+        """The median steps of the best configurations to each rung, by ``optimizer``.
+
+        Where a configuration stays at its target, a run of it that left again reached neither that nor lower rungs: the
+        steps to the target are those that it is ranked by.
+        """
+        runs = self.best_runs
+        table = problems.rung_costs(runs, "steps")
+        keys = ["problem", "solver", "configuration"]
+        stays = runs[keys].merge(self.best[[*keys, "outcome"]], on=keys, how="left")["outcome"].eq("stays").to_numpy()
+        left = pd.Series(stays & ~runs_that_stay(runs), runs.index)
+        target = problems.numbers(runs, "target")
+        gone = left.reindex(table.index) & (table["target"] <= target.reindex(table.index))
+        table["cost"] = table["cost"].where(~gone, np.inf)
+        steps = table.groupby([*keys, "target"], sort=False, observed=True)["cost"].quantile(
+            0.5, interpolation="higher"
+        )
         return steps.rename("steps").reset_index().rename(columns={"solver": "optimizer"})
 
     @cached_property

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.report.escaping import escape_markdown, escape_workflow_command, printable
 from gdbench.report.terminal import console
 from gdbench.report.units import number
 
@@ -108,22 +109,33 @@ def _value(value: Any) -> str:
 
 def markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
     """The same for a pull request or the summary of a job."""
-    lines = [f"## Gate: {_result(header)}", "", _compared(header), "", "| layer | verdicts |", "| --- | --- |"]
+    lines = [
+        f"## Gate: {_result(header)}",
+        "",
+        escape_markdown(_compared(header)),
+        "",
+        "| layer | verdicts |",
+        "| --- | --- |",
+    ]
     lines += [f"| {layer} | {_counts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
     listed = _listed(findings)
     if len(listed):
         lines += ["", "| series | verdict | cause |", "| --- | --- | --- |"]
-        lines += [f"| {row['series']} | {_marked(row)} | {_escaped(_reason(row))} |" for _, row in listed.iterrows()]
-    lines += ["", *(f"{note}  " for note in header["notes"]), f"Fingerprint: {header['fingerprint']}", ""]
+        lines += [
+            f"| {escape_markdown(row['series'])} | {_marked(row)} | {escape_markdown(_reason(row))} |"
+            for _, row in listed.iterrows()
+        ]
+    lines += [
+        "",
+        *(f"{escape_markdown(note)}  " for note in header["notes"]),
+        f"Fingerprint: {header['fingerprint']}",
+        "",
+    ]
     return "\n".join(lines)
 
 
 def _marked(row: pd.Series) -> str:
     return f"**{row['verdict']}**" if row["fails"] else str(row["verdict"])
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def workflow_commands(findings: pd.DataFrame) -> list[str]:
@@ -132,17 +144,9 @@ def workflow_commands(findings: pd.DataFrame) -> list[str]:
     for _, row in _listed(findings).iterrows():
         if row["fails"] or row["verdict"] not in ("better", "faster", "new"):
             level = "error" if row["fails"] or (row["verdict"] in ABSENT and not row["forgiven"]) else "warning"
-            lines.append(
-                f"::{level} title=gate%3A {_data(row['series'])}::{_data(row['verdict'])}: {_data(_reason(row))}"
-            )
+            series, verdict, reason = map(escape_workflow_command, (row["series"], row["verdict"], _reason(row)))
+            lines.append(f"::{level} title=gate%3A {series}::{verdict}: {reason}")
     return lines
-
-
-def _data(text: str) -> str:
-    """Text as a workflow command may hold it."""
-    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (",", "%2C"), (":", "%3A")):
-        text = text.replace(character, code)
-    return text
 
 
 def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
@@ -154,9 +158,11 @@ def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
     for name, count in {**numbers, "time": round(header["seconds"], 3)}.items():
         suite.set(name, str(count))
     for (_, row), kind in zip(findings.iterrows(), kinds, strict=True):
-        case = ElementTree.SubElement(suite, "testcase", classname=f"gate.{row['layer']}", name=row["series"])
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"gate.{row['layer']}", name=printable(row["series"])
+        )
         if kind:
-            element = ElementTree.SubElement(case, kind, message=f"{row['verdict']}: {_reason(row)}")
+            element = ElementTree.SubElement(case, kind, message=printable(f"{row['verdict']}: {_reason(row)}"))
             if kind != "skipped":
                 element.set("type", row["verdict"])
     document = ElementTree.Element("testsuites")

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.report.escaping import escape_csv_table
 from gdbench.report.rows import as_json
 from gdbench.report.terminal import STYLES
 from gdbench.report.units import number
@@ -174,4 +175,5 @@ def sweeps_json(table: pd.DataFrame) -> str:
 def sweeps_csv(table: pd.DataFrame) -> str:
     """A line a sweep; tags with blanks between, statuses as in ``3 target, 1 failed``."""
     cells = _cells(table)
-    return table.assign(tags=cells["tags"], statuses=cells["statuses"]).to_csv(index=False, lineterminator="\n")
+    plain = table.assign(tags=cells["tags"], statuses=cells["statuses"])
+    return escape_csv_table(plain).to_csv(index=False, lineterminator="\n")

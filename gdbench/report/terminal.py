@@ -14,34 +14,22 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.ranking import (
-    SOUND,
-    best_per_problem,
-    describe_randomness,
-    edge_of_grid,
-    ranked,
-    tied_with_previous,
-)
-from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names, text_among
+from gdbench.analysis.problems import compared
+from gdbench.analysis.ranking import SOUND, ranked, tied_with_previous
+from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names
 from gdbench.columns import ASKED
+from gdbench.report.best import best_lines
+from gdbench.report.caveats import caveats
+from gdbench.report.setting_words import WORDED, setting_header
 from gdbench.report.units import digits, number, seconds
 
-__all__ = ["STYLES", "WIDTH", "closing_line", "console", "setting_header", "show_sweep", "sweep_report", "wide_console"]
+__all__ = ["STYLES", "WIDTH", "closing_line", "console", "show_sweep", "sweep_report", "wide_console"]
 
 WIDTH = 100
 ROWS = 20
 """Rows shown of one objective; the files hold them all."""
 LONGEST_REASON = 150
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
-WORDED = {
-    **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
-    "steps": "{} steps",
-    "threads": "{} threads",
-    "schedule": "{} schedule",
-    "clip": "clip {}",
-    "noise": "noise {}",
-}
-"""Values that say nothing without a word beside them."""
 NOTHING = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
 """Values that go without saying where all rows have them."""
 
@@ -135,13 +123,6 @@ def _columns(group: pd.DataFrame, shown: list[str]) -> list[tuple[str, list[str]
     return [*columns, ("status", [_status(row) for row in rows], True), *measured]
 
 
-def setting_header(name: str, shown: list[str]) -> str:
-    """A setting by its last name, where no other column has that."""
-    last = [other.rpartition(".")[2] for other in shown]
-    alone = last.count(name.rpartition(".")[2]) == 1
-    return name.rpartition(".")[2] if alone and not name.startswith(("schedule.", "clip.", "noise.")) else name
-
-
 def _value(value: Any) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
         return ""
@@ -197,8 +178,9 @@ def _ratio(row: Any) -> str:
 
 def _closing(runs: pd.DataFrame, folder: Path) -> list[RenderableType]:
     """Counts, resolution, reasons, the best, and where to go on."""
-    lines = [_counts(runs), *_resolution(runs), *_legend(runs), *_caveats(runs), *_reasons(runs)]
-    lines += [_best(runs, best) for _, best in best_per_problem(runs).iterrows()]
+    told = compared(runs)
+    lines = [_counts(runs), *_resolution(runs), *_legend(runs), *caveats(runs, told), *_reasons(runs)]
+    lines += best_lines(told)
     lines += [f"Files: {folder}", f"Next: python -m gdbench report {folder}"]
     return [closing_line(line, whole=line.startswith(("Files", "Next"))) for line in lines]
 
@@ -252,23 +234,6 @@ def _legend(runs: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _caveats(runs: pd.DataFrame) -> list[str]:
-    """What a reader must know before believing the table, where it holds."""
-    shifted, subnormal = runs["shifted_minimum"].fillna(False).sum(), (runs["denormals"] > 0).sum()
-    lines = (
-        [f"{shifted} runs use weight decay, which moves the minimum: none of them is called best."] if shifted else []
-    )
-    if subnormal:
-        lines.append(f"Subnormal numbers slow a CPU down: {subnormal} of these runs end among them (column denormals).")
-    lines += describe_randomness(runs)
-    idle = runs[~runs["seed_effective"].fillna(True)]
-    if idle["seed"].nunique() > 1:
-        lines.append(
-            "The seed changes nothing here (start_noise=0): each run was made once, its copies are no repeats."
-        )
-    return lines
-
-
 def _reasons(runs: pd.DataFrame) -> list[str]:
     """Why runs failed or were unavailable, each reason once, and how often."""
     counted = runs[runs["error"].notna()].groupby(["status", "error"], sort=False).size().reset_index(name="runs")
@@ -277,19 +242,3 @@ def _reasons(runs: pd.DataFrame) -> list[str]:
         + (f" ({row['runs']} runs)" if row["runs"] > 1 else "")
         for _, row in counted.iterrows()
     ]
-
-
-def _best(runs: pd.DataFrame, best: pd.Series) -> str:
-    """The best run of a problem, by every setting that tells it from the others of its problem."""
-    alike = runs[runs["problem"] == best["problem"]]
-    where = f" on {best['problem']}" if runs["problem"].nunique() > 1 else ""
-    differing = [name for name in differing_settings(alike) if name not in ("objective", "optimizer", "impl", "lr")]
-    words = [
-        WORDED.get(name, f"{setting_header(name, differing)} {{}}").format(text)
-        for name in differing
-        if (text := text_among(best[name], alike[name]))
-    ]
-    lr = text_among(best["lr"], alike["lr"])
-    edge = edge_of_grid(alike, best)
-    advice = f", the edge of your grid: try {edge} lrs" if edge else ""
-    return f"Best{where}: {best['optimizer']} ({best['impl']}) at {', '.join([f'lr {lr}', *words])}{advice}."

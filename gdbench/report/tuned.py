@@ -14,7 +14,10 @@ from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.settings import differing_settings, objective_names
-from gdbench.report.terminal import STYLES, WIDTH, closing_line, console, setting_header
+from gdbench.analysis.tuning_metric import is_cost
+from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
+from gdbench.report.setting_words import setting_header
+from gdbench.report.terminal import STYLES, WIDTH, closing_line, console
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
@@ -23,15 +26,19 @@ WORDS = {
     "steps_to_target": "steps to the target",
     "gradients_to_target": "gradients to the target",
     "time_to_target": "time to the target",
+    "steps_to_settle": "steps to stay at the target",
     "final_gap": "final gap",
+    "best_gap": "best gap",
     "final_loss": "final loss",
+    "best_loss": "best loss",
 }
+UNITS = {"steps_to_target": "steps", "gradients_to_target": "gradients", "steps_to_settle": "steps"}
+OWN = {"steps_to_settle": "settled", "best_gap": "best gap", "best_loss": "best loss"}
+"""Metrics that have no column of their own in every table, and its header."""
 SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps"}
 """What goes to the caption where all rows have it in common, in words."""
 TARGET = {"target": "target {}", "target_loss": "target loss {}"}
-LUCKY = 0.01
-"""A best lr with fewer decades around it that take at most twice as long was stumbled upon, not found."""
-SPARE = ("runs", "plateau", "status", "within 2×", "final gap")
+SPARE = ("runs", "final gap", "trials", "status", "gradients")
 """Columns that a narrow terminal goes without, the first first; --json has them all."""
 
 Row = Mapping[Any, Any]
@@ -48,22 +55,31 @@ def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
 
 def tuned_report(winners: pd.DataFrame, folder: Path, width: int = WIDTH) -> RenderableType:
     """Caption, one table an objective, warnings, the command that repeats each objective's winner, and the files."""
-    goals = winners["goal"].unique()
-    goal = f"lowest {WORDS[goals[0]]}" if len(goals) == 1 else "several goals"
+    metrics = winners["metric"].unique()
+    metric = f"lowest {WORDS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
     parts: list[RenderableType] = [
-        Text(" · ".join([f"gdbench {__version__}", f"tuned for the {goal}", *_shared(winners)]), style="bold"),
+        Text(
+            " · ".join([f"gdbench {__version__}", f"tuned for the {metric}", *_trials(winners), *_shared(winners)]),
+            style="bold",
+        ),
         Text(),
     ]
     for problem, group in winners.groupby(objective_names(winners), sort=False):
         parts += [Text(f"{problem}", style="bold"), _table(group, width), Text()]
-    lines = [*_legend(winners), *_warnings(winners), *_repeat(winners), f"Files: {folder}"]
+    lines = [*_best(winners), *_warnings(winners), *_legend(winners), *_repeat(winners), f"Files: {folder}"]
     return Group(*parts, *(closing_line(line, whole=line.startswith(("  python", "Files"))) for line in lines))
+
+
+def _trials(winners: pd.DataFrame) -> list[str]:
+    """The number of trials, where all rows have the same."""
+    trials = winners["trials"].unique()
+    return [f"{trials[0]} trials{' each' if len(winners) > 1 else ''}"] if len(trials) == 1 else []
 
 
 def _shared(winners: pd.DataFrame) -> list[str]:
     """What all rows have in common, in words."""
     first = winners.iloc[0]
-    targets = TARGET if winners["goal"].str.endswith("_to_target").any() else {}
+    targets = TARGET if winners["metric"].map(is_cost).any() else {}
     wanted = {name: words for name, words in {**SHARED, **targets}.items() if winners[name].nunique(dropna=False) == 1}
     if pd.notna(first["target_loss"]):
         wanted.pop("target", None)
@@ -110,11 +126,12 @@ def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     ]
     return [
         *columns,
-        ("status", lambda row: str(row["status"]), True),
+        ("status", _status, True),
         *_reached(group),
-        ("plateau", lambda row: _decades(row["plateau_decades"]), False),
-        ("within 2×", lambda row: _decades(row["within_2x_decades"]), False),
-        ("runs", lambda row: str(row["runs"]), False),
+        ("plateau", lambda row: _decades(row["within_2x_decades"]), False),
+        ("spike", lambda row: _spike(row), False),
+        ("trials", lambda row: str(row["trials"]), False),
+        ("runs", lambda row: str(row["runs"]) if row["seeds"] > 1 else "", False),
     ]
 
 
@@ -125,8 +142,17 @@ def _reached(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
         ("steps", _plain("steps_to_target"), False),
         ("gradients", _plain("gradients_to_target") if other_work else lambda row: "", False),
         ("time", lambda row: seconds(row["time_to_target_s"]), False),
+        *((OWN[name], _plain(name), False) for name in group["metric"].unique() if name in OWN),
         ("final gap", lambda row: _gap(row), False),
     ]
+
+
+def _status(row: Row) -> str:
+    return f"{row['status']}, left" if row["outcome"] == "left" else str(row["status"])
+
+
+def _spike(row: Row) -> str:
+    return "" if pd.isna(row["spike_value"]) else f"{number(row['spike_value'])} at {number(row['spike_lr'])}"
 
 
 def _plain(name: str) -> Cell:
@@ -151,10 +177,48 @@ def _decades(value: Any) -> str:
     return "" if pd.isna(value) else f"{value:.2f}"
 
 
+def _best(winners: pd.DataFrame) -> list[str]:
+    """The first row of each objective in words: best of how many that were tried."""
+    lines = []
+    for where, group in winners.assign(who=_row_names(winners)).groupby(objective_names(winners), sort=False):
+        row = group.iloc[0].to_dict()
+        trials = group["trials"].unique()
+        tried = f"{trials[0]} tried for each" if len(group) > 1 else f"{trials[0]} tried"
+        tried = tried if len(trials) == 1 else f"{min(trials)} to {max(trials)} tried for each"
+        if pd.notna(row["command"]):
+            numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
+            left = ", which it left again" if row["outcome"] == "left" else ""
+            lines.append(f"Best on {where}, of {tried}: {row['who']} at {numbers}, {_reached_value(row)}{left}.")
+    return lines
+
+
+def _axis_names(row: Row) -> list[str]:
+    return ["lr" if name == "lr_scale" else name for name in row["axes"].split(", ")]
+
+
+def _reached_value(row: Row) -> str:
+    """The metric of a row in words; what decided where no run reached the target."""
+    metric, value = row["metric"], row["value"]
+    if math.isinf(value):
+        return f"final gap {_gap(row)}" if pd.notna(row["final_gap"]) else f"final loss {_plain('final_loss')(row)}"
+    if metric == "time_to_target":
+        return f"{seconds(value)} to the target"
+    if metric not in UNITS:
+        return f"{WORDS[metric]} {number(float(value))}"
+    unit = UNITS[metric].removesuffix("s") if value == 1 else UNITS[metric]
+    return f"{number(float(value))} {unit}{WORDS[metric].removeprefix(UNITS[metric])}"
+
+
 def _legend(winners: pd.DataFrame) -> list[str]:
-    if winners["plateau_decades"].isna().all():
+    if winners["within_2x_decades"].isna().all():
         return []
-    return ["plateau, within 2×: decades of lr, as tried, that share the best goal, and that stay within twice of it."]
+    lines = ["plateau: decades of lr around it, as tried, that pay at most twice as much; better lrs may lie between."]
+    if winners["spike_value"].notna().any():
+        lines.append(
+            f"spike: a better lr that was not chosen: fewer than {GOOD_COUNT} lrs in a row, or less than"
+            f" {GOOD_DECADES} decades, come within twice of it."
+        )
+    return lines
 
 
 def _warnings(winners: pd.DataFrame) -> list[str]:
@@ -182,12 +246,20 @@ def _remarks(row: Row) -> list[str]:
         reason = row["error"] if pd.notna(row["error"]) else "they diverged or got nowhere"
         return [f"none of {row['runs']} runs may win ({str(reason).rstrip('.')})"]
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
-    found = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
+    remarks = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
     if math.isinf(row["value"]) and row["status"] != "target":
-        found.append("no run reached the target, so the final gap decided; give it more steps")
-    elif row["goal"].endswith("_to_target") and row["within_2x_decades"] < LUCKY:
-        found.append("no lr beside the best comes near it: a lucky hit")
-    return found
+        remarks.append("no run reached the target, so the final gap decided; give it more steps")
+    elif row["outcome"] == "left":
+        remarks.append("it reached the target and left it again, as all that were tried did: ranked behind what stays")
+    if pd.notna(row["within_2x_decades"]) and row["within_2x_decades"] < GOOD_DECADES and is_cost(row["metric"]):
+        remarks.append("no lr that was tried beside it comes within twice of it: a lucky hit")
+    if row["trials"] < row["budget"]:
+        remarks.append(f"{row['trials']} of {row['budget']} trials were made: {_why_fewer(row)}")
+    return remarks
+
+
+def _why_fewer(row: Row) -> str:
+    return "the range or the list holds no more numbers of four digits"
 
 
 def _repeat(winners: pd.DataFrame) -> list[str]:

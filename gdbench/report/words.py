@@ -1,4 +1,4 @@
-"""The verdict in words, and what a reader must know before believing it."""
+"""The verdict in words, and as a table."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.ranking import describe_randomness
+from gdbench.report.best import amount, describe_result
 from gdbench.report.facts import Shown
-from gdbench.report.units import digits, number, seconds
+from gdbench.report.units import digits, number
 
-__all__ = ["amount", "caveats", "counted", "sentences", "times", "verdict_table"]
+__all__ = ["amount", "counted", "sentences", "times", "verdict_table"]
 
 STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
-
-
-def amount(value: float, cost: str) -> str:
-    """A cost with its unit: 31 gradients, 1.18 ms."""
-    if cost == "seconds":
-        return seconds(value)
-    return f"{number(round(value, 2))} {cost if value != 1 else cost.removesuffix('s')}"
 
 
 def times(ratio: float) -> str:
@@ -34,32 +27,68 @@ def sentences(verdict: pd.DataFrame) -> list[str]:
     told = []
     for problem, rows in verdict.groupby("problem", sort=False):
         of: dict[str, Any] = {row["cost"]: row for row in rows.to_dict(orient="records")}
-        told.append(f"{problem}: {_gradients(of['gradients'])}{_others(of)}{_doubts(of['gradients'])}")
+        told.append(f"{problem}: {_first(of['gradients'])}{_others(of)}{_doubts(of['gradients'])}")
     return told
 
 
-def _gradients(row: dict[str, Any]) -> str:
+def _first(row: dict[str, Any]) -> str:
     if pd.isna(row["winner"]):
-        return f"none of {row['runs']} runs reached the target."
-    text = f"{row['winner']} ({row['configuration']}) is first, in {amount(row['value'], 'gradients')}"
+        return f"none of {row['runs']} runs can be called best."
+    text = f"{_beginning(row)} {describe_result(row)}"
     if row["tied"]:
         text += f", and cannot be told apart from {row['tied']}"
+    return f"{text}{_next(row)}.{_certainty(row)}"
+
+
+def _beginning(row: dict[str, Any]) -> str:
+    """Who is first, and by what."""
+    who = f"{row['winner']} ({row['configuration']})"
+    if row["outcome"] == "stays":
+        return f"{who} is first, in"
+    if row["outcome"] == "left":
+        return f"no method stays at the target; {who} is first and reached it in"
+    if not row["targeted"]:
+        return f"{who} ends lowest, at"
+    most = (
+        "no configuration reached the target with most of its seeds" if row["reached"] else "no run reached the target"
+    )
+    return f"{most}; {who} ends lowest, at"
+
+
+def _next(row: dict[str, Any]) -> str:
+    """How far behind the first is that is not tied."""
     if pd.isna(row["runner_up"]):
-        alone = "" if row["tied"] or row["solvers"] > 1 else ", and was alone"
-        return f"{text}{alone}."
-    if np.isinf(row["ratio"]):
-        return f"{text}; nobody else reached the target."
-    return f"{text}; {row['runner_up']} needs {times(row['ratio'])} as many."
+        return "" if row["tied"] or row["solvers"] > 1 else ", and was alone"
+    if row["runner_up_outcome"] == "cannot win":
+        return "; nobody else can be called better than its start"
+    if np.isfinite(row["ratio"]):
+        factor = times(row["ratio"])
+        missed = row["outcome"] == "missed"
+        return f"; {row['runner_up']} {f'ends at {factor} that' if missed else f'needs {factor} as many'}"
+    if row["measure"] == "final loss":
+        return f"; {row['runner_up']} ends at {amount(row['runner_up_value'], row['measure'])}"
+    return f"; nobody else {'stays at' if row['outcome'] == 'stays' else 'reached'} the target"
+
+
+def _certainty(row: dict[str, Any]) -> str:
+    """What the seeds allow to say, where they matter."""
+    if pd.notna(row["needed"]):
+        return f" {row['seeds']:.0f} seed{'s' * (row['seeds'] != 1)}: not enough to tell, {row['needed']:.0f} are."
+    if row["held_out"]:
+        return " Told apart on the half of the seeds that chose no configuration."
+    return ""
 
 
 def _others(of: dict[str, dict[str, Any]]) -> str:
     """Whose steps are fewest, and who is fastest, where that is somebody else or measured in something else."""
+    if of["gradients"]["outcome"] not in ("stays", "left"):
+        return ""
     text = ""
     first = of["gradients"]
     if "steps" in of and pd.notna(of["steps"]["winner"]) and of["steps"]["winner"] != first["winner"]:
         steps = of["steps"]
         text += f" In steps, which may hold several gradients: {steps['winner']}, {amount(steps['value'], 'steps')}."
-    if "seconds" in of and pd.notna(of["seconds"]["winner"]):
+    if "seconds" in of and of["seconds"]["measure"] == "seconds":
         row = of["seconds"]
         text += f" In time: {row['winner']}, {amount(row['value'], 'seconds')}"
         text += f" (not told apart: {row['tied']})" if row["tied"] else ""
@@ -71,6 +100,8 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
 
 def _doubts(row: dict[str, Any]) -> str:
     text = ""
+    if pd.notna(row["sooner"]):
+        text += f" {row['sooner']} reached the target with fewer, and left it again."
     if pd.notna(row["edge"]):
         text += f" Its lr is the edge of the grid: try {row['edge']} ones."
     if row["broke"]:
@@ -85,64 +116,48 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
     pairs = table.pivot(index="problem", columns="cost", values="value")
     if "steps" in pairs and (pairs["steps"] == pairs["gradients"]).all():
         table = table[table["cost"] != "steps"]
-    table = table[table["winner"].notna() | (table["cost"] == "gradients")]
+    table = table[(table["measure"] == table["cost"]) | (table["cost"] == "gradients")]
+    rows = table.to_dict(orient="records")
     told = pd.DataFrame(
         {
             "problem": table["problem"],
             "in": table["cost"],
             "first": table["winner"],
             "configuration": table["configuration"],
-            "to target": [_amount(row) for row in table.to_dict(orient="records")],
+            "result": [_result(row) for row in rows],
             "next": table["runner_up"],
             "ratio": table["ratio"],
             "not told apart": table["tied"],
+            "seeds": [_seeds(row) for row in rows],
             "lr at the edge": table["edge"],
-            **{name: table[name] for name in ("reached", "runs", "broke")},
+            **{name: table[name] for name in ("reached", "left", "runs", "broke")},
         }
     )
     places = {name: place for place, name in enumerate(problems)}
     told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
     told = told.drop(columns="in") if told["in"].nunique() == 1 else told
+    told = told.loc[:, [name for name in told if name not in ("seeds", "left") or told[name].astype(bool).any()]]
     rule = (
-        "Each method at its best configuration. ratio: how many times as much the next needs, the first"
-        " that can be told"
-        " apart. reached, broke: of the problem's runs, how many reached the target, and diverged or became nonfinite."
+        "Each method at its best configuration, by the median over all of its seeds. What reaches the target and ends"
+        " there is first, by cost; then what reached it and left it again; then what missed it, by its final gap or"
+        " loss. ratio: how many times as much the next needs, the first that can be told apart. reached, left, broke:"
+        " of the problem's runs, how many reached the target, left it again, and diverged or became nonfinite."
     )
     return Shown("verdict", "Verdict", rule, told)
 
 
-def _amount(row: dict[Any, Any]) -> str:
-    return "never" if pd.isna(row["winner"]) else amount(row["value"], row["cost"])
+def _result(row: dict[Any, Any]) -> str:
+    return "none" if pd.isna(row["winner"]) else describe_result(row)
+
+
+def _seeds(row: dict[Any, Any]) -> str:
+    """How many seeds the methods share, and whether that is enough to tell them apart; nothing where none matters."""
+    if pd.isna(row["seeds"]):
+        return ""
+    return f"{row['seeds']:.0f}" + (f" of {row['needed']:.0f} needed" if pd.notna(row["needed"]) else "")
 
 
 def counted(runs: pd.DataFrame) -> str:
     """How many runs there are of each status."""
     found = runs["status"].value_counts()
     return ", ".join(f"{found[name]:,} {name}" for name in STATUSES if name in found)
-
-
-def caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
-    """What is left out of all comparisons, counted, and what makes times doubtful."""
-    lines = []
-    shifted = int(runs["shifted_minimum"].fillna(False).sum())
-    if shifted:
-        lines.append(
-            f"{shifted} of {len(runs)} runs use weight decay, which moves the minimum: no comparison holds them."
-        )
-    unavailable = runs[runs["status"] == "unavailable"]
-    if len(unavailable):
-        lines.append(f"{len(unavailable)} runs were unavailable here and are no part of any comparison.")
-    again = len(runs) - len(told) - shifted - int((unavailable["shifted_minimum"] != True).sum())  # noqa: E712 (nullable)
-    if again > 0:
-        lines.append(
-            f"{again} runs repeat another one (the same question, or a seed that changes nothing) and count once."
-        )
-    failed = runs[runs["status"] == "failed"]
-    if len(failed):
-        reasons = failed["error"].dropna().unique()
-        lines.append(f"{len(failed)} runs failed" + (f": {reasons[0]}" if len(reasons) else "") + ".")
-    lines += describe_randomness(runs)
-    subnormal = int((runs["denormals"] > 0).sum())
-    if subnormal and runs["step_s"].notna().any():
-        lines.append(f"{subnormal} runs end among subnormal numbers, which slow a CPU down.")
-    return lines

@@ -9,6 +9,7 @@ from pathlib import Path
 from gdbench.records import writing
 from gdbench.report.assemble import Landscape, Report, assemble
 from gdbench.report.charts.parts import Figure, picture
+from gdbench.report.escaping import escape_csv_table
 from gdbench.report.facts import Shown
 from gdbench.report.images import Images, bundle
 from gdbench.report.page import page
@@ -79,10 +80,10 @@ def _tables(report: Report, folder: Path) -> Path:
     place.mkdir(exist_ok=True)
     drawn = [Shown(each.name, each.title, each.rule, each.table) for each in report.figures]
     for each in (report.summary, *report.tables):
-        each.table.to_csv(place / f"{each.name}.csv", index=False)
+        escape_csv_table(each.table).to_csv(place / f"{each.name}.csv", index=False)
         _written(place / f"{each.name}.tex", latex(each))
     for each in drawn:
-        each.table.to_csv(place / f"figure-{each.name}.csv", index=False)
+        escape_csv_table(each.table).to_csv(place / f"figure-{each.name}.csv", index=False)
     return place
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from gdbench.records import TABLES, is_sweep
 from gdbench.schema import UsageError
+from gdbench.store.scratch import remove_leftovers, scratch_path
 
 __all__ = ["described", "pack", "removed", "unpack"]
 
@@ -23,6 +22,9 @@ STORED = (".parquet", ".png", ".zip")
 LEFT_OUT = ("lock", "labels.lock")
 """Files that mean something while a process holds them."""
 CHUNK = 2**20
+SMALL = 2**26
+MOST_GROWTH = 50
+"""An archive of ours grows about 1.5 times, as tables lie in it as they are; text alone up to some 20 times."""
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 """What zipfile raises where an archive is cut off, changed, or of a kind that gdbench never writes."""
 OWN = (
@@ -47,9 +49,10 @@ def pack(folders: Sequence[Path], file: Path, outputs: Path) -> int:
     if file.exists():
         raise UsageError(f"{file} is there already: choose another name by --to, or remove it.")
     names = {_within(folder, outputs): folder for folder in folders}
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside = scratch_path(file.parent, "archive", file.name)
     sums = []
     try:
+        remove_leftovers(file.parent, "archive")
         with zipfile.ZipFile(beside, "x") as zipped:
             for name, folder in names.items():
                 for each in _files(folder):
@@ -95,10 +98,11 @@ def unpack(file: Path, outputs: Path) -> list[Path]:
             sums = _sums(zipped, file)
             try:
                 outputs.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(prefix=".unarchive-", dir=outputs) as beside:
+                remove_leftovers(outputs, "unarchive")
+                with _scratch_folder(outputs) as beside:
                     for inside, digest in sums.items():
-                        _take(zipped, inside, digest, Path(beside), file)
-                    return _moved(Path(beside), outputs)
+                        _take(zipped, inside, digest, beside, file)
+                    return _moved(beside, outputs)
             except OSError as error:
                 reason = error.strerror or error
                 raise UsageError(f"{outputs} cannot be written ({reason}); nothing was unpacked.") from None
@@ -108,6 +112,17 @@ def unpack(file: Path, outputs: Path) -> list[Path]:
         raise UsageError(f"{file} is no archive of gdbench, or is damaged ({error}); nothing was unpacked.") from None
 
 
+@contextlib.contextmanager
+def _scratch_folder(outputs: Path) -> Iterator[Path]:
+    """A hidden folder among the sweeps, removed at the end."""
+    beside = scratch_path(outputs, "unarchive")
+    beside.mkdir()
+    try:
+        yield beside
+    finally:
+        shutil.rmtree(beside)
+
+
 def _sums(zipped: zipfile.ZipFile, file: Path) -> dict[str, str]:
     """The hash of each file, by its name; ``UsageError`` unless these are the files that the archive holds."""
     try:
@@ -115,11 +130,22 @@ def _sums(zipped: zipfile.ZipFile, file: Path) -> dict[str, str]:
     except (KeyError, UnicodeDecodeError):
         raise UsageError(f"{file} is no archive of gdbench: it holds no {SUMS}.") from None
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    _check_size(zipped, file)
     strange = {SUMS, *sums} ^ set(zipped.namelist())
     unsafe = [name for name in sums if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
     for name in sorted(strange) + unsafe:
         raise UsageError(f"{file} is not as it was packed: {name} does not belong to it; nothing was unpacked.")
     return sums
+
+
+def _check_size(zipped: zipfile.ZipFile, file: Path) -> None:
+    """``UsageError`` where an archive would grow beyond all reason: it may be a stranger's, made to fill the disk."""
+    packed, whole = file.stat().st_size, sum(member.file_size for member in zipped.infolist())
+    if whole > max(SMALL, MOST_GROWTH * packed):
+        raise UsageError(
+            f"{file} would unpack {packed:,} bytes into {whole:,}: more than {MOST_GROWTH} times is not taken; nothing"
+            " was unpacked."
+        )
 
 
 def _take(zipped: zipfile.ZipFile, inside: str, digest: str, beside: Path, file: Path) -> None:
@@ -162,8 +188,9 @@ def removed(folder: Path) -> None:
     """Remove a sweep: out of sight at once, so that one that is half removed is never taken for another."""
     if folder.is_symlink():
         raise UsageError(f"{folder} is a link: remove it, or the folder that it leads to, by hand.")
-    hidden = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
+    hidden = scratch_path(folder.parent, "removed", folder.name)
     try:
+        remove_leftovers(folder.parent, "removed")
         folder.rename(hidden)
         shutil.rmtree(hidden)
         with contextlib.suppress(OSError):  # the folder of the day, unless there are others

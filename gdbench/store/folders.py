@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gdbench.paths import expand_user
-from gdbench.records import PARTS, busy, is_sweep
+from gdbench.records import PARTS, busy, is_sweep, walk_sweeps
 from gdbench.schema import UsageError, nearest
 from gdbench.store.labels import labels
 from gdbench.sweep_start import named_time, read_environment
@@ -49,22 +49,8 @@ def signatures(outputs: Path) -> dict[str, str]:
     """Every sweep below a folder, with a text that is another one as soon as its tables change or are replaced."""
     return {
         folder.relative_to(outputs).as_posix() or ".": _signature(entries)
-        for folder, entries in sorted(_below(outputs))
+        for folder, entries in sorted(walk_sweeps(outputs))
     }
-
-
-def _below(place: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry[str]]]]:
-    try:
-        with os.scandir(place) as found:
-            entries = {entry.name: entry for entry in found}
-    except OSError:  # gone meanwhile, or not ours to read
-        return
-    if TABLE in entries or PARTS in entries:
-        yield place, entries
-        return
-    for name, entry in entries.items():
-        if entry.is_dir(follow_symlinks=False) and not name.startswith("."):
-            yield from _below(place / name)
 
 
 def _signature(entries: Mapping[str, os.DirEntry[str]]) -> str:

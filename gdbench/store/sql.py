@@ -20,17 +20,45 @@ __all__ = ["answer"]
 
 
 def answer(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
-    """What a statement gives; ``UsageError`` with DuckDB's own words where it is wrong."""
+    """The table that a statement selects, and nothing but a look: no file is read but those of the index, none written.
+
+    ``UsageError`` with DuckDB's own words where the statement is wrong, and where it would do more than select.
+    """
     try:
         import duckdb
     except ImportError:
         raise UsageError(f"--sql needs DuckDB: {install_command('sql')}") from None
-    with duckdb.connect() as base:
-        _views(base, index, outputs, statement)
+    with duckdb.connect(config={"python_enable_replacements": False}) as base:  # else it sees our local variables
         try:
+            _check_selection(statement)
+            _views(base, index, outputs, statement)
+            _lock(base, index)
             return base.execute(statement).df()
         except duckdb.Error as error:
             raise UsageError(f"--sql: {_one_line(str(error))} Tables: runs, sweeps, each with its columns.") from None
+
+
+def _check_selection(statement: str) -> None:
+    """``UsageError`` unless the text is one statement that selects: DuckDB would execute whatever it is given.
+
+    ``EXPLAIN ANALYZE`` executes what it explains, and PIVOT is the one selection that DuckDB takes apart into several.
+    """
+    import duckdb
+
+    kinds = [parsed.type for parsed in duckdb.extract_statements(statement)]
+    pivots = statement.lstrip().lower().startswith(("pivot", "unpivot"))
+    if kinds != [duckdb.StatementType.SELECT] and not (kinds == [duckdb.StatementType.MULTI] and pivots):
+        words = " and ".join(kind.name for kind in kinds) or "nothing"
+        raise UsageError(
+            f"--sql looks and changes nothing: it takes one SELECT (or FROM, DESCRIBE, PIVOT), not {words}."
+        )
+
+
+def _lock(base: Any, index: Index) -> None:
+    """Take from the connection every file but the index's own, and the way back."""
+    base.execute("SET allowed_paths = ?", [[str(segment.file) for segment, _ in index.segments]])
+    base.execute("SET enable_external_access = false")
+    base.execute("SET lock_configuration = true")
 
 
 def _one_line(words: str) -> str:

@@ -90,6 +90,7 @@ def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> Non
 
 
 def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
+    from gdbench.report.escaping import escape_csv_table
     from gdbench.report.rows import as_json
     from gdbench.store.sql import answer
 
@@ -97,7 +98,7 @@ def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -
     if json:
         typer.echo(as_json(found))
     elif csv:
-        typer.echo(found.to_csv(index=False, lineterminator="\n"), nl=False)
+        typer.echo(escape_csv_table(found).to_csv(index=False, lineterminator="\n"), nl=False)
     else:
         from gdbench.report.sweeps import answer_report
         from gdbench.report.terminal import wide_console

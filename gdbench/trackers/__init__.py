@@ -8,6 +8,7 @@ never runs inside of timed code, and what it raises costs a warning, not a resul
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,18 @@ import numpy.typing as npt
 from gdbench.installation import install_command
 from gdbench.schema import TRACKERS, UsageError, nearest
 
-__all__ = ["Curves", "NotSent", "Sent", "Tracked", "TrackedSweep", "insist", "send", "send_all", "wanted"]
+__all__ = [
+    "Curves",
+    "NotSent",
+    "Sent",
+    "Tracked",
+    "TrackedSweep",
+    "hide_secrets",
+    "insist",
+    "send",
+    "send_all",
+    "wanted",
+]
 
 PROJECT = "gdbench"
 """What the experiment, or project, is called in each tracker, where its own environment variable names no other."""
@@ -33,6 +45,11 @@ NEEDS = {
     "tensorboard": ("tensorboard",),
 }
 """The packages of each extra that have to be there."""
+
+
+PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]+@")
+TOKEN = re.compile(r"([?&](?:token|key|api_key|password)=)[^&\s]+", re.IGNORECASE)
+"""The secrets of an address: ``scheme://user:password@host?token=...``."""
 
 
 class NotSent(UserWarning):
@@ -110,7 +127,9 @@ def insist(names: Sequence[str]) -> None:
     """``UsageError`` in one line for a tracker that is not known, or whose package is not installed."""
     for name in names:
         if name not in TRACKERS:
-            raise UsageError(f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}.")
+            raise UsageError(
+                f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}; null for none."
+            )
         if not all(find_spec(package) for package in NEEDS[name]):
             raise UsageError(f"tracker={name} is not installed: {install_command(name)}")
 
@@ -132,9 +151,14 @@ def send(name: str, folder: Path, uri: str | None = None) -> Sent:
     except KeyboardInterrupt as cut:
         raise KeyboardInterrupt(f"What {name} has taken stays. {_again(name, folder, uri)}") from cut
     except Exception as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UsageError(f"{name} did not take {folder} ({words}). {_again(name, folder, uri)}") from error
-    return sent
+        words = hide_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+        raise UsageError(f"{name} did not take {folder} ({words}). {_again(name, folder, uri)}") from None
+    return sent._replace(look=hide_secrets(sent.look))
+
+
+def hide_secrets(text: str) -> str:
+    """A text with stars for the password of each address in it, and for the value of each token."""
+    return TOKEN.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
 def send_all(names: Sequence[str], folder: Path) -> None:
@@ -149,5 +173,6 @@ def send_all(names: Sequence[str], folder: Path) -> None:
 
 def _again(name: str, folder: Path, uri: str | None) -> str:
     """The command that goes on where an export stopped."""
-    words = ["python", "-m", "gdbench", "export", name, str(folder), *(["--uri", uri] if uri else [])]
+    place = ["--uri", hide_secrets(uri)] if uri else []
+    words = ["python", "-m", "gdbench", "export", name, str(folder), *place]
     return f"Try again with: {shlex.join(words)}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import socket
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -106,11 +108,26 @@ def _writing_ahead(place: str) -> Iterator[None]:
         yield
         return
     if not Path(file).exists():
-        _pragma(file, "journal_mode = WAL")
+        _create_store(Path(file))
     try:
         yield
     finally:
         _pragma(file, "wal_checkpoint(TRUNCATE)")
+
+
+def _create_store(file: Path) -> None:
+    """A new store's file, whole or not at all: MLflow cannot go on with one whose tables were half made.
+
+    MLflow keeps its connections to a file open, so its own goes, and a copy without any takes the name.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as scratch:
+        made, copy = Path(scratch) / "made.db", Path(scratch) / "copy.db"
+        MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)  # makes the tables
+        with closing(sqlite3.connect(made)) as opened:
+            opened.execute("VACUUM INTO ?", (str(copy),))
+        _pragma(str(copy), "journal_mode = WAL")
+        with contextlib.suppress(FileExistsError):  # another export was first, and as good
+            os.link(copy, file)
 
 
 def _pragma(file: str, words: str) -> None:

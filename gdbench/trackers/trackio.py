@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 from gdbench.schema import UsageError
@@ -34,8 +35,12 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
     for run in missing:
         if _name(run) in known:
             SQLiteStorage.delete_run(PROJECT, _name(run))
-        with contextlib.redirect_stdout(io.StringIO()):  # it greets every run with five lines
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it greets every run in five lines
+            warnings.filterwarnings("ignore", "trackio failed", UserWarning)  # what is lost is counted below
             _send(trackio, run, sweep)
+    lost = sum(_count(SQLiteStorage, run) != len(_points(run)) for run in missing)
+    if lost:  # Trackio itself says nothing when it cannot write
+        raise OSError(f"{lost} of {len(missing)} runs are not in {TRACKIO_DIR}: is there room, and may it be written?")
     place = f"TRACKIO_DIR={shlex.quote(uri)} " if uri else ""
     return Sent(len(missing), len(whole), f"{place}trackio show --project {PROJECT}")
 

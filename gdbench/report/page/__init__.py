@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -16,12 +17,13 @@ from markupsafe import Markup
 
 from gdbench import __version__
 from gdbench.report.assemble import Report
+from gdbench.report.caveats import caveats
 from gdbench.report.cells import headers, is_text, short, shown
 from gdbench.report.charts.parts import PANELS, Figure, specification
 from gdbench.report.command import command
 from gdbench.report.facts import Shown
 from gdbench.report.look import theme
-from gdbench.report.words import caveats, counted
+from gdbench.report.words import counted
 
 __all__ = ["HERE", "as_json", "html_table", "page"]
 
@@ -206,9 +208,7 @@ def _runs(report: Report, place: Path) -> dict[str, Any]:
     runs = report.source.runs
     table = _rows(runs, report.facts.told)
     folders = {f"{each.parent.name}/{each.name}": each for each in report.source.folders}
-    links = {
-        name: os.path.relpath(folder / ".hydra", place.parent).replace(os.sep, "/") for name, folder in folders.items()
-    }
+    links = {name: _relative_link(folder / ".hydra", place.parent) for name, folder in folders.items()}
     cells = [
         f"{links.get(sweep, '.hydra')}/cell-{cell:05d}.yaml"
         for sweep, cell in zip(runs["sweep"], runs["cell"], strict=True)
@@ -228,6 +228,11 @@ def _runs(report: Report, place: Path) -> dict[str, Any]:
         "file": _column(pd.Series(cells)),
         "command": [command(row) for row in _repeatable(runs)],
     }
+
+
+def _relative_link(target: Path, start: Path) -> str:
+    """The address of a file as seen from a folder: never one of a scheme, however the folder is called."""
+    return f"./{quote(os.path.relpath(target, start).replace(os.sep, '/'))}"
 
 
 def _repeatable(runs: pd.DataFrame) -> Iterable[dict[str, Any]]:

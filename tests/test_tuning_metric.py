@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.analysis.goals import MISS, best, per_configuration, scores, values
 from gdbench.analysis.ranking import STATUS_RANK, may_win
-from gdbench.schema import GOALS
+from gdbench.analysis.tuning_metric import MISS, best, per_configuration, scores, values
+from gdbench.schema import METRICS
 
 INF = float("inf")
 
@@ -51,7 +51,7 @@ def miss(gap: float | None, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("goal", "value"),
+    ("metric", "value"),
     [
         ("steps_to_target", 10),
         ("gradients_to_target", 20),
@@ -60,22 +60,22 @@ def miss(gap: float | None, **more: Any) -> dict[str, Any]:
         ("final_loss", 2e-8),
     ],
 )
-def test_the_goal_is_a_column(goal: str, value: float) -> None:
-    """Each goal reads its own column, and is score and value alike where the run reached it."""
+def test_the_goal_is_a_column(metric: str, value: float) -> None:
+    """Each metric reads its own column, and is score and value alike where the run reached it."""
     runs = table({"time_to_target_s": 0.5, "final_loss": 2e-8})
 
-    assert values(runs, goal).tolist() == scores(runs, goal).tolist() == [value]
-    assert best(runs, goal) == value
+    assert values(runs, metric).tolist() == scores(runs, metric).tolist() == [value]
+    assert best(runs, metric) == value
 
 
-@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("status", ["diverged", "nonfinite", "unavailable", "failed"])
-def test_what_may_not_win_is_inf(goal: str, status: str) -> None:
+def test_what_may_not_win_is_inf(metric: str, status: str) -> None:
     """A run that diverged or failed is inf, though it hit the target on its way and holds the best loss of all."""
     runs = table({"status": status, "steps_to_target": 1, "final_loss": -5.0, "best_loss": -9.0, "final_gap": 0.0})
 
-    assert values(runs, goal).tolist() == scores(runs, goal).tolist() == [INF]
-    assert best(runs, goal) == INF
+    assert values(runs, metric).tolist() == scores(runs, metric).tolist() == [INF]
+    assert best(runs, metric) == INF
 
 
 def test_weight_decay_and_standing_still_do_not_win() -> None:
@@ -86,7 +86,7 @@ def test_weight_decay_and_standing_still_do_not_win() -> None:
 
 
 def test_a_miss_is_inf_to_hydra_and_finite_to_a_search() -> None:
-    """The goal of a run that missed is inf; its score lies beyond all hits and tells near misses from far ones."""
+    """The metric of a run that missed is inf; its score lies beyond all hits and tells near misses from far ones."""
     runs = table(miss(1e-1), {"steps_to_target": 10**9}, miss(1e-5), miss(1e-3))
 
     assert values(runs, "steps_to_target").tolist() == [INF, 1e9, INF, INF]
@@ -116,7 +116,7 @@ def test_gaps_below_resolution_are_ties() -> None:
 
 
 def test_a_hit_that_was_not_timed_has_no_time() -> None:
-    """Time is never guessed: without a clock the goal is inf, and behind what was timed."""
+    """Time is never guessed: without a clock the metric is inf, and behind what was timed."""
     runs = table({"time_to_target_s": None}, {"time_to_target_s": 0.5})
 
     assert values(runs, "time_to_target").tolist() == [INF, 0.5]
@@ -124,7 +124,7 @@ def test_a_hit_that_was_not_timed_has_no_time() -> None:
 
 
 def test_the_best_of_nothing_is_inf() -> None:
-    """A cell without rows, or with none that may win, has the goal inf."""
+    """A cell without rows, or with none that may win, has the metric inf."""
     assert best(table({}).iloc[:0], "final_loss") == INF
     assert best(table({"status": "failed"}, miss(0.5)), "steps_to_target") == INF
 
@@ -159,23 +159,23 @@ ROWS = st.lists(
 )
 
 
-@given(ROWS, st.sampled_from(GOALS))
-def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, Any]], goal: str) -> None:
-    """Scores hold the order hit, miss, unsound, are never NaN, and equal the goal wherever that is finite."""
+@given(ROWS, st.sampled_from(METRICS))
+def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, Any]], metric: str) -> None:
+    """Scores hold the order hit, miss, unsound, are never NaN, and equal the metric wherever that is finite."""
     runs = table(*rows)
-    value, score = values(runs, goal), scores(runs, goal)
+    value, score = values(runs, metric), scores(runs, metric)
     hit, able = np.isfinite(value), may_win(runs)
 
     assert not score.isna().any()
     assert (score[hit] == value[hit]).all()
-    if goal.endswith("_to_target"):
+    if metric.endswith("_to_target"):
         assert np.isfinite(score[able]).all()
         assert score[hit].max() < MISS <= score[~hit].min() or not (hit.any() and (~hit).any())
     assert np.isinf(score[~able]).all()
 
 
 def test_a_hydra_job_returns_its_goal(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a sweeper of anybody's gets from a job is the goal of the cell's best run."""
+    """What a sweeper of anybody's gets from a job is the metric of the cell's best run."""
     from gdbench import sweeper
 
     returned: list[float] = []
@@ -187,7 +187,7 @@ def test_a_hydra_job_returns_its_goal(command: Any, monkeypatch: pytest.MonkeyPa
         return returned[-1]
 
     monkeypatch.setattr(sweeper.Session, "run_single", run_single)
-    for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "goal=final_loss"], ["lr=0.01"], ["lr=1e300"]):
+    for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "metric=final_loss"], ["lr=0.01"], ["lr=1e300"]):
         assert command(*words, "timing=off", "--quiet").code == 0
     runs = gdbench.load()
 
@@ -196,8 +196,8 @@ def test_a_hydra_job_returns_its_goal(command: Any, monkeypatch: pytest.MonkeyPa
     assert returned[2:] == [INF, INF]
 
 
-@pytest.mark.parametrize("goal", ["speed", "final_gab", "null"])
-def test_an_unknown_goal_is_refused(goal: str) -> None:
-    """goal= is checked like every other choice."""
-    with pytest.raises(gdbench.UsageError, match=r"goal=\w+ is not known\..* Allowed: steps_to_target, "):
-        gdbench.run(goal=None if goal == "null" else goal, timing="off")
+@pytest.mark.parametrize("metric", ["speed", "final_gab", "null"])
+def test_an_unknown_goal_is_refused(metric: str) -> None:
+    """metric= is checked like every other choice."""
+    with pytest.raises(gdbench.UsageError, match=r"metric=\w+ is not known\..* Allowed: steps_to_target, "):
+        gdbench.run(metric=None if metric == "null" else metric, timing="off")

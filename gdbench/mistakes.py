@@ -1,0 +1,165 @@
+"""Mistakes in the words of a command, each told in one line: what came, what is allowed, what to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gdbench.paths import config_folder
+from gdbench.schema import SETTINGS, UsageError, nearest
+
+__all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]
+
+FUNCTIONS = {
+    "interval": "interval(LOW,HIGH)",
+    "range": "range(START,STOP,STEP)",
+    "tag": "tag(log,interval(LOW,HIGH))",
+    "glob": "glob(PATTERN)",
+    "choice": "choice(A,B)",
+    "shuffle": "shuffle(A,B)",
+    "sort": "sort(A,B)",
+    "int": "int(VALUE)",
+    "float": "float(VALUE)",
+    "str": "str(VALUE)",
+    "bool": "bool(VALUE)",
+}
+"""What a value may call, and how."""
+USUAL = 4
+"""So many of them are named where one is not known."""
+PAIRS = {"[": "]", "{": "}", "(": ")"}
+EXAMPLES = {"lr": "0.1", "optimizer": "gd", "objective": "rosenbrock", "seed": "1", "steps": "1000", "dtype": "float64"}
+LISTS = ("lr", "lr_scale", "seed")
+"""Settings of which a single cell may have several values, as a list."""
+OPTIONS = ("--config-dir", "--multirun", "--quiet", "--json", "--trust", "--cfg", "--resolve", "--package", "--version")
+LINE = "See python -m gdbench --help."
+
+
+def check_words(words: Sequence[str]) -> None:
+    """``UsageError`` for the first word that sets nothing of a run: one without ``=``, or with a blank beside it."""
+    for position, word in enumerate(words):
+        key = word.partition("=")[0].lstrip("+~").partition(".")[0]
+        if key in ("code", "part"):  # which gdbench gives to its own workers
+            raise UsageError(f"{key} is not a setting. Allowed: {', '.join(SETTINGS)}.")
+        if "=" in word and not word.startswith("="):
+            continue
+        if word.startswith("~"):  # takes a setting away, as Hydra has it
+            continue
+        before = words[position - 1] if position else ""
+        after = "".join(
+            words[position + 1 : position + 3 if words[position + 1 : position + 2] == ["="] else position + 2]
+        )
+        raise UsageError(_describe_bare(word, before, after))
+
+
+def _describe_bare(word: str, before: str, after: str) -> str:
+    """What to write in place of a word that sets nothing."""
+    key, colon, value = word.partition(":")
+    if before.endswith("=") and word != "=":
+        return f"{before} has a blank behind its =: write {before}{word}, without blanks."
+    if after.startswith("=") and word[:1].isalpha():
+        return f"{word} has a blank before its =: write {word}={after.strip('=') or 'VALUE'}, without blanks."
+    if word.startswith("="):
+        return f"{word} has no setting before its =: write KEY=VALUE, such as lr=0.1."
+    if colon and key in SETTINGS:
+        return f"{word} has no =: write {key}={value}."
+    if word in SETTINGS or word == "experiment":
+        named = after if after and after in option_files(word) else EXAMPLES.get(word, "VALUE")
+        return f"{word} needs a value: write {word}={named}. {LINE}"
+    for group in ("optimizer", "objective"):
+        if word in option_files(group):
+            return f"{word} has no =: it is the name of an {group}; write {group}={word}."
+    if before.partition("=")[1]:
+        return (
+            f"{word} has no =: settings are written KEY=VALUE. If it belongs to the word before, put both in quotes:"
+            f" '{before} {word}'."
+        )
+    return f"{word} has no =: settings are written KEY=VALUE, such as lr=0.1. {LINE}"
+
+
+def option_files(group: str) -> dict[str, str]:
+    """The text of each file that a group of the shipped configurations has, by its name; none for what is no group."""
+    folder = config_folder() / group
+    return {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))}
+
+
+def describe_option(message: str) -> str:
+    """What an option is that is none, from what the parser of options says of it, in one line."""
+    words = message.removeprefix("unrecognized arguments: ").split()
+    if words == message.split():  # it says something else
+        return f"{message}. {LINE}"
+    word = words[0]
+    name, _, value = word.lstrip("-").partition("=")
+    if name.partition(".")[0].partition("/")[0] in SETTINGS:
+        return (
+            f"{word} is no option: settings are written without dashes, {name}={value or EXAMPLES.get(name, 'VALUE')}."
+        )
+    near = nearest(f"--{name.replace('_', '-')}", OPTIONS)
+    return f"unrecognized arguments: {' '.join(words)}.{near} {LINE}"
+
+
+def describe_sweep(override: str) -> str:
+    """What to write where several values came without ``-m``."""
+    key, _, values = override.partition("=")
+    several = (key in LISTS or key.startswith("optimizer.")) and not re.search(r"[(\[{]", values) and "," in values
+    written = f", or write a list such as {key}=[{values}]" if several else ""
+    if key in LISTS and not several:
+        written = f", or write a list such as {key}=[{'0,1' if key == 'seed' else '0.01,0.1'}]"
+    return f"{override} is a sweep: add -m{written}."
+
+
+def describe_unreadable(override: str) -> str:
+    """Why the grammar of overrides cannot read one, and what to write."""
+    key, _, value = override.partition("=")
+    return f"{override} cannot be read: {_find_fault(key, value)}"
+
+
+def _find_fault(key: str, value: str) -> str:
+    """The first fault of a value in the order in which a person would see it."""
+    value = value.strip()
+    inside = value[1:-1]
+    if not re.fullmatch(r"[+~]*[A-Za-z_][\w./@:-]*", key):
+        return f"{key or 'nothing'} is no name of a setting; write KEY=VALUE, such as lr=0.1."
+    if value.startswith("="):
+        return f"one = is enough; write {key}={value.lstrip('=')}."
+    if re.fullmatch(r"\([^()]*\)", value) or re.fullmatch(r"\{[^:{}]*\}", value):
+        return f"a list stands in square brackets; write {key}=[{','.join(map(str.strip, inside.split(',')))}]."
+    if unclosed := _find_unclosed(value):
+        return unclosed
+    if value.endswith(",") or ",," in value or value.startswith(","):
+        return f"a comma stands between two values; write {key}={','.join(filter(None, value.split(',')))}."
+    if ";" in value:
+        return f"values are separated by commas; write {key}={value.replace(';', ',')}."
+    for name in re.findall(r"([A-Za-z_]\w*)\(", value):
+        if name not in FUNCTIONS:
+            usual = ", ".join(list(FUNCTIONS.values())[:USUAL])
+            return (
+                f"{name}(...) is not known.{nearest(name, FUNCTIONS)} Allowed: {usual}, and '${{logspace:-5,0,100}}'."
+            )
+    if called := re.match(r"([A-Za-z_]\w*)\(", value):
+        return f"it takes other arguments; write {key}={FUNCTIONS[called[1]]}."
+    return (
+        f"put what holds quotes, brackets, = or : into quotes, within those of the shell: {_quote_twice(key, value)}."
+    )
+
+
+def _find_unclosed(value: str) -> str | None:
+    """Which bracket or quotation mark of a value has no partner."""
+    open_: list[str] = []
+    quote = ""
+    for character in value:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in PAIRS:
+            open_.append(character)
+        elif character in PAIRS.values() and (not open_ or PAIRS[open_.pop()] != character):
+            return f"the {character} closes nothing."
+    if quote:
+        return f"the {quote} is not closed."
+    return f"the {open_[-1]} is not closed by {PAIRS[open_[-1]]}." if open_ else None
+
+
+def _quote_twice(key: str, value: str) -> str:
+    """A value in quotes for Hydra, within quotes for the shell."""
+    return f"\"{key}='{value}'\"" if "'" not in value else f"'{key}=\"{value}\"'"

@@ -1,0 +1,100 @@
+"""The choice among scored points: the lowest score that its neighbours confirm, before a lower one that stands alone.
+
+Nothing here knows what is scored. A line is all tried points that differ in one coordinate, as pairs of that coordinate
+and the score, sorted; a plateau of a point is the longest stretch of its line around it with scores within a bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+__all__ = [
+    *("GOOD_COUNT", "GOOD_DECADES", "Choice", "CostClass", "Line"),
+    *("bound_near", "choose_points", "group_lines", "measure_plateau"),
+]
+
+Point = tuple[float, ...]
+Line = list[tuple[float, float]]
+CostClass = Callable[[float], tuple[float, float] | None]
+"""Of a score the first and last of its class, within which score minus first is a cost; None where it is no cost."""
+
+WITHIN = 2.0
+"""Costs up to so many times another are near it."""
+GOOD_COUNT = 3
+"""A good plateau holds so many tried values at least, neighbours of each other ..."""
+GOOD_DECADES = 0.1
+"""... and spans so many decades at least: a value that is off by 12% is still on it."""
+
+
+class Choice(NamedTuple):
+    """What was chosen among scored points."""
+
+    points: list[Point]
+    """Those that share the chosen score, each on a good plateau where there is any."""
+    score: float
+    decades: dict[Point, float]
+    """How wide the plateau of each of them is; empty where none is good."""
+
+
+def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:
+    """The points of the lowest score that has a good plateau along coordinate ``index``.
+
+    A plateau is good that holds at least GOOD_COUNT tried points and GOOD_DECADES, all within twice the point's cost.
+    Where no point of the best class has one, or scores are no costs, those of the lowest score are chosen.
+    """
+    lowest = min(scores.values(), default=math.inf)
+    limits = cost_class(lowest) if index is not None and math.isfinite(lowest) else None
+    if index is not None and limits is not None:
+        lines = group_lines(scores, index)
+        level, decades = math.inf, dict[Point, float]()
+        for point in sorted((point for point in scores if scores[point] <= limits[1]), key=lambda point: scores[point]):
+            if scores[point] > level:
+                break
+            width = _good_decades(lines[_others(point, index)], point[index], bound_near(scores[point], cost_class))
+            if width is not None:
+                level, decades[point] = scores[point], width
+        if decades:
+            return Choice(list(decades), level, decades)
+    return Choice([point for point, score in scores.items() if score == lowest], lowest, {})
+
+
+def bound_near(score: float, cost_class: CostClass) -> float:
+    """The highest score that is near another: twice its cost, or the score itself where that is no cost."""
+    limits = cost_class(score)
+    return score if limits is None else limits[0] + WITHIN * (score - limits[0])
+
+
+def group_lines(scores: Mapping[Point, float], index: int) -> dict[Point, Line]:
+    """All lines along coordinate ``index``, by the other coordinates."""
+    lines: dict[Point, Line] = defaultdict(list)
+    for point, score in scores.items():
+        lines[_others(point, index)].append((point[index], score))
+    return {others: sorted(line) for others, line in lines.items()}
+
+
+def measure_plateau(line: Line, value: float, bound: float) -> Line:
+    """The stretch of a line around a value, as far as scores stay within ``bound``; the value's own is not asked."""
+    here = [place for place, _ in line].index(value)
+    low = high = here
+    while low > 0 and line[low - 1][1] <= bound:
+        low -= 1
+    while high < len(line) - 1 and line[high + 1][1] <= bound:
+        high += 1
+    return line[low : high + 1]
+
+
+def _good_decades(line: Line, value: float, bound: float) -> float | None:
+    """The decades of a plateau; None where it is not good."""
+    plateau = measure_plateau(line, value, bound)
+    low, high = plateau[0][0], plateau[-1][0]
+    if len(plateau) < GOOD_COUNT or low <= 0:
+        return None
+    decades = math.log10(high / low)
+    return decades if decades >= GOOD_DECADES else None
+
+
+def _others(point: Point, index: int) -> Point:
+    return point[:index] + point[index + 1 :]

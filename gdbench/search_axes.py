@@ -1,0 +1,69 @@
+"""Axes of a search: ranges of numbers in which values are sought, and lists of which all values are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Axis", "Listed", "Span", "rounded"]
+
+Array = npt.NDArray[np.float64]
+
+DIGITS = 4
+"""Values are sought to so many significant digits, so that the number shown is the number that ran."""
+WIDER = 2.0
+"""Decades by which a range that nobody gave grows at a time, while the best lies at its end."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """An axis from ``low`` to ``high``, searched evenly in its logarithm where ``log`` is set."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    reach: tuple[float, float] | None = None
+    """How far the range may grow; None: the range is the user's, and stays as it is."""
+
+    def position(self, values: Array) -> Array:
+        """Where values lie on the axis: evenly spaced positions make a good grid."""
+        return np.log10(values) if self.log else values / (self.high - self.low or 1.0)
+
+    def value(self, positions: Iterable[float]) -> Array:
+        """The values at positions, within the range, rounded to numbers that can be shown and typed."""
+        given = np.asarray(positions, dtype=np.float64)
+        values = 10.0**given if self.log else given * (self.high - self.low or 1.0)
+        return np.unique(np.clip([rounded(value) for value in values], self.low, self.high))
+
+    def ends(self) -> tuple[float, float]:
+        """The positions of both ends."""
+        low, high = self.position(np.array([self.low, self.high]))
+        return float(low), float(high)
+
+    def grow(self, way: str) -> Span:
+        """A wider axis towards ``smaller`` or ``larger`` values, as far as it may reach; itself where it may not."""
+        if self.reach is None:
+            return self
+        if way == "smaller":
+            return replace(self, low=rounded(max(self.reach[0], self.low / 10**WIDER)))
+        return replace(self, high=rounded(min(self.reach[1], self.high * 10**WIDER)))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An axis of which the user listed the values: all are tried in every round."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+Axis = Span | Listed
+
+
+def rounded(value: float) -> float:
+    """A number with ``DIGITS`` significant digits."""
+    return float(f"{value:.{DIGITS - 1}e}")

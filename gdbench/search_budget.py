@@ -1,0 +1,66 @@
+"""How many points a search tries: the same number whatever is searched, and how a first grid shares in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gdbench.schema import UsageError
+from gdbench.search_axes import Axis, Listed, Span
+
+__all__ = ["choose_trials", "count_listed", "count_spans", "first_points"]
+
+TRIALS = {0: 1, 1: 100, 2: 800, 3: 5500}
+"""Points that a search tries by the number of ranges, unless told otherwise; of more ranges ``TRIALS_MORE``."""
+TRIALS_MORE = 70_000
+PER_DECADE = {1: 8}
+"""Points a decade of the first grid by the number of axes; of more axes than stated ``PER_DECADE_MORE``."""
+PER_DECADE_MORE = 4
+EVEN = {1: 33}
+"""Points of the first grid on an axis that is no logarithm; of more axes than stated ``EVEN_MORE``."""
+EVEN_MORE = 13
+FIRST = 0.6
+"""The first grid spends at most this part of all trials, where nobody said how many points it has."""
+
+
+def choose_trials(axes: Sequence[Axis], given: int | None = None, points: int | None = None) -> int:
+    """The number of trials that was given, else what suits the axes; ``UsageError`` where the first grid has more.
+
+    Every combination of listed values has as many as one search over the ranges alone.
+    """
+    spans, listed = count_spans(axes), count_listed(axes)
+    first = (points or 2) ** spans * listed
+    if given is None:
+        return max(TRIALS.get(spans, TRIALS_MORE) * listed, round(first / FIRST) if points else 0)
+    if given < first:
+        grid = f"{points or 2} values of each range" + (", each listed value" if listed > 1 else "")
+        raise UsageError(
+            f"trials={given} is fewer than the {first} points of the first grid ({grid if spans else 'all listed'}):"
+            f" give trials={first} or more."
+        )
+    return given
+
+
+def first_points(axis: Span, axes: Sequence[Axis], trials: int) -> int:
+    """The number of values of one range in the first grid over all axes, where nobody said how many."""
+    spans = count_spans(axes)
+    low, high = axis.ends()
+    per_decade = PER_DECADE.get(spans, PER_DECADE_MORE)
+    count = max(9, round(per_decade * (high - low)) + 1) if axis.log else EVEN.get(spans, EVEN_MORE)
+    return max(2, min(count, nth_root(FIRST * trials / count_listed(axes), spans)))
+
+
+def nth_root(number: float, n: int) -> int:
+    """The largest whole number whose n-th power is at most a number; 0 below 1."""
+    root = math.floor(max(0.0, number) ** (1 / n))
+    return root + 1 if (root + 1) ** n <= number else root
+
+
+def count_spans(axes: Sequence[Axis]) -> int:
+    """How many ranges there are."""
+    return sum(isinstance(axis, Span) for axis in axes)
+
+
+def count_listed(axes: Sequence[Axis]) -> int:
+    """How many combinations of listed values there are."""
+    return math.prod(len(axis.values) for axis in axes if isinstance(axis, Listed))

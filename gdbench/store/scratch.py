@@ -1,0 +1,44 @@
+"""Hidden names for what is being written or removed, and the removal of those whose process was killed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+__all__ = ["remove_leftovers", "scratch_path"]
+
+HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
+"""A folder may be shared: a process can only be looked for on its own machine."""
+
+
+def scratch_path(place: Path, kind: str, name: str = "") -> Path:
+    """A hidden path in a folder, named for this process: ``.removed-myhost-123-name``.
+
+    What begins with a dot is no sweep to any reader, so that one half removed or half unpacked is taken for none.
+    """
+    return place / f".{kind}-{HOST}-{os.getpid()}{f'-{name}' if name else ''}"
+
+
+def remove_leftovers(place: Path, kind: str) -> None:
+    """Remove what processes of this machine that have ended left behind at paths of ``scratch_path``."""
+    owner = re.compile(rf"\.{re.escape(kind)}-{HOST}-(\d+)(-.*)?", re.DOTALL)
+    for path in place.glob(f".{kind}-{HOST}-*"):
+        match = owner.fullmatch(path.name)
+        if match and not _is_running(int(match[1])):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)  # another process may do the same
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

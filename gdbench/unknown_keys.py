@@ -1,0 +1,103 @@
+"""Keys that a configuration does not have, told in one line with those that are near, and where a key is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from gdbench.mistakes import LINE, option_files
+from gdbench.schema import GROUPS, SETTINGS, nearest
+
+__all__ = ["describe_choice", "describe_unknown_key", "list_options"]
+
+SYNONYMS = {
+    **dict.fromkeys(("epochs", "iterations", "iters", "max_steps", "n_steps", "num_steps"), "steps"),
+    **dict.fromkeys(("learning_rate", "step_size", "eta", "alpha"), "lr"),
+    **dict.fromkeys(("function", "problem", "loss"), "objective"),
+    **dict.fromkeys(("method", "algorithm", "opt"), "optimizer"),
+    **dict.fromkeys(("precision", "float"), "dtype"),
+    **dict.fromkeys(("backend", "implementation"), "impl"),
+    "output": "outputs",
+    "tol": "target",
+}
+"""What other tools call our settings."""
+SEVERAL = 4
+"""So many options of a group that have a key are named."""
+MANY = 25
+"""Groups of more options than these are listed by a verb."""
+LISTED = {"objective": "python -m gdbench list objectives", "optimizer": "python -m gdbench list optimizers"}
+
+
+def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, known: Collection[str] = ()) -> str:
+    """What is wrong with a key; ``chosen`` are the options of the groups, ``known`` the keys of this one's."""
+    if key.startswith("hydra"):
+        see = "See them with: python -m gdbench --cfg hydra; add one as"
+        return f"{key} is not a setting of Hydra's. {see} +{key}=..." if "." in key else f"{key} is not a setting."
+    if "/" in key and key.partition("/")[0] in SETTINGS:
+        dotted = key.replace("/", ".")
+        taken = _of_the_run(dotted)
+        return f"{key} is not a setting.{taken}" if taken else f"{key} is written with a dot: {dotted}=VALUE."
+    if "." in key:
+        return _describe_below(key, chosen or {}, known)
+    names = [f"{group}.{key}" for group in GROUPS if _having(group, key)]
+    names = [SYNONYMS[key], *names] if key in SYNONYMS else names
+    meant = f" Did you mean {' or '.join(names)}?" if names else nearest(key, SETTINGS)
+    if key.replace("-", "_") == "config_dir":
+        meant = " Did you mean the option --config-dir FOLDER?"
+    return f"{key} is not a setting.{meant} Allowed: {', '.join(SETTINGS)}."
+
+
+def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str]) -> str:
+    """What is wrong with a key below a group, or below what is no group."""
+    group, _, name = key.partition(".")
+    if group not in GROUPS:
+        inner = f"{group} has no settings of its own" if group in SETTINGS else f"{group} is not a setting"
+        return f"{key} is not a setting: {inner}. {_allowed_groups()}"
+    if taken := _of_the_run(key):
+        return f"{key} is not a setting of the chosen {group}.{taken}"
+    near = nearest(name, known)
+    options = sorted((option for option in _having(group, name) if option != chosen.get(group)), key=name.__ne__)
+    few = ", ".join(f"{group}={option}" for option in options[:SEVERAL]) + (" ..." if len(options) > SEVERAL else "")
+    others = f" Those that have it: {few}." if options and not near else ""
+    if group not in chosen:
+        see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
+        return f"{key} is not a setting of the chosen {group}.{near}{others} See its settings with: {see}"
+    own = f"{chosen[group]} has: {', '.join(known)}." if known else f"{chosen[group]} has no settings."
+    return f"{key} is not a setting of the chosen {group}, {chosen[group]}.{near}{others} {own}"
+
+
+def _of_the_run(key: str) -> str:
+    """Where ``optimizer.lr`` was meant to be ``lr``."""
+    name = key.rpartition(".")[2]
+    plain = name in SETTINGS and name not in GROUPS
+    return f" {name} is a setting of the run: write {name}=VALUE." if plain else ""
+
+
+def _having(group: str, key: str) -> list[str]:
+    """The shipped options of a group that have a setting of this name."""
+    pattern = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
+    hidden = key in ("_target_", "manual", "torch", "default_lr")
+    return [] if hidden else [name for name, text in option_files(group).items() if pattern.search(text)]
+
+
+def _allowed_groups() -> str:
+    return f"Settings below others are those of {', '.join(GROUPS)}."
+
+
+def describe_choice(text: str, group: str, value: object) -> str:
+    """What to write where a group was given something other than a name."""
+    if isinstance(value, Mapping):
+        given = " ".join(f"{group}.{key}={setting}" for key, setting in value.items())
+        return f"{text} gives settings where a name is due: write {group}=NAME {given}. {list_options(group)}"
+    return (
+        f"{text} is no name: {group} is chosen by its name, and numbers of it are set as {group}.KEY=VALUE."
+        f" {list_options(group)}"
+    )
+
+
+def list_options(group: str, options: Collection[str] | None = None) -> str:
+    """Which options a group has, or the verb that lists them."""
+    names = list(options or option_files(group))
+    if group in LISTED and len(names) > MANY:
+        return f"All: {LISTED[group]}"
+    return f"Allowed: {', '.join(names)}." if names else LINE

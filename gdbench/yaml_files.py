@@ -1,0 +1,74 @@
+"""YAML files as plain containers; whatever is wrong with one is told with its name, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gdbench.schema import UsageError
+
+__all__ = ["describe_decoding_error", "describe_yaml_error", "parse_yaml", "read_yaml"]
+
+
+def read_yaml(file: Path, resolve: bool = True) -> Any:
+    """What a file holds, interpolations resolved where that is asked; ``UsageError`` if it cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(_not_utf8(file, error)) from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({error.strerror or error}).") from None
+    return parse_yaml(text, file, resolve)
+
+
+def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
+    """What the text of a file says, as plain containers."""
+    try:
+        return OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+        raise UsageError(describe_yaml_error(error, file) or f"{file} cannot be read: {first}.") from None
+
+
+def describe_yaml_error(error: BaseException, file: Path | None = None) -> str | None:
+    """A mistake in YAML in one line, with the file's name and the line; None for any other error.
+
+    Without ``file`` the name is the one that the parser was given.
+    """
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        place = error.problem_mark
+        return f"{file or place.name} cannot be read: line {place.line + 1}, {error.problem}."
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"{file or error.name} cannot be read: character {error.position + 1}, {error.reason}."
+    if isinstance(error, yaml.YAMLError) and file:
+        return f"{file} cannot be read: {' '.join(str(error).split())}."
+    return None
+
+
+def describe_decoding_error(error: UnicodeDecodeError, folders: Iterable[Path]) -> str | None:
+    """Which YAML file of these folders is not UTF-8, in one line; None where all are.
+
+    Hydra reads the files, and the error that it hands on knows some bytes of one, and no name.
+    """
+    for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as own:
+            if own.reason == error.reason:
+                return _not_utf8(file, own)
+        except OSError:  # it is not the one that was read
+            continue
+    return None
+
+
+def _not_utf8(file: Path, error: UnicodeDecodeError) -> str:
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return (
+        f"{file} cannot be read: line {line} holds the byte 0x{error.object[error.start]:02x}, which is not UTF-8."
+        " Save the file as UTF-8."
+    )

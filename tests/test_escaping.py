@@ -1,0 +1,166 @@
+"""Texts of strangers in every format that a report or a gate is written in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from xml.etree import ElementTree
+
+import pandas as pd
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from gdbench.report.escaping import (
+    escape_csv_table,
+    escape_latex,
+    escape_markdown,
+    escape_workflow_command,
+    printable,
+)
+from gdbench.report.gate import junit
+from gdbench.report.gate import markdown as gate_markdown
+from gdbench.report.tables import table_lines
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](https://example.org/x.png)",
+    "[x](javascript:alert(1))",
+    "**bold** _em_ `code` ~~gone~~",
+    "a | b | c",
+    "\\| \\\\| \\",
+    "# heading",
+    "> quoted",
+    "&lt;b&gt; &amp;",
+    "[/usr] [red]x[/red]",
+    "\x1b[31mred\x1b[0m \x9b31m \x07",
+    "\u202etxt.exe\u202c \u2066x\u2069",
+    "line\nline\r\nline\u2028line",
+    "\x00\x0b\x0c",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1)",
+    "+1+1",
+    "-1+1",
+    "\t=1",
+    "\\input{/etc/passwd} \\write18{x} 100% $x$ {a}_b^c~d#e&f",
+    "::error::x%0A::warning::y",
+    "]]>&'\"",
+    "ÿ\ud800",
+    "x" * 10_000,
+)
+TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30), st.text("\\`*_[]()<>|!#~&-+=:/.aé1 \n", max_size=30))
+STORED = TEXTS.filter(lambda text: "\ud800" not in text)
+"""What a table can hold: it stores UTF-8, which has no lone surrogates."""
+CELL = MarkdownIt("commonmark").enable("table").enable("strikethrough")
+
+
+def has_control(text: str) -> bool:
+    """Whether a text holds a character that a terminal obeys or that turns its direction."""
+    return any(unicodedata.category(c) in ("Cc", "Cs") or unicodedata.bidirectional(c) in BIDI for c in text)
+
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+@given(TEXTS)
+def test_printable_text_holds_no_control_code(text: str) -> None:
+    """A text for a terminal has no control character, and as many characters as before."""
+    shown = printable(text)
+    assert not has_control(shown)
+    assert len(shown) == len(text)
+    shown.encode()
+
+
+@given(st.lists(STORED.filter(str.strip), min_size=1, max_size=4))
+@example([text for text in HOSTILE if "\ud800" not in text])
+def test_markdown_cells_are_literal_text(texts: list[str]) -> None:
+    """A Markdown table has one row a text, whose cell is nothing but that text."""
+    tokens = CELL.parse("\n".join(table_lines(pd.DataFrame({"name": texts, "n": 1}))))
+    cells = [token for token in tokens if token.type == "inline"][2::2]
+    assert len(cells) == min(len(texts), 40)
+    for cell, text in zip(cells, texts, strict=False):
+        assert all(child.type in ("text", "text_special") for child in cell.children or [])
+        shown = "".join(child.content for child in cell.children or [])
+        assert shown == printable(text.replace("\n", " ")).strip(" \t")
+
+
+@given(TEXTS)
+def test_markdown_lines_are_literal_text(text: str) -> None:
+    """An item of a list in Markdown has no element inside, whatever it says."""
+    tokens = CELL.parse(f"- x {escape_markdown(text)}")
+    assert {token.type for token in tokens if token.type != "inline"} <= {
+        *("bullet_list_open", "list_item_open", "paragraph_open"),
+        *("bullet_list_close", "list_item_close", "paragraph_close"),
+    }
+    (line,) = [token for token in tokens if token.type == "inline"]
+    assert all(child.type in ("text", "text_special") for child in line.children or [])
+
+
+@given(TEXTS)
+def test_latex_text_holds_no_command_of_its_own(text: str) -> None:
+    """A text for LaTeX has no special character but within the escapes that we know."""
+    rest = escape_latex(text)
+    for known in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"$\mu$", r"$\times$", r"$\leq$"):
+        rest = rest.replace(known, "")
+    for character in "&%$#_{}":
+        rest = rest.replace(f"\\{character}", "")
+    assert not set(rest) & set("\\&%$#_{}~^\n")
+
+
+@given(STORED, st.floats(allow_nan=False))
+def test_csv_cells_are_not_computed(text: str, number: float) -> None:
+    """A CSV file holds numbers as they are, and no text that a spreadsheet takes for a formula."""
+    written = escape_csv_table(pd.DataFrame({"name": [text], "value": [number]})).to_csv(index=False)
+    _, (name, value) = csv.reader(io.StringIO(written, newline=""))
+    assert not name.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert name.removeprefix("'") == printable(text, lines=True).removeprefix("'")
+    assert float(value) == number
+
+
+@given(STORED, STORED)
+def test_junit_is_xml_whatever_an_error_says(series: str, cause: str) -> None:
+    """The gate's JUnit file can be read back with its texts, control codes shown as pictures."""
+    (case,) = ElementTree.fromstring(junit(header(), findings(series, cause))).iter("testcase")
+    assert case.get("name") == printable(series)
+    assert case[0].get("message") == printable(f"worse: {cause}")
+
+
+@given(STORED, STORED)
+def test_gate_markdown_has_one_row_a_finding(series: str, cause: str) -> None:
+    """The gate's summary for a pull request has one table of verdicts and one of findings, and no other element."""
+    tokens = CELL.parse(gate_markdown(header(), findings(series, cause)))
+    assert [token.type for token in tokens].count("table_open") == 2
+    assert [token.type for token in tokens].count("tr_open") == 4
+    inline = [child.type for token in tokens for child in token.children or []]
+    assert set(inline) <= {"text", "text_special", "strong_open", "strong_close", "softbreak", "hardbreak"}
+
+
+@given(TEXTS)
+def test_workflow_commands_are_one_line(text: str) -> None:
+    """A text within a workflow command of GitHub ends no line and begins no command."""
+    escaped = escape_workflow_command(text)
+    assert not has_control(escaped)
+    assert "::" not in escaped
+
+
+def header() -> dict[str, object]:
+    """What a gate says of itself."""
+    return {
+        "base": "a",
+        "head": "b",
+        "series": 1,
+        "alike": True,
+        "code": 1,
+        "notes": [],
+        "fingerprint": "f",
+        "started": "2026-01-01",
+        "seconds": 1.0,
+    }
+
+
+def findings(series: str, cause: str) -> pd.DataFrame:
+    """One finding that fails."""
+    row = {"series": series, "layer": "exact", "verdict": "worse", "fails": True, "cause": cause, "forgiven": ""}
+    return pd.DataFrame([row])

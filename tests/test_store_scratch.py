@@ -1,0 +1,135 @@
+"""rm, archive and unarchive that are killed before any one of their file operations."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gdbench
+from gdbench.records import sweep_folders
+from gdbench.schema import UsageError
+from gdbench.store.archive import pack, removed, unpack
+from gdbench.store.scratch import scratch_path
+
+WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
+"""Events of Python's audit hooks that change a folder; an ``open`` does where it may write."""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sweeps of one cell each."""
+    outputs = tmp_path_factory.mktemp("ran")
+    for name in ("one", "two"):
+        gdbench.sweep(
+            "beale", optimizer="gd", lr=0.01, steps=5, timing="off", record="none", name=name, outputs=outputs
+        )
+    return outputs
+
+
+def run_killed(call: Callable[[], object], count: int) -> bool:
+    """Run a call in a process that kills itself before its file operation number ``count``; whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        left = [count]
+
+        def kill(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in WRITES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+                left[0] -= 1
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(kill)
+        try:
+            call()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def rows(outputs: Path) -> dict[str, int]:
+    """How many runs each sweep has for whoever looks."""
+    return {folder.name[9:]: len(gdbench.load(folder)) for folder in sweep_folders(outputs)}
+
+
+def hidden(place: Path) -> list[Path]:
+    """What a killed process left."""
+    return [path for path in place.rglob(".*") if path.name.startswith((".removed", ".unarchive", ".archive"))]
+
+
+def test_killed_rm_leaves_a_whole_sweep_or_none(ran: Path, tmp_path: Path) -> None:
+    """A sweep whose removal was killed is whole or gone for every reader, and the next rm clears the rest away."""
+    for count in range(1, 100):
+        outputs = tmp_path / str(count)
+        shutil.copytree(ran, outputs)
+        one, two = sweep_folders(outputs)
+        killed = run_killed(lambda folder=one: removed(folder), count)  # type: ignore[misc]
+        assert rows(outputs) in ({"one": 1, "two": 1}, {"two": 1})
+        assert len(gdbench.load(outputs)) == len(rows(outputs))
+        if one.is_dir():
+            removed(one)
+        removed(two)
+        assert hidden(outputs) == []
+        if not killed:
+            break
+    assert 5 < count < 99
+
+
+@pytest.mark.slow
+def test_killed_unarchive_leaves_whole_sweeps_or_none(ran: Path, tmp_path: Path) -> None:
+    """Sweeps whose unpacking was killed are whole or absent, and the same command or another one clears the rest."""
+    file = tmp_path / "both.zip"
+    pack(sweep_folders(ran), file, ran)
+    for count in range(1, 200, 3):
+        outputs = tmp_path / str(count)
+        killed = run_killed(lambda place=outputs: unpack(file, place), count)  # type: ignore[misc]
+        assert set(rows(outputs).values()) <= {1}
+        if not killed:
+            break
+        for folder in sweep_folders(outputs):
+            removed(folder)
+        unpack(file, outputs)
+        assert rows(outputs) == {"one": 1, "two": 1}
+        assert hidden(outputs) == []
+    assert 10 < count < 197
+
+
+def test_killed_archive_leaves_no_file_of_its_name(ran: Path, tmp_path: Path) -> None:
+    """An archive whose packing was killed is not there, and the next one of its folder clears the rest away."""
+    for count in (1, 2):
+        file = tmp_path / f"{count}.zip"
+        assert run_killed(lambda file=file: pack(sweep_folders(ran), file, ran), count)  # type: ignore[misc]
+        assert not file.exists()
+    pack(sweep_folders(ran), tmp_path / "whole.zip", ran)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.zip"]
+
+
+def test_scratch_of_a_running_process_stays(ran: Path, tmp_path: Path) -> None:
+    """What another process of this machine, or one of another machine, is writing is not removed."""
+    parent = f"-{os.getppid()}-"
+    others = [
+        scratch_path(tmp_path, "archive", "a.zip").name.replace(f"-{os.getpid()}-", parent),
+        ".archive-elsewhere-1-a.zip",
+    ]
+    for name in others:
+        (tmp_path / name).touch()
+    pack(sweep_folders(ran), tmp_path / "whole.zip", ran)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "whole.zip"])
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
+    """An archive of many gigabytes of zeros is refused in one line, and nothing is unpacked."""
+    file = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("2026-01-01/00-00-00_a/runs.parquet", bytes(2**27))
+        bomb.writestr("SHA256SUMS", f"{'0' * 64}  2026-01-01/00-00-00_a/runs.parquet\n")
+    with pytest.raises(UsageError, match=r"bomb.zip would unpack [\d,]+ bytes into [\d,]+: .* nothing was unpacked"):
+        unpack(file, tmp_path / "outputs")
+    assert not (tmp_path / "outputs").exists()
