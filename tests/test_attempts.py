@@ -377,7 +377,7 @@ def test_a_sweep_says_what_could_not_run_in_its_last_line(
     words: tuple[str, ...], code: int, last: str | None, form: str | None, command: Callable[..., Any]
 ) -> None:
     """Exit 0 where all ran or some were unavailable, 1 where one failed or none could run; the last line says which."""
-    done = command("-m", *words, "steps=3", "timing=off", *([form] if form else []))
+    done = command("-m", *words, "impl=manual", "steps=3", "timing=off", *([form] if form else []))
     lines = [line for line in done.err.splitlines() if line.startswith("gdbench:")]
 
     assert done.code == code

@@ -96,7 +96,7 @@ def test_studies_repeat_themselves(command: Callable[..., Any], sampler: str, tr
 
 def test_a_trial_that_fails_neither_stops_nor_wins(command: Callable[..., Any], own: Path) -> None:
     """The default sampler goes on past a trial that raises and one that is not to be had, and the best is sound."""
-    words = ("objective=raises,bowl", "optimizer=gd,lbfgs", "lr=0.1", "steps=5", "metric=final_loss")
+    words = ("objective=raises,bowl", "optimizer=gd,lbfgs", "impl=manual", "lr=0.1", "steps=5", "metric=final_loss")
     done = command(*STUDY, "--config-dir", str(own), *words, "hydra.sweeper.n_trials=8")
     runs = gdbench.load()
 
@@ -113,7 +113,7 @@ def test_failures_and_divergence_neither_stop_nor_win(
     """Trials that raise, diverge or are not to be had are rows like others, and the best is one that is sound."""
     done = command(
         *STUDY, "--config-dir", str(own), "objective=raises,bowl", "optimizer=gd,lbfgs", "lr=0.1,0.4,3.0,1e300",
-        "hydra.sweeper.n_trials=25", f"hydra/sweeper/sampler={sampler}", "steps=60", "metric=final_loss",
+        "impl=manual", "hydra.sweeper.n_trials=25", f"hydra/sweeper/sampler={sampler}", "steps=60", "metric=final_loss",
     )  # fmt: skip
     assert done.code == 1, done.err
     statuses = set(gdbench.load()["status"])
