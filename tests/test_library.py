@@ -97,6 +97,15 @@ def answer(folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+def test_a_damaged_library_is_none(tmp_path: Path) -> None:
+    """What does not end with its digest is not loaded, and what is not there neither."""
+    library = tmp_path / "library.so"
+    assert read(library) is None
+    library.write_bytes(b"half of a library")
+    assert read(library) is None
+
+
+@pytest.mark.slow
 def test_a_library_is_made_once_and_loaded_without_a_compiler(tmp_path: Path) -> None:
     """What one process makes another one loads; a damaged library is none."""
     assert answer(tmp_path) == "[1.0, 3.0, 5.0, 7.0] same 2.0 True\n"

@@ -36,8 +36,8 @@ def winner(**asked: Any) -> pd.Series:
 
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The winners of a search of two methods with default settings, without a clock."""
-    return gdbench.tune(optimizer=["gd", "adam"], outputs=tmp_path_factory.mktemp("silent"))
+    """The winners of a search of two methods, without a clock."""
+    return gdbench.tune(optimizer=["gd", "adam"], points=9, outputs=tmp_path_factory.mktemp("silent"))
 
 
 # --------------------------------------------------------------------------------------------------- what it finds
@@ -52,6 +52,7 @@ def test_gradient_descent_on_a_quadratic_is_tuned_to_its_theory() -> None:
     assert found["edges"] == ""
 
 
+@pytest.mark.slow
 def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
     """Both axes of the heavy ball end near lr (2 / (1 + sqrt mu))^2, momentum ((1 - sqrt mu) / (1 + sqrt mu))^2."""
     axes = {"optimizer.momentum": "interval(0,0.99)", "objective.condition": 100.0}
@@ -100,7 +101,7 @@ def test_a_diverged_run_never_wins() -> None:
 
 def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> None:
     """Each row is tuned on its own: another order gives the same winners."""
-    back = gdbench.tune(optimizer=["adam", "gd"])
+    back = gdbench.tune(optimizer=["adam", "gd"], points=9)
     same = [name for name in back if name not in ("sweep", "cell", "cell_s", "watched_s", "started_at", "overrides")]
 
     pd.testing.assert_frame_equal(silent[same], back[same])
@@ -139,6 +140,7 @@ def test_an_edge_is_told_where_the_range_leaves_the_best_out(interval: str | Non
     assert found["edges"] == edges
 
 
+@pytest.mark.slow
 def test_a_default_range_grows_and_a_users_does_not() -> None:
     """Without lr= the grid leaves 1e-6 ... 10 where the best lies beyond; a user's range is never left."""
     far = {"objective": "quadratic", "objective.smoothness": 1e-5, "metric": "final_gap", "steps": 100, "points": 15}
@@ -216,7 +218,7 @@ def test_time_comes_from_runs_timed_alone(methods: str) -> None:
 
 def test_winners_are_timed_where_a_clock_was_asked_for(silent: pd.DataFrame) -> None:
     """timing= times the winner of each row, once and alone; without it nothing is timed."""
-    timed = gdbench.tune(optimizer="gd", **{"timing.seconds": 0.001})
+    timed = gdbench.tune(optimizer="gd", points=9, **{"timing.seconds": 0.001})
     runs = gdbench.load(timed.attrs["folder"])
 
     assert timed["timed"].all()
@@ -291,7 +293,7 @@ def test_quiet_leaves_only_the_files(command: Callable[..., Any]) -> None:
 def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Path) -> None:
     """What the report prints runs the winner again: the same key, also with a folder of one's own."""
     words = ["--config-dir", str(own), "objective=bowl", "optimizer=sign", "optimizer.factor=interval(0.5,2)"]
-    done = command("tune", *words, "steps=10", "points=5", "metric=final_loss")
+    done = command("tune", *words, "lr=0.1,0.2", "steps=10", "points=3", "metric=final_loss")
     line = next(line for line in done.out.splitlines() if line.startswith("  python"))
     assert command(*shlex.split(line)[3:], "outputs=again", "timing=off", "--quiet").code == 0
     again = gdbench.load("again")
