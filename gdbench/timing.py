@@ -123,9 +123,8 @@ def _calibrate(prepare: Prepare, clock: Clock, block_s: float, most_steps: int) 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No garbage collection inside: what lives is frozen, what is made meanwhile waits."""
+    """No garbage collection inside: what is there is frozen, garbage or not, and what is made meanwhile waits."""
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:

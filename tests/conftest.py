@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +21,23 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 ROOT = Path(__file__).parent.parent
 
 # How long an example takes on a busy machine says nothing of what it tests.
-settings.register_profile("gdbench", deadline=None)
-settings.load_profile("gdbench")
+settings.register_profile("fast", deadline=None, max_examples=30)
+settings.register_profile("slow", deadline=None, max_examples=100)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Laws have fewer examples by default than with ``-m``, as in ``-m "slow or hypothesis"``."""
+    settings.load_profile("fast" if config.option.markexpr == "not slow" else "slow")
+
+
+# Ten thousand tests and what they import stay to the end: looking through them for garbage costs a fifth of collection.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, and not among what was collected."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from generated import PARTS, Frozen, generate, make_method, starts
+from tiers import representatives
 from torch import Tensor
 
 from gdbench.descent import descent
@@ -85,19 +86,26 @@ def check_lanes(make: Callable[[Hyper], Method], start: Any, backend: Any = "eag
     torch.testing.assert_close(total, torch.stack(sums).sum(0), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", SHORT)
+FEW = ("last point", "mean in place", "flag", "window", "frozen", "none, then a tensor")
+"""An alias, a write in place, a plain value, a state that takes two graphs, a dataclass, and one that changes once."""
+
+
+@pytest.mark.parametrize("name", representatives(SHORT, FEW))
 def test_a_compiled_state_may_hold_anything(name: str) -> None:
     """Aliases, numbers, flags, None, dataclasses, windows and writes in place give the method's own run."""
     check_solo(lambda lr: make_method((name,), "nested", False, lr), starts()["vector"])
 
 
-@pytest.mark.parametrize("name", ["last point", "one tensor twice", "mean in place", "flag", "frozen"])
+@pytest.mark.parametrize(
+    "name",
+    representatives(["last point", "one tensor twice", "mean in place", "flag", "frozen"], ["mean in place", "frozen"]),
+)
 def test_compiled_lanes_may_hold_anything(name: str) -> None:
     """So do lanes."""
     check_lanes(lambda lr: make_method((name,), "tuple", name == "mean in place", lr), starts()["vector"])
 
 
-@pytest.mark.parametrize("name", starts())
+@pytest.mark.parametrize("name", representatives(starts(), ("views of one", "expanded")))
 def test_a_compiled_run_may_start_anywhere(name: str) -> None:
     """Starts that share memory, or lie in it otherwise than in a row, are starts like others."""
     check_solo(lambda lr: make_method(("last point", "mean"), "dict", False, lr), starts()[name])

@@ -124,10 +124,9 @@ def test_the_schema_and_the_configuration_state_the_same_defaults() -> None:
     assert set(schema) - set(ours) == {"objective", "optimizer", "timing", *AROUND, "code", "part"}
 
 
-@pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_configuration_opens_with_what_it_is(path: Path) -> None:
+def test_every_shipped_configuration_opens_with_what_it_is() -> None:
     """The first line of each file is a comment that a listing can show, or a package directive."""
-    assert path.read_text().startswith("# ")
+    assert not [path for path in sorted(config_folder().rglob("*.yaml")) if not path.read_text().startswith("# ")]
 
 
 def test_libyaml_reads_every_shipped_configuration_as_omegaconf_does() -> None:

@@ -61,7 +61,7 @@ def test_dimension_is_the_one_asked_for(name: str, n: int | None) -> None:
     [
         ("HS1", None, "objective.problem=HS1 is bound-constrained: gdbench descends without constraints only."),
         ("ACOPP14", None, "objective.problem=ACOPP14 is nonlinearly constrained"),
-        ("rosenbr", None, "objective.problem=rosenbr is not known. Did you mean ROSENBR or"),
+        ("rosenbr", None, "objective.problem=rosenbr is not known. Did you mean ROSENBR?"),
         (7, None, "objective.problem=7 is not known."),
         ("ARWHEAD", 7, "objective.n=7: ARWHEAD comes with n = 10, 100, 500; try objective.n=10"),
         ("ROSENBR", 3, "objective.n=3: ROSENBR comes with n = 2; try objective.n=2"),

@@ -36,18 +36,23 @@ def rerun(tmp_path_factory: pytest.TempPathFactory) -> Rerun:
     return recorded
 
 
-RERUN = representatives(NAMES, ("gd_rate", "notebook", "robust_lr"))
-
-
 def readme(name: str) -> str:
     """The page of an experiment."""
     return (HOME / name / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", RERUN)
-def test_an_experiment_finds_what_it_expects(name: str, rerun: Rerun) -> None:
+@pytest.mark.parametrize("name", representatives(NAMES, ("gd_rate", "notebook", "robust_lr")))
+def test_an_experiment_runs_again_as_it_is_kept(name: str, rerun: Rerun) -> None:
+    """A rerun finds what was expected, what theory says, and what page and picture show."""
+    check_expected(name, rerun(name))
+    check_theory(name, rerun(name))
+    check_page(name, rerun(name))
+    check_picture(name, rerun(name))
+
+
+def check_expected(name: str, rerun: Recorded) -> None:
     """Keys, statuses, hits and counts are equal on every machine; losses to 1e-6, as processors sum in other orders."""
-    found = pd.read_csv(io.StringIO(rerun(name).expected.to_csv(index=False)), dtype=str)
+    found = pd.read_csv(io.StringIO(rerun.expected.to_csv(index=False)), dtype=str)
     expected = pd.read_csv(HOME / name / "expected.csv", dtype=str)
     assert list(found) == list(expected)
     rounded = [column for column in record.ROUNDED if column in found]
@@ -71,29 +76,26 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
             assert keys(question, nothing(question, "failed", ""))[0].decode() == run
 
 
-@pytest.mark.parametrize("name", RERUN)
-def test_an_experiment_finds_what_theory_says(name: str, rerun: Rerun) -> None:
+def check_theory(name: str, rerun: Recorded) -> None:
     """Each published number lies within its stated tolerance, and each number found has one to be compared with."""
-    numbers = rerun(name).finding.numbers
+    numbers = rerun.finding.numbers
     assert set(numbers) == {each.quantity for each in record.truths(name)}
     assert numbers
     for each in record.truths(name):
         assert each.holds(numbers[each.quantity]), f"{each.quantity}: {numbers[each.quantity]}, not {each.words}"
 
 
-@pytest.mark.parametrize("name", RERUN)
-def test_the_page_of_an_experiment_shows_what_the_rerun_finds(name: str, rerun: Rerun) -> None:
+def check_page(name: str, rerun: Recorded) -> None:
     """The README holds sentence, truths and table as the rerun makes them, and the commands that make them."""
-    assert f"{record.BEGIN}\n\n{record.page(rerun(name))}\n\n{record.END}" in readme(name)
+    assert f"{record.BEGIN}\n\n{record.page(rerun)}\n\n{record.END}" in readme(name)
     assert f"{record.command(name)}\n" in readme(name)
     assert f"{record.command(name, full=True)}\n" in readme(name)
     assert "](picture.svg)" in readme(name)
 
 
-@pytest.mark.parametrize("name", RERUN)
-def test_the_picture_of_an_experiment_can_be_drawn_again(name: str, rerun: Rerun) -> None:
+def check_picture(name: str, rerun: Recorded) -> None:
     """What the rerun draws has the form of the picture that is kept: as many words and lines, and no point off it."""
-    drawn, kept = rerun(name).picture(), (HOME / name / "picture.svg").read_text(encoding="utf-8")
+    drawn, kept = rerun.picture(), (HOME / name / "picture.svg").read_text(encoding="utf-8")
     assert "NaN" not in drawn
     counts = [[each.tag for each in ElementTree.fromstring(text).iter()] for text in (drawn, kept)]
     assert counts[0] == counts[1]

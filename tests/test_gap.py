@@ -1,36 +1,27 @@
 from __future__ import annotations
 
-import importlib
 import math
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from cells import parabola
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import APART
+from laws import OBJECTIVES, configured
 
 from gdbench.gap import LADDER, SAFETY, Ladder, ladder, rounding_size, thresholds_in
 from gdbench.objectives import Objective, seeded
 from gdbench.params import tree_map
 
 EPS = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
-FOLDER = Path(__file__).parents[1] / "conf" / "objective"
-FILES = {file.stem: file for file in sorted(FOLDER.glob("*.yaml")) if file.stem not in APART}
 FLAT = ("extended_powell", "variably_dimensioned")
 """Objectives whose rounding is that of fourth powers and the like: few random points come near the worst one."""
 
 
-@cache
 def shipped(name: str) -> Objective:
     """An objective as conf/objective states it."""
-    arguments = yaml.safe_load(FILES[name].read_text())
-    module, factory = arguments.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), factory)(**arguments)
+    return configured(name, {})
 
 
 def rungs(
@@ -134,7 +125,7 @@ def test_no_target_is_reached_at_the_start(
         assert (thresholds_in(dtype, of.thresholds).double() < start).all()
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if shipped(name).minimisers])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if shipped(name).minimisers])
 def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
     """Float32 losses near a minimiser miss the true ones by no more than gap_floor allows, at points never measured."""
     objective = shipped(name)
@@ -154,7 +145,7 @@ def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
             assert abs(float(single.value(near)) - exact) <= allowed
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if shipped(name).minimisers])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if shipped(name).minimisers])
 def test_the_size_of_the_terms_is_a_power_of_two_that_more_points_confirm(name: str) -> None:
     """The measured size is 0 or a power of two, the same each time, and four times the points at most double it.
 

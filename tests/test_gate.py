@@ -25,6 +25,22 @@ series:
 EXACT = ("--config-dir", "mine", "--time", "off")
 
 
+def test_a_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Path) -> None:
+    """Of two optimizers one clones its gradient now: the gate fails that one, with what it does more."""
+    repository(tmp_path, FEW)
+    change(tmp_path)
+    done = gate(*EXACT)
+    found = findings(tmp_path)
+
+    assert done.code == 1, done.err
+    assert {name: each["verdict"] for name, each in found.items()} == {"sound": "same", "clone": "worse"}
+    assert "ops per step: 15 -> 16 (+1 clone)" in found["clone"]["cause"]
+    assert "FAILED (exit 1)" in done.out
+    assert git(tmp_path, "worktree", "list").count("\n") == 0
+    assert list((tmp_path / ".git" / "gdbench-gate").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Path, monkeypatch: Any) -> None:
     """Of nine optimizers eight have a defect: the gate fails these, for the right cause, until they are accepted."""
     repository(tmp_path)
@@ -62,6 +78,7 @@ def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Pat
     assert {each["forgiven"] for each in findings(tmp_path).values()} == {"accepted: meant"}
 
 
+@pytest.mark.slow
 def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], tmp_path: Path) -> None:
     """On a clean main the base is the first parent; what changes no number passes; a baseline says the same."""
     repository(tmp_path, FEW)
@@ -87,6 +104,7 @@ def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], 
     assert findings(tmp_path)["sound"]["verdict"] == "same"
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path: Path) -> None:
     """An optimizer that is gone, and a series that the suite lost, are missing; a new one passes; together: exit 4."""
     repository(tmp_path, FEW)

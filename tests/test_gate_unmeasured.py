@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from repositories import change, commit, findings, git, repository
+from tiers import representatives
 
 from gdbench.gate.bisect import halved
 from gdbench.gate.series import Side
@@ -55,6 +56,7 @@ def add_optimizer(top: Path, name: str, target: str, more: str = "") -> None:
     )
 
 
+@pytest.mark.slow
 def test_only_what_the_bases_tree_does_not_hold_is_new(gate: Callable[..., Any], tmp_path: Path) -> None:
     """A base that cannot be imported, that failed, or whose configuration git ignores is unmeasured, and says why."""
     top, mine = repository(tmp_path, SUITE), tmp_path / "mine"
@@ -100,6 +102,7 @@ def test_only_what_the_bases_tree_does_not_hold_is_new(gate: Callable[..., Any],
     assert 'errors="6"' in xml
 
 
+@pytest.mark.slow
 def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_path: Path) -> None:
     """By the command line: one clone more than was accepted fails, and so does what was accepted, by a baseline."""
     top = repository(tmp_path, FEW)
@@ -129,7 +132,7 @@ def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_
             2,
             "sev",
         ),
-        ("series,status,final_loss\nsound manual quadratic,,1\n", 4, ""),
+        pytest.param("series,status,final_loss\nsound manual quadratic,,1\n", 4, "", marks=pytest.mark.slow),
     ],
     ids=["no rows", "no numbers", "a row twice", "no status"],
 )
@@ -156,10 +159,15 @@ def test_a_pull_request_whose_base_is_not_fetched_is_not_compared(
         base_of(tmp_path, None, "outputs", False)
 
 
-@pytest.mark.parametrize("culprit", range(1, 6))
-@pytest.mark.parametrize("dark", [{2}, {2, 3}, {0, 1, 2, 3, 4}, {4}])
+DARK = [(dark, culprit) for dark in ((2,), (2, 3), (0, 1, 2, 3, 4), (4,)) for culprit in range(1, 6)]
+"""Commits that cannot be measured, and the first that fails: it is one of them, beside them, or elsewhere."""
+
+
+@pytest.mark.parametrize(
+    ("dark", "culprit"), representatives(DARK, [((2,), 1), ((2, 3), 3), ((2, 3), 4), ((0, 1, 2, 3, 4), 5)])
+)
 def test_bisection_takes_no_commit_for_good_that_it_could_not_measure(
-    tmp_path: Path, culprit: int, dark: set[int]
+    tmp_path: Path, culprit: int, dark: tuple[int, ...]
 ) -> None:
     """It is passed over; where the culprit may be one of these, they are named."""
     git(tmp_path, "init", "--quiet")
@@ -194,6 +202,7 @@ def test_bisection_of_a_bad_end_that_cannot_be_measured_is_none(tmp_path: Path) 
         halved(tmp_path, commits, fails, lambda line: None)
 
 
+@pytest.mark.slow
 def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that cannot be imported is no reason to skip the test; neither is time=off."""
     from gdbench.pytest_plugin import Bench

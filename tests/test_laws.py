@@ -99,14 +99,17 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 
 def crossed(methods: Iterable[str], law: str, walks: Mapping[str, list[str]], kinds: Iterable[str] = KINDS) -> Any:
-    """Every method on each kind of objective, and the objectives of each stepper by it."""
+    """Every method on each kind of objective, and the objectives of each stepper by it: by default one of each kind."""
     own = {each: OWN.get(each) or {name: KINDS[name] for name in kinds} for each in methods}
     cases = [(optimizer, name, dtype) for optimizer, each in own.items() for name, dtype in each.items()]
     cases += [(stepper, name, STEPPERS[stepper]) for stepper, names in walks.items() for name in names]
     marked = []
     for case in dict.fromkeys(cases):
         cause = EXCEPTIONS.get((law, case[0])) or EXCEPTIONS.get((law, case[1]))
-        marked.append(pytest.param(*case, marks=pytest.mark.skip(reason=cause) if cause else ()))
+        marks = [pytest.mark.skip(reason=cause)] if cause else []
+        if case[1] in OBJECTIVES and case[1] not in (*own[case[0]], *UNLIKE):
+            marks.append(pytest.mark.slow)
+        marked.append(pytest.param(*case, marks=marks))
     return pytest.mark.parametrize(("optimizer", "name", "dtype"), marked, ids=str)
 
 

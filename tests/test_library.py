@@ -89,6 +89,15 @@ def test_what_brings_much_along_has_no_record() -> None:
         recorded(lambda x, k: x + much[:5])
 
 
+def test_a_damaged_library_is_none(tmp_path: Path) -> None:
+    """What does not end with its digest is not loaded, and what is not there neither."""
+    library = tmp_path / "library.so"
+    assert read(library) is None
+    library.write_bytes(b"half of a library")
+    assert read(library) is None
+
+
+@pytest.mark.slow
 def test_a_library_is_made_once_and_loaded_without_a_compiler(shell: Callable[..., Done], tmp_path: Path) -> None:
     """What one process makes another one loads; a damaged library is none."""
     env = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}

@@ -152,7 +152,7 @@ def test_the_digits_hold_in_lanes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_the_experiment_prints_them_all(command: Any, impl: str) -> None:
     """python -m gdbench -m experiment=notebook holds the notebook's loops among its runs."""
-    assert command("-m", "experiment=notebook", "device=cpu", f"impl={impl}", "--quiet").code == 0
+    assert command("-m", "experiment=notebook", "device=cpu", f"impl={impl}", "timing=off", "--quiet").code == 0
     runs, traces = gdbench.load(), gdbench.load(table="traces")
     for name, xs, ys, after in (("manual", MANUAL_X, MANUAL_Y, 1), ("sgd", SGD_X, SGD_Y, 0)):
         row = runs[(runs["objective"] == f"notebook_{name}") & (runs["lr"] == 0.1)].iloc[0]
@@ -211,7 +211,6 @@ def test_the_retold_notebook_runs_and_shows_what_is_kept(
     assert shown(again) == shown(nbformat.read(FILE, as_version=4))
 
 
-@pytest.mark.slow
 def test_the_retold_notebook_tells_the_notebooks_numbers(kept: Any) -> None:
     """It prints both loops and the gradients digit for digit, has five pictures, and is small."""
     text = "".join(part for cell in shown(kept) for kind, part in cell if kind == "stdout")

@@ -33,6 +33,7 @@ from laws import (
     unmoved,
 )
 from laws import twin as torch_twin
+from tiers import representatives
 from torch import Tensor
 from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
@@ -587,13 +588,17 @@ ALONE = [name for name in ALONE if name not in SEARCHING_ALIKE]
 """Methods that are compiled for a run alone too: torch's, and those that search, which alone stop early."""
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", representatives(ALONE, ("adam", "armijo", "bfgs", "muon_adamw", "sophia")))
 def test_compiled_equals_manual_in_one_graph(name: str) -> None:
     """torch.compile follows a method alone in one graph, and another step size runs through the same one."""
     assert check_compiled(name, "eager") == 1
 
 
-@pytest.mark.parametrize("name", GENERAL)
+KINDS = ("adam", "armijo", "cg_pr", "chebyshev", "dog", "fista", "lookahead", "muon_adamw", "sam")
+"""A method of each kind: plain steps, searches, directions, schedules, sums over x, proximal, averaged, mixed."""
+
+
+@pytest.mark.parametrize("name", representatives(GENERAL, KINDS))
 def test_compiled_lanes_equal_manual_ones_in_one_graph(name: str) -> None:
     """A step of every method in lanes makes one graph, which serves any number of lanes and step sizes."""
     assert check_compiled_lanes(name, "eager") == 1

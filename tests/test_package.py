@@ -213,34 +213,20 @@ def test_libraries_stay_at_the_rim(library: str) -> None:
     assert not found
 
 
-@pytest.fixture(scope="module")
-def packages(servers: Processes, tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
+def build_packages(processes: Processes, folder: Path) -> tuple[set[str], set[str]]:
     """The names of the files in the sdist, and in the wheel made from it, of a checkout that has been worked in."""
-    folder = tmp_path_factory.mktemp("packages")
     checkout = folder / "checkout"
     junk = shutil.ignore_patterns(".*cache", ".git", ".venv", "venv", "build", "dist", "__pycache__", "outputs")
     shutil.copytree(ROOT, checkout, ignore=junk)
     for left in ("outputs/2026-01-01/09-00-00_sweep", "experiments/outputs/2026-01-01/run", "gdbench/__pycache__"):
         (checkout / left).mkdir(parents=True)
         (checkout / left / "runs.parquet").write_bytes(b"left behind")
-    built = servers.start_python("-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
+    built = processes.start_python("-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
     assert built.communicate().code == 0
     (sdist,) = folder.glob("gdbench-*.tar.gz")
     (wheel,) = folder.glob("gdbench-*.whl")
     with tarfile.open(sdist) as tar, zipfile.ZipFile(wheel) as zipped:
         return {name.partition("/")[2] for name in tar.getnames()}, set(zipped.namelist())
-
-
-@pytest.fixture
-def sdist(packages: tuple[set[str], set[str]]) -> set[str]:
-    """The names of the files in the sdist."""
-    return packages[0]
-
-
-@pytest.fixture
-def wheel(packages: tuple[set[str], set[str]]) -> set[str]:
-    """The names of the files in the wheel."""
-    return packages[1]
 
 
 def shipped(folder: str, pattern: str) -> set[str]:
@@ -253,7 +239,17 @@ def shipped(folder: str, pattern: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_every_configuration(wheel: set[str]) -> None:
+def test_sdist_and_wheel_hold_what_belongs_in_them(processes: Processes, tmp_path: Path) -> None:
+    """Both are built once, from a checkout with outputs and caches in it, and hold all that is needed and no more."""
+    sdist, wheel = build_packages(processes, tmp_path)
+
+    check_configurations_of_wheel(wheel)
+    check_package_in_wheel(wheel)
+    check_sources_of_sdist(sdist)
+    check_no_outputs_in_sdist(sdist)
+
+
+def check_configurations_of_wheel(wheel: set[str]) -> None:
     """The whole of conf/ travels inside the wheel as gdbench/conf."""
     configurations = shipped("conf", "*.yaml")
 
@@ -261,8 +257,7 @@ def test_the_wheel_holds_every_configuration(wheel: set[str]) -> None:
     assert {f"gdbench/{name}" for name in configurations} == {name for name in wheel if name.endswith(".yaml")}
 
 
-@pytest.mark.slow
-def test_the_wheel_holds_the_package_and_nothing_else(wheel: set[str]) -> None:
+def check_package_in_wheel(wheel: set[str]) -> None:
     """Installing the wheel adds the folder gdbench, its types and its licence: no tests, no outputs, no caches."""
     sources = {name for name in wheel if name.endswith(".py")}
 
@@ -272,8 +267,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: set[str]) -> None:
     assert not [name for name in wheel if "outputs" in name or "__pycache__" in name or name.endswith(".parquet")]
 
 
-@pytest.mark.slow
-def test_the_sdist_holds_what_tests_and_ci_need(sdist: set[str]) -> None:
+def check_sources_of_sdist(sdist: set[str]) -> None:
     """An unpacked sdist can be tested and built as the checkout can."""
     expected = {
         ".ci/run",
@@ -294,8 +288,7 @@ def test_the_sdist_holds_what_tests_and_ci_need(sdist: set[str]) -> None:
     assert shipped("docs", "*") - {each for each in shipped("docs", "*") if (ROOT / each).is_dir()} <= sdist
 
 
-@pytest.mark.slow
-def test_the_sdist_holds_no_outputs(sdist: set[str]) -> None:
+def check_no_outputs_in_sdist(sdist: set[str]) -> None:
     """Results of sweeps never leave in an sdist, wherever in the checkout they were made."""
     assert not [name for name in sdist if "outputs" in name.split("/") and not name.endswith(".gitignore")]
     assert not [name for name in sdist if name.endswith(".parquet")]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from cells import Tiny, parabola, small
 from conftest import ROOT, Done
+from tiers import representatives
 
 import gdbench
 from gdbench.columns import exact
@@ -145,7 +146,7 @@ def facts(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[sorted(names)].sort_values(["optimizer", "lr", "seed"]).reset_index(drop=True)
 
 
-@pytest.mark.parametrize("optimizer", DRAWS)
+@pytest.mark.parametrize("optimizer", representatives(DRAWS, ("noisy", "numpy", "kron")))
 def test_seeds_are_runs_of_their_own_that_repeat(drawing: Path, optimizer: str) -> None:
     """Seeds give three runs, timed as they were watched, and the same ones again beside and after other runs."""
     runs = sweep(drawing, "rosenbrock", optimizer, impl=impl(optimizer), timing="quick", dtype="float64")
@@ -164,7 +165,7 @@ def test_seeds_are_runs_of_their_own_that_repeat(drawing: Path, optimizer: str) 
     pd.testing.assert_frame_equal(facts(runs), facts(again[again.lr == 1e-3]))
 
 
-@pytest.mark.parametrize("objective", ["dropout", "drawn_start"])
+@pytest.mark.parametrize("objective", representatives(["dropout", "drawn_start"], ["dropout"]))
 def test_an_objective_draws_by_the_same_rule(drawing: Path, objective: str) -> None:
     """Where the objective draws, in its loss or its start, seeds are runs of their own and repeat."""
     runs = sweep(drawing, objective, ["gd", "adam"], timing="quick")

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiers import representatives
 
 import gdbench
 from gdbench import records
@@ -52,7 +53,10 @@ def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("values", "texts"),
-    [("auto,0.5", ["auto", "0.5"]), ("true,0.5", ["true", "0.5"]), ("[1,2],0.5", ["[1, 2]", "0.5"])],
+    representatives(
+        [("auto,0.5", ["auto", "0.5"]), ("true,0.5", ["true", "0.5"]), ("[1,2],0.5", ["[1, 2]", "0.5"])],
+        [("auto,0.5", ["auto", "0.5"])],
+    ),
 )
 def test_values_of_several_kinds_are_a_sweep_like_any_other(
     command: Callable[..., Any], wide: Path, values: str, texts: list[str]
@@ -335,8 +339,8 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
 
 
 def test_what_cannot_be_read_is_named_and_skipped(made: Path, command: Callable[..., Any]) -> None:
-    """Of eighty sweeps of mixed kinds and versions, eight are broken: every verb reads all rows of the others."""
-    read_all(made, command, 80)
+    """Of thirty sweeps of mixed kinds and versions, three are broken: every verb reads all rows of the others."""
+    read_all(made, command, 30)
 
 
 @pytest.mark.slow

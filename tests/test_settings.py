@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from tiers import representatives
 
 import gdbench
 from gdbench.analysis.comparison import comparison
@@ -96,7 +97,11 @@ def test_every_setting_of_the_schema_is_tried() -> None:
     assert {name.partition(".")[0] for name in SWEPT if "." in name} == set(GROUPS)
 
 
-@pytest.mark.parametrize("name", SWEPT)
+FAST = ("optimizer.momentum", "impl", "lr", "schedule.over", "noise", "seed")
+"""A setting of each kind: of a group and a group itself, a word, a number, a null, a seed."""
+
+
+@pytest.mark.parametrize("name", representatives(SWEPT, FAST))
 def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_path: Path) -> None:
     """Rows of a swept setting are told apart in the table, none is a repeat in a report, and all match themselves."""
     runs = sweep(name, tmp_path)
@@ -112,13 +117,10 @@ def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_pat
         assert any(value in text.splitlines()[-3] for value in distinct_texts(pd.Series(SWEPT[name][0])))
 
 
-FAST = ("schedule", "clip", "objective.condition")
 TUNED = [name for name in SWEPT if not name.startswith(("lr", "seed"))]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TUNED]
-)
+@pytest.mark.parametrize("name", representatives(TUNED, ("clip", "objective.condition")))
 def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
     """Each value of a swept setting is a row of its own in the table of a search, or a tuned number of one row."""
     values, others = SWEPT[name]

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiers import representatives
 
 import gdbench
 from gdbench import Objective, build
@@ -91,23 +92,23 @@ def unchanged_settings() -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------------- in place
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", representatives(METHODS, ("state_too",)))
 def test_an_optimizer_that_works_in_place_leaves_the_rows_of_others_alone(
     command: Callable[..., Any], folder: Path, name: str
 ) -> None:
     """Every run starts from the true start, whatever ran before it, in solo cells too; so does the timed pass."""
     words = ["objective=rosenbrock", "dtype=float64", "lr=0.001,0.0005", "steps=20", "timing=quick", "--quiet"]
     words += ["timing.seconds=0.02", "--config-dir", str(folder)]
-    assert command("-m", f"optimizer={name},gd,adam", *words).code == 0
+    assert command("-m", f"optimizer={name},gd", *words).code == 0
     together = gdbench.load()
-    assert command("-m", "optimizer=gd,adam", *words, "outputs=alone").code == 0
+    assert command("-m", "optimizer=gd", *words, "outputs=alone").code == 0
     alone = gdbench.load("alone")
     others = together[together["optimizer"] != name]
 
-    assert together["start_loss"].tolist() == pytest.approx([24.2] * 6, rel=1e-12)
+    assert together["start_loss"].tolist() == pytest.approx([24.2] * 4, rel=1e-12)
     assert others["final_loss"].tolist() == alone["final_loss"].tolist()
     mine = together[together["optimizer"] == name]
-    assert mine["final_loss"].tolist() == pytest.approx(alone["final_loss"][alone["optimizer"] == "gd"], rel=1e-12)
+    assert mine["final_loss"].tolist() == pytest.approx(alone["final_loss"].tolist(), rel=1e-12)
     assert mine["error"].isna().all()
 
 

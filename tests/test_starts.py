@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from tiers import representatives
 
 import gdbench
 from gdbench.objectives import Objective
@@ -81,7 +82,22 @@ FORMS: dict[str, tuple[Any, list[float], str]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+FEW = (
+    "whole number",
+    "list of lists",
+    "float64 array",
+    "reversed array",
+    "bfloat16 tensor",
+    "part of a graph",
+    "expanded",
+    "dict of two dtypes",
+    "state_dict",
+    "function of the seed",
+)
+"""A form of each kind."""
+
+
+@pytest.mark.parametrize("form", representatives(FORMS, FEW))
 def test_a_start_keeps_its_values_in_every_form(form: str) -> None:
     """The trace of a run begins at the values that were given, in the dtype that they had, float32 where none."""
     given, values, dtype = FORMS[form]

@@ -207,6 +207,7 @@ def test_every_carrier_tells_the_same(made: Any) -> None:
     check_same(lanes, columns_of(cell(made, Tiny(lambda lr: twin("adam", lr=lr), lanes=False))))
 
 
+@pytest.mark.slow
 @of_each_kind
 def test_compiled_runs_see_the_same(made: Any) -> None:
     """Compiled lanes, and a compiled run alone, walk where eager ones do."""

@@ -10,6 +10,7 @@ import torch
 from cells import Compiled, Tiny, parabola, scripted, small, walk
 from hypothesis import given
 from hypothesis import strategies as st
+from tiers import representatives
 
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
@@ -135,8 +136,10 @@ ENDINGS = (
 """Losses of lanes that hit, diverge, stand still and cease to be finite."""
 
 
-@pytest.mark.parametrize("fused", [1, 2, 3, 5])
-@pytest.mark.parametrize("record", ["none", "thin", "full"])
+TOLD = [(record, fused) for record in ("none", "thin", "full") for fused in (1, 2, 3, 5)]
+
+
+@pytest.mark.parametrize(("record", "fused"), representatives(TOLD, [("none", 2), ("thin", 3)]))
 def test_compiled_lanes_are_told_as_others(record: str, fused: int) -> None:
     """Several steps a call, or one where a trace looks on: every column and every trace is that of eager lanes."""
     objective = scripted(*ENDINGS, minimum=0.0)

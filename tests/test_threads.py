@@ -56,13 +56,13 @@ def in_threads(count: int, threads: int, call: Callable[[int], Any]) -> list[Any
         return list(pool.map(call, range(count)))
 
 
-def test_sixteen_sweeps_over_four_threads_each_return_their_own_table() -> None:
+def test_eight_sweeps_over_four_threads_each_return_their_own_table() -> None:
     """Each call has the table that it asked for, in a folder of its own, and torch's threads are as they were."""
     threads = torch.get_num_threads()
-    tables = in_threads(16, 4, ask)
+    tables = in_threads(8, 4, ask)
 
-    assert [is_answer(runs, number) for number, runs in enumerate(tables)] == [True] * 16
-    assert len({runs.attrs["folder"] for runs in tables}) == 16
+    assert [is_answer(runs, number) for number, runs in enumerate(tables)] == [True] * 8
+    assert len({runs.attrs["folder"] for runs in tables}) == 8
     assert torch.get_num_threads() == threads
 
 
@@ -93,7 +93,7 @@ def test_tune_run_load_resume_and_refusals_go_on_side_by_side(tmp_path: Path) ->
                 return True
 
     results = []
-    for number, result in enumerate(in_threads(15, 3, lambda number: outcome(call, number))):
+    for number, result in enumerate(in_threads(10, 3, lambda number: outcome(call, number))):
         if number % 5 == 3 and isinstance(result, gdbench.UsageError):  # two threads, one folder: one of them waits
             assert "is being written by another gdbench" in str(result)
         else:

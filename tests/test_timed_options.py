@@ -9,6 +9,7 @@ import pytest
 from cells import plain
 from folding import folded
 from laws import OPTIMIZERS
+from tiers import representatives
 
 from gdbench import build
 from gdbench.job import Job
@@ -77,7 +78,9 @@ def test_every_option_is_timed(group: str) -> None:
         check_timed(job)
 
 
-@pytest.mark.parametrize(("optimizer", "impl"), KINDS)
+@pytest.mark.parametrize(
+    ("optimizer", "impl"), representatives(KINDS, [("adam", "manual"), ("asgd", "torch"), ("armijo", "manual")])
+)
 def test_every_kind_of_method_is_timed_with_all_around_it(optimizer: str, impl: str) -> None:
     """Schedule, clipping and noise together are timed with each kind of method."""
     (job,) = cells(optimizer, impl, *CHANGED)

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from support.processes import Done, Process, Processes, Streams
+from tiers import representatives
 
 import gdbench
 from gdbench.columns import asked
@@ -201,17 +202,19 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
-def test_a_store_that_is_a_file_keeps_the_journal_it_has(few: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("owner", "kept"), representatives([("new", "wal"), ("old", "delete")], [("new", "wal")]))
+def test_a_store_that_is_a_file_keeps_the_journal_it_has(few: Path, tmp_path: Path, owner: str, kept: str) -> None:
     """A new file of MLflow's writes ahead and holds all runs by itself; one that its owner made otherwise stays so."""
-    new, old = tmp_path / "new.db", tmp_path / "old.db"
-    old.touch()
-    for file in (new, old):
-        sent = send("mlflow", few, f"sqlite:///{file}")
-        again = send("mlflow", few, f"sqlite:///{file}")
-        assert (sent.added, again.added, again.there) == (3, 0, 3)
-        alone = shutil.copy(file, tmp_path / f"copy of {file.name}")
-        assert len(held(f"sqlite:///{alone}", read(few))[1]) == 4
-    assert (journal(new), journal(old)) == ("wal", "delete")
+    file = tmp_path / "runs.db"
+    if owner == "old":
+        file.touch()
+    sent = send("mlflow", few, f"sqlite:///{file}")
+    again = send("mlflow", few, f"sqlite:///{file}")
+    alone = shutil.copy(file, tmp_path / "copy.db")
+
+    assert (sent.added, again.added, again.there) == (3, 0, 3)
+    assert len(held(f"sqlite:///{alone}", read(few))[1]) == 4
+    assert journal(file) == kept
 
 
 def journal(file: Path) -> str:

@@ -11,5 +11,10 @@ __all__ = ["representatives"]
 
 
 def representatives(values: Iterable[Any], few: Container[Any]) -> list[Any]:
-    """Parameters of a test, those outside of ``few`` marked slow."""
-    return [value if value in few else pytest.param(value, marks=pytest.mark.slow) for value in values]
+    """Parameters of a test, those outside of ``few`` marked slow; a tuple stands for several names."""
+    return [value if value in few else pytest.param(*listed(value), marks=pytest.mark.slow) for value in values]
+
+
+def listed(value: Any) -> tuple[Any, ...]:
+    """What pytest.param takes of one parameter."""
+    return value if isinstance(value, tuple) else (value,)
