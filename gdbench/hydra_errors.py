@@ -10,6 +10,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.installation import install_command
+from gdbench.interruption import was_interrupted
 from gdbench.mistakes import describe_sweep, describe_unreadable
 from gdbench.paths import config_folder
 from gdbench.schema import UsageError, nearest
@@ -36,6 +37,8 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
 
     ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
     """
+    if was_interrupted(error):
+        raise KeyboardInterrupt from error
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in EXTRAS:

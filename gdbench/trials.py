@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from gdbench import records
 from gdbench.analysis.goals import MISS, per_configuration
 from gdbench.config import Composer, register_sweeper
+from gdbench.counting import format_count
 from gdbench.execution import Interrupted, SweepResult
 from gdbench.growing import Growing, repeating
 from gdbench.installation import install_command
@@ -222,7 +223,7 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     """The best trial and what repeats it, in words; kept in the sweep's folder too, in the words of the plugin."""
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
-        return [f"None of {len(study.trials)} trials may win."]
+        return [f"None of {format_count(len(study.trials), 'trial')} may win."]
     value, best = min(ended, key=lambda each: each[0])
     with records.writing(growing.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
@@ -230,6 +231,6 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     goal = str(growing.first.config["goal"])
     told = f"{goal} {number(value)}" if value < MISS else "none reached the target, this one came nearest"
     return [
-        f"Best of {len(study.trials)} trials: number {best.number} ({told}). Repeat it:",
+        f"Best of {format_count(len(study.trials), 'trial')}: number {best.number} ({told}). Repeat it:",
         f"  {best.user_attrs.get('command', best.params)}",
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from typer.core import TyperGroup
 
+from gdbench.counting import format_count
 from gdbench.gate.verbs import gate
 from gdbench.paths import PATH, expand_user, expand_word
 from gdbench.schema import COLUMNS, UsageError, nearest
@@ -153,7 +155,7 @@ def export(
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     sent = send(tracker, find(sweep, Path("outputs")), place)
     there = f", {sent.there} there already" if sent.there else ""
-    typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
+    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
 
 
 @app.command()
@@ -168,13 +170,13 @@ def report(
     --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
     outputs/report.
     """
-    wanted = _Wanted(form, to, open_)
-    from gdbench.report import source
-    from gdbench.report.assemble import assemble
+    places = [_place(word) for word in folders or []]
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report import source
+        from gdbench.report.assemble import assemble
 
-    places = [_place(each) for each in folders or []] or [source.newest(Path("outputs"))]
-    told = source.read(places)
-    wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
+        told = source.read(places or [source.newest(Path("outputs"))])
+        wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
 
 
 class _Wanted:
@@ -186,6 +188,17 @@ class _Wanted:
 
         self.form, self.to, self.open = form, to, open_
         self.images = Images() if not form or "figures" in form else None
+
+    def __enter__(self) -> Self:
+        """Have the processes that draw ended in any case: a start that is cut short tells of itself on the terminal."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them; those that have drawn have ended already."""
+        if self.images:
+            self.images.close()
 
     def put(self, told: Source, usual: Path, make: Assembler) -> None:
         """Write the report, say what it was written to, and show its page."""
@@ -227,12 +240,12 @@ def compare(
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
-    wanted = _Wanted(form, to, open_)
-    from gdbench.report.compared import beside, compared
-    from gdbench.report.source import read
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report.compared import beside, compared
+        from gdbench.report.source import read
 
-    told = beside(*(read([place]) for place in places))
-    wanted.put(told, Path("outputs") / "compare", compared)
+        told = beside(*(read([place]) for place in places))
+        wanted.put(told, Path("outputs") / "compare", compared)
 
 
 def _place(word: str) -> Path:

@@ -23,7 +23,8 @@ PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
     {
-        *("columns", "constant", "git", "installation", "libyaml", "overrides", "paths", "schema_union", "spacing"),
+        *("columns", "constant", "counting", "git", "installation", "interruption", "libyaml", "overrides", "paths"),
+        *("schema_union", "spacing"),
         *("torch_globals", "uncollected", "user_modules"),
     },
     {"function_parts"},
@@ -63,6 +64,7 @@ LAYERS = (
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TABLE = {
+    "counting",
     "installation",
     "spacing",
     "arrow",

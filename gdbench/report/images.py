@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import os
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from gdbench.paths import find_cache_folder
 
 __all__ = ["Images", "as_svg", "bundle"]
 
@@ -55,8 +59,12 @@ class Images:
                 for each in self.pending:
                     each.result()
         finally:
-            for pool in (self.carriers, self.script, self.pixels):
-                pool.shutdown(cancel_futures=True)
+            self.close()
+
+    def close(self) -> None:
+        """End the processes, whatever is left to draw; once more changes nothing."""
+        for pool in (self.carriers, self.script, self.pixels):
+            pool.shutdown(cancel_futures=True)
 
 
 def warm() -> None:
@@ -96,8 +104,8 @@ def bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, which takes seconds to make and is kept in the user's cache."""
     import vl_convert
 
-    kept = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
-    if kept.is_file():
+    kept = find_cache_folder() / f"vega-{metadata.version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError):  # none, or one that is not ours to read
         return kept.read_text(encoding="utf-8")
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     script = script.replace("</script", "<\\/script")
@@ -107,18 +115,8 @@ def bundle() -> str:
 
 def _keep(file: Path, text: str) -> None:
     """Write whole or not at all; a cache that cannot be written is none."""
-    import contextlib
-    import os
-
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f"{file.name}.{os.getpid()}")
         beside.write_text(text, encoding="utf-8")
         beside.replace(file)
-
-
-def _cache() -> Path:
-    import os
-
-    given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(given) if given else Path.home() / ".cache") / "gdbench"

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.counting import format_count
 from gdbench.report.rows import as_json
 from gdbench.report.terminal import STYLES
 from gdbench.report.units import number
@@ -34,7 +35,7 @@ def sweeps_report(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
     shared = [name for name in SHARED if len(set(cells[name])) == 1 and cells[name][0] and len(table) > 1]
     told = {name: column for name, column in cells.items() if any(column) and name not in shared}
     hidden = _hidden(told, width)
-    caption = " · ".join([f"{of:,} sweep{'s' * (of != 1)} in {outputs}", *(cells[name][0] for name in shared)])
+    caption = " · ".join([f"{format_count(of, 'sweep')} in {outputs}", *(cells[name][0] for name in shared)])
     lines = list(_closing(table, of, hidden))
     return Group(Text(caption, style="bold"), Text(), _table(told, hidden, width), Text(), *map(Text, lines))
 
@@ -72,7 +73,7 @@ def _best(row: Any) -> str:
     if not isinstance(row.best_run, str):
         return ""
     if not pd.isna(row.best_steps_to_target):
-        reached = f"{row.best_steps_to_target} steps"
+        reached = format_count(int(row.best_steps_to_target), "step")
     else:
         reached = f"f {number(row.best_final_loss)}" if pd.isna(row.best_final_gap) else f"gap {row.best_final_gap:.1e}"
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"

@@ -24,6 +24,7 @@ from gdbench.analysis.ranking import (
 )
 from gdbench.analysis.settings import differing_settings, distinct_texts, objective_names, text_among
 from gdbench.columns import ASKED
+from gdbench.counting import format_count
 from gdbench.report.units import digits, number, seconds
 
 __all__ = ["STYLES", "WIDTH", "closing_line", "console", "setting_header", "show_sweep", "sweep_report", "wide_console"]
@@ -220,7 +221,7 @@ def _counts(runs: pd.DataFrame) -> str:
         if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"}
         else ""
     )
-    return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(words)}{last}."
+    return f"{format_count(len(runs), 'run')}: {', '.join(words)}{last}."
 
 
 def _resolution(runs: pd.DataFrame) -> list[str]:
@@ -255,9 +256,8 @@ def _legend(runs: pd.DataFrame) -> list[str]:
 def _caveats(runs: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the table, where it holds."""
     shifted, subnormal = runs["shifted_minimum"].fillna(False).sum(), (runs["denormals"] > 0).sum()
-    lines = (
-        [f"{shifted} runs use weight decay, which moves the minimum: none of them is called best."] if shifted else []
-    )
+    decaying = format_count(shifted, "run uses", "runs use")
+    lines = [f"{decaying} weight decay, which moves the minimum: none of them is called best."] if shifted else []
     if subnormal:
         lines.append(f"Subnormal numbers slow a CPU down: {subnormal} of these runs end among them (column denormals).")
     lines += describe_randomness(runs)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.ranking import describe_randomness
+from gdbench.counting import format_count
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number, seconds
 
@@ -131,18 +132,23 @@ def caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
         )
     unavailable = runs[runs["status"] == "unavailable"]
     if len(unavailable):
-        lines.append(f"{len(unavailable)} runs were unavailable here and are no part of any comparison.")
+        lines.append(
+            f"{format_count(len(unavailable), 'run was', 'runs were')} unavailable here, and no part of any comparison."
+        )
     again = len(runs) - len(told) - shifted - int((unavailable["shifted_minimum"] != True).sum())  # noqa: E712 (nullable)
     if again > 0:
         lines.append(
-            f"{again} runs repeat another one (the same question, or a seed that changes nothing) and count once."
+            f"{format_count(again, 'run repeats', 'runs repeat')} another one (the same question, or a seed that"
+            " changes nothing), which counts once."
         )
     failed = runs[runs["status"] == "failed"]
     if len(failed):
         reasons = failed["error"].dropna().unique()
-        lines.append(f"{len(failed)} runs failed" + (f": {reasons[0]}" if len(reasons) else "") + ".")
+        lines.append(f"{format_count(len(failed), 'run')} failed" + (f": {reasons[0]}" if len(reasons) else "") + ".")
     lines += describe_randomness(runs)
     subnormal = int((runs["denormals"] > 0).sum())
     if subnormal and runs["step_s"].notna().any():
-        lines.append(f"{subnormal} runs end among subnormal numbers, which slow a CPU down.")
+        lines.append(
+            f"{format_count(subnormal, 'run ends', 'runs end')} among subnormal numbers, which slow a CPU down."
+        )
     return lines

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gdbench.counting import format_count
 from gdbench.paths import PATH
 from gdbench.schema import UsageError
 
@@ -222,8 +223,8 @@ def archive(
     for folder in folders:
         idle(folder, "archive")
     file = to or Path(f"{folders[0].resolve().parent.name}_{folders[0].resolve().name}.zip")
-    count = pack(folders, file, outputs)
-    typer.echo(f"{file}: {count} files, {file.stat().st_size:,} bytes. Unpack it by python -m gdbench unarchive {file}")
+    files = format_count(pack(folders, file, outputs), "file")
+    typer.echo(f"{file}: {files}, {file.stat().st_size:,} bytes. Unpack it by python -m gdbench unarchive {file}")
 
 
 def unarchive(

@@ -9,6 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from gdbench.counting import format_count
 from gdbench.schema import UsageError
 from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
 
@@ -28,6 +29,7 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
 
     if uri and Path(TRACKIO_DIR).resolve() != Path(uri).resolve():
         raise UsageError(f"--uri {uri}: in this process Trackio keeps what it gets in {TRACKIO_DIR}.")
+    Path(TRACKIO_DIR).mkdir(parents=True, exist_ok=True)  # where that fails, Trackio itself would only warn
     known = set(SQLiteStorage.get_runs(PROJECT))
     whole = {run.id for run in sweep.runs if _name(run) in known and _count(SQLiteStorage, run) == len(_points(run))}
     missing = [run for run in sweep.runs if run.id not in whole]
@@ -36,6 +38,8 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
             SQLiteStorage.delete_run(PROJECT, _name(run))
         with contextlib.redirect_stdout(io.StringIO()):  # it greets every run with five lines
             _send(trackio, run, sweep)
+    if lost := [run for run in missing if _count(SQLiteStorage, run) < len(_points(run))]:
+        raise OSError(f"{len(lost)} of {format_count(len(missing), 'run')} were not kept whole in {TRACKIO_DIR}")
     place = f"TRACKIO_DIR={shlex.quote(uri)} " if uri else ""
     return Sent(len(missing), len(whole), f"{place}trackio show --project {PROJECT}")
 
