@@ -18,6 +18,7 @@ from gdbench.interruption import was_interrupted
 from gdbench.paths import expand_user, expand_word
 from gdbench.schema import SETTINGS, UsageError, nearest
 from gdbench.uncollected import uncollected
+from gdbench.word_order import place_verb_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,6 +161,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
 
 
 def _dispatch(words: list[str]) -> int:
+    words = place_verb_first(words, VERBS)
     first = words[0] if words else ""
     if first in VERBS and first != "plan":
         return _look(words)

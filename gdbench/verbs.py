@@ -66,6 +66,8 @@ def list_(
         for line in listing():
             typer.echo(line)
         return
+    if config_dir and not config_dir.is_dir():
+        raise UsageError(f"--config-dir {config_dir} is no folder: it must hold {what[:-1]}/*.yaml of your own.")
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
@@ -273,6 +275,7 @@ def tune(
     config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep", **PATH)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
+    multirun: Annotated[bool, typer.Option("-m", "--multirun", hidden=True)] = False,  # commas mean rows without it too
 ) -> int:
     """Find the best lr (or other numbers) of each optimizer on each objective, by grids refined around the best.
 

@@ -57,6 +57,7 @@ LAYERS = (
     {"api", "invocation"},
     {"__init__"},
     {"pytest_plugin", "verbs"},
+    {"word_order"},
     {"cli"},
     {"__main__"},
 )
@@ -106,7 +107,7 @@ ONLY_IN = {
     "vl_convert": {"report"},
     "pyarrow": {"arrow", "records", "schema_union", "table_files", "analysis", "report", "gate", "store"},
     "duckdb": {"store"},
-    "typer": {"cli", "gate", "store", "verbs"},
+    "typer": {"cli", "gate", "store", "verbs", "word_order"},
     "mlflow": {"trackers"},
     "optuna": {"trials"},
     "sklearn": {"objectives"},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -17,7 +18,7 @@ from gdbench.report.rows import as_json
 from gdbench.report.terminal import STYLES
 from gdbench.report.units import number
 
-__all__ = ["answer_report", "sweeps_csv", "sweeps_json", "sweeps_report"]
+__all__ = ["TEXTS", "answer_report", "sweeps_csv", "sweeps_json", "sweeps_report", "tabulate_texts"]
 
 GAP = 2
 CUT = {"best": 18, "statuses": 14, "note": 14}
@@ -25,6 +26,8 @@ CUT = {"best": 18, "statuses": 14, "note": 14}
 DISPENSABLE = ("machine", "note", "when", "commit", "cells", "tags", "statuses", "best", "runs")
 """Columns that a narrow terminal does without, the first of them first."""
 RIGHT = ("cells", "runs")
+TEXTS = ("statuses", "best")
+"""Columns that are put together for the list alone, and can be asked for by what it says."""
 SHARED = ("commit", "machine")
 """What is told once, above the table, where all sweeps have it in common."""
 
@@ -38,6 +41,12 @@ def sweeps_report(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
     caption = " · ".join([f"{format_count(of, 'sweep')} in {outputs}", *(cells[name][0] for name in shared)])
     lines = list(_closing(table, of, hidden))
     return Group(Text(caption, style="bold"), Text(), _table(told, hidden, width), Text(), *map(Text, lines))
+
+
+def tabulate_texts(table: pd.DataFrame) -> pa.Table:
+    """The texts of ``TEXTS``, as a query reads them."""
+    cells = _cells(table)
+    return pa.table({name: pa.array(cells[name], pa.string()).dictionary_encode() for name in TEXTS})
 
 
 def _cells(table: pd.DataFrame) -> dict[str, list[str]]:

@@ -46,10 +46,12 @@ def runs(
     value: runs optimizer=adam,gd 'lr<0.1' status=target since=2026-11-01. With --sql: "select optimizer, min(lr) from
     runs group by all".
     """
+    import pyarrow as pa
+
     from gdbench.report import sweeps
     from gdbench.store.index import opened
     from gdbench.store.listing import kinds, listing, ordered
-    from gdbench.store.query import parse
+    from gdbench.store.query import holds, parse
 
     if csv and json:
         raise UsageError("--csv and --json: choose one.")
@@ -63,8 +65,11 @@ def runs(
         if sql is not None:
             _show_answer(index, sql, outputs, csv, json)
             return
-        conditions = parse(query or [], kinds(index))
-        table = ordered(listing(index, conditions, outputs), sort)
+        conditions = parse(query or [], {**kinds(index), **dict.fromkeys(sweeps.TEXTS, pa.string())})
+        asked = [condition for condition in conditions if condition.column not in sweeps.TEXTS]
+        shown = [condition for condition in conditions if condition.column in sweeps.TEXTS]
+        table = listing(index, asked, outputs)
+        table = ordered(table[holds(sweeps.tabulate_texts(table), shown)], sort)
     many = limit if limit is not None else 0 if csv or json else LIMIT
     shown = table.head(many) if many else table
     if json:
