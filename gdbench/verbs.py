@@ -316,7 +316,7 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
 
 def headline(file: Path) -> str:
     """The comment in the first line of a configuration."""
-    with file.open(encoding="utf-8") as text:
+    with file.open(encoding="utf-8", errors="replace") as text:  # what cannot be read is told when it is chosen
         first = text.readline().strip()
     return first.lstrip("# ") if first.startswith("#") else ""
 
@@ -325,7 +325,7 @@ def _configuration(place: Path, row: Any) -> str:
     from gdbench.trust import unstamped
 
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8")) if file.is_file() else "(not kept)\n"
+    return unstamped(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
 
 
 def _call(row: Any) -> str:

@@ -256,7 +256,7 @@ def _legend(runs: pd.DataFrame) -> list[str]:
 def _caveats(runs: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the table, where it holds."""
     shifted, subnormal = runs["shifted_minimum"].fillna(False).sum(), (runs["denormals"] > 0).sum()
-    decaying = format_count(shifted, "run uses", "runs use")
+    decaying = format_count(int(shifted), "run uses", "runs use")
     lines = [f"{decaying} weight decay, which moves the minimum: none of them is called best."] if shifted else []
     if subnormal:
         lines.append(f"Subnormal numbers slow a CPU down: {subnormal} of these runs end among them (column denormals).")

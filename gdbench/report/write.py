@@ -55,7 +55,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(
-            f"{error.filename or folder} cannot be written ({error.strerror or error})."
+            f"{folder} cannot be written ({error.strerror or error})."
             " Free some space or choose another folder with --to FOLDER."
         ) from error
 

@@ -67,9 +67,9 @@ def runs(
             return
         conditions = parse(query or [], {**kinds(index), **dict.fromkeys(sweeps.TEXTS, pa.string())})
         asked = [condition for condition in conditions if condition.column not in sweeps.TEXTS]
-        shown = [condition for condition in conditions if condition.column in sweeps.TEXTS]
+        of_texts = [condition for condition in conditions if condition.column in sweeps.TEXTS]
         table = listing(index, asked, outputs)
-        table = ordered(table[holds(sweeps.tabulate_texts(table), shown)], sort)
+        table = ordered(table[holds(sweeps.tabulate_texts(table), of_texts)], sort)
     many = limit if limit is not None else 0 if csv or json else LIMIT
     shown = table.head(many) if many else table
     if json:
