@@ -533,7 +533,7 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
         find(folder.parent.name, outputs)
 
 
-# ---------------------------------------------------------------------------------------- what the list shows, typed back
+# -------------------------------------------------------------------------------------- what the list shows, typed back
 
 
 @pytest.mark.parametrize("width", [80, 200])
