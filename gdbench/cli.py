@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
+from gdbench.counting import format_count
+from gdbench.interruption import was_interrupted
 from gdbench.paths import expand_user, expand_word
 from gdbench.schema import SETTINGS, UsageError, nearest
 from gdbench.uncollected import uncollected
+from gdbench.word_order import place_verb_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +103,8 @@ VERBS = (
 
 OUR_OPTIONS = ("--quiet", "--json", "--each", "--trust")
 """Options of a sweep that are none of Hydra's."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a disk refuses for reasons of its own, also where the error names no file."""
 WITHOUT_RESULT = ("failed", "unavailable")
 """Statuses of runs that something kept from running to their end."""
 
@@ -122,15 +128,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():  # only to put back how they are shown
             warnings.showwarning = _one_line(warnings.showwarning)
             return _dispatch(words)
-    except UsageError as error:
-        print(f"gdbench: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as cut:
         print("gdbench: interrupted.", *cut.args, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if was_interrupted(error):
+            print("gdbench: interrupted.", file=sys.stderr)
+            return 130
+        if (line := _describe_error(error)) is None:
+            raise
+        print(f"gdbench: {line}", file=sys.stderr)
+        return 2
+
+
+def _describe_error(error: Exception) -> str | None:
+    """What is wrong with the command, or with the disk, in one line; None for a fault of ours."""
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_ERRORS):
+        place = f"{error.filename} " if error.filename is not None else "a file "
+        return f"{place}cannot be read or written ({error.strerror or error})."
+    return str(error) if isinstance(error, UsageError) else None
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:
@@ -149,6 +168,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
 
 
 def _dispatch(words: list[str]) -> int:
+    words = place_verb_first(words, VERBS)
     first = words[0] if words else ""
     if first in VERBS and first != "plan":
         return _look(words)
@@ -290,5 +310,5 @@ def _describe_missing(runs: pd.DataFrame) -> str | None:
     counts = missing["status"].value_counts()
     words = ", ".join(f"{counts[status]} {status}" for status in WITHOUT_RESULT if status in counts)
     reasons = list(missing["error"].dropna().unique())
-    more = f"; {len(reasons) - 1} other reasons in the column error" if len(reasons) > 1 else ""
+    more = f"; {format_count(len(reasons) - 1, 'other reason')} in the column error" if len(reasons) > 1 else ""
     return f"{len(missing)} of {len(runs)} runs have no result: {words} ({' '.join(reasons[:1])[:200]}{more})."

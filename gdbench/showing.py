@@ -78,7 +78,7 @@ def show_run(row: Any, folder: Path) -> None:
 
 def _configuration(place: Path, row: Any) -> str:
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8")) if file.is_file() else "(not kept)\n"
+    return unstamped(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
 
 
 def _call(row: Any) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from typer.core import TyperGroup
 
+from gdbench.counting import format_count
 from gdbench.gate.verbs import gate
 from gdbench.paths import PATH, expand_user, expand_word
 from gdbench.schema import COLUMNS, UsageError, nearest
@@ -67,6 +69,8 @@ def list_(
         for line in listing():
             typer.echo(line)
         return
+    if config_dir and not config_dir.is_dir():
+        raise UsageError(f"--config-dir {config_dir} is no folder: it must hold {what[:-1]}/*.yaml of your own.")
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
@@ -163,7 +167,7 @@ def export(
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     sent = send(tracker, find(sweep, Path("outputs")), place)
     there = f", {sent.there} there already" if sent.there else ""
-    typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
+    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
 
 
 @app.command()
@@ -178,13 +182,13 @@ def report(
     --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
     outputs/report.
     """
-    wanted = _Wanted(form, to, open_)
-    from gdbench.report import source
-    from gdbench.report.assemble import assemble
+    places = [_place(word) for word in folders or []]
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report import source
+        from gdbench.report.assemble import assemble
 
-    places = [_place(each) for each in folders or []] or [source.newest(Path("outputs"))]
-    told = source.read(places)
-    wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
+        told = source.read(places or [source.newest(Path("outputs"))])
+        wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
 
 
 class _Wanted:
@@ -196,6 +200,17 @@ class _Wanted:
 
         self.form, self.to, self.open = form, to, open_
         self.images = Images() if not form or "figures" in form else None
+
+    def __enter__(self) -> Self:
+        """Have the processes that draw ended in any case: a start that is cut short tells of itself on the terminal."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them; those that have drawn have ended already."""
+        if self.images:
+            self.images.close()
 
     def put(self, told: Source, usual: Path, make: Assembler) -> None:
         """Write the report, say what it was written to, and show its page."""
@@ -237,12 +252,12 @@ def compare(
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
-    wanted = _Wanted(form, to, open_)
-    from gdbench.report.compared import beside, compared
-    from gdbench.report.source import read
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report.compared import beside, compared
+        from gdbench.report.source import read
 
-    told = beside(*(read([place]) for place in places))
-    wanted.put(told, Path("outputs") / "compare", compared)
+        told = beside(*(read([place]) for place in places))
+        wanted.put(told, Path("outputs") / "compare", compared)
 
 
 def _place(word: str) -> Path:
@@ -270,6 +285,7 @@ def tune(
     config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep", **PATH)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
+    multirun: Annotated[bool, typer.Option("-m", "--multirun", hidden=True)] = False,  # commas mean rows without it too
 ) -> int:
     """Find the best of equally many lrs (or other numbers) of each optimizer on each objective, by refined grids.
 
@@ -311,6 +327,6 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
 
 def headline(file: Path) -> str:
     """The comment in the first line of a configuration."""
-    with file.open(encoding="utf-8") as text:
+    with file.open(encoding="utf-8", errors="replace") as text:  # what cannot be read is told when it is chosen
         first = text.readline().strip()
     return first.lstrip("# ") if first.startswith("#") else ""

@@ -22,7 +22,8 @@ PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
     {
-        *("columns", "constant", "git", "installation", "libyaml", "overrides", "paths", "schema_union", "spacing"),
+        *("columns", "constant", "counting", "git", "installation", "interruption", "libyaml", "overrides", "paths"),
+        *("schema_union", "spacing"),
         *("torch_globals", "uncollected", "user_modules"),
     },
     {"function_parts"},
@@ -46,7 +47,8 @@ LAYERS = (
     {"job", "analysis", "launchers"},
     {"elsewhere"},
     {"report"},
-    {"gate", "kept", "landscape", "plot", "store"},
+    {"store"},
+    {"gate", "kept", "landscape", "plot"},
     {"contrast", "rerun", "resume", "showing", "trackers"},
     {"execution"},
     {"sweeper"},
@@ -55,6 +57,7 @@ LAYERS = (
     {"api", "invocation"},
     {"__init__"},
     {"pytest_plugin", "verbs"},
+    {"word_order"},
     {"cli"},
     {"__main__"},
 )
@@ -62,6 +65,7 @@ LAYERS = (
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TABLE = {
+    "counting",
     "installation",
     "spacing",
     "arrow",
@@ -103,7 +107,7 @@ ONLY_IN = {
     "vl_convert": {"report"},
     "pyarrow": {"arrow", "records", "schema_union", "table_files", "analysis", "report", "gate", "store"},
     "duckdb": {"store"},
-    "typer": {"cli", "gate", "showing", "store", "verbs"},
+    "typer": {"cli", "gate", "showing", "store", "verbs", "word_order"},
     "mlflow": {"trackers"},
     "optuna": {"trials"},
     "sklearn": {"objectives"},

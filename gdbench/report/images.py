@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gdbench.paths import find_cache_folder
+
 __all__ = ["Images", "as_svg", "bundle"]
 
 SCALE = 1.5
@@ -61,8 +63,12 @@ class Images:
                 for each in self.pending:
                     each.result()
         finally:
-            for pool in (self.carriers, self.script, self.pixels):
-                pool.shutdown(cancel_futures=True)
+            self.close()
+
+    def close(self) -> None:
+        """End the processes, whatever is left to draw; once more changes nothing."""
+        for pool in (self.carriers, self.script, self.pixels):
+            pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
@@ -127,8 +133,8 @@ def bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, which takes seconds to make and is kept in the user's cache."""
     import vl_convert
 
-    kept = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
-    if kept.is_file():
+    kept = find_cache_folder() / f"vega-{metadata.version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError):  # none, or one that is not ours to read
         return kept.read_text(encoding="utf-8")
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     script = script.replace("</script", "<\\/script")
@@ -143,8 +149,3 @@ def _keep(file: Path, text: str) -> None:
         beside = file.with_name(f"{file.name}.{os.getpid()}")
         beside.write_text(text, encoding="utf-8")
         beside.replace(file)
-
-
-def _cache() -> Path:
-    given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(given) if given else Path.home() / ".cache") / "gdbench"

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench.analysis.settings import distinct_texts
+from gdbench.counting import format_count
 from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
 from gdbench.report.fitting import Column, FittedTable, fit_columns
@@ -79,13 +80,13 @@ def line(seen: Glance) -> str:
 
 
 def _count(seen: Glance) -> str:
-    return f"{seen.ended} cell{'s' * (seen.ended != 1)}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
+    return f"{format_count(seen.ended, 'cell')}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
 
 
 def _far(seen: Glance, width: int, colour: bool) -> list[RenderableType]:
     words = Text(f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip())
     runs = seen.statuses.total()
-    counted = [Text(f"{runs:,} run{'s' * (runs != 1)}: {_statuses(seen)}")] if runs else []
+    counted = [Text(f"{format_count(runs, 'run')}: {_statuses(seen)}")] if runs else []
     broken = [Text(_failed(seen), style="red bold")] if seen.failed else []
     if not colour or seen.open_end or not seen.planned:
         return [words, *counted, *broken]
@@ -99,7 +100,7 @@ def _statuses(seen: Glance) -> str:
 
 
 def _failed(seen: Glance) -> str:
-    return f"{seen.failed} cell{'s' * (seen.failed > 1)} failed" if seen.failed else ""
+    return f"{format_count(seen.failed, 'cell')} failed" if seen.failed else ""
 
 
 def _left(seen: Glance) -> str:
@@ -172,7 +173,7 @@ def _picture(curves: list[Curve], gaps: bool, width: int) -> list[Text]:
     labels = {0: f"{10**high:.0e}" if gaps else number(high), ROWS - 1: f"{10**low:.0e}" if gaps else number(low)}
     lines = picture(curves, max(10, min(width, 100) - MARGIN - 1), ROWS)
     shown = [Text(f"{labels.get(row, ''):>{MARGIN}} ", style="dim") + text for row, text in enumerate(lines)]
-    last = f"{max(curve.x[-1] for curve in curves):,.0f} steps"
+    last = format_count(round(max(curve.x[-1] for curve in curves)), "step")
     return [*shown, Text(f"{'':{MARGIN}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
 
 

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench.analysis.prediction import cell_times, predicted
+from gdbench.counting import format_count
 from gdbench.records import load
 from gdbench.report.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 from gdbench.report.units import seconds
@@ -77,7 +78,7 @@ def _sum(plan: pd.DataFrame) -> str:
         return "Nothing is left to run."
     known = left["predicted_s"].notna()
     runs = int(left["runs"].sum())
-    text = f"To run: {len(left)} cell{'s' * (len(left) > 1)}, {runs:,} run{'s' * (runs > 1)}"
+    text = f"To run: {format_count(len(left), 'cell')}, {format_count(runs, 'run')}"
     if known.any():
         text += f"; {seconds(float(left.loc[known, 'predicted_s'].sum()))} by the times of earlier ones"
     text += f" ({(~known).sum()} like none that ran)" if not known.all() else ""

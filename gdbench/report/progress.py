@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gdbench.counting import format_count
 from gdbench.report.safe_console import SafeConsole
 
 __all__ = ["Bar", "Lines", "Pace", "clock", "progress"]
@@ -101,7 +102,7 @@ class Bar:
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
         self.pace = Pace(len(jobs))
-        cells = f"{len(jobs)} {self.noun}{'s' * (len(jobs) > 1)}"
+        cells = f"{format_count(len(jobs), self.noun)}"
         self.task = self.progress.add_task("", total=len(jobs), cells=cells, count=f"0/{len(jobs)}")
         self.progress.start()
 

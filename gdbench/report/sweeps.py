@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from gdbench.counting import format_count
 from gdbench.report.best import amount
 from gdbench.report.escaping import escape_csv_table
 from gdbench.report.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
@@ -17,7 +19,7 @@ from gdbench.report.rows import as_json
 from gdbench.report.sweep_table import STYLES
 from gdbench.report.units import number
 
-__all__ = ["answer_report", "sweeps_csv", "sweeps_json", "sweeps_report"]
+__all__ = ["TEXTS", "answer_report", "sweeps_csv", "sweeps_json", "sweeps_report", "tabulate_texts"]
 
 SENTENCES = {"best": 24, "statuses": 14, "note": 14}
 """Columns that may go on in further lines before one is left out, and how narrow they may get."""
@@ -25,6 +27,8 @@ DISPENSABLE = ("machine", "note", "when", "commit", "cells", "tags", "statuses",
 """Columns that a narrow terminal does without, the first of them first."""
 STATUSES = {rf"\S+ {status}": style for status, style in STYLES.items()}
 RIGHT = ("cells", "runs")
+TEXTS = ("statuses", "best")
+"""Columns that are put together for the list alone, and can be asked for by what it says."""
 SHARED = ("commit", "machine")
 """What is told once, above the table, where all sweeps have it in common."""
 
@@ -35,9 +39,15 @@ def sweeps_report(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
     shared = [name for name in SHARED if len(set(cells[name])) == 1 and cells[name][0] and len(table) > 1]
     told = {name: column for name, column in cells.items() if any(column) and name not in shared}
     fitted = _table(told, width)
-    caption = " · ".join([f"{of:,} sweep{'s' * (of != 1)} in {outputs}", *(cells[name][0] for name in shared)])
+    caption = " · ".join([f"{format_count(of, 'sweep')} in {outputs}", *(cells[name][0] for name in shared)])
     lines = [*map(Text, _closing(table, of, fitted)), *(Text(line, style="dim") for line in describe_dropped([fitted]))]
     return Group(Text(caption, style="bold"), Text(), fitted, Text(), *lines)
+
+
+def tabulate_texts(table: pd.DataFrame) -> pa.Table:
+    """The texts of ``TEXTS``, as a query reads them."""
+    cells = _cells(table)
+    return pa.table({name: pa.array(cells[name], pa.string()).dictionary_encode() for name in TEXTS})
 
 
 def _cells(table: pd.DataFrame) -> dict[str, list[str]]:

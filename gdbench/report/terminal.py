@@ -15,6 +15,7 @@ from gdbench.analysis.configurations import configuration_rows, run_rows
 from gdbench.analysis.problems import compared
 from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.columns import ASKED
+from gdbench.counting import format_count
 from gdbench.report.best import best_lines
 from gdbench.report.caveats import caveats
 from gdbench.report.fitting import UNLIMITED, FittedTable, console, describe_dropped, fit_columns
@@ -114,7 +115,7 @@ def _counts(runs: pd.DataFrame) -> str:
         if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"}
         else ""
     )
-    return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(words)}{last}."
+    return f"{format_count(len(runs), 'run')}: {', '.join(words)}{last}."
 
 
 def _resolution(runs: pd.DataFrame) -> list[str]:

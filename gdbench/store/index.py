@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gdbench.counting import format_count
 from gdbench.records import Skipped, sweep_table
 from gdbench.schema import COLUMNS
 from gdbench.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
@@ -160,7 +161,7 @@ def opened(outputs: Path, note: Callable[[str], None] = lambda words: None) -> I
     held = {(each.folder, each.signature) for segment in known for each in segment.sweeps}
     wanted = {folder: signature for folder, signature in current.items() if (folder, signature) not in held}
     if len(wanted) > MANY:
-        note(f"Reading {len(wanted):,} sweeps into {home}; the next time they are known.")
+        note(f"Reading {format_count(len(wanted), 'sweep')} into {home}; the next time that is quicker.")
     with contextlib.ExitStack() as stack:
         try:
             known += _written(outputs, home, wanted)

@@ -13,6 +13,8 @@ from typing import Any
 
 from scipy import stats
 
+from gdbench.counting import format_count
+from gdbench.paths import find_cache_folder
 from gdbench.report.units import interval
 
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
@@ -66,7 +68,8 @@ class SelfTest:
     def lines(self) -> list[str]:
         """All of it in words."""
         alarms = (
-            f"{self.comparisons} comparisons of head with itself: {self.alarms} false alarms, a rate of at most"
+            f"{format_count(self.comparisons, 'comparison')} of head with itself:"
+            f" {format_count(self.alarms, 'false alarm')}, a rate of at most"
             f" {self.rate_below:.2%} with 95% confidence ({self.suspected} before confirmation,"
             f" {self.undecided} undecided)"
         )
@@ -86,7 +89,7 @@ class SelfTest:
                 f"slowdowns are found with power 0.95 from {middle:.1%} (median over series), from"
                 f" {self.found_from[worst]:.1%} in {worst}"
             )
-        return [*told, f"{self.rounds} rounds in {self.seconds:.0f} s"]
+        return [*told, f"{format_count(self.rounds, 'round')} in {self.seconds:.0f} s"]
 
     def store(self, folder: Path | None = None) -> Path:
         """Keep it for later comparisons on this machine; returns the file."""
@@ -109,9 +112,10 @@ def stored(fingerprint: Mapping[str, Any], folder: Path | None = None) -> Mappin
 
 
 def _file(fingerprint: Mapping[str, Any], folder: Path | None) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gdbench"
     words = "-".join(str(each) for _, each in sorted(fingerprint.items()))
-    return (folder or home) / f"self-test-{''.join(c if c.isalnum() or c in '.-' else '_' for c in words)}.json"
+    return (
+        folder or find_cache_folder()
+    ) / f"self-test-{''.join(c if c.isalnum() or c in '.-' else '_' for c in words)}.json"
 
 
 def share_interval(found: int, trials: int, one_sided: bool = False) -> tuple[float, float]:
