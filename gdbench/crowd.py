@@ -21,6 +21,8 @@ __all__ = ["LEAST", "Crowd", "Onlooker", "Watcher", "staying"]
 
 LEAST = 1024
 """Fewer lanes cost what their operations cost to dispatch, however many of them are left."""
+EXACT = 2**24
+"""Whole numbers up to here are exact in float32."""
 WORTH = 0.75
 """Lanes leave when at most this share of them is left: to lay the others out anew costs about a step."""
 
@@ -69,12 +71,14 @@ class Watcher:
 
 
 class _Best(NamedTuple):
-    """What every lane that is here has come to; changed in place."""
+    """What every lane that is here has come to; changed in place. Steps are floating-point, see ``Crowd.look``."""
 
     loss: Tensor
     step: Tensor
     level: Tensor
     """The latest step whose loss was not above the start's."""
+    above_target: Tensor
+    """The latest step whose loss was above the run's own target."""
     gradients: Tensor
     evaluations: Tensor
     gradients_to_target: Tensor
@@ -93,8 +97,11 @@ class _Hits(NamedTuple):
 class Crowd:
     """What has been seen of all lanes of a pass, while some of these leave."""
 
-    def __init__(self, thresholds: Tensor, start: Tensor, maximize: bool, counts: bool) -> None:
-        """``thresholds`` ``[T, L]``, or ``[T, 1]`` where the lanes share them; the last is the runs' own target."""
+    def __init__(self, thresholds: Tensor, start: Tensor, maximize: bool, counts: bool, steps: int = 0) -> None:
+        """``thresholds`` ``[T, L]``, or ``[T, 1]`` where the lanes share them; the last is the runs' own target.
+
+        ``steps`` is the most that are looked at: only more than ``EXACT`` need be told.
+        """
         self.start, self.watch = start, watching(thresholds, start, maximize, laned=True, counts=counts)
         ordered = thresholds.sort(dim=0, descending=True)
         self.rank = ordered.indices
@@ -104,8 +111,11 @@ class Crowd:
         self.next = self.rungs[0].expand_as(start).clone()
         self.below = torch.zeros_like(start, dtype=torch.int64)
         self.hits: list[_Hits] = []
+        marks = torch.zeros_like(start, dtype=start.dtype if steps < EXACT else torch.float64)
+        self.now, self.flags = marks.new_zeros([]), torch.empty_like(marks)
+        """Room for a comparison of every lane: 1.0 where it holds, else 0.0."""
         self.here = _Best(
-            torch.full_like(start, torch.inf), self._zeros(), self._zeros() - 1, *(self._zeros() for _ in range(4))
+            torch.full_like(start, torch.inf), marks, marks - 1, marks - 1, *(self._zeros() for _ in range(4))
         )
         self.whole = self.here
         self.alive = torch.ones_like(start, dtype=torch.bool)
@@ -121,14 +131,20 @@ class Crowd:
         return torch.zeros_like(self.start, dtype=torch.int32)
 
     def look(self, k: int, x: Params, seen: Seen) -> None:
-        """Look at x_k of all that go on (see ``watch.update``)."""
+        """Look at x_k of all that go on (see ``watch.update``).
+
+        Comparisons to numbers, and ``lerp_`` with these as weights, which puts k where they are 1, are vectorised by
+        torch. Comparisons to bools are not, and writing through a mask of these costs up to ten times as much.
+        """
         self.latest = loss = judged(seen.loss, self.start.dtype, self.watch.maximize)
         self._end(k, loss, finite(loss, x, seen.grad, laned=True))
         usable = loss if self.all_alive else torch.where(self.alive, loss, torch.inf)
         best = self.here.loss
-        self.here.step.masked_fill_(usable < best, k)
+        now = self.now.fill_(k)
+        self.here.step.lerp_(now, torch.lt(usable, best, out=self.flags))
         torch.minimum(best, usable, out=best)
-        self.here.level.masked_fill_(loss <= self.risen_above, k)
+        self.here.level.lerp_(now, torch.le(loss, self.risen_above, out=self.flags))
+        self.here.above_target.lerp_(now, torch.gt(loss, self.own, out=self.flags))
         if self.watch.counts:
             self._count(seen)
         self._hit(k)
@@ -181,7 +197,7 @@ class Crowd:
         if self.rungs.shape[1] > 1:
             self.rungs, self.own = self.rungs[:, stay], self.own[stay]
         self.risen_above, self.next, self.below = self.risen_above[stay], self.next[stay], self.below[stay]
-        self.alive = self.alive[stay]
+        self.alive, self.flags = self.alive[stay], self.flags[stay]
         self.all_alive = bool(self.alive.all())
         self.here = _Best(*(each[stay] for each in self.here))
         return self.rows
@@ -195,18 +211,20 @@ class Crowd:
     def told(self, steps: int) -> Told[Tensor]:
         """The whole story of all lanes, after x_steps has been looked at."""
         self._put()
-        alive, (loss, step, level, *work) = self.ended < 0, self.whole
+        alive, (loss, *marks, gradients, evaluations, gradients_to, evaluations_to) = self.ended < 0, self.whole
+        step, level, above_target = (latest.to(torch.int32) for latest in marks)
         seen = Watched(
             best=loss,
             best_step=step,
             last=torch.where(alive, self.spread(self.latest), self.last),
             lived=torch.where(alive, steps + 1, self.ended),
             level=level,
+            above_target=above_target,
             missed=self._missed(steps),
-            gradients=work[0],
-            evaluations=work[1],
-            gradients_to_target=work[2],
-            evaluations_to_target=work[3],
+            gradients=gradients,
+            evaluations=evaluations,
+            gradients_to_target=gradients_to,
+            evaluations_to_target=evaluations_to,
         )
         return told(self.watch, steps, seen)
 

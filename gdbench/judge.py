@@ -24,7 +24,7 @@ LEAST_HITS = 4
 def judged(cell: Cell, story: Story) -> Columns:
     """The exact columns of all runs, each a masked array where a value may be missing."""
     seen, steps = story.told, cell.steps
-    final = seen.last.astype(np.float64)
+    final, best = seen.last.astype(np.float64), seen.best.astype(np.float64)
     rungs = Ladder(cell.f_star, np.empty(0), story.floor)
     nonfinite = seen.lived <= steps
     diverged = ~nonfinite & (seen.above_since >= 0)
@@ -36,12 +36,14 @@ def judged(cell: Cell, story: Story) -> Columns:
         "event_step": _maybe(np.where(nonfinite, seen.lived, seen.above_since), (nonfinite | diverged) & ~below),
         "start_loss": story.start,
         "final_loss": final,
-        "best_loss": _maybe(seen.best.astype(np.float64), seen.lived > 0),
+        "best_loss": _maybe(best, seen.lived > 0),
         "best_step": _maybe(seen.best_step, seen.lived > 0),
         "final_gap": _known(rungs.gap(final, story.start)),
+        "best_gap": _known(rungs.gap(best, story.start), seen.lived > 0),
         "final_excess": _known(final - (np.nan if cell.f_star is None else cell.f_star)),
         "gap_floor": _known(story.floor),
         "steps_to_target": _maybe(seen.missed[-1], hit[-1]),
+        "steps_to_settle": _maybe(seen.settled_since, seen.settled_since >= 0),
         "gradients_to_target": _maybe(seen.gradients_to_target, hit[-1]),
         "evaluations_to_target": _maybe(seen.evaluations_to_target, hit[-1]),
         **{f"hit_1e-{i + 1:02d}": _maybe(seen.missed[i], hit[i]) for i in range(len(LADDER))},

@@ -86,7 +86,7 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
     if fused:
         x, ended, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     elif laned:
-        x, ended, crowd = _walk_lanes(cell, oracle, x, partial(Crowd, *given), trace, halt)
+        x, ended, crowd = _walk_lanes(cell, oracle, x, partial(Crowd, *given, steps=cell.steps), trace, halt)
     else:
         x, ended, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)

@@ -49,6 +49,8 @@ class Watched(NamedTuple):
     """How many points were finite before the first that was not: all so far where there is none."""
     level: Tensor
     """The latest step whose loss was not above the start's."""
+    above_target: Tensor
+    """The latest step whose loss was above the run's own target."""
     missed: tuple[Tensor, ...]
     """At how many points the best loss was still above each of ``Watch.targets``."""
     gradients: Tensor
@@ -70,6 +72,8 @@ class Told(NamedTuple, Generic[T]):
     alive: T
     above_since: T
     """First step of the unbroken stretch above the start's loss that reaches to the end; -1 where there is none."""
+    settled_since: T
+    """First step of the unbroken stretch at or below the run's own target that reaches to the end; -1 without one."""
     missed: T
     """``[T, ...]``: the first-hit step of each target; one more than the last step where it was never hit."""
     gradients: T
@@ -91,6 +95,7 @@ def begin(watch: Watch) -> Watched:
         last=loss.clone(),
         lived=zeros(),
         level=zeros() - 1,
+        above_target=zeros() - 1,
         missed=tuple(torch.zeros_like(loss > target, dtype=torch.int32) for target in watch.targets),
         gradients=zeros(),
         evaluations=zeros(),
@@ -105,19 +110,27 @@ def update(watch: Watch, k: int | Tensor, x: Params, seen: Seen, w: Watched) -> 
     k is a number, or in a compiled step a 0-d int32 tensor.
     """
     loss = judged(seen.loss, watch.start.dtype, watch.maximize)
-    lived = w.lived == k
+    now, after = (k, k + 1) if isinstance(k, Tensor) else _counters(k, loss.device)
+    lived = w.lived == now
     alive = lived & finite(loss, x, seen.grad, watch.laned)
-    usable = torch.where(alive, loss, torch.inf)
-    best = torch.minimum(w.best, usable)
+    improved = alive & (loss < w.best)
+    best = torch.where(improved, loss, w.best)
     w = w._replace(
         best=best,
-        best_step=torch.where(usable < w.best, k, w.best_step),
+        best_step=torch.where(improved, now, w.best_step),
         last=torch.where(lived, loss, w.last),
-        lived=torch.where(alive, k + 1, w.lived),
-        level=torch.where(loss > watch.start, w.level, k),
-        missed=tuple(torch.where(best > target, k + 1, n) for n, target in zip(w.missed, watch.targets, strict=True)),
+        lived=torch.where(alive, after, w.lived),
+        level=torch.where(loss > watch.start, w.level, now),
+        above_target=torch.where(loss > watch.own, now, w.above_target),
+        missed=tuple(torch.where(best > target, after, n) for n, target in zip(w.missed, watch.targets, strict=True)),
     )
     return _counted(seen, alive, alive & (best > watch.own), w) if watch.counts else w
+
+
+def _counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The numbers k and k + 1 as tensors: beside a Python number an operation takes two to three times as long."""
+    now, after = (torch.scalar_tensor(number, dtype=torch.int32, device=device) for number in (k, k + 1))
+    return now, after
 
 
 def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
@@ -145,6 +158,7 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
         lived=w.lived,
         alive=alive,
         above_since=torch.where(risen, w.level + 1, -1),
+        settled_since=torch.where(alive & (w.above_target < steps), w.above_target + 1, -1),
         missed=missed,
         gradients=w.gradients,
         evaluations=w.evaluations,
@@ -160,14 +174,16 @@ def judged(loss: Tensor, dtype: torch.dtype, maximize: bool) -> Tensor:
 
 
 def finite(loss: Tensor, x: Params, grad: Params, laned: bool) -> Tensor:
-    """Whether loss, gradient and x are all finite: only then is zero what is left of each without itself.
+    """Whether loss, gradient and x are all finite: only then is zero, and not NaN, what is left of each without itself.
 
-    Zero times each would tell the same, but torch's compiler takes that for zero, whatever it is.
+    Zero times each would tell the same, but torch's compiler takes that for zero, whatever it is. NaN alone is not
+    equal to itself; beside a Python number a comparison would take twice as long.
     """
     probe = loss - loss
     for leaf, slope in zip(leaves(x), leaves(grad), strict=True):
         leaf, slope = leaf.detach(), slope.detach()
         zeros = (leaf - leaf) + (slope - slope)
-        event = tuple(range(1, zeros.dim())) if laned else tuple(range(zeros.dim()))
-        probe = probe + (zeros.sum(event) if event else zeros)
-    return probe == 0
+        event = range(1, zeros.dim()) if laned else range(zeros.dim())
+        total = zeros.sum() if event and not laned else zeros.sum(tuple(event)) if event else zeros
+        probe = probe + total
+    return probe == probe

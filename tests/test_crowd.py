@@ -85,7 +85,16 @@ def test_state_and_counts_stay_with_their_lanes(method: object) -> None:
     together = run_cell(small(objective, method, lr=rates, steps=60)).columns
     alone = [run_cell(small(objective, method, lr=rate, steps=60)).columns for rate in rates[:4]]
 
-    for name in ("status", "final_loss", "gradients", "evaluations", "steps_to_target", "best_step", "event_step"):
+    for name in (
+        "status",
+        "final_loss",
+        "gradients",
+        "evaluations",
+        "steps_to_target",
+        "steps_to_settle",
+        "best_step",
+        "event_step",
+    ):
         told = [column[name].tolist()[0] for column in alone]
         assert together[name].tolist()[:4] == together[name].tolist()[-4:]
         assert together[name].tolist()[:4] == (pytest.approx(told, nan_ok=True) if is_number(told) else told)

@@ -23,7 +23,14 @@ ULPS = {"float32": 8.0, "float64": 4096.0}
 
 def answer(bits: str = "abcd", ops: int = 10, **columns: Any) -> dict[str, Any]:
     """What a probe says of a run: by default one that reaches its target in 30 steps."""
-    told = {"status": "target", "steps_to_target": 30, "hit_1e-03": 12, "start_loss": 1.0, "final_loss": 1e-9}
+    told = {
+        "status": "target",
+        "steps_to_target": 30,
+        "steps_to_settle": 30,
+        "hit_1e-03": 12,
+        "start_loss": 1.0,
+        "final_loss": 1e-9,
+    }
     step = {"ops": {"aten.add.Tensor": ops}, "peak_bytes": 8, "allocated_bytes": 8 * ops}
     kept = {"bits": list(bits), "dtype": "float64", "dtypes": ["float64"], "constant_cost": True}
     return {"outcome": "measured", "columns": {**told, **columns}, "first": step, "steady": step, **kept}
@@ -38,6 +45,8 @@ CASES = {
     "nothing": ({}, "same", ""),
     "later": ({"bits": "abxx", "steps_to_target": 33}, "worse", "steps to target: 30 -> 33 (+10.0%); first differs at"),
     "lost": ({"bits": "axxx", "steps_to_target": None, "status": "budget"}, "worse", "status: target -> budget; steps"),
+    "settled later": ({"bits": "abcx", "steps_to_settle": 40}, "worse", "steps to settle: 30 -> 40 (+33.3%)"),
+    "left again": ({"bits": "abcx", "steps_to_settle": None}, "worse", "steps to settle: 30 -> never; first differs"),
     "a later rung": ({"bits": "abcx", "hit_1e-03": 13}, "worse", "steps to 1e-3: 12 -> 13 (+8.3%)"),
     "sooner": ({"bits": "abcx", "steps_to_target": 20}, "changed", "steps to target: 30 -> 20 (-33.3%); first differs"),
     "bits alone": ({"bits": "abcx"}, "changed", "first differs at step 3"),

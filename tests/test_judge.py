@@ -48,9 +48,26 @@ CASES: dict[str, tuple[list[float], dict[str, Any]]] = {
         [1, 1e-7, 2],
         {"status": "diverged", "event_step": 2, "steps_to_target": 1, "hit_1e-07": 1},
     ),
-    "target, left again": ([1, 1e-6, 0.5], {"status": "target", "steps_to_target": 1, "final_gap": 0.5}),
-    "target goes before plateau": ([1, 0, 0, 0, 0], {"status": "target", "steps_to_target": 1, "best_step": 1}),
-    "target at the last step": ([1, 0.5, 0], {"status": "target", "steps_to_target": 2, "gradients_to_target": 2}),
+    "target, left again": (
+        [1, 1e-6, 0.5],
+        {"status": "target", "steps_to_target": 1, "steps_to_settle": None, "best_gap": 1e-6, "final_gap": 0.5},
+    ),
+    "target, left and reached again": (
+        [1, 1e-7, 0.5, 1e-6, 1e-8],
+        {"status": "target", "steps_to_target": 1, "steps_to_settle": 3, "best_gap": 1e-8},
+    ),
+    "target goes before plateau": (
+        [1, 0, 0, 0, 0],
+        {"status": "target", "steps_to_target": 1, "steps_to_settle": 1, "best_step": 1},
+    ),
+    "target at the last step": (
+        [1, 0.5, 0],
+        {"status": "target", "steps_to_target": 2, "steps_to_settle": 2, "gradients_to_target": 2},
+    ),
+    "settled, then not finite": (
+        [1, 0, 0, NAN],
+        {"status": "nonfinite", "steps_to_target": 1, "steps_to_settle": None, "best_gap": 0.0},
+    ),
     "plateau": ([1, 0.5, 0.3, 0.3, 0.3], {"status": "plateau", "best_step": 2, "event_step": None}),
     "nothing new in the last half": ([1, 0.5, 0.3, 0.9, 0.9], {"status": "plateau", "best_step": 2}),
     "something new in the last half": ([1, 0.5, 0.3, 0.2, 0.9], {"status": "budget", "best_step": 3}),
@@ -102,6 +119,28 @@ def test_hits_are_the_first_steps_at_or_below(losses: list[float]) -> None:
     assert hits(actual) == [first_at_or_below(losses[:lived], 1.0 * rung) for rung in LADDER]
     assert actual["steps_to_target"] == actual["hit_1e-06"] == actual["gradients_to_target"]
     assert actual["best_loss"] == min(losses[:lived])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    losses=st.lists(
+        st.one_of(*[st.floats(0.0, 1.0)] * 8, st.floats(0, 1e-5), st.sampled_from([NAN, INF, -INF])),
+        min_size=1,
+        max_size=12,
+    ),
+    target=st.sampled_from([1e-6, 1e-3, 0.3, 0.6]),
+)
+def test_settling_is_the_start_of_the_last_stretch_at_or_below(losses: list[float], target: float) -> None:
+    """For any losses a run settles where its last stretch at or below the target begins; null if it ends above it."""
+    losses = [1.0, *losses]
+    actual = told(losses, minimum=0.0, target=target)
+    ends = [math.isfinite(loss) for loss in losses]
+    below = [k for k in range(len(losses)) if all(loss <= target for loss in losses[k:])] if all(ends) else []
+
+    assert actual["steps_to_settle"] == (below[0] if below else None)
+    assert (actual["steps_to_settle"] is not None) == (all(ends) and losses[-1] <= target)
+    assert not below or actual["steps_to_settle"] >= actual["steps_to_target"]
+    assert actual["best_gap"] == min(losses[: ends.index(False)] if False in ends else losses)
 
 
 # Hits worked out by hand.
@@ -158,12 +197,14 @@ def test_an_unknown_minimum_has_no_gaps() -> None:
     """Without a minimum gaps, hits and excess are null, never measured from the best seen; the rest is told."""
     actual = told([3, 2, 1])
     expected = {"status": "budget", "final_gap": None, "final_excess": None, "gap_floor": None, "steps_to_target": None}
+    expected |= {"best_gap": None, "steps_to_settle": None}
     compare(actual, {**expected, "final_loss": 1.0, **dict.fromkeys(HITS), "rate": None, "distance": None})
 
 
 def test_an_absolute_target_works_without_a_minimum() -> None:
     """``target_loss`` picks the target even where no gap is known, and takes the place of ``target`` where one is."""
     compare(told([3, 2, 1], target_loss=2.0), {"status": "target", "steps_to_target": 1, "hit_1e-01": None})
+    compare(told([3, 2, 3, 1], target_loss=2.0), {"steps_to_target": 1, "steps_to_settle": 3})
     compare(told([3, 2, 1], minimum=0.0, target_loss=2.5), {"steps_to_target": 1, "hit_1e-01": None})
 
 
@@ -193,6 +234,7 @@ def test_a_start_that_is_not_finite(start: float, minimisers: tuple[torch.Tensor
     """A run that starts at no finite loss is non-finite at step 0, with nothing hit, done or best."""
     actual = row(small(scripted([start, 0.5, 0], minimum=0.0, minimisers=minimisers), walk, steps=2))
     expected = {"status": "nonfinite", "event_step": 0, "best_loss": None, "best_step": None, "steps_to_target": None}
+    expected |= {"steps_to_settle": None, "best_gap": None}
     compare(actual, {**expected, **dict.fromkeys(HITS), "gradients": 0, "error": None, "final_gap": None})
 
 
@@ -243,6 +285,7 @@ def test_a_target_below_the_resolution_is_never_reached() -> None:
     actual = row(small(styblinski_tang(), lr=0.01, steps=100, dtype=torch.float32, target=1e-8))
 
     assert actual["steps_to_target"] is None
+    assert actual["steps_to_settle"] is None
     assert actual["status"] == "plateau"
 
 
@@ -253,6 +296,7 @@ def test_climbing_is_judged_on_the_negative(runs: int) -> None:
     cell = small(hill, lambda lr: gd(lr, maximize=True), lr=[0.25] * runs, maximize=True, target_loss=0.01)
     columns = run_cell(cell).columns
     expected = {"status": "target", "start_loss": 1.0, "final_loss": 4.0**-10, "best_step": 10, "steps_to_target": 4}
+    expected |= {"steps_to_settle": 4, "best_gap": None}
     for run in range(runs):
         actual = {name: plain(column, run) for name, column in columns.items()}
         compare(actual, {**expected, **dict.fromkeys(HITS), "final_gap": None, "distance": None, "event_step": None})

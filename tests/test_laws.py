@@ -155,7 +155,7 @@ def test_lanes_are_solo(optimizer: str, name: str, dtype: torch.dtype) -> None:
 
     assert together["lanes"][lane] == 2
     assert together["status"][lane] == alone["status"][0]
-    for hit in (*HITS, "steps_to_target"):
+    for hit in (*HITS, "steps_to_target", "steps_to_settle"):
         here, there = plain(together[hit], lane), plain(alone[hit], 0)
         assert (here is None) == (there is None), hit
         assert here is None or abs(here - there) <= 1, hit
@@ -268,7 +268,7 @@ def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
     eager, compiled = told
 
     assert eager["status"].tolist() == compiled["status"].tolist()
-    for column in (*HITS, "steps_to_target", "gradients", "evaluations"):
+    for column in (*HITS, "steps_to_target", "steps_to_settle", "gradients", "evaluations"):
         for lane in range(len(rates)):
             here, there = plain(eager[column], lane), plain(compiled[column], lane)
             assert (here is None) == (there is None), column

@@ -30,6 +30,9 @@ def by_definition(start: float, targets: list[float], story: Story) -> dict[str,
     above = len(losses)
     while above and losses[above - 1] > start:
         above -= 1
+    settled = len(losses)
+    while settled and losses[settled - 1] <= targets[-1]:
+        settled -= 1
     missed = [next((k for k, loss in enumerate(losses) if loss <= target), len(story)) for target in targets]
     steps, to_target = story[:lived], story[: min(lived, missed[-1])]
     return {
@@ -39,6 +42,7 @@ def by_definition(start: float, targets: list[float], story: Story) -> dict[str,
         "lived": lived,
         "alive": lived == len(story),
         "above_since": above if lived == len(story) and above < len(losses) else -1,
+        "settled_since": settled if lived == len(story) and settled < len(losses) else -1,
         "missed": missed,
         "gradients": sum(each[3] for each in steps),
         "evaluations": sum(each[4] for each in steps),
@@ -67,6 +71,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 @example(start=1.0, targets=[0.125], story=[(1.0, 1, 1, 1, 0), (0.0625, 1, 1, 1, 0), (math.nan, 1, 1, 1, 0)])
 @example(start=1.0, targets=[0.125], story=[(1.0, 1, 1, 1, 0), (-math.inf, 1, 1, 1, 0), (0.0, 1, 1, 1, 0)])
 @example(start=1.0, targets=[0.125], story=[(1.0, 1, 1, 1, 0), (2.0, 1, 1, 1, 0), (0.5, 1, 1, 1, 0), (3.0, 1, 1, 1, 0)])
+@example(start=1.0, targets=[0.125], story=[(1.0, 1, 1, 1, 0), (0.0, 1, 1, 1, 0), (0.5, 1, 1, 1, 0), (0.0, 1, 1, 1, 0)])
 @example(start=1.0, targets=[0.125], story=[(0.0, 1, math.inf, 1, 0)])
 @example(start=1.0, targets=[0.125], story=[(0.0, math.nan, 1, 1, 0)])
 def test_what_is_watched_is_what_was_defined(start: float, targets: list[float], story: Story) -> None:

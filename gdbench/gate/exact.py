@@ -20,7 +20,8 @@ RANKS = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, 
 RUNGS = tuple(f"hit_1e-{power:02d}" for power in range(1, 13))
 NO_RUN = ("failed", "unavailable")
 """Statuses of runs without numbers: two of them are not the same, they are nothing to compare."""
-TARGETS = ("steps_to_target", "gradients_to_target", "evaluations_to_target")
+SETTLED = "steps_to_settle"
+TARGETS = ("steps_to_target", SETTLED, "gradients_to_target", "evaluations_to_target")
 COUNTS = ("ops first step", "ops per step", "bytes allocated first step", "bytes allocated per step", "peak bytes")
 AGAIN = {
     "ops first step": {"ops per step"},
@@ -194,6 +195,8 @@ def _status(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Differ
 def _hits(base: Mapping[str, Any], head: Mapping[str, Any], near: int) -> Iterator[Difference]:
     """The targets, then the first rung of the ladder that tells more."""
     found = [each for name in TARGETS if (each := _hit(name, base, head, near))]
+    if all(each.get(SETTLED) == each.get("steps_to_target") for each in (base, head)):  # what never left settles there
+        found = [each for each in found if each.measure != _rung(SETTLED)]
     steps = {(each.base, each.head) for each in found}
     rungs = [each for name in RUNGS if (each := _hit(name, base, head, near)) and (each.base, each.head) not in steps]
     yield from found

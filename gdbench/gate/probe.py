@@ -32,7 +32,7 @@ COMPARED = (
     *("start_loss", "final_loss"),
 )
 """Columns without which there is nothing to compare."""
-COLUMNS = (*COMPARED, "event_step", "best_step", "gradients", "evaluations", "error", "resolved")
+COLUMNS = (*COMPARED, "steps_to_settle", "event_step", "best_step", "gradients", "evaluations", "error", "resolved")
 
 
 def main() -> None:
