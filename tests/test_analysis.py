@@ -9,23 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdbench.analysis.chosen import leading, one_for_all, tuned
+from gdbench.analysis.chosen import leading, merged, one_for_all, tuned
 from gdbench.analysis.curves import convergence
 from gdbench.analysis.floors import floors
+from gdbench.analysis.pairs import signed_rank
 from gdbench.analysis.problems import compared, costs, per_configuration, rung_costs
 from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
 from gdbench.analysis.times import step_times
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis.verdict import ALPHA, seeds_needed, verdict
 
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
     "objective": "bowl", "optimizer": "gd", "impl": "manual", "dtype": "float64", "seed": 0, "lr": 0.1,
     "status": "target", "shifted_minimum": False, "seed_effective": True, "started_at": 0.0, "timed": False,
-    "steps": 100, "gradients": 100, "steps_to_target": 10, "gradients_to_target": 10, "time_to_target_s": NAN,
-    "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_excess": 1e-9, "final_gap": 1e-9,
-    "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN, "denormals": 0,
-    "step_vs_reference": NAN, "step_vs_reference_lo": NAN, "step_vs_reference_hi": NAN, "update_s": NAN,
-    "first_step_s": NAN, "cold_s": NAN, "ops": NAN, "overhead_bound": True,
+    "steps": 100, "target": 1e-6, "gradients": 100, "steps_to_target": 10, "gradients_to_target": 10,
+    "time_to_target_s": NAN, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_excess": 1e-9,
+    "final_gap": 1e-9, "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN,
+    "denormals": 0, "step_vs_reference": NAN, "step_vs_reference_lo": NAN, "step_vs_reference_hi": NAN,
+    "update_s": NAN, "first_step_s": NAN, "cold_s": NAN, "ops": NAN, "overhead_bound": True,
     **{f"hit_1e-{power:02d}": NAN for power in range(1, 13)},
 }  # fmt: skip
 """A run that reached its target in ten steps, on an objective whose minimum is 0."""
@@ -81,72 +82,84 @@ def test_rungs_below_the_resolution_are_no_questions() -> None:
 # ---------------------------------------------------------------------------------------------------------- chosen
 
 
+def chosen_among(*rows: dict[str, Any]) -> pd.DataFrame:
+    """The best configurations of such runs."""
+    return tuned(compared(runs(*rows)))
+
+
 def test_the_best_configuration_is_the_cheapest() -> None:
     """Of two learning rates the one with fewer gradients stands for the solver, and both count as trials."""
-    best = tuned(paid(took(30, lr=0.1), took(10, lr=1.0)))
+    best = chosen_among(took(30, lr=0.1), took(10, lr=1.0))
 
     assert best[["configuration", "lr", "cost", "trials"]].to_numpy().tolist() == [["lr 1", 1.0, 10.0, 2]]
-    assert not best["held_out"].any()
 
 
 def test_ties_are_won_by_what_was_tried_first() -> None:
-    """Equal costs leave the order of the runs."""
-    assert tuned(paid(took(10, lr=1.0), took(10, lr=0.1)))["lr"].tolist() == [1.0]
+    """Equal costs and gaps leave the order of the runs."""
+    assert chosen_among(took(10, lr=1.0), took(10, lr=0.1))["lr"].tolist() == [1.0]
 
 
 def test_where_nothing_solves_the_nearest_is_chosen() -> None:
     """With no hit the lowest final gap decides, a diverged run never does, and the cost stays infinite."""
-    best = tuned(paid(took(INF, lr=0.1, final_gap=0.5), took(INF, lr=0.2, final_gap=0.1), took(1, lr=0.3, **BROKE)))
+    best = chosen_among(took(INF, lr=0.1, final_gap=0.5), took(INF, lr=0.2, final_gap=0.1), took(1, lr=0.3, **BROKE))
 
-    assert best[["lr", "cost", "solved"]].to_numpy().tolist() == [[0.2, INF, 0]]
+    assert best[["lr", "cost", "reached"]].to_numpy().tolist() == [[0.2, INF, 0]]
 
 
-def test_seeds_that_select_are_not_compared() -> None:
-    """The first and third seed select a lucky rate, and the second and fourth say what it is worth."""
+def test_a_hit_that_left_again_is_chosen_after_one_that_stays_and_solves_nothing() -> None:
+    """A rate that stays is chosen before one that was sooner and left; where all left, the cost is infinite."""
+    left = {"final_gap": 1e-3}
+
+    assert chosen_among(took(1, lr=0.1, **left), took(50, lr=1.0))[["lr", "cost"]].to_numpy().tolist() == [[1.0, 50]]
+    assert chosen_among(took(1, lr=0.1, **left))[["cost", "value"]].to_numpy().tolist() == [[INF, 1]]
+
+
+def test_a_choice_goes_by_the_median_of_all_seeds() -> None:
+    """A rate that is lucky with half of its seeds stands behind a steady one."""
     lucky = [took(cost, lr=0.1, seed=seed) for seed, cost in enumerate((10, 100, 10, 100))]
     steady = [took(20, lr=1.0, seed=seed) for seed in range(4)]
-    best = tuned(paid(*lucky, *steady))
 
-    assert best[["lr", "cost", "runs", "held_out"]].to_numpy().tolist() == [[0.1, 100, 2, True]]
+    assert chosen_among(*lucky, *steady)[["lr", "cost", "n"]].to_numpy().tolist() == [[1.0, 20, 4]]
 
 
 def test_a_configuration_without_noise_is_chosen_beside_noisy_ones() -> None:
     """Its seed changes nothing, so it has one run, by which it is selected and compared: it is not a miss."""
     noisy = [took(cost, lr=0.1, seed=seed) for seed, cost in enumerate((30, 40, 50, 60))]
-    best = tuned(paid(took(20, lr=1.0, seed_effective=False), *noisy))
+    best = chosen_among(took(20, lr=1.0, seed_effective=False), *noisy)
 
-    assert best[["lr", "cost", "solved"]].to_numpy().tolist() == [[1.0, 20.0, 1]]
-
-
-def test_a_choice_without_seeds_to_compare_is_a_failure() -> None:
-    """A rate whose comparing seeds never came costs inf: ragged repeats are no advantage."""
-    best = tuned(paid(took(10, lr=0.1), took(20, lr=1.0), took(20, lr=1.0, seed=1)))
-
-    assert best[["lr", "cost"]].to_numpy().tolist() == [[0.1, INF]]
+    assert best[["lr", "cost", "stayed"]].to_numpy().tolist() == [[1.0, 20.0, 1]]
 
 
 def test_one_rate_for_all_solves_most() -> None:
     """A rate that solves both problems dearly beats one that solves a single one at once, or was tried on one alone."""
-    table = paid(
+    table = runs(
         *(took(1, lr=0.1), took(INF, lr=0.1, objective="bend")),
         *(took(90, lr=1.0), took(90, lr=1.0, objective="bend")),
         took(2, lr=5.0),
     )
-    one = one_for_all(table)
+    one = one_for_all(compared(table))
 
     assert one[["problem", "lr", "cost", "trials"]].to_numpy().tolist() == [["bend", 1.0, 90, 3], ["bowl", 1.0, 90, 3]]
 
 
 def test_leaders_have_the_best_mean_place() -> None:
     """First and second is better than twice second, and a near miss is better than a far one."""
-    table = paid(
+    best = chosen_among(
         *(took(1), took(2, optimizer="adam"), took(INF, optimizer="sgd", final_gap=0.1)),
         *(took(4, objective="bend"), took(3, objective="bend", optimizer="adam")),
         *(took(9, objective="bowl2"), took(INF, objective="bowl2", optimizer="adam", final_gap=0.3)),
         took(INF, objective="bowl2", optimizer="sgd", final_gap=0.2),
     )
 
-    assert leading(tuned(table)) == ["gd manual", "adam manual", "sgd manual"]
+    assert leading(best) == ["gd manual", "adam manual", "sgd manual"]
+
+
+def test_a_method_is_merged_by_the_impl_that_stands_first() -> None:
+    """Of two impls of one configuration the one that costs less is kept, with all of its seeds."""
+    slow = [took(cost, seed=seed) for seed, cost in enumerate((10, 30))]
+    fast = [took(cost, seed=seed, impl="torch") for seed, cost in enumerate((20, 20))]
+
+    assert merged(compared(runs(*slow, *fast)))[["impl", "solver"]].to_numpy().tolist() == [["torch", "gd"]] * 2
 
 
 # ---------------------------------------------------------------------------------------------------------- curves
@@ -303,24 +316,43 @@ def test_a_winner_by_hand() -> None:
 
 
 def test_ties_and_lone_winners() -> None:
-    """Equal counts leave no runner-up and the alphabet orders them; whoever solves alone wins by an infinite factor."""
+    """Equal counts leave no runner-up, in the order of the runs; whoever solves alone wins by an infinite factor."""
     tie = judged(took(10), took(10, optimizer="adam"))
     alone = judged(took(10), took(INF, optimizer="adam"))
     single = judged(took(10))
 
-    assert (tie["winner"], tie["tied"], tie["runner_up"]) == ("adam", "gd", None)
+    assert (tie["winner"], tie["tied"], tie["runner_up"]) == ("gd", "adam", None)
     assert (alone["runner_up"], alone["ratio"]) == ("adam", INF)
     assert (single["winner"], single["runner_up"], single["solvers"]) == ("gd", None, 1)
     assert np.isnan(single["ratio"])
 
 
-def test_nobody_wins_where_all_failed() -> None:
-    """Misses and runs that broke leave a problem without a winner, at an infinite cost."""
-    row = judged(took(INF), took(1, optimizer="adam", **BROKE))
+def test_nobody_wins_where_all_broke() -> None:
+    """Runs that broke leave a problem without a winner, at an infinite cost."""
+    row = judged(took(1, optimizer="adam", **BROKE))
 
     assert row["winner"] is None
     assert row["value"] == INF
     assert (row["solved"], row["reached"], row["broke"]) == (0, 0, 1)
+
+
+def test_where_none_reaches_the_target_the_lowest_gap_or_loss_wins() -> None:
+    """The winner of misses is told by its final gap, and by its final loss where no minimum is known."""
+    unknown = {"final_gap": NAN}
+    gaps = judged(took(INF, final_gap=0.1), took(INF, optimizer="adam", final_gap=0.2))
+    losses = judged(took(INF, final_loss=-0.4, **unknown), took(INF, optimizer="adam", final_loss=-0.5, **unknown))
+
+    assert [gaps[name] for name in ("winner", "measure", "value", "ratio")] == ["gd", "final gap", 0.1, 2.0]
+    assert [losses[name] for name in ("winner", "measure", "value", "runner_up")] == ["adam", "final loss", -0.5, "gd"]
+    assert np.isnan(losses["ratio"])
+
+
+def test_a_hit_that_left_loses_and_is_named() -> None:
+    """A method that stays wins however late; who was sooner and left is named, and counted."""
+    row = judged(took(100), took(3, optimizer="lion", final_gap=1e-3))
+
+    assert (row["winner"], row["value"], row["runner_up"], row["ratio"]) == ("gd", 100, "lion", INF)
+    assert (row["sooner"], row["reached"], row["left"], row["solved"]) == ("lion (lr 0.1)", 2, 1, 1)
 
 
 @pytest.mark.parametrize(("rates", "edge"), [((0.1, 1.0), "larger"), ((1.0, 2.0), "smaller"), ((1.0,), None)])
@@ -331,7 +363,7 @@ def test_a_winner_at_the_edge_of_the_grid(rates: tuple[float, ...], edge: str | 
 
 def test_seconds_within_a_tenth_are_a_tie() -> None:
     """1 ms and 1.09 ms of one process are not told apart, 1.2 ms are."""
-    timed = {"timed": True, "step_s": 1e-5}
+    timed = {"timed": True, "step_s": 1e-5, "seed_effective": False}
     near = judged(
         took(10, time_to_target_s=1e-3, **timed),
         took(10, optimizer="adam", time_to_target_s=1.09e-3, **timed),
@@ -343,14 +375,60 @@ def test_seconds_within_a_tenth_are_a_tie() -> None:
     assert near["ratio"] == pytest.approx(1.2)
 
 
+def seeds(*costs: float, **others: Any) -> list[dict[str, Any]]:
+    """A run for each seed, which took so many gradients."""
+    return [took(cost, seed=seed, **others) for seed, cost in enumerate(costs)]
+
+
 def test_six_seeds_are_told_apart_by_their_pairs() -> None:
     """Six of six pairs in one direction differ (p = 0.03); four against two do not, whatever their medians."""
-    clear = [took(cost, seed=seed) for seed, cost in enumerate((10, 11, 12, 13, 14, 15))]
-    slower = [took(cost, seed=seed, optimizer="adam") for seed, cost in enumerate((20, 22, 24, 26, 28, 30))]
-    mixed = [took(cost, seed=seed, optimizer="adam") for seed, cost in enumerate((9, 22, 24, 8, 28, 30))]
+    clear = seeds(10, 11, 12, 13, 14, 15)
+    slower = judged(*clear, *seeds(20, 22, 24, 26, 28, 30, optimizer="adam"))
+    mixed = judged(*clear, *seeds(9, 22, 24, 8, 28, 30, optimizer="adam"))
 
-    assert judged(*clear, *slower)["runner_up"] == "adam"
-    assert judged(*clear, *mixed)["tied"] == "adam"
+    assert (slower["runner_up"], slower["tied"], slower["held_out"]) == ("adam", "", False)
+    assert np.isnan(slower["needed"])
+    assert mixed["tied"] == "adam"
+
+
+def test_too_few_seeds_tell_nothing_and_how_many_are_needed_is_said() -> None:
+    """With three seeds the order stands, and six are needed; more rivals need more, a choice of rates twice as many."""
+    three = seeds(10, 11, 12)
+    adam, lion = (seeds(20, 22, 24, optimizer=name) for name in ("adam", "lion"))
+    rates = seeds(40, 42, 44, lr=1.0)
+
+    assert [judged(*three, *adam)[name] for name in ("winner", "value", "tied", "seeds", "needed")] == [
+        *("gd", 11, "", 3, 6),
+    ]
+    assert judged(*three, *adam, *lion)["needed"] == 7
+    assert judged(*three, *adam, *rates)["needed"] == 12
+    assert judged(*three, took(20, optimizer="adam", seed_effective=False))["needed"] == 6
+
+
+def test_where_a_rate_was_chosen_the_test_is_made_on_seeds_that_chose_none() -> None:
+    """Of twelve seeds one half chooses each rate, the other differs in six of six pairs; all make the number."""
+    gd = [*seeds(*range(10, 22), lr=0.1), *seeds(*range(50, 62), lr=1.0)]
+    adam = [*seeds(*range(70, 82), lr=0.1, optimizer="adam"), *seeds(*range(30, 42), lr=1.0, optimizer="adam")]
+    row = judged(*gd, *adam)
+
+    assert (row["winner"], row["value"], row["n"], row["seeds"]) == ("gd", 16, 12, 12)
+    assert (row["held_out"], row["runner_up"], row["tied"]) == (True, "adam", "")
+
+
+def test_what_the_seed_does_not_change_is_compared_exactly() -> None:
+    """One run each decides, however little they differ."""
+    idle = {"seed_effective": False}
+
+    assert judged(took(10, **idle), took(11, optimizer="adam", **idle))["runner_up"] == "adam"
+
+
+def test_the_number_of_seeds_needed_is_that_of_the_test() -> None:
+    """From that number on pairs of one sign are told apart after Holm's correction, and with one less they are not."""
+    for rivals in (1, 2, 3, 5):
+        needed = seeds_needed(rivals)
+        p = [signed_rank(np.arange(1.0, count + 1)) for count in (needed - 1, needed)]
+
+        assert rivals * p[1] < ALPHA <= rivals * p[0]
 
 
 def test_what_moved_the_minimum_is_counted_and_compared_nowhere() -> None:

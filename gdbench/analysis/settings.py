@@ -45,7 +45,7 @@ def problem_names(runs: pd.DataFrame) -> pd.Series:
     """The problem of each run: its objective, and of PROBLEM what differs among the runs of that."""
     names = objective_names(runs)
     for column in PROBLEM:
-        if column in runs:
+        if _varies(runs, column):
             word = "" if column in ("dtype", "device") else f"{column.replace('_', ' ')} "
             differs = _differs_within(runs, column, "objective")
             names = names + (f" {word}" + _texts(runs[column])).where(differs & runs[column].notna(), "")
@@ -57,10 +57,10 @@ def configuration_names(runs: pd.DataFrame) -> pd.Series:
     names = ("lr " + _texts(runs["lr"])).where(runs["lr"].notna(), "no lr")
     names = _with_parameters(runs, names, "optimizer", " ")
     for group in AROUND:
-        if group in runs:
+        if _varies(runs, group):
             differs = _differs_within(runs, group, "optimizer")
             names = names.where(~differs, names + f" {group} " + _texts(runs[group]))
-            names = _with_parameters(runs, names, group, " ")
+        names = _with_parameters(runs, names, group, " ")
     return names
 
 
@@ -105,6 +105,11 @@ def _differs(runs: pd.DataFrame, name: str) -> bool:
     return bool(runs[name].nunique(dropna=False) > 1)
 
 
+def _varies(runs: pd.DataFrame, name: str) -> bool:
+    """Whether a column has several values, null among them: of a million runs most settings have one."""
+    return name in runs and bool(runs[name].nunique(dropna=False) > 1)
+
+
 def _differs_within(runs: pd.DataFrame, name: str, group: str) -> pd.Series:
     """Of each run whether a column has several values, null among them, in the runs of its option of a group."""
     return runs.groupby(group, observed=True, dropna=False)[name].transform("nunique", dropna=False) > 1
@@ -112,7 +117,7 @@ def _differs_within(runs: pd.DataFrame, name: str, group: str) -> pd.Series:
 
 def _with_parameters(runs: pd.DataFrame, names: pd.Series, group: str, sign: str) -> pd.Series:
     """Names, and behind each the parameters of its option that differ among the runs of that option."""
-    for column in (name for name in map(str, runs) if name.startswith(f"{group}.")):
+    for column in (name for name in map(str, runs) if name.startswith(f"{group}.") and _varies(runs, name)):
         differs = _differs_within(runs, column, group)
         names = names.where(~differs, names + f" {column.partition('.')[2]}{sign}" + _texts(runs[column]))
     return names

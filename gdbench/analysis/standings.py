@@ -110,7 +110,8 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
         }
     )
     status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()
-    return _ordered(table, medians, seeds.median(status), seeds.median(numbers(runs, "step_s").to_numpy()))
+    step_s = seeds.median(numbers(runs, "step_s").to_numpy())
+    return _ordered(table, medians, outcome, seeds.median(status), step_s)
 
 
 def best_of_each(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
@@ -147,7 +148,7 @@ def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> Array:
     return np.where(np.isnan(highest), np.nan, median)
 
 
-def _ordered(table: pd.DataFrame, medians: Array, status: Array, step_s: Array) -> pd.DataFrame:
+def _ordered(table: pd.DataFrame, medians: Array, outcome: Whole, status: Array, step_s: Array) -> pd.DataFrame:
     """The table in the order of its medians, within the impls of one configuration of time; with ``place``.
 
     What cannot win is ordered by its status.
@@ -169,13 +170,17 @@ def _ordered(table: pd.DataFrame, medians: Array, status: Array, step_s: Array) 
             "impl": table["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float),
         }
     )
-    ranks = order.sort_values(list(order.columns), kind="stable").index
-    table = table.loc[ranks].reset_index(drop=True)
-    above = table.shift()
-    number = pd.Series(np.arange(len(table)), table.index)
-    starts = pd.Series(problem[ranks]).ne(pd.Series(problem[ranks]).shift())
-    fresh = starts | table["outcome"].ne(above["outcome"])
-    fresh |= table["value"].ne(above["value"]) & table["outcome"].ne(OUTCOMES[-1])
-    place = (number - number.where(starts).ffill() + 1).where(fresh).ffill()
-    table.insert(0, "place", place.astype(int))
+    ranks = order.sort_values(list(order.columns), kind="stable").index.to_numpy()
+    table = table.take(ranks).reset_index(drop=True)
+    table.insert(0, "place", _places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
     return table
+
+
+def _places(problem: Whole, outcome: Whole, value: Array) -> Whole:
+    """The place of each row in its problem: that of the row above where outcome and value are the same."""
+    starts = np.append(True, problem[1:] != problem[:-1])[: len(problem)]
+    fresh = starts.copy()
+    fresh[1:] |= (outcome[1:] != outcome[:-1]) | ((value[1:] != value[:-1]) & (outcome[1:] < len(OUTCOMES) - 1))
+    rows = np.arange(len(problem))
+    first, opened = (np.maximum.accumulate(np.where(flags, rows, 0)) for flags in (starts, fresh))
+    return opened - first + 1

@@ -47,11 +47,11 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     Each solver stands for its best configuration (``standings``), with the median over all of its seeds. Columns:
     winner, its configuration and lr; outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss and
     best_loss of its row (winner is null where nobody may win); runner_up (the first that is not tied), its value and
-    outcome, and ratio (how many times more that costs or ends at; inf where its outcome is worse, null between losses); tied
-    (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how many a
-    test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing was
-    made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target with
-    less, and left it again); solvers and solved (how many there are, and how many stay at the target at their best);
+    outcome, and ratio (how many times more that costs or ends at; inf where its outcome is worse, null between losses);
+    tied (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how
+    many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
+    was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
+    with less, and left it again); solvers and solved (how many there are, and how many stay at the target at their best);
     targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
     (diverged or nonfinite), failed; shifted counts the runs that are left out of all of these.
 
@@ -125,26 +125,27 @@ def _ties(
 ) -> tuple[npt.NDArray[np.bool_], dict[str, Any]]:
     """Which of the solvers behind the first are tied with it, and what is known of the test."""
     first, rivals = order.iloc[0], order[1:]
-    tied = (rivals["place"] == first["place"]).to_numpy(bool)
+    tied = rivals["place"].eq(first["place"])
     if cost == "seconds":
-        alike = (rivals["outcome"] == first["outcome"]) & (rivals["measure"] == first["measure"])
-        tied |= (alike & (rivals["value"] <= SPREAD * first["value"])).to_numpy(bool)
-    noisy = (rivals["seed_matters"] | first["seed_matters"]).to_numpy(bool)
+        alike = rivals["outcome"].eq(first["outcome"]) & rivals["measure"].eq(first["measure"])
+        tied |= alike & (rivals["value"] <= SPREAD * first["value"])
+    noisy = rivals["seed_matters"] | first["seed_matters"]
     if not noisy.any():
-        return tied, {"held_out": False}
-    held_out = table["solver"].duplicated().any()
+        return tied.to_numpy(bool), {"held_out": False}
+    held_out = bool(table["solver"].duplicated().any())
     seeds = _common_seeds(pool, order)
     needed = seeds_needed(int(noisy.sum())) * (2 if held_out else 1)
     if len(seeds) < needed:
-        return tied, {"seeds": len(seeds), "needed": needed, "held_out": False}
-    chosen, tested = (pool, seeds) if not held_out else (_of_seeds(pool, seeds[::2]), seeds[1::2])
-    rows = standings(chosen, cost).drop_duplicates("solver").set_index("solver") if held_out else None
-    names = order["solver"][[True, *noisy]]
-    configurations = order.set_index("solver")["configuration"] if rows is None else rows["configuration"]
+        return tied.to_numpy(bool), {"seeds": len(seeds), "needed": needed, "held_out": False}
+    chosen, tested = order, seeds
+    if held_out:
+        chosen, tested = standings(_of_seeds(pool, seeds[::2]), cost).drop_duplicates("solver"), seeds[1::2]
+    configurations = dict(zip(chosen["solver"], chosen["configuration"], strict=True))
+    names = [first["solver"], *rivals["solver"][noisy]]
     values = [_per_seed(pool, name, configurations[name], tested, first, cost) for name in names]
     p = [_p_value(values[0], other, first["measure"] == "final loss") for other in values[1:]]
     tied[noisy] |= holm(np.array(p)) >= ALPHA
-    return tied, {"seeds": len(seeds), "held_out": bool(held_out)}
+    return tied.to_numpy(bool), {"seeds": len(seeds), "held_out": held_out}
 
 
 def _common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
@@ -182,9 +183,9 @@ def _per_seed(
 def _p_value(first: Array, other: Array, losses: bool) -> float:
     """The p of the test that the first is not lower; 1 where it is not the lower one on these seeds."""
     with np.errstate(invalid="ignore"):
-        sizes = np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf) if losses else None
-    ratios = log_ratios(first, other) if sizes is None else sizes
-    return signed_rank(ratios) if (ratios < 0).sum() > (ratios > 0).sum() else 1.0
+        apart = np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    apart = apart if losses else log_ratios(first, other)
+    return signed_rank(apart) if (apart < 0).sum() > (apart > 0).sum() else 1.0
 
 
 def _counted(pool: pd.DataFrame) -> dict[str, Any]:
