@@ -16,8 +16,10 @@ from rich.console import Console
 import gdbench
 from gdbench.analysis.ranking import SOUND
 from gdbench.analysis.tuned import FOUND
+from gdbench.analysis.tuning_metric import is_cost
 from gdbench.report.tuned import tuned_report
-from gdbench.schema import COLUMNS, UsageError
+from gdbench.schema import COLUMNS, METRICS, UsageError
+from tests.tiers import representatives
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +62,11 @@ def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
     assert found["final_gap"] <= at_theory["final_gap"][0]
 
 
-@pytest.mark.parametrize("metric", ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"])
+@pytest.mark.parametrize(
+    "metric", representatives([m for m in METRICS if m != "time_to_target"], ["steps_to_target", "best_gap"])
+)
 def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
-    """The winner has the lowest metric of all sound runs, whatever the metric, and is sound itself."""
+    """The winner has the lowest metric of all sound runs that stay at the target, or the spike that is shown has it."""
     winners = gdbench.tune("rosenbrock", optimizer=["gd", "momentum", "adam"], steps=300, points=20, metric=metric)
     runs = gdbench.load(winners.attrs["folder"])
     sound = runs[runs["status"].isin(SOUND)]
@@ -71,8 +75,10 @@ def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
         mine = sound[sound["optimizer"] == row["optimizer"]]
         assert row["status"] in SOUND
         assert row["run"] in set(mine["run"])
-        lowest = mine[metric].astype("Float64").fillna(math.inf).min()
-        assert row["value"] == max(lowest, row["gap_floor"] if metric == "final_gap" else lowest)
+        able = mine if not is_cost(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
+        lowest = able[metric].astype("Float64").fillna(math.inf).min()
+        best = row["value"] if pd.isna(row["spike_value"]) else row["spike_value"]
+        assert best == max(lowest, row["gap_floor"] if metric.endswith("_gap") else lowest) <= row["value"]
 
 
 def test_a_diverged_run_never_wins() -> None:
@@ -186,7 +192,7 @@ def test_several_seeds_are_worth_their_median() -> None:
 
 
 def test_time_comes_from_runs_timed_alone() -> None:
-    """metric=time_to_target narrows by gradients, then times finalists in cells of one run, of whom the fastest wins."""
+    """By time a search narrows by gradients, then times finalists in cells of one run, of whom the fastest wins."""
     winners = gdbench.tune(metric="time_to_target", optimizer=["gd", "momentum"], **{"timing.seconds": 0.02})
     runs = gdbench.load(winners.attrs["folder"])
     timed = runs[runs["time_to_target_s"].notna()]
@@ -239,12 +245,13 @@ def test_every_round_is_in_one_folder() -> None:
 
 
 def test_the_width_of_what_does_equally_well_is_told() -> None:
-    """On (x - 2)^2 from 10, gd takes one step at lr 1/2 only; within twice as many lies hardly more."""
+    """On (x - 2)^2 from 10, gd takes one step at lr 1/2 only: a spike in the plateau of those that take two to four."""
     found = winner(objective="notebook_manual")
     wide = winner(objective="notebook_manual", target=0.5)
 
     assert found["lr"] == pytest.approx(0.5, rel=0.01)
-    assert found["plateau_decades"] <= found["within_2x_decades"] < 0.1
+    assert found["plateau_decades"] <= found["within_2x_decades"] < 0.2
+    assert (found["spike_lr"], found["spike_value"], found["value"]) == (0.5, 1, 2)
     assert wide["plateau_decades"] == pytest.approx(math.log10((1 + 0.5**0.5) / (1 - 0.5**0.5)), abs=0.1)
     assert wide["lr"] == pytest.approx(0.5 * math.sqrt((1 + 0.5**0.5) * (1 - 0.5**0.5)), rel=0.1)
 
