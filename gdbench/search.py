@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau
+from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau, no_cost
 from gdbench.search_axes import Axis, Listed, Span
 from gdbench.search_budget import count_listed, count_spans, first_points, nth_root
 from gdbench.search_line import halve_intervals
@@ -61,7 +61,7 @@ class Refinement:
     """Values of each axis in the first grid; None: what suits their number."""
     gained: Callable[[float, float], bool] = lambda before, after: after < before - GAIN * abs(before)
     """Whether going from one best score to another is worth a further round."""
-    cost_class: CostClass = lambda score: None
+    cost_class: CostClass = no_cost
     """In which class a score is a cost: a lower cost that its neighbours do not come near is not chosen."""
     tried: dict[Point, float] = field(default_factory=dict)
     rounds: int = 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.analysis.tuning_metric import LEFT, MISS, cost_class
-from gdbench.plateau import GOOD_COUNT, GOOD_DECADES, bound_near, choose_points, measure_plateau
+from gdbench.plateau import GOOD_COUNT, GOOD_DECADES, bound_near, choose_points, measure_plateau, no_cost
 
 INF = math.inf
 SCORES = st.one_of(
@@ -79,7 +79,7 @@ def test_without_a_cost_the_lowest_score_is_chosen(scores: dict[tuple[float, ...
     """Gaps and losses have no scale on which twice as much is near: there the lowest wins, wherever it stands."""
     lowest = min(scores.values())
 
-    assert choose_points(scores, 0, lambda score: None).score == lowest
+    assert choose_points(scores, 0, no_cost).score == lowest
     assert choose_points(scores, None, cost_class).score == lowest
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from rich.console import Console
+from tiers import representatives
 
 import gdbench
 from gdbench.analysis.ranking import SOUND
@@ -19,7 +20,6 @@ from gdbench.analysis.tuned import FOUND
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.report.tuned import tuned_report
 from gdbench.schema import COLUMNS, METRICS, UsageError
-from tests.tiers import representatives
 
 
 @pytest.fixture(autouse=True)
