@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,12 +31,41 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is named when it is named: ``python -m gdbench --help`` must not wait for torch."""
-    import importlib
+class _Lazy(property):
+    """Imports what is named when it is used: neither ``--help`` nor a shell that lists the names waits for torch.
 
-    if name == "plot":
-        return importlib.import_module("gdbench.plot")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gdbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    A shell looks at the value of every name that it offers, but for properties; a module's ``__getattr__`` would import
+    all of them.
+    """
+
+    def __init__(self, name: str) -> None:
+        """``name`` is that of the attribute."""
+        super().__init__(self._import, self._set, self._forget)
+        self.name = name
+
+    def _import(self, package: ModuleType) -> Any:
+        if self.name not in vars(package):  # a submodule puts itself there
+            import importlib
+
+            home = importlib.import_module(_HOMES.get(self.name, f"{__name__}.{self.name}"))
+            vars(package)[self.name] = getattr(home, self.name) if self.name in _HOMES else home
+        return vars(package)[self.name]
+
+    def _set(self, package: ModuleType, value: Any) -> None:
+        vars(package)[self.name] = value
+
+    def _forget(self, package: ModuleType) -> None:
+        vars(package).pop(self.name, None)
+
+
+class _Package(ModuleType):
+    """The package with the names of its API as properties."""
+
+    def __dir__(self) -> list[str]:
+        """The names of the API alone: the modules behind them are none of it."""
+        return [*__all__, *(name for name in vars(self) if name.startswith("__"))]
+
+
+for _name in __all__:
+    setattr(_Package, _name, _Lazy(_name))
+sys.modules[__name__].__class__ = _Package

@@ -1,4 +1,4 @@
-"""The command line's sweeps from Python, for notebooks and tests."""
+"""The command line's sweeps from Python, for notebooks and tests; torch is loaded when one of them is called."""
 
 from __future__ import annotations
 
@@ -10,31 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from gdbench.config import Composer, composing
-from gdbench.execution import Silent, execute_jobs
-from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
-from gdbench.job import Job
-from gdbench.objectives import Objective
+from gdbench.job_spec import Job, Silent
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
-from gdbench.params import Params
 from gdbench.paths import expand_user
-from gdbench.records import load
-from gdbench.resume import recorded
 from gdbench.schema import UsageError
 from gdbench.spaces import spans
-from gdbench.starts import convert_point, widest_dtype
 from gdbench.sweeper import declared_axes, fold
-from gdbench.tuning import Tuning
+from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
+
+    from gdbench.objectives import Objective
+    from gdbench.params import Params
+    from gdbench.tuning import Tuning
+
+    Function = Callable[[Params], Tensor]
+    Start = Params | float | Sequence[Any] | Mapping[str, Any] | Callable[[int], Any]
 
 __all__ = ["run", "sweep", "tune", "tuning"]
-
-Function = Callable[[Params], Tensor]
-Start = Params | float | Sequence[Any] | Mapping[str, Any] | Callable[[int], Any]
 
 TEXTS = ("outputs", "name", "resume")
 """Settings that are text, whatever stands in it; all others are read as on the command line."""
@@ -78,6 +74,10 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
+    with uncollected():  # a mistake in the words is told without torch
+        from gdbench.execution import execute_jobs
+        from gdbench.records import load
+
     result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
     assert result.folder is not None
     runs = load(result.folder)
@@ -95,6 +95,8 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
 
 def _again(wish: Mapping[str, Any], config_dir: str | Path | None, trust: bool) -> pd.DataFrame:
     """The sweep that the folder ``resume`` was made with, gone on with."""
+    from gdbench.resume import recorded
+
     recalled = recorded(wish["resume"], config_dir is not None, trust)
     words = [word for word in recalled if word != "-m"]
     place = words.index("--config-dir") if "--config-dir" in words else None
@@ -134,6 +136,10 @@ def tuning(
     """A search that is checked and ready to run; ``made`` may change each of its cells."""
     with _composing(config_dir) as (composer, code):
         given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
+        fold([word for word in others if not word.startswith("hydra")], composer)  # mistakes are told without torch
+
+    with uncollected():
+        from gdbench.tuning import Tuning
 
     def cells(overrides: Sequence[str]) -> list[Job]:
         with composing():
@@ -175,6 +181,11 @@ def _declared(arguments: Sequence[str], composer: Composer) -> list[str]:
 
 def _own(objective: Any, x0: Any) -> Objective | None:
     """The objective that a function and a start make; None for one that is named."""
+    if not callable(objective) and x0 is None and isinstance(objective, (str, list, tuple, type(None))):
+        return None
+    from gdbench.objectives import Objective
+    from gdbench.starts import convert_point, widest_dtype
+
     if isinstance(objective, Objective) or not callable(objective):
         if x0 is not None:
             raise UsageError(
@@ -198,6 +209,8 @@ def _given(objective: Objective, name: str, resumable: bool) -> Callable[[Job], 
 
     Its digest, which tells it from others of its name, is taken now, before it has run.
     """
+    from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
+
     own = {"_target_": objective, "code": digest_or_reason(objective)}
     if resumable and str(own["code"]).startswith(NOT_COMPARABLE):
         warnings.warn(

@@ -57,6 +57,7 @@ Keys
 Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
+  show [SWEEP] [--each]          the table of a sweep again, of the newest if none is named
   show RUN [--rerun]             everything about a run, and the command that repeats it; or repeat it and compare
   diff A B                       what differs between two sweeps or runs: settings, environment, source, result
   report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
@@ -78,6 +79,7 @@ Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
   hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install -e '.[optuna]')
+  --each               a row for every run, not one for all seeds of a configuration
   --quiet, --json      no table; the rows as JSON on standard output
   --trust              with resume=FOLDER alone: run what a folder that somebody else made names, which is listed first
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
@@ -95,6 +97,8 @@ VERBS = (
 )  # fmt: skip
 
 
+OUR_OPTIONS = ("--quiet", "--json", "--each", "--trust")
+"""Options of a sweep that are none of Hydra's."""
 WITHOUT_RESULT = ("failed", "unavailable")
 """Statuses of runs that something kept from running to their end."""
 
@@ -105,6 +109,8 @@ class Output:
 
     quiet: bool = False
     json: bool = False
+    each: bool = False
+    """A row for every run, rather than for every configuration."""
     plan: bool = False
     """Say what would run, and run nothing."""
 
@@ -159,9 +165,9 @@ def _dispatch(words: list[str]) -> int:
     completes = any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}
     if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
         return 0
-    output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
+    output = Output("--quiet" in words, "--json" in words, "--each" in words, plan=first == "plan")
     trust = "--trust" in words
-    words = [expand_word(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
+    words = [expand_word(word) for word in words[output.plan :] if word not in OUR_OPTIONS]
     return _run(_recalled(words, trust), output)
 
 
@@ -261,7 +267,7 @@ def _shown(result: SweepResult, output: Output) -> int:
     elif not output.quiet:
         from gdbench.report.terminal import show_sweep
 
-        show_sweep(runs, folder)
+        show_sweep(runs, folder, output.each)
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0

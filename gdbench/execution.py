@@ -14,7 +14,8 @@ from gdbench import records
 from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment, git_diff
-from gdbench.job import Job, Progress, check, sweep
+from gdbench.job import check, sweep
+from gdbench.job_spec import Job, Progress, Silent
 from gdbench.libyaml import as_yaml
 from gdbench.resume import Standing, Wish, find, keyed, opened, record
 from gdbench.resume import standing as compute_standing
@@ -53,28 +54,6 @@ class Interrupted(KeyboardInterrupt):
         """Nothing is printed of it: who catches it knows what to show."""
         super().__init__()
         self.result = result
-
-
-class Silent:
-    """A progress that nobody hears."""
-
-    def begin(self, jobs: Sequence[Job]) -> None:
-        """Say nothing."""
-
-    def note(self, words: str) -> None:
-        """Say nothing."""
-
-    def now(self, job: object) -> None:
-        """Say nothing."""
-
-    def worked(self, lane_steps: int) -> None:
-        """Say nothing."""
-
-    def done(self, job: Job, statuses: Sequence[str]) -> None:
-        """Say nothing."""
-
-    def close(self) -> None:
-        """Say nothing."""
 
 
 def execute_jobs(

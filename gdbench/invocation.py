@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
 
 from gdbench.config import CONFIG_NAME, check_options, config_folder, mode_by_flag, register_sweeper, store
-from gdbench.execution import Silent, SweepResult
 from gdbench.hydra_errors import reworded
 from gdbench.hydra_settings import check_hydra_words
-from gdbench.job import Progress
+from gdbench.job_spec import Progress, Silent
 from gdbench.libyaml import read_by_libyaml
 from gdbench.overrides import code_override
 from gdbench.paths import expand_user
 from gdbench.schema import GROUPS, Run, UsageError
 from gdbench.sweeper import Lanes, Refusal, Session
 from gdbench.trials import register_trials
+
+if TYPE_CHECKING:
+    from gdbench.execution import SweepResult
 
 __all__ = ["is_value", "run_words", "split_words"]
 

@@ -6,9 +6,9 @@ import contextlib
 import datetime
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from gdbench.attempts import Failure
 from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
 from gdbench.environment import process_key
+from gdbench.job_spec import Job, Progress
 from gdbench.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
 from gdbench.torch_globals import isolated_settings
@@ -26,56 +27,6 @@ from gdbench.turns import one_at_a_time
 from gdbench.user_modules import importing
 
 __all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cell of a sweep: its question, its number, the overrides that repeat it and the configuration they make."""
-
-    question: Question
-    cell: int = 0
-    overrides: Sequence[str] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    key: str = ""
-    """What its result depends on (see ``content.cell_key``); empty where that was not asked."""
-
-    @property
-    def label(self) -> str:
-        """The cell in a few words."""
-        asked = self.question
-        return " ".join((asked.objective, asked.optimizer, asked.impl, asked.dtype)).removesuffix(" auto")
-
-    @property
-    def lane_steps(self) -> int:
-        """How many steps all its runs make together in the watched pass, the look at the last point counted."""
-        return self.question.size * (self.question.steps + 1)
-
-    @property
-    def timed(self) -> bool:
-        """Whether a timed pass follows."""
-        return self.question.timing.seconds > 0
-
-
-class Work(Protocol):
-    """What goes on, in a few words, and how much it is."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def lane_steps(self) -> int: ...
-    @property
-    def timed(self) -> bool: ...
-
-
-class Progress(Protocol):
-    """Hears how a sweep goes on."""
-
-    def note(self, words: str) -> None: ...  # noqa: D102
-    def begin(self, jobs: Sequence[Job]) -> None: ...  # noqa: D102
-    def now(self, job: Work) -> None: ...  # noqa: D102
-    def worked(self, lane_steps: int) -> None: ...  # noqa: D102
-    def done(self, job: Job, statuses: Sequence[str]) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
 
 
 def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,18 +16,20 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gdbench import records
-from gdbench.analysis.tuning_metric import best_of_cell
 from gdbench.config import Composed, Composer, plain, store
-from gdbench.execution import Silent, SweepResult, execute_jobs, plan_jobs
 from gdbench.hydra_errors import reworded
-from gdbench.job import Job, Progress, run_job
+from gdbench.job_spec import Job, Progress, Silent
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
 from gdbench.overrides import escape_interpolations, format_override, format_value
 from gdbench.schema import Question, UsageError
 from gdbench.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.turns import turn
+from gdbench.uncollected import uncollected
+
+if TYPE_CHECKING:
+    from gdbench.elsewhere import Launch
+    from gdbench.execution import SweepResult
 
 __all__ = [
     "Lanes",
@@ -64,12 +66,27 @@ class Session:
         """
         try:
             job = _compose_single(self, config)
-            if self.plan_only:
-                self.result = plan_jobs([job])
-                return 0.0
-            self.result = execute_jobs([job], job.overrides, "run", self.progress)
+            self.carry_out([job], job.overrides, "run")
         except UsageError as error:
             raise Refusal from error
+        return 0.0 if self.plan_only else self._metric(job)
+
+    def carry_out(self, jobs: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None) -> None:
+        """Run cells whose words hold, or plan them; torch is loaded here, so that a mistake is told without it."""
+        with uncollected():
+            from gdbench.execution import execute_jobs, plan_jobs
+
+        if self.plan_only:
+            self.result = plan_jobs(jobs)
+        else:
+            self.result = execute_jobs(jobs, arguments, kind, self.progress, launch)
+
+    def _metric(self, job: Job) -> float:
+        """The metric of the best configuration."""
+        from gdbench import records
+        from gdbench.analysis.tuning_metric import best_of_cell
+
+        assert self.result is not None
         assert self.result.folder is not None
         return best_of_cell(records.load(self.result.folder), str(job.config["metric"]))
 
@@ -100,10 +117,7 @@ class Lanes(Sweeper):
         """Fold the overrides into cells and carry them out."""
         given = self._given(arguments)
         jobs = fold(self._declared(given), self._composer(arguments))
-        if self.session.plan_only:
-            self.session.result = plan_jobs(jobs)
-            return
-        self.session.result = execute_jobs(jobs, given, "sweep", self.session.progress, self._launcher())
+        self.session.carry_out(jobs, given, "sweep", None if self.session.plan_only else self._launcher())
 
     def _given(self, arguments: Sequence[str]) -> list[str]:
         """The overrides of the command line, of which Hydra knows some only."""
@@ -117,7 +131,7 @@ class Lanes(Sweeper):
         known = (arguments, Composed.parse(self.composed))
         return Composer(_search_path(self.composed.hydra), self.context.config_loader, known)
 
-    def _launcher(self) -> Callable[..., Mapping[int, str]] | None:
+    def _launcher(self) -> Launch | None:
         """What carries cells elsewhere; None where they run in this process."""
         target = self.composed.hydra.launcher._target_
         insist(target)
@@ -153,6 +167,10 @@ def _search_path(hydra: DictConfig) -> list[str]:
 
 def run_part(config: DictConfig) -> float:
     """Run a cell of a sweep in a worker of a launcher, where what is raised becomes the reason of a row."""
+    from gdbench import records
+    from gdbench.analysis.tuning_metric import best_of_cell
+    from gdbench.job import run_job
+
     store()
     hydra = HydraConfig.get()
     overrides = [str(override) for override in hydra.overrides.task if not str(override).startswith("part=")]

@@ -15,22 +15,21 @@ from hydra.core.config_store import ConfigStore
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gdbench import records
-from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost, per_configuration, swept_axes
 from gdbench.config import Composer, register_sweeper
-from gdbench.execution import Interrupted, SweepResult
-from gdbench.growing import Growing, repeating
 from gdbench.installation import install_command
-from gdbench.job import Job
+from gdbench.job_spec import Job
 from gdbench.report.units import number
 from gdbench.schema import UsageError
 from gdbench.search_axes import Span
 from gdbench.spaces import Counted, Options, latest, space
 from gdbench.sweep_axes import check_once
 from gdbench.sweeper import Lanes, fold
+from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     import optuna
+
+    from gdbench.growing import Growing
 
 __all__ = ["Trials", "register_trials"]
 
@@ -97,6 +96,10 @@ class Trials(Lanes):
         if likely[0].config["metric"] == "time_to_target" and not likely[0].question.timing.seconds:
             raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._study()
+        with uncollected():  # torch is loaded here, so that a mistake is told without it
+            from gdbench.execution import Interrupted, SweepResult
+            from gdbench.growing import Growing
+
         growing = Growing(likely, words, "optuna", self._launcher())
         asked = {key: _distribution(each, key in whole) for key, each in spaces.items()}
         try:
@@ -202,6 +205,9 @@ def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) 
 
     Returns the statuses of its runs.
     """
+    from gdbench.analysis.tuning_metric import per_configuration, swept_axes
+    from gdbench.growing import repeating
+
     runs = growing.answer(job)
     trial.set_user_attr("command", repeating(job, {}))
     if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
@@ -222,6 +228,9 @@ def _state(name: str) -> Any:
 
 def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     """The best trial and what repeats it, in words; kept in the sweep's folder too, in the words of the plugin."""
+    from gdbench import records
+    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost
+
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
         return [f"None of {len(study.trials)} trials may win."]

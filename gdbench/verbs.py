@@ -82,39 +82,40 @@ def columns() -> None:
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="the key of a run, or its first digits")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="SWEEP or RUN", help="a folder or name; or the first digits of a run's key")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps", **PATH)] = Path("outputs"),
+    each: Annotated[bool, typer.Option("--each", help="of a sweep: a row for every run")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="repeat it; exit code 1 if an exact column differs")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="with --rerun: run what a sweep that somebody else made names")
     ] = False,
 ) -> int:
-    """Show everything about a run: columns, traceback if it failed, configuration, and the command that repeats it.
+    """Show the table of a sweep again, of the newest if none is named; or everything about a run.
+
+    Of a run: columns, traceback if it failed, configuration, and the command that repeats it.
 
     --rerun repeats it untimed, says whether every exact column came out the same, and names what else is not as it was:
     settings, source files, data, torch, threads, machine, determinism. Code that a sweep names and that neither gdbench
     ships nor you ran here yourself is listed first, and run with --trust alone.
     """
-    from gdbench.kept import find_run, home
-    from gdbench.report.command import command
+    from gdbench.showing import check_options, find_shown, show_run, show_table
 
-    latest = find_run(run, folder)
+    sweep, row = find_shown(what, folder)
+    check_options(sweep, what, {"each": each}, {"rerun": rerun, "trust": trust})
+    if sweep is not None:
+        show_table(sweep, each)
+        return 0
     if rerun:
+        from gdbench.kept import home
         from gdbench.rerun import rerun as repeat
         from gdbench.rerun import told
 
-        found = repeat(home(folder, latest), latest, trust)
+        found = repeat(home(folder, row), row, trust)
         typer.echo("\n".join(told(found)))
         return 0 if found.same else 1
-    known = latest.dropna()
-    for name, value in known.drop("traceback", errors="ignore").items():
-        typer.echo(f"{name:22}  {value}")
-    if "traceback" in known:
-        typer.echo(f"\n# where it failed\n{str(known['traceback']).rstrip()}")
-    configuration = _configuration(home(folder, latest), latest)
-    typer.echo(f"\n# its configuration\n{configuration}")
-    given = "objective:\n  python:" in configuration
-    typer.echo(f"# repeat it\n{_call(latest) if given else command(latest)}")
+    show_run(row, folder)
     return 0
 
 
@@ -268,7 +269,7 @@ def tune(
     many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
     """
     from gdbench.api import tuning
-    from gdbench.execution import Silent
+    from gdbench.job_spec import Silent
     from gdbench.report.progress import progress
 
     search = tuning([expand_word(word) for word in overrides or []], config_dir)
@@ -302,15 +303,3 @@ def headline(file: Path) -> str:
     with file.open(encoding="utf-8") as text:
         first = text.readline().strip()
     return first.lstrip("# ") if first.startswith("#") else ""
-
-
-def _configuration(place: Path, row: Any) -> str:
-    from gdbench.trust import unstamped
-
-    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8")) if file.is_file() else "(not kept)\n"
-
-
-def _call(row: Any) -> str:
-    """What to say where no command can repeat a run, for its objective was given from Python."""
-    return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."

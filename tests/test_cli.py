@@ -398,6 +398,53 @@ assert not loaded, loaded
     assert done.code == 0, done.err
 
 
+MISTAKES = (
+    "--nonsense", "nonsense", "optimzer=adam", "optimizer=nothing", "optimizer.beta9=1", "lr=-1", "-m lr=0.1,-1",
+    "-m impl=manual,nothing", "plan lr=-1", "tune optimzer=adam", "tune steps=0", "list nothing", "show a b c",
+    "-m hydra/sweeper=optuna optimzer=adam",
+)  # fmt: skip
+UNLOADED = """
+import os, rlcompleter, sys
+import gdbench
+from gdbench.cli import main
+
+for line in {lines!r}:
+    assert main(line.split()) == 2, line
+    assert "torch" not in sys.modules, line
+os.environ["COMP_LINE"], os.environ["COMP_POINT"] = "gdbench optimizer=adagr", "23"
+assert main(["-sc", "query=bash"]) == 0
+shell = rlcompleter.Completer(vars())
+offered = [shell.complete("gdbench.", place) for place in range(len(gdbench.__all__))]
+assert offered == [f"gdbench.{{name}}" for name in sorted(gdbench.__all__)], offered
+assert not {{"torch", "pandas"}} & set(sys.modules)
+gdbench.plot
+assert gdbench.load.__module__ == "gdbench.records"
+assert "torch" not in sys.modules
+"""
+
+
+def test_a_mistake_and_a_completion_do_not_wait_for_torch(shell: Callable[..., Any]) -> None:
+    """Neither a word that is refused, nor the shell's completion, nor gdbench.<TAB> in Python's shell loads torch."""
+    done = shell("-c", UNLOADED.format(lines=MISTAKES))
+
+    assert done.code == 0, done.err
+    assert done.out == "optimizer=adagrad\n"
+    assert len(done.err.splitlines()) == len(MISTAKES)
+
+
+def test_the_package_lists_its_api() -> None:
+    """dir(gdbench) is what gdbench promises, each name can be set and put back, and an unknown one is refused."""
+    assert [name for name in dir(gdbench) if not name.startswith("_")] == sorted(gdbench.__all__)
+    assert [name for name in gdbench.__all__ if getattr(gdbench, name) is None] == []
+    load = gdbench.load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gdbench, "load", len)
+        assert gdbench.load is len
+    assert gdbench.load is load
+    with pytest.raises(AttributeError, match="module 'gdbench' has no attribute 'nothing'"):
+        gdbench.nothing  # noqa: B018
+
+
 def complete(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
     """What the shell would offer for a line."""
     monkeypatch.setenv("COMP_LINE", line)

@@ -1,13 +1,17 @@
-"""Numbers as a person reads them: three digits and a unit."""
+"""Numbers as a person reads them: few digits and a unit, and an interval with the digits of its value."""
 
 from __future__ import annotations
 
 import math
 import re
 
-__all__ = ["number", "seconds"]
+__all__ = ["NEVER", "between", "digits", "interval", "interval_texts", "number", "seconds", "seconds_between"]
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+NEVER = "never"
+"""What stands for an infinite cost."""
+FIXED = (1e-3, 1e6)
+"""Sizes that are written without an exponent, from and below."""
 
 
 def seconds(value: float | None) -> str:
@@ -15,16 +19,33 @@ def seconds(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
     value = _rounded(value, 3)  # first, so that 999.9 µs is 1.00 ms
-    scale, unit = next((each for each in SCALES if abs(value) >= each[0]), SCALES[-1])
+    scale, unit = _scale(value)
     return f"{digits(value / scale)} {unit}"
+
+
+def seconds_between(value: float, low: float, high: float) -> str:
+    """1.18 [1.02, 1.31] ms: a median time with its lowest and highest, in the unit of the median."""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else NEVER
+    scale, unit = _scale(_rounded(value, 3))
+    texts = interval_texts(value / scale, low / scale, high / scale)
+    return f"{between(*texts)} {unit}".replace("∞", NEVER)
+
+
+def _scale(value: float) -> tuple[float, str]:
+    return next((scale for scale in SCALES if abs(value) >= scale[0]), SCALES[-1])
 
 
 def digits(value: float, count: int = 3) -> str:
     """A number of moderate size with so many significant digits, trailing zeros kept."""
     if value == 0:
         return "0"
-    decimals = max(0, count - 1 - math.floor(math.log10(abs(_rounded(value, count)))))
-    return f"{value:.{decimals}f}"
+    return f"{value:.{_decimals(value, count)}f}"
+
+
+def _decimals(value: float, count: int) -> int:
+    """How many decimals show so many significant digits."""
+    return max(0, count - 1 - math.floor(math.log10(abs(_rounded(value, count))))) if value else 0
 
 
 def _rounded(value: float, count: int) -> float:
@@ -33,8 +54,69 @@ def _rounded(value: float, count: int) -> float:
 
 def number(value: float | None) -> str:
     """0.1, 3e-5, 1.4e-14: four digits at most; nothing for a missing value."""
-    return (
-        re.sub(r"e([+-])0", r"e\1", f"{value:.4g}").replace("e+", "e")
-        if value is not None and not math.isnan(value)
-        else ""
-    )
+    return _plain_exponent(f"{value:.4g}") if value is not None and not math.isnan(value) else ""
+
+
+def _plain_exponent(text: str) -> str:
+    return re.sub(r"e([+-])0", r"e\1", text).replace("e+", "e")
+
+
+# --------------------------------------------------------------------------------------------------------- intervals
+
+
+def interval(value: float, low: float, high: float, unit: str = "", decimals: int | None = None, sign: str = "") -> str:
+    """168 ± 77, or 1.83 [1.76, 2.10] where the ends are not equally far; nothing for a missing value.
+
+    All of its numbers have the same decimals: those of three digits of the value, and one more where the interval is
+    narrower than that, unless ``decimals`` says how many. ``sign="+"`` writes the sign of the value.
+    """
+    if math.isnan(value):
+        return ""
+    texts = interval_texts(value, low, high, decimals)
+    signed = f"{sign if value >= 0 else ''}{texts[0]}{unit}"
+    half = _half_text(*texts) if math.isfinite(low) and math.isfinite(high) else None
+    return between(signed, *texts[1:]) if half is None else f"{signed} ± {half}{unit}"
+
+
+def interval_texts(value: float, low: float, high: float, decimals: int | None = None) -> tuple[str, str, str]:
+    """The texts of a value and of the ends of its interval, with the same number of decimals (or digits before an e).
+
+    What is missing is an empty text.
+    """
+    ends = [end for end in (low, high) if math.isfinite(end)]
+    size = max((abs(number) for number in (value, *ends) if math.isfinite(number)), default=0.0)
+    scientific = decimals is None and size != 0 and not FIXED[0] <= size < FIXED[1]
+    wanted = 2 if scientific else _interval_decimals(value, ends) if decimals is None else decimals
+    kind = "e" if scientific else "f"
+    first, second, third = (_text(number, wanted, kind) for number in (value, low, high))
+    return first, second, third
+
+
+def between(value: str, low: str, high: str) -> str:
+    """33 [31, 40]: a value between its ends, all of them as texts; the value alone where the ends say no more."""
+    ends = [end for end in (low, high) if end]
+    return value if not ends or set(ends) == {value} else f"{value} [{low}, {high}]"
+
+
+def _text(value: float, decimals: int, kind: str) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return "" if math.isnan(value) else _plain_exponent(f"{value + 0.0:.{decimals}{kind}}")
+
+
+def _interval_decimals(value: float, ends: list[float]) -> int:
+    """Three digits of the value; a fourth for a narrow interval, and a digit less for a wide one."""
+    width = max((abs(end - value) for end in ends), default=0.0)
+    if not math.isfinite(value) or not width:
+        return _decimals(value if math.isfinite(value) else min(ends, default=0.0), 3)
+    needed = min(max(_decimals(value, 3), _decimals(width, 1)), _decimals(width, 2)) if value else _decimals(width, 2)
+    return max(_decimals(value, 2), min(needed, _decimals(value, 4))) if value else needed
+
+
+def _half_text(value: str, low: str, high: str) -> str | None:
+    """Half of an interval that is as wide to both sides, with the decimals of its texts; None where it is not."""
+    if "e" in f"{value}{low}{high}" or not low or not high:
+        return None
+    decimals = len(value.partition(".")[2])
+    below, above = (round(float(end) - float(start), decimals) for start, end in ((low, value), (value, high)))
+    return f"{below:.{decimals}f}" if below == above > 0 else None

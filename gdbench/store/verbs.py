@@ -79,13 +79,13 @@ def _note(words: str) -> None:
 
 
 def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> None:
+    from gdbench.report.fitting import console
     from gdbench.report.sweeps import sweeps_report
-    from gdbench.report.terminal import wide_console
 
     if not of:
         typer.echo(f"No sweep in {outputs}{' fits' if asked else ''}.")
         return
-    out = wide_console()
+    out = console()
     out.print(sweeps_report(table, of, outputs, out.width), crop=False)
 
 
@@ -99,10 +99,11 @@ def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -
     elif csv:
         typer.echo(found.to_csv(index=False, lineterminator="\n"), nl=False)
     else:
+        from gdbench.report.fitting import console
         from gdbench.report.sweeps import answer_report
-        from gdbench.report.terminal import wide_console
 
-        wide_console().print(answer_report(found), crop=False)
+        out = console()
+        out.print(answer_report(found, out.width), crop=False)
 
 
 def watch(

@@ -1,0 +1,168 @@
+"""Tables as wide as the terminal: whole columns leave by rank, no number or name is cut, rows fold where need be.
+
+Every table of the terminal is made here. A column that tells rows apart has no rank and stays; the others leave one by
+one, the highest rank first, until a line holds the rest. Where those without a rank are too wide by themselves, each
+row becomes a paragraph of ``name value`` pairs in which nothing is left out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
+
+UNLIMITED = 1_000_000
+"""Columns of a console that is no terminal: a pipe has no width."""
+GAP = 2
+"""Blanks between columns."""
+INDENT = 4
+"""Blanks before the further lines of a row that is a paragraph."""
+APART = " · "
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """A console as wide as its terminal; plain text without a limit where it is none."""
+    out = Console(file=file or sys.stdout, highlight=False)
+    return out if out.file.isatty() else Console(file=out.file, highlight=False, width=UNLIMITED)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its header, a text for each row, and what may be done with it where a line is too short."""
+
+    header: str
+    cells: Sequence[str]
+    is_text: bool = False
+    """Whether it is aligned to the left."""
+    rank: int | None = None
+    """None: it tells rows apart, and stays; else how early it leaves, the highest rank first."""
+    narrowest: int | None = None
+    """How narrow a sentence may get, that goes on in further lines, broken between words; None: a cell is one line."""
+    styles: Mapping[int, str] = field(default_factory=dict)
+    """How the cells of some rows look, by their number."""
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    """How parts of any cell look, by a regular expression."""
+
+    @property
+    def widest(self) -> int:
+        """The width at which every cell is one line."""
+        return max(map(cell_len, (self.header, *self.cells)))
+
+    @property
+    def least(self) -> int:
+        """The width below which a word would be cut."""
+        if self.narrowest is None:
+            return self.widest
+        words = (word for cell in (self.header, *self.cells) for word in cell.split())
+        return min(self.widest, max(self.narrowest, *map(cell_len, words)))
+
+    def text(self, row: int) -> Text:
+        """The cell of a row as it looks."""
+        text = Text(self.cells[row], style=self.styles.get(row, ""))
+        for pattern, style in self.highlights.items():
+            text.highlight_regex(pattern, style)
+        return text
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """A table that fits its width: columns side by side, or a paragraph for each row."""
+
+    columns: Sequence[Column]
+    widths: Sequence[int] | None
+    """Of the columns; None where each row is a paragraph."""
+    dropped: Sequence[str] = ()
+    """The headers of the columns that did not fit, the most important first."""
+    has_header: bool = True
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """What rich prints of it."""
+        yield from [self._as_table(self.widths)] if self.widths else self._as_paragraphs(options.max_width)
+
+    def _as_table(self, widths: Sequence[int]) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim", show_header=self.has_header)
+        for column, width in zip(self.columns, widths, strict=True):
+            table.add_column(
+                column.header,
+                justify="left" if column.is_text else "right",
+                width=width,
+                no_wrap=column.narrowest is None,
+            )
+        for row in range(self._rows):
+            table.add_row(*(column.text(row) for column in self.columns))
+        return table
+
+    def _as_paragraphs(self, width: int) -> Iterator[Text]:
+        for row in range(self._rows):
+            filled = [column for column in self.columns if column.cells[row]]
+            names = [Text(f"{column.header} ".lstrip(), style="dim") for column in filled]
+            yield _paragraph([name + column.text(row) for name, column in zip(names, filled, strict=True)], width)
+
+    @property
+    def _rows(self) -> int:
+        return len(self.columns[0].cells) if self.columns else 0
+
+
+def fit_columns(columns: Iterable[Column], width: int, has_header: bool = True) -> FittedTable:
+    """The columns that hold anything, as far as a line of this width holds them."""
+    filled = [column for column in columns if any(column.cells)]
+    shown = list(filled)
+    while _total(each.least for each in shown) > width:
+        spare = [each for each in shown if each.rank is not None]
+        if not spare:
+            return FittedTable(filled, None, has_header=has_header)
+        shown.remove(max(spare, key=lambda each: each.rank or 0))
+    dropped = sorted((each for each in filled if each not in shown), key=lambda each: each.rank or 0)
+    return FittedTable(shown, _widths(shown, width), [each.header for each in dropped], has_header)
+
+
+def _widths(columns: Sequence[Column], width: int) -> list[int]:
+    """The width of each column; what a line has left goes to its sentences, the first of them first."""
+    widths = [column.least for column in columns]
+    for place, column in enumerate(columns):
+        widths[place] = min(column.widest, widths[place] + width - _total(widths))
+    return widths
+
+
+def _total(widths: Iterable[int]) -> int:
+    listed = list(widths)
+    return sum(listed) + GAP * (len(listed) - 1)
+
+
+def describe_dropped(tables: Iterable[FittedTable]) -> list[str]:
+    """One line that names the columns that did not fit, and how they can be seen; none where all did."""
+    headers = list(dict.fromkeys(header for table in tables for header in table.dropped))
+    if not headers:
+        return []
+    return [f"Too narrow here for {', '.join(headers)}: a wider terminal shows all, and so does a pipe (| less -S)."]
+
+
+def _paragraph(pieces: Sequence[Text], width: int) -> Text:
+    """Pieces one after the other, in lines of at most that width; broken between pieces, else between words."""
+    lines: list[Text] = []
+    for piece in pieces:
+        for apart, part in _parts(piece, width - INDENT):
+            if lines and lines[-1].cell_len + len(apart) + part.cell_len <= width:
+                lines[-1].append(apart).append_text(part)
+            else:
+                lines.append(Text(" " * INDENT if lines else "") + part)
+    return Text("\n").join(lines)
+
+
+def _parts(piece: Text, width: int) -> Iterator[tuple[str, Text]]:
+    """A piece whole, or word by word where it is too long, each with what stands before it on one line."""
+    if piece.cell_len <= width:
+        yield APART, piece
+        return
+    for number, word in enumerate(piece.split(" ")):
+        step = width if word.cell_len == len(word) else width // 2  # where characters are two columns wide
+        for place, part in enumerate(word.divide(range(step, len(word), step))):
+            yield "" if place else " " if number else APART, part
