@@ -30,7 +30,7 @@ LAYERS = (
     {"function_digest"},
     {"schema"},
     {"arrow", "hydra_errors", "hydra_settings", "plateau", "search_axes", "sweep_axes", "turns", "timing"},
-    {"search_budget", "search_line"},
+    {"search_budget", "search_line", "search_middle"},
     {"job_spec", "params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},
     {"objectives", "optimizers"},
