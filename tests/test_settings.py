@@ -53,7 +53,20 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
 }
 """Two values of each setting, and what else it needs."""
 NO_QUESTION = {
-    *("timing", "points", "metric", "record", "name", "outputs", "resume", "retry", "tracker", "code", "part"),
+    *(
+        "timing",
+        "points",
+        "trials",
+        "metric",
+        "record",
+        "name",
+        "outputs",
+        "resume",
+        "retry",
+        "tracker",
+        "code",
+        "part",
+    ),
     "device",  # a second one is not on every machine
 }
 """Settings that ask nothing of a run: the same run comes out, however they are set."""

@@ -110,7 +110,11 @@ def _convergence(facts: Facts) -> list[Figure]:
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
     table = curves.convergence(runs, facts.traces)
     work = (table["gradients"] - 1).abs().max() > 1e-9
-    wanted = {"step": True, "gradients": work, "seconds": table["seconds"].notna().any()}
+    wanted = {
+        "step": True,
+        "gradients": work,
+        "seconds": table["seconds"].notna().any() and times.count_processes(runs) == 1,
+    }
     return [_converging(facts, table, against) for against, there in wanted.items() if there]
 
 
@@ -211,6 +215,8 @@ def _times(facts: Facts) -> list[Figure]:
             "step-time", "Time of a step", rule + facts.panels(table), table, times_chart.step_chart(table, facts.look)
         )
     ]
+    if times.count_processes(facts.told) > 1:
+        return figures
     best = chosen.tuned(facts.told, "seconds")
     keys = ["problem", "solver", "configuration"]
     runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)

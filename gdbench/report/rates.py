@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.analysis.times import count_processes
 from gdbench.report.charts import losses
 from gdbench.report.charts import sensitivity as charts
 from gdbench.report.charts.parts import Figure
@@ -24,7 +25,11 @@ def figures(facts: Facts) -> list[Figure]:
     if first.empty or (by_loss and not np.isfinite(first["cost"]).any()):
         return by_loss
     tables = {cost: first if cost == "gradients" else _varied(facts, cost) for cost in CHOICES}
-    wanted = {"gradients": True, "steps": not first["cost"].equals(tables["steps"]["cost"]), "seconds": _timed(tables)}
+    wanted = {
+        "gradients": True,
+        "steps": not first["cost"].equals(tables["steps"]["cost"]),
+        "seconds": _timed(facts, tables),
+    }
     shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
     return [*shown, *by_loss, *_beside_numbers(first), *_beside_dtypes(facts)]
 
@@ -35,8 +40,10 @@ def _varied(facts: Facts, cost: str) -> pd.DataFrame:
     return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
-def _timed(tables: dict[str, pd.DataFrame]) -> bool:
-    """Whether all that reached the target were timed, so that a missing point means a miss in seconds too."""
+def _timed(facts: Facts, tables: dict[str, pd.DataFrame]) -> bool:
+    """Whether one process timed all that reached the target, so that a missing point means a miss in seconds too."""
+    if count_processes(facts.merged) > 1:
+        return False
     seconds, gradients = (np.isfinite(tables[name]["cost"]) for name in ("seconds", "gradients"))
     return bool(seconds.any() and seconds.equals(gradients))
 

@@ -70,8 +70,8 @@ def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) ->
 
 
 def _trials(winners: pd.DataFrame) -> list[str]:
-    """The number of trials, where all rows have the same."""
-    trials = winners["trials"].unique()
+    """The number of trials, where all rows that could run have the same."""
+    trials = winners.loc[winners["command"].notna(), "trials"].unique()
     return [f"{trials[0]} trials{' each' if len(winners) > 1 else ''}"] if len(trials) == 1 else []
 
 
@@ -177,14 +177,20 @@ def _best(winners: pd.DataFrame) -> list[str]:
     lines = []
     for where, group in winners.assign(who=_row_names(winners)).groupby(objective_names(winners), sort=False):
         row = group.iloc[0].to_dict()
-        trials = group["trials"].unique()
-        tried = f"{trials[0]} tried for each" if len(group) > 1 else f"{trials[0]} tried"
-        tried = tried if len(trials) == 1 else f"{min(trials)} to {max(trials)} tried for each"
         if pd.notna(row["command"]):
             numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
             left = ", which it left again" if row["outcome"] == "left" else ""
-            lines.append(f"Best on {where}, of {tried}: {row['who']} at {numbers}, {_reached_value(row)}{left}.")
+            lines.append(
+                f"Best on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
+            )
     return lines
+
+
+def _tried(group: pd.DataFrame) -> str:
+    """How many points were tried for each row that could run."""
+    trials = group.loc[group["command"].notna(), "trials"]
+    number_tried = f"{trials.min()} to {trials.max()}" if trials.nunique() > 1 else f"{trials.iloc[0]}"
+    return f"{number_tried} tried" + (" for each" if len(group) > 1 else "")
 
 
 def _axis_names(row: Row) -> list[str]:

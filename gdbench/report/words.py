@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gdbench.analysis.sides import NOT_COMPARABLE
 from gdbench.report.best import amount, describe_range, describe_result
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number
@@ -96,6 +97,8 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
         if pd.notna(row["runner_up"]) and np.isfinite(row["ratio"]):
             text += f"; {row['runner_up']} takes {times(row['ratio'])} as long"
         text += "."
+    elif first["processes"] > 1:
+        text += f" Times: taken in {first['processes']} processes, {NOT_COMPARABLE}."
     return text
 
 
