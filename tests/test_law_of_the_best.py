@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -11,15 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from tiers import representatives
 
+import gdbench
 from gdbench.analysis.curves import convergence
 from gdbench.analysis.problems import compared
 from gdbench.analysis.standings import best_of_each, standings
 from gdbench.analysis.verdict import verdict
 from gdbench.report.best import amount, best_lines
+from gdbench.report.cells import short
 from gdbench.report.facts import Facts
 from gdbench.report.source import Source
 from gdbench.report.words import sentences, verdict_table
@@ -161,3 +166,67 @@ def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:
 def test_all_that_names_a_winner_names_the_same_on_two_hundred_sweeps(runs: pd.DataFrame) -> None:
     """The same law over two hundred sweeps."""
     assert_all_agree(runs)
+
+
+# ---------------------------------------------------------------------------------------------------- real sweeps
+
+REAL = {
+    "left": ("objective=rosenbrock", "optimizer=adam", "lr=1,0.15", "steps=3000", "dtype=float64"),
+    "seeds": (
+        "objective=rosenbrock",
+        "optimizer=gd,adam",
+        "lr=0.001,0.1",
+        "seed=0,1,2",
+        "start_noise=0.1",
+        "steps=800",
+    ),
+    "impls": ("optimizer=gd,momentum", "impl=manual,torch", "lr=0.1,0.4", "steps=60"),
+    "learning": ("objective=mlp", "optimizer=gd,adam", "lr=0.01,0.1", "seed=0,1", "steps=20"),
+    "problems": ("objective=quadratic,booth", "optimizer=gd,adam", "dtype=float32,float64", "lr=0.05,0.5"),
+}
+"""Sweeps as users type them: one with a hit that leaves again, noisy ones, impls, no hit at all, several problems."""
+
+
+@pytest.mark.parametrize("name", representatives(REAL, ["left"]))
+def test_a_real_sweep_has_one_winner_everywhere(name: str, command: Callable[..., Any]) -> None:
+    """Terminal, report and list of sweeps say the same of a sweep that was carried out by the command line."""
+    out = command("-m", *REAL[name], "timing=off").out
+    best = re.findall(r"Best.*?: .*?(?= Best|$)", " ".join(out[out.index("Best") : out.index("Files:")].split()))
+    folder = next(Path("outputs").glob("*/*"))
+    page = command("report", str(folder), "--format", "md").out
+    runs = gdbench.load(folder)
+    listed = json.loads(command("runs", "--json").out)[0]
+
+    assert_all_agree(runs)
+    assert best == [re.sub(r"\s+", " ", line) for line in best_lines(compared(runs))]
+    assert all(short(line) in page or line in page for line in sentences(verdict(runs, compared(runs))))
+    assert f"{listed['best_optimizer']} ({listed['best_impl']})" in best[0]
+    assert amount(listed["best_value"], listed["best_measure"]) in best[0]
+
+
+def test_a_hit_that_left_again_is_not_best_and_is_marked(command: Callable[..., Any]) -> None:
+    """Adam on Rosenbrock hits at lr 1 in fewer steps and leaves again: lr 0.15, which stays, is best, as is said."""
+    out = " ".join(command("-m", *REAL["left"], "timing=off").out.split())
+    runs = gdbench.load(next(Path("outputs").glob("*/*"))).set_index("lr")
+    told = sentences(verdict(runs.reset_index(), compared(runs.reset_index())))
+
+    assert runs.loc[1.0, "gradients_to_target"] < runs.loc[0.15, "gradients_to_target"]
+    assert runs.loc[1.0, "final_gap"] > 1e-6 > runs.loc[0.15, "final_gap"]
+    assert f"Best: adam (manual) at lr 0.15: {runs.loc[0.15, 'gradients_to_target']} gradients" in out
+    assert "1 of 2 runs that reached the target left it again" in out
+    assert "adam (lr 1) reached the target with fewer, and left it again." in told[0]
+
+
+def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable[..., Any]) -> None:
+    """Report and compare refuse a folder whose table has no objective; the list of sweeps goes on without a best."""
+    command("-m", "lr=0.1,0.2", "steps=3", "timing=off", "--quiet")
+    file = next(Path("outputs").glob("*/*")) / "runs.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["objective"]), file)
+    folder = str(file.parent)
+
+    for words in (["report", folder], ["compare", folder, folder]):
+        done = command(*words)
+        assert done.code == 2
+        assert len(done.err.strip().splitlines()) == 1
+        assert "have no objective" in done.err
+    assert json.loads(command("runs", "--json").out)[0]["best_run"] is None

@@ -17,6 +17,7 @@ import gdbench
 from gdbench.analysis.configurations import configuration_rows, run_rows
 from gdbench.analysis.problems import compared
 from gdbench.analysis.settings import differing_settings, distinct_texts
+from gdbench.report.cells import shown
 from gdbench.report.fitting import UNLIMITED
 from gdbench.report.progress import Bar, Lines, progress
 from gdbench.report.terminal import sweep_report
@@ -365,6 +366,13 @@ def test_an_interval_has_the_digits_of_its_value(value: float, below: float, abo
 def test_intervals_as_a_person_reads_them(numbers: tuple[float, float, float], text: str) -> None:
     """With ± where both ends are as far, in brackets where they are not, alone where they say no more."""
     assert interval(*numbers) == text
+
+
+def test_a_table_of_a_report_writes_an_interval_in_the_digits_of_its_value() -> None:
+    """A number beside the columns of its ends has their decimals, where 1.1 stood beside 1.05; alone it has its own."""
+    table = pd.DataFrame({"ratio": [1.1, 2.0], "from": [1.05, math.nan], "to": [1.2, math.nan]})
+
+    assert shown(table) == [["1.10", "1.05", "1.20"], ["2", "", ""]]
 
 
 def test_a_median_time_stands_between_its_extremes() -> None:

@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
 import re
 import shlex
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +55,28 @@ def test_columns_tells_every_column(command: Callable[..., Any]) -> None:
     assert done.code == 0
     assert [line.split()[0] for line in lines] == list(COLUMNS)
     assert re.search(r"^step_s +median time of a step .* \[s\] \(lower is better\)$", done.out, re.MULTILINE)
+
+
+def test_a_terminal_sets_the_width(tmp_path: Path) -> None:
+    """In a terminal of 60 columns a sentence goes on in further lines; a pipe has every line whole."""
+    shown, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 60, 0, 0))
+    words = [sys.executable, "-m", "gdbench", "columns"]
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    environment = {**kept, "PYTHONPATH": str(ROOT)}
+    piped = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    with subprocess.Popen(words, cwd=tmp_path, env={**environment, "TERM": "xterm"}, stdout=terminal) as process:
+        os.close(terminal)
+        text = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal was closed
+            while part := os.read(shown, 4096):
+                text += part
+        os.close(shown)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).splitlines()
+
+    assert process.returncode == 0
+    assert max(map(len, lines)) <= 60 < max(map(len, piped.splitlines()))
+    assert " ".join("".join(f"{line} " for line in lines).split()) == " ".join(piped.split())
 
 
 @pytest.mark.parametrize("verb", ["list", "show", "columns"])

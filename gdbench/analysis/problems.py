@@ -9,13 +9,26 @@ import pandas as pd
 
 from gdbench.analysis.ranking import may_win, numbers, runs_that_stay
 from gdbench.analysis.settings import configuration_names, problem_names
+from gdbench.schema import UsageError
 
-__all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "name_questions", "numbers", "per_configuration", "rung_costs"]
+__all__ = [
+    "COSTS",
+    "IMPL_ORDER",
+    "NAMED",
+    "compared",
+    "costs",
+    "name_questions",
+    "numbers",
+    "per_configuration",
+    "rung_costs",
+]
 
 COSTS = {"steps": "steps_to_target", "gradients": "gradients_to_target", "seconds": "time_to_target_s"}
 LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
 """What a solution costs at least, so that ratios of costs exist: one step, one gradient, the clock's resolution."""
 IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
+NAMED = ("objective", "optimizer", "impl", "status")
+"""What a run must say of itself to be compared."""
 RUNGS = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
 
 
@@ -27,8 +40,9 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     (``gdbench.analysis.settings``). The names show what differs in these runs. Of
     runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
     that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
-    ``apart`` are never the same question.
+    ``apart`` are never the same question. Raises UsageError where a run does not say what it is of.
     """
+    _check_named(runs)
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
     return name_questions(runs[~moved & (runs["status"] != "unavailable")], apart)
 
@@ -45,6 +59,16 @@ def name_questions(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFram
     idle = ~told["seed_effective"].fillna(True).astype(bool)
     again = told.duplicated(["problem", "solver", "configuration", *apart])
     return told[~(idle & again)]
+
+
+def _check_named(runs: pd.DataFrame) -> None:
+    lacking = [name for name in NAMED if name not in runs or runs[name].isna().any()]
+    if lacking:
+        count = int(runs[lacking[0]].isna().sum()) if lacking[0] in runs else len(runs)
+        raise UsageError(
+            f"{count} of {len(runs)} runs have no {lacking[0]} (columns {', '.join(NAMED)} must be filled): their table"
+            " is not gdbench's, or of a version before its first release. Leave its folder out."
+        )
 
 
 def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from gdbench.analysis.problems import compared
+from gdbench.analysis.problems import NAMED, compared
 from gdbench.analysis.ranking import may_win
 from gdbench.analysis.settings import problem_names
 from gdbench.analysis.standings import KEYS, standings
@@ -40,7 +40,7 @@ NEEDED = (
 def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     """The rows of several sweeps, each told by its number, with PLACE, NUMBER and the columns of STANDING."""
     rows = _rows(table).assign(**{NUMBER: numbers})
-    told = compared(rows, [NUMBER])
+    told = compared(rows[rows[list(NAMED)].notna().all(axis=1)], [NUMBER])
     each = [problem_names(sweep) for _, sweep in told.groupby(NUMBER, sort=False)]
     problem = pd.concat(each) if each else told["problem"]
     told = told.assign(problem=told[NUMBER].astype(str) + ":" + problem)
