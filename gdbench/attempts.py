@@ -14,6 +14,7 @@ from gdbench.cell import Cell
 from gdbench.descent import descent
 from gdbench.schema import Unavailable, UsageError
 from gdbench.story import Halt, Story, tell
+from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["Failure", "Isolation", "Piece", "attempt_runs", "explained"]
 
@@ -27,7 +28,7 @@ OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory
 """What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
 
-def explained(error: Exception) -> str:
+def explained(error: BaseException) -> str:
     """An exception in one line."""
     return _one_line(f"{type(error).__name__}: {error}")
 
@@ -45,7 +46,7 @@ class Failure:
     traceback: str | None = None
 
     @classmethod
-    def of(cls, error: Exception) -> Failure:
+    def of(cls, error: BaseException) -> Failure:
         """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
         if isinstance(error, Unavailable):
             return cls("unavailable", _one_line(str(error)))
@@ -130,16 +131,16 @@ def _observe(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | Fail
         if (error := _error_of_a_plain_step(cell)) is None:
             raise
         return Failure.of(error)
-    except Exception as error:
+    except USER_ERRORS as error:
         return Failure.of(error)
 
 
-def _error_of_a_plain_step(cell: Cell) -> Exception | None:
+def _error_of_a_plain_step(cell: Cell) -> BaseException | None:
     """What the first run's first step raises without a compiler; None if it goes well."""
     try:
         descent(
             cell.maker.eager(cell.solo_hyper(0)), cell.oracle(laned=False), cell.start(int(cell.seeds[0])), range(1)
         )
-    except Exception as error:
+    except USER_ERRORS as error:
         return error
     return None

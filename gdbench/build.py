@@ -37,7 +37,7 @@ from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
 from gdbench.starts import find_overflow
 from gdbench.torch_globals import apply_settings, isolated_settings
 from gdbench.uncollected import uncollected
-from gdbench.user_modules import importing
+from gdbench.user_modules import USER_ERRORS, importing
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
@@ -83,7 +83,7 @@ def _beyond(question: Question, stated: Objective, dtype: torch.dtype) -> str | 
         start = stated.start_at(int(question.seeds()[0]))
     except UsageError:
         raise
-    except Exception:  # a start that raises is a result: the runs will say so
+    except USER_ERRORS:  # a start that raises is a result: the runs will say so
         return None
     for name, tree in {"start": start, **{f"data[{name!r}]": leaf for name, leaf in stated.data.items()}}.items():
         if (value := find_overflow(tree, dtype)) is not None:
@@ -120,7 +120,7 @@ def _check_value(question: Question) -> None:
         value = used.value(point)
     except UsageError as error:
         raise UsageError(f"objective={question.objective}: {error}") from None
-    except Exception:
+    except USER_ERRORS:
         return
     changed = changed_in_place(used, stated)
     if not all(map(is_same_content, leaves(start), map(torch.detach, leaves(point)))):
@@ -134,7 +134,7 @@ def _check_value(question: Question) -> None:
         check_scalar(value, point)
     except UsageError as error:
         raise UsageError(f"objective={question.objective}: {error}") from None
-    except Exception:
+    except USER_ERRORS:
         return
     if question.dtype == "auto" and (refusal := _beyond(question, stated, stated.dtype)):
         raise UsageError(f"{refusal}, such as dtype=float64.")  # a dtype that was asked for makes a row that says so
@@ -147,7 +147,7 @@ def _in_one_line(what: str) -> Iterator[None]:
         yield
     except UsageError:
         raise
-    except Exception as error:
+    except USER_ERRORS as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise UsageError(f"{what} cannot be made ({words}).") from error
 
@@ -271,7 +271,7 @@ def _sample(make: Callable[[Mapping[str, float]], Method], question: Question) -
             return make(dict.fromkeys(_facts(question), 1.0) | given)
         except Unavailable:  # of the implementation, whatever its numbers
             raise
-        except Exception as error:
+        except USER_ERRORS as error:
             first = first or error
     assert first is not None
     raise first

@@ -25,7 +25,7 @@ from gdbench.factories import built_objective, forget_objectives
 from gdbench.function_digest import NOT_COMPARABLE
 from gdbench.objectives import fingerprint
 from gdbench.schema import Question, Unavailable
-from gdbench.user_modules import digest_of_source, importing, is_installed, loaded_digest
+from gdbench.user_modules import USER_ERRORS, digest_of_source, importing, is_installed, loaded_digest
 from gdbench.user_modules import refresh as refresh_modules
 
 __all__ = [
@@ -121,7 +121,7 @@ def _data(question: Question) -> str | None:
     """The digest of what the objective is made with; None where it cannot be made, which a row will say."""
     try:
         return built_objective(question).digest
-    except Exception:
+    except USER_ERRORS:
         return None
 
 
@@ -199,7 +199,7 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
     for question in asked_for.values():
         try:
             stated = build.stated_objective(question)
-        except Exception:  # an objective that cannot be made is a row that says so
+        except USER_ERRORS:  # an objective that cannot be made is a row that says so
             continue
         if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:
             found[f"{question.objective} ({told[:8]})"] = told

@@ -16,6 +16,7 @@ from gdbench.optimizers import Seen
 from gdbench.params import Params, leaves, tree_map
 from gdbench.random_state import find_moved, preserved_globals, read_states
 from gdbench.schema import Unavailable
+from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["LateDraws", "check_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
 
@@ -93,7 +94,7 @@ def try_steps(cell: Cell) -> list[Tensor]:
         method = cell.solo_method(0, eager=True)
         x, state = descent(method, oracle, x, range(min(TRIED_STEPS, cell.steps)), look=look)
         numbers.extend(leaf.detach().clone() for leaf in leaves(x))
-    except Exception:
+    except USER_ERRORS:
         return numbers
     if cell.seconds:
         method.copy(x, state)

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from gdbench import function_parts as parts
-from gdbench.user_modules import is_installed
+from gdbench.user_modules import USER_ERRORS, is_installed
 
 __all__ = ["NOT_COMPARABLE", "Undigestible", "digest", "digest_or_reason"]
 
@@ -40,7 +40,7 @@ def digest(thing: Any) -> str:
         walk.any(thing)
     except Undigestible:
         raise
-    except Exception as error:  # what a user's object does when it is looked at, or nests too deeply
+    except USER_ERRORS as error:  # what a user's object does when it is looked at, or nests too deeply
         raise Undigestible(f"{walk.where()} raises {type(error).__name__} when it is read") from error
     return walk.hash.hexdigest()
 
@@ -286,7 +286,7 @@ class _Walk:
             elif attributes is None or not parts.is_own(kind) or not parts.reduces_itself(kind):
                 try:  # of a file, a lock or a generator there is none, whatever attributes it has
                     content = parts.reduced(thing)
-                except Exception:
+                except USER_ERRORS:
                     self.refuse(thing)
                 if attributes is None or (not parts.is_own(kind) and parts.reduces_itself(kind)):
                     self.elements("tuple", content)

@@ -24,7 +24,7 @@ from gdbench.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
 from gdbench.torch_globals import isolated_settings
 from gdbench.turns import one_at_a_time
-from gdbench.user_modules import importing
+from gdbench.user_modules import USER_ERRORS, importing
 
 __all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
 
@@ -88,7 +88,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
     try:
         cell = build.build(question)
         answer = run_cell(cell, pulse=pulse)
-    except Exception as error:
+    except USER_ERRORS as error:
         failure = Failure.of(error)
         return nothing(question, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))

@@ -19,6 +19,7 @@ from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle
 from gdbench.params import Params, dot, lane, leaves, stack_lanes, tree_map
 from gdbench.schema import UsageError
+from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["carrier", "check_scalar"]
 
@@ -38,7 +39,7 @@ def carrier(cell: Cell) -> tuple[bool, str]:
     try:
         points = _distinct_points(cell.start(int(cell.seeds[0])))
         solo = torch.stack([cell.objective.value(point).detach() for point in points])
-    except Exception as error:
+    except USER_ERRORS as error:
         if not cell.starts_differ():  # no run gets further than this
             raise
         return False, f"run by run: the objective raises at a start ({_first_line(error)})"
@@ -54,7 +55,7 @@ def carrier(cell: Cell) -> tuple[bool, str]:
     try:
         way = oracle(cell.objective, laned=True)
         laned = (way.full or way).grad(stack_lanes(points), 0)[0]
-    except Exception as error:  # whatever vmap cannot follow, a solo run still can
+    except USER_ERRORS as error:  # whatever vmap cannot follow, a solo run still can
         return False, f"run by run: vmap refuses ({_first_line(error)})"
     if not _agree(laned, solo):
         return False, "run by run: vmap gives other losses than one point at a time"
@@ -67,7 +68,7 @@ def _batches_refuse(cell: Cell, points: list[Params]) -> str | None:
     solo = [cell.objective.drawn(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
     try:
         laned = oracle(cell.objective, laned=True).of(seeds).grad(stack_lanes(points), 0)[0]
-    except Exception as error:
+    except USER_ERRORS as error:
         return f"run by run: vmap refuses batches ({_first_line(error)})"
     return None if _agree(laned, torch.stack(solo)) else "run by run: vmap gives other batches than one run at a time"
 
@@ -103,12 +104,12 @@ def _method_refuses(cell: Cell) -> str | None:
     try:
         x, state = descent(cell.maker.eager(few.laned_hyper()), together, stack_lanes(points), range(2))
         describe_form(state)  # of which lanes that leave take their part
-    except Exception as error:
+    except USER_ERRORS as error:
         return _first_line(error)
     for row, point in enumerate(points):
         try:
             alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), apart, point, range(2))
-        except Exception as error:
+        except USER_ERRORS as error:
             return f"one of its runs raises, which lanes would hide: {_first_line(error)}"
         if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(lane(x, row)), leaves(alone), strict=True)):
             return "it goes elsewhere than alone; see gdbench.params.per_lane"

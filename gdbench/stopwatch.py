@@ -22,6 +22,7 @@ from gdbench.proof import HORIZON, Watched, prove, prove_again
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.schema import Unavailable
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
+from gdbench.user_modules import USER_ERRORS
 from gdbench.work import StepWork, step_work
 
 __all__ = ["Timings", "clocked"]
@@ -138,7 +139,7 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             try:
                 _Stopwatch(cell, int(row), clock).run(timings, share, hits, watched)
-            except Exception as error:  # it went well when it was watched
+            except USER_ERRORS as error:  # it went well when it was watched
                 timings.errors[int(row)] = f"the timed pass raised {_in_one_line(error)}"
     timings.forget(list(timings.errors))
     return timings

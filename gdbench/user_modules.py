@@ -21,11 +21,14 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["digest_of_source", "importing", "is_installed", "loaded_digest", "refresh"]
+__all__ = ["USER_ERRORS", "digest_of_source", "importing", "is_installed", "loaded_digest", "refresh"]
 
 INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 LAYERED = {"site-packages", "dist-packages"}
 """Where packages of an environment below this one lie, which sysconfig does not know of."""
+
+USER_ERRORS = (Exception, SystemExit)
+"""What code of a user's may raise, for a run to fail by: ``sys.exit`` would end a sweep without a row or a word."""
 
 _modules: dict[str, dict[str, ModuleType]] = {}
 """The modules of each folder, by their names."""

@@ -18,6 +18,7 @@ from gdbench.optimizers.structure import Form, assemble, describe_form, list_ten
 from gdbench.optimizers.traceable import At, copied, inward, outward, widened
 from gdbench.params import Params, leaves
 from gdbench.schema import Unavailable
+from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["Graph", "Kind", "Origin", "Stage", "Walk", "others_of"]
 
@@ -75,7 +76,7 @@ class Origin(NamedTuple):
                         if number is not None:
                             x, _ = nudge(x, (), number + k)
                         x, state, _ = method.step(oracle, k, x, state)
-            except Exception:
+            except USER_ERRORS:
                 if not call:
                     raise
                 break  # later calls may lie beyond the run's end; within it the run raises the same
@@ -160,7 +161,7 @@ class Walk:
                 x, k, inner, so_far, _ = self.code(kind.form, False, pack)(*at._replace(x=x, inner=inner))
         except Unavailable:
             raise
-        except Exception as error:
+        except USER_ERRORS as error:
             if origin is not None:
                 origin.walk(self.oracle, 1, 1)  # what the method raises of itself is the run's own failure
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -193,7 +194,7 @@ class Walk:
                 self._check_call(kind, at, (x, inner, so_far), call)
             except CompiledStepError:
                 raise
-            except Exception:
+            except USER_ERRORS:
                 if not call:
                     raise
                 return  # later calls may lie beyond the run's end; within it the run raises the same
