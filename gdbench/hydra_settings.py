@@ -76,6 +76,9 @@ def _stated(node: DictConfig, key: str) -> Any:
     holder = OmegaConf.select(node, parent) if parent else node
     if holder is None or OmegaConf.is_missing(holder, name):
         return None
-    written = OmegaConf.to_container(holder, resolve=False)
-    assert isinstance(written, Mapping)
-    return written.get(name)
+    if OmegaConf.is_interpolation(holder, name):
+        written = OmegaConf.to_container(holder, resolve=False)
+        assert isinstance(written, Mapping)
+        return written[name]
+    value = holder.get(name)  # a copy of the whole holder would take a millisecond a key
+    return OmegaConf.to_container(value, resolve=False) if OmegaConf.is_config(value) else value
