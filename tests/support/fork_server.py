@@ -207,6 +207,7 @@ class _Server:
             awaited.update(living)
             with contextlib.suppress(ChildProcessError):
                 self._announce(*os.waitpid(-1, 0))
+        self._reap()  # what has ended without being waited for
         return list(strays.values())
 
     def leave(self) -> NoReturn:

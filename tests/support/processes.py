@@ -216,7 +216,7 @@ class Process:
 
     def poll(self) -> int | None:
         """The exit code; None while it runs."""
-        if self.code is None and select.select([self.control], [], [], 0)[0]:
+        if self.code is None and (self.unread or select.select([self.control], [], [], 0)[0]):
             self._announcement(LIMIT)
         return self.code
 
