@@ -170,7 +170,7 @@ def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame],
 def test_reasons_and_advice_are_told(tables: dict[str, pd.DataFrame]) -> None:
     """Why a run was not to be had, and an lr on the edge of its grid, are said in words."""
     assert "unavailable: optimizer=lbfgs has no manual implementation" in rendered(tables["unavailable"])
-    assert "at lr 0.2, the edge of your grid: try larger lrs." in rendered(tables["absolute"])
+    assert "Its lr is the edge of the grid: try larger ones." in rendered(tables["absolute"])
     assert "edge" not in rendered(tables["one run"])
 
 
