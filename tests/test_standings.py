@@ -54,6 +54,17 @@ def test_what_stays_comes_before_what_left_again_and_that_before_misses() -> Non
     assert best_of_each(table, ["problem"])["lr"].tolist() == [4]
 
 
+def test_what_broke_moved_the_minimum_or_got_nowhere_wins_nothing() -> None:
+    """Diverged, failed, and no lower than the start: none is best, in the order of their statuses; nor weight decay."""
+    nowhere = {"lr": 1, **MISSED, "final_loss": 1.0, "final_gap": 1.0}
+    failed = {"lr": 2, "status": "failed", "final_loss": NAN, "final_gap": NAN}
+    table = standings(runs(failed, {"lr": 3, **BROKE}, nowhere, {"lr": 4, "shifted_minimum": True}))
+
+    assert table["lr"].tolist() == [1, 3, 2]
+    assert set(table["outcome"]) == {"cannot win"}
+    assert best_of_each(table, ["problem"]).empty
+
+
 def test_a_configuration_is_told_by_its_medians_over_all_seeds() -> None:
     """Of an even number of seeds the worse of the two in the middle counts; n and the extremes stand beside it."""
     seeds = [{"seed": seed, "gradients": cost} for seed, cost in enumerate((10, 30, 20, 90))]
@@ -103,6 +114,17 @@ def test_equals_share_a_place_and_only_impls_of_one_method_go_by_time() -> None:
 
     assert table["solver"].tolist() == ["gd torch", "gd manual", "adam manual"]
     assert table["place"].tolist() == [1, 1, 1]
+
+
+def test_the_first_impl_of_a_configuration_stands_for_it_among_others() -> None:
+    """Without the impls that stand behind another one of their method, the order of the others is the same."""
+    rows = [
+        {"lr": lr, "impl": impl, "final_gap": gap}
+        for lr, impl, gap in ((1, "manual", 2e-9), (1, "torch", 1e-9), (2, "manual", 1e-9), (2, "torch", 3e-9))
+    ]
+    whole = standings(runs(*rows)).drop_duplicates("configuration")["lr"].tolist()
+
+    assert whole == standings(runs(*rows[::2]))["lr"].tolist() == [2, 1]
 
 
 def test_an_absolute_target_is_stayed_at_where_the_loss_ends_below_it() -> None:

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 import gdbench
 from gdbench import records
-from gdbench.analysis.ranking import best_per_problem
+from gdbench.analysis.problems import compared
+from gdbench.analysis.standings import best_of_each, standings
 from gdbench.installation import install_command
 from gdbench.schema import COLUMNS, UsageError
 from gdbench.store.folders import find
@@ -80,12 +81,13 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     """Cells, runs, statuses and the best run are those of the sweep's own table."""
     table = listed().set_index("name")
     runs = records.load(the_first(outputs))
-    best = best_per_problem(runs).iloc[0]
+    best = best_of_each(standings(compared(runs)), ["problem"]).iloc[0]
     row = table.loc["first"]
 
     assert (row["runs"], row["cells"], row["planned"]) == (12, 4, 4)
     assert row["statuses"] == runs["status"].value_counts().to_dict()
     assert (row["best_run"], row["best_lr"]) == (best["run"], best["lr"])
+    assert (row["best_value"], row["best_measure"]) == (best["value"], best["measure"])
     assert row["when"] == runs["started_at"].min().floor("s")
     assert table.loc["sweep", "statuses"] == records.load(find("sweep", outputs))["status"].value_counts().to_dict()
 

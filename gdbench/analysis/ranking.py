@@ -8,7 +8,6 @@ import pandas as pd
 
 __all__ = [
     "SOUND",
-    "best_per_problem",
     "describe_randomness",
     "edge_of_grid",
     "may_win",
@@ -76,11 +75,6 @@ def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
     if name not in runs:
         return pd.Series(np.nan, index=runs.index)
     return runs[name].astype("Float64").astype(float)
-
-
-def best_per_problem(runs: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each ``problem`` (else objective) that may win."""
-    return ranked(runs[may_win(runs)]).groupby(_problem_column(runs), sort=False).head(1)
 
 
 def describe_randomness(runs: pd.DataFrame) -> list[str]:

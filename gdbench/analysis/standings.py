@@ -158,21 +158,24 @@ def _ordered(
     """
     stay, hit, shortfall = medians
     by_cost = table[alike].assign(stay=stay, hit=hit)
-    siblings = by_cost.groupby([*alike, "stay", "hit"], sort=False, dropna=False, observed=True)
-    lowest = pd.Series(shortfall).groupby(siblings.ngroup().to_numpy()).transform("min")
+    siblings = by_cost.groupby([*alike, "stay", "hit"], sort=False, dropna=False, observed=True).ngroup()
     problem = pd.factorize(table["problem"])[0] if "problem" in table else np.zeros(len(table), int)
     order = pd.DataFrame(
         {
             "problem": problem,
             "stay": stay,
             "hit": hit,
-            "shortfall": np.where(np.isfinite(hit), lowest, shortfall),  # where costs decide, rounding does not
+            "shortfall": shortfall,
             "status": np.where(np.isfinite(shortfall), 0.0, status),
-            "configuration": siblings.ngroup().to_numpy(),
+            "configuration": siblings,
             "time": np.where(np.isfinite(table["seconds"]), table["seconds"], step_s),
             "impl": table["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float),
         }
     )
+    # Where costs decide, siblings stand together, at the shortfall of the first of them: rounding orders no impls.
+    first = order.sort_values(["configuration", "time", "impl"], kind="stable").drop_duplicates("configuration")
+    of_first = first.set_index("configuration")["shortfall"].reindex(siblings).to_numpy()
+    order["shortfall"] = np.where(np.isfinite(hit), of_first, shortfall)
     ranks = order.sort_values(list(order.columns), kind="stable").index.to_numpy()
     table = table.take(ranks).reset_index(drop=True)
     table.insert(0, "place", _places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
