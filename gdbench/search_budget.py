@@ -52,7 +52,7 @@ def first_points(axis: Span, axes: Sequence[Axis], trials: int) -> int:
 
 def nth_root(number: float, n: int) -> int:
     """The largest whole number whose n-th power is at most a number; 0 below 1."""
-    root = math.floor(max(0.0, number) ** (1 / n))
+    root = int(max(0.0, number) ** (1 / n))
     return root + 1 if (root + 1) ** n <= number else root
 
 

@@ -47,16 +47,20 @@ def latest(arguments: Sequence[str], composer: Composer) -> Mapping[str, Overrid
 
 
 def spans(arguments: Sequence[str], composer: Composer) -> tuple[list[Span], list[str]]:
-    """The intervals among overrides, and all other overrides as they came; ``UsageError`` for an empty interval."""
+    """The intervals among overrides, and all others as they came; ``UsageError`` for an empty interval.
+
+    What multiplies a method's own lr, without an lr beside it, means that lr: ``lr=null`` is added.
+    """
     found: list[Span] = []
     others: list[str] = []
-    for key, each in latest(arguments, composer).items():
+    given_last = latest(arguments, composer)
+    for key, each in given_last.items():
         given = each.value()
         if isinstance(given, IntervalSweep):
             found.append(_span(key, given))
         else:
             others.append(str(each.input_line))
-    return found, others
+    return found, [*others, *(["lr=null"] if "lr_scale" in given_last and "lr" not in given_last else [])]
 
 
 def space(override: Override) -> Span | Counted | Options | None:

@@ -215,7 +215,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) 
         study.tell(trial, state=_state("FAIL"))
     else:
         scored = per_configuration(runs, str(job.config["metric"]), swept_axes(runs))
-        best = scored.loc[scored["score"].idxmin()]
+        best = scored.sort_values("score", kind="stable").iloc[0]
         trial.set_user_attr("value", float(best["value"]))
         study.tell(trial, float(best["score"]))
     return ["failed"] if runs is None else [str(status) for status in runs["status"]]

@@ -92,10 +92,9 @@ class Tuning:
         if alien := [each for each in others if each.startswith("hydra")]:
             raise UsageError(f"{alien[0]}: tune carries out its own lanes, in this process; leave it out.")
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
-        scaled = "lr_scale" in named and "lr" not in named
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]
         clock = [each for each in others if re.match(r"timing[.=]", each)]
-        jobs = fold([*(each for each in others if each not in clock), *(["lr=null"] if scaled else [])])
+        jobs = fold([each for each in others if each not in clock])
         self.clock = _clock(fold([*jobs[0].overrides, *clock]), clock)
         points = jobs[0].question.axes[0].points if "points" in named else None
         self.rows = [Row(job, _search(job, _axes(job, spans), points)) for job in jobs]

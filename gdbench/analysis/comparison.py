@@ -43,7 +43,7 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         step_ratio=table["step_vs_reference_b"] / table["step_vs_reference_a"],
     )
     timed = table["step_ratio"].notna()
-    table = table.assign(time_verdict=np.where(timed, NOT_COMPARABLE, None))
+    table = table.assign(time_verdict=pd.Series(NOT_COMPARABLE, index=table.index, dtype=object).where(timed, None))
     exact = [f"{name}_{side}" for name in EXACT for side in "ab"]
     times = ["time_to_target_s_a", "time_to_target_s_b", "step_ratio", "time_verdict"]
     return table[[*KEYS, "verdict", *exact, "steps_ratio", "gradients_ratio", *times]]

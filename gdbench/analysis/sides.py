@@ -71,14 +71,12 @@ def _counted(pools: dict[str, pd.DataFrame], cost: str) -> list[dict[str, Any]]:
 def _best(pool: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The first of the standings for each problem and solver, also where nothing may win."""
     first = standings(pool, cost).drop_duplicates(["problem", "solver"])
-    return first.set_index(["problem", "solver"])
+    return first.set_index(["problem", "solver"], drop=False)
 
 
 def _seeds_of(by_seed: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
     """The standing of each seed of one configuration."""
-    problem, solver = row.name
-    mine = (by_seed["problem"] == problem) & (by_seed["solver"] == solver)
-    return by_seed[mine & (by_seed["configuration"] == row["configuration"])].set_index("seed")
+    return by_seed[_is_of(by_seed, row)].set_index("seed")
 
 
 def _of_side(row: pd.Series, side: str) -> dict[str, Any]:
@@ -177,6 +175,10 @@ def _timed(compared: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _reference(pool: pd.DataFrame, row: pd.Series) -> float:
     """The median step of the reference loop beside the runs of a configuration."""
-    problem, solver = row.name
-    mine = (pool["problem"] == problem) & (pool["solver"] == solver) & (pool["configuration"] == row["configuration"])
-    return float((numbers(pool[mine], "step_s") / numbers(pool[mine], "step_vs_reference")).median())
+    mine = pool[_is_of(pool, row)]
+    return float((numbers(mine, "step_s") / numbers(mine, "step_vs_reference")).median())
+
+
+def _is_of(table: pd.DataFrame, row: pd.Series) -> pd.Series:
+    """Whether rows of a table are of the problem, solver and configuration of another row."""
+    return (table[list(KEYS)] == row[list(KEYS)]).all(axis=1)

@@ -55,7 +55,7 @@ def step_times(told: pd.DataFrame) -> pd.DataFrame:
     )
     table = table.reset_index().assign(noise=lambda each: (each["step_s_hi"] - each["step_s_lo"]) / each["step_s"])
     manual = table[table["impl"] == "manual"].set_index(["problem", "optimizer"])["step_s"]
-    alone = timed.groupby(["problem", "optimizer"], observed=True).apply(count_processes, include_groups=False) == 1
-    manual = manual[alone.reindex(manual.index).fillna(False).astype(bool)]
+    apart = [key for key, group in timed.groupby(["problem", "optimizer"], observed=True) if count_processes(group) > 1]
+    manual = manual.drop(apart, errors="ignore")
     beside = table.set_index(["problem", "optimizer"]).index.map(manual.to_dict())
     return table.assign(vs_manual=table["step_s"] / np.asarray(beside, dtype=float))

@@ -41,7 +41,7 @@ def per_configuration(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> p
     if metric == "steps_to_settle":
         runs = runs.assign(steps_to_target=runs["steps_to_settle"].fillna(runs["steps_to_target"]))
     table = standings(runs, cost, list(axes))
-    outcome = table["outcome"].map({name: place for place, name in enumerate(OUTCOMES)}).to_numpy()
+    outcome = np.array([OUTCOMES.index(name) for name in table["outcome"]], dtype=np.int64)
     hit = outcome < 2
     table = table.assign(
         value=table["value"].where(hit, np.inf), decides=table["value"], score=_score(table, runs, outcome)
@@ -96,7 +96,7 @@ def _by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataF
     rows = runs.assign(score=value.where(able, np.inf)).sort_values("score", kind="stable")
     alike = rows.groupby(list(axes), sort=False, dropna=False)["score"]
     rows = rows[alike.cumcount() == alike.transform("size") // 2].sort_index()
-    outcomes = np.where(np.isinf(rows["score"]), OUTCOMES[-1], None)
+    outcomes = pd.Series(OUTCOMES[-1], index=rows.index, dtype=object).where(np.isinf(rows["score"]), None)
     return rows.assign(value=rows["score"], outcome=outcomes)
 
 

@@ -72,7 +72,8 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             if cost == "seconds" and count_processes(group) > 1:
                 continue
             won = _won(group, table[table["problem"] == problem], cost)
-            rows.append({"problem": problem, "cost": cost, **won, **_counted(group)})
+            processes = count_processes(told[told["problem"] == problem])
+            rows.append({"problem": problem, "cost": cost, **won, **_counted(group), "processes": processes})
     shifted = int(runs["shifted_minimum"].fillna(False).sum())
     return pd.DataFrame(rows).reindex(columns=COLUMNS).assign(shifted=shifted)
 
@@ -197,5 +198,4 @@ def _counted(pool: pd.DataFrame) -> dict[str, Any]:
         "left": int((status.eq("target") & ~runs_that_stay(pool)).sum()),
         "broke": int(status.isin(["diverged", "nonfinite"]).sum()),
         "failed": int((~status.isin([*SOUND, "diverged", "nonfinite"])).sum()),
-        "processes": count_processes(pool),
     }

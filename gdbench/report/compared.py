@@ -248,10 +248,8 @@ def _summary(table: pd.DataFrame) -> Shown:
     places = table["outcome"].map({name: place for place, name in enumerate(VERDICTS)})
     mine = table.loc[places[table["cost"].isin(_costs(table))].sort_values(kind="stable").index]
     told = mine[["problem", "optimizer"]].assign(
-        **{
-            "in": mine["measure"].fillna(mine["cost"]),
-            "b is": [_verdict(row) for row in mine.to_dict(orient="records")],
-        },
+        **{"in": mine["measure"].fillna(mine["cost"])},
+        **{"b is": [_verdict(row) for row in mine.to_dict(orient="records")]},
         **{side: [_amount(row, side) for row in mine.to_dict(orient="records")] for side in "ab"},
         ratio=mine["ratio"].astype(float),
         **{"from": mine["lo"].astype(float), "to": mine["hi"].astype(float)},

@@ -147,7 +147,8 @@ def _status(row: Row) -> str:
 
 
 def _spike(row: Row) -> str:
-    return "" if pd.isna(row["spike_value"]) else f"{number(row['spike_value'])} at {number(row['spike_lr'])}"
+    value, lr = _plain("spike_value")(row), _plain("spike_lr")(row)
+    return f"{value} at {lr}" if value else ""
 
 
 def _plain(name: str) -> Cell:
@@ -201,7 +202,8 @@ def _reached_value(row: Row) -> str:
     """The metric of a row in words; what decided where no run reached the target."""
     metric, value = row["metric"], row["value"]
     if math.isinf(value):
-        return f"final gap {_gap(row)}" if pd.notna(row["final_gap"]) else f"final loss {_plain('final_loss')(row)}"
+        gap = _gap(row)
+        return f"final loss {gap.removeprefix('f ')}" if gap.startswith("f ") else f"final gap {gap}"
     if metric == "time_to_target":
         return f"{seconds(value)} to the target"
     if metric not in UNITS:
