@@ -97,7 +97,7 @@ _PROMISES = {
     "export tensorboard second": ("tensorboard: 3 runs added", "Look: "),
     "runs optimizer=gd 'lr<0.2' since=7d": ("in outputs",),
     "tag second paper": ("paper",),
-    "diff first second": ("A: ", "B: "),
+    "diff first second": ("a: ", "b: ", "Configuration"),
     "compare first second": ("outputs/compare/report.html",),
     # docs/index.md and docs/tutorial.md
     "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1": ("8 runs", "Best"),
