@@ -42,8 +42,8 @@ Run
 
 Keys
   objective, optimizer     names from the two lists below; their numbers are set as objective.n=10, optimizer.beta1=0.8
-  impl                     manual (pure functions), compiled (torch.compile), and torch.optim's own: torch, foreach,
-                           fused, capturable (CUDA), differentiable
+  impl                     auto (manual, else torch), manual (pure functions), compiled (torch.compile), and
+                           torch.optim's own: torch, foreach, fused, capturable (CUDA), differentiable
   schedule                 lr over the steps: constant, linear, cosine, wsd, inverse_sqrt, warmup_cosine ...
   clip, noise              of gradients: none, norm, value, unit; none, gaussian, annealed, relative
   lr, steps, seed          lr is a number, a list, tag(log,interval(a,b)), or null for the method's own default
@@ -91,8 +91,8 @@ Options
 
 Shell completion: eval "$(gdbench -sc install=bash)"; also zsh and fish.
 Exit codes: 0 all ran, or some were unavailable here (the last line says how many and why); 1 a run failed, or none
-could run; 2 a mistake in the command; 130 interrupted; of gate: 0 passed, 1 a regression, 2 a mistake, 3 inconclusive,
-4 something was not measured.
+could run; 2 a mistake in the command, or a file that cannot be read or written; 130 interrupted; of gate: 0 passed,
+1 a regression, 2 a mistake, 3 inconclusive, 4 something was not measured.
 """
 
 VERBS = (

@@ -85,6 +85,8 @@ class Reader:
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
     """What the document's Python has defined so far."""
+    promises: Mapping[str, tuple[str, ...]] | None = None
+    """What each command shall print, where commands are carried out as they stand; None where they are cut short."""
 
     def follow(self, snippet: Snippet) -> int:
         """Do what a snippet says; returns how many things that were."""
@@ -121,11 +123,13 @@ class Reader:
                 subprocess.run(["bash", "-c", command], env=unhooked_environment(), check=True, capture_output=True)
             else:
                 self._check(words)
-        elif (needs and needs not in AT_HAND) or any(each in command for each in self.checked):
+        elif not is_carried_out(command, needs, self.checked):
             self._check(words)
         else:
-            done = self.command(*_short(words[3:]))
+            done = self.command(*(_short(words[3:]) if self.promises is None else words[3:]))
             assert done.code == snippet.code, f"{snippet.place}: {command}\n{done.out}\n{done.err}"
+            for promised in (self.promises or {}).get(" ".join(command.split()), ()):
+                assert promised in done.out + done.err, f"{snippet.place}: {command}\n{done.out}\n{done.err}"
 
     def _meant(self, word: str, quoted: bool) -> list[str]:
         """What a word stands for: what is the reader's own, or the files of a pattern."""
@@ -147,6 +151,11 @@ class Reader:
             planned = [word.replace("device=cuda", "device=cpu") for word in _short(words[3:])]
             done = self.command("plan", *planned)
             assert done.code == 0, (words, done.err)
+
+
+def is_carried_out(command: str, needs: str, checked: Mapping[str, str]) -> bool:
+    """Whether a test has all that a command needs, so that it is more than checked."""
+    return (not needs or needs in AT_HAND) and not any(part in command for part in checked)
 
 
 def parsed(words: list[str]) -> None:

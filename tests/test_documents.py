@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from documents import ROOT, Reader, forget, snippets
+from documents import ROOT, Reader, forget, is_carried_out, snippets
+from promises import NOT_OURS, PROMISES
 from repositories import git
-from tiers import representatives
 
 import gdbench as package
 from gdbench.columns import COLUMNS
@@ -63,6 +63,7 @@ def reader(
     words = {"RUN": str(package.load(made)["run"].iloc[0]), "A": folder, "B": folder, "FOLDER": folder}
     before = {"gate --config-dir mine --time off": commit_and_change}
     path = list(sys.path)
+    monkeypatch.setenv("BROWSER", "true")  # which opens nothing
     yield Reader(command, CHECKED, {**words, "87da1d7e": words["RUN"]}, before, {"MyOptimizer": MyOptimizer})
     forget(tmp_path, path)
 
@@ -79,11 +80,39 @@ SHORT = ROOT / "docs" / "how-to" / "objective.md"
 """A document of files, commands and Python, at a tenth of the tutorial's time."""
 
 
-@pytest.mark.parametrize(
-    "document", representatives(DOCUMENTS, (SHORT,)), ids=lambda path: path.relative_to(ROOT).as_posix()
-)
+def test_a_short_document_does_what_it_says_cut_short(reader: Reader, made: Path, gdbench: Any) -> None:
+    """Each file, command and piece of Python of a how-to works, in order, untimed and with few steps."""
+    follow(SHORT, reader, made, gdbench)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_document_does_what_it_says(document: Path, reader: Reader, made: Path, gdbench: Any) -> None:
-    """Each file, command and piece of Python of a document works, in order, in one folder."""
+    """Each file, command and piece of Python of a document works as it stands, and prints what is promised."""
+    reader.promises = PROMISES
+    follow(document, reader, made, gdbench)
+
+
+def test_every_command_has_its_words_or_its_reason() -> None:
+    """A command of README, CONTRIBUTING or docs is in PROMISES with its words, or in one place with its reason."""
+    commands = {
+        " ".join(command.split()): needs
+        for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]
+        for snippet in snippets(document)
+        if snippet.language in ("bash", "")
+        for command, needs in snippet.commands()
+    }
+    gdbench_commands = [command for command in commands if command.startswith("python -m gdbench")]
+    run = [command for command in gdbench_commands if is_carried_out(command, commands[command], CHECKED)]
+
+    assert [command for command in run if command not in PROMISES] == []
+    assert [command for command in PROMISES if command not in run] == []
+    others = [command for command in commands if command not in gdbench_commands]
+    assert [command for command in others if not command.startswith(tuple(NOT_OURS))] == []
+
+
+def follow(document: Path, reader: Reader, made: Path, gdbench: Any) -> None:
+    """Do what a document says, from top to bottom."""
     for name in {*FOLDER.findall(document.read_text(encoding="utf-8")), f"2026-11-23/{made.name}"}:
         shutil.copytree(made, Path("outputs") / name)
     told = snippets(document)

@@ -28,6 +28,15 @@ def written(command: Callable[..., Any]) -> Path:
     return folder
 
 
+def test_a_sweep_may_be_named(written: Path, command: Callable[..., Any]) -> None:
+    """The name of a sweep serves as its folder does, and one benchmark is not several."""
+    done = command("gate", "benchmarks", "timed", "named.json")
+    none = command("gate", "benchmarks", "tmed", "named.json")
+
+    assert (done.code, done.out) == (0, "2 benchmarks: named.json\n")
+    assert none.err.startswith("gdbench: SWEEP=tmed is no sweep of outputs. Did you mean timed")
+
+
 def test_pytest_benchmark_compares_what_we_write(
     written: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -626,13 +626,7 @@ def test_a_commit_is_found_by_its_first_digits_and_a_dirty_one_by_yes(
 
 @pytest.mark.parametrize(
     ("text", "rows"),
-    [
-        ("2026-11-30", 1),
-        ("2026-11-30 10:20", 1),
-        ("2026-11-30 10:21", 0),
-        ("2026-11-30T10:20:30", 1),
-        ("2026-12-01", 0),
-    ],
+    [("2026-11-30", 1), ("2026-11-30 10:20", 1), ("2026-11-30 10:21", 0), ("2026-11-30T10:20:30", 1)],
 )
 def test_a_time_means_as_long_as_it_says(text: str, rows: int) -> None:
     """A day is a day, and a minute a minute, as the list shows them."""

@@ -15,7 +15,7 @@ from gdbench.word_order import place_verb_first
 
 
 def options() -> list[tuple[list[str], str, bool]]:
-    """Every option of every verb, of the gate as well: the words of the verb, the option, and if it takes a value."""
+    """Every option of every verb, of the gate's too: the verb's words, the option, and whether it takes a value."""
     root: Any = typer.main.get_command(app)
     gate = root.commands["gate"]
     verbs = [([name], command) for name, command in root.commands.items()]

@@ -1,0 +1,116 @@
+"""What each command of README and docs prints, in the words that its page promises; and what no test carries out.
+
+A command stands here as it does in its document, with single blanks. ``documents.Reader`` looks for its words in what
+was printed; ``test_every_command_has_its_words_or_its_reason`` holds that none is missing and none is left over.
+"""
+
+from __future__ import annotations
+
+__all__ = ["NOT_OURS", "PROMISES"]
+
+GDBENCH = "python -m gdbench"
+NOT_OURS = {
+    "pip install": "changes an environment: the extras that are named must exist, and .ci/run installs from nothing",
+    "python -m venv": "as before",
+    "source ": "as before",
+    "pre-commit ": "downloads nothing, but writes into the checkout's hooks",
+    "python -m pytest": "the suite itself",
+    "python tests/speed/": "hours of measuring",
+    "ruff ": "CI runs it",
+    "mypy": "CI runs it",
+    "bash .ci/run": "CI itself",
+    "python -m mkdocs": "a server: .ci/run builds the site",
+    "git ": "carried out beside the commands of gdbench",
+    "sed ": "as before",
+}
+"""How a command begins that is none of gdbench's, and who carries it out instead."""
+
+_PROMISES = {
+    # README
+    "-m lr=0.01,0.1": ("2 runs", "Best", "Files: outputs/"),
+    "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1,1.1": ("12 runs", "diverged", "Best", "report outputs/"),
+    "": ("1 run", "notebook_manual", "Files: outputs/"),
+    "-m objective=rosenbrock optimizer=gd,momentum,adam,lbfgs impl=manual,torch lr=1e-4,1e-3": (
+        "16 runs",
+        "2 of 16 runs have no result: 2 unavailable (optimizer=lbfgs has no manual implementation; try impl=torch)",
+    ),
+    "-m objective=quadratic objective.condition=10,1000 'lr=tag(log,interval(1e-3,1))' points=50": ("100 runs",),
+    "-m objective=logistic optimizer=gd lr=null lr_scale_of=L lr_scale=0.5,1,1.9,2.1 steps=1000": ("4 runs",),
+    "-m optimizer=momentum optimizer.momentum=0.5,0.9,0.99 dtype=float32,float64": ("6 runs", "float64"),
+    "-m objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
+    "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
+    "columns": ("steps_to_target", "final_gap"),
+    "show 87da1d7e": ("# its configuration", "# repeat it", GDBENCH),
+    "--help": ("Usage: python -m gdbench", "Exit codes: 0 all ran"),
+    "-m optimizer=gd,adam lr=0.01,0.1 name=mine": ("4 runs",),
+    "resume=outputs/2026-11-23/09-54-14_mine": ("Going on with outputs/2026-11-23/09-54-14_mine",),
+    "resume=outputs/2026-11-23/09-54-14_mine retry=failed": ("Going on with outputs/2026-11-23/09-54-14_mine",),
+    "plan -m optimizer=gd,adam lr=0.01,0.1 name=mine": ("2 cells", "done"),
+    "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": ("tuned for", "momentum", f"{GDBENCH} "),
+    "tune optimizer=momentum,nesterov 'optimizer.momentum=interval(0,0.99)' objective=quadratic": ("tuned for",),
+    "tune optimizer=gd,adam 'lr=tag(log,interval(1e-4,1))' seed=0,1,2 start_noise=0.1": ("tuned for", "3 seeds"),
+    "tune optimizer=gd,adam goal=final_gap": ("tuned for the lowest final gap",),
+    "-m hydra/sweeper=optuna optimizer=gd,adam 'lr=tag(log,interval(1e-4,10))' hydra.sweeper.n_trials=30": (
+        "Best of 30 trials",
+    ),
+    "report --open": ("report.html", "figures", "tables", "report.md"),
+    "report outputs/2026-11-23/* --to report": ("report/report.html",),
+    "report --format md": ("# ", "|"),
+    "compare outputs/2026-11-23/A outputs/2026-11-23/B --open": ("outputs/compare/report.html",),
+    "show RUN --rerun": ("Same: ",),
+    "diff A B": ("Nothing differs in configuration, environment or exact results.",),
+    "runs optimizer=adam status=target": ("in outputs",),
+    "runs": ("in outputs", "best"),
+    "runs optimizer=adam,gd 'lr<0.1' since=7d --sort -runs": ("in outputs",),
+    "runs --json objective='rosen*' steps_to_target!=null": ("[",),
+    "watch": (),
+    "name 2026-11-23/09-54-14_sweep baseline": ("name baseline",),
+    "tag baseline paper keep": ("keep paper",),
+    'note baseline "before the new line search"': ("before the new line search",),
+    "archive baseline --to baseline.zip": ("baseline.zip: ", "unarchive baseline.zip"),
+    "unarchive baseline.zip --outputs elsewhere": ("elsewhere/",),
+    "rm baseline --yes": ("09-54-14_sweep",),
+    "-m objective=rosenbrock optimizer=adam impl=manual,torch schedule=constant,cosine,wsd lr=0.01,0.1": (
+        "12 runs",
+        "cosine",
+    ),
+    "-m optimizer=gd noise=gaussian noise.sigma=0.5 clip=norm clip.most=1 seed=0,1,2": ("3 runs",),
+    "--config-dir mine -m objective=bowl optimizer=signed,gd lr=0.01,0.1": ("4 runs", "signed"),
+    "gate --config-dir mine --time off": ("signed", "report: "),
+    "gate accept 'signed *' --reason 'sign(0) is 0 now'": ("accepted: signed", "Commit gate/accepted.csv"),
+    # docs/how-to/cluster.md
+    "plan -m optimizer=gd,adam lr=0.01,0.1 timing=off name=wide": ("2 cells", "4 runs"),
+    "-m optimizer=gd,adam lr=0.01,0.1 timing=off name=wide": ("4 runs",),
+    "watch wide": (),
+    # docs/how-to/gate.md and docs/tutorial.md
+    "gate --base HEAD --config-dir mine --time off": ("report: ",),
+    "gate accept 'signed *' --reason 'callers may keep the gradient'": ("accepted: signed", "Commit gate/accepted.csv"),
+    # docs/how-to/objective.md and optimizer.md
+    "--config-dir mine -m timing=off objective=quartic objective.n=3,30 optimizer=gd,adam lr=0.01,0.1": ("8 runs",),
+    "list objectives --config-dir mine": ("quartic ",),
+    "--config-dir mine -m timing=off lr=null optimizer=averaged_signs,signum optimizer.momentum=0.5,0.9": ("4 runs",),
+    "--config-dir mine -m optimizer=halved,gd impl=torch lr=0.1 timing=off": ("2 runs", "halved"),
+    "--config-dir mine optimizer=plain lr=0.1 timing=off": ("1 run", "plain"),
+    # docs/how-to/trackers.md
+    "-m lr=0.01,0.1 timing=off name=first tracker=tensorboard": ("2 runs",),
+    "-m lr=0.01,0.1,0.3 timing=off name=second": ("3 runs",),
+    "export tensorboard second": ("tensorboard: 3 runs added", "Look: "),
+    "runs optimizer=gd 'lr<0.2' since=7d": ("in outputs",),
+    "tag second paper": ("paper",),
+    "diff first second": ("a: ", "b: ", "Configuration"),
+    "compare first second": ("outputs/compare/report.html",),
+    # docs/index.md and docs/tutorial.md
+    "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1": ("8 runs", "Best"),
+    "report": ("report.html",),
+    "-m lr=0.01,0.1,0.3,1.1": ("4 runs", "diverged", "Best"),
+    "-m optimizer=gd,momentum,adam impl=manual,torch lr=0.01,0.1": ("12 runs", "Best"),
+    "objective=rosenbrock optimizer=adam timing=off 'lr=${logspace:-5,0,1000}'": ("1,000 runs",),
+    "--config-dir mine -m timing=off optimizer=brake,momentum,gd lr=0.01,0.1": ("6 runs", "brake"),
+    "--config-dir mine -m name=brake timing=off steps=1000 --quiet objective=quadratic,rosenbrock"
+    " optimizer=brake,momentum,gd 'lr=tag(log,interval(1e-4,1))' points=30": (),
+    "tune --config-dir mine objective=rosenbrock steps=1000 optimizer=brake,momentum,gd": ("tuned for", "brake"),
+    "report brake --format md": ("brake",),
+    "report brake --to page": ("page/report.html",),
+}
+PROMISES = {f"{GDBENCH} {words}".strip(): promised for words, promised in _PROMISES.items()}
+"""The words that a command prints, by the command; none where what it prints depends on when it is asked."""
