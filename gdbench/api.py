@@ -183,6 +183,8 @@ def _own(objective: Any, x0: Any) -> Objective | None:
     """The objective that a function and a start make; None for one that is named."""
     if not callable(objective) and x0 is None and isinstance(objective, (str, list, tuple, type(None))):
         return None
+    import torch
+
     from gdbench.objectives import Objective
     from gdbench.starts import convert_point, widest_dtype
 
@@ -195,6 +197,11 @@ def _own(objective: Any, x0: Any) -> Objective | None:
         return objective if isinstance(objective, Objective) else None
     if x0 is None:
         raise UsageError("a function needs its start: give x0=, a tensor, a list of numbers or a dict of tensors.")
+    if isinstance(x0, torch.nn.Module):
+        raise UsageError(
+            "x0= is a module: give dict(module.named_parameters()), and let the function call"
+            " torch.func.functional_call(module, x, ...)."
+        )
     if callable(x0):
         return Objective(fn=objective, start=x0, dtype=widest_dtype(x0(0)))
     return Objective(fn=objective, start=convert_point("x0", x0), dtype=widest_dtype(x0))

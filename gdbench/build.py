@@ -27,6 +27,7 @@ from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives import Objective, changed_in_place, is_same_content
 from gdbench.optimizers import Hyper, Method, Step, first_order, treat_as_mutating
+from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.params import Params, leaves, tree_map
@@ -130,7 +131,7 @@ def _check_value(question: Question) -> None:
             " (x.clamp(-1, 1) rather than x.data.clamp_(-1, 1))."
         )
     try:
-        check_scalar(value, start)
+        check_scalar(value, point)
     except UsageError as error:
         raise UsageError(f"objective={question.objective}: {error}") from None
     except Exception:
@@ -292,6 +293,7 @@ def _torch(
     question: Question, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
 ) -> Maker:
     names = torch_arguments(block, {**fixed, **dict.fromkeys(_hyper_names(question), 0.0)})
+    needs = read_needs(block, question.optimizer)
     _insist_on_rate(factory, names, question.optimizer)
     check_arguments(factory, names, "optimizer", question.optimizer)
     schedule = _surrounding(question, "schedule", steps=question.steps)
@@ -304,7 +306,7 @@ def _torch(
         kind = find_kind(factory, point, torch_arguments(block, sample))
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
-        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind)
+        method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind, needs)
         method = projected(method, project)
         return paced(method, schedule, rate_names(block)) if schedule else method
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
+from gdbench.counting import format_count
+from gdbench.interruption import was_interrupted
 from gdbench.paths import expand_user, expand_word
 from gdbench.schema import SETTINGS, UsageError, nearest
 from gdbench.uncollected import uncollected
+from gdbench.word_order import place_verb_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +61,7 @@ Keys
 Verbs
   plan [-m] [KEY=VALUE ...]      the cells of a sweep, done, failed, stale or missing, and how long they will take
   list objectives|optimizers     all there are, with source; of CUTEst: list objectives --cutest
+  show [SWEEP] [--each]          the table of a sweep again, of the newest if none is named
   show RUN [--rerun]             everything about a run, and the command that repeats it; or repeat it and compare
   diff A B                       what differs between two sweeps or runs: settings, environment, source, result
   report [FOLDER ...] [--open]   a page, pictures and tables of one or many sweeps; --format md prints to the terminal
@@ -78,6 +83,7 @@ Options
   -m, --multirun       commas make a sweep: over lr, seed and the optimizer's numbers as lanes, over all else as cells
   --config-dir DIR     a folder of your own with objective/*.yaml, optimizer/*.yaml and the Python modules they name
   hydra/sweeper=optuna with -m: Optuna proposes the cells (hydra.sweeper.n_trials=20; pip install -e '.[optuna]')
+  --each               a row for every run, not one for all seeds of a configuration
   --quiet, --json      no table; the rows as JSON on standard output
   --trust              with resume=FOLDER alone: run what a folder that somebody else made names, which is listed first
   --cfg job            print the configuration and run nothing (--resolve); --hydra-help: all of Hydra's options
@@ -95,6 +101,10 @@ VERBS = (
 )  # fmt: skip
 
 
+OUR_OPTIONS = ("--quiet", "--json", "--each", "--trust")
+"""Options of a sweep that are none of Hydra's."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a disk refuses for reasons of its own, also where the error names no file."""
 WITHOUT_RESULT = ("failed", "unavailable")
 """Statuses of runs that something kept from running to their end."""
 
@@ -105,6 +115,8 @@ class Output:
 
     quiet: bool = False
     json: bool = False
+    each: bool = False
+    """A row for every run, rather than for every configuration."""
     plan: bool = False
     """Say what would run, and run nothing."""
 
@@ -116,15 +128,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():  # only to put back how they are shown
             warnings.showwarning = _one_line(warnings.showwarning)
             return _dispatch(words)
-    except UsageError as error:
-        print(f"gdbench: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as cut:
         print("gdbench: interrupted.", *cut.args, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, head or less, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if was_interrupted(error):
+            print("gdbench: interrupted.", file=sys.stderr)
+            return 130
+        if (line := _describe_error(error)) is None:
+            raise
+        print(f"gdbench: {line}", file=sys.stderr)
+        return 2
+
+
+def _describe_error(error: Exception) -> str | None:
+    """What is wrong with the command, or with the disk, in one line; None for a fault of ours."""
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_ERRORS):
+        place = f"{error.filename} " if error.filename is not None else "a file "
+        return f"{place}cannot be read or written ({error.strerror or error})."
+    return str(error) if isinstance(error, UsageError) else None
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:
@@ -143,6 +168,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
 
 
 def _dispatch(words: list[str]) -> int:
+    words = place_verb_first(words, VERBS)
     first = words[0] if words else ""
     if first in VERBS and first != "plan":
         return _look(words)
@@ -159,9 +185,9 @@ def _dispatch(words: list[str]) -> int:
     completes = any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}
     if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
         return 0
-    output = Output(quiet="--quiet" in words, json="--json" in words, plan=first == "plan")
+    output = Output("--quiet" in words, "--json" in words, "--each" in words, plan=first == "plan")
     trust = "--trust" in words
-    words = [expand_word(word) for word in words[output.plan :] if word not in ("--quiet", "--json", "--trust")]
+    words = [expand_word(word) for word in words[output.plan :] if word not in OUR_OPTIONS]
     return _run(_recalled(words, trust), output)
 
 
@@ -268,7 +294,7 @@ def _shown(result: SweepResult, output: Output) -> int:
     elif not output.quiet:
         from gdbench.report.terminal import show_sweep
 
-        show_sweep(runs, folder)
+        show_sweep(runs, folder, output.each)
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0
@@ -284,5 +310,5 @@ def _describe_missing(runs: pd.DataFrame) -> str | None:
     counts = missing["status"].value_counts()
     words = ", ".join(f"{counts[status]} {status}" for status in WITHOUT_RESULT if status in counts)
     reasons = list(missing["error"].dropna().unique())
-    more = f"; {len(reasons) - 1} other reasons in the column error" if len(reasons) > 1 else ""
+    more = f"; {format_count(len(reasons) - 1, 'other reason')} in the column error" if len(reasons) > 1 else ""
     return f"{len(missing)} of {len(runs)} runs have no result: {words} ({' '.join(reasons[:1])[:200]}{more})."

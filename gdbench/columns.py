@@ -147,6 +147,7 @@ COLUMNS: dict[str, Column] = {
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, data, torch, device"),
+    "process": Column("str", "", "key of the process in which the cell ran: times compare within one alone"),
     "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
     "overrides": Column("shared", "", "the cell's overrides, which repeat it"),
     "started_at": Column("time", "UTC", "when the cell started"),
@@ -193,7 +194,7 @@ def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
 
 GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 ASKED = (*GROUPS, "impl", "dtype", "device", "seed", "lr", "steps", "target", "target_loss", "start_noise", "threads")
-PLACES = ("sweep", "cell", "cell_key", "overrides", "started_at", "traceback")
+PLACES = ("sweep", "cell", "cell_key", "process", "overrides", "started_at", "traceback")
 """Where and when a run was made, and where it failed: lines and folders of one machine."""
 TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
 """What the timed pass tells beside seconds: absent where it was left out."""

@@ -12,6 +12,7 @@ import pandas as pd
 from gdbench import records
 from gdbench.analysis.comparison import VERDICTS, comparison
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
+from gdbench.counting import format_count
 from gdbench.kept import environment_of, find_run, home, trace
 from gdbench.report.differing import as_objects, differing_lines
 from gdbench.store.folders import find
@@ -75,7 +76,7 @@ class Contrast:
         ]
         nothing = [] if self.differs else ["Nothing differs in configuration, environment or exact results."]
         sides = zip("ab", self.names, self.sizes, strict=True)
-        return [*(f"{mark}: {name} ({size} run{'s' * (size > 1)})" for mark, name, size in sides), *found, *nothing]
+        return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
 
     @property
     def differs(self) -> bool:

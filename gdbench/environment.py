@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 
 from gdbench.git import GitError, GitMissing, read_git, run_git
 
-__all__ = ["cpu_model", "environment", "git", "git_diff"]
+__all__ = ["cpu_model", "environment", "git", "git_diff", "process_key"]
 
 PACKAGES = ("gdbench", "torch", "hydra-core", "omegaconf", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn")
 VARIABLES = (
@@ -36,6 +37,16 @@ GIT_S = 10.0
 """Seconds that git is given for an answer."""
 NOTHING_THERE = ("not a git repository", "Needed a single revision")
 """What git says outside of a checkout, and before the first commit."""
+
+
+BORN = time.time_ns()
+"""When this process, or the one that it was forked from, began to use gdbench."""
+
+
+def process_key() -> str:
+    """Eight digits that tell this process from all others, on other machines too."""
+    facts = f"{platform.node()} {os.getpid()} {BORN}"
+    return hashlib.blake2b(facts.encode(), digest_size=4).hexdigest()
 
 
 def environment(command: list[str] | None = None) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def locate(target: Any, where: str) -> Callable[..., Any]:
     """The object that ``_target_`` names; ``UsageError`` if there is none."""
     if callable(target):
         return target  # type: ignore[no-any-return]
+    if target is None:
+        raise UsageError(f"{where}: its file names no factory: write _target_: package.module.name into it.")
     check_module(str(target), where)
     module, _, name = str(target).rpartition(".")
     try:

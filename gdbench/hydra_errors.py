@@ -10,11 +10,12 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.installation import install_command
+from gdbench.interruption import was_interrupted
 from gdbench.mistakes import describe_sweep, describe_unreadable
 from gdbench.paths import config_folder
 from gdbench.schema import UsageError, nearest
 from gdbench.unknown_keys import describe_unknown_key, list_options
-from gdbench.yaml_files import describe_decoding_error, describe_yaml_error
+from gdbench.yaml_files import NO_MAPPING, describe_decoding_error, describe_shape_error, describe_yaml_error
 
 __all__ = ["reworded"]
 
@@ -36,6 +37,8 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
 
     ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
     """
+    if was_interrupted(error):
+        raise KeyboardInterrupt from error
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in EXTRAS:
@@ -50,6 +53,8 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
         return UsageError(line or f"a YAML file of the configuration is not UTF-8 ({_line(error)}).")
     if line := describe_yaml_error(error):
         return UsageError(line)
+    if isinstance(error, OSError) and "Invalid loaded object type" in str(error):
+        return UsageError(describe_shape_error([*folders, config_folder()]) or f"a YAML file {NO_MAPPING}")
     text = f"{error} {error.__cause__ or ''}"
     if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
         return UsageError(describe_sweep(match.group(1)))

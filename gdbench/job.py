@@ -18,6 +18,7 @@ from gdbench import build, content, records
 from gdbench.attempts import Failure
 from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
+from gdbench.environment import process_key
 from gdbench.job_spec import Job, Progress
 from gdbench.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
@@ -141,6 +142,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "cell_key": job.key or None,
+        "process": process_key(),
         "overrides": shlex.join(job.overrides),
         "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,

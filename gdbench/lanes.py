@@ -73,7 +73,7 @@ def _batches_refuse(cell: Cell, points: list[Params]) -> str | None:
 
 
 def check_scalar(value: object, x: Params) -> None:
-    """``UsageError`` unless an objective returned a scalar that depends on x differentiably."""
+    """``UsageError`` unless an objective returned a scalar that depends differentiably on x, from which it came."""
     if not isinstance(value, Tensor):
         raise UsageError(f"the objective returned {type(value).__name__}, not a tensor: end it with .sum() or .mean().")
     if value.dim():
@@ -86,6 +86,8 @@ def check_scalar(value: object, x: Params) -> None:
             "the objective is not differentiable: its value does not depend on x through torch operations"
             " (no .detach(), .item(), .data or numpy between x and the result)."
         )
+    if all(slope is None for slope in torch.autograd.grad(value, leaves(x), retain_graph=True, allow_unused=True)):
+        raise UsageError("the objective does not depend on x: its value is computed from other tensors alone.")
 
 
 def _method_refuses(cell: Cell) -> str | None:

@@ -29,7 +29,8 @@ class Eager:
 
     ``fn`` maps a point to its loss ``[]``, or lanes of points to ``[L]``. Value and gradient are plain closures, for a
     step on one number takes 35 us, and this is on its way. A leaf of a dict that the loss does not use has the gradient
-    zero: torch.optim would be given None there, and leave the leaf out of weight decay and momentum too.
+    zero: torch.optim would be given None there, and leave the leaf out of weight decay and momentum too. A sparse
+    gradient (of an embedding with ``sparse=True``) is made dense, which every method takes.
     """
 
     full: None = None
@@ -44,10 +45,11 @@ class Eager:
                 loss = fn(x)
                 # The gradient of a leaf that the loss does not use is zero, to every impl alike.
                 total = loss.sum() if laned else loss
-                return loss, rebuild(x, differentiate(total, leaves(x), materialize_grads=True))
+                return loss, rebuild(x, map(dense, differentiate(total, leaves(x), materialize_grads=True)))
             x = x.detach().requires_grad_()
             loss = fn(x)
-            return loss, differentiate(loss.sum() if laned else loss, x)[0]
+            slope = differentiate(loss.sum() if laned else loss, x)[0]
+            return loss, slope.to_dense() if slope.is_sparse else slope
 
         def value(x: Params, k: Step) -> Tensor:
             with torch.no_grad():
@@ -152,6 +154,11 @@ class Compilable:
         if seeds is None:
             return self
         return Compilable(self.fn, self.laned, seeds, self.full, seeded(self.split, seeds))
+
+
+def dense(slope: Tensor) -> Tensor:
+    """A gradient as a dense tensor."""
+    return slope.to_dense() if slope.is_sparse else slope
 
 
 def seeded(split: Split | None, seeds: Tensor) -> Split | None:

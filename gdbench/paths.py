@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import os.path
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PATH", "config_folder", "expand_user", "expand_word"]
+__all__ = ["PATH", "config_folder", "expand_user", "expand_word", "find_cache_folder"]
 
 
 def config_folder() -> Path:
     """Where the configurations lie: in the wheel beside the code, in a checkout at its top."""
     inside = Path(__file__).parent / "conf"
     return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def find_cache_folder() -> Path:
+    """Where this user's programs keep what can be made again, as a folder of gdbench's own.
+
+    Of a user without a home folder, as in a container, it is one below that for temporary files.
+    """
+    given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    try:
+        return (Path(given) if given else Path.home() / ".cache") / "gdbench"
+    except RuntimeError:  # no HOME, and nobody whom the system knows
+        return Path(tempfile.gettempdir()) / f"gdbench-{os.getuid()}"
 
 
 def expand_user(place: str | Path) -> Path:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 __all__ = [
     *("GOOD_COUNT", "GOOD_DECADES", "Choice", "CostClass", "Line"),
-    *("bound_near", "choose_points", "group_lines", "measure_plateau"),
+    *("bound_near", "choose_points", "group_lines", "measure_plateau", "no_cost"),
 ]
 
 Point = tuple[float, ...]
@@ -37,6 +37,10 @@ class Choice(NamedTuple):
     score: float
     decades: dict[Point, float]
     """How wide the plateau of each of them is; empty where none is good."""
+
+
+def no_cost(score: float) -> None:
+    """The cost class of scores that are no costs: of these the lowest is chosen."""
 
 
 def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from gdbench.cell import Cell, Maker
+from gdbench.counting import format_count
 from gdbench.descent import descent
 from gdbench.judge import judged
 from gdbench.marks import digest, mark_steps
@@ -134,7 +135,11 @@ def _count_gradients(one: Cell) -> str | None:
         descent(method, oracle, one.start(int(one.seeds[0])), range(min(one.steps, COUNTED)), look=look)
         counts.append(work["gradients"])
     bare, watched = counts
-    return None if bare == watched else f"the timed pass took {bare} gradients where the watched one took {watched}"
+    return (
+        None
+        if bare == watched
+        else f"the timed pass took {format_count(bare, 'gradient')} where the watched one took {watched}"
+    )
 
 
 def _walk_bare(one: Cell, clock: Clock | None, seconds: float, most: int | None = None) -> dict[int, bytes]:
@@ -155,7 +160,9 @@ def _compare_points(one: Cell, bare: Mapping[int, bytes], seen: Mapping[int, byt
     parted = next((step for step, point in bare.items() if seen.get(step) != point), None)
     if parted is None:
         return None
-    return _unless_rounding(one, f"the timed pass is not where the watched one was after {parted} steps")
+    return _unless_rounding(
+        one, f"the timed pass is not where the watched one was after {format_count(parted, 'step')}"
+    )
 
 
 def _unless_rounding(one: Cell, difference: str) -> str | None:

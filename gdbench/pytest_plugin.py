@@ -6,6 +6,7 @@ Installing gdbench is enough: pytest finds the plugin by its entry point. Nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,12 +65,13 @@ class Bench:
         """Run an objective by name with an optimizer: a name, a class of torch.optim's kind, or a factory of Methods.
 
         Settings are those of a run (steps, seed, dtype ...); all others are arguments of the optimizer, and
-        ``**{"objective.n": 5}`` one of the objective's. Raises UsageError for what the command line would refuse.
+        ``**{"objective.n": 5}`` one of the objective's. What the command line would refuse fails the test, in one line.
         """
-        from gdbench.build import build
-        from gdbench.runner import run_cell
+        with _refusing():
+            from gdbench.build import build
+            from gdbench.runner import run_cell
 
-        columns = run_cell(build(_question(objective, optimizer, settings))).columns
+            columns = run_cell(build(_question(objective, optimizer, settings))).columns
         return Descent({name: _plain(column[0]) for name, column in columns.items()})
 
     def no_slower(self, series: str, base: str | None = None, **options: Any) -> None:
@@ -84,11 +86,12 @@ class Bench:
         from gdbench.gate.sides import Asked
         from gdbench.schema import UsageError
 
-        if options.get("time") == "off":
-            raise UsageError("no_slower compares times: time=off leaves nothing of it. Allowed: gate, advise.")
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
-        asked = Asked(base, only=(series,), config_dir=folder, **options)
-        report = compare(asked, progress(quiet=True))
+        with _refusing():
+            if options.get("time") == "off":
+                raise UsageError("no_slower compares times: time=off leaves nothing of it. Allowed: gate, advise.")
+            asked = Asked(base, only=(series,), config_dir=folder, **options)
+            report = compare(asked, progress(quiet=True))
         times = [ruling for ruling in report.rulings if ruling.layer == "time"]
         slower = [
             f"{ruling.series} is {ruling.verdict} than {report.header['base']}: {ruling.cause}"
@@ -106,6 +109,17 @@ class Bench:
         if open_ or not times:
             told = [f"{ruling.verdict}: {ruling.cause}" for ruling in open_ or report.rulings]
             pytest.skip("; ".join(told))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Fail the test in one line where something cannot be carried out as it was asked for."""
+    from gdbench.schema import Unavailable, UsageError
+
+    try:
+        yield
+    except (UsageError, Unavailable) as refusal:
+        raise pytest.fail.Exception(f"gdbench: {refusal}", pytrace=False) from None
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any
 
 from gdbench import records
 from gdbench.content import asked, cell_key, not_comparable
+from gdbench.counting import format_count
 from gdbench.job import Job
 from gdbench.paths import expand_user
 from gdbench.schema import UsageError, nearest, written
@@ -79,7 +80,7 @@ class Standing:
             "stale": " (their source or data changed)",
         }
         told = [f"{counted[state]} {state}{words.get(state, '')}" for state in STATES if counted[state]]
-        cells = f"{len(self.jobs)} cell{'s' * (len(self.jobs) > 1)}"
+        cells = format_count(len(self.jobs), "cell")
         return f"{cells}: {', '.join(told)}{'' if self.to_run else '; nothing to run'}{self._never_done()}"
 
     def _never_done(self) -> str:
@@ -149,7 +150,8 @@ def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
         foreign = [cell for cell, key in _known(folder).items() if asked(key) not in questions]
         if foreign:
             raise UsageError(
-                f"resume={folder} holds {len(foreign)} cells that are not asked for here (cell {foreign[0]} first):"
+                f"resume={folder} holds {format_count(len(foreign), 'cell that is', 'cells that are')} not asked for"
+                f" here (cell {foreign[0]} first):"
                 " leave out all other words, which repeats its own command, or begin another sweep."
             )
         return folder

@@ -284,7 +284,7 @@ class Question:
     @classmethod
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
-        _no_others(config)
+        _no_others(config, choices)
         _no_lists(config)
         _one_of("metric", config["metric"], METRICS)
         if config["trials"] is not None:
@@ -386,12 +386,14 @@ def resolve_impl(impl: str, optimizer: Mapping[str, Any]) -> str:
     return "torch" if optimizer.get("torch") and not optimizer.get("manual") else "manual"
 
 
-def _no_others(config: Mapping[str, Any]) -> None:
+def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     known = [each.name for each in fields(Run)]
     for key in config:
         if key not in known:
             raise UsageError(f"{key} is not a setting.{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
     for key in known:
+        if choices.get(key) and key in GROUPS and not isinstance(config.get(key, {}), Mapping):
+            raise UsageError(f"{key}={choices[key]}: its file must hold lines of the form KEY: VALUE.")
         if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
 

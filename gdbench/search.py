@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau
+from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau, no_cost
 from gdbench.search_axes import Axis, Listed, Span
 from gdbench.search_budget import count_listed, count_spans, first_points, nth_root
 from gdbench.search_line import halve_intervals
+from gdbench.search_middle import find_middle
 
 __all__ = ["Grid", "Point", "Refinement"]
 
@@ -61,7 +62,7 @@ class Refinement:
     """Values of each axis in the first grid; None: what suits their number."""
     gained: Callable[[float, float], bool] = lambda before, after: after < before - GAIN * abs(before)
     """Whether going from one best score to another is worth a further round."""
-    cost_class: CostClass = lambda score: None
+    cost_class: CostClass = no_cost
     """In which class a score is a cost: a lower cost that its neighbours do not come near is not chosen."""
     tried: dict[Point, float] = field(default_factory=dict)
     rounds: int = 0
@@ -79,8 +80,9 @@ class Refinement:
         while self._refine(score):
             pass
         for index, through in self._lines():
-            if self.left:
-                self._fill(score, index, through)
+            if not self.left:
+                break
+            self._fill(score, index, through)
 
     # -------------------------------------------------------------------------------------------------- what was found
 
@@ -142,18 +144,7 @@ class Refinement:
         return self.chosen
 
     def _deepest(self) -> tuple[Point, float]:
-        """The point in the middle of the choice, and how far no worse one is around it, in positions."""
-        choice = self._choice()
-        winners = choice.points
-        best = np.array([self._positions(point) for point in winners])
-        worse = [self._positions(point) for point, score in self.tried.items() if score > choice.score]
-        outside = _nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
-        depth = np.round(np.minimum(self._inside(best), outside), 9)
-        center = np.round(np.abs(best - best.mean(0)).max(1), 9)
-        width = [round(choice.decades.get(point, 0.0), 1) for point in winners]
-        order = range(len(winners))
-        first = min(order, key=lambda i: (-width[i], -float(depth[i]), float(center[i]), winners[i]))
-        return winners[first], float(depth[first])
+        return find_middle(self.axes, self.tried, self._choice())
 
     def _line(self, index: int, through: Point) -> Line:
         alike = {point: score for point, score in self.tried.items() if _differ_in(point, through, index)}
@@ -297,26 +288,6 @@ class Refinement:
             line = np.array(sorted(values))
             self._visit(score, [line if i == index else np.array([value]) for i, value in enumerate(through)])
 
-    def _positions(self, point: Point) -> list[float]:
-        return [
-            float(axis.position(np.array(value))) if isinstance(axis, Span) else float(axis.values.index(value))
-            for axis, value in zip(self.axes, point, strict=True)
-        ]
-
-    def _inside(self, positions: Array) -> Array:
-        """The distance of points to the nearest end of any range."""
-        depth = np.full(len(positions), np.inf)
-        for index, axis in self._spans():
-            low, high = axis.ends()
-            depth = np.minimum(depth, np.minimum(positions[:, index] - low, high - positions[:, index]))
-        return depth
-
 
 def _differ_in(point: Point, other: Point, index: int) -> bool:
     return point[:index] == other[:index] and point[index + 1 :] == other[index + 1 :]
-
-
-def _nearest(points: Array, others: Array) -> Array:
-    """The distance of each point to the nearest of the others, the largest difference on an axis counting."""
-    nearest: Array = np.array([np.abs(others - point).max(1).min() for point in points])
-    return nearest

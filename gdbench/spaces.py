@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from gdbench.config import Composer
 from gdbench.schema import Axis, UsageError
 from gdbench.search_axes import Span
+from gdbench.spacing import EXACT
 from gdbench.sweep_axes import check_count, count_values, list_values
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]
@@ -65,7 +66,7 @@ def space(override: Override) -> Span | Counted | Options | None:
         return _span(key, given)
     if isinstance(given, RangeSweep) and not given.shuffle and (count := count_values(override)):
         start, step = Decimal(str(given.start)), Decimal(str(given.step))
-        ends = (float(start), float(start + step * (count - 1)))
+        ends = (float(start), float(EXACT.add(start, EXACT.multiply(step, Decimal(count - 1)))))
         return Counted(key, min(ends), max(ends), abs(float(step)))
     if isinstance(given, (ChoiceSweep, RangeSweep)) or override.is_sweep_override():
         check_count({key: count_values(override)})

@@ -12,7 +12,7 @@ from decimal import Context, Decimal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["count_up", "count_values", "space_linearly", "space_logarithmically", "space_powers_of_ten"]
+__all__ = ["EXACT", "count_up", "count_values", "space_linearly", "space_logarithmically", "space_powers_of_ten"]
 
 Values = npt.NDArray[np.float64]
 

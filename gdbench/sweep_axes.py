@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
+from gdbench import spacing
 from gdbench.schema import OF_THE_SWEEP, UsageError
 
 __all__ = ["check_count", "check_once", "count_values", "list_values"]
@@ -42,8 +43,7 @@ def count_values(override: Override) -> int:
     if not isinstance(values, RangeSweep):
         return len(list(override.sweep_iterator()))
     try:
-        start, stop, step = _decimals(values)
-        return max(0, math.ceil((stop - start) / step))
+        return spacing.count_values(*_decimals(values))
     except (ArithmeticError, ValueError):
         raise UsageError(
             f"{override.input_line} counts to no end: write range(START,STOP,STEP) in finite numbers, and a STEP that"
@@ -64,9 +64,9 @@ def list_values(override: Override) -> list[str]:
     values = override.value()
     if not isinstance(values, RangeSweep):
         return list(override.sweep_string_iterator())
-    start, _, step = _decimals(values)
-    whole = all(isinstance(number, int) for number in (values.start, values.stop, values.step))
-    counted = [start + step * index for index in range(count_values(override))]
+    count_values(override)  # which refuses what counts to no end
+    counted = spacing.count_up(*_decimals(values)).tolist()
     if values.shuffle:
         random.shuffle(counted)
-    return [str(int(number) if whole else float(number)) for number in counted]
+    whole = all(isinstance(number, int) for number in (values.start, values.stop, values.step))
+    return [str(int(number) if whole else number) for number in counted]

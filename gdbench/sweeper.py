@@ -70,7 +70,7 @@ class Session:
             self.carry_out([job], job.overrides, "run")
         except UsageError as error:
             raise Refusal from error
-        return 0.0 if self.plan_only else self._goal(job)
+        return 0.0 if self.plan_only else self._metric(job)
 
     def carry_out(self, jobs: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None) -> None:
         """Run cells whose words hold, or plan them; torch is loaded here, so that a mistake is told without it."""
@@ -82,8 +82,8 @@ class Session:
         else:
             self.result = execute_jobs(jobs, arguments, kind, self.progress, launch)
 
-    def _goal(self, job: Job) -> float:
-        """The goal of the best run."""
+    def _metric(self, job: Job) -> float:
+        """The metric of the best configuration."""
         from gdbench import records
         from gdbench.analysis.tuning_metric import best_of_cell
 

@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gdbench.config import Composer, register_sweeper
+from gdbench.counting import format_count
 from gdbench.installation import install_command
 from gdbench.job_spec import Job
 from gdbench.report.units import number
@@ -233,7 +234,7 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
-        return [f"None of {len(study.trials)} trials may win."]
+        return [f"None of {format_count(len(study.trials), 'trial')} may win."]
     value, best = min(ended, key=lambda each: each[0])
     with records.writing(growing.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
@@ -244,6 +245,6 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
         reached += ", but it left the target again"
     told = "none reached the target, this one came nearest" if is_cost(metric) and value >= MISS else reached
     return [
-        f"Best of {len(study.trials)} trials: number {best.number} ({told}). Repeat it:",
+        f"Best of {format_count(len(study.trials), 'trial')}: number {best.number} ({told}). Repeat it:",
         f"  {best.user_attrs.get('command', best.params)}",
     ]

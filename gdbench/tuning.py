@@ -16,7 +16,7 @@ from gdbench.analysis.tuned import winners_table
 from gdbench.analysis.tuning_metric import MISS, cost_class, gained, is_cost, per_configuration
 from gdbench.growing import Growing, repeating
 from gdbench.job import Job, Progress
-from gdbench.plateau import bound_near
+from gdbench.plateau import bound_near, no_cost
 from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import LIMITS, UsageError
 from gdbench.search import Grid, Point, Refinement
@@ -215,7 +215,7 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
 def _search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
     """The search of a row: the same number of trials for all rows, as all have the same axes."""
     trials = choose_trials(axes, job.config["trials"], points)
-    return Refinement(axes, trials, points, gained, cost_class)
+    return Refinement(axes, trials, points, gained, cost_class if is_cost(str(job.config["metric"])) else no_cost)
 
 
 def _score(row: Row, point: Point) -> float:

@@ -33,6 +33,11 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
     if key.startswith("hydra"):
         see = "See them with: python -m gdbench --cfg hydra; add one as"
         return f"{key} is not a setting of Hydra's. {see} +{key}=..." if "." in key else f"{key} is not a setting."
+    if key == "experiment":
+        return (
+            "the file of an experiment must begin with the line # @package _global_, and hold lines of the form"
+            " KEY: VALUE, which set what the command line would."
+        )
     if "/" in key and key.partition("/")[0] in SETTINGS:
         dotted = key.replace("/", ".")
         taken = _of_the_run(dotted)

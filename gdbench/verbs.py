@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from typer.core import TyperGroup
 
+from gdbench.counting import format_count
 from gdbench.gate.verbs import gate
 from gdbench.paths import PATH, expand_user, expand_word
 from gdbench.schema import COLUMNS, UsageError, nearest
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "app", "headline"]
 
 KINDS = ("objectives", "optimizers")
+NARROWEST = 30
+"""How narrow a sentence beside a name may get."""
 
 
 class Interrupted(BaseException):
@@ -64,57 +69,66 @@ def list_(
         for line in listing():
             typer.echo(line)
         return
+    if config_dir and not config_dir.is_dir():
+        raise UsageError(f"--config-dir {config_dir} is no folder: it must hold {what[:-1]}/*.yaml of your own.")
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)
-    width = max((len(file.stem) for file in files), default=0)
-    for file in files:
-        typer.echo(f"{file.stem:{width}}  {headline(file)}")
+    _print_pairs([(file.stem, headline(file)) for file in files])
 
 
 @app.command()
 def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
-    width = max(map(len, COLUMNS))
-    for name, column in COLUMNS.items():
-        typer.echo(f"{name:{width}}  {column.said}")
+    _print_pairs([(name, column.said) for name, column in COLUMNS.items()])
+
+
+def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print a name and what it is in each line; in a narrow terminal the words go on in further lines."""
+    from gdbench.report.fitting import Column, console, fit_columns
+
+    out = console()
+    names, words = ([pair[place] for pair in pairs] for place in (0, 1))
+    columns = [Column("", names, is_text=True), Column("", words, is_text=True, narrowest=NARROWEST)]
+    out.print(fit_columns(columns, out.width, has_header=False), crop=False)
 
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="the key of a run, or its first digits")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="SWEEP or RUN", help="a folder or name; or the first digits of a run's key")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="a sweep's folder, or a folder of sweeps", **PATH)] = Path("outputs"),
+    each: Annotated[bool, typer.Option("--each", help="of a sweep: a row for every run")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="repeat it; exit code 1 if an exact column differs")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="with --rerun: run what a sweep that somebody else made names")
     ] = False,
 ) -> int:
-    """Show everything about a run: columns, traceback if it failed, configuration, and the command that repeats it.
+    """Show the table of a sweep again, of the newest if none is named; or everything about a run.
+
+    Of a run: columns, traceback if it failed, configuration, and the command that repeats it.
 
     --rerun repeats it untimed, says whether every exact column came out the same, and names what else is not as it was:
     settings, source files, data, torch, threads, machine, determinism. Code that a sweep names and that neither gdbench
     ships nor you ran here yourself is listed first, and run with --trust alone.
     """
-    from gdbench.kept import find_run, home
-    from gdbench.report.command import command
+    from gdbench.showing import check_options, find_shown, show_run, show_table
 
-    latest = find_run(run, folder)
+    sweep, row = find_shown(what, folder)
+    check_options(sweep, what, {"each": each}, {"rerun": rerun, "trust": trust})
+    if sweep is not None:
+        show_table(sweep, each)
+        return 0
     if rerun:
+        from gdbench.kept import home
         from gdbench.rerun import rerun as repeat
         from gdbench.rerun import told
 
-        found = repeat(home(folder, latest), latest, trust)
+        found = repeat(home(folder, row), row, trust)
         typer.echo("\n".join(told(found)))
         return 0 if found.same else 1
-    known = latest.dropna()
-    for name, value in known.drop("traceback", errors="ignore").items():
-        typer.echo(f"{name:22}  {value}")
-    if "traceback" in known:
-        typer.echo(f"\n# where it failed\n{str(known['traceback']).rstrip()}")
-    configuration = _configuration(home(folder, latest), latest)
-    typer.echo(f"\n# its configuration\n{configuration}")
-    given = "objective:\n  python:" in configuration
-    typer.echo(f"# repeat it\n{_call(latest) if given else command(latest)}")
+    show_run(row, folder)
     return 0
 
 
@@ -153,7 +167,7 @@ def export(
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     sent = send(tracker, find(sweep, Path("outputs")), place)
     there = f", {sent.there} there already" if sent.there else ""
-    typer.echo(f"{tracker}: {sent.added} runs added{there}. Look: {sent.look}")
+    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
 
 
 @app.command()
@@ -168,13 +182,13 @@ def report(
     --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
     outputs/report.
     """
-    wanted = _Wanted(form, to, open_)
-    from gdbench.report import source
-    from gdbench.report.assemble import assemble
+    places = [_place(word) for word in folders or []]
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report import source
+        from gdbench.report.assemble import assemble
 
-    places = [_place(each) for each in folders or []] or [source.newest(Path("outputs"))]
-    told = source.read(places)
-    wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
+        told = source.read(places or [source.newest(Path("outputs"))])
+        wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
 
 
 class _Wanted:
@@ -186,6 +200,17 @@ class _Wanted:
 
         self.form, self.to, self.open = form, to, open_
         self.images = Images() if not form or "figures" in form else None
+
+    def __enter__(self) -> Self:
+        """Have the processes that draw ended in any case: a start that is cut short tells of itself on the terminal."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them; those that have drawn have ended already."""
+        if self.images:
+            self.images.close()
 
     def put(self, told: Source, usual: Path, make: Assembler) -> None:
         """Write the report, say what it was written to, and show its page."""
@@ -227,12 +252,12 @@ def compare(
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
-    wanted = _Wanted(form, to, open_)
-    from gdbench.report.compared import beside, compared
-    from gdbench.report.source import read
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report.compared import beside, compared
+        from gdbench.report.source import read
 
-    told = beside(*(read([place]) for place in places))
-    wanted.put(told, Path("outputs") / "compare", compared)
+        told = beside(*(read([place]) for place in places))
+        wanted.put(told, Path("outputs") / "compare", compared)
 
 
 def _place(word: str) -> Path:
@@ -260,6 +285,7 @@ def tune(
     config_dir: Annotated[Path | None, typer.Option(help="a folder of your own, as for a sweep", **PATH)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the winners as JSON")] = False,
+    multirun: Annotated[bool, typer.Option("-m", "--multirun", hidden=True)] = False,  # commas mean rows without it too
 ) -> int:
     """Find the best of equally many lrs (or other numbers) of each optimizer on each objective, by refined grids.
 
@@ -301,18 +327,6 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
 
 def headline(file: Path) -> str:
     """The comment in the first line of a configuration."""
-    with file.open(encoding="utf-8") as text:
+    with file.open(encoding="utf-8", errors="replace") as text:  # what cannot be read is told when it is chosen
         first = text.readline().strip()
     return first.lstrip("# ") if first.startswith("#") else ""
-
-
-def _configuration(place: Path, row: Any) -> str:
-    from gdbench.trust import unstamped
-
-    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8")) if file.is_file() else "(not kept)\n"
-
-
-def _call(row: Any) -> str:
-    """What to say where no command can repeat a run, for its objective was given from Python."""
-    return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."

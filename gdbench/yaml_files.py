@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.schema import UsageError
 
-__all__ = ["describe_decoding_error", "describe_yaml_error", "parse_yaml", "read_yaml"]
+__all__ = ["describe_decoding_error", "describe_shape_error", "describe_yaml_error", "parse_yaml", "read_yaml"]
+
+NO_MAPPING = "cannot be read: it must hold lines of the form KEY: VALUE."
 
 
 def read_yaml(file: Path, resolve: bool = True) -> Any:
@@ -30,6 +33,8 @@ def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
     """What the text of a file says, as plain containers."""
     try:
         return OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
+    except AssertionError:  # OmegaConf's, of a bare number
+        raise UsageError(f"{file} {NO_MAPPING}") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
         raise UsageError(describe_yaml_error(error, file) or f"{file} cannot be read: {first}.") from None
@@ -56,13 +61,22 @@ def describe_decoding_error(error: UnicodeDecodeError, folders: Iterable[Path]) 
     Hydra reads the files, and the error that it hands on knows some bytes of one, and no name.
     """
     for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
-        try:
-            file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as own:
-            if own.reason == error.reason:
-                return _not_utf8(file, own)
-        except OSError:  # it is not the one that was read
-            continue
+        with contextlib.suppress(OSError):  # one that cannot be opened is not the one that was read
+            content = file.read_bytes()
+            try:
+                content.decode("utf-8")
+            except UnicodeDecodeError as own:
+                if error.object in content:
+                    return _not_utf8(file, own)
+    return None
+
+
+def describe_shape_error(folders: Iterable[Path]) -> str | None:
+    """Which YAML file of these folders holds a bare number or text, in one line; None where none does."""
+    for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+            if isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), (int, float)):
+                return f"{file} {NO_MAPPING}"
     return None
 
 

@@ -64,6 +64,14 @@ def processes(fork_server: Processes) -> Iterator[Processes]:
     assert not strays, f"left by processes that have ended: {strays}"
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Starts real programs that serve all tests of a file, and end with them."""
+    server = Processes(tmp_path_factory.getbasetemp() / "servers.log")
+    yield server
+    server.close()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves a child of this process, or a file at the top of the repository."""

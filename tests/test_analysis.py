@@ -15,7 +15,6 @@ from gdbench.analysis.floors import floors
 from gdbench.analysis.pairs import signed_rank
 from gdbench.analysis.problems import compared, costs, per_configuration, rung_costs
 from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
-from gdbench.analysis.sides import sides
 from gdbench.analysis.times import step_times
 from gdbench.analysis.verdict import ALPHA, seeds_needed, verdict
 
@@ -437,61 +436,3 @@ def test_what_moved_the_minimum_is_counted_and_compared_nowhere() -> None:
     row = judged(took(10), took(1, optimizer="adamw", shifted_minimum=True))
 
     assert (row["winner"], row["runs"], row["shifted"]) == ("gd", 1, 1)
-
-
-# ----------------------------------------------------------------------------------------------------------- sides
-
-
-def both(a: list[dict[str, Any]], b: list[dict[str, Any]], cost: str = "gradients") -> pd.DataFrame:
-    """What became of each optimizer from a to b in one cost."""
-    told = runs(*({**row, "side": "a"} for row in a), *({**row, "side": "b"} for row in b))
-    table = sides(compared(told, ["side"]))
-    return table[table["cost"] == cost].set_index("optimizer")
-
-
-def test_counts_decide_exactly_between_sides() -> None:
-    """Fewer gradients at the best lr are better, a target that is missed is worse, and who is on one side is said."""
-    names = ("gd", "adam", "lion", "momentum", "nesterov")
-    a = [took(cost, optimizer=name) for name, cost in zip(names, (10, 10, 10, INF, INF), strict=True)]
-    a += [took(4, optimizer="gd", lr=0.5)]
-    b = [took(cost, optimizer=name) for name, cost in zip(names, (3, 10, INF, 5, INF), strict=True)]
-    told = both(a, [*b, took(8, optimizer="sign")])
-
-    assert told["outcome"].to_dict() == {
-        "gd": "better",
-        "adam": "same",
-        "lion": "worse",
-        "momentum": "better",
-        "nesterov": "neither",
-        "sign": "only b",
-    }
-    assert told.loc["gd", ["a", "b", "ratio", "configuration_a"]].tolist() == [4, 3, 0.75, "lr 0.5"]
-    assert told["lo"].isna().all()
-
-
-def test_six_seeds_decide_by_their_ratios() -> None:
-    """Six ratios of one sign are a difference, and the interval spans them; as many of both signs are none."""
-    a = [took(100, seed=seed) for seed in range(6)]
-    faster = both(a, [took(50 + seed, seed=seed) for seed in range(6)]).loc["gd"]
-    mixed = both(a, [took(cost, seed=seed) for seed, cost in enumerate((90, 105, 98, 103, 95, 106))]).loc["gd"]
-
-    assert (faster["outcome"], faster["lo"], faster["hi"]) == ("better", pytest.approx(0.5), pytest.approx(0.55))
-    assert mixed["outcome"] == "not told apart"
-    assert mixed["lo"] < 1 < mixed["hi"]
-
-
-def test_seconds_differ_beyond_their_intervals_alone() -> None:
-    """Half the time is better where the steps' intervals allow nothing else; 5%, or a wide interval, is nothing."""
-
-    def timed(seconds: float, width: float) -> list[dict[str, Any]]:
-        beside = {"step_vs_reference": 1.0, "step_vs_reference_lo": 1 - width, "step_vs_reference_hi": 1 + width}
-        return [took(10, time_to_target_s=seconds, step_s=1e-3, **beside)]
-
-    told = [
-        both(timed(1.0, width), timed(b, width), "seconds").loc["gd"]
-        for b, width in ((0.5, 0.1), (0.95, 0), (0.5, 0.5))
-    ]
-
-    assert [row["outcome"] for row in told] == ["better", "not told apart", "not told apart"]
-    assert told[0]["lo"] == pytest.approx(0.5 * 0.9 / 1.1)
-    assert told[0]["hi"] == pytest.approx(0.5 * 1.1 / 0.9)

@@ -87,14 +87,14 @@ def test_what_a_method_must_know_is_the_objectives_own(overrides: list[str], fac
 
 
 def test_what_an_objective_does_not_state_is_asked_for() -> None:
-    """A method that must know L, of an objective that states none, is a mistake that one line explains."""
+    """A method that must know L, of an objective that states none, is unavailable, as one line explains."""
     asked = question("optimizer=chebyshev", "objective=rosenbrock")
-    with pytest.raises(UsageError) as refusal:
-        build.check(asked)
+    with pytest.raises(Unavailable) as reason:
+        build.build(asked)
 
-    assert str(refusal.value) == (
+    assert str(reason.value) == (
         "optimizer=chebyshev needs the smoothness of its objective, and objective=rosenbrock states none:"
-        " give it as optimizer.smoothness=."
+        " give it as optimizer.smoothness="
     )
 
 

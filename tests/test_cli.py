@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from repositories import git
+from support.processes import Process, Processes, Streams
 
 import gdbench
 from gdbench.cli import HELP, VERBS, main
 
-ROOT = Path(__file__).parent.parent
 QUIET = ("timing=off", "--quiet")
 
 
@@ -125,7 +123,9 @@ LR = "must be a positive number, a list such as [0.01,0.1], tag(log,interval(1e-
         ("list", "Missing argument 'what'. See python -m gdbench list --help."),
         ("list things", "list things is not known. Allowed: objectives, optimizers."),
         ("list objective", "list objective is not known. Did you mean objectives?"),
-        ("show", "Missing argument 'run'."),
+        ("show", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
+        ("show nothing", "SWEEP=nothing is no sweep of outputs. Allowed: a sweep's folder, or its name"),
+        ("show abc123", "nothing to load at outputs: no runs.parquet is there."),
         ("show abc", "nothing to load at outputs: no runs.parquet is there."),
         ("columns all", "Got unexpected extra argument"),
     ],
@@ -171,18 +171,17 @@ def test_a_file_in_the_way_of_the_outputs_is_refused(command: Callable[..., Any]
     assert re.match(rf"outputs={place} cannot be written \(.+\)\. Free some space or choose another folder", words)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10, 4096])
 def test_a_full_disk_is_one_clear_line(shell: Callable[..., Any], limit: int) -> None:
     """Whether the first file finds no room or the tables do, the refusal is one line; no half file is left."""
     program = f"""
 import resource, sys
-import gdbench.sweeper, gdbench.report.terminal
 from gdbench.cli import main
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 sys.exit(main(["timing=off", "outputs=full"]))
 """
-    done = shell("-c", program, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    done = shell("-c", program)
 
     assert re.match(r"outputs=full\S* cannot be written \(File too large\)\.", refused(done))
 
@@ -279,9 +278,8 @@ def test_a_factory_that_raises_is_refused_in_one_line(command: Callable[..., Any
     assert "ArithmeticError: no objective here" in words
 
 
-@pytest.mark.slow
 def test_a_user_folder_works_from_an_empty_one(shell: Callable[..., Any], own: Path, tmp_path: Path) -> None:
-    """A Python file and two YAML files of one's own run by --config-dir, in a fresh process, without our tree."""
+    """A Python file and two YAML files of one's own run by --config-dir, in a process and a folder of their own."""
     words = ["-m", "gdbench", "-m", f"--config-dir={own.name}", "objective=bowl", "optimizer=sign,gd", "lr=0.25,0.5"]
     done = shell(*words, "timing=off", "steps=20")
     runs = gdbench.load(tmp_path / "outputs")
@@ -399,7 +397,7 @@ slow = ("torch", "pandas", "hydra", "omegaconf", "pyarrow", "rich", "typer", "sc
 loaded = [name for name in slow if name in sys.modules]
 assert not loaded, loaded
 """
-    done = shell("-c", program)
+    done = shell("-c", program, real=True)
 
     assert done.code == 0, done.err
 
@@ -431,7 +429,7 @@ assert "torch" not in sys.modules
 
 def test_a_mistake_and_a_completion_do_not_wait_for_torch(shell: Callable[..., Any]) -> None:
     """Neither a word that is refused, nor the shell's completion, nor gdbench.<TAB> in Python's shell loads torch."""
-    done = shell("-c", UNLOADED.format(lines=MISTAKES))
+    done = shell("-c", UNLOADED.format(lines=MISTAKES), real=True)
 
     assert done.code == 0, done.err
     assert done.out == "optimizer=adagrad\n"
@@ -482,50 +480,40 @@ def test_completion_offers_verbs_names_and_settings(
 
 
 @pytest.mark.slow
-def test_the_installed_script_completes(tmp_path: Path) -> None:
+def test_the_installed_script_completes(processes: Processes, tmp_path: Path) -> None:
     """bash asks the script gdbench as Hydra's completion function does, and is answered with choices."""
     script = Path(sys.executable).with_name("gdbench")
     if not script.exists():
         pytest.skip("gdbench is not installed as a script here")
     line = "gdbench optimizer=adagr"
-    env = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line)), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [script, "-sc", "query=bash"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
-    )
+    env = {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    done = processes.start(script, "-sc", "query=bash", cwd=tmp_path, env=env).communicate()
 
-    assert done.stdout.split() == ["optimizer=adagrad"]
+    assert done == (0, "optimizer=adagrad\n", "")
 
 
 # --------------------------------------------------------------------------------------------------- interruptions
 
 
-def begun(tmp_path: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def begun(processes: Processes, tmp_path: Path) -> Process:
     """A sweep of a short and an endless cell, of which the short one has ended."""
     words = ["-m", "gdbench", "-m", "steps=10,1000000000", "lr=0.1,0.2", "timing=off", "record=none"]
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("cell 1/2")
+    process = processes.fork(*words, cwd=tmp_path)
+    assert process.read_line().startswith("cell 1/2")
     return process
 
 
-def test_an_interrupted_sweep_keeps_what_has_ended(tmp_path: Path) -> None:
+def test_an_interrupted_sweep_keeps_what_has_ended(begun: Process, tmp_path: Path) -> None:
     """Ctrl-C ends with code 130, the table so far, and one line that says where the finished cells are."""
-    process = begun(tmp_path)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    begun.send_signal(signal.SIGINT, group=True)
+    done = begun.communicate()
     (folder,) = tmp_path.glob("outputs/*/*")
     runs = gdbench.load(folder)
 
-    assert process.returncode == 130
-    assert "2 runs: 1 target, 1 budget." in out or "2 runs: 2 budget." in out
-    assert err == f"gdbench: interrupted. Finished cells: {folder.relative_to(tmp_path)}\n"
+    assert done.code == 130
+    assert "2 runs: 1 target, 1 budget." in done.out or "2 runs: 2 budget." in done.out
+    assert done.err == f"gdbench: interrupted. Finished cells: {folder.relative_to(tmp_path)}\n"
     assert runs["steps"].tolist() == [10, 10]
 
 
@@ -545,11 +533,10 @@ def test_an_interrupted_verb_says_so(
     assert command(*verb.split()) == (130, "", "gdbench: interrupted.\n")
 
 
-def test_a_killed_sweep_can_be_read(tmp_path: Path) -> None:
+def test_a_killed_sweep_can_be_read(begun: Process, tmp_path: Path) -> None:
     """What ended before a kill is on disk as parts, and loads like any sweep."""
-    process = begun(tmp_path)
-    process.kill()
-    process.communicate(timeout=60)
+    begun.kill()
+    assert begun.wait() == -signal.SIGKILL
     (folder,) = tmp_path.glob("outputs/*/*")
 
     assert not (folder / "runs.parquet").exists()
@@ -557,14 +544,22 @@ def test_a_killed_sweep_can_be_read(tmp_path: Path) -> None:
     assert gdbench.load(tmp_path / "outputs")["lr"].tolist() == [0.1, 0.2]
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    """``gdbench columns | head -1`` ends without a traceback."""
-    line = f"{sys.executable} -m gdbench columns | head -1"
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("words", [["columns"], ["--help"], ["lr=0.1", "steps=2", "timing=off"]], ids=" ".join)
+def test_a_reader_that_has_left_is_no_error(processes: Processes, tmp_path: Path, words: list[str]) -> None:
+    """Where nobody reads what is printed there is neither a traceback nor a complaint."""
+    done = processes.fork("-m", "gdbench", *words, cwd=tmp_path, streams=Streams(is_read=False)).communicate()
 
-    assert done.stdout.startswith("run ")
-    assert done.stderr == ""
+    assert not re.search("Traceback|Broken pipe|Exception", done.err)
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_early_is_no_error(processes: Processes, tmp_path: Path) -> None:
+    """``gdbench columns | head -1`` ends without a traceback."""
+    line = '"$0" -m gdbench columns | head -1'
+    done = processes.start("bash", "-c", line, sys.executable, cwd=tmp_path).communicate()
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("run ")
 
 
 def test_logspace_is_an_axis_of_a_single_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

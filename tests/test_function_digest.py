@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
-import subprocess
-import sys
 import threading
 import types
 from collections.abc import Callable
@@ -18,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.processes import Processes
 
 import gdbench
 from gdbench import Objective
@@ -320,23 +318,27 @@ SAMPLES: list[Any] = [
 ]
 
 
-def main() -> None:
-    """Print the digests of all samples at all places, for another process."""
-    print(*[digest(make(sample)) for make in MAKERS.values() for sample in SAMPLES])
+def digests() -> str:
+    """The digests of all samples at all places, in one line."""
+    return " ".join(digest(make(sample)) for make in MAKERS.values() for sample in SAMPLES) + "\n"
 
 
-def test_a_digest_is_the_same_in_another_process() -> None:
-    """No address, id or order of a hash table enters: a process with other hashes has the same digests."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import test_function_digest as this; this.main()"],
-        env={**os.environ, "PYTHONHASHSEED": "12345"},
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+PRINTS = "import test_function_digest as this; print(this.digests(), end='')"
 
-    assert done.stdout.split() == [digest(make(sample)) for make in MAKERS.values() for sample in SAMPLES]
+
+def test_a_digest_is_the_same_in_another_process(processes: Processes) -> None:
+    """No address and no id enters: a process has the digests of another one."""
+    done = processes.fork("-c", PRINTS, cwd=Path(__file__).parent).communicate()
+
+    assert done == (0, digests(), "")
+
+
+@pytest.mark.slow
+def test_a_digest_is_the_same_with_other_hashes(processes: Processes) -> None:
+    """Nor does the order of a hash table, which differs from start to start of Python."""
+    done = processes.start_python("-c", PRINTS, cwd=Path(__file__).parent, env={"PYTHONHASHSEED": "12345"})
+
+    assert done.communicate() == (0, digests(), "")
 
 
 # ---------------------------------------------------------------------------------------------------- through sweeps

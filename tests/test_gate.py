@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from repositories import change, commit, findings, git, repository
+from support.processes import Processes
 
 ROOT = Path(__file__).parent.parent
 FEW = """
@@ -196,14 +194,13 @@ def command_line(pid: int) -> bytes:
     ],
     ids=str,
 )
-def test_a_killed_gate_leaves_nothing(tmp_path: Path, kind: signal.Signals, stage: str) -> None:
+def test_a_killed_gate_leaves_nothing(processes: Processes, tmp_path: Path, kind: signal.Signals, stage: str) -> None:
     """No worktree, no process and no report is left a moment later."""
     repository(tmp_path, FEW)
     change(tmp_path)
-    words = [sys.executable, "-m", "gdbench", "gate", "--config-dir", "mine", "--only", "sound *"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = ["-m", "gdbench", "gate", "--config-dir", "mine", "--only", "sound *"]
     earlier = timing()
-    killed = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    killed = processes.fork(*words, cwd=tmp_path)
     place = tmp_path / ".git" / "gdbench-gate"
     # the gate, its keeper and both probes; or the keeper alone
     begun = {
@@ -212,12 +209,13 @@ def test_a_killed_gate_leaves_nothing(tmp_path: Path, kind: signal.Signals, stag
         "times are taken": lambda: set(timing()) - set(earlier),
     }
     wait_until(begun[stage])
-    os.kill(killed.pid, kind)
-    _, said = killed.communicate()
-    wait_until(lambda: not inside(tmp_path) and not set(timing()) - set(earlier) and not list(place.iterdir()))
+    killed.send_signal(kind)
+    done = killed.communicate()
 
-    assert killed.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[kind]
-    assert "Traceback" not in said
+    assert processes.wait_for_all() == []
+    assert not list(place.iterdir())
+    assert done.code == {signal.SIGKILL: -9, signal.SIGINT: 130}[kind]
+    assert "Traceback" not in done.err
     assert git(tmp_path, "worktree", "list").count("\n") == 0
     assert not (tmp_path / "outputs").exists()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from support.leftovers import list_children
+from support.processes import Processes, Streams
 
 from gdbench.gate.series import Series, Side
 from gdbench.gate.timing.compare import compare
@@ -78,8 +78,7 @@ def trees(tmp_path: Path) -> Trees:
 
 def workers() -> list[str]:
     """The living worker processes that this one has started."""
-    listed = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True).stdout.splitlines()
-    return [line for line in listed if line.split()[0] == str(os.getpid()) and str(WORKER) in line]
+    return [line for line in list_children() if str(WORKER) in line]
 
 
 def told(report: TimeReport) -> dict[str, str]:
@@ -127,18 +126,17 @@ def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_whose_gate_was_killed_ends_and_clears_up(tmp_path: Path) -> None:
+def test_a_worker_whose_gate_was_killed_ends_and_clears_up(processes: Processes, tmp_path: Path) -> None:
     """With nobody at the other end of its pipes a worker goes, and the folder of bytecode with it."""
     cache = tmp_path / "cache"
     cache.mkdir()
     tree = {"label": "head", "root": str(ROOT), "path": [str(ROOT)]}
     request = {"do": "open", "trees": [tree], "settings": asdict(FEW), "cache": str(cache)}
-    done = subprocess.run(
-        [sys.executable, "-P", WORKER], input=json.dumps(request) + "\n", capture_output=True, text=True, timeout=120
-    )
+    asked = Streams(json.dumps(request) + "\n")
+    done = processes.start_python("-P", WORKER, cwd=tmp_path, streams=asked).communicate()
 
-    assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)["answer"]) == {"torch", "python", "cpu", "cores", "capability"}
+    assert done.code == 0, done.err
+    assert set(json.loads(done.out)["answer"]) == {"torch", "python", "cpu", "cores", "capability"}
     assert not cache.exists()
 
 

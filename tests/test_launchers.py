@@ -5,10 +5,8 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
+from support.processes import Process, Processes, Streams
 from tiers import representatives
 
 import gdbench
@@ -33,6 +32,7 @@ NOT_EXACT = ("started_at", "sweep", "overrides", "cell_s", "watched_s")
 AWAY = '''
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def beheads():
         for process in Path("/proc").glob("[0-9]*"):
             if "gcs_server" in (process / "comm").read_text() and os.getsid(int(process.name)) == os.getsid(0):
                 os.kill(int(process.name), signal.SIGKILL)
-        time.sleep(600)
+        threading.Event().wait()
     return bowl()
 
 
@@ -133,22 +133,6 @@ def exact(place: str) -> pd.DataFrame:
     return runs[[name for name in runs if name not in NOT_EXACT]]
 
 
-def left_behind(mark: str) -> list[str]:
-    """The processes, by command line, that have inherited a mark in their environment; waits for those that go."""
-    for _ in range(100):
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark.encode() in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_text().replace("\0", " "))
-            except OSError:
-                continue
-        if not found:
-            return []
-        time.sleep(0.1)
-    return found
-
-
 # ----------------------------------------------------------------------------------------------------- the same table
 
 
@@ -174,7 +158,7 @@ def test_every_launcher_gives_the_same_table(command: Callable[..., Any], away: 
 
 
 @pytest.mark.slow
-def test_ray_by_address_gives_the_same_table(command: Callable[..., Any], cluster: str) -> None:
+def test_ray_by_address_gives_the_same_table(command: Callable[..., Any], processes: Processes, cluster: str) -> None:
     """A cluster that is there already carries the same rows, and is left running."""
     words = ["-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=20", *QUIET]
     assert command(*words, "outputs=here").code == 0
@@ -182,18 +166,20 @@ def test_ray_by_address_gives_the_same_table(command: Callable[..., Any], cluste
 
     assert done == (0, "", "")
     pd.testing.assert_frame_equal(exact("here"), exact("there"))
-    assert ray_cli("status", "--address", cluster).returncode == 0
+    assert is_up(processes, cluster)
 
 
-def ray_cli(*words: str) -> subprocess.CompletedProcess[str]:
-    """What Ray's own command line does."""
-    script = Path(sys.executable).with_name("ray")
-    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    return subprocess.run([script, *words], env=env, capture_output=True, text=True, timeout=60)
+RAY = Path(sys.executable).with_name("ray")
+SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def is_up(processes: Processes, address: str) -> bool:
+    """Whether Ray's own command line finds a cluster."""
+    return processes.start(RAY, "status", "--address", address, cwd=Path("/"), env=SILENT).communicate().code == 0
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def cluster(processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a Ray head on the loopback interface, which asks for a token."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex * 2)
@@ -202,32 +188,22 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port, dashboard = free.getsockname()[1], taken.getsockname()[1]
         free.close()
-        yield from head_at(port, dashboard, place, tmp_path)
+        address = f"127.0.0.1:{port}"
+        try:
+            head = start_head(processes, port, dashboard, place, tmp_path)
+            while not is_up(processes, address):
+                assert head.poll() is None, (tmp_path / "head.log").read_text()
+            yield address
+        finally:
+            processes.end_all()
+            shutil.rmtree(place, ignore_errors=True)
 
 
-def head_at(port: int, dashboard: int, place: Path, cwd: Path) -> Iterator[str]:
-    """A Ray head; a port that is taken keeps its dashboard from starting, and that from asking the network."""
+def start_head(processes: Processes, port: int, dashboard: int, place: Path, cwd: Path) -> Process:
+    """Start a Ray head; a taken port keeps its dashboard from starting, and that from asking the network."""
     words = ["start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
     words += ["--include-dashboard=false", f"--dashboard-port={dashboard}", f"--temp-dir={place}"]
-    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
-    head = subprocess.Popen(
-        [Path(sys.executable).with_name("ray"), *words],
-        env=env,
-        cwd=cwd,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"127.0.0.1:{port}"
-    try:
-        for _ in range(60):
-            if ray_cli("status", "--address", address).returncode == 0:
-                break
-        yield address
-    finally:
-        os.killpg(head.pid, signal.SIGKILL)
-        head.wait()
-        shutil.rmtree(place, ignore_errors=True)
+    return processes.start(RAY, *words, cwd=cwd, env=SILENT, streams=Streams(log=cwd / "head.log"))
 
 
 # ------------------------------------------------------------------------------------------------------------- faults
@@ -271,48 +247,39 @@ def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away:
     assert runs["error"].iloc[-1].startswith("the launcher died: ")
 
 
-def begun(tmp_path: Path, launcher: str) -> tuple[subprocess.Popen[str], str]:
-    """A launched sweep of a short cell, which has ended, and an endless one; and what marks all its processes."""
-    mark = f"MARK_{uuid.uuid4().hex}"
+def begun(processes: Processes, place: Path, launcher: str) -> Process:
+    """A launched sweep of a short cell, which has ended, and an endless one."""
     words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "record=none", f"hydra/launcher={launcher}"]
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), mark: "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr.readline().startswith("cell 1/2 ")
-    return process, mark
+    process = processes.fork(*words, cwd=place)
+    assert process.read_line().startswith("cell 1/2 ")
+    return process
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "ray"])
-def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(tmp_path: Path, launcher: str) -> None:
+def test_ctrl_c_is_one_clean_line_and_leaves_no_worker(processes: Processes, tmp_path: Path, launcher: str) -> None:
     """What a terminal does on Ctrl-C ends a launched sweep with code 130, the table so far and nobody at work."""
-    process, mark = begun(tmp_path, launcher)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    process = begun(processes, tmp_path, launcher)
+    process.send_signal(signal.SIGINT, group=True)
+    done = process.communicate()
     (folder,) = tmp_path.glob("outputs/*/*")
 
-    assert (process.returncode, err) == (
+    assert (done.code, done.err) == (
         130,
         f"gdbench: interrupted. Finished cells: {folder.relative_to(tmp_path)}\n",
     )
-    assert "1 runs: " in out or "1 run: " in out
-    assert left_behind(mark) == []
+    assert "1 runs: " in done.out or "1 run: " in done.out
+    assert processes.wait_for_all() == []
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_takes_its_workers_with_it(tmp_path: Path) -> None:
+def test_a_killed_sweep_takes_its_workers_with_it(processes: Processes, tmp_path: Path) -> None:
     """kill -9 leaves nobody at work for a sweep that is no more."""
-    process, mark = begun(tmp_path, "submitit_local")
+    process = begun(processes, tmp_path, "submitit_local")
     process.kill()
-    process.communicate(timeout=60)
 
-    assert left_behind(mark) == []
+    assert process.wait() == -signal.SIGKILL
+    assert processes.wait_for_all() == []
 
 
 # -------------------------------------------------------------------------------------------------------------- turns
@@ -344,28 +311,26 @@ def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[.
 
 
 HOLDS = """
-import time
+import signal
 from gdbench.schema import Timing
 from gdbench.turns import turn
 with turn(Timing()):
     print("mine", flush=True)
-    time.sleep(600)
+    signal.pause()
 """
 
 
-def test_a_turn_ends_with_its_worker() -> None:
+def test_a_turn_ends_with_its_worker(processes: Processes, tmp_path: Path) -> None:
     """While a process has its turn no other gets one, unless it times nothing; a killed process gives it back."""
-    holder = subprocess.Popen([sys.executable, "-c", HOLDS], stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout.readline() == "mine\n"
-        lock = FileLock(place())
-        with pytest.raises(Timeout):
-            lock.acquire(timeout=0.2)
-        with turn(Timing(seconds=0.0)), turn(Timing(alone=False)):
-            pass
-    finally:
-        holder.kill()
-        holder.communicate()
+    holder = processes.fork("-c", HOLDS, cwd=tmp_path)
+    assert holder.read_line("out") == "mine\n"
+    lock = FileLock(place())
+    with pytest.raises(Timeout):
+        lock.acquire(timeout=0)
+    with turn(Timing(seconds=0.0)), turn(Timing(alone=False)):
+        pass
+    holder.kill()
+    holder.wait()
     with turn(Timing()):
         pass
 

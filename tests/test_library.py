@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.processes import Done
 from torch import Tensor
 
 from gdbench.optimizers.library import kept, read
@@ -90,13 +89,6 @@ def test_what_brings_much_along_has_no_record() -> None:
         recorded(lambda x, k: x + much[:5])
 
 
-def answer(folder: Path) -> str:
-    """What a process prints that makes or loads a library and calls it."""
-    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "TORCHINDUCTOR_CACHE_DIR": str(folder)}
-    done = subprocess.run([sys.executable, "-c", PLAIN], env=os.environ | environment, capture_output=True, text=True)
-    return done.stdout + done.stderr
-
-
 def test_a_damaged_library_is_none(tmp_path: Path) -> None:
     """What does not end with its digest is not loaded, and what is not there neither."""
     library = tmp_path / "library.so"
@@ -106,11 +98,12 @@ def test_a_damaged_library_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_library_is_made_once_and_loaded_without_a_compiler(tmp_path: Path) -> None:
+def test_a_library_is_made_once_and_loaded_without_a_compiler(shell: Callable[..., Done], tmp_path: Path) -> None:
     """What one process makes another one loads; a damaged library is none."""
-    assert answer(tmp_path) == "[1.0, 3.0, 5.0, 7.0] same 2.0 True\n"
+    env = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    assert shell("-c", PLAIN, env=env) == (0, "[1.0, 3.0, 5.0, 7.0] same 2.0 True\n", "")
     (library,) = tmp_path.glob("gdbench/*")
-    assert answer(tmp_path) == "[1.0, 3.0, 5.0, 7.0] same 2.0 False\n"
+    assert shell("-c", PLAIN, env=env) == (0, "[1.0, 3.0, 5.0, 7.0] same 2.0 False\n", "")
 
     whole = library.read_bytes()
     library.write_bytes(whole[: len(whole) // 2])

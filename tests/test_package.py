@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
@@ -15,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.processes import Processes
 
 from gdbench import __version__
 
@@ -23,7 +22,8 @@ PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
     {
-        *("columns", "constant", "git", "installation", "libyaml", "overrides", "paths", "schema_union", "spacing"),
+        *("columns", "constant", "counting", "git", "installation", "interruption", "libyaml", "overrides", "paths"),
+        *("schema_union", "spacing"),
         *("torch_globals", "uncollected", "user_modules"),
     },
     {"function_parts"},
@@ -31,7 +31,8 @@ LAYERS = (
     {"schema"},
     {"mistakes"},
     {"unknown_keys", "yaml_files"},
-    {"arrow", "hydra_errors", "hydra_settings", "sweep_axes", "turns", "timing"},
+    {"arrow", "hydra_errors", "hydra_settings", "plateau", "search_axes", "sweep_axes", "turns", "timing"},
+    {"search_budget", "search_line", "search_middle"},
     {"job_spec", "params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},
     {"objectives", "optimizers"},
@@ -47,8 +48,9 @@ LAYERS = (
     {"job", "analysis", "launchers"},
     {"elsewhere"},
     {"report"},
-    {"gate", "kept", "landscape", "plot", "store"},
-    {"contrast", "rerun", "resume", "trackers"},
+    {"store"},
+    {"gate", "kept", "landscape", "plot"},
+    {"contrast", "rerun", "resume", "showing", "trackers"},
     {"execution"},
     {"sweeper"},
     {"growing", "spaces"},
@@ -56,6 +58,7 @@ LAYERS = (
     {"api", "invocation"},
     {"__init__"},
     {"pytest_plugin", "verbs"},
+    {"word_order"},
     {"cli"},
     {"__main__"},
 )
@@ -63,6 +66,7 @@ LAYERS = (
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TABLE = {
+    "counting",
     "installation",
     "spacing",
     "arrow",
@@ -70,6 +74,7 @@ TABLE = {
     "constant",
     "overrides",
     "paths",
+    "plateau",
     "sweep_start",
     "schema",
     "schema_union",
@@ -104,7 +109,7 @@ ONLY_IN = {
     "vl_convert": {"report"},
     "pyarrow": {"arrow", "records", "schema_union", "table_files", "analysis", "report", "gate", "store"},
     "duckdb": {"store"},
-    "typer": {"cli", "gate", "store", "verbs"},
+    "typer": {"cli", "gate", "showing", "store", "verbs", "word_order"},
     "mlflow": {"trackers"},
     "optuna": {"trials"},
     "sklearn": {"objectives"},
@@ -214,7 +219,7 @@ def test_libraries_stay_at_the_rim(library: str) -> None:
     assert not found
 
 
-def build_packages(folder: Path) -> tuple[set[str], set[str]]:
+def build_packages(processes: Processes, folder: Path) -> tuple[set[str], set[str]]:
     """The names of the files in the sdist, and in the wheel made from it, of a checkout that has been worked in."""
     checkout = folder / "checkout"
     junk = shutil.ignore_patterns(".*cache", ".git", ".venv", "venv", "build", "dist", "__pycache__", "outputs")
@@ -222,9 +227,8 @@ def build_packages(folder: Path) -> tuple[set[str], set[str]]:
     for left in ("outputs/2026-01-01/09-00-00_sweep", "experiments/outputs/2026-01-01/run", "gdbench/__pycache__"):
         (checkout / left).mkdir(parents=True)
         (checkout / left / "runs.parquet").write_bytes(b"left behind")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout], check=True, capture_output=True
-    )
+    built = processes.start_python("-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
+    assert built.communicate().code == 0
     (sdist,) = folder.glob("gdbench-*.tar.gz")
     (wheel,) = folder.glob("gdbench-*.whl")
     with tarfile.open(sdist) as tar, zipfile.ZipFile(wheel) as zipped:
@@ -241,9 +245,9 @@ def shipped(folder: str, pattern: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_sdist_and_wheel_hold_what_belongs_in_them(tmp_path: Path) -> None:
+def test_sdist_and_wheel_hold_what_belongs_in_them(processes: Processes, tmp_path: Path) -> None:
     """Both are built once, from a checkout with outputs and caches in it, and hold all that is needed and no more."""
-    sdist, wheel = build_packages(tmp_path)
+    sdist, wheel = build_packages(processes, tmp_path)
 
     check_configurations_of_wheel(wheel)
     check_package_in_wheel(wheel)

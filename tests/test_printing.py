@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.processes import Done
 
 import gdbench
 from gdbench.__main__ import escape_unprintable
 from gdbench.cli import VERBS, main
 
-ROOT = Path(__file__).parent.parent
 NOTE = "naïve ✓ 名 ×"
 WORDS = {
     "archive": ("archive", "FOLDER", "--to", "名.zip"),
@@ -81,11 +80,9 @@ def test_every_verb_prints_wherever_it_is_read(tmp_path: Path, monkeypatch: pyte
     ],
     ids=str,
 )
-def test_a_run_ends_well_in_any_locale(env: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_ends_well_in_any_locale(shell: Callable[..., Done], env: dict[str, str]) -> None:
     """The command itself prints its table and ends with 0, also where files are not read as UTF-8 by themselves."""
-    words = [sys.executable, "-m", "gdbench", "objective=styblinski_tang", "steps=5", "timing=off"]
-    given = {**os.environ, "PYTHONPATH": str(ROOT), **env}
-    done = subprocess.run(words, cwd=tmp_path, env=given, capture_output=True, timeout=600)
+    done = shell("-m", "gdbench", "objective=styblinski_tang", "steps=5", "timing=off", env=env, real=True)
 
-    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
-    assert b"Files: outputs" in done.stdout
+    assert (done.code, "Traceback" in done.err) == (0, False), done.err
+    assert "Files: outputs" in done.out

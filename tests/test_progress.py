@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -19,14 +18,34 @@ class Cell:
     timed: bool = False
 
 
-def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(capsys: pytest.CaptureFixture[str]) -> None:
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which progress is told."""
+    clock = Clock()
+    monkeypatch.setattr("gdbench.report.progress.time", clock)
+    return clock
+
+
+def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each cell that ends is a line on stderr; the last one has no time left to tell."""
     lines = Lines()
     lines.note("Going on.")
     lines.begin([Cell(), Cell()])
     for _ in range(2):
         lines.now(Cell())
-        time.sleep(0.01)
+        clock.now += 0.01
         lines.worked(100)
         lines.done(Cell(), ["target", "budget", "target"])
     told = capsys.readouterr()
@@ -35,7 +54,7 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(capsys: pytes
     assert told.out == ""
     assert told.err.startswith("gdbench: Going on.\n")
     assert first.startswith("cell 1/2  rosenbrock gd manual  2 target, 1 budget  ")
-    assert first.endswith("k lane-steps/s  0:00 left")
+    assert first.endswith("10k lane-steps/s  0:00 left")
     assert last.startswith("cell 2/2  ")
     assert last.endswith("lane-steps/s")
 
@@ -56,14 +75,14 @@ def test_a_cell_counts_as_far_as_it_has_come(timed: bool, share: float) -> None:
     assert (pace.ended, pace.share) == (1, 0.0)
 
 
-def test_a_bar_leaves_nothing_behind_but_notes() -> None:
+def test_a_bar_leaves_nothing_behind_but_notes(clock: Clock) -> None:
     """In a terminal the bar names the cell and its pace while it runs, and is gone when the sweep ends."""
     screen = io.StringIO()
     bar = Bar(Console(file=screen, force_terminal=True, width=120))
     bar.note("Going on.")
     bar.begin([Cell()])
     bar.now(Cell())
-    time.sleep(0.25)
+    clock.now += 0.25
     bar.worked(50)
     bar.done(Cell(), ["target"])
     bar.close()

@@ -13,7 +13,6 @@ from repositories import repository
 
 from gdbench.optimizers.sgd import gd
 from gdbench.pytest_plugin import Bench
-from gdbench.schema import UsageError
 
 ROOT = Path(__file__).parent.parent
 FEW = """
@@ -65,19 +64,31 @@ def test_settings_reach_run_optimizer_and_objective() -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda: Bench()("rosenbrok", "gd", lr=0.1), UsageError),
-        (lambda: Bench()("rosenbrock", gd), UsageError),
-        (lambda: Bench()("rosenbrock", gd, lr=0.1, momentun=0.5), UsageError),
+        (lambda: Bench()("rosenbrok", "gd", lr=0.1), pytest.fail.Exception),
+        (lambda: Bench()("rosenbrock", gd), pytest.fail.Exception),
+        (lambda: Bench()("rosenbrock", gd, lr=0.1, momentun=0.5), pytest.fail.Exception),
+        (lambda: Bench()("beale", "chebyshev", lr=0.1), pytest.fail.Exception),
         (lambda: Bench()("notebook_manual", "gd", lr=0.1).steps_to(0.5), ValueError),
     ],
-    ids=["an objective", "no lr", "a parameter", "a rung"],
+    ids=["an objective", "no lr", "a parameter", "a fact", "a rung"],
 )
-def test_mistakes_are_said(call: Callable[[], Any], error: type[Exception]) -> None:
+def test_mistakes_are_said(call: Callable[[], Any], error: type[BaseException]) -> None:
     """In one line, as on the command line."""
     with pytest.raises(error) as raised:
         call()
 
     assert "\n" not in str(raised.value)
+
+
+def test_a_mistyped_objective_is_one_line_of_pytest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a test that names an objective that is none, pytest prints the one line, and no trace through gdbench."""
+    file = tmp_path / "test_typo.py"
+    file.write_text('def test_it(gdbench):\n    gdbench("rosenbrok", "gd", lr=0.1)\n')
+    pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(file)])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert "gdbench: objective=rosenbrok is not known. Did you mean rosenbrock" in "\n".join(lines)
+    assert len(lines) < 10
 
 
 def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

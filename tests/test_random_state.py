@@ -322,7 +322,7 @@ def test_all_of_conf_repeats_in_another_process_and_order(shell: Callable[..., D
     script.write_text(ALL_OF_CONF)
     answers = []
     for order in (1, -1):
-        done = shell(str(script), str(ROOT / "conf"), f"out{order}", str(order))
+        done = shell(str(script), str(ROOT / "conf"), f"out{order}", str(order), real=True)
         assert done.code == 0, done.err
         runs = gdbench.load(str(tmp_path / f"out{order}"))
         names = sorted(name for name in runs.columns if exact(name))

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 from folding import folded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.processes import Processes
 
 from gdbench import records, table_files
 from gdbench.execution import Silent, execute_jobs
@@ -56,15 +54,11 @@ def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) ->
     assert all((folder / records.PARTS).is_dir() for folder in folders)
 
 
-def test_processes_that_start_together_get_folders_of_their_own(tmp_path: Path) -> None:
+def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:
     """Sweeps of several processes at once never share a folder either."""
     program = "from gdbench.records import new_folder\nfor _ in range(60): print(new_folder('outputs', 'sweep'))"
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started = [
-        subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    folders = [line for each in started for line in each.communicate(timeout=60)[0].splitlines()]
+    started = [processes.fork("-c", program, cwd=tmp_path) for _ in range(3)]
+    folders = [line for process in started for line in process.communicate().out.splitlines()]
 
     assert len(folders) == 180
     assert len(set(folders)) == 180

@@ -5,14 +5,17 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow
 import pytest
+from support.processes import Processes
 
 import gdbench
 from gdbench import records
@@ -171,27 +174,86 @@ def test_what_cannot_be_gone_on_with_is_refused(
 # ---------------------------------------------------------------------------------------------------------- faults
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills.py forks")
-def test_a_sweep_survives_twenty_kills(shell: Callable[..., Any], tmp_path: Path) -> None:
-    """Killed at random moments and begun again, sweeps end with the table of one that was left alone.
+THREE = ("-m", "optimizer=gd,adam,momentum", "lr=0.1,0.2", "steps=5", "timing=off", "--quiet")
+"""Words of a sweep of three cells."""
 
-    What had ended before a kill is not computed again.
-    """
-    script = str(Path(__file__).parent / "kills.py")
-    done = shell(script, "5", "4", "0", "-m", "optimizer=gd,lbfgs,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=40",
-                 "timing=off")  # fmt: skip
-    assert done.code == 0, done.err
-    finished = json.loads(done.out)
-    whole, traces = (gdbench.load(f"{tmp_path}/outputs/*/*_whole", table) for table in ("runs", "traces"))
 
-    assert sum(map(len, finished.values())) > 0, "no cell ended before a kill: the test shows nothing"
-    assert any(len(cells) < 6 for cells in finished.values()), "every sweep had ended before its kills"
-    for name, cells in finished.items():
-        runs = gdbench.load(f"{tmp_path}/outputs/*/*_{name}*")
-        now = dict(zip(runs["cell"].astype(str), runs["started_at"].astype(str), strict=True))
-        assert {cell: now[cell] for cell in cells} == cells
-        pd.testing.assert_frame_equal(exact(runs), exact(whole))
-        pd.testing.assert_frame_equal(gdbench.load(f"{tmp_path}/outputs/*/*_{name}*", "traces"), traces)
+@dataclass
+class Killed:
+    """A sweep of three cells that can be killed at any of its file operations, and what it is when it is left alone."""
+
+    processes: Processes
+    place: Path
+
+    def begin(self, name: str, **options: Any) -> int:
+        """Begin a sweep, or go on with it, in a process and a folder of its own; returns how that ended."""
+        (self.place / name).mkdir(exist_ok=True)
+        done = self.processes.fork("-m", "gdbench", *THREE, "name=it", cwd=self.place / name, **options).communicate()
+        assert done.code < 0 or done == (0, "", "") or "Going on" in done.err, done
+        return done.code
+
+    def operations(self) -> list[str]:
+        """The file operations of a sweep that is left alone, which is named whole."""
+        log = self.place / "operations"
+        assert self.begin("whole", operations=str(log)) == 0
+        return log.read_text().splitlines()
+
+    def check(self, name: str, **kill: Any) -> None:
+        """Kill a sweep, go on with it, and compare it with the one that was left alone."""
+        code = self.begin(name, **kill)
+        assert code == (-signal.SIGKILL if "signal_at" in kill else -signal.SIGXFSZ)
+        before = self.ended(name)
+        assert self.begin(name) == 0
+        after = self.ended(name)
+
+        assert {cell: after[cell] for cell in before} == before, "what had ended is computed again"
+        for table in ("runs", "traces"):
+            left, whole = (gdbench.load(self.place / each, table) for each in (name, "whole"))
+            if table == "runs":
+                left, whole = exact(left), exact(whole)
+            pd.testing.assert_frame_equal(left, whole)
+
+    def ended(self, name: str) -> dict[int, str]:
+        """The cells of a sweep that have ended, and when they had started."""
+        try:
+            runs = gdbench.load(self.place / name)
+        except gdbench.UsageError:  # it was killed before it had a folder, or any cell in it
+            return {}
+        return dict(zip(runs["cell"], runs["started_at"].astype(str), strict=True))
+
+
+@pytest.fixture
+def killed(processes: Processes, tmp_path: Path) -> Killed:
+    """A sweep to be killed."""
+    return Killed(processes, tmp_path)
+
+
+def test_a_sweep_survives_three_kills(killed: Killed) -> None:
+    """Killed before its folder is whole, between its cells, and while its table is gathered, it goes on unharmed."""
+    operations = killed.operations()
+    parts = [number for number, line in enumerate(operations, 1) if re.match(r"os.rename .*/\.cell-.*runs", line)]
+    assert len(parts) == 3
+    for number in (parts[0] // 2, parts[1], len(operations) - 1):
+        killed.check(f"at{number}", signal_at=number, operations=os.devnull)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.campaign)])
+def test_a_sweep_survives_a_kill_at_any_file_operation(killed: Killed, every: int) -> None:
+    """Whichever of its file operations is the last before a kill, it goes on: each state that a crash can leave."""
+    operations = killed.operations()
+    numbers = range(1, len(operations) + 1, every)
+    assert len(numbers) >= 20 // every
+    for number in numbers:
+        killed.check(f"at{number}", signal_at=number, operations=os.devnull)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [10, 3000, 10_000])
+def test_a_sweep_survives_a_kill_within_a_write(killed: Killed, size: int) -> None:
+    """Killed by the write that makes the first file too large, which leaves that file half written, it goes on."""
+    killed.operations()
+    killed.check(f"cut{size}", largest_file=size)
 
 
 def test_two_sweeps_cannot_share_a_folder(command: Callable[..., Any], folder: Path) -> None:

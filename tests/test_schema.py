@@ -38,6 +38,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "target": 1e-6,
         "target_loss": None,
         "metric": "steps_to_target",
+        "trials": None,
         "threads": 1,
         "record": "thin",
         "name": None,

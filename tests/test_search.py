@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdbench.analysis.tuning_metric import cost_class
+from gdbench.schema import UsageError
 from gdbench.search import MAX_ROUNDS, Grid, Refinement, Score
 from gdbench.search_axes import Listed, Span, rounded
 from gdbench.search_budget import choose_trials
@@ -203,3 +205,81 @@ def test_what_was_found_can_be_read_after_an_interruption() -> None:
     with pytest.raises(KeyboardInterrupt):
         search.run(interrupted)
     assert search.middle() == (pytest.approx(0.02, rel=0.05),)
+
+
+# ------------------------------------------------------------------------------------------------ equal trials, spikes
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> list[Span | Listed]:
+    """One or two ranges, logarithmic, even, the user's or free, and now and then a list."""
+    low, decades = draw(st.floats(-8, 1)), draw(st.floats(0.2, 8))
+    log = Span("lr", rounded(10.0**low), rounded(10.0 ** (low + decades)), log=True)
+    ranges = draw(st.sampled_from([[FREE], [log], [FREE, Span("momentum", 0.0, 0.99)], [Span("momentum", 0.1, 0.8)]]))
+    listed = draw(st.sampled_from([[], [Listed("beta", (0.0, 0.5, 0.9))]]))
+    return [*ranges, *listed]
+
+
+@settings(max_examples=40)
+@given(axes(), st.integers(0, 2**32), st.none() | st.integers(12, 400), st.booleans())
+def test_every_search_makes_all_of_its_trials(
+    searched_axes: list[Span | Listed], seed: int, trials: int | None, smooth: bool
+) -> None:
+    """Whatever is scored, a search tries as many distinct points as it was given, and never more."""
+    noise = np.random.default_rng(seed)
+    budget = choose_trials(searched_axes, trials)
+    search = Refinement(list(searched_axes), budget, None, cost_class=cost_class)
+
+    def score(grid: Grid) -> np.ndarray:
+        points = list(itertools.product(*(axis.tolist() for axis in grid)))
+        if smooth:
+            return np.array([round(50 + 20 * abs(math.log10(point[0] + 1e-9) + 2)) for point in points], float)
+        return np.where(noise.random(len(points)) < 0.2, INF, np.ceil(1000 * noise.random(len(points))))
+
+    search.run(score)
+    assert len(search.tried) == budget
+    assert search.middle() in search.tried
+
+
+@given(st.integers(1, 60))
+def test_a_range_with_fewer_numbers_is_tried_to_its_last(count: int) -> None:
+    """A range that holds fewer numbers of four digits than there are trials is tried in all of them."""
+    span = Span("lr", 1.0, rounded(1.0 + (count - 1) / 1000), log=True) if count > 1 else Span("lr", 1.0, 1.001, True)
+    search = searched(valley(1.02), span)
+
+    assert len(search.tried) == max(2, count)
+
+
+@settings(max_examples=40)
+@given(st.floats(-3, 0), st.floats(-0.8, 0.0), st.integers(1, 40))
+def test_a_spike_beside_a_valley_is_shown_and_not_chosen(best: float, away: float, cost: int) -> None:
+    """Where a first grid's point happens to be far better than all around it, the valley is chosen and refined."""
+    grid = FREE.value(np.linspace(*FREE.ends(), 57))
+    lucky = float(grid[np.abs(np.log10(grid) - best - away).argmin()])
+    smooth = steps(10.0**best, 0.2)
+    search = Refinement([FREE], 100, cost_class=cost_class)
+    search.run(scored(lambda lr: float(cost) if lr == lucky else 5 * smooth(lr)))
+    middle = search.middle()
+    assert middle is not None
+
+    assert search.spike() == (lucky,)
+    assert search.best == 100
+    assert math.log10(middle[0]) == pytest.approx(best, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("trials", "points", "line"),
+    [
+        (
+            1,
+            None,
+            "trials=1 is fewer than the 2 points of the first grid (2 values of each range): give trials=2 or more.",
+        ),
+        (30, 40, "trials=30 is fewer than the 40 points of the first grid (40 values of each range): give trials=40"),
+    ],
+)
+def test_too_few_trials_are_refused(trials: int, points: int | None, line: str) -> None:
+    """A budget that the first grid exceeds is one clear line."""
+    with pytest.raises(UsageError) as refused:
+        choose_trials([FREE], trials, points)
+    assert str(refused.value).startswith(line)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -342,7 +343,7 @@ assert main(["runs"]) == 0
 slow = ("torch", "hydra", "omegaconf", "scipy", "sklearn", "altair", "duckdb")
 assert not [name for name in slow if name in sys.modules]
 """
-    done = shell("-c", program)
+    done = shell("-c", program, real=True)
 
     assert done.code == 0, done.err
     assert "2 sweeps in outputs" in done.out
@@ -574,3 +575,69 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
         assert find(word, outputs) == folder
     with pytest.raises(UsageError, match=r"may be any of 2 sweeps: .*Name one by its folder"):
         find(folder.parent.name, outputs)
+
+
+# -------------------------------------------------------------------------------------- what the list shows, typed back
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_every_text_of_the_list_finds_its_sweep_again(
+    command: Callable[..., Any], outputs: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """The law over the columns of runs: COLUMN=TEXT, with a cell of the table as it stands there, lists that sweep."""
+    from gdbench.report import sweeps
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = sorted(file.parent.relative_to(outputs).as_posix() for file in outputs.glob("*/*/runs.parquet"))
+    for number, name in enumerate(names):
+        change(outputs / name, lambda held, number=number: Labels(f"n{number}", ("b", "a"), "one, two; and\nthree"))
+        environment = outputs / name / "environment.json"
+        told = json.loads(environment.read_text())
+        told["git"]["folder"] = {"commit": f"{number}618539abc0123456789abcdef0123456789abcd", "dirty": number == 0}
+        environment.write_text(json.dumps(told))
+    with opened(outputs, lambda words: None) as index:
+        table = listing(index, [], outputs)
+    cells = sweeps._cells(table)
+    for column, texts in cells.items():
+        for text, folder in zip(texts, cells["sweep"], strict=True):
+            for shown in (text, f"{text[:12]}…" if len(text) > 14 and column in sweeps.CUT else text):
+                if shown:
+                    done = command("runs", f"{column}={shown}", "--json")
+                    assert done.code == 0, done.err
+                    assert folder in [row["folder"] for row in json.loads(done.out)], (column, shown)
+
+
+def test_a_commit_is_found_by_its_first_digits_and_a_dirty_one_by_yes(
+    command: Callable[..., Any], outputs: Path
+) -> None:
+    """The seven digits that the table shows, with and without its star, are enough; yes and true are the same."""
+    folder = next(outputs.glob("*/*_first"))
+    told = json.loads((folder / "environment.json").read_text())
+    told["git"]["folder"] = {"commit": "c61853900123456789abcdef0123456789abcdef", "dirty": True}
+    (folder / "environment.json").write_text(json.dumps(told))
+
+    for query in ("commit=c618539", "commit=c618539*", "dirty=yes", "dirty=true", "commit!=abcdef0"):
+        done = command("runs", query, "--json")
+        assert folder.name in [row["folder"].rpartition("/")[2] for row in json.loads(done.out)], query
+    assert "No sweep" in command("runs", "commit=c618538").out
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("2026-11-30", 1),
+        ("2026-11-30 10:20", 1),
+        ("2026-11-30 10:21", 0),
+        ("2026-11-30T10:20:30", 1),
+        ("2026-12-01", 0),
+    ],
+)
+def test_a_time_means_as_long_as_it_says(text: str, rows: int) -> None:
+    """A day is a day, and a minute a minute, as the list shows them."""
+    from gdbench.store.query import holds
+
+    began = pd.Timestamp("2026-11-30 10:20:30.5").tz_localize(datetime.now().astimezone().tzinfo).tz_convert("UTC")
+    kind = pa.timestamp("us", tz="UTC")
+    conditions = parse([f"when={text}"], {"when": kind})
+
+    assert holds(pa.table({"when": pa.array([began.to_pydatetime()], kind)}), conditions).sum() == rows

@@ -14,17 +14,21 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import gdbench
+from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.problems import compared
+from gdbench.analysis.settings import differing_settings, distinct_texts
+from gdbench.report.fitting import UNLIMITED
 from gdbench.report.progress import Bar, Lines, progress
-from gdbench.report.terminal import WIDTH, console, sweep_report
-from gdbench.report.units import digits, number, seconds
+from gdbench.report.terminal import sweep_report
+from gdbench.report.units import digits, interval, interval_texts, number, seconds, seconds_between
 
 FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 
 
-def rendered(runs: pd.DataFrame, folder: Path = FOLDER) -> str:
+def rendered(runs: pd.DataFrame, folder: Path = FOLDER, width: int = 100, each: bool = False) -> str:
     """The report as plain text."""
     file = io.StringIO()
-    console(file).print(sweep_report(runs, folder), crop=False)
+    Console(file=file, width=width, highlight=False).print(sweep_report(runs, folder, width, each), crop=False)
     return file.getvalue()
 
 
@@ -50,6 +54,15 @@ SWEEPS: dict[str, dict[str, Any]] = {
     "absolute": {"target_loss": 0.5, "lr": [0.1, 0.2]},
     "unavailable": {"optimizer": ["lbfgs", "gd"], "impl": "manual", "lr": 0.1},
     "many": {"lr": "tag(log,interval(1e-4,1))", "points": 60},
+    "seeds": {
+        "objective": "rosenbrock",
+        "optimizer": ["gd", "adam", "lion"],
+        "lr": [0.001, 0.1],
+        "seed": [0, 1, 2, 3, 4],
+        "start_noise": 0.5,
+        "steps": 400,
+        "target": 0.01,
+    },
 }
 
 
@@ -76,13 +89,86 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("name", SWEEPS)
-def test_a_report_fits_the_page(tables: dict[str, pd.DataFrame], name: str) -> None:
-    """No line of any sweep's report is wider than 100 columns, and nothing is cut off."""
-    text = rendered(tables[name])
+WIDTHS = ((50, False), (64, True), (80, False), (130, False))
 
-    assert max(map(len, text.splitlines())) <= WIDTH
+
+@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(("width", "each"), WIDTHS)
+def test_a_report_holds_its_width_and_cuts_nothing(
+    tables: dict[str, pd.DataFrame], name: str, width: int, each: bool
+) -> None:
+    """At any width no line is longer than it but a path, and the settings of each row stand there whole."""
+    runs = tables[name]
+    text = rendered(runs, width=width, each=each)
+
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("Files", "Next"))) <= width
     assert "…" not in re.sub(r"^ … and \d+ more.*$", "", text, flags=re.MULTILINE)
+    words = text.split()
+    varied = [setting for setting in differing_settings(runs) if each or setting != "seed"]
+    shown = run_rows(runs) if each else configuration_rows(runs, compared(runs)).groupby("problem").head(20)
+    for setting in varied:
+        if setting.partition(".")[0] not in ("objective", "steps", "threads"):  # told in headings, with a word beside
+            assert set(distinct_texts(shown[setting])) - {""} <= set(words), setting
+
+
+def settings_of_rows(text: str, columns: int) -> list[list[str]]:
+    """The first cells of each row of the first table."""
+    table = text.split("\n\n")[1]
+    return [re.split(r" {2,}", line.strip())[:columns] for line in table.splitlines()[1:]]
+
+
+def test_a_configuration_is_one_row_over_its_seeds(tables: dict[str, pd.DataFrame]) -> None:
+    """Its number is the median of all seeds, the worse of two, between lowest and highest; the best is first."""
+    runs = tables["seeds"]
+    text = rendered(runs, width=UNLIMITED)
+    rows = settings_of_rows(text, 6)
+    hits = runs[(runs["optimizer"] == "adam") & (runs["lr"] == 0.1)]["steps_to_target"].astype(float)
+
+    assert len(rows) == 6
+    assert len({(row[0], row[1]) for row in rows}) == 6
+    assert f"{hits.median():.0f} [{hits.min():.0f}, {hits.max():.0f}]" in text
+    assert " · 5 seeds" in text.splitlines()[0]
+    assert "5 of 5" in text
+    assert "never [4, never]" in text
+    assert "1 of 5" in text
+    best = re.search(r"^Best: (\w+) \(manual\) at lr ([\d.]+): (\d+) gradients", text, re.MULTILINE)
+    assert best is not None
+    assert rows[0][:2] == [best[1], best[2]]
+    assert best[3] == f"{hits.median():.0f}" == rows[0][3].split()[0]
+
+
+def test_every_run_is_a_row_where_it_is_asked_for(tables: dict[str, pd.DataFrame]) -> None:
+    """With --each a run is a row, with its seed and the digits by which show finds it; those that left are marked."""
+    runs = tables["seeds"]
+    text = rendered(runs, width=UNLIMITED, each=True)
+    header, *rows = text.split("\n\n")[1].splitlines()
+
+    assert header.split()[:3] == ["optimizer", "seed", "lr"]
+    assert len(rows) == len(runs)
+    keys = [row.split()[-1] for row in rows]
+    assert all(runs["run"].str.startswith(key).sum() == 1 for key in keys)
+    left = runs["steps_to_target"].notna() & (runs["final_gap"] > runs["target"])
+    assert sum("†" in row for row in rows) == left.sum() > 0
+    assert "\n† reached the target and left it again.\n" in text
+
+
+def test_a_sweep_of_one_seed_has_a_row_a_run(tables: dict[str, pd.DataFrame]) -> None:
+    """Where no seed is repeated, no column speaks of seeds, and both forms show the same rows."""
+    runs = tables["lanes"]
+
+    assert rendered(runs) == rendered(runs, each=True)
+    assert "seeds" not in rendered(runs)
+
+
+def test_the_least_important_columns_leave_first(tables: dict[str, pd.DataFrame], timed: pd.DataFrame) -> None:
+    """In a narrow terminal the key leaves first, then the ratio to the reference; what is left out is named."""
+    wide, narrow, narrowest = (rendered(timed, width=width) for width in (200, 66, 46))
+
+    assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run"
+    assert re.search(r"Too narrow here for .*vs reference, run: a wider terminal shows all", " ".join(narrow.split()))
+    assert "to target" in narrow.split("Too narrow")[0]
+    assert "final gap" in narrowest.split("Too narrow")[1]
+    assert "steps to 1e-6" in narrowest.split("Too narrow")[0]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -110,6 +196,7 @@ def test_equal_columns_go_to_the_caption(tables: dict[str, pd.DataFrame]) -> Non
 
     assert caption.endswith("notebook_manual · gd · manual · float32 · cpu · 50 steps · target 1e-6")
     assert header.split()[:2] == ["lr", "status"]
+    assert header.split()[-1] == "run"
 
 
 SHARED_BY_PROBLEM = (
@@ -123,7 +210,7 @@ def test_every_swept_setting_has_a_column(tables: dict[str, pd.DataFrame]) -> No
     lines = rendered(tables["wide"]).splitlines()
     header = next(line for line in lines if "status" in line)
 
-    assert {"impl", "lr", "seed", "beta1"} <= set(header.split())
+    assert {"impl", "lr", "beta1"} <= set(header.split())
     headings = [set(line.strip().split(" · ")) for line in lines if line.startswith(" quadratic")]
     assert [heading >= shared for heading, shared in zip(headings, SHARED_BY_PROBLEM, strict=True)] == [True, True]
 
@@ -149,7 +236,7 @@ def test_what_cannot_win_is_last_and_marked(tables: dict[str, pd.DataFrame]) -> 
 
     assert len(shown) == len(tables["methods"])
     assert ranks == sorted(ranks)
-    assert re.search(r"^ *1e10  nonfinite @\d+ *$", rendered(tables["objectives"]), re.MULTILINE)
+    assert re.search(r"^ *1e10  nonfinite @\d+ +[0-9a-f]{6}$", rendered(tables["objectives"]), re.MULTILINE)
 
 
 def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame], timed: pd.DataFrame) -> None:
@@ -158,19 +245,21 @@ def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame],
         r"\(\d+ g(, \d+ f)?\)|\(\d+ f\)": "(n g, m f): gradients and values",
         r"  ~ ": "~ not timed itself",
         r"  ≈ ": "≈ same work as the row above",
-        r"\d \*$|\d \*  ": "* bound by its numbers",
+        r"[\d\]] \*$|[\d\]] \*  ": "* bound by its numbers",
+        r" † ?": "† reached the target and left it",
     }
     for runs in (*tables.values(), timed, timed.assign(overhead_bound=False), timed.assign(timed=False)):
-        text = rendered(runs)
-        table = text[: text.index(" run")]
-        for mark, legend in legends.items():
-            assert bool(re.search(mark, table, re.MULTILINE)) == (legend in text), (mark, text)
+        for width in (60, UNLIMITED) if len(runs) < 20 else (UNLIMITED,):
+            text = rendered(runs, width=width)
+            table = text[: re.search(r"^\d+ runs?: ", text, re.MULTILINE).start()]  # type: ignore[union-attr]
+            for mark, legend in legends.items():
+                assert bool(re.search(mark, table, re.MULTILINE)) == (legend in text), (mark, text)
 
 
 def test_reasons_and_advice_are_told(tables: dict[str, pd.DataFrame]) -> None:
     """Why a run was not to be had, and an lr on the edge of its grid, are said in words."""
     assert "unavailable: optimizer=lbfgs has no manual implementation" in rendered(tables["unavailable"])
-    assert "at lr 0.2, the edge of your grid: try larger lrs." in rendered(tables["absolute"])
+    assert re.search(r"at lr 0.2: .* Its lr is the edge of the\sgrid: try larger\sones", rendered(tables["absolute"]))
     assert "edge" not in rendered(tables["one run"])
 
 
@@ -181,17 +270,9 @@ def test_long_tables_are_cut_with_a_count(tables: dict[str, pd.DataFrame]) -> No
 
 def test_times_have_units_and_ratios_have_intervals(timed: pd.DataFrame) -> None:
     """A timed row shows its step time with a unit, its ratio to the reference with an interval, and time to target."""
-    row = next(line for line in rendered(timed).splitlines() if line.startswith("gd "))
+    row = next(line for line in rendered(timed, width=200).splitlines() if line.startswith("gd "))
 
-    assert re.search(r"\d (ns|µs|ms)  .*\d ± \d\.\d\d.*\d (µs|ms)$", row)
-
-
-def test_a_console_that_is_no_terminal_is_plain() -> None:
-    """Piped output is 100 columns of plain text."""
-    out = console(io.StringIO())
-
-    assert not out.is_terminal
-    assert out.width == WIDTH
+    assert re.search(r"\d (ns|µs|ms)  .*\d( ± \d| \[\d+\.\d+, \d).*\d (µs|ms)  [0-9a-f]{6}$", row)
 
 
 # ---------------------------------------------------------------------------------------------------------- units
@@ -241,6 +322,56 @@ def test_digits_are_significant(value: float) -> None:
 def test_numbers_are_short(value: float, text: str) -> None:
     """Four digits at most, and exponents without padding."""
     assert number(value) == text
+
+
+def decimals(text: str) -> int:
+    """How many digits stand behind the point."""
+    return len(text.partition("e")[0].partition(".")[2])
+
+
+@given(st.floats(1e-12, 1e12), st.floats(0, 3), st.floats(0, 3))
+def test_an_interval_has_the_digits_of_its_value(value: float, below: float, above: float) -> None:
+    """Value and ends, or half of the interval, have the same decimals, and are what they were to a unit of the last."""
+    low, high = value / (1 + below), value * (1 + above)
+    texts = interval_texts(value, low, high)
+    said = interval(value, low, high)
+    told = re.findall(r"[\d.]+(?:e-?\d+)?", said)
+
+    assert len({decimals(text) for text in (*texts, *told)}) == 1
+    for text, true in zip(texts, (value, low, high), strict=True):
+        unit = 10.0 ** (-decimals(text) + int(text.partition("e")[2] or 0))
+        assert abs(float(text) - true) <= 0.5001 * unit
+    assert float(texts[1]) <= float(texts[0]) <= float(texts[2])
+    assert float(texts[0]) == pytest.approx(value, rel=0.051)
+    if "±" in said:
+        unit = 10.0 ** -decimals(texts[0])
+        assert abs(high - value - (value - low)) <= 2.01 * unit
+        assert abs(float(told[1]) - (high - low) / 2) <= 1.01 * unit
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((168, 91, 245), "168 ± 77"),
+        ((168, 120, 274), "168 [120, 274]"),
+        ((1.06, 1.05, 1.07), "1.06 ± 0.01"),
+        ((1.06, 1.056, 1.064), "1.060 ± 0.004"),
+        ((1.5, 1.5, 1.5), "1.50"),
+        ((3e-9, 1e-9, 7e-9), "3.00e-9 [1.00e-9, 7.00e-9]"),
+        ((2.0, math.nan, math.nan), "2.00"),
+        ((math.nan, math.nan, math.nan), ""),
+    ],
+)
+def test_intervals_as_a_person_reads_them(numbers: tuple[float, float, float], text: str) -> None:
+    """With ± where both ends are as far, in brackets where they are not, alone where they say no more."""
+    assert interval(*numbers) == text
+
+
+def test_a_median_time_stands_between_its_extremes() -> None:
+    """All three have the unit of the median; a seed that never got there is said so."""
+    assert seconds_between(1.18e-3, 1.02e-3, 1.31e-3) == "1.18 [1.02, 1.31] ms"
+    assert seconds_between(1e-3, 0.9e-3, math.inf) == "1.00 [0.90, never] ms"
+    assert seconds_between(1.18e-3, 1.18e-3, 1.18e-3) == "1.18 ms"
 
 
 # ------------------------------------------------------------------------------------------------------- progress

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import signal
 import socket
 import sqlite3
 import struct
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import Done, Process, Processes, Streams
 from tiers import representatives
 
 import gdbench
@@ -98,7 +96,7 @@ def test_a_copied_folder_is_the_same_sweep(few: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(servers: Processes, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A real MLflow server on loopback."""
     if missing := [name for name in SERVER if not find_spec(name)]:
         pytest.skip(f"mlflow server needs {', '.join(missing)}: not installed")
@@ -107,21 +105,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = ["--backend-store-uri", f"sqlite:///{folder}/s.db", "--artifacts-destination", str(folder / "artifacts")]
-    command = [sys.executable, "-m", "mlflow", "server", *words, "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("w") as log:
-        spared = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        process = subprocess.Popen(
-            [*command, "--workers", "1"], stdout=log, stderr=log, env={**os.environ, **spared}, start_new_session=True
-        )
-        try:
-            _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(process.pid, 15)
-            process.wait(30)
+    words += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    spared = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log = Streams(log=folder / "log")
+    process = servers.start_python("-m", "mlflow", "server", *words, cwd=folder, env=spared, streams=log)
+    _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
+    return f"http://127.0.0.1:{port}"
 
 
-def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(address: str, process: Process, log: Path) -> None:
+    """Wait until a server answers, or has ended."""
     for _ in range(600):
         try:
             with urllib.request.urlopen(address, timeout=5):
@@ -233,7 +226,7 @@ def journal(file: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 10, 60, 200])
 def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
-    few: Path, command: Callable[..., Any], count: int
+    few: Path, command: Callable[..., Any], shell: Callable[..., Done], count: int
 ) -> None:
     """An export that is killed at its n-th statement of SQL leaves no store or a whole one, and another one goes on."""
     script = (
@@ -248,8 +241,7 @@ def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
         "from gdbench.trackers import send\n"
         "send('mlflow', Path(sys.argv[2]), 'sqlite:///made.db')\n"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(count), str(few)], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert shell("-c", script, str(count), str(few)).code == -signal.SIGKILL
     done = command("export", "mlflow", str(few), "--uri", "sqlite:///made.db")
     assert done.code == 0, done.err
     assert ": 3 runs added" in done.out or count == 200
@@ -265,19 +257,14 @@ def test_passwords_of_an_address_are_not_shown(few: Path, command: Callable[...,
 
 
 @pytest.mark.slow
-def test_trackio_that_cannot_write_is_no_success(few: Path, tmp_path: Path) -> None:
+def test_trackio_that_cannot_write_is_no_success(few: Path, shell: Callable[..., Done], tmp_path: Path) -> None:
     """An export to a place where Trackio cannot keep it fails in one line, and counts no runs as added."""
     place = tmp_path / "file"
     place.write_text("no folder")
-    done = subprocess.run(
-        [sys.executable, "-m", "gdbench", "export", "trackio", str(few), "--uri", str(place / "below")],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 2, done
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "trackio did not take" in done.stderr
+    done = shell("-m", "gdbench", "export", "trackio", str(few), "--uri", str(place / "below"))
+    assert done.code == 2, done
+    assert done.err.count("\n") == 1, done.err
+    assert "trackio did not take" in done.err
 
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
@@ -410,7 +397,9 @@ def tensors_of(events: Any, name: str) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_tensorboards_own_server_shows_every_metric(sweep: Path, few: Path, tmp_path: Path) -> None:
+def test_tensorboards_own_server_shows_every_metric(
+    processes: Processes, sweep: Path, few: Path, tmp_path: Path
+) -> None:
     """What `tensorboard --logdir` serves to its page holds every finite metric and curve of every run."""
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     logs = tmp_path / "logs"
@@ -421,17 +410,11 @@ def test_tensorboards_own_server_shows_every_metric(sweep: Path, few: Path, tmp_
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = ["--logdir", str(logs), "--host", "127.0.0.1", "--port", str(port)]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tensorboard.main", *words], stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            address = f"http://127.0.0.1:{port}/data/plugin/scalars/tags"
-            _wait(address, process, tmp_path / "log")
-            tags = _tags_of(address, len(runs))
-        finally:
-            os.killpg(process.pid, 15)
-            process.wait(30)
+    log = Streams(log=tmp_path / "log")
+    process = processes.start_python("-m", "tensorboard.main", *words, cwd=tmp_path, streams=log)
+    address = f"http://127.0.0.1:{port}/data/plugin/scalars/tags"
+    _wait(address, process, tmp_path / "log")
+    tags = _tags_of(address, len(runs))
     shown = {run_id: names for path, names in tags.items() for run_id in [path.rpartition("_")[2]]}
     for run in runs:
         curves = {name for _, numbers in run.curves.points() for name in numbers}

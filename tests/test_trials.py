@@ -125,14 +125,14 @@ def test_failures_and_divergence_neither_stop_nor_win(
 
 
 @pytest.mark.parametrize("metric", ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"])
-def test_the_goal_is_what_the_study_seeks(command: Callable[..., Any], metric: str) -> None:
+def test_the_metric_is_what_the_study_seeks(command: Callable[..., Any], metric: str) -> None:
     """The best value is the lowest of the metric's column."""
     assert command(*STUDY, LR, f"metric={metric}", "hydra.sweeper.n_trials=4", "--quiet", "steps=40").code == 0
 
     assert best()["best_value"] == gdbench.load()[metric].min()
 
 
-def test_time_can_be_a_goal(command: Callable[..., Any]) -> None:
+def test_time_can_be_a_metric(command: Callable[..., Any]) -> None:
     """metric=time_to_target takes the timed seconds, and asks for a clock."""
     words = ["-m", "hydra/sweeper=optuna", "lr=0.1,0.4", "metric=time_to_target", "hydra.sweeper.n_trials=2"]
     refused = command(*words, "timing=off")

@@ -17,8 +17,9 @@ from tiers import representatives
 import gdbench
 from gdbench.analysis.ranking import SOUND
 from gdbench.analysis.tuned import FOUND
+from gdbench.analysis.tuning_metric import is_cost
 from gdbench.report.tuned import tuned_report
-from gdbench.schema import COLUMNS, UsageError
+from gdbench.schema import COLUMNS, METRICS, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -69,15 +70,11 @@ def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
 
 
 @pytest.mark.parametrize(
-    "metric",
-    representatives(
-        ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"], ["steps_to_target", "final_gap"]
-    ),
+    "metric", representatives([m for m in METRICS if m != "time_to_target"], ["steps_to_target", "best_gap"])
 )
 def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
-    """The winner has the lowest metric of all sound runs, whatever the metric, and is sound itself."""
-    asked = {"objective.condition": 10.0, "steps": 60, "points": 9, "metric": metric}
-    winners = gdbench.tune("quadratic", optimizer=["gd", "momentum"], **asked)
+    """The winner has the lowest metric of all sound runs that stay at the target, or the spike that is shown has it."""
+    winners = gdbench.tune("rosenbrock", optimizer=["gd", "momentum", "adam"], steps=300, points=20, metric=metric)
     runs = gdbench.load(winners.attrs["folder"])
     sound = runs[runs["status"].isin(SOUND)]
 
@@ -85,8 +82,10 @@ def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
         mine = sound[sound["optimizer"] == row["optimizer"]]
         assert row["status"] in SOUND
         assert row["run"] in set(mine["run"])
-        lowest = mine[metric].astype("Float64").fillna(math.inf).min()
-        assert row["value"] == max(lowest, row["gap_floor"] if metric == "final_gap" else lowest)
+        able = mine if not is_cost(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
+        lowest = able[metric].astype("Float64").fillna(math.inf).min()
+        best = row["value"] if pd.isna(row["spike_value"]) else row["spike_value"]
+        assert best == max(lowest, row["gap_floor"] if metric.endswith("_gap") else lowest) <= row["value"]
 
 
 def test_a_diverged_run_never_wins() -> None:
@@ -117,6 +116,45 @@ def test_commas_make_a_row_each(dtypes: str) -> None:
     assert winners["objective"].tolist() == sorted(winners["objective"])
     for _, group in winners.groupby("objective"):
         assert group["value"].is_monotonic_increasing
+
+
+# ------------------------------------------------------------------------------------------ equal trials, and spikes
+
+
+def test_every_row_makes_as_many_trials(command: Callable[..., Any]) -> None:
+    """All methods of a tune try the same number of distinct lrs, which caption, table, sentence and JSON state."""
+    words = ("optimizer=gd,momentum,adam", "steps=20", "trials=15", "timing=off")
+    printed = command("tune", *words, "outputs=a").out
+    rows = json.loads(command("tune", *words, "outputs=b", "--json").out)
+    runs = gdbench.load("a")
+
+    assert runs.groupby("optimizer")["lr"].nunique().tolist() == [15, 15, 15]
+    assert [row["trials"] for row in rows] == [row["budget"] for row in rows] == [15, 15, 15]
+    assert "15 trials each" in printed.splitlines()[0]
+    assert "of 15 tried for each: " in printed
+    assert "trials" in printed.splitlines()[3]
+
+
+def test_a_range_without_more_numbers_is_told(command: Callable[..., Any]) -> None:
+    """Where a range holds fewer numbers of four digits than there are trials, the row says so."""
+    printed = command("tune", "lr=interval(0.1,0.1004)", "steps=5", "timing=off").out
+
+    assert "5 of 100 trials were made: the range or the list holds no more numbers of four digits" in printed
+
+
+@pytest.mark.slow
+def test_the_methods_of_the_readme_are_ranked_by_what_stays(command: Callable[..., Any]) -> None:
+    """On Rosenbrock's function no winner ends at a gap of 0.17, and momentum's and adam's lucky hits are spikes."""
+    printed = command("tune", "objective=rosenbrock", "optimizer=gd,momentum,adam", "steps=3000").out
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("momentum", "adam", "gd "))]
+    runs = gdbench.load()
+
+    assert [row[0] for row in rows[:3]] == ["momentum", "adam", "gd"]
+    assert rows[0][1:5] == ["0.003162", "target", "281", rows[0][4]]
+    assert float(rows[0][4]) < 1e-6
+    assert float(rows[1][4]) < 1e-6
+    assert runs[(runs["optimizer"] == "momentum") & runs["steps_to_settle"].notna()]["steps_to_target"].min() < 281
+    assert "spike" in printed
 
 
 # ---------------------------------------------------------------------------------------------------- range, edges
@@ -251,12 +289,14 @@ def test_every_round_is_in_one_folder(silent: pd.DataFrame) -> None:
 
 
 def test_the_width_of_what_does_equally_well_is_told() -> None:
-    """On (x - 2)^2 from 10, gd takes one step at lr 1/2 only; within twice as many lies hardly more."""
+    """On (x - 2)^2 from 10, gd takes one step at lr 1/2 only: a spike in the plateau of those that take two to four."""
     found = winner(objective="notebook_manual")
     wide = winner(objective="notebook_manual", target=0.5)
 
-    assert found["lr"] == pytest.approx(0.5, rel=0.01)
-    assert found["plateau_decades"] <= found["within_2x_decades"] < 0.1
+    assert found["lr"] == pytest.approx(0.5, rel=0.03)
+    assert found["plateau_decades"] <= found["within_2x_decades"] < 0.2
+    assert (found["spike_value"], found["value"]) == (1, 2)
+    assert found["spike_lr"] == pytest.approx(0.5, rel=0.001)
     assert wide["plateau_decades"] == pytest.approx(math.log10((1 + 0.5**0.5) / (1 - 0.5**0.5)), abs=0.1)
     assert wide["lr"] == pytest.approx(0.5 * math.sqrt((1 + 0.5**0.5) * (1 - 0.5**0.5)), rel=0.1)
 
@@ -327,6 +367,10 @@ def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
         ("metric=time_to_target timing=off", "metric=time_to_target needs a clock: set timing=quick or timing=full."),
         ("timing=quick,full", "timing=quick,full: winners are timed in one way; give one value."),
         ("metric=fast", "metric=fast is not known. Allowed: steps_to_target, "),
+        ("goal=final_gap", "goal"),
+        ("trials=0", "trials=0 must be a whole number"),
+        ("trials=1", "trials=1 is fewer than the 2 points of the first grid (2 values of each range): give trials=2"),
+        ("trials=3 lr=0.1,0.2 optimizer=momentum optimizer.momentum=0,0.9", "trials=3 is fewer than the 4 points"),
         ("optimizer=adamm", "optimizer=adamm is not known. Did you mean adam"),
         ("lr=(", "lr=( cannot be read"),
         ("steps=0", "steps=0 must be a whole number"),

@@ -131,12 +131,31 @@ def test_show_takes_a_sweep_kept_elsewhere(command: Callable[..., Any]) -> None:
 def test_show_refuses_what_is_no_run_or_several(command: Callable[..., Any]) -> None:
     """A key that fits none or several runs is refused with the ones it could mean."""
     command("-m", "lr=0.1,0.2", "timing=off", "--quiet")
-    none, several = command("show", "zzz"), command("show", "")
+    none, several, neither = command("show", "fff"), command("show", ""), command("show", "zzz")
 
-    assert none.err.startswith("gdbench: RUN=zzz must name one run of outputs; it begins none.")
+    assert none.err.startswith("gdbench: fff is neither a sweep nor the begin of a run's key in outputs:")
+    assert neither.err.startswith("gdbench: SWEEP=zzz is no sweep of outputs.")
     assert all(run in several.err for run in gdbench.load()["run"])
-    assert {none.code, several.code} == {2}
-    assert {none.err.count("\n"), several.err.count("\n")} == {1}
+    assert {none.code, several.code, neither.code} == {2}
+    assert {none.err.count("\n"), several.err.count("\n"), neither.err.count("\n")} == {1}
+
+
+def test_show_prints_the_table_of_a_sweep_again(command: Callable[..., Any]) -> None:
+    """By folder, name or nothing, which is the newest, show prints what the sweep printed; --each a row a run."""
+    words = ("-m", "objective=rosenbrock", "lr=0.001,0.002", "seed=0,1,2", "start_noise=0.1", "steps=5", "timing=off")
+    first, second = (command(*words, f"name={name}") for name in ("first", "second"))
+    each = command(*words, "name=third", "--each")
+    folder = next(line for line in first.out.splitlines() if line.startswith("Files: ")).removeprefix("Files: ")
+
+    assert command("show", folder).out == command("show", "first").out == first.out
+    assert command("show", "--each").out == each.out
+    assert command("show", "second").out == second.out
+    assert " · 3 seeds" in first.out.splitlines()[0]
+    assert (len(first.out.split("\n\n")[1].splitlines()), len(each.out.split("\n\n")[1].splitlines())) == (3, 7)
+    for option, of, word in (("--rerun", "run", "first"), ("--each", "sweep", gdbench.load()["run"][0])):
+        refused = command("show", word, option)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert refused.err.startswith(f"gdbench: show {option} is for a {of}, and ")
 
 
 def test_show_of_a_run_asked_twice_shows_the_latest(command: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from gdbench.analysis.ranking import may_win, numbers, runs_that_stay
 from gdbench.analysis.settings import configuration_names, problem_names
 
-__all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "numbers", "per_configuration", "rung_costs"]
+__all__ = ["COSTS", "IMPL_ORDER", "compared", "costs", "name_questions", "numbers", "per_configuration", "rung_costs"]
 
 COSTS = {"steps": "steps_to_target", "gradients": "gradients_to_target", "seconds": "time_to_target_s"}
 LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
@@ -30,7 +30,12 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     ``apart`` are never the same question.
     """
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
-    told = runs[~moved & (runs["status"] != "unavailable")].sort_values("started_at", kind="stable")
+    return name_questions(runs[~moved & (runs["status"] != "unavailable")], apart)
+
+
+def name_questions(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
+    """Runs with ``problem``, ``solver`` and ``configuration``, each question once: ``compared``, and none left out."""
+    told = runs.sort_values("started_at", kind="stable")
     told = told.drop_duplicates(["run", *apart], keep="last").sort_index()
     told = told.assign(
         problem=problem_names(told),

@@ -115,6 +115,9 @@ def tied_with_previous(runs: pd.DataFrame) -> pd.Series:
     overlap = (runs["step_vs_reference_lo"] <= above["step_vs_reference_hi"]) & (
         above["step_vs_reference_lo"] <= runs["step_vs_reference_hi"]
     )
+    alike = [runs[name].eq(above[name]) for name in ("sweep", "process") if name in runs]
+    for one_process in alike:
+        same_work &= one_process.fillna(False)
     return (same_work & overlap).astype(bool)
 
 

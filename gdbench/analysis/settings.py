@@ -86,8 +86,7 @@ def _short_text(value: object, digits: int) -> str:
         return ""
     if not isinstance(value, float):
         return str(value)
-    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    return _plain_exponent(f"{value:.{digits}g}")
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -137,7 +136,13 @@ def _whole_text(value: object) -> str:
     if not isinstance(value, float):
         return str(value)
     typed = f"{value:.12g}"
-    return typed if float(typed) == value else repr(float(value))
+    return _plain_exponent(typed if float(typed) == value else repr(float(value)))
+
+
+def _plain_exponent(text: str) -> str:
+    """1e-6 for 1e-06: as people type it."""
+    mantissa, _, exponent = text.partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def _is_null(value: object) -> bool:

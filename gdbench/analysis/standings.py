@@ -111,7 +111,8 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
     )
     status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()
     step_s = seeds.median(numbers(runs, "step_s").to_numpy())
-    return _ordered(table, medians, outcome, seeds.median(status), step_s)
+    alike = ["optimizer", *(name for name in by if name not in ("optimizer", "solver", "impl"))]
+    return _ordered(table, alike, medians, outcome, seeds.median(status), step_s)
 
 
 def best_of_each(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
@@ -148,14 +149,16 @@ def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> Array:
     return np.where(np.isnan(highest), np.nan, median)
 
 
-def _ordered(table: pd.DataFrame, medians: Array, outcome: Whole, status: Array, step_s: Array) -> pd.DataFrame:
+def _ordered(
+    table: pd.DataFrame, alike: list[str], medians: Array, outcome: Whole, status: Array, step_s: Array
+) -> pd.DataFrame:
     """The table in the order of its medians, within the impls of one configuration of time; with ``place``.
 
-    What cannot win is ordered by its status.
+    Rows that are ``alike`` differ in their impl alone. What cannot win is ordered by its status.
     """
     stay, hit, shortfall = medians
-    names = [name for name in ("problem", "optimizer", "configuration") if name in table]
-    siblings = table[names].assign(stay=stay, hit=hit).groupby([*names, "stay", "hit"], sort=False, observed=True)
+    by_cost = table[alike].assign(stay=stay, hit=hit)
+    siblings = by_cost.groupby([*alike, "stay", "hit"], sort=False, dropna=False, observed=True)
     lowest = pd.Series(shortfall).groupby(siblings.ngroup().to_numpy()).transform("min")
     problem = pd.factorize(table["problem"])[0] if "problem" in table else np.zeros(len(table), int)
     order = pd.DataFrame(

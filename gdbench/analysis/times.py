@@ -7,7 +7,7 @@ import pandas as pd
 
 from gdbench.analysis.problems import numbers
 
-__all__ = ["NOISY", "SPREAD", "step_times"]
+__all__ = ["NOISY", "SPREAD", "count_processes", "step_times"]
 
 NOISY = 0.1
 """Quartiles of a step time farther apart than this part of it say that the machine was not quiet."""
@@ -19,12 +19,22 @@ MEASURED = (
 )
 
 
+def count_processes(runs: pd.DataFrame) -> int:
+    """How many processes timed these runs; runs of tables that do not say it are told apart by their sweep.
+
+    Times of two processes differ by more than most methods do: nothing is called faster across them.
+    """
+    timed = runs[numbers(runs, "step_s").notna()]
+    names = [name for name in ("sweep", "process") if name in timed]
+    return len(timed[names].drop_duplicates()) if names else min(len(timed), 1)
+
+
 def step_times(told: pd.DataFrame) -> pd.DataFrame:
     """One row for each problem, optimizer and impl that was timed, of compared runs: medians over its timed runs.
 
     Columns: problem, optimizer, impl, those of MEASURED, runs, overhead_bound (all of them are), denormals (how many
     runs end among subnormal numbers), noise ((hi - lo) / step_s) and vs_manual (step_s over that of impl=manual; null
-    where that was not timed).
+    where that was not timed, or in another process).
     """
     timed = told[told["timed"].fillna(False).astype(bool) & told["step_s"].notna()]
     keys = ["problem", "optimizer", "impl"]
@@ -45,5 +55,7 @@ def step_times(told: pd.DataFrame) -> pd.DataFrame:
     )
     table = table.reset_index().assign(noise=lambda each: (each["step_s_hi"] - each["step_s_lo"]) / each["step_s"])
     manual = table[table["impl"] == "manual"].set_index(["problem", "optimizer"])["step_s"]
+    alone = timed.groupby(["problem", "optimizer"], observed=True).apply(count_processes, include_groups=False) == 1
+    manual = manual[alone.reindex(manual.index).fillna(False).astype(bool)]
     beside = table.set_index(["problem", "optimizer"]).index.map(manual.to_dict())
     return table.assign(vs_manual=table["step_s"] / np.asarray(beside, dtype=float))

@@ -34,6 +34,8 @@ FOUND: dict[str, str] = {
 
 def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Winners grouped by objective and its numbers, in the order of the standings: stays, left, missed, the rest."""
+    if not rows:  # cut short before the first grid had ended
+        return pd.DataFrame()
     table = pd.concat(rows, ignore_index=True)
     named = [name for name in table if not str(name).startswith("tuned.")]
     hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]

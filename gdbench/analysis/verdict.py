@@ -15,7 +15,7 @@ from gdbench.analysis.pairs import holm, log_ratios, signed_rank
 from gdbench.analysis.problems import COSTS, numbers
 from gdbench.analysis.ranking import SOUND, edge_of_grid, may_win, runs_that_stay, shortfalls
 from gdbench.analysis.standings import OUTCOMES, standings
-from gdbench.analysis.times import SPREAD
+from gdbench.analysis.times import SPREAD, count_processes
 
 __all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
 
@@ -24,7 +24,7 @@ COLUMNS = [
     *("problem", "cost", "outcome", "measure", "winner", "configuration", "lr", "value", "value_lo", "value_hi", "n"),
     *("final_gap", "final_loss", "best_loss", "runner_up", "ratio", "runner_up_value", "runner_up_outcome", "tied"),
     *("seeds", "needed", "held_out", "edge", "sooner", "solvers", "solved", "targeted", "runs", "reached", "left"),
-    *("broke", "failed", "shifted"),
+    *("broke", "failed", "processes", "shifted"),
 ]
 Array = npt.NDArray[np.float64]
 
@@ -42,6 +42,8 @@ ENOUGH = seeds_needed()
 def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     """One row for each problem and cost (steps, gradients, seconds where timed), of all runs and the compared ones.
 
+    Seconds are compared where one process timed all of a problem's runs; ``processes`` counts them.
+
     Each solver stands for its best configuration (``standings``), with the median over all of its seeds. Columns:
     winner, its configuration and lr; outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss and
     best_loss of its row (winner is null where nobody may win); runner_up (the first that is not tied), its value and
@@ -49,8 +51,8 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     tied (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how
     many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
     was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
-    with less, and left it again); solvers and solved (how many there are, and how many stay at it at their best);
-    targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
+    with less, and left it again); solvers and solved (how many there are, and how many stay at the target at their
+    best); targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
     (diverged or nonfinite), failed; shifted counts the runs that are left out of all of these.
 
     Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within SPREAD.
@@ -67,6 +69,8 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             continue
         table = standings(pool, cost)
         for problem, group in pool.groupby("problem", sort=False, observed=True):
+            if cost == "seconds" and count_processes(group) > 1:
+                continue
             won = _won(group, table[table["problem"] == problem], cost)
             rows.append({"problem": problem, "cost": cost, **won, **_counted(group)})
     shifted = int(runs["shifted_minimum"].fillna(False).sum())
@@ -193,4 +197,5 @@ def _counted(pool: pd.DataFrame) -> dict[str, Any]:
         "left": int((status.eq("target") & ~runs_that_stay(pool)).sum()),
         "broke": int(status.isin(["diverged", "nonfinite"]).sum()),
         "failed": int((~status.isin([*SOUND, "diverged", "nonfinite"])).sum()),
+        "processes": count_processes(pool),
     }

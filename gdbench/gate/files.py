@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
 import itertools
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["new_reports", "replace_text"]
+from gdbench.schema import UsageError
+
+__all__ = ["check_writable", "new_reports", "replace_text"]
 
 FORGOTTEN_S = 3600.0
 """A folder in the making that is older was left by a process that died."""
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write a file in one piece."""
-    made = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    """Write a file in one piece; ``UsageError`` where the disk refuses."""
+    beside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    with _writing(file):
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(file)
+        finally:
+            with contextlib.suppress(OSError):  # a file system that is read-only refuses even to remove nothing
+                beside.unlink()
+
+
+def check_writable(file: Path) -> None:
+    """``UsageError`` unless a file can be written at this place, before hours are spent on what it is to hold."""
+    with _writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        beside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+        beside.touch()
+        beside.unlink()
+
+
+@contextlib.contextmanager
+def _writing(file: Path) -> Iterator[None]:
     try:
-        made.write_text(text, encoding="utf-8")
-        made.replace(file)
-    finally:
-        made.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written ({error.strerror or error}). Free some space or choose another place."
+        ) from error
 
 
 def new_reports(outputs: Path, contents: Mapping[str, bytes]) -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gdbench.report.safe_console import SafeConsole
 
 __all__ = ["progress"]
 
@@ -37,7 +38,7 @@ class Lines(Silent):
 class Bar(Silent):
     """A bar over the answers of a layer."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: SafeConsole) -> None:
         """Nothing shows yet."""
         columns = (TextColumn("{task.fields[layer]}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
         self.bar = Progress(
@@ -64,7 +65,7 @@ class Bar(Silent):
 
 def progress(quiet: bool) -> Silent:
     """What suits the terminal at hand."""
-    console = Console(file=sys.stderr)
+    console = SafeConsole(stderr=True)
     if quiet:
         return Silent()
     return Bar(console) if console.is_terminal else Lines()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.gate.exact import Finding
 from gdbench.gate.rulings import FAILING, Ruling
+from gdbench.report.units import interval
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.report import Group, Measured, TimeReport
@@ -71,6 +72,6 @@ def _of_group(group: Group) -> Ruling:
 
 def _interval(measured: Measured | Group) -> str:
     """``step +6.1% [4.8, 7.3], confirmed in fresh processes``."""
-    shares = [f"{100 * (each - 1):.1f}" for each in (measured.lower, measured.upper)]
+    value, low, high = (100 * (ratio - 1) for ratio in (measured.ratio, measured.lower, measured.upper))
     confirmed = ", confirmed in fresh processes" if measured.confirmed else ""
-    return f"step {measured.ratio - 1:+.1%} [{', '.join(shares)}]{confirmed}"
+    return f"step {interval(value, low, high, unit='%', decimals=1, sign='+')}{confirmed}"

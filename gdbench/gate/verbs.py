@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdbench.paths import PATH
+from gdbench.counting import format_count
+from gdbench.paths import PATH, expand_user
 from gdbench.schema import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -81,9 +82,11 @@ def record(
     from gdbench.gate.baseline import record as write
     from gdbench.gate.comparison import record_of
     from gdbench.gate.exact import has_run, why_not
+    from gdbench.gate.files import check_writable
     from gdbench.gate.sides import Asked
 
     def carry_out() -> int:
+        check_writable(file)
         asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()), baseline=file)
         answers = record_of(asked, _progress(quiet=False))
         absent = {name: why_not(answer) for name, answer in answers.series.items() if not has_run(answer)}
@@ -144,7 +147,9 @@ def bisect(
     def carry_out() -> int:
         asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
         culprit = bisected(asked, good, bad, layer, lambda line: typer.echo(line, err=True))
-        typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({culprit.tried} commits tried)")
+        typer.echo(
+            f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({format_count(culprit.tried, 'commit')} tried)"
+        )
         if culprit.unmeasured:
             names = ", ".join(commit[:7] for commit in culprit.unmeasured)
             typer.echo(f"It may be one of these as well, which could not be measured: {names}")
@@ -204,7 +209,7 @@ def history(
         kept.add(folder, repository(Path.cwd()), latest(outputs))
     rows = kept.load_history(folder)
     commits = rows["commit"].nunique()
-    typer.echo(f"{commits} commit{'s' if commits > 1 else ''}, {rows['series'].nunique()} series: {folder}")
+    typer.echo(f"{format_count(commits, 'commit')}, {rows['series'].nunique()} series: {folder}")
     changes = kept.change_points(rows)
     if commits == 1:
         typer.echo("One commit: nothing to compare yet.")
@@ -220,13 +225,17 @@ def history(
 
 @gate.command()
 def benchmarks(
-    folder: Annotated[Path, typer.Argument(help="a sweep with timed runs", **PATH)],
+    sweep: Annotated[str, typer.Argument(help="a sweep with timed runs: its folder, or its name")],
     file: Annotated[Path, typer.Argument(help="the JSON to write", **PATH)],
+    outputs: Outputs = "outputs",
 ) -> int:
     """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
     from gdbench.gate.benchmarks import write_benchmarks
+    from gdbench.store.folders import find
 
-    typer.echo(f"{write_benchmarks(folder, file)} benchmarks: {file}")
+    place = expand_user(sweep)
+    count = write_benchmarks(place if place.exists() else find(sweep, Path(outputs)), file)
+    typer.echo(f"{format_count(count, 'benchmark')}: {file}")
     return 0
 
 
@@ -236,7 +245,9 @@ def _is_absent(finding: dict[str, Any]) -> bool:
 
 def _compare(asked: Asked, quiet: bool, json: bool) -> int:
     from gdbench.gate.comparison import compare
+    from gdbench.gate.files import check_writable
 
+    check_writable(Path(asked.outputs) / "gate" / "gate.json")
     report = compare(asked, _progress(quiet or json))
     if json:
         typer.echo((Path(report.header["folder"]) / "gate.json").read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from gdbench.objectives.check import whole
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, vector
 from gdbench.params import coordinates
+from gdbench.spacing import EXACT
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 
@@ -127,7 +128,7 @@ def styblinski_tang(n: int = 2) -> Objective:
     return Objective(
         fn=fn,
         start=alternating(n, -1.0, -4.0),
-        minimum=float(n * STYBLINSKI_LEAST),
+        minimum=float(EXACT.multiply(Decimal(n), STYBLINSKI_LEAST)),
         minimisers=(torch.full((n,), STYBLINSKI_ROOT, dtype=torch.float64),),
         laned=True,
         source="Styblinski and Tang 1990",

@@ -115,7 +115,10 @@ class Library:
 def folder() -> Path:
     """Where libraries are kept: in inductor's own folder."""
     given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    user = re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+    try:
+        user = re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+    except (KeyError, OSError):  # nobody whom the system knows, as in a container
+        user = str(os.getuid())
     return Path(given or Path(tempfile.gettempdir()) / f"torchinductor_{user}") / "gdbench"
 
 

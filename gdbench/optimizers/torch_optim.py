@@ -13,6 +13,8 @@ from torch.optim import ASGD, Optimizer, SparseAdam
 
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.copying import copy_optimizer
+from gdbench.optimizers.differentiated import step_differentiated
+from gdbench.optimizers.needs import CLOSURE, GRAPH, NEEDS, find_hint
 from gdbench.params import Params, leaves, tree_map
 from gdbench.schema import Unavailable, UsageError
 
@@ -46,7 +48,7 @@ def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[
     In the block a list names the hyper-parameters that torch takes as one tuple (``betas: [beta1, beta2]``), and a
     single name the one that torch knows by another name (``learning_rate: lr``); every other entry is a constant.
     """
-    entries = {name: entry for name, entry in block.items() if name != "_target_"}
+    entries = {name: entry for name, entry in block.items() if name not in ("_target_", *NEEDS)}
     groups = {name: list(e) for name, e in entries.items() if isinstance(e, Sequence) and not isinstance(e, str)}
     renamed = {name: entry for name, entry in entries.items() if isinstance(entry, str) and entry in hyper}
     taken = {*renamed.values(), *(member for group in groups.values() for member in group)}
@@ -72,9 +74,13 @@ def find_kind(factory: Factory, point: Params, arguments: Mapping[str, Any]) -> 
 
 
 def torch_optim(
-    factory: Factory, hyper: Mapping[str, Any], impl: str = "torch", kind: type[Optimizer] | None = None
+    factory: Factory,
+    hyper: Mapping[str, Any],
+    impl: str = "torch",
+    kind: type[Optimizer] | None = None,
+    needs: frozenset[str] = frozenset(),
 ) -> Method:
-    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is one of ``SWITCHES``.
+    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is one of ``SWITCHES``, ``needs`` of NEEDS.
 
     A function that makes optimizers serves as a class does, once it is told of which ``kind`` they are.
     The state holds the point that torch moves in place, at first a copy of the x given to ``init``. A step finds its
@@ -92,7 +98,11 @@ def torch_optim(
         except (RuntimeError, ValueError) as error:
             if is_refusal(kind, impl, error):
                 raise refusal(factory, impl, error) from error
+            if isinstance(error, RuntimeError) and not is_torchs(kind):
+                raise unmade(factory, error) from error
             raise
+        except (AttributeError, TypeError) as error:
+            raise unmade(factory, error) from error
         if switched(kind):
             optimizer.train()  # type: ignore[attr-defined]
         return optimizer
@@ -111,10 +121,13 @@ def torch_optim(
         there.optimizer.eval()  # type: ignore[attr-defined]
         return there.point
 
-    searches = needs_closure(kind)
-    step = searching(kind) if searches else plain(factory, kind, impl)
+    searches = needs_closure(kind) or CLOSURE in needs
+    differentiates = GRAPH in needs
+    step = searching(kind) if searches else differentiating if differentiates else plain(factory, kind, impl)
     judged = averaged if issubclass(kind, ASGD) else evaluated if switched(kind) else None
-    return Method(init, step, copy, mutates=True, constant_cost=not searches, lanes=False, judged=judged)
+    return Method(
+        init, step, copy, mutates=True, constant_cost=not (searches or differentiates), lanes=False, judged=judged
+    )
 
 
 def averaged(x: Params, state: Held) -> Params:
@@ -133,13 +146,23 @@ def plain(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
         hand_over(point, grad)
         try:
             optimizer.step()
-        except (RuntimeError, AssertionError) as error:
-            if k == 0 and is_refusal(kind, impl, error):
+        except Exception as error:
+            if k:
+                raise
+            if isinstance(error, RuntimeError | AssertionError) and is_refusal(kind, impl, error):
                 raise refusal(factory, impl, error) from error
+            if not is_torchs(kind) and (hint := find_hint(error)):
+                raise RuntimeError(f"{type(error).__name__}: {str(error).rstrip('.')}; {hint}") from error
             raise
         return point, state, Seen(loss, grad, 1, 0)
 
     return step
+
+
+def differentiating(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+    """The step of a class that differentiates the gradient it is given."""
+    point, seen = step_differentiated(oracle, k, state.point, state.optimizer)
+    return point, state, seen
 
 
 def searching(kind: type[Optimizer]) -> TorchStep:
@@ -150,6 +173,7 @@ def searching(kind: type[Optimizer]) -> TorchStep:
         first: list[Params] = []
         losses: list[Tensor] = []
 
+        @torch.enable_grad()
         def closure() -> Tensor:
             loss, grad = oracle.grad(point, k)
             assign(point, grad)
@@ -245,6 +269,14 @@ def is_torchs(kind: type[Optimizer]) -> bool:
 def refusal(factory: Factory, impl: str, error: Exception) -> Unavailable:
     """Torch's own reason, on one line."""
     return Unavailable(f"{named(factory)}, impl={impl}: {str(error).splitlines()[0]}")
+
+
+def unmade(factory: Factory, error: Exception) -> RuntimeError:
+    """Why a class cannot be made from a list of parameters, and what can be done."""
+    return RuntimeError(
+        f"{named(factory)} cannot be made from a list of parameters ({type(error).__name__}: {error}): where it takes"
+        " something else, `_target_` may name a function(params, ...) that makes it"
+    )
 
 
 def named(factory: Factory) -> str:

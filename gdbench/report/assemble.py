@@ -13,6 +13,7 @@ from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, ti
 from gdbench.analysis.floors import PARTED, floors
 from gdbench.analysis.standings import standings
 from gdbench.analysis.verdict import verdict
+from gdbench.counting import format_count
 from gdbench.report import charts, rates
 from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
 from gdbench.report.charts import floors as floors_chart
@@ -109,7 +110,11 @@ def _convergence(facts: Facts) -> list[Figure]:
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
     table = curves.convergence(runs, facts.traces)
     work = (table["gradients"] - 1).abs().max() > 1e-9
-    wanted = {"step": True, "gradients": work, "seconds": table["seconds"].notna().any()}
+    wanted = {
+        "step": True,
+        "gradients": work,
+        "seconds": table["seconds"].notna().any() and times.count_processes(runs) == 1,
+    }
     return [_converging(facts, table, against) for against, there in wanted.items() if there]
 
 
@@ -123,7 +128,7 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
         f" {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
         f" Gaps below what the dtype resolves are drawn at that floor."
     )
-    rule += f" {ended} runs became nonfinite and count as infinite from then on." if ended else ""
+    rule += f" {format_count(ended, 'run')} became nonfinite and counted as infinite from then on." if ended else ""
     name = {"step": "steps"}.get(against, against)
     title = f"Gap against {name}"
     if shown.empty:
@@ -181,7 +186,7 @@ def _floors(facts: Facts) -> list[Figure]:
     zeros = len(both) - len(shown)
     rule = (
         f"The smallest gap of the same run in each dtype, at the configuration that gets lowest in the widest:"
-        f" {len(table)} pairs of runs. The paths have parted where the gaps differ by more than"
+        f" {format_count(len(table), 'pair')} of runs. The paths have parted where the gaps differ by more than"
         f" {PARTED:.0%}; the step is"
         f" in the tooltip and the data."
     )
@@ -201,8 +206,8 @@ def _times(facts: Facts) -> list[Figure]:
     noisy = int((table["noise"] > times.NOISY).sum())
     rule = (
         "Median time of a step over blocks that record nothing, with the blocks' quartiles;"
-        f" {int(table['runs'].sum())} runs"
-        f" were timed. {noisy} of {len(table)} have quartiles more than {times.NOISY:.0%} apart: the"
+        f" {format_count(int(table['runs'].sum()), 'run was', 'runs were')} timed."
+        f" {noisy} of {len(table)} have quartiles more than {times.NOISY:.0%} apart: the"
         " machine was not quiet."
     )
     figures = [
@@ -210,6 +215,8 @@ def _times(facts: Facts) -> list[Figure]:
             "step-time", "Time of a step", rule + facts.panels(table), table, times_chart.step_chart(table, facts.look)
         )
     ]
+    if times.count_processes(facts.told) > 1:
+        return figures
     best = chosen.tuned(facts.told, "seconds")
     keys = ["problem", "solver", "configuration"]
     runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
@@ -308,7 +315,7 @@ def _ecdf(facts: Facts) -> Figure:
     missed = int((~np.isfinite(facts.rungs["cost"])).sum())
     rule = (
         "Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell,"
-        f" {count} problem{'s' * (count > 1)} weighing the"
+        f" {format_count(count, 'problem')} weighing the"
         f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
         f" {len(facts.rungs)} pairs of run"
         f" and target never arrive. First hits count, also of runs that left again. No restarts are simulated.{band}"
@@ -365,7 +372,7 @@ def _restarts(facts: Facts) -> list[Shown]:
     """What restarting would cost, of methods of which a seed did not solve: of the others the median says it all."""
     paid = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
     table = ecdf.expected_running_time(paid)
-    table = table[(table["runs"] > 1) & (table["solved"] < table["runs"])]
+    table = table[(table["runs"] > 1) & (table["solved"] > 0) & (table["solved"] < table["runs"])]
     if table.empty:
         return []
     rule = (

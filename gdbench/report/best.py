@@ -14,42 +14,45 @@ from gdbench.analysis.standings import OUTCOMES, best_of_each, standings
 from gdbench.report.setting_words import WORDED, setting_header
 from gdbench.report.units import number, seconds
 
-__all__ = ["amount", "best_lines", "describe_result"]
+__all__ = ["amount", "best_lines", "describe_range", "describe_result"]
 
 NAMED_APART = ("objective", "optimizer", "impl", "lr", "seed")
 """Settings that the line of the best names in a place of their own, or that it takes the median over."""
 
 
 def amount(value: float, measure: str) -> str:
-    """A number with what it measures: 31 gradients, 1.18 ms, gap 1.3e-03, loss 0.4132."""
+    """A number with what it measures: 31 gradients, 1.18 ms, final gap 1.3e-03, final loss 0.4132."""
     if not np.isfinite(value):
         return "never"
     if measure == "seconds":
         return seconds(value)
     if measure == "final gap":
-        return f"gap {value:.1e}"
+        return f"final gap {value:.1e}"
     if measure == "final loss":
-        return f"loss {number(value)}"
-    return f"{number(round(value, 2))} {measure if value != 1 else measure.removesuffix('s')}"
+        return f"final loss {number(value)}"
+    count = f"{value:,.0f}" if float(value).is_integer() else number(round(value, 2))
+    return f"{count} {measure if value != 1 else measure.removesuffix('s')}"
 
 
 def describe_result(row: Mapping[Any, Any]) -> str:
     """What a row of the standings, or a verdict, attained: 31 gradients (median of 3 seeds, 30 to 33)."""
     text = amount(row["value"], row["measure"])
     if row["n"] > 1:
-        low, high = (_bare(row[name], row["measure"]) for name in ("value_lo", "value_hi"))
-        text += f" (median of {row['n']} seeds, {low} to {high})"
+        text += f" (median of {row['n']} seeds, {describe_range(row)})"
     if row["outcome"] == "left":
         return f"{text}, and left it again, {_end(row)}"
-    if row["measure"] == "final loss":
-        return f"{text}, the best {number(row['best_loss'])}"
-    return text
+    return f"{text}, best loss {number(row['best_loss'])}" if row["outcome"] == "missed" else text
+
+
+def describe_range(row: Mapping[Any, Any]) -> str:
+    """The lowest and the highest of the seeds, without the word that stands beside the median: 30 to 33."""
+    return " to ".join(_bare(row[name], row["measure"]) for name in ("value_lo", "value_hi"))
 
 
 def _bare(value: float, measure: str) -> str:
     """The number without the word: it stands behind one that has it."""
     text = amount(value, measure)
-    return text if measure == "seconds" else text.removeprefix("gap ").removeprefix("loss ").partition(" ")[0]
+    return text if measure == "seconds" else text.removeprefix(f"{measure} ").partition(" ")[0]
 
 
 def _end(row: Mapping[Any, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gdbench.analysis.ranking import describe_randomness, may_win, runs_that_stay
+from gdbench.counting import format_count
 
 __all__ = ["caveats"]
 
@@ -27,7 +28,10 @@ def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
             " none is called best."
         )
     if unavailable.any():
-        lines.append(f"{_runs(int(unavailable.sum()))} unavailable here and no part of any comparison.")
+        lines.append(
+            f"{format_count(int(unavailable.sum()), 'run was', 'runs were')} unavailable here and no part of any"
+            " comparison."
+        )
     asked = runs[~shifted & ~unavailable]
     if again := len(asked) - asked["run"].nunique():
         lines.append(f"{again} of {len(runs)} runs repeat another one (the same question): the latest counts.")
@@ -52,7 +56,3 @@ def _subnormal(runs: pd.DataFrame) -> list[str]:
     if not count or not runs["step_s"].notna().any():
         return []
     return [f"Subnormal numbers slow a CPU down: {count} of {len(runs)} runs end among them (column denormals)."]
-
-
-def _runs(count: int) -> str:
-    return f"{count} runs were" if count != 1 else "1 run was"

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.units import number, seconds
+from gdbench.report.best import amount
+from gdbench.report.units import interval_texts, number, seconds
 
 __all__ = ["headers", "is_text", "short", "shown"]
 
 TIMES = ("step_s", "update_s", "first_step_s", "cold_s", "time_to_target_s")
+LOSSES = ("final_loss", "final_loss_lo", "final_loss_hi", "best_loss")
 SHARES = ("noise", "share", "reached_share")
 WORDS = {
     "p_holm": "p (Holm)",
@@ -24,6 +26,8 @@ WORDS = {
     "step_vs_reference_lo": "from",
     "step_vs_reference_hi": "to",
     "vs_manual": "vs manual",
+    "final_loss_lo": "from",
+    "final_loss_hi": "to",
     "within_2x": "within 2×",
     "steps_to_target": "steps to target",
     "gradients_to_target": "gradients to target",
@@ -33,12 +37,25 @@ WORDS = {
     "low": "lr from",
     "high": "lr to",
 }
+INTERVALS = {
+    "step_vs_reference": ("step_vs_reference_lo", "step_vs_reference_hi"),
+    "final_loss": ("final_loss_lo", "final_loss_hi"),
+    "ratio": ("from", "to"),
+}
+"""Numbers whose table has the ends of their interval too: all three have the same digits."""
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def short(text: str) -> str:
     """A configuration with four digits of each number: lr 0.002154 for lr 0.00215443469003."""
-    return NUMBER.sub(lambda found: number(float(found[0])) if len(found[0]) > 6 else found[0], text)
+    return NUMBER.sub(lambda found: number(float(found[0])) if _digits(found[0]) > 4 else found[0], text)
+
+
+def _digits(text: str) -> int:
+    """How many significant digits a number was written with; a whole number is a count, and stays as it is."""
+    if text.lstrip("-").isdigit():
+        return 0
+    return len(text.partition("e")[0].replace("-", "").replace(".", "").strip("0"))
 
 
 def headers(table: pd.DataFrame) -> list[str]:
@@ -53,8 +70,20 @@ def is_text(table: pd.DataFrame, name: str) -> bool:
 
 def shown(table: pd.DataFrame) -> list[list[str]]:
     """The cells of a table, row by row."""
-    columns = [[_cell(str(name), value) for value in table[name].tolist()] for name in table]
-    return [list(row) for row in zip(*columns, strict=True)]
+    columns = {str(name): [_cell(str(name), value) for value in table[name].tolist()] for name in table}
+    for name, ends in INTERVALS.items():
+        if {name, *ends} <= set(columns):
+            _write_alike(columns, table, (name, *ends))
+    return [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def _write_alike(columns: dict[str, list[str]], table: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Give a number and the ends of its interval the same digits, in the rows that have all three."""
+    for place, numbers in enumerate(zip(*(table[name].astype(float) for name in names), strict=True)):
+        if all(map(math.isfinite, numbers)):
+            value, low, high = numbers
+            for name, text in zip(names, interval_texts(value, low, high), strict=True):
+                columns[name][place] = text
 
 
 def _cell(name: str, value: Any) -> str:
@@ -68,6 +97,10 @@ def _cell(name: str, value: Any) -> str:
         return "never"
     if name in TIMES:
         return seconds(value)
+    if name == "final_gap":
+        return amount(value, "final gap").removeprefix("final gap ")
+    if name in LOSSES:
+        return number(value)
     if name in SHARES:
         return f"{value:.0%}"
     if isinstance(value, int):

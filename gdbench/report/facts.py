@@ -11,6 +11,7 @@ import pandas as pd
 from gdbench.analysis import chosen, problems
 from gdbench.analysis.ranking import runs_that_stay
 from gdbench.analysis.sensitivity import sensitivity
+from gdbench.analysis.standings import OUTCOMES, standings
 from gdbench.analysis.times import step_times
 from gdbench.report.charts.parts import PANELS, Figure
 from gdbench.report.look import Look
@@ -48,6 +49,13 @@ class Facts:
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
         return chosen.tuned(self.merged)
+
+    @cached_property
+    def unsolved(self) -> pd.DataFrame:
+        """The standings on the problems on which no configuration reaches a target: by final gap or loss."""
+        table = standings(self.merged)
+        reached = table["outcome"].isin(OUTCOMES[:2]).groupby(table["problem"]).transform("any")
+        return table[~reached.astype(bool)]
 
     @cached_property
     def look(self) -> Look:

@@ -14,10 +14,9 @@ from typing import IO
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
+__all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
 
 UNLIMITED = 1_000_000
 """Columns of a console that is no terminal: a pipe has no width."""
@@ -48,11 +47,13 @@ class Column:
     """How narrow a sentence may get, that goes on in further lines, broken between words; None: a cell is one line."""
     styles: Mapping[int, str] = field(default_factory=dict)
     """How the cells of some rows look, by their number."""
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    """How parts of any cell look, by a regular expression."""
 
     @property
     def widest(self) -> int:
         """The width at which every cell is one line."""
-        return max(map(cell_len, (self.header, *self.cells)))
+        return max(cell_len(line) for cell in (self.header, *self.cells) for line in cell.split("\n"))
 
     @property
     def least(self) -> int:
@@ -61,6 +62,13 @@ class Column:
             return self.widest
         words = (word for cell in (self.header, *self.cells) for word in cell.split())
         return min(self.widest, max(self.narrowest, *map(cell_len, words)))
+
+    def text(self, row: int) -> Text:
+        """The cell of a row as it looks."""
+        text = Text(self.cells[row], style=self.styles.get(row, ""))
+        for pattern, style in self.highlights.items():
+            text.highlight_regex(pattern, style)
+        return text
 
 
 @dataclass(frozen=True)
@@ -76,27 +84,36 @@ class FittedTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What rich prints of it."""
-        yield from [self._as_table(self.widths)] if self.widths else self._as_paragraphs(options.max_width)
-
-    def _as_table(self, widths: Sequence[int]) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim", show_header=self.has_header)
-        for column, width in zip(self.columns, widths, strict=True):
-            table.add_column(
-                column.header,
-                justify="left" if column.is_text else "right",
-                width=width,
-                no_wrap=column.narrowest is None,
-            )
+        if self.widths is None:
+            yield from self._as_paragraphs(options.max_width)
+            return
+        if self.has_header:
+            yield from self._lines(console, [Text(column.header, style="dim") for column in self.columns])
         for row in range(self._rows):
-            table.add_row(*(Text(each.cells[row], style=each.styles.get(row, "")) for each in self.columns))
-        return table
+            yield from self._lines(console, [column.text(row) for column in self.columns])
+
+    def _lines(self, console: Console, cells: Sequence[Text]) -> Iterator[Text]:
+        """A row, in as many lines as its longest sentence needs; no blanks at their ends."""
+        parts = [
+            [part for line in cell.split("\n", allow_blank=True) for part in _wrap(line, width, console)]
+            for cell, width in zip(cells, self.widths or (), strict=True)
+        ]
+        for number in range(max(map(len, parts))):
+            line = Text()
+            for column, width, part in zip(self.columns, self.widths or (), parts, strict=True):
+                text = part[number] if number < len(part) else Text()
+                text.rstrip()
+                blanks = " " * (width - text.cell_len)
+                line = line + (text + blanks if column.is_text else Text(blanks) + text) + " " * GAP
+            line.rstrip()
+            yield line
 
     def _as_paragraphs(self, width: int) -> Iterator[Text]:
         for row in range(self._rows):
-            filled = [each for each in self.columns if each.cells[row]]
-            names = [Text(f"{each.header} ".lstrip(), style="dim") for each in filled]
-            values = [Text(each.cells[row], style=each.styles.get(row, "")) for each in filled]
-            yield _paragraph([Text.assemble(*pair) for pair in zip(names, values, strict=True)], width)
+            filled = [column for column in self.columns if column.cells[row]]
+            names = [Text(f"{column.header} ".lstrip(), style="dim") for column in filled]
+            cells = [Text(" ").join(column.text(row).split("\n")) for column in filled]
+            yield _paragraph([name + cell for name, cell in zip(names, cells, strict=True)], width)
 
     @property
     def _rows(self) -> int:
@@ -129,10 +146,16 @@ def _total(widths: Iterable[int]) -> int:
     return sum(listed) + GAP * (len(listed) - 1)
 
 
-def describe_dropped(tables: Iterable[FittedTable], hint: str) -> list[str]:
+def describe_dropped(tables: Iterable[FittedTable]) -> list[str]:
     """One line that names the columns that did not fit, and how they can be seen; none where all did."""
     headers = list(dict.fromkeys(header for table in tables for header in table.dropped))
-    return [f"Too narrow here for {', '.join(headers)}: {hint}."] if headers else []
+    if not headers:
+        return []
+    return [f"Too narrow here for {', '.join(headers)}: a wider terminal shows all, and so does a pipe (| less -S)."]
+
+
+def _wrap(line: Text, width: int, console: Console) -> list[Text]:
+    return [line] if line.cell_len <= width else list(line.wrap(console, width, overflow="fold"))
 
 
 def _paragraph(pieces: Sequence[Text], width: int) -> Text:

@@ -8,11 +8,10 @@ from xml.etree import ElementTree
 
 import pandas as pd
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from gdbench.report.escaping import escape_markdown, escape_workflow_command, printable
-from gdbench.report.terminal import console
+from gdbench.report.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 from gdbench.report.units import number
 
 __all__ = ["junit", "markdown", "show_changes", "show_gate", "told_changes", "workflow_commands"]
@@ -21,6 +20,9 @@ QUIET = ("same", "no slower")
 """Verdicts that are counted and not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
 RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+NARROWEST = 24
+"""How narrow a reason, or the subject of a commit, may get before it goes on in further lines."""
+SUBJECT: dict[str, Any] = {"narrowest": NARROWEST, "rank": 1}
 ABSENT = ("missing", "unmeasured")
 """Verdicts where nothing was compared."""
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
@@ -28,26 +30,35 @@ ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", 
 
 def show_gate(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
     """Print what a gate found."""
-    console().print(_terminal(header, findings), crop=False)
+    out = console()
+    out.print(gate_report(header, findings, out.width), crop=False)
 
 
-def _terminal(header: Mapping[str, Any], findings: pd.DataFrame) -> RenderableType:
+def gate_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
+    """What was compared, verdicts by layer, one line a finding, notes, and the result."""
     parts: list[RenderableType] = [Text(_compared(header), style="bold"), Text()]
     parts += [Text(f" {layer:7} {_counts(group)}") for layer, group in findings.groupby("layer", sort=False)]
     listed = _listed(findings)
     if len(listed):
-        table = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2, 0, 1))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column()
-        for _, row in listed.iterrows():
-            style = STYLES.get(row["verdict"], "yellow") if not row["forgiven"] else "dim"
-            table.add_row(row["series"], Text(row["verdict"], style=style), _reason(row))
-        parts += [Text(), table]
+        parts += [Text(), _findings_table(listed, width)]
     parts += [Text(), *(Text(note) for note in header["notes"])]
     return Group(
         *parts, Text(f"{_result(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
     )
+
+
+def _findings_table(listed: pd.DataFrame, width: int) -> FittedTable:
+    """Series, verdict and reason of each finding."""
+    rows = [row for _, row in listed.iterrows()]
+    styles = {
+        place: "dim" if row["forgiven"] else STYLES.get(row["verdict"], "yellow") for place, row in enumerate(rows)
+    }
+    columns = [
+        Column("", [f" {row['series']}" for row in rows], is_text=True),
+        Column("", [row["verdict"] for row in rows], is_text=True, styles=styles),
+        Column("", [_reason(row) for row in rows], is_text=True, narrowest=NARROWEST),
+    ]
+    return fit_columns(columns, width, has_header=False)
 
 
 def _compared(header: Mapping[str, Any]) -> str:
@@ -84,12 +95,16 @@ def _result(header: Mapping[str, Any]) -> str:
 def show_changes(changes: pd.DataFrame) -> None:
     """Print where measures changed along a branch."""
     told = told_changes(changes)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in map(str, told):
-        table.add_column(name, no_wrap=name in ("commit", "series"))
-    for row in told.itertuples(index=False):
-        table.add_row(*row)
-    console().print(table if len(told) else Text("No measure changed."))
+    out = console()
+    if not len(told):
+        out.print("No measure changed.")
+        return
+    columns = [
+        Column(str(name), list(map(str, told[name])), is_text=True, **(SUBJECT if name == "subject" else {}))
+        for name in told
+    ]
+    table = fit_columns(columns, out.width)
+    out.print(table, *(Text(line, style="dim") for line in describe_dropped([table])), crop=False)
 
 
 def told_changes(changes: pd.DataFrame) -> pd.DataFrame:

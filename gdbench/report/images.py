@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from gdbench.paths import find_cache_folder
 
 __all__ = ["Images", "as_svg", "bundle"]
 
@@ -29,10 +36,11 @@ class Images:
     def __init__(self) -> None:
         """Start both processes."""
         context = multiprocessing.get_context("spawn")
-        self.script = ProcessPoolExecutor(1, mp_context=context)
-        self.pixels = ProcessPoolExecutor(1, mp_context=context)
+        self.script = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+        self.pixels = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
         self.carriers = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
-        self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
+        with without_interrupts():  # a pool starts its process at the first call
+            self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
 
     def draw(self, specification: dict[str, Any], stem: Path) -> None:
         """Have ``stem``.svg and ``stem``.png drawn."""
@@ -55,8 +63,37 @@ class Images:
                 for each in self.pending:
                     each.result()
         finally:
-            for pool in (self.carriers, self.script, self.pixels):
-                pool.shutdown(cancel_futures=True)
+            self.close()
+
+    def close(self) -> None:
+        """End the processes, whatever is left to draw; once more changes nothing."""
+        for pool in (self.carriers, self.script, self.pixels):
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: the one that started them decides, and they print no traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was: a killed one cannot say so."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def warm() -> None:
@@ -96,8 +133,8 @@ def bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, which takes seconds to make and is kept in the user's cache."""
     import vl_convert
 
-    kept = _cache() / f"vega-{metadata.version('vl-convert-python')}.js"
-    if kept.is_file():
+    kept = find_cache_folder() / f"vega-{metadata.version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError):  # none, or one that is not ours to read
         return kept.read_text(encoding="utf-8")
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     script = script.replace("</script", "<\\/script")
@@ -107,18 +144,8 @@ def bundle() -> str:
 
 def _keep(file: Path, text: str) -> None:
     """Write whole or not at all; a cache that cannot be written is none."""
-    import contextlib
-    import os
-
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f"{file.name}.{os.getpid()}")
         beside.write_text(text, encoding="utf-8")
         beside.replace(file)
-
-
-def _cache() -> Path:
-    import os
-
-    given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(given) if given else Path.home() / ".cache") / "gdbench"

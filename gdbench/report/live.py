@@ -15,7 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.analysis.settings import distinct_texts
+from gdbench.counting import format_count
+from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
+from gdbench.report.fitting import Column, FittedTable, fit_columns
 from gdbench.report.progress import clock
 from gdbench.report.units import number
 from gdbench.report.words import STATUSES
@@ -49,7 +53,7 @@ class Glance:
     statuses: Counter[str]
     """Of the runs so far."""
     best: pd.DataFrame
-    """The best run of each objective, optimizer and impl, the best first."""
+    """The standings of the best configuration of each solver on each problem, the best first."""
     elapsed_s: float
     left_s: float | None
     quiet_s: float
@@ -61,10 +65,10 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
     parts: list[RenderableType] = [Text(f"{seen.folder} · {seen.state}", style="bold"), *_far(seen, width, colour)]
     drawn = _drawn(seen.best)
     if len(seen.best):
-        parts += [Text(), _table(seen.best, drawn)]
+        parts += [Text(), _table(seen.best, drawn, width)]
     curves, gaps = curves_of(drawn, trace)
     if curves:
-        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['objective'].iloc[0]}, step by step"
+        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['problem'].iloc[0]}, step by step"
         parts += [Text(), Text(what, style="dim"), *_picture(curves, gaps, width)]
     closing = [Text(each, no_wrap=True, overflow="ignore") for each in _closing(seen)]  # a path stays whole
     return Group(*parts, Text(), *closing)
@@ -76,13 +80,13 @@ def line(seen: Glance) -> str:
 
 
 def _count(seen: Glance) -> str:
-    return f"{seen.ended} cell{'s' * (seen.ended != 1)}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
+    return f"{format_count(seen.ended, 'cell')}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
 
 
 def _far(seen: Glance, width: int, colour: bool) -> list[RenderableType]:
     words = Text(f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip())
     runs = seen.statuses.total()
-    counted = [Text(f"{runs:,} run{'s' * (runs != 1)}: {_statuses(seen)}")] if runs else []
+    counted = [Text(f"{format_count(runs, 'run')}: {_statuses(seen)}")] if runs else []
     broken = [Text(_failed(seen), style="red bold")] if seen.failed else []
     if not colour or seen.open_end or not seen.planned:
         return [words, *counted, *broken]
@@ -96,7 +100,7 @@ def _statuses(seen: Glance) -> str:
 
 
 def _failed(seen: Glance) -> str:
-    return f"{seen.failed} cell{'s' * (seen.failed > 1)} failed" if seen.failed else ""
+    return f"{format_count(seen.failed, 'cell')} failed" if seen.failed else ""
 
 
 def _left(seen: Glance) -> str:
@@ -107,27 +111,41 @@ def _left(seen: Glance) -> str:
 
 
 def _drawn(best: pd.DataFrame) -> pd.DataFrame:
-    """The solvers that the picture shows: those of the first objective."""
-    return best[best["objective"] == best["objective"].iloc[0]].head(SHOWN) if len(best) else best
+    """The solvers that the picture shows: those of the first problem."""
+    return best[best["problem"] == best["problem"].iloc[0]].head(SHOWN) if len(best) else best
 
 
-def _table(best: pd.DataFrame, drawn: pd.DataFrame) -> Table:
-    """The solvers of one objective, or the best of each of several; letters lead to the picture."""
-    several = best["objective"].nunique() > 1
-    others = best[best["objective"] != drawn["objective"].iloc[0]].drop_duplicates("objective").head(SHOWN)
+def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
+    """The solvers of one problem, or the best of each of several; letters lead to the picture."""
+    several = best["problem"].nunique() > 1
+    others = best[best["problem"] != drawn["problem"].iloc[0]].drop_duplicates("problem").head(SHOWN)
     rows = pd.concat([drawn, others])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    heads = ["", *(["objective"] if several else []), "best so far", "lr", "steps", "final gap"]
-    for head in heads:
-        table.add_column(head, justify="right" if head in ("lr", "steps", "final gap") else "left", no_wrap=True)
-    told: list[Any] = list(rows.itertuples())
-    for place, row in enumerate(told):
-        letter = Text(_letter(place), style=STYLES[place]) if place < len(drawn) else Text()
-        solver = row.optimizer + ("" if row.impl == "manual" else f" ({row.impl})")
-        steps = "" if pd.isna(row.steps_to_target) else str(row.steps_to_target)
-        gap = f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
-        table.add_row(letter, *([row.objective] if several else []), solver, number(row.lr), steps, gap)
-    return table
+    listed: list[Any] = list(rows.itertuples())
+    places = range(len(listed))
+    letters = {place: STYLES[place] for place in places if place < len(drawn)}
+    columns = [
+        Column("", [_letter(place) if place in letters else "" for place in places], is_text=True, styles=letters),
+        Column("problem", [row.problem if several else "" for row in listed], is_text=True),
+        Column("best so far", [_solver(row) for row in listed], is_text=True),
+        Column("lr", distinct_texts(rows["lr"]), rank=1),
+        Column("to target", [_reached(row) for row in listed]),
+        Column("final gap", [_end(row) for row in listed], rank=2),
+    ]
+    return fit_columns(columns, width)
+
+
+def _solver(row: Any) -> str:
+    return str(row.optimizer) if row.impl == "manual" else f"{row.optimizer} ({row.impl})"
+
+
+def _reached(row: Any) -> str:
+    if row.outcome not in ("stays", "left"):
+        return ""
+    return amount(row.value, row.measure) + (", left again" if row.outcome == "left" else "")
+
+
+def _end(row: Any) -> str:
+    return f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
 
 
 def _letter(place: int) -> str:
@@ -155,7 +173,7 @@ def _picture(curves: list[Curve], gaps: bool, width: int) -> list[Text]:
     labels = {0: f"{10**high:.0e}" if gaps else number(high), ROWS - 1: f"{10**low:.0e}" if gaps else number(low)}
     lines = picture(curves, max(10, min(width, 100) - MARGIN - 1), ROWS)
     shown = [Text(f"{labels.get(row, ''):>{MARGIN}} ", style="dim") + text for row, text in enumerate(lines)]
-    last = f"{max(curve.x[-1] for curve in curves):,.0f} steps"
+    last = format_count(round(max(curve.x[-1] for curve in curves)), "step")
     return [*shown, Text(f"{'':{MARGIN}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
 
 

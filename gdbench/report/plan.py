@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from gdbench.analysis.prediction import cell_times, predicted
+from gdbench.counting import format_count
 from gdbench.records import load
-from gdbench.report.terminal import console
+from gdbench.report.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 from gdbench.report.units import seconds
 from gdbench.schema import UsageError
 
@@ -21,6 +21,8 @@ __all__ = ["plan_report", "plan_table", "show_plan"]
 
 ROWS = 50
 """Cells shown; --json has them all."""
+NARROWEST = 24
+"""How narrow the words for a cell may get."""
 STYLES = {"done": "green", "failed": "red bold", "stale": "yellow"}
 TIMES = ["sweep", "cell", "objective", "optimizer", "impl", "dtype", "steps", "watched_s", "cold_s", "started_at"]
 
@@ -41,30 +43,33 @@ def show_plan(plan: pd.DataFrame, summary: str, folder: Path | None, as_json: bo
         rows = plan.astype(object).where(plan.notna(), None).to_dict(orient="records")
         print(json.dumps(rows))
     else:
-        console().print(plan_report(plan, summary, folder), crop=False)
+        out = console()
+        out.print(plan_report(plan, summary, folder, out.width), crop=False)
 
 
-def plan_report(plan: pd.DataFrame, summary: str, folder: Path | None) -> RenderableType:
+def plan_report(plan: pd.DataFrame, summary: str, folder: Path | None, width: int = UNLIMITED) -> RenderableType:
     """Where it would run, one line a cell, and the sum."""
-    parts: list[RenderableType] = [
-        Text(f"{folder or 'A new sweep'}: {summary}.", style="bold"),
-        Text(),
-        _table(plan.head(ROWS)),
-    ]
+    table = _table(plan.head(ROWS), width)
+    parts: list[RenderableType] = [Text(f"{folder or 'A new sweep'}: {summary}.", style="bold"), Text(), table]
+    parts += [Text(line, style="dim") for line in describe_dropped([table])]
     if len(plan) > ROWS:
         parts.append(Text(f" … and {len(plan) - ROWS} more: --json lists them all", style="dim"))
     return Group(*parts, Text(), Text(_sum(plan)))
 
 
-def _table(plan: pd.DataFrame) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in ("cell", "what", "runs", "state", "predicted"):
-        table.add_column(header, justify="right" if header in ("cell", "runs", "predicted") else "left")
-    for _, row in plan.iterrows():
-        time = (seconds(float(row["predicted_s"])) or "?") if row["runs_now"] else ""
-        state = Text(row["state"], style=STYLES.get(row["state"], ""))
-        table.add_row(str(row["cell"]), row["what"], f"{row['runs']:,}", state, time)
-    return table
+def _table(plan: pd.DataFrame, width: int) -> FittedTable:
+    """One line a cell; what it is may go on in further lines."""
+    times = [seconds(float(time)) or "?" for time in plan["predicted_s"]]
+    states = [str(state) for state in plan["state"]]
+    styles = {place: STYLES[state] for place, state in enumerate(states) if state in STYLES}
+    columns = [
+        Column("cell", [str(cell) for cell in plan["cell"]]),
+        Column("what", [str(what) for what in plan["what"]], is_text=True, narrowest=NARROWEST),
+        Column("runs", [f"{runs:,}" for runs in plan["runs"]], rank=2),
+        Column("state", states, is_text=True, styles=styles),
+        Column("predicted", [t if now else "" for t, now in zip(times, plan["runs_now"], strict=True)], rank=1),
+    ]
+    return fit_columns(columns, width)
 
 
 def _sum(plan: pd.DataFrame) -> str:
@@ -73,7 +78,7 @@ def _sum(plan: pd.DataFrame) -> str:
         return "Nothing is left to run."
     known = left["predicted_s"].notna()
     runs = int(left["runs"].sum())
-    text = f"To run: {len(left)} cell{'s' * (len(left) > 1)}, {runs:,} run{'s' * (runs > 1)}"
+    text = f"To run: {format_count(len(left), 'cell')}, {format_count(runs, 'run')}"
     if known.any():
         text += f"; {seconds(float(left.loc[known, 'predicted_s'].sum()))} by the times of earlier ones"
     text += f" ({(~known).sum()} like none that ran)" if not known.all() else ""

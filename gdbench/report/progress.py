@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gdbench.counting import format_count
+from gdbench.report.safe_console import SafeConsole
 
 __all__ = ["Bar", "Lines", "Pace", "clock", "progress"]
 
@@ -89,7 +91,7 @@ def clock(seconds: float) -> str:
 class Bar:
     """A bar over the cells, with what runs now, how fast, and the time left."""
 
-    def __init__(self, console: Console, noun: str = "cell") -> None:
+    def __init__(self, console: SafeConsole, noun: str = "cell") -> None:
         """Nothing shows before the sweep begins; ``noun`` is what it consists of."""
         self.noun = noun
         self.progress = Progress(
@@ -100,13 +102,13 @@ class Bar:
     def begin(self, jobs: Sequence[Labelled]) -> None:
         """Show an empty bar."""
         self.pace = Pace(len(jobs))
-        cells = f"{len(jobs)} {self.noun}{'s' * (len(jobs) > 1)}"
+        cells = f"{format_count(len(jobs), self.noun)}"
         self.task = self.progress.add_task("", total=len(jobs), cells=cells, count=f"0/{len(jobs)}")
         self.progress.start()
 
     def note(self, words: str) -> None:
         """Write a line above the bar."""
-        self.progress.console.print(f"gdbench: {words}", soft_wrap=True, markup=False, highlight=False)
+        self.progress.console.print(f"gdbench: {words}", soft_wrap=True)
 
     def now(self, job: Labelled) -> None:
         """Say what runs."""
@@ -174,5 +176,5 @@ class Lines:
 
 def progress(noun: str = "cell") -> Bar | Lines:
     """What suits the terminal at hand."""
-    console = Console(file=sys.stderr)
+    console = SafeConsole(stderr=True)
     return Bar(console, noun) if console.is_terminal else Lines(noun)

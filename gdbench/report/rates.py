@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.analysis.times import count_processes
+from gdbench.report.charts import losses
 from gdbench.report.charts import sensitivity as charts
 from gdbench.report.charts.parts import Figure
 from gdbench.report.facts import Facts, Shown
@@ -19,12 +21,17 @@ CHOICES = ("gradients", "steps", "seconds")
 def figures(facts: Facts) -> list[Figure]:
     """Each cost that says something of its own against lr, and heatmaps where lr and another number were varied."""
     first = _varied(facts, "gradients")
-    if first.empty:
-        return []
+    by_loss = _against_loss(facts)
+    if first.empty or (by_loss and not np.isfinite(first["cost"]).any()):
+        return by_loss
     tables = {cost: first if cost == "gradients" else _varied(facts, cost) for cost in CHOICES}
-    wanted = {"gradients": True, "steps": not first["cost"].equals(tables["steps"]["cost"]), "seconds": _timed(tables)}
+    wanted = {
+        "gradients": True,
+        "steps": not first["cost"].equals(tables["steps"]["cost"]),
+        "seconds": _timed(facts, tables),
+    }
     shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
-    return [*shown, *_beside_numbers(first), *_beside_dtypes(facts)]
+    return [*shown, *by_loss, *_beside_numbers(first), *_beside_dtypes(facts)]
 
 
 def _varied(facts: Facts, cost: str) -> pd.DataFrame:
@@ -33,8 +40,10 @@ def _varied(facts: Facts, cost: str) -> pd.DataFrame:
     return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
-def _timed(tables: dict[str, pd.DataFrame]) -> bool:
-    """Whether all that reached the target were timed, so that a missing point means a miss in seconds too."""
+def _timed(facts: Facts, tables: dict[str, pd.DataFrame]) -> bool:
+    """Whether one process timed all that reached the target, so that a missing point means a miss in seconds too."""
+    if count_processes(facts.merged) > 1:
+        return False
     seconds, gradients = (np.isfinite(tables[name]["cost"]) for name in ("seconds", "gradients"))
     return bool(seconds.any() and seconds.equals(gradients))
 
@@ -54,6 +63,24 @@ def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
     rule += LIMIT if table["smoothness"].notna().any() else ""
     drawing = charts.chart(table, facts.look, cost)
     return Figure(name, title, rule + facts.panels(table), table, drawing, cost, "sensitivity")
+
+
+def _against_loss(facts: Facts) -> list[Figure]:
+    """The final loss at each lr, on the problems on which no configuration reaches a target."""
+    table = facts.unsolved
+    table = table[table.groupby("problem")["lr"].transform("nunique") > 1]
+    shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"])]
+    shown = facts.ordered(shown.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
+    if shown.empty:
+        return []
+    rule = (
+        "Final loss at each learning rate on the problems on which no configuration reaches a target, the best over"
+        f" other settings; median over seeds. {len(table) - len(table[table['outcome'] != 'cannot win'])} of"
+        f" {len(table)} configurations ended no lower than they began, and are not drawn."
+    )
+    title = "Final loss against learning rate"
+    drawing = losses.chart(shown, facts.look)
+    return [Figure("sensitivity-loss", title, rule + facts.panels(shown), shown, drawing, "loss", "sensitivity")]
 
 
 LIMIT = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
@@ -91,7 +118,25 @@ def _grid(name: str, title: str, others: str, table: pd.DataFrame) -> list[Figur
 
 
 def tables(facts: Facts) -> list[Shown]:
-    """How many decades of lr each method forgives."""
+    """How many decades of lr each method forgives; and where it ends on problems on which nobody reaches a target."""
+    return [*_forgiveness(facts), *_final_losses(facts)]
+
+
+def _final_losses(facts: Facts) -> list[Shown]:
+    best = facts.ordered(facts.unsolved.drop_duplicates(["problem", "solver"]))
+    if best.empty:
+        return []
+    names = ["final_gap", "final_loss", "final_loss_lo", "final_loss_hi", "best_loss", "n"]
+    shown = best[["problem", "solver", "configuration", *names]].rename(columns={"solver": "optimizer", "n": "seeds"})
+    shown = shown.dropna(axis="columns", how="all")
+    rule = (
+        "Each method at its best configuration on the problems on which none reaches a target, the lowest first: the"
+        " median over all seeds, with the lowest and the highest. best loss: the lowest of the whole run."
+    )
+    return [Shown("losses", "Final loss of each method", rule, shown)]
+
+
+def _forgiveness(facts: Facts) -> list[Shown]:
     table = decades_within(facts.sensitivity)
     best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():

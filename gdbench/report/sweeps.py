@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.cells import cell_len
+import pyarrow as pa
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from gdbench.counting import format_count
+from gdbench.report.best import amount
 from gdbench.report.escaping import escape_csv_table
+from gdbench.report.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
 from gdbench.report.rows import as_json
-from gdbench.report.terminal import STYLES
+from gdbench.report.sweep_table import STYLES
 from gdbench.report.units import number
 
-__all__ = ["answer_report", "sweeps_csv", "sweeps_json", "sweeps_report"]
+__all__ = ["TEXTS", "answer_report", "sweeps_csv", "sweeps_json", "sweeps_report", "tabulate_texts"]
 
-GAP = 2
-CUT = {"best": 18, "statuses": 14, "note": 14}
-"""Columns that may be cut before one is left out, and to how many characters; the first gets room first."""
+SENTENCES = {"best": 24, "statuses": 14, "note": 14}
+"""Columns that may go on in further lines before one is left out, and how narrow they may get."""
 DISPENSABLE = ("machine", "note", "when", "commit", "cells", "tags", "statuses", "best", "runs")
 """Columns that a narrow terminal does without, the first of them first."""
+STATUSES = {rf"\S+ {status}": style for status, style in STYLES.items()}
 RIGHT = ("cells", "runs")
+TEXTS = ("statuses", "best")
+"""Columns that are put together for the list alone, and can be asked for by what it says."""
 SHARED = ("commit", "machine")
 """What is told once, above the table, where all sweeps have it in common."""
 
@@ -34,10 +38,16 @@ def sweeps_report(table: pd.DataFrame, of: int, outputs: Path, width: int) -> Re
     cells = _cells(table)
     shared = [name for name in SHARED if len(set(cells[name])) == 1 and cells[name][0] and len(table) > 1]
     told = {name: column for name, column in cells.items() if any(column) and name not in shared}
-    hidden = _hidden(told, width)
-    caption = " · ".join([f"{of:,} sweep{'s' * (of != 1)} in {outputs}", *(cells[name][0] for name in shared)])
-    lines = list(_closing(table, of, hidden))
-    return Group(Text(caption, style="bold"), Text(), _table(told, hidden, width), Text(), *map(Text, lines))
+    fitted = _table(told, width)
+    caption = " · ".join([f"{format_count(of, 'sweep')} in {outputs}", *(cells[name][0] for name in shared)])
+    lines = [*map(Text, _closing(table, of, fitted)), *(Text(line, style="dim") for line in describe_dropped([fitted]))]
+    return Group(Text(caption, style="bold"), Text(), fitted, Text(), *lines)
+
+
+def tabulate_texts(table: pd.DataFrame) -> pa.Table:
+    """The texts of ``TEXTS``, as a query reads them."""
+    cells = _cells(table)
+    return pa.table({name: pa.array(cells[name], pa.string()).dictionary_encode() for name in TEXTS})
 
 
 def _cells(table: pd.DataFrame) -> dict[str, list[str]]:
@@ -67,75 +77,39 @@ def _when(when: pd.Timestamp) -> str:
 
 
 def _best(row: Any) -> str:
-    """Who was best, with how many steps or how near; where there are several objectives, on the first of them."""
+    """Who was best, and by what number; where there are several problems, on the first of them."""
     if row.fault:
         return "cannot be read"
     if not isinstance(row.best_run, str):
         return ""
-    if not pd.isna(row.best_steps_to_target):
-        reached = f"{row.best_steps_to_target} steps"
-    else:
-        reached = f"f {number(row.best_final_loss)}" if pd.isna(row.best_final_gap) else f"gap {row.best_final_gap:.1e}"
+    result = amount(row.best_value, row.best_measure) + (", left again" if row.best_outcome == "left" else "")
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"
-    return f"{row.best_optimizer}{impl} lr {number(row.best_lr)}, {reached} on {row.best_objective}"
+    return f"{row.best_optimizer}{impl} lr {number(row.best_lr)}, {result} on {row.best_problem}"
 
 
-def _hidden(told: dict[str, list[str]], width: int) -> list[str]:
-    """The columns that do not fit, even if those that may be cut are."""
-    hidden: list[str] = []
-    for name in DISPENSABLE:
-        if _sum(_least(_widths(told, hidden))) <= width:
-            return hidden
-        if name in told:
-            hidden.append(name)
-    return hidden
-
-
-def _widths(told: dict[str, list[str]], hidden: list[str]) -> dict[str, int]:
-    return {name: max(map(cell_len, (name, *column))) for name, column in told.items() if name not in hidden}
-
-
-def _least(widths: dict[str, int]) -> dict[str, int]:
-    return widths | {name: min(widths[name], least) for name, least in CUT.items() if name in widths}
-
-
-def _sum(widths: dict[str, int]) -> int:
-    return sum(widths.values()) + GAP * (len(widths) - 1)
-
-
-def _table(told: dict[str, list[str]], hidden: list[str], width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
-    widths = _widths(told, hidden)
-    fitted = _least(widths)
-    for name in CUT:  # what is left of the line, for the first of them first
-        if name in widths:
-            fitted[name] = min(widths[name], fitted[name] + width - _sum(fitted))
-    for name, each in fitted.items():
-        table.add_column(
-            name, justify="right" if name in RIGHT else "left", width=each, no_wrap=True, overflow="ellipsis"
+def _table(told: dict[str, list[str]], width: int) -> FittedTable:
+    ranks = {name: len(DISPENSABLE) - place for place, name in enumerate(DISPENSABLE)}
+    columns = [
+        Column(
+            name,
+            cells,
+            is_text=name not in RIGHT,
+            rank=ranks.get(name),
+            narrowest=SENTENCES.get(name),
+            highlights=STATUSES if name == "statuses" else {},
         )
-    for row in zip(*(told[name] for name in fitted), strict=True):
-        table.add_row(*(_styled(name, cell) for name, cell in zip(fitted, row, strict=True)))
-    return table
+        for name, cells in told.items()
+    ]
+    return fit_columns(columns, width)
 
 
-def _styled(name: str, cell: str) -> Text:
-    text = Text(cell)
-    if name == "statuses":
-        for status, style in STYLES.items():
-            text.highlight_regex(rf"\S+ {status}", style)
-    return text
-
-
-def _closing(table: pd.DataFrame, of: int, hidden: list[str]) -> list[str]:
+def _closing(table: pd.DataFrame, of: int, fitted: FittedTable) -> list[str]:
     rows: list[Any] = list(table.itertuples())
     lines = [f"{row.folder}: {row.fault}." for row in rows if row.fault]
-    if table["dirty"].fillna(False).any() and "commit" not in hidden:
+    if table["dirty"].fillna(False).any() and "commit" not in fitted.dropped:
         lines.append("* with changes that were not committed.")
     if of > len(table):
         lines.append(f"{of - len(table):,} more: --limit 0 shows all.")
-    if hidden:
-        lines.append(f"Too narrow here for {', '.join(reversed(hidden))}; --json has all.")
     return lines
 
 
@@ -143,17 +117,16 @@ ROWS = 100
 """Rows of an answer that are shown."""
 
 
-def answer_report(found: pd.DataFrame) -> RenderableType:
+def answer_report(found: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
     """What a statement of SQL gave, one line a row."""
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
-    for name in found:
-        table.add_column(str(name), justify="right" if found[name].dtype.kind in "iuf" else "left", overflow="fold")
-    for row in found.head(ROWS).itertuples(index=False):
-        table.add_row(*(Text(_plain(value)) for value in row))
+    columns = [
+        Column(str(name), [_plain(value) for value in found[name].head(ROWS)], found[name].dtype.kind not in "iuf")
+        for name in found
+    ]
     more = (
         [Text(f" … and {len(found) - ROWS:,} more: --csv or --json has all", style="dim")] if len(found) > ROWS else []
     )
-    return Group(table, *more)
+    return Group(fit_columns(columns, width), *more)
 
 
 def _plain(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from gdbench.counting import format_count
 from gdbench.report.assemble import Report
 from gdbench.report.caveats import caveats
 from gdbench.report.cells import headers, is_text, shown
@@ -22,7 +23,7 @@ LONGEST = 40
 def markdown(report: Report) -> str:
     """The verdict and the tables, for a pull request or a terminal."""
     runs = report.source.runs
-    parts = [f"# {escape_markdown(report.title)}", "", f"{len(runs):,} runs: {counted(runs)}."]
+    parts = [f"# {escape_markdown(report.title)}", "", f"{format_count(len(runs), 'run')}: {counted(runs)}."]
     parts += [f"**Partial:** {escape_markdown(remark)}" for remark in report.source.partial]
     parts += ["", *(f"- {escape_markdown(line)}" for line in report.told), ""]
     remarks = caveats(runs, report.facts.told)

@@ -9,15 +9,16 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
+from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
 from gdbench.report.setting_words import setting_header
-from gdbench.report.terminal import STYLES, WIDTH, closing_line, console
+from gdbench.report.sweep_table import STYLES
+from gdbench.report.terminal import closing_line
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
@@ -43,8 +44,6 @@ SPARE = ("runs", "final gap", "trials", "status", "gradients")
 
 Row = Mapping[Any, Any]
 Cell = Callable[[Row], str]
-Filled = tuple[str, list[str], bool]
-"""A column's header, its cells, and whether it is text."""
 
 
 def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
@@ -53,7 +52,7 @@ def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
     out.print(tuned_report(winners, folder, out.width), crop=False)  # a command longer than a line stays whole
 
 
-def tuned_report(winners: pd.DataFrame, folder: Path, width: int = WIDTH) -> RenderableType:
+def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -> RenderableType:
     """Caption, one table an objective, warnings, the command that repeats each objective's winner, and the files."""
     metrics = winners["metric"].unique()
     metric = f"lowest {WORDS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
@@ -71,8 +70,8 @@ def tuned_report(winners: pd.DataFrame, folder: Path, width: int = WIDTH) -> Ren
 
 
 def _trials(winners: pd.DataFrame) -> list[str]:
-    """The number of trials, where all rows have the same."""
-    trials = winners["trials"].unique()
+    """The number of trials, where all rows that could run have the same."""
+    trials = winners.loc[winners["command"].notna(), "trials"].unique()
     return [f"{trials[0]} trials{' each' if len(winners) > 1 else ''}"] if len(trials) == 1 else []
 
 
@@ -87,26 +86,22 @@ def _shared(winners: pd.DataFrame) -> list[str]:
     return said + ([f"median of {first['seeds']} seeds"] if first["seeds"] > 1 else [])
 
 
-def _table(group: pd.DataFrame, width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def _table(group: pd.DataFrame, width: int) -> RenderableType:
+    """The table of an objective, and what a line had no room for."""
     rows = _rows(group)
-    kept = _fitting([(header, [cell(row) for row in rows], left) for header, cell, left in _columns(group)], width)
-    for header, _, left in kept:
-        table.add_column(header, justify="left" if left else "right", no_wrap=True)
-    for position, row in enumerate(rows):
-        style = STYLES.get(str(row["status"]), "")
-        table.add_row(*(Text(cells[position], style=style if header == "status" else "") for header, cells, _ in kept))
-    return table
-
-
-def _fitting(columns: list[Filled], width: int) -> list[Filled]:
-    """The columns that say anything; where they are too wide together, without those that can be done without."""
-    kept = [each for each in columns if any(each[1])]
-    for spare in SPARE:
-        if sum(max(map(len, (header, *cells))) + 2 for header, cells, _ in kept) <= width:
-            break
-        kept = [each for each in kept if each[0] != spare]
-    return kept
+    styles = {place: STYLES.get(str(row["status"]), "") for place, row in enumerate(rows)}
+    columns = [
+        Column(
+            header,
+            [cell(row) for row in rows],
+            left,
+            rank=len(SPARE) - SPARE.index(header) if header in SPARE else None,
+            styles=styles if header == "status" else {},
+        )
+        for header, cell, left in _columns(group)
+    ]
+    table = fit_columns(columns, width)
+    return Group(table, *(Text(line, style="dim") for line in describe_dropped([table])))
 
 
 def _rows(table: pd.DataFrame) -> list[Row]:
@@ -182,14 +177,20 @@ def _best(winners: pd.DataFrame) -> list[str]:
     lines = []
     for where, group in winners.assign(who=_row_names(winners)).groupby(objective_names(winners), sort=False):
         row = group.iloc[0].to_dict()
-        trials = group["trials"].unique()
-        tried = f"{trials[0]} tried for each" if len(group) > 1 else f"{trials[0]} tried"
-        tried = tried if len(trials) == 1 else f"{min(trials)} to {max(trials)} tried for each"
         if pd.notna(row["command"]):
             numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
             left = ", which it left again" if row["outcome"] == "left" else ""
-            lines.append(f"Best on {where}, of {tried}: {row['who']} at {numbers}, {_reached_value(row)}{left}.")
+            lines.append(
+                f"Best on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
+            )
     return lines
+
+
+def _tried(group: pd.DataFrame) -> str:
+    """How many points were tried for each row that could run."""
+    trials = group.loc[group["command"].notna(), "trials"]
+    number_tried = f"{trials.min()} to {trials.max()}" if trials.nunique() > 1 else f"{trials.iloc[0]}"
+    return f"{number_tried} tried" + (" for each" if len(group) > 1 else "")
 
 
 def _axis_names(row: Row) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["between", "digits", "interval", "interval_texts", "number", "seconds", "seconds_between"]
+__all__ = ["NEVER", "between", "digits", "interval", "interval_texts", "number", "seconds", "seconds_between"]
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+NEVER = "never"
+"""What stands for an infinite cost."""
 FIXED = (1e-3, 1e6)
 """Sizes that are written without an exponent, from and below."""
 
@@ -27,7 +29,7 @@ def seconds_between(value: float, low: float, high: float) -> str:
         return "" if math.isnan(value) else NEVER
     scale, unit = _scale(_rounded(value, 3))
     texts = interval_texts(value / scale, low / scale, high / scale)
-    return f"{between(*texts)} {unit}"
+    return f"{between(*texts)} {unit}".replace("∞", NEVER)
 
 
 def _scale(value: float) -> tuple[float, str]:
@@ -61,9 +63,6 @@ def _plain_exponent(text: str) -> str:
 
 # --------------------------------------------------------------------------------------------------------- intervals
 
-NEVER = "never"
-"""What stands for an infinite cost."""
-
 
 def interval(value: float, low: float, high: float, unit: str = "", decimals: int | None = None, sign: str = "") -> str:
     """168 ± 77, or 1.83 [1.76, 2.10] where the ends are not equally far; nothing for a missing value.
@@ -82,7 +81,7 @@ def interval(value: float, low: float, high: float, unit: str = "", decimals: in
 def interval_texts(value: float, low: float, high: float, decimals: int | None = None) -> tuple[str, str, str]:
     """The texts of a value and of the ends of its interval, with the same number of decimals (or digits before an e).
 
-    What is missing is an empty text, and what is infinite is said in words.
+    What is missing is an empty text.
     """
     ends = [end for end in (low, high) if math.isfinite(end)]
     size = max((abs(number) for number in (value, *ends) if math.isfinite(number)), default=0.0)
@@ -101,7 +100,7 @@ def between(value: str, low: str, high: str) -> str:
 
 def _text(value: float, decimals: int, kind: str) -> str:
     if math.isinf(value):
-        return NEVER if value > 0 else "-∞"
+        return "∞" if value > 0 else "-∞"
     return "" if math.isnan(value) else _plain_exponent(f"{value + 0.0:.{decimals}{kind}}")
 
 

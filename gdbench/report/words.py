@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.report.best import amount, describe_result
+from gdbench.analysis.sides import NOT_COMPARABLE
+from gdbench.report.best import amount, describe_range, describe_result
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number
 
@@ -48,11 +49,11 @@ def _beginning(row: dict[str, Any]) -> str:
     if row["outcome"] == "left":
         return f"no method stays at the target; {who} is first and reached it in"
     if not row["targeted"]:
-        return f"{who} ends lowest, at"
+        return f"{who} ends lowest:"
     most = (
         "no configuration reached the target with most of its seeds" if row["reached"] else "no run reached the target"
     )
-    return f"{most}; {who} ends lowest, at"
+    return f"{most}; {who} ends lowest:"
 
 
 def _next(row: dict[str, Any]) -> str:
@@ -73,9 +74,10 @@ def _next(row: dict[str, Any]) -> str:
 def _certainty(row: dict[str, Any]) -> str:
     """What the seeds allow to say, where they matter."""
     if pd.notna(row["needed"]):
-        return f" {row['seeds']:.0f} seed{'s' * (row['seeds'] != 1)}: not enough to tell, {row['needed']:.0f} are."
+        have = f"{row['seeds']:.0f} seed{'s' * (row['seeds'] != 1)}"
+        return f" {have}: not enough to tell; {row['needed']:.0f} are needed."
     if row["held_out"]:
-        return " Told apart on the half of the seeds that chose no configuration."
+        return " Tested on the half of the seeds that chose no configuration."
     return ""
 
 
@@ -95,6 +97,8 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
         if pd.notna(row["runner_up"]) and np.isfinite(row["ratio"]):
             text += f"; {row['runner_up']} takes {times(row['ratio'])} as long"
         text += "."
+    elif first["processes"] > 1:
+        text += f" Times: taken in {first['processes']} processes, {NOT_COMPARABLE}."
     return text
 
 
@@ -125,6 +129,8 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
             "first": table["winner"],
             "configuration": table["configuration"],
             "result": [_result(row) for row in rows],
+            "over seeds": ["" if pd.isna(row["winner"]) or row["n"] == 1 else describe_range(row) for row in rows],
+            "best_loss": table["best_loss"].where(table["outcome"] == "missed"),
             "next": table["runner_up"],
             "ratio": table["ratio"],
             "not told apart": table["tied"],
@@ -136,7 +142,8 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
     places = {name: place for place, name in enumerate(problems)}
     told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
     told = told.drop(columns="in") if told["in"].nunique() == 1 else told
-    told = told.loc[:, [name for name in told if name not in ("seeds", "left") or told[name].astype(bool).any()]]
+    empty = [name for name in ("over seeds", "seeds", "left") if not told[name].astype(bool).any()]
+    told = told.drop(columns=[*empty, *(["best_loss"] if told["best_loss"].isna().all() else [])])
     rule = (
         "Each method at its best configuration, by the median over all of its seeds. What reaches the target and ends"
         " there is first, by cost; then what reached it and left it again; then what missed it, by its final gap or"
@@ -147,7 +154,9 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
 
 
 def _result(row: dict[Any, Any]) -> str:
-    return "none" if pd.isna(row["winner"]) else describe_result(row)
+    if pd.isna(row["winner"]):
+        return "none"
+    return amount(row["value"], row["measure"]) + (", left again" if row["outcome"] == "left" else "")
 
 
 def _seeds(row: dict[Any, Any]) -> str:

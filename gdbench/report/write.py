@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gdbench.records import writing
 from gdbench.report.assemble import Landscape, Report, assemble
 from gdbench.report.charts.parts import Figure, picture
 from gdbench.report.escaping import escape_csv_table
@@ -36,7 +35,7 @@ def write(
     ``images`` are processes that draw, where some have been started already; ``put`` makes the report of the source.
     """
     _check(forms)
-    with writing(folder), ExitStack() as stack:
+    with _writing(folder), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         written: list[Path] = []
         draw = None
@@ -48,6 +47,18 @@ def write(
             if form in forms:
                 written.append(make(report, folder))
         return written
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be written ({error.strerror or error})."
+            " Free some space or choose another folder with --to FOLDER."
+        ) from error
 
 
 def as_markdown(source: Source, put: Assembler = assemble) -> str:

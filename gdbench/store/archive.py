@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from gdbench.counting import format_count
 from gdbench.records import TABLES, is_sweep
 from gdbench.schema import UsageError
 from gdbench.store.scratch import remove_leftovers, scratch_path
@@ -181,7 +182,7 @@ def described(folder: Path) -> str:
     foreign = [each for each in files if not each.relative_to(folder).as_posix().startswith(OWN)]
     size = sum(each.stat().st_size for each in files) / 1e6
     own = f", {len(foreign)} of them not made by gdbench ({foreign[0].relative_to(folder)} first)" if foreign else ""
-    return f"{folder}: {len(files)} files, {size:.1f} MB{own}"
+    return f"{folder}: {format_count(len(files), 'file')}, {size:.1f} MB{own}"
 
 
 def removed(folder: Path) -> None:

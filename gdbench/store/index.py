@@ -20,22 +20,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gdbench.analysis.ranking import may_win, ranked
-from gdbench.arrow import ARROW, frame
+from gdbench.counting import format_count
 from gdbench.records import Skipped, sweep_table
 from gdbench.schema import COLUMNS
 from gdbench.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
 from gdbench.store.folders import Facts, facts, signatures
+from gdbench.store.places import NUMBER, PLACE, with_places
 
-__all__ = ["FOLDER", "NUMBER", "PLACE", "Index", "Segment", "opened"]
+__all__ = ["FOLDER", "Index", "Segment", "opened"]
 
 FOLDER = ".index"
-FORMAT = f"2 {' '.join(each.name for each in fields(Facts))}"
+FORMAT = f"3 {' '.join(each.name for each in fields(Facts))}"
 """Files of another format are made anew."""
 BATCH = 200_000
 """Rows of a file, beyond which the next sweep goes to another one."""
@@ -45,14 +44,6 @@ MANY = 100
 """Sweeps that take a while to read."""
 FILES = 8
 """Files of less than half of that, beyond which they are made one."""
-NUMBER = "_sweep"
-"""The column that says which of the file's sweeps a row is of."""
-PLACE = "_place"
-"""The place of a row among those of its sweep that may win, the lowest being the best; null where it may not."""
-RANKED = (
-    "objective", "status", "gradients_to_target", "evaluations_to_target", "time_to_target_s", "final_gap",
-    "final_loss", "start_loss", "shifted_minimum",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,7 +161,7 @@ def opened(outputs: Path, note: Callable[[str], None] = lambda words: None) -> I
     held = {(each.folder, each.signature) for segment in known for each in segment.sweeps}
     wanted = {folder: signature for folder, signature in current.items() if (folder, signature) not in held}
     if len(wanted) > MANY:
-        note(f"Reading {len(wanted):,} sweeps into {home}; the next time they are known.")
+        note(f"Reading {format_count(len(wanted), 'sweep')} into {home}; the next time that is quicker.")
     with contextlib.ExitStack() as stack:
         try:
             known += _written(outputs, home, wanted)
@@ -238,23 +229,13 @@ def _placed(home: Path, batch: Sequence[tuple[Facts, pa.Table]]) -> Segment:
     kinds = _kinds([table.schema for _, table in batch])
     lengths = [table.num_rows for _, table in batch]
     numbers = np.repeat(np.arange(len(batch)), lengths)
-    table = union([rows for _, rows in batch], kinds)
-    table = table.append_column(PLACE, _places(table, numbers)).append_column(NUMBER, pa.array(numbers))
+    table = with_places(union([rows for _, rows in batch], kinds), numbers)
     return _write(home, table, [each for each, _ in batch])
 
 
 def _or_null(table: pa.Table, name: str) -> Any:
     position = table.schema.get_field_index(name)
     return table.column(position) if position >= 0 else pa.chunked_array([pa.nulls(table.num_rows)])
-
-
-def _places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Array:
-    rows = frame(pa.table({name: convert(_or_null(table, name), ARROW[COLUMNS[name].kind]) for name in RANKED}))
-    rows["objective"] = pd.Series(numbers, rows.index).astype(str) + ":" + rows["objective"].fillna("")
-    places = np.empty(len(rows), np.int64)
-    places[ranked(rows).index.to_numpy()] = np.arange(len(rows))
-    first = np.searchsorted(numbers, numbers)  # the rows of a sweep stand together, and do so in the ranking
-    return pa.array(places - first, mask=~may_win(rows).to_numpy(bool))
 
 
 def _write(home: Path, table: pa.Table, sweeps: Sequence[Facts]) -> Segment:

@@ -14,8 +14,9 @@ import pyarrow as pa
 from gdbench.analysis.ranking import STATUS_RANK
 from gdbench.schema import UsageError, nearest
 from gdbench.store.folders import Facts, given_name
-from gdbench.store.index import NUMBER, PLACE, Index
+from gdbench.store.index import Index
 from gdbench.store.labels import Labels, labels
+from gdbench.store.places import NUMBER, PLACE, STANDING
 from gdbench.store.query import Condition, holds
 
 __all__ = ["BEST", "SWEEP_KINDS", "kinds", "listing", "ordered"]
@@ -35,8 +36,9 @@ SWEEP_KINDS = {
     "runs": pa.int64(),
 }
 """Columns of a sweep that can be asked for, beside those of its runs."""
-BEST = ("objective", "optimizer", "impl", "lr", "steps_to_target", "final_gap", "final_loss", "run")
-"""What is told of the best run, as ``best_<name>``."""
+BEST = ("objective", "optimizer", "impl", "lr", "run", *(f"_{name}" for name in STANDING))
+"""What is told of the best configuration, as ``best_<name>``: ``best_value``, in units of ``best_measure``, is the
+median over its ``best_n`` seeds, and ``best_run`` the run in the middle of them."""
 
 
 def kinds(index: Index) -> dict[str, Any]:
@@ -135,16 +137,14 @@ def _tagged(tags: Sequence[str], condition: Condition) -> bool:
 
 
 def _with_best(table: pd.DataFrame, index: Index) -> pd.DataFrame:
-    """The columns of the best run of each sweep, as ``best_<name>``; missing where none may win."""
+    """The columns of the best configuration of each sweep, as ``best_<name>``; missing where none may win."""
     wanted = np.full(len(index.sweeps), np.nan)
     wanted[table.index] = table["place"]
     found = index.picked(wanted, BEST)
-    best = pd.DataFrame({f"best_{name}": found.column(name).to_pandas().astype(object) for name in BEST})
+    best = pd.DataFrame({f"best_{name.lstrip('_')}": found.column(name).to_pandas().astype(object) for name in BEST})
     best.index = pd.Index(found.column(NUMBER).to_numpy())
     joined = table.drop(columns="place").join(best)
-    return joined.astype({"best_lr": float, "best_final_gap": float, "best_final_loss": float}).astype(
-        {"best_steps_to_target": "Int64"}
-    )
+    return joined.astype({"best_lr": float, "best_value": float, "best_n": "Int64"})
 
 
 def ordered(table: pd.DataFrame, by: str) -> pd.DataFrame:

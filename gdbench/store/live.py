@@ -13,27 +13,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from gdbench.analysis.ranking import may_win, ranked
+from gdbench.analysis.problems import compared
+from gdbench.analysis.standings import KEYS, best_of_each, standings
+from gdbench.columns import asked
 from gdbench.paths import expand_user
 from gdbench.records import PARTS, Skipped, busy, is_sweep, load
 from gdbench.report.live import Glance
 from gdbench.report.source import newest
 from gdbench.schema import UsageError
 from gdbench.store.folders import find, planned_cells
+from gdbench.store.places import NEEDED
 from gdbench.table_files import FAULTS
 
 __all__ = ["Onlooker", "place"]
 
 QUIET_S = 300.0
 """Where nobody can say whether a process writes, a sweep runs that has written so lately."""
-SOLVER = ["objective", "optimizer", "impl"]
-COLUMNS = [
-    "run", *SOLVER, "lr", "status", "cell", "steps_to_target", "gradients_to_target", "evaluations_to_target",
-    "time_to_target_s", "final_gap", "final_loss", "start_loss", "shifted_minimum", "started_at", "cell_s",
-]  # fmt: skip
+COLUMNS = [*NEEDED, "cell", "cell_s"]
+MOST = 5000
+"""Rows of a table that are kept; of a larger one those of its best configurations."""
 TRACE = ["run", "step", "loss", "gap"]
 
 
@@ -45,7 +47,8 @@ class Told:
     until: float = 0.0
     """When the last of its cells ended."""
     cells: dict[int, Counter[str]] = field(default_factory=dict)
-    best: pd.DataFrame = field(default_factory=pd.DataFrame)
+    runs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """What orders its configurations, of which other tables may hold other seeds."""
 
 
 class Onlooker:
@@ -57,6 +60,8 @@ class Onlooker:
         self.told: dict[Path, Told] = {}
         self.traces: dict[str, pd.DataFrame] = {}
         self.searched: set[tuple[str, Path]] = set()
+        self.best: tuple[dict[Path, float], pd.DataFrame] = ({}, pd.DataFrame())
+        """The best configurations, and of which tables, as they were when."""
 
     def look(self) -> Glance:
         """How far it has come by now; ``UsageError`` where the folder has gone."""
@@ -129,16 +134,19 @@ class Onlooker:
         self.told = {}
         for file, changed in there.items():
             try:
-                self.told[file] = known.get(file) or _told(load(file, columns=COLUMNS), changed)
+                self.told[file] = known.get(file) or _told(load(file, columns=_columns(file)), changed)
             except UsageError as fault:
                 if file.exists():  # else it was gathered meanwhile
                     warnings.warn(str(fault), Skipped, stacklevel=2)
 
     def _best(self) -> pd.DataFrame:
-        found = [told.best for told in self.told.values() if len(told.best)]
-        if not found:
-            return pd.DataFrame(columns=COLUMNS)
-        return ranked(pd.concat(found, ignore_index=True)).drop_duplicates(SOLVER)
+        """The best configuration so far of each solver on each problem, over all seeds that have ended."""
+        seen = {file: told.changed for file, told in self.told.items()}
+        if self.best[0] != seen:
+            rows = [told.runs for told in self.told.values() if len(told.runs)]
+            order = standings(compared(pd.concat(rows, ignore_index=True))) if rows else pd.DataFrame()
+            self.best = seen, best_of_each(order) if len(order) else order
+        return self.best[1]
 
     def _begun(self) -> float:
         """When the sweep, or its going on, began: as was written down then, for the times of a copy are its own."""
@@ -162,10 +170,28 @@ def _told(runs: pd.DataFrame, changed: float) -> Told:
     counted: list[Any] = list(runs.groupby(["cell", "status"]).size().reset_index(name="runs").itertuples())
     for row in counted:
         cells.setdefault(int(row.cell), Counter())[row.status] = int(row.runs)
-    sound = ranked(runs[may_win(runs)].reset_index(drop=True))
     ends = runs["started_at"] + pd.to_timedelta(runs["cell_s"], unit="s")
     until = ends.max().timestamp() if ends.notna().any() else 0.0
-    return Told(changed, until, cells, sound.drop_duplicates(SOLVER))
+    return Told(changed, until, cells, _leading(runs.drop(columns=["cell", "cell_s"])))
+
+
+def _columns(file: Path) -> list[str]:
+    """What is read of a table: what orders its configurations, and the settings that tell them apart."""
+    try:
+        names = pq.read_schema(file).names
+    except FAULTS:  # ``load`` says which
+        names = []
+    return list(dict.fromkeys([*COLUMNS, *filter(asked, names)]))
+
+
+def _leading(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table, of a large one those of its best configurations."""
+    if len(runs) <= MOST:
+        return runs
+    told = compared(runs)
+    order = standings(told)
+    rows = told[[*KEYS]].merge(order.assign(rank=np.arange(len(order)))[[*KEYS, "rank"]], on=list(KEYS), how="left")
+    return told.iloc[np.argsort(rows["rank"].to_numpy(), kind="stable")[:MOST]].drop(columns=list(KEYS))
 
 
 def place(word: str | None, outputs: Path) -> Path | None:

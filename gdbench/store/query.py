@@ -27,6 +27,18 @@ SPANS = {"since": ">=", "until": "<"}
 ORDER = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 NULL = "null"
+HEADED = {"sweep": "folder", "tags": "tag"}
+"""Columns that the list of sweeps heads otherwise."""
+COUNTS = ("cells", "runs", "planned", "ended")
+SEPARATED = re.compile(r"\d{1,3}(,\d{3})+")
+UNFINISHED = re.compile(r"([\d,]+) of ([\d,]+)")
+ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
+"""A commit by its first digits."""
+LENGTHS = {
+    r"\d{4}-\d\d-\d\d": timedelta(days=1),
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d": timedelta(minutes=1),
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d": timedelta(seconds=1),
+}
 
 
 @dataclass(frozen=True)
@@ -39,19 +51,36 @@ class Condition:
 
 
 def parse(words: Sequence[str], kinds: Mapping[str, Any]) -> list[Condition]:
-    """Conditions on columns of these types; ``UsageError`` in one line if a word is none."""
-    return [_condition(word, kinds) for word in words]
+    """Conditions on columns of these types; ``UsageError`` in one line if a word is none.
+
+    A column may be named as the list of sweeps heads it, and its text given as it stands there: ``cells='2 of 5'``.
+    """
+    return [condition for word in words for condition in _conditions(word, kinds)]
 
 
-def _condition(word: str, kinds: Mapping[str, Any]) -> Condition:
+def _conditions(word: str, kinds: Mapping[str, Any]) -> list[Condition]:
+    """What a word asks: one condition, or several where the list of sweeps prints several things as one text."""
     match = CONDITION.fullmatch(word)
     if not match:
         raise UsageError(f"QUERY={word!r} must be {FORMS}.")
     name, sign, text = match.groups()
+    name = HEADED.get(name, name)
     if name in SPANS:
         if sign != "=":
             raise UsageError(f"{word}: write {name}=2026-11-01, or {name}=7d (also h, m) for so long ago.")
-        return Condition("when", SPANS[name], (_time(name, text),))
+        return [Condition("when", SPANS[name], (_time(name, text),))]
+    if name == "cells" and (unfinished := UNFINISHED.fullmatch(text)):
+        ended, planned = map(_without_separators, unfinished.groups())
+        return [Condition("cells", sign, (float(ended),)), Condition("planned", sign, (float(planned),))]
+    if name == "tag" and sign == "=" and len(text.split()) > 1:
+        return [Condition("tag", sign, (tag,)) for tag in text.split()]
+    if sign == "=" and name in kinds and pa.types.is_timestamp(kinds[name]) and (length := _find_length(text)):
+        start = _time(name, text)
+        return [Condition(name, ">=", (start,)), Condition(name, "<", (start + length,))]
+    return [_condition(word, name, sign, text, kinds)]
+
+
+def _condition(word: str, name: str, sign: str, text: str, kinds: Mapping[str, Any]) -> Condition:
     if name not in kinds:
         shown = [*kinds, *SPANS]
         near = _last_part(name, shown) or nearest(name, shown)
@@ -64,8 +93,24 @@ def _condition(word: str, kinds: Mapping[str, Any]) -> Condition:
     allowed = ("=", "!=", "~") if _is_text(kind) else ("=", "!=") if pa.types.is_boolean(kind) else ("=", "!=", *ORDER)
     if sign not in allowed:
         raise UsageError(f"{word}: {name} is {_worded(kind)}; it can be compared by {' '.join(allowed)} alone.")
+    text = _without_separators(text) if name in COUNTS else text
     several = [text] if sign in ORDER or sign == "~" else text.split(",")
-    return Condition(name, sign, tuple(_value(name, each.strip(), kind) for each in several))
+    if _is_text(kind) and len(several) > 1:
+        several.append(text)  # a comma may stand in the text itself
+    return Condition(name, sign, tuple(_value(name, choice.strip(), kind) for choice in several))
+
+
+def _without_separators(text: str) -> str:
+    """``1,234`` as 1234: what the list of sweeps prints of a count."""
+    return text.replace(",", "") if SEPARATED.fullmatch(text) else text
+
+
+def _find_length(text: str) -> timedelta | None:
+    """How long the day, minute or second lasts that a text names; None for so long ago, and for a finer instant."""
+    for form, length in LENGTHS.items():
+        if re.fullmatch(form, text):
+            return length
+    return None
 
 
 def _last_part(name: str, shown: Sequence[str]) -> str:
@@ -93,7 +138,8 @@ def _worded(kind: Any) -> str:
 
 def _value(name: str, text: str, kind: Any) -> Any:
     if _is_text(kind):
-        return text
+        text = text.replace("…", "*")  # where the terminal has cut it
+        return f"{text}*" if name == "commit" and ABBREVIATED.fullmatch(text) else text
     if pa.types.is_boolean(kind):
         if text.lower() not in TRUTH:
             raise UsageError(f"{name}={text} must be true, false or null.")
@@ -165,7 +211,11 @@ def _coded(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
 def _fits(word: str, wanted: str, sign: str) -> bool:
     if sign == "~":
         return wanted.lower() in word.lower()
-    return fnmatch.fnmatchcase(word, wanted) if set(wanted) & set("*?") else word == wanted
+    first_line = word.partition("\n")[0]  # all that a list shows
+    if not set(wanted) & set("*?"):
+        return wanted in (word, first_line)
+    pattern = wanted.replace("[", "[[]")
+    return fnmatch.fnmatchcase(word, pattern) or fnmatch.fnmatchcase(first_line, pattern)
 
 
 def _any(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from gdbench.installation import install_command
 from gdbench.schema import UsageError
-from gdbench.store.index import NUMBER, PLACE, Index
+from gdbench.store.index import Index
 from gdbench.store.listing import listing
+from gdbench.store.places import NUMBER, PLACE, STANDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +88,9 @@ def _views(base: Any, index: Index, outputs: Path, statement: str) -> None:
     if files:
         table = base.read_parquet(files, union_by_name=True, filename=True)
         base.register("_rows", table)
+        hidden = ", ".join(["filename", NUMBER, PLACE, *(f"_{name}" for name in STANDING)])
         base.execute(
-            f"CREATE VIEW runs AS SELECT folder, _rows.* EXCLUDE (filename, {NUMBER}, {PLACE})"
+            f"CREATE VIEW runs AS SELECT folder, _rows.* EXCLUDE ({hidden})"
             f" FROM _rows JOIN _known USING (filename, {NUMBER}) WHERE folder IS NOT NULL"
         )
     if re.search(r"\bsweeps\b", statement, re.IGNORECASE):

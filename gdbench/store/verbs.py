@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gdbench.counting import format_count
 from gdbench.paths import PATH
 from gdbench.schema import UsageError
 
@@ -45,10 +46,12 @@ def runs(
     value: runs optimizer=adam,gd 'lr<0.1' status=target since=2026-11-01. With --sql: "select optimizer, min(lr) from
     runs group by all".
     """
+    import pyarrow as pa
+
     from gdbench.report import sweeps
     from gdbench.store.index import opened
     from gdbench.store.listing import kinds, listing, ordered
-    from gdbench.store.query import parse
+    from gdbench.store.query import holds, parse
 
     if csv and json:
         raise UsageError("--csv and --json: choose one.")
@@ -62,8 +65,11 @@ def runs(
         if sql is not None:
             _show_answer(index, sql, outputs, csv, json)
             return
-        conditions = parse(query or [], kinds(index))
-        table = ordered(listing(index, conditions, outputs), sort)
+        conditions = parse(query or [], {**kinds(index), **dict.fromkeys(sweeps.TEXTS, pa.string())})
+        asked = [condition for condition in conditions if condition.column not in sweeps.TEXTS]
+        of_texts = [condition for condition in conditions if condition.column in sweeps.TEXTS]
+        table = listing(index, asked, outputs)
+        table = ordered(table[holds(sweeps.tabulate_texts(table), of_texts)], sort)
     many = limit if limit is not None else 0 if csv or json else LIMIT
     shown = table.head(many) if many else table
     if json:
@@ -79,13 +85,13 @@ def _note(words: str) -> None:
 
 
 def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> None:
+    from gdbench.report.fitting import console
     from gdbench.report.sweeps import sweeps_report
-    from gdbench.report.terminal import wide_console
 
     if not of:
         typer.echo(f"No sweep in {outputs}{' fits' if asked else ''}.")
         return
-    out = wide_console()
+    out = console()
     out.print(sweeps_report(table, of, outputs, out.width), crop=False)
 
 
@@ -100,10 +106,11 @@ def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -
     elif csv:
         typer.echo(escape_csv_table(found).to_csv(index=False, lineterminator="\n"), nl=False)
     else:
+        from gdbench.report.fitting import console
         from gdbench.report.sweeps import answer_report
-        from gdbench.report.terminal import wide_console
 
-        wide_console().print(answer_report(found), crop=False)
+        out = console()
+        out.print(answer_report(found, out.width), crop=False)
 
 
 def watch(
@@ -223,8 +230,8 @@ def archive(
     for folder in folders:
         idle(folder, "archive")
     file = to or Path(f"{folders[0].resolve().parent.name}_{folders[0].resolve().name}.zip")
-    count = pack(folders, file, outputs)
-    typer.echo(f"{file}: {count} files, {file.stat().st_size:,} bytes. Unpack it by python -m gdbench unarchive {file}")
+    files = format_count(pack(folders, file, outputs), "file")
+    typer.echo(f"{file}: {files}, {file.stat().st_size:,} bytes. Unpack it by python -m gdbench unarchive {file}")
 
 
 def unarchive(

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
+from gdbench.report.fitting import console
 from gdbench.report.live import Glance, frame, line
-from gdbench.report.terminal import wide_console
 from gdbench.store.live import Onlooker, place
 
 __all__ = ["look_on"]
@@ -37,13 +37,13 @@ def look_on(word: str | None, outputs: Path, once: bool) -> int:
             seen = _until_its_end(onlooker, seen)
     except KeyboardInterrupt:  # it is the onlooker who ends
         return 0
-    out = wide_console()
+    out = console()
     out.print(frame(seen, onlooker.trace, out.width, out.is_terminal), crop=False)
     return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
 
 
 def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
-    out = wide_console()
+    out = console()
     if not out.is_terminal:
         return _lines(onlooker, seen)
     with Live(Text(), console=out, auto_refresh=False, transient=True) as live:

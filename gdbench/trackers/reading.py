@@ -23,7 +23,7 @@ __all__ = ["read"]
 MOST = 20_000
 """Runs of a sweep that a tracker is given; none of them is made for more."""
 CURVES = ("loss", "gap", "grad_norm")
-WORDS = ("run", "sweep", "cell", "cell_key", "started_at", "overrides")
+WORDS = ("run", "sweep", "cell", "cell_key", "process", "started_at", "overrides")
 """What is no result of a run, and goes into its tags."""
 FILES = ("report.html", "report.md", "environment.json", "runs.parquet", "tables/*", "figures/*.svg", "*.diff")
 

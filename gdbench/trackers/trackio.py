@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from gdbench.counting import format_count
 from gdbench.schema import UsageError
 from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
 
@@ -29,6 +30,7 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
 
     if uri and Path(TRACKIO_DIR).resolve() != Path(uri).resolve():
         raise UsageError(f"--uri {uri}: in this process Trackio keeps what it gets in {TRACKIO_DIR}.")
+    Path(TRACKIO_DIR).mkdir(parents=True, exist_ok=True)  # where that fails, Trackio itself would only warn
     known = set(SQLiteStorage.get_runs(PROJECT))
     whole = {run.id for run in sweep.runs if _name(run) in known and _count(SQLiteStorage, run) == len(_points(run))}
     missing = [run for run in sweep.runs if run.id not in whole]
@@ -40,7 +42,8 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
             _send(trackio, run, sweep)
     lost = sum(_count(SQLiteStorage, run) != len(_points(run)) for run in missing)
     if lost:  # Trackio itself says nothing when it cannot write
-        raise OSError(f"{lost} of {len(missing)} runs are not in {TRACKIO_DIR}: is there room, and may it be written?")
+        amount = f"{lost} of {format_count(len(missing), 'run')}"
+        raise OSError(f"{amount} not kept in {TRACKIO_DIR}: is there room, and may it be written?")
     place = f"TRACKIO_DIR={shlex.quote(uri)} " if uri else ""
     return Sent(len(missing), len(whole), f"{place}trackio show --project {PROJECT}")
 

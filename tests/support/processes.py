@@ -9,15 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from support.fork_server import HEADER
 from support.fresh_start import READ_AT_START, Program
 
-__all__ = ["LIMIT", "ROOT", "Done", "Process", "Processes"]
+__all__ = ["LIMIT", "ROOT", "Done", "Process", "Processes", "Streams"]
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 600.0
@@ -40,6 +40,37 @@ class Done(NamedTuple):
     err: str
 
 
+@dataclass(frozen=True)
+class Streams:
+    """What a process reads and who reads what it prints: by default nothing, and the test."""
+
+    text: str = ""
+    """What comes on standard input, before its end; it must fit into a pipe."""
+    is_read: bool = True
+    """Whether standard output has a reader; a pipe without one breaks at the first write."""
+    log: Path | None = None
+    """The file for all that it prints, where nobody reads it while it runs."""
+
+    def open_input(self) -> int:
+        """A descriptor from which the text can be read."""
+        if not self.text:
+            return os.open(os.devnull, os.O_RDONLY)
+        here, there = os.pipe()
+        os.write(there, self.text.encode())
+        os.close(there)
+        return here
+
+    def open_outputs(self) -> tuple[list[int], dict[str, int]]:
+        """Descriptors for standard output and error, and those from which a test reads them."""
+        if self.log:
+            return [os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for _ in range(2)], {}
+        (out, out_there), (err, err_there) = (os.pipe() for _ in range(2))
+        if self.is_read:
+            return [out_there, err_there], {"out": out, "err": err}
+        os.close(out)
+        return [out_there, err_there], {"err": err}
+
+
 class Processes:
     """Starts processes from one server of its own, which itself starts with the first of them."""
 
@@ -47,11 +78,17 @@ class Processes:
         self.log = log
         """The file for what the server has to say, which is a fault in it."""
         self.server: subprocess.Popen[bytes] | None = None
+        self.begun: list[Process] = []
 
     # --------------------------------------------------------------------------------------------------- starting
 
-    def fork(self, *words: str, cwd: Path, env: Mapping[str, str] | None = None, **options: Any) -> Process:
-        """Start ``python WORDS`` as a fork: -m MODULE, -c CODE or a script, and their arguments."""
+    def fork(
+        self, *words: str, cwd: Path, env: Mapping[str, str] | None = None, streams: Streams = Streams(), **options: Any
+    ) -> Process:
+        """Start ``python WORDS`` as a fork: -m MODULE, -c CODE or a script, and their arguments.
+
+        ``options`` are those of ``Program``, which count its file operations and kill it at one of them.
+        """
         environment = _environment(env)
         self._connect()
         changed = {
@@ -60,30 +97,32 @@ class Processes:
             if name.startswith(READ_AT_START) and environment.get(name) != self.environment.get(name)
         }
         assert not changed, f"{', '.join(changed)}: read when Python or a library starts, so only a real start has it"
-        return self._start(Program(list(words), str(cwd), environment, True, **options))
+        return self._start(Program(list(words), str(cwd), environment, True, **options), streams)
 
-    def start(self, *command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Process:
+    def start(
+        self, *command: str | Path, cwd: Path, env: Mapping[str, str] | None = None, streams: Streams = Streams()
+    ) -> Process:
         """Start a program for real; one without a folder is looked for in PATH."""
-        return self._start(Program(list(map(str, command)), str(cwd), _environment(env), False))
+        return self._start(Program(list(map(str, command)), str(cwd), _environment(env), False), streams)
 
-    def start_python(self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Process:
+    def start_python(self, *words: str | Path, **options: Any) -> Process:
         """Start ``python WORDS`` for real, for what a fork cannot show."""
-        return self.start(sys.executable, *words, cwd=cwd, env=env)
+        return self.start(sys.executable, *words, **options)
 
-    def _start(self, program: Program) -> Process:
+    def _start(self, program: Program, streams: Streams) -> Process:
         request = json.dumps({"kind": "start", **asdict(program)}).encode()
         here, there = socket.socketpair()
-        pipes = [os.pipe() for _ in range(2)]
-        nothing = os.open(os.devnull, os.O_RDONLY)
+        written, read = streams.open_outputs()
+        descriptors = [streams.open_input(), *written, there.detach()]
         try:
-            descriptors = [nothing, *(pipe[1] for pipe in pipes), there.fileno()]
             connection = self._connect()
             socket.send_fds(connection, [HEADER.pack(len(request))], descriptors)
             connection.sendall(request)
         finally:
-            for descriptor in (nothing, *(pipe[1] for pipe in pipes), there.detach()):
+            for descriptor in descriptors:
                 os.close(descriptor)
-        return Process(self, program, here, [pipe[0] for pipe in pipes])
+        self.begun.append(Process(self, program, here, read))
+        return self.begun[-1]
 
     def _connect(self) -> socket.socket:
         """The connection to the server, which is started where there is none."""
@@ -127,13 +166,18 @@ class Processes:
     def end_all(self) -> list[str]:
         """End all that was started, and all below it; returns the command lines of what no test had started itself."""
         strays: list[str] = self.ask("end") if self.server else []
+        while self.begun:
+            self.begun.pop().close()
         return strays
 
     def close(self) -> None:
         """End the server, and all below it."""
         if self.server is not None:
-            self.connection.close()
-            self.server.wait()
+            try:
+                self.end_all()
+            finally:
+                self.connection.close()
+                self.server.wait()
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
@@ -144,10 +188,10 @@ def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
 class Process:
     """A process that was started: its id, its output as it comes, and its exit code as a shell would see it."""
 
-    def __init__(self, owner: Processes, program: Program, control: socket.socket, streams: Sequence[int]) -> None:
+    def __init__(self, owner: Processes, program: Program, control: socket.socket, streams: Mapping[str, int]) -> None:
         self.owner, self.program = owner, program
         self.control, self.unread = control, b""
-        self.open = dict(zip(streams, ("out", "err"), strict=True))
+        self.open = {descriptor: name for name, descriptor in streams.items()}
         self.output = {"out": b"", "err": b""}
         self.code: int | None = None
         """The exit code, negative for a signal; None while it runs."""
@@ -168,7 +212,6 @@ class Process:
         kind, number = line.decode().split()
         if kind == "code":
             self.code = int(number)
-            self.control.close()
         return kind, int(number)
 
     def poll(self) -> int | None:
@@ -219,7 +262,8 @@ class Process:
         self.send_signal(9)
 
     def close(self) -> None:
-        """Let go of its streams."""
+        """Let go of its streams; what has been announced of its end stays known."""
+        self.poll()
         for descriptor in self.open:
             os.close(descriptor)
         self.open.clear()

@@ -13,6 +13,10 @@ from typing import Any
 
 from scipy import stats
 
+from gdbench.counting import format_count
+from gdbench.paths import find_cache_folder
+from gdbench.report.units import interval
+
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
 
 
@@ -64,15 +68,18 @@ class SelfTest:
     def lines(self) -> list[str]:
         """All of it in words."""
         alarms = (
-            f"{self.comparisons} comparisons of head with itself: {self.alarms} false alarms, a rate of at most"
+            f"{format_count(self.comparisons, 'comparison')} of head with itself:"
+            f" {format_count(self.alarms, 'false alarm')}, a rate of at most"
             f" {self.rate_below:.2%} with 95% confidence ({self.suspected} before confirmation,"
             f" {self.undecided} undecided)"
         )
         told = [alarms]
         for each in self.injected:
             low, high = each.interval
+            size, below, above = (100 * (each.size + error) for error in (0.0, -each.error, each.error))
+            true = interval(size, below, above, unit="%", decimals=1, sign="+")
             told.append(
-                f"{each.wanted:+.0%} put in (true size {each.size:+.1%} ± {each.error:.1%}): slower in"
+                f"{each.wanted:+.0%} put in (true size {true}): slower in"
                 f" {each.slower} of {each.trials} [{low:.0%}, {high:.0%}]"
             )
         worst = max(self.found_from, key=self.found_from.__getitem__, default="")
@@ -82,7 +89,7 @@ class SelfTest:
                 f"slowdowns are found with power 0.95 from {middle:.1%} (median over series), from"
                 f" {self.found_from[worst]:.1%} in {worst}"
             )
-        return [*told, f"{self.rounds} rounds in {self.seconds:.0f} s"]
+        return [*told, f"{format_count(self.rounds, 'round')} in {self.seconds:.0f} s"]
 
     def store(self, folder: Path | None = None) -> Path:
         """Keep it for later comparisons on this machine; returns the file."""
@@ -105,9 +112,10 @@ def stored(fingerprint: Mapping[str, Any], folder: Path | None = None) -> Mappin
 
 
 def _file(fingerprint: Mapping[str, Any], folder: Path | None) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gdbench"
     words = "-".join(str(each) for _, each in sorted(fingerprint.items()))
-    return (folder or home) / f"self-test-{''.join(c if c.isalnum() or c in '.-' else '_' for c in words)}.json"
+    return (
+        folder or find_cache_folder()
+    ) / f"self-test-{''.join(c if c.isalnum() or c in '.-' else '_' for c in words)}.json"
 
 
 def share_interval(found: int, trials: int, one_sided: bool = False) -> tuple[float, float]:

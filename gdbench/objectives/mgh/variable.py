@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import torch
@@ -159,7 +159,7 @@ def penalty1(n: int = 4) -> Objective:
 
 def lowest_on_the_diagonal(n: int) -> tuple[float, float]:
     """The coordinate of the minimiser of ``penalty1`` and its minimum, with 50 digits and rounded once."""
-    with localcontext(prec=50):
+    with localcontext(Context(prec=50)):  # and nothing else of the caller's
         a, t, last = Decimal("1e-5"), Decimal(1), Decimal(2)
         while abs(t - last) > Decimal("1e-40"):  # from above the largest root Newton's method falls down to it
             last, slope = t, 6 * n * t**2 + a - Decimal("0.5")

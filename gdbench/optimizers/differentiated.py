@@ -1,0 +1,58 @@
+"""Gradients that torch optimizers may differentiate: theirs is the Hessian product of the run's own oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Step
+from gdbench.params import Params, leaves, rebuild
+
+__all__ = ["step_differentiated"]
+
+Product = Callable[[Sequence[Tensor]], list[Tensor]]
+"""The Hessian at the point times some directions, leaf by leaf."""
+
+
+class Slopes(torch.autograd.Function):
+    """The gradient as a function of the point, whose own gradient is the Hessian product."""
+
+    @staticmethod
+    def forward(ctx: Any, product: Product, slopes: Sequence[Tensor], *point: Tensor) -> tuple[Tensor, ...]:
+        """The slopes that are known already, as new tensors."""
+        ctx.product = product
+        return tuple(slope.clone() for slope in slopes)
+
+    @staticmethod
+    def backward(ctx: Any, *along: Tensor) -> tuple[Any, ...]:
+        """What differentiating them along some directions gives."""
+        return (None, None, *ctx.product(along))
+
+
+def step_differentiated(
+    oracle: Oracle, k: Step, point: Params, optimizer: torch.optim.Optimizer
+) -> tuple[Params, Seen]:
+    """One step of an optimizer that differentiates ``.grad``, as after ``backward(create_graph=True)``.
+
+    Each time it does so is a Hessian product, and counted as the oracle's own is.
+    """
+    products = 0
+
+    def product(along: Sequence[Tensor]) -> list[Tensor]:
+        nonlocal products
+        products += 1
+        with torch.enable_grad():
+            return leaves(oracle.hvp(point, rebuild(point, along), k))
+
+    loss, grad = oracle.grad(point, k)
+    with torch.enable_grad():
+        slopes = Slopes.apply(product, leaves(grad), *leaves(point))  # type: ignore[no-untyped-call]
+    for leaf, slope in zip(leaves(point), slopes, strict=True):
+        leaf.grad = slope
+    optimizer.step()
+    for leaf in leaves(point):  # a copy of the run must not meet the graph
+        leaf.grad = None
+    return point, Seen(loss, grad, 1 + HESSIAN_PRODUCT * products, 0)

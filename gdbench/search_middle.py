@@ -1,0 +1,55 @@
+"""The middle of what a search chose: the point that lies farthest from any worse one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from gdbench.plateau import Choice
+from gdbench.search_axes import Axis, Span
+
+__all__ = ["find_middle"]
+
+Array = npt.NDArray[np.float64]
+Point = tuple[float, ...]
+
+
+def find_middle(axes: Sequence[Axis], scores: Mapping[Point, float], choice: Choice) -> tuple[Point, float]:
+    """The middle of the chosen points, and how far around it, in positions, there is no worse one and no end.
+
+    Of equal scores the widest plateau comes first, to a tenth of a decade; there the point farthest from worse ones.
+    """
+    best = np.array([_positions(axes, point) for point in choice.points])
+    worse = [_positions(axes, point) for point, score in scores.items() if score > choice.score]
+    outside = _nearest(best, np.array(worse)) if worse else np.full(len(best), np.inf)
+    depth = np.round(np.minimum(_inside(axes, best), outside), 9)
+    center = np.round(np.abs(best - best.mean(0)).max(1), 9)
+    width = [round(choice.decades.get(point, 0.0), 1) for point in choice.points]
+    order = range(len(choice.points))
+    first = min(order, key=lambda i: (-width[i], -float(depth[i]), float(center[i]), choice.points[i]))
+    return choice.points[first], float(depth[first])
+
+
+def _positions(axes: Sequence[Axis], point: Point) -> list[float]:
+    return [
+        float(axis.position(np.array(value))) if isinstance(axis, Span) else float(axis.values.index(value))
+        for axis, value in zip(axes, point, strict=True)
+    ]
+
+
+def _inside(axes: Sequence[Axis], positions: Array) -> Array:
+    """The distance of points to the nearest end of any range."""
+    depth = np.full(len(positions), np.inf)
+    for index, axis in enumerate(axes):
+        if isinstance(axis, Span):
+            low, high = axis.ends()
+            depth = np.minimum(depth, np.minimum(positions[:, index] - low, high - positions[:, index]))
+    return depth
+
+
+def _nearest(points: Array, others: Array) -> Array:
+    """The distance of each point to the nearest of the others, the largest difference on an axis counting."""
+    nearest: Array = np.array([np.abs(others - point).max(1).min() for point in points])
+    return nearest

@@ -1,0 +1,86 @@
+"""What ``show`` prints: the table of a sweep that ran, or everything about one run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from gdbench.kept import find_run, home
+from gdbench.records import load
+from gdbench.report.command import command
+from gdbench.report.source import newest
+from gdbench.report.terminal import show_sweep
+from gdbench.schema import UsageError
+from gdbench.store.folders import find
+from gdbench.trust import unstamped
+
+__all__ = ["check_options", "find_shown", "show_run", "show_table"]
+
+KEY = re.compile(r"[0-9a-f]{0,16}")
+"""What may be the begin of a run's key."""
+
+
+def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
+    """The sweep that a word means, the newest for None; or else None, and the latest row of the run that it begins."""
+    if word is None:
+        return newest(folder), None
+    if not KEY.fullmatch(word):
+        return find(word, folder), None
+    if not word:
+        return None, _find_run(word, folder)
+    try:
+        return find(word, folder), None  # named so, or the begin of its date
+    except UsageError:
+        return None, _find_run(word, folder)
+
+
+def _find_run(word: str, folder: Path) -> Any:
+    if word and not load(folder, columns=["run"])["run"].str.startswith(word, na=False).any():
+        raise UsageError(
+            f"{word} is neither a sweep nor the begin of a run's key in {folder}: python -m gdbench runs lists the"
+            " sweeps, and their tables, by show SWEEP, the keys."
+        )
+    return find_run(word, folder)
+
+
+def check_options(
+    sweep: Path | None, word: str | None, of_sweeps: Mapping[str, bool], of_runs: Mapping[str, bool]
+) -> None:
+    """``UsageError`` for an option that a sweep, or a run, does not have."""
+    wrong = [name for name, given in (of_sweeps if sweep is None else of_runs).items() if given]
+    if wrong and sweep is None:
+        raise UsageError(f"show --{wrong[0]} is for a sweep, and {word} is a run: leave it out, or name a sweep.")
+    if wrong:
+        raise UsageError(f"show --{wrong[0]} is for a run, and {sweep} is a sweep: leave it out, or name a run.")
+
+
+def show_table(sweep: Path, each: bool) -> None:
+    """Print the table of a sweep as it was printed at its end."""
+    show_sweep(load(sweep), sweep, each)
+
+
+def show_run(row: Any, folder: Path) -> None:
+    """Print everything about a run: columns, where it failed, its configuration, and the command that repeats it."""
+    known = row.dropna()
+    for name, value in known.drop("traceback", errors="ignore").items():
+        typer.echo(f"{name:22}  {value}")
+    if "traceback" in known:
+        typer.echo(f"\n# where it failed\n{str(known['traceback']).rstrip()}")
+    configuration = _configuration(home(folder, row), row)
+    typer.echo(f"\n# its configuration\n{configuration}")
+    given = "objective:\n  python:" in configuration
+    typer.echo(f"# repeat it\n{_call(row) if given else command(row)}")
+
+
+def _configuration(place: Path, row: Any) -> str:
+    file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
+    return unstamped(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
+
+
+def _call(row: Any) -> str:
+    """What to say where no command can repeat a run, for its objective was given from Python."""
+    return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."

@@ -1,0 +1,72 @@
+"""The place of each run among those of its sweep: that of its configuration, and the number it stands there by."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from gdbench.analysis.problems import compared
+from gdbench.analysis.ranking import may_win
+from gdbench.analysis.settings import problem_names
+from gdbench.analysis.standings import KEYS, standings
+from gdbench.arrow import ARROW, frame
+from gdbench.columns import COLUMNS, asked
+from gdbench.schema_union import convert
+
+__all__ = ["NEEDED", "NUMBER", "PLACE", "STANDING", "with_places"]
+
+NUMBER = "_sweep"
+"""The column that says which of several sweeps a row is of."""
+PLACE = "_place"
+"""The place of a row among those of its sweep that may win, the lowest being the best; null where it may not."""
+STANDING = {
+    "problem": pa.string(),
+    "outcome": pa.string(),
+    "measure": pa.string(),
+    "value": pa.float64(),
+    "n": pa.int64(),
+}
+"""What is told of the configuration of a row, in columns ``_<name>``."""
+NEEDED = (
+    "run", "optimizer", "impl", "lr", "status", "gradients_to_target", "steps_to_target", "steps_to_settle",
+    "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
+    "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed",
+)  # fmt: skip
+"""Columns by which configurations are ordered, beside the settings that tell them apart."""
+
+
+def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """The rows of several sweeps, each told by its number, with PLACE, NUMBER and the columns of STANDING."""
+    rows = _rows(table).assign(**{NUMBER: numbers})
+    told = compared(rows, [NUMBER])
+    each = [problem_names(sweep) for _, sweep in told.groupby(NUMBER, sort=False)]
+    problem = pd.concat(each) if each else told["problem"]
+    told = told.assign(problem=told[NUMBER].astype(str) + ":" + problem)
+    order = standings(told)
+    order["position"] = np.arange(len(order))
+    of_rows = told[[*KEYS, "run"]].merge(order, on=list(KEYS), how="left", suffixes=("", "_middle"))
+    of_rows.index = told.index
+    of_rows["problem"] = problem
+    able = of_rows[may_win(told).to_numpy(bool)]
+    able = able.assign(other=able["run"] != able["run_middle"]).sort_values(["position", "other"], kind="stable")
+    place = pd.Series(np.arange(len(able)), able.index)
+    first = place.groupby(told.loc[able.index, NUMBER]).transform("min")
+    columns = {PLACE: (place - first).reindex(rows.index).astype("Int64")}
+    columns |= {f"_{name}": of_rows[name].reindex(rows.index) for name in STANDING}
+    kinds = {PLACE: pa.int64(), **{f"_{name}": kind for name, kind in STANDING.items()}}
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values, kinds[name], from_pandas=True))
+    return table.append_column(NUMBER, pa.array(numbers))
+
+
+def _rows(table: pa.Table) -> pd.DataFrame:
+    """What tells configurations apart and orders them, null where a sweep lacks the column."""
+    settings = [name for name in table.column_names if asked(name) and name not in NEEDED]
+    columns = {name: table.column(name) for name in settings}
+    for name in NEEDED:
+        there = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows)])
+        columns[name] = convert(there, ARROW[COLUMNS[name].kind]) if name in COLUMNS else there
+    rows = frame(pa.table(columns))
+    return rows.assign(**{name: rows[name].astype(str) for name in settings if pa.types.is_nested(columns[name].type)})

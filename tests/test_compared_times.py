@@ -1,0 +1,117 @@
+"""What is said of times: nothing across processes, in the words, tables and JSON of compare and report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import gdbench
+from gdbench.analysis.problems import compared
+from gdbench.analysis.sides import NOT_COMPARABLE, sides
+from gdbench.analysis.verdict import verdict
+from gdbench.report.compared import beside
+from gdbench.report.compared import compared as report_of
+from gdbench.report.source import read
+from gdbench.report.words import sentences
+
+TIMED = ("timing.seconds=0.02", "--quiet")
+REPEATS, LOADED = 40, 10
+JUDGED = ("better", "worse")
+
+
+@pytest.fixture
+def twice(command: Callable[..., Any]) -> list[Path]:
+    """Two sweeps of one command, timed."""
+    for name in ("first", "second"):
+        words = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,1.1", f"outputs={name}", *TIMED)
+        assert command(*words).code == 0
+    return [next(Path(name).glob("*/*")) for name in ("first", "second")]
+
+
+def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any], twice: list[Path]) -> None:
+    """Words, table, figure and JSON say that times are not comparable; both stand there, with their ratio."""
+    folders = [str(folder) for folder in twice]
+    printed = command("compare", *folders, "--format", "md").out
+    runs = json.loads(command("compare", *folders, "--json").out)
+    report = report_of(beside(*(read([folder]) for folder in twice)))
+    figure = next(figure for figure in report.figures if figure.name == "changes-seconds")
+    rows = [line for line in printed.splitlines() if line.startswith("|") and " seconds " in line]
+
+    assert f"In seconds: {NOT_COMPARABLE}" in printed
+    assert len(rows) == 3  # gd manual, gd torch, and adam's reach the target at lr 1.1 alone: see the next line
+    assert all(NOT_COMPARABLE in row and not any(word in row for word in JUDGED) for row in rows)
+    assert {run["time_verdict"] for run in runs if run["time_to_target_s_a"]} == {NOT_COMPARABLE}
+    assert {run["verdict"] for run in runs} == {"same"}
+    assert NOT_COMPARABLE in figure.title
+    assert set(figure.table["outcome"]) == {NOT_COMPARABLE}
+    assert "Nothing differs." in printed
+
+
+def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[..., Any]) -> None:
+    """One sweep says who is fastest; two sweeps as one report say that their times were not taken together."""
+    for name in ("gd", "adam"):
+        assert command("-m", f"optimizer={name}", "lr=0.1,1.1", f"outputs={name}", *TIMED).code == 0
+    folders = [next(Path(name).glob("*/*")) for name in ("gd", "adam")]
+    alone = command("report", str(folders[0]), "--format", "md").out
+    together = command("report", *map(str, folders), "--format", "md").out
+
+    assert "In time: gd" in alone
+    assert "In time:" not in together
+    assert f"Times: taken in 2 processes, {NOT_COMPARABLE}." in together
+
+
+def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[..., Any]) -> None:
+    """Rows of one sweep that two processes timed, as those of a launcher, have no verdict on time."""
+    runs = gdbench.sweep(optimizer="gd", impl=["manual", "torch"], lr=0.1, **{"timing.seconds": 0.02})
+    assert runs["process"].nunique() == 1
+    apart = runs.assign(process=["a", "b"], step_vs_reference_lo=1.0, step_vs_reference_hi=2.0)
+
+    assert "seconds" in set(verdict(runs, compared(runs))["cost"])
+    assert "seconds" not in set(verdict(apart, compared(apart))["cost"])
+    assert "taken in 2 processes" in sentences(verdict(apart, compared(apart)))[0]
+
+
+@contextmanager
+def load(processes: int) -> Iterator[None]:
+    """Processes that keep cores busy."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.campaign
+def test_forty_repeats_of_one_command_give_no_verdict_on_time(
+    shell: Callable[..., Any], command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """One command in 40 processes, 10 of them under load: of all pairs none is better or worse in any cost."""
+    words = ("-m", "gdbench", "-m", "optimizer=gd,momentum,adam", "lr=0.01,0.1,1.1", "timing.seconds=0.1", "--quiet")
+    for number in range(REPEATS):
+        with load(2 if number < LOADED else 0):
+            assert shell(*words, f"outputs=o{number}").code == 0
+    tables = [gdbench.load(tmp_path / f"o{number}") for number in range(REPEATS)]
+    pairs = [(a, b) for a in range(REPEATS) for b in (a + 1, a + 7) if b < REPEATS]
+    found = [
+        sides(compared(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"])) for a, b in pairs
+    ]
+    outcomes = pd.concat(found).groupby("cost")["outcome"].value_counts()
+    times = pd.concat(found).query("cost == 'seconds'")
+    print(outcomes, (times["b"] / times["a"]).describe(), times["ratio"].describe(), sep="\n\n")
+    printed = command("compare", "o0", f"o{REPEATS - 1}", "--format", "md").out
+
+    assert set(outcomes["seconds"].index) == {NOT_COMPARABLE}
+    assert set(outcomes["gradients"].index) == set(outcomes["steps"].index) == {"same"}
+    assert f"In seconds: {NOT_COMPARABLE}" in printed
+    assert not any(f"b is {word}" in printed for word in JUDGED)

@@ -1,0 +1,163 @@
+"""The law of the best: whatever names a winner names the same one, by the same number, and ties are ties everywhere."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from gdbench.analysis.curves import convergence
+from gdbench.analysis.problems import compared
+from gdbench.analysis.standings import best_of_each, standings
+from gdbench.analysis.verdict import verdict
+from gdbench.report.best import amount, best_lines
+from gdbench.report.facts import Facts
+from gdbench.report.source import Source
+from gdbench.report.words import sentences, verdict_table
+from gdbench.schema import COLUMNS
+from gdbench.store.places import PLACE, with_places
+
+NAN = math.nan
+OPTIMIZERS = ("gd", "adam", "lion")
+OUTCOME = st.sampled_from(["stays", "stays", "left", "missed", "diverged"])
+RUN: dict[str, Any] = {
+    "dtype": "float64", "device": "cpu", "threads": 1, "steps": 100, "target": 1e-6, "target_loss": NAN,
+    "start_noise": 0.1, "start_loss": 1.0, "gap_floor": 1e-15, "gradients": 200, "timed": False, "step_s": NAN,
+    "time_to_target_s": NAN, "shifted_minimum": False, "denormals": 0, "error": None, "evaluations": 0,
+}  # fmt: skip
+
+
+@st.composite
+def sweeps(draw: Callable[..., Any]) -> pd.DataFrame:
+    """A small sweep: methods, impls, rates and seeds on two objectives, of one of which no minimum may be known."""
+    seeds, deterministic = draw(st.sampled_from([1, 2, 3, 6, 12])), draw(st.booleans())
+    lrs, impls = draw(st.sampled_from([(0.1,), (0.1, 1.0)])), draw(st.sampled_from([("manual",), ("manual", "torch")]))
+    known = {name: draw(st.booleans()) for name in ("f", "g")[: draw(st.integers(1, 2))]}
+    chance = draw(st.randoms(use_true_random=False))
+    likely = draw(st.lists(OUTCOME, min_size=1, max_size=4))
+    rows = []
+    for objective in known:
+        for optimizer in OPTIMIZERS[: draw(st.integers(1, 3))]:
+            for impl in impls:
+                for lr in lrs:
+                    for seed in range(1 if deterministic else seeds):
+                        rows.append(_run(chance, objective, known[objective], chance.choice(likely)) | {
+                            "optimizer": optimizer, "impl": impl, "lr": lr, "seed": seed,
+                            "seed_effective": not deterministic, "run": f"{len(rows):016x}",
+                        })  # fmt: skip
+    table = pd.DataFrame(rows).assign(started_at=pd.Timestamp("2026-01-01", tz="UTC"), cell=1)
+    return table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
+
+
+def _run(chance: Any, objective: str, known: bool, outcome: str) -> dict[str, Any]:
+    """A run that did so, with few different numbers, so that there are ties."""
+    end = chance.choice([1e-9, 1e-8]) if outcome == "stays" else chance.choice([1e-3, 2e-3, 0.1])
+    outcome = outcome if known else "diverged" if outcome == "diverged" else "missed"
+    hit = outcome in ("stays", "left")
+    steps = chance.choice([3, 5, 8])
+    return {
+        **RUN,
+        "objective": objective,
+        "status": "target" if hit else "diverged" if outcome == "diverged" else "budget",
+        "steps_to_target": steps if hit else NAN,
+        "gradients_to_target": 2 * steps if hit else NAN,
+        "evaluations_to_target": 0 if hit else NAN,
+        "final_loss": 5.0 if outcome == "diverged" else end,
+        "best_loss": end / 2,
+        "final_gap": NAN if not known else 5.0 if outcome == "diverged" else end,
+        "target": 1e-6,
+    }
+
+
+def traces_of(runs: pd.DataFrame) -> pd.DataFrame:
+    """Two recorded steps of each run."""
+    lines = runs[["run", "final_loss", "final_gap"]].rename(columns={"final_loss": "loss", "final_gap": "gap"})
+    return pd.concat([lines.assign(step=1), lines.assign(step=100)], ignore_index=True)
+
+
+def assert_all_agree(runs: pd.DataFrame) -> None:
+    """Terminal, sentence, verdict's table, figures, list of sweeps and a choice by axes name one winner and number."""
+    told = compared(runs)
+    facts = Facts(Source([Path()], runs, traces_of(runs)), told)
+    table = verdict(runs, told)
+    said = {line.partition(": ")[0]: line for line in sentences(table)}
+    lines = best_lines(told)
+    first = table[table["cost"] == "gradients"].set_index("problem")
+    shown = verdict_table(table, facts.problems).table
+    shown = shown[shown["in"] == "gradients"] if "in" in shown else shown
+    curves = convergence(facts.best_runs, facts.traces)
+    for problem, row in first.iterrows():
+        beginning = f"Best on {problem}: " if len(first) > 1 else "Best: "
+        line = next((line for line in lines if line.startswith(beginning)), "")
+        if pd.isna(row["winner"]):
+            assert line == ""
+            assert "none of" in said[problem]
+            continue
+        number = amount(row["value"], row["measure"])
+        assert re.search(rf"{row['winner']} \((manual|torch)\) at {row['configuration']}[,:]", line), line
+        assert number in line
+        assert f"{row['winner']} ({row['configuration']})" in said[problem]
+        assert number in said[problem]
+        cell = shown.set_index("problem").loc[problem]
+        assert (cell["first"], cell["configuration"]) == (row["winner"], row["configuration"])
+        assert cell["result"].removesuffix(", left again") == number
+        drawn = curves[(curves["problem"] == problem) & (curves["solver"] == row["winner"])]
+        assert set(drawn["configuration"]) == {row["configuration"]}
+        assert facts.best[facts.best["problem"] == problem]["solver"].iloc[0] == row["winner"]
+        assert_ties_agree(facts, row, problem, line, said[problem])
+        assert_lists_agree(runs, told, problem, row)
+
+
+def assert_ties_agree(facts: Facts, row: pd.Series, problem: Any, line: str, sentence: str) -> None:
+    """Who shares the first place is tied in the terminal, in the verdict and in its sentence."""
+    mine = facts.best[facts.best["problem"] == problem]
+    equals = set(mine.loc[mine["place"] == 1, "solver"]) - {row["winner"]}
+    tied = set(row["tied"].split(", ")) - {""}
+    in_line = re.search(r"tied with ([^.]*)\.", line)
+
+    assert (set(in_line[1].split(", ")) if in_line else set()) == equals
+    assert equals <= tied
+    assert all(name in sentence for name in tied)
+    if pd.isna(row["seeds"]) or pd.notna(row["needed"]):
+        assert equals == tied
+
+
+def assert_lists_agree(runs: pd.DataFrame, told: pd.DataFrame, problem: Any, row: pd.Series) -> None:
+    """The row that the list of sweeps takes as best, and the choice among the axes of each method, are the winner."""
+    if problem == told["problem"].iloc[0]:
+        columns = {name: runs[name] for name in runs if runs[name].notna().any()}
+        rows = with_places(pa.table({name: pa.array(each) for name, each in columns.items()}), np.zeros(len(runs), int))
+        best = rows.to_pandas().sort_values(PLACE).iloc[0]
+        assert (best["optimizer"], best["_value"], best["_measure"]) == tuple(row[["winner", "value", "measure"]])
+        assert best["lr"] == row["lr"]
+    pool = told[(told["problem"] == problem) & (told["optimizer"] == row["winner"])]
+    choice = best_of_each(standings(pool, by=["impl", "lr"]).assign(problem=problem), ["problem"]).iloc[0]
+    assert (choice["lr"], choice["value"], choice["measure"]) == tuple(row[["lr", "value", "measure"]])
+
+
+UNSHRUNK = tuple(phase for phase in Phase if phase not in (Phase.shrink, Phase.explain))
+"""A failure is shown as it was drawn: making it smaller takes minutes."""
+
+
+@settings(max_examples=25, phases=UNSHRUNK)
+@given(sweeps())
+def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:
+    """One winner, by one number, with the same ties, in terminal, verdict, figures, list of sweeps and search."""
+    assert_all_agree(runs)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, phases=UNSHRUNK)
+@given(sweeps())
+def test_all_that_names_a_winner_names_the_same_on_two_hundred_sweeps(runs: pd.DataFrame) -> None:
+    """The same law over two hundred sweeps."""
+    assert_all_agree(runs)
