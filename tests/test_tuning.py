@@ -38,7 +38,7 @@ def winner(**asked: Any) -> pd.Series:
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The winners of a search of two methods, without a clock."""
-    return gdbench.tune(optimizer=["gd", "adam"], points=9, outputs=tmp_path_factory.mktemp("silent"))
+    return gdbench.tune(optimizer=["gd", "adam"], points=9, trials=20, outputs=tmp_path_factory.mktemp("silent"))
 
 
 # --------------------------------------------------------------------------------------------------- what it finds
@@ -74,7 +74,8 @@ def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
 )
 def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
     """The winner has the lowest metric of all sound runs that stay at the target, or the spike that is shown has it."""
-    winners = gdbench.tune("rosenbrock", optimizer=["gd", "momentum", "adam"], steps=300, points=20, metric=metric)
+    asked = {"objective.condition": 10.0, "steps": 60, "points": 9, "trials": 20, "metric": metric}
+    winners = gdbench.tune("quadratic", optimizer=["gd", "momentum"], **asked)
     runs = gdbench.load(winners.attrs["folder"])
     sound = runs[runs["status"].isin(SOUND)]
 
@@ -100,7 +101,7 @@ def test_a_diverged_run_never_wins() -> None:
 
 def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> None:
     """Each row is tuned on its own: another order gives the same winners."""
-    back = gdbench.tune(optimizer=["adam", "gd"], points=9)
+    back = gdbench.tune(optimizer=["adam", "gd"], points=9, trials=20)
     same = [name for name in back if name not in ("sweep", "cell", "cell_s", "watched_s", "started_at", "overrides")]
 
     pd.testing.assert_frame_equal(silent[same], back[same])
@@ -110,7 +111,7 @@ def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> No
 def test_commas_make_a_row_each(dtypes: str) -> None:
     """Every combination of objective, optimizer and dtype is tuned, grouped by objective, the best first."""
     asked = {"objective": ["notebook_manual", "quadratic"], "dtype": dtypes.split(",")}
-    winners = gdbench.tune(steps=3, optimizer=["gd", "adam"], metric="final_loss", points=3, **asked)
+    winners = gdbench.tune(steps=3, optimizer=["gd", "adam"], metric="final_loss", points=3, trials=6, **asked)
 
     assert len(winners) == len(winners.groupby([*asked, "optimizer"])) == 4 * len(asked["dtype"])
     assert winners["objective"].tolist() == sorted(winners["objective"])
@@ -241,7 +242,9 @@ def test_several_seeds_are_worth_their_median() -> None:
 @pytest.mark.parametrize("methods", representatives(["gd", "gd,momentum"], ["gd"]))
 def test_time_comes_from_runs_timed_alone(methods: str) -> None:
     """metric=time_to_target narrows by gradients, then times finalists in cells of one run, and the fastest wins."""
-    winners = gdbench.tune(metric="time_to_target", optimizer=methods.split(","), points=9, **{"timing.seconds": 0.001})
+    winners = gdbench.tune(
+        metric="time_to_target", optimizer=methods.split(","), points=9, trials=20, **{"timing.seconds": 0.001}
+    )
     runs = gdbench.load(winners.attrs["folder"])
     timed = runs[runs["time_to_target_s"].notna()]
 
@@ -256,7 +259,7 @@ def test_time_comes_from_runs_timed_alone(methods: str) -> None:
 
 def test_winners_are_timed_where_a_clock_was_asked_for(silent: pd.DataFrame) -> None:
     """timing= times the winner of each row, once and alone; without it nothing is timed."""
-    timed = gdbench.tune(optimizer="gd", points=9, **{"timing.seconds": 0.001})
+    timed = gdbench.tune(optimizer="gd", points=9, trials=20, **{"timing.seconds": 0.001})
     runs = gdbench.load(timed.attrs["folder"])
 
     assert timed["timed"].all()
@@ -314,8 +317,8 @@ def test_a_function_of_ones_own_can_be_tuned() -> None:
 
 def test_the_command_line_and_python_find_the_same(command: Callable[..., Any]) -> None:
     """``tune`` prints as JSON what gdbench.tune returns."""
-    done = command("tune", "optimizer=gd,adam", "points=5", "steps=5", "metric=final_loss", "--json")
-    asked = {"optimizer": ["gd", "adam"], "points": 5, "steps": 5, "metric": "final_loss"}
+    done = command("tune", "optimizer=gd,adam", "points=5", "trials=8", "steps=5", "metric=final_loss", "--json")
+    asked = {"optimizer": ["gd", "adam"], "points": 5, "trials": 8, "steps": 5, "metric": "final_loss"}
     rows, winners = json.loads(done.out), gdbench.tune(**asked)
 
     assert (done.code, done.err) == (0, "")
@@ -333,7 +336,7 @@ def test_quiet_leaves_only_the_files(command: Callable[..., Any]) -> None:
 def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Path) -> None:
     """What the report prints runs the winner again: the same key, also with a folder of one's own."""
     words = ["--config-dir", str(own), "objective=bowl", "optimizer=sign", "optimizer.factor=interval(0.5,2)"]
-    done = command("tune", *words, "lr=0.1,0.2", "steps=10", "points=3", "metric=final_loss")
+    done = command("tune", *words, "lr=0.1,0.2", "steps=10", "points=3", "trials=12", "metric=final_loss")
     line = next(line for line in done.out.splitlines() if line.startswith("  python"))
     assert command(*shlex.split(line)[3:], "outputs=again", "timing=off", "--quiet").code == 0
     again = gdbench.load("again")
@@ -345,7 +348,7 @@ def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Pa
 
 def test_progress_is_a_line_a_row(command: Callable[..., Any]) -> None:
     """Without a terminal stderr has a line for each row that was tuned, and no colour is anywhere."""
-    done = command("tune", "optimizer=gd,adam", "points=5")
+    done = command("tune", "optimizer=gd,adam", "points=5", "trials=10")
 
     assert [line.split("  ")[0] for line in done.err.splitlines()] == ["row 1/2", "row 2/2"]
     assert "\x1b" not in done.out + done.err
@@ -404,7 +407,9 @@ def test_a_method_that_is_not_to_be_had_is_a_row(command: Callable[..., Any]) ->
 
 def test_an_objective_that_raises_is_a_row_and_exit_code_1(command: Callable[..., Any], own: Path) -> None:
     """A failed row is told with its reason, and the rest is tuned."""
-    done = command("tune", "--config-dir", str(own), "objective=raises,bowl", "metric=final_loss", "points=5")
+    done = command(
+        "tune", "--config-dir", str(own), "objective=raises,bowl", "metric=final_loss", "points=5", "trials=10"
+    )
 
     assert done.code == 1
     assert "ArithmeticError: no value here" in done.out
@@ -437,7 +442,7 @@ def test_ctrl_c_shows_the_best_so_far(command: Callable[..., Any], monkeypatch: 
 def many(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Winners that differ in all that a table may have to show: real ones, and the same under other names."""
     axes = {"optimizer.momentum": "interval(0,0.99)", "objective.condition": [10.0, 123.4]}
-    asked = {**axes, "outputs": tmp_path_factory.mktemp("outputs"), "points": 4, "steps": 3}
+    asked = {**axes, "outputs": tmp_path_factory.mktemp("outputs"), "points": 4, "trials": 16, "steps": 3}
     winners = gdbench.tune("quadratic", optimizer="momentum", **asked)
     others = [winners.assign(optimizer="nesterov"), winners.assign(impl="foreach", dtype="bfloat16")]
     return pd.concat([winners, *others], ignore_index=True)
