@@ -263,7 +263,7 @@ def _sample(make: Callable[[Mapping[str, float]], Method], question: Question) -
     Raises what it raised for the very first numbers where it takes none.
     """
     ends = [dict.fromkeys(float(values[i]) for i in (0, -1, len(values) // 2)) for values in _named(question).values()]
-    first: Exception | None = None
+    first: BaseException | None = None
     for numbers in itertools.islice(itertools.product(*ends), MOST_SAMPLES):
         pairs = zip(_named(question), numbers, strict=True)
         given = {name: 1.0 if math.isnan(number) else number for name, number in pairs}

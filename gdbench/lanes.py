@@ -148,7 +148,7 @@ class _Bowl:
         return v
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return textwrap.shorten(str(error), 120, placeholder=" …")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gdbench.attempts import explained
 from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
@@ -125,7 +126,7 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
     except Unavailable:
         raise
     except Exception as error:  # it bears its own objective, but not the one that a process is warmed up on
-        timings.errors = {int(row): f"warming up raised {_in_one_line(error)}" for row in order}
+        timings.errors = {int(row): f"warming up raised {explained(error)}" for row in order}
         return timings
     with quiet():
         timings.memory_reference_s = _least(memory_loop(), clock)
@@ -140,13 +141,9 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
             try:
                 _Stopwatch(cell, int(row), clock).run(timings, share, hits, watched)
             except USER_ERRORS as error:  # it went well when it was watched
-                timings.errors[int(row)] = f"the timed pass raised {_in_one_line(error)}"
+                timings.errors[int(row)] = f"the timed pass raised {explained(error)}"
     timings.forget(list(timings.errors))
     return timings
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _order(status: Array, steps_to_target: Array) -> Array:
