@@ -50,8 +50,8 @@ def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
         return Figure(name, title, none, table, tab=cost, group="sensitivity")
     rule = (
         f"{cost.capitalize()} to the target at each learning rate, the best over other settings; median over seeds; one"
-        f" that missed it, or left it again, is not drawn: {solved} of {runs} runs reached it and stayed. Grey: share of"
-        f" runs that diverged or became nonfinite ({broke})."
+        f" that missed it, or left it again, is not drawn: {solved} of {runs} runs reached it and stayed. Grey: share"
+        f" of runs that diverged or became nonfinite ({broke})."
     )
     rule += LIMIT if table["smoothness"].notna().any() else ""
     drawing = charts.chart(table, facts.look, cost)
