@@ -11,13 +11,18 @@ __all__ = ["leading", "merged", "one_for_all", "solved_costs", "tuned"]
 
 
 def merged(told: pd.DataFrame) -> pd.DataFrame:
-    """Compared runs with one impl of each configuration, that which stands first; ``solver`` is the optimizer."""
+    """Compared runs with one impl of each configuration, that which stands first; ``solver`` is the optimizer.
+
+    Configurations keep the order in which they came, whichever of their impls is kept: it decides what is else equal.
+    """
     one = told.assign(solver=told["optimizer"].astype(object))
     if told["impl"].nunique() < 2:
         return one
-    first = standings(told).drop_duplicates(["problem", "optimizer", "configuration"])
+    alike = ["problem", "optimizer", "configuration"]
+    first = standings(told).drop_duplicates(alike)
     kept = pd.MultiIndex.from_frame(told[list(KEYS)]).isin(pd.MultiIndex.from_frame(first[list(KEYS)]))
-    return one[kept]
+    came = np.argsort(told.groupby(alike, sort=False, observed=True).ngroup(), kind="stable")
+    return one.iloc[came[kept[came]]]
 
 
 def solved_costs(table: pd.DataFrame) -> pd.DataFrame:

@@ -167,14 +167,14 @@ def _ordered(
             "hit": hit,
             "shortfall": shortfall,
             "status": np.where(np.isfinite(shortfall), 0.0, status),
-            "configuration": siblings,
+            "configuration": table.groupby(alike, sort=False, dropna=False, observed=True).ngroup(),
             "time": np.where(np.isfinite(table["seconds"]), table["seconds"], step_s),
             "impl": table["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float),
         }
     )
     # Where costs decide, siblings stand together, at the shortfall of the first of them: rounding orders no impls.
-    first = order.sort_values(["configuration", "time", "impl"], kind="stable").drop_duplicates("configuration")
-    of_first = first.set_index("configuration")["shortfall"].reindex(siblings).to_numpy()
+    quickest = order.assign(siblings=siblings).sort_values(["siblings", "time", "impl"], kind="stable")
+    of_first = quickest.drop_duplicates("siblings").set_index("siblings")["shortfall"].reindex(siblings).to_numpy()
     order["shortfall"] = np.where(np.isfinite(hit), of_first, shortfall)
     ranks = order.sort_values(list(order.columns), kind="stable").index.to_numpy()
     table = table.take(ranks).reset_index(drop=True)

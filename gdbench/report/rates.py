@@ -56,9 +56,9 @@ def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
         none = f"None of {runs} runs reached the target: there is no point to draw."
         return Figure(name, title, none, table, tab=cost, group="sensitivity")
     rule = (
-        f"{cost.capitalize()} to the target at each learning rate, the best over other settings; median over seeds, a"
-        f" median that did not solve is not drawn: {solved} of {runs} runs reached it. Grey: share of runs that"
-        f" diverged or became nonfinite ({broke})."
+        f"{cost.capitalize()} to the target at each learning rate, the best over other settings; median over seeds; one"
+        f" that missed it, or left it again, is not drawn: {solved} of {runs} runs reached it and stayed. Grey: share"
+        f" of runs that diverged or became nonfinite ({broke})."
     )
     rule += LIMIT if table["smoothness"].notna().any() else ""
     drawing = charts.chart(table, facts.look, cost)
@@ -110,8 +110,8 @@ def _grid(name: str, title: str, others: str, table: pd.DataFrame) -> list[Figur
     grid = grid.assign(optimizer=grid["solver"])
     rule = (
         f"Median gradients to the target for each learning rate and the {others} that were varied; × where more than"
-        f" half of the runs broke, empty where the target was not reached. {int(grid['solved'].sum())} of"
-        f" {int(grid['runs'].sum())} runs reached it."
+        " half of the runs broke, empty where the target was not reached, or left again."
+        f" {int(grid['solved'].sum())} of {int(grid['runs'].sum())} runs reached it and stayed."
     )
     rule += Facts.panels(grid, "panel")
     return [Figure(name, title, rule, grid, charts.grid_chart(grid), coloured=False)]
