@@ -48,7 +48,7 @@ SWEEPS: dict[str, dict[str, Any]] = {
         "optimizer.beta1": [0.5, 0.98765],
     },
     "absolute": {"target_loss": 0.5, "lr": [0.1, 0.2]},
-    "unavailable": {"optimizer": ["lbfgs", "gd"], "lr": 0.1},
+    "unavailable": {"optimizer": ["lbfgs", "gd"], "impl": "manual", "lr": 0.1},
     "many": {"lr": "tag(log,interval(1e-4,1))", "points": 60},
 }
 

@@ -337,7 +337,7 @@ def test_a_mistake_is_one_clear_line(command: Callable[..., Any], tmp_path: Path
 
 def test_a_method_that_is_not_to_be_had_is_a_row(command: Callable[..., Any]) -> None:
     """A row without a single run says why, after one round, and the others are tuned."""
-    done = command("tune", "optimizer=lbfgs,gd")
+    done = command("tune", "optimizer=lbfgs,gd", "impl=manual")
     runs = gdbench.load()
 
     assert done.code == 0
