@@ -372,7 +372,7 @@ def test_a_long_traceback_keeps_its_end() -> None:
         ),
         (("optimizer=adagrad", "lr=0.1,1e39"), 1, "1 of 2 runs have no result: 1 failed (RuntimeError: value cannot"),
         (
-            ("optimizer=adagrad,lbfgs", "lr=0.1,1e39"),
+            ("optimizer=adagrad,lbfgs", "impl=manual", "lr=0.1,1e39"),
             1,
             "3 of 4 runs have no result: 1 failed, 2 unavailable (RuntimeError: value cannot be",
         ),
