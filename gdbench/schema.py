@@ -392,7 +392,7 @@ def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
         if key not in known:
             raise UsageError(f"{key} is not a setting.{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
     for key in known:
-        if choices.get(key) and key in GROUPS and not isinstance(config.get(key, {}), Mapping):
+        if key in GROUPS and key in choices and not isinstance(config.get(key) or {}, Mapping):
             raise UsageError(f"{key}={choices[key]}: its file must hold lines of the form KEY: VALUE.")
         if key not in config or (key in GROUPS and not isinstance(config[key], Mapping)):
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")

@@ -65,7 +65,7 @@ _PROMISES = {
     "runs --json objective='rosen*' steps_to_target!=null": ("[",),
     "watch": (),
     "name 2026-11-23/09-54-14_sweep baseline": ("name baseline",),
-    "tag baseline paper keep": ("keep paper",),
+    "tag baseline paper keep": ("paper keep",),
     'note baseline "before the new line search"': ("before the new line search",),
     "archive baseline --to baseline.zip": ("baseline.zip: ", "unarchive baseline.zip"),
     "unarchive baseline.zip --outputs elsewhere": ("elsewhere/",),

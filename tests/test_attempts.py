@@ -361,11 +361,19 @@ def test_a_long_traceback_keeps_its_end() -> None:
     ("words", "code", "last"),
     [
         (("optimizer=gd", "lr=0.1,0.2"), 0, None),
-        (("optimizer=gd,lbfgs",), 0, "1 of 2 runs have no result: 1 unavailable (optimizer=lbfgs has no manual"),
-        (("optimizer=lbfgs", "lr=0.1,0.2"), 1, "2 of 2 runs have no result: 2 unavailable (optimizer=lbfgs has no"),
+        (
+            ("optimizer=gd,lbfgs", "impl=manual"),
+            0,
+            "1 of 2 runs have no result: 1 unavailable (optimizer=lbfgs has no manual",
+        ),
+        (
+            ("optimizer=lbfgs", "impl=manual", "lr=0.1,0.2"),
+            1,
+            "2 of 2 runs have no result: 2 unavailable (optimizer=lbfgs has no",
+        ),
         (("optimizer=adagrad", "lr=0.1,1e39"), 1, "1 of 2 runs have no result: 1 failed (RuntimeError: value cannot"),
         (
-            ("optimizer=adagrad,lbfgs", "lr=0.1,1e39"),
+            ("optimizer=adagrad,lbfgs", "impl=manual", "lr=0.1,1e39"),
             1,
             "3 of 4 runs have no result: 1 failed, 2 unavailable (RuntimeError: value cannot be",
         ),

@@ -125,7 +125,7 @@ def test_auto_dtype_is_the_objectives_own(overrides: list[str], dtype: torch.dty
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        (["optimizer=lbfgs"], "optimizer=lbfgs has no manual implementation; try impl=torch"),
+        (["optimizer=lbfgs", "impl=manual"], "optimizer=lbfgs has no manual implementation; try impl=torch"),
         (["optimizer=lbfgs", "impl=compiled"], "optimizer=lbfgs has no compiled implementation; try impl=torch"),
         (["optimizer=armijo", "impl=torch"], "optimizer=armijo has no torch implementation; try impl=manual"),
         (["optimizer=armijo", "impl=fused"], "optimizer=armijo has no fused implementation; try impl=manual"),
@@ -152,7 +152,7 @@ def test_auto_takes_the_accelerator_if_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (None, "_target_ None cannot be imported"),
+        (None, "its file names no factory: write _target_"),
         ("nothing", "_target_ nothing cannot be imported"),
         ("no.such.module", "_target_ no.such.module cannot be imported"),
         ("gdbench.objectives.classical.rosenbrok", "cannot be imported"),

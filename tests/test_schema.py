@@ -246,7 +246,7 @@ def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
         ({"steps": math.nan}, "steps=nan must be"),
         ({"target": 2}, "target=2 must be a number from 0 to below 1"),
         ({"target": math.nan}, "target=nan must be"),
-        ({"target": None}, "target=None must be"),
+        ({"target": None}, "target=null must be"),
         ({"target_loss": "low"}, "target_loss=low must be a number"),
         ({"target_loss": math.inf}, "target_loss=inf must be"),
         ({"start_noise": -1}, "start_noise=-1 must be a number from 0"),

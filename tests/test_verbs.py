@@ -110,7 +110,7 @@ SWEEPS = {
     "half of 1/L": "-m objective=quadratic objective.condition=10,100 lr=null lr_scale=0.5 lr_scale_of=L steps=9",
     "switches": "-m optimizer=adam optimizer.amsgrad=true,false optimizer.maximize=false dtype=float64 lr=[1] steps=5",
     "experiment": "-m experiment=notebook lr=0.01,0.1",
-    "unavailable": "-m optimizer=lbfgs,gd lr=null",
+    "unavailable": "-m optimizer=lbfgs,gd impl=manual lr=null",
     "target loss": "target_loss=0.5 lr=[0.1,0.2] steps=50",
     "nonfinite": "-m lr=0.1,1e300 steps=50",
 }
