@@ -67,6 +67,7 @@ def test_eight_sweeps_over_four_threads_each_return_their_own_table() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 def test_two_threads_of_fifty_sweeps_each_return_their_own_tables() -> None:
     """A hundred sweeps over two threads are the hundred that were asked for."""
     assert all(is_answer(runs, number) for number, runs in enumerate(in_threads(100, 2, ask)))
