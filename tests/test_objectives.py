@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,20 +17,25 @@ from laws import CONF, CONFIGURATIONS, SMALLER, configured, points, target
 from tiers import representatives
 from torch.autograd.functional import hessian
 
-from gdbench.objectives import Objective, seeded
+import gdbench
+from gdbench.objectives import Objective, point_count, seeded
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
+from gdbench.objectives.instances import apply_fixed_rotation
 from gdbench.objectives.learning import logistic, mlp
 from gdbench.objectives.points import alternating
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.oracle import Compilable, oracle
 from gdbench.params import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
 from gdbench.schema import UsageError
+from website.axes import is_separable
 
 torch.set_num_threads(1)
 
 FILES = [CONF / "objective" / f"{name}.yaml" for name in CONFIGURATIONS]
 CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "quadratic, turned": ("quadratic", {"n": 7, "instance": 3, "spectrum": "clustered"}),
+    "quadratic, along axes": ("quadratic", {"rotated": False}),
+    "quadratic, shifted": ("quadratic", {"n": 3, "instance": 2, "rotated": False}),
     "rosenbrock, chained": ("rosenbrock", {"n": 5}),
     "rosenbrock, moved": ("rosenbrock", {"n": 3, "instance": 2}),
     "de_jong_5, moved": ("de_jong_5", {"instance": 1}),
@@ -350,13 +357,14 @@ def test_notebook_descent_digit_for_digit() -> None:
     spectrum=st.sampled_from(sorted(SPECTRA)),
     smoothness=st.floats(1e-3, 1e3),
     instance=st.integers(0, 5),
+    rotated=st.booleans(),
 )
 @settings(max_examples=50, deadline=None)
 def test_quadratic_has_the_eigenvalues_asked_for(
-    n: int, condition: float, spectrum: str, smoothness: float, instance: int
+    n: int, condition: float, spectrum: str, smoothness: float, instance: int, rotated: bool
 ) -> None:
     """In every instance the Hessian has the spectrum's eigenvalues, from mu to L, and the start sees all alike."""
-    objective = quadratic(n, condition, spectrum, smoothness, instance)
+    objective = quadratic(n, condition, spectrum, smoothness, instance, rotated)
     x = objective.start_at(0)
     found = torch.linalg.eigvalsh(hessian(objective.value, x))
     asked = SPECTRA[spectrum](n, smoothness / condition, smoothness)
@@ -364,6 +372,90 @@ def test_quadratic_has_the_eigenvalues_asked_for(
     assert asked[0] == pytest.approx(objective.strong_convexity, rel=1e-14)
     assert asked[-1] == objective.smoothness
     assert float(objective.value(x)) == pytest.approx(float(asked.sum()) / 2, rel=1e-12)
+    assert float(objective.value(objective.minimisers[0])) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("rotated", [True, False])
+def test_the_minimum_of_a_quadratic_is_0_to_the_last_bit(dtype: torch.dtype, rotated: bool) -> None:
+    """In every dtype value and slope at the minimiser are 0, and the start's loss is that of float64 to rounding."""
+    stated = quadratic(rotated=rotated)
+    cast = stated.to(dtype, "cpu")
+    value, slope = oracle(cast, laned=False).grad(cast.minimisers[0], 0)
+
+    assert value == 0
+    assert not slope.any()
+    expected = float(stated.value(stated.start_at(0)))
+    assert float(cast.value(cast.start_at(0))) == pytest.approx(expected, rel=8 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 10, 33])
+def test_the_fixed_rotation_is_dense_and_has_no_axis(n: int) -> None:
+    """It is orthogonal to rounding, turns (no reflection), leaves no axis where it was, and couples all coordinates."""
+    rotation = apply_fixed_rotation(torch.eye(n, dtype=torch.float64))
+    coupled = quadratic(n).data["factor"]
+
+    torch.testing.assert_close(rotation @ rotation.T, torch.eye(n, dtype=torch.float64), rtol=0, atol=1e-14)
+    assert torch.linalg.det(rotation) == pytest.approx(1)
+    assert rotation.abs().max() < 0.95
+    assert (coupled @ coupled.T).abs().min() > 1e-5
+
+
+def test_the_fixed_rotation_has_the_same_bits_everywhere() -> None:
+    """Rows of ten coordinates are turned into these very numbers, also by other sums than the processor's own."""
+    rotation = apply_fixed_rotation(torch.eye(10, dtype=torch.float64))
+    start = quadratic().start_at(0)
+
+    assert sha256(rotation.contiguous().numpy().tobytes()).hexdigest()[:16] == "87d941c8adc09504"
+    assert start.tolist()[:2] == [1.8914992496956062, -1.4047165125921954]
+    assert start.tolist() == pytest.approx([math.fsum(row) for row in rotation.tolist()], rel=1e-14)
+
+
+def test_signs_do_not_land_on_the_minimum_of_the_quadratic_that_is_shown(tmp_path: Path) -> None:
+    """At no lr do sign methods reach the target in two steps; along the axes lr 1 reaches it in one."""
+    sweep = partial(gdbench.sweep, "quadratic", steps=2, dtype="float64", timing="off", outputs=tmp_path)
+    signs = {"optimizer": ["signsgd", "lion", "adam"], "lr": "tag(log,interval(1e-2,10))", "points": 301}
+    shown = sweep(**signs)
+    along_axes = sweep(optimizer="signsgd", lr=1.0, **{"objective.rotated": False})
+
+    assert shown["steps_to_target"].isna().all()
+    assert shown["final_gap"].min() > 0.01
+    assert along_axes["steps_to_target"].tolist() == [1]
+
+
+SEPARABLE = {"rastrigin", "levy", "schwefel_2_20", "noisy_quadratic", "quadratic, along axes", "bbob_f02_ellipsoid"}
+COUPLED = {"quadratic", "rosenbrock", "ackley", "schwefel_2_6", "bbob_f07_step_ellipsoid", "gulf", "griewank", "ridge"}
+
+
+@pytest.mark.parametrize("name", representatives(CASES, SEPARABLE | COUPLED))
+def test_separable_objectives_have_a_diagonal_hessian(name: str) -> None:
+    """What the reference calls separable has no mixed second derivative; what it does not has one, or kinks."""
+    stated = build(name)
+    separable = is_separable(stated)
+    start = stated.start_at(0)
+
+    assert name not in SEPARABLE | COUPLED or separable == (name in SEPARABLE)
+    if separable and point_count(stated) <= 100 and isinstance(start, torch.Tensor):
+        for point in points(stated, 3, spread=0.1):
+            second = hessian(lambda flat: stated.value(flat.reshape(start.shape)), point.reshape(-1))
+            assert (second - second.diagonal().diag()).abs().max() <= 1e-9 * second.abs().max()
+
+
+def test_the_reference_says_which_objectives_favour_axes() -> None:
+    """Each separable objective, and each that starts on a diagonal of its minimum, is called so."""
+    from website import reference
+    from website.facts import entries
+
+    told = {
+        entry.name: dict(reference.facts(entry.made()))["Properties"]
+        for entry in entries("objective")
+        if entry.name in ("quintic", "quadratic")
+    }
+
+    assert "separable" in told["quintic"]
+    assert "diagonal" in told["quintic"]
+    assert "separable" not in told["quadratic"]
+    assert "diagonal" not in told["quadratic"]
 
 
 @pytest.mark.parametrize(
@@ -377,12 +469,12 @@ def test_quadratic_has_the_eigenvalues_asked_for(
 )
 def test_spectra(spectrum: str, eigenvalues: list[float]) -> None:
     """Each spectrum spaces its eigenvalues as its name says."""
-    objective = quadratic(4, condition=100, spectrum=spectrum, smoothness=100)
+    objective = quadratic(4, condition=100, spectrum=spectrum, smoothness=100, rotated=False)
     assert objective.data["eigenvalues"].tolist() == pytest.approx(eigenvalues, rel=1e-14)
 
 
 def test_gradient_descent_sees_no_instance() -> None:
-    """Gradient descent loses the same on the plain and on a rotated and shifted quadratic."""
+    """Gradient descent loses the same along the axes, turned, and turned otherwise and shifted."""
 
     def losses(objective: Objective) -> list[float]:
         x, seen = objective.start_at(0), []
@@ -392,7 +484,9 @@ def test_gradient_descent_sees_no_instance() -> None:
             seen.append(loss.item())
         return seen
 
-    assert losses(quadratic(instance=3)) == pytest.approx(losses(quadratic()), rel=1e-10)
+    along_axes = losses(quadratic(rotated=False))
+    for turned in (quadratic(), quadratic(instance=3), quadratic(instance=3, rotated=False)):
+        assert losses(turned) == pytest.approx(along_axes, rel=1e-10)
 
 
 INSTANCED = [name for name, each in CONFIGURATIONS.items() if hasattr(target(each), "__wrapped__")]
@@ -530,6 +624,14 @@ def test_mlp_learns() -> None:
         (partial(quadratic, 1), "objective.condition=100.0: n=1 has one eigenvalue only; set objective.condition=1"),
         (partial(quadratic, smoothness=0), "objective.smoothness=0: it must be a finite number above 0"),
         (partial(quadratic, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
+        (
+            partial(quadratic, rotated="yes"),
+            "objective.rotated='yes': it must be true or false; try objective.rotated=tr",
+        ),
+        (
+            partial(quadratic, 4097),
+            "objective.n=4097: rotated, it is a matrix of n x n numbers, and n at most 4096; set ob",
+        ),
         (partial(quadratic, spectrum="flat"), "it must be one of clustered, geometric, outlier, uniform"),
         (partial(rosenbrock, instance=-1), "objective.instance=-1: it must be a whole number of at least 0"),
         (partial(styblinski_tang, 0), "objective.n=0: it must be a whole number of at least 1"),

@@ -15,6 +15,7 @@ from gdbench.cli import VERBS, main
 from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
 from gdbench.config import config_folder
 from gdbench.objectives import Objective, point_count
+from website.axes import is_separable, starts_on_diagonal
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -119,8 +120,8 @@ def _columns(told: Mapping[str, Column]) -> str:
 OBJECTIVES = """# Objectives
 
 What `objective=` may be; `objective=name objective.n=10` sets a number of it. Each family has a page with formulas,
-what is known of the minimum, and a picture of those of two variables. `python -m gdbench list objectives` prints this
-list.
+what is known of the minimum, whether it is [separable](../../measure.md#axes), and a picture of those of two variables.
+`python -m gdbench list objectives` prints this list.
 """
 OPTIMIZERS = """# Optimizers
 
@@ -209,6 +210,8 @@ def facts(made: Objective) -> list[tuple[str, str]]:
         "has a domain, to which steps are brought back": made.project is not None,
         "has a proximal map": made.prox is not None,
         "float64 by default": str(made.dtype) == "torch.float64",
+        "[separable](../../measure.md#axes)": is_separable(made),
+        "[starts on a diagonal](../../measure.md#axes) of a minimum": starts_on_diagonal(made),
     }
     return [
         ("Numbers in a point", f"{point_count(made):,}"),

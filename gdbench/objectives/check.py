@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from gdbench.schema import UsageError
 
-__all__ = ["choice", "multiple", "real", "whole"]
+__all__ = ["boolean", "choice", "multiple", "real", "whole"]
 
 
 def whole(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -26,6 +26,13 @@ def real(name: str, value: object, least: float, example: float, above: bool = F
         return float(value)  # type: ignore[arg-type]
     bound = f"a finite number {'above' if above else 'of at least'} {least:g}"
     raise UsageError(f"objective.{name}={value!r}: it must be {bound}; try objective.{name}={example:g}")
+
+
+def boolean(name: str, value: object) -> bool:
+    """``value`` if it is true or false, else a UsageError."""
+    if isinstance(value, bool):
+        return value
+    raise UsageError(f"objective.{name}={value!r}: it must be true or false; try objective.{name}=true")
 
 
 def choice(name: str, value: object, allowed: Collection[str]) -> str:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import choice, real, whole
-from gdbench.objectives.instances import rotation
+from gdbench.objectives.check import boolean, choice, real, whole
+from gdbench.objectives.instances import apply_fixed_rotation, rotation
 from gdbench.schema import UsageError
 
 __all__ = ["quadratic"]
@@ -22,35 +22,51 @@ SPECTRA: dict[str, Callable[[int, float, float], Tensor]] = {
 }
 """n eigenvalues from mu to L, ascending: evenly spaced; evenly spaced in logarithm; two halves; all mu but one."""
 
+MOST_ROTATED = 4096
+"""A rotation is a matrix of n^2 numbers: at 4096 coordinates 134 MB."""
+
 Parts = tuple[Callable[..., Tensor], dict[str, Tensor], Tensor, Tensor]
 """The function, data, minimiser and start of an instance."""
 
 
 def quadratic(
-    n: int = 10, condition: float = 100.0, spectrum: str = "geometric", smoothness: float = 1.0, instance: int = 0
+    n: int = 10,
+    condition: float = 100.0,
+    spectrum: str = "geometric",
+    smoothness: float = 1.0,
+    instance: int = 0,
+    rotated: bool = True,
 ) -> Objective:
     """A strongly convex quadratic with prescribed eigenvalues.
 
     f(x) = 1/2 (x - x*)' Q diag(e) Q' (x - x*), x of shape [n], with e_1 = mu = smoothness / condition up to
     e_n = L = smoothness, spaced as ``spectrum`` says: uniform, geometric, clustered (lower half mu, upper half L) or
-    outlier (all mu but the last). Minimum 0 at x*.
+    outlier (all mu but the last). Start x* + Q (1, ..., 1), where f = sum(e) / 2. Minimum 0 at x*.
 
-    ``instance`` 0 is the plain one: Q = I and x* = 0. Every other instance draws Q uniformly from the rotations and
-    reflections (QR of a Gaussian matrix, Mezzadri 2007, Notices AMS 54:592) and x* from a standard normal. All start
-    at x_0 = x* + Q (1, ..., 1), so f(x_0) = sum(e) / 2 and they are one problem seen in other coordinates: methods
-    that do not care for coordinates, as gradient descent, lose the same on each.
+    ``instance`` 0 has x* = 0, and for Q a dense product of Givens rotations by fixed angles, equal to the bit on every
+    machine. Every other instance draws Q uniformly from the rotations and reflections (QR of a Gaussian matrix,
+    Mezzadri 2007, Notices AMS 54:592) and x* from a standard normal. They are one problem seen in other coordinates:
+    methods that do not care for coordinates, as gradient descent, lose the same on each.
 
-    Raises UsageError for n < 1, condition < 1 (or != 1 where n = 1), smoothness <= 0, instance < 0 or an unknown
-    spectrum.
+    ``rotated=false`` has Q = I, the eigenvectors along the axes and the start on a diagonal. That favours methods that
+    work by coordinate: from there a step along the signs of the gradient with lr = 1 is at the minimum.
+
+    Raises UsageError for n < 1, n > 4096 where it is rotated, condition < 1 (or != 1 where n = 1), smoothness <= 0,
+    instance < 0 or an unknown spectrum.
     """
     whole("n", n, least=1)
+    if boolean("rotated", rotated) and n > MOST_ROTATED:
+        raise UsageError(
+            f"objective.n={n}: rotated, it is a matrix of n x n numbers, and n at most {MOST_ROTATED}; set"
+            " objective.rotated=false"
+        )
     top = real("smoothness", smoothness, least=0, example=1, above=True)
     mu = top / real("condition", condition, least=1, example=100)
     if n == 1 and condition != 1:
         raise UsageError(f"objective.condition={condition!r}: n=1 has one eigenvalue only; set objective.condition=1")
     eigenvalues = SPECTRA[choice("spectrum", spectrum, SPECTRA)](n, mu, top)
-    turn = whole("instance", instance, least=0)
-    fn, data, minimiser, start = turned(eigenvalues, turn) if turn else plain(eigenvalues)
+    build_parts = rotated_parts if rotated else axis_parts
+    fn, data, minimiser, start = build_parts(eigenvalues, whole("instance", instance, least=0))
     return Objective(
         fn=fn,
         start=start,
@@ -64,24 +80,32 @@ def quadratic(
     )
 
 
-def along_axes(x: Tensor, eigenvalues: Tensor) -> Tensor:
-    """1/2 sum(e_i x_i^2)."""
-    return 0.5 * (eigenvalues * x**2).sum(-1)
+def along_axes(x: Tensor, eigenvalues: Tensor, minimiser: Tensor | None = None) -> Tensor:
+    """1/2 sum(e_i (x_i - x*_i)^2); without a minimiser it is 0."""
+    return 0.5 * (eigenvalues * (x if minimiser is None else x - minimiser) ** 2).sum(-1)
 
 
-def squared_norm(x: Tensor, minimiser: Tensor, factor: Tensor) -> Tensor:
+def squared_norm(x: Tensor, factor: Tensor, minimiser: Tensor | None = None) -> Tensor:
     """1/2 |(x - x*) factor|^2, which unlike (x - x*)' A (x - x*) stays >= 0 whatever the rounding."""
-    return 0.5 * (((x - minimiser) @ factor) ** 2).sum(-1)
+    return 0.5 * (((x if minimiser is None else x - minimiser) @ factor) ** 2).sum(-1)
 
 
-def plain(eigenvalues: Tensor) -> Parts:
-    """The instance along the axes, for which n numbers suffice."""
-    return along_axes, {"eigenvalues": eigenvalues}, torch.zeros_like(eigenvalues), torch.ones_like(eigenvalues)
+def axis_parts(eigenvalues: Tensor, instance: int) -> Parts:
+    """The parts of an instance whose eigenvectors are the axes, for which n numbers suffice."""
+    ones = torch.ones_like(eigenvalues)
+    if not instance:
+        return along_axes, {"eigenvalues": eigenvalues}, torch.zeros_like(ones), ones
+    minimiser = torch.randn(len(ones), generator=seeded(instance), dtype=torch.float64)
+    return along_axes, {"eigenvalues": eigenvalues, "minimiser": minimiser}, minimiser, minimiser + 1
 
 
-def turned(eigenvalues: Tensor, instance: int) -> Parts:
-    """A rotated and shifted instance."""
+def rotated_parts(eigenvalues: Tensor, instance: int) -> Parts:
+    """The parts of an instance whose eigenvectors are the columns of a rotation."""
     n, generator = len(eigenvalues), seeded(instance)
+    if not instance:
+        turned = apply_fixed_rotation(torch.cat([torch.eye(n, dtype=torch.float64), torch.ones(n, 1).double()], 1))
+        q, start = turned[:, :n], turned[:, n].clone()
+        return squared_norm, {"factor": q * eigenvalues.sqrt()}, torch.zeros_like(start), start
     q = rotation(n, generator)
     minimiser = torch.randn(n, generator=generator, dtype=torch.float64)
     return squared_norm, {"minimiser": minimiser, "factor": q * eigenvalues.sqrt()}, minimiser, minimiser + q.sum(1)
