@@ -29,8 +29,10 @@ OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory
 
 
 def explained(error: BaseException) -> str:
-    """An exception in one line."""
-    return _one_line(f"{type(error).__name__}: {error}")
+    """An exception and its notes in one line."""
+    notes = getattr(error, "__notes__", [])
+    words = f"{type(error).__name__}: {error}"
+    return _one_line("; ".join([words.rstrip("."), *notes]) if notes else words)
 
 
 def _one_line(text: str) -> str:

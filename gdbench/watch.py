@@ -22,7 +22,7 @@ class Watch(NamedTuple):
     targets: tuple[Tensor, ...]
     """The targets as they are fastest compared: solo all at once, in lanes one by one, as numbers if they may."""
     own: Tensor
-    """The run's own target."""
+    """The run's own target, a tensor of its own: a compiler makes another graph where it is one of ``targets``."""
     start: Tensor
     """The loss at x_0, above which a run counts as risen; ``[L]`` in lanes, ``[]`` solo."""
     maximize: bool
@@ -35,7 +35,7 @@ class Watch(NamedTuple):
 def watching(thresholds: Tensor, start: Tensor, maximize: bool = False, *, laned: bool, counts: bool = True) -> Watch:
     """The watch for losses ``thresholds`` ``[T, ...]``, -inf where one cannot be told; the last is the run's own."""
     rows = tuple(each.reshape([]) if each.numel() == 1 else each for each in thresholds)
-    return Watch(rows if laned else (thresholds,), rows[-1], start, maximize, laned, counts)
+    return Watch(rows if laned else (thresholds,), rows[-1].clone(), start, maximize, laned, counts)
 
 
 class Watched(NamedTuple):

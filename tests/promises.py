@@ -40,6 +40,7 @@ _PROMISES = {
     "-m objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
     "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
     "columns": ("steps_to_target", "final_gap"),
+    "show": ("steps to 1e-6", "Best"),
     "show 87da1d7e": ("# its configuration", "# repeat it", GDBENCH),
     "--help": ("Usage: python -m gdbench", "Exit codes: 0 all ran"),
     "-m optimizer=gd,adam lr=0.01,0.1 name=mine": ("4 runs",),
@@ -49,7 +50,7 @@ _PROMISES = {
     "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": ("tuned for", "momentum", f"{GDBENCH} "),
     "tune optimizer=momentum,nesterov 'optimizer.momentum=interval(0,0.99)' objective=quadratic": ("tuned for",),
     "tune optimizer=gd,adam 'lr=tag(log,interval(1e-4,1))' seed=0,1,2 start_noise=0.1": ("tuned for", "3 seeds"),
-    "tune optimizer=gd,adam goal=final_gap": ("tuned for the lowest final gap",),
+    "tune optimizer=gd,adam metric=final_gap trials=200": ("tuned for the lowest final gap", "200 trials each"),
     "-m hydra/sweeper=optuna optimizer=gd,adam 'lr=tag(log,interval(1e-4,10))' hydra.sweeper.n_trials=30": (
         "Best of 30 trials",
     ),

@@ -13,7 +13,7 @@ from tiers import representatives
 
 import gdbench
 
-NOT_EXACT = ("started_at", "sweep", "overrides", "cell_s", "watched_s")
+NOT_EXACT = ("started_at", "sweep", "process", "overrides", "cell_s", "watched_s")
 EXACT = ("run", "status", "lr", "steps_to_target", "final_loss", "gradients", "hit_1e-03")
 
 

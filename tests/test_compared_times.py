@@ -58,7 +58,7 @@ def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any]
 def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[..., Any]) -> None:
     """One sweep says who is fastest; two sweeps as one report say that their times were not taken together."""
     for name in ("gd", "adam"):
-        assert command("-m", f"optimizer={name}", "lr=0.1,1.1", f"outputs={name}", *TIMED).code == 0
+        assert command("-m", f"optimizer={name}", "lr=0.1,1.1", f"outputs={name}", f"name={name}", *TIMED).code == 0
     folders = [next(Path(name).glob("*/*")) for name in ("gd", "adam")]
     alone = command("report", str(folders[0]), "--format", "md").out
     together = command("report", *map(str, folders), "--format", "md").out

@@ -27,7 +27,7 @@ from gdbench.turns import NOTE, place, turn
 ROOT = Path(__file__).parent.parent
 LAUNCHERS = ("joblib", "submitit_local", "ray")
 QUIET = ("timing=off", "--quiet")
-NOT_EXACT = ("started_at", "sweep", "overrides", "cell_s", "watched_s")
+NOT_EXACT = ("started_at", "sweep", "process", "overrides", "cell_s", "watched_s")
 
 AWAY = '''
 import os

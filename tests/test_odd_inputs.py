@@ -224,15 +224,15 @@ def test_classes_of_pytorch_optimizer_run_or_say_why_not() -> None:
     x, _ = descent(method, ask, of.start_at(0), range(3))
     assert of.value(x).item() < of.value(of.start_at(0)).item()
     reasons = {}
-    for name, cls in all_classes().items():
+    for name, cls in all_classes("pytorch_optimizer").items():
         try:
             descent(torch_optim(cls, {"lr": 1e-3}), ask, of.start_at(0), range(2))
         except Exception as error:
             reasons[name] = explained(error)
 
     assert len(reasons) <= 31
-    assert GRAPH in reasons["pytorch_optimizer.AdaHessian"]
-    assert CLOSURE in reasons["pytorch_optimizer.AliG"]
-    assert "cannot be made from a list of parameters" in reasons["pytorch_optimizer.Muon"]
-    assert "cannot be made from a list of parameters" in reasons["pytorch_optimizer.LOMO"]
+    assert GRAPH in reasons["AdaHessian"]
+    assert CLOSURE in reasons["AliG"]
+    assert "cannot be made from a list of parameters" in reasons["Muon"]
+    assert "cannot be made from a list of parameters" in reasons["LOMO"]
     assert not any("\n" in reason or len(reason) > 400 for reason in reasons.values())

@@ -16,6 +16,7 @@ from tiers import representatives
 
 import gdbench
 from gdbench.descent import descent
+from gdbench.optimizers.needs import HINTS
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
 from gdbench.params import tree_map
@@ -320,7 +321,7 @@ def test_a_schedule_finds_the_rate_under_its_name(
     ("optimizer", "error"),
     [
         ("raising", "RuntimeError: a mistake of mine"),
-        ("asserting", "AssertionError: no closure here"),
+        ("asserting", f"AssertionError: no closure here; {HINTS['closure']}"),
         ("refusing", "ValueError: these parameters I do not take"),
         ("wrong", "ValueError: Invalid learning rate: -0.1"),
         ("idle", "RuntimeError: torch_like.Idle.step took a closure and did not call it: no loss was seen"),

@@ -251,7 +251,7 @@ def careless(lr: float) -> Method:
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (idle, "the timed pass is not where the watched one was after 1 steps"),
+        (idle, "the timed pass is not where the watched one was after 1 step"),
         (careless, "the timed pass took 10 gradients where the watched one took 20"),
     ],
 )

@@ -602,11 +602,10 @@ def test_every_text_of_the_list_finds_its_sweep_again(
     cells = sweeps._cells(table)
     for column, texts in cells.items():
         for text, folder in zip(texts, cells["sweep"], strict=True):
-            for shown in (text, f"{text[:12]}…" if len(text) > 14 and column in sweeps.CUT else text):
-                if shown:
-                    done = command("runs", f"{column}={shown}", "--json")
-                    assert done.code == 0, done.err
-                    assert folder in [row["folder"] for row in json.loads(done.out)], (column, shown)
+            if text:
+                done = command("runs", f"{column}={text}", "--json")
+                assert done.code == 0, done.err
+                assert folder in [row["folder"] for row in json.loads(done.out)], (column, text)
 
 
 def test_a_commit_is_found_by_its_first_digits_and_a_dirty_one_by_yes(

@@ -152,7 +152,7 @@ def plain(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
             if isinstance(error, RuntimeError | AssertionError) and is_refusal(kind, impl, error):
                 raise refusal(factory, impl, error) from error
             if not is_torchs(kind) and (hint := find_hint(error)):
-                raise RuntimeError(f"{type(error).__name__}: {str(error).rstrip('.')}; {hint}") from error
+                error.add_note(hint)
             raise
         return point, state, Seen(loss, grad, 1, 0)
 

@@ -13,6 +13,7 @@ from gdbench.analysis import problems
 from gdbench.analysis.comparison import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.comparison import comparison
 from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
+from gdbench.counting import format_count
 from gdbench.report.assemble import Landscape, Report, Section, kept, sections
 from gdbench.report.cells import short
 from gdbench.report.charts import changes
@@ -218,7 +219,7 @@ def _seeds(rows: pd.DataFrame) -> str:
     numbers = sorted({int(count) for count in rows["seeds"]})
     if len(numbers) > 1:
         return f"{numbers[0]} to {numbers[-1]} seeds"
-    return "".join(f"{count} seed{'s' if count != 1 else ''}" for count in numbers)
+    return "".join(format_count(count, "seed") for count in numbers)
 
 
 WORDS = {

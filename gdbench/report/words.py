@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.sides import NOT_COMPARABLE
+from gdbench.counting import format_count
 from gdbench.report.best import amount, describe_range, describe_result
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number
@@ -74,8 +75,7 @@ def _next(row: dict[str, Any]) -> str:
 def _certainty(row: dict[str, Any]) -> str:
     """What the seeds allow to say, where they matter."""
     if pd.notna(row["needed"]):
-        have = f"{row['seeds']:.0f} seed{'s' * (row['seeds'] != 1)}"
-        return f" {have}: not enough to tell; {row['needed']:.0f} are needed."
+        return f" {format_count(int(row['seeds']), 'seed')}: not enough to tell; {row['needed']:.0f} are needed."
     if row["held_out"]:
         return " Tested on the half of the seeds that chose no configuration."
     return ""
