@@ -16,6 +16,7 @@ from gdbench import __version__
 from gdbench.counting import format_count
 from gdbench.interruption import was_interrupted
 from gdbench.paths import expand_user, expand_word
+from gdbench.report.escaping import printable
 from gdbench.schema import SETTINGS, UsageError, nearest
 from gdbench.uncollected import uncollected
 from gdbench.word_order import place_verb_first
@@ -140,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         if (line := _describe_error(error)) is None:
             raise
-        print(f"gdbench: {line}", file=sys.stderr)
+        print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
         return 2
 
 
@@ -159,7 +160,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
         if category.__module__.startswith("gdbench."):
             if str(message) not in said:  # a file is read for its runs, its traces, and what they are of
-                print(f"gdbench: {message}", file=sys.stderr)
+                print(f"gdbench: {printable(str(message), lines=True)}", file=sys.stderr)
             said.add(str(message))
         else:
             show(message, category, *rest, **others)
@@ -298,7 +299,7 @@ def _shown(result: SweepResult, output: Output) -> int:
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0
-    print(f"gdbench: {line}", file=sys.stderr)
+    print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
     return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
 
 

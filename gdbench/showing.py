@@ -12,6 +12,7 @@ import typer
 from gdbench.kept import find_run, home
 from gdbench.records import load
 from gdbench.report.command import command
+from gdbench.report.escaping import printable
 from gdbench.report.source import newest
 from gdbench.report.terminal import show_sweep
 from gdbench.schema import UsageError
@@ -67,13 +68,13 @@ def show_run(row: Any, folder: Path) -> None:
     """Print everything about a run: columns, where it failed, its configuration, and the command that repeats it."""
     known = row.dropna()
     for name, value in known.drop("traceback", errors="ignore").items():
-        typer.echo(f"{name:22}  {value}")
+        typer.echo(printable(f"{name:22}  {value}"))
     if "traceback" in known:
-        typer.echo(f"\n# where it failed\n{str(known['traceback']).rstrip()}")
+        typer.echo(printable(f"\n# where it failed\n{str(known['traceback']).rstrip()}", lines=True))
     configuration = _configuration(home(folder, row), row)
-    typer.echo(f"\n# its configuration\n{configuration}")
+    typer.echo(printable(f"\n# its configuration\n{configuration}", lines=True))
     given = "objective:\n  python:" in configuration
-    typer.echo(f"# repeat it\n{_call(row) if given else command(row)}")
+    typer.echo(printable(f"# repeat it\n{_call(row) if given else command(row)}", lines=True))
 
 
 def _configuration(place: Path, row: Any) -> str:

@@ -142,9 +142,10 @@ def diff(
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
     from gdbench.contrast import contrast
     from gdbench.report.differing import json_text
+    from gdbench.report.escaping import printable
 
     found = contrast(a, b, folder)
-    typer.echo(json_text(found.plain()) if json else "\n".join(found.lines()))
+    typer.echo(json_text(found.plain()) if json else printable("\n".join(found.lines()), lines=True))
 
 
 @app.command()

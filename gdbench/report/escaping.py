@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "escape_csv",
@@ -70,7 +72,9 @@ def escape_csv(text: str) -> str:
 
 def escape_csv_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table for ``to_csv``, its texts by ``escape_csv``; numbers stay as they are."""
-    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    from pandas.api.types import is_numeric_dtype  # a mistake on the command line is told without pandas
+
+    texts = [name for name in table if not is_numeric_dtype(table[name])]
     return table.assign(**{str(name): table[name].map(_escape_csv_cell) for name in texts})
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
+
+from gdbench.report.escaping import printable
+from gdbench.report.safe_console import SafeConsole
 
 __all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
 
@@ -29,8 +32,8 @@ APART = " · "
 
 def console(file: IO[str] | None = None) -> Console:
     """A console as wide as its terminal; plain text without a limit where it is none."""
-    out = Console(file=file or sys.stdout, highlight=False)
-    return out if out.file.isatty() else Console(file=out.file, highlight=False, width=UNLIMITED)
+    out = SafeConsole(file=file or sys.stdout)
+    return out if out.file.isatty() else SafeConsole(file=out.file, width=UNLIMITED)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class FittedTable:
 
 def fit_columns(columns: Iterable[Column], width: int, has_header: bool = True) -> FittedTable:
     """The columns that hold anything, as far as a line of this width holds them."""
-    filled = [column for column in columns if any(column.cells)]
+    filled = [_make_printable(column) for column in columns if any(column.cells)]
     shown = list(filled)
     while _total(each.least for each in shown) > width:
         spare = [each for each in shown if each.rank is not None]
@@ -131,6 +134,12 @@ def fit_columns(columns: Iterable[Column], width: int, has_header: bool = True) 
         shown.remove(max(spare, key=lambda each: each.rank or 0))
     dropped = sorted((each for each in filled if each not in shown), key=lambda each: each.rank or 0)
     return FittedTable(shown, _widths(shown, width), [each.header for each in dropped], has_header)
+
+
+def _make_printable(column: Column) -> Column:
+    """The column as it can be measured: a control code in a name has no width, its picture has one."""
+    cells = [printable(cell, lines=True) for cell in column.cells]
+    return replace(column, header=printable(column.header), cells=cells)
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:

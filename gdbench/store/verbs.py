@@ -155,6 +155,7 @@ def tag(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Put tags on a sweep, or take them away; find it by runs tag=TAG."""
+    from gdbench.report.escaping import printable
     from gdbench.store.folders import find
     from gdbench.store.labels import Labels, change, checked
 
@@ -167,7 +168,7 @@ def tag(
         left = [each for each in held.tags if given and each not in given]
         return replace(held, tags=tuple(left if remove else [*held.tags, *given]))
 
-    typer.echo(f"{folder}: {' '.join(change(folder, changed).tags) or 'no tags'}")
+    typer.echo(printable(f"{folder}: {' '.join(change(folder, changed).tags) or 'no tags'}"))
 
 
 def note(
@@ -177,6 +178,7 @@ def note(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Keep a note beside a sweep; a new one replaces it."""
+    from gdbench.report.escaping import printable
     from gdbench.store.folders import find
     from gdbench.store.labels import change, labels
 
@@ -185,7 +187,7 @@ def note(
         raise UsageError("note --remove takes no text.")
     if words or remove:
         change(folder, lambda held: replace(held, note=" ".join(words or [])))
-    typer.echo(f"{folder}: {labels(folder).note or 'no note'}")
+    typer.echo(printable(f"{folder}: {labels(folder).note or 'no note'}", lines=True))
 
 
 # ------------------------------------------------------------------------------------------------- away and elsewhere

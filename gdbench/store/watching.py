@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
+from gdbench.report.escaping import printable
 from gdbench.report.fitting import console
 from gdbench.report.live import Glance, frame, line
 from gdbench.store.live import Onlooker, place
@@ -59,7 +60,7 @@ def _lines(onlooker: Onlooker, seen: Glance) -> Glance:
     while seen.state == "running":
         if seen.ended != told:
             told = seen.ended
-            print(line(seen), flush=True)
+            print(printable(line(seen)), flush=True)
         time.sleep(REFRESH_S)
         seen = onlooker.look()
     return seen

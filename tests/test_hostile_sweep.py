@@ -1,0 +1,48 @@
+"""A sweep of a stranger, whose every text is hostile, through all that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from test_escaping import HOSTILE, has_control
+
+import gdbench
+from gdbench.store.labels import Labels, change
+
+TEXT = "\x1b[31m[red]\u202e<b>|=1\x9b2J\x07"
+STORED = [text for text in HOSTILE if "\ud800" not in text and "\x00" not in text and len(text) < 100]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a sweep of three runs whose names, notes and errors were replaced."""
+    monkeypatch.chdir(tmp_path)
+    runs = gdbench.sweep("beale", optimizer=["gd", "adam"], lr=[0.01, 0.1], steps=5, timing="off")
+    folder = Path(runs.attrs["folder"])
+    file = folder / "runs.parquet"
+    table = pd.read_parquet(file)
+    table["objective"] = TEXT
+    table["optimizer"] = [f"{name}{TEXT}" for name in table["optimizer"]]
+    table["status"], table["error"], table["traceback"] = "failed", [*STORED[:3], "\n".join(STORED)], "\n".join(STORED)
+    table.to_parquet(file)
+    change(folder, lambda held: Labels(TEXT, (TEXT,), "\n".join(STORED)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["show", "show RUN", "runs", "runs --csv", "note SWEEP", "tag SWEEP --remove", "report --format md", "diff A B"],
+)
+def test_a_strangers_texts_give_the_terminal_no_order(sweep: Path, command: Callable[..., Any], words: str) -> None:
+    """Whatever looks at a sweep prints its texts without control codes and without markup taken for such."""
+    a, b = gdbench.load(sweep)["run"][[0, 2]]
+    names = {"RUN": a, "SWEEP": str(sweep), "A": a, "B": b}
+    done = command(*(names.get(word, word) for word in words.split()))
+    for line in (done.out + done.err).splitlines():
+        assert not has_control(line.replace("\t", " ")), (words, line)
+    assert "MarkupError" not in done.err
+    assert done.out
