@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cache, lru_cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,13 @@ def _source_digest(folder: str | None, name: str, path: Path) -> str:
 
 
 def _is_edited_since_import(spec: ModuleSpec, path: Path) -> bool:
-    """Whether a module was imported from another text than its file has now, by the .pyc that its import wrote."""
+    """Whether a module was imported from another text than its file has now, by the .pyc that its import wrote.
+
+    An import that wrote none tells nothing: that of pytest, which rewrites assertions and has files of its own, and any
+    where Python writes no bytecode. A .pyc that lies there then may be of any text before.
+    """
+    if type(spec.loader) is not SourceFileLoader or sys.dont_write_bytecode:
+        return False
     try:
         with open(spec.cached or "", "rb") as file:  # noqa: PTH123  (sixty of them)
             flags, modified, size = struct.unpack("<4xIII", file.read(16))
