@@ -271,7 +271,7 @@ def load(
 
     ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. A sweep that
     still runs gives the cells that have ended. ``columns`` names those that are wanted, if not all are.
-    ``df.attrs["columns"]`` says what each column means.
+    ``df.attrs["columns"]`` says what each column means, and ``df.attrs["folder"]`` where it was loaded from.
     Raises UsageError where there is nothing to load.
     """
     sources = [expand_user(source) for source in ([path] if isinstance(path, (str, Path)) else path)]
@@ -284,7 +284,14 @@ def load(
         )
     rows = frame(promised(union(tables), table, columns))
     rows.attrs["columns"] = described(map(str, rows), DESCRIBED[table])
+    origins = [str(source.absolute()) for source in sources]
+    rows.attrs["folder"] = origins[0] if len(origins) == 1 else origins
     return rows
+
+
+def sweep_folders_of(origin: str | Sequence[str]) -> list[Path]:
+    """The folders of the sweeps at ``attrs["folder"]`` of a table."""
+    return [place for source in ([origin] if isinstance(origin, str) else origin) for place in _places(source)]
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
@@ -30,6 +30,8 @@ class Look:
 
     optimizers: tuple[str, ...]
     coloured: int
+    columns: int = field(default=8, kw_only=True)
+    """How many entries of the legend stand beside each other."""
 
     @classmethod
     def of(cls, optimizers: Iterable[str], best: Iterable[str] = ()) -> Look:
@@ -70,7 +72,7 @@ class Look:
         shown = alt.Legend(
             title=None,
             orient="top",
-            columns=8,
+            columns=self.columns,
             symbolType=symbol,
             symbolStrokeWidth=2.5,
             labelLimit=180,
