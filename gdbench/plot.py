@@ -233,7 +233,6 @@ def _noted(chart: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     lines = [line for note in notes for line in textwrap.wrap(note, WIDTH_OF_NOTES)]
     if not lines:
         return chart
-    quiet = "#5b6068"
     if "title" not in chart:
-        return {**chart, "title": {"text": lines, "color": quiet, "fontSize": 11, "fontWeight": "normal"}}
-    return {**chart, "title": {"text": chart["title"], "subtitle": lines, "subtitleColor": quiet}}
+        return {**chart, "title": {"text": lines, "fontSize": 11, "fontWeight": "normal"}}
+    return {**chart, "title": {"text": chart["title"], "subtitle": lines}}
