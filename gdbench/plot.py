@@ -44,9 +44,9 @@ def convergence(
     where it is not known. Raises UsageError where there is nothing to draw.
     """
     _check_choice("against", against, convergence_chart.AXES)
-    lines = _lines(runs, by)
-    recorded = add_nonfinite_ends(lines.runs, _traces(runs, lines.runs, traces))
-    steps = curves.convergence(lines.runs, recorded)
+    recorded = _traces(runs, traces)
+    lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
+    steps = curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
     table = convergence_chart.drawn(cut_curves(steps, diverging_solvers(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
     reasons = [f"{name} is not drawn: {_why_missing(steps[steps['problem'] == name], against)}" for name in missing]
@@ -55,7 +55,7 @@ def convergence(
     partly = [
         f"{name} is drawn where its loss is positive, as gaps are on a log axis" for name in _halved(steps, table)
     ]
-    notes = [*([LEFT] if table["left"].any() else []), *reasons, *partly]
+    notes = [*([LEFT] if table["left"].any() else []), *reasons, *partly, *_unrecorded(runs, recorded)]
     return _shown(table, convergence_chart.chart(table, _look(lines), against), notes)
 
 
@@ -86,8 +86,9 @@ def trajectory(
     Contours are those of gdbench's own objectives; for a function of one's own give it as ``objective``. ``by`` and
     ``traces`` are those of ``convergence``. What diverged is drawn to where it leaves the picture, and marked.
     """
-    lines = _lines(runs, by)
-    paths = charts.paths(lines.runs, _traces(runs, lines.runs, traces))
+    recorded = _traces(runs, traces)
+    lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
+    paths = charts.paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
     rows = diverging_solvers(first)
@@ -96,7 +97,7 @@ def trajectory(
     box = charts.box(paths[_is_near(paths)] if calm.empty else calm)
     shown, ends = cut_paths(paths, box, diverging)
     ground = _ground(runs, lines.runs.iloc[0], box, objective)
-    notes = [LEFT] if len(ends) else []
+    notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]
     if ground is None:
         notes.append("no contours: only gdbench's own objectives have them; for yours give objective=your_function")
     contours, stars = (
@@ -118,7 +119,6 @@ def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
-    _check_rows(runs)
     lines = choose_lines(runs, [by] if isinstance(by, str) else list(by))
     if by and len(lines.solvers) > MOST:
         raise UsageError(
@@ -212,14 +212,22 @@ def _folders(runs: pd.DataFrame) -> list[Any]:
     return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
 
 
-def _traces(runs: pd.DataFrame, drawn: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
-    """The traces of the runs that are drawn: those that are given, or those of their folder."""
+def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
+    """The traces that are given, or those of the runs' folder; some of them are of these runs."""
+    _check_rows(runs)
     if given is None and "folder" not in runs.attrs:
         raise UsageError('give the traces too: traces=gdbench.load(folder, "traces").')
     traces = load(runs.attrs["folder"], "traces") if given is None else given
-    if not traces["run"].isin(drawn["run"]).any():
-        raise UsageError(f"there are no traces of these {len(drawn)} runs: they were made with record=none.")
+    if not traces["run"].isin(runs["run"]).any():
+        raise UsageError(f"there are no traces of these {len(runs)} runs: they failed, or were made with record=none.")
     return traces
+
+
+def _unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
+    """What is to be said where the paths of some runs were not recorded, as of the trials of a search."""
+    whole = runs[~runs["status"].isin(["failed", "unavailable"])]
+    missing = int((~whole["run"].isin(traces["run"])).sum())
+    return [f"{missing} of {len(whole)} runs recorded no path: the best of the others are drawn"] if missing else []
 
 
 def _shown(table: pd.DataFrame, drawn: Drawn, notes: Sequence[str] = ()) -> Any:

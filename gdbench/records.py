@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,12 +40,14 @@ __all__ = [
     "load",
     "load_part",
     "locked",
+    "move_traces",
     "named",
     "new_folder",
     "part_numbers",
     "set_aside",
     "statuses",
     "sweep_folders",
+    "sweep_folders_of",
     "sweep_table",
     "write_json",
     "write_part",
@@ -143,6 +146,14 @@ def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]
         for name in ("traces", "blocks", "runs"):
             if tables.get(name):
                 write_table(arrow(tables[name]), _part(folder, cell, name))
+
+
+def move_traces(source: Path, folder: Path, cell: int) -> None:
+    """Move the traces of a cell, if it has any, from one sweep's parts to those of another that has none."""
+    traces = _part(source, cell, "traces")
+    if traces.exists():
+        with writing(folder):
+            shutil.move(traces, _part(folder, cell, "traces"))
 
 
 def _part(folder: Path, cell: int, table: Table) -> Path:

@@ -148,6 +148,25 @@ def test_charts_of_what_load_returns_and_of_some_rows(rates: pd.DataFrame, name:
         assert CHARTS[name](loaded[(loaded["dtype"] == "float64") & (loaded["lr"] < 0.1)]).to_dict()
 
 
+def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
+    """The winners of a search have paths, which its trials have not, and can be drawn; so can all that it tried."""
+    winners = gdbench.tune(
+        "rosenbrock", optimizer=["gd", "adam"], seed=[0, 1], start_noise=0.1, trials=6, steps=20, timing="off",
+        outputs=tmp_path,
+    )  # fmt: skip
+    tried = gdbench.load(winners.attrs["folder"])
+    traces = gdbench.load(winners.attrs["folder"], "traces")
+
+    assert len(tried) == tried["run"].nunique() == 24
+    assert set(winners["run"]) < set(traces["run"])
+    assert traces["run"].nunique() == 4
+    assert "20 of 24 runs recorded no path" in words(gdbench.plot.convergence(tried))
+    for runs in (winners, tried):
+        for draw in (gdbench.plot.convergence, gdbench.plot.trajectory):
+            assert set(lines(draw(runs))) == {"gd", "adam"}
+        assert gdbench.plot.sensitivity(runs).to_dict()
+
+
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "no setting": (lambda runs: gdbench.plot.convergence(runs, by="lrr"), "Those that differ: lr"),
     "no cost": (lambda runs: gdbench.plot.convergence(runs, against="time"), "Allowed: step, gradients, seconds"),
