@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,13 @@ class Growing:
         else:
             for job in jobs:
                 run_job(job, self.folder, pulse)
+
+    def trace(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
+        """Run again a part of a cell that left no traces, and keep these alone: its rows are there already."""
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / records.PARTS).mkdir()
+            run_job(replace(job, cell=cell), Path(scratch), pulse)
+            records.move_traces(Path(scratch), self.folder, cell)
 
     def answer(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell that was run; None where a launcher lost it."""

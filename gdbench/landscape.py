@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -17,9 +18,10 @@ from gdbench.objectives import Objective
 from gdbench.schema import UsageError
 from gdbench.trust import read_configuration, shipped_targets
 
-__all__ = ["landscape"]
+__all__ = ["landscape", "landscape_of"]
 
 SIDE = 61
+NO_STARS = pd.DataFrame(columns=["x", "y"])
 
 
 def landscape(
@@ -32,13 +34,46 @@ def landscape(
     objective = _objective(folders, run)
     if objective is None or not isinstance(objective.start_at(0), torch.Tensor) or objective.start_at(0).shape != (2,):  # type: ignore[union-attr]
         return None
-    x, y = (np.linspace(*box[name], SIDE) for name in ("x", "y"))
-    points = torch.from_numpy(np.dstack(np.meshgrid(x, y)).reshape(-1, 2))
+    points = _grid(box)
     evaluate = objective.value if objective.laned else torch.vmap(objective.value)
-    values = evaluate(points).numpy()
-    grid = pd.DataFrame({"x": points[:, 0].numpy(), "y": points[:, 1].numpy(), "value": values})
-    stars = pd.DataFrame([np.asarray(each) for each in objective.minimisers], columns=["x", "y"])
-    return grid, stars
+    return _table(points, evaluate(points).numpy()), _stars(objective)
+
+
+def landscape_of(
+    objective: Objective | Callable[[torch.Tensor], torch.Tensor], dtype: str, box: Mapping[str, tuple[float, float]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``landscape`` of an objective of one's own, or of a function of a vector of two, which is called point by point.
+
+    Raises UsageError where it cannot be called so.
+    """
+    points = _grid(box)
+    value = objective.value if isinstance(objective, Objective) else objective
+    name = getattr(objective, "__name__", type(objective).__name__)
+    if not callable(value):
+        raise UsageError(f"objective= must be a function or a gdbench.Objective, not {name}: it is drawn as contours.")
+    try:
+        with torch.no_grad():
+            values = [float(value(point)) for point in points.to(getattr(torch, dtype))]
+    except Exception as error:  # whatever a user's function raises
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"objective={name} cannot be drawn: it was called with a vector of two {dtype} numbers ({reason})."
+        ) from error
+    return _table(points, np.array(values)), _stars(objective) if isinstance(objective, Objective) else NO_STARS
+
+
+def _grid(box: Mapping[str, tuple[float, float]]) -> torch.Tensor:
+    """The points of a grid over the box."""
+    x, y = (np.linspace(*box[name], SIDE) for name in ("x", "y"))
+    return torch.from_numpy(np.dstack(np.meshgrid(x, y)).reshape(-1, 2))
+
+
+def _table(points: torch.Tensor, values: npt.NDArray[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"x": points[:, 0].numpy(), "y": points[:, 1].numpy(), "value": values})
+
+
+def _stars(objective: Objective) -> pd.DataFrame:
+    return pd.DataFrame([np.asarray(each) for each in objective.minimisers], columns=["x", "y"])
 
 
 def _objective(folders: list[Path], run: pd.Series) -> Objective | None:

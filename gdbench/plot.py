@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis import chosen, curves, problems, profiles
 from gdbench.analysis import sensitivity as over_lr
+from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
+from gdbench.analysis.lines import Lines, choose_lines
+from gdbench.columns import COLUMNS
 from gdbench.records import load
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -13,30 +18,53 @@ from gdbench.report.charts import profile as profile_chart
 from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import trajectory as trajectory_chart
 from gdbench.report.charts.parts import Drawn
-from gdbench.report.look import Look, theme
+from gdbench.report.look import MOST, Look, theme
 from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gdbench.objectives import Objective
+
 __all__ = ["convergence", "profile", "sensitivity", "trajectory"]
 
+LEFT = "×: left the picture, as it diverged"
+WIDTH_OF_NOTES = 52
+"""Characters of a line of a chart's note."""
 
-def convergence(runs: pd.DataFrame, traces: pd.DataFrame | None = None, against: str = "step") -> Any:
+
+def convergence(
+    runs: pd.DataFrame, traces: pd.DataFrame | None = None, against: str = "step", by: str | Sequence[str] = ()
+) -> Any:
     """The gap of each optimizer at its best configuration against ``step``, ``gradients`` or ``seconds``.
 
-    ``traces`` are those of the runs' folder, where it is known. Raises UsageError where there is nothing to draw.
+    Where a minimum is unknown the loss is drawn. ``by`` names settings, such as ``"lr"`` or ``["lr", "dtype"]``, of
+    which each value has a line of its own, in one panel. What diverged is drawn to where it leaves, and marked.
+    ``runs`` are whole rows of a table that run, sweep, tune or load gave, and ``traces`` those of the same folder,
+    where it is not known. Raises UsageError where there is nothing to draw.
     """
-    told, best = _told(runs)
-    table = convergence_chart.drawn(curves.convergence(_runs_of(told, best), _traces(runs, traces)), against)
-    return _shown(table, convergence_chart.chart(table, _look(best), against))
+    _check_choice("against", against, convergence_chart.AXES)
+    recorded = _traces(runs, traces)
+    lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
+    steps = curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
+    table = convergence_chart.drawn(cut_curves(steps, diverging_solvers(lines.runs)), against)
+    missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
+    reasons = [f"{name} is not drawn: {_why_missing(steps[steps['problem'] == name], against)}" for name in missing]
+    if table.empty:
+        raise UsageError(f"there is nothing to draw: {'; '.join(reasons)}.")
+    partly = [
+        f"{name} is drawn where its loss is positive, as gaps are on a log axis" for name in _halved(steps, table)
+    ]
+    notes = [*([LEFT] if table["left"].any() else []), *reasons, *partly, *_unrecorded(runs, recorded)]
+    return _shown(table, convergence_chart.chart(table, _look(lines), against), notes)
 
 
 def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
     """What each optimizer pays to the target, in ``steps``, ``gradients`` or ``seconds``, at each learning rate."""
+    _check_choice("cost", cost, problems.COSTS)
     told, best = _told(runs)
     table = over_lr.sensitivity(told, cost)
-    return _shown(table, sensitivity_chart.chart(table, _look(best), cost))
+    return _shown(table, sensitivity_chart.chart(table, Look.of(best["solver"], chosen.leading(best)), cost))
 
 
 def profile(runs: pd.DataFrame) -> Any:
@@ -44,45 +72,175 @@ def profile(runs: pd.DataFrame) -> Any:
     told, best = _told(runs)
     one_lr = chosen.one_for_all(told)
     table = charts.both_views(best, one_lr, profiles.performance_profile)
-    return _shown(table, profile_chart.chart(table, _look(best)))
+    return _shown(table, profile_chart.chart(table, Look.of(best["solver"], chosen.leading(best))))
 
 
-def trajectory(runs: pd.DataFrame, traces: pd.DataFrame | None = None) -> Any:
-    """The paths of the optimizers on an objective of two coordinates, each at its best configuration, first seed."""
-    told, best = _told(runs)
-    paths = charts.paths(_runs_of(told, best), _traces(runs, traces))
-    if paths["problem"].nunique() != 1:
-        raise UsageError(
-            f"a path needs runs of one problem with two coordinates; these have {paths['problem'].nunique()}."
-        )
-    box = charts.box(paths)
-    return _shown(paths, trajectory_chart.chart(paths, charts.NO_LINES, _look(best), charts.NO_STARS, box))
+def trajectory(
+    runs: pd.DataFrame,
+    traces: pd.DataFrame | None = None,
+    by: str | Sequence[str] = (),
+    objective: Objective | Callable[..., Any] | None = None,
+) -> Any:
+    """The paths of the optimizers on an objective of two coordinates, each at its best configuration, first seed.
+
+    Contours are those of gdbench's own objectives; for a function of one's own give it as ``objective``. ``by`` and
+    ``traces`` are those of ``convergence``. What diverged is drawn to where it leaves the picture, and marked.
+    """
+    recorded = _traces(runs, traces)
+    lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
+    paths = charts.paths(lines.runs, recorded)
+    _check_one_plane(paths, lines.runs)
+    first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
+    rows = diverging_solvers(first)
+    diverging = set(rows.loc[rows["diverging"], "solver"])
+    calm = paths[~paths["optimizer"].isin(diverging)]
+    box = charts.box(paths[_is_near(paths)] if calm.empty else calm)
+    shown, ends = cut_paths(paths, box, diverging)
+    ground = _ground(runs, lines.runs.iloc[0], box, objective)
+    notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]
+    if ground is None:
+        notes.append("no contours: only gdbench's own objectives have them; for yours give objective=your_function")
+    contours, stars = (
+        (trajectory_chart.contours(ground[0]), ground[1]) if ground else (charts.NO_LINES, charts.NO_STARS)
+    )
+    drawn = trajectory_chart.chart(shown, contours, _look(lines), stars, box, ends)
+    name = str(paths["problem"].iloc[0])
+    return _shown(shown, Drawn({**drawn.chart, "title": name}, drawn.datasets), notes)
+
+
+# ------------------------------------------------------------------------------------------------ what is drawn
 
 
 def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is compared, and the best configuration of each optimizer on each problem."""
+    _check_rows(runs)
     told = chosen.merged(problems.compared(runs))
     return told, chosen.tuned(told)
 
 
-def _runs_of(told: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    keys = ["problem", "solver", "configuration"]
-    return told.merge(best[keys], on=keys)
+def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
+    lines = choose_lines(runs, [by] if isinstance(by, str) else list(by))
+    if by and len(lines.solvers) > MOST:
+        raise UsageError(
+            f"by= gives {len(lines.solvers)} lines, and more than {MOST} cannot be told apart:"
+            " choose some of the runs, as in runs[runs['lr'].isin([0.01, 0.1])]."
+        )
+    return lines
 
 
-def _look(best: pd.DataFrame) -> Look:
-    return Look.of(best["solver"], chosen.leading(best))
+def _look(lines: Lines) -> Look:
+    if not lines.chosen:
+        return Look.of(lines.solvers, lines.leading)
+    panels = min(lines.runs["problem"].nunique(), 3)
+    return Look(
+        lines.solvers, len(lines.solvers), columns=max(1, 300 * panels // (45 + 7 * max(map(len, lines.solvers))))
+    )
+
+
+def _check_rows(runs: pd.DataFrame) -> None:
+    """UsageError unless these are whole rows of a table of runs, and some."""
+    lacking = [name for name in COLUMNS if name not in runs]
+    if lacking:
+        others = f" and {len(lacking) - 1} others" if len(lacking) > 1 else ""
+        raise UsageError(
+            f"the table has no column {lacking[0]}{others}: give whole rows, as gdbench.run, sweep, tune or load return"
+            " them (filtered by rows as you like)."
+        )
+    if runs.empty:
+        raise UsageError("the table has 0 runs: nothing is left to draw of what was filtered.")
+
+
+def _check_choice(name: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        raise UsageError(f"{name}={value!r} is not known. Allowed: {', '.join(allowed)}.")
+
+
+def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
+    """UsageError unless paths are of one problem of two coordinates."""
+    names = [str(name) for name in paths["problem"].unique()]
+    if not names:
+        raise UsageError(
+            f"a path needs an objective of two coordinates, and there is none here ({_listed(runs['problem'])})."
+        )
+    if len(names) > 1:
+        raise UsageError(
+            f"a path needs runs of one problem, and these have {len(names)} ({_listed(names)}): choose one, as in"
+            " runs[runs['objective'] == 'rosenbrock'], or by='dtype' where that is what differs."
+        )
+
+
+def _listed(names: Any, most: int = 4) -> str:
+    different = list(dict.fromkeys(map(str, names)))
+    return ", ".join(different[:most]) + (", ..." if len(different) > most else "")
+
+
+def _is_near(paths: pd.DataFrame) -> Any:
+    """The points of paths that all diverge that show how they leave: those before the loss is ten times the first."""
+    start = paths.loc[paths["step"] == 0, "loss"].max()
+    return (paths["step"] == 0) | (paths["loss"] <= max(10 * start, start + 1))
+
+
+def _why_missing(curve: pd.DataFrame, against: str) -> str:
+    """Why nothing of a problem is in the picture."""
+    if curve.empty:
+        return "nothing was recorded of its runs"
+    if against != "step" and curve[against].isna().all():
+        return "nothing was timed (timing=off)" if against == "seconds" else f"its {against} are unknown"
+    if curve["gap"].isna().all() and (curve["loss"] <= 0).any():
+        return "its losses are not positive, which a log axis beside gaps cannot show; draw its runs alone"
+    return "it has no finite point after its start"
+
+
+def _halved(steps: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """The problems in the picture of which losses are not in it."""
+    unknown = steps[steps["gap"].isna() & (steps["loss"] <= 0) & steps["problem"].isin(table["problem"])]
+    return [str(name) for name in unknown["problem"].unique()] if (table["y"] == "gap").any() else []
+
+
+def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
+    """The values under paths on a grid, and the minimisers; None where it is unknown what the function is."""
+    from gdbench.landscape import landscape, landscape_of
+
+    if objective is not None:
+        return landscape_of(objective, str(run["dtype"]), box)
+    return landscape(_folders(runs), run, box)
+
+
+def _folders(runs: pd.DataFrame) -> list[Any]:
+    from gdbench.records import sweep_folders_of
+
+    return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
 
 
 def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
-    if given is not None:
-        return given
-    if "folder" not in runs.attrs:
+    """The traces that are given, or those of the runs' folder; some of them are of these runs."""
+    _check_rows(runs)
+    if given is None and "folder" not in runs.attrs:
         raise UsageError('give the traces too: traces=gdbench.load(folder, "traces").')
-    return load(runs.attrs["folder"], "traces")
+    traces = load(runs.attrs["folder"], "traces") if given is None else given
+    if not traces["run"].isin(runs["run"]).any():
+        raise UsageError(f"there are no traces of these {len(runs)} runs: they failed, or were made with record=none.")
+    return traces
 
 
-def _shown(table: pd.DataFrame, drawn: Drawn) -> Any:
+def _unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
+    """What is to be said where the paths of some runs were not recorded, as of the trials of a search."""
+    whole = runs[~runs["status"].isin(["failed", "unavailable"])]
+    missing = int((~whole["run"].isin(traces["run"])).sum())
+    return [f"{missing} of {len(whole)} runs recorded no path: the best of the others are drawn"] if missing else []
+
+
+def _shown(table: pd.DataFrame, drawn: Drawn, notes: Sequence[str] = ()) -> Any:
     if table.empty:
         raise UsageError("there are 0 finite points to draw.")
-    return drawn.whole().configure(**theme(False))
+    return Drawn(_noted(drawn.chart, notes), drawn.datasets).whole().configure(**theme(False))
+
+
+def _noted(chart: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    """A chart with notes under its name."""
+    lines = [line for note in notes for line in textwrap.wrap(note, WIDTH_OF_NOTES)]
+    if not lines:
+        return chart
+    if "title" not in chart:
+        return {**chart, "title": {"text": lines, "fontSize": 11, "fontWeight": "normal"}}
+    return {**chart, "title": {"text": chart["title"], "subtitle": lines}}

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,12 +40,14 @@ __all__ = [
     "load",
     "load_part",
     "locked",
+    "move_traces",
     "named",
     "new_folder",
     "part_numbers",
     "set_aside",
     "statuses",
     "sweep_folders",
+    "sweep_folders_of",
     "sweep_table",
     "write_json",
     "write_part",
@@ -143,6 +146,14 @@ def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]
         for name in ("traces", "blocks", "runs"):
             if tables.get(name):
                 write_table(arrow(tables[name]), _part(folder, cell, name))
+
+
+def move_traces(source: Path, folder: Path, cell: int) -> None:
+    """Move the traces of a cell, if it has any, from one sweep's parts to those of another that has none."""
+    traces = _part(source, cell, "traces")
+    if traces.exists():
+        with writing(folder):
+            shutil.move(traces, _part(folder, cell, "traces"))
 
 
 def _part(folder: Path, cell: int, table: Table) -> Path:
@@ -271,7 +282,7 @@ def load(
 
     ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. A sweep that
     still runs gives the cells that have ended. ``columns`` names those that are wanted, if not all are.
-    ``df.attrs["columns"]`` says what each column means.
+    ``df.attrs["columns"]`` says what each column means, and ``df.attrs["folder"]`` where it was loaded from.
     Raises UsageError where there is nothing to load.
     """
     sources = [expand_user(source) for source in ([path] if isinstance(path, (str, Path)) else path)]
@@ -284,7 +295,14 @@ def load(
         )
     rows = frame(promised(union(tables), table, columns))
     rows.attrs["columns"] = described(map(str, rows), DESCRIBED[table])
+    origins = [str(source.absolute()) for source in sources]
+    rows.attrs["folder"] = origins[0] if len(origins) == 1 else origins
     return rows
+
+
+def sweep_folders_of(origin: str | Sequence[str]) -> list[Path]:
+    """The folders of the sweeps at ``attrs["folder"]`` of a table."""
+    return [place for source in ([origin] if isinstance(origin, str) else origin) for place in _places(source)]
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:

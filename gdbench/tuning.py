@@ -136,8 +136,9 @@ class Tuning:
             row.search.run(score)
         except Hopeless:
             return
-        if self.clock and row.search.middle() is not None:
-            self._time(row)
+        winner = row.search.middle()
+        if winner is not None:
+            self._time(row) if self.clock else self._record(row, winner)
 
     def _cell(self, row: Row, grid: Grid) -> Job:
         """The cell of a grid: the row's own overrides, a list for each axis, no clock and no traces."""
@@ -164,6 +165,13 @@ class Tuning:
         points = middle[columns].itertuples(index=False, name=None)
         row.seen.update({point: (middle, i) for i, point in enumerate(points)})
         return middle
+
+    def _record(self, row: Row, winner: Point) -> None:
+        """Record the winner's path, which trials leave out, so that it can be drawn."""
+        job = self._job(row, [np.array([value]) for value in winner], ["timing=off"])
+        table, index = row.seen[winner]
+        if job.question.record != "none":
+            self.growing.trace(job, int(table["cell"].iloc[index]), self.pulse)
 
     def _time(self, row: Row) -> None:
         """Time the winner, where a clock was asked for; by time the finalists, of whom the fastest wins."""

@@ -55,8 +55,9 @@ def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def _prices(told: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """What a step costs in gradients and seconds, and the resolution, of each configuration."""
+    ended = numbers(told, "event_step").clip(lower=1.0).where(told["status"] == "nonfinite")
     each = told[keys].assign(
-        gradients=numbers(told, "gradients") / numbers(told, "steps"),
+        gradients=numbers(told, "gradients") / ended.fillna(numbers(told, "steps")),
         seconds=numbers(told, "step_s"),
         floor=numbers(told, "gap_floor"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
@@ -30,6 +30,8 @@ class Look:
 
     optimizers: tuple[str, ...]
     coloured: int
+    columns: int = field(default=8, kw_only=True)
+    """How many entries of the legend stand beside each other."""
 
     @classmethod
     def of(cls, optimizers: Iterable[str], best: Iterable[str] = ()) -> Look:
@@ -70,7 +72,7 @@ class Look:
         shown = alt.Legend(
             title=None,
             orient="top",
-            columns=8,
+            columns=self.columns,
             symbolType=symbol,
             symbolStrokeWidth=2.5,
             labelLimit=180,
@@ -151,7 +153,8 @@ def theme(dark: bool) -> dict[str, Any]:
         "legend": {"labelColor": ink, "titleColor": soft, "labelFontSize": 12,
                    "symbolSize": 220, "symbolOpacity": 1, "offset": 12},
         "header": {"labelColor": ink, "labelFontSize": 12, "labelFontWeight": 600, "labelPadding": 6, "title": None},
-        "title": {"color": ink, "fontSize": 13, "fontWeight": 600, "anchor": "start", "offset": 10},
+        "title": {"color": ink, "subtitleColor": soft, "fontSize": 13, "fontWeight": 600,
+                  "anchor": "start", "offset": 10},
         "text": {"color": soft, "fontSize": 11},
         "rule": {"color": soft},
         "line": {"strokeWidth": 2},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import BANDS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
+from gdbench.report.charts.parts import BANDS, CROSS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["AXES", "banded", "chart", "drawn"]
@@ -17,15 +19,18 @@ AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled:
 def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     """The rows of ``analysis.curves.convergence`` that log axes can show; ``y`` says what is drawn, gap or loss.
 
-    Gaps below the resolution are drawn at it. Where a minimum is unknown the loss is drawn, if it is positive.
+    Gaps below the resolution are drawn at it. Where a minimum is unknown the loss is drawn: on a linear axis if no
+    gap is drawn beside it and one is not positive, else if it is positive. ``left``, where the curves have it, marks
+    the point at which a curve left the picture.
     """
     price = 1.0 if against == "step" else curves[against]
     known = curves["gap"].notna()
     table = curves.assign(optimizer=curves["solver"], x=curves["step"] * price, y=np.where(known, "gap", "loss"))
     for name in ("gap", "lo", "hi"):
         table[name] = table[name].clip(lower=table["floor"].fillna(0.0)).where(known, table["loss"])
-    shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & (table["gap"] > 0)]
+    shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & ((table["gap"] > 0) | (not known.any()))]
     names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
+    names += ["left"] if "left" in shown else []
     told: pd.DataFrame = shown[names].assign(hi=shown["hi"].where(np.isfinite(shown["hi"])))
     return told
 
@@ -40,15 +45,16 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     there = table["optimizer"].unique()
     losses = set(table["y"])
     title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
+    axis = _linear_axis if (table["gap"] <= 0).any() else log_axis
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=look.colours(there))
     band = base.mark_area(aria=False).encode(
-        y=log_axis(alt.Y, "lo", title),
+        y=axis(alt.Y, "lo", title),
         y2=alt.Y2("hi:Q"),
         opacity=faded(0.13),
         detail=alt.Detail("configuration:N"),
     )
     line = base.mark_line(aria=False).encode(
-        y=log_axis(alt.Y, "gap", title),
+        y=axis(alt.Y, "gap", title),
         strokeDash=look.dashes(there),
         opacity=faded(),
         detail=alt.Detail("configuration:N"),
@@ -66,5 +72,16 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
         ],
     )
     layers = [*([band] if banded(table) else []), line, hover]
+    if "left" in table and table["left"].any():
+        layers.append(
+            base.transform_filter("datum.left")
+            .mark_point(aria=False, **CROSS)
+            .encode(y=alt.Y("gap:Q"), opacity=faded())
+        )
     drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
+
+
+def _linear_axis(channel: Any, field: str, title: str) -> Any:
+    """An axis for losses of any sign, that need not begin at 0."""
+    return channel(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False))

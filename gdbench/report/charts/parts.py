@@ -18,6 +18,7 @@ from gdbench.report.look import Look, theme
 
 __all__ = [
     "BANDS",
+    "CROSS",
     "PANELS",
     "PICK",
     "Drawn",
@@ -38,6 +39,8 @@ PANELS = 9
 BANDS = 6
 """Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
+CROSS: dict[str, Any] = {"shape": "cross", "angle": 45, "size": 110, "filled": True}
+"""The mark of a line that ends where its run leaves the picture."""
 PICK: dict[str, Any] = {
     "name": "pick",
     "select": {"type": "point", "fields": ["optimizer"]},

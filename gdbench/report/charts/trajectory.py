@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.report.charts.parts import PICK, Drawn, data, faded, layered, records
+from gdbench.report.charts.parts import CROSS, PICK, Drawn, data, faded, layered, records
 from gdbench.report.look import Look
 
 __all__ = ["chart", "contours"]
@@ -78,8 +78,18 @@ def _rounded(pieces: npt.NDArray[np.float64]) -> list[tuple[Point, Point]]:
     return [((a[0], a[1]), (b[0], b[1])) for a, b in points.tolist()]
 
 
-def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.DataFrame, box: Box) -> Drawn:
-    """Paths of optimizer, step, x, y over contours and minimisers; the slider's step ends them."""
+def chart(
+    paths: pd.DataFrame,
+    lines: pd.DataFrame,
+    look: Look,
+    minimisers: pd.DataFrame,
+    box: Box,
+    ends: pd.DataFrame | None = None,
+) -> Drawn:
+    """Paths of optimizer, step, x, y over contours and minimisers; the slider's step ends them.
+
+    ``ends`` are rows of paths at which a run leaves the picture, and are marked.
+    """
     there = look.among(paths["optimizer"])
     last = int(paths["step"].max())
     words = {"input": "range", "min": 0, "max": last, "step": 1, "name": "up to step "}
@@ -98,8 +108,13 @@ def chart(paths: pd.DataFrame, lines: pd.DataFrame, look: Look, minimisers: pd.D
     )
     dots = base.mark_point(clip=True, filled=True, size=20).encode(tooltip=TOLD)
     ground = ground.encode(**plane, detail=alt.Detail("line:N"), order=alt.Order("point:Q"))
-    layers = layered(ground, stars.encode(**plane), path, dots, params=[PICK, slider], width=SIDE, height=SIDE)
+    drawn = [ground, stars.encode(**plane), path, dots]
     datasets = {"table": look.behind(paths), "contours": lines, "minimisers": minimisers}
+    if ends is not None and len(ends):
+        crosses = alt.Chart(data("ends")).transform_filter("datum.step <= upto").mark_point(aria=False, **CROSS)
+        drawn.append(crosses.encode(**plane, color=look.colours(there), opacity=faded()))
+        datasets["ends"] = ends
+    layers = layered(*drawn, params=[PICK, slider], width=SIDE, height=SIDE)
     return Drawn(layers, {name: records(table) for name, table in datasets.items()})
 
 

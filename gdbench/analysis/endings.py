@@ -1,0 +1,108 @@
+"""Where runs that diverge leave a picture: lines are drawn to there, so that what converged fills the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["DIVERGING", "add_nonfinite_ends", "cut_curves", "cut_paths", "diverging_solvers"]
+
+DIVERGING = ("nonfinite", "diverged")
+"""Statuses of runs that left."""
+ROOM = 100.0
+"""How many times its start value a curve on a log axis may rise before it leaves the picture."""
+KEYS = ["problem", "solver", "configuration"]
+Box = Mapping[str, tuple[float, float]]
+
+
+def add_nonfinite_ends(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
+    """The traces with a row of infinite loss at the step at which a run ceased to be finite, where none was recorded.
+
+    A run that leaves between two recorded steps ends at the first of them; one that leaves in its first step has no
+    other row. The row is added where all runs of a configuration had ended.
+    """
+    last = traces.groupby("run", sort=False)["step"].max().rename("last")
+    table = told[[*KEYS, "run", "status", "event_step"]].merge(last, on="run")
+    table = table.assign(event=table["event_step"].astype("Float64").where(table["status"] == "nonfinite"))
+    groups = table.groupby(KEYS, sort=False, observed=True)
+    step, recorded = groups["event"].transform("max"), groups["last"].transform("max")
+    ended = table.assign(step=step)[table["event"].notna() & (step > recorded).fillna(False)]
+    if ended.empty:
+        return traces
+    known = set(traces.loc[traces["gap"].notna(), "run"])
+    gaps = [np.inf if run in known else np.nan for run in ended["run"]]
+    rows = pd.DataFrame({"run": ended["run"], "step": ended["step"].astype("int64"), "loss": np.inf, "gap": gaps})
+    return pd.concat([traces[["run", "step", "loss", "gap"]], rows], ignore_index=True)
+
+
+def diverging_solvers(told: pd.DataFrame) -> pd.DataFrame:
+    """Each problem, solver and configuration, and ``diverging``: whether a run of it diverged."""
+    table = told.assign(diverging=told["status"].isin(DIVERGING))
+    return table.groupby(KEYS, sort=False, observed=True)["diverging"].any().reset_index()
+
+
+def cut_curves(curves: pd.DataFrame, diverging: pd.DataFrame) -> pd.DataFrame:
+    """The curves of ``analysis.curves``, those that diverge up to where they rise above the others and their start.
+
+    ``left`` marks the point at which one does, which lies at the upper edge of the picture.
+    """
+    table = curves.merge(diverging, on=KEYS, how="left")
+    column = pd.Series(np.where(table["gap"].notna(), "gap", "loss"), index=table.index)
+    value = table["gap"].fillna(table["loss"])
+    edge = table["problem"].map(
+        {name: _edge(part, value[part.index]) for name, part in table.groupby("problem", sort=False, observed=True)}
+    )
+    above = table["diverging"] & ~(value <= edge)
+    first = above & ~above.groupby([table[name] for name in KEYS], observed=True).shift(fill_value=False)
+    stays = above.groupby([table[name] for name in KEYS], observed=True).transform(_lasts)
+    left = first & stays
+    shown = table[~stays | left].assign(left=left)
+    for name in ("gap", "lo", "hi"):
+        shown[name] = shown[name].clip(upper=edge).where(column == "gap", shown[name])
+    shown["loss"] = shown["loss"].clip(upper=edge).where(column == "loss", shown["loss"])
+    return shown.drop(columns="diverging")
+
+
+def _lasts(above: pd.Series) -> npt.NDArray[np.bool_]:
+    """Of each point whether it and all later ones are above."""
+    return np.logical_and.accumulate(above.to_numpy(bool)[::-1])[::-1]
+
+
+def _edge(part: pd.DataFrame, value: pd.Series) -> float:
+    """The upper edge of a problem's picture: above the starts and all that converges."""
+    finite = value[np.isfinite(value)]
+    start = finite[part["step"] == 0].max()
+    calm = finite[~part["diverging"]].max()
+    room = start + 0.25 * (start - finite.min()) if finite.min() <= 0 else ROOM * start
+    return float(np.nanmax([room, calm, np.nextafter(start, np.inf)]))
+
+
+def cut_paths(paths: pd.DataFrame, box: Box, diverging: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The paths, those of ``diverging`` optimizers up to where they leave the box for good; and these last points."""
+    parts, ends = [], []
+    for name, path in paths.groupby("optimizer", sort=False, observed=True):
+        part = _cut_path(path.sort_values("step"), box) if name in diverging else path
+        parts.append(part)
+        if name in diverging:
+            ends.append(part.tail(1))
+    return pd.concat(parts), pd.concat(ends) if ends else paths.head(0)
+
+
+def _cut_path(path: pd.DataFrame, box: Box) -> pd.DataFrame:
+    """A path up to the edge of the box that it crosses last."""
+    points = path[["x", "y"]].to_numpy(float)
+    low, high = (np.array([box[name][side] for name in ("x", "y")]) for side in (0, 1))
+    inside = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    if not len(inside) or inside[-1] == len(points) - 1:
+        return path
+    last = int(inside[-1])
+    here, step = points[last], points[last + 1] - points[last]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(step > 0, (high - here) / step, (low - here) / step)
+    edge = here + np.nanmin(np.where(step == 0, np.inf, shares)) * step
+    cut = path.iloc[: last + 2].copy()
+    cut.loc[cut.index[-1], ["x", "y"]] = np.clip(edge, low, high)
+    return cut

@@ -1,0 +1,87 @@
+"""Which runs make the lines of a picture: the best configuration of each optimizer, or of each value of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from gdbench.analysis import chosen, problems
+from gdbench.analysis.settings import distinct_texts, problem_names
+from gdbench.columns import asked
+from gdbench.schema import UsageError
+
+__all__ = ["Lines", "choose_lines"]
+
+BARE = ("impl", "dtype", "device", "schedule", "clip", "noise")
+"""Settings whose values say what they are."""
+
+
+class Lines(NamedTuple):
+    """Compared runs of the configurations that are drawn; ``solver`` names their lines."""
+
+    runs: pd.DataFrame
+    solvers: tuple[str, ...]
+    """The lines in the order of their legend."""
+    leading: list[str]
+    """The lines by their mean place, the best first."""
+    chosen: bool
+    """Whether the lines are those of settings."""
+
+
+def choose_lines(runs: pd.DataFrame, by: Sequence[str]) -> Lines:
+    """The runs of the best configuration of each optimizer on each problem, for each value of the settings ``by``.
+
+    Problems that differ in ``by`` alone, as by a dtype, are one. Raises UsageError for what is no setting.
+    """
+    _check_settings(runs, by)
+    told = problems.compared(runs)
+    told = told.assign(solver=told["optimizer"].astype(object)) if "impl" in by else chosen.merged(told)
+    columns = [name for name in by if name != "optimizer"]
+    order = tuple(dict.fromkeys(told["solver"]))
+    if columns:
+        told, order = _labelled(told, columns)
+    best = chosen.tuned(told)
+    drawn = told.merge(best[["problem", "solver", "configuration"]], on=["problem", "solver", "configuration"])
+    if columns:
+        alike = drawn.assign(**{name: drawn[name].iloc[0] for name in columns})
+        drawn = drawn.assign(problem=problem_names(alike))
+    return Lines(drawn, order, chosen.leading(best), bool(columns))
+
+
+def _check_settings(runs: pd.DataFrame, by: Sequence[str]) -> None:
+    allowed = [name for name in map(str, runs) if asked(name) and name != "objective"]
+    for name in by:
+        if name not in allowed:
+            differing = [name for name in allowed if runs[name].nunique(dropna=False) > 1]
+            raise UsageError(
+                f"by={name!r} is no setting of these runs. Those that differ: {', '.join(differing) or 'none'}."
+            )
+
+
+def _labelled(told: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Runs whose solver is named by their values in columns, and these names in the order of the values."""
+    named = told["solver"].nunique() > 1
+    parts = [_words(name, told[name]) for name in columns]
+    words = [list(told["solver"]) if named else [""] * len(told), *parts]
+    labels = [" ".join(filter(None, each)) for each in zip(*words, strict=True)]
+    ranks = pd.factorize(told["solver"])[0].tolist()
+    keys = zip(ranks, *(told[name] for name in columns), strict=True)
+    place = {label: tuple(map(_sortable, key)) for label, key in zip(labels, keys, strict=True)}
+    return told.assign(solver=pd.Series(labels, index=told.index, dtype=object)), tuple(
+        sorted(place, key=place.__getitem__)
+    )
+
+
+def _words(name: str, values: pd.Series) -> list[str]:
+    """What a legend says of the values of a setting: lr 0.1, float32, condition 100."""
+    word = "" if name in BARE else f"{name.rpartition('.')[2].replace('_', ' ')} "
+    return [word + text if text else "" for text in distinct_texts(values)]
+
+
+def _sortable(value: Any) -> tuple[str, Any]:
+    """A value that can stand in one order with values of other types."""
+    if value is None or value is pd.NA or value != value:
+        return ("", 0)
+    return ("text", value) if isinstance(value, str) else ("number", value)

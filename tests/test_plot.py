@@ -1,0 +1,223 @@
+"""gdbench.plot: lines by settings, runs that leave, contours of own functions, and a word where nothing is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gdbench
+from gdbench import UsageError
+from gdbench.analysis.endings import cut_paths
+from gdbench.report.images import as_svg
+
+RATES = [1e-4, 1e-3, 1.0]
+"""Too small, right, diverging on Rosenbrock's function."""
+
+
+def bowl(x: torch.Tensor) -> torch.Tensor:
+    """A bowl of two coordinates with its minimum of -10 at (1, -0.5)."""
+    return (x[0] - 1) ** 2 + 5 * (x[1] + 0.5) ** 2 - 10
+
+
+def lines(chart: Any) -> dict[str, pd.DataFrame]:
+    """The rows that a chart draws, by the line that they are of."""
+    table = pd.DataFrame(chart.to_dict()["datasets"]["table"])
+    return {str(name): part for name, part in table.groupby("optimizer")}
+
+
+def words(chart: Any) -> str:
+    """The title of a chart with its notes."""
+    return str(chart.to_dict()["title"])
+
+
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Three learning rates in two dtypes on Rosenbrock's function."""
+    outputs = tmp_path_factory.mktemp("rates")
+    return gdbench.sweep("rosenbrock", lr=RATES, dtype=["float32", "float64"], steps=30, timing="off", outputs=outputs)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """A function of one's own, of which no minimum is known; with lr 0.5 it diverges."""
+    outputs = tmp_path_factory.mktemp("own")
+    return gdbench.sweep(bowl, x0=[3.0, 2.0], lr=[0.001, 0.05, 0.5], steps=30, timing="off", outputs=outputs)
+
+
+@pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
+def test_each_value_of_a_setting_has_a_line_in_one_panel(rates: pd.DataFrame, draw: Callable[..., Any]) -> None:
+    """by="lr" draws every learning rate, by=["lr", "dtype"] every pair, with colours and dashes that differ."""
+    double = rates[rates["dtype"] == "float64"]
+    assert set(lines(draw(double, by="lr"))) == {"lr 0.0001", "lr 0.001", "lr 1"}
+
+    chart = draw(rates, by=["lr", "dtype"])
+    assert list(lines(chart)) == sorted(
+        f"lr {lr} {dtype}" for lr in ("0.0001", "0.001", "1") for dtype in ("float32", "float64")
+    )
+    assert "facet" not in chart.to_dict()
+    assert as_svg(chart.to_dict()).count("role-mark")
+    layer = next(each for each in chart.to_dict()["layer"] if "strokeDash" in each["encoding"])
+    pairs = zip(
+        layer["encoding"]["color"]["scale"]["range"], layer["encoding"]["strokeDash"]["scale"]["range"], strict=True
+    )
+    assert len({(colour, *dash) for colour, dash in pairs}) == 6
+    assert layer["encoding"]["color"]["scale"]["domain"][0] == "lr 0.0001 float32"
+
+
+def test_a_dtype_of_several_methods_is_named_with_its_method(rates: pd.DataFrame, tmp_path: Path) -> None:
+    """Problems that differ by dtype are one panel when it is asked for by dtype; the best lr of each stands for it."""
+    assert set(lines(gdbench.plot.convergence(rates, by="dtype"))) == {"float32", "float64"}
+
+    both = gdbench.sweep("beale", optimizer=["gd", "adam"], lr=1e-3, steps=3, timing="off", outputs=tmp_path)
+    assert set(lines(gdbench.plot.convergence(both, by="dtype"))) == {"gd float32", "adam float32"}
+
+
+def test_a_run_that_diverges_is_drawn_to_where_it_leaves(rates: pd.DataFrame, own: pd.DataFrame) -> None:
+    """Its line ends at the picture's edge with a mark that is explained, and the others fill the picture."""
+    for runs, name in ((rates[rates["dtype"] == "float64"], "lr 1"), (own, "lr 0.5")):
+        chart = gdbench.plot.convergence(runs, by="lr")
+        drawn = lines(chart)
+        assert drawn[name]["left"].tolist()[-1]
+        assert not any(part["left"].any() for other, part in drawn.items() if other != name)
+        assert max(part["gap"].max() for part in drawn.values()) == drawn[name]["gap"].max() < 1000
+        assert "left the picture, as it diverged" in words(chart)
+
+        chart = gdbench.plot.trajectory(runs, by="lr", objective=bowl)
+        ends = chart.to_dict()["datasets"]["ends"]
+        assert [row["optimizer"] for row in ends] == [name]
+        assert len(lines(chart)[name]) < 5
+        assert "left the picture, as it diverged" in words(chart)
+
+
+def test_a_run_that_diverges_in_its_first_step_is_no_empty_box(tmp_path: Path) -> None:
+    """A learning rate at which the first step overflows is a mark at step 1."""
+    runs = gdbench.run("rosenbrock", lr=1e30, steps=5, timing="off", outputs=tmp_path)
+
+    (drawn,) = lines(gdbench.plot.convergence(runs)).values()
+    assert drawn[["x", "left"]].to_numpy().tolist() == [[1, True]]
+
+
+def test_losses_are_drawn_where_no_minimum_is_known(own: pd.DataFrame) -> None:
+    """Losses of either sign, all of them, on a linear axis called loss."""
+    chart = gdbench.plot.convergence(own, by="lr")
+    layer = chart.to_dict()["layer"][0]
+
+    assert lines(chart)["lr 0.05"]["gap"].min() < -9
+    assert layer["encoding"]["y"]["title"] == "loss"
+    assert layer["encoding"]["y"]["scale"].get("type") != "log"
+    assert as_svg(chart.to_dict()).count("role-mark")
+
+
+def test_contours_in_a_notebook(rates: pd.DataFrame, own: pd.DataFrame) -> None:
+    """Gdbench's own objectives have them unasked, a function where it is given, and else a note says how."""
+    double = rates[rates["dtype"] == "float64"]
+    shipped = gdbench.plot.trajectory(double).to_dict()["datasets"]
+    assert len(shipped["contours"]) > 100
+    assert shipped["minimisers"] == [{"x": 1.0, "y": 1.0}]
+
+    assert "give objective=" in words(gdbench.plot.trajectory(own))
+    start = torch.tensor([3.0, 2.0])
+    whole = gdbench.Objective(fn=bowl, start=start, minimisers=(torch.tensor([1.0, -0.5]),))
+    for given_objective in (bowl, whole):
+        chart = gdbench.plot.trajectory(own, objective=given_objective)
+        assert len(chart.to_dict()["datasets"]["contours"]) > 100
+        assert "give objective=" not in words(chart)
+
+
+CHARTS: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "convergence": gdbench.plot.convergence,
+    "sensitivity": gdbench.plot.sensitivity,
+    "profile": gdbench.plot.profile,
+    "trajectory": gdbench.plot.trajectory,
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_of_what_load_returns_and_of_some_rows(rates: pd.DataFrame, name: str) -> None:
+    """A loaded table knows where it came from, whole or filtered, of one folder or of several."""
+    folder = rates.attrs["folder"]
+    for source in (folder, [folder, str(Path(folder).parent)]):
+        loaded = gdbench.load(source)
+        assert CHARTS[name](loaded[(loaded["dtype"] == "float64") & (loaded["lr"] < 0.1)]).to_dict()
+
+
+def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
+    """The winners of a search have paths, which its trials have not, and can be drawn; so can all that it tried."""
+    winners = gdbench.tune(
+        "rosenbrock", optimizer=["gd", "adam"], seed=[0, 1], start_noise=0.1, trials=6, steps=20, timing="off",
+        outputs=tmp_path,
+    )  # fmt: skip
+    tried = gdbench.load(winners.attrs["folder"])
+    traces = gdbench.load(winners.attrs["folder"], "traces")
+
+    assert len(tried) == tried["run"].nunique() == 24
+    assert set(winners["run"]) < set(traces["run"])
+    assert traces["run"].nunique() == 4
+    assert "20 of 24 runs recorded no path" in words(gdbench.plot.convergence(tried))
+    for runs in (winners, tried):
+        for draw in (gdbench.plot.convergence, gdbench.plot.trajectory):
+            assert set(lines(draw(runs))) == {"gd", "adam"}
+        assert gdbench.plot.sensitivity(runs).to_dict()
+
+
+WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
+    "no setting": (lambda runs: gdbench.plot.convergence(runs, by="lrr"), "Those that differ: lr"),
+    "no cost": (lambda runs: gdbench.plot.convergence(runs, against="time"), "Allowed: step, gradients, seconds"),
+    "no unit": (lambda runs: gdbench.plot.sensitivity(runs, "time"), "Allowed: steps, gradients, seconds"),
+    "no clock": (lambda runs: gdbench.plot.convergence(runs, against="seconds"), r"nothing was timed \(timing=off\)"),
+    "no rows": (lambda runs: gdbench.plot.convergence(runs[runs["lr"] == 7]), "the table has 0 runs"),
+    "no columns": (lambda runs: gdbench.plot.profile(runs[["run", "lr"]]), "give whole rows"),
+    "no origin": (lambda runs: gdbench.plot.trajectory(pd.DataFrame(runs.to_dict("list"))), "give the traces too"),
+    "no traces": (lambda runs: gdbench.plot.convergence(runs.assign(run="other")), "record=none"),
+    "no function": (lambda runs: gdbench.plot.trajectory(runs, objective=3), "must be a function"),
+    "no such vector": (lambda runs: gdbench.plot.trajectory(runs, objective=lambda x: x[7]), "cannot be drawn"),
+}
+"""What is asked, and what the one line says."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_drawn_is_said_in_one_line(own: pd.DataFrame, name: str) -> None:
+    """UsageError with what came and what is allowed."""
+    draw, told = WRONG[name]
+    with pytest.raises(UsageError, match=told) as error:
+        draw(own)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_no_path_of_ten_coordinates_and_too_many_lines(tmp_path: Path, rates: pd.DataFrame) -> None:
+    """What has no plane, several problems in one plane, and lines that nobody can tell apart are refused."""
+    ten = gdbench.sweep("quadratic", lr="tag(log,interval(1e-3,1))", points=13, steps=2, timing="off", outputs=tmp_path)
+    with pytest.raises(UsageError, match=r"two coordinates.*quadratic"):
+        gdbench.plot.trajectory(ten)
+    with pytest.raises(UsageError, match="13 lines"):
+        gdbench.plot.convergence(ten, by="lr")
+    with pytest.raises(UsageError, match="rosenbrock float32, rosenbrock float64"):
+        gdbench.plot.trajectory(rates)
+
+
+def test_what_stands_beside_gaps_and_is_left_out_is_named(own: pd.DataFrame, rates: pd.DataFrame) -> None:
+    """Losses that are not positive have no place on a log axis with gaps, and a note says so."""
+    both = gdbench.load([own.attrs["folder"], rates.attrs["folder"]])
+
+    assert "bowl is drawn where its loss is positive" in words(gdbench.plot.convergence(both[both["lr"] < 0.1]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.floats(-1e300, 1e300)] * 2), max_size=8))
+def test_a_path_that_leaves_ends_in_the_box(points: list[tuple[float, float]]) -> None:
+    """Whatever a diverging path does, its last point is in the picture, and its points up to there are its own."""
+    box = {"x": (-1.0, 2.0), "y": (-3.0, 1.0)}
+    path = pd.DataFrame([(0.0, 0.0), *points], columns=["x", "y"])
+    path = path.assign(optimizer="gd", step=range(len(path)))
+
+    shown, ends = cut_paths(path, box, {"gd"})
+    (end,) = ends[["x", "y"]].to_numpy().tolist()
+    assert all(box[name][0] <= value <= box[name][1] for name, value in zip("xy", end, strict=True))
+    pd.testing.assert_frame_equal(shown[:-1], path[: len(shown) - 1])
