@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,6 +97,13 @@ gdbench.cli.main(["objective=rosenbrock", "steps=3", "timing=off", "--quiet"])
 gdbench.cli.main = None
 os.chdir("/")
 """
+
+
+@pytest.fixture
+def fork_server(fork_server: Processes) -> Iterator[Processes]:
+    """The worker's server, of which a test that failed leaves no process to the next one."""
+    yield fork_server
+    fork_server.end_all()
 
 
 @pytest.fixture
@@ -237,7 +245,9 @@ def test_what_a_process_leaves_is_found_and_ended(fork_server: Processes, tmp_pa
     lives = fork_server.start("sh", "-c", "sleep 2000 & echo on; wait", cwd=tmp_path)
     assert lives.read_line("out") == "on\n"
 
-    assert sorted(line for line in fork_server.wait_for_all(0) if "sleep" in line) == [
+    while "sleep 2000" not in (lines := fork_server.wait_for_all(0)):  # a shell's child is a shell before it is sleep
+        time.sleep(0.01)
+    assert sorted(line for line in lines if "sleep" in line) == [
         "sh -c sleep 2000 & echo on; wait", "sleep 1000", "sleep 2000",
     ]  # fmt: skip
     assert fork_server.end_all() == ["sleep 1000"]
