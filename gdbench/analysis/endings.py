@@ -100,7 +100,7 @@ def _cut_path(path: pd.DataFrame, box: Box) -> pd.DataFrame:
         return path
     last = int(inside[-1])
     here, step = points[last], points[last + 1] - points[last]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shares = np.where(step > 0, (high - here) / step, (low - here) / step)
     edge = here + np.nanmin(np.where(step == 0, np.inf, shares)) * step
     cut = path.iloc[: last + 2].copy()
