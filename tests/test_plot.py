@@ -115,6 +115,32 @@ def test_losses_are_drawn_where_no_minimum_is_known(own: pd.DataFrame) -> None:
     assert as_svg(chart.to_dict()).count("role-mark")
 
 
+def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_path: Path) -> None:
+    """Without a target final losses are drawn against lr, profiles say that they are 0, and one point is a point."""
+    chart = gdbench.plot.sensitivity(own)
+    assert [row["final_loss"] < 30 for row in chart.to_dict()["datasets"]["table"]] == [True, True]
+    assert "no run stays at a target: final losses" in words(chart)
+    assert "all profiles lie at 0" in words(gdbench.plot.profile(own))
+
+    one = gdbench.run("rosenbrock", lr=1e-3, steps=1, timing="off", outputs=tmp_path)
+    assert len(gdbench.plot.convergence(one).to_dict()["layer"]) == 3
+    for wrong in (lambda x: 1 / 0, lambda x: (x - 5).log().sum()):
+        lost = gdbench.run(wrong, x0=[1.0, 2.0], steps=2, timing="off", outputs=tmp_path)
+        for draw in (gdbench.plot.convergence, gdbench.plot.trajectory, gdbench.plot.sensitivity):
+            with pytest.raises(UsageError):
+                draw(lost)
+
+
+def test_a_run_without_bound_leaves_below(tmp_path: Path) -> None:
+    """Losses that fall to minus infinity leave at the lower edge."""
+    runs = gdbench.run(lambda x: -(x**2).sum(), x0=[1.0, 2.0], lr=1.0, steps=300, timing="off", outputs=tmp_path)
+
+    (drawn,) = lines(gdbench.plot.convergence(runs)).values()
+    assert drawn["left"].tolist()[-1]
+    assert -1000 < drawn["gap"].iloc[-1] == drawn["gap"].min()
+    assert gdbench.plot.trajectory(runs).to_dict()
+
+
 def test_contours_in_a_notebook(rates: pd.DataFrame, own: pd.DataFrame) -> None:
     """Gdbench's own objectives have them unasked, a function where it is given, and else a note says how."""
     double = rates[rates["dtype"] == "float64"]
