@@ -113,8 +113,8 @@ def trajectory(
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
     rows = diverging_solvers(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
-    calm = paths[~paths["optimizer"].isin(diverging)]
-    box = charts.box(paths[_is_near(paths)] if calm.empty else calm)
+    calm = ~paths["optimizer"].isin(diverging)
+    box = charts.box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near(paths)])
     shown, ends = cut_paths(paths, box, diverging)
     ground = _ground(runs, lines.runs.iloc[0], box, objective)
     notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gdbench
@@ -141,6 +141,21 @@ def test_a_run_without_bound_leaves_below(tmp_path: Path) -> None:
     assert gdbench.plot.trajectory(runs).to_dict()
 
 
+def test_a_diverging_path_from_another_start_is_in_the_picture(tmp_path: Path) -> None:
+    """Starts of all paths are in the box, those of runs that diverge too, so that each cross is."""
+    runs = gdbench.sweep(
+        bowl, x0=lambda seed: torch.tensor([3.0 + 20 * seed, 2.0]), lr=[0.01, 0.5], seed=[0, 1], steps=60,
+        timing="off", outputs=tmp_path,
+    )  # fmt: skip
+    mixed = runs[(runs["lr"] < 0.1) == (runs["seed"] == 0)]
+
+    chart = gdbench.plot.trajectory(mixed, by="lr").to_dict()
+    (end,) = chart["datasets"]["ends"]
+    low, high = chart["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert low <= end["x"] <= high
+    assert high > 23
+
+
 def test_contours_in_a_notebook(rates: pd.DataFrame, own: pd.DataFrame) -> None:
     """Gdbench's own objectives have them unasked, a function where it is given, and else a note says how."""
     double = rates[rates["dtype"] == "float64"]
@@ -236,7 +251,9 @@ def test_what_stands_beside_gaps_and_is_left_out_is_named(own: pd.DataFrame, rat
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-1e300, 1e300)] * 2), max_size=8))
+@example([(3.0, 2.2e-311)])
+@example([(1.7e308, -1.7e308)])
+@given(st.lists(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2), max_size=8))
 def test_a_path_that_leaves_ends_in_the_box(points: list[tuple[float, float]]) -> None:
     """Whatever a diverging path does, its last point is in the picture, and its points up to there are its own."""
     box = {"x": (-1.0, 2.0), "y": (-3.0, 1.0)}

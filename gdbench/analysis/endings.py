@@ -89,14 +89,14 @@ def cut_paths(paths: pd.DataFrame, box: Box, diverging: set[str]) -> tuple[pd.Da
 
 def _cut_path(path: pd.DataFrame, box: Box) -> pd.DataFrame:
     """A path up to the edge of the box that it crosses last."""
-    points = path[["x", "y"]].to_numpy(float)
+    points = path[["x", "y"]].to_numpy(float).clip(-1e300, 1e300)  # differences of more overflow
     low, high = (np.array([box[name][side] for name in ("x", "y")]) for side in (0, 1))
     inside = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
     if not len(inside) or inside[-1] == len(points) - 1:
         return path
     last = int(inside[-1])
     here, step = points[last], points[last + 1] - points[last]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shares = np.where(step > 0, (high - here) / step, (low - here) / step)
     edge = here + np.nanmin(np.where(step == 0, np.inf, shares)) * step
     cut = path.iloc[: last + 2].copy()
