@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from gdbench.columns import COLUMNS
 from gdbench.records import load
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
+from gdbench.report.charts import losses as losses_chart
 from gdbench.report.charts import profile as profile_chart
 from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import trajectory as trajectory_chart
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["convergence", "profile", "sensitivity", "trajectory"]
 
 LEFT = "×: left the picture, as it diverged"
+UNREACHED = "no run stays at a target"
+NEVER_RAN = ("failed", "unavailable")
+"""Statuses of runs of which nothing can be drawn."""
 WIDTH_OF_NOTES = 52
 """Characters of a line of a chart's note."""
 
@@ -60,11 +65,25 @@ def convergence(
 
 
 def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
-    """What each optimizer pays to the target, in ``steps``, ``gradients`` or ``seconds``, at each learning rate."""
+    """What each optimizer pays to the target, in ``steps``, ``gradients`` or ``seconds``, at each learning rate.
+
+    Where no run stays at a target, as where none is known, the final losses are drawn.
+    """
     _check_choice("cost", cost, problems.COSTS)
     told, best = _told(runs)
+    look = Look.of(best["solver"], chosen.leading(best))
     table = over_lr.sensitivity(told, cost)
-    return _shown(table, sensitivity_chart.chart(table, Look.of(best["solver"], chosen.leading(best)), cost))
+    reached = table["cost"] < math.inf
+    if reached.any():
+        missed = [name for name in table["problem"].unique() if name not in set(table.loc[reached, "problem"])]
+        notes = [f"on {name} no run stays at its target" for name in missed]
+        return _shown(table, sensitivity_chart.chart(table, look, cost), notes)
+    if cost == "seconds" and told["step_s"].isna().all():
+        raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
+    losses = over_lr.final_losses(told)
+    if losses.empty:
+        raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
+    return _shown(losses, losses_chart.chart(losses, look), [f"{UNREACHED}: final losses are drawn"])
 
 
 def profile(runs: pd.DataFrame) -> Any:
@@ -72,7 +91,8 @@ def profile(runs: pd.DataFrame) -> Any:
     told, best = _told(runs)
     one_lr = chosen.one_for_all(told)
     table = charts.both_views(best, one_lr, profiles.performance_profile)
-    return _shown(table, profile_chart.chart(table, Look.of(best["solver"], chosen.leading(best))))
+    notes = [] if (best["cost"] < math.inf).any() else [f"{UNREACHED}: all profiles lie at 0"]
+    return _shown(table, profile_chart.chart(table, Look.of(best["solver"], chosen.leading(best))), notes)
 
 
 def trajectory(
@@ -93,8 +113,8 @@ def trajectory(
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
     rows = diverging_solvers(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
-    calm = paths[~paths["optimizer"].isin(diverging)]
-    box = charts.box(paths[_is_near(paths)] if calm.empty else calm)
+    calm = ~paths["optimizer"].isin(diverging)
+    box = charts.box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near(paths)])
     shown, ends = cut_paths(paths, box, diverging)
     ground = _ground(runs, lines.runs.iloc[0], box, objective)
     notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]
@@ -148,6 +168,9 @@ def _check_rows(runs: pd.DataFrame) -> None:
         )
     if runs.empty:
         raise UsageError("the table has 0 runs: nothing is left to draw of what was filtered.")
+    if runs["status"].isin(NEVER_RAN).all():
+        reason = (str(runs["error"].iloc[0]) or "unknown").splitlines()[0]
+        raise UsageError(f"none of these runs ran ({runs['status'].iloc[0]}: {reason}).")
 
 
 def _check_choice(name: str, value: str, allowed: Any) -> None:
@@ -160,7 +183,7 @@ def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
     names = [str(name) for name in paths["problem"].unique()]
     if not names:
         raise UsageError(
-            f"a path needs an objective of two coordinates, and there is none here ({_listed(runs['problem'])})."
+            f"a path needs finite points of two coordinates, and there are none here ({_listed(runs['problem'])})."
         )
     if len(names) > 1:
         raise UsageError(
@@ -177,7 +200,7 @@ def _listed(names: Any, most: int = 4) -> str:
 def _is_near(paths: pd.DataFrame) -> Any:
     """The points of paths that all diverge that show how they leave: those before the loss is ten times the first."""
     start = paths.loc[paths["step"] == 0, "loss"].max()
-    return (paths["step"] == 0) | (paths["loss"] <= max(10 * start, start + 1))
+    return (paths["step"] == 0) | (paths["loss"].abs() <= 10 * max(abs(start), 1.0))
 
 
 def _why_missing(curve: pd.DataFrame, against: str) -> str:
@@ -217,15 +240,19 @@ def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
     _check_rows(runs)
     if given is None and "folder" not in runs.attrs:
         raise UsageError('give the traces too: traces=gdbench.load(folder, "traces").')
-    traces = load(runs.attrs["folder"], "traces") if given is None else given
+    reason = "there are no traces of these runs: they were made with record=none"
+    try:
+        traces = load(runs.attrs["folder"], "traces") if given is None else given
+    except UsageError as error:
+        raise UsageError(f"{reason}, or {runs.attrs['folder']} was changed.") from error
     if not traces["run"].isin(runs["run"]).any():
-        raise UsageError(f"there are no traces of these {len(runs)} runs: they failed, or were made with record=none.")
+        raise UsageError(f"{reason}, or the traces are of others.")
     return traces
 
 
 def _unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
     """What is to be said where the paths of some runs were not recorded, as of the trials of a search."""
-    whole = runs[~runs["status"].isin(["failed", "unavailable"])]
+    whole = runs[~runs["status"].isin(NEVER_RAN)]
     missing = int((~whole["run"].isin(traces["run"])).sum())
     return [f"{missing} of {len(whole)} runs recorded no path: the best of the others are drawn"] if missing else []
 

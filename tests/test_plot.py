@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tiers import representatives
 
 import gdbench
 from gdbench import UsageError
@@ -53,17 +54,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 @pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
 def test_each_value_of_a_setting_has_a_line_in_one_panel(rates: pd.DataFrame, draw: Callable[..., Any]) -> None:
-    """by="lr" draws every learning rate, by=["lr", "dtype"] every pair, with colours and dashes that differ."""
-    double = rates[rates["dtype"] == "float64"]
-    assert set(lines(draw(double, by="lr"))) == {"lr 0.0001", "lr 0.001", "lr 1"}
-
+    """by=["lr", "dtype"] draws every pair of them, with colours and dashes that differ."""
     chart = draw(rates, by=["lr", "dtype"])
     assert list(lines(chart)) == sorted(
         f"lr {lr} {dtype}" for lr in ("0.0001", "0.001", "1") for dtype in ("float32", "float64")
     )
-    assert "facet" not in chart.to_dict()
-    assert as_svg(chart.to_dict()).count("role-mark")
-    layer = next(each for each in chart.to_dict()["layer"] if "strokeDash" in each["encoding"])
+    drawn = chart.to_dict()
+    assert "facet" not in drawn
+    layer = next(each for each in drawn["layer"] if "strokeDash" in each["encoding"])
     pairs = zip(
         layer["encoding"]["color"]["scale"]["range"], layer["encoding"]["strokeDash"]["scale"]["range"], strict=True
     )
@@ -79,21 +77,27 @@ def test_a_dtype_of_several_methods_is_named_with_its_method(rates: pd.DataFrame
     assert set(lines(gdbench.plot.convergence(both, by="dtype"))) == {"gd float32", "adam float32"}
 
 
-def test_a_run_that_diverges_is_drawn_to_where_it_leaves(rates: pd.DataFrame, own: pd.DataFrame) -> None:
-    """Its line ends at the picture's edge with a mark that is explained, and the others fill the picture."""
-    for runs, name in ((rates[rates["dtype"] == "float64"], "lr 1"), (own, "lr 0.5")):
-        chart = gdbench.plot.convergence(runs, by="lr")
-        drawn = lines(chart)
-        assert drawn[name]["left"].tolist()[-1]
-        assert not any(part["left"].any() for other, part in drawn.items() if other != name)
-        assert max(part["gap"].max() for part in drawn.values()) == drawn[name]["gap"].max() < 1000
-        assert "left the picture, as it diverged" in words(chart)
+DIVERGING = {"rates": "lr 1", "own": "lr 0.5"}
+"""The runs that are drawn, and the line that leaves."""
 
-        chart = gdbench.plot.trajectory(runs, by="lr", objective=bowl)
-        ends = chart.to_dict()["datasets"]["ends"]
-        assert [row["optimizer"] for row in ends] == [name]
-        assert len(lines(chart)[name]) < 5
-        assert "left the picture, as it diverged" in words(chart)
+
+@pytest.mark.parametrize("source", representatives(DIVERGING, ("rates",)))
+def test_a_run_that_diverges_is_drawn_to_where_it_leaves(source: str, request: pytest.FixtureRequest) -> None:
+    """Its line ends at the picture's edge with a mark that is explained, and the others fill the picture."""
+    runs, name = request.getfixturevalue(source), DIVERGING[source]
+    runs = runs[runs["dtype"] == runs["dtype"].iloc[-1]]
+    chart = gdbench.plot.convergence(runs, by="lr")
+    drawn = lines(chart)
+
+    assert drawn[name]["left"].tolist()[-1]
+    assert not any(part["left"].any() for other, part in drawn.items() if other != name)
+    assert max(part["gap"].max() for part in drawn.values()) == drawn[name]["gap"].max() < 1000
+    assert "left the picture, as it diverged" in words(chart)
+
+    chart = gdbench.plot.trajectory(runs, by="lr", objective=bowl)
+    assert [row["optimizer"] for row in chart.to_dict()["datasets"]["ends"]] == [name]
+    assert len(lines(chart)[name]) < 5
+    assert "left the picture, as it diverged" in words(chart)
 
 
 def test_a_run_that_diverges_in_its_first_step_is_no_empty_box(tmp_path: Path) -> None:
@@ -113,6 +117,47 @@ def test_losses_are_drawn_where_no_minimum_is_known(own: pd.DataFrame) -> None:
     assert layer["encoding"]["y"]["title"] == "loss"
     assert layer["encoding"]["y"]["scale"].get("type") != "log"
     assert as_svg(chart.to_dict()).count("role-mark")
+
+
+def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_path: Path) -> None:
+    """Without a target final losses are drawn against lr, profiles say that they are 0, and one point is a point."""
+    chart = gdbench.plot.sensitivity(own)
+    assert [row["final_loss"] < 30 for row in chart.to_dict()["datasets"]["table"]] == [True, True]
+    assert "no run stays at a target: final losses" in words(chart)
+    assert "all profiles lie at 0" in words(gdbench.plot.profile(own))
+
+    one = gdbench.run("rosenbrock", lr=1e-3, steps=1, timing="off", outputs=tmp_path)
+    assert len(gdbench.plot.convergence(one).to_dict()["layer"]) == 3
+    for wrong in (lambda x: 1 / 0, lambda x: (x - 5).log().sum()):
+        lost = gdbench.run(wrong, x0=[1.0, 2.0], steps=2, timing="off", outputs=tmp_path)
+        for draw in (gdbench.plot.convergence, gdbench.plot.trajectory, gdbench.plot.sensitivity):
+            with pytest.raises(UsageError):
+                draw(lost)
+
+
+def test_a_run_without_bound_leaves_below(tmp_path: Path) -> None:
+    """Losses that fall to minus infinity leave at the lower edge."""
+    runs = gdbench.run(lambda x: -(x**2).sum(), x0=[1.0, 2.0], lr=1.0, steps=300, timing="off", outputs=tmp_path)
+
+    (drawn,) = lines(gdbench.plot.convergence(runs)).values()
+    assert drawn["left"].tolist()[-1]
+    assert -1000 < drawn["gap"].iloc[-1] == drawn["gap"].min()
+    assert gdbench.plot.trajectory(runs).to_dict()
+
+
+def test_a_diverging_path_from_another_start_is_in_the_picture(tmp_path: Path) -> None:
+    """Starts of all paths are in the box, those of runs that diverge too, so that each cross is."""
+    runs = gdbench.sweep(
+        bowl, x0=lambda seed: torch.tensor([3.0 + 20 * seed, 2.0]), lr=[0.01, 0.5], seed=[0, 1], steps=60,
+        timing="off", outputs=tmp_path,
+    )  # fmt: skip
+    mixed = runs[(runs["lr"] < 0.1) == (runs["seed"] == 0)]
+
+    chart = gdbench.plot.trajectory(mixed, by="lr").to_dict()
+    (end,) = chart["datasets"]["ends"]
+    low, high = chart["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    assert low <= end["x"] <= high
+    assert high > 23
 
 
 def test_contours_in_a_notebook(rates: pd.DataFrame, own: pd.DataFrame) -> None:
@@ -141,11 +186,9 @@ CHARTS: dict[str, Callable[[pd.DataFrame], Any]] = {
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_charts_of_what_load_returns_and_of_some_rows(rates: pd.DataFrame, name: str) -> None:
-    """A loaded table knows where it came from, whole or filtered, of one folder or of several."""
-    folder = rates.attrs["folder"]
-    for source in (folder, [folder, str(Path(folder).parent)]):
-        loaded = gdbench.load(source)
-        assert CHARTS[name](loaded[(loaded["dtype"] == "float64") & (loaded["lr"] < 0.1)]).to_dict()
+    """A loaded table knows where it came from, whole or filtered."""
+    loaded = gdbench.load(rates.attrs["folder"])
+    assert CHARTS[name](loaded[(loaded["dtype"] == "float64") & (loaded["lr"] < 0.1)]).to_dict()
 
 
 def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
@@ -161,10 +204,8 @@ def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
     assert set(winners["run"]) < set(traces["run"])
     assert traces["run"].nunique() == 4
     assert "20 of 24 runs recorded no path" in words(gdbench.plot.convergence(tried))
-    for runs in (winners, tried):
-        for draw in (gdbench.plot.convergence, gdbench.plot.trajectory):
-            assert set(lines(draw(runs))) == {"gd", "adam"}
-        assert gdbench.plot.sensitivity(runs).to_dict()
+    for draw in (gdbench.plot.convergence, gdbench.plot.trajectory):
+        assert set(lines(draw(winners))) == {"gd", "adam"}
 
 
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
@@ -210,7 +251,9 @@ def test_what_stands_beside_gaps_and_is_left_out_is_named(own: pd.DataFrame, rat
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-1e300, 1e300)] * 2), max_size=8))
+@example([(3.0, 2.2e-311)])
+@example([(1.7e308, -1.7e308)])
+@given(st.lists(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2), max_size=8))
 def test_a_path_that_leaves_ends_in_the_box(points: list[tuple[float, float]]) -> None:
     """Whatever a diverging path does, its last point is in the picture, and its points up to there are its own."""
     box = {"x": (-1.0, 2.0), "y": (-3.0, 1.0)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 __all__ = ["DIVERGING", "add_nonfinite_ends", "cut_curves", "cut_paths", "diverging_solvers"]
@@ -13,7 +12,7 @@ __all__ = ["DIVERGING", "add_nonfinite_ends", "cut_curves", "cut_paths", "diverg
 DIVERGING = ("nonfinite", "diverged")
 """Statuses of runs that left."""
 ROOM = 100.0
-"""How many times its start value a curve on a log axis may rise before it leaves the picture."""
+"""How many times its start value a curve may rise on a log axis, before it leaves the picture."""
 KEYS = ["problem", "solver", "configuration"]
 Box = Mapping[str, tuple[float, float]]
 
@@ -45,39 +44,36 @@ def diverging_solvers(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def cut_curves(curves: pd.DataFrame, diverging: pd.DataFrame) -> pd.DataFrame:
-    """The curves of ``analysis.curves``, those that diverge up to where they rise above the others and their start.
+    """The curves of ``analysis.curves``, those that diverge up to where they first leave what the others fill.
 
-    ``left`` marks the point at which one does, which lies at the upper edge of the picture.
+    ``left`` marks the point at which one does, which lies at an edge of the picture.
     """
-    table = curves.merge(diverging, on=KEYS, how="left")
-    column = pd.Series(np.where(table["gap"].notna(), "gap", "loss"), index=table.index)
-    value = table["gap"].fillna(table["loss"])
-    edge = table["problem"].map(
-        {name: _edge(part, value[part.index]) for name, part in table.groupby("problem", sort=False, observed=True)}
-    )
-    above = table["diverging"] & ~(value <= edge)
-    first = above & ~above.groupby([table[name] for name in KEYS], observed=True).shift(fill_value=False)
-    stays = above.groupby([table[name] for name in KEYS], observed=True).transform(_lasts)
-    left = first & stays
-    shown = table[~stays | left].assign(left=left)
+    table = curves.merge(diverging, on=KEYS, how="left").sort_values([*KEYS, "step"], kind="stable")
+    known = table["gap"].notna()
+    value = table["gap"].where(known, table["loss"])
+    problems = table.groupby("problem", sort=False, observed=True)
+    edges = {name: _edges(part, value[part.index]) for name, part in problems}
+    low, high = (table["problem"].map({name: edge[side] for name, edge in edges.items()}) for side in (0, 1))
+    outside = table["diverging"] & ~value.between(low, high)
+    times = outside.groupby([table[name] for name in KEYS], observed=True).cumsum()
+    shown = table[times.eq(0) | (outside & times.eq(1))].assign(left=outside)
     for name in ("gap", "lo", "hi"):
-        shown[name] = shown[name].clip(upper=edge).where(column == "gap", shown[name])
-    shown["loss"] = shown["loss"].clip(upper=edge).where(column == "loss", shown["loss"])
+        shown[name] = shown[name].clip(low, high).where(known, shown[name])
+    shown["loss"] = shown["loss"].clip(low, high).where(~known, shown["loss"])
     return shown.drop(columns="diverging")
 
 
-def _lasts(above: pd.Series) -> npt.NDArray[np.bool_]:
-    """Of each point whether it and all later ones are above."""
-    return np.logical_and.accumulate(above.to_numpy(bool)[::-1])[::-1]
-
-
-def _edge(part: pd.DataFrame, value: pd.Series) -> float:
-    """The upper edge of a problem's picture: above the starts and all that converges."""
+def _edges(part: pd.DataFrame, value: pd.Series) -> tuple[float, float]:
+    """The lower and upper edge of a problem's picture: about the starts, and all that converges."""
     finite = value[np.isfinite(value)]
-    start = finite[part["step"] == 0].max()
-    calm = finite[~part["diverging"]].max()
-    room = start + 0.25 * (start - finite.min()) if finite.min() <= 0 else ROOM * start
-    return float(np.nanmax([room, calm, np.nextafter(start, np.inf)]))
+    if finite.empty:
+        return -np.inf, np.inf
+    starts, calm = finite[part["step"] == 0], finite[~part["diverging"]]
+    start = finite.iloc[0] if starts.empty else starts.max()
+    if (finite > 0).all():
+        return -np.inf, float(max(ROOM * start, calm.max() if len(calm) else start))
+    low = calm.min() if len(calm) else start - ROOM * max(abs(start), 1.0)
+    return float(low), float(max(start + 0.25 * (start - low), calm.max() if len(calm) else start))
 
 
 def cut_paths(paths: pd.DataFrame, box: Box, diverging: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -93,7 +89,7 @@ def cut_paths(paths: pd.DataFrame, box: Box, diverging: set[str]) -> tuple[pd.Da
 
 def _cut_path(path: pd.DataFrame, box: Box) -> pd.DataFrame:
     """A path up to the edge of the box that it crosses last."""
-    points = path[["x", "y"]].to_numpy(float)
+    points = path[["x", "y"]].to_numpy(float).clip(-1e300, 1e300)  # differences of more overflow
     low, high = (np.array([box[name][side] for name in ("x", "y")]) for side in (0, 1))
     inside = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
     if not len(inside) or inside[-1] == len(points) - 1:

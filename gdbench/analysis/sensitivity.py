@@ -7,8 +7,9 @@ import pandas as pd
 
 from gdbench.analysis.curves import QUARTILES
 from gdbench.analysis.problems import costs, numbers
+from gdbench.analysis.standings import standings
 
-__all__ = ["decades_within", "over_dtypes", "sensitivity"]
+__all__ = ["decades_within", "final_losses", "over_dtypes", "sensitivity"]
 
 
 def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
@@ -37,6 +38,17 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
         smoothness=("smoothness", "first"),
     )
     return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
+
+
+def final_losses(told: pd.DataFrame) -> pd.DataFrame:
+    """The final loss of each solver at every lr: of the standings, the best row of each problem, solver and lr.
+
+    Of compared runs; left out is what may not win, and what has no lr.
+    """
+    table = standings(told)
+    shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"]) & table["lr"].notna()]
+    best: pd.DataFrame = shown.drop_duplicates(["problem", "solver", "lr"]).sort_values("lr", kind="stable")
+    return best
 
 
 def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:

@@ -43,6 +43,7 @@ def banded(table: pd.DataFrame) -> bool:
 def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     """A line for each optimizer with its quartile band, a panel for each problem."""
     there = table["optimizer"].unique()
+    table = table.assign(lone=~table.duplicated(["problem", "optimizer", "configuration"], keep=False))
     losses = set(table["y"])
     title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
     axis = _linear_axis if (table["gap"] <= 0).any() else log_axis
@@ -72,6 +73,9 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
         ],
     )
     layers = [*([band] if banded(table) else []), line, hover]
+    if table["lone"].any():  # a line of one point shows nothing
+        points = base.transform_filter("datum.lone").mark_point(aria=False, size=40, filled=True)
+        layers.append(points.encode(y=alt.Y("gap:Q"), opacity=faded()))
     if "left" in table and table["left"].any():
         layers.append(
             base.transform_filter("datum.left")
