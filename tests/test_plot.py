@@ -264,3 +264,17 @@ def test_a_path_that_leaves_ends_in_the_box(points: list[tuple[float, float]]) -
     (end,) = ends[["x", "y"]].to_numpy().tolist()
     assert all(box[name][0] <= value <= box[name][1] for name, value in zip("xy", end, strict=True))
     pd.testing.assert_frame_equal(shown[:-1], path[: len(shown) - 1])
+
+
+def test_seeds_are_a_band_where_no_minimum_is_known(tmp_path: Path) -> None:
+    """The losses of several seeds have a band around their median, as gaps have."""
+    runs = gdbench.sweep(
+        bowl, x0=[3.0, 2.0], lr=0.05, seed=[0, 1, 2, 3], start_noise=0.5, steps=20, timing="off", outputs=tmp_path
+    )
+    chart = gdbench.plot.convergence(runs)
+    (line,) = lines(chart).values()
+
+    assert set(line["y"]) == {"loss"}
+    assert (line["lo"] < line["hi"]).all()
+    assert line["gap"].between(line["lo"], line["hi"]).all()
+    assert "area" in str(chart.to_dict())

@@ -59,7 +59,8 @@ def cut_curves(curves: pd.DataFrame, diverging: pd.DataFrame) -> pd.DataFrame:
     shown = table[times.eq(0) | (outside & times.eq(1))].assign(left=outside)
     for name in ("gap", "lo", "hi"):
         shown[name] = shown[name].clip(low, high).where(known, shown[name])
-    shown["loss"] = shown["loss"].clip(low, high).where(~known, shown["loss"])
+    for name in ("loss", "loss_lo", "loss_hi"):
+        shown[name] = shown[name].clip(low, high).where(~known, shown[name])
     return shown.drop(columns="diverging")
 
 

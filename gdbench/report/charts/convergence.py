@@ -26,8 +26,8 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     price = 1.0 if against == "step" else curves[against]
     known = curves["gap"].notna()
     table = curves.assign(optimizer=curves["solver"], x=curves["step"] * price, y=np.where(known, "gap", "loss"))
-    for name in ("gap", "lo", "hi"):
-        table[name] = table[name].clip(lower=table["floor"].fillna(0.0)).where(known, table["loss"])
+    for name, loss in {"gap": "loss", "lo": "loss_lo", "hi": "loss_hi"}.items():
+        table[name] = table[name].clip(lower=table["floor"].fillna(0.0)).where(known, table[loss])
     shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & ((table["gap"] > 0) | (not known.any()))]
     names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
     names += ["left"] if "left" in shown else []
