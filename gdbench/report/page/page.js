@@ -69,8 +69,9 @@
   }
   async function draw(box) {
     const name = box.dataset.figure;
-    if (!box.offsetWidth) return;
-    const spec = specification(name, box.offsetWidth);
+    const width = box.offsetWidth || box.closest("section").clientWidth;  // that of a tab which is not open has none
+    if (!width) return;
+    const spec = specification(name, width);
     if (!spec.datasets.table.length) {
       views.get(name)?.finalize();
       views.delete(name);
@@ -79,7 +80,7 @@
     }
     const mode = dark() ? "dark" : "light";
     const theme = structuredClone(data.themes[mode]);
-    if (box.offsetWidth < 600) theme.legend.layout = { top: { direction: "vertical" } };  // or the second is cut off
+    if (width < 600) theme.legend.layout = { top: { direction: "vertical" } };  // or the second is cut off
     const embed = (wanted) => vegaEmbed(box, wanted, {
       actions: false, renderer: "svg", logLevel: 1, config: theme, tooltip: { theme: mode }, ast: false,
     });
@@ -87,7 +88,7 @@
     const over = one("svg", box).getBoundingClientRect().width - box.clientWidth;
     if (over > 0) {  // long names beside an axis: known only once they are drawn
       result.view.finalize();
-      result = await embed(specification(name, box.offsetWidth, Math.ceil(over / (spec.facet ? spec.columns : 1)) + 1));
+      result = await embed(specification(name, width, Math.ceil(over / (spec.facet ? spec.columns : 1)) + 1));
     }
     views.get(name)?.finalize();
     views.set(name, result.view);
@@ -103,6 +104,16 @@
   const boxes = all(".chart");
   boxes.forEach((box) => { box.classList.add("waiting"); watcher.observe(box); });
   function redraw() { return Promise.all(boxes.filter((box) => box.dataset.seen).map(draw)); }
+  // What nobody has scrolled to is drawn when there is time, tabs that are not open too: else paper shows empty boxes.
+  const idle = window.requestIdleCallback || ((call) => setTimeout(call, 200));
+  async function drawNext() {
+    const box = boxes.find((each) => !each.dataset.seen);
+    if (!box) return;
+    box.dataset.seen = "1";
+    await draw(box);
+    idle(drawNext);
+  }
+  addEventListener("load", () => idle(drawNext));
   let timer;
   let wide = innerWidth;
   addEventListener("resize", () => {
@@ -111,7 +122,6 @@
     clearTimeout(timer);
     timer = setTimeout(redraw, 200);
   });
-  addEventListener("beforeprint", () => { boxes.forEach((box) => { box.dataset.seen = "1"; }); redraw(); });
 
   all("[data-tab]").forEach((tab) => tab.addEventListener("click", () => {
     all("[data-tab]", tab.parentElement).forEach((each) => {
