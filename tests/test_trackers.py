@@ -203,8 +203,11 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
 @pytest.mark.parametrize(("owner", "kept"), representatives([("new", "wal"), ("old", "delete")], [("new", "wal")]))
-def test_a_store_that_is_a_file_keeps_the_journal_it_has(few: Path, tmp_path: Path, owner: str, kept: str) -> None:
+def test_a_store_that_is_a_file_keeps_the_journal_it_has(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str, kept: str
+) -> None:
     """A new file of MLflow's writes ahead and holds all runs by itself; one that its owner made otherwise stays so."""
+    monkeypatch.chdir(tmp_path)  # where MLflow makes the folder of its artifacts
     file = tmp_path / "runs.db"
     if owner == "old":
         file.touch()
@@ -224,6 +227,7 @@ def journal(file: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
 @pytest.mark.parametrize("count", [1, 10, 60, 200])
 def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
     few: Path, command: Callable[..., Any], shell: Callable[..., Done], count: int
