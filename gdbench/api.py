@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench.config import Composer, composing
 from gdbench.job_spec import Job, Silent
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
+from gdbench.own_names import check_own_names
 from gdbench.paths import expand_user
 from gdbench.schema import UsageError
 from gdbench.spaces import spans
@@ -155,6 +156,8 @@ def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[s
     config_dir = expand_user(config_dir) if config_dir else None
     if config_dir and not config_dir.is_dir():
         raise UsageError(f"{config_dir} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own.")
+    if config_dir:
+        check_own_names(config_dir)
     folder = config_dir.resolve() if config_dir else None
     with composing():
         yield Composer([search_path_override(folder)] if folder else []), [code_override(folder)] if folder else []

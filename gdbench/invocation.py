@@ -19,6 +19,7 @@ from gdbench.job_spec import Progress, Silent
 from gdbench.libyaml import read_by_libyaml
 from gdbench.mistakes import check_words, describe_option
 from gdbench.overrides import code_override
+from gdbench.own_names import check_own_names
 from gdbench.paths import expand_user
 from gdbench.schema import GROUPS, Run, UsageError
 from gdbench.sweeper import Lanes, Refusal, Session
@@ -123,4 +124,5 @@ def _own_folders(options: Sequence[str]) -> list[Path]:
             raise UsageError(
                 f"--config-dir {folder} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own."
             )
+        check_own_names(expand_user(folder))
     return [expand_user(folder).resolve() for folder in named]

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["convergence", "profile", "sensitivity", "trajectory"]
 
+
+def __dir__() -> list[str]:
+    """The charts alone, for those who look for them with a tab."""
+    return __all__
+
+
 LEFT = "×: left the picture, as it diverged"
 UNREACHED = "no run stays at a target"
 NEVER_RAN = ("failed", "unavailable")
@@ -159,6 +165,8 @@ def _look(lines: Lines) -> Look:
 
 def _check_rows(runs: pd.DataFrame) -> None:
     """UsageError unless these are whole rows of a table of runs, and some."""
+    if not hasattr(runs, "columns"):
+        raise UsageError(f"{runs!r} is no table of runs: give what gdbench.run, sweep, tune or load return.")
     lacking = [name for name in COLUMNS if name not in runs]
     if lacking:
         others = f" and {len(lacking) - 1} others" if len(lacking) > 1 else ""

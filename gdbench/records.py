@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import glob
 import itertools
 import json
@@ -23,7 +24,7 @@ import pyarrow.compute as pc
 from gdbench.arrow import arrow, frame
 from gdbench.columns import described
 from gdbench.paths import expand_user
-from gdbench.schema import UsageError
+from gdbench.schema import UsageError, nearest
 from gdbench.schema_union import union
 from gdbench.table_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
 
@@ -131,9 +132,11 @@ def writing(place: str | Path) -> Any:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space or choose" if full else "Choose"
         raise UsageError(
             f"outputs={place} cannot be written ({error.strerror or error})."
-            " Free some space or choose another folder with outputs=FOLDER; finished parts are intact."
+            f" {advice} another folder with outputs=FOLDER; finished parts are intact."
         ) from error
 
 
@@ -285,6 +288,9 @@ def load(
     ``df.attrs["columns"]`` says what each column means, and ``df.attrs["folder"]`` where it was loaded from.
     Raises UsageError where there is nothing to load.
     """
+    if table not in DESCRIBED:
+        allowed = f"{nearest(str(table), DESCRIBED)} Allowed: {', '.join(DESCRIBED)}"
+        raise UsageError(f"table={table!r} is not known.{allowed}.")
     sources = [expand_user(source) for source in ([path] if isinstance(path, (str, Path)) else path)]
     places = list(dict.fromkeys(place for source in sources for place in _places(str(source))))
     named = set(sources)

@@ -139,6 +139,8 @@ class Tuning:
         winner = row.search.middle()
         if winner is not None:
             self._time(row) if self.clock else self._record(row, winner)
+        if (spike := row.search.spike()) is not None and not self.clock:
+            self._record(row, spike)  # a report of the trials goes by the best of all of them
 
     def _cell(self, row: Row, grid: Grid) -> Job:
         """The cell of a grid: the row's own overrides, a list for each axis, no clock and no traces."""
@@ -167,7 +169,7 @@ class Tuning:
         return middle
 
     def _record(self, row: Row, winner: Point) -> None:
-        """Record the winner's path, which trials leave out, so that it can be drawn."""
+        """Record a point's path, which trials leave out, so that it can be drawn."""
         job = self._job(row, [np.array([value]) for value in winner], ["timing=off"])
         table, index = row.seen[winner]
         if job.question.record != "none":

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from gdbench.counting import format_count
 from gdbench.gate.verbs import gate
+from gdbench.own_names import check_own_names
 from gdbench.paths import PATH, expand_user, expand_word
 from gdbench.schema import COLUMNS, UsageError, nearest
 from gdbench.store.verbs import add_to
@@ -71,6 +72,8 @@ def list_(
         return
     if config_dir and not config_dir.is_dir():
         raise UsageError(f"--config-dir {config_dir} is no folder: it must hold {what[:-1]}/*.yaml of your own.")
+    if config_dir:
+        check_own_names(config_dir)
     group = what.removesuffix("s")
     folders = [config_folder(), *([config_dir] if config_dir else [])]
     files = sorted((file for folder in folders for file in (folder / group).glob("*.yaml")), key=lambda file: file.stem)

@@ -29,7 +29,7 @@ LAYERS = (
     {"function_parts"},
     {"function_digest"},
     {"schema"},
-    {"mistakes"},
+    {"mistakes", "own_names"},
     {"unknown_keys", "yaml_files"},
     {"arrow", "hydra_errors", "hydra_settings", "plateau", "search_axes", "sweep_axes", "turns", "timing"},
     {"search_budget", "search_line", "search_middle"},

@@ -266,7 +266,7 @@ def test_reasons_and_advice_are_told(tables: dict[str, pd.DataFrame]) -> None:
 
 def test_long_tables_are_cut_with_a_count(tables: dict[str, pd.DataFrame]) -> None:
     """Sixty runs show the twenty best and say where the others are."""
-    assert " … and 40 more, all in runs.parquet" in rendered(tables["many"])
+    assert " … and 40 more, all in runs.parquet; --each shows every run" in rendered(tables["many"])
 
 
 def test_times_have_units_and_ratios_have_intervals(timed: pd.DataFrame) -> None:

@@ -13,6 +13,7 @@ from gdbench.gate.exact import Finding
 from gdbench.gate.series import Side
 from gdbench.gate.suite import Suite, load_suite
 from gdbench.gate.trees import NoRepository, base_of, repository, worktree
+from gdbench.own_names import check_own_names
 from gdbench.schema import UsageError
 
 __all__ = ["WORKING_TREE", "Asked", "based", "dropped", "head_of", "suite_of"]
@@ -66,6 +67,7 @@ def _own_folder(asked: Asked, head: Side) -> str | None:
     folder, root = asked.config_dir.resolve(), head.root.resolve()
     if not folder.is_dir():
         raise UsageError(f"--config-dir {asked.config_dir} is no folder.")
+    check_own_names(folder)
     if not folder.is_relative_to(root):
         raise UsageError(
             f"--config-dir {asked.config_dir} must lie in the repository {head.root}: its past is compared."

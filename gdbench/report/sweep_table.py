@@ -26,7 +26,7 @@ MARKS = (
     (
         "steps|final|to ",
         r"\[",
-        "33 [31, 40]: the median over the seeds, the lowest, the highest; --each shows all runs.",
+        "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --each shows all runs.",
     ),
     ("steps", LEFT, f"{LEFT} reached the target and left it again."),
     ("step$", "~", "~ not timed itself: the median of its cell (timing=full times more)."),

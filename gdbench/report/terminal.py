@@ -26,7 +26,7 @@ from gdbench.report.units import number
 __all__ = ["closing_line", "show_sweep", "sweep_report"]
 
 ROWS = 20
-"""Configurations shown of one problem; the files hold them all."""
+"""Configurations shown of one problem; the files hold them all, and a million lines help nobody."""
 LONGEST_REASON = 150
 NOTHING = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
 """Values that go without saying where all rows have them."""
@@ -59,7 +59,7 @@ def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each:
 def _count_hidden(rows: pd.DataFrame) -> list[Text]:
     """How many more configurations its problems have than are shown."""
     more = int(rows.drop_duplicates("problem")["of"].sum()) - len(rows)
-    return [Text(f" … and {more} more, all in runs.parquet", style="dim")] if more else []
+    return [Text(f" … and {more} more, all in runs.parquet; --each shows every run", style="dim")] if more else []
 
 
 def _words(row: pd.Series, names: list[str]) -> list[str]:

@@ -218,8 +218,8 @@ def _legend(winners: pd.DataFrame) -> list[str]:
     lines = ["plateau: decades of lr around it, as tried, that pay at most twice as much; better lrs may lie between."]
     if winners["spike_value"].notna().any():
         lines.append(
-            f"spike: a better lr that was not chosen: fewer than {GOOD_COUNT} lrs in a row, or less than"
-            f" {GOOD_DECADES} decades, come within twice of it."
+            f"spike: a better lr that was not chosen: fewer than {GOOD_COUNT} lrs in a row, or less than {GOOD_DECADES}"
+            " decades, come within twice of it. show and report, which rank every trial, name it best."
         )
     return lines
 

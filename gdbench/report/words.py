@@ -92,7 +92,7 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
         text += f" In steps, which may hold several gradients: {steps['winner']}, {amount(steps['value'], 'steps')}."
     if "seconds" in of and of["seconds"]["measure"] == "seconds":
         row = of["seconds"]
-        text += f" In time: {row['winner']}, {amount(row['value'], 'seconds')}"
+        text += f" In time: {row['winner']} ({row['configuration']}), {amount(row['value'], 'seconds')}"
         text += f" (not told apart: {row['tied']})" if row["tied"] else ""
         if pd.notna(row["runner_up"]) and np.isfinite(row["ratio"]):
             text += f"; {row['runner_up']} takes {times(row['ratio'])} as long"
@@ -147,7 +147,8 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
     rule = (
         "Each method at its best configuration, by the median over all of its seeds. What reaches the target and ends"
         " there is first, by cost; then what reached it and left it again; then what missed it, by its final gap or"
-        " loss. ratio: how many times as much the next needs, the first that can be told apart. reached, left, broke:"
+        " loss. ratio: how many times as much the next needs, the first that can be told apart, or with too few seeds"
+        " to tell simply the next. never: it did not reach the target, or left it again. reached, left, broke:"
         " of the problem's runs, how many reached the target, left it again, and diverged or became nonfinite."
     )
     return Shown("verdict", "Verdict", rule, told)
