@@ -193,12 +193,13 @@ def test_a_curve_of_failures_and_of_one_run() -> None:
 
 
 def test_without_a_minimum_the_loss_speaks() -> None:
-    """Where no gap is known it stays null, and the median loss is there; a step's price is its gradients."""
+    """Where no gap is known it stays null, and the median loss and its quartiles are there; a step costs gradients."""
     told = compared(runs({"gradients": 250}, {"seed": 1, "gradients": 250}))
     curve = convergence(told, lines((4, 2), (6, 3)).assign(gap=NAN))
 
     assert curve["gap"].isna().all()
     assert curve["loss"].tolist() == [6, 3]
+    assert curve[["lo", "hi"]].to_numpy().tolist() == [[4, 6], [2, 3]]
     assert curve["gradients"].tolist() == [2.5, 2.5]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,28 +25,24 @@ def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     Of compared runs and their traces. Columns: problem, solver, configuration, step, gap, lo, hi, floor (the largest
     gap_floor), runs, ended (runs that were no longer finite there; their gap is inf from then on, so that a median over
     several is that of all runs, not of the survivors), and what a step costs: gradients and seconds (medians; seconds
-    are null where nothing was timed). Where the minimum is unknown the gap is null, and loss, loss_lo and loss_hi,
-    which are the same of the losses, speak.
+    are null where nothing was timed). Where the minimum is unknown the gap is null, and ``loss``, the median loss,
+    speaks; lo and hi are then the quartiles of the loss.
     """
     keys = ["problem", "solver", "configuration"]
     lines = traces[["run", "step", "loss", "gap"]].merge(told[["run", *keys]], on="run")
     table = _full(lines, keys)
     groups = table.groupby([*keys, "step"], sort=False, observed=True)
-    quantiles = {
-        _quantile_name(value, name): groups[value].quantile(q, interpolation=side)
-        for value in ("gap", "loss")
-        for name, (q, side) in QUARTILES.items()
-    }
+    gaps, losses = (_quartiles(groups[name]) for name in ("gap", "loss"))
     counted = groups.agg(runs=("run", "size"), ended=("ended", "sum"))
-    curves = pd.DataFrame(quantiles).join(counted).reset_index()
+    middles = {"gap": gaps["middle"], "loss": losses["middle"]}
+    sides = gaps[["lo", "hi"]].where(gaps["middle"].notna(), losses[["lo", "hi"]])
+    curves = pd.DataFrame(middles).join(sides).join(counted).reset_index()
     return curves.merge(_prices(told, keys), on=keys, how="left")
 
 
-def _quantile_name(value: str, name: str) -> str:
-    """The column of a quantile: gap, lo, hi; loss, loss_lo, loss_hi."""
-    if name == "middle":
-        return value
-    return name if value == "gap" else f"{value}_{name}"
+def _quartiles(values: Any) -> pd.DataFrame:
+    """The QUARTILES of the values of each group."""
+    return pd.DataFrame({name: values.quantile(q, interpolation=side) for name, (q, side) in QUARTILES.items()})
 
 
 def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

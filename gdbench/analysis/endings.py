@@ -57,10 +57,8 @@ def cut_curves(curves: pd.DataFrame, diverging: pd.DataFrame) -> pd.DataFrame:
     outside = table["diverging"] & ~value.between(low, high)
     times = outside.groupby([table[name] for name in KEYS], observed=True).cumsum()
     shown = table[times.eq(0) | (outside & times.eq(1))].assign(left=outside)
-    for name in ("gap", "lo", "hi"):
-        shown[name] = shown[name].clip(low, high).where(known, shown[name])
-    for name in ("loss", "loss_lo", "loss_hi"):
-        shown[name] = shown[name].clip(low, high).where(~known, shown[name])
+    for name in ("gap", "loss", "lo", "hi"):
+        shown[name] = shown[name].clip(low, high)
     return shown.drop(columns="diverging")
 
 

@@ -126,11 +126,13 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
         "Each optimizer at the configuration that the verdict goes by: of those that reach the target and stay there"
         " the one with the fewest gradients, else the soonest that left it again, else the lowest final gap or loss:"
         f" {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
-        f" Gaps below what the dtype resolves are drawn at that floor."
     )
+    measures = set(shown["y"])
+    rule += " Gaps below what the dtype resolves are drawn at that floor." if "gap" in measures else ""
+    rule += " Where the minimum is unknown the loss is drawn." if "loss" in measures else ""
     rule += f" {format_count(ended, 'run')} became nonfinite and counted as infinite from then on." if ended else ""
     name = {"step": "steps"}.get(against, against)
-    title = f"Gap against {name}"
+    title = f"{' or '.join(sorted(measures)).capitalize() or 'Gap'} against {name}"
     if shown.empty:
         return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", shown)
     drawing = convergence.chart(shown, facts.look, against)

@@ -73,9 +73,10 @@ def _against_loss(facts: Facts) -> list[Figure]:
     shown = facts.ordered(shown.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
     if shown.empty:
         return []
+    band = "; band: the lowest to the highest of them" if losses.banded(shown) else ""
     rule = (
         "Final loss at each learning rate on the problems on which no configuration reaches a target, the best over"
-        f" other settings; median over seeds. {len(table) - len(table[table['outcome'] != 'cannot win'])} of"
+        f" other settings; median over seeds{band}. {len(table) - len(table[table['outcome'] != 'cannot win'])} of"
         f" {len(table)} configurations ended no lower than they began, and are not drawn."
     )
     title = "Final loss against learning rate"

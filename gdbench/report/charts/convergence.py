@@ -26,13 +26,18 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     price = 1.0 if against == "step" else curves[against]
     known = curves["gap"].notna()
     table = curves.assign(optimizer=curves["solver"], x=curves["step"] * price, y=np.where(known, "gap", "loss"))
-    for name, loss in {"gap": "loss", "lo": "loss_lo", "hi": "loss_hi"}.items():
-        table[name] = table[name].clip(lower=table["floor"].fillna(0.0)).where(known, table[loss])
-    shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & ((table["gap"] > 0) | (not known.any()))]
+    table["gap"] = table["gap"].where(known, table["loss"])
+    floor = table["floor"].fillna(0.0).where(known, -np.inf)
+    for name in ("gap", "lo", "hi"):
+        table[name] = table[name].clip(lower=floor)
+    linear = not known.any()
+    shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & ((table["gap"] > 0) | linear)]
     names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
     names += ["left"] if "left" in shown else []
-    told: pd.DataFrame = shown[names].assign(hi=shown["hi"].where(np.isfinite(shown["hi"])))
-    return told
+    drawable: pd.DataFrame = shown[names].assign(
+        lo=shown["lo"].where((shown["lo"] > 0) | linear), hi=shown["hi"].where(np.isfinite(shown["hi"]))
+    )
+    return drawable
 
 
 def banded(table: pd.DataFrame) -> bool:

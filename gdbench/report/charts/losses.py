@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.parts import Drawn, lines
+from gdbench.report.charts.parts import BANDS, Drawn, lines
 from gdbench.report.look import Look, log_axis
 
-__all__ = ["chart"]
+__all__ = ["banded", "chart"]
 
 TOLD = [
     alt.Tooltip("optimizer:N"),
@@ -21,11 +23,26 @@ TOLD = [
 ]
 
 
+def banded(table: pd.DataFrame) -> bool:
+    """Whether bands are drawn: where there are several seeds, and no more optimizers than bands can be told apart."""
+    return bool((table["n"] > 1).any()) and table["solver"].nunique() <= BANDS
+
+
 def chart(table: pd.DataFrame, look: Look) -> Drawn:
-    """The median final loss at each lr, of the standings; on a log axis where all losses are above 0."""
+    """The median final loss at each lr, with the lowest and the highest of its seeds as a band, of the standings.
+
+    On a log axis where all losses are above 0.
+    """
     x = log_axis(alt.X, "lr", "learning rate")
-    y = log_axis(alt.Y, "final_loss", "final loss") if (table["final_loss"] > 0).all() else LINEAR
-    return lines(table.assign(optimizer=table["solver"]), look, x, y, TOLD)
+    has_band = banded(table)
+    above_0 = bool((table["final_loss_lo" if has_band else "final_loss"] > 0).all())
+    band = (_loss_axis("final_loss_lo", above_0), "final_loss_hi") if has_band else None
+    drawable = table.assign(optimizer=table["solver"])
+    return lines(drawable, look, x, _loss_axis("final_loss", above_0), TOLD, band)
 
 
-LINEAR = alt.Y("final_loss:Q", title="final loss", scale=alt.Scale(zero=False))
+def _loss_axis(field: str, logarithmic: bool) -> Any:
+    """The axis of a loss: both ends of a band and the line share it."""
+    if logarithmic:
+        return log_axis(alt.Y, field, "final loss")
+    return alt.Y(f"{field}:Q", title="final loss", scale=alt.Scale(zero=False))

@@ -130,13 +130,22 @@ def panels(chart: dict[str, Any], names: Sequence[str], field: str = "problem") 
     }
 
 
-def lines(table: pd.DataFrame, look: Look, x: Any, y: Any, told: Sequence[alt.Tooltip]) -> Drawn:
-    """A line with points for each optimizer, a panel for each problem; ``told`` is what a point tells when hovered."""
+def lines(
+    table: pd.DataFrame, look: Look, x: Any, y: Any, told: Sequence[alt.Tooltip], band: tuple[Any, str] | None = None
+) -> Drawn:
+    """A line with points for each optimizer, a panel for each problem; ``told`` is what a point tells when hovered.
+
+    ``band`` is the axis of the lower end of a band behind each line, and the column of its upper end.
+    """
     there = look.among(table["optimizer"])
     base = alt.Chart(data()).encode(x=x, y=y, color=look.colours(there), opacity=faded())
     line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = base.mark_point(size=30).encode(fill=look.fills(there), tooltip=list(told))
-    drawing = layered(line, points, params=[PICK], width=WIDTH, height=HEIGHT)
+    layers = [line, points]
+    if band is not None:
+        area = base.mark_area(aria=False).encode(y=band[0], y2=alt.Y2(f"{band[1]}:Q"), opacity=faded(0.13))
+        layers.insert(0, area)
+    drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
 
 
