@@ -40,7 +40,7 @@ _PROMISES = {
     "-m objective=mlp optimizer=adam seed=0,1,2,3 timing=off": ("4 runs",),
     "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
     "columns": ("steps_to_target", "final_gap"),
-    "show": ("steps to 1e-6", "Best"),
+    "show": ("Best", "Files: outputs/"),
     "show 87da1d7e": ("# its configuration", "# repeat it", GDBENCH),
     "--help": ("Usage: python -m gdbench", "Exit codes: 0 all ran"),
     "-m optimizer=gd,adam lr=0.01,0.1 name=mine": ("4 runs",),

@@ -90,8 +90,8 @@ SUITE = """
 defaults: {steps: 120}
 series:
   - {objective: rosenbrock, optimizer: [sound, eps_in_root, no_bias_correction], lr: 0.1, dtype: float64}
-  - {objective: quadratic, optimizer: [lr_more, lr_less, heavy_ball, clone, upcast], lr: 0.1}
-  - {objective: quadratic, optimizer: graph_break, impl: compiled, lr: 0.3}
+  - {objective: quadratic, objective.rotated: false, optimizer: [lr_more, lr_less, heavy_ball, clone, upcast], lr: 0.1}
+  - {objective: quadratic, objective.rotated: false, optimizer: graph_break, impl: compiled, lr: 0.3}
 """
 
 

@@ -175,6 +175,7 @@ def without_times(text: str) -> str:
     """A text without dates, times of day and speeds."""
     text = re.sub(r"\d{4}-\d\d-\d\d[T/ ]\d\d[-:]\d\d[-:]\d\d(\.\d+)?\S*", "WHEN", text)
     text = re.sub(r'("\w+_s": )[\d.e-]+', r"\1SECONDS", text)
+    text = re.sub(r'("process": )"\w+"', r"\1PROCESS", text)
     return re.sub(r"\S+ lane-steps/s", "PACE", text)
 
 

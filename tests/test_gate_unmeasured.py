@@ -117,7 +117,7 @@ def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_
     own.write_text(own.read_text().replace("grad.clone() if", "grad.clone().clone() if"))
     worse = gate(*only)
 
-    assert "ops per step 15 -> 16" in accepted.out
+    assert re.search(r"ops per step \d+ -> \d+", accepted.out)
     assert worse.code == 1
     assert findings(top)["clone"]["forgiven"] == ""
 

@@ -34,7 +34,11 @@ def replace_text(file: Path, text: str) -> None:
 
 
 def check_writable(file: Path) -> None:
-    """``UsageError`` unless a file can be written at this place, before hours are spent on what it is to hold."""
+    """``UsageError`` unless a file can be written at this place, before hours are spent on what it is to hold.
+
+    Folders that are made for the trial go again: a gate that is killed leaves nothing.
+    """
+    missing = [folder for folder in file.parents if not folder.exists()]
     with _writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
@@ -42,6 +46,9 @@ def check_writable(file: Path) -> None:
         beside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
         beside.touch()
         beside.unlink()
+        for folder in missing:
+            with contextlib.suppress(OSError):  # another process has put something there meanwhile
+                folder.rmdir()
 
 
 @contextlib.contextmanager
