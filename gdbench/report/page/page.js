@@ -10,7 +10,8 @@
 
   // ------------------------------------------------------------------------------------------------------- theme
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
+  let printing = false;
+  const dark = () => !printing && (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
   const toggle = one("#theme");
   function showTheme() {
     toggle.setAttribute("aria-pressed", String(dark()));
@@ -111,7 +112,31 @@
     clearTimeout(timer);
     timer = setTimeout(redraw, 200);
   });
-  addEventListener("beforeprint", () => { boxes.forEach((box) => { box.dataset.seen = "1"; }); redraw(); });
+
+  // ---------------------------------------------------------------------------------------------------- printing
+  const PAPER = 680;  // pixels: A4 and Letter have more between their margins
+  const printRules = one("#print");
+  let opened = [];
+  addEventListener("beforeprint", () => {  // the rules of print hold while all is measured, or nothing fits the paper
+    printing = true;
+    printRules.media = "all";
+    document.body.style.width = `${PAPER}px`;
+    opened = all("details:not([open])");
+    opened.forEach((each) => { each.open = true; });
+    all(".scroll > table").forEach((table) => {
+      const over = table.offsetWidth / table.parentElement.clientWidth;
+      if (over > 1) table.style.zoom = 0.995 / over;
+    });
+    boxes.forEach((box) => { box.dataset.seen = "1"; });
+    redraw().then(() => { document.body.style.width = ""; });  // nothing waits for a clock: it ends before the print
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    printRules.media = "print";
+    all(".scroll > table").forEach((table) => { table.style.zoom = ""; });
+    opened.forEach((each) => { each.open = false; });
+    redraw();
+  });
 
   all("[data-tab]").forEach((tab) => tab.addEventListener("click", () => {
     all("[data-tab]", tab.parentElement).forEach((each) => {
