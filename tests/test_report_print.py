@@ -12,6 +12,7 @@ import gdbench
 from gdbench.report.look import theme
 from gdbench.report.page import unbroken
 from gdbench.report.source import read
+from gdbench.report.words import times
 from gdbench.report.write import write
 
 OVER = """(width) => [...document.querySelectorAll("main *, header *")]
@@ -96,6 +97,11 @@ def test_a_screen_never_scrolls_sideways(page: Any, width: int) -> None:
         box.locator("svg.marks").wait_for()
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_large_factor_is_that_of_the_table() -> None:
+    """A factor in a sentence has the digits that the table has."""
+    assert [times(ratio) for ratio in (1.414, 24.3, 1257.3)] == ["1.41×", "24×", "1260×"]
 
 
 def test_a_number_is_never_broken_over_lines() -> None:
