@@ -85,6 +85,7 @@ def _page(history: pd.DataFrame, changes: pd.DataFrame, made: list[Figure]) -> s
         figures=made,
         changes=html_table(Shown("changes", "Changes", "", told_changes(changes))) if len(changes) else "",
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        print_style=Markup((HERE / "print.css").read_text(encoding="utf-8")),
         vega=Markup(bundle()),
         data=as_json({"figures": specs, "themes": {"light": theme(False), "dark": theme(True)}}),
     )

@@ -20,8 +20,10 @@ STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable
 
 
 def times(ratio: float) -> str:
-    """A factor: 1.83×, 24×."""
-    return f"{digits(ratio, 3 if ratio < 10 else 2) if ratio < 1000 else number(round(ratio))}×"
+    """A factor: 1.83×, 24×, and from 1000 on with the three digits of the tables, 1260×."""
+    if ratio >= 1000:
+        return number(float(f"{ratio:.3g}")) + "×"
+    return f"{digits(ratio, 3 if ratio < 10 else 2)}×"
 
 
 def sentences(verdict: pd.DataFrame) -> list[str]:

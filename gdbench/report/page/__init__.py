@@ -6,6 +6,7 @@ import html
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ COLUMNS = {
 }
 """Columns of the table of all runs, in its order; a run's details have the rest."""
 
-
+EXPONENTS = re.compile(r"\b\d+(?:\.\d+)?e-\d+\b")
 ALIKE = ("impl", "seed")
 """Columns that are left out where all runs agree on them."""
 
@@ -67,7 +68,7 @@ def page(report: Report, script: str, place: Path) -> str:
         counted=counted(source.runs),
         partial=source.partial,
         title=report.title,
-        sentences=[short(each) for each in report.told],
+        sentences=[unbroken(short(sentence)) for sentence in report.told],
         verdict=html_table(report.summary),
         rule=report.summary.rule,
         caveats=caveats(source.runs, facts.told),
@@ -82,6 +83,7 @@ def page(report: Report, script: str, place: Path) -> str:
         rows=len(source.runs),
         first=_first_rows(source.runs, facts.told),
         style=Markup(_read("page.css")),
+        print_style=Markup(_read("print.css")),
         own_script=Markup(_read("page.js")),
         vega=Markup(script),
         data=as_json(_data(report, place)),
@@ -139,11 +141,16 @@ def html_table(each: Shown) -> Any:
     body = []
     for place, row in enumerate(shown(each.table)):
         cells = [
-            f'<td class="{"l" if left else "r"}"{_sorts_by(column[place])}>{html.escape(cell)}</td>'
+            f'<td class="{"l" if left else "r"}"{_sorts_by(column[place])}>{unbroken(cell)}</td>'
             for cell, left, column in zip(row, lefts, values, strict=True)
         ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     return Markup(f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>")
+
+
+def unbroken(text: str) -> Markup:
+    """The escaped text, its numbers with an exponent kept on one line: a browser breaks one after its minus."""
+    return Markup(EXPONENTS.sub(r'<span class="number">\g<0></span>', html.escape(text)))
 
 
 def _sorts_by(value: Any) -> str:

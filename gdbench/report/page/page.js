@@ -10,7 +10,8 @@
 
   // ------------------------------------------------------------------------------------------------------- theme
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
+  let printing = false;
+  const dark = () => !printing && (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
   const toggle = one("#theme");
   function showTheme() {
     toggle.setAttribute("aria-pressed", String(dark()));
@@ -69,9 +70,8 @@
   }
   async function draw(box) {
     const name = box.dataset.figure;
-    const width = box.offsetWidth || box.closest("section").clientWidth;  // that of a tab which is not open has none
-    if (!width) return;
-    const spec = specification(name, width);
+    if (!box.offsetWidth) return;
+    const spec = specification(name, box.offsetWidth);
     if (!spec.datasets.table.length) {
       views.get(name)?.finalize();
       views.delete(name);
@@ -80,7 +80,7 @@
     }
     const mode = dark() ? "dark" : "light";
     const theme = structuredClone(data.themes[mode]);
-    if (width < 600) theme.legend.layout = { top: { direction: "vertical" } };  // or the second is cut off
+    if (box.offsetWidth < 600) theme.legend.layout = { top: { direction: "vertical" } };  // or the second is cut off
     const embed = (wanted) => vegaEmbed(box, wanted, {
       actions: false, renderer: "svg", logLevel: 1, config: theme, tooltip: { theme: mode }, ast: false,
     });
@@ -88,7 +88,7 @@
     const over = one("svg", box).getBoundingClientRect().width - box.clientWidth;
     if (over > 0) {  // long names beside an axis: known only once they are drawn
       result.view.finalize();
-      result = await embed(specification(name, width, Math.ceil(over / (spec.facet ? spec.columns : 1)) + 1));
+      result = await embed(specification(name, box.offsetWidth, Math.ceil(over / (spec.facet ? spec.columns : 1)) + 1));
     }
     views.get(name)?.finalize();
     views.set(name, result.view);
@@ -104,16 +104,6 @@
   const boxes = all(".chart");
   boxes.forEach((box) => { box.classList.add("waiting"); watcher.observe(box); });
   function redraw() { return Promise.all(boxes.filter((box) => box.dataset.seen).map(draw)); }
-  // What nobody has scrolled to is drawn when there is time, tabs that are not open too: else paper shows empty boxes.
-  const idle = window.requestIdleCallback || ((call) => setTimeout(call, 200));
-  async function drawNext() {
-    const box = boxes.find((each) => !each.dataset.seen);
-    if (!box) return;
-    box.dataset.seen = "1";
-    await draw(box);
-    idle(drawNext);
-  }
-  addEventListener("load", () => idle(drawNext));
   let timer;
   let wide = innerWidth;
   addEventListener("resize", () => {
@@ -121,6 +111,31 @@
     wide = innerWidth;
     clearTimeout(timer);
     timer = setTimeout(redraw, 200);
+  });
+
+  // ---------------------------------------------------------------------------------------------------- printing
+  const PAPER = 680;  // pixels: A4 and Letter have more between their margins
+  const printRules = one("#print");
+  let opened = [];
+  addEventListener("beforeprint", () => {  // the rules of print hold while all is measured, or nothing fits the paper
+    printing = true;
+    printRules.media = "all";
+    document.body.style.width = `${PAPER}px`;
+    opened = all("details:not([open])");
+    opened.forEach((each) => { each.open = true; });
+    all(".scroll > table").forEach((table) => {
+      const over = table.offsetWidth / table.parentElement.clientWidth;
+      if (over > 1) table.style.zoom = 0.995 / over;
+    });
+    boxes.forEach((box) => { box.dataset.seen = "1"; });
+    redraw().then(() => { document.body.style.width = ""; });  // nothing waits for a clock: it ends before the print
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    printRules.media = "print";
+    all(".scroll > table").forEach((table) => { table.style.zoom = ""; });
+    opened.forEach((each) => { each.open = false; });
+    redraw();
   });
 
   all("[data-tab]").forEach((tab) => tab.addEventListener("click", () => {
