@@ -317,7 +317,17 @@ def logged(content: bytes) -> Iterator[bytes]:
             parts = []
 
 
+@pytest.fixture
+def service() -> Iterator[None]:
+    """Ends the process that W&B keeps for as long as the one that exports."""
+    yield
+    import wandb
+
+    wandb.teardown()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("service")
 def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline files hold configuration, curves and summary of each run; a second time writes none."""
     pytest.importorskip("wandb", reason="wandb is not installed")
