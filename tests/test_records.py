@@ -136,7 +136,7 @@ def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_told_in_one_line(tmp_path: Path) -> None:
     """What the system says of a folder that cannot be written becomes a UsageError with a way out."""
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"^outputs=.*file cannot be written \(.+\)\. Choose another folder") as refusal:
+    with pytest.raises(UsageError, match=r"^outputs=.*file cannot be written \(.+\)\. Choose another") as refusal:
         records.new_folder(str(tmp_path / "file"), None)
 
     assert "\n" not in str(refusal.value)
