@@ -87,7 +87,9 @@ _PROMISES = {
     "gate --base HEAD --config-dir mine --time off": ("report: ",),
     "gate accept 'signed *' --reason 'callers may keep the gradient'": ("accepted: signed", "Commit gate/accepted.csv"),
     # docs/how-to/objective.md and optimizer.md
-    "--config-dir mine -m timing=off objective=shifted_quartic objective.n=3,30 optimizer=gd,adam lr=0.01,0.1": ("8 runs",),
+    "--config-dir mine -m timing=off objective=shifted_quartic objective.n=3,30 optimizer=gd,adam lr=0.01,0.1": (
+        "8 runs",
+    ),
     "list objectives --config-dir mine": ("shifted_quartic ",),
     "--config-dir mine -m timing=off lr=null optimizer=averaged_signs,signum optimizer.momentum=0.5,0.9": ("4 runs",),
     "--config-dir mine -m optimizer=halved,gd impl=torch lr=0.1 timing=off": ("2 runs", "halved"),
