@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.browser import open_browser
 from tiers import representatives
 
 import gdbench
@@ -390,15 +391,8 @@ def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> No
 @pytest.fixture
 def browser() -> Iterator[Any]:
     """A headless Chromium of the system's, without a network."""
-    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if place is None:
-        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=place, args=quiet)
-        yield started.new_context(offline=True, color_scheme="light")
-        started.close()
+    with open_browser("light") as opened:
+        yield opened
 
 
 @pytest.mark.slow

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.browser import open_browser
 
 import gdbench
 from gdbench.report.look import theme
@@ -49,17 +49,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(written: Path) -> Iterator[Any]:
     """The page in a headless Chromium of the system's that prefers dark, without a network."""
-    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if place is None:
-        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=place, args=quiet)
-        opened = started.new_context(offline=True, color_scheme="dark").new_page()
+    with open_browser("dark") as browser:
+        opened = browser.new_page()
         opened.goto(written.as_uri())
         yield opened
-        started.close()
 
 
 @pytest.mark.slow
