@@ -221,15 +221,27 @@ class _Server:
 
 
 def descendants(ancestor: int) -> list[int]:
-    """The living processes below a process, of whatever generation; where there is no /proc, none."""
+    """The living processes below a process, of whatever generation; where there is no /proc, none.
+
+    /proc is read file by file: a process whose parent ends meanwhile is below nobody in one reading, and below the
+    reaper in the next. So it is read until two readings agree.
+    """
+    below = _read_descendants(ancestor)
+    while (again := _read_descendants(ancestor)) != below:
+        below = again
+    return below
+
+
+def _read_descendants(ancestor: int) -> list[int]:
+    """The living processes below a process, in the order of their ids within a generation."""
     children: dict[int, list[int]] = {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         state, parent = _read_status(place)
         if state not in "ZX":
             children.setdefault(parent, []).append(int(place.parent.name))
-    below = list(children.get(ancestor, []))
+    below = sorted(children.get(ancestor, []))
     for pid in below:  # grows while it is walked through
-        below += children.get(pid, [])
+        below += sorted(children.get(pid, []))
     return below
 
 
