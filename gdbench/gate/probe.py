@@ -1,8 +1,8 @@
 """Answers the gate's questions within one side, untimed: started as a file, it drives whatever gdbench that side has.
 
-It is always the head's: an older base is asked by the same probe. Of a side's gdbench it needs ``config`` (Composer,
-initialized, plain, store), ``schema.Question``, ``build.build``, ``runner.run_cell`` and ``descent.descent``, and says
-``unsupported`` where they are not there or work otherwise. Operations are counted by the head's ``gdbench.work``.
+It is always the head's: an older base is asked by the same probe. Of a side's gdbench it uses the facade alone
+(``gdbench.gate.facade``), and says ``unsupported`` where there is none, or it works otherwise. Operations are counted
+by the head's ``gdbench.work``.
 
 A request comes as a line of JSON on standard input, which stays open: its end is the end of the gate, and of the probe.
 Answers leave on standard output, a line each: the facts of the process, then every series.
@@ -19,11 +19,12 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-INSTRUMENT, WORK = "gdbench_gate_work", Path(__file__).parents[1] / "work.py"
+WORK, LOADER = Path(__file__).parents[1] / "work.py", Path(__file__).with_name("facade_loader.py")
+"""Files of the head, which are loaded by their place."""
 STEADY = 10
 """The step, counted from 0, whose work stands for all but the first."""
 COMPARED = (
@@ -90,32 +91,30 @@ def _cpu() -> str:
 
 def answered(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The answer to each series of a request."""
+    series = request["series"]
     try:
-        from gdbench.config import Composer, initialized, store
-
-        store()
+        facade = _load("gdbench_gate_facade_loader", LOADER).find_facade()
     except Exception as error:
         reason = f"this side's gdbench cannot be asked: {_line(error)}"
-        yield from ({"name": each["name"], "outcome": "unsupported", "error": reason} for each in request["series"])
+        yield from ({"name": each["name"], "outcome": "unsupported", "error": reason} for each in series)
         return
-    with initialized():
-        composers: dict[tuple[str, ...], Any] = {}
-        for each in request["series"]:
-            fixed = tuple(each["fixed"])
-            composers[fixed] = composers.get(fixed) or Composer(list(fixed))
-            yield {"name": each["name"], **_answer(composers[fixed], each["words"])}
+    composed = facade.compose((each["fixed"], each["words"]) for each in series)
+    for each, configuration in zip(series, composed, strict=True):
+        yield {"name": each["name"], **_answer(facade, configuration)}
 
 
-def _answer(composer: Any, words: list[str]) -> dict[str, Any]:
+def _answer(facade: Any, composed: dict[str, Any] | Exception) -> dict[str, Any]:
     try:
-        question = _question(composer, words)
+        if isinstance(composed, Exception):
+            raise composed
+        parsed = facade.parse(composed)
     except Exception as error:
         if lacks := _lacking(error):
             return {"outcome": "lacking", "lacks": lacks, "error": f"there is no {lacks}"}
         kind = "unsupported" if isinstance(error, AttributeError | ImportError | TypeError) else "absent"
         return {"outcome": kind, "error": _line(error)}
     try:
-        return _whole({"outcome": "measured", **measured(question)})
+        return _whole({"outcome": "measured", **measured(facade, parsed)})
     except Exception as error:
         if type(error).__name__ == "Unavailable":
             return {"outcome": "measured", "columns": {"status": "unavailable", "error": str(error)}}
@@ -152,28 +151,16 @@ def _whole(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _question(composer: Any, words: list[str]) -> Any:
-    from gdbench.config import plain
-    from gdbench.schema import Question
-
-    composed = composer(words)
-    return Question.parse(plain(composed.config), composed.choices)
-
-
-def measured(question: Any) -> dict[str, Any]:
+def measured(facade: Any, parsed: Any) -> dict[str, Any]:
     """The exact columns of a run, the bits of its trajectory, and what its steps do."""
     import torch
 
-    from gdbench.build import build
-    from gdbench.runner import run_cell
-
-    torch.set_num_threads(question.threads)
-    cell = build(question)
-    if cell.maker.compiled:
+    built = facade.build(parsed)
+    if built.compiled:
         torch._dynamo.utils.counters.clear()
-    columns = run_cell(cell).columns
-    row = {name: _plain(columns[name][0]) for name in COLUMNS if name in columns}
-    return {"columns": row, "dtype": str(cell.dtype).removeprefix("torch."), **_walk(cell)}
+    columns = facade.run(built)
+    row = {name: _plain(columns[name]) for name in COLUMNS if name in columns}
+    return {"columns": row, "dtype": built.dtype, **_walk(facade, built)}
 
 
 def _plain(value: Any) -> Any:
@@ -185,41 +172,27 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _walk(cell: Any) -> dict[str, Any]:
+def _walk(facade: Any, built: Any) -> dict[str, Any]:
     """Every point of a run alone, by its bits; the work of its first and of a steady step."""
-    from gdbench.descent import descent
-
     bits: list[str] = []
     losses: list[float] = []
     dtypes: list[str] = []
 
-    def look(_: int, x: Any, seen: Any) -> None:
+    def look(x: Any, loss: float) -> None:
         digest, dtype = _bits(x)
         bits.append(digest)
-        losses.append(float(seen.loss.detach()))
+        losses.append(loss)
         if dtype not in dtypes:
             dtypes.append(dtype)
 
-    cell = _told_its_draws(cell)
-    method = cell.solo_method(0) if hasattr(cell, "solo_method") else cell.maker(cell.solo_hyper(0))
-    oracle, seed = cell.oracle(False), int(cell.seeds[0])
+    solo = built.seeded_solo()
     try:
-        end, _ = descent(method, oracle, cell.start(seed), range(cell.steps), look=look)
+        end, _ = facade.descend(solo, solo.start(), range(solo.steps), look=look)
     except Exception as error:  # a run that raises has a status that says so
         return {"bits": bits, "losses": losses, "dtypes": dtypes, "raised": _line(error)}
     bits.append(_bits(end)[0])
-    facts = {"bits": bits, "losses": losses, "dtypes": dtypes, "constant_cost": method.constant_cost}
-    work = _graphs() if cell.maker.compiled else _work(method, oracle, lambda: cell.start(seed), cell.steps)
-    return {**facts, **work}
-
-
-def _told_its_draws(cell: Any) -> Any:
-    """The cell, whose steps draw from (seed, step) where they draw at random; as it is on a side that knows of none."""
-    try:
-        from gdbench.draw_check import check_draws
-    except ImportError:  # a base of before that
-        return cell
-    return check_draws(cell)[0]
+    facts = {"bits": bits, "losses": losses, "dtypes": dtypes, "constant_cost": solo.constant_cost}
+    return {**facts, **(_graphs() if built.compiled else _work(facade, solo))}
 
 
 def _bits(x: Any) -> tuple[str, str]:
@@ -240,29 +213,26 @@ def _byte() -> Any:
     return torch.uint8
 
 
-def _work(method: Any, oracle: Any, start: Callable[[], Any], steps: int) -> dict[str, Any]:
+def _work(facade: Any, solo: Any) -> dict[str, Any]:
     """The operations and bytes of the first step, and of a later one, each from a start of its own."""
-    from gdbench.descent import descent
-
-    counted = _instrument().counted
-    x = start()
-    x, state = method.copy(x, method.init(x))
-    first = counted(lambda: descent(method, oracle, x, range(1), state))
-    later = min(STEADY, steps - 1)
-    x, state = descent(method, oracle, start(), range(later))
-    steady = counted(lambda: descent(method, oracle, x, range(later, later + 1), state))
+    counted = _load("gdbench_gate_work", WORK).counted
+    x, state = solo.copy(solo.start())
+    first = counted(lambda: facade.descend(solo, x, range(1), state))
+    later = min(STEADY, solo.steps - 1)
+    x, state = facade.descend(solo, solo.start(), range(later))
+    steady = counted(lambda: facade.descend(solo, x, range(later, later + 1), state))
     return {"first": first._asdict(), "steady": steady._asdict()}
 
 
-def _instrument() -> Any:
-    """The head's own ``gdbench.work``, whatever this side's is."""
-    if INSTRUMENT not in sys.modules:
-        spec = importlib.util.spec_from_file_location(INSTRUMENT, WORK)
+def _load(name: str, file: Path) -> Any:
+    """A module of the head's own, whatever this side's gdbench is."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
         assert spec
         assert spec.loader
-        sys.modules[INSTRUMENT] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[INSTRUMENT])
-    return sys.modules[INSTRUMENT]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def _graphs() -> dict[str, Any]:
@@ -279,7 +249,7 @@ def foreign(roots: list[list[str]]) -> list[str]:
     ours, theirs = map(tuple, roots)
     installed = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {__file__, str(WORK)}
+    loaded = {str(Path(file).resolve()) for file in named if isinstance(file, str)} - {__file__, str(WORK), str(LOADER)}
     return sorted(file for file in loaded if file.startswith(theirs) and not file.startswith((*ours, *installed)))
 
 

@@ -1,19 +1,15 @@
 """A series in one side's hands, ready to be timed: drives whatever gdbench that side has.
 
-It is always the head's, as in ``gate.probe``: of a side's gdbench it needs ``config`` (Composer, initialized, plain,
-store), ``schema.Question.parse``, ``build.build`` and ``descent.descent``, and what a cell and a method promise.
+It is always the head's, as in ``gate.probe``: of a side's gdbench it uses the facade alone (``gate.facade``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
-import torch
-
+from gdbench.gate.facade_loader import find_facade
 from gdbench.gate.timing.blocks import CLOCKS, WALL_ONLY, Billed, Fit, arm
 from gdbench.gate.timing.twin import Tree
 
@@ -25,20 +21,10 @@ Posed = Mapping[str, Any]
 
 def pose(tree: Tree, asked: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> dict[str, Posed | str]:
     """Compose every question with a tree's own configurations, from what ``Side.composing`` gives; a reason if not."""
-    posed: dict[str, Posed | str] = {}
     with tree.entered():
-        config = import_module("gdbench.config")
-        config.store()
-        with config.initialized():
-            composers: dict[tuple[str, ...], Any] = {}
-            for name, (fixed, words) in asked.items():
-                composer = composers.setdefault(tuple(fixed), config.Composer(list(fixed)))
-                try:
-                    composed = composer(words)
-                    posed[name] = {"config": config.plain(composed.config), "choices": dict(composed.choices)}
-                except Exception as error:
-                    posed[name] = reason(error)
-    return posed
+        composed = find_facade().compose(asked.values())
+        answers = dict(zip(asked, composed, strict=True))
+    return {name: reason(one) if isinstance(one, Exception) else one for name, one in answers.items()}
 
 
 def reason(error: BaseException) -> str:
@@ -53,16 +39,14 @@ class Workload:
         """Build the cell; ``ballast`` is done after every step."""
         self.tree = tree
         with tree.entered():
-            question = import_module("gdbench.schema").Question.parse(posed["config"], posed["choices"])
-            cell = import_module("gdbench.build").build(question)
-            self.descent = import_module("gdbench.descent").descent
-            self.threads: int = question.threads
-            self.method = _laden(cell.maker(cell.solo_hyper(0)), ballast)
-            self.oracle = cell.oracle(False)
-            self.x = cell.start(int(cell.seeds[0]))
-            torch.set_num_threads(self.threads)
-            self.x, self.state = self.descent(self.method, self.oracle, self.x, range(1))
-        self.at, self.last = 1, cell.steps
+            facade = find_facade()
+            self.descend = facade.descend
+            built = facade.build(facade.parse(posed))
+            self.threads: int = built.threads
+            self.solo = built.solo() if ballast is None else built.solo().with_extra_work(ballast)
+            self.x = self.solo.start()
+            self.x, self.state = self.descend(self.solo, self.x, range(1))
+        self.at, self.last = 1, self.solo.steps
         self.arm = arm(self.prepare, CLOCKS if self.threads == 1 else WALL_ONLY)
 
     @property
@@ -80,7 +64,7 @@ class Workload:
     def to(self, step: int) -> None:
         """Go on to exactly this step."""
         with self.tree.entered():
-            self.x, self.state = self.descent(self.method, self.oracle, self.x, range(self.at, step), self.state)
+            self.x, self.state = self.descend(self.solo, self.x, range(self.at, step), self.state)
         self.at = step
 
     def prepare(self, count: int) -> Callable[[], object]:
@@ -88,25 +72,12 @@ class Workload:
 
         One step goes before the clock: a copy that has just been made lies in no cache, which is the copy's cost.
         """
-        x, state = self.method.copy(self.x, self.state)
-        x, state = self.descent(self.method, self.oracle, x, range(self.at, self.at + 1), state)
+        x, state = self.solo.copy(self.x, self.state)
+        x, state = self.descend(self.solo, x, range(self.at, self.at + 1), state)
         steps = range(self.at + 1, self.at + 1 + count)
-        return lambda: self.descent(self.method, self.oracle, x, steps, state)
+        return lambda: self.descend(self.solo, x, steps, state)
 
     def block(self, steps: int) -> Billed:
         """A block; what a step imports late is its own side's."""
         with self.tree.entered():
             return self.arm(steps)
-
-
-def _laden(method: Any, ballast: Callable[[], None] | None) -> Any:
-    if ballast is None:
-        return method
-    step = method.step
-
-    def laden(oracle: Any, k: Any, x: Any, state: Any) -> Any:
-        done = step(oracle, k, x, state)
-        ballast()
-        return done
-
-    return replace(method, step=laden)

@@ -1,0 +1,146 @@
+"""The only door through which the gate uses a side's gdbench: compose, parse, build, run, descend.
+
+The gate that compares is the head's, the gdbench behind this door is each side's own. So these names, their arguments
+and what they give back are frozen: whatever is moved or renamed behind them, a base of an earlier layout is compared
+with a head of a later one. A change that breaks this raises ``VERSION``, and such a base is not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from gdbench.build import build as build_cell
+from gdbench.cell import Cell
+from gdbench.config import Composer, initialized, plain, store
+from gdbench.descent import descent
+from gdbench.draw_check import check_draws
+from gdbench.optimizers import Method, Seen
+from gdbench.runner import run_cell
+from gdbench.schema import Question
+
+__all__ = ["VERSION", "Built", "Solo", "build", "compose", "descend", "parse", "run"]
+
+VERSION = 1
+COLUMNS = (
+    *("status", "steps_to_target", "gradients_to_target", "evaluations_to_target"),
+    *(f"hit_1e-{power:02d}" for power in range(1, 13)),
+    *("start_loss", "final_loss", "steps_to_settle", "event_step", "best_step", "gradients", "evaluations"),
+    *("error", "resolved"),
+)
+"""The columns of ``run``, by the names that the gate knows: a column that is renamed keeps its name here."""
+
+Request = tuple[Sequence[str], Sequence[str]]
+"""Overrides that requests have in common, and those of this one."""
+
+
+@dataclass(frozen=True)
+class Solo:
+    """One run on its own, to be carried on step by step."""
+
+    method: Any
+    oracle: Any
+    start: Callable[[], Any]
+    """Makes the point x_0 anew."""
+    steps: int
+
+    @property
+    def constant_cost(self) -> bool:
+        """Whether every step does the same work."""
+        return bool(self.method.constant_cost)
+
+    def copy(self, x: Any, *state: Any) -> tuple[Any, Any]:
+        """A copy of a point and its state; of the first state without one."""
+        method: Method = self.method
+        return method.copy(x, *(state or (method.init(x),)))
+
+    def with_extra_work(self, work: Callable[[], None]) -> Solo:
+        """The same run, which does ``work`` after every step."""
+        step = self.method.step
+
+        def laden(oracle: Any, k: Any, x: Any, state: Any) -> Any:
+            done = step(oracle, k, x, state)
+            work()
+            return done
+
+        return replace(self, method=replace(self.method, step=laden))
+
+
+@dataclass(frozen=True)
+class Built:
+    """A cell that can be run."""
+
+    cell: Any
+    threads: int
+    compiled: bool
+    dtype: str
+
+    def solo(self) -> Solo:
+        """The cell's first run."""
+        return _solo(self.cell, self.cell.maker(self.cell.solo_hyper(0)))
+
+    def seeded_solo(self) -> Solo:
+        """The same, its steps drawing from (seed, step) where they draw at random: their bits repeat."""
+        cell = check_draws(self.cell)[0]
+        return _solo(cell, cell.solo_method(0))
+
+
+def _solo(cell: Cell, method: Method) -> Solo:
+    seed = int(cell.seeds[0])
+    return Solo(method, cell.oracle(False), lambda: cell.start(seed), cell.steps)
+
+
+def compose(requests: Iterable[Request]) -> Iterator[dict[str, Any] | Exception]:
+    """The configuration of each request as plain containers, ``config`` and ``choices``; the error where it has none.
+
+    Nobody else composes in this process until the last is taken.
+    """
+    store()
+    with initialized():
+        composers: dict[tuple[str, ...], Composer] = {}
+        for fixed, words in requests:
+            try:
+                composer = composers.get(tuple(fixed)) or Composer(list(fixed))
+                composers[tuple(fixed)] = composer
+                composed = composer(words)
+                yield {"config": plain(composed.config), "choices": dict(composed.choices)}
+            except Exception as error:
+                yield error
+
+
+def parse(composed: Mapping[str, Any]) -> Any:
+    """What a composed configuration asks for, checked."""
+    return Question.parse(composed["config"], composed["choices"])
+
+
+def build(parsed: Any) -> Built:
+    """The cell of what was parsed, and as many threads of torch as it asks for."""
+    torch.set_num_threads(parsed.threads)
+    cell = build_cell(parsed)
+    return Built(cell, parsed.threads, cell.maker.compiled, str(cell.dtype).removeprefix("torch."))
+
+
+def run(built: Built) -> dict[str, Any]:
+    """The columns of a cell's runs, of which the first counts here."""
+    columns = run_cell(built.cell).columns
+    return {name: columns[name][0] for name in COLUMNS if name in columns}
+
+
+def descend(
+    solo: Solo, x: Any, steps: range, *state: Any, look: Callable[[Any, float], None] | None = None
+) -> tuple[Any, Any]:
+    """Carry a run through ``steps`` from x, with a state going on; returns the point and the state.
+
+    ``look`` sees every point x_k that the run is judged at, and the loss there.
+    """
+    if look is None:
+        return descent(solo.method, solo.oracle, x, steps, *state)
+
+    def seen(_: int, at: Any, saw: Seen) -> None:
+        look(at, float(saw.loss.detach()))
+
+    go_on = {"state": state[0]} if state else {}
+    return descent(solo.method, solo.oracle, x, steps, look=seen, **go_on)
