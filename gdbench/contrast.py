@@ -12,9 +12,7 @@ import pandas as pd
 from gdbench import records
 from gdbench.analysis.comparison import VERDICTS, comparison
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
-from gdbench.counting import format_count
 from gdbench.kept import environment_of, find_run, home, trace
-from gdbench.report.differing import as_objects, differing_lines
 from gdbench.store.folders import find
 
 __all__ = ["Contrast", "contrast"]
@@ -61,37 +59,12 @@ class Contrast:
     """Of two single runs: the exact columns that differ."""
     first_step: int | None
 
-    def lines(self) -> list[str]:
-        """For the terminal."""
-        counted = ", ".join(f"{self.verdicts[each]} {each}" for each in VERDICTS if self.verdicts.get(each))
-        step = [] if self.first_step is None else [f"The trajectories first differ at step {self.first_step}."]
-        found = [
-            *differing_lines("Configuration", self.configuration),
-            *differing_lines("Environment", self.environment),
-            *differing_lines("Source (digests)", self.sources),
-            *differing_lines("Data (digests)", self.data),
-            *differing_lines("Result", self.results),
-            *step,
-            *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
-        ]
-        nothing = [] if self.differs else ["Nothing differs in configuration, environment or exact results."]
-        sides = zip("ab", self.names, self.sizes, strict=True)
-        return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
-
     @property
     def differs(self) -> bool:
         """Whether anything at all does."""
         moved = any(count for verdict, count in self.verdicts.items() if verdict != "same")
         parts = (self.configuration, self.environment, self.sources, self.data, self.results)
         return moved or self.first_step is not None or any(parts)
-
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        parts = ("configuration", "environment", "sources", "data", "results")
-        told = {name: as_objects(getattr(self, name)) for name in parts}
-        sides = zip("ab", self.names, self.sizes, strict=True)
-        who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
-        return {**who, **told, "first_step": self.first_step, "verdicts": self.verdicts}
 
 
 def contrast(a: str, b: str, outputs: Path) -> Contrast:

@@ -17,11 +17,10 @@ from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.environment import environment
 from gdbench.job import Job, run_job
 from gdbench.kept import environment_of, trace
-from gdbench.report.differing import differing_lines
 from gdbench.schema import AROUND, Question, Timing, UsageError
 from gdbench.trust import check_configuration, read_configuration
 
-__all__ = ["Repeat", "rerun", "told"]
+__all__ = ["Repeat", "rerun"]
 
 
 @dataclass(frozen=True)
@@ -76,37 +75,6 @@ def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
         return repeat
     second = _compared(again, points, *_again(question, position, int(row["cell"])))
     return replace(repeat, steady=not second["results"] and second["first_step"] is None)
-
-
-def told(repeat: Repeat) -> list[str]:
-    """What came of a repetition, the verdict first, then whatever is not as it was."""
-    points = f" and {repeat.points} recorded points" if repeat.points else ""
-    if repeat.same:
-        verdict = f"Same: {repeat.columns} exact columns{points}."
-    else:
-        step = "" if repeat.first_step is None else f"; the trajectory first differs at step {repeat.first_step}"
-        count = len(repeat.results)
-        verdict = f"Different: {count} of {repeat.columns} exact columns{step}."
-    return [
-        verdict,
-        *differing_lines("Result, then -> now", repeat.results),
-        *differing_lines("Asked otherwise", repeat.configuration),
-        *differing_lines("Source edited since (digests)", repeat.sources),
-        *differing_lines("Data changed since (digests)", repeat.data),
-        *differing_lines("Environment", repeat.environment),
-        *_unexplained(repeat),
-    ]
-
-
-def _unexplained(repeat: Repeat) -> list[str]:
-    """What is left to say where no recorded fact explains a difference."""
-    if not repeat.steady:
-        return ["Two repeats here differ from each other as well: the run is not deterministic."]
-    if repeat.stale and not repeat.sources:
-        return ["Its source, data, torch or device is not what it was (cell_key)."]
-    if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
-        return []
-    return ["No fact that was recorded differs, and two repeats here agree with each other."]
 
 
 def _question(place: Path, row: pd.Series, trust: bool) -> Question:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gdbench.analysis.comparison import VERDICTS
+from gdbench.counting import format_count
 from gdbench.kept import find_run, home
 from gdbench.records import load
 from gdbench.report.command import command
+from gdbench.report.differing import as_objects, differing_lines
 from gdbench.report.escaping import printable
 from gdbench.report.source import newest
 from gdbench.report.terminal import show_sweep
@@ -19,7 +22,11 @@ from gdbench.schema import UsageError
 from gdbench.store.folders import find
 from gdbench.trust import unstamped
 
-__all__ = ["check_options", "find_shown", "show_run", "show_table"]
+if TYPE_CHECKING:
+    from gdbench.contrast import Contrast
+    from gdbench.rerun import Repeat
+
+__all__ = ["check_options", "describe_contrast", "find_shown", "list_contrast", "list_repeat", "show_run", "show_table"]
 
 KEY = re.compile(r"[0-9a-f]{0,16}")
 """What may be the begin of a run's key."""
@@ -85,3 +92,61 @@ def _configuration(place: Path, row: Any) -> str:
 def _call(row: Any) -> str:
     """What to say where no command can repeat a run, for its objective was given from Python."""
     return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."
+
+
+def list_repeat(repeat: Repeat) -> list[str]:
+    """What came of a repetition, the verdict first, then whatever is not as it was."""
+    points = f" and {repeat.points} recorded points" if repeat.points else ""
+    if repeat.same:
+        verdict = f"Same: {repeat.columns} exact columns{points}."
+    else:
+        step = "" if repeat.first_step is None else f"; the trajectory first differs at step {repeat.first_step}"
+        count = len(repeat.results)
+        verdict = f"Different: {count} of {repeat.columns} exact columns{step}."
+    return [
+        verdict,
+        *differing_lines("Result, then -> now", repeat.results),
+        *differing_lines("Asked otherwise", repeat.configuration),
+        *differing_lines("Source edited since (digests)", repeat.sources),
+        *differing_lines("Data changed since (digests)", repeat.data),
+        *differing_lines("Environment", repeat.environment),
+        *_unexplained(repeat),
+    ]
+
+
+def _unexplained(repeat: Repeat) -> list[str]:
+    """What is left to say where no recorded fact explains a difference."""
+    if not repeat.steady:
+        return ["Two repeats here differ from each other as well: the run is not deterministic."]
+    if repeat.stale and not repeat.sources:
+        return ["Its source, data, torch or device is not what it was (cell_key)."]
+    if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
+        return []
+    return ["No fact that was recorded differs, and two repeats here agree with each other."]
+
+
+def list_contrast(contrast: Contrast) -> list[str]:
+    """The lines that tell in the terminal what differs between two sides."""
+    counted = ", ".join(f"{contrast.verdicts[each]} {each}" for each in VERDICTS if contrast.verdicts.get(each))
+    step = [] if contrast.first_step is None else [f"The trajectories first differ at step {contrast.first_step}."]
+    found = [
+        *differing_lines("Configuration", contrast.configuration),
+        *differing_lines("Environment", contrast.environment),
+        *differing_lines("Source (digests)", contrast.sources),
+        *differing_lines("Data (digests)", contrast.data),
+        *differing_lines("Result", contrast.results),
+        *step,
+        *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
+    ]
+    nothing = [] if contrast.differs else ["Nothing differs in configuration, environment or exact results."]
+    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
+    return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
+
+
+def describe_contrast(contrast: Contrast) -> dict[str, Any]:
+    """What differs between two sides as JSON has it."""
+    parts = ("configuration", "environment", "sources", "data", "results")
+    told = {name: as_objects(getattr(contrast, name)) for name in parts}
+    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
+    who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
+    return {**who, **told, "first_step": contrast.first_step, "verdicts": contrast.verdicts}

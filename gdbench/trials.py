@@ -19,7 +19,6 @@ from gdbench.config import Composer, register_sweeper
 from gdbench.counting import format_count
 from gdbench.installation import install_command
 from gdbench.job_spec import Job
-from gdbench.report.units import number
 from gdbench.schema import UsageError
 from gdbench.search_axes import Span
 from gdbench.spaces import Counted, Options, latest, space
@@ -240,7 +239,7 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
         OmegaConf.save(OmegaConf.create(results), growing.folder / "optimization_results.yaml")
     metric = str(growing.first.config["metric"])
-    reached = f"{metric} {number(best.user_attrs.get('value', value))}"
+    reached = f"{metric} {best.user_attrs.get('value', value):.4g}".replace("e-0", "e-")
     if is_cost(metric) and value >= LEFT:
         reached += ", but it left the target again"
     told = "none reached the target, this one came nearest" if is_cost(metric) and value >= MISS else reached

@@ -126,10 +126,10 @@ def show(
     if rerun:
         from gdbench.kept import home
         from gdbench.rerun import rerun as repeat
-        from gdbench.rerun import told
+        from gdbench.showing import list_repeat
 
         found = repeat(home(folder, row), row, trust)
-        typer.echo("\n".join(told(found)))
+        typer.echo("\n".join(list_repeat(found)))
         return 0 if found.same else 1
     show_run(row, folder)
     return 0
@@ -146,9 +146,10 @@ def diff(
     from gdbench.contrast import contrast
     from gdbench.report.differing import json_text
     from gdbench.report.escaping import printable
+    from gdbench.showing import describe_contrast, list_contrast
 
     found = contrast(a, b, folder)
-    typer.echo(json_text(found.plain()) if json else printable("\n".join(found.lines()), lines=True))
+    typer.echo(json_text(describe_contrast(found)) if json else printable("\n".join(list_contrast(found)), lines=True))
 
 
 @app.command()

@@ -16,8 +16,9 @@ from gdbench import content
 from gdbench.api import _composing
 from gdbench.execution import Silent, execute_jobs
 from gdbench.job import Job
-from gdbench.rerun import rerun, told
+from gdbench.rerun import rerun
 from gdbench.schema import Question
+from gdbench.showing import list_repeat
 from gdbench.sweeper import fold
 
 WORDS = ("objective=rosenbrock", "optimizer=adam", "lr=[0.01,0.1]", "steps=8", "timing=off", "--quiet")
@@ -77,7 +78,7 @@ def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
     (place,) = tmp_path.glob("*/*")
     repeats = [rerun(place, row) for _, row in runs.iterrows()]
     parted = {
-        f"{row['objective']} {row['optimizer']}": told(repeat)
+        f"{row['objective']} {row['optimizer']}": list_repeat(repeat)
         for (_, row), repeat in zip(runs.iterrows(), repeats, strict=True)
         if not repeat.same or repeat.sources or repeat.data or repeat.environment or repeat.stale
     }

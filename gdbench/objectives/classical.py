@@ -5,7 +5,7 @@ Functions of two variables take them apart by ``coordinates``: a lane then costs
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from gdbench.objectives.check import whole
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, vector
 from gdbench.params import coordinates
-from gdbench.spacing import EXACT
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 
@@ -128,7 +127,7 @@ def styblinski_tang(n: int = 2) -> Objective:
     return Objective(
         fn=fn,
         start=alternating(n, -1.0, -4.0),
-        minimum=float(EXACT.multiply(Decimal(n), STYBLINSKI_LEAST)),
+        minimum=float(Context(prec=70).multiply(Decimal(n), STYBLINSKI_LEAST)),
         minimisers=(torch.full((n,), STYBLINSKI_ROOT, dtype=torch.float64),),
         laned=True,
         source="Styblinski and Tang 1990",
