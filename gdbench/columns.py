@@ -144,6 +144,10 @@ COLUMNS: dict[str, Column] = {
     "denormals": Column(
         "int", "numbers", "subnormal numbers in x and state at the end, which slow a CPU; null: nonfinite"
     ),
+    "tuned_place": Column(
+        "int", "", "of what tune chose: place among the choices for its objective, 1 is best; null: no choice of tune"
+    ),
+    "tuned_for": Column("str", "", "of what tune chose: the metric that it was chosen by"),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, data, torch, device"),
@@ -194,8 +198,10 @@ def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
 
 GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 ASKED = (*GROUPS, "impl", "dtype", "device", "seed", "lr", "steps", "target", "target_loss", "start_noise", "threads")
-PLACES = ("sweep", "cell", "cell_key", "process", "overrides", "started_at", "traceback")
-"""Where and when a run was made, and where it failed: lines and folders of one machine."""
+PLACES = (
+    *("sweep", "cell", "cell_key", "process", "overrides", "started_at", "traceback", "tuned_place", "tuned_for"),
+)
+"""Where and when a run was made, where it failed (lines and folders of one machine), what a search made of it."""
 TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
 """What the timed pass tells beside seconds: absent where it was left out."""
 

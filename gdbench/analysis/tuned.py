@@ -46,4 +46,7 @@ def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
             "name": table["optimizer"] + " " + table["impl"],
         }
     ).sort_values(["objective", "score", "name"], kind="stable")
-    return table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)
+    winners = table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)
+    won = winners["command"].notna()
+    places = won.astype(int).groupby(objective_names(winners), sort=False).cumsum().where(won)
+    return winners.assign(tuned_place=places.astype("Int64"), tuned_for=winners["metric"].where(won))

@@ -139,7 +139,8 @@ def _final_losses(facts: Facts) -> list[Shown]:
 
 def _forgiveness(facts: Facts) -> list[Shown]:
     table = decades_within(facts.sensitivity)
-    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
+    best = table.sort_values(["chosen", "cost"], ascending=[False, True], kind="stable")
+    best = best.drop(columns="chosen").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []
     rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."

@@ -16,23 +16,13 @@ from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
-from gdbench.report.setting_words import setting_header
+from gdbench.report.setting_words import METRICS, setting_header
 from gdbench.report.sweep_table import STYLES
 from gdbench.report.terminal import closing_line
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
 
-WORDS = {
-    "steps_to_target": "steps to the target",
-    "gradients_to_target": "gradients to the target",
-    "time_to_target": "time to the target",
-    "steps_to_settle": "steps to stay at the target",
-    "final_gap": "final gap",
-    "best_gap": "best gap",
-    "final_loss": "final loss",
-    "best_loss": "best loss",
-}
 UNITS = {"steps_to_target": "steps", "gradients_to_target": "gradients", "steps_to_settle": "steps"}
 OWN = {"steps_to_settle": "settled", "best_gap": "best gap", "best_loss": "best loss"}
 """Metrics that have no column of their own in every table, and its header."""
@@ -55,7 +45,7 @@ def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
 def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -> RenderableType:
     """Caption, one table an objective, warnings, the command that repeats each objective's winner, and the files."""
     metrics = winners["metric"].unique()
-    metric = f"lowest {WORDS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
+    metric = f"lowest {METRICS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
     parts: list[RenderableType] = [
         Text(
             " · ".join([f"gdbench {__version__}", f"tuned for the {metric}", *_trials(winners), *_shared(winners)]),
@@ -207,9 +197,9 @@ def _reached_value(row: Row) -> str:
     if metric == "time_to_target":
         return f"{seconds(value)} to the target"
     if metric not in UNITS:
-        return f"{WORDS[metric]} {number(float(value))}"
+        return f"{METRICS[metric]} {number(float(value))}"
     unit = UNITS[metric].removesuffix("s") if value == 1 else UNITS[metric]
-    return f"{number(float(value))} {unit}{WORDS[metric].removeprefix(UNITS[metric])}"
+    return f"{number(float(value))} {unit}{METRICS[metric].removeprefix(UNITS[metric])}"
 
 
 def _legend(winners: pd.DataFrame) -> list[str]:
@@ -219,7 +209,7 @@ def _legend(winners: pd.DataFrame) -> list[str]:
     if winners["spike_value"].notna().any():
         lines.append(
             f"spike: a better lr that was not chosen: fewer than {GOOD_COUNT} lrs in a row, or less than {GOOD_DECADES}"
-            " decades, come within twice of it. show and report, which rank every trial, name it best."
+            " decades, come within twice of it."
         )
     return lines
 

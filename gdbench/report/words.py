@@ -10,7 +10,7 @@ import pandas as pd
 
 from gdbench.analysis.sides import NOT_COMPARABLE
 from gdbench.counting import format_count
-from gdbench.report.best import amount, describe_range, describe_result
+from gdbench.report.best import amount, describe_choice, describe_equals, describe_range, describe_result, list_some
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number
 
@@ -108,6 +108,7 @@ def _doubts(row: dict[str, Any]) -> str:
     text = ""
     if pd.notna(row["sooner"]):
         text += f" {row['sooner']} reached the target with fewer, and left it again."
+    text += describe_equals(row) + describe_choice(row)
     if pd.notna(row["edge"]):
         text += f" Its lr is the edge of the grid: try {row['edge']} ones."
     if row["broke"]:
@@ -130,6 +131,7 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
             "in": table["cost"],
             "first": table["winner"],
             "configuration": table["configuration"],
+            "as good": [list_some(row["equals"]) for row in rows],
             "result": [_result(row) for row in rows],
             "over seeds": ["" if pd.isna(row["winner"]) or row["n"] == 1 else describe_range(row) for row in rows],
             "best_loss": table["best_loss"].where(table["outcome"] == "missed"),
@@ -144,14 +146,15 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
     places = {name: place for place, name in enumerate(problems)}
     told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
     told = told.drop(columns="in") if told["in"].nunique() == 1 else told
-    empty = [name for name in ("over seeds", "seeds", "left") if not told[name].astype(bool).any()]
+    empty = [name for name in ("as good", "over seeds", "seeds", "left") if not told[name].astype(bool).any()]
     told = told.drop(columns=[*empty, *(["best_loss"] if told["best_loss"].isna().all() else [])])
     rule = (
         "Each method at its best configuration, by the median over all of its seeds. What reaches the target and ends"
         " there is first, by cost; then what reached it and left it again; then what missed it, by its final gap or"
         " loss. ratio: how many times as much the next needs, the first that can be told apart, or with too few seeds"
-        " to tell simply the next. never: it did not reach the target, or left it again. reached, left, broke:"
-        " of the problem's runs, how many reached the target, left it again, and diverged or became nonfinite."
+        " to tell simply the next. as good: its other configurations that attain the same. never: it did not reach the"
+        " target, or left it again. reached, left, broke: of the problem's runs, how many reached the target, left it"
+        " again, and diverged or became nonfinite."
     )
     return Shown("verdict", "Verdict", rule, told)
 

@@ -34,7 +34,7 @@ from gdbench.store.places import NUMBER, PLACE, with_places
 __all__ = ["FOLDER", "Index", "Segment", "opened"]
 
 FOLDER = ".index"
-FORMAT = f"3 {' '.join(each.name for each in fields(Facts))}"
+FORMAT = f"4 {' '.join(each.name for each in fields(Facts))}"
 """Files of another format are made anew."""
 BATCH = 200_000
 """Rows of a file, beyond which the next sweep goes to another one."""

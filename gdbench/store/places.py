@@ -32,7 +32,7 @@ STANDING = {
 NEEDED = (
     "run", "optimizer", "impl", "lr", "status", "gradients_to_target", "steps_to_target", "steps_to_settle",
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
-    "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed",
+    "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed", "tuned_place", "tuned_for",
 )  # fmt: skip
 """Columns by which configurations are ordered, beside the settings that tell them apart."""
 
