@@ -225,7 +225,9 @@ class _Wanted:
 
         forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
         if self.open and "html" not in forms:
-            raise UsageError(f"--open shows the page, and --format {self.form} writes none: add html, or leave out --open.")
+            raise UsageError(
+                f"--open shows the page, and --format {self.form} writes none: add html, or leave out --open."
+            )
         if forms == ["md"] and self.to is None:
             typer.echo(as_markdown(told, make))
             return

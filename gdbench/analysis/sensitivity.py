@@ -24,7 +24,9 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
         broke=told["status"].isin(["diverged", "nonfinite"]),
         smoothness=numbers(told, "smoothness"),
         chosen=numbers(told, "tuned_place").notna(),
-        others=told["configuration"].str.replace(r"^(lr \S+|no lr)\s*", "", regex=True),
+        others=told["configuration"].str.replace(
+            r"^(lr \S+( lr_scale \S+)?( lr_scale_of \S+)?|no lr)\s*", "", regex=True
+        ),
     )
     keys = ["problem", "solver", "others", "lr"]
     groups = table[table["lr"].notna()].groupby(keys, sort=False, observed=True)

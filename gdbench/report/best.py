@@ -16,13 +16,8 @@ from gdbench.report.setting_words import METRICS, WORDED, setting_header
 from gdbench.report.units import number, seconds
 
 __all__ = [
-    "amount",
-    "best_lines",
-    "describe_choice",
-    "describe_equals",
-    "describe_range",
-    "describe_result",
-    "list_some",
+    *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
+    *("describe_result", "list_some"),
 ]
 
 LISTED = 4
@@ -83,6 +78,14 @@ def describe_equals(row: Mapping[Any, Any]) -> str:
     return f" {len(names)} of its configurations tie: {list_some(names)}."
 
 
+def describe_edge(row: Mapping[Any, Any]) -> str:
+    """Advice to sweep on, where the first of a verdict has the last of the learning rates, or of their scales."""
+    if pd.isna(row["edge"]):
+        return ""
+    swept = "lr_scale" if " lr_scale " in row["configuration"] else "lr"
+    return f" Its {swept} is the edge of the grid: try {row['edge']} ones."
+
+
 def list_some(names: Sequence[str]) -> str:
     """The first of some names, and how many more there are."""
     more = len(names) - LISTED
@@ -118,12 +121,11 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
     rows = table[(table["problem"] == best["problem"]) & (table["outcome"] != OUTCOMES[-1])]
     where = f" on {best['problem']}" if several else ""
     first = {**best.to_dict(), **describe_first(table[table["problem"] == best["problem"]], best)}
-    advice = f" Its lr is the edge of the grid: try {first['edge']} ones." if first["edge"] else ""
     equals = rows.loc[rows["place"] == best["place"], "optimizer"].drop_duplicates()
     equals = equals[equals != best["optimizer"]]
     tied = f", tied with {', '.join(equals)}" if len(equals) else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_settings(alike, best)}"
-    said = f"{describe_equals(first)}{describe_choice(first)}{advice}"
+    said = f"{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
     return f"Best{where}: {who}: {describe_result(first)}{tied}.{said}"
 
 

@@ -18,6 +18,8 @@ METRICS = {
 
 WORDED = {
     **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
+    "lr_scale": "lr_scale {}",
+    "lr_scale_of": "lr_scale of {}",
     "steps": "{} steps",
     "threads": "{} threads",
     "schedule": "{} schedule",

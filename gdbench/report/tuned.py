@@ -100,7 +100,7 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 
 def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     """Header, what a row shows there, and whether it is text."""
-    axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ") if name != "lr_scale"))
+    axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ")))
     differing = [name for name in differing_settings(group) if name not in ("objective", "optimizer", "seed", "lr")]
     names = ["optimizer", *(name for name in differing if name not in axes)]
     if "lr" not in axes:
@@ -185,7 +185,8 @@ def _tried(group: pd.DataFrame) -> str:
 
 
 def _axis_names(row: Row) -> list[str]:
-    return ["lr" if name == "lr_scale" else name for name in row["axes"].split(", ")]
+    axes = row["axes"].split(", ")
+    return [*axes, "lr"] if "lr_scale" in axes else axes
 
 
 def _reached_value(row: Row) -> str:

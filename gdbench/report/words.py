@@ -10,7 +10,15 @@ import pandas as pd
 
 from gdbench.analysis.sides import NOT_COMPARABLE
 from gdbench.counting import format_count
-from gdbench.report.best import amount, describe_choice, describe_equals, describe_range, describe_result, list_some
+from gdbench.report.best import (
+    amount,
+    describe_choice,
+    describe_edge,
+    describe_equals,
+    describe_range,
+    describe_result,
+    list_some,
+)
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number
 
@@ -108,9 +116,7 @@ def _doubts(row: dict[str, Any]) -> str:
     text = ""
     if pd.notna(row["sooner"]):
         text += f" {row['sooner']} reached the target with fewer, and left it again."
-    text += describe_equals(row) + describe_choice(row)
-    if pd.notna(row["edge"]):
-        text += f" Its lr is the edge of the grid: try {row['edge']} ones."
+    text += describe_equals(row) + describe_choice(row) + describe_edge(row)
     if row["broke"]:
         text += f" {row['broke']} of {row['runs']} runs diverged or became nonfinite."
     if row["failed"]:
