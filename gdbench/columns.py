@@ -230,7 +230,5 @@ def exact(name: str) -> bool:
     Steps, counts, losses and statuses are; seconds, what stands over them, and where a run lies are not.
     """
     return not (
-        name in (*PLACES, *TIMED, *SCALED)
-        or describe(name).unit == "s"
-        or name.startswith("step_vs_reference")
+        name in (*PLACES, *TIMED, *SCALED) or describe(name).unit == "s" or name.startswith("step_vs_reference")
     )

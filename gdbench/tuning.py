@@ -21,7 +21,7 @@ from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import LIMITS, UsageError
 from gdbench.search import Grid, Point, Refinement
 from gdbench.search_axes import Axis, Listed, Span
-from gdbench.search_budget import choose_trials
+from gdbench.search_budget import choose_trials, fewest_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,9 +243,10 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
 
 
 def _search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
-    """The search of a row: the same number of trials for all rows, as all have the same axes."""
+    """The search of a row: as many trials for all rows, as all have the same axes; few show no plateau to prefer."""
     trials = choose_trials(axes, job.config["trials"], points)
-    return Refinement(axes, trials, points, gained, cost_class if is_cost(str(job.config["metric"])) else no_cost)
+    shows_plateaus = is_cost(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
+    return Refinement(axes, trials, points, gained, cost_class if shows_plateaus else no_cost)
 
 
 def _score(row: Row, point: Point) -> float:
@@ -277,6 +278,7 @@ def _describe_winner(row: Row) -> pd.DataFrame:
         "edges": "",
         "trials": len(row.search.tried),
         "budget": row.search.trials,
+        "telling": row.search.telling,
         "rounds": row.search.rounds,
         "runs": row.runs,
         "seeds": len(set(row.job.question.lanes()["seed"])),
@@ -317,7 +319,7 @@ def _describe_spike(row: Row) -> dict[str, Any]:
 
 def _decades(row: Row, point: Point, within: float) -> float | None:
     """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
-    if row.search.forgiving is None:
+    if row.search.forgiving is None or row.search.trials < row.search.telling:
         return None
     low, high = row.search.along(row.names[row.search.forgiving], point, within)
     return math.log10(high / low)

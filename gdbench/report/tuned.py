@@ -14,6 +14,7 @@ from rich.text import Text
 from gdbench import __version__
 from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.analysis.tuning_metric import is_cost
+from gdbench.counting import format_count
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
 from gdbench.report.setting_words import METRICS, setting_header
@@ -171,8 +172,9 @@ def _best(winners: pd.DataFrame) -> list[str]:
         if pd.notna(row["command"]):
             numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
             left = ", which it left again" if row["outcome"] == "left" else ""
+            first = "Lowest" if _tells_little(row) else "Best"
             lines.append(
-                f"Best on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
+                f"{first} on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
             )
     return lines
 
@@ -239,6 +241,8 @@ def _remarks(row: Row) -> list[str]:
     if pd.isna(row["command"]):
         reason = row["error"] if pd.notna(row["error"]) else "they diverged or got nowhere"
         return [f"none of {row['runs']} runs may win ({str(reason).rstrip('.')})"]
+    if _tells_little(row):
+        return [_describe_few(row)]
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
     remarks = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
     if math.isinf(row["value"]) and row["status"] != "target":
@@ -250,6 +254,20 @@ def _remarks(row: Row) -> list[str]:
     if row["trials"] < row["budget"]:
         remarks.append(f"{row['trials']} of {row['budget']} trials were made: {_why_fewer(row)}")
     return remarks
+
+
+def _tells_little(row: Row) -> bool:
+    """Whether so few points were tried that nothing is known of what lies between them."""
+    return bool(row["budget"] < row["telling"])
+
+
+def _describe_few(row: Row) -> str:
+    """What few trials do not tell, and how many do."""
+    return (
+        f"{format_count(row['trials'], 'trial')} over so wide a range tell little: better ones may lie anywhere between"
+        f" or beyond them, and a plateau ({GOOD_COUNT} in a row that cost about the same) cannot be seen; take"
+        f" trials={row['telling']} or more, a narrower range, or leave out trials="
+    )
 
 
 def _why_fewer(row: Row) -> str:
