@@ -92,7 +92,8 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
     missed the gap or loss); passed and tuned_for (the metric by which tune chose it; null of others); n (seeds),
     reached and stayed (how many did), seed_matters; gradients and steps to the
     target, final_gap, final_loss and best_loss, each the median, with ``_lo`` and ``_hi``, the extremes (inf: never;
-    null: unknown); seconds to the target (null where not timed); run (the key of the run in the middle).
+    null: unknown); seconds to the target, and seconds_low and seconds_high by the quartiles of a step (null where not
+    timed); run (the key of the run in the middle).
     """
     seeds = _Seeds(runs, by)
     hit, stay = _costs(runs, cost)
@@ -115,7 +116,7 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
             "seed_matters": seeds.count(runs["seed_effective"].fillna(True).to_numpy(bool)) > 0,
             **_choices(runs, seeds, rows, cost),
             **_shown(runs, seeds, outcome),
-            "seconds": _seconds(runs, seeds),
+            **_seconds(runs, seeds),
             "run": runs["run"].to_numpy()[seeds.middle(stay, hit, shortfall)],
         }
     )
@@ -162,12 +163,16 @@ def _shown(runs: pd.DataFrame, seeds: _Seeds, outcome: Whole) -> dict[str, Any]:
     return columns
 
 
-def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> Array:
-    """The median time to the target; null where a run that reached it was not timed."""
-    seconds = numbers(runs, COSTS["seconds"])
+def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> dict[str, Array]:
+    """The median time to the target, and that by the quartiles of a step; null where a run that reached it has none."""
+    seconds, step = numbers(runs, COSTS["seconds"]), numbers(runs, "step_s")
     missed = numbers(runs, COSTS["gradients"]).isna() | ~may_win(runs)
-    median, _, highest = seeds.quantiles(seconds.where(~missed, np.inf).to_numpy())
-    return np.where(np.isnan(highest), np.nan, median)
+    columns = {}
+    for name, quartile in (("seconds", "step_s"), ("seconds_low", "step_s_lo"), ("seconds_high", "step_s_hi")):
+        scaled = seconds if quartile == "step_s" else (seconds * numbers(runs, quartile) / step).fillna(seconds)
+        median, _, highest = seeds.quantiles(scaled.where(~missed, np.inf).to_numpy())
+        columns[name] = np.where(np.isnan(highest), np.nan, median)
+    return columns
 
 
 def _ordered(

@@ -16,7 +16,7 @@ from gdbench.analysis.pairs import holm, log_ratios, signed_rank
 from gdbench.analysis.problems import COSTS, numbers
 from gdbench.analysis.ranking import SOUND, may_win, runs_that_stay, shortfalls
 from gdbench.analysis.standings import OUTCOMES, standings
-from gdbench.analysis.times import SPREAD, count_processes
+from gdbench.analysis.times import count_processes, within_noise
 
 __all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
 
@@ -68,10 +68,11 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     reached, left (of those), broke (diverged or nonfinite), failed; shifted counts the runs that are left out of
     all of these.
 
-    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within SPREAD.
-    Others are told apart by Wilcoxon's test of their paired numbers (Holm over the problem's solvers, 5%), from
-    ``seeds_needed`` on; where a solver has several configurations, half of the seeds choose one and the others are
-    tested, which needs twice as many. With fewer seeds nothing is called told apart or tied, but for equal numbers.
+    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within the
+    noise of the clock (``times.within_noise``). Others are told apart by Wilcoxon's test of their paired numbers (Holm
+    over the problem's solvers, 5%), from ``seeds_needed`` on; where a solver has several configurations, half of the
+    seeds choose one and the others are tested, which needs twice as many. With fewer seeds nothing is called told apart
+    or tied, but for equal numbers.
     """
     rows = []
     one_impl = merged(told)
@@ -85,8 +86,9 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             if cost == "seconds" and count_processes(group) > 1:
                 continue
             won = _won(group, table[table["problem"] == problem], cost)
-            processes = count_processes(told[told["problem"] == problem])
-            rows.append({"problem": problem, "cost": cost, **won, **_counted(group), "processes": processes})
+            mine = told[told["problem"] == problem]  # all impls: one number of runs, whatever is compared
+            counts = {**_counted(mine), "processes": count_processes(mine)}
+            rows.append({"problem": problem, "cost": cost, **won, **counts})
     shifted = int(runs["shifted_minimum"].fillna(False).sum())
     return pd.DataFrame(rows).reindex(columns=COLUMNS).assign(shifted=shifted)
 
@@ -142,7 +144,7 @@ def _ties(
     tied = rivals["place"].eq(first["place"])
     if cost == "seconds":
         alike = rivals["outcome"].eq(first["outcome"]) & rivals["measure"].eq(first["measure"])
-        tied |= alike & (rivals["value"] <= SPREAD * first["value"])
+        tied |= alike & within_noise(rivals, first)
     noisy = rivals["seed_matters"] | first["seed_matters"]
     if not noisy.any():
         return tied.to_numpy(bool), {"held_out": False}

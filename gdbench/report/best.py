@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.choices import SPIKE
-from gdbench.analysis.first import describe_first
+from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.settings import differing_settings, text_among
 from gdbench.analysis.standings import OUTCOMES, best_of_each, standings
+from gdbench.analysis.times import count_processes
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
 from gdbench.report.units import number, seconds
 
@@ -78,6 +79,14 @@ def describe_equals(row: Mapping[Any, Any]) -> str:
     return f" {len(names)} of its configurations tie: {list_some(names)}."
 
 
+def _describe_impls(row: Mapping[str, Any]) -> str:
+    """Which other impls did the same as the one that is named, and whether that was the faster by noise alone."""
+    if not row["impls"]:
+        return ""
+    names, verb = " and ".join(row["impls"]), "does" if len(row["impls"]) == 1 else "do"
+    return f" {names} {verb} the same{', and cannot be told apart in time' if row['timed'] else ''}."
+
+
 def describe_edge(row: Mapping[Any, Any]) -> str:
     """Advice to sweep on, where the first of a verdict has the last of the learning rates, or of their scales."""
     if pd.isna(row["edge"]):
@@ -125,7 +134,8 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
     equals = equals[equals != best["optimizer"]]
     tied = f", tied with {', '.join(equals)}" if len(equals) else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_settings(alike, best)}"
-    said = f"{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
+    impls = describe_impls(table[table["problem"] == best["problem"]], best, count_processes(alike))
+    said = f"{_describe_impls(impls)}{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
     return f"Best{where}: {who}: {describe_result(first)}{tied}.{said}"
 
 

@@ -103,7 +103,8 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
     if "seconds" in of and of["seconds"]["measure"] == "seconds":
         row = of["seconds"]
         text += f" In time: {row['winner']} ({row['configuration']}), {amount(row['value'], 'seconds')}"
-        text += f" (not told apart: {row['tied']})" if row["tied"] else ""
+        alike = [*(f"its {name}" for name in row["equals"]), *([row["tied"]] if row["tied"] else [])]
+        text += f", cannot be told apart from {list_some(alike)}" if alike else ""
         if pd.notna(row["runner_up"]) and np.isfinite(row["ratio"]):
             text += f"; {row['runner_up']} takes {times(row['ratio'])} as long"
         text += "."
@@ -159,8 +160,8 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
         " there is first, by cost; then what reached it and left it again; then what missed it, by its final gap or"
         " loss. ratio: how many times as much the next needs, the first that can be told apart, or with too few seeds"
         " to tell simply the next. as good: its other configurations that attain the same. never: it did not reach the"
-        " target, or left it again. reached, left, broke: of the problem's runs, how many reached the target, left it"
-        " again, and diverged or became nonfinite."
+        " target, or left it again. reached, left, broke: of all runs of the problem, how many reached the target, left"
+        " it again, and diverged or became nonfinite."
     )
     return Shown("verdict", "Verdict", rule, told)
 
