@@ -53,15 +53,17 @@ def rank_choices(order: pd.DataFrame, place: pd.Series, solver: pd.Series, leads
     return order.drop(columns=["solver", "row"]).assign(behind=beside["row_chosen"].where(passed))
 
 
-def name_passed(table: pd.DataFrame, behind: pd.Series) -> list[str | None]:
+def name_passed(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
     """What a configuration is that costs less than the choice of its solver, at row ``behind``: SPIKE or PASSED_OVER.
 
     It is a spike by the metric of the search alone: less by that, and not chosen, as its neighbours do not come near.
     """
-    words: list[str | None] = [None] * len(table)
-    for row, choice in behind.dropna().astype(int).items():
-        less = all(table.at[row, name] < table.at[choice, name] for name in ("steps", "gradients"))
-        words[int(str(row))] = SPIKE if less and table.at[choice, "tuned_for"] in PLATEAUS else PASSED_OVER
+    rows = behind.notna().to_numpy()
+    choices = table.iloc[behind[rows].to_numpy(int)]
+    work, least = (frame[["steps", "gradients"]].to_numpy(float) for frame in (table[rows], choices))
+    less = (work < least).all(axis=1)
+    words = pd.Series(None, index=table.index, dtype=object)
+    words[rows] = np.where(less & choices["tuned_for"].isin(PLATEAUS).to_numpy(bool), SPIKE, PASSED_OVER)
     return words
 
 

@@ -36,7 +36,8 @@ def within_noise(rows: pd.DataFrame, first: pd.Series) -> pd.Series:
     """
     near = rows["seconds"] <= SPREAD * first["seconds"]
     overlap = rows["seconds_low"] <= first["seconds_high"]
-    return (near | overlap) & np.isfinite(rows["seconds"].astype(float))
+    alike: pd.Series = (near | overlap) & np.isfinite(rows["seconds"].astype(float))
+    return alike
 
 
 def step_times(told: pd.DataFrame) -> pd.DataFrame:

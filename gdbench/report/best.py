@@ -129,12 +129,13 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
     alike = told[told["problem"] == best["problem"]]
     rows = table[(table["problem"] == best["problem"]) & (table["outcome"] != OUTCOMES[-1])]
     where = f" on {best['problem']}" if several else ""
-    first = {**best.to_dict(), **describe_first(table[table["problem"] == best["problem"]], best)}
+    standing = table[table["problem"] == best["problem"]]
+    first = {str(name): value for name, value in best.items()} | describe_first(standing, best)
     equals = rows.loc[rows["place"] == best["place"], "optimizer"].drop_duplicates()
     equals = equals[equals != best["optimizer"]]
     tied = f", tied with {', '.join(equals)}" if len(equals) else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_settings(alike, best)}"
-    impls = describe_impls(table[table["problem"] == best["problem"]], best, count_processes(alike))
+    impls = describe_impls(standing, best, count_processes(alike))
     said = f"{_describe_impls(impls)}{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
     return f"Best{where}: {who}: {describe_result(first)}{tied}.{said}"
 
