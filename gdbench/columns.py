@@ -64,6 +64,12 @@ COLUMNS: dict[str, Column] = {
     "device": Column("str", "", "where it ran, after resolving auto"),
     "seed": Column("int", "", "seed of start perturbation, initialisation and sampling"),
     "lr": Column("float", "", "learning rate used (after lr=null and lr_scale)"),
+    "lr_scale": Column(
+        "float", "", "factor of the method's own lr, or of 1/L, that made lr; null: lr itself was given"
+    ),
+    "lr_scale_of": Column(
+        "str", "", "what lr_scale multiplies: default, the method's own lr, or L, 1/L; null: nothing"
+    ),
     "steps": Column("int", "steps", "steps asked for; all are made, target hit or not"),
     "target": Column("float", "", "relative gap that steps_to_target refers to"),
     "target_loss": Column("float", "loss", "absolute loss that replaces the relative target, if given"),
@@ -144,6 +150,10 @@ COLUMNS: dict[str, Column] = {
     "denormals": Column(
         "int", "numbers", "subnormal numbers in x and state at the end, which slow a CPU; null: nonfinite"
     ),
+    "tuned_place": Column(
+        "int", "", "of what tune chose: place among the choices for its objective, 1 is best; null: no choice of tune"
+    ),
+    "tuned_for": Column("str", "", "of what tune chose: the metric that it was chosen by"),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, data, torch, device"),
@@ -193,11 +203,20 @@ def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
 
 
 GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
-ASKED = (*GROUPS, "impl", "dtype", "device", "seed", "lr", "steps", "target", "target_loss", "start_noise", "threads")
-PLACES = ("sweep", "cell", "cell_key", "process", "overrides", "started_at", "traceback")
-"""Where and when a run was made, and where it failed: lines and folders of one machine."""
+ASKED = (
+    *(*GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
+    *("steps", "target", "target_loss", "start_noise", "threads"),
+)
+PLACES = (
+    *("sweep", "cell", "cell_key", "process", "overrides", "started_at", "traceback", "tuned_place", "tuned_for"),
+)
+"""Where and when a run was made, where it failed (lines and folders of one machine), what a search made of it."""
 TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
 """What the timed pass tells beside seconds: absent where it was left out."""
+
+
+SCALED = ("lr_scale", "lr_scale_of")
+"""How an lr came about: the same lr is the same question, however it was asked."""
 
 
 def asked(name: str) -> bool:
@@ -210,4 +229,6 @@ def exact(name: str) -> bool:
 
     Steps, counts, losses and statuses are; seconds, what stands over them, and where a run lies are not.
     """
-    return not (name in PLACES or name in TIMED or describe(name).unit == "s" or name.startswith("step_vs_reference"))
+    return not (
+        name in (*PLACES, *TIMED, *SCALED) or describe(name).unit == "s" or name.startswith("step_vs_reference")
+    )

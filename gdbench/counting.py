@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["format_count"]
+from collections.abc import Iterable
+
+__all__ = ["format_count", "format_range"]
 
 
 def format_count(count: int, one: str, several: str | None = None) -> str:
@@ -11,3 +13,9 @@ def format_count(count: int, one: str, several: str | None = None) -> str:
     ``several`` is the form of all numbers but one, by default ``one`` with an s.
     """
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def format_range(counts: Iterable[int], one: str) -> str:
+    """``2 to 4 seeds``, and ``3 seeds`` where all counts are the same: the lowest and the highest, and their noun."""
+    lowest, *between = sorted({int(count) for count in counts})
+    return f"{lowest:,} to {format_count(between[-1], one)}" if between else format_count(lowest, one)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gdbench import build, records
 from gdbench.analysis.tuning_metric import is_cost
@@ -77,6 +77,10 @@ class Growing:
     def answer(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell that was run; None where a launcher lost it."""
         return records.load_part(self.folder, job.cell) if job.cell in records.part_numbers(self.folder) else None
+
+    def mark(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add columns to the rows on disk: what is known of some runs, by their keys, when all have ended."""
+        records.mark_runs(self.folder, columns)
 
     def close(self) -> None:
         """Make one table of all cells, and copy it to the trackers that were asked for."""

@@ -138,6 +138,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         **AROUND,
         **question.constants(),
         **_numbers(question, answer),
+        **_scale(question),
         "seed": question.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
@@ -154,6 +155,14 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "blocks": _keyed(answer.blocks, run),
     }
     records.write_part(folder, job.cell, tables)
+
+
+def _scale(question: Question) -> dict[str, Any]:
+    """What made the lr of each run, where it was not given: the same lr is the same question, however it was asked."""
+    lanes = question.lanes()
+    if not np.isnan(lanes["lr"]).any():
+        return {}
+    return {"lr_scale": lanes["lr_scale"], "lr_scale_of": question.lr_scale_of or "default"}
 
 
 def keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:

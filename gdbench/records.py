@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.arrow import arrow, frame
+from gdbench.arrow import ARROW, arrow, frame
 from gdbench.columns import described
 from gdbench.paths import expand_user
 from gdbench.schema import UsageError, nearest
@@ -41,6 +41,7 @@ __all__ = [
     "load",
     "load_part",
     "locked",
+    "mark_runs",
     "move_traces",
     "named",
     "new_folder",
@@ -157,6 +158,20 @@ def move_traces(source: Path, folder: Path, cell: int) -> None:
     if traces.exists():
         with writing(folder):
             shutil.move(traces, _part(folder, cell, "traces"))
+
+
+def mark_runs(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add columns to the runs in a sweep's parts: a value for some runs, by their keys, and null for all others."""
+    with writing(folder):
+        for part in _parts(folder, "runs"):
+            table = read_table(part, "runs")
+            keys = table.column("run").to_pylist()
+            if any(key in values for values in columns.values() for key in keys):
+                table = table.drop_columns([name for name in columns if name in table.column_names])
+                for name, values in columns.items():
+                    kind = ARROW[DESCRIBED["runs"][name].kind]
+                    table = table.append_column(name, pa.array(map(values.get, keys), kind))
+                write_table(table, part)
 
 
 def _part(folder: Path, cell: int, table: Table) -> Path:

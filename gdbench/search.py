@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau, no_cost
 from gdbench.search_axes import Axis, Listed, Span
-from gdbench.search_budget import count_listed, count_spans, first_points, nth_root
+from gdbench.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
 from gdbench.search_line import halve_intervals
 from gdbench.search_middle import find_middle
 
@@ -69,8 +69,14 @@ class Refinement:
     spacing: list[float] = field(default_factory=list)
     """The distance of neighbours on each axis in the latest grid, in positions; ``boxes`` are the grid's ends."""
     boxes: list[tuple[float, float]] = field(default_factory=list)
+    telling: int = field(init=False)
+    """Trials of which fewer tell little, by the ranges as they were given: those of ``axes`` grow."""
     chosen: Choice | None = None
     """The choice among what was tried; None where it must be made anew."""
+
+    def __post_init__(self) -> None:
+        """Note what the ranges ask for, before they grow."""
+        self.telling = fewest_trials(self.axes, self.points)
 
     def run(self, score: Score) -> None:
         """Search: a first grid, widened where it may be, then finer ones until nothing more is gained; then a line."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gdbench.schema import UsageError
 from gdbench.search_axes import Axis, Listed, Span
 
-__all__ = ["choose_trials", "count_listed", "count_spans", "first_points"]
+__all__ = ["choose_trials", "count_listed", "count_spans", "fewest_trials", "first_points"]
 
 TRIALS = {0: 1, 1: 100, 2: 800, 3: 5500}
 """Points that a search tries by the number of ranges, unless told otherwise; of more ranges ``TRIALS_MORE``."""
@@ -21,6 +21,12 @@ EVEN = {1: 33}
 EVEN_MORE = 13
 FIRST = 0.6
 """The first grid spends at most this part of all trials, where nobody said how many points it has."""
+
+
+APART = 0.5
+"""Decades between neighbours beyond which nothing is known of what lies between: plateaus are about that wide."""
+TELLING = 5
+"""Values of any range of which fewer tell nothing."""
 
 
 def choose_trials(axes: Sequence[Axis], given: int | None = None, points: int | None = None) -> int:
@@ -39,6 +45,26 @@ def choose_trials(axes: Sequence[Axis], given: int | None = None, points: int | 
             f" give trials={first} or more."
         )
     return given
+
+
+def fewest_trials(axes: Sequence[Axis], points: int | None = None) -> int:
+    """From how many trials on the first grid is fine enough to show a plateau: neighbours half a decade apart.
+
+    It takes a part of all trials, but for ``points``, where somebody said how many it has.
+
+    With fewer, what lies between its points is unknown: neither its best nor its ends tell where better ones are.
+    """
+    spans = [axis for axis in axes if isinstance(axis, Span)]
+    if not spans:
+        return 0
+    first = max(map(telling_points, spans)) ** len(spans) * count_listed(axes)
+    return first if points else math.ceil(first / FIRST)
+
+
+def telling_points(axis: Span) -> int:
+    """How many values of a range are the fewest that tell anything of what lies between them."""
+    low, high = axis.ends()
+    return max(TELLING, math.ceil((high - low) / APART) + 1) if axis.log else TELLING
 
 
 def first_points(axis: Span, axes: Sequence[Axis], trials: int) -> int:

@@ -21,7 +21,7 @@ from gdbench.runner import Pulse, no_pulse
 from gdbench.schema import LIMITS, UsageError
 from gdbench.search import Grid, Point, Refinement
 from gdbench.search_axes import Axis, Listed, Span
-from gdbench.search_budget import choose_trials
+from gdbench.search_budget import choose_trials, fewest_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,9 +50,16 @@ class Row:
     search: Refinement
     seen: dict[Point, tuple[pd.DataFrame, int]] = field(default_factory=dict)
     """Of every point, the table and the position in it of its median seed's run."""
+    keys: dict[Point, list[str]] = field(default_factory=dict)
+    """Of every point, the keys of its runs, one a seed."""
     runs: int = 0
     winner: Point | None = None
     """The point chosen by time, where time is the metric."""
+
+    @property
+    def choice(self) -> Point | None:
+        """The point that is called best: that chosen by time, else by the search; None where none may win."""
+        return self.winner or self.search.middle()
 
     @property
     def label(self) -> str:
@@ -113,11 +120,25 @@ class Tuning:
                 progress.done(row.job, statuses)
         finally:
             progress.close()
+            self.growing.mark(self._choices())  # also of a search that is cut short: its parts are all there is
         self.growing.close()
 
     def winners(self) -> pd.DataFrame:
         """One row for each method and objective that was begun: the best run, and what was found about it."""
         return winners_table([_describe_winner(row) for row in self.rows if row.seen])
+
+    def _choices(self) -> dict[str, dict[str, Any]]:
+        """What the table of runs says of the chosen ones: their place, and the metric that they were chosen by."""
+        winners = self.winners()
+        won = winners.dropna(subset=["tuned_place"]) if len(winners) else winners
+        places = {row["run"]: int(row["tuned_place"]) for _, row in won.iterrows()}
+        marks: dict[str, dict[str, Any]] = {"tuned_place": {}, "tuned_for": {}}
+        for row in self.rows:
+            keys = row.keys[row.choice] if row.choice else []
+            for place in [places[key] for key in keys if key in places]:
+                marks["tuned_place"] |= dict.fromkeys(keys, place)
+                marks["tuned_for"] |= dict.fromkeys(keys, row.metric)
+        return marks
 
     # --------------------------------------------------------------------------------------------------------- search
 
@@ -139,8 +160,6 @@ class Tuning:
         winner = row.search.middle()
         if winner is not None:
             self._time(row) if self.clock else self._record(row, winner)
-        if (spike := row.search.spike()) is not None and not self.clock:
-            self._record(row, spike)  # a report of the trials goes by the best of all of them
 
     def _cell(self, row: Row, grid: Grid) -> Job:
         """The cell of a grid: the row's own overrides, a list for each axis, no clock and no traces."""
@@ -166,6 +185,8 @@ class Tuning:
         middle = per_configuration(runs, metric, columns)
         points = middle[columns].itertuples(index=False, name=None)
         row.seen.update({point: (middle, i) for i, point in enumerate(points)})
+        by_point = runs.groupby(columns, sort=False)["run"].agg(list)
+        row.keys.update({point if isinstance(point, tuple) else (point,): keys for point, keys in by_point.items()})
         return middle
 
     def _record(self, row: Row, winner: Point) -> None:
@@ -222,9 +243,10 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
 
 
 def _search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
-    """The search of a row: the same number of trials for all rows, as all have the same axes."""
+    """The search of a row: as many trials for all rows, as all have the same axes; few show no plateau to prefer."""
     trials = choose_trials(axes, job.config["trials"], points)
-    return Refinement(axes, trials, points, gained, cost_class if is_cost(str(job.config["metric"])) else no_cost)
+    shows_plateaus = is_cost(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
+    return Refinement(axes, trials, points, gained, cost_class if shows_plateaus else no_cost)
 
 
 def _score(row: Row, point: Point) -> float:
@@ -247,7 +269,7 @@ def _finalists(row: Row, middle: Point) -> list[Point]:
 
 def _describe_winner(row: Row) -> pd.DataFrame:
     """A row's best run in all its columns, and what the search learned about it (``analysis.tuned.FOUND``)."""
-    point = row.winner or row.search.middle()
+    point = row.choice
     table, index = row.seen[point or next(iter(row.seen))]
     facts = {
         "metric": row.metric,
@@ -256,6 +278,7 @@ def _describe_winner(row: Row) -> pd.DataFrame:
         "edges": "",
         "trials": len(row.search.tried),
         "budget": row.search.trials,
+        "telling": row.search.telling,
         "rounds": row.search.rounds,
         "runs": row.runs,
         "seeds": len(set(row.job.question.lanes()["seed"])),
@@ -296,7 +319,7 @@ def _describe_spike(row: Row) -> dict[str, Any]:
 
 def _decades(row: Row, point: Point, within: float) -> float | None:
     """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
-    if row.search.forgiving is None:
+    if row.search.forgiving is None or row.search.trials < row.search.telling:
         return None
     low, high = row.search.along(row.names[row.search.forgiving], point, within)
     return math.log10(high / low)

@@ -184,16 +184,18 @@ def report(
 ) -> None:
     """Turn sweeps into report.html, figures/, tables/ and report.md; without FOLDER the newest sweep in outputs.
 
-    --format md alone prints to the terminal. One sweep is written into its folder, several into the working folder's
-    outputs/report.
+    It ends with the verdict and where the page is. --format md alone prints to the terminal. One sweep is written into
+    its folder, several into a folder of their own in outputs/report.
     """
     places = [_place(word) for word in folders or []]
     with _Wanted(form, to, open_) as wanted:
         from gdbench.report import source
         from gdbench.report.assemble import assemble
+        from gdbench.report.destination import destination
 
-        told = source.read(places or [source.newest(Path("outputs"))])
-        wanted.put(told, told.folders[0] if len(told.folders) == 1 else Path("outputs") / "report", assemble)
+        places = places or [source.newest(Path("outputs"))]
+        told = source.read(places)
+        wanted.put(told, told.folders[0] if len(told.folders) == 1 else destination("report", places), assemble)
 
 
 class _Wanted:
@@ -218,16 +220,23 @@ class _Wanted:
             self.images.close()
 
     def put(self, told: Source, usual: Path, make: Assembler) -> None:
-        """Write the report, say what it was written to, and show its page."""
+        """Write the report, say what it was written to, its verdict and where its page is, and show that."""
+        from gdbench.report.closing import print_closing
         from gdbench.report.write import FORMS, as_markdown, write
 
         forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
+        if self.open and "html" not in forms:
+            raise UsageError(
+                f"--open shows the page, and --format {self.form} writes none: add html, or leave out --open."
+            )
         if forms == ["md"] and self.to is None:
             typer.echo(as_markdown(told, make))
             return
         place = self.to or usual
-        for each in write(told, place, forms, _landscape(told.folders), self.images, make):
-            typer.echo(str(each))
+        report, files = write(told, place, forms, _landscape(told.folders), self.images, make)
+        for file in files:
+            typer.echo(str(file))
+        print_closing(report, next((file for file in files if file.suffix == ".html"), None), self.open)
         for remark in told.partial:
             typer.echo(f"gdbench: partial: {remark}", err=True)
         if self.open:
@@ -242,12 +251,13 @@ def compare(
     b: Annotated[str, typer.Argument(help="another one")],
     json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
     form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
-    to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare", **PATH)] = None,
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare/A__B", **PATH)] = None,
     open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
 ) -> None:
     """Put two sweeps side by side, in the forms of report: what became better or worse, then both in every figure.
 
-    --format md alone prints to the terminal.
+    It ends with the verdict and where the page is: each pair of sweeps has a folder of its own in outputs/compare,
+    named by both. --format md alone prints to the terminal.
     """
     places = _place(a), _place(b)
     if json:
@@ -259,10 +269,11 @@ def compare(
         return
     with _Wanted(form, to, open_) as wanted:
         from gdbench.report.compared import beside, compared
+        from gdbench.report.destination import destination
         from gdbench.report.source import read
 
         told = beside(*(read([place]) for place in places))
-        wanted.put(told, Path("outputs") / "compare", compared)
+        wanted.put(told, destination("compare", places), compared)
 
 
 def _place(word: str) -> Path:

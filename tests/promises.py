@@ -57,7 +57,7 @@ _PROMISES = {
     "report --open": ("report.html", "figures", "tables", "report.md"),
     "report outputs/2026-11-23/* --to report": ("report/report.html",),
     "report --format md": ("# ", "|"),
-    "compare outputs/2026-11-23/A outputs/2026-11-23/B --open": ("outputs/compare/report.html",),
+    "compare outputs/2026-11-23/A outputs/2026-11-23/B --open": ("outputs/compare/", "Run by run: "),
     "show RUN --rerun": ("Same: ",),
     "diff A B": ("Nothing differs in configuration, environment or exact results.",),
     "runs optimizer=adam status=target": ("in outputs",),
@@ -101,7 +101,7 @@ _PROMISES = {
     "runs optimizer=gd 'lr<0.2' since=7d": ("in outputs",),
     "tag second paper": ("paper",),
     "diff first second": ("a: ", "b: ", "Configuration"),
-    "compare first second": ("outputs/compare/report.html",),
+    "compare first second": ("outputs/compare/", "Run by run: ", "Open it in a browser"),
     # docs/index.md and docs/tutorial.md
     "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1": ("8 runs", "Best"),
     "report": ("report.html",),

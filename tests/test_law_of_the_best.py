@@ -26,6 +26,7 @@ from gdbench.analysis.verdict import verdict
 from gdbench.report.best import amount, best_lines
 from gdbench.report.cells import short
 from gdbench.report.facts import Facts
+from gdbench.report.setting_words import METRICS
 from gdbench.report.source import Source
 from gdbench.report.words import sentences, verdict_table
 from gdbench.schema import COLUMNS
@@ -59,8 +60,25 @@ def sweeps(draw: Callable[..., Any]) -> pd.DataFrame:
                             "optimizer": optimizer, "impl": impl, "lr": lr, "seed": seed,
                             "seed_effective": not deterministic, "run": f"{len(rows):016x}",
                         })  # fmt: skip
-    table = pd.DataFrame(rows).assign(started_at=pd.Timestamp("2026-01-01", tz="UTC"), cell=1)
-    return table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
+    table = pd.DataFrame(rows).assign(started_at=pd.Timestamp("2026-01-01", tz="UTC"), cell=1, sweep="day/sweep")
+    runs = table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
+    metric = draw(st.sampled_from([None, None, "steps_to_target", "final_loss"]))
+    return runs if metric is None else choose_some(runs, metric, chance)
+
+
+def choose_some(runs: pd.DataFrame, metric: str, chance: Any) -> pd.DataFrame:
+    """The runs as a search leaves them that chose any configuration of each method that may win, in any order."""
+    table = standings(compared(runs))
+    able = table[table["outcome"] != "cannot win"]
+    places: dict[str, int] = {}
+    for _, problem in able.groupby("problem", sort=False):
+        choices = [chance.choice(list(rows.index)) for _, rows in problem.groupby("solver", sort=False)]
+        for place, choice in enumerate(chance.sample(choices, len(choices)), 1):
+            row = table.loc[choice]
+            mine = (runs["objective"] == row["problem"]) & (runs["optimizer"] + " " + runs["impl"] == row["solver"])
+            places |= dict.fromkeys(runs.loc[mine & (runs["lr"] == row["lr"]), "run"], place)
+    place = runs["run"].map(places)
+    return runs.assign(tuned_place=place, tuned_for=pd.Series(metric, runs.index).where(place.notna()))
 
 
 def _run(chance: Any, objective: str, known: bool, outcome: str) -> dict[str, Any]:
@@ -119,6 +137,8 @@ def assert_all_agree(runs: pd.DataFrame) -> None:
         assert set(drawn["configuration"]) == {row["configuration"]}
         assert facts.best[facts.best["problem"] == problem]["solver"].iloc[0] == row["winner"]
         assert_ties_agree(facts, row, problem, line, said[problem])
+        assert_equals_agree(facts, row, line, said[problem], cell)
+        assert_choices_agree(facts, row, line, said[problem])
         assert_lists_agree(runs, told, problem, row)
 
 
@@ -134,6 +154,33 @@ def assert_ties_agree(facts: Facts, row: pd.Series, problem: Any, line: str, sen
     assert all(name in sentence for name in tied)
     if pd.isna(row["seeds"]) or pd.notna(row["needed"]):
         assert equals == tied
+
+
+def assert_equals_agree(facts: Facts, row: pd.Series, line: str, sentence: str, cell: pd.Series) -> None:
+    """Configurations of the winner that share its place are counted and named by all, but where tune chose."""
+    table = standings(facts.merged)
+    mine = table[(table["problem"] == row["problem"]) & (table["solver"] == row["winner"])]
+    equals = [] if pd.notna(row["tuned_for"]) else mine.loc[mine["place"] == 1, "configuration"].tolist()
+    words = f"{len(equals)} of its configurations tie: {'; '.join(equals)}."
+
+    assert (words in line, words in sentence) == (len(equals) > 1, len(equals) > 1)
+    assert cell.get("as good", "") == "; ".join(equals[1:])
+
+
+def assert_choices_agree(facts: Facts, row: pd.Series, line: str, sentence: str) -> None:
+    """Where tune chose, its first choice is the winner, and what costs less is said to be passed over."""
+    mine = facts.told[facts.told["problem"] == row["problem"]]
+    first = mine[mine["tuned_place"] == 1]
+    if first.empty:
+        assert "tune chose it" not in line + sentence
+        return
+    assert {row["winner"]} == set(first["optimizer"])
+    assert {row["lr"]} == set(first["lr"])
+    assert "tune chose it by its" in line
+    assert "tune chose it by its" in sentence
+    if pd.notna(row["passed"]):
+        assert row["passed_configuration"] != row["configuration"]
+        assert f"tune chose it by its {METRICS[row['tuned_for']]}; {row['passed_configuration']}, with " in sentence
 
 
 def assert_lists_agree(runs: pd.DataFrame, told: pd.DataFrame, problem: Any, row: pd.Series) -> None:
@@ -156,7 +203,7 @@ UNSHRUNK = tuple(phase for phase in Phase if phase not in (Phase.shrink, Phase.e
 @settings(max_examples=25, phases=UNSHRUNK)
 @given(sweeps())
 def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:
-    """One winner, by one number, with the same ties, in terminal, verdict, figures, list of sweeps and search."""
+    """One winner, by one number, with the same ties and choices, in terminal, verdict, figures, lists and search."""
     assert_all_agree(runs)
 
 

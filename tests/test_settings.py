@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -110,8 +111,8 @@ def test_every_setting_of_the_schema_is_tried() -> None:
     assert {name.partition(".")[0] for name in SWEPT if "." in name} == set(GROUPS)
 
 
-FAST = ("optimizer.momentum", "impl", "lr", "schedule.over", "noise", "seed")
-"""A setting of each kind: of a group and a group itself, a word, a number, a null, a seed."""
+FAST = ("optimizer.momentum", "impl", "lr", "lr_scale", "schedule.over", "noise", "seed")
+"""A setting of each kind: of a group and a group itself, a word, a number, what makes another, a null, a seed."""
 
 
 @pytest.mark.parametrize("name", representatives(SWEPT, FAST))
@@ -126,7 +127,7 @@ def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_pat
     assert len(told) == len(runs)
     assert not told.duplicated(["problem", "solver", "configuration", "seed"]).any()
     assert (len(same), set(same["verdict"])) == (len(runs), {"same"})
-    if not name.startswith(("objective", "lr_scale", "schedule.over")):  # of null nothing is said
+    if not name.startswith(("objective", "schedule.over", "lr_scale_of")):  # of null nothing is said
         assert any(value in text.splitlines()[-3] for value in distinct_texts(pd.Series(SWEPT[name][0])))
 
 
@@ -145,6 +146,37 @@ def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
 
     assert len(set(rows)) == len(winners) == (1 if name in ("optimizer.momentum", "optimizer.dampening") else 2)
     assert shown(tuned_report(winners, tmp_path, 400)).count("momentum") >= 1
+
+
+def test_a_swept_scale_is_shown_as_such_wherever_its_lr_is(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Of lr_scale=0.5,1 table, best, verdict, list of sweeps, tune and its table name the scale beside the lr."""
+    words = ("objective=quadratic", "optimizer=gd", "lr=null", "timing=off", f"outputs={tmp_path}")
+    table = command("-m", *words, "lr_scale=0.5,1", "lr_scale_of=null,L").out
+    folder = str(next(tmp_path.glob("*/*")))
+    page = " ".join(command("report", folder, "--format", "md").out.split())
+    listed = command("runs", "--outputs", str(tmp_path)).out
+    tuned = " ".join(command("tune", *words, "lr_scale=tag(log,interval(0.1,1000))", "trials=9").out.split())
+
+    assert re.search(r"lr +lr_scale +lr_scale_of +status", table)
+    assert "Best: gd (manual) at lr 1, lr_scale 1, lr_scale of L: final gap" in " ".join(table.split())
+    assert "Its lr_scale is the edge of the grid: try larger ones." in page
+    assert "gd (lr 1 lr_scale 1 lr_scale_of L) ends lowest" in page
+    assert "gd lr 1 lr_scale 1 lr_scale_of L, final gap" in listed
+    assert re.search(r"optimizer +lr +lr_scale|optimizer +lr_scale +lr|lr_scale +lr +status", tuned)
+    assert re.search(r"gd at lr_scale \S+, lr \S+, final gap", tuned)
+
+
+def test_an_lr_is_the_same_question_however_it_came_about(tmp_path: Path) -> None:
+    """Where some runs had their lr given, configurations are named by that alone, and match those that were scaled."""
+    scaled = gdbench.sweep(optimizer="gd", lr=None, lr_scale=[50.0, 100.0], timing="off", outputs=str(tmp_path))
+    given_lr = gdbench.sweep(optimizer="gd", lr=scaled["lr"].tolist(), timing="off", outputs=str(tmp_path))
+    together = compared(gdbench.load(tmp_path))
+
+    assert scaled["run"].tolist() == given_lr["run"].tolist()
+    assert scaled["lr_scale"].tolist() == [50.0, 100.0]
+    assert given_lr["lr_scale"].isna().all()
+    assert len(together) == 2
+    assert set(comparison(scaled, given_lr)["verdict"]) == {"same"}
 
 
 def test_swept_setting_is_seen_in_json(command: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ from gdbench.analysis.standings import KEYS, OUTCOMES, standings
 
 __all__ = ["configuration_rows", "run_rows"]
 
-NUMBERS = ("n", "of", "reached", "stayed", "outcome", "seconds")
+NUMBERS = ("n", "of", "reached", "stayed", "outcome", "seconds", "passed", "tuned_for")
 MEDIANS = ("steps", "gradients", "final_gap", "final_loss")
 """Columns of the standings that have a lowest and a highest value too."""
 TIMES = ("step_s", "timed", "step_vs_reference", "step_vs_reference_lo", "step_vs_reference_hi", "overhead_bound")

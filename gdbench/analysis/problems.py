@@ -49,7 +49,7 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
 
 def name_questions(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     """Runs with ``problem``, ``solver`` and ``configuration``, each question once: ``compared``, and none left out."""
-    told = runs.sort_values("started_at", kind="stable")
+    told = _keep_choices(runs).sort_values("started_at", kind="stable")
     told = told.drop_duplicates(["run", *apart], keep="last").sort_index()
     told = told.assign(
         problem=problem_names(told),
@@ -59,6 +59,14 @@ def name_questions(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFram
     idle = ~told["seed_effective"].fillna(True).astype(bool)
     again = told.duplicated(["problem", "solver", "configuration", *apart])
     return told[~(idle & again)]
+
+
+def _keep_choices(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of which all that are one question say what tune said of any of them: it may be asked again later."""
+    if "tuned_place" not in runs or not runs["tuned_place"].notna().any():
+        return runs
+    chosen = runs[runs["tuned_place"].notna()].drop_duplicates("run").set_index("run")
+    return runs.assign(**{name: runs["run"].map(chosen[name]) for name in ("tuned_place", "tuned_for")})
 
 
 def _check_named(runs: pd.DataFrame) -> None:

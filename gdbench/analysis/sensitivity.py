@@ -17,13 +17,16 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
 
     Of compared runs. Columns: problem, solver, lr, others (the other numbers, as a text), cost (median over seeds; inf
     where more than half did not solve), lo and hi (quartiles), runs, solved, broke (runs that diverged or became
-    nonfinite), and smoothness (L of the objective; null where it is not stated).
+    nonfinite), smoothness (L of the objective; null where it is not stated), and chosen (whether tune chose it).
     """
     table = costs(told, cost).assign(
         hit=lambda each: np.isfinite(each["cost"]),
         broke=told["status"].isin(["diverged", "nonfinite"]),
         smoothness=numbers(told, "smoothness"),
-        others=told["configuration"].str.replace(r"^(lr \S+|no lr)\s*", "", regex=True),
+        chosen=numbers(told, "tuned_place").notna(),
+        others=told["configuration"].str.replace(
+            r"^(lr \S+( lr_scale \S+)?( lr_scale_of \S+)?|no lr)\s*", "", regex=True
+        ),
     )
     keys = ["problem", "solver", "others", "lr"]
     groups = table[table["lr"].notna()].groupby(keys, sort=False, observed=True)
@@ -36,6 +39,7 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
         solved=("hit", "sum"),
         broke=("broke", "sum"),
         smoothness=("smoothness", "first"),
+        chosen=("chosen", "any"),
     )
     return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
 
@@ -68,20 +72,21 @@ def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
 def decades_within(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
     """How many decades of lr, as tried, cost at most ``factor`` times the best, in one stretch around it.
 
-    Of ``sensitivity``. Columns: problem, solver, others, lr (the best; of equals the middle one), cost, low, high,
-    decades. Solvers that never solved have no row.
+    Of ``sensitivity``. Columns: problem, solver, others, lr (what tune chose, else the best; of equals the middle one),
+    cost, low, high, decades and chosen. Solvers that never solved have no row.
     """
     keys = ["problem", "solver", "others"]
     groups = table.sort_values("lr").groupby(keys, sort=False, observed=True)
     rows = [[*names, *_stretch(group, factor)] for names, group in groups if np.isfinite(group["cost"]).any()]
-    return pd.DataFrame(rows, columns=[*keys, "lr", "cost", "low", "high", "decades"])
+    return pd.DataFrame(rows, columns=[*keys, "lr", "cost", "low", "high", "decades", "chosen"])
 
 
 def _stretch(group: pd.DataFrame, factor: float) -> list[float]:
     cost, lr = group["cost"].to_numpy(), group["lr"].to_numpy()
-    equals = np.flatnonzero(cost == cost.min())
+    chosen = group["chosen"].to_numpy(bool) & np.isfinite(cost)
+    equals = np.flatnonzero(chosen if chosen.any() else cost == cost.min())
     best = int(equals[len(equals) // 2])
     beyond = np.flatnonzero(cost > factor * cost[best])
     first = beyond[beyond < best].max(initial=-1) + 1
     last = beyond[beyond > best].min(initial=len(cost)) - 1
-    return [lr[best], cost[best], lr[first], lr[last], float(np.log10(lr[last] / lr[first]))]
+    return [lr[best], cost[best], lr[first], lr[last], float(np.log10(lr[last] / lr[first])), chosen.any()]

@@ -54,13 +54,25 @@ def problem_names(runs: pd.DataFrame) -> pd.Series:
 
 def configuration_names(runs: pd.DataFrame) -> pd.Series:
     """The configuration of each run: its lr, and what differs among its optimizer's other numbers and around it."""
-    names = ("lr " + _texts(runs["lr"])).where(runs["lr"].notna(), "no lr")
+    names = ("lr " + _texts(runs["lr"])).where(runs["lr"].notna(), "no lr") + _scale_names(runs)
     names = _with_parameters(runs, names, "optimizer", " ")
     for group in AROUND:
         if _varies(runs, group):
             differs = _differs_within(runs, group, "optimizer")
             names = names.where(~differs, names + f" {group} " + _texts(runs[group]))
         names = _with_parameters(runs, names, group, " ")
+    return names
+
+
+def _scale_names(runs: pd.DataFrame) -> pd.Series:
+    """What of a swept ``lr_scale`` stands behind the lr of each run; nothing where a run of its optimizer had an lr."""
+    names = pd.Series("", index=runs.index, dtype=object)
+    if "lr_scale" not in runs or not runs["lr_scale"].notna().any():
+        return names
+    scaled = runs.groupby("optimizer", observed=True)["lr_scale"].transform(lambda scales: scales.notna().all())
+    for column in ("lr_scale", "lr_scale_of"):
+        shown = scaled & _differs_within(runs, column, "optimizer")
+        names = names.where(~shown, names + f" {column} " + _texts(runs[column]))
     return names
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gdbench.analysis.choices import found_by_one_search, name_passed, rank_choices
 from gdbench.analysis.problems import COSTS, IMPL_ORDER, LEAST
 from gdbench.analysis.ranking import STATUS_RANK, may_win, numbers, runs_that_stay, shortfalls
 
@@ -31,6 +32,10 @@ KEYS = ("problem", "solver", "configuration")
 OUTCOMES = ("stays", "left", "missed", "cannot win")
 """What a configuration did by its medians, the best first: it ended at or below the target; reached it and ended above;
 never reached it; diverged, failed, got nowhere or moved the minimum."""
+ORDERING = (
+    *("problem", "lead", "stay", "hit", "missed", "beside", "shortfall", "status", "configuration", "time", "impl"),
+)
+"""The numbers by which configurations are ordered, one after the other."""
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int64]
@@ -76,14 +81,19 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
     Of compared runs. Of an even number of seeds the median is the worse of the two in the middle. Compared are, one
     after the other, the medians of the cost to the target of runs that stay there (inf of others), of the cost to the
     first hit (inf of others), and of the final gap, else the final loss (inf of runs that may not win; a gap below what
-    the dtype can tell counts as that floor). Impls of one configuration with equal costs are ordered by time; nothing
-    else goes by a clock, unless ``cost`` is seconds. What is still equal keeps the order of the runs.
+    the dtype can tell counts as that floor). Where tune chose among a solver's configurations, its choice stands before
+    all others of that solver, and what is better by its medians is ``passed`` (a spike, or passed over); where all runs
+    of a problem are of one search, its places order the methods too, unless ``cost`` is another than gradients.
+    Impls of one configuration with equal costs are ordered by time; nothing else goes by a clock, unless ``cost`` is
+    seconds. What is still equal keeps the order of the runs.
 
     Columns: those of ``by``; place (1 is the best of its problem; equal outcomes and values share it); optimizer, impl,
     lr; outcome (one of OUTCOMES); measure, value, value_lo, value_hi (what decided: the cost, or where the target was
-    missed the gap or loss); n (seeds), reached and stayed (how many did), seed_matters; gradients and steps to the
+    missed the gap or loss); passed and tuned_for (the metric by which tune chose it; null of others); n (seeds),
+    reached and stayed (how many did), seed_matters; gradients and steps to the
     target, final_gap, final_loss and best_loss, each the median, with ``_lo`` and ``_hi``, the extremes (inf: never;
-    null: unknown); seconds to the target (null where not timed); run (the key of the run in the middle).
+    null: unknown); seconds to the target, and seconds_low and seconds_high by the quartiles of a step (null where not
+    timed); run (the key of the run in the middle).
     """
     seeds = _Seeds(runs, by)
     hit, stay = _costs(runs, cost)
@@ -104,8 +114,9 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
             "reached": seeds.count(np.isfinite(hit)),
             "stayed": seeds.count(np.isfinite(stay)),
             "seed_matters": seeds.count(runs["seed_effective"].fillna(True).to_numpy(bool)) > 0,
+            **_choices(runs, seeds, rows, cost),
             **_shown(runs, seeds, outcome),
-            "seconds": _seconds(runs, seeds),
+            **_seconds(runs, seeds),
             "run": runs["run"].to_numpy()[seeds.middle(stay, hit, shortfall)],
         }
     )
@@ -127,6 +138,17 @@ def _costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
     return hit, np.where(runs_that_stay(runs), hit, np.inf)
 
 
+def _choices(runs: pd.DataFrame, seeds: _Seeds, rows: pd.DataFrame, cost: str) -> dict[str, Any]:
+    """What tune said of each configuration, and whether its places order the methods of the problem."""
+    place = numbers(runs, "tuned_place")
+    if not place.notna().any():
+        return {"tuned_place": np.nan, "tuned_for": None, "leads": False}
+    leads = found_by_one_search(runs).loc[rows.index].to_numpy(bool) & (cost == "gradients")
+    best = seeds.quantiles(place.fillna(np.inf).to_numpy())[1]
+    places = np.where(np.isfinite(best), best, np.nan)
+    return {"tuned_place": places, "tuned_for": rows["tuned_for"].astype(object).to_numpy(), "leads": leads}
+
+
 def _shown(runs: pd.DataFrame, seeds: _Seeds, outcome: Whole) -> dict[str, Any]:
     """Each number that a table shows: median, lowest and highest over all seeds of a configuration."""
     counts = may_win(runs).to_numpy(bool) & (runs_that_stay(runs) | (outcome != 0)[seeds.codes])
@@ -141,12 +163,16 @@ def _shown(runs: pd.DataFrame, seeds: _Seeds, outcome: Whole) -> dict[str, Any]:
     return columns
 
 
-def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> Array:
-    """The median time to the target; null where a run that reached it was not timed."""
-    seconds = numbers(runs, COSTS["seconds"])
+def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> dict[str, Array]:
+    """The median time to the target, and that by the quartiles of a step; null where a run that reached it has none."""
+    seconds, step = numbers(runs, COSTS["seconds"]), numbers(runs, "step_s")
     missed = numbers(runs, COSTS["gradients"]).isna() | ~may_win(runs)
-    median, _, highest = seeds.quantiles(seconds.where(~missed, np.inf).to_numpy())
-    return np.where(np.isnan(highest), np.nan, median)
+    columns = {}
+    for name, quartile in (("seconds", "step_s"), ("seconds_low", "step_s_lo"), ("seconds_high", "step_s_hi")):
+        scaled = seconds if quartile == "step_s" else (seconds * numbers(runs, quartile) / step).fillna(seconds)
+        median, _, highest = seeds.quantiles(scaled.where(~missed, np.inf).to_numpy())
+        columns[name] = np.where(np.isnan(highest), np.nan, median)
+    return columns
 
 
 def _ordered(
@@ -165,6 +191,7 @@ def _ordered(
             "problem": problem,
             "stay": stay,
             "hit": hit,
+            "missed": np.where(np.isfinite(hit), 0.0, shortfall),
             "shortfall": shortfall,
             "status": np.where(np.isfinite(shortfall), 0.0, status),
             "configuration": table.groupby(alike, sort=False, dropna=False, observed=True).ngroup(),
@@ -176,8 +203,11 @@ def _ordered(
     quickest = order.assign(siblings=siblings).sort_values(["siblings", "time", "impl"], kind="stable")
     of_first = quickest.drop_duplicates("siblings").set_index("siblings")["shortfall"].reindex(siblings).to_numpy()
     order["shortfall"] = np.where(np.isfinite(hit), of_first, shortfall)
-    ranks = order.sort_values(list(order.columns), kind="stable").index.to_numpy()
-    table = table.take(ranks).reset_index(drop=True)
+    solver = table["solver"] if "solver" in table else table["optimizer"].astype(str) + " " + table["impl"].astype(str)
+    order = rank_choices(order, table["tuned_place"], solver, table["leads"].to_numpy(bool))
+    ranks = order.sort_values(list(ORDERING), kind="stable").index.to_numpy()
+    table = table.assign(passed=name_passed(table, order["behind"])).drop(columns=["tuned_place", "leads"]).take(ranks)
+    table = table.reset_index(drop=True)
     table.insert(0, "place", _places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
     return table
 

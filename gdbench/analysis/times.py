@@ -7,7 +7,7 @@ import pandas as pd
 
 from gdbench.analysis.problems import numbers
 
-__all__ = ["NOISY", "SPREAD", "count_processes", "step_times"]
+__all__ = ["NOISY", "SPREAD", "count_processes", "step_times", "within_noise"]
 
 NOISY = 0.1
 """Quartiles of a step time farther apart than this part of it say that the machine was not quiet."""
@@ -27,6 +27,17 @@ def count_processes(runs: pd.DataFrame) -> int:
     timed = runs[numbers(runs, "step_s").notna()]
     names = [name for name in ("sweep", "process") if name in timed]
     return len(timed[names].drop_duplicates()) if names else min(len(timed), 1)
+
+
+def within_noise(rows: pd.DataFrame, first: pd.Series) -> pd.Series:
+    """Whether the time of each row of the standings is not told apart from that of a faster one, of one process.
+
+    They differ by less than SPREAD, or by less than the blocks of one run: their quartiles overlap.
+    """
+    near = rows["seconds"] <= SPREAD * first["seconds"]
+    overlap = rows["seconds_low"] <= first["seconds_high"]
+    alike: pd.Series = (near | overlap) & np.isfinite(rows["seconds"].astype(float))
+    return alike
 
 
 def step_times(told: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ FOUND: dict[str, str] = {
     "edges": "ends of ranges that the best reached, such as lr larger: there may be better ones beyond",
     "trials": "distinct points that were tried, each with all seeds: as many for all rows of a search",
     "budget": "how many were to be tried; fewer exist where a range or a list has no more numbers",
+    "telling": "trials from which on the first grid is fine enough to tell where better ones are: fewer tell little",
     "rounds": "grids that were tried, each finer than the one before",
     "runs": "runs spent, all seeds counted",
     "seeds": "seeds of each point, whose median counts",
@@ -46,4 +47,7 @@ def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
             "name": table["optimizer"] + " " + table["impl"],
         }
     ).sort_values(["objective", "score", "name"], kind="stable")
-    return table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)
+    winners = table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)
+    won = winners["command"].notna()
+    places = won.astype(int).groupby(objective_names(winners), sort=False).cumsum().where(won)
+    return winners.assign(tuned_place=places.astype("Int64"), tuned_for=winners["metric"].where(won))

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.analysis.chosen import merged
+from gdbench.analysis.first import NOTHING_SAID, describe_first
 from gdbench.analysis.pairs import holm, log_ratios, signed_rank
 from gdbench.analysis.problems import COSTS, numbers
-from gdbench.analysis.ranking import SOUND, edge_of_grid, may_win, runs_that_stay, shortfalls
+from gdbench.analysis.ranking import SOUND, may_win, runs_that_stay, shortfalls
 from gdbench.analysis.standings import OUTCOMES, standings
-from gdbench.analysis.times import SPREAD, count_processes
+from gdbench.analysis.times import count_processes, within_noise
 
 __all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
 
@@ -24,7 +25,17 @@ COLUMNS = [
     *("problem", "cost", "outcome", "measure", "winner", "configuration", "lr", "value", "value_lo", "value_hi", "n"),
     *("final_gap", "final_loss", "best_loss", "runner_up", "ratio", "runner_up_value", "runner_up_outcome", "tied"),
     *("seeds", "needed", "held_out", "edge", "sooner", "solvers", "solved", "targeted", "runs", "reached", "left"),
-    *("broke", "failed", "processes", "shifted"),
+    *(
+        "broke",
+        "failed",
+        "processes",
+        "shifted",
+        "tuned_for",
+        "passed",
+        "passed_configuration",
+        "passed_value",
+        "equals",
+    ),
 ]
 Array = npt.NDArray[np.float64]
 
@@ -52,13 +63,16 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
     was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
     with less, and left it again); solvers and solved (how many there are, and how many stay at the target at their
-    best); targeted (whether the problem has a target at all); and the problem's runs: reached, left (of those), broke
-    (diverged or nonfinite), failed; shifted counts the runs that are left out of all of these.
+    best); equals (the winner's other configurations that are as good), tuned_for, passed, passed_configuration and
+    passed_value (of ``describe_first``); targeted (whether the problem has a target at all); and the problem's runs:
+    reached, left (of those), broke (diverged or nonfinite), failed; shifted counts the runs that are left out of
+    all of these.
 
-    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within SPREAD.
-    Others are told apart by Wilcoxon's test of their paired numbers (Holm over the problem's solvers, 5%), from
-    ``seeds_needed`` on; where a solver has several configurations, half of the seeds choose one and the others are
-    tested, which needs twice as many. With fewer seeds nothing is called told apart or tied, but for equal numbers.
+    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within the
+    noise of the clock (``times.within_noise``). Others are told apart by Wilcoxon's test of their paired numbers (Holm
+    over the problem's solvers, 5%), from ``seeds_needed`` on; where a solver has several configurations, half of the
+    seeds choose one and the others are tested, which needs twice as many. With fewer seeds nothing is called told apart
+    or tied, but for equal numbers.
     """
     rows = []
     one_impl = merged(told)
@@ -72,8 +86,9 @@ def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             if cost == "seconds" and count_processes(group) > 1:
                 continue
             won = _won(group, table[table["problem"] == problem], cost)
-            processes = count_processes(told[told["problem"] == problem])
-            rows.append({"problem": problem, "cost": cost, **won, **_counted(group), "processes": processes})
+            mine = told[told["problem"] == problem]  # all impls: one number of runs, whatever is compared
+            counts = {**_counted(mine), "processes": count_processes(mine)}
+            rows.append({"problem": problem, "cost": cost, **won, **counts})
     shifted = int(runs["shifted_minimum"].fillna(False).sum())
     return pd.DataFrame(rows).reindex(columns=COLUMNS).assign(shifted=shifted)
 
@@ -83,7 +98,7 @@ def _won(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
     first = order.iloc[0]
     counts = {"solvers": len(order), "solved": int((order["outcome"] == "stays").sum())}
     if first["outcome"] == OUTCOMES[-1]:
-        return {"winner": None, "value": np.inf, "tied": "", "held_out": False, **counts}
+        return {"winner": None, "value": np.inf, "tied": "", "held_out": False, **NOTHING_SAID, **counts}
     tied, test = _ties(pool, table, order, cost)
     rivals = order[1:]
     apart = rivals[~tied]
@@ -98,8 +113,8 @@ def _won(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
         "runner_up_outcome": None if second is None else second["outcome"],
         "tied": ", ".join(rivals["solver"][tied]),
         **test,
-        "edge": edge_of_grid(table, first),
         "sooner": _sooner(table, first),
+        **describe_first(table, first),
         **counts,
     }
 
@@ -129,7 +144,7 @@ def _ties(
     tied = rivals["place"].eq(first["place"])
     if cost == "seconds":
         alike = rivals["outcome"].eq(first["outcome"]) & rivals["measure"].eq(first["measure"])
-        tied |= alike & (rivals["value"] <= SPREAD * first["value"])
+        tied |= alike & within_noise(rivals, first)
     noisy = rivals["seed_matters"] | first["seed_matters"]
     if not noisy.any():
         return tied.to_numpy(bool), {"held_out": False}
@@ -158,8 +173,9 @@ def _common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
 
 
 def _of_seeds(pool: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
-    """The runs of these seeds, and those whose seed changes nothing."""
-    return pool[pool["seed"].isin(seeds) | ~pool["seed_effective"].fillna(True).astype(bool)]
+    """The runs of these seeds, and those whose seed changes nothing; without what tune chose, which saw all seeds."""
+    mine = pool[pool["seed"].isin(seeds) | ~pool["seed_effective"].fillna(True).astype(bool)]
+    return mine.drop(columns="tuned_place", errors="ignore")
 
 
 def _runs_of(pool: pd.DataFrame, solver: str, configuration: str) -> pd.DataFrame:

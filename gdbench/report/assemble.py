@@ -13,7 +13,7 @@ from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, ti
 from gdbench.analysis.floors import PARTED, floors
 from gdbench.analysis.standings import standings
 from gdbench.analysis.verdict import verdict
-from gdbench.counting import format_count
+from gdbench.counting import format_count, format_range
 from gdbench.report import charts, rates
 from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
 from gdbench.report.charts import floors as floors_chart
@@ -277,7 +277,7 @@ def _profile(facts: Facts, across: str) -> Figure:
         " (one lr) problems were solved by nobody and stay in the count. "
         + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
            if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
-        + f" Tuned over {counts.min()} to {counts.max()} trials"
+        + f" Tuned over {format_range(counts, 'trial')}"
         + ", chosen and compared by the same seeds; a configuration that left its target again did not solve."
         + equal
     )  # fmt: skip

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.ranking import edge_of_grid
+from gdbench.analysis.choices import SPIKE
+from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.settings import differing_settings, text_among
 from gdbench.analysis.standings import OUTCOMES, best_of_each, standings
-from gdbench.report.setting_words import WORDED, setting_header
+from gdbench.analysis.times import count_processes
+from gdbench.report.setting_words import METRICS, WORDED, setting_header
 from gdbench.report.units import number, seconds
 
-__all__ = ["amount", "best_lines", "describe_range", "describe_result"]
+__all__ = [
+    *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
+    *("describe_result", "list_some"),
+]
 
+LISTED = 4
+"""Configurations that a sentence names; of more it says how many there are."""
 NAMED_APART = ("objective", "optimizer", "impl", "lr", "seed")
 """Settings that the line of the best names in a place of their own, or that it takes the median over."""
 
@@ -38,15 +45,60 @@ def describe_result(row: Mapping[Any, Any]) -> str:
     """What a row of the standings, or a verdict, attained: 31 gradients (median of 3 seeds, 30 to 33)."""
     text = amount(row["value"], row["measure"])
     if row["n"] > 1:
-        text += f" (median of {row['n']} seeds, {describe_range(row)})"
+        ends = describe_range(row)
+        text += f" (median of {row['n']} seeds, {ends if ' to ' in ends else f'all {ends}'})"
     if row["outcome"] == "left":
         return f"{text}, and left it again, {_end(row)}"
     return f"{text}, best loss {number(row['best_loss'])}" if row["outcome"] == "missed" else text
 
 
 def describe_range(row: Mapping[Any, Any]) -> str:
-    """The lowest and the highest of the seeds, without the word that stands beside the median: 30 to 33."""
-    return " to ".join(_bare(row[name], row["measure"]) for name in ("value_lo", "value_hi"))
+    """The lowest and the highest of the seeds, without the word that stands beside the median: 30 to 33.
+
+    One number where both read the same.
+    """
+    return " to ".join(dict.fromkeys(_bare(row[name], row["measure"]) for name in ("value_lo", "value_hi")))
+
+
+def describe_choice(row: Mapping[Any, Any]) -> str:
+    """By what tune chose the first of a verdict, and what costs less and was not chosen; nothing where it did not."""
+    if pd.isna(row["tuned_for"]):
+        return ""
+    text = f" tune chose it by its {METRICS.get(row['tuned_for'], row['tuned_for'])}"
+    if pd.isna(row["passed"]):
+        return f"{text}."
+    why = "is a spike: its neighbours do not come near it" if row["passed"] == SPIKE else "was passed over"
+    return f"{text}; {row['passed_configuration']}, with {amount(row['passed_value'], row['measure'])}, {why}."
+
+
+def describe_equals(row: Mapping[Any, Any]) -> str:
+    """Which configurations of the first method of a verdict are equal; nothing where one is first alone."""
+    if not row["equals"]:
+        return ""
+    names = [row["configuration"], *row["equals"]]
+    return f" {len(names)} of its configurations tie: {list_some(names)}."
+
+
+def _describe_impls(row: Mapping[str, Any]) -> str:
+    """Which other impls did the same as the one that is named, and whether that was the faster by noise alone."""
+    if not row["impls"]:
+        return ""
+    names, verb = " and ".join(row["impls"]), "does" if len(row["impls"]) == 1 else "do"
+    return f" {names} {verb} the same{', and cannot be told apart in time' if row['timed'] else ''}."
+
+
+def describe_edge(row: Mapping[Any, Any]) -> str:
+    """Advice to sweep on, where the first of a verdict has the last of the learning rates, or of their scales."""
+    if pd.isna(row["edge"]):
+        return ""
+    swept = "lr_scale" if " lr_scale " in row["configuration"] else "lr"
+    return f" Its {swept} is the edge of the grid: try {row['edge']} ones."
+
+
+def list_some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - LISTED
+    return "; ".join([*names[:LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _bare(value: float, measure: str) -> str:
@@ -77,13 +129,15 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
     alike = told[told["problem"] == best["problem"]]
     rows = table[(table["problem"] == best["problem"]) & (table["outcome"] != OUTCOMES[-1])]
     where = f" on {best['problem']}" if several else ""
-    edge = edge_of_grid(alike, best)
-    advice = f" Its lr is the edge of the grid: try {edge} ones." if edge else ""
+    standing = table[table["problem"] == best["problem"]]
+    first = {str(name): value for name, value in best.items()} | describe_first(standing, best)
     equals = rows.loc[rows["place"] == best["place"], "optimizer"].drop_duplicates()
     equals = equals[equals != best["optimizer"]]
     tied = f", tied with {', '.join(equals)}" if len(equals) else ""
     who = f"{best['optimizer']} ({best['impl']}) at {_settings(alike, best)}"
-    return f"Best{where}: {who}: {describe_result(best.to_dict())}{tied}.{advice}"
+    impls = describe_impls(standing, best, count_processes(alike))
+    said = f"{_describe_impls(impls)}{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
+    return f"Best{where}: {who}: {describe_result(first)}{tied}.{said}"
 
 
 def _settings(alike: pd.DataFrame, best: pd.Series) -> str:

@@ -13,7 +13,7 @@ from gdbench.analysis import problems
 from gdbench.analysis.comparison import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.comparison import comparison
 from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
-from gdbench.counting import format_count
+from gdbench.counting import format_count, format_range
 from gdbench.report.assemble import Landscape, Report, Section, kept, sections
 from gdbench.report.cells import short
 from gdbench.report.charts import changes
@@ -209,17 +209,10 @@ def _overall(mine: pd.DataFrame, cost: str) -> str:
     if cost == "seconds":
         return f"In seconds: {NOT_COMPARABLE}; the table has both times of {len(mine)} pairs."
     counts = mine["outcome"].value_counts()
-    words = {**WORDS, TOO_FEW: f"{_seeds(mine[mine['outcome'] == TOO_FEW])}: {TOO_FEW} on"}
+    few = mine.loc[mine["outcome"] == TOO_FEW, "seeds"]
+    words = {**WORDS, TOO_FEW: f"{format_range(few, 'seed')}: {TOO_FEW} on" if len(few) else ""}
     parts = ", ".join(f"{words[name]} {counts[name]}" for name in VERDICTS if name in counts)
     return f"In {cost}, of {len(mine)} pairs of problem and optimizer: {parts}."
-
-
-def _seeds(rows: pd.DataFrame) -> str:
-    """How many seeds these rows have, such as ``3 seeds`` or ``2 to 4 seeds``."""
-    numbers = sorted({int(count) for count in rows["seeds"]})
-    if len(numbers) > 1:
-        return f"{numbers[0]} to {numbers[-1]} seeds"
-    return "".join(format_count(count, "seed") for count in numbers)
 
 
 WORDS = {
@@ -266,7 +259,7 @@ def _summary(table: pd.DataFrame) -> Shown:
 
 def _verdict(row: dict[Any, Any]) -> str:
     if row["outcome"] == TOO_FEW:
-        return f"{_seeds(pd.DataFrame([row]))}: {TOO_FEW}"
+        return f"{format_count(int(row['seeds']), 'seed')}: {TOO_FEW}"
     return str(row["outcome"])
 
 

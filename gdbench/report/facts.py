@@ -113,6 +113,12 @@ class Facts:
         """How many seeds the most repeated configuration has."""
         return int(self.best_runs.groupby(["problem", "solver"])["run"].nunique().max()) if len(self.best_runs) else 0
 
+    @property
+    def impls(self) -> str:
+        """A remark under what counts one impl of each configuration, where several were run."""
+        left = len(self.told) - len(self.merged)
+        return f" Of the impls of a configuration the first counts: {left} other runs are left out." if left else ""
+
     def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table with its problems in the order of the runs."""
         places = {name: place for place, name in enumerate(self.problems)}

@@ -31,7 +31,7 @@ def figures(facts: Facts) -> list[Figure]:
         "seconds": _timed(facts, tables),
     }
     shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
-    return [*shown, *by_loss, *_beside_numbers(first), *_beside_dtypes(facts)]
+    return [*shown, *by_loss, *_beside_numbers(facts, first), *_beside_dtypes(facts)]
 
 
 def _varied(facts: Facts, cost: str) -> pd.DataFrame:
@@ -60,6 +60,7 @@ def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
         f" that missed it, or left it again, is not drawn: {solved} of {runs} runs reached it and stayed. Grey: share"
         f" of runs that diverged or became nonfinite ({broke})."
     )
+    rule += facts.impls
     rule += LIMIT if table["smoothness"].notna().any() else ""
     drawing = charts.chart(table, facts.look, cost)
     return Figure(name, title, rule + facts.panels(table), table, drawing, cost, "sensitivity")
@@ -87,10 +88,10 @@ def _against_loss(facts: Facts) -> list[Figure]:
 LIMIT = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
 
 
-def _beside_numbers(table: pd.DataFrame) -> list[Figure]:
+def _beside_numbers(facts: Facts, table: pd.DataFrame) -> list[Figure]:
     """A heatmap for each optimizer of which another number was varied too."""
     several = table.groupby(["problem", "solver"])["others"].transform("nunique") > 1
-    return _grid("heatmap", "Learning rate and other settings together", "other numbers", table[several])
+    return _grid(facts, "heatmap", "Learning rate and other settings together", "other numbers", table[several])
 
 
 def _beside_dtypes(facts: Facts) -> list[Figure]:
@@ -101,10 +102,10 @@ def _beside_dtypes(facts: Facts) -> list[Figure]:
     table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
     places = {name: place for place, name in enumerate(facts.look.optimizers)}
     table = table.loc[table["solver"].map(places).sort_values(kind="stable").index]
-    return _grid("heatmap-dtype", "Learning rate and dtype together", "dtypes", table)
+    return _grid(facts, "heatmap-dtype", "Learning rate and dtype together", "dtypes", table)
 
 
-def _grid(name: str, title: str, others: str, table: pd.DataFrame) -> list[Figure]:
+def _grid(facts: Facts, name: str, title: str, others: str, table: pd.DataFrame) -> list[Figure]:
     if table.empty or not np.isfinite(table["cost"]).any():
         return []
     grid = table.assign(panel=table["solver"] + " · " + table["problem"], other=table["others"])
@@ -114,7 +115,7 @@ def _grid(name: str, title: str, others: str, table: pd.DataFrame) -> list[Figur
         " half of the runs broke, empty where the target was not reached, or left again."
         f" {int(grid['solved'].sum())} of {int(grid['runs'].sum())} runs reached it and stayed."
     )
-    rule += Facts.panels(grid, "panel")
+    rule += facts.impls + Facts.panels(grid, "panel")
     return [Figure(name, title, rule, grid, charts.grid_chart(grid), coloured=False)]
 
 
@@ -139,7 +140,8 @@ def _final_losses(facts: Facts) -> list[Shown]:
 
 def _forgiveness(facts: Facts) -> list[Shown]:
     table = decades_within(facts.sensitivity)
-    best = table.sort_values("cost", kind="stable").drop_duplicates(["problem", "solver"]).sort_values("solver")
+    best = table.sort_values(["chosen", "cost"], ascending=[False, True], kind="stable")
+    best = best.drop(columns="chosen").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []
     rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."

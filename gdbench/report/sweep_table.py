@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.analysis.choices import PASSED_OVER, SPIKE
 from gdbench.analysis.ranking import SOUND, tied_with_previous
 from gdbench.analysis.settings import distinct_texts
 from gdbench.analysis.standings import OUTCOMES
@@ -27,6 +28,12 @@ MARKS = (
         "steps|final|to ",
         r"\[",
         "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --each shows all runs.",
+    ),
+    ("tune", SPIKE, "spike: better than what tune chose of its method, but its neighbours do not come near it."),
+    (
+        "tune",
+        PASSED_OVER,
+        "passed over: fewer gradients than what tune chose of its method, which it chose by its metric.",
     ),
     ("steps", LEFT, f"{LEFT} reached the target and left it again."),
     ("step$", "~", "~ not timed itself: the median of its cell (timing=full times more)."),
@@ -60,7 +67,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
         ("to target", _time, 4),
         ("run", _key(rows["run"]), 0 if each else 7),
     ]
-    columns = [_status_column(listed)]
+    columns = [_status_column(listed), Column("tune", [_tuned(row) for row in listed], is_text=True)]
     columns += [Column(header, [cell(row) for row in listed], rank=rank) for header, cell, rank in measured]
     return [*_setting_columns(rows, settings), *columns]
 
@@ -76,6 +83,13 @@ def _setting_columns(rows: pd.DataFrame, settings: Sequence[str]) -> list[Column
 def _status_column(rows: list[Any]) -> Column:
     styles = {place: STYLES[row.status] for place, row in enumerate(rows) if row.status in STYLES}
     return Column("status", [_status(row) for row in rows], is_text=True, styles=styles)
+
+
+def _tuned(row: Any) -> str:
+    """Whether tune chose a configuration, or what it preferred to one that costs less."""
+    if pd.notna(row.passed):
+        return str(row.passed)
+    return "chosen" if pd.notna(row.tuned_for) else ""
 
 
 def _status(row: Any) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gdbench.counting import format_count
 from gdbench.report.best import amount
+from gdbench.report.cells import short
 from gdbench.report.escaping import escape_csv_table
 from gdbench.report.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
 from gdbench.report.rows import as_json
@@ -84,7 +85,8 @@ def _best(row: Any) -> str:
         return ""
     result = amount(row.best_value, row.best_measure) + (", left again" if row.best_outcome == "left" else "")
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"
-    return f"{row.best_optimizer}{impl} lr {number(row.best_lr)}, {result} on {row.best_problem}"
+    tied = f" ({row.best_tied} tie)" if row.best_tied > 1 else ""
+    return f"{row.best_optimizer}{impl} {short(row.best_configuration)}{tied}, {result} on {row.best_problem}"
 
 
 def _table(told: dict[str, list[str]], width: int) -> FittedTable:

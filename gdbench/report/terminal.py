@@ -29,6 +29,7 @@ ROWS = 20
 """Configurations shown of one problem; the files hold them all, and a million lines help nobody."""
 LONGEST_REASON = 150
 NOTHING = {"schedule": "constant", "clip": "none", "noise": "none", "start_noise": 0.0, "threads": 1}
+NOTHING |= {"lr_scale": 1.0, "lr_scale_of": "default"}
 """Values that go without saying where all rows have them."""
 
 

@@ -14,25 +14,16 @@ from rich.text import Text
 from gdbench import __version__
 from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.analysis.tuning_metric import is_cost
+from gdbench.counting import format_count
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
-from gdbench.report.setting_words import setting_header
+from gdbench.report.setting_words import METRICS, setting_header
 from gdbench.report.sweep_table import STYLES
 from gdbench.report.terminal import closing_line
 from gdbench.report.units import number, seconds
 
 __all__ = ["show_tuned", "tuned_report"]
 
-WORDS = {
-    "steps_to_target": "steps to the target",
-    "gradients_to_target": "gradients to the target",
-    "time_to_target": "time to the target",
-    "steps_to_settle": "steps to stay at the target",
-    "final_gap": "final gap",
-    "best_gap": "best gap",
-    "final_loss": "final loss",
-    "best_loss": "best loss",
-}
 UNITS = {"steps_to_target": "steps", "gradients_to_target": "gradients", "steps_to_settle": "steps"}
 OWN = {"steps_to_settle": "settled", "best_gap": "best gap", "best_loss": "best loss"}
 """Metrics that have no column of their own in every table, and its header."""
@@ -55,7 +46,7 @@ def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
 def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -> RenderableType:
     """Caption, one table an objective, warnings, the command that repeats each objective's winner, and the files."""
     metrics = winners["metric"].unique()
-    metric = f"lowest {WORDS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
+    metric = f"lowest {METRICS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
     parts: list[RenderableType] = [
         Text(
             " · ".join([f"gdbench {__version__}", f"tuned for the {metric}", *_trials(winners), *_shared(winners)]),
@@ -110,7 +101,7 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 
 def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     """Header, what a row shows there, and whether it is text."""
-    axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ") if name != "lr_scale"))
+    axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ")))
     differing = [name for name in differing_settings(group) if name not in ("objective", "optimizer", "seed", "lr")]
     names = ["optimizer", *(name for name in differing if name not in axes)]
     if "lr" not in axes:
@@ -181,8 +172,9 @@ def _best(winners: pd.DataFrame) -> list[str]:
         if pd.notna(row["command"]):
             numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
             left = ", which it left again" if row["outcome"] == "left" else ""
+            first = "Lowest" if _tells_little(row) else "Best"
             lines.append(
-                f"Best on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
+                f"{first} on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
             )
     return lines
 
@@ -195,7 +187,8 @@ def _tried(group: pd.DataFrame) -> str:
 
 
 def _axis_names(row: Row) -> list[str]:
-    return ["lr" if name == "lr_scale" else name for name in row["axes"].split(", ")]
+    axes = row["axes"].split(", ")
+    return [*axes, "lr"] if "lr_scale" in axes else axes
 
 
 def _reached_value(row: Row) -> str:
@@ -207,9 +200,9 @@ def _reached_value(row: Row) -> str:
     if metric == "time_to_target":
         return f"{seconds(value)} to the target"
     if metric not in UNITS:
-        return f"{WORDS[metric]} {number(float(value))}"
+        return f"{METRICS[metric]} {number(float(value))}"
     unit = UNITS[metric].removesuffix("s") if value == 1 else UNITS[metric]
-    return f"{number(float(value))} {unit}{WORDS[metric].removeprefix(UNITS[metric])}"
+    return f"{number(float(value))} {unit}{METRICS[metric].removeprefix(UNITS[metric])}"
 
 
 def _legend(winners: pd.DataFrame) -> list[str]:
@@ -219,7 +212,7 @@ def _legend(winners: pd.DataFrame) -> list[str]:
     if winners["spike_value"].notna().any():
         lines.append(
             f"spike: a better lr that was not chosen: fewer than {GOOD_COUNT} lrs in a row, or less than {GOOD_DECADES}"
-            " decades, come within twice of it. show and report, which rank every trial, name it best."
+            " decades, come within twice of it."
         )
     return lines
 
@@ -248,6 +241,8 @@ def _remarks(row: Row) -> list[str]:
     if pd.isna(row["command"]):
         reason = row["error"] if pd.notna(row["error"]) else "they diverged or got nowhere"
         return [f"none of {row['runs']} runs may win ({str(reason).rstrip('.')})"]
+    if _tells_little(row):
+        return [_describe_few(row)]
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
     remarks = [f"the best reaches the end of the range of {name}; {way} ones may be better" for name, way in edges]
     if math.isinf(row["value"]) and row["status"] != "target":
@@ -259,6 +254,20 @@ def _remarks(row: Row) -> list[str]:
     if row["trials"] < row["budget"]:
         remarks.append(f"{row['trials']} of {row['budget']} trials were made: {_why_fewer(row)}")
     return remarks
+
+
+def _tells_little(row: Row) -> bool:
+    """Whether so few points were tried that nothing is known of what lies between them."""
+    return bool(row["budget"] < row["telling"])
+
+
+def _describe_few(row: Row) -> str:
+    """What few trials do not tell, and how many do."""
+    return (
+        f"{format_count(row['trials'], 'trial')} over so wide a range tell little: better ones may lie anywhere between"
+        f" or beyond them, and a plateau ({GOOD_COUNT} in a row that cost about the same) cannot be seen; take"
+        f" trials={row['telling']} or more, a narrower range, or leave out trials="
+    )
 
 
 def _why_fewer(row: Row) -> str:

@@ -10,7 +10,15 @@ import pandas as pd
 
 from gdbench.analysis.sides import NOT_COMPARABLE
 from gdbench.counting import format_count
-from gdbench.report.best import amount, describe_range, describe_result
+from gdbench.report.best import (
+    amount,
+    describe_choice,
+    describe_edge,
+    describe_equals,
+    describe_range,
+    describe_result,
+    list_some,
+)
 from gdbench.report.facts import Shown
 from gdbench.report.units import digits, number
 
@@ -95,7 +103,8 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
     if "seconds" in of and of["seconds"]["measure"] == "seconds":
         row = of["seconds"]
         text += f" In time: {row['winner']} ({row['configuration']}), {amount(row['value'], 'seconds')}"
-        text += f" (not told apart: {row['tied']})" if row["tied"] else ""
+        alike = [*(f"its {name}" for name in row["equals"]), *([row["tied"]] if row["tied"] else [])]
+        text += f", cannot be told apart from {list_some(alike)}" if alike else ""
         if pd.notna(row["runner_up"]) and np.isfinite(row["ratio"]):
             text += f"; {row['runner_up']} takes {times(row['ratio'])} as long"
         text += "."
@@ -108,8 +117,7 @@ def _doubts(row: dict[str, Any]) -> str:
     text = ""
     if pd.notna(row["sooner"]):
         text += f" {row['sooner']} reached the target with fewer, and left it again."
-    if pd.notna(row["edge"]):
-        text += f" Its lr is the edge of the grid: try {row['edge']} ones."
+    text += describe_equals(row) + describe_choice(row) + describe_edge(row)
     if row["broke"]:
         text += f" {row['broke']} of {row['runs']} runs diverged or became nonfinite."
     if row["failed"]:
@@ -130,6 +138,7 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
             "in": table["cost"],
             "first": table["winner"],
             "configuration": table["configuration"],
+            "as good": [list_some(row["equals"]) for row in rows],
             "result": [_result(row) for row in rows],
             "over seeds": ["" if pd.isna(row["winner"]) or row["n"] == 1 else describe_range(row) for row in rows],
             "best_loss": table["best_loss"].where(table["outcome"] == "missed"),
@@ -144,14 +153,15 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
     places = {name: place for place, name in enumerate(problems)}
     told = told.loc[told["problem"].map(places).sort_values(kind="stable").index]
     told = told.drop(columns="in") if told["in"].nunique() == 1 else told
-    empty = [name for name in ("over seeds", "seeds", "left") if not told[name].astype(bool).any()]
+    empty = [name for name in ("as good", "over seeds", "seeds", "left") if not told[name].astype(bool).any()]
     told = told.drop(columns=[*empty, *(["best_loss"] if told["best_loss"].isna().all() else [])])
     rule = (
         "Each method at its best configuration, by the median over all of its seeds. What reaches the target and ends"
         " there is first, by cost; then what reached it and left it again; then what missed it, by its final gap or"
         " loss. ratio: how many times as much the next needs, the first that can be told apart, or with too few seeds"
-        " to tell simply the next. never: it did not reach the target, or left it again. reached, left, broke:"
-        " of the problem's runs, how many reached the target, left it again, and diverged or became nonfinite."
+        " to tell simply the next. as good: its other configurations that attain the same. never: it did not reach the"
+        " target, or left it again. reached, left, broke: of all runs of the problem, how many reached the target, left"
+        " it again, and diverged or became nonfinite."
     )
     return Shown("verdict", "Verdict", rule, told)
 

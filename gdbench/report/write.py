@@ -29,8 +29,8 @@ def write(
     landscape: Landscape | None = None,
     images: Images | None = None,
     put: Assembler = assemble,
-) -> list[Path]:
-    """Write report.html, report.md, figures/ and tables/, or some of them, into a folder; returns what was written.
+) -> tuple[Report, list[Path]]:
+    """Write report.html, report.md, figures/ and tables/, or some of them; returns the report and what was written.
 
     ``images`` are processes that draw, where some have been started already; ``put`` makes the report of the source.
     """
@@ -46,7 +46,7 @@ def write(
         for form, make in WAYS.items():
             if form in forms:
                 written.append(make(report, folder))
-        return written
+        return report, written
 
 
 @contextmanager

@@ -29,12 +29,12 @@ from gdbench.records import Skipped, sweep_table
 from gdbench.schema import COLUMNS
 from gdbench.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
 from gdbench.store.folders import Facts, facts, signatures
-from gdbench.store.places import NUMBER, PLACE, with_places
+from gdbench.store.places import NUMBER, PLACE, STANDING, with_places
 
 __all__ = ["FOLDER", "Index", "Segment", "opened"]
 
 FOLDER = ".index"
-FORMAT = f"3 {' '.join(each.name for each in fields(Facts))}"
+FORMAT = f"3 {' '.join([*(each.name for each in fields(Facts)), *STANDING])}"
 """Files of another format are made anew."""
 BATCH = 200_000
 """Rows of a file, beyond which the next sweep goes to another one."""

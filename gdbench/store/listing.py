@@ -144,7 +144,7 @@ def _with_best(table: pd.DataFrame, index: Index) -> pd.DataFrame:
     best = pd.DataFrame({f"best_{name.lstrip('_')}": found.column(name).to_pandas().astype(object) for name in BEST})
     best.index = pd.Index(found.column(NUMBER).to_numpy())
     joined = table.drop(columns="place").join(best)
-    return joined.astype({"best_lr": float, "best_value": float, "best_n": "Int64"})
+    return joined.astype({"best_lr": float, "best_value": float, "best_n": "Int64", "best_tied": "Int64"})
 
 
 def ordered(table: pd.DataFrame, by: str) -> pd.DataFrame:

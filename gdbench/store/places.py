@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from gdbench.analysis.problems import NAMED, compared
 from gdbench.analysis.ranking import may_win
-from gdbench.analysis.settings import problem_names
+from gdbench.analysis.settings import configuration_names, problem_names
 from gdbench.analysis.standings import KEYS, standings
 from gdbench.arrow import ARROW, frame
 from gdbench.columns import COLUMNS, asked
@@ -27,12 +27,14 @@ STANDING = {
     "measure": pa.string(),
     "value": pa.float64(),
     "n": pa.int64(),
+    "configuration": pa.string(),
+    "tied": pa.int64(),
 }
-"""What is told of the configuration of a row, in columns ``_<name>``."""
+"""What is told of the configuration of a row, in columns ``_<name>``; ``tied`` counts those that share its place."""
 NEEDED = (
     "run", "optimizer", "impl", "lr", "status", "gradients_to_target", "steps_to_target", "steps_to_settle",
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
-    "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed",
+    "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed", "tuned_place", "tuned_for",
 )  # fmt: skip
 """Columns by which configurations are ordered, beside the settings that tell them apart."""
 
@@ -41,14 +43,15 @@ def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     """The rows of several sweeps, each told by its number, with PLACE, NUMBER and the columns of STANDING."""
     rows = _rows(table).assign(**{NUMBER: numbers})
     told = compared(rows[rows[list(NAMED)].notna().all(axis=1)], [NUMBER])
-    each = [problem_names(sweep) for _, sweep in told.groupby(NUMBER, sort=False)]
-    problem = pd.concat(each) if each else told["problem"]
+    sweeps = [sweep for _, sweep in told.groupby(NUMBER, sort=False)]
+    problem = pd.concat([problem_names(sweep) for sweep in sweeps]) if sweeps else told["problem"]
+    configuration = pd.concat([configuration_names(sweep) for sweep in sweeps]) if sweeps else told["configuration"]
     told = told.assign(problem=told[NUMBER].astype(str) + ":" + problem)
     order = standings(told)
-    order["position"] = np.arange(len(order))
+    order["position"], order["tied"] = np.arange(len(order)), _count_tied(order)
     of_rows = told[[*KEYS, "run"]].merge(order, on=list(KEYS), how="left", suffixes=("", "_middle"))
     of_rows.index = told.index
-    of_rows["problem"] = problem
+    of_rows["problem"], of_rows["configuration"] = problem, configuration
     able = of_rows[may_win(told).to_numpy(bool)]
     able = able.assign(other=able["run"] != able["run_middle"]).sort_values(["position", "other"], kind="stable")
     place = pd.Series(np.arange(len(able)), able.index)
@@ -59,6 +62,16 @@ def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values, kinds[name], from_pandas=True))
     return table.append_column(NUMBER, pa.array(numbers))
+
+
+def _count_tied(order: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """How many configurations share the place of each, itself counted; what tune chose is tied with its choices alone.
+
+    Impls of one configuration count once.
+    """
+    keys = [order["problem"], order["place"], order["tuned_for"].notna()]
+    names = order["optimizer"].astype(str) + " " + order["configuration"].astype(str)
+    return names.groupby(keys, sort=False).transform("nunique").to_numpy(np.int64)
 
 
 def _rows(table: pa.Table) -> pd.DataFrame:

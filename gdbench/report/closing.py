@@ -1,0 +1,27 @@
+"""What a report that was written to files ends with in the terminal: its verdict, and where its page is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gdbench.counting import format_count
+from gdbench.report.assemble import Report
+from gdbench.report.cells import short
+from gdbench.report.fitting import console
+from gdbench.report.terminal import closing_line
+
+__all__ = ["print_closing"]
+
+SENTENCES = 12
+"""Sentences of a verdict that a terminal shows; the page has them all."""
+
+
+def print_closing(report: Report, page: Path | None, opened: bool) -> None:
+    """Print the verdict in the words of the page, and how to open that, unless it is being opened."""
+    out = console()
+    for sentence in report.told[:SENTENCES]:
+        out.print(closing_line(short(sentence), whole=False))
+    if (more := len(report.told) - SENTENCES) > 0:
+        out.print(closing_line(f"… and {format_count(more, 'sentence')} more, all in the report.", whole=False))
+    if page and not opened:
+        out.print(closing_line(f"Open it in a browser (or add --open): {page}", whole=True), crop=False)

@@ -1,0 +1,93 @@
+"""What report and compare end with: the verdict of the page and where that is, in a folder that loses no other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gdbench
+from gdbench.analysis.problems import compared
+from gdbench.analysis.verdict import verdict
+from gdbench.report.destination import destination
+from gdbench.report.words import sentences
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Three sweeps in outputs, of different learning rates."""
+    monkeypatch.chdir(tmp_path)
+    for name, lr in {"a": 0.1, "b": 0.2, "c": 0.3}.items():
+        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", record="none")
+    return sorted(Path("outputs").glob("*/*"), key=lambda folder: folder.name[-1])
+
+
+def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
+    three: list[Path], command: Callable[..., Any]
+) -> None:
+    """Behind the files stands each sentence of the page, and the file to open."""
+    runs = gdbench.load(three[0])
+    page = three[0] / "report.html"
+    lines = command("report", str(three[0]), "--format", "html,md").out.splitlines()
+
+    assert lines[:2] == [str(page), str(three[0] / "report.md")]
+    assert lines[2:-1] == sentences(verdict(runs, compared(runs)))
+    assert all(line in page.read_text() for line in lines[2:-1])
+    assert lines[-1] == f"Open it in a browser (or add --open): {page}"
+
+
+def test_each_pair_of_sweeps_has_a_comparison_of_its_own(three: list[Path], command: Callable[..., Any]) -> None:
+    """A second comparison leaves the first as it is; the same pair again is written to the same place."""
+    pages = []
+    for pair in ((0, 1), (0, 2), (1, 0), (0, 1)):
+        lines = command("compare", *(str(three[place]) for place in pair), "--format", "html").out.splitlines()
+        pages.append(lines[0])
+        assert lines[1].startswith("In gradients, of 2 pairs")
+        assert lines[-2].startswith("Run by run: ")
+        assert lines[-1] == f"Open it in a browser (or add --open): {lines[0]}"
+
+    assert len(set(pages)) == 3
+    assert pages[0] == pages[3]
+    assert all(Path(page).is_file() for page in pages)
+    assert Path(pages[0]).parent.name == "__".join(f"{three[i].parent.name}_{three[i].name}" for i in (0, 1))
+
+
+def test_each_set_of_sweeps_has_a_report_of_its_own(three: list[Path], command: Callable[..., Any]) -> None:
+    """Reports of several sweeps do not replace each other."""
+    first = command("report", str(three[0]), str(three[1]), "--format", "md,html").out.splitlines()[0]
+    second = command("report", "outputs", "--format", "html").out.splitlines()[0]
+
+    assert first != second
+    assert Path(first).is_file()
+    assert Path(second) == Path("outputs/report/all/report.html")
+
+
+def test_sweeps_elsewhere_of_one_name_are_told_apart(three: list[Path]) -> None:
+    """Two folders of one name outside of outputs give two folders, and long names one that systems take."""
+    for place in ("x", "y"):
+        shutil.copytree(three[0], Path(place) / "same")
+    one, other = (destination("compare", [Path(place) / "same", three[1]]) for place in ("x", "y"))
+
+    assert one != other
+    assert len(destination("compare", [Path("n" * 200), Path("m" * 200)]).name.encode()) < 200
+    assert destination("report", [Path("n" * 200)]) != destination("report", [Path("n" * 201)])
+
+
+def test_a_long_verdict_is_cut_with_a_count(monkeypatch: pytest.MonkeyPatch, three: list[Path], command: Any) -> None:
+    """Of many sentences a terminal shows the first, and says how many more the report has."""
+    monkeypatch.setattr("gdbench.report.closing.SENTENCES", 1)
+    out = command("compare", str(three[0]), str(three[1]), "--format", "html").out
+
+    assert "Run by run" not in out
+    assert "… and 2 sentences more, all in the report." in out or "… and 1 sentence more, all in the report." in out
+
+
+def test_open_without_a_page_is_refused(three: list[Path], command: Callable[..., Any]) -> None:
+    """--open with a format that has no page is one clear line, and nothing is opened."""
+    done = command("report", str(three[0]), "--format", "md", "--open")
+
+    assert done.code == 2
+    assert "--open shows the page, and --format md writes none: add html, or leave out --open." in done.err

@@ -1,0 +1,123 @@
+"""What tune chose is what table, best, report, figures and list of its folder name; a spike is said to be one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import gdbench
+from gdbench.analysis.problems import compared
+from gdbench.analysis.sensitivity import decades_within, sensitivity
+from gdbench.analysis.standings import best_of_each, standings
+from gdbench.report.facts import Facts
+from gdbench.report.source import read
+
+SPIKE = ("objective=notebook_manual", "optimizer=gd", "timing=off")
+"""On (x - 2)^2 from 10 gd takes one step at lr 1/2 alone, in the plateau of those that take two."""
+OTHER_METRIC = (
+    "objective=quadratic",
+    "optimizer=gd,momentum",
+    "metric=final_loss",
+    "trials=30",
+    "steps=60",
+    "target=0.01",
+)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs go to a folder of the test."""
+    monkeypatch.chdir(tmp_path)
+
+
+def one_line(text: str) -> str:
+    """A text without its line ends."""
+    return " ".join(text.split())
+
+
+def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., pd.DataFrame]) -> None:
+    """tune, show, report, its figures and runs name one lr of a search by one number; the spike is said to be one."""
+    winner = json.loads(command("tune", *SPIKE, "--json").out)[0]
+    folder = next(Path("outputs").glob("*/*"))
+    shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
+    facts = Facts(read([folder]))
+    listed = json.loads(command("runs", "--json").out)[0]
+    chosen, spike = f"lr {winner['lr']:.4g}", f"{winner['spike_lr']:.4g}"
+
+    assert (winner["value"], winner["spike_value"]) == (2, 1)
+    assert f"Best: gd (manual) at {chosen}: 2 gradients. tune chose it by its steps to the target; lr {spike}" in shown
+    assert "with 1 gradient, is a spike: its neighbours do not come near it." in shown
+    assert re.search(r"lr +status +tune +steps to 1e-6 .*? target +chosen +2 ", shown)
+    assert f"gd ({chosen}) is first, in 2 gradients, and was alone. tune chose it by its steps to the target" in page
+    assert listed["best_lr"] == winner["lr"]
+    assert listed["best_value"] == 2
+    assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
+    assert facts.best_runs["run"].isin(facts.traces["run"]).all()
+    assert decades_within(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
+
+
+def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., pd.DataFrame]) -> None:
+    """A search by the final loss has the same best method and lr in its table, in show, report and runs."""
+    winners = json.loads(command("tune", *OTHER_METRIC, "steps=60", "timing=off", "--json").out)
+    folder = next(Path("outputs").glob("*/*"))
+    first = winners[0]
+    shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
+    listed = json.loads(command("runs", "--json").out)[0]
+    table = best_of_each(standings(compared(gdbench.load(folder))))
+
+    assert [row["tuned_place"] for row in winners] == [1, 2]
+    assert f"Best: {first['optimizer']} (manual) at lr {first['lr']:.4g}" in shown
+    assert "tune chose it by its final loss" in shown
+    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is first" in page
+    assert (listed["best_optimizer"], listed["best_lr"]) == (first["optimizer"], first["lr"])
+    assert [*zip(table["optimizer"], table["lr"], strict=True)] == [(row["optimizer"], row["lr"]) for row in winners]
+
+
+def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by_it() -> None:
+    """Methods of two sweeps are ordered by their medians, of which a search has that of its choice, not its spike."""
+    still = {"optimizer.momentum": 0}
+    gdbench.tune(objective="notebook_manual", optimizer="gd", outputs="both")
+    gdbench.sweep(objective="notebook_manual", optimizer="momentum", lr=0.5, timing="off", outputs="both", **still)
+    table = standings(compared(gdbench.load("both")))
+    rows = table.drop_duplicates("solver").set_index("optimizer")
+
+    assert rows.loc["gd", "value"] == 2
+    assert rows.loc["gd", "tuned_for"] == "steps_to_target"
+    assert table[table["passed"] == "spike"]["value"].tolist() == [1]
+    assert (rows.loc["momentum", "value"], table["optimizer"].iloc[0]) == (1, "momentum")
+
+
+def test_a_choice_that_was_run_again_is_still_the_choice() -> None:
+    """The command that repeats the best leaves a later run of the same question, which keeps what tune said of it."""
+    winner = gdbench.tune(objective="notebook_manual", optimizer="gd", outputs="both").iloc[0]
+    gdbench.sweep(objective="notebook_manual", optimizer="gd", lr=[winner["lr"], 0.4], timing="off", outputs="both")
+    runs = gdbench.load("both")
+
+    assert (runs["run"] == winner["run"]).sum() == 2
+    assert standings(compared(runs))["lr"].iloc[0] == winner["lr"]
+
+
+def test_seeds_share_the_choice_and_an_ordinary_sweep_has_none() -> None:
+    """All seeds of the chosen point are marked, no other run; without a search the columns are null."""
+    winner = gdbench.tune(optimizer="gd", seed=[0, 1, 2], start_noise=0.1, trials=12, points=6, steps=30).iloc[0]
+    runs = gdbench.load(winner.to_frame().T.attrs.get("folder", "outputs"))
+    plain = gdbench.sweep(optimizer="gd", lr=[0.1, 0.2], timing="off", outputs="plain")
+
+    assert set(runs.loc[runs["tuned_place"].notna(), "lr"]) == {winner["lr"]}
+    assert runs["tuned_place"].eq(1).sum() == 3
+    assert plain["tuned_place"].isna().all()
+    assert standings(compared(plain))["tuned_for"].isna().all()
+
+
+def test_decades_go_around_the_choice() -> None:
+    """What a method forgives is measured around the lr that tune chose, and not around its spike."""
+    winner = gdbench.tune(objective="notebook_manual", optimizer="gd").iloc[0]
+    told = compared(gdbench.load("outputs"))
+
+    assert decades_within(sensitivity(told))["lr"].tolist() == [winner["lr"]]
+    assert decades_within(sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [winner["spike_lr"]]
