@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["format_count"]
+from collections.abc import Iterable
+
+__all__ = ["format_count", "list_few"]
 
 
 def format_count(count: int, one: str, several: str | None = None) -> str:
@@ -11,3 +13,11 @@ def format_count(count: int, one: str, several: str | None = None) -> str:
     ``several`` is the form of all numbers but one, by default ``one`` with an s.
     """
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def list_few(names: Iterable[str], most: int = 4) -> str:
+    """``a, b, c, d and 3 others``: the first names, each once, and how many more there are."""
+    different = list(dict.fromkeys(names))
+    if len(different) <= most + 1:  # "and 1 other" would be no shorter than its name
+        return ", ".join(different)
+    return f"{', '.join(different[:most])} and {len(different) - most} others"

@@ -12,6 +12,7 @@ from gdbench.analysis import sensitivity as over_lr
 from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
 from gdbench.analysis.lines import Lines, choose_lines
 from gdbench.columns import COLUMNS
+from gdbench.counting import list_few
 from gdbench.records import load
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -191,18 +192,14 @@ def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
     names = [str(name) for name in paths["problem"].unique()]
     if not names:
         raise UsageError(
-            f"a path needs finite points of two coordinates, and there are none here ({_listed(runs['problem'])})."
+            "a path needs finite points of two coordinates, and there are none here"
+            f" ({list_few(runs['problem'].astype(str))})."
         )
     if len(names) > 1:
         raise UsageError(
-            f"a path needs runs of one problem, and these have {len(names)} ({_listed(names)}): choose one, as in"
+            f"a path needs runs of one problem, and these have {len(names)} ({list_few(names)}): choose one, as in"
             " runs[runs['objective'] == 'rosenbrock'], or by='dtype' where that is what differs."
         )
-
-
-def _listed(names: Any, most: int = 4) -> str:
-    different = list(dict.fromkeys(map(str, names)))
-    return ", ".join(different[:most]) + (", ..." if len(different) > most else "")
 
 
 def _is_near(paths: pd.DataFrame) -> Any:

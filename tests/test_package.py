@@ -22,7 +22,19 @@ PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
     {
-        *("columns", "constant", "counting", "git", "installation", "interruption", "libyaml", "overrides", "paths"),
+        *(
+            "columns",
+            "constant",
+            "counting",
+            "git",
+            "help_text",
+            "installation",
+            "interruption",
+            "libyaml",
+            "overrides",
+            "paths",
+            "pipes",
+        ),
         *("schema_union", "spacing"),
         *("torch_globals", "uncollected", "user_modules"),
     },
