@@ -2,11 +2,11 @@
 
 import gc
 import io
-import os
 import sys
 from typing import NoReturn
 
 from gdbench.cli import main
+from gdbench.pipes import drop_unread
 
 __all__ = ["escape_unprintable", "run"]
 
@@ -14,11 +14,8 @@ __all__ = ["escape_unprintable", "run"]
 def run() -> NoReturn:
     """Carry out the command line, and leave without a last look through all that torch has made, which takes 0.6 s."""
     escape_unprintable()
+    drop_unread()
     code = main()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough; Python would complain of it once more at the very end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     gc.freeze()
     gc.disable()
     sys.exit(code)

@@ -15,10 +15,11 @@ from gdbench.job_spec import Job, Silent
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.own_names import check_own_names
 from gdbench.paths import expand_user
-from gdbench.schema import UsageError
+from gdbench.schema import GROUPS, UsageError
 from gdbench.spaces import spans
 from gdbench.sweeper import declared_axes, fold
 from gdbench.uncollected import uncollected
+from gdbench.unknown_keys import describe_object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,7 @@ def tuning(
         from gdbench.tuning import Tuning
 
     def cells(overrides: Sequence[str]) -> list[Job]:
-        with composing():
+        with composing([Path(config_dir)] if config_dir else []):
             jobs = fold(overrides, composer)
         return [made(job) for job in jobs] if made else jobs
 
@@ -159,13 +160,18 @@ def _composing(config_dir: str | Path | None) -> Iterator[tuple[Composer, list[s
     if config_dir:
         check_own_names(config_dir)
     folder = config_dir.resolve() if config_dir else None
-    with composing():
+    with composing([folder] if folder else []):
         yield Composer([search_path_override(folder)] if folder else []), [code_override(folder)] if folder else []
 
 
 def _arguments(objective: Any, axes: Mapping[str, Any]) -> list[str]:
     """What was given, as the command line takes it."""
     asked = axes if objective is None else {"objective": objective, **axes}
+    for group in GROUPS:
+        given = asked.get(group)
+        for choice in given if isinstance(given, (list, tuple)) else [given]:
+            if not isinstance(choice, (*NATIVE, Path)) and not hasattr(choice, "tolist"):
+                raise UsageError(describe_object(group, choice))
     for name in asked:
         if name.startswith("hydra"):
             raise UsageError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from hydra import version
@@ -31,7 +32,7 @@ from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gdbench.hydra_errors import reworded
-from gdbench.hydra_settings import check_hydra_node
+from gdbench.hydra_settings import check_callbacks, check_hydra_node
 from gdbench.libyaml import read_by_libyaml
 from gdbench.mistakes import describe_unreadable
 from gdbench.paths import config_folder as config_folder
@@ -150,8 +151,11 @@ def initialized() -> Iterator[None]:
 
 
 @contextmanager
-def composing() -> Iterator[None]:
-    """As ``initialized``, with all that configurations need; what Hydra refuses is a ``UsageError`` of one line."""
+def composing(folders: Sequence[Path] = ()) -> Iterator[None]:
+    """As ``initialized``, with all that configurations need; what Hydra refuses is a ``UsageError`` of one line.
+
+    ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
+    """
     with initialized():
         resolvers = BaseContainer._resolvers
         around = resolvers.get("logspace")
@@ -162,7 +166,7 @@ def composing() -> Iterator[None]:
         except UsageError:
             raise
         except Exception as error:
-            raise reworded(error) from error
+            raise reworded(error, folders) from error
         finally:
             if around is not None:  # of an app around us, or ours
                 resolvers["logspace"] = around
@@ -277,16 +281,21 @@ def read_overrides(words: Sequence[str], parser: OverridesParser | None = None) 
         raise UsageError(describe_unreadable(str(error.override))) from None
 
 
-def check_options(overrides: Sequence[str], shown: bool = False, foreign: bool = False) -> None:
+def check_options(
+    overrides: Sequence[str], shown: bool = False, foreign: bool = False, own_files: bool = False
+) -> None:
     """``UsageError`` where a command line gives one of our groups anything but a name, before Hydra reads it.
 
     With ``shown``, a configuration is only to be printed, and a sweep is none. With ``foreign``, the keys may be
-    other ones than our settings: of a configuration of the user's own, or of Hydra's completion.
+    other ones than our settings: of a configuration of the user's own, or of Hydra's completion. ``own_files`` may name
+    callbacks, of which the command line changes a setting.
     """
     for override in read_overrides(overrides):
         root = override.key_or_group.partition(".")[0]
         if root == "":
             raise UsageError(f"{override.input_line} names no setting before its =: write KEY=VALUE, such as lr=0.1.")
+        if re.match(r"hydra\.callbacks(\.|$)", override.key_or_group) and not override.is_delete():
+            check_callbacks(_nest(override.key_or_group.split(".")[2:], override.value()), whole=not own_files)
         if root == "hydra" and "." not in override.key_or_group:
             raise UsageError(describe_unknown_key(root))
         if root.startswith("hydra/") and isinstance(override.value(), (int, float, dict)):
@@ -301,6 +310,11 @@ def check_options(overrides: Sequence[str], shown: bool = False, foreign: bool =
             )
         if override.key_or_group in (*GROUPS, "experiment"):
             _check_option(override)
+
+
+def _nest(names: Sequence[str], value: Any) -> Any:
+    """A value below these names."""
+    return {names[0]: _nest(names[1:], value)} if names else value
 
 
 def _check_option(override: Override) -> None:

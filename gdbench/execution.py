@@ -63,7 +63,7 @@ def execute_jobs(
 
     Raises ``Interrupted`` where Ctrl-C comes after there is a folder.
     """
-    check(jobs)
+    check(jobs, here=launch is None)
     trackers = wanted(jobs[0].config)
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
     with opened(jobs, wish) as (folder, standing), interruptible(SweepResult(folder, standing)) as result:
@@ -99,9 +99,12 @@ def export(trackers: Sequence[str], folder: Path) -> None:
         send_all(trackers, folder)
 
 
-def plan_jobs(jobs: Sequence[Job]) -> SweepResult:
-    """Check cells, and find out how far their sweep has come; nothing is run or written."""
-    check(jobs)
+def plan_jobs(jobs: Sequence[Job], here: bool = True) -> SweepResult:
+    """Check cells, and find out how far their sweep has come; nothing is run or written.
+
+    ``here`` is false where a launcher would carry them.
+    """
+    check(jobs, here)
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, "sweep")
     folder = find(jobs, wish)
     return SweepResult(folder, compute_standing(jobs, folder, wish.retry))

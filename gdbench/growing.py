@@ -39,7 +39,7 @@ class Growing:
         """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
         for job in likely:
             check_metric(job)
-        check(likely)
+        check(likely, here=launch is None)
         self.first = likely[0]
         self.trackers = wanted(self.first.config)
         wish = Wish.parse(self.first.config, kind)

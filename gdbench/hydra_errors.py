@@ -15,7 +15,13 @@ from gdbench.mistakes import describe_sweep, describe_unreadable
 from gdbench.paths import config_folder
 from gdbench.schema import UsageError, nearest
 from gdbench.unknown_keys import describe_unknown_key, list_options
-from gdbench.yaml_files import NO_MAPPING, describe_decoding_error, describe_shape_error, describe_yaml_error
+from gdbench.yaml_files import (
+    NO_MAPPING,
+    describe_cycle,
+    describe_decoding_error,
+    describe_shape_error,
+    describe_yaml_error,
+)
 
 __all__ = ["reworded"]
 
@@ -56,6 +62,8 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
     if isinstance(error, OSError) and "Invalid loaded object type" in str(error):
         return UsageError(describe_shape_error([*folders, config_folder()]) or f"a YAML file {NO_MAPPING}")
     text = f"{error} {error.__cause__ or ''}"
+    if "recursion" in text and (line := describe_cycle([*folders, config_folder()])):
+        return UsageError(line)
     if match := re.search(r"(?:Sweep parameters|Ambiguous value for argument) '(.*?)'", text):
         return UsageError(describe_sweep(match.group(1)))
     if match := re.search(rf"An item is already at '{KEY}'", text):

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hydra._internal.utils import _locate
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from gdbench.schema import UsageError
 
-__all__ = ["check_hydra_node", "check_hydra_words"]
+__all__ = ["check_callbacks", "check_hydra_node", "check_hydra_words"]
 
 PLACE = "outputs=FOLDER says where sweeps are kept, name=NAME what this one is called"
 NUMBERED = "gdbench numbers the cells of a sweep itself"
 BEFORE = "write the variable before the command, as in NAME=VALUE python -m gdbench ..."
+CALLBACK = (
+    "it is made of the _target_ of a class, such as a subclass of hydra.experimental.callback.Callback:"
+    " +hydra.callbacks.NAME._target_=MODULE.CLASS."
+)
 NO_LOG = "gdbench writes no log; the table and its column error say what happened"
 UNUSED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", PLACE),
@@ -51,6 +57,7 @@ def check_hydra_words(words: Iterable[str]) -> None:
 
 def check_hydra_node(node: DictConfig) -> None:
     """``UsageError`` where a composed configuration, of whatever file, sets what is unused."""
+    check_callbacks(OmegaConf.to_container(node.callbacks, resolve=False))
     choices = node.runtime.choices
     keys, groups = _unused(choices)
     for key, (default, instead) in keys.items():
@@ -60,6 +67,34 @@ def check_hydra_node(node: DictConfig) -> None:
     for group, (default, instead) in groups.items():
         if choices.get(group, default) != default:
             raise UsageError(f"{group}={choices[group]} has no effect: {instead}.")
+
+
+def check_callbacks(callbacks: Any, whole: bool = True) -> None:
+    """``UsageError`` where ``hydra.callbacks`` holds what is no callback: Hydra would warn of each, at each event.
+
+    Not ``whole`` are those of a command line alone, whose classes a file may name.
+    """
+    if not isinstance(callbacks, Mapping):
+        raise UsageError(f"hydra.callbacks={callbacks} is no callback by its name: {CALLBACK}")
+    for name, callback in callbacks.items():
+        if not isinstance(callback, Mapping):
+            raise UsageError(f"hydra.callbacks.{name}={callback} is no callback: {CALLBACK}")
+        target = callback.get("_target_")
+        if (target is None and not whole) or (isinstance(target, str) and _may_be_callback(target)):
+            continue
+        stated = "has no _target_" if target is None else f"with _target_={target} is no callback"
+        raise UsageError(f"hydra.callbacks.{name} {stated}: {CALLBACK}")
+
+
+def _may_be_callback(target: str) -> bool:
+    """Whether a name is that of a class with one of the methods of a callback, or cannot be told here."""
+    try:
+        located = _locate(target)
+    except Exception:  # of a module that is found later, in the folder of --config-dir; or else Hydra says why
+        return True
+    return not isinstance(located, type) or any(
+        hasattr(located, event) for event in vars(Callback) if event[:3] == "on_"
+    )
 
 
 def _unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:

@@ -60,7 +60,12 @@ def run_words(words: list[str], progress: Progress | None = None, plan_only: boo
     argv, sys.argv = sys.argv, ["gdbench", *options, *seen]
     try:
         foreign = completes or any(word.partition("=")[0] in OWN_CONFIG for word in options)
-        check_options(seen, shown=bool({"--cfg", "-c"} & set(options)), foreign=foreign)
+        check_options(
+            seen,
+            shown=bool({"--cfg", "-c"} & set(options)),
+            foreign=foreign,
+            own_files=foreign or bool(_own_folders(options)),
+        )
         with mode_by_flag([*options, *seen]), read_by_libyaml():
             entry()
     except Refusal as refusal:

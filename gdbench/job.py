@@ -42,22 +42,38 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
 
 
 @one_at_a_time()
-def check(jobs: Sequence[Job]) -> None:
-    """Check all cells before anything runs, by the sources and data as they are now."""
+def check(jobs: Sequence[Job], here: bool = True) -> None:
+    """Check all cells before anything runs, by the sources and data as they are now.
+
+    A device that is not there, or a fact that its objective does not state, makes a cell ``unavailable`` and no more,
+    while others of its sweep can run; where that leaves none, it is a mistake in the command. Not ``here``, but where a
+    launcher carries the cells, there may be other devices.
+    """
     content.refresh()
     for job in jobs:
         build.check(job.question)
-    if len(jobs) == 1:
-        _insist_on_needs(jobs[0].question)
+    if here:
+        _insist_on_one(jobs)
 
 
-def _insist_on_needs(question: Question) -> None:
-    """``UsageError`` where a single cell lacks its device, or a fact of its objective: a sweep goes on without it."""
+def _insist_on_one(jobs: Sequence[Job]) -> None:
+    """``UsageError``, with the first cell's reason, where every cell lacks its device or a fact of its objective."""
+    reasons = []
+    for job in jobs:
+        if (reason := _find_lack(job.question)) is None:
+            return
+        reasons.append(reason)
+    raise UsageError(reasons[0] if reasons[0].endswith(".") else f"{reasons[0]}.")
+
+
+def _find_lack(question: Question) -> str | None:
+    """Why a cell cannot run here, as far as it can be told before it runs; None where nothing is known against it."""
     try:
         build.device_of(question.device)
         build.hyper(question, build.stated_objective(question))
     except Unavailable as reason:
-        raise UsageError(str(reason) if str(reason).endswith(".") else f"{reason}.") from None
+        return str(reason)
+    return None
 
 
 def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:

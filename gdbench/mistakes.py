@@ -24,6 +24,8 @@ FUNCTIONS = {
     "bool": "bool(VALUE)",
 }
 """What a value may call, and how."""
+UNQUOTED = re.compile(r"[^A-Za-z0-9_/\\\-+.$%*@?|:,\s]")
+"""A character that Hydra's grammar takes in no text that is not in quotes."""
 USUAL = 4
 """So many of them are named where one is not known."""
 PAIRS = {"[": "]", "{": "}", "(": ")"}
@@ -137,9 +139,10 @@ def _find_fault(key: str, value: str) -> str:
             )
     if called := re.match(r"([A-Za-z_]\w*)\(", value):
         return f"it takes other arguments; write {key}={FUNCTIONS[called[1]]}."
-    return (
-        f"put what holds quotes, brackets, = or : into quotes, within those of the shell: {_quote_twice(key, value)}."
-    )
+    quoted = f"within those of the shell: {_quote_twice(key, value)}."
+    if strange := re.search(UNQUOTED, value):
+        return f"the grammar of Hydra, which reads it, takes {strange[0]} in a text only in quotes, {quoted}"
+    return f"put what holds quotes, brackets, = or : into quotes, {quoted}"
 
 
 def _find_unclosed(value: str) -> str | None:

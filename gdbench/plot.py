@@ -12,6 +12,7 @@ from gdbench.analysis import sensitivity as over_lr
 from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
 from gdbench.analysis.lines import Lines, choose_lines
 from gdbench.columns import COLUMNS
+from gdbench.counting import list_few
 from gdbench.records import load
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -20,7 +21,7 @@ from gdbench.report.charts import profile as profile_chart
 from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import trajectory as trajectory_chart
 from gdbench.report.charts.parts import Drawn
-from gdbench.report.look import MOST, Look, theme
+from gdbench.report.look import MOST, Look, ordered_pair, theme
 from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def profile(runs: pd.DataFrame) -> Any:
     told, best = _told(runs)
     one_lr = chosen.one_for_all(told)
     table = charts.both_views(best, one_lr, profiles.performance_profile)
-    notes = [] if (best["cost"] < math.inf).any() else [f"{UNREACHED}: all profiles lie at 0"]
-    return _shown(table, profile_chart.chart(table, Look.of(best["solver"], chosen.leading(best))), notes)
+    drawn = profile_chart.chart(table, Look.of(best["solver"], chosen.leading(best)))
+    return _shown(table, drawn, _describe_flat(table))
 
 
 def trajectory(
@@ -158,9 +159,9 @@ def _look(lines: Lines) -> Look:
     if not lines.chosen:
         return Look.of(lines.solvers, lines.leading)
     panels = min(lines.runs["problem"].nunique(), 3)
-    return Look(
-        lines.solvers, len(lines.solvers), columns=max(1, 300 * panels // (45 + 7 * max(map(len, lines.solvers))))
-    )
+    beside = max(1, 300 * panels // (45 + 7 * max(map(len, lines.solvers))))
+    pairs = {solver: ordered_pair(*place) for solver, place in lines.places.items()}
+    return Look(lines.solvers, len(lines.solvers), columns=beside, pairs=pairs)
 
 
 def _check_rows(runs: pd.DataFrame) -> None:
@@ -191,24 +192,39 @@ def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
     names = [str(name) for name in paths["problem"].unique()]
     if not names:
         raise UsageError(
-            f"a path needs finite points of two coordinates, and there are none here ({_listed(runs['problem'])})."
+            "a path needs finite points of two coordinates, and there are none here"
+            f" ({list_few(runs['problem'].astype(str))})."
         )
     if len(names) > 1:
         raise UsageError(
-            f"a path needs runs of one problem, and these have {len(names)} ({_listed(names)}): choose one, as in"
+            f"a path needs runs of one problem, and these have {len(names)} ({list_few(names)}): choose one, as in"
             " runs[runs['objective'] == 'rosenbrock'], or by='dtype' where that is what differs."
         )
-
-
-def _listed(names: Any, most: int = 4) -> str:
-    different = list(dict.fromkeys(map(str, names)))
-    return ", ".join(different[:most]) + (", ..." if len(different) > most else "")
 
 
 def _is_near(paths: pd.DataFrame) -> Any:
     """The points of paths that all diverge that show how they leave: those before the loss is ten times the first."""
     start = paths.loc[paths["step"] == 0, "loss"].max()
     return (paths["step"] == 0) | (paths["loss"].abs() <= 10 * max(abs(start), 1.0))
+
+
+def _describe_flat(table: pd.DataFrame) -> list[str]:
+    """Why the lines of profiles have no step, for each view, or for both, in which none has one."""
+    reasons = {str(view): _why_flat(rows) for view, rows in table.groupby("view", sort=False)}
+    if len(set(reasons.values())) == 1:
+        return [reason for reason in list(reasons.values())[:1] if reason]
+    return [f"{view}: {reason}" for view, reason in reasons.items() if reason]
+
+
+def _why_flat(view: pd.DataFrame) -> str:
+    """Why no line of a view has a step; nothing where one has."""
+    if view.groupby("optimizer").size().max() > 1:
+        return ""
+    if not view["share"].any():
+        return f"{UNREACHED}: all lines lie at 0"
+    if len(view) == 1:
+        return f"{view['optimizer'].iloc[0]} is alone, so it is the best wherever it stays at its target"
+    return "each optimizer is the best on every problem where it stays at its target, so no line has a step"
 
 
 def _why_missing(curve: pd.DataFrame, against: str) -> str:

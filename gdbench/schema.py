@@ -147,7 +147,7 @@ ONE_VALUE = tuple(
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``Did you mean a or b?``, or nothing where no known word is near."""
-    known = list(known)
+    known = list(dict.fromkeys(known))  # two sweeps may bear one name
     tail = word.lower().rpartition(".")[2]
     if same := [name for name in known if name.lower() in (word.lower(), tail)]:
         return f" Did you mean {' or '.join(same)}?"

@@ -19,7 +19,7 @@ from gdbench.report.escaping import printable
 from gdbench.report.source import newest
 from gdbench.report.terminal import show_sweep
 from gdbench.schema import UsageError
-from gdbench.store.folders import find
+from gdbench.store.folders import NoSweep, find
 from gdbench.trust import unstamped
 
 if TYPE_CHECKING:
@@ -36,23 +36,29 @@ def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
     """The sweep that a word means, the newest for None; or else None, and the latest row of the run that it begins."""
     if word is None:
         return newest(folder), None
-    if not KEY.fullmatch(word):
-        return find(word, folder), None
     if not word:
-        return None, _find_run(word, folder)
+        return None, find_run(word, folder)
     try:
         return find(word, folder), None  # named so, or the begin of its date
-    except UsageError:
-        return None, _find_run(word, folder)
-
-
-def _find_run(word: str, folder: Path) -> Any:
-    if word and not load(folder, columns=["run"])["run"].str.startswith(word, na=False).any():
+    except UsageError as error:
+        if KEY.fullmatch(word) and _begins_a_key(word, folder):
+            return None, find_run(word, folder)
+        if not isinstance(error, NoSweep):
+            raise
+        newest(folder)  # says so where there is none at all
         raise UsageError(
-            f"{word} is neither a sweep nor the begin of a run's key in {folder}: python -m gdbench runs lists the"
-            " sweeps, and their tables, by show SWEEP, the keys."
-        )
-    return find_run(word, folder)
+            f"{word} is neither a sweep nor the begin of a run's key in {folder}.{error.near} Allowed: a sweep's"
+            " folder or name, as python -m gdbench runs lists them; or the first digits of a run's key, from the"
+            " column run of the table that show SWEEP prints."
+        ) from None
+
+
+def _begins_a_key(word: str, folder: Path) -> bool:
+    """Whether a run's key begins so."""
+    try:
+        return bool(load(folder, columns=["run"])["run"].str.startswith(word, na=False).any())
+    except UsageError:  # there is no sweep, which is the reason why none was found
+        return False
 
 
 def check_options(

@@ -78,7 +78,7 @@ class Session:
             from gdbench.execution import execute_jobs, plan_jobs
 
         if self.plan_only:
-            self.result = plan_jobs(jobs)
+            self.result = plan_jobs(jobs, here=launch is None)
         else:
             self.result = execute_jobs(jobs, arguments, kind, self.progress, launch)
 
@@ -118,7 +118,7 @@ class Lanes(Sweeper):
         """Fold the overrides into cells and carry them out."""
         given = self._given(arguments)
         jobs = fold(self._declared(given), self._composer(arguments))
-        self.session.carry_out(jobs, given, "sweep", None if self.session.plan_only else self._launcher())
+        self.session.carry_out(jobs, given, "sweep", self._launcher())
 
     def _given(self, arguments: Sequence[str]) -> list[str]:
         """The overrides of the command line, of which Hydra knows some only."""

@@ -96,7 +96,7 @@ class Tuning:
         Raises UsageError for what cannot be tuned; no folder is made then.
         """
         self.fold = fold
-        if alien := [each for each in others if each.startswith("hydra")]:
+        if alien := [word for word in others if word.lstrip("+~").startswith("hydra")]:
             raise UsageError(f"{alien[0]}: tune carries out its own lanes, in this process; leave it out.")
         named = {each.partition("=")[0].lstrip("+") for each in (*others, *(span.name for span in given))}
         spans = given if named & {"lr", "lr_scale"} else [LR, *given]

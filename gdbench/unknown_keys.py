@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from gdbench.counting import list_few
 from gdbench.mistakes import LINE, option_files
 from gdbench.schema import GROUPS, SETTINGS, nearest
 
-__all__ = ["describe_choice", "describe_unknown_key", "list_options"]
+__all__ = ["describe_choice", "describe_object", "describe_unknown_key", "list_options"]
 
 SYNONYMS = {
     **dict.fromkeys(("epochs", "iterations", "iters", "max_steps", "n_steps", "num_steps"), "steps"),
@@ -62,7 +63,7 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
         return f"{key} is not a setting of the chosen {group}.{taken}"
     near = nearest(name, known)
     options = sorted((option for option in _having(group, name) if option != chosen.get(group)), key=name.__ne__)
-    few = ", ".join(f"{group}={option}" for option in options[:SEVERAL]) + (" ..." if len(options) > SEVERAL else "")
+    few = list_few((f"{group}={option}" for option in options), SEVERAL)
     others = f" Those that have it: {few}." if options and not near else ""
     if group not in chosen:
         see = f"python -m gdbench {group}=NAME --cfg job -p {group}"
@@ -98,6 +99,35 @@ def describe_choice(text: str, group: str, value: object) -> str:
         f"{text} is no name: {group} is chosen by its name, and numbers of it are set as {group}.KEY=VALUE."
         f" {list_options(group)}"
     )
+
+
+def describe_object(group: str, value: object) -> str:
+    """What to write where a group was given a Python class, a function or any other object that is no name."""
+    kind = "class" if isinstance(value, type) else "function" if callable(value) else "object"
+    named = value if hasattr(value, "__qualname__") else type(value)
+    name, module = str(getattr(named, "__qualname__", named)), str(getattr(named, "__module__", ""))
+    came = f"{group}={name} is a Python {kind}, and {group}= takes a name"
+    if group == "objective":
+        return f"{came}, or a function alone, not in a list, with its start x0=. {list_options(group)}"
+    if group != "optimizer":
+        return f"{came}. {list_options(group)}"
+    if module.startswith("torch.optim") and (shipped := _find_shipped(name)):
+        return f'{came}: write optimizer="{shipped}", impl="torch". {list_options(group)}'
+    last = name.rpartition(".")[2]
+    last = last if last.isidentifier() else "NAME"  # of a lambda
+    place, option = f"{'MODULE' if module == '__main__' else module}.{last}", last.lower()
+    return (
+        f"{came}, that of a YAML file of yours for this one: give mine/optimizer/{option}.yaml the three lines"
+        f" 'manual: null', 'torch: {{_target_: {place}}}' and 'default_lr: 0.01'"
+        f"{', MODULE being a file mine/MODULE.py that defines it' if module == '__main__' else ''}; then write"
+        f' optimizer="{option}", config_dir="mine". {list_options(group)}'
+    )
+
+
+def _find_shipped(name: str) -> str | None:
+    """The shipped optimizer that torch.optim's class of this name carries out; None where none does."""
+    pattern = re.compile(rf"^torch: \{{_target_: torch\.optim\.{re.escape(name)}[,}}]", re.MULTILINE)
+    return next((option for option, text in option_files("optimizer").items() if pattern.search(text)), None)
 
 
 def list_options(group: str, options: Collection[str] | None = None) -> str:

@@ -13,7 +13,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.schema import UsageError
 
-__all__ = ["describe_decoding_error", "describe_shape_error", "describe_yaml_error", "parse_yaml", "read_yaml"]
+__all__ = [
+    "describe_cycle",
+    "describe_decoding_error",
+    "describe_shape_error",
+    "describe_yaml_error",
+    "parse_yaml",
+    "read_yaml",
+]
 
 NO_MAPPING = "cannot be read: it must hold lines of the form KEY: VALUE."
 
@@ -36,6 +43,8 @@ def parse_yaml(text: str, file: Path, resolve: bool = True) -> Any:
     except AssertionError:  # OmegaConf's, of a bare number
         raise UsageError(f"{file} {NO_MAPPING}") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        if cycle := _find_cycle(text):
+            raise UsageError(f"{file} {cycle}") from None
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
         raise UsageError(describe_yaml_error(error, file) or f"{file} cannot be read: {first}.") from None
 
@@ -77,6 +86,33 @@ def describe_shape_error(folders: Iterable[Path]) -> str | None:
         with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
             if isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), (int, float)):
                 return f"{file} {NO_MAPPING}"
+    return None
+
+
+def describe_cycle(folders: Iterable[Path]) -> str | None:
+    """Which YAML file of these folders holds an anchor that holds itself, in one line; None where none does."""
+    for file in sorted(file for folder in folders for file in folder.glob("**/*.yaml")):
+        with contextlib.suppress(OSError, ValueError):
+            if cycle := _find_cycle(file.read_text(encoding="utf-8")):
+                return f"{file} {cycle}"
+    return None
+
+
+def _find_cycle(text: str) -> str | None:
+    """Where a text refers to an anchor from within what that names; None where it does not."""
+    within: list[str | None] = []
+    with contextlib.suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                within.append(event.anchor)
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                within.pop()
+            elif isinstance(event, yaml.AliasEvent) and event.anchor in within:
+                line = event.start_mark.line + 1
+                return (
+                    f"cannot be read: line {line}, *{event.anchor} stands within &{event.anchor}, which would hold"
+                    " itself without end."
+                )
     return None
 
 

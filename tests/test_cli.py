@@ -124,9 +124,9 @@ LR = "must be a positive number, a list such as [0.01,0.1], tag(log,interval(1e-
         ("list things", "list things is not known. Allowed: objectives, optimizers."),
         ("list objective", "list objective is not known. Did you mean objectives?"),
         ("show", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
-        ("show nothing", "SWEEP=nothing is no sweep of outputs. Allowed: a sweep's folder, or its name"),
-        ("show abc123", "nothing to load at outputs: no runs.parquet is there."),
-        ("show abc", "nothing to load at outputs: no runs.parquet is there."),
+        ("show nothing", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
+        ("show abc123", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
+        ("show abc", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
         ("columns all", "Got unexpected extra argument"),
     ],
 )
@@ -137,10 +137,10 @@ def test_bad_input_is_one_clear_line(command: Callable[..., Any], tmp_path: Path
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_refused_alone_and_a_row_in_a_sweep(
-    command: Callable[..., Any], device: str
+def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
+    command: Callable[..., Any], tmp_path: Path, device: str
 ) -> None:
-    """One cell on a missing device is a mistake; in a sweep it is an unavailable row, and the rest runs on."""
+    """A device that all cells lack is a mistake; where some lack it, they are rows, and the rest runs."""
     from gdbench.build import device_of
     from gdbench.schema import Unavailable
 
@@ -150,11 +150,13 @@ def test_a_device_that_is_not_there_is_refused_alone_and_a_row_in_a_sweep(
         pass
     else:
         pytest.skip(f"{device} is there")
-    alone = command(f"device={device}")
+    words = f"device={device} is not there (torch sees: cpu). Use device=auto"
+    for line in ([], ["-m", "optimizer=gd,adam"], ["plan", "-m", "optimizer=gd,adam"], ["tune", "optimizer=gd,adam"]):
+        assert refused(command(*line, f"device={device}")).startswith(words)
+    assert not list(tmp_path.iterdir())
     done = command("-m", f"device={device},cpu", *QUIET)
     runs = gdbench.load()
 
-    assert refused(alone).startswith(f"device={device} is not there (torch sees: cpu). Use device=auto")
     assert done.code == 0
     assert runs.set_index(runs["device"].str.partition(":")[0])["status"].to_dict() == {
         device: "unavailable",
@@ -366,12 +368,32 @@ def test_cfg_prints_the_configuration_and_runs_nothing(command: Callable[..., An
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["lr=0.1", "--help"]])
 def test_help_is_for_people(command: Callable[..., Any], words: list[str]) -> None:
-    """Help names every verb, key and option on at most 120 columns, and is no mistake."""
+    """Help names every verb, key and option, and is no mistake."""
     done = command(*words)
 
     assert (done.code, done.out, done.err) == (0, HELP, "")
     assert all(f"\n  {verb}" in HELP for verb in VERBS)
-    assert max(map(len, HELP.splitlines())) <= 120
+
+
+def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The help of gdbench and that of every verb, also of those below another, fits a terminal of 80 columns."""
+    from typer.main import get_command
+
+    from gdbench.verbs import app
+
+    monkeypatch.setenv("COLUMNS", "200")
+    paths: list[tuple[str, ...]] = [(), ("plan",)]
+    listed: list[tuple[tuple[str, ...], Any]] = [((), get_command(app))]
+    for path, verb in listed:
+        below = [((*path, name), inner) for name, inner in getattr(verb, "commands", {}).items()]
+        listed += below
+        paths += [inner_path for inner_path, _ in below]
+    helps = {path: command(*path, "--help").out for path in paths}
+    wide = [(path, line) for path, text in helps.items() for line in text.splitlines() if len(line) > 80]
+
+    assert {name for path in paths for name in path} >= set(VERBS)
+    assert all(helps.values())
+    assert not wide
 
 
 def test_help_names_every_key() -> None:
@@ -544,12 +566,27 @@ def test_a_killed_sweep_can_be_read(begun: Process, tmp_path: Path) -> None:
     assert gdbench.load(tmp_path / "outputs")["lr"].tolist() == [0.1, 0.2]
 
 
-@pytest.mark.parametrize("words", [["columns"], ["--help"], ["lr=0.1", "steps=2", "timing=off"]], ids=" ".join)
-def test_a_reader_that_has_left_is_no_error(processes: Processes, tmp_path: Path, words: list[str]) -> None:
-    """Where nobody reads what is printed there is neither a traceback nor a complaint."""
-    done = processes.fork("-m", "gdbench", *words, cwd=tmp_path, streams=Streams(is_read=False)).communicate()
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("columns", 0),
+        ("list optimizers", 0),
+        ("--help", 0),
+        ("columns --help", 0),
+        ("runs", 2),
+        ("lr=0.1 steps=2 timing=off", 0),
+        ("tune steps=2 trials=9 timing=off", 0),
+        ("-m optimizer=lbfgs impl=manual,torch steps=2 timing=off", 0),
+        ("-m optimizer=lbfgs impl=manual seed=0,1 steps=2 timing=off", 1),
+    ],
+)
+def test_a_reader_that_has_left_changes_nothing(processes: Processes, tmp_path: Path, line: str, code: int) -> None:
+    """Where nobody reads what is printed a command ends as it would have: its exit code, its sweep, no complaint."""
+    done = processes.fork("-m", "gdbench", *line.split(), cwd=tmp_path, streams=Streams(is_read=False)).communicate()
 
+    assert done.code == code
     assert not re.search("Traceback|Broken pipe|Exception", done.err)
+    assert len(list(tmp_path.glob("outputs/*/*/runs.parquet"))) == ("timing=off" in line)
 
 
 @pytest.mark.slow

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import create_functions
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import gdbench
+from gdbench.counting import list_few
 from gdbench.mistakes import FUNCTIONS
-from gdbench.schema import SETTINGS
+from gdbench.schema import SETTINGS, nearest
 
 JARGON = re.compile(
     r"Lexer|NoViable|viable|mismatched|expecting|EOF|BRACKET|OmegaConf|omegaconf|struct|ConfigKey|full_key|Traceback"
@@ -102,7 +107,19 @@ MISTAKES = {
     "'lr=0.1;0.2'": "lr=0.1;0.2 cannot be read: values are separated by commas; write lr=0.1,0.2.",
     "optimizer=adam,": "optimizer=adam, cannot be read: a comma stands between two values; write optimizer=adam.",
     "\"name='a\"": "name='a cannot be read: the ' is not closed.",
-    "lr=0.1=0.2": "lr=0.1=0.2 cannot be read: put what holds quotes, brackets, = or : into quotes",
+    "lr=0.1=0.2": "lr=0.1=0.2 cannot be read: the grammar of Hydra, which reads it, takes = in a text only in quotes,"
+    " within those of the shell: \"lr='0.1=0.2'\".",
+    "'outputs=/tmp/naïve dir'": "outputs=/tmp/naïve dir cannot be read: the grammar of Hydra, which reads it, takes ï"
+    " in a text only in quotes, within those of the shell: \"outputs='/tmp/naïve dir'\".",
+    "name=a&b": "name=a&b cannot be read: the grammar of Hydra, which reads it, takes & in a text only in quotes",
+    # Hydra's callbacks
+    "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
+    "-m +hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
+    "tune +hydra.callbacks.a._target_=mine.Mine": "+hydra.callbacks.a._target_=mine.Mine: tune carries out",
+    "hydra.callbacks=3": "hydra.callbacks=3 is no callback by its name",
+    "+hydra.callbacks.a.b=1": "hydra.callbacks.a has no _target_: it is made of the _target_ of a class",
+    "+hydra.callbacks.a._target_=builtins.int": "hydra.callbacks.a with _target_=builtins.int is no callback",
+    "+hydra.callbacks.a._target_=nowhere.Mine": "hydra.callbacks.a: Error loading 'nowhere.Mine'.",
     "-m 'lr=linspace(0,1,3)'": "lr=linspace(0,1,3) cannot be read: linspace(...) is not known. Allowed: interval(",
     "-m 'lr=interval(1)'": "lr=interval(1) cannot be read: it takes other arguments; write lr=interval(LOW,HIGH).",
     "'lr=${logspace:-3,0}'": "lr cannot be read: logspace takes LOW,HIGH,COUNT. '${logspace:-5,0,1000}' is",
@@ -147,3 +164,121 @@ def test_the_functions_that_are_named_are_those_of_the_grammar() -> None:
 def test_settings_have_no_key_of_the_inside() -> None:
     """Where the allowed settings are listed, those that only gdbench sets are left out."""
     assert {"code", "part"}.isdisjoint(SETTINGS)
+
+
+@settings(deadline=None)
+@given(st.text("runegd", min_size=1, max_size=6), st.lists(st.text("runegd", min_size=1, max_size=6), max_size=8))
+def test_no_guess_names_a_word_twice(word: str, known: list[str]) -> None:
+    """However often a name is known, as of two sweeps of one name, it is guessed once."""
+    guessed = re.findall(r"\w+", nearest(word, known * 2).removeprefix(" Did you mean"))
+
+    assert set(guessed) - {"or"} <= set(known)
+    assert len([name for name in guessed if name != "or"]) == len(set(guessed) - {"or"})
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=3), max_size=12), st.integers(1, 5))
+def test_a_few_names_say_how_many_there_are(names: list[str], most: int) -> None:
+    """Names are shown once each, and those left out are counted, without an ellipsis before a full stop."""
+    different = list(dict.fromkeys(names))
+    shown, _, others = list_few(names, most).partition(" and ")
+
+    assert "..." not in shown + others
+    assert [name for name in shown.split(", ") if name] == different[
+        : len(different) - int(others.split()[0] if others else 0)
+    ]
+
+
+def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Of many sweeps of one name a guess names one, and a message that lists some of them has no row of dots."""
+    for number in range(6):
+        folder = tmp_path / f"outputs/2026-11-0{number + 1}/10-00-00_run"
+        folder.mkdir(parents=True)
+        (folder / "runs.parquet").touch()
+    guess, several = command("show", "runn"), command("report", "run")
+    having = command("optimizer=gd", "optimizer.beta1=0.9")
+
+    assert guess.err.startswith(
+        "gdbench: runn is neither a sweep nor the begin of a run's key in outputs. Did you mean"
+    )
+    assert "mean run? Allowed: " in guess.err
+    assert "SWEEP=run may be any of 6 sweeps: " in several.err
+    assert " and 2 others. Name one by its folder.\n" in several.err
+    assert re.search(r"Those that have it: (optimizer=\w+, ){3}optimizer=\w+ and \d+ others\. gd has: ", having.err)
+    assert "...." not in guess.err + several.err + having.err
+
+
+@pytest.mark.parametrize("word", ["zzzz", "12", "a b"])
+def test_show_says_that_a_run_is_allowed_too(command: Callable[..., Any], tmp_path: Path, word: str) -> None:
+    """A word that is neither a sweep nor a run is answered by both that it might be."""
+    assert command("steps=2", "timing=off", "--quiet", "outputs=here").code == 0
+    done = command("show", word, "--folder", "here")
+
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the begin of a run's key in here. Allowed: ")
+    assert "the first digits of a run's key, from the column run" in done.err
+
+
+@pytest.mark.parametrize("verb", [[], ["-m"], ["tune"]], ids=str)
+def test_an_anchor_that_holds_itself_is_named_with_its_file(
+    command: Callable[..., Any], tmp_path: Path, verb: list[str]
+) -> None:
+    """A YAML file whose anchors form a cycle is one line with file, line and anchor."""
+    file = tmp_path / "mine" / "objective" / "ring.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("_target_: ring.ring\nwidth: &w\n  - 1\n  - [*w]\n")
+    done = command(*verb, "--config-dir", "mine", "objective=ring")
+
+    words = "cannot be read: line 4, *w stands within &w, which would hold itself without end."
+    assert (done.code, done.err) == (2, f"gdbench: {file} {words}\n")
+
+
+class Mine(torch.optim.SGD):
+    """An optimizer of one's own."""
+
+
+@pytest.mark.parametrize("begin", [gdbench.run, gdbench.sweep, gdbench.tune])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"optimizer": Mine}, "optimizer=Mine is a Python class, and optimizer= takes a name, that of a YAML file"),
+        ({"optimizer": ["gd", Mine]}, "{_target_: test_mistakes.Mine}' and 'default_lr: 0.01'; then write"),
+        ({"optimizer": Mine}, 'optimizer="mine", config_dir="mine". All: python -m gdbench list optimizers'),
+        ({"optimizer": torch.optim.AdamW}, 'takes a name: write optimizer="adamw", impl="torch". All: '),
+        ({"optimizer": lambda points: None}, "mine/optimizer/name.yaml the three lines 'manual: null'"),
+        ({"schedule": len}, "schedule=len is a Python function, and schedule= takes a name. Allowed: constant, cosine"),
+        ({"objective": ["quadratic", len]}, "objective=len is a Python function, and objective= takes a name, or"),
+    ],
+    ids=str,
+)
+def test_a_python_object_in_place_of_a_name_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begin: Callable[..., Any], given: dict[str, Any], words: str
+) -> None:
+    """A class, function or object where a name is due: what came, what is allowed, and the lines to write."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gdbench.UsageError) as refusal:
+        begin(**given)
+
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_lines_that_a_message_gives_make_the_class_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the message says to write for a class of one's own runs it."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gdbench.UsageError) as refusal:
+        gdbench.run(optimizer=Mine)
+    message = str(refusal.value).replace("test_mistakes", "own_classes")
+    file = re.search(r"give (\S+) the three lines", message)
+    lines = re.search(
+        r"lines '(.*?)', '(.*?)' and '(.*?)'; then write optimizer=\"(\w+)\", config_dir=\"(\w+)\"", message
+    )
+    assert file
+    assert lines
+    Path(file[1]).parent.mkdir(parents=True)
+    Path(file[1]).write_text("\n".join(lines.groups()[:3]))
+    Path("mine/own_classes.py").write_text("import torch\n\n\nclass Mine(torch.optim.SGD):\n    pass\n")
+    runs = gdbench.run(optimizer=lines[4], config_dir=lines[5], steps=3, timing="off")
+
+    assert runs["impl"].tolist() == ["torch"]
+    assert runs["status"].tolist() == ["budget"]

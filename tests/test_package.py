@@ -23,7 +23,7 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {
         *("columns", "constant", "counting", "git", "installation", "interruption", "libyaml", "overrides", "paths"),
-        *("schema_union", "spacing"),
+        *("help_text", "pipes", "schema_union", "spacing"),
         *("torch_globals", "uncollected", "user_modules"),
     },
     {"function_parts"},
@@ -68,6 +68,7 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TABLE = {
     "counting",
+    "pipes",
     "installation",
     "spacing",
     "arrow",
@@ -89,7 +90,17 @@ TABLE = {
 
 ONLY_IN = {
     # spaces reads overrides, trials is a second sweeper
-    "hydra": {"config", "hydra_errors", "invocation", "sweep_axes", "sweeper", "launchers", "spaces", "trials"},
+    "hydra": {
+        "config",
+        "hydra_errors",
+        "hydra_settings",
+        "invocation",
+        "sweep_axes",
+        "sweeper",
+        "launchers",
+        "spaces",
+        "trials",
+    },
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from tiers import representatives
 import gdbench
 from gdbench import UsageError
 from gdbench.analysis.endings import cut_paths
+from gdbench.analysis.profiles import performance_profile
+from gdbench.plot import _describe_flat
+from gdbench.report.charts import both_views
 from gdbench.report.images import as_svg
 
 RATES = [1e-4, 1e-3, 1.0]
@@ -34,8 +38,10 @@ def lines(chart: Any) -> dict[str, pd.DataFrame]:
 
 
 def words(chart: Any) -> str:
-    """The title of a chart with its notes."""
-    return str(chart.to_dict()["title"])
+    """The title of a chart with its notes, whose lines are joined."""
+    title = chart.to_dict().get("title", "")
+    lines = title.get("subtitle", title["text"]) if isinstance(title, dict) else [title]
+    return " ".join([lines] if isinstance(lines, str) else lines)
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +126,11 @@ def test_losses_are_drawn_where_no_minimum_is_known(own: pd.DataFrame) -> None:
 
 
 def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_path: Path) -> None:
-    """Without a target final losses are drawn against lr, profiles say that they are 0, and one point is a point."""
+    """Without a target final losses are drawn against lr, profiles say why they are flat, and one point is a point."""
     chart = gdbench.plot.sensitivity(own)
     assert [row["final_loss"] < 30 for row in chart.to_dict()["datasets"]["table"]] == [True, True]
     assert "no run stays at a target: final losses" in words(chart)
-    assert "all profiles lie at 0" in words(gdbench.plot.profile(own))
+    assert "no run stays at a target: all lines lie at 0" in words(gdbench.plot.profile(own))
 
     one = gdbench.run("rosenbrock", lr=1e-3, steps=1, timing="off", outputs=tmp_path)
     assert len(gdbench.plot.convergence(one).to_dict()["layer"]) == 3
@@ -133,6 +139,64 @@ def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_pa
         for draw in (gdbench.plot.convergence, gdbench.plot.trajectory, gdbench.plot.sensitivity):
             with pytest.raises(UsageError):
                 draw(lost)
+
+
+def test_a_profile_without_a_step_says_why(tmp_path: Path) -> None:
+    """One optimizer, one problem, and one lr with which none stays at a target: each flat view says what it is."""
+    runs = gdbench.sweep(
+        ["rosenbrock", "quadratic"],
+        optimizer=["momentum", "adam"],
+        lr=[0.001, 0.1],
+        steps=1500,
+        timing="off",
+        outputs=tmp_path,
+    )
+    alone = words(gdbench.plot.profile(runs[runs["optimizer"] == "momentum"]))
+    single = words(gdbench.plot.profile(runs[(runs["objective"] == "rosenbrock") & (runs["lr"] == 0.001)]))
+
+    assert "momentum is alone, so it is the best wherever it stays at its target" in alone
+    assert "each optimizer is the best on every problem where it stays at its target, so no line has a step" in single
+    assert "step" not in words(gdbench.plot.profile(runs))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from([1.0, 2.0, math.inf])), min_size=1))
+def test_every_flat_view_of_a_profile_is_named(costs: list[tuple[int, int, float]]) -> None:
+    """A note stands for each view of which no line has a step, and for no other."""
+    table = pd.DataFrame(costs, columns=["problem", "solver", "cost"]).drop_duplicates(["problem", "solver"])
+    profiles = both_views(table, table[table["problem"] == table["problem"].iloc[0]], performance_profile)
+    steps = profiles.groupby(["view", "optimizer"])["share"].nunique().groupby("view").max()
+    flat = set(steps.index[steps == 1])
+    notes = _describe_flat(profiles.assign(optimizer=profiles["optimizer"].astype(str)))
+
+    assert bool(notes) == bool(flat)
+    assert len(flat) == 2 or all(note.startswith(tuple(flat)) for note in notes)
+
+
+@pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
+def test_many_values_of_a_number_have_colours_in_their_order(tmp_path: Path, draw: Callable[..., Any]) -> None:
+    """Twelve lrs have twelve colours, from dark to light in the order of the lrs; several methods differ by dash."""
+    rates = [1e-5 * 2**place for place in range(12)]
+    runs = gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], lr=rates, steps=5, timing="off", outputs=tmp_path)
+    colours, dashes = look_of(draw(runs[runs["optimizer"] == "gd"], by="lr"))
+    brightness = [sum(bytes.fromhex(colour[1:])[:2]) for colour in colours]
+
+    assert len(set(colours)) == 12
+    assert brightness == sorted(brightness)
+    assert dashes == [[1, 0]] * 12
+
+    half = runs[runs["lr"].isin(rates[:6])]
+    colours, dashes = look_of(draw(half, by="lr"))
+    assert colours[:6] == colours[6:]
+    assert len(set(colours)) == 6
+    assert dashes == [dashes[0]] * 6 + [dashes[-1]] * 6
+    assert dashes[0] != dashes[-1]
+
+
+def look_of(chart: Any) -> tuple[list[str], list[list[int]]]:
+    """The colours and the dashes of a chart's lines, in the order of its legend."""
+    layer = next(layer for layer in chart.to_dict()["layer"] if "strokeDash" in layer["encoding"])
+    colours, dashes = (layer["encoding"][channel]["scale"]["range"] for channel in ("color", "strokeDash"))
+    return colours, dashes
 
 
 def test_a_run_without_bound_leaves_below(tmp_path: Path) -> None:

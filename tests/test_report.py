@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from support.browser import open_browser
@@ -16,7 +17,9 @@ from tiers import representatives
 import gdbench
 from gdbench.analysis.verdict import verdict
 from gdbench.report.assemble import Report, assemble
+from gdbench.report.cells import shown
 from gdbench.report.charts.parts import picture, specification
+from gdbench.report.charts.tips import tip, write_tips
 from gdbench.report.compared import beside, compared
 from gdbench.report.images import Images, as_svg
 from gdbench.report.look import MOST, REST, Look
@@ -445,3 +448,30 @@ def test_the_page_works_in_a_browser(written: Path, browser: Any) -> None:
     page.locator("#all button.more").first.click()
     assert "python -m gdbench" in page.locator("tr.details").inner_text()
     assert errors == []
+
+
+def test_a_tooltip_writes_numbers_as_the_tables_do() -> None:
+    """Each kind of number has, in Vega's expressions, the text that a table's cell has; one format for one thing."""
+    random = np.random.default_rng(0)
+    ends = [0.0, 1e-5, 9.9994e-5, 9.9996e-5, 1e-4, 7.5e-5, 0.9994, 0.9996, 999.4, 999.6, 9994.0, 9999.0, 1e4, 12345.0]
+    values = [*ends, *10 ** random.uniform(-12, 9, 200), *random.integers(0, 10**6, 100).astype(float)]
+    # What lies in the middle of two texts, Python and JavaScript round to different sides.
+    kept = [float(f"{value:.6g}") for value in values if not re.search(r"50*e", f"{value:.5e}")]
+    table = pd.DataFrame({"lr": kept, "final_gap": kept, "ratio": kept, "step_s": [value * 1e-6 for value in kept]})
+    cells = [shown(pd.DataFrame({name: table[name]})) for name in table]
+    rows = table.assign(step_s=kept).to_dict(orient="records")
+    kinds = {"lr": "number", "final_gap": "gap", "ratio": "cost", "step_s": "microseconds"}
+    layer = {"encoding": {"tooltip": [tip(name, kind=kind).to_dict() for name, kind in kinds.items()]}}
+    written = write_tips(layer)
+    fields = [entry["field"] for entry in written["encoding"]["tooltip"]]
+    joined = " + '|' + ".join(f"datum['{field}']" for field in fields)
+    spec = {
+        "data": {"values": rows},
+        "transform": [*written["transform"], {"calculate": joined, "as": "all"}],
+        "mark": "text",
+        "encoding": {"text": {"field": "all"}},
+    }
+    texts = re.findall(r">([^<>|]*(?:\|[^<>|]*){3})<", as_svg(spec))
+
+    wanted = ["|".join(cell[0] for cell in row) for row in zip(*cells, strict=True)]
+    assert [pair for pair in zip(texts, wanted, strict=True) if pair[0] != pair[1]] == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -14,6 +14,8 @@ from gdbench.schema import UsageError
 
 __all__ = ["Lines", "choose_lines"]
 
+MANY = 5
+"""So many values of a number are drawn in an order of colours, rather than in colours that are told apart."""
 BARE = ("impl", "dtype", "device", "schedule", "clip", "noise")
 """Settings whose values say what they are."""
 
@@ -28,6 +30,9 @@ class Lines(NamedTuple):
     """The lines by their mean place, the best first."""
     chosen: bool
     """Whether the lines are those of settings."""
+    places: Mapping[str, tuple[float, int]] = {}
+    """Of lines of many values of one numeric setting: where from 0 to 1 each stands in their order, and the number of
+    its group, which all else that tells lines apart makes."""
 
 
 def choose_lines(runs: pd.DataFrame, by: Sequence[str]) -> Lines:
@@ -40,14 +45,17 @@ def choose_lines(runs: pd.DataFrame, by: Sequence[str]) -> Lines:
     told = told.assign(solver=told["optimizer"].astype(object)) if "impl" in by else chosen.merged(told)
     columns = [name for name in by if name != "optimizer"]
     order = tuple(dict.fromkeys(told["solver"]))
+    places: Mapping[str, tuple[float, int]] = {}
     if columns:
+        solvers = told["solver"]
         told, order = _labelled(told, columns)
+        places = _place_values(told["solver"], [solvers, *(told[name] for name in columns)])
     best = chosen.tuned(told)
     drawn = told.merge(best[["problem", "solver", "configuration"]], on=["problem", "solver", "configuration"])
     if columns:
         alike = drawn.assign(**{name: drawn[name].iloc[0] for name in columns})
         drawn = drawn.assign(problem=problem_names(alike))
-    return Lines(drawn, order, chosen.leading(best), bool(columns))
+    return Lines(drawn, order, chosen.leading(best), bool(columns), places)
 
 
 def _check_settings(runs: pd.DataFrame, by: Sequence[str]) -> None:
@@ -72,6 +80,21 @@ def _labelled(told: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame,
     return told.assign(solver=pd.Series(labels, index=told.index, dtype=object)), tuple(
         sorted(place, key=place.__getitem__)
     )
+
+
+def _place_values(labels: pd.Series, keys: Sequence[pd.Series]) -> dict[str, tuple[float, int]]:
+    """The place of each label in the order of the numeric key, if one alone has many values, and its group by the rest.
+
+    Empty where no key, or more than one, is numeric with many values: a colour can follow one order only.
+    """
+    many = [key for key in keys if key.dtype.kind in "if" and key.nunique() >= MANY]
+    if len(many) != 1:
+        return {}
+    values = many[0].rank(method="dense") - 1
+    others = pd.concat([key.astype(str) for key in keys if key is not many[0]], axis=1)
+    groups = others.groupby(list(others), sort=False, dropna=False).ngroup() if len(others.columns) else values * 0
+    entries = zip(labels, values / values.max(), groups, strict=True)
+    return {str(label): (float(place), int(group)) for label, place, group in entries if place == place}
 
 
 def _words(name: str, values: pd.Series) -> list[str]:

@@ -11,10 +11,13 @@ import pandas as pd
 from gdbench.report.best import amount
 from gdbench.report.units import interval_texts, number, seconds
 
-__all__ = ["headers", "is_text", "short", "shown"]
+__all__ = ["headers", "is_text", "kind_of", "short", "shown"]
 
 TIMES = ("step_s", "update_s", "first_step_s", "cold_s", "time_to_target_s")
 LOSSES = ("final_loss", "final_loss_lo", "final_loss_hi", "best_loss")
+GAPS = ("final_gap", "best_gap")
+NUMBERS = (*LOSSES, "lr")
+"""Columns written with four digits, as everywhere else."""
 SHARES = ("noise", "share", "reached_share")
 WORDS = {
     "p_holm": "p (Holm)",
@@ -68,6 +71,13 @@ def is_text(table: pd.DataFrame, name: str) -> bool:
     return not pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name])
 
 
+def kind_of(table: pd.DataFrame, name: str) -> str:
+    """How a column of the page's own table is written: text, time, gap, number (four digits) or figure (three)."""
+    if is_text(table, name):
+        return "text"
+    return "time" if name in TIMES else "gap" if name in GAPS else "number" if name in NUMBERS else "figure"
+
+
 def shown(table: pd.DataFrame) -> list[list[str]]:
     """The cells of a table, row by row."""
     columns = {str(name): [_cell(str(name), value) for value in table[name].tolist()] for name in table}
@@ -97,15 +107,15 @@ def _cell(name: str, value: Any) -> str:
         return "never"
     if name in TIMES:
         return seconds(value)
-    if name == "final_gap":
+    if name in GAPS:
         return amount(value, "final gap").removeprefix("final gap ")
-    if name in LOSSES:
+    if name in NUMBERS:
         return number(value)
     if name in SHARES:
         return f"{value:.0%}"
     if isinstance(value, int):
         return f"{value:,}"
-    if float(value).is_integer() and abs(value) < 1e6:
+    if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
     if name.startswith("p"):
         return f"{value:.2g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from gdbench.analysis.settings import distinct_texts
 from gdbench.counting import format_count
+from gdbench.overrides import format_override
 from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
 from gdbench.report.fitting import Column, FittedTable, fit_columns
@@ -179,9 +181,10 @@ def _picture(curves: list[Curve], gaps: bool, width: int) -> list[Text]:
 
 def _closing(seen: Glance) -> list[str]:
     if seen.state == "ended":
-        return [f"Next: python -m gdbench report {seen.folder}"]
+        return [f"Next: python -m gdbench report {shlex.quote(str(seen.folder))}"]
     if seen.state == "stopped":
-        how = "begin it anew" if seen.open_end else f"go on by python -m gdbench resume={seen.folder}"
+        again = shlex.join(["python", "-m", "gdbench", format_override("resume", str(seen.folder))])
+        how = "begin it anew" if seen.open_end else f"go on by {again}"
         quiet = f"Nothing writes here any more: killed or interrupted, {clock(seen.quiet_s)} ago."
         return [quiet, f"What ended is kept; {how}"]
     return [f"Nothing was written for {clock(seen.quiet_s)}."] if seen.quiet_s > QUIET_S else []

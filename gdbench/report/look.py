@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-__all__ = ["Look", "log_axis", "theme"]
+__all__ = ["Look", "log_axis", "ordered_pair", "theme"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8C8C8C", "#B8A900")
 """Okabe and Ito's eight; grey stands for their black, and a darker yellow for theirs, to be seen on black and white."""
 DASHES = ((1, 0), (7, 2), (2, 2), (7, 2, 2, 2), (12, 3))
 """Coprime in number to the colours: forty optimizers get forty pairs."""
+IN_ORDER = ("#0d0887", "#4c02a1", "#7e03a8", "#a92395", "#cc4778", "#e56b5d", "#f89540")
+"""Colours of numbers in order, between which others are mixed: plasma without its yellow, which white swallows."""
 FIRST = ("gd", "momentum", "adam", "nesterov", "rmsprop", "lbfgs", "armijo", "adagrad")
 """Optimizers that have the same colour in every report."""
 MOST = 12
@@ -32,6 +34,8 @@ class Look:
     coloured: int
     columns: int = field(default=8, kw_only=True)
     """How many entries of the legend stand beside each other."""
+    pairs: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict, kw_only=True)
+    """The colour and the dash of those that do not have the usual ones."""
 
     @classmethod
     def of(cls, optimizers: Iterable[str], best: Iterable[str] = ()) -> Look:
@@ -50,6 +54,8 @@ class Look:
     def pair(self, optimizer: str) -> tuple[str, tuple[int, ...]]:
         """The colour and the dash of an optimizer: known ones have their own, others the first that is free."""
         leaders = self.leaders
+        if optimizer in self.pairs:
+            return self.pairs[optimizer]
         if optimizer not in leaders:
             return REST, (1, 0)
         if optimizer in FIRST:
@@ -106,6 +112,15 @@ class Look:
         """Those of the optimizers that are there, in order."""
         found = set(there)
         return [name for name in self.optimizers if name in found]
+
+
+def ordered_pair(place: float, group: int) -> tuple[str, tuple[int, ...]]:
+    """The colour of a number at a place from 0 to 1 among others, and the dash of the group that it belongs to."""
+    below = min(int(place * (len(IN_ORDER) - 1)), len(IN_ORDER) - 2)
+    share = place * (len(IN_ORDER) - 1) - below
+    ends = [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in IN_ORDER[below : below + 2]]
+    mixed = (round(low + share * (high - low)) for low, high in zip(*ends, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed), DASHES[group % len(DASHES)]
 
 
 def _in_order(names: Iterable[str]) -> list[str]:

@@ -51,8 +51,8 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
     """The columns of the rows of one objective: the settings that tell them apart first, then what they reached.
 
     The most important stay longest where a line is short: settings, status and the steps to the target always, then
-    final gap, how many seeds reached the target, their number, time to target, step time, its ratio to the reference,
-    and the key of a run.
+    final gap, how many seeds reached the target, the key of a run, which ``show`` takes, the number of seeds, time to
+    target, step time, and its ratio to the reference.
     """
     rows = rows.assign(tied=tied_with_previous(rows))
     listed = list(rows.itertuples())
@@ -61,11 +61,11 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
         (_steps_header(rows), _steps, None),
         ("final gap", _final, 1 if hits else None),
         ("reached", _reached if _differ(rows) else _nothing, 2),
-        ("seeds", (lambda row: str(row.n)) if seeds else _nothing, 3),
-        ("step", _step, 5),
-        ("vs reference", _ratio, 6),
-        ("to target", _time, 4),
-        ("run", _key(rows["run"]), 0 if each else 7),
+        ("seeds", (lambda row: str(row.n)) if seeds else _nothing, 4),
+        ("step", _step, 6),
+        ("vs reference", _ratio, 7),
+        ("to target", _time, 5),
+        ("run", _key(rows["run"]), 0 if each else 3),
     ]
     columns = [_status_column(listed), Column("tune", [_tuned(row) for row in listed], is_text=True)]
     columns += [Column(header, [cell(row) for row in listed], rank=rank) for header, cell, rank in measured]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _closing(runs: pd.DataFrame, told: pd.DataFrame, tables: list[FittedTable], 
     """What a line had no room for, counts, resolution, marks, reasons, the best, and where to go on."""
     lines = [_counts(runs), *_resolution(runs), *legend(tables), *caveats(runs, told), *_reasons(runs)]
     lines += best_lines(told)
-    lines += [f"Files: {folder}", f"Next: python -m gdbench report {folder}"]
+    lines += [f"Files: {folder}", f"Next: python -m gdbench report {shlex.quote(str(folder))}"]
     return [
         *(Text(line, style="dim") for line in describe_dropped(tables)),
         *(closing_line(line, whole=line.startswith(("Files", "Next"))) for line in lines),

@@ -11,18 +11,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdbench.counting import list_few
 from gdbench.paths import expand_user
 from gdbench.records import PARTS, busy, is_sweep, walk_sweeps
 from gdbench.schema import UsageError, nearest
 from gdbench.store.labels import labels
 from gdbench.sweep_start import named_time, read_environment
 
-__all__ = ["Facts", "facts", "find", "given_name", "idle", "planned_cells", "signatures"]
+__all__ = ["Facts", "NoSweep", "facts", "find", "given_name", "idle", "planned_cells", "signatures"]
 
 TABLE = "runs.parquet"
 SIGNED = (TABLE, PARTS, "environment.json")
 """What changes when a sweep does: its table, the folder of its parts, and the description of the machine."""
 NAMED = re.compile(r"(\d\d-\d\d-\d\d)(?:_(.+))?")
+
+
+class NoSweep(UsageError):
+    """A word means no sweep; ``near`` says which one may have been meant, for who knows what else the word may be."""
+
+    def __init__(self, word: str, outputs: Path, near: str) -> None:
+        """The line is for verbs that take a sweep alone."""
+        self.near = near
+        super().__init__(
+            f"SWEEP={word} is no sweep of {outputs}.{near} Allowed: a sweep's folder, or its name;"
+            " python -m gdbench runs lists them."
+        )
 
 
 @dataclass(frozen=True)
@@ -117,13 +130,9 @@ def find(word: str, outputs: Path) -> Path:
     if len(meant) == 1:
         return outputs / meant[0]
     if meant:
-        few = ", ".join(meant[:4]) + (" ..." if len(meant) > 4 else "")
-        raise UsageError(f"SWEEP={word} may be any of {len(meant)} sweeps: {few}. Name one by its folder.")
+        raise UsageError(f"SWEEP={word} may be any of {len(meant)} sweeps: {list_few(meant)}. Name one by its folder.")
     every = [each for name, names in known.items() for each in (name, *names) if each]
-    raise UsageError(
-        f"SWEEP={word} is no sweep of {outputs}.{nearest(word, every)} Allowed: a sweep's folder, or its name;"
-        " python -m gdbench runs lists them."
-    )
+    raise NoSweep(word, outputs, nearest(word, every))
 
 
 def _names(outputs: Path, folder: str) -> set[str]:

@@ -115,7 +115,7 @@ def _find_length(text: str) -> timedelta | None:
 
 def _last_part(name: str, shown: Sequence[str]) -> str:
     """``beta1`` is meant to be ``optimizer.beta1``."""
-    meant = [each for each in shown if each.rpartition(".")[2] == name]
+    meant = dict.fromkeys(column for column in shown if column.rpartition(".")[2] == name)
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 

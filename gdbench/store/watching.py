@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
+from gdbench.pipes import has_reader
 from gdbench.report.escaping import printable
 from gdbench.report.fitting import console
 from gdbench.report.live import Glance, frame, line
@@ -57,7 +58,7 @@ def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
 
 def _lines(onlooker: Onlooker, seen: Glance) -> Glance:
     told = -1
-    while seen.state == "running":
+    while seen.state == "running" and has_reader():
         if seen.ended != told:
             told = seen.ended
             print(printable(line(seen)), flush=True)

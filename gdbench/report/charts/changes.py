@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.parts import WIDTH, Drawn, data, layered, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["chart"]
@@ -33,11 +34,11 @@ def chart(table: pd.DataFrame, look: Look, cost: str) -> Drawn:
 TOLD = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("outcome:N", title="b is"),
-    alt.Tooltip("a:Q", format=".4~g"),
-    alt.Tooltip("b:Q", format=".4~g"),
-    alt.Tooltip("ratio:Q", format=".3~g"),
-    alt.Tooltip("lo:Q", title="from", format=".3~g"),
-    alt.Tooltip("hi:Q", title="to", format=".3~g"),
+    tip("a", kind="cost"),
+    tip("b", kind="cost"),
+    tip("ratio", kind="figure"),
+    tip("lo", "from", "figure"),
+    tip("hi", "to", "figure"),
     alt.Tooltip("configuration_a:N", title="a at"),
     alt.Tooltip("configuration_b:N", title="b at"),
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.report.charts.parts import BANDS, CROSS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["AXES", "banded", "chart", "drawn"]
@@ -51,6 +52,7 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     table = table.assign(lone=~table.duplicated(["problem", "optimizer", "configuration"], keep=False))
     losses = set(table["y"])
     title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
+    kind = "gap" if losses == {"gap"} else "number"
     axis = _linear_axis if (table["gap"] <= 0).any() else log_axis
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=look.colours(there))
     band = base.mark_area(aria=False).encode(
@@ -70,10 +72,10 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
         tooltip=[
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("configuration:N"),
-            alt.Tooltip("x:Q", title=against, format=".4~g"),
-            alt.Tooltip("gap:Q", title="gap or loss", format=".3~e"),
-            alt.Tooltip("lo:Q", title="lower quartile", format=".3~e"),
-            alt.Tooltip("hi:Q", title="upper quartile", format=".3~e"),
+            tip("x", against, "cost"),
+            tip("gap", title, kind),
+            tip("lo", "lower quartile", kind),
+            tip("hi", "upper quartile", kind),
             alt.Tooltip("runs:Q"),
         ],
     )

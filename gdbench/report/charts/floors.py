@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.parts import WIDTH, Drawn, data, layered, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["chart"]
@@ -29,7 +30,7 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
         tooltip=[
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("dtype:N"),
-            alt.Tooltip("attained:Q", format=".2e"),
+            tip("attained", kind="gap"),
             alt.Tooltip("parted:Q"),
             alt.Tooltip("configuration:N"),
         ],

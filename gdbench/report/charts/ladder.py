@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.parts import Drawn, lines
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["chart"]
@@ -20,6 +21,6 @@ def chart(table: pd.DataFrame, look: Look) -> Drawn:
 TOLD = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("configuration:N"),
-    alt.Tooltip("target:Q", format=".0e"),
-    alt.Tooltip("steps:Q", format=",~g"),
+    tip("target"),
+    tip("steps", kind="cost"),
 ]

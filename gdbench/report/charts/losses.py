@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.parts import BANDS, Drawn, lines
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["banded", "chart"]
@@ -15,10 +16,10 @@ __all__ = ["banded", "chart"]
 TOLD = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("configuration:N"),
-    alt.Tooltip("final_loss:Q", title="final loss", format=".4~g"),
-    alt.Tooltip("final_loss_lo:Q", title="lowest of its seeds", format=".4~g"),
-    alt.Tooltip("final_loss_hi:Q", title="highest of its seeds", format=".4~g"),
-    alt.Tooltip("best_loss:Q", title="best loss", format=".4~g"),
+    tip("final_loss", "final loss"),
+    tip("final_loss_lo", "lowest of its seeds"),
+    tip("final_loss_hi", "highest of its seeds"),
+    tip("best_loss", "best loss"),
     alt.Tooltip("n:Q", title="seeds"),
 ]
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
+from gdbench.report.charts.tips import write_tips
 from gdbench.report.look import Look, theme
 
 __all__ = [
@@ -108,7 +109,7 @@ def layered(
     *layers: alt.Chart, width: float, height: Any = None, params: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """Layers over each other; a click is looked for in the first."""
-    told = [each.to_dict(validate=False, context={"top_level": False}) for each in layers]
+    told = [write_tips(layer.to_dict(validate=False, context={"top_level": False})) for layer in layers]
     told[0]["name"] = PICK["views"][0]
     size = {"width": width} if height is None else {"width": width, "height": height}
     return {"layer": told, **size, "params": list(params)}

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.report.charts.parts import BANDS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, lines, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 
 __all__ = ["banded", "chart", "ecdf_chart", "rank_chart", "trials_chart"]
@@ -32,7 +33,7 @@ def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
         opacity=alt.OpacityValue(0),
         tooltip=[
             alt.Tooltip("optimizer:N"),
-            alt.Tooltip(f"{across}:Q", format=".3~g"),
+            tip(across, kind="figure" if across == "ratio" else "cost"),
             alt.Tooltip("share:Q", format=".0%"),
             alt.Tooltip("problems:Q"),
         ],
@@ -64,7 +65,7 @@ def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
         opacity=alt.OpacityValue(0),
         tooltip=[
             alt.Tooltip("optimizer:N"),
-            alt.Tooltip("cost:Q", format=".3~g"),
+            tip("cost", kind="cost"),
             alt.Tooltip("share:Q", format=".0%"),
         ],
     )
@@ -109,6 +110,6 @@ def trials_chart(table: pd.DataFrame, look: Look) -> Drawn:
 BEST_OF = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("k:Q"),
-    alt.Tooltip("median:Q", format=".4~g"),
+    tip("median", kind="cost"),
     alt.Tooltip("reached:Q", format=".0%"),
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.report.charts.parts import HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import POWERS, Look, log_axis
 
 __all__ = ["breaking", "chart", "grid_chart"]
@@ -39,7 +40,7 @@ def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
     )
     line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
     points = lines.mark_point(size=34).encode(
-        fill=look.fills(there), tooltip=[*TOLD[:3], _tip("cost", cost, ".4~g"), *TOLD[3:]]
+        fill=look.fills(there), tooltip=[*TOLD[:3], tip("cost", cost, "cost"), *TOLD[3:]]
     )
     layers = layered(shade, rule, line, points, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(
@@ -65,16 +66,12 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [row for kind, rows in kinds.items() for row in records(rows.assign(kind=kind))]
 
 
-def _tip(field: str, title: str, form: str) -> alt.Tooltip:
-    return alt.Tooltip(f"{field}:Q", title=title, format=form)
-
-
 SHADES = alt.Scale(domain=[0, 1], range=[0.05, 0.32])
-BROKE = [_tip("at", "learning rate", ".3~g"), _tip("share", "share of runs that broke", ".0%")]
-LIMIT = [_tip("lr", "2/L", ".3~g")]
+BROKE = [tip("at", "learning rate"), alt.Tooltip("share:Q", title="share of runs that broke", format=".0%")]
+LIMIT = [tip("lr", "2/L")]
 TOLD = [
     alt.Tooltip("optimizer:N"),
-    _tip("lr", "learning rate", ".3~g"),
+    tip("lr", "learning rate"),
     alt.Tooltip("others:N"),
     alt.Tooltip("solved:Q"),
     alt.Tooltip("runs:Q"),
@@ -106,9 +103,9 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
             alt.value("transparent"),
         ),
         tooltip=[
-            alt.Tooltip("lr:Q", format=".3~g"),
+            tip("lr"),
             alt.Tooltip("other:N", title="with"),
-            alt.Tooltip("cost:Q", title=cost, format=".4~g"),
+            tip("cost", cost, "cost"),
             alt.Tooltip("solved:Q"),
             alt.Tooltip("broke:Q"),
             alt.Tooltip("runs:Q"),

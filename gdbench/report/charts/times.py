@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, layered, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look, log_axis
 from gdbench.report.units import seconds
 
@@ -46,9 +47,9 @@ def step_chart(table: pd.DataFrame, look: Look) -> Drawn:
         tooltip=[
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("impl:N"),
-            alt.Tooltip("step_s:Q", title="step, µs", format=".3~g"),
-            alt.Tooltip("step_vs_reference:Q", title="vs reference", format=".3~g"),
-            alt.Tooltip("vs_manual:Q", title="vs manual", format=".3~g"),
+            tip("step_s", "step", "microseconds"),
+            tip("step_vs_reference", "vs reference", "figure"),
+            tip("vs_manual", "vs manual", "figure"),
             alt.Tooltip("noise:Q", format=".0%"),
         ],
     )
@@ -85,7 +86,7 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
                 alt.Tooltip("impl:N"),
                 alt.Tooltip("configuration:N"),
                 alt.Tooltip("steps:Q"),
-                alt.Tooltip("step_us:Q", title="step, µs", format=".3~g"),
+                tip("step_us", "step", "microseconds"),
                 alt.Tooltip("time:N", title="to target"),
             ],
         )

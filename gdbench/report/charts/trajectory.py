@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.report.charts.parts import CROSS, PICK, Drawn, data, faded, layered, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import Look
 
 __all__ = ["chart", "contours"]
@@ -122,9 +123,9 @@ TOLD = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("configuration:N"),
     alt.Tooltip("step:Q"),
-    alt.Tooltip("x:Q", format=".4~g"),
-    alt.Tooltip("y:Q", format=".4~g"),
-    alt.Tooltip("loss:Q", format=".3~e"),
+    tip("x"),
+    tip("y"),
+    tip("loss"),
 ]
 
 

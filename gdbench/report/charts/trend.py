@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.report.charts.parts import WIDTH, Drawn, data, layered, panels, records
+from gdbench.report.charts.tips import tip
 from gdbench.report.look import COLOURS
 
 __all__ = ["chart"]
@@ -38,7 +39,7 @@ TOLD = [
     alt.Tooltip("commit:N"),
     alt.Tooltip("subject:N"),
     alt.Tooltip("day:N", title="on"),
-    alt.Tooltip("value:Q", format=".5~g"),
+    tip("value", kind="cost"),
 ]
 CHANGE = [
     alt.Tooltip("commit:N", title="since"),

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,11 +19,12 @@ from markupsafe import Markup
 from gdbench import __version__
 from gdbench.report.assemble import Report
 from gdbench.report.caveats import caveats
-from gdbench.report.cells import headers, is_text, short, shown
+from gdbench.report.cells import headers, is_text, kind_of, short, shown
 from gdbench.report.charts.parts import PANELS, Figure, specification
 from gdbench.report.command import command
 from gdbench.report.facts import Shown
 from gdbench.report.look import theme
+from gdbench.report.units import number
 from gdbench.report.words import counted
 
 __all__ = ["HERE", "as_json", "html_table", "page"]
@@ -130,12 +131,12 @@ def _section(section: Any) -> dict[str, Any]:
     }
 
 
-def html_table(each: Shown) -> Any:
-    """A table whose cells carry what they sort by."""
+def html_table(each: Shown, heads: Sequence[str] = ()) -> Any:
+    """A table whose cells carry what they sort by; ``heads`` are the names of its columns, if not the usual ones."""
     lefts = [is_text(each.table, str(name)) for name in each.table]
     head = "".join(
         f'<th scope="col" class="{"l" if left else "r"}"><button type="button">{html.escape(name)}</button></th>'
-        for name, left in zip(headers(each.table), lefts, strict=True)
+        for name, left in zip(heads or headers(each.table), lefts, strict=True)
     )
     values = [each.table[name].tolist() for name in each.table]
     body = []
@@ -198,17 +199,15 @@ def _rows(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     extra = told[["problem", "configuration"]].reindex(runs.index)
     table = runs.assign(
         problem=extra["problem"].fillna(runs["objective"]),
-        configuration=extra["configuration"]
-        .map(short, na_action="ignore")
-        .fillna("lr " + runs["lr"].map("{:.4g}".format)),
+        configuration=extra["configuration"].map(short, na_action="ignore").fillna("lr " + runs["lr"].map(number)),
     )
     alike = [name for name in COLUMNS if table[name].isna().all() or (name in ALIKE and table[name].nunique() == 1)]
     return table[[name for name in COLUMNS if name not in alike]]
 
 
 def _first_rows(runs: pd.DataFrame, told: pd.DataFrame) -> Any:
-    table = _rows(runs, told).head(FIRST_ROWS).rename(columns=COLUMNS)
-    return html_table(Shown("runs", "", "", table))
+    table = _rows(runs, told).head(FIRST_ROWS)
+    return html_table(Shown("runs", "", "", table), [COLUMNS[str(name)] for name in table])
 
 
 def _runs(report: Report, place: Path) -> dict[str, Any]:
@@ -220,9 +219,7 @@ def _runs(report: Report, place: Path) -> dict[str, Any]:
         f"{links.get(sweep, '.hydra')}/cell-{cell:05d}.yaml"
         for sweep, cell in zip(runs["sweep"], runs["cell"], strict=True)
     ]
-    kinds = [
-        "text" if is_text(table, str(name)) else "time" if str(name).endswith("_s") else "number" for name in table
-    ]
+    kinds = [kind_of(table, str(name)) for name in table]
     return {
         "columns": [COLUMNS[str(name)] for name in table],
         "kinds": kinds,

@@ -218,11 +218,15 @@
   let first = 0;
   status.names.forEach((name) => one("#status").append(new Option(name)));
   function exponent(text) { return text.replace(/e([+-])(\d+)/, (_, sign, digits) => `e${sign === "-" ? "-" : ""}${Number(digits)}`); }
-  function number(value) {
-    if (Number.isInteger(value) && Math.abs(value) < 1e6) return value.toLocaleString("en");
-    const size = Math.abs(value);
-    return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(4))) : exponent(value.toExponential(1));
+  // Numbers are written as gdbench.report.cells writes those of the other tables.
+  function number(value, digits) {
+    const rounded = Number(value.toPrecision(digits)), size = Math.abs(rounded);
+    return rounded === 0 || (size >= 1e-4 && size < 1e4) ? String(rounded) : exponent(rounded.toExponential());
   }
+  function figure(value) {
+    return Number.isInteger(value) && Math.abs(value) < 1e15 ? value.toLocaleString("en") : number(value, 3);
+  }
+  function gap(value) { return value.toExponential(1).replace(/e([+-])(\d)$/, "e$10$2"); }
   function time(value) {
     const [scale, unit] = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]].find(([s]) => Number(value.toPrecision(3)) >= s) || [1e-9, "ns"];
     const scaled = value / scale;
@@ -230,7 +234,7 @@
   }
   function cell(kind, value) {
     if (value === null) return "";
-    return kind === "time" ? time(value) : kind === "number" ? number(value) : value;
+    return kind === "time" ? time(value) : kind === "gap" ? gap(value) : kind === "number" ? number(value, 4) : kind === "figure" ? figure(value) : value;
   }
   const heads = [];
   const head = document.createElement("tr");
