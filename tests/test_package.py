@@ -31,7 +31,17 @@ LAYERS = (
     {"schema"},
     {"mistakes", "own_names"},
     {"unknown_keys", "yaml_files"},
-    {"arrow", "hydra_errors", "hydra_settings", "plateau", "search_axes", "sweep_axes", "turns", "timing"},
+    {
+        "arrow",
+        "hydra_errors",
+        "hydra_settings",
+        "kept_bases",
+        "plateau",
+        "search_axes",
+        "sweep_axes",
+        "turns",
+        "timing",
+    },
     {"search_budget", "search_line", "search_middle"},
     {"job_spec", "params", "search", "sweep_start", "table_files", "targets"},
     {"starts"},
@@ -88,7 +98,17 @@ TABLE = {
 
 ONLY_IN = {
     # spaces reads overrides, trials is a second sweeper
-    "hydra": {"config", "hydra_errors", "invocation", "sweep_axes", "sweeper", "launchers", "spaces", "trials"},
+    "hydra": {
+        "config",
+        "hydra_errors",
+        "invocation",
+        "kept_bases",
+        "sweep_axes",
+        "sweeper",
+        "launchers",
+        "spaces",
+        "trials",
+    },
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},
