@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gdbench.config import Composed, Composer, plain, store
@@ -63,14 +63,16 @@ class Session:
         """Run the one cell that Hydra has composed; what ``hydra.main`` decorates, by which sweepers know the session.
 
         Returns the metric of its best configuration, for whatever sweeper asked: lower is better, 2^40 more where that
-        left its target again, inf where none reached it or may win.
+        left its target again, inf where none reached it or may win. Without -m nobody asks, and it is a third of the
+        time that a small run takes.
         """
         try:
             job = _compose_single(self, config)
             self.carry_out([job], job.overrides, "run")
         except UsageError as error:
             raise Refusal from error
-        return 0.0 if self.plan_only else self._metric(job)
+        is_asked = HydraConfig.get().mode == RunMode.MULTIRUN and not self.plan_only
+        return self._metric(job) if is_asked else 0.0
 
     def carry_out(self, jobs: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None) -> None:
         """Run cells whose words hold, or plan them; torch is loaded here, so that a mistake is told without it."""

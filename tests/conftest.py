@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -96,6 +98,41 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         return Done(code, *capsys.readouterr())
 
     return carry_out
+
+
+@pytest.fixture(scope="session")
+def carried_out(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Carries out command lines in a folder of their own, once for all tests of this process."""
+    places: dict[tuple[str, ...], Path] = {}
+
+    def carry_out(*lines: str) -> Path:
+        from gdbench.cli import main
+
+        if lines not in places:
+            place = tmp_path_factory.mktemp("once")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(place)
+                patch.setattr(sys, "argv", sys.argv)
+                for line in lines:
+                    assert main(shlex.split(line)) == 0
+            places[lines] = place
+        return places[lines]
+
+    return carry_out
+
+
+@pytest.fixture
+def once(carried_out: Callable[..., Path], command: Callable[..., Done], tmp_path: Path) -> Callable[..., Path]:
+    """Gives this test, in its folder, a copy of what command lines write, and returns the folder of the last sweep.
+
+    For tests that look at a sweep, change its files or go on with it; how it was made is for others.
+    """
+
+    def copy(*lines: str) -> Path:
+        shutil.copytree(carried_out(*lines), tmp_path, dirs_exist_ok=True)
+        return max(place.relative_to(tmp_path) for place in tmp_path.glob("*/*/*") if (place / "runs.parquet").exists())
+
+    return copy
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiers import representatives
 from torch import Tensor
 from torch._inductor.utils import run_and_get_code
 
@@ -58,7 +59,7 @@ def compiled(fn: Callable[..., Any], lanes: int, n: int) -> tuple[list[Tensor], 
     return list(graph(*at)), list(fn(*at)), code
 
 
-@pytest.mark.parametrize("name", APART)
+@pytest.mark.parametrize("name", representatives(APART, ("rosenbrock", "chain", "weighted")))
 def test_what_is_taken_apart_is_the_same_in_one_loop(name: str) -> None:
     """Steps on small points become one loop over the lanes, which gives what they give."""
     ours, theirs, code = compiled(descend(APART[name]), lanes=37, n=5 if name == "chain" else 2)
@@ -68,7 +69,7 @@ def test_what_is_taken_apart_is_the_same_in_one_loop(name: str) -> None:
     assert "for(int64_t x1" not in code
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", representatives(WHOLE, ("product",)))
 def test_what_cannot_be_taken_apart_is_left_as_it_is(name: str) -> None:
     """Where more than simple arithmetic meets a point, the graph is that which it would be."""
     ours, theirs, _ = compiled(descend(WHOLE[name]), lanes=37, n=3)

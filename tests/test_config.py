@@ -17,59 +17,61 @@ from gdbench.libyaml import as_yaml, read_by_libyaml
 from gdbench.schema import AROUND, Run
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def ready() -> Any:
     """Hydra ready to compose."""
     with composing(), initialize_config_dir(str(config_folder()), version_base="1.3"):
         yield
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        [],
-        ["lr=0.5"],
-        ["lr=1"],
-        ["lr=1e-3"],
-        ["lr=null", "lr_scale=2"],
-        ["lr=[0.1,0.2]"],
-        ["lr='tag(log,interval(1e-4,1))'", "points=7"],
-        ["optimizer=adam"],
-        ["optimizer=adam", "optimizer.beta1=0.5", "optimizer.amsgrad=true"],
-        ["optimizer.beta1=0.5", "optimizer=adam"],
-        ["optimizer=adam", "optimizer.eps=0", "optimizer.weight_decay=[0,0.1]"],
-        ["optimizer=adam", "optimizer.manual._target_=my.adam"],
-        ["objective=rosenbrock", "objective.n=5", "steps=1000"],
-        ["objective=quadratic", "objective.spectrum=uniform", "objective.condition=1e3"],
-        ["+objective.mine=3"],
-        ["++objective.mine={a:1,b:[2,3]}"],
-        ["+optimizer.mine=x", "optimizer.weight_decay=0.1"],
-        ["~optimizer.weight_decay"],
-        ["name=a", "name=b"],
-        ["name='with space, comma'"],
-        ["name='${dtype}'", "dtype=float64"],
-        ["timing=off", "threads=2"],
-        ["timing=full", "timing.seconds=1"],
-        ["target_loss=-1.5", "target=0", "start_noise=1e-2"],
-        ["outputs=/some/where", "record=full", "impl=torch", "device=cpu", "seed=3"],
-        ["experiment=notebook"],
-        ["part={folder:'/a',cell:3}"],
-    ],
-)
-def test_the_short_way_composes_what_hydra_composes(overrides: list[str]) -> None:
-    """Setting values on a cached base gives the configuration and the choices that Hydra's own composition gives."""
-    whole = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
-    choices = OmegaConf.to_container(whole.hydra.runtime.choices)
-    composer = Composer()
-    composer(["lr=123", *overrides])  # leaves a base behind, which must come to no harm
-    composed = composer(overrides)
+WORDS = [
+    [],
+    ["lr=0.5"],
+    ["lr=1"],
+    ["lr=1e-3"],
+    ["lr=null", "lr_scale=2"],
+    ["lr=[0.1,0.2]"],
+    ["lr='tag(log,interval(1e-4,1))'", "points=7"],
+    ["optimizer=adam"],
+    ["optimizer=adam", "optimizer.beta1=0.5", "optimizer.amsgrad=true"],
+    ["optimizer.beta1=0.5", "optimizer=adam"],
+    ["optimizer=adam", "optimizer.eps=0", "optimizer.weight_decay=[0,0.1]"],
+    ["optimizer=adam", "optimizer.manual._target_=my.adam"],
+    ["objective=rosenbrock", "objective.n=5", "steps=1000"],
+    ["objective=quadratic", "objective.spectrum=uniform", "objective.condition=1e3"],
+    ["+objective.mine=3"],
+    ["++objective.mine={a:1,b:[2,3]}"],
+    ["+optimizer.mine=x", "optimizer.weight_decay=0.1"],
+    ["~optimizer.weight_decay"],
+    ["name=a", "name=b"],
+    ["name='with space, comma'"],
+    ["name='${dtype}'", "dtype=float64"],
+    ["timing=off", "threads=2"],
+    ["timing=full", "timing.seconds=1"],
+    ["target_loss=-1.5", "target=0", "start_noise=1e-2"],
+    ["outputs=/some/where", "record=full", "impl=torch", "device=cpu", "seed=3"],
+    ["experiment=notebook"],
+    ["part={folder:'/a',cell:3}"],
+]
+"""Command lines of every form that a value, a choice and a deletion may have."""
 
-    assert composed.choices == choices
-    assert plain(composed.config) == {key: value for key, value in plain(whole).items() if key != "hydra"}
+
+def test_the_short_way_composes_what_hydra_composes(ready: None) -> None:
+    """Setting values on a cached base gives the configuration and the choices that Hydra's own composition gives."""
+    composer = Composer()  # one for all: what is set for one cell must not be seen in the next
+    for overrides in WORDS:
+        whole = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+        choices = OmegaConf.to_container(whole.hydra.runtime.choices)
+        composer(["lr=123", *overrides])  # leaves a base behind, which must come to no harm
+        composed = composer(overrides)
+
+        assert composed.choices == choices, overrides
+        shown = {key: value for key, value in plain(whole).items() if key != "hydra"}
+        assert plain(composed.config) == shown, overrides
 
 
 @pytest.mark.parametrize("overrides", [["lrr=1"], ["optimizer.beta1=0.5"], ["objective=rosenbrock", "objective.m=1"]])
-def test_the_short_way_refuses_what_hydra_refuses(overrides: list[str]) -> None:
+def test_the_short_way_refuses_what_hydra_refuses(overrides: list[str], ready: None) -> None:
     """A key that is not there is an error on both ways."""
     with pytest.raises(ConfigCompositionException):
         compose(CONFIG_NAME, overrides=overrides)
@@ -77,7 +79,7 @@ def test_the_short_way_refuses_what_hydra_refuses(overrides: list[str]) -> None:
         Composer()(overrides)
 
 
-def test_one_composition_serves_all_values_of_a_choice_of_groups() -> None:
+def test_one_composition_serves_all_values_of_a_choice_of_groups(ready: None) -> None:
     """A hundred values need one composition; each other choice of groups needs one more."""
     composer = Composer()
     for step in range(1, 101):
@@ -89,7 +91,7 @@ def test_one_composition_serves_all_values_of_a_choice_of_groups() -> None:
     assert len(composer.composed) == 3
 
 
-def test_a_cell_does_not_see_the_values_of_another() -> None:
+def test_a_cell_does_not_see_the_values_of_another(ready: None) -> None:
     """Values set for one cell never leak into the next, not even inside a list or a group."""
     composer = Composer()
     first = composer(["optimizer=adam", "optimizer.beta1=0.5", "lr=[1,2]"])

@@ -23,8 +23,11 @@ from gdbench.runner import run_cell
 NOT_COMPARED = ("watched_s", "lanes", "resolved")
 
 
-@pytest.mark.parametrize("steps", representatives([1, 7, 8, 9, 40, 300], [1, 7, 8, 9, 40]))
-@pytest.mark.parametrize("noise", [0.0, 0.1])
+ALL = [(steps, noise) for steps in (1, 7, 8, 9, 40, 300) for noise in (0.0, 0.1)]
+FEW = [(1, 0.1), (7, 0.0), (8, 0.1), (9, 0.1), (40, 0.0), (40, 0.1)]
+
+
+@pytest.mark.parametrize(("steps", "noise"), representatives(ALL, FEW))
 @pytest.mark.parametrize("dying", [0.2, 0.3, 0.9, 1.0])
 def test_lanes_that_leave_are_told_as_if_they_had_stayed(steps: int, noise: float, dying: float) -> None:
     """However many stop being finite, and whenever, each row is that of a pass in which nobody may leave."""

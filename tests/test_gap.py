@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from cells import parabola
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import OBJECTIVES, configured
+from tiers import representatives
 
 from gdbench.gap import LADDER, SAFETY, Ladder, ladder, rounding_size, thresholds_in
 from gdbench.objectives import Objective, seeded
@@ -22,6 +24,12 @@ FLAT = ("extended_powell", "variably_dimensioned")
 def shipped(name: str) -> Objective:
     """An objective as conf/objective states it."""
     return configured(name, {})
+
+
+@cache
+def measured_size(name: str) -> float:
+    """The size of the terms of an objective of conf/objective, measured once for all tests."""
+    return rounding_size(shipped(name))
 
 
 def rungs(
@@ -125,11 +133,16 @@ def test_no_target_is_reached_at_the_start(
         assert (thresholds_in(dtype, of.thresholds).double() < start).all()
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if shipped(name).minimisers])
+WITH_MINIMISERS = [name for name in OBJECTIVES if shipped(name).minimisers]
+FEW = {*WITH_MINIMISERS[::5], *FLAT}
+"""Those of which the fast tier asks: some of every family, as names are sorted, and the two that are unlike others."""
+
+
+@pytest.mark.parametrize("name", representatives(WITH_MINIMISERS, FEW))
 def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
     """Float32 losses near a minimiser miss the true ones by no more than gap_floor allows, at points never measured."""
     objective = shipped(name)
-    size = rounding_size(objective)
+    size = measured_size(name)
     single, double = objective.to(torch.float32, "cpu"), objective.to(torch.float64, "cpu")
     allowed = SAFETY * EPS[torch.float32] * max(size, abs(objective.minimum))
     generator = seeded(99)
@@ -145,13 +158,13 @@ def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
             assert abs(float(single.value(near)) - exact) <= allowed
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if shipped(name).minimisers])
+@pytest.mark.parametrize("name", representatives(WITH_MINIMISERS, FEW))
 def test_the_size_of_the_terms_is_a_power_of_two_that_more_points_confirm(name: str) -> None:
     """The measured size is 0 or a power of two, the same each time, and four times the points at most double it.
 
     Where the minimum is FLAT, they may quadruple it: sizes of 1e-10, far below the losses that any target asks for.
     """
-    size = rounding_size(shipped(name))
+    size = measured_size(name)
 
     assert size == rounding_size(shipped(name))
     assert size == 0 or math.log2(size).is_integer()

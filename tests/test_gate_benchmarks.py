@@ -18,10 +18,9 @@ from gdbench.schema import UsageError
 
 
 @pytest.fixture
-def written(command: Callable[..., Any]) -> Path:
+def written(once: Callable[..., Path], command: Callable[..., Any]) -> Path:
     """The times of two runs."""
-    command("-m", "optimizer=gd,adam", "lr=0.1", "steps=50", "timing.seconds=0.1", "--quiet", "name=timed")
-    (folder,) = Path("outputs").glob("*/*_timed")
+    folder = once("-m optimizer=gd,adam lr=0.1 steps=50 timing.seconds=0.05 --quiet name=timed")
     done = command("gate", "benchmarks", str(folder), "times.json")
 
     assert (done.code, done.out) == (0, "2 benchmarks: times.json\n")

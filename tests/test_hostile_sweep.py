@@ -18,11 +18,9 @@ STORED = [text for text in HOSTILE if "\ud800" not in text and "\x00" not in tex
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a sweep of three runs whose names, notes and errors were replaced."""
-    monkeypatch.chdir(tmp_path)
-    runs = gdbench.sweep("beale", optimizer=["gd", "adam"], lr=[0.01, 0.1], steps=5, timing="off")
-    folder = Path(runs.attrs["folder"])
+def sweep(once: Callable[..., Path]) -> Path:
+    """The folder of a sweep of four runs whose names, notes and errors were replaced."""
+    folder = once("-m objective=beale optimizer=gd,adam lr=0.01,0.1 steps=5 timing=off --quiet")
     file = folder / "runs.parquet"
     table = pd.read_parquet(file)
     table["objective"] = TEXT

@@ -144,8 +144,8 @@ def test_a_pair_of_functions_is_a_method(mine: Path, tmp_path: Path) -> None:
 def test_a_class_of_another_package_is_a_method(mine: Path, tmp_path: Path) -> None:
     """A class with torch.optim's interface runs by its name, under a schedule too, and says what ran."""
     runs = gdbench.sweep(
-        "notebook_manual", config_dir=mine, optimizer="free", impl="torch", lr=0.1, steps=50, timing="quick",
-        schedule=["constant", "warmup_constant"], outputs=str(tmp_path / "out"),
+        "notebook_manual", config_dir=mine, optimizer="free", impl="torch", lr=0.1, steps=50,
+        schedule=["constant", "warmup_constant"], outputs=str(tmp_path / "out"), **{"timing.seconds": 0.01},
     )  # fmt: skip
 
     assert runs.status.isin(["target", "budget", "plateau"]).all()
@@ -269,7 +269,7 @@ def torch_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 def run_mine(command: Callable[..., Done], folder: Path, optimizer: str, *words: str) -> tuple[Done, pd.Series]:
     """What the command line says of an optimizer of that folder, and the row of its run."""
     done = command("--config-dir", str(folder), f"optimizer={optimizer}", "impl=torch", "objective=notebook_manual",
-                   "steps=20", "lr=0.1", *words)  # fmt: skip
+                   "steps=20", "lr=0.1", *(words or ("timing.seconds=0.01",)))  # fmt: skip
     return done, pd.Series(dtype=object) if done.code == 2 else gdbench.load("outputs").iloc[-1]
 
 

@@ -39,7 +39,7 @@ def test_a_path_from_home_is_in_the_home_folder(command: Callable[..., Any], hom
         ("diff", tilde, tilde), ("list", "objectives", "--config-dir=~/own"), ("note", tilde, "word", "--outputs=~/x"),
         ("archive", tilde, "--to=~/all.zip", "--outputs=~/x"), ("unarchive", "~/all.zip", "--outputs=~/y"),
         ("tune", "outputs=~/x", "--config-dir=~/own", "objective=bowl", "steps=2", "timing=off", "lr=interval(0.1,0.2)",
-         "points=2", "--quiet"),
+         "points=2", "trials=2", "--quiet"),
     ]  # fmt: skip
     for each in words:
         done = command(*each)

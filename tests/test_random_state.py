@@ -102,6 +102,7 @@ def drawn_start():
 MANUAL = ("noisy", "starting", "made", "python", "numpy", "late", "fixed", "unseeded", "module")
 OBJECTIVES = ("dropout", "drawn_data", "drawn_start")
 PACKAGED = {"kron": "pytorch_optimizer.Kron", "gravity": "pytorch_optimizer.Gravity"}
+TIMED = {"timing": "quick", "timing.seconds": 0.01}
 DRAWS = ("noisy", "starting", "made", "python", "numpy", "late", "kron", "gravity")
 """Methods that draw from global generators."""
 
@@ -149,7 +150,7 @@ def facts(runs: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("optimizer", representatives(DRAWS, ("noisy", "numpy", "kron")))
 def test_seeds_are_runs_of_their_own_that_repeat(drawing: Path, optimizer: str) -> None:
     """Seeds give three runs, timed as they were watched, and the same ones again beside and after other runs."""
-    runs = sweep(drawing, "rosenbrock", optimizer, impl=impl(optimizer), timing="quick", dtype="float64")
+    runs = sweep(drawing, "rosenbrock", optimizer, impl=impl(optimizer), dtype="float64", **TIMED)
     torch.manual_seed(5)
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002
@@ -168,7 +169,7 @@ def test_seeds_are_runs_of_their_own_that_repeat(drawing: Path, optimizer: str) 
 @pytest.mark.parametrize("objective", representatives(["dropout", "drawn_start"], ["dropout"]))
 def test_an_objective_draws_by_the_same_rule(drawing: Path, objective: str) -> None:
     """Where the objective draws, in its loss or its start, seeds are runs of their own and repeat."""
-    runs = sweep(drawing, objective, ["gd", "adam"], timing="quick")
+    runs = sweep(drawing, objective, ["gd", "adam"], **TIMED)
     torch.manual_seed(5)
     again = sweep(drawing, objective, ["adam", "gd"])
 
@@ -237,7 +238,7 @@ def test_the_users_generators_are_as_they_were(drawing: Path, command: Callable[
     command("--config-dir", str(drawing), *words)  # the first one imports packages, one of which draws meanwhile
     torch.manual_seed(1)
     before = read_states()
-    sweep(drawing, "dropout", ["noisy", "python", "numpy"], timing="quick")
+    sweep(drawing, "dropout", ["noisy", "python", "numpy"], **TIMED)
     done = command("--config-dir", str(drawing), *words)
 
     assert done.code == 0, done.err

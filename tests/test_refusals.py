@@ -43,10 +43,9 @@ def refused(done: Any) -> str:
 
 
 @pytest.fixture
-def swept(command: Callable[..., Any], tmp_path: Path) -> Path:
+def swept(once: Callable[..., Path], tmp_path: Path) -> Path:
     """Two sweeps, a and b, and a file in the way of a folder."""
-    for name in "ab":
-        command("-m", "optimizer=gd,adam", "steps=20", f"name={name}", *QUIET)
+    once(*(" ".join(("-m optimizer=gd,adam steps=20", f"name={name}", *QUIET)) for name in "ab"))
     (tmp_path / "file").touch()
     return tmp_path
 

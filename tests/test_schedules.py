@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from laws import CONF, apart, factory, manual, objective, path, same, target, twin
+from tiers import representatives
 from torch.optim import Optimizer, lr_scheduler
 
 import gdbench
@@ -286,7 +287,9 @@ def lambda_path(cls: type[Optimizer], factor: Schedule, of: Any) -> Any:
     return point
 
 
-@pytest.mark.parametrize("cls", [Grouped, Halved, Ratios, torch.optim.Adam, torch.optim.SGD])
+@pytest.mark.parametrize(
+    "cls", representatives([Grouped, Halved, Ratios, torch.optim.Adam, torch.optim.SGD], [Grouped, Ratios])
+)
 def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> None:
     """Under every schedule a class walks bit for bit as under LambdaLR: each group's own lr times the factor."""
     of = objective("dict")

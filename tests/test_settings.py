@@ -111,8 +111,8 @@ def test_every_setting_of_the_schema_is_tried() -> None:
     assert {name.partition(".")[0] for name in SWEPT if "." in name} == set(GROUPS)
 
 
-FAST = ("optimizer.momentum", "impl", "lr", "lr_scale", "schedule.over", "noise", "seed")
-"""A setting of each kind: of a group and a group itself, a word, a number, what makes another, a null, a seed."""
+FAST = ("impl", "lr_scale", "schedule.over", "noise", "seed")
+"""A setting of each kind: a word, what makes another, of a group, a group itself, a seed; numbers are a law below."""
 
 
 @pytest.mark.parametrize("name", representatives(SWEPT, FAST))
@@ -134,14 +134,14 @@ def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_pat
 TUNED = [name for name in SWEPT if not name.startswith(("lr", "seed"))]
 
 
-@pytest.mark.parametrize("name", representatives(TUNED, ("clip", "objective.condition")))
+@pytest.mark.parametrize("name", representatives(TUNED, ("clip",)))
 def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
     """Each value of a swept setting is a row of its own in the table of a search, or a tuned number of one row."""
     values, others = SWEPT[name]
     objective = values if name == "objective" else "quadratic"
     axis = {} if name == "objective" else {name: values}
     given = {"optimizer": "momentum", "steps": 5, **others, **axis}
-    winners = gdbench.tune(objective, **given, lr=[0.1, 0.2], outputs=str(tmp_path))
+    winners = gdbench.tune(objective, **given, lr=[0.1, 0.2], trials=2, outputs=str(tmp_path))
     rows = rows_by_settings(winners)
 
     assert len(set(rows)) == len(winners) == (1 if name in ("optimizer.momentum", "optimizer.dampening") else 2)

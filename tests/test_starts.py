@@ -195,7 +195,7 @@ def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
     assert widest_dtype(given) in (torch.float16, torch.float32, torch.float64)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=STARTS)
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_run_starts_where_it_was_told_to_or_refuses(given: Any) -> None:

@@ -80,7 +80,7 @@ def test_tune_run_load_resume_and_refusals_go_on_side_by_side(tmp_path: Path) ->
     def call(number: int) -> Any:
         match number % 5:
             case 0:
-                winners = gdbench.tune("notebook_square", optimizer="gd", steps=20 + number, points=3)
+                winners = gdbench.tune("notebook_square", optimizer="gd", steps=20 + number, points=3, trials=5)
                 return winners["steps"].tolist() == [20 + number]
             case 1:
                 return gdbench.run(lr=0.1 + number, steps=1, timing="off")["lr"].tolist() == [0.1 + number]

@@ -124,7 +124,12 @@ def test_failures_and_divergence_neither_stop_nor_win(
     assert best()["best_value"] < MISS
 
 
-@pytest.mark.parametrize("metric", ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"])
+@pytest.mark.parametrize(
+    "metric",
+    representatives(
+        ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"], ["steps_to_target", "final_loss"]
+    ),
+)
 def test_the_metric_is_what_the_study_seeks(command: Callable[..., Any], metric: str) -> None:
     """The best value is the lowest of the metric's column."""
     assert command(*STUDY, LR, f"metric={metric}", "hydra.sweeper.n_trials=4", "--quiet", "steps=40").code == 0
@@ -158,7 +163,7 @@ def test_spaces_are_what_hydra_calls_them(command: Callable[..., Any]) -> None:
     """Choices, ranges and intervals are sampled from, in whole numbers where the setting is no float."""
     words = [
         "objective=rosenbrock", "objective.n=range(2,7,2)", "steps=interval(10,20)", "lr=interval(1,2)",
-        "optimizer=adam", "optimizer.amsgrad=true,false", "hydra.sweeper.n_trials=12", "--quiet",
+        "optimizer=adam", "optimizer.amsgrad=true,false", "hydra.sweeper.n_trials=6", "--quiet",
     ]  # fmt: skip
     assert command(*STUDY, *words).code == 0
     runs = gdbench.load()

@@ -259,8 +259,8 @@ def test_a_hydra_job_returns_its_metric(command: Any, monkeypatch: pytest.Monkey
         return returned[-1]
 
     monkeypatch.setattr(sweeper.Session, "run_single", run_single)
-    for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "metric=final_loss"], ["lr=0.01"], ["lr=1e300"]):
-        assert command(*words, "timing=off", "--quiet").code == 0
+    for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "metric=final_loss"], ["lr=0.01,1e300"]):
+        assert command("-m", "hydra/sweeper=basic", *words, "timing=off", "--quiet").code == 0
     runs = gdbench.load()
 
     assert returned[0] == runs["steps_to_target"].min()

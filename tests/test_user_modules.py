@@ -117,28 +117,33 @@ def test_autoreload_is_a_reload(tmp_path: Path) -> None:
     assert first["cell_key"][0] != second["cell_key"][0]
 
 
-@pytest.mark.parametrize("held", ["data", "closure", "start", "minimum"])
-def test_a_data_file_that_changes_makes_its_cell_stale(command: Callable[..., Any], tmp_path: Path, held: str) -> None:
+HELD = ("data", "closure", "start", "minimum")
+
+
+def test_a_data_file_that_changes_makes_its_cell_stale(tmp_path: Path) -> None:
     """Wherever an objective puts what it reads from a file, its cell runs again when the file has changed."""
     mine = folder_of(tmp_path / "mine", 1.0)
-    (mine / "steepness.py").write_text(
+    (mine / "reading.py").write_text(
         "import torch\nfrom pathlib import Path\nfrom gdbench.objectives import Objective\n\n"
-        "def steep():\n"
+        "def reads(held):\n"
         "    read = torch.tensor(float((Path(__file__).parent / 'number.txt').read_text()))\n"
         "    given = {'start': torch.ones(2).double(), 'fn': lambda x, a=1.0: a * (x**2).sum()}\n"
         "    given |= {\n"
         "        'data': {'data': {'a': read}}, 'start': {'start': read * torch.ones(2)},\n"
         "        'closure': {'fn': lambda x: read * (x**2).sum()}, 'minimum': {'minimum': -float(read)},\n"
-        f"    }}[{held!r}]\n"
+        "    }[held]\n"
         "    return Objective(**given)\n"
     )
-    lines = []
+    for held in HELD:
+        (mine / "objective" / f"{held}.yaml").write_text(f"_target_: reading.reads\nheld: {held}\n")
+    began = []
     for number in ("1.0", "2.0", "2.0"):
         (mine / "number.txt").write_text(number)
-        lines.append(command(*WORDS, "--config-dir", str(mine)).err)
+        runs = gdbench.sweep([*HELD, "steep"], config_dir=mine, steps=2, timing="off", name="mine")
+        began.append(runs.set_index("objective")["started_at"])
 
-    assert "1 cell: 1 stale (their source or data changed)." in lines[1]
-    assert "1 cell: 1 done; nothing to run." in lines[2]
+    assert (began[0] != began[1]).to_dict() == {**dict.fromkeys(HELD, True), "steep": False}
+    assert (began[1] == began[2]).all()
 
 
 def test_what_is_recorded_is_what_ran(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_what_is_watched_is_what_was_defined(start: float, targets: list[float],
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared targets", "own targets"])
 @pytest.mark.parametrize("crowded", [True, False], ids=["crowd", "watcher"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     stories=st.integers(1, 8).flatmap(
         lambda n: st.lists(st.lists(point, min_size=n, max_size=n), min_size=2, max_size=4)
