@@ -47,7 +47,6 @@ _PROMISES = {
     "resume=outputs/2026-11-23/09-54-14_mine": ("Going on with outputs/2026-11-23/09-54-14_mine",),
     "resume=outputs/2026-11-23/09-54-14_mine retry=failed": ("Going on with outputs/2026-11-23/09-54-14_mine",),
     "plan -m optimizer=gd,adam lr=0.01,0.1 name=mine": ("2 cells", "done"),
-    "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": ("tuned for", "momentum", f"{GDBENCH} "),
     "tune optimizer=momentum,nesterov 'optimizer.momentum=interval(0,0.99)' objective=quadratic": ("tuned for",),
     "tune optimizer=gd,adam 'lr=tag(log,interval(1e-4,1))' seed=0,1,2 start_noise=0.1": ("tuned for", "3 seeds"),
     "tune optimizer=gd,adam metric=final_gap trials=200": ("tuned for the lowest final gap", "200 trials each"),
