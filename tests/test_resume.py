@@ -217,7 +217,7 @@ class Killed:
         )
 
     def files(self, name: str) -> set[str]:
-        """The files of all sweeps of a folder, each within its sweep, but for what a killed process had half written."""
+        """The files of all sweeps of a folder, each within its sweep, but for what was half written at a kill."""
         outputs = self.place / name / "outputs"
         half = re.compile(r"\..+\.\d+")
         written = (path for path in outputs.rglob("*") if path.is_file() and not half.fullmatch(path.name))
