@@ -16,6 +16,7 @@ NOT_OURS = {
     "pre-commit ": "downloads nothing, but writes into the checkout's hooks",
     "python -m pytest": "the suite itself",
     "python tests/speed/": "hours of measuring",
+    "python -m coverage": "an hour of both tiers, and no dependency",
     "ruff ": "CI runs it",
     "mypy": "CI runs it",
     "bash .ci/run": "CI itself",
