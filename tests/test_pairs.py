@@ -33,6 +33,7 @@ def test_equal_solvers_do_not_differ() -> None:
     assert pairwise(table({"a": [1, INF], "b": [1, INF]}))["p"].tolist() == [1.0]
 
 
+@pytest.mark.once
 @settings(max_examples=25)
 @given(st.lists(st.floats(0.01, 100), min_size=2, max_size=20))
 def test_the_signed_rank_test_is_scipys(ratios: list[float]) -> None:

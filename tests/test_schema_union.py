@@ -143,6 +143,7 @@ def put(place: Path, number: int, values: list[Any], shared: bool = False) -> in
     return rows
 
 
+@pytest.mark.once
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sweeps=st.lists(SWEEP, min_size=1, max_size=4), shared=st.booleans())
 def test_no_kinds_of_values_lose_a_row(
