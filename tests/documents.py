@@ -86,7 +86,7 @@ class Reader:
     names: dict[str, Any] = field(default_factory=dict)
     """What the document's Python has defined so far."""
     promises: Mapping[str, tuple[str, ...]] | None = None
-    """What each command shall print, where commands are carried out as they stand; None where they are cut short."""
+    """What each command shall print, where only the clock is cut short; None where more is."""
 
     def follow(self, snippet: Snippet) -> int:
         """Do what a snippet says; returns how many things that were."""
@@ -126,7 +126,7 @@ class Reader:
         elif not is_carried_out(command, needs, self.checked):
             self._check(words)
         else:
-            done = self.command(*(_short(words[3:]) if self.promises is None else words[3:]))
+            done = self.command(*(_short(words[3:]) if self.promises is None else _hurried(words[3:])))
             assert done.code == snippet.code, f"{snippet.place}: {command}\n{done.out}\n{done.err}"
             for promised in (self.promises or {}).get(" ".join(command.split()), ()):
                 assert promised in done.out + done.err, f"{snippet.place}: {command}\n{done.out}\n{done.err}"
@@ -176,15 +176,28 @@ LONG = (
 )
 
 
+CLOCK = "timing.seconds=0.05"
+"""A tenth of a cell's time: what a command prints does not depend on how often its steps are timed."""
+
+
+def _hurried(words: list[str]) -> list[str]:
+    """The same command with less of the clock, for the runs that it makes, plans or goes on with."""
+    return [*words, CLOCK] if _is_timed(words[words[:1] == ["plan"] :]) else words
+
+
+def _is_timed(words: list[str]) -> bool:
+    """Whether a command makes runs, and says neither how they are timed nor where that stands."""
+    runs = not words or words[0] == "tune" or words[0] not in VERBS
+    return runs and not any(word.startswith(("timing=", "resume=", "--cfg", "--help")) for word in words)
+
+
 def _short(words: list[str]) -> list[str]:
     """The same command without what takes long and shows nothing more: steps, lanes, the clock, a report's pictures."""
     for long, short in LONG:
         words = [re.sub(long, short, word) for word in words]
     if words[:1] == ["report"] and "--format" not in words:
         return [*(word for word in words if word != "--open"), "--format", "html,tables,md"]
-    runs = not words or words[0] == "tune" or words[0] not in VERBS
-    free = not any(word.startswith(("timing=", "resume=", "--cfg", "--help")) for word in words)
-    return [*words, "timing=off"] if runs and free else words
+    return [*words, "timing=off"] if _is_timed(words) else words
 
 
 def forget(folder: Path, path: list[str]) -> None:

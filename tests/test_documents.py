@@ -32,6 +32,7 @@ CHECKED = {
     "gate bisect": "many revisions: tests/test_gate_history.py",
     "gate history": "as before",
     "runs --sql": "DuckDB: tests/test_store.py",
+    "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": "27 CPU s, with its ranks: tests/test_tuning.py",
 }
 """What README says without room for a remark, and where it is carried out."""
 
@@ -88,7 +89,7 @@ def test_a_short_document_does_what_it_says_cut_short(reader: Reader, made: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_document_does_what_it_says(document: Path, reader: Reader, made: Path, gdbench: Any) -> None:
-    """Each file, command and piece of Python of a document works as it stands, and prints what is promised."""
+    """Each file, command and piece of Python of a document works, less of the clock apart, and prints its promise."""
     reader.promises = PROMISES
     follow(document, reader, made, gdbench)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import shlex
 import sys
 from collections.abc import Iterator
@@ -77,14 +78,17 @@ def test_a_commit_holds_what_was_staged(tmp_path: Path, layout: str, kind: str) 
     assert ("new" in names) is (kind == "rebase -x")  # there the base is the commit that was just made
 
 
-FEW = ("plain", "linked")
-"""Layouts in which a whole gate is run by CI; the campaign runs it in all of them."""
+FEW = (("plain", "commit -am"), ("plain", "commit PATH"), ("plain", "rebase -x"), ("linked", "commit --amend"))
+"""Where a whole gate is run by CI, of 4 CPU s each; the campaign runs it by all kinds in all layouts."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", COMMITS)
 @pytest.mark.parametrize(
-    "layout", [name if name in FEW else pytest.param(name, marks=pytest.mark.campaign) for name in LAYOUTS]
+    ("layout", "kind"),
+    [
+        pytest.param(*case, marks=() if case in FEW else pytest.mark.campaign)
+        for case in itertools.product(LAYOUTS, COMMITS)
+    ],
 )
 def test_a_gate_inside_of_a_hook(tmp_path: Path, layout: str, kind: str) -> None:
     """The whole gate, as a user's hook runs it, passes and leaves the commit alone: 54 gates."""

@@ -57,7 +57,12 @@ def begin(processes: Processes, place: Path, *options: str) -> Process:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "options"),
-    [(signal.SIGKILL, ()), (signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGKILL, ("-n", "2"))],
+    [
+        (signal.SIGKILL, ()),
+        pytest.param(signal.SIGTERM, (), marks=pytest.mark.campaign),
+        (signal.SIGINT, ()),
+        (signal.SIGKILL, ("-n", "2")),
+    ],
     ids=str,
 )
 def test_a_run_of_pytest_that_is_ended_leaves_nothing(

@@ -10,8 +10,8 @@ PEAK += "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.
 
 
 def peak_mb(processes: Processes, folder: Path, *words: str) -> float:
-    """The most memory that a command takes, in MB; it has to end well."""
-    done = processes.start_python("-c", PEAK, *words, cwd=folder).communicate(limit=1800)
+    """The most memory that a command takes, in MB, with that of the server it is forked from; it has to end well."""
+    done = processes.fork("-c", PEAK, *words, cwd=folder).communicate(limit=1800)
     assert done.code == 0, done.err
     return int(done.out.rpartition("peak ")[2]) / 1000
 

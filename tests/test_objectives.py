@@ -447,7 +447,7 @@ def test_the_reference_says_which_objectives_favour_axes() -> None:
     from website.facts import entries
 
     told = {
-        entry.name: dict(reference.facts(entry.made()))["Properties"]
+        entry.name: dict(reference.facts(entry, entry.made))["Properties"]
         for entry in entries("objective")
         if entry.name in ("quintic", "quadratic")
     }

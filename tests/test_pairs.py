@@ -36,6 +36,7 @@ def test_equal_solvers_do_not_differ() -> None:
 RATIOS = st.floats(0.01, 100)
 
 
+@pytest.mark.once
 @settings(max_examples=25)
 @given(st.one_of(st.lists(RATIOS, min_size=2, max_size=6), st.lists(RATIOS, min_size=2, max_size=20, unique=True)))
 def test_the_signed_rank_test_is_scipys(ratios: list[float]) -> None:

@@ -79,9 +79,12 @@ def test_what_cannot_be_written_is_one_line(command: Callable[..., Any], swept: 
 
 
 @pytest.mark.slow
-def test_processes_that_draw_end_quietly_where_nothing_can_be_written(swept: Path, shell: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.campaign)])
+def test_processes_that_draw_end_quietly_where_nothing_can_be_written(
+    swept: Path, shell: Callable[..., Any], times: int
+) -> None:
     """All forms are asked for, so that two processes are starting when the folder is refused: one line of them all."""
-    for _ in range(6):  # once in six a process told of its end
+    for _ in range(times):  # once in six a process told of its end
         done = shell("-m", "gdbench", "compare", "a", "b", "--to", "file/x")
 
         assert refused(done).startswith("file/x cannot be written (Not a directory)")
@@ -216,13 +219,14 @@ def test_ctrl_c_that_a_cleanup_replaces_is_still_ctrl_c(command: Callable[..., A
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("times", [8, pytest.param(25, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize(
     "line", ["plan -m optimizer=gd,adam lr=0.1,0.2", "tune optimizer=gd steps=5 timing=off --quiet"]
 )
-def test_ctrl_c_anywhere_is_130_and_one_line(command: Callable[..., Any], line: str) -> None:
+def test_ctrl_c_anywhere_is_130_and_one_line(command: Callable[..., Any], line: str, times: int) -> None:
     """While a command composes, whatever function it interrupts, also one that cleans up."""
     command(*line.split())
-    points = random.Random(0).sample(range(1000, 500_000), 25)
+    points = random.Random(0).sample(range(1000, 500_000), times)
     for point in points:
         done = cut_at(lambda: command(*line.split()), point)
         if done.code != 0:  # it had ended before that many calls

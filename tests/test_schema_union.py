@@ -143,6 +143,7 @@ def put(place: Path, number: int, values: list[Any], shared: bool = False) -> in
     return rows
 
 
+@pytest.mark.once
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sweeps=st.lists(SWEEP, min_size=1, max_size=4), shared=st.booleans())
 def test_no_kinds_of_values_lose_a_row(
@@ -315,6 +316,7 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
     listed = command("runs", "--csv", "--limit", "0").out.splitlines()
     assert len(listed) == count + 1
     key = str(runs["run"].iloc[0])
+    named = {"show": len(broken), "report": len(broken), "watch": int(max(Path("outputs").glob("*/*")) in broken)}
     for words in (
         ("show", key),
         ("report", "outputs", "--format", "md"),
@@ -324,7 +326,7 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
         done = command(*words)
         assert done.code in (0, 1), done.err
         skipped = [line for line in done.err.splitlines() if "is skipped" in line]
-        assert len(skipped) == (len(broken) if words[0] in ("show", "report") else 0)
+        assert len(skipped) == named.get(words[0], 0)
         assert done.out
 
 
@@ -333,10 +335,27 @@ def test_what_cannot_be_read_is_named_and_skipped(made: Path, command: Callable[
     read_all(made, command, 14)
 
 
+def test_watching_a_sweep_of_which_nothing_can_be_read_says_so(made: Path, command: Callable[..., Any]) -> None:
+    """A sweep without a readable row, damaged or with no cell ended yet, is shown without standings and picture."""
+    BREAKAGES["no Parquet"](made / "runs.parquet")
+    damaged = command("watch", str(made), "--once")
+    (made / "runs.parquet").unlink()
+    (made / records.PARTS).mkdir()
+    begun = command("watch", str(made), "--once")
+
+    assert (damaged.code, damaged.err.count("is skipped")) == (1, 1)
+    assert "stopped" in damaged.out
+    assert (begun.code, begun.err) == (1, "")
+    assert "cell 0/2 " in begun.out
+
+
 @pytest.mark.slow
-def test_a_thousand_sweeps_of_mixed_kinds_versions_and_broken_files(made: Path, command: Callable[..., Any]) -> None:
-    """The same of a thousand."""
-    read_all(made, command, 1000)
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.campaign)])
+def test_many_sweeps_of_mixed_kinds_versions_and_broken_files(
+    made: Path, command: Callable[..., Any], count: int
+) -> None:
+    """The same of a hundred, where each way of being broken comes, and of a thousand."""
+    read_all(made, command, count)
 
 
 @pytest.mark.parametrize("how", sorted(BREAKAGES))

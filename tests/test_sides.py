@@ -100,6 +100,7 @@ def test_six_seeds_decide_by_their_ratios() -> None:
     assert mixed["lo"] < 1 < mixed["hi"]
 
 
+@pytest.mark.once
 @settings(max_examples=3)
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(51, 99)), min_size=1, max_size=ENOUGH - 1))
 def test_fewer_seeds_than_the_test_needs_tell_nothing_apart(costs: list[tuple[int, int]]) -> None:
@@ -111,6 +112,7 @@ def test_fewer_seeds_than_the_test_needs_tell_nothing_apart(costs: list[tuple[in
     assert both(seeded(a), seeded(a)).loc["gd", "outcome"] == "same"
 
 
+@pytest.mark.once
 @settings(max_examples=3)
 @given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.floats(0.1, 10.0))
 def test_no_two_times_are_better_or_worse(a: float, b: float, drift: float) -> None:

@@ -20,13 +20,13 @@ ENDS = st.floats(1e-300, 1e300, allow_subnormal=False).map(repr).map(Decimal)
 ANY = st.floats(-1e300, 1e300).map(repr).map(Decimal)
 
 
-def log_value(low: Decimal, high: Decimal, i: int, count: int) -> float:
-    """The float64 nearest to a point between two ends in the logarithm."""
-    if i in (0, count - 1):
-        return float(low if i == 0 else high)
+def log_values(low: Decimal, high: Decimal, count: int) -> list[float]:
+    """The float64 nearest to each of the points between two ends in the logarithm, which are the ends themselves."""
     start, end = REFEREE.ln(low), REFEREE.ln(high)
-    share = REFEREE.divide(REFEREE.multiply(REFEREE.subtract(end, start), Decimal(i)), Decimal(count - 1))
-    return float(ROUNDED.plus(REFEREE.exp(REFEREE.add(start, share))))
+    width = REFEREE.subtract(end, start)
+    shares = (REFEREE.divide(REFEREE.multiply(width, Decimal(i)), Decimal(count - 1)) for i in range(1, count - 1))
+    between = (float(ROUNDED.plus(REFEREE.exp(REFEREE.add(start, share)))) for share in shares)
+    return [float(low), *between, float(high)]
 
 
 @given(ENDS, ENDS, st.integers(2, 60))
@@ -35,7 +35,7 @@ def test_log_spaced_values_are_correctly_rounded(low: Decimal, high: Decimal, co
     """Every value equals that of 50 digits, computed one by one, whatever the ends."""
     values = space_logarithmically(low, high, count)
 
-    assert values.tolist() == [log_value(low, high, i, count) for i in range(count)]
+    assert values.tolist() == log_values(low, high, count)
 
 
 @given(ANY, ANY, st.integers(2, 60))
@@ -87,7 +87,7 @@ def test_values_at_the_rim_of_float64_are_correctly_rounded() -> None:
     """Subnormal numbers and those near the largest are right as well."""
     low, high = Decimal("4.9e-324"), Decimal("1.7976931348623157e308")
 
-    assert space_logarithmically(low, high, 500).tolist() == [log_value(low, high, i, 500) for i in range(500)]
+    assert space_logarithmically(low, high, 500).tolist() == log_values(low, high, 500)
 
 
 @pytest.mark.slow
@@ -98,9 +98,8 @@ def test_ten_thousand_random_axes_are_correctly_rounded() -> None:
     for _ in range(5_000):
         low, high = (Decimal(repr(float(10.0 ** random.uniform(-12, 6)))) for _ in range(2))
         count = int(random.integers(2, 40))
-        wrong += sum(
-            value != log_value(low, high, i, count) for i, value in enumerate(space_logarithmically(low, high, count))
-        )
+        values = space_logarithmically(low, high, count).tolist()
+        wrong += sum(value != right for value, right in zip(values, log_values(low, high, count), strict=True))
         start, width = Fraction(low), Fraction(high) - Fraction(low)
         exact = (start + width * i / (count - 1) for i in range(count))
         linear = zip(space_linearly(low, high, count), exact, strict=True)

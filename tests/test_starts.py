@@ -195,6 +195,7 @@ def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
     assert widest_dtype(given) in (torch.float16, torch.float32, torch.float64)
 
 
+@pytest.mark.once
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=STARTS)
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")

@@ -123,6 +123,7 @@ def test_a_condition_counts_the_runs_for_which_it_holds(made: Path, rows: pd.Dat
     assert found["folder"].tolist() == sorted(kept["sweep"].unique())
 
 
+@pytest.mark.once
 @settings(max_examples=8)
 @given(st.lists(st.sampled_from(sorted(QUERIES)), min_size=2, max_size=3, unique=True))
 def test_all_conditions_must_hold(made: Path, rows: pd.DataFrame, words: list[str]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 import zipfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.processes import Processes
 
 import gdbench
 from gdbench.records import sweep_folders
@@ -19,8 +18,13 @@ from gdbench.schema import UsageError
 from gdbench.store.archive import pack, removed, unpack
 from gdbench.store.scratch import scratch_path
 
-WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
-"""Events of Python's audit hooks that change a folder; an ``open`` does where it may write."""
+IMPORTS = """
+import sys
+from pathlib import Path
+from gdbench.records import sweep_folders
+from gdbench.store.archive import pack, removed, unpack
+places = [Path(word) for word in sys.argv[1:]]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +38,25 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return outputs
 
 
-def run_killed(call: Callable[[], object], count: int) -> bool:
-    """Run a call in a process that kills itself before its file operation number ``count``; whether it came so far."""
-    child = os.fork()
-    if child == 0:
-        left = [count]
+@dataclass
+class Killed:
+    """Runs a call in a process that is killed before one of its file operations in a folder."""
 
-        def kill(event: str, arguments: tuple[Any, ...]) -> None:
-            if event in WRITES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
+    processes: Processes
+    place: Path
 
-        sys.addaudithook(kill)
-        try:
-            call()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    def run(self, call: str, count: int, *places: Path) -> bool:
+        """Kill a call, of these ``places``, before operation number ``count``; whether it came so far."""
+        options = {"cwd": self.place, "operations": os.devnull, "signal_at": count}
+        done = self.processes.fork("-c", IMPORTS + call, *map(str, places), **options).communicate()
+        assert done.code in (0, -signal.SIGKILL), done.err
+        return done.code != 0
+
+
+@pytest.fixture
+def killed(processes: Processes, tmp_path: Path) -> Killed:
+    """Kills what it runs in the folder of the test."""
+    return Killed(processes, tmp_path)
 
 
 def rows(outputs: Path) -> dict[str, int]:
@@ -64,34 +69,34 @@ def hidden(place: Path) -> list[Path]:
     return [path for path in place.rglob(".*") if path.name.startswith((".removed", ".unarchive", ".archive"))]
 
 
-def test_killed_rm_leaves_a_whole_sweep_or_none(ran: Path, tmp_path: Path) -> None:
+def test_killed_rm_leaves_a_whole_sweep_or_none(ran: Path, killed: Killed, tmp_path: Path) -> None:
     """A sweep whose removal was killed is whole or gone for every reader, and the next rm clears the rest away."""
     for count in range(1, 100):
         outputs = tmp_path / str(count)
         shutil.copytree(ran, outputs)
         one, two = sweep_folders(outputs)
-        killed = run_killed(lambda folder=one: removed(folder), count)  # type: ignore[misc]
+        came_so_far = killed.run("removed(*places)", count, one)
         assert rows(outputs) in ({"one": 1, "two": 1}, {"two": 1})
         assert len(gdbench.load(outputs)) == len(rows(outputs))
         if one.is_dir():
             removed(one)
         removed(two)
         assert hidden(outputs) == []
-        if not killed:
+        if not came_so_far:
             break
     assert 5 < count < 99
 
 
 @pytest.mark.slow
-def test_killed_unarchive_leaves_whole_sweeps_or_none(ran: Path, tmp_path: Path) -> None:
+def test_killed_unarchive_leaves_whole_sweeps_or_none(ran: Path, killed: Killed, tmp_path: Path) -> None:
     """Sweeps whose unpacking was killed are whole or absent, and the same command or another one clears the rest."""
     file = tmp_path / "both.zip"
     pack(sweep_folders(ran), file, ran)
     for count in range(1, 200, 3):
         outputs = tmp_path / str(count)
-        killed = run_killed(lambda place=outputs: unpack(file, place), count)  # type: ignore[misc]
+        came_so_far = killed.run("unpack(*places)", count, file, outputs)
         assert set(rows(outputs).values()) <= {1}
-        if not killed:
+        if not came_so_far:
             break
         for folder in sweep_folders(outputs):
             removed(folder)
@@ -101,11 +106,11 @@ def test_killed_unarchive_leaves_whole_sweeps_or_none(ran: Path, tmp_path: Path)
     assert 10 < count < 197
 
 
-def test_killed_archive_leaves_no_file_of_its_name(ran: Path, tmp_path: Path) -> None:
+def test_killed_archive_leaves_no_file_of_its_name(ran: Path, killed: Killed, tmp_path: Path) -> None:
     """An archive whose packing was killed is not there, and the next one of its folder clears the rest away."""
     for count in (1, 2):
         file = tmp_path / f"{count}.zip"
-        assert run_killed(lambda file=file: pack(sweep_folders(ran), file, ran), count)  # type: ignore[misc]
+        assert killed.run("pack(sweep_folders(places[1]), *places)", count, file, ran)
         assert not file.exists()
     pack(sweep_folders(ran), tmp_path / "whole.zip", ran)
     assert [path.name for path in tmp_path.iterdir()] == ["whole.zip"]

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 from rich.console import Console
 from tiers import representatives
 
@@ -143,10 +144,13 @@ def test_a_range_without_more_numbers_is_told(command: Callable[..., Any]) -> No
     assert "5 of 100 trials were made: the range or the list holds no more numbers of four digits" in printed
 
 
+README_TUNES = "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000"
+
+
 @pytest.mark.slow
 def test_the_methods_of_the_readme_are_ranked_by_what_stays(command: Callable[..., Any]) -> None:
     """On Rosenbrock's function no winner ends at a gap of 0.17, and momentum's and adam's lucky hits are spikes."""
-    printed = command("tune", "objective=rosenbrock", "optimizer=gd,momentum,adam", "steps=3000").out
+    printed = command(*README_TUNES.split()).out
     rows = [line.split() for line in printed.splitlines() if line.startswith(("momentum", "adam", "gd "))]
     runs = gdbench.load()
 
@@ -155,7 +159,8 @@ def test_the_methods_of_the_readme_are_ranked_by_what_stays(command: Callable[..
     assert float(rows[0][4]) < 1e-6
     assert float(rows[1][4]) < 1e-6
     assert runs[(runs["optimizer"] == "momentum") & runs["steps_to_settle"].notna()]["steps_to_target"].min() < 281
-    assert "spike" in printed
+    assert all(words in printed for words in ("spike", "tuned for", "python -m gdbench "))
+    assert f"python -m gdbench {README_TUNES}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------- range, edges

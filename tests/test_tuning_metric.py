@@ -224,6 +224,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.once
 @settings(max_examples=30)
 @given(ROWS, st.sampled_from(METRICS))
 def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, Any]], metric: str) -> None:

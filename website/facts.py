@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from gdbench.config import config_folder
 from gdbench.objectives import Objective
 from gdbench.schema import UsageError
 from gdbench.verbs import headline
+from website import axes
 
 __all__ = ["Entry", "Setting", "by_family", "entries", "settings"]
 
@@ -81,6 +82,7 @@ class Entry:
         """Its own keys."""
         return [each for each in settings(self.file) if each.name not in ("_target_", "manual", "torch", "default_lr")]
 
+    @cached_property
     def made(self) -> Objective | str:
         """The objective at its defaults; or why it cannot be had here."""
         arguments = {name: value for name, value in self.config.items() if name != "_target_"}
@@ -90,9 +92,20 @@ class Entry:
             return str(reason)
         return made
 
+    @cached_property
+    def is_separable(self) -> bool:
+        """Whether it is an objective that was built, and one of separate coordinates."""
+        return isinstance(self.made, Objective) and axes.is_separable(self.made)
 
+    @property
+    def starts_on_diagonal(self) -> bool:
+        """Whether it is an objective that was built, and starts on a diagonal of a minimum."""
+        return isinstance(self.made, Objective) and axes.starts_on_diagonal(self.made)
+
+
+@cache
 def entries(group: str) -> list[Entry]:
-    """Every file of a group, by name."""
+    """Every file of a group, by name; each objective is built once, for all pages."""
     return [Entry(group, file) for file in sorted((config_folder() / group).glob("*.yaml"))]
 
 

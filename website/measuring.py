@@ -11,10 +11,8 @@ from gdbench.config import config_folder
 from gdbench.gap import LADDER, SAFETY
 from gdbench.gate.timing.decision import found_from
 from gdbench.gate.timing.settings import Settings
-from gdbench.objectives import Objective
 from gdbench.timing import Plan
-from website.axes import is_separable, starts_on_diagonal
-from website.facts import entries
+from website.facts import Entry, entries
 from website.typeset import table
 
 __all__ = ["filled"]
@@ -48,18 +46,17 @@ def figures() -> dict[str, str]:
         "d0": f"{limits['d0']:.0%}",
         "d1": f"{limits['d1']:.0%}",
         "power": _power(rule, limits["d0"], limits["d1"]),
-        "separable": _objectives(is_separable),
-        "diagonal": _objectives(starts_on_diagonal),
+        "separable": _objectives(lambda entry: entry.is_separable),
+        "diagonal": _objectives(lambda entry: entry.starts_on_diagonal),
     }
 
 
-def _objectives(holds: Callable[[Objective], bool]) -> str:
+def _objectives(holds: Callable[[Entry], bool]) -> str:
     """The names of the shipped objectives, at their defaults, of which something holds."""
-    objectives = {entry: entry.made() for entry in entries("objective")}
     return ", ".join(
         f"[`{entry.name}`](reference/objectives/{entry.family}.md#{entry.name})"
-        for entry, objective in objectives.items()
-        if isinstance(objective, Objective) and holds(objective)
+        for entry in entries("objective")
+        if holds(entry)
     )
 
 

@@ -15,7 +15,6 @@ from gdbench.cli import VERBS, main
 from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
 from gdbench.config import config_folder
 from gdbench.objectives import Objective, point_count
-from website.axes import is_separable, starts_on_diagonal
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -191,16 +190,16 @@ TITLES = {
 
 def objective(entry: Entry) -> str:
     """The section of an objective."""
-    made = entry.made()
+    made = entry.made
     if isinstance(made, str):
         return section(entry, "", [("Not built here", typeset(made))])
     with contextlib.suppress(RuntimeError):  # what cannot be mapped over a grid has no picture
         picture = contours(made.to(made.dtype, "cpu"), label=f"Contours of {entry.name}") if plane(made) else ""
-        return section(entry, picture, facts(made))
-    return section(entry, "", facts(made))
+        return section(entry, picture, facts(entry, made))
+    return section(entry, "", facts(entry, made))
 
 
-def facts(made: Objective) -> list[tuple[str, str]]:
+def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
     """What an objective states of itself, at its defaults."""
     least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.f_star_kind).replace('_', ' ')})"
     where = "; ".join(_point(each) for each in made.minimisers[:4])
@@ -210,8 +209,8 @@ def facts(made: Objective) -> list[tuple[str, str]]:
         "has a domain, to which steps are brought back": made.project is not None,
         "has a proximal map": made.prox is not None,
         "float64 by default": str(made.dtype) == "torch.float64",
-        "[separable](../../measure.md#axes)": is_separable(made),
-        "[starts on a diagonal](../../measure.md#axes) of a minimum": starts_on_diagonal(made),
+        "[separable](../../measure.md#axes)": entry.is_separable,
+        "[starts on a diagonal](../../measure.md#axes) of a minimum": entry.starts_on_diagonal,
     }
     return [
         ("Numbers in a point", f"{point_count(made):,}"),
