@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import create_functions
+from tiers import representatives
 
 from gdbench.mistakes import FUNCTIONS
 from gdbench.schema import SETTINGS
@@ -118,7 +119,7 @@ MISTAKES = {
 """What was typed, and how the answer begins."""
 
 
-@pytest.mark.parametrize("line", MISTAKES)
+@pytest.mark.parametrize("line", representatives(MISTAKES, list(MISTAKES)[::2]))
 def test_a_mistake_is_answered_by_its_own_fault(command: Callable[..., Any], tmp_path: Path, line: str) -> None:
     """One line that names what was typed and what to write, in no words but ours, exit code 2, and no folder."""
     done = command(*shlex.split(line))

@@ -220,7 +220,7 @@ def axes(draw: st.DrawFn) -> list[Span | Listed]:
     return [*ranges, *listed]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(axes(), st.integers(0, 2**32), st.none() | st.integers(12, 400), st.booleans())
 def test_every_search_makes_all_of_its_trials(
     searched_axes: list[Span | Listed], seed: int, trials: int | None, smooth: bool
