@@ -143,7 +143,7 @@ def put(place: Path, number: int, values: list[Any], shared: bool = False) -> in
     return rows
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sweeps=st.lists(SWEEP, min_size=1, max_size=4), shared=st.booleans())
 def test_no_kinds_of_values_lose_a_row(
     sweeps: list[tuple[bool, list[list[Any]]]], shared: bool, tmp_path: Path
@@ -329,8 +329,8 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
 
 
 def test_what_cannot_be_read_is_named_and_skipped(made: Path, command: Callable[..., Any]) -> None:
-    """Of fourteen sweeps of mixed kinds and versions, two are broken: every verb reads all rows of the others."""
-    read_all(made, command, 14)
+    """Of thirty sweeps of mixed kinds and versions, three are broken: every verb reads all rows of the others."""
+    read_all(made, command, 30)
 
 
 @pytest.mark.slow
