@@ -23,7 +23,7 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 ROOT = Path(__file__).parent.parent
 
 # How long an example takes on a busy machine says nothing of what it tests.
-settings.register_profile("fast", deadline=None, max_examples=30)
+settings.register_profile("fast", deadline=None, max_examples=15)
 settings.register_profile("slow", deadline=None, max_examples=100)
 
 

@@ -59,7 +59,7 @@ def compiled(fn: Callable[..., Any], lanes: int, n: int) -> tuple[list[Tensor], 
     return list(graph(*at)), list(fn(*at)), code
 
 
-@pytest.mark.parametrize("name", representatives(APART, ("rosenbrock", "chain", "weighted")))
+@pytest.mark.parametrize("name", representatives(APART, ("rosenbrock", "chain")))
 def test_what_is_taken_apart_is_the_same_in_one_loop(name: str) -> None:
     """Steps on small points become one loop over the lanes, which gives what they give."""
     ours, theirs, code = compiled(descend(APART[name]), lanes=37, n=5 if name == "chain" else 2)

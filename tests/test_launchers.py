@@ -432,6 +432,7 @@ def test_slurm_gets_one_array(command: Callable[..., Any], tmp_path: Path, monke
     assert {"#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= set(submitted.read_text().splitlines())
 
 
+@pytest.mark.slow  # fast, in this process: test_overrides' folder of any name
 def test_a_launcher_finds_folders_of_any_name(command: Callable[..., Any], own: Path, tmp_path: Path) -> None:
     """What stands in the names of configurations, outputs and sweep reaches the workers as it is."""
     name = "mïne it's a&b [z] {z} (x) ${HOME},a=b 100% ~"

@@ -235,10 +235,15 @@ REAL = {
 """Sweeps as users type them: one with a hit that leaves again, noisy ones, impls, no hit at all, several problems."""
 
 
+LEFT = " ".join(("-m", *REAL["left"], "timing=off", "--quiet"))
+
+
 @pytest.mark.parametrize("name", representatives(REAL, ["left"]))
-def test_a_real_sweep_has_one_winner_everywhere(name: str, command: Callable[..., Any]) -> None:
+def test_a_real_sweep_has_one_winner_everywhere(
+    name: str, once: Callable[..., Path], command: Callable[..., Any]
+) -> None:
     """Terminal, report and list of sweeps say the same of a sweep that was carried out by the command line."""
-    out = command("-m", *REAL[name], "timing=off").out
+    out = command("show", str(once(" ".join(("-m", *REAL[name], "timing=off", "--quiet"))))).out
     best = re.findall(r"Best.*?: .*?(?= Best|$)", " ".join(out[out.index("Best") : out.index("Files:")].split()))
     folder = next(Path("outputs").glob("*/*"))
     page = command("report", str(folder), "--format", "md").out
@@ -252,10 +257,13 @@ def test_a_real_sweep_has_one_winner_everywhere(name: str, command: Callable[...
     assert amount(listed["best_value"], listed["best_measure"]) in best[0]
 
 
-def test_a_hit_that_left_again_is_not_best_and_is_marked(command: Callable[..., Any]) -> None:
+def test_a_hit_that_left_again_is_not_best_and_is_marked(
+    once: Callable[..., Path], command: Callable[..., Any]
+) -> None:
     """Adam on Rosenbrock hits at lr 1 in fewer steps and leaves again: lr 0.15, which stays, is best, as is said."""
-    out = " ".join(command("-m", *REAL["left"], "timing=off").out.split())
-    runs = gdbench.load(next(Path("outputs").glob("*/*"))).set_index("lr")
+    folder = once(LEFT)
+    out = " ".join(command("show", str(folder)).out.split())
+    runs = gdbench.load(folder).set_index("lr")
     told = sentences(verdict(runs.reset_index(), compared(runs.reset_index())))
 
     assert runs.loc[1.0, "gradients_to_target"] < runs.loc[0.15, "gradients_to_target"]

@@ -130,6 +130,7 @@ def test_failed_cells_are_kept_with_their_reason_until_asked_for(command: Callab
     assert "no value here" in gdbench.load(place)["error"].dropna().item()
 
 
+@pytest.mark.slow  # fast, in one process: test_user_modules' edit of a configuration folder
 def test_a_change_of_the_source_makes_cells_stale(shell: Callable[..., Any], own: Path) -> None:
     """What a cell's module imports counts as its source; a cell of another module is not run again."""
     (own / "helper.py").write_text("FACTOR = 1.0\n")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import count_examples
 
 from gdbench.analysis.tuning_metric import cost_class
 from gdbench.schema import UsageError
@@ -220,8 +221,7 @@ def axes(draw: st.DrawFn) -> list[Span | Listed]:
     return [*ranges, *listed]
 
 
-@pytest.mark.once
-@settings(max_examples=40)
+@settings(max_examples=count_examples(20, 40))
 @given(axes(), st.integers(0, 2**32), st.none() | st.integers(12, 400), st.booleans())
 def test_every_search_makes_all_of_its_trials(
     searched_axes: list[Span | Listed], seed: int, trials: int | None, smooth: bool

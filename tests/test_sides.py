@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import count_examples
 
 from gdbench.analysis.comparison import comparison
 from gdbench.analysis.problems import compared
@@ -100,8 +101,7 @@ def test_six_seeds_decide_by_their_ratios() -> None:
     assert mixed["lo"] < 1 < mixed["hi"]
 
 
-@pytest.mark.once
-@settings(max_examples=3)
+@settings(max_examples=count_examples(3, 5))
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(51, 99)), min_size=1, max_size=ENOUGH - 1))
 def test_fewer_seeds_than_the_test_needs_tell_nothing_apart(costs: list[tuple[int, int]]) -> None:
     """Where a seed matters, differences of fewer than six seeds are no verdict, however large; equal ones are equal."""
@@ -112,8 +112,7 @@ def test_fewer_seeds_than_the_test_needs_tell_nothing_apart(costs: list[tuple[in
     assert both(seeded(a), seeded(a)).loc["gd", "outcome"] == "same"
 
 
-@pytest.mark.once
-@settings(max_examples=3)
+@settings(max_examples=count_examples(3, 5))
 @given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.floats(0.1, 10.0))
 def test_no_two_times_are_better_or_worse(a: float, b: float, drift: float) -> None:
     """Seconds are shown, with their ratio over each side's reference loop, and never judged."""

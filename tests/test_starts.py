@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from tiers import representatives
+from tiers import count_examples, representatives
 
 import gdbench
 from gdbench.objectives import Objective
@@ -195,8 +195,9 @@ def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
     assert widest_dtype(given) in (torch.float16, torch.float32, torch.float64)
 
 
-@pytest.mark.once
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=count_examples(10, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(given=STARTS)
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_run_starts_where_it_was_told_to_or_refuses(given: Any) -> None:

@@ -219,6 +219,7 @@ def test_compiled_runs_see_the_same(made: Any) -> None:
         check_same(lanes, columns_of(cell(made, Compiled(gd), SEEDS[2:3])), [2])
 
 
+@pytest.mark.slow  # fast: test_runner's one graph for all numbers, and each lane's own batch, compiled, above
 def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled chunks of a cell go through one graph, each with its own seeds."""
     from torch._dynamo.utils import counters

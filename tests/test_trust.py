@@ -41,7 +41,7 @@ COMMAND = ".hydra/command.json"
 RAN = "ran"
 """A file that a stranger's code writes when it is imported or called."""
 LOOKS = (
-    ("report",), ("report", "--format", "md"), ("runs",), ("watch", "--once"), ("show", "KEY"),
+    ("report",), ("report", "--format", "html,md"), ("runs",), ("watch", "--once"), ("show", "KEY"),
     ("diff", "FOLDER", "FOLDER"),
     ("compare", "FOLDER", "FOLDER", "--format", "md"), ("archive", "FOLDER", "--to", "again.zip"), ("columns",),
     ("export", "tensorboard", "FOLDER"),
@@ -95,7 +95,10 @@ def words_for(folder: Path, words: tuple[str, ...]) -> list[str]:
 # ------------------------------------------------------------------------------------------- a stranger's sweep
 
 
-@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(words, id=" ".join(words), marks=[pytest.mark.slow] * (words == LOOKS[0])) for words in LOOKS],
+)  # figures are drawn in processes of their own, of what was read for the page
 def test_looking_at_a_strangers_sweep_runs_nothing_of_it(
     archived: Path, command: Callable[..., Any], words: tuple[str, ...]
 ) -> None:
@@ -182,7 +185,7 @@ def test_a_configuration_is_read_as_data(
     """YAML that asks for an object of Python is refused in one line, and costs a report its contours alone."""
     (shared / CELL).write_text(f"objective: {tag} ['touch {RAN}']\noptimizer: {{}}\n")
 
-    assert command("report").code == 0
+    assert command("report", "--format", "html").code == 0
     done = command(*words_for(shared, ("show", "KEY", "--rerun")))
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert not Path(RAN).exists()

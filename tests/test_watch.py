@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tiers import count_examples
 from torch import Tensor
 
 from gdbench.crowd import Crowd, Onlooker, Watcher
@@ -82,7 +83,7 @@ def test_what_is_watched_is_what_was_defined(start: float, targets: list[float],
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared targets", "own targets"])
 @pytest.mark.parametrize("crowded", [True, False], ids=["crowd", "watcher"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40, 100), deadline=None)
 @given(
     stories=st.integers(1, 8).flatmap(
         lambda n: st.lists(st.lists(point, min_size=n, max_size=n), min_size=2, max_size=4)

@@ -6,8 +6,9 @@ from collections.abc import Container, Iterable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
-__all__ = ["representatives"]
+__all__ = ["count_examples", "representatives"]
 
 
 def representatives(values: Iterable[Any], few: Container[Any]) -> list[Any]:
@@ -18,3 +19,8 @@ def representatives(values: Iterable[Any], few: Container[Any]) -> list[Any]:
 def listed(value: Any) -> tuple[Any, ...]:
     """What pytest.param takes of one parameter."""
     return value if isinstance(value, tuple) else (value,)
+
+
+def count_examples(fast: int, slow: int) -> int:
+    """How many examples a law has in this run, where one costs so much that the profile's number does not fit."""
+    return fast if settings.get_current_profile_name() == "fast" else slow
