@@ -57,7 +57,7 @@ def fewest_trials(axes: Sequence[Axis], points: int | None = None) -> int:
     spans = [axis for axis in axes if isinstance(axis, Span)]
     if not spans:
         return 0
-    first = max(map(telling_points, spans)) ** len(spans) * count_listed(axes)
+    first: int = max(map(telling_points, spans)) ** len(spans) * count_listed(axes)
     return first if points else math.ceil(first / FIRST)
 
 
