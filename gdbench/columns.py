@@ -151,7 +151,7 @@ COLUMNS: dict[str, Column] = {
         "int", "numbers", "subnormal numbers in x and state at the end, which slow a CPU; null: nonfinite"
     ),
     "tuned_place": Column(
-        "int", "", "of what tune chose: place among the choices for its objective, 1 is best; null: no choice of tune"
+        "int", "", "of what tune chose: place among the choices for its problem, 1 is best; null: no choice of tune"
     ),
     "tuned_for": Column("str", "", "of what tune chose: the metric that it was chosen by"),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),

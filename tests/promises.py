@@ -101,7 +101,7 @@ _PROMISES = {
     "runs optimizer=gd 'lr<0.2' since=7d": ("in outputs",),
     "tag second paper": ("paper",),
     "diff first second": ("a: ", "b: ", "Configuration"),
-    "compare first second": ("outputs/compare/", "Run by run: ", "Open it in a browser"),
+    "compare first second": ("outputs/compare/", "Run by run: ", "Open in a browser"),
     # docs/index.md and docs/tutorial.md
     "-m optimizer=gd,adam impl=manual,torch lr=0.01,0.1": ("8 runs", "Best"),
     "report": ("report.html",),

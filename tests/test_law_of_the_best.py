@@ -118,7 +118,7 @@ def assert_all_agree(runs: pd.DataFrame) -> None:
     shown = verdict_table(table, facts.problems).table
     shown = shown[shown["in"] == "gradients"] if "in" in shown else shown
     curves = convergence(facts.best_runs, facts.traces)
-    for problem, row in first.iterrows():
+    for problem, row in first.assign(problem=first.index).iterrows():
         beginning = f"Best on {problem}: " if len(first) > 1 else "Best: "
         line = next((line for line in lines if line.startswith(beginning)), "")
         if pd.isna(row["winner"]):

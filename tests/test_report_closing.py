@@ -36,7 +36,7 @@ def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
     assert lines[:2] == [str(page), str(three[0] / "report.md")]
     assert lines[2:-1] == sentences(verdict(runs, compared(runs)))
     assert all(line in page.read_text() for line in lines[2:-1])
-    assert lines[-1] == f"Open it in a browser (or add --open): {page}"
+    assert lines[-1] == f"Open in a browser (--open): {page}"
 
 
 def test_each_pair_of_sweeps_has_a_comparison_of_its_own(three: list[Path], command: Callable[..., Any]) -> None:
@@ -47,7 +47,7 @@ def test_each_pair_of_sweeps_has_a_comparison_of_its_own(three: list[Path], comm
         pages.append(lines[0])
         assert lines[1].startswith("In gradients, of 2 pairs")
         assert lines[-2].startswith("Run by run: ")
-        assert lines[-1] == f"Open it in a browser (or add --open): {lines[0]}"
+        assert lines[-1] == f"Open in a browser (--open): {lines[0]}"
 
     assert len(set(pages)) == 3
     assert pages[0] == pages[3]

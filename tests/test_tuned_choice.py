@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 
 import gdbench
@@ -40,7 +40,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., pd.DataFrame]) -> None:
+def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]) -> None:
     """tune, show, report, its figures and runs name one lr of a search by one number; the spike is said to be one."""
     winner = json.loads(command("tune", *SPIKE, "--json").out)[0]
     folder = next(Path("outputs").glob("*/*"))
@@ -54,6 +54,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., pd.D
     assert "with 1 gradient, is a spike: its neighbours do not come near it." in shown
     assert re.search(r"lr +status +tune +steps to 1e-6 .*? target +chosen +2 ", shown)
     assert f"gd ({chosen}) is first, in 2 gradients, and was alone. tune chose it by its steps to the target" in page
+    assert "Of a search each method stands at what tune chose" in page
     assert listed["best_lr"] == winner["lr"]
     assert listed["best_value"] == 2
     assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
@@ -61,7 +62,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., pd.D
     assert decades_within(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
-def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., pd.DataFrame]) -> None:
+def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., Any]) -> None:
     """A search by the final loss has the same best method and lr in its table, in show, report and runs."""
     winners = json.loads(command("tune", *OTHER_METRIC, "steps=60", "timing=off", "--json").out)
     folder = next(Path("outputs").glob("*/*"))
@@ -121,3 +122,20 @@ def test_decades_go_around_the_choice() -> None:
 
     assert decades_within(sensitivity(told))["lr"].tolist() == [winner["lr"]]
     assert decades_within(sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [winner["spike_lr"]]
+
+
+def test_each_problem_of_a_search_has_a_best_of_its_own(command: Callable[..., Any]) -> None:
+    """Targets are problems: the easy one does not win against the other, in tune as in show; equal methods tie."""
+    words = ("objective=notebook_manual", "optimizer=momentum", "optimizer.momentum=0", "impl=manual,torch")
+    out = one_line(command("tune", *words, "target=0.1,1e-6", "trials=30", "timing=off").out)
+    shown = one_line(command("show").out)
+
+    for target in ("0.1", "1e-6"):
+        best = re.search(
+            rf"Best on notebook_manual target {target}, of 30 tried for each: momentum .*? at lr (\S+),", out
+        )
+        assert best is not None, out
+        assert f"Best on notebook_manual target {target}: momentum" in shown
+        assert f"lr {best[1]}" in shown
+    assert out.count("tied with momentum (torch)") == 2
+    assert "Repeat the best of each problem:" in out

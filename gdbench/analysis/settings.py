@@ -11,6 +11,7 @@ import pandas as pd
 from gdbench.columns import ASKED, GROUPS, asked
 
 __all__ = [
+    "PROBLEM",
     "configuration_names",
     "differing_settings",
     "distinct_texts",

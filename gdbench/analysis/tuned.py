@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from gdbench.analysis.settings import objective_names
+from gdbench.analysis.settings import problem_names
 from gdbench.schema import COLUMNS
 
 __all__ = ["FOUND", "winners_table"]
@@ -34,7 +34,7 @@ FOUND: dict[str, str] = {
 
 
 def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Winners grouped by objective and its numbers, in the order of the standings: stays, left, missed, the rest."""
+    """Winners grouped by problem, in the order of the standings: stays, left, missed, the rest."""
     if not rows:  # cut short before the first grid had ended
         return pd.DataFrame()
     table = pd.concat(rows, ignore_index=True)
@@ -42,12 +42,12 @@ def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
     hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]
     order = pd.DataFrame(
         {
-            "objective": pd.factorize(objective_names(table))[0],
+            "problem": pd.factorize(problem_names(table))[0],
             "score": table["score"],
             "name": table["optimizer"] + " " + table["impl"],
         }
-    ).sort_values(["objective", "score", "name"], kind="stable")
+    ).sort_values(["problem", "score", "name"], kind="stable")
     winners = table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)
     won = winners["command"].notna()
-    places = won.astype(int).groupby(objective_names(winners), sort=False).cumsum().where(won)
+    places = won.astype(int).groupby(problem_names(winners), sort=False).cumsum().where(won)
     return winners.assign(tuned_place=places.astype("Int64"), tuned_for=winners["metric"].where(won))

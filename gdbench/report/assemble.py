@@ -123,7 +123,8 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     band = f" Line: median over up to {facts.seeds} seeds{_band(shown, 'quartiles')}." if facts.seeds > 1 else ""
     ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
     rule = (
-        "Each optimizer at the configuration that the verdict goes by: of those that reach the target and stay there"
+        "Each optimizer at the configuration that the verdict goes by:"
+        f"{' what tune chose, else' if facts.is_tuned else ''} of those that reach the target and stay there"
         " the one with the fewest gradients, else the soonest that left it again, else the lowest final gap or loss:"
         f" {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
     )

@@ -24,4 +24,4 @@ def print_closing(report: Report, page: Path | None, opened: bool) -> None:
     if (more := len(report.told) - SENTENCES) > 0:
         out.print(closing_line(f"… and {format_count(more, 'sentence')} more, all in the report.", whole=False))
     if page and not opened:
-        out.print(closing_line(f"Open it in a browser (or add --open): {page}", whole=True), crop=False)
+        out.print(closing_line(f"Open in a browser (--open): {page}", whole=True), crop=False)

@@ -114,6 +114,11 @@ class Facts:
         return int(self.best_runs.groupby(["problem", "solver"])["run"].nunique().max()) if len(self.best_runs) else 0
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether tune chose any of the configurations."""
+        return bool(problems.numbers(self.told, "tuned_place").notna().any())
+
+    @property
     def impls(self) -> str:
         """A remark under what counts one impl of each configuration, where several were run."""
         left = len(self.told) - len(self.merged)

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.settings import differing_settings, objective_names
+from gdbench.analysis.settings import PROBLEM, differing_settings, problem_names
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.counting import format_count
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
@@ -44,7 +44,7 @@ def show_tuned(winners: pd.DataFrame, folder: Path) -> None:
 
 
 def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -> RenderableType:
-    """Caption, one table an objective, warnings, the command that repeats each objective's winner, and the files."""
+    """Caption, one table a problem, warnings, the command that repeats each problem's winner, and the files."""
     metrics = winners["metric"].unique()
     metric = f"lowest {METRICS[metrics[0]]}" if len(metrics) == 1 else "several metrics"
     parts: list[RenderableType] = [
@@ -54,7 +54,7 @@ def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) ->
         ),
         Text(),
     ]
-    for problem, group in winners.groupby(objective_names(winners), sort=False):
+    for problem, group in winners.groupby(problem_names(winners), sort=False):
         parts += [Text(f"{problem}", style="bold"), _table(group, width), Text()]
     lines = [*_best(winners), *_warnings(winners), *_legend(winners), *_repeat(winners), f"Files: {folder}"]
     return Group(*parts, *(closing_line(line, whole=line.startswith(("  python", "Files"))) for line in lines))
@@ -78,7 +78,7 @@ def _shared(winners: pd.DataFrame) -> list[str]:
 
 
 def _table(group: pd.DataFrame, width: int) -> RenderableType:
-    """The table of an objective, and what a line had no room for."""
+    """The table of a problem, and what a line had no room for."""
     rows = _rows(group)
     styles = {place: STYLES.get(str(row["status"]), "") for place, row in enumerate(rows)}
     columns = [
@@ -165,18 +165,28 @@ def _decades(value: Any) -> str:
 
 
 def _best(winners: pd.DataFrame) -> list[str]:
-    """The first row of each objective in words: best of how many that were tried."""
+    """The first row of each problem in words: best of how many that were tried."""
     lines = []
-    for where, group in winners.assign(who=_row_names(winners)).groupby(objective_names(winners), sort=False):
+    for where, group in winners.assign(who=_row_names(winners)).groupby(problem_names(winners), sort=False):
         row = group.iloc[0].to_dict()
         if pd.notna(row["command"]):
             numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
             left = ", which it left again" if row["outcome"] == "left" else ""
+            left += _tied(group)
             first = "Lowest" if _tells_little(row) else "Best"
             lines.append(
                 f"{first} on {where}, of {_tried(group)}: {row['who']} at {numbers}, {_reached_value(row)}{left}."
             )
     return lines
+
+
+def _tied(group: pd.DataFrame) -> str:
+    """The rows whose numbers are those of the first, which stands there by its name alone; nothing where none are."""
+    first = group.iloc[0]
+    names = ["outcome", "value"] if math.isfinite(first["value"]) else ["outcome", "value", "final_gap", "final_loss"]
+    same = group[names].eq(first[names]) | group[names].isna() & first[names].isna()
+    equals = group.loc[same.all(axis=1) & group["command"].notna(), "who"].tolist()[1:]
+    return f", tied with {', '.join(equals)}" if equals else ""
 
 
 def _tried(group: pd.DataFrame) -> str:
@@ -220,7 +230,7 @@ def _legend(winners: pd.DataFrame) -> list[str]:
 def _warnings(winners: pd.DataFrame) -> list[str]:
     """What a reader must know before believing a row; a remark that several rows share names them all."""
     remarks: dict[tuple[str, str], list[str]] = {}
-    for who, where, row in zip(_row_names(winners), objective_names(winners), _rows(winners), strict=True):
+    for who, where, row in zip(_row_names(winners), problem_names(winners), _rows(winners), strict=True):
         for remark in _remarks(row):
             remarks.setdefault((where, remark), []).append(who)
     return [f"{', '.join(who)} on {where}: {remark}." for (where, remark), who in remarks.items()]
@@ -229,7 +239,7 @@ def _warnings(winners: pd.DataFrame) -> list[str]:
 def _row_names(winners: pd.DataFrame) -> list[str]:
     """What each row is called: its optimizer, and in brackets what else tells it from the others."""
     axes = {name for names in winners["axes"] for name in names.split(", ")}
-    common = {"objective", "optimizer", "seed", "lr", *axes}
+    common = {"objective", "optimizer", "seed", "lr", "lr_scale", *PROBLEM, *axes}
     differing = [
         name for name in differing_settings(winners) if name not in common and not name.startswith("objective.")
     ]
@@ -275,8 +285,8 @@ def _why_fewer(row: Row) -> str:
 
 
 def _repeat(winners: pd.DataFrame) -> list[str]:
-    """The command of each objective's winner, each on a line of its own, to be copied whole."""
+    """The command of each problem's winner, each on a line of its own, to be copied whole."""
     won = winners[winners["command"].notna()]
-    best = won.groupby(objective_names(winners).loc[won.index], sort=False).head(1)
+    best = won.groupby(problem_names(winners).loc[won.index], sort=False).head(1)
     lines = [f"  {command}" for command in best["command"]]
-    return [f"Repeat the best{' of each objective' if len(lines) > 1 else ''}:", *lines] if lines else []
+    return [f"Repeat the best{' of each problem' if len(lines) > 1 else ''}:", *lines] if lines else []

@@ -27,6 +27,12 @@ __all__ = ["amount", "counted", "sentences", "times", "verdict_table"]
 STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
 
 
+TUNED = (
+    " Of a search each method stands at what tune chose, and the methods are in its order: what costs less and was not"
+    " chosen is named above."
+)
+
+
 def times(ratio: float) -> str:
     """A factor: 1.83×, 24×, and from 1000 on with the three digits of the tables, 1260×."""
     if ratio >= 1000:
@@ -163,6 +169,7 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
         " target, or left it again. reached, left, broke: of all runs of the problem, how many reached the target, left"
         " it again, and diverged or became nonfinite."
     )
+    rule += TUNED if table["tuned_for"].notna().any() else ""
     return Shown("verdict", "Verdict", rule, told)
 
 
