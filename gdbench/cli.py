@@ -154,7 +154,9 @@ def _look(words: list[str]) -> int:
         if not hasattr(error, "format_message"):  # what typer raises for a mistake on its command line
             raise
         message = " ".join(str(error.format_message()).split()).rstrip(".")
-        raise UsageError(f"{message}. See python -m gdbench {words[0]} --help.") from None
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else f"python -m gdbench {words[0]}"
+        raise UsageError(f"{message}{'' if message.endswith('?') else '.'} See {path} --help.") from None
 
 
 def _complete_verbs(line: str) -> bool:

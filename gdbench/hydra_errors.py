@@ -49,9 +49,9 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in EXTRAS:
             return UsageError(f"{group}={name} is not installed: {install_command(EXTRAS[name])}")
-        return UsageError(
-            f"{group}={name} is not known.{nearest(name, error.options)} {list_options(group, error.options)}"
-        )
+        installable = EXTRAS if group == "hydra/launcher" else {}
+        options = list(dict.fromkeys([*error.options, *installable]))
+        return UsageError(f"{group}={name} is not known.{nearest(name, options)} {list_options(group, options)}")
     if isinstance(error, OverrideParseException):
         return UsageError(describe_unreadable(str(error.override)))
     if isinstance(error, UnicodeDecodeError):

@@ -32,7 +32,10 @@ PAIRS = {"[": "]", "{": "}", "(": ")"}
 EXAMPLES = {"lr": "0.1", "optimizer": "gd", "objective": "rosenbrock", "seed": "1", "steps": "1000", "dtype": "float64"}
 LISTS = ("lr", "lr_scale", "seed")
 """Settings of which a single cell may have several values, as a list."""
-OPTIONS = ("--config-dir", "--multirun", "--quiet", "--json", "--trust", "--cfg", "--resolve", "--package", "--version")
+OPTIONS = (
+    *("--config-dir", "--multirun", "--quiet", "--json", "--each", "--trust", "--cfg", "--resolve", "--package"),
+    *("--version", "--help"),
+)
 LINE = "See python -m gdbench --help."
 
 

@@ -31,6 +31,11 @@ LISTED = {"objective": "python -m gdbench list objectives", "optimizer": "python
 
 def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, known: Collection[str] = ()) -> str:
     """What is wrong with a key; ``chosen`` are the options of the groups, ``known`` the keys of this one's."""
+    if key.startswith("hydra.launcher."):
+        return (
+            f"{key} is not a setting of the chosen launcher: choose another by hydra/launcher=NAME, such as joblib, and"
+            " see its settings by --cfg hydra -p hydra.launcher."
+        )
     if key.startswith("hydra"):
         see = "See them with: python -m gdbench --cfg hydra; add one as"
         return f"{key} is not a setting of Hydra's. {see} +{key}=..." if "." in key else f"{key} is not a setting."

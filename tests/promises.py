@@ -42,7 +42,7 @@ _PROMISES = {
     "list objectives": ("rosenbrock ", "bbob_f01_sphere"),
     "columns": ("steps_to_target", "final_gap"),
     "show": ("Best", "Files: outputs/"),
-    "show 87da1d7e": ("# its configuration", "# repeat it", GDBENCH),
+    "show dac917": ("# its configuration", "# repeat it", GDBENCH),
     "--help": ("Usage: python -m gdbench", "Exit codes: 0 all ran"),
     "-m optimizer=gd,adam lr=0.01,0.1 name=mine": ("4 runs",),
     "resume=outputs/2026-11-23/09-54-14_mine": ("Going on with outputs/2026-11-23/09-54-14_mine",),

@@ -319,6 +319,15 @@ def test_the_table_goes_to_stdout_and_progress_to_stderr(command: Callable[..., 
     assert "\x1b" not in done.out + done.err
 
 
+def test_the_next_command_can_be_typed_as_it_stands(command: Callable[..., Any]) -> None:
+    """A folder whose name holds a blank is quoted for the shell where the next command is told."""
+    done = command("name=so what", "steps=2", "timing=off")
+    following = re.search("^Next: python -m gdbench (.*)$", done.out, re.MULTILINE)
+
+    assert following
+    assert command(*shlex.split(following[1]), "--format", "md").code == 0
+
+
 def test_quiet_prints_nothing(command: Callable[..., Any]) -> None:
     """--quiet leaves only the files and the exit code."""
     done = command("-m", "lr=0.1,0.2", *QUIET)

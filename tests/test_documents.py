@@ -65,7 +65,7 @@ def reader(
     before = {"gate --config-dir mine --time off": commit_and_change}
     path = list(sys.path)
     monkeypatch.setenv("BROWSER", "true")  # which opens nothing
-    yield Reader(command, CHECKED, {**words, "87da1d7e": words["RUN"]}, before, {"MyOptimizer": MyOptimizer})
+    yield Reader(command, CHECKED, {**words, "dac917": words["RUN"]}, before, {"MyOptimizer": MyOptimizer})
     forget(tmp_path, path)
 
 

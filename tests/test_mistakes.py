@@ -113,6 +113,13 @@ MISTAKES = {
     "'outputs=/tmp/naïve dir'": "outputs=/tmp/naïve dir cannot be read: the grammar of Hydra, which reads it, takes ï"
     " in a text only in quotes, within those of the shell: \"outputs='/tmp/naïve dir'\".",
     "name=a&b": "name=a&b cannot be read: the grammar of Hydra, which reads it, takes & in a text only in quotes",
+    # launchers and options
+    "-m optimizer=gd hydra/launcher=jobib": "hydra/launcher=jobib is not known. Did you mean joblib? Allowed: basic, ",
+    "-m optimizer=gd hydra.launcher.n_jobs=8": "hydra.launcher.n_jobs is not a setting of the chosen launcher: choose",
+    "--hlep": "unrecognized arguments: --hlep. Did you mean --help?",
+    "gate recrod": "No such command 'recrod'. Did you mean 'record'? See python -m gdbench gate --help.\n",
+    "gate accept x": "Missing option '--reason'. See python -m gdbench gate accept --help.\n",
+    "report 'outputs/2026-*'": "SWEEP=outputs/2026-* is no sweep of outputs. No folder fits this pattern. Allowed: a",
     # Hydra's callbacks
     "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
     "-m +hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",

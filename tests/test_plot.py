@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,3 +343,15 @@ def test_seeds_are_a_band_where_no_minimum_is_known(tmp_path: Path) -> None:
     assert (line["lo"] < line["hi"]).all()
     assert line["gap"].between(line["lo"], line["hi"]).all()
     assert "area" in str(chart.to_dict())
+
+
+def test_a_panel_without_a_line_says_so(tmp_path: Path) -> None:
+    """Where no run stays at the target of one problem of several, its panel holds a word, in a notebook and a page."""
+    runs = gdbench.sweep(
+        ["rosenbrock", "quadratic"], optimizer="adam", lr=[0.1, 0.2], steps=600, timing="off", outputs=tmp_path
+    )
+    drawn = gdbench.plot.sensitivity(runs)
+    texts = as_svg(drawn.to_dict())
+
+    assert set(runs.loc[runs["steps_to_settle"].notna(), "objective"]) == {"quadratic"}
+    assert len(re.findall(">no run stays at the target<", texts)) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -396,6 +397,26 @@ def browser() -> Iterator[Any]:
     """A headless Chromium of the system's, without a network."""
     with open_browser("light") as opened:
         yield opened
+
+
+@pytest.mark.slow
+def test_the_page_and_its_script_write_all_runs_alike(written: Path, browser: Any) -> None:
+    """A cell of the table of all runs holds the same text before and after the page's script has made it anew."""
+    file = written / "report.html"
+    static = re.search(r'<table id="all">.*?<tbody>(.*?)</tbody>', file.read_text(encoding="utf-8"), re.DOTALL)
+    assert static
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", static[1])]
+    plain = [[html.unescape(re.sub("<[^>]*>", "", cell)) for cell in row] for row in rows]
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    page.wait_for_selector("#all tbody td:last-child button, #all tbody td:last-child a")
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('#all tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+
+    assert len(plain) > 3
+    assert any(re.search(r"e-0\d", cell) for row in plain for cell in row)
+    assert [row[: len(plain[0])] for row in drawn[: len(plain)]] == plain
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, str):
         return short(value) if name in ("configuration", "with", "others") else value
     if isinstance(value, float) and math.isinf(value):
-        return "never"
+        return "∞" if name in (*GAPS, *LOSSES) else "never"
     if name in TIMES:
         return seconds(value)
     if name in GAPS:

@@ -31,6 +31,7 @@ class NoSweep(UsageError):
 
     def __init__(self, word: str, outputs: Path, near: str) -> None:
         """The line is for verbs that take a sweep alone."""
+        near = " No folder fits this pattern." if set(word) & set("*?[") else near
         self.near = near
         super().__init__(
             f"SWEEP={word} is no sweep of {outputs}.{near} Allowed: a sweep's folder, or its name;"

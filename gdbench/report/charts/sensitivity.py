@@ -42,7 +42,9 @@ def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
     points = lines.mark_point(size=34).encode(
         fill=look.fills(there), tooltip=[*TOLD[:3], tip("cost", cost, "cost"), *TOLD[3:]]
     )
-    layers = layered(shade, rule, line, points, params=[PICK], width=WIDTH, height=HEIGHT)
+    words = _of_kind(alt.Chart(data()), "none").mark_text(text=UNREACHED, fontSize=12, aria=False)
+    words = words.encode(x=alt.value(WIDTH / 2), y=alt.value(HEIGHT / 2))
+    layers = layered(shade, rule, line, points, words, params=[PICK], width=WIDTH, height=HEIGHT)
     return Drawn(
         panels(layers, list(table["problem"].unique())),
         {"table": _rows(look.behind(table.assign(optimizer=table["solver"])))},
@@ -62,10 +64,13 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         "cost": best[np.isfinite(best["cost"])],
         "broke": breaking(table),
         "limit": limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]],
+        "none": limits.loc[~limits["problem"].isin(best.loc[np.isfinite(best["cost"]), "problem"]), ["problem"]],
     }
     return [row for kind, rows in kinds.items() for row in records(rows.assign(kind=kind))]
 
 
+UNREACHED = "no run stays at the target"
+"""What stands in a panel in which nothing is drawn."""
 SHADES = alt.Scale(domain=[0, 1], range=[0.05, 0.32])
 BROKE = [tip("at", "learning rate"), alt.Tooltip("share:Q", title="share of runs that broke", format=".0%")]
 LIMIT = [tip("lr", "2/L")]

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -201,6 +202,8 @@ def _rows(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
         problem=extra["problem"].fillna(runs["objective"]),
         configuration=extra["configuration"].map(short, na_action="ignore").fillna("lr " + runs["lr"].map(number)),
     )
+    ends = ["final_gap", "final_loss"]  # of a run that broke they are infinite or missing, which its status says
+    table[ends] = table[ends].where(np.isfinite(table[ends].astype(float)))
     alike = [name for name in COLUMNS if table[name].isna().all() or (name in ALIKE and table[name].nunique() == 1)]
     return table[[name for name in COLUMNS if name not in alike]]
 
