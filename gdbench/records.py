@@ -238,8 +238,9 @@ def set_aside(folder: Path) -> None:
     """Before a sweep goes on: rename what cannot be read, with a warning, and remove what a killed process left."""
     with writing(folder):
         (folder / PARTS).mkdir(exist_ok=True)
-        for left in [*folder.glob(".*.parquet.*"), *(folder / PARTS).glob(".*.parquet.*")]:
-            left.unlink()
+        for place in (folder, folder / ".hydra", folder / PARTS):
+            for left in place.glob(".*.[0-9]*"):  # as write_table and write_text call what they have not written whole
+                left.unlink()
         for name in TABLES:
             for file in [folder / f"{name}.parquet", *(folder / PARTS).glob(f"*.{name}.parquet")]:
                 if file.exists():

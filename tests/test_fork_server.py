@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import select
@@ -284,3 +285,16 @@ def test_a_server_ends_with_its_client(fork_server: Processes, tmp_path: Path, n
     assert not [line for line in fork_server.wait_for_all(0) if line.startswith("sleep")]
     os.close(server)
     assert len(fork_server.end_all()) == 1, "the fork with the socket"
+
+
+def is_sleep(node: ast.AST) -> bool:
+    """Whether this is a call of ``time.sleep``."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep")
+
+
+def test_no_test_waits_for_a_time() -> None:
+    """A test sleeps within a loop alone, which looks for the event that it waits for."""
+    for file in Path(__file__).parent.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        polling = {id(inner) for loop in nodes if isinstance(loop, ast.For | ast.While) for inner in ast.walk(loop)}
+        assert [node.lineno for node in nodes if is_sleep(node) and id(node) not in polling] == [], file

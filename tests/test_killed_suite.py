@@ -58,7 +58,7 @@ def begin(processes: Processes, place: Path, *options: str) -> Process:
 @pytest.mark.parametrize(
     ("number", "options"),
     [
-        (signal.SIGKILL, ()),
+        pytest.param(signal.SIGKILL, (), marks=pytest.mark.campaign),
         pytest.param(signal.SIGTERM, (), marks=pytest.mark.campaign),
         (signal.SIGINT, ()),
         (signal.SIGKILL, ("-n", "2")),

@@ -216,12 +216,13 @@ class Killed:
         )
 
     def files(self, name: str) -> set[str]:
-        """The files of all sweeps of a folder, each within its sweep, but for what was half written at a kill."""
-        outputs = self.place / name / "outputs"
-        half = re.compile(r"\..+\.\d+")
-        written = (path for path in outputs.rglob("*") if path.is_file() and not half.fullmatch(path.name))
-        files = (path.relative_to(outputs).parts for path in written)
-        return {"/".join(parts[2:]) or "/".join(parts) for parts in files}
+        """The files of the sweep that went on, hidden ones too.
+
+        What was killed before it had written down its cells is no sweep yet: it cannot go on, and its folder stays.
+        """
+        folders = (self.place / name / "outputs").glob("*/*")
+        (begun,) = (place for place in folders if (place / ".hydra" / "cells.json").exists())
+        return {path.relative_to(begun).as_posix() for path in begun.rglob("*") if path.is_file()}
 
     def ended(self, name: str) -> dict[int, str]:
         """The cells of a sweep that have ended, and when they had started."""

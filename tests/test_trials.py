@@ -106,7 +106,9 @@ def test_a_trial_that_fails_neither_stops_nor_wins(command: Callable[..., Any], 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(
+    "sampler", [name if name == "tpe" else pytest.param(name, marks=pytest.mark.campaign) for name in SAMPLERS]
+)
 def test_failures_and_divergence_neither_stop_nor_win(
     command: Callable[..., Any], own: Path, tmp_path: Path, sampler: str
 ) -> None:
