@@ -144,6 +144,21 @@ def test_a_range_without_more_numbers_is_told(command: Callable[..., Any]) -> No
     assert "5 of 100 trials were made: the range or the list holds no more numbers of four digits" in printed
 
 
+@pytest.mark.parametrize(
+    ("lrs", "words"),
+    [
+        ("lr=0.001,0.007382,0.1", "no lr that was tried beside it comes within twice of it: a lucky hit"),
+        (
+            "lr=0.001,0.00736,0.00738,0.0074,0.1",
+            "only lrs within a factor of 1.01 of one another come within twice of it",
+        ),
+    ],
+)
+def test_a_narrow_optimum_is_told_from_one_that_stands_alone(command: Callable[..., Any], lrs: str, words: str) -> None:
+    """On the notebook's function momentum does well at lrs beside 0.00738 alone: neighbours that do too are no luck."""
+    assert words in command("tune", "optimizer=momentum", lrs, "timing=off").out
+
+
 README_TUNES = "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000"
 
 

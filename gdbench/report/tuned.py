@@ -260,10 +260,17 @@ def _remarks(row: Row) -> list[str]:
     elif row["outcome"] == "left":
         remarks.append("it reached the target and left it again, as all that were tried did: ranked behind what stays")
     if pd.notna(row["within_2x_decades"]) and row["within_2x_decades"] < GOOD_DECADES and is_cost(row["metric"]):
-        remarks.append("no lr that was tried beside it comes within twice of it: a lucky hit")
+        remarks.append(_describe_narrow(row["within_2x_decades"]))
     if row["trials"] < row["budget"]:
         remarks.append(f"{row['trials']} of {row['budget']} trials were made: {_why_fewer(row)}")
     return remarks
+
+
+def _describe_narrow(decades: float) -> str:
+    """How little the lr may differ before the cost doubles, where that is less than a good plateau."""
+    if decades == 0:
+        return "no lr that was tried beside it comes within twice of it: a lucky hit"
+    return f"only lrs within a factor of {10**decades:.3g} of one another come within twice of it: easily missed"
 
 
 def _tells_little(row: Row) -> bool:
