@@ -91,3 +91,14 @@ def test_open_without_a_page_is_refused(three: list[Path], command: Callable[...
 
     assert done.code == 2
     assert "--open shows the page, and --format md writes none: add html, or leave out --open." in done.err
+
+
+def test_a_comparison_without_hits_names_what_it_goes_by(three: list[Path], command: Callable[..., Any]) -> None:
+    """Where no run reached a target, nothing is said of gradients: gaps decided."""
+    for name, lr in {"d": 1e-6, "e": 2e-6}.items():
+        gdbench.sweep(optimizer="gd", lr=lr, name=name, timing="off", record="none")
+    pair = [str(next(Path("outputs").glob(f"*/*_{name}"))) for name in "de"]
+    out = command("compare", *pair, "--format", "html").out
+
+    assert "By final gap, as no target was reached, of 1 pair of" in out
+    assert "In gradients" not in out

@@ -212,7 +212,10 @@ def _overall(mine: pd.DataFrame, cost: str) -> str:
     few = mine.loc[mine["outcome"] == TOO_FEW, "seeds"]
     words = {**WORDS, TOO_FEW: f"{format_range(few, 'seed')}: {TOO_FEW} on" if len(few) else ""}
     parts = ", ".join(f"{words[name]} {counts[name]}" for name in VERDICTS if name in counts)
-    return f"In {cost}, of {len(mine)} pairs of problem and optimizer: {parts}."
+    measures = sorted(set(mine["measure"].dropna()))
+    missed = measures and not {cost} & set(measures)  # nobody reached a target: what the runs ended with decided
+    by = f"By {' and '.join(measures)}, as no target was reached" if missed else f"In {cost}"
+    return f"{by}, of {format_count(len(mine), 'pair')} of problem and optimizer: {parts}."
 
 
 WORDS = {
