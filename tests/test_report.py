@@ -496,3 +496,12 @@ def test_a_tooltip_writes_numbers_as_the_tables_do() -> None:
 
     wanted = ["|".join(cell[0] for cell in row) for row in zip(*cells, strict=True)]
     assert [pair for pair in zip(texts, wanted, strict=True) if pair[0] != pair[1]] == []
+
+
+def test_ends_of_an_interval_that_say_nothing_are_left_out() -> None:
+    """A loss of copies has the digits of its column and no ends; that of three seeds has three alike."""
+    table = pd.DataFrame(
+        {"final_loss": [1.672e-4, 0.1431], "final_loss_lo": [1.672e-4, 0.1], "final_loss_hi": [1.672e-4, 0.2]}
+    )
+
+    assert shown(table) == [["0.0001672", "", ""], ["0.143", "0.100", "0.200"]]

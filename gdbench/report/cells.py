@@ -88,10 +88,16 @@ def shown(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _write_alike(columns: dict[str, list[str]], table: pd.DataFrame, names: tuple[str, ...]) -> None:
-    """Give a number and the ends of its interval the same digits, in the rows that have all three."""
+    """Give a number and the ends of its interval the same digits, in the rows that have all three.
+
+    Ends that are the number itself say nothing, and are left out: the number has the digits of its column then.
+    """
     for place, numbers in enumerate(zip(*(table[name].astype(float) for name in names), strict=True)):
-        if all(map(math.isfinite, numbers)):
-            value, low, high = numbers
+        value, low, high = numbers
+        if value == low == high:
+            for name in names[1:]:
+                columns[name][place] = ""
+        elif all(map(math.isfinite, numbers)):
             for name, text in zip(names, interval_texts(value, low, high), strict=True):
                 columns[name][place] = text
 
