@@ -256,7 +256,7 @@ class Mine(torch.optim.SGD):
         ({"schedule": len}, "schedule=len is a Python function, and schedule= takes a name. Allowed: constant, cosine"),
         ({"objective": ["quadratic", len]}, "objective=len is a Python function, and objective= takes a name, or"),
     ],
-    ids=str,
+    ids=["class", "list", "path", "torch", "lambda", "builtin", "function"],
 )
 def test_a_python_object_in_place_of_a_name_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begin: Callable[..., Any], given: dict[str, Any], words: str
