@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gdbench import plot
     from gdbench.api import run, sweep, tune
+    from gdbench.columns import COLUMNS
+    from gdbench.errors import UsageError
     from gdbench.objectives import Objective
     from gdbench.records import load
-    from gdbench.schema import COLUMNS, UsageError
 
 __version__ = "0.1.0"
 __all__ = ["COLUMNS", "Objective", "UsageError", "load", "plot", "run", "sweep", "tune"]
@@ -26,8 +27,8 @@ _HOMES = {
     "tune": "gdbench.api",
     "load": "gdbench.records",
     "Objective": "gdbench.objectives",
-    "COLUMNS": "gdbench.schema",
-    "UsageError": "gdbench.schema",
+    "COLUMNS": "gdbench.columns",
+    "UsageError": "gdbench.errors",
 }
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.config import Composer, composing
+from gdbench.errors import UsageError
 from gdbench.job_spec import Job, Silent
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.own_names import check_own_names
 from gdbench.paths import expand_user
-from gdbench.schema import GROUPS, UsageError
+from gdbench.schema import GROUPS
 from gdbench.spaces import spans
 from gdbench.sweeper import declared_axes, fold
 from gdbench.uncollected import uncollected
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdbench.objectives import Objective
-    from gdbench.params import Params
+    from gdbench.tree import Params
     from gdbench.tuning import Tuning
 
     Function = Callable[[Params], Tensor]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gdbench.cell import Cell
 from gdbench.descent import descent
-from gdbench.schema import Unavailable, UsageError
+from gdbench.errors import Unavailable, UsageError
 from gdbench.story import Halt, Story, tell
 from gdbench.user_modules import USER_ERRORS
 

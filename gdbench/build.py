@@ -15,6 +15,7 @@ import torch
 
 from gdbench.cell import Cell, Maker
 from gdbench.constant import constant
+from gdbench.errors import Unavailable, UsageError
 from gdbench.factories import (
     apply_settings_of,
     built_objective,
@@ -30,12 +31,12 @@ from gdbench.optimizers import Hyper, Method, Step, first_order, treat_as_mutati
 from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
-from gdbench.params import Params, leaves, tree_map
 from gdbench.random_state import preserved_globals
 from gdbench.schedules import paced, scheduled
-from gdbench.schema import FACTS, NOT_ASKED, Question, Unavailable, UsageError
+from gdbench.schema import FACTS, NOT_ASKED, Question
 from gdbench.starts import find_overflow
 from gdbench.torch_globals import apply_settings, isolated_settings
+from gdbench.tree import Params, leaves, tree_map
 from gdbench.uncollected import uncollected
 from gdbench.user_modules import USER_ERRORS, importing
 

@@ -16,11 +16,12 @@ from gdbench.gap import rounding_size
 from gdbench.objectives import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method, Oracle
 from gdbench.oracle import Compilable, Eager, Sampled, oracle
-from gdbench.params import Params, lanes_last, size, tree_map
 from gdbench.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
+from gdbench.tree import Params, lanes_last, size, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
-    from gdbench.optimizers.compiled import Lanes, Look
+    from gdbench.optimizers.compiled import Lanes
+    from gdbench.optimizers.traceable import Look
 
 __all__ = ["Cell", "Maker"]
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
-from gdbench.counting import format_count
+from gdbench.errors import UsageError, format_count, nearest, was_interrupted
 from gdbench.help_text import HELP
-from gdbench.interruption import was_interrupted
 from gdbench.paths import expand_user, expand_word
 from gdbench.report.escaping import printable
-from gdbench.schema import SETTINGS, UsageError, nearest
+from gdbench.schema import SETTINGS
 from gdbench.uncollected import uncollected
 from gdbench.word_order import place_verb_first
 

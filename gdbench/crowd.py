@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Seen
 from gdbench.optimizers.structure import assemble, describe_form, list_tensors
-from gdbench.params import Params, lanes_last
+from gdbench.tree import Params, lanes_last
 from gdbench.watch import Told, Watched, begin, finite, judged, told, update, watching
 
 __all__ = ["LEAST", "Crowd", "Onlooker", "Watcher", "staying"]

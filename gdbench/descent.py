@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gdbench.optimizers import Method, Oracle, Seen
-from gdbench.params import Params, tree_map
+from gdbench.tree import Params, tree_map
 
 __all__ = ["Look", "descent"]
 

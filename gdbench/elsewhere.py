@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gdbench import records
-from gdbench.job import Job, Progress, finish
+from gdbench.job import finish
+from gdbench.job_spec import Job, Progress
 from gdbench.turns import NOTE, takes_turns
 
 __all__ = ["UNKNOWN", "Launch", "elsewhere"]

@@ -15,10 +15,11 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from gdbench.errors import UsageError
 from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.objectives import Objective, cast, fingerprint
 from gdbench.random_state import MAKING, seeded_globals
-from gdbench.schema import Question, UsageError, written
+from gdbench.schema import Question, written
 from gdbench.targets import check_module, check_object
 from gdbench.torch_globals import Values, apply_settings, isolated_settings, with_changes
 from gdbench.user_modules import importing

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives import Objective
-from gdbench.params import tree_map
+from gdbench.tree import tree_map
 
 __all__ = ["LADDER", "Ladder", "ladder", "rounding_size", "thresholds_in"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.objectives.draws import normals
 from gdbench.optimizers import Hyper, Method, Oracle, Saw, Split, Step
-from gdbench.params import Params, flat, leaves, per_lane, tree_map, unflat
-from gdbench.schema import UsageError
+from gdbench.tree import Params, flat, leaves, per_lane, tree_map, unflat
 
 __all__ = ["Change", "Clip", "Noise", "altered", "noisy"]
 

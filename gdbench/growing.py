@@ -13,12 +13,13 @@ from gdbench import build, records
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.content import cell_key
 from gdbench.elsewhere import UNKNOWN, Launch
+from gdbench.errors import UsageError
 from gdbench.execution import describe, export, keep_configurations
-from gdbench.job import Job, check, finish, run_job
+from gdbench.job import check, finish, run_job
+from gdbench.job_spec import Job
 from gdbench.overrides import read_text
 from gdbench.resume import Wish
 from gdbench.runner import Pulse, no_pulse
-from gdbench.schema import UsageError
 from gdbench.trackers import wanted
 
 if TYPE_CHECKING:

@@ -9,11 +9,9 @@ from pathlib import Path
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.installation import install_command
-from gdbench.interruption import was_interrupted
+from gdbench.errors import UsageError, install_command, nearest, was_interrupted
 from gdbench.mistakes import describe_sweep, describe_unreadable
 from gdbench.paths import config_folder
-from gdbench.schema import UsageError, nearest
 from gdbench.unknown_keys import describe_unknown_key, list_options
 from gdbench.yaml_files import (
     NO_MAPPING,

@@ -9,7 +9,7 @@ from hydra._internal.utils import _locate
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["check_callbacks", "check_hydra_node", "check_hydra_words"]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 
-from gdbench.config import CONFIG_NAME, check_options, config_folder, mode_by_flag, register_sweeper, store
+from gdbench.config import CONFIG_NAME, check_options, mode_by_flag, register_sweeper, store
+from gdbench.errors import UsageError
 from gdbench.hydra_errors import reworded
 from gdbench.hydra_settings import check_hydra_words
 from gdbench.job_spec import Progress, Silent
@@ -20,8 +21,8 @@ from gdbench.libyaml import read_by_libyaml
 from gdbench.mistakes import check_words, describe_option
 from gdbench.overrides import code_override
 from gdbench.own_names import check_own_names
-from gdbench.paths import expand_user
-from gdbench.schema import GROUPS, Run, UsageError
+from gdbench.paths import config_folder, expand_user
+from gdbench.schema import GROUPS, Run
 from gdbench.sweeper import Lanes, Refusal, Session
 from gdbench.trials import register_trials
 

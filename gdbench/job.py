@@ -19,9 +19,10 @@ from gdbench.attempts import Failure
 from gdbench.columns import COLUMNS
 from gdbench.constant import constant, is_constant
 from gdbench.environment import process_key
+from gdbench.errors import Unavailable, UsageError
 from gdbench.job_spec import Job, Progress
 from gdbench.runner import Answer, Pulse, no_pulse, run_cell
-from gdbench.schema import AROUND, Question, Unavailable, UsageError, run_keys
+from gdbench.schema import AROUND, Question, run_keys
 from gdbench.torch_globals import isolated_settings
 from gdbench.turns import one_at_a_time
 from gdbench.user_modules import USER_ERRORS, importing

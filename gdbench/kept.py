@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gdbench import records
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 from gdbench.sweep_start import read_environment
 
 __all__ = ["environment_of", "find_run", "home", "trace"]

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 
 from gdbench import records
-from gdbench.build import locate
+from gdbench.errors import UsageError
+from gdbench.factories import locate
 from gdbench.objectives import Objective
-from gdbench.schema import UsageError
 from gdbench.trust import read_configuration, shipped_targets
 
 __all__ = ["landscape", "landscape_of"]

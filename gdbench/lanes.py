@@ -13,12 +13,12 @@ from torch import Tensor
 from gdbench.cell import Cell
 from gdbench.constant import is_constant
 from gdbench.descent import descent
+from gdbench.errors import UsageError
 from gdbench.objectives import Prox
 from gdbench.optimizers import Split, Step
 from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle
-from gdbench.params import Params, dot, lane, leaves, stack_lanes, tree_map
-from gdbench.schema import UsageError
+from gdbench.tree import Params, dot, lane, leaves, stack_lanes, tree_map
 from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["carrier", "check_scalar"]
@@ -112,7 +112,7 @@ def _method_refuses(cell: Cell) -> str | None:
         except USER_ERRORS as error:
             return f"one of its runs raises, which lanes would hide: {_first_line(error)}"
         if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(lane(x, row)), leaves(alone), strict=True)):
-            return "it goes elsewhere than alone; see gdbench.params.per_lane"
+            return "it goes elsewhere than alone; see gdbench.tree.per_lane"
     return None
 
 

@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-from gdbench.params import Params, leaves
+from gdbench.tree import Params, leaves
 
 __all__ = ["digest", "mark_steps"]
 

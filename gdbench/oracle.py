@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.optimizers import Split, Step
-from gdbench.params import Params, dot, leaves, rebuild, tree_map
+from gdbench.tree import Params, dot, leaves, rebuild, tree_map
 
 __all__ = ["Compilable", "Eager", "Sampled", "oracle"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gdbench.errors import UsageError
 from gdbench.paths import config_folder
-from gdbench.schema import GROUPS, UsageError
+from gdbench.schema import GROUPS
 
 __all__ = ["check_own_names"]
 

@@ -12,7 +12,7 @@ from gdbench.analysis import sensitivity as over_lr
 from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
 from gdbench.analysis.lines import Lines, choose_lines
 from gdbench.columns import COLUMNS
-from gdbench.counting import list_few
+from gdbench.errors import UsageError, list_few
 from gdbench.records import load
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -22,7 +22,6 @@ from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import trajectory as trajectory_chart
 from gdbench.report.charts.parts import Drawn
 from gdbench.report.look import MOST, Look, ordered_pair, theme
-from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,15 +19,15 @@ import numpy as np
 import torch
 
 from gdbench.cell import Cell, Maker
-from gdbench.counting import format_count
 from gdbench.descent import descent
+from gdbench.errors import format_count
 from gdbench.judge import judged
 from gdbench.marks import digest, mark_steps
 from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Method, Oracle, Saw, Split, Step
 from gdbench.optimizers.agreement import nudge
-from gdbench.params import Params
 from gdbench.story import tell
 from gdbench.timing import Clock
+from gdbench.tree import Params
 
 __all__ = ["HORIZON", "CountingOracle", "Proof", "Watched", "prove", "prove_again"]
 

@@ -81,10 +81,10 @@ class Bench:
         seconds where times are close; a verdict that stays open skips the test, and so does a series that is new. What
         could not be measured fails it, with the reason.
         """
+        from gdbench.errors import UsageError
         from gdbench.gate.comparison import compare
         from gdbench.gate.showing import progress
         from gdbench.gate.sides import Asked
-        from gdbench.schema import UsageError
 
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
         with _refusing():
@@ -114,7 +114,7 @@ class Bench:
 @contextmanager
 def _refusing() -> Iterator[None]:
     """Fail the test in one line where something cannot be carried out as it was asked for."""
-    from gdbench.schema import Unavailable, UsageError
+    from gdbench.errors import Unavailable, UsageError
 
     try:
         yield
@@ -158,7 +158,8 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
 
     from torch.optim import Optimizer
 
-    from gdbench.schema import Axis, UsageError, resolve_impl
+    from gdbench.errors import UsageError
+    from gdbench.schema import Axis, resolve_impl
 
     if asked["lr"] is None:
         raise UsageError("an optimizer that is given as an object has no default lr: give lr, as in lr=0.1.")

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Method, Oracle, Saw, Split, Step
-from gdbench.params import Params
+from gdbench.tree import Params
 
 __all__ = [
     "BEGINNING",

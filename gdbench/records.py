@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 
 from gdbench.arrow import ARROW, arrow, frame
 from gdbench.columns import described
+from gdbench.errors import UsageError, nearest
 from gdbench.paths import expand_user
-from gdbench.schema import UsageError, nearest
 from gdbench.schema_union import union
 from gdbench.table_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
 

@@ -15,9 +15,11 @@ from gdbench.analysis.differences import Difference, configuration, facts, first
 from gdbench.columns import exact
 from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.environment import environment
-from gdbench.job import Job, run_job
+from gdbench.errors import UsageError
+from gdbench.job import run_job
+from gdbench.job_spec import Job
 from gdbench.kept import environment_of, trace
-from gdbench.schema import AROUND, Question, Timing, UsageError
+from gdbench.schema import AROUND, Question, Timing
 from gdbench.trust import check_configuration, read_configuration
 
 __all__ = ["Repeat", "rerun"]

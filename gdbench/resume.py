@@ -14,10 +14,10 @@ from typing import Any
 
 from gdbench import records
 from gdbench.content import asked, cell_key, not_comparable
-from gdbench.counting import format_count
-from gdbench.job import Job
+from gdbench.errors import UsageError, format_count, nearest
+from gdbench.job_spec import Job
 from gdbench.paths import expand_user
-from gdbench.schema import UsageError, nearest, written
+from gdbench.schema import written
 from gdbench.sweep_start import read_start
 from gdbench.trust import check_words, stamp
 

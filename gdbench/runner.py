@@ -21,17 +21,17 @@ from gdbench.attempts import Failure, Isolation, Piece, attempt_runs
 from gdbench.cell import Cell
 from gdbench.constant import constant, is_constant, take
 from gdbench.draw_check import find_late_draws, is_seed_effective, run_seeded
+from gdbench.errors import UsageError
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
 from gdbench.objectives import changed_in_place
-from gdbench.params import size
 from gdbench.proof import Watched
 from gdbench.random_state import read_states
-from gdbench.schema import UsageError
 from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, traced_runs
 from gdbench.timing import WALL, Clock
+from gdbench.tree import size
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
-from gdbench.params import Params
-from gdbench.schema import UsageError
+from gdbench.tree import Params
 
 __all__ = ["Schedule", "paced", "scheduled"]
 

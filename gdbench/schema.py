@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.columns import COLUMNS as COLUMNS
 from gdbench.constant import constant, is_constant
+from gdbench.errors import UsageError, nearest
 from gdbench.overrides import format_value
 from gdbench.spacing import count_up, count_values, space_linearly, space_logarithmically
 
@@ -33,13 +32,11 @@ __all__ = [
     "Question",
     "Run",
     "Timing",
-    "Unavailable",
-    "UsageError",
-    "nearest",
     "resolve_impl",
     "run_keys",
     "written",
 ]
+
 
 IMPLS = ("auto", "manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
 """Who may carry a method out; auto: the first of manual and torch that the method has."""
@@ -62,18 +59,8 @@ AROUND = {"schedule": "constant", "clip": "none", "noise": "none"}
 """Groups of what is put around a method, and the option of each that puts nothing there: its ``_target_`` is null."""
 GROUPS = ("objective", "optimizer", "timing", *AROUND)
 """Settings that are an option of a group, with its own settings below it."""
-SLIP = 0.15
-"""Of words that are near, those are meant too that are so much less alike than the nearest."""
 MAX_STEPS = 10**9
 MAX_LANES = 10**7
-
-
-class UsageError(Exception):
-    """Input that cannot be carried out: one line that says what came, what is allowed and what to do; exit code 2."""
-
-
-class Unavailable(Exception):
-    """What was asked cannot be had here (no such device, twin or compiler): a row with this status, and the reason."""
 
 
 @dataclass
@@ -143,18 +130,6 @@ ONE_VALUE = tuple(
     each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
 )
 """Settings that are no axis within a cell, and so take no list."""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``Did you mean a or b?``, or nothing where no known word is near."""
-    known = list(dict.fromkeys(known))  # two sweeps may bear one name
-    tail = word.lower().rpartition(".")[2]
-    if same := [name for name in known if name.lower() in (word.lower(), tail)]:
-        return f" Did you mean {' or '.join(same)}?"
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.55)
-    alike = [difflib.SequenceMatcher(None, each, word).ratio() for each in near]
-    meant = [each for each, share in zip(near, alike, strict=True) if share > alike[0] - SLIP]
-    return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 from gdbench.search_axes import Axis, Listed, Span
 
 __all__ = ["choose_trials", "count_listed", "count_spans", "fewest_trials", "first_points"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gdbench.analysis.comparison import VERDICTS
-from gdbench.counting import format_count
+from gdbench.errors import UsageError, format_count
 from gdbench.kept import find_run, home
 from gdbench.records import load
 from gdbench.report.command import command
@@ -18,7 +18,6 @@ from gdbench.report.differing import as_objects, differing_lines
 from gdbench.report.escaping import printable
 from gdbench.report.source import newest
 from gdbench.report.terminal import show_sweep
-from gdbench.schema import UsageError
 from gdbench.store.folders import NoSweep, find
 from gdbench.trust import unstamped
 

@@ -10,7 +10,8 @@ from decimal import Decimal
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from gdbench.config import Composer
-from gdbench.schema import Axis, UsageError
+from gdbench.errors import UsageError
+from gdbench.schema import Axis
 from gdbench.search_axes import Span
 from gdbench.spacing import EXACT
 from gdbench.sweep_axes import check_count, count_values, list_values

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdbench.params import Params, leaves, size
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
+from gdbench.tree import Params, leaves, size
 
 __all__ = ["convert_data", "convert_number", "convert_point", "find_overflow", "is_plain", "widest_dtype"]
 

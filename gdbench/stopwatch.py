@@ -16,13 +16,13 @@ from gdbench.attempts import explained
 from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
+from gdbench.errors import Unavailable
 from gdbench.objectives import Prox
 from gdbench.optimizers import Oracle, Split, Step
-from gdbench.params import Params, tree_map
 from gdbench.proof import HORIZON, Watched, prove, prove_again
 from gdbench.reference import memory_loop, notebook_loop
-from gdbench.schema import Unavailable
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
+from gdbench.tree import Params, tree_map
 from gdbench.user_modules import USER_ERRORS
 from gdbench.work import StepWork, step_work
 

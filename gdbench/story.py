@@ -20,8 +20,8 @@ from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
 from gdbench.marks import digest, mark_steps
 from gdbench.optimizers import Method, Oracle, Seen, judging
-from gdbench.params import Params, flat, size, tree_map
 from gdbench.spacing import space_logarithmically
+from gdbench.tree import Params, flat, size, tree_map
 from gdbench.watch import Told, update
 
 __all__ = ["Halt", "Story", "join", "strides", "tell", "trace_steps", "traced_runs"]

@@ -10,7 +10,8 @@ from decimal import Decimal
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from gdbench import spacing
-from gdbench.schema import OF_THE_SWEEP, UsageError
+from gdbench.errors import UsageError
+from gdbench.schema import OF_THE_SWEEP
 
 __all__ = ["check_count", "check_once", "count_values", "list_values"]
 

@@ -9,7 +9,7 @@ import sysconfig
 from functools import cache
 from typing import Any
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["check_module", "check_object"]
 

@@ -16,10 +16,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gdbench.config import Composer, register_sweeper
-from gdbench.counting import format_count
-from gdbench.installation import install_command
+from gdbench.errors import UsageError, format_count, install_command
 from gdbench.job_spec import Job
-from gdbench.schema import UsageError
 from gdbench.search_axes import Span
 from gdbench.spaces import Counted, Options, latest, space
 from gdbench.sweep_axes import check_once

@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gdbench.config import config_folder
-from gdbench.schema import AROUND, Run, UsageError
+from gdbench.errors import UsageError
+from gdbench.paths import config_folder
+from gdbench.schema import AROUND, Run
 from gdbench.yaml_files import read_yaml
 
 __all__ = [

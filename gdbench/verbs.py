@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from typer.core import TyperGroup
 
-from gdbench.counting import format_count
+from gdbench.columns import COLUMNS
+from gdbench.errors import UsageError, format_count, nearest
 from gdbench.gate.verbs import gate
 from gdbench.own_names import check_own_names
 from gdbench.paths import PATH, expand_user, expand_word
-from gdbench.schema import COLUMNS, UsageError, nearest
 from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def list_(
     cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
-    from gdbench.config import config_folder
+    from gdbench.paths import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Seen
-from gdbench.params import Params, leaves
+from gdbench.tree import Params, leaves
 
 __all__ = ["Told", "Watch", "Watched", "begin", "finite", "judged", "told", "update", "watching"]
 

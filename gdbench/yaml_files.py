@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = [
     "describe_cycle",

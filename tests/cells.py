@@ -14,8 +14,9 @@ from torch import Tensor
 from gdbench.cell import Cell
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, first_order
-from gdbench.optimizers.compiled import Lanes, Look, Program
+from gdbench.optimizers.compiled import Lanes, Program
 from gdbench.optimizers.sgd import gd
+from gdbench.optimizers.traceable import Look
 from gdbench.runner import run_cell
 
 HITS = [f"hit_1e-{power:02d}" for power in range(1, 13)]

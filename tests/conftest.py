@@ -168,7 +168,7 @@ OWN = """
 import torch
 from gdbench.objectives import Objective
 from gdbench.optimizers import Method, first_order
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 def bowl(n: int = 2, steepness: float = 1.0) -> Objective:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gdbench.config import Composer, composing
-from gdbench.job import Job
+from gdbench.job_spec import Job
 from gdbench.sweeper import fold
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, first_order
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 Part = tuple[Callable[[Tensor], Any], Callable[[Tensor, Any, Tensor], tuple[Tensor, Any]]]
 """``init(x) -> state`` and ``update(grad, state, x) -> (direction, state)``."""

@@ -20,7 +20,7 @@ from gdbench.objectives import Objective, seeded
 from gdbench.optimizers import Method, Seen
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
 from gdbench.oracle import oracle
-from gdbench.params import Params, dot, flat, leaves, tree_map
+from gdbench.tree import Params, dot, flat, leaves, tree_map
 
 CONF = Path(__file__).parents[1] / "conf"
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}

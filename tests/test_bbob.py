@@ -15,10 +15,10 @@ import torch
 import yaml
 from cocoex import BareProblem
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from gdbench.objectives.bbob.draws import rotation, uniform
 from gdbench.oracle import oracle
-from gdbench.schema import UsageError
 
 torch.set_num_threads(1)
 

@@ -8,7 +8,8 @@ from folding import folded
 
 from gdbench import build
 from gdbench.cell import Cell
-from gdbench.schema import FACTS, Question, Unavailable, UsageError
+from gdbench.errors import Unavailable, UsageError
+from gdbench.schema import FACTS, Question
 
 
 def questions(*overrides: str) -> list[Question]:

@@ -15,6 +15,7 @@ import yaml
 from formulas import FORMULAS
 from mpmath import mp, mpf
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.bowls import schwefel_1_2, trid
 from gdbench.objectives.delay import fixed_delay
@@ -26,7 +27,6 @@ from gdbench.objectives.valleys import mccormick, monkey_saddle
 from gdbench.objectives.waves import ackley, michalewicz, qing, schwefel
 from gdbench.objectives.wells import lennard_jones, shekel
 from gdbench.oracle import oracle
-from gdbench.schema import UsageError
 
 torch.set_num_threads(1)
 

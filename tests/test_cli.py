@@ -16,7 +16,8 @@ from repositories import git
 from support.processes import Process, Processes, Streams
 
 import gdbench
-from gdbench.cli import HELP, VERBS, main
+from gdbench.cli import VERBS, main
+from gdbench.help_text import HELP
 
 QUIET = ("timing=off", "--quiet")
 
@@ -142,7 +143,7 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
 ) -> None:
     """A device that all cells lack is a mistake; where some lack it, they are rows, and the rest runs."""
     from gdbench.build import device_of
-    from gdbench.schema import Unavailable
+    from gdbench.errors import Unavailable
 
     try:
         device_of(device)

@@ -14,14 +14,14 @@ from tiers import representatives
 from torch import Tensor
 
 from gdbench.descent import descent
+from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, Seen, first_order
 from gdbench.optimizers.agreement import CompiledStepError
 from gdbench.optimizers.compiled import Program
 from gdbench.optimizers.structure import assemble, describe_form, list_tensors
 from gdbench.oracle import oracle
-from gdbench.params import Params, flat, leaves, stack_lanes, tree_map
-from gdbench.schema import Unavailable
+from gdbench.tree import Params, flat, leaves, stack_lanes, tree_map
 
 STEPS = 12
 RATES = (0.02, 0.05, 0.1)

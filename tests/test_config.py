@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gdbench.config import CONFIG_NAME, Composer, composing, config_folder, initialized, plain
+from gdbench.config import CONFIG_NAME, Composer, composing, initialized, plain
 from gdbench.libyaml import as_yaml, read_by_libyaml
+from gdbench.paths import config_folder
 from gdbench.schema import AROUND, Run
 
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gdbench.descent import descent
+from gdbench.errors import Unavailable
 from gdbench.optimizers import Method
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
-from gdbench.params import Params, leaves
-from gdbench.schema import Unavailable
+from gdbench.tree import Params, leaves
 
 torch.set_num_threads(1)
 

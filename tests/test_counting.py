@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import gdbench
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 
 
 @pytest.mark.parametrize(

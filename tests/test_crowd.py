@@ -16,8 +16,8 @@ from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.adam import adam
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
-from gdbench.params import per_lane
 from gdbench.runner import run_cell
+from gdbench.tree import per_lane
 
 LEAST = 128
 """Lanes from which on some may leave, in these tests: as shipped it is many more, and all else is the same."""

@@ -9,7 +9,7 @@ from gdbench.optimizers import Method, Seen
 from gdbench.optimizers.sgd import gd, momentum
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
-from gdbench.params import Params
+from gdbench.tree import Params
 
 OBJECTIVE = parabola()
 ASK = oracle(OBJECTIVE, laned=False)

@@ -14,7 +14,7 @@ from tiers import representatives
 
 from gdbench.gap import LADDER, SAFETY, Ladder, ladder, rounding_size, thresholds_in
 from gdbench.objectives import Objective, seeded
-from gdbench.params import tree_map
+from gdbench.tree import tree_map
 
 EPS = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
 FLAT = ("extended_powell", "variably_dimensioned")

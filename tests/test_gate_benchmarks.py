@@ -13,8 +13,8 @@ import pytest
 from pytest_benchmark.cli import main as pytest_benchmark
 
 import gdbench
+from gdbench.errors import UsageError
 from gdbench.gate.benchmarks import read_benchmarks, write_benchmarks
-from gdbench.schema import UsageError
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdbench.errors import UsageError
 from gdbench.gate.accepted import Acceptance, accept, acceptances, recorded_changes
 from gdbench.gate.exact import Finding, compared
 from gdbench.gate.rulings import Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
-from gdbench.schema import UsageError
 
 ULPS = {"float32": 8.0, "float64": 4096.0}
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from repositories import git
 
+from gdbench.errors import UsageError
 from gdbench.gate import history
 from gdbench.gate.bisect import halved
 from gdbench.gate.history import add, exact_changes, load_history, time_changes
 from gdbench.report.trend import figures, write_trend
-from gdbench.schema import UsageError
 
 
 def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from tiers import representatives
 
 from gdbench.environment import git as git_facts
 from gdbench.environment import git_diff
+from gdbench.errors import UsageError
 from gdbench.gate.sides import Asked, head_of
 from gdbench.gate.trees import repository, worktree
 from gdbench.git import git_environment, read_git, unhooked_environment
-from gdbench.schema import UsageError
 
 ROOT = Path(__file__).parent.parent
 TREES = """

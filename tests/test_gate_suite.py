@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.config import Composer, config_folder, initialized, plain, store
+from gdbench.config import Composer, initialized, plain, store
+from gdbench.errors import UsageError
 from gdbench.gate.series import Series, Side
 from gdbench.gate.suite import Suite, load_suite
-from gdbench.schema import Question, UsageError
+from gdbench.paths import config_folder
+from gdbench.schema import Question
 
 SUITES = sorted(file.stem for file in (config_folder() / "gate").glob("*.yaml"))
 

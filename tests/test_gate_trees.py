@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from repositories import commit, git
 
-from gdbench.gate.trees import NotMeasured, base_of, commits_between, worktree
-from gdbench.schema import UsageError
+from gdbench.errors import NotMeasured, UsageError
+from gdbench.gate.trees import base_of, commits_between, worktree
 
 
 @pytest.fixture(autouse=True)

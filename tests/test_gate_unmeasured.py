@@ -11,9 +11,10 @@ import pytest
 from repositories import change, commit, findings, git, repository
 from tiers import representatives
 
+from gdbench.errors import NotMeasured
 from gdbench.gate.bisect import halved
 from gdbench.gate.series import Side
-from gdbench.gate.trees import NotMeasured, base_of
+from gdbench.gate.trees import base_of
 
 EXACT = ("--config-dir", "mine", "--time", "off")
 SUITE = """

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 import gdbench
-from gdbench.config import config_folder
 from gdbench.gate.suite import load_suite
+from gdbench.paths import config_folder
 from gdbench.pytest_plugin import Bench
 from gdbench.schema import resolve_impl
 

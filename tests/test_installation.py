@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from gdbench import installation
-from gdbench.installation import install_command
+from gdbench import errors
+from gdbench.errors import install_command
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -36,8 +36,8 @@ def test_install_command_names_the_checkout_in_use() -> None:
 
 def test_install_command_of_a_wheel_names_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed from a wheel, pip is given a requirement with the repository's URL, which it can parse."""
-    monkeypatch.setattr(installation, "__file__", str(tmp_path / "gdbench" / "installation.py"))
-    monkeypatch.setattr(installation, "_repository", lambda: "https://github.com/OWNER/gdbench")
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "gdbench" / "installation.py"))
+    monkeypatch.setattr(errors, "_repository", lambda: "https://github.com/OWNER/gdbench")
     words = install_command("mlflow")
     requirement = Requirement(re.fullmatch(r"pip install '(.*)'", words).group(1))
 
@@ -47,7 +47,7 @@ def test_install_command_of_a_wheel_names_the_repository(tmp_path: Path, monkeyp
 
 def test_repository_url_stands_in_the_metadata() -> None:
     """The URL comes from pyproject.toml through the metadata of the package, not from the code."""
-    assert installation._repository() == "https://github.com/OWNER/gdbench"
+    assert errors._repository() == "https://github.com/OWNER/gdbench"
 
 
 def test_no_text_installs_from_an_index_that_lacks_gdbench() -> None:

@@ -10,8 +10,9 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import gdbench
-from gdbench.config import Composer, composing, config_folder, plain
+from gdbench.config import Composer, composing, plain
 from gdbench.kept_bases import MOST, KeptBases
+from gdbench.paths import config_folder
 
 
 @pytest.fixture

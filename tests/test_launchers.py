@@ -19,9 +19,9 @@ from support.processes import Process, Processes, Streams
 from tiers import representatives
 
 import gdbench
-from gdbench.installation import install_command
+from gdbench.errors import UsageError, install_command
 from gdbench.overrides import quote_text
-from gdbench.schema import Timing, UsageError
+from gdbench.schema import Timing
 from gdbench.turns import NOTE, place, turn
 
 ROOT = Path(__file__).parent.parent

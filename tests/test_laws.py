@@ -47,13 +47,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_map as every
 
 from gdbench.descent import descent
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.regression import shrunk
 from gdbench.optimizers.compiled import Program
 from gdbench.oracle import oracle
-from gdbench.params import Params, flat, leaves, stack_lanes
 from gdbench.runner import run_cell
-from gdbench.schema import UsageError
+from gdbench.tree import Params, flat, leaves, stack_lanes
 
 torch.set_num_threads(1)
 

@@ -14,6 +14,7 @@ from laws import factory, manual, twin
 from torch import Tensor, nn
 
 from gdbench.descent import descent
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, fingerprint, seeded
 from gdbench.objectives.factors import deep_linear, matrix_factorisation, phase_retrieval
 from gdbench.objectives.learning import cnn, mlp
@@ -34,9 +35,8 @@ from gdbench.objectives.tables import digest
 from gdbench.objectives.text import TEXT
 from gdbench.optimizers.projected import projected
 from gdbench.oracle import oracle
-from gdbench.params import stack_lanes
 from gdbench.runner import run_cell
-from gdbench.schema import UsageError
+from gdbench.tree import stack_lanes
 
 torch.set_num_threads(1)
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gdbench.execution import Silent, execute_jobs
+from gdbench.errors import UsageError
+from gdbench.execution import execute_jobs
+from gdbench.job_spec import Silent
 from gdbench.report.canvas import Curve, picture
 from gdbench.report.live import Glance, frame, line
-from gdbench.schema import UsageError
 from gdbench.store.live import Onlooker
 
 

@@ -26,8 +26,8 @@ from gdbench.optimizers import HESSIAN_PRODUCT, Method, Seen, Split, Step
 from gdbench.optimizers.hessian import signs
 from gdbench.optimizers.line_search import Line, wolfe
 from gdbench.oracle import oracle
-from gdbench.params import Params, stack_lanes
 from gdbench.schema import FACTS
+from gdbench.tree import Params, stack_lanes
 
 torch.set_num_threads(1)
 

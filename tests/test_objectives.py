@@ -18,6 +18,7 @@ from tiers import representatives
 from torch.autograd.functional import hessian
 
 import gdbench
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, point_count, seeded
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.instances import apply_fixed_rotation
@@ -25,8 +26,7 @@ from gdbench.objectives.learning import logistic, mlp
 from gdbench.objectives.points import alternating
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.oracle import Compilable, oracle
-from gdbench.params import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
-from gdbench.schema import UsageError
+from gdbench.tree import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
 from website.axes import is_separable
 
 torch.set_num_threads(1)

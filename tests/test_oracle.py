@@ -8,7 +8,7 @@ from cells import parabola
 
 from gdbench.objectives import Objective
 from gdbench.oracle import oracle
-from gdbench.params import stack_lanes, tree_map
+from gdbench.tree import stack_lanes, tree_map
 
 WAYS = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compilable"])
 CUBE = Objective(

@@ -19,7 +19,7 @@ from gdbench.descent import descent
 from gdbench.optimizers.needs import HINTS
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
-from gdbench.params import tree_map
+from gdbench.tree import tree_map
 
 torch.set_num_threads(1)
 
@@ -100,7 +100,7 @@ def test_package_switch_equals_the_package(name: str, on: str) -> None:
 FOLDER = {
     "own_pair.py": """
 import torch
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 def signed(lr):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gdbench.params import dot, flat, lane, lanes_last, leaves, per_lane, rebuild, size, stack_lanes, tree_map
+from gdbench.tree import dot, flat, lane, lanes_last, leaves, per_lane, rebuild, size, stack_lanes, tree_map
 
 TREE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7.0)}
 shapes = st.lists(st.integers(1, 4), max_size=3).map(tuple)

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from support.processes import Processes
 
 from gdbench import records, table_files
-from gdbench.execution import Silent, execute_jobs
-from gdbench.schema import COLUMNS, UsageError
+from gdbench.columns import COLUMNS
+from gdbench.errors import UsageError
+from gdbench.execution import execute_jobs
+from gdbench.job_spec import Silent
 
 ROOT = Path(__file__).parent.parent
 DTYPES = {

@@ -13,7 +13,7 @@ import pytest
 
 import gdbench
 from gdbench.config import Composer, composing
-from gdbench.interruption import was_interrupted
+from gdbench.errors import was_interrupted
 from gdbench.objectives.classical import styblinski_tang
 from gdbench.objectives.mgh.variable import lowest_on_the_diagonal
 from gdbench.sweep_axes import list_values

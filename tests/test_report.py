@@ -17,6 +17,7 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.verdict import verdict
+from gdbench.errors import UsageError
 from gdbench.report.assemble import Report, assemble
 from gdbench.report.cells import shown
 from gdbench.report.charts.parts import picture, specification
@@ -28,7 +29,6 @@ from gdbench.report.page import page
 from gdbench.report.source import Source, read
 from gdbench.report.tables import latex, markdown
 from gdbench.report.write import write
-from gdbench.schema import UsageError
 
 NAMED = "<script>alert(1)</script>"
 

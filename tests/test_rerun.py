@@ -15,8 +15,8 @@ from tiers import representatives
 import gdbench
 from gdbench import content
 from gdbench.api import _composing
-from gdbench.execution import Silent, execute_jobs
-from gdbench.job import Job
+from gdbench.execution import execute_jobs
+from gdbench.job_spec import Job, Silent
 from gdbench.rerun import rerun
 from gdbench.schema import Question
 from gdbench.showing import list_repeat

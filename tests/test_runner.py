@@ -11,15 +11,15 @@ from torch._dynamo.utils import counters
 
 from gdbench.attempts import explained
 from gdbench.columns import COLUMNS
+from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.objectives.learning import mlp
 from gdbench.optimizers import Method
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.params import flat
 from gdbench.runner import run_cell
-from gdbench.schema import Unavailable
+from gdbench.tree import flat
 
 
 def counting() -> tuple[Objective, list[int]]:

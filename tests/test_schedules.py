@@ -15,11 +15,11 @@ from torch.optim import Optimizer, lr_scheduler
 import gdbench
 from gdbench import schedules, schema
 from gdbench.descent import descent
+from gdbench.errors import UsageError
 from gdbench.optimizers.compiled import Program
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
 from gdbench.schedules import Schedule, paced, scheduled
-from gdbench.schema import UsageError
 
 torch.set_num_threads(1)
 

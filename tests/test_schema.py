@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
-from gdbench.schema import Axis, Question, UsageError, nearest, run_keys
+from gdbench.errors import UsageError, nearest
+from gdbench.schema import Axis, Question, run_keys
 
 CHOICES = {"objective": "notebook_manual", "optimizer": "gd"}
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiers import count_examples
 
 from gdbench.analysis.tuning_metric import cost_class
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 from gdbench.search import MAX_ROUNDS, Grid, Refinement, Score
 from gdbench.search_axes import Listed, Span, rounded
 from gdbench.search_budget import choose_trials

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.analysis.problems import compared
-from gdbench.analysis.ranking import STATUS_RANK
-from gdbench.analysis.standings import OUTCOMES, best_of_each, runs_that_stay, standings
+from gdbench.analysis.ranking import STATUS_RANK, runs_that_stay
+from gdbench.analysis.standings import OUTCOMES, best_of_each, standings
 
 NAN = math.nan
 RUN: dict[str, Any] = {

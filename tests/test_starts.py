@@ -15,10 +15,10 @@ from hypothesis.extra import numpy as npst
 from tiers import count_examples, representatives
 
 import gdbench
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.params import leaves
-from gdbench.schema import UsageError
 from gdbench.starts import convert_point, find_overflow, widest_dtype
+from gdbench.tree import leaves
 
 
 @pytest.fixture(autouse=True)

@@ -22,12 +22,12 @@ from gdbench.objectives.draws import bits, mixed, normals, positions
 from gdbench.objectives.learning import logistic, mlp
 from gdbench.optimizers import Seen
 from gdbench.oracle import oracle
-from gdbench.params import lane, stack_lanes
 from gdbench.proof import Watched
 from gdbench.runner import run_cell
 from gdbench.stopwatch import clocked
 from gdbench.story import tell
 from gdbench.timing import WALL
+from gdbench.tree import lane, stack_lanes
 
 torch.set_num_threads(1)
 

@@ -19,10 +19,10 @@ from gdbench.optimizers import Method, Oracle
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.params import Params
 from gdbench.runner import Answer, run_cell
 from gdbench.stopwatch import _Given
 from gdbench.timing import Clock
+from gdbench.tree import Params
 
 TICK = 2.0**-6
 """What a look at the clock costs, in seconds, so that blocks last 200 of them: three calls of the objective."""

@@ -26,8 +26,8 @@ import gdbench
 from gdbench import records
 from gdbench.analysis.problems import compared
 from gdbench.analysis.standings import best_of_each, standings
-from gdbench.installation import install_command
-from gdbench.schema import COLUMNS, UsageError
+from gdbench.columns import COLUMNS
+from gdbench.errors import UsageError, install_command
 from gdbench.store.folders import find
 from gdbench.store.index import FOLDER, opened
 from gdbench.store.labels import Labels, change, labels

@@ -13,8 +13,8 @@ import pytest
 from support.processes import Processes
 
 import gdbench
+from gdbench.errors import UsageError
 from gdbench.records import sweep_folders
-from gdbench.schema import UsageError
 from gdbench.store.archive import pack, removed, unpack
 from gdbench.store.scratch import scratch_path
 

@@ -9,9 +9,10 @@ import pytest
 from folding import folded
 
 import gdbench
-from gdbench.execution import Silent, execute_jobs
-from gdbench.job import Job, run_job
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
+from gdbench.execution import execute_jobs
+from gdbench.job import run_job
+from gdbench.job_spec import Job, Silent
 
 
 def lanes(job: Job) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ from laws import OPTIMIZERS
 from tiers import representatives
 
 from gdbench import build
-from gdbench.job import Job
+from gdbench.job_spec import Job
 from gdbench.runner import run_cell
 
 CONF = Path(__file__).parent.parent / "conf"

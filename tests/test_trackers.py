@@ -25,7 +25,7 @@ from tiers import representatives
 
 import gdbench
 from gdbench.columns import asked
-from gdbench.installation import install_command
+from gdbench.errors import install_command
 from gdbench.trackers import NotSent, TrackedSweep, send
 from gdbench.trackers.reading import read
 

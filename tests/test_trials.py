@@ -14,7 +14,7 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.tuning_metric import MISS
-from gdbench.installation import install_command
+from gdbench.errors import install_command
 from gdbench.trials import SAMPLERS
 
 optuna = pytest.importorskip("optuna")

@@ -20,8 +20,8 @@ from tiers import representatives
 
 import gdbench
 import gdbench.objectives
+from gdbench.errors import UsageError
 from gdbench.landscape import _objective
-from gdbench.schema import UsageError
 from gdbench.trust import (
     GROUPS,
     _foreign_words,

@@ -19,8 +19,10 @@ import gdbench
 from gdbench.analysis.ranking import SOUND
 from gdbench.analysis.tuned import FOUND
 from gdbench.analysis.tuning_metric import is_cost
+from gdbench.columns import COLUMNS
+from gdbench.errors import UsageError
 from gdbench.report.tuned import tuned_report
-from gdbench.schema import COLUMNS, METRICS, UsageError
+from gdbench.schema import METRICS
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives import Objective, point_count, seeded
-from gdbench.params import flat, unflat
+from gdbench.tree import flat, unflat
 
 __all__ = ["is_separable", "starts_on_diagonal"]
 

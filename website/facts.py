@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from gdbench.build import locate
-from gdbench.config import config_folder
+from gdbench.errors import UsageError
+from gdbench.factories import locate
 from gdbench.objectives import Objective
-from gdbench.schema import UsageError
+from gdbench.paths import config_folder
 from gdbench.verbs import headline
 from website import axes
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.build import build, locate
+from gdbench.build import build
 from gdbench.config import Composer, composing, plain
+from gdbench.errors import Unavailable
+from gdbench.factories import locate
 from gdbench.objectives import Objective
 from gdbench.runner import run_cell
-from gdbench.schema import Question, Unavailable
+from gdbench.schema import Question
 from website.facts import Entry, entries
 
 __all__ = ["BOWL", "STEPS", "Walk", "bowl", "walks"]

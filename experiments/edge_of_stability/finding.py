@@ -12,7 +12,7 @@ from experiments.lookup import one, trace
 from experiments.truth import Finding, Truth
 from gdbench.objectives.learning import mlp_square
 from gdbench.oracle import Eager
-from gdbench.params import Params, dot, tree_map
+from gdbench.tree import Params, dot, tree_map
 
 RATES = (0.2, 0.3)
 SMALL = ("steps=400", "objective.samples=200", "objective.hidden=16")

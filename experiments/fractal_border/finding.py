@@ -16,7 +16,7 @@ from experiments.truth import Finding, Truth
 from gdbench.objectives import Objective
 from gdbench.objectives.learning import mean_field
 from gdbench.oracle import oracle
-from gdbench.params import Params, per_lane, tree_map
+from gdbench.tree import Params, per_lane, tree_map
 
 SMALL = ("points=64", "steps=100", "objective.width=4")
 FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status", "gradients")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.problems import compared, numbers
-from gdbench.analysis.ranking import SOUND, STATUS_RANK, runs_that_stay
+from gdbench.analysis.problems import compared
+from gdbench.analysis.ranking import SOUND, STATUS_RANK, numbers, runs_that_stay
 from gdbench.analysis.sides import NOT_COMPARABLE
 
 __all__ = ["VERDICTS", "comparison"]

@@ -10,7 +10,7 @@ import pandas as pd
 from gdbench.analysis import chosen, problems
 from gdbench.analysis.settings import distinct_texts, problem_names
 from gdbench.columns import asked
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["Lines", "choose_lines"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from gdbench.analysis.ranking import may_win, numbers, runs_that_stay
 from gdbench.analysis.settings import configuration_names, problem_names
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = [
     "COSTS",

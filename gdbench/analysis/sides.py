@@ -11,7 +11,7 @@ from scipy import stats
 
 from gdbench.analysis.chosen import merged
 from gdbench.analysis.pairs import log_ratios, signed_rank
-from gdbench.analysis.problems import numbers
+from gdbench.analysis.ranking import numbers
 from gdbench.analysis.standings import KEYS, OUTCOMES, standings
 from gdbench.analysis.verdict import ALPHA, ENOUGH
 

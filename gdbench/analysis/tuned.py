@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gdbench.analysis.settings import problem_names
-from gdbench.schema import COLUMNS
+from gdbench.columns import COLUMNS
 
 __all__ = ["FOUND", "winners_table"]
 

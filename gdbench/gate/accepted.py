@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.errors import UsageError
 from gdbench.gate.exact import ABSENT, EVERYWHERE, HERE
 from gdbench.gate.files import replace_text
-from gdbench.schema import UsageError
 
 __all__ = ["PLACE", "Acceptance", "accept", "acceptances", "recorded_changes"]
 

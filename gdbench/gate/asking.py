@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gdbench.errors import NotMeasured
 from gdbench.gate.series import Series, Side
-from gdbench.gate.trees import NotMeasured
 from gdbench.git import unhooked_environment
 
 __all__ = ["Answers", "ask", "ask_both", "environment"]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.errors import UsageError
 from gdbench.gate.asking import Answers
 from gdbench.gate.exact import EVERYWHERE, HERE, Finding, compared, has_run, measures
 from gdbench.gate.files import replace_text
 from gdbench.gate.series import Series
-from gdbench.schema import UsageError
 
 __all__ = ["AROUND", "digest_of_file", "fingerprint_words", "kept", "posed", "read_baseline", "record"]
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench import __version__
+from gdbench.errors import UsageError
 from gdbench.gate.files import replace_text
 from gdbench.records import load
-from gdbench.schema import UsageError
 
 __all__ = ["read_benchmarks", "write_benchmarks"]
 

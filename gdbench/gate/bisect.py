@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.asking import Answers, ask
 from gdbench.gate.exact import ABSENT, compared, has_run, why_not
 from gdbench.gate.rulings import FAILING, OPEN
 from gdbench.gate.series import Series, Side
 from gdbench.gate.sides import Asked, suite_of
-from gdbench.gate.trees import NotMeasured, commits_between, repository, worktree
+from gdbench.gate.trees import commits_between, repository, worktree
 from gdbench.git import read_git
-from gdbench.schema import UsageError
 
 __all__ = ["Culprit", "bisected", "halved"]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
+from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.accepted import Acceptance, acceptances
 from gdbench.gate.asking import Answers, ask, ask_both
 from gdbench.gate.baseline import digest_of_file, fingerprint_words, kept, posed, read_baseline
@@ -25,10 +26,9 @@ from gdbench.gate.series import Series, Side
 from gdbench.gate.sides import WORKING_TREE, Asked, based, dropped, head_of, suite_of
 from gdbench.gate.suite import Suite
 from gdbench.gate.times import joined, time_header, time_rulings
-from gdbench.gate.trees import NotMeasured, clean_commit, repository
+from gdbench.gate.trees import clean_commit, repository
 from gdbench.git import GitError
 from gdbench.report.gate import junit, markdown
-from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.figures import SelfTest

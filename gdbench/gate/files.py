@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["check_writable", "new_reports", "replace_text"]
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.config import config_folder
+from gdbench.errors import UsageError, nearest
 from gdbench.gate.series import POLICIES, Series
-from gdbench.schema import UsageError, nearest, resolve_impl
+from gdbench.paths import config_folder
+from gdbench.schema import resolve_impl
 from gdbench.yaml_files import read_yaml
 
 __all__ = ["Suite", "Waiver", "load_suite"]

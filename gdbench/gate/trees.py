@@ -14,28 +14,16 @@ from pathlib import Path
 
 import filelock
 
+from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.series import Side
 from gdbench.git import GitError, GitMissing, read_git
-from gdbench.schema import UsageError
 
-__all__ = [
-    "Base",
-    "NoRepository",
-    "NotMeasured",
-    "base_of",
-    "clean_commit",
-    "commits_between",
-    "repository",
-    "worktree",
-]
+__all__ = ["Base", "NoRepository", "base_of", "clean_commit", "commits_between", "repository", "worktree"]
+
 
 PLACE = "gdbench-gate"
 """The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
 KEEPER = Path(__file__).with_name("keeper.py")
-
-
-class NotMeasured(Exception):
-    """There is nothing to compare: one line that says why; exit code 4."""
 
 
 class NoRepository(UsageError):

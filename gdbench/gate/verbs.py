@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdbench.counting import format_count
+from gdbench.errors import UsageError, format_count, nearest
 from gdbench.paths import PATH, expand_user
-from gdbench.schema import UsageError, nearest
 
 if TYPE_CHECKING:
     from gdbench.gate.comparison import Report
@@ -171,9 +170,9 @@ def self_test(
     Your working tree is compared with itself, and with itself slowed down by a known amount. The figures are kept, and
     a series in which this machine finds only slowdowns above its d1 is then no longer judged.
     """
+    from gdbench.errors import NotMeasured
     from gdbench.gate.comparison import self_tested
     from gdbench.gate.sides import Asked
-    from gdbench.gate.trees import NotMeasured
 
     def carry_out() -> int:
         asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
@@ -280,7 +279,7 @@ def _progress(quiet: bool) -> Any:
 
 def _carried_out(work: Callable[[], int]) -> int:
     """The exit code of a piece of work that may find nothing to compare."""
-    from gdbench.gate.trees import NotMeasured
+    from gdbench.errors import NotMeasured
     from gdbench.git import GitError
 
     try:

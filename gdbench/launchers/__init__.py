@@ -8,7 +8,7 @@ import shutil
 from hydra.core.plugins import Plugins
 
 from gdbench.config import RAY
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["insist", "install"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.objectives.draws import Batch
-from gdbench.params import Params, leaves, tree_map
-from gdbench.schema import UsageError
 from gdbench.starts import convert_data, convert_number, convert_point, is_plain
+from gdbench.tree import Params, leaves, tree_map
 
 __all__ = ["Objective", "Prox", "cast", "changed_in_place", "fingerprint", "is_same_content", "seeded"]
 

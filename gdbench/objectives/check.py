@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["boolean", "choice", "multiple", "real", "whole"]
 

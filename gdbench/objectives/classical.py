@@ -14,7 +14,7 @@ from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, vector
-from gdbench.params import coordinates
+from gdbench.tree import coordinates
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 

@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.installation import install_command
+from gdbench.errors import UsageError, install_command, nearest
 from gdbench.objectives import Objective
-from gdbench.schema import UsageError, nearest
 
 __all__ = ["cutest", "listing", "load", "problems", "value_and_gradient"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.check import real, whole
 from gdbench.objectives.draws import drawn
-from gdbench.schema import UsageError
 
 __all__ = ["deep_linear", "matrix_factorisation", "phase_retrieval"]
 

@@ -12,7 +12,7 @@ from gdbench.objectives.bowls import origin
 from gdbench.objectives.check import whole
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import alternating, ramp, vector
-from gdbench.params import coordinates
+from gdbench.tree import coordinates
 
 __all__ = [
     "alpine_1",

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from gdbench.objectives.check import real, whole
 from gdbench.objectives.draws import normals
-from gdbench.schema import UsageError
 
 __all__ = ["noisy_quadratic", "reddi"]
 

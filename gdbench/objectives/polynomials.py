@@ -11,7 +11,7 @@ from torch import Tensor
 from gdbench.objectives import Objective
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import signed, vector
-from gdbench.params import coordinates
+from gdbench.tree import coordinates
 
 __all__ = ["cragg_levy", "dekkers_aarts", "el_attar", "engvall", "price_4", "wayburn_seader", "zettl"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.check import boolean, choice, real, whole
 from gdbench.objectives.instances import apply_fixed_rotation, rotation
-from gdbench.schema import UsageError
 
 __all__ = ["quadratic"]
 

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from gdbench.objectives.check import choice, real
 from gdbench.objectives.draws import drawn
 from gdbench.objectives.newton import newton
 from gdbench.objectives.tables import scaled, table
-from gdbench.params import Params, per_lane, tree_map
-from gdbench.schema import UsageError
+from gdbench.tree import Params, per_lane, tree_map
 
 __all__ = ["huber_regression", "lasso", "lasso_proximal", "poisson", "ridge", "softmax", "squared_hinge"]
 

@@ -15,7 +15,7 @@ from gdbench.objectives import Objective
 from gdbench.objectives.bowls import origin
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import vector
-from gdbench.params import coordinates
+from gdbench.tree import coordinates
 
 __all__ = [
     "bird",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.check import whole
 from gdbench.objectives.draws import drawn
 from gdbench.objectives.text import TEXT
-from gdbench.schema import UsageError
 
 __all__ = ["transformer"]
 

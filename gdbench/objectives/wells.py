@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from gdbench.objectives.check import whole
 from gdbench.objectives.instances import instanced
 from gdbench.objectives.points import vector
-from gdbench.params import coordinates
-from gdbench.schema import UsageError
+from gdbench.tree import coordinates
 
 __all__ = [
     "de_jong_5",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from gdbench.params import Params, dot, leaves, per_lane, tree_map
+from gdbench.tree import Params, dot, leaves, per_lane, tree_map
 
 __all__ = [
     "HESSIAN_PRODUCT",

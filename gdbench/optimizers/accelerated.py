@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdbench.optimizers import At, Hyper, Method, Number, Step, first_order, whole
 from gdbench.optimizers.arithmetic import add, along, difference
-from gdbench.params import Params, tree_map
+from gdbench.tree import Params, tree_map
 
 
 class Last(NamedTuple):

@@ -13,7 +13,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.adam import Moments
 from gdbench.optimizers.arithmetic import add, add_quotient, mean, mean_square
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 class Buffer(NamedTuple):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper
-from gdbench.params import Params, per_lane, tree_map
+from gdbench.tree import Params, per_lane, tree_map
 
 
 def is_zero(number: Hyper) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.arithmetic import add, slope
-from gdbench.params import Params, per_lane
+from gdbench.tree import Params, per_lane
 
 
 class Average(NamedTuple):

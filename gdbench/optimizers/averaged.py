@@ -11,7 +11,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Inner, Method, Oracle, Seen, Step, first_order, searching
 from gdbench.optimizers.accelerated import each
 from gdbench.optimizers.arithmetic import add, add_quotient, along, mean_square, ratio
-from gdbench.params import Params, per_lane
+from gdbench.tree import Params, per_lane
 
 
 class Free(NamedTuple):

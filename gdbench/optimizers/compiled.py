@@ -25,7 +25,7 @@ from gdbench.optimizers.arithmetic import is_zero
 from gdbench.optimizers.kinds import Kind, Origin, Stage, Walk, others_of
 from gdbench.optimizers.structure import assemble, describe_form, list_tensors
 from gdbench.optimizers.traceable import At, Look, inward, outward, step_of, steps_of
-from gdbench.params import Params, leaves
+from gdbench.tree import Params, leaves
 from gdbench.uncollected import uncollected
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]

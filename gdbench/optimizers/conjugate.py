@@ -17,7 +17,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
 from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
 from gdbench.optimizers.line_search import Line, moved, wolfe
-from gdbench.params import Params, per_lane
+from gdbench.tree import Params, per_lane
 
 
 class Direction(NamedTuple):

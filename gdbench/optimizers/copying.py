@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdbench.params import Params, leaves
-from gdbench.schema import Unavailable
+from gdbench.errors import Unavailable
+from gdbench.tree import Params, leaves
 
 __all__ = ["copy_optimizer"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Step
-from gdbench.params import Params, leaves, rebuild
+from gdbench.tree import Params, leaves, rebuild
 
 __all__ = ["step_differentiated"]
 

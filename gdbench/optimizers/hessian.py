@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
 from gdbench.optimizers.arithmetic import add, add_quotient, mean, mean_square, zeros
-from gdbench.params import Params, leaves, per_lane, rebuild, tree_map
+from gdbench.tree import Params, leaves, per_lane, rebuild, tree_map
 
 
 class Curved(NamedTuple):

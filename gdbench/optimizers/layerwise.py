@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.optimizers import At, Hyper, Method, Number, Step, whole
 from gdbench.optimizers.arithmetic import add, mean, mean_square, ratio, zeros
-from gdbench.params import Params, per_lane, tree_map
+from gdbench.tree import Params, per_lane, tree_map
 
 
 class Buffers(NamedTuple):

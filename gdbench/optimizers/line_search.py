@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Oracle, Seen, Step
-from gdbench.params import Params, dot, per_lane, tree_map
+from gdbench.tree import Params, dot, per_lane, tree_map
 
 
 class Line(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gdbench.errors import Unavailable
 from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
 from gdbench.optimizers.arithmetic import is_zero, mean
-from gdbench.params import Params, per_lane
-from gdbench.schema import Unavailable
+from gdbench.tree import Params, per_lane
 
 
 class Squares(NamedTuple):

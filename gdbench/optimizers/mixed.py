@@ -10,7 +10,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
 from gdbench.optimizers.adam import adamw
 from gdbench.optimizers.matrices import muon
-from gdbench.params import Params
+from gdbench.tree import Params
 
 __all__ = ["muon_adamw"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["CLOSURE", "GRAPH", "NEEDS", "find_hint", "read_needs"]
 

@@ -11,7 +11,7 @@ from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Or
 from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
 from gdbench.optimizers.conjugate import uphill
 from gdbench.optimizers.line_search import Line, backtracked, moved, over, wolfe
-from gdbench.params import Params, flat, leaves, tree_map, unflat
+from gdbench.tree import Params, flat, leaves, tree_map, unflat
 
 
 class Inverse(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.optimizers import At, Hyper, Method, Number, Step, first_order, whole
 from gdbench.optimizers.arithmetic import add_quotient, along, difference, mean, ratio, zeros
-from gdbench.params import Params, per_lane, tree_map
+from gdbench.tree import Params, per_lane, tree_map
 
 
 class Travelled(NamedTuple):

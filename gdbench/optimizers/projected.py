@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gdbench.optimizers import Method, Oracle, Saw, Step
-from gdbench.params import Params, tree_map
+from gdbench.tree import Params, tree_map
 
 __all__ = ["projected"]
 

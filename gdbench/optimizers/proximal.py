@@ -12,7 +12,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
 from gdbench.optimizers.accelerated import longer
 from gdbench.optimizers.arithmetic import along, difference
-from gdbench.params import Params, tree_map
+from gdbench.tree import Params, tree_map
 
 __all__ = ["fista", "ista"]
 

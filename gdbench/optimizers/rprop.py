@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 class Lengths(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.arithmetic import add, is_zero, slope
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 class Momentum(NamedTuple):

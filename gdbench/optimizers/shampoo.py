@@ -10,7 +10,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Method, Step
 from gdbench.optimizers.arithmetic import add
 from gdbench.optimizers.matrices import leafwise
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 class Sides(NamedTuple):

@@ -13,7 +13,7 @@ from gdbench.optimizers import Hyper, Method, Step
 from gdbench.optimizers.arithmetic import add, mean, mean_square
 from gdbench.optimizers.matrices import leafwise
 from gdbench.optimizers.shampoo import as_matrix, edges, eigen
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 __all__ = ["soap"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.optimizers import HESSIAN_PRODUCT, At, Hyper, Method, Number, Oracle, Saw, Step, whole
 from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
-from gdbench.params import Params, dot, per_lane, tree_map
+from gdbench.tree import Params, dot, per_lane, tree_map
 
 
 class Before(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.schema import Unavailable
+from gdbench.errors import Unavailable
 
 __all__ = ["Form", "assemble", "describe_form", "list_tensors", "list_values"]
 

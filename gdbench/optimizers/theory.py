@@ -14,7 +14,7 @@ from torch import Tensor
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.arithmetic import add
 from gdbench.optimizers.sgd import gd, momentum, nesterov
-from gdbench.params import per_lane
+from gdbench.tree import per_lane
 
 
 class Chebyshev(NamedTuple):

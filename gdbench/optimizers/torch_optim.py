@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.optim import ASGD, Optimizer, SparseAdam
 
+from gdbench.errors import Unavailable, UsageError
 from gdbench.optimizers import Method, Oracle, Seen, Step
 from gdbench.optimizers.copying import copy_optimizer
 from gdbench.optimizers.differentiated import step_differentiated
 from gdbench.optimizers.needs import CLOSURE, GRAPH, NEEDS, find_hint
-from gdbench.params import Params, leaves, tree_map
-from gdbench.schema import Unavailable, UsageError
+from gdbench.tree import Params, leaves, tree_map
 
 __all__ = ["Factory", "find_kind", "named", "rate_names", "torch_arguments", "torch_optim"]
 

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map_only
 
 from gdbench.optimizers import Method, Seen, judging
 from gdbench.optimizers.structure import Form, assemble, list_tensors
-from gdbench.params import Params
+from gdbench.tree import Params
 
 __all__ = ["WIDTH", "At", "Look", "inward", "outward", "step_of", "steps_of", "widened"]
 

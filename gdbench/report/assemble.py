@@ -13,7 +13,7 @@ from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, ti
 from gdbench.analysis.floors import PARTED, floors
 from gdbench.analysis.standings import standings
 from gdbench.analysis.verdict import verdict
-from gdbench.counting import format_count, format_range
+from gdbench.errors import format_count, format_range
 from gdbench.report import charts, rates
 from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
 from gdbench.report.charts import floors as floors_chart

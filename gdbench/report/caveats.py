@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gdbench.analysis.ranking import describe_randomness, may_win, runs_that_stay
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 
 __all__ = ["caveats"]
 

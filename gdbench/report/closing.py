@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.report.assemble import Report
 from gdbench.report.cells import short
 from gdbench.report.fitting import console

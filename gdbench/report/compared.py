@@ -13,15 +13,16 @@ from gdbench.analysis import problems
 from gdbench.analysis.comparison import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.comparison import comparison
 from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
-from gdbench.counting import format_count, format_range
+from gdbench.errors import format_count, format_range
 from gdbench.report.assemble import Landscape, Report, Section, kept, sections
+from gdbench.report.best import amount
 from gdbench.report.cells import short
 from gdbench.report.charts import changes
 from gdbench.report.charts.parts import Figure
 from gdbench.report.facts import Facts, Shown
 from gdbench.report.look import Look
 from gdbench.report.source import Source
-from gdbench.report.words import amount, times
+from gdbench.report.words import times
 
 __all__ = ["beside", "compared"]
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench.analysis.settings import distinct_texts
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.overrides import format_override
 from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture

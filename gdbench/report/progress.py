@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.report.safe_console import SafeConsole
 
 __all__ = ["Bar", "Lines", "Pace", "clock", "progress"]

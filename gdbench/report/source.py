@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.errors import UsageError
 from gdbench.records import load, sweep_folders
-from gdbench.schema import UsageError
 from gdbench.sweep_start import read_environment, read_start
 
 __all__ = ["Source", "newest", "read"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.report.best import amount
 from gdbench.report.cells import short
 from gdbench.report.escaping import escape_csv_table

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.report.assemble import Report
 from gdbench.report.caveats import caveats
 from gdbench.report.cells import headers, is_text, shown

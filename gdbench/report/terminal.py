@@ -16,7 +16,7 @@ from gdbench.analysis.configurations import configuration_rows, run_rows
 from gdbench.analysis.problems import compared
 from gdbench.analysis.settings import differing_settings, objective_names
 from gdbench.columns import ASKED
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.report.best import best_lines
 from gdbench.report.caveats import caveats
 from gdbench.report.fitting import UNLIMITED, FittedTable, console, describe_dropped, fit_columns

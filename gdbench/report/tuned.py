@@ -14,7 +14,7 @@ from rich.text import Text
 from gdbench import __version__
 from gdbench.analysis.settings import PROBLEM, differing_settings, problem_names
 from gdbench.analysis.tuning_metric import is_cost
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
 from gdbench.report.setting_words import METRICS, setting_header

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.sides import NOT_COMPARABLE
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.report.best import (
     amount,
     describe_choice,

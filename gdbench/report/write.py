@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from gdbench.errors import UsageError
 from gdbench.report.assemble import Landscape, Report, assemble
 from gdbench.report.charts.parts import Figure, picture
 from gdbench.report.escaping import escape_csv_table
@@ -14,7 +15,6 @@ from gdbench.report.images import Images, bundle
 from gdbench.report.page import page
 from gdbench.report.source import Source
 from gdbench.report.tables import latex, markdown
-from gdbench.schema import UsageError
 
 __all__ = ["FORMS", "as_markdown", "write"]
 

@@ -10,10 +10,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from gdbench.counting import format_count
-from gdbench.records import TABLES, is_sweep
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError, format_count
+from gdbench.records import is_sweep
 from gdbench.store.scratch import remove_leftovers, scratch_path
+from gdbench.table_files import TABLES
 
 __all__ = ["described", "pack", "removed", "unpack"]
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdbench.counting import list_few
+from gdbench.errors import UsageError, list_few, nearest
 from gdbench.paths import expand_user
 from gdbench.records import PARTS, busy, is_sweep, walk_sweeps
-from gdbench.schema import UsageError, nearest
 from gdbench.store.labels import labels
 from gdbench.sweep_start import named_time, read_environment
 

@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gdbench.counting import format_count
+from gdbench.columns import COLUMNS
+from gdbench.errors import format_count
 from gdbench.records import Skipped, sweep_table
-from gdbench.schema import COLUMNS
 from gdbench.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
 from gdbench.store.folders import Facts, facts, signatures
 from gdbench.store.places import NUMBER, PLACE, STANDING, with_places

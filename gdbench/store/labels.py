@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 
 from gdbench import records
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 
 __all__ = ["FILE", "Labels", "change", "checked", "labels"]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gdbench.analysis.ranking import STATUS_RANK
-from gdbench.schema import UsageError, nearest
+from gdbench.errors import UsageError, nearest
 from gdbench.store.folders import Facts, given_name
 from gdbench.store.index import Index
 from gdbench.store.labels import Labels, labels

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from gdbench.analysis.problems import compared
 from gdbench.analysis.standings import KEYS, best_of_each, standings
 from gdbench.columns import asked
+from gdbench.errors import UsageError
 from gdbench.paths import expand_user
 from gdbench.records import PARTS, Skipped, busy, is_sweep, load
 from gdbench.report.live import Glance
 from gdbench.report.source import newest
-from gdbench.schema import UsageError
 from gdbench.store.folders import find, planned_cells
 from gdbench.store.places import NEEDED
 from gdbench.table_files import FAULTS

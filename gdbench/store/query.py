@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.schema import UsageError, nearest
+from gdbench.errors import UsageError, nearest
 
 __all__ = ["FORMS", "Condition", "holds", "parse"]
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from gdbench.installation import install_command
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError, install_command
 from gdbench.store.index import Index
 from gdbench.store.listing import listing
 from gdbench.store.places import NUMBER, PLACE, STANDING

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gdbench.counting import format_count
+from gdbench.errors import UsageError, format_count
 from gdbench.paths import PATH
-from gdbench.schema import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd

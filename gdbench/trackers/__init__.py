@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.installation import install_command
-from gdbench.schema import TRACKERS, UsageError, nearest
+from gdbench.errors import UsageError, install_command, nearest
+from gdbench.schema import TRACKERS
 
 __all__ = [
     "Curves",

@@ -22,7 +22,7 @@ from mlflow.entities import Metric, Param, Run
 from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError
 from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]

@@ -13,8 +13,8 @@ import pandas as pd
 
 from gdbench import records
 from gdbench.columns import asked
+from gdbench.errors import UsageError
 from gdbench.kept import environment_of
-from gdbench.schema import UsageError
 from gdbench.sweep_start import read_environment
 from gdbench.trackers import Curves, Tracked, TrackedSweep
 

@@ -10,8 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from gdbench.counting import format_count
-from gdbench.schema import UsageError
+from gdbench.errors import UsageError, format_count
 from gdbench.trackers import PROJECT, Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]

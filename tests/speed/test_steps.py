@@ -17,7 +17,7 @@ from gdbench.build import build
 from gdbench.cell import Cell
 from gdbench.config import Composer, composing
 from gdbench.descent import descent
-from gdbench.schema import Unavailable
+from gdbench.errors import Unavailable
 from gdbench.sweeper import fold
 
 OPTIMIZERS = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/optimizer/*.yaml"))

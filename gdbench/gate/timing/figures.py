@@ -13,7 +13,7 @@ from typing import Any
 
 from scipy import stats
 
-from gdbench.counting import format_count
+from gdbench.errors import format_count
 from gdbench.paths import find_cache_folder
 from gdbench.report.units import interval
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, float64, tensor
 
-from gdbench.params import coordinates
+from gdbench.tree import coordinates
 
 __all__ = ["columns", "mgh", "sum_of_squares", "vector"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.objectives import Objective
 from gdbench.objectives.mgh import mgh, vector
-from gdbench.params import coordinates
+from gdbench.tree import coordinates
 
 __all__ = [
     "brown_badly_scaled",
