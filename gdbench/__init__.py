@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gdbench.api import run, sweep, tune
     from gdbench.columns import COLUMNS
     from gdbench.errors import UsageError
-    from gdbench.objectives import Objective
+    from gdbench.objectives.base import Objective
     from gdbench.records import load
 
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ _HOMES = {
     "sweep": "gdbench.api",
     "tune": "gdbench.api",
     "load": "gdbench.records",
-    "Objective": "gdbench.objectives",
+    "Objective": "gdbench.objectives.base",
     "COLUMNS": "gdbench.columns",
     "UsageError": "gdbench.errors",
 }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from gdbench.objectives import Objective
+    from gdbench.objectives.base import Objective
     from gdbench.tree import Params
     from gdbench.tuning import Tuning
 
@@ -195,8 +195,8 @@ def _own(objective: Any, x0: Any) -> Objective | None:
         return None
     import torch
 
-    from gdbench.objectives import Objective
-    from gdbench.starts import convert_point, widest_dtype
+    from gdbench.objectives.base import Objective
+    from gdbench.objectives.starts import convert_point, widest_dtype
 
     if isinstance(objective, Objective) or not callable(objective):
         if x0 is not None:

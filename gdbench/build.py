@@ -26,7 +26,8 @@ from gdbench.factories import (
 )
 from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
-from gdbench.objectives import Objective, changed_in_place, is_same_content
+from gdbench.objectives.base import Objective, changed_in_place, is_same_content
+from gdbench.objectives.starts import find_overflow
 from gdbench.optimizers import Hyper, Method, Step, first_order, treat_as_mutating
 from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projected import projected
@@ -34,7 +35,6 @@ from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_a
 from gdbench.random_state import preserved_globals
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question
-from gdbench.starts import find_overflow
 from gdbench.torch_globals import apply_settings, isolated_settings
 from gdbench.tree import Params, leaves, tree_map
 from gdbench.uncollected import uncollected

@@ -17,7 +17,7 @@ import torch
 
 from gdbench.errors import UsageError
 from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
-from gdbench.objectives import Objective, cast, fingerprint
+from gdbench.objectives.base import Objective, cast, fingerprint
 from gdbench.random_state import MAKING, seeded_globals
 from gdbench.schema import Question, written
 from gdbench.targets import check_module, check_object

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.tree import tree_map
 
 __all__ = ["LADDER", "Ladder", "ladder", "rounding_size", "thresholds_in"]

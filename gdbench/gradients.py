@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives.draws import normals
+from gdbench.objectives.counter_rng import normals
 from gdbench.optimizers import Hyper, Method, Oracle, Saw, Split, Step
 from gdbench.tree import Params, flat, leaves, per_lane, tree_map, unflat
 

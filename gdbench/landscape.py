@@ -15,7 +15,7 @@ import torch
 from gdbench import records
 from gdbench.errors import UsageError
 from gdbench.factories import locate
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.trust import read_configuration, shipped_targets
 
 __all__ = ["landscape", "landscape_of"]

@@ -14,7 +14,7 @@ from gdbench.cell import Cell
 from gdbench.constant import is_constant
 from gdbench.descent import descent
 from gdbench.errors import UsageError
-from gdbench.objectives import Prox
+from gdbench.objectives.base import Prox
 from gdbench.optimizers import Split, Step
 from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.optimizers import Split, Step
 from gdbench.tree import Params, dot, leaves, rebuild, tree_map
 

@@ -26,7 +26,7 @@ from gdbench.report.look import MOST, Look, ordered_pair, theme
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.objectives import Objective
+    from gdbench.objectives.base import Objective
 
 __all__ = ["convergence", "profile", "sensitivity", "trajectory"]
 

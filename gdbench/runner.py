@@ -25,7 +25,7 @@ from gdbench.errors import UsageError
 from gdbench.gap import Ladder
 from gdbench.judge import judged
 from gdbench.lanes import carrier
-from gdbench.objectives import changed_in_place
+from gdbench.objectives.base import changed_in_place
 from gdbench.proof import Watched
 from gdbench.random_state import read_states
 from gdbench.stopwatch import Timings, clocked, timing_columns

@@ -17,7 +17,7 @@ from gdbench.cell import Cell
 from gdbench.constant import constant
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
-from gdbench.objectives import Prox
+from gdbench.objectives.base import Prox
 from gdbench.optimizers import Oracle, Split, Step
 from gdbench.proof import HORIZON, Watched, prove, prove_again
 from gdbench.reference import memory_loop, notebook_loop

@@ -12,7 +12,7 @@ from typing import Any
 
 from mpmath import mp, mpf
 
-from gdbench.objectives.wells import FOXHOLES, HARTMANN3, HARTMANN6, LANGERMANN, MULLER_BROWN, SHEKEL
+from gdbench.objectives.hartmann_shekel import FOXHOLES, HARTMANN3, HARTMANN6, LANGERMANN, MULLER_BROWN, SHEKEL
 
 sin, cos, exp, sqrt, pi = mp.sin, mp.cos, mp.exp, mp.sqrt, mp.pi
 Point = list[Any]

@@ -17,7 +17,7 @@ from cocoex import BareProblem
 
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.bbob.draws import rotation, uniform
+from gdbench.objectives.bbob.coco_rng import rotation, uniform
 from gdbench.oracle import oracle
 
 torch.set_num_threads(1)

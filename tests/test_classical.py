@@ -17,15 +17,15 @@ from mpmath import mp, mpf
 
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
-from gdbench.objectives.bowls import schwefel_1_2, trid
-from gdbench.objectives.delay import fixed_delay
-from gdbench.objectives.kinks import quintic
-from gdbench.objectives.powers import perm
-from gdbench.objectives.ripples import shubert
-from gdbench.objectives.theory import gd_worst, nesterov_worst
-from gdbench.objectives.valleys import mccormick, monkey_saddle
-from gdbench.objectives.waves import ackley, michalewicz, qing, schwefel
-from gdbench.objectives.wells import lennard_jones, shekel
+from gdbench.objectives.bowl_shaped import schwefel_1_2, trid
+from gdbench.objectives.hartmann_shekel import lennard_jones, shekel
+from gdbench.objectives.multimodal_2d import shubert
+from gdbench.objectives.multimodal_nd import ackley, michalewicz, qing, schwefel
+from gdbench.objectives.nonsmooth import quintic
+from gdbench.objectives.overhead import fixed_delay
+from gdbench.objectives.power_functions import perm
+from gdbench.objectives.valley_shaped import mccormick, monkey_saddle
+from gdbench.objectives.worst_case import gd_worst, nesterov_worst
 from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
@@ -242,10 +242,10 @@ def test_no_method_beats_nesterovs_bound(n: int) -> None:
 
 def test_delay_is_busy_alone_and_absent_in_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value and each gradient of a run alone waits once, for as long as asked; lanes never wait."""
-    from gdbench.objectives import delay
+    from gdbench.objectives import overhead
 
     waits: list[int] = []
-    monkeypatch.setattr(delay, "pause", waits.append)
+    monkeypatch.setattr(overhead, "pause", waits.append)
     objective = fixed_delay(n=3, delay_us=125.0)
     way = oracle(objective, laned=False)
     x = objective.start_at(0)

@@ -67,7 +67,7 @@ def test_a_sweep_keeps_the_digests_of_its_source_and_data(command: Any, own: Pat
     (file,) = Path("outputs").glob("*/*/environment.json")
     told = json.loads(file.read_text())
 
-    assert {"own_things", "gdbench.objectives.learning", "gdbench.descent"} <= set(told["sources"])
+    assert {"own_things", "gdbench.objectives.classification", "gdbench.descent"} <= set(told["sources"])
     assert set(told["data"]) == {"logistic"}
     assert all(len(each) == 64 for each in told["data"].values())
     assert "torch" not in told["sources"]

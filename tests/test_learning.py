@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from gdbench.descent import descent
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, fingerprint, seeded
-from gdbench.objectives.factors import deep_linear, matrix_factorisation, phase_retrieval
-from gdbench.objectives.learning import cnn, mlp
-from gdbench.objectives.newton import newton
-from gdbench.objectives.noise import noisy_quadratic, reddi
-from gdbench.objectives.physics import pinn, solution
+from gdbench.objectives.classification import cnn, mlp
+from gdbench.objectives.datasets import digest
+from gdbench.objectives.factorisation import deep_linear, matrix_factorisation, phase_retrieval
+from gdbench.objectives.newton_solver import newton
+from gdbench.objectives.pinn import pinn, solution
 from gdbench.objectives.regression import (
     huber_regression,
     lasso,
@@ -30,9 +30,9 @@ from gdbench.objectives.regression import (
     softmax,
     squared_hinge,
 )
-from gdbench.objectives.sequence import ALPHABET, transformer
-from gdbench.objectives.tables import digest
-from gdbench.objectives.text import TEXT
+from gdbench.objectives.stochastic import noisy_quadratic, reddi
+from gdbench.objectives.text_corpus import TEXT
+from gdbench.objectives.transformer import ALPHABET, transformer
 from gdbench.optimizers.projected import projected
 from gdbench.oracle import oracle
 from gdbench.runner import run_cell

@@ -20,7 +20,7 @@ from torch.autograd.functional import hessian
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.cutest import load, value_and_gradient
-from gdbench.objectives.mgh import exponentials, linear, systems, variable
+from gdbench.objectives.mgh import exponentials, linear, nonlinear_equations, variable_dimension
 from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
@@ -97,7 +97,7 @@ def test_boundary_value_and_integral_equation_have_one_solution() -> None:
 
 def test_large_systems_state_a_bound() -> None:
     """A system too large to be solved in passing has 0 as a lower bound, and no minimiser."""
-    objective = systems.broyden_banded(systems.SOLVED + 1)
+    objective = nonlinear_equations.broyden_banded(nonlinear_equations.SOLVED + 1)
 
     assert (objective.minimum, objective.f_star_kind, objective.minimisers) == (0.0, "lower_bound", ())
 
@@ -181,7 +181,7 @@ def test_local_minima(name: str, point: tuple[float, ...], printed: float) -> No
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 9])
 def test_chebyquad_is_exact(n: int) -> None:
     """The nodes of the sizes that have an exact quadrature solve all their equations."""
-    objective = variable.chebyquad(n)
+    objective = variable_dimension.chebyquad(n)
 
     assert (objective.minimum, objective.f_star_kind) == (0.0, "exact")
     assert float(objective.value(objective.minimisers[0])) <= 1e-29
@@ -189,7 +189,7 @@ def test_chebyquad_is_exact(n: int) -> None:
 
 def test_chebyquad_of_ten_lies_below_the_paper() -> None:
     """For ten nodes the stated minimum is lower than the local one that the paper prints."""
-    objective = variable.chebyquad(10)
+    objective = variable_dimension.chebyquad(10)
 
     assert objective.minimum == pytest.approx(4.77271e-3, rel=1e-5)
     assert float(objective.value(objective.minimisers[0])) == pytest.approx(objective.minimum, rel=1e-14)
@@ -249,10 +249,14 @@ def test_it_is_cutests(name: str) -> None:
         (exponentials.box_3d, {"m": 2}, "objective.m=2: it must be a whole number of at least 3"),
         (linear.linear_full_rank, {"n": 5, "m": 4}, "objective.m=4: it must be a whole number of at least 5"),
         (linear.linear_rank_one_zeros, {"n": 2}, "objective.n=2: it must be a whole number of at least 3"),
-        (variable.watson, {"n": 32}, "objective.n=32: it must be a whole number from 2 to 31"),
-        (variable.extended_rosenbrock, {"n": 5}, "objective.n=5: it must be a multiple of 2; try objective.n=4"),
-        (variable.extended_powell, {"n": 6}, "objective.n=6: it must be a multiple of 4; try objective.n=8"),
-        (systems.broyden_banded, {"n": 0}, "objective.n=0: it must be a whole number of at least 1"),
+        (variable_dimension.watson, {"n": 32}, "objective.n=32: it must be a whole number from 2 to 31"),
+        (
+            variable_dimension.extended_rosenbrock,
+            {"n": 5},
+            "objective.n=5: it must be a multiple of 2; try objective.n=4",
+        ),
+        (variable_dimension.extended_powell, {"n": 6}, "objective.n=6: it must be a multiple of 4; try objective.n=8"),
+        (nonlinear_equations.broyden_banded, {"n": 0}, "objective.n=0: it must be a whole number of at least 1"),
     ],
 )
 def test_refusals_teach(factory: Callable[..., Objective], arguments: dict[str, int], said: str) -> None:

@@ -19,12 +19,13 @@ from torch.autograd.functional import hessian
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, point_count, seeded
+from gdbench.objectives import Objective, seeded
+from gdbench.objectives.base import point_count
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
+from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.instances import apply_fixed_rotation
-from gdbench.objectives.learning import logistic, mlp
-from gdbench.objectives.points import alternating
 from gdbench.objectives.quadratic import SPECTRA, quadratic
+from gdbench.objectives.vectors import alternating
 from gdbench.oracle import Compilable, oracle
 from gdbench.tree import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
 from website.axes import is_separable

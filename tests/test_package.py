@@ -22,6 +22,7 @@ PACKAGE = ROOT / "gdbench"
 
 LAYERS = (
     {"errors", "tree"},
+    {"objectives"},
     {
         "columns",
         "constant",
@@ -55,8 +56,7 @@ LAYERS = (
     },
     {"search_budget", "search_line", "search_middle"},
     {"job_spec", "search", "sweep_start", "table_files", "targets"},
-    {"starts"},
-    {"objectives", "optimizers"},
+    {"optimizers"},
     {"descent", "gap", "gradients", "marks", "oracle", "random_state", "reference", "schedules", "watch", "work"},
     {"cell", "crowd"},
     {"draw_check", "lanes", "story"},

@@ -15,7 +15,7 @@ import gdbench
 from gdbench.config import Composer, composing
 from gdbench.errors import was_interrupted
 from gdbench.objectives.classical import styblinski_tang
-from gdbench.objectives.mgh.variable import lowest_on_the_diagonal
+from gdbench.objectives.mgh.variable_dimension import lowest_on_the_diagonal
 from gdbench.sweep_axes import list_values
 
 QUIET = ("timing=off", "--quiet")

@@ -366,7 +366,7 @@ def test_sources_are_followed_through_imports() -> None:
 
     assert {"gdbench.watch", "gdbench.timing", "gdbench.objectives.classical", "gdbench.tree"} <= set(found)
     assert not any(name.startswith(("gdbench.report", "gdbench.cli", "torch", "numpy")) for name in found)
-    assert "gdbench.objectives.learning" not in found
+    assert "gdbench.objectives.classification" not in found
 
 
 def parsed(package: str, text: str) -> set[str]:

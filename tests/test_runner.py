@@ -13,7 +13,7 @@ from gdbench.attempts import explained
 from gdbench.columns import COLUMNS
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
-from gdbench.objectives.learning import mlp
+from gdbench.objectives.classification import mlp
 from gdbench.optimizers import Method
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd

@@ -18,8 +18,8 @@ from torch import Tensor
 from gdbench.cell import Cell
 from gdbench.descent import descent
 from gdbench.objectives import Objective
-from gdbench.objectives.draws import bits, mixed, normals, positions
-from gdbench.objectives.learning import logistic, mlp
+from gdbench.objectives.classification import logistic, mlp
+from gdbench.objectives.counter_rng import bits, mixed, normals, positions
 from gdbench.optimizers import Seen
 from gdbench.oracle import oracle
 from gdbench.proof import Watched

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective, point_count, seeded
+from gdbench.objectives import Objective, seeded
+from gdbench.objectives.base import point_count
 from gdbench.tree import flat, unflat
 
 __all__ = ["is_separable", "starts_on_diagonal"]

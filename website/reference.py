@@ -13,7 +13,8 @@ from typing import Any
 
 from gdbench.cli import VERBS, main
 from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
-from gdbench.objectives import Objective, point_count
+from gdbench.objectives import Objective
+from gdbench.objectives.base import point_count
 from gdbench.paths import config_folder
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane

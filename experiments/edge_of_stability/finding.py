@@ -10,7 +10,7 @@ import torch
 from experiments.drawing import Axis, Curve, chart
 from experiments.lookup import one, trace
 from experiments.truth import Finding, Truth
-from gdbench.objectives.learning import mlp_square
+from gdbench.objectives.classification import mlp_square
 from gdbench.oracle import Eager
 from gdbench.tree import Params, dot, tree_map
 

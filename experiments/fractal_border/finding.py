@@ -14,7 +14,7 @@ from torch import Tensor
 from experiments.drawing import maps
 from experiments.truth import Finding, Truth
 from gdbench.objectives import Objective
-from gdbench.objectives.learning import mean_field
+from gdbench.objectives.classification import mean_field
 from gdbench.oracle import oracle
 from gdbench.tree import Params, per_lane, tree_map
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError, install_command, nearest
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 
 __all__ = ["cutest", "listing", "load", "problems", "value_and_gradient"]
 

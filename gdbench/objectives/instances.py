@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import whole
-from gdbench.objectives.draws import bits
+from gdbench.objectives.base import Objective, seeded
+from gdbench.objectives.counter_rng import bits
+from gdbench.objectives.validation import whole
 
 __all__ = ["apply_fixed_rotation", "instanced", "moved", "rotation"]
 

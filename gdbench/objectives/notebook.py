@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 
 __all__ = ["notebook_log", "notebook_manual", "notebook_matrix", "notebook_sgd", "notebook_square"]
 

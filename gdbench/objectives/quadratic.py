@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import boolean, choice, real, whole
+from gdbench.objectives.base import Objective, seeded
 from gdbench.objectives.instances import apply_fixed_rotation, rotation
+from gdbench.objectives.validation import boolean, choice, real, whole
 
 __all__ = ["quadratic"]
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective
-from gdbench.objectives.check import choice, real
-from gdbench.objectives.draws import drawn
-from gdbench.objectives.newton import newton
-from gdbench.objectives.tables import scaled, table
+from gdbench.objectives.base import Objective
+from gdbench.objectives.counter_rng import drawn
+from gdbench.objectives.datasets import scaled, table
+from gdbench.objectives.newton_solver import newton
+from gdbench.objectives.validation import choice, real
 from gdbench.tree import Params, per_lane, tree_map
 
 __all__ = ["huber_regression", "lasso", "lasso_proximal", "poisson", "ridge", "softmax", "squared_hinge"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.bbob.draws import optimum, rotation, value_at_optimum
+from gdbench.objectives.base import Objective, seeded
+from gdbench.objectives.bbob.coco_rng import optimum, rotation, value_at_optimum
 from gdbench.objectives.bbob.transforms import powers
-from gdbench.objectives.check import whole
+from gdbench.objectives.validation import whole
 
 __all__ = ["Instance"]
 

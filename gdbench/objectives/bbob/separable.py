@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.objectives.bbob.instance import Instance
 from gdbench.objectives.bbob.transforms import asymmetric, oscillated, outside, powers
 

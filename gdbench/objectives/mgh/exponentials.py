@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.check import whole
+from gdbench.objectives.base import Objective
 from gdbench.objectives.mgh import columns, mgh, sum_of_squares, vector
+from gdbench.objectives.validation import whole
 
 __all__ = ["biggs_exp6", "box_3d", "brown_dennis", "gulf", "jennrich_sampson"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.check import whole
+from gdbench.objectives.base import Objective
 from gdbench.objectives.mgh import mgh, sum_of_squares
+from gdbench.objectives.validation import whole
 
 __all__ = ["linear_full_rank", "linear_rank_one", "linear_rank_one_zeros"]
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.objectives.mgh import mgh, vector
 from gdbench.tree import coordinates
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bowls import origin
-from gdbench.objectives.check import real, whole
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bowl_shaped import origin
 from gdbench.objectives.instances import instanced
-from gdbench.objectives.points import alternating, ramp, vector
+from gdbench.objectives.validation import real, whole
+from gdbench.objectives.vectors import alternating, ramp, vector
 
 __all__ = ["brown", "csendes", "dixon_price", "perm", "perm0", "power_sum"]
 

@@ -7,8 +7,8 @@ import time
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.check import real, whole
+from gdbench.objectives.base import Objective
+from gdbench.objectives.validation import real, whole
 
 __all__ = ["fixed_delay", "many_tensors"]
 

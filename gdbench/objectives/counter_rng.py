@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from gdbench.objectives.check import whole
+from gdbench.objectives.validation import whole
 
 __all__ = ["Batch", "bits", "drawn", "normals", "positions"]
 

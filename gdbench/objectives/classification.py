@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import choice, real, whole
-from gdbench.objectives.draws import drawn
-from gdbench.objectives.newton import newton
-from gdbench.objectives.tables import scaled, table
+from gdbench.objectives.base import Objective, seeded
+from gdbench.objectives.counter_rng import drawn
+from gdbench.objectives.datasets import scaled, table
+from gdbench.objectives.newton_solver import newton
+from gdbench.objectives.validation import choice, real, whole
 
 __all__ = ["cnn", "logistic", "mean_field", "mlp", "mlp_square"]
 

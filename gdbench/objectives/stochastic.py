@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective
-from gdbench.objectives.check import real, whole
-from gdbench.objectives.draws import normals
+from gdbench.objectives.base import Objective
+from gdbench.objectives.counter_rng import normals
+from gdbench.objectives.validation import real, whole
 
 __all__ = ["noisy_quadratic", "reddi"]
 

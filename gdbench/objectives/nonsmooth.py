@@ -7,11 +7,11 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bowls import origin
-from gdbench.objectives.check import whole
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bowl_shaped import origin
 from gdbench.objectives.instances import instanced
-from gdbench.objectives.points import alternating, ramp, vector
+from gdbench.objectives.validation import whole
+from gdbench.objectives.vectors import alternating, ramp, vector
 from gdbench.tree import coordinates
 
 __all__ = [

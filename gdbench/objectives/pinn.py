@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import whole
-from gdbench.objectives.draws import drawn
+from gdbench.objectives.base import Objective, seeded
+from gdbench.objectives.counter_rng import drawn
+from gdbench.objectives.validation import whole
 
 __all__ = ["pinn", "solution"]
 

@@ -10,11 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bowls import origin
-from gdbench.objectives.check import whole
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bowl_shaped import origin
 from gdbench.objectives.instances import instanced
-from gdbench.objectives.points import alternating, ramp, signed
+from gdbench.objectives.validation import whole
+from gdbench.objectives.vectors import alternating, ramp, signed
 
 __all__ = [
     "ackley",

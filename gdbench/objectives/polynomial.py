@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.objectives.instances import instanced
-from gdbench.objectives.points import signed, vector
+from gdbench.objectives.vectors import signed, vector
 from gdbench.tree import coordinates
 
 __all__ = ["cragg_levy", "dekkers_aarts", "el_attar", "engvall", "price_4", "wayburn_seader", "zettl"]

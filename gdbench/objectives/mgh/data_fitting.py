@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
+from gdbench.objectives.base import Objective
 from gdbench.objectives.mgh import columns, mgh, sum_of_squares, vector
 
 __all__ = ["bard", "gaussian", "kowalik_osborne", "meyer", "osborne1", "osborne2"]

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.check import whole
+from gdbench.objectives.base import Objective
 from gdbench.objectives.instances import instanced
-from gdbench.objectives.points import alternating, ramp, vector
+from gdbench.objectives.validation import whole
+from gdbench.objectives.vectors import alternating, ramp, vector
 from gdbench.tree import coordinates
 
 __all__ = [

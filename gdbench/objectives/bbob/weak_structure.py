@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bbob.draws import gauss, uniform
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bbob.coco_rng import gauss, uniform
 from gdbench.objectives.bbob.instance import Instance
 from gdbench.objectives.bbob.transforms import linear, outside, powers, powers_of, raised, steadily_linear, wiggled
 

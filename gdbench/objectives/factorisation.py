@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import real, whole
-from gdbench.objectives.draws import drawn
+from gdbench.objectives.base import Objective, seeded
+from gdbench.objectives.counter_rng import drawn
+from gdbench.objectives.validation import real, whole
 
 __all__ = ["deep_linear", "matrix_factorisation", "phase_retrieval"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.check import whole
+from gdbench.objectives.base import Objective
 from gdbench.objectives.mgh import mgh, sum_of_squares
+from gdbench.objectives.validation import whole
 
 __all__ = [
     "boundary_value",

@@ -11,10 +11,10 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bowls import origin
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bowl_shaped import origin
 from gdbench.objectives.instances import instanced
-from gdbench.objectives.points import vector
+from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.check import multiple, whole
+from gdbench.objectives.base import Objective
 from gdbench.objectives.mgh import mgh, sum_of_squares, vector
 from gdbench.objectives.mgh.valleys import powell
+from gdbench.objectives.validation import multiple, whole
 
 __all__ = [
     "chebyquad",

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bowls import origin
-from gdbench.objectives.check import real, whole
-from gdbench.objectives.points import ramp
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bowl_shaped import origin
+from gdbench.objectives.validation import real, whole
+from gdbench.objectives.vectors import ramp
 
 __all__ = ["gd_worst", "nesterov_worst"]
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective
-from gdbench.objectives.bbob.draws import optimum
+from gdbench.objectives.base import Objective
+from gdbench.objectives.bbob.coco_rng import optimum
 from gdbench.objectives.bbob.instance import Instance
 from gdbench.objectives.bbob.transforms import asymmetric, linear, oscillated, powers
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.check import whole
-from gdbench.objectives.draws import drawn
-from gdbench.objectives.text import TEXT
+from gdbench.objectives.base import Objective, seeded
+from gdbench.objectives.counter_rng import drawn
+from gdbench.objectives.text_corpus import TEXT
+from gdbench.objectives.validation import whole
 
 __all__ = ["transformer"]
 
