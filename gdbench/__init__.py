@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gdbench import plot
     from gdbench.api import run, sweep, tune
-    from gdbench.columns import COLUMNS
     from gdbench.errors import UsageError
     from gdbench.objectives.base import Objective
-    from gdbench.records import load
+    from gdbench.results.columns import COLUMNS
+    from gdbench.results.sweep_folder import load
 
 __version__ = "0.1.0"
 __all__ = ["COLUMNS", "Objective", "UsageError", "load", "plot", "run", "sweep", "tune"]
@@ -25,9 +25,9 @@ _HOMES = {
     "run": "gdbench.api",
     "sweep": "gdbench.api",
     "tune": "gdbench.api",
-    "load": "gdbench.records",
+    "load": "gdbench.results.sweep_folder",
     "Objective": "gdbench.objectives.base",
-    "COLUMNS": "gdbench.columns",
+    "COLUMNS": "gdbench.results.columns",
     "UsageError": "gdbench.errors",
 }
 

@@ -15,7 +15,7 @@ from gdbench.errors import UsageError
 from gdbench.job_spec import Job, Silent
 from gdbench.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.own_names import check_own_names
-from gdbench.paths import expand_user
+from gdbench.results.paths import expand_user
 from gdbench.schema import GROUPS
 from gdbench.spaces import spans
 from gdbench.sweeper import declared_axes, fold
@@ -79,7 +79,7 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
     with uncollected():  # a mistake in the words is told without torch
         from gdbench.execution import execute_jobs
-        from gdbench.records import load
+        from gdbench.results.sweep_folder import load
 
     result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
     assert result.folder is not None

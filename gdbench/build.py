@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from gdbench.cell import Cell, Maker
-from gdbench.constant import constant
 from gdbench.errors import Unavailable, UsageError
 from gdbench.factories import (
     apply_settings_of,
@@ -33,6 +32,7 @@ from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projected import projected
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.random_state import preserved_globals
+from gdbench.results.constant_column import constant
 from gdbench.schedules import paced, scheduled
 from gdbench.schema import FACTS, NOT_ASKED, Question
 from gdbench.torch_globals import apply_settings, isolated_settings

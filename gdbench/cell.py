@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.constant import is_constant, take
 from gdbench.gap import rounding_size
 from gdbench.objectives.base import Objective, cast, seeded
 from gdbench.optimizers import Hyper, Method, Oracle
 from gdbench.oracle import Compilable, Eager, Sampled, oracle
 from gdbench.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
+from gdbench.results.constant_column import is_constant, take
 from gdbench.tree import Params, lanes_last, size, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gdbench import __version__
 from gdbench.errors import UsageError, format_count, nearest, was_interrupted
 from gdbench.help_text import HELP
-from gdbench.paths import expand_user, expand_word
 from gdbench.report.escaping import printable
+from gdbench.results.paths import expand_user, expand_word
 from gdbench.schema import SETTINGS
 from gdbench.uncollected import uncollected
 from gdbench.word_order import place_verb_first
@@ -214,7 +214,7 @@ def _cut_short(result: SweepResult | None, output: Output) -> int:
 
 def _shown(result: SweepResult, output: Output) -> int:
     """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
-    from gdbench.records import load
+    from gdbench.results.sweep_folder import load
 
     folder = result.folder
     assert folder is not None

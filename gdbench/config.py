@@ -37,7 +37,7 @@ from gdbench.hydra_settings import check_callbacks, check_hydra_node
 from gdbench.kept_bases import KeptBases, kept_bases
 from gdbench.libyaml import read_by_libyaml
 from gdbench.mistakes import describe_unreadable
-from gdbench.paths import config_folder as config_folder
+from gdbench.results.paths import config_folder as config_folder
 from gdbench.schema import GROUPS, NOT_ASKED, SETTINGS, Run
 from gdbench.spacing import space_powers_of_ten
 from gdbench.unknown_keys import describe_choice, describe_unknown_key

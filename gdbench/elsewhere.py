@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gdbench import records
 from gdbench.job import finish
 from gdbench.job_spec import Job, Progress
+from gdbench.results import sweep_folder
 from gdbench.turns import NOTE, takes_turns
 
 __all__ = ["UNKNOWN", "Launch", "elsewhere"]
@@ -27,8 +27,8 @@ class Returned:
 
     def look(self) -> None:
         """Tell of the parts that are new."""
-        for cell in sorted(records.part_numbers(self.folder) & set(self.away)):
-            self.progress.done(self.away.pop(cell), records.statuses(self.folder, cell))
+        for cell in sorted(sweep_folder.part_numbers(self.folder) & set(self.away)):
+            self.progress.done(self.away.pop(cell), sweep_folder.statuses(self.folder, cell))
 
     def lose(self, reasons: Mapping[int, str]) -> dict[int, str]:
         """Tell of the cells that will not come back; returns the reason of each."""

@@ -10,16 +10,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gdbench import records
 from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment, git_diff
 from gdbench.job import check, sweep
 from gdbench.job_spec import Job, Progress, Silent
 from gdbench.libyaml import as_yaml
+from gdbench.results import sweep_folder
+from gdbench.results.export import send_all, wanted
 from gdbench.resume import Standing, Wish, find, keyed, opened, record
 from gdbench.resume import standing as compute_standing
-from gdbench.trackers import send_all, wanted
 from gdbench.trust import stamped
 from gdbench.turns import one_at_a_time
 
@@ -123,9 +123,9 @@ def describe(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> Non
         "sources": {name: told for each in questions for name, told in source_digests(each).items()},
         "data": data_digests(questions),
     }
-    records.write_json(folder / f"environment{ending}.json", told)
+    sweep_folder.write_json(folder / f"environment{ending}.json", told)
     for name, diff in _diffs(told).items():
-        records.write_text(folder / f"{name}{ending}.diff", diff)
+        sweep_folder.write_text(folder / f"{name}{ending}.diff", diff)
 
 
 def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _words(job: Job, arguments: Sequence[str], kind: str) -> list[str]:
 
 def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
     """All that is needed to repeat any cell: the overrides as they came, and each cell's whole configuration."""
-    with records.writing(folder):
+    with sweep_folder.writing(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
         given = OmegaConf.to_yaml(OmegaConf.create(_given(arguments)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench import build, records
+from gdbench import build
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.content import cell_key
 from gdbench.elsewhere import UNKNOWN, Launch
@@ -18,9 +18,10 @@ from gdbench.execution import describe, export, keep_configurations
 from gdbench.job import check, finish, run_job
 from gdbench.job_spec import Job
 from gdbench.overrides import read_text
+from gdbench.results import sweep_folder
+from gdbench.results.export import wanted
 from gdbench.resume import Wish
 from gdbench.runner import Pulse, no_pulse
-from gdbench.trackers import wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ class Growing:
         wish = Wish.parse(self.first.config, kind)
         if wish.resume is not None:
             raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
-        self.folder: Path = records.new_folder(wish.outputs, wish.name or kind)
+        self.folder: Path = sweep_folder.new_folder(wish.outputs, wish.name or kind)
         describe(self.folder, likely, arguments)
         self.arguments, self.launch = arguments, launch
         self.jobs: list[Job] = []
@@ -62,7 +63,7 @@ class Growing:
         keep_configurations(self.folder, jobs, self.arguments)
         if self.launch:
             reasons = self.launch(jobs, self.folder, lambda: None)
-            gone = {job.cell for job in jobs} - records.part_numbers(self.folder)
+            gone = {job.cell for job in jobs} - sweep_folder.part_numbers(self.folder)
             self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
         else:
             for job in jobs:
@@ -71,17 +72,21 @@ class Growing:
     def trace(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
         """Run again a part of a cell that left no traces, and keep these alone: its rows are there already."""
         with tempfile.TemporaryDirectory() as scratch:
-            (Path(scratch) / records.PARTS).mkdir()
+            (Path(scratch) / sweep_folder.PARTS).mkdir()
             run_job(replace(job, cell=cell), Path(scratch), pulse)
-            records.move_traces(Path(scratch), self.folder, cell)
+            sweep_folder.move_traces(Path(scratch), self.folder, cell)
 
     def answer(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell that was run; None where a launcher lost it."""
-        return records.load_part(self.folder, job.cell) if job.cell in records.part_numbers(self.folder) else None
+        return (
+            sweep_folder.load_part(self.folder, job.cell)
+            if job.cell in sweep_folder.part_numbers(self.folder)
+            else None
+        )
 
     def mark(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Add columns to the rows on disk: what is known of some runs, by their keys, when all have ended."""
-        records.mark_runs(self.folder, columns)
+        sweep_folder.mark_runs(self.folder, columns)
 
     def close(self) -> None:
         """Make one table of all cells, and copy it to the trackers that were asked for."""

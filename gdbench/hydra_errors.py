@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdbench.errors import UsageError, install_command, nearest, was_interrupted
 from gdbench.mistakes import describe_sweep, describe_unreadable
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.unknown_keys import describe_unknown_key, list_options
 from gdbench.yaml_files import (
     NO_MAPPING,

@@ -21,7 +21,7 @@ from gdbench.libyaml import read_by_libyaml
 from gdbench.mistakes import check_words, describe_option
 from gdbench.overrides import code_override
 from gdbench.own_names import check_own_names
-from gdbench.paths import config_folder, expand_user
+from gdbench.results.paths import config_folder, expand_user
 from gdbench.schema import GROUPS, Run
 from gdbench.sweeper import Lanes, Refusal, Session
 from gdbench.trials import register_trials

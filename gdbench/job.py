@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench import build, content, records
+from gdbench import build, content
 from gdbench.attempts import Failure
-from gdbench.columns import COLUMNS
-from gdbench.constant import constant, is_constant
 from gdbench.environment import process_key
 from gdbench.errors import Unavailable, UsageError
 from gdbench.job_spec import Job, Progress
+from gdbench.results import sweep_folder
+from gdbench.results.columns import COLUMNS
+from gdbench.results.constant_column import constant, is_constant
 from gdbench.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.schema import AROUND, Question, run_keys
 from gdbench.torch_globals import isolated_settings
@@ -83,7 +84,7 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
         if reason := (lost or {}).get(job.cell):
             answer = nothing(job.question, "failed", reason)
             _write(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
-    records.gather(folder)
+    sweep_folder.gather(folder)
 
 
 @one_at_a_time()
@@ -166,12 +167,12 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "started_at": started,
     }
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
-    tables: dict[records.Table, Mapping[str, Any]] = {
+    tables: dict[sweep_folder.Table, Mapping[str, Any]] = {
         "runs": runs,
         "traces": _keyed(answer.traces, run),
         "blocks": _keyed(answer.blocks, run),
     }
-    records.write_part(folder, job.cell, tables)
+    sweep_folder.write_part(folder, job.cell, tables)
 
 
 def _scale(question: Question) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.cell import Cell
-from gdbench.constant import constant
 from gdbench.gap import LADDER, Ladder
+from gdbench.results.constant_column import constant
 from gdbench.story import Story
 
 __all__ = ["judged"]

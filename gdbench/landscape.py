@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from gdbench import records
 from gdbench.errors import UsageError
 from gdbench.factories import locate
 from gdbench.objectives.base import Objective
+from gdbench.results import sweep_folder
 from gdbench.trust import read_configuration, shipped_targets
 
 __all__ = ["landscape", "landscape_of"]
@@ -93,7 +93,9 @@ def _objective(folders: list[Path], run: pd.Series) -> Objective | None:
             return None
         objective: Objective = locate(target, "objective")(**config)
     except (UsageError, TypeError, ValueError) as error:  # the file is damaged, or of another version
-        warnings.warn(f"{file}: no contours are drawn ({str(error).splitlines()[0]}).", records.Skipped, stacklevel=2)
+        warnings.warn(
+            f"{file}: no contours are drawn ({str(error).splitlines()[0]}).", sweep_folder.Skipped, stacklevel=2
+        )
         return None
     return objective.to(torch.float64, "cpu")
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
-from gdbench.constant import is_constant
 from gdbench.descent import descent
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
 from gdbench.optimizers import Split, Step
 from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle
+from gdbench.results.constant_column import is_constant
 from gdbench.tree import Params, dot, lane, leaves, stack_lanes, tree_map
 from gdbench.user_modules import USER_ERRORS
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gdbench.errors import UsageError, nearest
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import SETTINGS
 
 __all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]

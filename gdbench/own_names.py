@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gdbench.errors import UsageError
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import GROUPS
 
 __all__ = ["check_own_names"]

@@ -7,13 +7,11 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis import chosen, curves, problems, profiles
+from gdbench.analysis import chosen, curves, profiles
 from gdbench.analysis import sensitivity as over_lr
 from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
 from gdbench.analysis.lines import Lines, choose_lines
-from gdbench.columns import COLUMNS
 from gdbench.errors import UsageError, list_few
-from gdbench.records import load
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
 from gdbench.report.charts import losses as losses_chart
@@ -22,6 +20,9 @@ from gdbench.report.charts import sensitivity as sensitivity_chart
 from gdbench.report.charts import trajectory as trajectory_chart
 from gdbench.report.charts.parts import Drawn
 from gdbench.report.look import MOST, Look, ordered_pair, theme
+from gdbench.results import costs
+from gdbench.results.columns import COLUMNS
+from gdbench.results.sweep_folder import load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 
     Where no run stays at a target, as where none is known, the final losses are drawn.
     """
-    _check_choice("cost", cost, problems.COSTS)
+    _check_choice("cost", cost, costs.COSTS)
     told, best = _told(runs)
     look = Look.of(best["solver"], chosen.leading(best))
     table = over_lr.sensitivity(told, cost)
@@ -140,7 +141,7 @@ def trajectory(
 def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
-    told = chosen.merged(problems.compared(runs))
+    told = chosen.merged(costs.compared(runs))
     return told, chosen.tuned(told)
 
 
@@ -253,7 +254,7 @@ def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any
 
 
 def _folders(runs: pd.DataFrame) -> list[Any]:
-    from gdbench.records import sweep_folders_of
+    from gdbench.results.sweep_folder import sweep_folders_of
 
     return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench import records
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
-from gdbench.columns import exact
 from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.environment import environment
 from gdbench.errors import UsageError
 from gdbench.job import run_job
 from gdbench.job_spec import Job
-from gdbench.kept import environment_of, trace
+from gdbench.results import sweep_folder
+from gdbench.results.columns import exact
+from gdbench.results.lookup import environment_of, trace
 from gdbench.schema import AROUND, Question, Timing
 from gdbench.trust import check_configuration, read_configuration
 
@@ -94,7 +94,7 @@ def _question(place: Path, row: pd.Series, trust: bool) -> Question:
 
 def _position(place: Path, row: pd.Series) -> int:
     """Which lane of its cell a run is."""
-    runs = records.load(place, columns=["run", "cell"])
+    runs = sweep_folder.load(place, columns=["run", "cell"])
     cell = runs[runs["cell"] == row["cell"]].reset_index(drop=True)
     return int(cell.index[cell["run"] == row["run"]][0])
 
@@ -102,9 +102,9 @@ def _position(place: Path, row: pd.Series) -> int:
 def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
     """The row and the trace that a run has now."""
     with tempfile.TemporaryDirectory(prefix="gdbench-rerun-") as folder:
-        (Path(folder) / records.PARTS).mkdir()
+        (Path(folder) / sweep_folder.PARTS).mkdir()
         run_job(Job(question, cell), Path(folder))
-        row = records.load(folder).iloc[position]
+        row = sweep_folder.load(folder).iloc[position]
         return row, trace(Path(folder), str(row["run"]))
 
 

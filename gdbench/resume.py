@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench import records
 from gdbench.content import asked, cell_key, not_comparable
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.job_spec import Job
-from gdbench.paths import expand_user
+from gdbench.results import sweep_folder
+from gdbench.results.paths import expand_user
+from gdbench.results.sweep_start import read_start
 from gdbench.schema import written
-from gdbench.sweep_start import read_start
 from gdbench.trust import check_words, stamp
 
 __all__ = ["Standing", "Wish", "find", "keyed", "opened", "record", "recorded", "standing"]
@@ -124,19 +124,19 @@ def keyed(jobs: Sequence[Job]) -> list[Job]:
 def opened(jobs: Sequence[Job], wish: Wish) -> Iterator[tuple[Path, Standing]]:
     """The folder of a sweep, new or gone on with, which no other process writes to until this ends."""
     earlier = find(jobs, wish)
-    folder = earlier or records.new_folder(wish.outputs, wish.name or wish.kind)
-    with records.locked(folder):
+    folder = earlier or sweep_folder.new_folder(wish.outputs, wish.name or wish.kind)
+    with sweep_folder.locked(folder):
         if earlier:
-            records.set_aside(folder)
+            sweep_folder.set_aside(folder)
         found = standing(jobs, earlier, wish.retry)
-        records.discard(folder, [job.cell for job in found.to_run])
+        sweep_folder.discard(folder, [job.cell for job in found.to_run])
         yield folder, found
 
 
 def record(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
     """Write down what a sweep asks for, so that it can be gone on with."""
-    records.write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
-    records.write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
+    sweep_folder.write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
+    sweep_folder.write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
 
 
 def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
@@ -157,7 +157,7 @@ def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
         return folder
     if wish.name is None:
         return None
-    for folder in sorted(records.named(wish.outputs, wish.name), key=read_start, reverse=True):
+    for folder in sorted(sweep_folder.named(wish.outputs, wish.name), key=read_start, reverse=True):
         with contextlib.suppress(UsageError):
             if questions.issuperset(map(asked, _known(folder).values())):
                 return folder
@@ -169,7 +169,7 @@ def standing(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -> S
     if folder is None:
         return Standing(False, jobs, ["missing"] * len(jobs), retry)
     jobs = _numbered(jobs, _known(folder))
-    held = {cell: (key, statuses) for cell, key, statuses in records.cells(folder).itertuples(index=False)}
+    held = {cell: (key, statuses) for cell, key, statuses in sweep_folder.cells(folder).itertuples(index=False)}
     return Standing(True, jobs, [_state(job, held) for job in jobs], retry)
 
 

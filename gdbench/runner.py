@@ -19,7 +19,6 @@ import torch
 
 from gdbench.attempts import Failure, Isolation, Piece, attempt_runs
 from gdbench.cell import Cell
-from gdbench.constant import constant, is_constant, take
 from gdbench.draw_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.errors import UsageError
 from gdbench.gap import Ladder
@@ -28,6 +27,7 @@ from gdbench.lanes import carrier
 from gdbench.objectives.base import changed_in_place
 from gdbench.proof import Watched
 from gdbench.random_state import read_states
+from gdbench.results.constant_column import constant, is_constant, take
 from gdbench.stopwatch import Timings, clocked, timing_columns
 from gdbench.story import Halt, Story, join, traced_runs
 from gdbench.timing import WALL, Clock

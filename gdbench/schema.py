@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.constant import constant, is_constant
 from gdbench.errors import UsageError, nearest
 from gdbench.overrides import format_value
+from gdbench.results.constant_column import constant, is_constant
 from gdbench.spacing import count_up, count_values, space_linearly, space_logarithmically
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "METRICS",
     "OF_THE_SWEEP",
     "SETTINGS",
-    "TRACKERS",
     "Axis",
     "Question",
     "Run",
@@ -49,8 +48,6 @@ METRICS = (
     *("final_gap", "best_gap", "final_loss", "best_loss"),
 )
 """What a search can rank by; lower is better in all of them (``gdbench.analysis.tuning_metric``)."""
-TRACKERS = ("mlflow", "wandb", "trackio", "tensorboard")
-"""What a finished sweep can be copied to (``gdbench.trackers``)."""
 NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that say how it is made, not what is asked of it."""
 FACTS = ("smoothness", "strong_convexity", "minimum")

@@ -11,14 +11,13 @@ import typer
 
 from gdbench.analysis.comparison import VERDICTS
 from gdbench.errors import UsageError, format_count
-from gdbench.kept import find_run, home
-from gdbench.records import load
 from gdbench.report.command import command
 from gdbench.report.differing import as_objects, differing_lines
 from gdbench.report.escaping import printable
-from gdbench.report.source import newest
 from gdbench.report.terminal import show_sweep
-from gdbench.store.folders import NoSweep, find
+from gdbench.results.catalog import NoSweep, find, newest
+from gdbench.results.lookup import find_run, home
+from gdbench.results.sweep_folder import load
 from gdbench.trust import unstamped
 
 if TYPE_CHECKING:

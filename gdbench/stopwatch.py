@@ -14,13 +14,13 @@ import torch
 
 from gdbench.attempts import explained
 from gdbench.cell import Cell
-from gdbench.constant import constant
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
 from gdbench.optimizers import Oracle, Split, Step
 from gdbench.proof import HORIZON, Watched, prove, prove_again
 from gdbench.reference import memory_loop, notebook_loop
+from gdbench.results.constant_column import constant
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
 from gdbench.tree import Params, tree_map
 from gdbench.user_modules import USER_ERRORS

@@ -87,12 +87,12 @@ class Session:
 
     def _metric(self, job: Job) -> float:
         """The metric of the best configuration."""
-        from gdbench import records
         from gdbench.analysis.tuning_metric import best_of_cell
+        from gdbench.results import sweep_folder
 
         assert self.result is not None
         assert self.result.folder is not None
-        return best_of_cell(records.load(self.result.folder), str(job.config["metric"]))
+        return best_of_cell(sweep_folder.load(self.result.folder), str(job.config["metric"]))
 
 
 class Refusal(BaseException):
@@ -171,9 +171,9 @@ def _search_path(hydra: DictConfig) -> list[str]:
 
 def run_part(config: DictConfig) -> float:
     """Run a cell of a sweep in a worker of a launcher, where what is raised becomes the reason of a row."""
-    from gdbench import records
     from gdbench.analysis.tuning_metric import best_of_cell
     from gdbench.job import run_job
+    from gdbench.results import sweep_folder
 
     store()
     hydra = HydraConfig.get()
@@ -183,7 +183,7 @@ def run_part(config: DictConfig) -> float:
     cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     with turn(job.question.timing):
         run_job(replace(job, cell=cell, key=key), folder)
-    return best_of_cell(records.load_part(folder, cell), str(config.metric))
+    return best_of_cell(sweep_folder.load_part(folder, cell), str(config.metric))
 
 
 def _compose_single(session: Session, config: DictConfig) -> Job:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.errors import UsageError
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import AROUND, Run
 from gdbench.yaml_files import read_yaml
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from typer.core import TyperGroup
 
-from gdbench.columns import COLUMNS
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.gate.verbs import gate
 from gdbench.own_names import check_own_names
-from gdbench.paths import PATH, expand_user, expand_word
+from gdbench.results.columns import COLUMNS
+from gdbench.results.paths import PATH, expand_user, expand_word
 from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def list_(
     cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
-    from gdbench.paths import config_folder
+    from gdbench.results.paths import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")
@@ -124,8 +124,8 @@ def show(
         show_table(sweep, each)
         return 0
     if rerun:
-        from gdbench.kept import home
         from gdbench.rerun import rerun as repeat
+        from gdbench.results.lookup import home
         from gdbench.showing import list_repeat
 
         found = repeat(home(folder, row), row, trust)
@@ -165,8 +165,8 @@ def export(
     Each needs its extra, such as pip install -e '.[mlflow]', and keeps to its own environment variables:
     MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without any, all of them keep what they get on this machine.
     """
-    from gdbench.store.folders import find
-    from gdbench.trackers import insist, send
+    from gdbench.results.catalog import find
+    from gdbench.results.export import insist, send
 
     insist([tracker])
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
@@ -192,8 +192,9 @@ def report(
         from gdbench.report import source
         from gdbench.report.assemble import assemble
         from gdbench.report.destination import destination
+        from gdbench.results.catalog import newest
 
-        places = places or [source.newest(Path("outputs"))]
+        places = places or [newest(Path("outputs"))]
         told = source.read(places)
         wanted.put(told, told.folders[0] if len(told.folders) == 1 else destination("report", places), assemble)
 
@@ -262,8 +263,8 @@ def compare(
     places = _place(a), _place(b)
     if json:
         from gdbench.analysis.comparison import comparison
-        from gdbench.records import load
         from gdbench.report.rows import as_json
+        from gdbench.results.sweep_folder import load
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
@@ -278,7 +279,7 @@ def compare(
 
 def _place(word: str) -> Path:
     """A folder that is there, or the sweep in outputs that a word means."""
-    from gdbench.store.folders import find
+    from gdbench.results.catalog import find
 
     place = expand_user(word)
     return place if place.exists() else find(word, Path("outputs"))

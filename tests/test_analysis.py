@@ -13,10 +13,10 @@ from gdbench.analysis.chosen import leading, merged, one_for_all, tuned
 from gdbench.analysis.curves import convergence
 from gdbench.analysis.floors import floors
 from gdbench.analysis.pairs import signed_rank
-from gdbench.analysis.problems import compared, costs, per_configuration, rung_costs
 from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
 from gdbench.analysis.times import step_times
 from gdbench.analysis.verdict import ALPHA, seeds_needed, verdict
+from gdbench.results.costs import compared, costs, per_configuration, rung_costs
 
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {

@@ -454,7 +454,7 @@ offered = [shell.complete("gdbench.", place) for place in range(len(gdbench.__al
 assert offered == [f"gdbench.{{name}}" for name in sorted(gdbench.__all__)], offered
 assert not {{"torch", "pandas"}} & set(sys.modules)
 gdbench.plot
-assert gdbench.load.__module__ == "gdbench.records"
+assert gdbench.load.__module__ == "gdbench.results.sweep_folder"
 assert "torch" not in sys.modules
 """
 

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.problems import compared
 from gdbench.analysis.sides import NOT_COMPARABLE, sides
 from gdbench.analysis.verdict import verdict
 from gdbench.report.compared import beside
 from gdbench.report.compared import compared as report_of
 from gdbench.report.source import read
 from gdbench.report.words import sentences
+from gdbench.results.costs import compared
 
 TIMED = ("timing.seconds=0.02", "--quiet")
 REPEATS, LOADED = 40, 10

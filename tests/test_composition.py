@@ -17,7 +17,7 @@ from tiers import representatives
 import gdbench
 from gdbench.config import Composer, composing
 from gdbench.invocation import is_value
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE, Axis
 from gdbench.sweep_axes import count_values, list_values
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from gdbench.config import CONFIG_NAME, Composer, composing, initialized, plain
 from gdbench.libyaml import as_yaml, read_by_libyaml
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import AROUND, Run
 
 

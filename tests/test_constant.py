@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdbench.constant import constant, is_constant, take
+from gdbench.results.constant_column import constant, is_constant, take
 
 
 @pytest.mark.parametrize("value", [1.5, 3, True, "word", None])

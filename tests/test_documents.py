@@ -16,7 +16,7 @@ from promises import NOT_OURS, PROMISES
 from repositories import git
 
 import gdbench as package
-from gdbench.columns import COLUMNS
+from gdbench.results.columns import COLUMNS
 
 README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
@@ -158,7 +158,7 @@ def test_tex_becomes_mathml() -> None:
 def test_the_reference_leaves_nothing_out() -> None:
     """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
     from gdbench.cli import VERBS
-    from gdbench.paths import config_folder
+    from gdbench.results.paths import config_folder
     from website import reference
     from website.facts import by_family, entries
 

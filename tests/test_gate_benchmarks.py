@@ -14,7 +14,7 @@ from pytest_benchmark.cli import main as pytest_benchmark
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.gate.benchmarks import read_benchmarks, write_benchmarks
+from gdbench.results.export.pytest_benchmark import read_benchmarks, write_benchmarks
 
 
 @pytest.fixture

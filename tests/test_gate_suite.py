@@ -13,7 +13,7 @@ from gdbench.config import Composer, initialized, plain, store
 from gdbench.errors import UsageError
 from gdbench.gate.series import Series, Side
 from gdbench.gate.suite import Suite, load_suite
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import Question
 
 SUITES = sorted(file.stem for file in (config_folder() / "gate").glob("*.yaml"))

@@ -11,7 +11,7 @@ import pytest
 from test_escaping import HOSTILE, has_control
 
 import gdbench
-from gdbench.store.labels import Labels, change
+from gdbench.results.labels import Labels, change
 
 TEXT = "\x1b[31m[red]\u202e<b>|=1\x9b2J\x07"
 STORED = [text for text in HOSTILE if "\ud800" not in text and "\x00" not in text and len(text) < 100]

@@ -13,8 +13,8 @@ import yaml
 
 import gdbench
 from gdbench.gate.suite import load_suite
-from gdbench.paths import config_folder
 from gdbench.pytest_plugin import Bench
+from gdbench.results.paths import config_folder
 from gdbench.schema import resolve_impl
 
 QUICK = ("timing=off", "steps=20", "--quiet")

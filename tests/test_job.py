@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gdbench
-from gdbench.columns import COLUMNS
+from gdbench.results.columns import COLUMNS
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 import gdbench
 from gdbench.config import Composer, composing, plain
 from gdbench.kept_bases import MOST, KeptBases
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 
 
 @pytest.fixture

@@ -20,17 +20,17 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.curves import convergence
-from gdbench.analysis.problems import compared
-from gdbench.analysis.standings import best_of_each, standings
 from gdbench.analysis.verdict import verdict
-from gdbench.columns import COLUMNS
 from gdbench.report.best import amount, best_lines
 from gdbench.report.cells import short
 from gdbench.report.facts import Facts
 from gdbench.report.setting_words import METRICS
 from gdbench.report.source import Source
 from gdbench.report.words import sentences, verdict_table
-from gdbench.store.places import PLACE, with_places
+from gdbench.results.columns import COLUMNS
+from gdbench.results.costs import compared
+from gdbench.results.places import PLACE, with_places
+from gdbench.results.standings import best_of_each, standings
 
 NAN = math.nan
 OPTIMIZERS = ("gd", "adam", "lion")

@@ -17,8 +17,8 @@ from gdbench.errors import UsageError
 from gdbench.execution import execute_jobs
 from gdbench.job_spec import Silent
 from gdbench.report.canvas import Curve, picture
-from gdbench.report.live import Glance, frame, line
-from gdbench.store.live import Onlooker
+from gdbench.report.live import frame, line
+from gdbench.results.live_status import Glance, Onlooker
 
 
 class Looks(Silent):

@@ -17,11 +17,11 @@ from conftest import ROOT, Done
 from tiers import representatives
 
 import gdbench
-from gdbench.columns import exact
 from gdbench.draw_check import check_draws
 from gdbench.optimizers import Method
 from gdbench.optimizers.sgd import gd
 from gdbench.random_state import compute_number, preserved_globals, read_states, seeded_globals
+from gdbench.results.columns import exact
 from gdbench.runner import run_cell
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.analysis.ranking import SOUND, STATUS_RANK, edge_of_grid, ranked, tied_with_previous
+from gdbench.results.ranking import SOUND, STATUS_RANK, edge_of_grid, ranked, tied_with_previous
 
 KEYS = ("gradients_to_target", "evaluations_to_target", "time_to_target_s", "final_gap", "final_loss")
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.processes import Processes
 
-from gdbench import records, table_files
-from gdbench.columns import COLUMNS
 from gdbench.errors import UsageError
 from gdbench.execution import execute_jobs
 from gdbench.job_spec import Silent
+from gdbench.results import sweep_folder, table_files
+from gdbench.results.columns import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 DTYPES = {
@@ -40,8 +40,8 @@ def runs(rows: int = 2, **columns: Any) -> dict[str, Any]:
 
 def part(folder: Path, number: int, **columns: Any) -> None:
     """Write a part of runs only."""
-    (folder / records.PARTS).mkdir(parents=True, exist_ok=True)
-    records.write_part(folder, number, {"runs": runs(**columns)})
+    (folder / sweep_folder.PARTS).mkdir(parents=True, exist_ok=True)
+    sweep_folder.write_part(folder, number, {"runs": runs(**columns)})
 
 
 # -------------------------------------------------------------------------------------------------------- folders
@@ -50,15 +50,17 @@ def part(folder: Path, number: int, **columns: Any) -> None:
 def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) -> None:
     """Hundreds of sweeps that start in the same second never share a folder."""
     with ThreadPoolExecutor(16) as pool:
-        folders = list(pool.map(lambda _: records.new_folder(str(tmp_path), "sweep"), range(300)))
+        folders = list(pool.map(lambda _: sweep_folder.new_folder(str(tmp_path), "sweep"), range(300)))
 
     assert len(set(folders)) == 300
-    assert all((folder / records.PARTS).is_dir() for folder in folders)
+    assert all((folder / sweep_folder.PARTS).is_dir() for folder in folders)
 
 
 def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:
     """Sweeps of several processes at once never share a folder either."""
-    program = "from gdbench.records import new_folder\nfor _ in range(60): print(new_folder('outputs', 'sweep'))"
+    program = (
+        "from gdbench.results.sweep_folder import new_folder\nfor _ in range(60): print(new_folder('outputs', 'sweep'))"
+    )
     started = [processes.fork("-c", program, cwd=tmp_path) for _ in range(3)]
     folders = [line for process in started for line in process.communicate().out.splitlines()]
 
@@ -68,18 +70,18 @@ def test_processes_that_start_together_get_folders_of_their_own(processes: Proce
 
 def test_a_folder_says_when_and_what(tmp_path: Path) -> None:
     """Folders lie by day, and are named by the time and the name given."""
-    folder = records.new_folder(str(tmp_path), "mine")
+    folder = sweep_folder.new_folder(str(tmp_path), "mine")
 
     datetime.date.fromisoformat(folder.parent.name)
     datetime.time.fromisoformat(folder.name.removesuffix("_mine").replace("-", ":"))
-    assert "_" not in records.new_folder(str(tmp_path / "other"), None).name
+    assert "_" not in sweep_folder.new_folder(str(tmp_path / "other"), None).name
 
 
 @pytest.mark.parametrize("name", ["a/b", "../x", "/tmp/x"])
 def test_a_name_cannot_lead_out_of_the_outputs(tmp_path: Path, name: str) -> None:
     """A name with a slash is refused by name, not blamed on the disk."""
     with pytest.raises(UsageError, match=r"^name="):
-        records.new_folder(str(tmp_path), name)
+        sweep_folder.new_folder(str(tmp_path), name)
 
 
 # -------------------------------------------------------------------------------------------------------- writing
@@ -89,20 +91,20 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
     """Cells may end in any order: the table has them by number, and the parts are gone."""
     for cell in (11, 2, 0, 100):
         part(tmp_path, cell, cell=cell)
-    assert records.part_numbers(tmp_path) == {0, 2, 11, 100}
-    records.gather(tmp_path)
+    assert sweep_folder.part_numbers(tmp_path) == {0, 2, 11, 100}
+    sweep_folder.gather(tmp_path)
 
-    assert records.load(tmp_path)["cell"].tolist() == [0, 0, 2, 2, 11, 11, 100, 100]
+    assert sweep_folder.load(tmp_path)["cell"].tolist() == [0, 0, 2, 2, 11, 11, 100, 100]
     assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
 
 
 def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
     """A million learning rates, each its own, are written as they are; names and steps once each."""
-    (tmp_path / records.PARTS).mkdir()
+    (tmp_path / sweep_folder.PARTS).mkdir()
     many = table_files.SMALL + 1
     columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
-    records.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
-    records.gather(tmp_path)
+    sweep_folder.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
+    sweep_folder.gather(tmp_path)
     written = pq.ParquetFile(tmp_path / "runs.parquet").metadata.row_group(0)
     column = {written.column(i).path_in_schema: written.column(i) for i in range(written.num_columns)}
 
@@ -111,23 +113,23 @@ def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Pat
         "optimizer": True,
         "steps": True,
     }
-    assert records.load(tmp_path)["lr"].tolist() == list(range(many))
+    assert sweep_folder.load(tmp_path)["lr"].tolist() == list(range(many))
 
 
 def test_a_part_counts_when_its_runs_are_there(tmp_path: Path) -> None:
     """Runs are written last: traces without them are of a cell that was cut off."""
-    (tmp_path / records.PARTS).mkdir()
-    records.write_part(tmp_path, 0, {"traces": {"run": np.array([b"0" * 16]), "step": np.array([0])}})
+    (tmp_path / sweep_folder.PARTS).mkdir()
+    sweep_folder.write_part(tmp_path, 0, {"traces": {"run": np.array([b"0" * 16]), "step": np.array([0])}})
 
-    assert records.part_numbers(tmp_path) == set()
+    assert sweep_folder.part_numbers(tmp_path) == set()
 
 
 def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
     """Files are written beside and renamed: nothing else is left, not even after a failure."""
     part(tmp_path, 0)
-    records.write_json(tmp_path / "environment.json", {"path": tmp_path, "when": datetime.date(2026, 1, 1)})
+    sweep_folder.write_json(tmp_path / "environment.json", {"path": tmp_path, "when": datetime.date(2026, 1, 1)})
     with pytest.raises(pa.ArrowInvalid):
-        records.write_part(tmp_path, 1, {"runs": runs(lr=np.zeros(3))})
+        sweep_folder.write_part(tmp_path, 1, {"runs": runs(lr=np.zeros(3))})
 
     assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {
         "cell-00000.runs.parquet",
@@ -139,7 +141,7 @@ def test_a_disk_that_refuses_is_told_in_one_line(tmp_path: Path) -> None:
     """What the system says of a folder that cannot be written becomes a UsageError with a way out."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^outputs=.*file cannot be written \(.+\)\. Choose another") as refusal:
-        records.new_folder(str(tmp_path / "file"), None)
+        sweep_folder.new_folder(str(tmp_path / "file"), None)
 
     assert "\n" not in str(refusal.value)
 
@@ -153,7 +155,7 @@ class Looks(Silent):
 
     def done(self, job: Any, statuses: Any) -> None:
         """Count the rows that can be read now."""
-        self.seen.append((len(records.load(self.place)), list(statuses)))
+        self.seen.append((len(sweep_folder.load(self.place)), list(statuses)))
 
 
 def test_a_cell_is_on_disk_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +184,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_column_has_the_type_that_was_promised(sweeps: Path) -> None:
     """Each column of COLUMNS is there, in order, with its type: missing whole numbers do not make floats."""
-    frame = records.load(sweeps)
+    frame = sweep_folder.load(sweeps)
 
     assert list(frame)[: len(COLUMNS)] == list(COLUMNS)
     assert {name: frame[name].dtype for name in COLUMNS} == {
@@ -204,14 +206,14 @@ def test_a_table_in_which_nothing_was_measured_has_every_column_too(tmp_path: Pa
 
 def test_columns_beside_the_promised_are_parameters(sweeps: Path) -> None:
     """Whatever else runs.parquet holds is named optimizer.* or objective.*."""
-    frame = records.load(sweeps)
+    frame = sweep_folder.load(sweeps)
 
     assert not [name for name in frame if name not in COLUMNS and not name.startswith(("optimizer.", "objective."))]
 
 
 def test_methods_with_other_parameters_stand_in_one_table(sweeps: Path) -> None:
     """A parameter is null in the rows of methods that do not have it."""
-    frame = records.load(sweeps).set_index("optimizer")
+    frame = sweep_folder.load(sweeps).set_index("optimizer")
 
     assert frame.loc["adam", "optimizer.beta1"].tolist() == [0.9, 0.9]
     assert frame.loc["momentum", "optimizer.beta1"].isna().all()
@@ -222,8 +224,8 @@ def test_methods_with_other_parameters_stand_in_one_table(sweeps: Path) -> None:
 
 def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
     """x is a list of n numbers for n <= 16 and null beyond; traces begin at the start and end at the end."""
-    traces = records.load(sweeps, "traces")
-    small = traces[traces["run"].isin(records.load(sweeps).query("objective == 'rosenbrock'")["run"])]
+    traces = sweep_folder.load(sweeps, "traces")
+    small = traces[traces["run"].isin(sweep_folder.load(sweeps).query("objective == 'rosenbrock'")["run"])]
     big = traces[~traces["run"].isin(small["run"])]
 
     assert {len(x) for x in small["x"]} == {2}
@@ -236,7 +238,7 @@ def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
 def test_a_place_is_named_in_many_ways(sweeps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of folders, one folder, a file, a pattern, and a list of them all load, each sweep once."""
     first, second = sorted(sweeps.glob("*/*"))
-    whole = records.load(sweeps)
+    whole = sweep_folder.load(sweeps)
     monkeypatch.chdir(sweeps.parent)
     ways = [
         str(sweeps),
@@ -251,9 +253,9 @@ def test_a_place_is_named_in_many_ways(sweeps: Path, monkeypatch: pytest.MonkeyP
 
     assert len(whole) == 7
     for way in ways:
-        pd.testing.assert_frame_equal(records.load(way), whole)
-    assert len(records.load(first)) == 6
-    assert len(records.load(second / "runs.parquet")) == 1
+        pd.testing.assert_frame_equal(sweep_folder.load(way), whole)
+    assert len(sweep_folder.load(first)) == 6
+    assert len(sweep_folder.load(second / "runs.parquet")) == 1
 
 
 @pytest.mark.parametrize("place", ["nowhere", "nowhere/*", ".", []])
@@ -261,7 +263,7 @@ def test_nothing_to_load_is_a_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
     """An empty place is refused with what to do, not answered with an empty table."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"^nothing to load at .*: no runs\.parquet is there\. Run a sweep first\.$"):
-        records.load(place)
+        sweep_folder.load(place)
 
 
 @pytest.mark.parametrize("harm", ["cut", "empty", "text", "noise"])
@@ -272,7 +274,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, harm: str) -> None:
     whole = file.read_bytes()
     file.write_bytes({"cut": whole[:-20], "empty": b"", "text": b"hello", "noise": whole[:4] + b"\0" * 99}[harm])
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench \(") as refusal:
-        records.load(tmp_path)
+        sweep_folder.load(tmp_path)
 
     assert "\n" not in str(refusal.value)
 
@@ -281,14 +283,14 @@ def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
     """A Parquet file of somebody else's is no sweep."""
     pq.write_table(pa.table({"name": ["a"], "run": [1]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench"):
-        records.load(tmp_path)
+        sweep_folder.load(tmp_path)
 
 
 def test_a_foreign_table_beside_a_sweep_is_refused_too(sweeps: Path, tmp_path: Path) -> None:
     """A column of another type is told with the file that brought it."""
     pq.write_table(pa.table({"run": ["a"], "status": ["x"], "lr": ["a word"]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not .* \(its column lr is string, not double\)"):
-        records.load([tmp_path, sweeps])
+        sweep_folder.load([tmp_path, sweeps])
 
 
 VALUES: dict[str, Callable[[], Any]] = {
@@ -310,7 +312,7 @@ def test_values_survive_the_disk(name: str, tmp_path: Path) -> None:
         plain = np.array(values, dtype={"error": object, "seed": np.int64}.get(name))
         given_ = plain if name == "error" else np.ma.array(plain, mask=hidden)
         part(tmp_path, 0, rows=len(values), **{name: given_})
-        read = records.load(tmp_path)[name]
+        read = sweep_folder.load(tmp_path)[name]
         missing = [value is None for value in values] if name == "error" else list(hidden)
 
         for value, null, back in zip(values, missing, read, strict=True):
@@ -329,7 +331,7 @@ def test_a_constant_is_stored_as_its_column(tmp_path: Path) -> None:
     values = {name: example[kind] for name, kind in kinds.items() if name not in ("run", "status")}
     part(tmp_path, 0, rows=3, **values)
     part(tmp_path, 1, rows=1, **dict.fromkeys(values))
-    read = records.load(tmp_path)
+    read = sweep_folder.load(tmp_path)
 
     assert {name: read[name].dtype for name in kinds} == {name: DTYPES[kind] for name, kind in kinds.items()}
     for name, value in values.items():

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.problems import compared
 from gdbench.analysis.verdict import verdict
 from gdbench.report.destination import destination
 from gdbench.report.words import sentences
+from gdbench.results.costs import compared
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import pytest
 from support.processes import Processes
 
 import gdbench
-from gdbench import records
 from gdbench.content import _imports, cell_key, sources
-from gdbench.records import Skipped
-from gdbench.table_files import read_table, write_table
+from gdbench.results import sweep_folder
+from gdbench.results.sweep_folder import Skipped
+from gdbench.results.table_files import read_table, write_table
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
 NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_key$|^process$")
@@ -269,7 +269,7 @@ def test_a_sweep_survives_a_kill_within_a_write(killed: Killed, size: int) -> No
 
 def test_two_sweeps_cannot_share_a_folder(command: Callable[..., Any], folder: Path) -> None:
     """While one process writes to a folder, another one is refused, and nothing is lost."""
-    with records.locked(folder):
+    with sweep_folder.locked(folder):
         done = command(f"resume={folder}")
 
     assert done.code == 2

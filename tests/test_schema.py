@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
 from gdbench.errors import UsageError, nearest
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
 from gdbench.schema import Axis, Question, run_keys
 
 CHOICES = {"objective": "notebook_manual", "optimizer": "gd"}

@@ -17,15 +17,17 @@ from hypothesis import strategies as st
 from tiers import count_examples, representatives
 
 import gdbench
-from gdbench import records
-from gdbench.records import Skipped
-from gdbench.schema_union import MixedKinds, union
-from gdbench.store.index import opened
-from gdbench.store.listing import kinds, listing
-from gdbench.store.query import parse
-from gdbench.table_files import DESCRIBED
+from gdbench.results import sweep_folder
+from gdbench.results.index import opened
+from gdbench.results.listing import kinds, listing
+from gdbench.results.query import parse
+from gdbench.results.schema_union import MixedKinds, union
+from gdbench.results.sweep_folder import Skipped
+from gdbench.results.table_files import DESCRIBED
 
-pytestmark = pytest.mark.filterwarnings("always::gdbench.records.Skipped", "always::gdbench.schema_union.MixedKinds")
+pytestmark = pytest.mark.filterwarnings(
+    "always::gdbench.results.sweep_folder.Skipped", "always::gdbench.results.schema_union.MixedKinds"
+)
 
 OWN = """
 import torch
@@ -138,8 +140,8 @@ def put(place: Path, number: int, values: list[Any], shared: bool = False) -> in
         "cell": pa.array([number] * rows, pa.int64()),
         "objective.width": column.dictionary_encode() if shared and pa.types.is_string(column.type) else column,
     }
-    (place / records.PARTS).mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(runs), place / records.PARTS / f"cell-{number:05d}.runs.parquet")
+    (place / sweep_folder.PARTS).mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(runs), place / sweep_folder.PARTS / f"cell-{number:05d}.runs.parquet")
     return rows
 
 
@@ -158,7 +160,7 @@ def test_no_kinds_of_values_lose_a_row(
             place = outputs / "2026-01-01" / f"00-00-{number:02d}_sweep"
             rows += sum(put(place, cell, values, shared) for cell, values in enumerate(parts))
             if gathered:
-                records.gather(place)
+                sweep_folder.gather(place)
         runs = gdbench.load(outputs)
         given = [value for _, parts in sweeps for values in parts for value in values]
         missing = sum(value is None for value in given)
@@ -195,7 +197,7 @@ def test_text_that_a_cell_shares_is_in_memory_once(tmp_path: Path) -> None:
     rows = 10_000
     usual = pa.default_memory_pool()
     place = tmp_path / "outputs" / "2026-01-01" / "00-00-00_sweep"
-    (place / records.PARTS).mkdir(parents=True)
+    (place / sweep_folder.PARTS).mkdir(parents=True)
     pa.set_memory_pool(POOL)
     try:
         for cell in range(2):
@@ -206,8 +208,8 @@ def test_text_that_a_cell_shares_is_in_memory_once(tmp_path: Path) -> None:
                 "overrides": f"lr=[{','.join(f'{cell + row / rows:.7g}' for row in range(rows))}]",
                 "objective.matrix": str(list(range(20_000))),
             }
-            records.write_part(place, cell, {"runs": runs})
-        records.gather(place)
+            sweep_folder.write_part(place, cell, {"runs": runs})
+        sweep_folder.gather(place)
         loaded = gdbench.load(tmp_path / "outputs")
         with opened(tmp_path / "outputs") as index:
             assert listing(index, [], tmp_path / "outputs")["runs"].tolist() == [2 * rows]
@@ -339,7 +341,7 @@ def test_watching_a_sweep_of_which_nothing_can_be_read_says_so(made: Path, comma
     BREAKAGES["no Parquet"](made / "runs.parquet")
     damaged = command("watch", str(made), "--once")
     (made / "runs.parquet").unlink()
-    (made / records.PARTS).mkdir()
+    (made / sweep_folder.PARTS).mkdir()
     begun = command("watch", str(made), "--once")
 
     assert (damaged.code, damaged.err.count("is skipped")) == (1, 1)

@@ -20,10 +20,10 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.comparison import comparison
-from gdbench.analysis.problems import compared
-from gdbench.analysis.settings import configuration_names, differing_settings, distinct_texts, objective_names
 from gdbench.report.terminal import sweep_report
 from gdbench.report.tuned import tuned_report
+from gdbench.results.costs import compared
+from gdbench.results.run_settings import configuration_names, differing_settings, distinct_texts, objective_names
 from gdbench.schema import Run
 
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {

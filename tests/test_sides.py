@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tiers import count_examples
 
 from gdbench.analysis.comparison import comparison
-from gdbench.analysis.problems import compared
 from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, sides
 from gdbench.analysis.verdict import ENOUGH
+from gdbench.results.costs import compared
 
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.analysis.problems import compared
-from gdbench.analysis.ranking import STATUS_RANK, runs_that_stay
-from gdbench.analysis.standings import OUTCOMES, best_of_each, standings
+from gdbench.results.costs import compared
+from gdbench.results.ranking import STATUS_RANK, runs_that_stay
+from gdbench.results.standings import OUTCOMES, best_of_each, standings
 
 NAN = math.nan
 RUN: dict[str, Any] = {

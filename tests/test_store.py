@@ -23,16 +23,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench import records
-from gdbench.analysis.problems import compared
-from gdbench.analysis.standings import best_of_each, standings
-from gdbench.columns import COLUMNS
 from gdbench.errors import UsageError, install_command
-from gdbench.store.folders import find
-from gdbench.store.index import FOLDER, opened
-from gdbench.store.labels import Labels, change, labels
-from gdbench.store.listing import kinds, listing
-from gdbench.store.query import parse
+from gdbench.results import sweep_folder
+from gdbench.results.catalog import find
+from gdbench.results.columns import COLUMNS
+from gdbench.results.costs import compared
+from gdbench.results.index import FOLDER, opened
+from gdbench.results.labels import Labels, change, labels
+from gdbench.results.listing import kinds, listing
+from gdbench.results.query import parse
+from gdbench.results.standings import best_of_each, standings
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,7 +60,7 @@ def outputs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 @pytest.fixture(scope="module")
 def rows(made: Path) -> pd.DataFrame:
     """All runs of the two sweeps."""
-    return records.load(made)
+    return sweep_folder.load(made)
 
 
 def listed(*words: str, outputs: Path = Path("outputs")) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def the_first(outputs: Path) -> Path:
 def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     """Cells, runs, statuses and the best run are those of the sweep's own table."""
     table = listed().set_index("name")
-    runs = records.load(the_first(outputs))
+    runs = sweep_folder.load(the_first(outputs))
     best = best_of_each(standings(compared(runs)), ["problem"]).iloc[0]
     row = table.loc["first"]
 
@@ -89,7 +89,9 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     assert (row["best_run"], row["best_lr"]) == (best["run"], best["lr"])
     assert (row["best_value"], row["best_measure"]) == (best["value"], best["measure"])
     assert row["when"] == runs["started_at"].min().floor("s")
-    assert table.loc["sweep", "statuses"] == records.load(find("sweep", outputs))["status"].value_counts().to_dict()
+    assert (
+        table.loc["sweep", "statuses"] == sweep_folder.load(find("sweep", outputs))["status"].value_counts().to_dict()
+    )
 
 
 QUERIES = {
@@ -202,7 +204,7 @@ def test_forms_hold_the_same(outputs: Path, command: Callable[..., Any]) -> None
     assert [row["name"] for row in json.loads(command("runs", "--json", "--sort", "-runs", "--limit", "1").out)] == [
         "first"
     ]
-    assert rows[1]["statuses"] == dict(records.load(the_first(outputs))["status"].value_counts())
+    assert rows[1]["statuses"] == dict(sweep_folder.load(the_first(outputs))["status"].value_counts())
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -253,7 +255,7 @@ def test_a_harmed_index_loses_nothing(outputs: Path, harm: str) -> None:
 def test_an_index_is_not_read_again_where_nothing_changed(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second list reads no table of a sweep."""
     before = listed()
-    monkeypatch.setattr("gdbench.store.index.sweep_table", None)
+    monkeypatch.setattr("gdbench.results.index.sweep_table", None)
 
     pd.testing.assert_frame_equal(listed(), before)
 
@@ -279,7 +281,7 @@ def test_folders_that_change_vanish_or_come_are_noticed(outputs: Path) -> None:
 
 def test_many_small_changes_leave_few_files(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that come one after the other are gathered in few files of the index, and all are there."""
-    monkeypatch.setattr("gdbench.store.index.FILES", 2)
+    monkeypatch.setattr("gdbench.results.index.FILES", 2)
     for number in range(5):
         shutil.copytree(find("sweep", outputs), outputs / "copies" / f"copy{number}")
         counts()
@@ -331,7 +333,7 @@ def test_columns_of_other_types_stand_beside_each_other(outputs: Path) -> None:
     assert listed("optimizer.beta1=0.9")["name"].tolist() == ["first"]
     pytest.importorskip("duckdb")
     with opened(outputs) as index:
-        from gdbench.store.sql import answer
+        from gdbench.results.sql import answer
 
         found = answer(index, 'select distinct "optimizer.beta1" b from runs where b is not null order by b', outputs)
     assert found["b"].tolist() == ["0.9", "auto"]
@@ -360,7 +362,9 @@ def test_sql_sees_every_run_and_every_sweep(outputs: Path, command: Callable[...
     pytest.importorskip("duckdb")
     statement = "select folder, optimizer, count(*) n, min(best_loss) least from runs group by all order by all"
     found = json.loads(command("runs", "--json", "--sql", statement).out)
-    expected = records.load(outputs).groupby(["sweep", "optimizer"])["best_loss"].agg(["size", "min"]).reset_index()
+    expected = (
+        sweep_folder.load(outputs).groupby(["sweep", "optimizer"])["best_loss"].agg(["size", "min"]).reset_index()
+    )
 
     assert [tuple(row.values()) for row in found] == list(expected.itertuples(index=False, name=None))
     assert command("runs", "--csv", "--sql", "select sum(runs) s from sweeps").out == "s\n13.0\n"
@@ -505,7 +509,7 @@ def test_rm_removes_what_was_named_and_nothing_else(outputs: Path, command: Call
 
 def test_a_sweep_that_runs_is_left_alone(outputs: Path, command: Callable[..., Any]) -> None:
     """rm and archive refuse a folder that is being written."""
-    with records.locked(the_first(outputs)):
+    with sweep_folder.locked(the_first(outputs)):
         done = [command("rm", "first", "--yes"), command("archive", "first")]
 
     assert [each.code for each in done] == [2, 2]
@@ -632,7 +636,7 @@ def test_a_commit_is_found_by_its_first_digits_and_a_dirty_one_by_yes(
 )
 def test_a_time_means_as_long_as_it_says(text: str, rows: int) -> None:
     """A day is a day, and a minute a minute, as the list shows them."""
-    from gdbench.store.query import holds
+    from gdbench.results.query import holds
 
     began = pd.Timestamp("2026-11-30 10:20:30.5").tz_localize(datetime.now().astimezone().tzinfo).tz_convert("UTC")
     kind = pa.timestamp("us", tz="UTC")

@@ -14,15 +14,15 @@ from support.processes import Processes
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.records import sweep_folders
-from gdbench.store.archive import pack, removed, unpack
-from gdbench.store.scratch import scratch_path
+from gdbench.results.archive import pack, removed, unpack
+from gdbench.results.scratch import scratch_path
+from gdbench.results.sweep_folder import sweep_folders
 
 IMPORTS = """
 import sys
 from pathlib import Path
-from gdbench.records import sweep_folders
-from gdbench.store.archive import pack, removed, unpack
+from gdbench.results.sweep_folder import sweep_folders
+from gdbench.results.archive import pack, removed, unpack
 places = [Path(word) for word in sys.argv[1:]]
 """
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gdbench.kept import environment_of
-from gdbench.records import load
-from gdbench.report.source import newest
-from gdbench.sweep_start import read_environment, read_start
+from gdbench.results.catalog import newest
+from gdbench.results.lookup import environment_of
+from gdbench.results.sweep_folder import load
+from gdbench.results.sweep_start import read_environment, read_start
 
 RUN = ("objective=rosenbrock", "steps=2", "timing=off", "name=mine", "--quiet")
 

@@ -16,13 +16,13 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.configurations import configuration_rows, run_rows
-from gdbench.analysis.problems import compared
-from gdbench.analysis.settings import differing_settings, distinct_texts
 from gdbench.report.cells import shown
 from gdbench.report.fitting import UNLIMITED
 from gdbench.report.progress import Bar, Lines, progress
 from gdbench.report.terminal import sweep_report
 from gdbench.report.units import digits, interval, interval_texts, number, seconds, seconds_between
+from gdbench.results.costs import compared
+from gdbench.results.run_settings import differing_settings, distinct_texts
 
 FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 

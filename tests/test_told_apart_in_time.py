@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.problems import compared
 from gdbench.analysis.verdict import verdict
 from gdbench.report.best import best_lines
 from gdbench.report.words import sentences, verdict_table
+from gdbench.results.costs import compared
 
 STEP_S = 1e-5
 

@@ -24,10 +24,10 @@ from support.processes import Done, Process, Processes, Streams
 from tiers import representatives
 
 import gdbench
-from gdbench.columns import asked
 from gdbench.errors import install_command
-from gdbench.trackers import NotSent, TrackedSweep, send
-from gdbench.trackers.reading import read
+from gdbench.results.columns import asked
+from gdbench.results.export import NotSent, TrackedSweep, send
+from gdbench.results.export.payload import read
 
 BLOCK = 2**15
 SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")
@@ -173,7 +173,7 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
 @pytest.mark.slow
 def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was whole stays, what was not is sent again, and what was missing comes."""
-    import gdbench.trackers.mlflow as adapter
+    import gdbench.results.export.mlflow as adapter
 
     told, real = read(few), adapter.MlflowClient.set_terminated
 
@@ -244,7 +244,7 @@ def test_a_first_export_to_mlflow_that_is_killed_can_be_repeated(
         "    if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
         "event.listen(Engine, 'before_cursor_execute', kill)\n"
         "from pathlib import Path\n"
-        "from gdbench.trackers import send\n"
+        "from gdbench.results.export import send\n"
         "send('mlflow', Path(sys.argv[2]), 'sqlite:///made.db')\n"
     )
     assert shell("-c", script, str(count), str(few)).code == -signal.SIGKILL
@@ -479,7 +479,7 @@ def test_an_export_that_is_interrupted_says_how_to_go_on(
 ) -> None:
     """Ctrl-C ends with code 130 and one line that holds the command, which then makes up for it."""
     with monkeypatch.context() as patched:
-        patched.setattr("gdbench.trackers.tensorboard.hparams", cut_off)
+        patched.setattr("gdbench.results.export.tensorboard.hparams", cut_off)
         done = command("export", "tensorboard", str(few))
     again = f"python -m gdbench export tensorboard {few}"
 
@@ -508,7 +508,7 @@ def test_mistakes_are_told_before_anything_runs(
 ) -> None:
     """A tracker that is not known or not installed, and a folder of no or several sweeps, cost one line each."""
     unknown = [command("export", "mlflo", str(few)), command("lr=0.1", "tracker=mlflo", "outputs=none")]
-    monkeypatch.setattr("gdbench.trackers.find_spec", lambda name: None)
+    monkeypatch.setattr("gdbench.results.export.find_spec", lambda name: None)
     absent = [command("export", "wandb", str(few)), command("lr=0.1", "tracker=[wandb]", "outputs=none")]
     monkeypatch.undo()
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.problems import compared
 from gdbench.analysis.sensitivity import decades_within, sensitivity
-from gdbench.analysis.standings import best_of_each, standings
 from gdbench.report.facts import Facts
 from gdbench.report.source import read
+from gdbench.results.costs import compared
+from gdbench.results.standings import best_of_each, standings
 
 SPIKE = ("objective=notebook_manual", "optimizer=gd", "timing=off")
 """On (x - 2)^2 from 10 gd takes one step at lr 1/2 alone, in the plateau of those that take two."""

@@ -16,12 +16,12 @@ from rich.console import Console
 from tiers import representatives
 
 import gdbench
-from gdbench.analysis.ranking import SOUND
 from gdbench.analysis.tuned import FOUND
 from gdbench.analysis.tuning_metric import is_cost
-from gdbench.columns import COLUMNS
 from gdbench.errors import UsageError
 from gdbench.report.tuned import tuned_report
+from gdbench.results.columns import COLUMNS
+from gdbench.results.ranking import SOUND
 from gdbench.schema import METRICS
 
 

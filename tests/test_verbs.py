@@ -19,7 +19,7 @@ import pytest
 from tiers import representatives
 
 import gdbench
-from gdbench.columns import COLUMNS
+from gdbench.results.columns import COLUMNS
 
 ROOT = Path(__file__).parent.parent
 NOT_EXACT = re.compile(

@@ -15,7 +15,7 @@ import yaml
 from gdbench.errors import UsageError
 from gdbench.factories import locate
 from gdbench.objectives import Objective
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.verbs import headline
 from website import axes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.problems import compared
-from gdbench.analysis.ranking import SOUND, STATUS_RANK, numbers, runs_that_stay
 from gdbench.analysis.sides import NOT_COMPARABLE
+from gdbench.results.costs import compared
+from gdbench.results.ranking import SOUND, STATUS_RANK, numbers, runs_that_stay
 
 __all__ = ["VERDICTS", "comparison"]
 

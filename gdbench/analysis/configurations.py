@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.problems import name_questions
-from gdbench.analysis.ranking import STATUS_RANK, numbers
-from gdbench.analysis.settings import problem_names
-from gdbench.analysis.standings import KEYS, OUTCOMES, standings
+from gdbench.results.costs import name_questions
+from gdbench.results.ranking import STATUS_RANK, numbers
+from gdbench.results.run_settings import problem_names
+from gdbench.results.standings import KEYS, OUTCOMES, standings
 
 __all__ = ["configuration_rows", "run_rows"]
 

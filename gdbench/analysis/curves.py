@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.ranking import numbers
+from gdbench.results.ranking import numbers
 
 __all__ = ["QUARTILES", "convergence"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gdbench.columns import asked, exact
+from gdbench.results.columns import asked, exact
 
 __all__ = ["Difference", "configuration", "facts", "first_step", "named", "results"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.ranking import numbers
+from gdbench.results.ranking import numbers
 
 __all__ = ["PARTED", "WIDTHS", "floors"]
 

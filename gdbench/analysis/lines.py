@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gdbench.analysis import chosen, problems
-from gdbench.analysis.settings import distinct_texts, problem_names
-from gdbench.columns import asked
+from gdbench.analysis import chosen
 from gdbench.errors import UsageError
+from gdbench.results import costs
+from gdbench.results.columns import asked
+from gdbench.results.run_settings import distinct_texts, problem_names
 
 __all__ = ["Lines", "choose_lines"]
 
@@ -41,7 +42,7 @@ def choose_lines(runs: pd.DataFrame, by: Sequence[str]) -> Lines:
     Problems that differ in ``by`` alone, as by a dtype, are one. Raises UsageError for what is no setting.
     """
     _check_settings(runs, by)
-    told = problems.compared(runs)
+    told = costs.compared(runs)
     told = told.assign(solver=told["optimizer"].astype(object)) if "impl" in by else chosen.merged(told)
     columns = [name for name in by if name != "optimizer"]
     order = tuple(dict.fromkeys(told["solver"]))

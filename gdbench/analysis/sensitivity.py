@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.curves import QUARTILES
-from gdbench.analysis.problems import costs
-from gdbench.analysis.ranking import numbers
-from gdbench.analysis.standings import standings
+from gdbench.results.costs import costs
+from gdbench.results.ranking import numbers
+from gdbench.results.standings import standings
 
 __all__ = ["decades_within", "final_losses", "over_dtypes", "sensitivity"]
 

@@ -11,9 +11,9 @@ from scipy import stats
 
 from gdbench.analysis.chosen import merged
 from gdbench.analysis.pairs import log_ratios, signed_rank
-from gdbench.analysis.ranking import numbers
-from gdbench.analysis.standings import KEYS, OUTCOMES, standings
 from gdbench.analysis.verdict import ALPHA, ENOUGH
+from gdbench.results.ranking import numbers
+from gdbench.results.standings import KEYS, OUTCOMES, standings
 
 __all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "sides"]
 

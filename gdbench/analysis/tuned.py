@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from gdbench.analysis.settings import problem_names
-from gdbench.columns import COLUMNS
+from gdbench.results.columns import COLUMNS
+from gdbench.results.run_settings import problem_names
 
 __all__ = ["FOUND", "winners_table"]
 

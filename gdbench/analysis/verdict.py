@@ -13,10 +13,10 @@ import pandas as pd
 from gdbench.analysis.chosen import merged
 from gdbench.analysis.first import NOTHING_SAID, describe_first
 from gdbench.analysis.pairs import holm, log_ratios, signed_rank
-from gdbench.analysis.problems import COSTS
-from gdbench.analysis.ranking import SOUND, may_win, numbers, runs_that_stay, shortfalls
-from gdbench.analysis.standings import OUTCOMES, standings
 from gdbench.analysis.times import count_processes, within_noise
+from gdbench.results.costs import COSTS
+from gdbench.results.ranking import SOUND, may_win, numbers, runs_that_stay, shortfalls
+from gdbench.results.standings import OUTCOMES, standings
 
 __all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
 

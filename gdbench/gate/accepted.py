@@ -13,7 +13,7 @@ import pandas as pd
 
 from gdbench.errors import UsageError
 from gdbench.gate.exact import ABSENT, EVERYWHERE, HERE
-from gdbench.gate.files import replace_text
+from gdbench.results.atomic import replace_text
 
 __all__ = ["PLACE", "Acceptance", "accept", "acceptances", "recorded_changes"]
 

@@ -13,8 +13,8 @@ import pandas as pd
 from gdbench.errors import UsageError
 from gdbench.gate.asking import Answers
 from gdbench.gate.exact import EVERYWHERE, HERE, Finding, compared, has_run, measures
-from gdbench.gate.files import replace_text
 from gdbench.gate.series import Series
+from gdbench.results.atomic import replace_text
 
 __all__ = ["AROUND", "digest_of_file", "fingerprint_words", "kept", "posed", "read_baseline", "record"]
 

@@ -19,7 +19,6 @@ from gdbench.gate.accepted import Acceptance, acceptances
 from gdbench.gate.asking import Answers, ask, ask_both
 from gdbench.gate.baseline import digest_of_file, fingerprint_words, kept, posed, read_baseline
 from gdbench.gate.exact import Finding, compared
-from gdbench.gate.files import new_reports
 from gdbench.gate.novelty import checked_absences
 from gdbench.gate.rulings import Ruling, Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series, Side
@@ -29,6 +28,7 @@ from gdbench.gate.times import joined, time_header, time_rulings
 from gdbench.gate.trees import clean_commit, repository
 from gdbench.git import GitError
 from gdbench.report.gate import junit, markdown
+from gdbench.results.atomic import new_reports
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.figures import SelfTest

@@ -12,7 +12,7 @@ from typing import Any
 
 from gdbench.errors import UsageError, nearest
 from gdbench.gate.series import POLICIES, Series
-from gdbench.paths import config_folder
+from gdbench.results.paths import config_folder
 from gdbench.schema import resolve_impl
 from gdbench.yaml_files import read_yaml
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gdbench.errors import UsageError, format_count, nearest
-from gdbench.paths import PATH, expand_user
+from gdbench.results.paths import PATH, expand_user
 
 if TYPE_CHECKING:
     from gdbench.gate.comparison import Report
@@ -81,8 +81,8 @@ def record(
     from gdbench.gate.baseline import record as write
     from gdbench.gate.comparison import record_of
     from gdbench.gate.exact import has_run, why_not
-    from gdbench.gate.files import check_writable
     from gdbench.gate.sides import Asked
+    from gdbench.results.atomic import check_writable
 
     def carry_out() -> int:
         check_writable(file)
@@ -229,8 +229,8 @@ def benchmarks(
     outputs: Outputs = "outputs",
 ) -> int:
     """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
-    from gdbench.gate.benchmarks import write_benchmarks
-    from gdbench.store.folders import find
+    from gdbench.results.catalog import find
+    from gdbench.results.export.pytest_benchmark import write_benchmarks
 
     place = expand_user(sweep)
     count = write_benchmarks(place if place.exists() else find(sweep, Path(outputs)), file)
@@ -244,7 +244,7 @@ def _is_absent(finding: dict[str, Any]) -> bool:
 
 def _compare(asked: Asked, quiet: bool, json: bool) -> int:
     from gdbench.gate.comparison import compare
-    from gdbench.gate.files import check_writable
+    from gdbench.results.atomic import check_writable
 
     check_writable(Path(asked.outputs) / "gate" / "gate.json")
     report = compare(asked, _progress(quiet or json))

@@ -9,9 +9,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import chosen, curves, ecdf, pairs, problems, profiles, times, trials
+from gdbench.analysis import chosen, curves, ecdf, pairs, profiles, times, trials
 from gdbench.analysis.floors import PARTED, floors
-from gdbench.analysis.standings import standings
 from gdbench.analysis.verdict import verdict
 from gdbench.errors import format_count, format_range
 from gdbench.report import charts, rates
@@ -22,6 +21,8 @@ from gdbench.report.charts.parts import BANDS, PANELS, Figure
 from gdbench.report.facts import Facts, Shown
 from gdbench.report.source import Source
 from gdbench.report.words import sentences, verdict_table
+from gdbench.results import costs
+from gdbench.results.standings import standings
 
 __all__ = ["Landscape", "Report", "Section", "assemble", "kept", "sections"]
 
@@ -223,8 +224,8 @@ def _times(facts: Facts) -> list[Figure]:
     best = chosen.tuned(facts.told, "seconds")
     keys = ["problem", "solver", "configuration"]
     runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
-    split = runs.assign(steps=problems.numbers(runs, "steps_to_target"), step_us=problems.numbers(runs, "step_s") * 1e6)
-    split = split.assign(time=[times_chart.spoken(value * 1e6) for value in problems.numbers(runs, "time_to_target_s")])
+    split = runs.assign(steps=costs.numbers(runs, "steps_to_target"), step_us=costs.numbers(runs, "step_s") * 1e6)
+    split = split.assign(time=[times_chart.spoken(value * 1e6) for value in costs.numbers(runs, "time_to_target_s")])
     split = split.groupby([*keys, "optimizer", "impl"], sort=False, observed=True).first().reset_index()
     split = split.loc[
         (split["steps"] > 0) & (split["step_us"] > 0), [*keys, "optimizer", "impl", "steps", "step_us", "time"]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.choices import SPIKE
 from gdbench.analysis.first import describe_first, describe_impls
-from gdbench.analysis.settings import differing_settings, text_among
-from gdbench.analysis.standings import OUTCOMES, best_of_each, standings
 from gdbench.analysis.times import count_processes
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
 from gdbench.report.units import number, seconds
+from gdbench.results.choices import SPIKE
+from gdbench.results.run_settings import differing_settings, text_among
+from gdbench.results.standings import OUTCOMES, best_of_each, standings
 
 __all__ = [
     *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gdbench.analysis.ranking import describe_randomness, may_win, runs_that_stay
 from gdbench.errors import format_count
+from gdbench.results.ranking import describe_randomness, may_win, runs_that_stay
 
 __all__ = ["caveats"]
 
@@ -13,7 +13,7 @@ __all__ = ["caveats"]
 def caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
     """What is left out of all comparisons, counted, which hits count less, and what makes times doubtful.
 
-    Of all runs, and of those that are compared (``analysis.problems.compared``).
+    Of all runs, and of those that are compared (``results.costs.compared``).
     """
     return [*_left_out(runs, told), *_hits_that_left(told), *describe_randomness(runs), *_subnormal(runs)]
 

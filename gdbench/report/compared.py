@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import problems
 from gdbench.analysis.comparison import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.comparison import comparison
 from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
@@ -23,6 +22,7 @@ from gdbench.report.facts import Facts, Shown
 from gdbench.report.look import Look
 from gdbench.report.source import Source
 from gdbench.report.words import times
+from gdbench.results import costs
 
 __all__ = ["beside", "compared"]
 
@@ -51,7 +51,7 @@ def compared(
     source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
 ) -> Report:
     """The report of a source that ``beside`` made."""
-    told = problems.compared(source.runs, ["side"])
+    told = costs.compared(source.runs, ["side"])
     table = sides(told)
     runs = comparison(*(source.runs[source.runs["side"] == side] for side in "ab"))
     named = replace(source, runs=_named(source.runs))

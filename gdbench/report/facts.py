@@ -8,14 +8,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import chosen, problems
-from gdbench.analysis.ranking import runs_that_stay
+from gdbench.analysis import chosen
 from gdbench.analysis.sensitivity import sensitivity
-from gdbench.analysis.standings import OUTCOMES, standings
 from gdbench.analysis.times import step_times
 from gdbench.report.charts.parts import PANELS, Figure
 from gdbench.report.look import Look
 from gdbench.report.source import Source
+from gdbench.results import costs as problems
+from gdbench.results.ranking import runs_that_stay
+from gdbench.results.standings import OUTCOMES, standings
 
 __all__ = ["Facts", "Shown"]
 

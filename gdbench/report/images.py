@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gdbench.paths import find_cache_folder
+from gdbench.results.paths import find_cache_folder
 
 __all__ = ["Images", "as_svg", "bundle"]
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gdbench.analysis.settings import distinct_texts
 from gdbench.errors import format_count
 from gdbench.overrides import format_override
 from gdbench.report.best import amount
@@ -25,8 +21,11 @@ from gdbench.report.fitting import Column, FittedTable, fit_columns
 from gdbench.report.progress import clock
 from gdbench.report.units import number
 from gdbench.report.words import STATUSES
+from gdbench.results.live_status import Glance
+from gdbench.results.run_settings import distinct_texts
 
-__all__ = ["SHOWN", "Glance", "curves_of", "frame", "line"]
+__all__ = ["SHOWN", "curves_of", "frame", "line"]
+
 
 SHOWN = len(STYLES)
 """Solvers, or objectives, that a frame has room for."""
@@ -36,30 +35,6 @@ QUIET_S = 60.0
 """From when on it is said that nothing is written."""
 MARGIN = 8
 """Columns of its labels."""
-
-
-@dataclass(frozen=True)
-class Glance:
-    """A sweep at one moment."""
-
-    folder: Path
-    state: str
-    """``running``, ``ended``, or ``stopped`` before its end."""
-    planned: int
-    """Cells that were asked for."""
-    open_end: bool
-    """Whether more may be asked for: a search."""
-    ended: int
-    failed: int
-    """Cells of which a run failed."""
-    statuses: Counter[str]
-    """Of the runs so far."""
-    best: pd.DataFrame
-    """The standings of the best configuration of each solver on each problem, the best first."""
-    elapsed_s: float
-    left_s: float | None
-    quiet_s: float
-    """Since when nothing was written."""
 
 
 def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour: bool) -> RenderableType:

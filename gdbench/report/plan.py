@@ -12,9 +12,9 @@ from rich.text import Text
 
 from gdbench.analysis.prediction import cell_times, predicted
 from gdbench.errors import UsageError, format_count
-from gdbench.records import load
 from gdbench.report.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 from gdbench.report.units import seconds
+from gdbench.results.sweep_folder import load
 
 __all__ = ["plan_report", "plan_table", "show_plan"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.records import load, sweep_folders
-from gdbench.sweep_start import read_environment, read_start
+from gdbench.results.sweep_folder import load, sweep_folders
+from gdbench.results.sweep_start import read_environment
 
-__all__ = ["Source", "newest", "read"]
+__all__ = ["Source", "read"]
 
 
 @dataclass
@@ -26,14 +26,6 @@ class Source:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     partial: list[str] = field(default_factory=list)
     """One remark for each folder that is still being written, or was left unfinished."""
-
-
-def newest(outputs: Path) -> Path:
-    """The sweep that began last in a folder of sweeps."""
-    found = sweep_folders(outputs)
-    if not found:
-        raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1.")
-    return max(found, key=read_start)
 
 
 def read(places: Sequence[Path]) -> Source:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.choices import PASSED_OVER, SPIKE
-from gdbench.analysis.ranking import SOUND, tied_with_previous
-from gdbench.analysis.settings import distinct_texts
-from gdbench.analysis.standings import OUTCOMES
 from gdbench.report.fitting import Column, FittedTable
 from gdbench.report.setting_words import setting_header
 from gdbench.report.units import NEVER, between, interval, interval_texts, number, seconds, seconds_between
+from gdbench.results.choices import PASSED_OVER, SPIKE
+from gdbench.results.ranking import SOUND, tied_with_previous
+from gdbench.results.run_settings import distinct_texts
+from gdbench.results.standings import OUTCOMES
 
 __all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]
 

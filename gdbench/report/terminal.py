@@ -13,9 +13,6 @@ from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.configurations import configuration_rows, run_rows
-from gdbench.analysis.problems import compared
-from gdbench.analysis.settings import differing_settings, objective_names
-from gdbench.columns import ASKED
 from gdbench.errors import format_count
 from gdbench.report.best import best_lines
 from gdbench.report.caveats import caveats
@@ -23,6 +20,9 @@ from gdbench.report.fitting import UNLIMITED, FittedTable, console, describe_dro
 from gdbench.report.setting_words import WORDED
 from gdbench.report.sweep_table import legend, sweep_columns
 from gdbench.report.units import number
+from gdbench.results.columns import ASKED
+from gdbench.results.costs import compared
+from gdbench.results.run_settings import differing_settings, objective_names
 
 __all__ = ["closing_line", "show_sweep", "sweep_report"]
 

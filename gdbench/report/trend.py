@@ -10,7 +10,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from gdbench import __version__
-from gdbench.records import write_text
 from gdbench.report.charts import trend
 from gdbench.report.charts.parts import Figure, picture, specification
 from gdbench.report.facts import Shown
@@ -18,6 +17,7 @@ from gdbench.report.gate import told_changes
 from gdbench.report.images import Images, bundle
 from gdbench.report.look import theme
 from gdbench.report.page import HERE, as_json, html_table
+from gdbench.results.sweep_folder import write_text
 
 __all__ = ["figures", "write_trend"]
 

@@ -12,7 +12,6 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.settings import PROBLEM, differing_settings, problem_names
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.errors import format_count
 from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
@@ -21,6 +20,7 @@ from gdbench.report.setting_words import METRICS, setting_header
 from gdbench.report.sweep_table import STYLES
 from gdbench.report.terminal import closing_line
 from gdbench.report.units import number, seconds
+from gdbench.results.run_settings import PROBLEM, differing_settings, problem_names
 
 __all__ = ["show_tuned", "tuned_report"]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdbench.errors import UsageError, format_count
-from gdbench.paths import PATH
+from gdbench.results.paths import PATH
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.store.index import Index
+    from gdbench.results.index import Index
 
 __all__ = ["VERBS", "add_to"]
 
@@ -48,9 +48,9 @@ def runs(
     import pyarrow as pa
 
     from gdbench.report import sweeps
-    from gdbench.store.index import opened
-    from gdbench.store.listing import kinds, listing, ordered
-    from gdbench.store.query import holds, parse
+    from gdbench.results.index import opened
+    from gdbench.results.listing import kinds, listing, ordered
+    from gdbench.results.query import holds, parse
 
     if csv and json:
         raise UsageError("--csv and --json: choose one.")
@@ -97,7 +97,7 @@ def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> Non
 def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
     from gdbench.report.escaping import escape_csv_table
     from gdbench.report.rows import as_json
-    from gdbench.store.sql import answer
+    from gdbench.results.sql import answer
 
     found = answer(index, sql, outputs)
     if json:
@@ -138,8 +138,8 @@ def name(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Give a sweep a name, by which the other verbs find it."""
-    from gdbench.store.folders import find
-    from gdbench.store.labels import change, checked
+    from gdbench.results.catalog import find
+    from gdbench.results.labels import change, checked
 
     folder = find(sweep, outputs)
     given = checked("name", word) if word else ""
@@ -155,8 +155,8 @@ def tag(
 ) -> None:
     """Put tags on a sweep, or take them away; find it by runs tag=TAG."""
     from gdbench.report.escaping import printable
-    from gdbench.store.folders import find
-    from gdbench.store.labels import Labels, change, checked
+    from gdbench.results.catalog import find
+    from gdbench.results.labels import Labels, change, checked
 
     folder = find(sweep, outputs)
     given = [checked("tag", word) for word in words or []]
@@ -178,8 +178,8 @@ def note(
 ) -> None:
     """Keep a note beside a sweep; a new one replaces it."""
     from gdbench.report.escaping import printable
-    from gdbench.store.folders import find
-    from gdbench.store.labels import change, labels
+    from gdbench.results.catalog import find
+    from gdbench.results.labels import change, labels
 
     folder = find(sweep, outputs)
     if words and remove:
@@ -198,8 +198,8 @@ def rm(
     outputs: Outputs = Path("outputs"),
 ) -> int:
     """Remove sweeps for good: their folders, with all that lies in them."""
-    from gdbench.store.archive import described, removed
-    from gdbench.store.folders import find, idle
+    from gdbench.results.archive import described, removed
+    from gdbench.results.catalog import find, idle
 
     folders = list(dict.fromkeys(find(each, outputs) for each in sweeps))
     for folder in folders:
@@ -222,8 +222,8 @@ def archive(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Pack sweeps into one zip file with the hash of each of their files, to be moved elsewhere."""
-    from gdbench.store.archive import pack
-    from gdbench.store.folders import find, idle
+    from gdbench.results.archive import pack
+    from gdbench.results.catalog import find, idle
 
     folders = list(dict.fromkeys(find(each, outputs) for each in sweeps))
     if to is None and len(folders) > 1:
@@ -239,7 +239,7 @@ def unarchive(
     file: Annotated[Path, typer.Argument(help="what archive wrote", **PATH)], outputs: Outputs = Path("outputs")
 ) -> None:
     """Put the sweeps of an archive among the others, if every file is as it was packed and none is there already."""
-    from gdbench.store.archive import unpack
+    from gdbench.results.archive import unpack
 
     for folder in unpack(file, outputs):
         typer.echo(f"{folder}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.trackers import send
+from gdbench.results.export import send
 
 RUNS = 1000
 MOST_S = 60.0

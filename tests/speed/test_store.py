@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdbench
-from gdbench.store.index import opened
-from gdbench.store.listing import kinds, listing
-from gdbench.store.query import parse
-from gdbench.store.sql import answer
+from gdbench.results.index import opened
+from gdbench.results.listing import kinds, listing
+from gdbench.results.query import parse
+from gdbench.results.sql import answer
 
 SWEEPS, RUNS = 1000, 1000
 ALLOWED_S = 1.0

@@ -14,8 +14,8 @@ from typing import Any
 from scipy import stats
 
 from gdbench.errors import format_count
-from gdbench.paths import find_cache_folder
 from gdbench.report.units import interval
+from gdbench.results.paths import find_cache_folder
 
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
 

@@ -17,19 +17,18 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from gdbench.analysis.problems import compared
-from gdbench.analysis.standings import KEYS, best_of_each, standings
-from gdbench.columns import asked
 from gdbench.errors import UsageError
-from gdbench.paths import expand_user
-from gdbench.records import PARTS, Skipped, busy, is_sweep, load
-from gdbench.report.live import Glance
-from gdbench.report.source import newest
-from gdbench.store.folders import find, planned_cells
-from gdbench.store.places import NEEDED
-from gdbench.table_files import FAULTS
+from gdbench.results.catalog import find, newest, planned_cells
+from gdbench.results.columns import asked
+from gdbench.results.costs import compared
+from gdbench.results.paths import expand_user
+from gdbench.results.places import NEEDED
+from gdbench.results.standings import KEYS, best_of_each, standings
+from gdbench.results.sweep_folder import PARTS, Skipped, busy, is_sweep, load
+from gdbench.results.table_files import FAULTS
 
-__all__ = ["Onlooker", "place"]
+__all__ = ["Glance", "Onlooker", "place"]
+
 
 QUIET_S = 300.0
 """Where nobody can say whether a process writes, a sweep runs that has written so lately."""
@@ -205,3 +204,27 @@ def place(word: str | None, outputs: Path) -> Path | None:
         return newest(within)
     except UsageError:
         return None
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A sweep at one moment."""
+
+    folder: Path
+    state: str
+    """``running``, ``ended``, or ``stopped`` before its end."""
+    planned: int
+    """Cells that were asked for."""
+    open_end: bool
+    """Whether more may be asked for: a search."""
+    ended: int
+    failed: int
+    """Cells of which a run failed."""
+    statuses: Counter[str]
+    """Of the runs so far."""
+    best: pd.DataFrame
+    """The standings of the best configuration of each solver on each problem, the best first."""
+    elapsed_s: float
+    left_s: float | None
+    quiet_s: float
+    """Since when nothing was written."""

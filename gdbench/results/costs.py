@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.ranking import may_win, numbers, runs_that_stay
-from gdbench.analysis.settings import configuration_names, problem_names
 from gdbench.errors import UsageError
+from gdbench.results.ranking import may_win, numbers, runs_that_stay
+from gdbench.results.run_settings import configuration_names, problem_names
 
 __all__ = [
     "COSTS",
@@ -37,7 +37,7 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
 
     A problem is an objective with its numbers, dtype, device, threads, start noise, steps and target; a solver is an
     optimizer and its impl; a configuration is its lr, its other numbers, and the schedule, clipping and noise around it
-    (``gdbench.analysis.settings``). The names show what differs in these runs. Of
+    (``gdbench.results.run_settings``). The names show what differs in these runs. Of
     runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
     that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
     ``apart`` are never the same question. Raises UsageError where a run does not say what it is of.

@@ -12,8 +12,8 @@ __all__ = ["PATH", "config_folder", "expand_user", "expand_word", "find_cache_fo
 
 def config_folder() -> Path:
     """Where the configurations lie: in the wheel beside the code, in a checkout at its top."""
-    inside = Path(__file__).parent / "conf"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+    inside = Path(__file__).parents[1] / "conf"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def find_cache_folder() -> Path:

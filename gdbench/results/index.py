@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gdbench.columns import COLUMNS
 from gdbench.errors import format_count
-from gdbench.records import Skipped, sweep_table
-from gdbench.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
-from gdbench.store.folders import Facts, facts, signatures
-from gdbench.store.places import NUMBER, PLACE, STANDING, with_places
+from gdbench.results.catalog import Facts, facts, signatures
+from gdbench.results.columns import COLUMNS
+from gdbench.results.places import NUMBER, PLACE, STANDING, with_places
+from gdbench.results.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
+from gdbench.results.sweep_folder import Skipped, sweep_table
 
 __all__ = ["FOLDER", "Index", "Segment", "opened"]
 

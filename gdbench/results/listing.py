@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gdbench.analysis.ranking import STATUS_RANK
 from gdbench.errors import UsageError, nearest
-from gdbench.store.folders import Facts, given_name
-from gdbench.store.index import Index
-from gdbench.store.labels import Labels, labels
-from gdbench.store.places import NUMBER, PLACE, STANDING
-from gdbench.store.query import Condition, holds
+from gdbench.results.catalog import Facts, given_name
+from gdbench.results.index import Index
+from gdbench.results.labels import Labels, labels
+from gdbench.results.places import NUMBER, PLACE, STANDING
+from gdbench.results.query import Condition, holds
+from gdbench.results.ranking import STATUS_RANK
 
 __all__ = ["BEST", "SWEEP_KINDS", "kinds", "listing", "ordered"]
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.errors import UsageError, install_command, nearest
-from gdbench.schema import TRACKERS
+from gdbench.results.export.names import TRACKERS
 
 __all__ = [
     "Curves",
@@ -139,11 +139,11 @@ def send(name: str, folder: Path, uri: str | None = None) -> Sent:
 
     Ctrl-C is a KeyboardInterrupt that says how to go on.
     """
-    from gdbench.trackers.reading import read
+    from gdbench.results.export.payload import read
 
     insist([name])
     sweep = read(folder)
-    adapter = importlib.import_module(f"gdbench.trackers.{name}")
+    adapter = importlib.import_module(f"gdbench.results.export.{name}")
     try:
         sent: Sent = adapter.send(sweep, uri)
     except UsageError:

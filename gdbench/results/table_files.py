@@ -11,9 +11,9 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdbench.arrow import ARROW
-from gdbench.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
-from gdbench.schema_union import stored_kind
+from gdbench.results.arrow import ARROW
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
+from gdbench.results.schema_union import stored_kind
 
 __all__ = ["DESCRIBED", "FAULTS", "TABLES", "Table", "Unreadable", "promised", "read_table", "write_table"]
 

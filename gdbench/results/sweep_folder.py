@@ -21,12 +21,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.arrow import ARROW, arrow, frame
-from gdbench.columns import described
 from gdbench.errors import UsageError, nearest
-from gdbench.paths import expand_user
-from gdbench.schema_union import union
-from gdbench.table_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
+from gdbench.results.arrow import ARROW, arrow, frame
+from gdbench.results.columns import described
+from gdbench.results.paths import expand_user
+from gdbench.results.schema_union import union
+from gdbench.results.table_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
 
 __all__ = [
     "PARTS",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.columns import ASKED, GROUPS, asked
+from gdbench.results.columns import ASKED, GROUPS, asked
 
 __all__ = [
     "PROBLEM",

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.analysis.choices import found_by_one_search, name_passed, rank_choices
-from gdbench.analysis.problems import COSTS, IMPL_ORDER, LEAST
-from gdbench.analysis.ranking import STATUS_RANK, may_win, numbers, runs_that_stay, shortfalls
+from gdbench.results.choices import found_by_one_search, name_passed, rank_choices
+from gdbench.results.costs import COSTS, IMPL_ORDER, LEAST
+from gdbench.results.ranking import STATUS_RANK, may_win, numbers, runs_that_stay, shortfalls
 
 __all__ = ["KEYS", "OUTCOMES", "best_of_each", "standings"]
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from gdbench import __version__
 from gdbench.errors import UsageError
-from gdbench.gate.files import replace_text
-from gdbench.records import load
+from gdbench.results.atomic import replace_text
+from gdbench.results.sweep_folder import load
 
 __all__ = ["read_benchmarks", "write_benchmarks"]
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.columns import COLUMNS
-from gdbench.constant import is_constant
+from gdbench.results.columns import COLUMNS
+from gdbench.results.constant_column import is_constant
 
 __all__ = ["ARROW", "arrow", "frame"]
 

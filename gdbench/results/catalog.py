@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.errors import UsageError, list_few, nearest
-from gdbench.paths import expand_user
-from gdbench.records import PARTS, busy, is_sweep, walk_sweeps
-from gdbench.store.labels import labels
-from gdbench.sweep_start import named_time, read_environment
+from gdbench.results.labels import labels
+from gdbench.results.paths import expand_user
+from gdbench.results.sweep_folder import PARTS, busy, is_sweep, sweep_folders, walk_sweeps
+from gdbench.results.sweep_start import named_time, read_environment, read_start
 
-__all__ = ["Facts", "NoSweep", "facts", "find", "given_name", "idle", "planned_cells", "signatures"]
+__all__ = ["Facts", "NoSweep", "facts", "find", "given_name", "idle", "newest", "planned_cells", "signatures"]
+
 
 TABLE = "runs.parquet"
 SIGNED = (TABLE, PARTS, "environment.json")
@@ -145,3 +146,11 @@ def idle(folder: Path, purpose: str) -> None:
     """``UsageError`` while a process writes to a sweep's folder."""
     if busy(folder):
         raise UsageError(f"{folder} is being written by a sweep that runs: {purpose} it when that has ended.")
+
+
+def newest(outputs: Path) -> Path:
+    """The sweep that began last in a folder of sweeps."""
+    found = sweep_folders(outputs)
+    if not found:
+        raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1.")
+    return max(found, key=read_start)

@@ -7,13 +7,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from gdbench.analysis.problems import NAMED, compared
-from gdbench.analysis.ranking import may_win
-from gdbench.analysis.settings import configuration_names, problem_names
-from gdbench.analysis.standings import KEYS, standings
-from gdbench.arrow import ARROW, frame
-from gdbench.columns import COLUMNS, asked
-from gdbench.schema_union import convert
+from gdbench.results.arrow import ARROW, frame
+from gdbench.results.columns import COLUMNS, asked
+from gdbench.results.costs import NAMED, compared
+from gdbench.results.ranking import may_win
+from gdbench.results.run_settings import configuration_names, problem_names
+from gdbench.results.schema_union import convert
+from gdbench.results.standings import KEYS, standings
 
 __all__ = ["NEEDED", "NUMBER", "PLACE", "STANDING", "with_places"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gdbench.errors import UsageError, install_command
-from gdbench.store.index import Index
-from gdbench.store.listing import listing
-from gdbench.store.places import NUMBER, PLACE, STANDING
+from gdbench.results.index import Index
+from gdbench.results.listing import listing
+from gdbench.results.places import NUMBER, PLACE, STANDING
 
 if TYPE_CHECKING:
     import pandas as pd
