@@ -22,9 +22,9 @@ import torch
 
 import gdbench
 from experiments.truth import Finding, Truth
+from gdbench.config.overrides import format_override
 from gdbench.gate.baseline import AROUND
 from gdbench.invocation import run_words
-from gdbench.overrides import format_override
 
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))

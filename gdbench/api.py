@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.config import Composer, composing
+from gdbench.config.compose import Composer, composing
+from gdbench.config.overrides import code_override, format_value, quote_text, search_path_override
+from gdbench.config.own_names import check_own_names
+from gdbench.config.spec import GROUPS
+from gdbench.config.unknown_keys import describe_object
 from gdbench.errors import UsageError
 from gdbench.job_spec import Job, Silent
-from gdbench.overrides import code_override, format_value, quote_text, search_path_override
-from gdbench.own_names import check_own_names
 from gdbench.results.paths import expand_user
-from gdbench.schema import GROUPS
 from gdbench.spaces import spans
 from gdbench.sweeper import declared_axes, fold
 from gdbench.uncollected import uncollected
-from gdbench.unknown_keys import describe_object
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.cell import Cell
+from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import Unavailable, UsageError
 from gdbench.story import Halt, Story, tell
-from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["Failure", "Isolation", "Piece", "attempt_runs", "explained"]
 

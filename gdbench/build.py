@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from gdbench.cell import Cell, Maker
+from gdbench.config.spec import FACTS, NOT_ASKED, Question
+from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.errors import Unavailable, UsageError
 from gdbench.factories import (
     apply_settings_of,
@@ -34,11 +36,9 @@ from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_a
 from gdbench.random_state import preserved_globals
 from gdbench.results.constant_column import constant
 from gdbench.schedules import paced, scheduled
-from gdbench.schema import FACTS, NOT_ASKED, Question
 from gdbench.torch_globals import apply_settings, isolated_settings
 from gdbench.tree import Params, leaves, tree_map
 from gdbench.uncollected import uncollected
-from gdbench.user_modules import USER_ERRORS, importing
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
+from gdbench.config.spec import SETTINGS
 from gdbench.errors import UsageError, format_count, nearest, was_interrupted
 from gdbench.help_text import HELP
 from gdbench.report.escaping import printable
 from gdbench.results.paths import expand_user, expand_word
-from gdbench.schema import SETTINGS
 from gdbench.uncollected import uncollected
 from gdbench.word_order import place_verb_first
 
@@ -123,7 +123,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _is_known_word(word: str) -> bool:
     """Whether a word that is no verb names a setting or an option: how it is to be written is told later."""
-    from gdbench.mistakes import option_files
+    from gdbench.config.mistakes import option_files
 
     return word in (*SETTINGS, "experiment") or any(word in option_files(group) for group in ("optimizer", "objective"))
 
@@ -134,7 +134,7 @@ def _recalled(words: list[str], trust: bool) -> list[str]:
     folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
         return words
-    from gdbench.overrides import read_text
+    from gdbench.config.overrides import read_text
     from gdbench.resume import recorded
 
     given_code = any(word in ("--config-dir", "-cd") or word.startswith("--config-dir=") for word in words)

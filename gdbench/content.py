@@ -21,13 +21,13 @@ from typing import Any
 import torch
 
 from gdbench import build
+from gdbench.config.spec import Question
+from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, is_installed, loaded_digest
+from gdbench.config.user_modules import refresh as refresh_modules
 from gdbench.errors import Unavailable
 from gdbench.factories import built_objective, forget_objectives
 from gdbench.function_digest import NOT_COMPARABLE
 from gdbench.objectives.base import fingerprint
-from gdbench.schema import Question
-from gdbench.user_modules import USER_ERRORS, digest_of_source, importing, is_installed, loaded_digest
-from gdbench.user_modules import refresh as refresh_modules
 
 __all__ = [
     "asked",

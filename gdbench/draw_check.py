@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
+from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
 from gdbench.optimizers import Seen
 from gdbench.random_state import find_moved, preserved_globals, read_states
 from gdbench.tree import Params, leaves, tree_map
-from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["LateDraws", "check_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
 

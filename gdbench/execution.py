@@ -10,17 +10,17 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gdbench.config.libyaml import as_yaml
+from gdbench.config.trust import stamped
 from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
 from gdbench.environment import environment, git_diff
 from gdbench.job import check, sweep
 from gdbench.job_spec import Job, Progress, Silent
-from gdbench.libyaml import as_yaml
 from gdbench.results import sweep_folder
 from gdbench.results.export import send_all, wanted
 from gdbench.resume import Standing, Wish, find, keyed, opened, record
 from gdbench.resume import standing as compute_standing
-from gdbench.trust import stamped
 from gdbench.turns import one_at_a_time
 
 __all__ = [

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from gdbench import function_parts as parts
-from gdbench.user_modules import USER_ERRORS, is_installed
+from gdbench.config.user_modules import USER_ERRORS, is_installed
 
 __all__ = ["NOT_COMPARABLE", "Undigestible", "digest", "digest_or_reason"]
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.user_modules import is_installed
+from gdbench.config.user_modules import is_installed
 
 __all__ = [
     "DESCRIPTORS",

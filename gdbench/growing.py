@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench import build
 from gdbench.analysis.tuning_metric import is_cost
+from gdbench.config.overrides import read_text
 from gdbench.content import cell_key
 from gdbench.elsewhere import UNKNOWN, Launch
 from gdbench.errors import UsageError
 from gdbench.execution import describe, export, keep_configurations
 from gdbench.job import check, finish, run_job
 from gdbench.job_spec import Job
-from gdbench.overrides import read_text
 from gdbench.results import sweep_folder
 from gdbench.results.export import wanted
 from gdbench.resume import Wish

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 
-from gdbench.config import CONFIG_NAME, check_options, mode_by_flag, register_sweeper, store
+from gdbench.config.compose import CONFIG_NAME, check_options, mode_by_flag, register_sweeper, store
+from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_settings import check_hydra_words
+from gdbench.config.libyaml import read_by_libyaml
+from gdbench.config.mistakes import check_words, describe_option
+from gdbench.config.overrides import code_override
+from gdbench.config.own_names import check_own_names
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import GROUPS, Run
 from gdbench.errors import UsageError
-from gdbench.hydra_errors import reworded
-from gdbench.hydra_settings import check_hydra_words
 from gdbench.job_spec import Progress, Silent
-from gdbench.libyaml import read_by_libyaml
-from gdbench.mistakes import check_words, describe_option
-from gdbench.overrides import code_override
-from gdbench.own_names import check_own_names
-from gdbench.results.paths import config_folder, expand_user
-from gdbench.schema import GROUPS, Run
+from gdbench.results.paths import expand_user
 from gdbench.sweeper import Lanes, Refusal, Session
 from gdbench.trials import register_trials
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gdbench.schema import Question
+from gdbench.config.spec import Question
 
 __all__ = ["Job", "Progress", "Silent", "Work"]
 

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from gdbench.config.trust import read_configuration, shipped_targets
 from gdbench.errors import UsageError
 from gdbench.factories import locate
 from gdbench.objectives.base import Objective
 from gdbench.results import sweep_folder
-from gdbench.trust import read_configuration, shipped_targets
 
 __all__ = ["landscape", "landscape_of"]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
+from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
@@ -19,7 +20,6 @@ from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle
 from gdbench.results.constant_column import is_constant
 from gdbench.tree import Params, dot, lane, leaves, stack_lanes, tree_map
-from gdbench.user_modules import USER_ERRORS
 
 __all__ = ["carrier", "check_scalar"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from gdbench.schema import Question
+    from gdbench.config.spec import Question
 
 __all__ = ["Bench", "Descent"]
 
@@ -134,9 +134,9 @@ def gdbench() -> Iterator[Bench]:
 
 
 def _question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> Question:
-    from gdbench.config import Composer, composing, plain
-    from gdbench.overrides import format_override
-    from gdbench.schema import Question
+    from gdbench.config.compose import Composer, composing, plain
+    from gdbench.config.overrides import format_override
+    from gdbench.config.spec import Question
 
     asked = {"device": "cpu", **{name: each for name, each in settings.items() if name in COMMON or "." in name}}
     hyper = {name: each for name, each in settings.items() if name not in asked}
@@ -158,8 +158,8 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
 
     from torch.optim import Optimizer
 
+    from gdbench.config.spec import Axis, resolve_impl
     from gdbench.errors import UsageError
-    from gdbench.schema import Axis, resolve_impl
 
     if asked["lr"] is None:
         raise UsageError("an optimizer that is given as an object has no default lr: give lr, as in lr=0.1.")

@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
+from gdbench.config.spec import AROUND, Question, Timing
+from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.environment import environment
 from gdbench.errors import UsageError
@@ -19,8 +21,6 @@ from gdbench.job_spec import Job
 from gdbench.results import sweep_folder
 from gdbench.results.columns import exact
 from gdbench.results.lookup import environment_of, trace
-from gdbench.schema import AROUND, Question, Timing
-from gdbench.trust import check_configuration, read_configuration
 
 __all__ = ["Repeat", "rerun"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gdbench.analysis.comparison import VERDICTS
+from gdbench.config.trust import unstamped
 from gdbench.errors import UsageError, format_count
 from gdbench.report.command import command
 from gdbench.report.differing import as_objects, differing_lines
@@ -18,7 +19,6 @@ from gdbench.report.terminal import show_sweep
 from gdbench.results.catalog import NoSweep, find, newest
 from gdbench.results.lookup import find_run, home
 from gdbench.results.sweep_folder import load
-from gdbench.trust import unstamped
 
 if TYPE_CHECKING:
     from gdbench.contrast import Contrast

@@ -9,12 +9,12 @@ from decimal import Decimal
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
-from gdbench.config import Composer
+from gdbench.config.compose import Composer
+from gdbench.config.spacing import EXACT
+from gdbench.config.spec import Axis
+from gdbench.config.sweep_axes import check_count, count_values, list_values
 from gdbench.errors import UsageError
-from gdbench.schema import Axis
 from gdbench.search_axes import Span
-from gdbench.spacing import EXACT
-from gdbench.sweep_axes import check_count, count_values, list_values
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]
 

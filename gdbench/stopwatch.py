@@ -14,6 +14,7 @@ import torch
 
 from gdbench.attempts import explained
 from gdbench.cell import Cell
+from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
@@ -23,7 +24,6 @@ from gdbench.reference import memory_loop, notebook_loop
 from gdbench.results.constant_column import constant
 from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
 from gdbench.tree import Params, tree_map
-from gdbench.user_modules import USER_ERRORS
 from gdbench.work import StepWork, step_work
 
 __all__ = ["Timings", "clocked"]

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from gdbench.cell import Cell
+from gdbench.config.spacing import space_logarithmically
 from gdbench.crowd import Crowd, Onlooker, Watcher, staying
 from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
 from gdbench.marks import digest, mark_steps
 from gdbench.optimizers import Method, Oracle, Seen, judging
-from gdbench.spacing import space_logarithmically
 from gdbench.tree import Params, flat, size, tree_map
 from gdbench.watch import Told, update
 

@@ -16,16 +16,16 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gdbench.config import Composed, Composer, plain, store
+from gdbench.config.compose import Composed, Composer, plain, store
+from gdbench.config.hydra_errors import reworded
+from gdbench.config.mistakes import describe_sweep
+from gdbench.config.overrides import escape_interpolations, format_override, format_value
+from gdbench.config.spec import Question
+from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.errors import UsageError
-from gdbench.hydra_errors import reworded
 from gdbench.job_spec import Job, Progress, Silent
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
-from gdbench.mistakes import describe_sweep
-from gdbench.overrides import escape_interpolations, format_override, format_value
-from gdbench.schema import Question
-from gdbench.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.turns import turn
 from gdbench.uncollected import uncollected
 

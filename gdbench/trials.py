@@ -15,12 +15,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gdbench.config import Composer, register_sweeper
+from gdbench.config.compose import Composer, register_sweeper
+from gdbench.config.sweep_axes import check_once
 from gdbench.errors import UsageError, format_count, install_command
 from gdbench.job_spec import Job
 from gdbench.search_axes import Span
 from gdbench.spaces import Counted, Options, latest, space
-from gdbench.sweep_axes import check_once
 from gdbench.sweeper import Lanes, fold
 from gdbench.uncollected import uncollected
 

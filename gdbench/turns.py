@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from gdbench.config.spec import Timing
 from gdbench.errors import UsageError
-from gdbench.schema import Timing
 
 __all__ = ["NOTE", "one_at_a_time", "takes_turns", "turn"]
 

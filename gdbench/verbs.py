@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from typer.core import TyperGroup
 
+from gdbench.config.own_names import check_own_names
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.gate.verbs import gate
-from gdbench.own_names import check_own_names
 from gdbench.results.columns import COLUMNS
 from gdbench.results.paths import PATH, expand_user, expand_word
 from gdbench.store.verbs import add_to
@@ -58,7 +58,7 @@ def list_(
     cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
-    from gdbench.results.paths import config_folder
+    from gdbench.config.paths import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")
@@ -311,8 +311,8 @@ def tune(
     many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
     """
     from gdbench.api import tuning
+    from gdbench.config.mistakes import check_words
     from gdbench.job_spec import Silent
-    from gdbench.mistakes import check_words
     from gdbench.report.progress import progress
 
     check_words(overrides or [])

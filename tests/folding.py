@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdbench.config import Composer, composing
+from gdbench.config.compose import Composer, composing
 from gdbench.job_spec import Job
 from gdbench.sweeper import fold
 

@@ -8,8 +8,8 @@ from folding import folded
 
 from gdbench import build
 from gdbench.cell import Cell
+from gdbench.config.spec import FACTS, Question
 from gdbench.errors import Unavailable, UsageError
-from gdbench.schema import FACTS, Question
 
 
 def questions(*overrides: str) -> list[Question]:

@@ -12,11 +12,11 @@ from laws import apart, manual, objective, path
 from torch import Tensor
 
 from gdbench import build
+from gdbench.config.spec import AROUND, Choice, Question
 from gdbench.errors import UsageError
 from gdbench.gradients import altered, annealed, gaussian, noisy, norm, relative, unit, value
 from gdbench.oracle import oracle
 from gdbench.runner import run_cell
-from gdbench.schema import AROUND, Choice, Question
 from gdbench.tree import Params, lane, leaves, stack_lanes
 
 torch.set_num_threads(1)

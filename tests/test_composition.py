@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tiers import representatives
 
 import gdbench
-from gdbench.config import Composer, composing
+from gdbench.config.compose import Composer, composing
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE, Axis
+from gdbench.config.sweep_axes import count_values, list_values
 from gdbench.invocation import is_value
-from gdbench.results.paths import config_folder
-from gdbench.schema import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE, Axis
-from gdbench.sweep_axes import count_values, list_values
 
 SHORT = ("steps=2", "timing=off", "--quiet")
 

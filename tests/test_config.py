@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gdbench.config import CONFIG_NAME, Composer, composing, initialized, plain
-from gdbench.libyaml import as_yaml, read_by_libyaml
-from gdbench.results.paths import config_folder
-from gdbench.schema import AROUND, Run
+from gdbench.config.compose import CONFIG_NAME, Composer, composing, initialized, plain
+from gdbench.config.libyaml import as_yaml, read_by_libyaml
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import AROUND, Run
 
 
 @pytest.fixture

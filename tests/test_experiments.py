@@ -13,10 +13,10 @@ from tiers import representatives
 
 from experiments import record
 from experiments.record import HOME, NAMES, Recorded
-from gdbench.config import Composer, initialized, plain, store
+from gdbench.config.compose import Composer, initialized, plain, store
+from gdbench.config.spec import Question
 from gdbench.gate.baseline import posed, read_baseline
 from gdbench.job import keys, nothing
-from gdbench.schema import Question
 
 Rerun = Callable[[str], Recorded]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from gdbench.config.paths import config_folder
 from gdbench.gate.asking import ask_both
 from gdbench.gate.exact import compared
 from gdbench.gate.probe import answered
 from gdbench.gate.series import Series, Side
-from gdbench.results.paths import config_folder
 
 ULPS = {"float32": 8.0, "float64": 4096.0}
 ROUNDS = 4

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.config import Composer, initialized, plain, store
+from gdbench.config.compose import Composer, initialized, plain, store
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import Question
 from gdbench.errors import UsageError
 from gdbench.gate.series import Series, Side
 from gdbench.gate.suite import Suite, load_suite
-from gdbench.results.paths import config_folder
-from gdbench.schema import Question
 
 SUITES = sorted(file.stem for file in (config_folder() / "gate").glob("*.yaml"))
 

@@ -69,18 +69,18 @@ def test_what_is_imported_late_is_the_sides_own(trees: Trees) -> None:
 
 def test_every_tree_has_its_own_gdbench(trees: Trees) -> None:
     """Two trees without a gdbench share the files of the installed one, and none of its modules, with nobody."""
-    import gdbench.schema as outside
+    import gdbench.config.spec as outside
 
     found = []
     for tree in trees():
         tree.load()
         with tree.entered():
-            import gdbench.schema
+            import gdbench.config.spec
 
-            found.append(gdbench.schema)
+            found.append(gdbench.config.spec)
 
     assert len({id(module) for module in (*found, outside)}) == 3
-    assert sys.modules["gdbench.schema"] is outside
+    assert sys.modules["gdbench.config.spec"] is outside
 
 
 def test_a_tree_that_reaches_into_the_other_is_refused(trees: Trees) -> None:

@@ -12,10 +12,10 @@ import torch
 import yaml
 
 import gdbench
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import resolve_impl
 from gdbench.gate.suite import load_suite
 from gdbench.pytest_plugin import Bench
-from gdbench.results.paths import config_folder
-from gdbench.schema import resolve_impl
 
 QUICK = ("timing=off", "steps=20", "--quiet")
 

@@ -10,9 +10,9 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import gdbench
-from gdbench.config import Composer, composing, plain
-from gdbench.kept_bases import MOST, KeptBases
-from gdbench.results.paths import config_folder
+from gdbench.config.compose import Composer, composing, plain
+from gdbench.config.composition_cache import MOST, KeptBases
+from gdbench.config.paths import config_folder
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_changed_file_is_composed_again(tmp_path: Path, monkeypatch: pytest.Mo
     """A shipped file that somebody edits while a process lives counts from its next sweep on."""
     conf = tmp_path / "conf"
     shutil.copytree(config_folder(), conf)
-    monkeypatch.setattr("gdbench.config.config_folder", lambda: conf)
+    monkeypatch.setattr("gdbench.config.compose.config_folder", lambda: conf)
     betas = []
     for text in ("", "beta1: 0.25\n"):
         file = conf / "optimizer" / "adam.yaml"

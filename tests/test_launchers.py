@@ -19,9 +19,9 @@ from support.processes import Process, Processes, Streams
 from tiers import representatives
 
 import gdbench
+from gdbench.config.overrides import quote_text
+from gdbench.config.spec import Timing
 from gdbench.errors import UsageError, install_command
-from gdbench.overrides import quote_text
-from gdbench.schema import Timing
 from gdbench.turns import NOTE, place, turn
 
 ROOT = Path(__file__).parent.parent
@@ -312,7 +312,7 @@ def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[.
 
 HOLDS = """
 import signal
-from gdbench.schema import Timing
+from gdbench.config.spec import Timing
 from gdbench.turns import turn
 with turn(Timing()):
     print("mine", flush=True)

@@ -18,6 +18,7 @@ from laws import MANUAL, MATRICES, OPTIMIZERS, PROXIMAL, manual, unmoved
 from referees import REFEREES, Array, Known
 from torch import Tensor
 
+from gdbench.config.spec import FACTS
 from gdbench.descent import descent
 from gdbench.objectives import Objective
 from gdbench.objectives.quadratic import quadratic
@@ -26,7 +27,6 @@ from gdbench.optimizers import HESSIAN_PRODUCT, Method, Seen, Split, Step
 from gdbench.optimizers.hessian import signs
 from gdbench.optimizers.line_search import Line, wolfe
 from gdbench.oracle import oracle
-from gdbench.schema import FACTS
 from gdbench.tree import Params, stack_lanes
 
 torch.set_num_threads(1)

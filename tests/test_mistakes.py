@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tiers import representatives
 
 import gdbench
+from gdbench.config.mistakes import FUNCTIONS
+from gdbench.config.spec import SETTINGS
 from gdbench.errors import list_few, nearest
-from gdbench.mistakes import FUNCTIONS
-from gdbench.schema import SETTINGS
 
 JARGON = re.compile(
     r"Lexer|NoViable|viable|mismatched|expecting|EOF|BRACKET|OmegaConf|omegaconf|struct|ConfigKey|full_key|Traceback"

@@ -12,7 +12,14 @@ from omegaconf import OmegaConf
 from tiers import representatives
 
 import gdbench
-from gdbench.overrides import code_override, format_override, format_value, quote_text, read_text, search_path_override
+from gdbench.config.overrides import (
+    code_override,
+    format_override,
+    format_value,
+    quote_text,
+    read_text,
+    search_path_override,
+)
 
 PARSER = OverridesParser.create()
 SPECIAL = "\\'\"${}[](),=:~&%#@*?|<>; \t\n-+.0e_ä雪"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.schema import GROUPS
+from gdbench.config.spec import GROUPS
 
 SHIPPED = {"objective": "rosenbrock", "optimizer": "gd", "timing": "quick", "experiment": "gd_rate"}
 

@@ -23,15 +23,13 @@ PACKAGE = ROOT / "gdbench"
 LAYERS = (
     {"errors", "tree"},
     {"objectives", "results"},
-    {"git", "help_text", "libyaml", "overrides", "pipes", "spacing", "torch_globals", "uncollected", "user_modules"},
+    {"config"},
+    {"git", "help_text", "pipes", "torch_globals", "uncollected"},
     {"function_parts"},
     {"function_digest"},
-    {"schema"},
-    {"mistakes", "own_names"},
-    {"unknown_keys", "yaml_files"},
-    {"hydra_errors", "hydra_settings", "kept_bases", "plateau", "search_axes", "sweep_axes", "timing", "turns"},
+    {"plateau", "search_axes", "timing", "turns"},
     {"search_budget", "search_line", "search_middle"},
-    {"job_spec", "search", "targets"},
+    {"job_spec", "search"},
     {"optimizers"},
     {"descent", "gap", "gradients", "marks", "oracle", "random_state", "reference", "schedules", "watch", "work"},
     {"cell", "crowd"},
@@ -39,9 +37,9 @@ LAYERS = (
     {"attempts", "judge"},
     {"proof"},
     {"stopwatch"},
-    {"config", "environment", "factories", "runner"},
+    {"environment", "factories", "runner"},
     {"build"},
-    {"content", "trust"},
+    {"content"},
     {"analysis", "job", "launchers"},
     {"elsewhere"},
     {"report"},
@@ -65,14 +63,12 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 TABLE = {
     "analysis",
+    "config",
     "errors",
-    "overrides",
     "pipes",
     "plateau",
     "report",
     "results",
-    "schema",
-    "spacing",
     "store",
 }
 """What knows of tables alone: no tensor and no run."""
@@ -81,18 +77,7 @@ WITH_TENSORS = {"report/plotting.py", "results/export/tensorboard.py"}
 """Files of these that draw the surface of an objective, or whose library takes tensors."""
 
 ONLY_IN = {
-    "hydra": {
-        "config",
-        "hydra_errors",
-        "hydra_settings",
-        "invocation",
-        "kept_bases",
-        "launchers",
-        "spaces",
-        "sweep_axes",
-        "sweeper",
-        "trials",
-    },
+    "hydra": {"config", "invocation", "launchers", "spaces", "sweeper", "trials"},
     "hydra_plugins": {"launchers"},
     "ray": {"launchers"},
     "submitit": {"launchers"},

@@ -303,10 +303,10 @@ ALL_OF_CONF = """
 import sys
 from pathlib import Path
 import yaml
-from gdbench.config import Composer, composing, plain
+from gdbench.config.compose import Composer, composing, plain
 from gdbench.execution import execute_jobs
 from gdbench.job_spec import Job, Silent
-from gdbench.schema import Question
+from gdbench.config.spec import Question
 
 conf, order = Path(sys.argv[1]), int(sys.argv[3])
 shared = ["seed=[0,1,2]", "steps=3", "timing=off", f"outputs={sys.argv[2]}"]

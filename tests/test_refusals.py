@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.config import Composer, composing
+from gdbench.config.compose import Composer, composing
+from gdbench.config.sweep_axes import list_values
 from gdbench.errors import was_interrupted
 from gdbench.objectives.classical import styblinski_tang
 from gdbench.objectives.mgh.variable_dimension import lowest_on_the_diagonal
-from gdbench.sweep_axes import list_values
 
 QUIET = ("timing=off", "--quiet")
 FILES = {

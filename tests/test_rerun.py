@@ -15,10 +15,10 @@ from tiers import representatives
 import gdbench
 from gdbench import content
 from gdbench.api import _composing
+from gdbench.config.spec import Question
 from gdbench.execution import execute_jobs
 from gdbench.job_spec import Job, Silent
 from gdbench.rerun import rerun
-from gdbench.schema import Question
 from gdbench.showing import list_repeat
 from gdbench.sweeper import fold
 

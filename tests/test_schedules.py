@@ -13,7 +13,8 @@ from tiers import representatives
 from torch.optim import Optimizer, lr_scheduler
 
 import gdbench
-from gdbench import schedules, schema
+from gdbench import schedules
+from gdbench.config import spec
 from gdbench.descent import descent
 from gdbench.errors import UsageError
 from gdbench.optimizers.compiled import Program
@@ -179,9 +180,7 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
     assert [schedules.length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
 
 
-LENGTHS = {
-    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in schema.LENGTHS] for name in CONFIGURATIONS
-}
+LENGTHS = {name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in spec.LENGTHS] for name in CONFIGURATIONS}
 SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 
 
@@ -220,7 +219,7 @@ def test_every_length_that_conf_ships_is_known_as_one() -> None:
         if "# steps" in line or "# likewise" in line
     }
 
-    assert described - {"schedule.milestones"} == set(schema.LENGTHS)
+    assert described - {"schedule.milestones"} == set(spec.LENGTHS)
 
 
 def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any]) -> None:

@@ -20,11 +20,11 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.comparison import comparison
+from gdbench.config.spec import Run
 from gdbench.report.terminal import sweep_report
 from gdbench.report.tuned import tuned_report
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import configuration_names, differing_settings, distinct_texts, objective_names
-from gdbench.schema import Run
 
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective": (["quadratic", "rosenbrock"], {}),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbench.spacing import count_up, space_linearly, space_logarithmically, space_powers_of_ten
+from gdbench.config.spacing import count_up, space_linearly, space_logarithmically, space_powers_of_ten
 
 REFEREE = Context(prec=80, Emin=-(10**6), Emax=10**6)
 """Eighty digits, computed point by point and without any table, of which fifty decide."""

@@ -20,9 +20,7 @@ from tiers import representatives
 
 import gdbench
 import gdbench.objectives
-from gdbench.errors import UsageError
-from gdbench.landscape import _objective
-from gdbench.trust import (
+from gdbench.config.trust import (
     GROUPS,
     _foreign_words,
     _targets,
@@ -34,6 +32,8 @@ from gdbench.trust import (
     stamped,
     unstamped,
 )
+from gdbench.errors import UsageError
+from gdbench.landscape import _objective
 
 ROOT = Path(__file__).parent.parent
 CELL = ".hydra/cell-00000.yaml"

@@ -18,11 +18,11 @@ from tiers import representatives
 import gdbench
 from gdbench.analysis.tuned import FOUND
 from gdbench.analysis.tuning_metric import is_cost
+from gdbench.config.spec import METRICS
 from gdbench.errors import UsageError
 from gdbench.report.tuned import tuned_report
 from gdbench.results.columns import COLUMNS
 from gdbench.results.ranking import SOUND
-from gdbench.schema import METRICS
 
 
 @pytest.fixture(autouse=True)

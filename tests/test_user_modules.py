@@ -14,7 +14,7 @@ import torch
 
 import gdbench
 from gdbench import build
-from gdbench.user_modules import digest_of_source, importing
+from gdbench.config.user_modules import digest_of_source, importing
 
 STEEP = """
 import torch

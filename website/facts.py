@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from gdbench.config.paths import config_folder
 from gdbench.errors import UsageError
 from gdbench.factories import locate
 from gdbench.objectives import Objective
-from gdbench.results.paths import config_folder
 from gdbench.verbs import headline
 from website import axes
 

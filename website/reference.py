@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gdbench.cli import VERBS, main
+from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import point_count
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
-from gdbench.results.paths import config_folder
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset

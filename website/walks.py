@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.build import build
-from gdbench.config import Composer, composing, plain
+from gdbench.config.compose import Composer, composing, plain
+from gdbench.config.spec import Question
 from gdbench.errors import Unavailable
 from gdbench.factories import locate
 from gdbench.objectives import Objective
 from gdbench.runner import run_cell
-from gdbench.schema import Question
 from website.facts import Entry, entries
 
 __all__ = ["BOWL", "STEPS", "Walk", "bowl", "walks"]

@@ -15,12 +15,12 @@ import torch
 
 from gdbench.build import build as build_cell
 from gdbench.cell import Cell
-from gdbench.config import Composer, initialized, plain, store
+from gdbench.config.compose import Composer, initialized, plain, store
+from gdbench.config.spec import Question
 from gdbench.descent import descent
 from gdbench.draw_check import check_draws
 from gdbench.optimizers import Method, Seen
 from gdbench.runner import run_cell
-from gdbench.schema import Question
 
 __all__ = ["VERSION", "Built", "Solo", "build", "compose", "descend", "parse", "run"]
 

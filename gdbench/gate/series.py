@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gdbench.overrides import code_override, format_override, search_path_override
+from gdbench.config.overrides import code_override, format_override, search_path_override
 
 __all__ = ["POLICIES", "Series", "Side"]
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gdbench.config.own_names import check_own_names
 from gdbench.errors import UsageError
 from gdbench.gate.exact import Finding
 from gdbench.gate.series import Side
 from gdbench.gate.suite import Suite, load_suite
 from gdbench.gate.trees import NoRepository, base_of, repository, worktree
-from gdbench.own_names import check_own_names
 
 __all__ = ["WORKING_TREE", "Asked", "based", "dropped", "head_of", "suite_of"]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import resolve_impl
+from gdbench.config.yaml_files import read_yaml
 from gdbench.errors import UsageError, nearest
 from gdbench.gate.series import POLICIES, Series
-from gdbench.results.paths import config_folder
-from gdbench.schema import resolve_impl
-from gdbench.yaml_files import read_yaml
 
 __all__ = ["Suite", "Waiver", "load_suite"]
 

@@ -7,7 +7,7 @@ import shlex
 from functools import cache
 from typing import Any
 
-from gdbench.overrides import read_text
+from gdbench.config.overrides import read_text
 
 __all__ = ["command"]
 

@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
-from gdbench.overrides import format_override
 from gdbench.report.best import amount
 from gdbench.report.canvas import STYLES, Curve, picture
 from gdbench.report.fitting import Column, FittedTable, fit_columns

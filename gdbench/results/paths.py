@@ -7,13 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PATH", "config_folder", "expand_user", "expand_word", "find_cache_folder"]
-
-
-def config_folder() -> Path:
-    """Where the configurations lie: in the wheel beside the code, in a checkout at its top."""
-    inside = Path(__file__).parents[1] / "conf"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
+__all__ = ["PATH", "expand_user", "expand_word", "find_cache_folder"]
 
 
 def find_cache_folder() -> Path:

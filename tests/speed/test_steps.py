@@ -15,7 +15,7 @@ import torch
 
 from gdbench.build import build
 from gdbench.cell import Cell
-from gdbench.config import Composer, composing
+from gdbench.config.compose import Composer, composing
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
 from gdbench.sweeper import fold

@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from gdbench import spacing
+from gdbench.config import spacing
+from gdbench.config.spec import OF_THE_SWEEP
 from gdbench.errors import UsageError
-from gdbench.schema import OF_THE_SWEEP
 
 __all__ = ["check_count", "check_once", "count_values", "list_values"]
 

@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import AROUND, Run
+from gdbench.config.yaml_files import read_yaml
 from gdbench.errors import UsageError
-from gdbench.results.paths import config_folder
-from gdbench.schema import AROUND, Run
-from gdbench.yaml_files import read_yaml
 
 __all__ = [
     "check_configuration", "check_words", "is_stamped", "read_configuration", "shipped_targets", "stamp", "stamped",

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gdbench.config.overrides import format_value
+from gdbench.config.spacing import count_up, count_values, space_linearly, space_logarithmically
 from gdbench.errors import UsageError, nearest
-from gdbench.overrides import format_value
 from gdbench.results.constant_column import constant, is_constant
-from gdbench.spacing import count_up, count_values, space_linearly, space_logarithmically
 
 __all__ = [
     "DTYPES",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from gdbench.config.mistakes import LINE, option_files
+from gdbench.config.spec import GROUPS, SETTINGS
 from gdbench.errors import list_few, nearest
-from gdbench.mistakes import LINE, option_files
-from gdbench.schema import GROUPS, SETTINGS
 
 __all__ = ["describe_choice", "describe_object", "describe_unknown_key", "list_options"]
 

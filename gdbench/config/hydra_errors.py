@@ -9,17 +9,17 @@ from pathlib import Path
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from gdbench.errors import UsageError, install_command, nearest, was_interrupted
-from gdbench.mistakes import describe_sweep, describe_unreadable
-from gdbench.results.paths import config_folder
-from gdbench.unknown_keys import describe_unknown_key, list_options
-from gdbench.yaml_files import (
+from gdbench.config.mistakes import describe_sweep, describe_unreadable
+from gdbench.config.paths import config_folder
+from gdbench.config.unknown_keys import describe_unknown_key, list_options
+from gdbench.config.yaml_files import (
     NO_MAPPING,
     describe_cycle,
     describe_decoding_error,
     describe_shape_error,
     describe_yaml_error,
 )
+from gdbench.errors import UsageError, install_command, nearest, was_interrupted
 
 __all__ = ["reworded"]
 

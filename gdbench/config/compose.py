@@ -31,16 +31,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from gdbench.config.composition_cache import KeptBases, kept_bases
+from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
+from gdbench.config.libyaml import read_by_libyaml
+from gdbench.config.mistakes import describe_unreadable
+from gdbench.config.paths import config_folder as config_folder
+from gdbench.config.spacing import space_powers_of_ten
+from gdbench.config.spec import GROUPS, NOT_ASKED, SETTINGS, Run
+from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
-from gdbench.hydra_errors import reworded
-from gdbench.hydra_settings import check_callbacks, check_hydra_node
-from gdbench.kept_bases import KeptBases, kept_bases
-from gdbench.libyaml import read_by_libyaml
-from gdbench.mistakes import describe_unreadable
-from gdbench.results.paths import config_folder as config_folder
-from gdbench.schema import GROUPS, NOT_ASKED, SETTINGS, Run
-from gdbench.spacing import space_powers_of_ten
-from gdbench.unknown_keys import describe_choice, describe_unknown_key
 
 __all__ = [
     "CONFIG_NAME",

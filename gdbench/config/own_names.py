@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import GROUPS
 from gdbench.errors import UsageError
-from gdbench.results.paths import config_folder
-from gdbench.schema import GROUPS
 
 __all__ = ["check_own_names"]
 

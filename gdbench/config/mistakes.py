@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from gdbench.config.paths import config_folder
+from gdbench.config.spec import SETTINGS
 from gdbench.errors import UsageError, nearest
-from gdbench.results.paths import config_folder
-from gdbench.schema import SETTINGS
 
 __all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]
 
