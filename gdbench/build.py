@@ -25,17 +25,17 @@ from gdbench.factories import (
     locate,
     stated_objective,
 )
-from gdbench.gradients import altered, noisy
 from gdbench.lanes import check_scalar
 from gdbench.objectives.base import Objective, changed_in_place, is_same_content
 from gdbench.objectives.starts import find_overflow
-from gdbench.optimizers import Hyper, Method, Step, first_order, treat_as_mutating
+from gdbench.optimizers.base import Hyper, Method, Step, first_order, treat_as_mutating
+from gdbench.optimizers.gradient_transforms import altered, noisy
 from gdbench.optimizers.needs import read_needs
-from gdbench.optimizers.projected import projected
+from gdbench.optimizers.projection import projected
+from gdbench.optimizers.schedules import paced, scheduled
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
 from gdbench.random_state import preserved_globals
 from gdbench.results.constant_column import constant
-from gdbench.schedules import paced, scheduled
 from gdbench.torch_globals import apply_settings, isolated_settings
 from gdbench.tree import Params, leaves, tree_map
 from gdbench.uncollected import uncollected

@@ -13,7 +13,7 @@ import torch
 
 from gdbench.gap import rounding_size
 from gdbench.objectives.base import Objective, cast, seeded
-from gdbench.optimizers import Hyper, Method, Oracle
+from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.oracle import Compilable, Eager, Sampled, oracle
 from gdbench.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
 from gdbench.results.constant_column import is_constant, take

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from gdbench.optimizers import Seen
+from gdbench.optimizers.base import Seen
 from gdbench.optimizers.structure import assemble, describe_form, list_tensors
 from gdbench.tree import Params, lanes_last
 from gdbench.watch import Told, Watched, begin, finite, judged, told, update, watching

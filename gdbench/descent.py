@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gdbench.optimizers import Method, Oracle, Seen
+from gdbench.optimizers.base import Method, Oracle, Seen
 from gdbench.tree import Params, tree_map
 
 __all__ = ["Look", "descent"]

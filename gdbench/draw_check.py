@@ -14,7 +14,7 @@ from gdbench.cell import Cell
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
-from gdbench.optimizers import Seen
+from gdbench.optimizers.base import Seen
 from gdbench.random_state import find_moved, preserved_globals, read_states
 from gdbench.tree import Params, leaves, tree_map
 

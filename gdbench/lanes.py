@@ -15,7 +15,7 @@ from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
-from gdbench.optimizers import Split, Step
+from gdbench.optimizers.base import Split, Step
 from gdbench.optimizers.structure import describe_form
 from gdbench.oracle import oracle
 from gdbench.results.constant_column import is_constant

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.optimizers import Split, Step
+from gdbench.optimizers.base import Split, Step
 from gdbench.tree import Params, dot, leaves, rebuild, tree_map
 
 __all__ = ["Compilable", "Eager", "Sampled", "oracle"]

@@ -23,8 +23,8 @@ from gdbench.descent import descent
 from gdbench.errors import format_count
 from gdbench.judge import judged
 from gdbench.marks import digest, mark_steps
-from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Method, Oracle, Saw, Split, Step
 from gdbench.optimizers.agreement import nudge
+from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Method, Oracle, Saw, Split, Step
 from gdbench.story import tell
 from gdbench.timing import Clock
 from gdbench.tree import Params

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Method, Oracle, Saw, Split, Step
+from gdbench.optimizers.base import Method, Oracle, Saw, Split, Step
 from gdbench.tree import Params
 
 __all__ = [

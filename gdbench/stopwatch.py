@@ -18,7 +18,7 @@ from gdbench.config.user_modules import USER_ERRORS
 from gdbench.descent import descent
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
-from gdbench.optimizers import Oracle, Split, Step
+from gdbench.optimizers.base import Oracle, Split, Step
 from gdbench.proof import HORIZON, Watched, prove, prove_again
 from gdbench.reference import memory_loop, notebook_loop
 from gdbench.results.constant_column import constant

@@ -20,7 +20,7 @@ from gdbench.crowd import Crowd, Onlooker, Watcher, staying
 from gdbench.descent import Look, descent
 from gdbench.gap import ladder, thresholds_in
 from gdbench.marks import digest, mark_steps
-from gdbench.optimizers import Method, Oracle, Seen, judging
+from gdbench.optimizers.base import Method, Oracle, Seen, judging
 from gdbench.tree import Params, flat, size, tree_map
 from gdbench.watch import Told, update
 

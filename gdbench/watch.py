@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Seen
+from gdbench.optimizers.base import Seen
 from gdbench.tree import Params, leaves
 
 __all__ = ["Told", "Watch", "Watched", "begin", "finite", "judged", "told", "update", "watching"]

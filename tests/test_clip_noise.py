@@ -14,7 +14,7 @@ from torch import Tensor
 from gdbench import build
 from gdbench.config.spec import AROUND, Choice, Question
 from gdbench.errors import UsageError
-from gdbench.gradients import altered, annealed, gaussian, noisy, norm, relative, unit, value
+from gdbench.optimizers.gradient_transforms import altered, annealed, gaussian, noisy, norm, relative, unit, value
 from gdbench.oracle import oracle
 from gdbench.runner import run_cell
 from gdbench.tree import Params, lane, leaves, stack_lanes

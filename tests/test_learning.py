@@ -33,7 +33,7 @@ from gdbench.objectives.regression import (
 from gdbench.objectives.stochastic import noisy_quadratic, reddi
 from gdbench.objectives.text_corpus import TEXT
 from gdbench.objectives.transformer import ALPHABET, transformer
-from gdbench.optimizers.projected import projected
+from gdbench.optimizers.projection import projected
 from gdbench.oracle import oracle
 from gdbench.runner import run_cell
 from gdbench.tree import stack_lanes

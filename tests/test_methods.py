@@ -24,7 +24,7 @@ from gdbench.objectives import Objective
 from gdbench.objectives.quadratic import quadratic
 from gdbench.objectives.regression import lasso_proximal, shrunk
 from gdbench.optimizers import HESSIAN_PRODUCT, Method, Seen, Split, Step
-from gdbench.optimizers.hessian import signs
+from gdbench.optimizers.diagonal_hessian import signs
 from gdbench.optimizers.line_search import Line, wolfe
 from gdbench.oracle import oracle
 from gdbench.tree import Params, stack_lanes

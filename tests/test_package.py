@@ -31,7 +31,7 @@ LAYERS = (
     {"search_budget", "search_line", "search_middle"},
     {"job_spec", "search"},
     {"optimizers"},
-    {"descent", "gap", "gradients", "marks", "oracle", "random_state", "reference", "schedules", "watch", "work"},
+    {"descent", "gap", "marks", "oracle", "random_state", "reference", "watch", "work"},
     {"cell", "crowd"},
     {"draw_check", "lanes", "story"},
     {"attempts", "judge"},

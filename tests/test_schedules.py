@@ -13,14 +13,14 @@ from tiers import representatives
 from torch.optim import Optimizer, lr_scheduler
 
 import gdbench
-from gdbench import schedules
 from gdbench.config import spec
 from gdbench.descent import descent
 from gdbench.errors import UsageError
+from gdbench.optimizers import schedules
 from gdbench.optimizers.compiled import Program
+from gdbench.optimizers.schedules import Schedule, paced, scheduled
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.oracle import oracle
-from gdbench.schedules import Schedule, paced, scheduled
 
 torch.set_num_threads(1)
 

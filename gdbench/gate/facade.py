@@ -19,7 +19,7 @@ from gdbench.config.compose import Composer, initialized, plain, store
 from gdbench.config.spec import Question
 from gdbench.descent import descent
 from gdbench.draw_check import check_draws
-from gdbench.optimizers import Method, Seen
+from gdbench.optimizers.base import Method, Seen
 from gdbench.runner import run_cell
 
 __all__ = ["VERSION", "Built", "Solo", "build", "compose", "descend", "parse", "run"]

@@ -1,23 +1,25 @@
-"""What a descent method is: ``init(x) -> state`` and ``step(oracle, k, x, state) -> (x, state, Seen)``.
-
-Most methods are a recurrence of one tensor, which ``first_order`` turns into a Method; ``torch_optim`` dresses a
-``torch.optim`` class in the same clothes. One family a file; each factory takes hyper-parameters, floats or float64
-tensors ``[L]`` (one number a lane), and is named by ``_target_`` in ``conf/optimizer/*.yaml``.
-"""
+"""Methods: one family a file, a factory each; what they have in common is in ``base``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, Protocol
-
-import torch
-from torch import Tensor
-from torch.utils._pytree import tree_leaves
-
-from gdbench.tree import Params, dot, leaves, per_lane, tree_map
+from gdbench.optimizers.base import (
+    HESSIAN_PRODUCT,
+    At,
+    Hyper,
+    Inner,
+    Method,
+    Number,
+    Oracle,
+    Saw,
+    Seen,
+    Split,
+    Step,
+    first_order,
+    judging,
+    searching,
+    treat_as_mutating,
+    whole,
+)
 
 __all__ = [
     "HESSIAN_PRODUCT",
@@ -37,240 +39,3 @@ __all__ = [
     "treat_as_mutating",
     "whole",
 ]
-
-Hyper = float | Tensor
-"""A hyper-parameter: a number, or a float64 tensor ``[L]`` with one number a lane (``[]`` in a compiled solo step)."""
-
-Step = int | Tensor
-"""The index k of a step, from 0; a 0-d float64 tensor in a compiled step."""
-
-HESSIAN_PRODUCT = 2
-"""How many gradients a Hessian product counts as: it differentiates twice, and a difference of gradients takes two."""
-
-
-class Oracle(Protocol):
-    """What a method may ask of an objective; every call is work, and is counted by the method that made it."""
-
-    @property
-    def laned(self) -> bool:
-        """Whether x holds lanes."""
-        ...
-
-    @property
-    def full(self) -> Oracle | None:
-        """The way to the loss on all data, where step k sees only the batch of k; None where each sees all."""
-        ...
-
-    @property
-    def split(self) -> Split | None:
-        """The objective as a smooth part and one with a proximal map, where it states them."""
-        ...
-
-    @property
-    def value(self) -> Callable[[Params, Step], Tensor]:
-        """``value(x, k)``: f(x), ``[]`` solo, ``[L]`` in lanes; in step k of the batch of which that has gradients."""
-        ...
-
-    @property
-    def grad(self) -> Callable[[Params, Step], tuple[Tensor, Params]]:
-        """``grad(x, k)``: f(x), and its gradient, which has the shape of x."""
-        ...
-
-    @property
-    def hvp(self) -> Callable[[Params, Params, Step], Params]:
-        """``hvp(x, v, k)``: the Hessian at x times v, each lane its own; counted as ``HESSIAN_PRODUCT`` gradients."""
-        ...
-
-
-class Split(NamedTuple):
-    """The two parts of an objective ``f = s + g``: the way to s and its gradient, and ``prox(x, t)`` of g."""
-
-    smooth: Oracle
-    prox: Callable[[Params, Hyper], Params]
-
-
-class Seen(NamedTuple):
-    """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ.
-
-    Loss and gradient are those that the step itself asked for; where a method is judged at another point than x_k, the
-    watch asks for its own.
-    """
-
-    loss: Tensor
-    grad: Params
-    gradients: int | Tensor
-    evaluations: int | Tensor
-
-
-Saw = tuple[Tensor, Params, int | Tensor, int | Tensor]
-"""The fields of a Seen; a step may return them unnamed."""
-
-
-def same(x: Params, state: Any) -> tuple[Params, Any]:
-    """A pure method's x and state are never changed, so a copy of them is they themselves."""
-    return x, state
-
-
-@dataclass(frozen=True)
-class Method:
-    """A descent method.
-
-    ``copy(x, state)`` gives an x and a state that a step may change without changing the originals.
-    """
-
-    init: Callable[[Params], Any]
-    step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Saw]]
-    copy: Callable[[Params, Any], tuple[Params, Any]] = same
-    mutates: bool = False
-    """Whether a step changes x in place (torch.optim does)."""
-    constant_cost: bool = True
-    """Whether every step costs exactly one gradient, so that time to target is steps times step time."""
-    lanes: bool = True
-    """Whether the method can carry many runs as lanes of one tensor program."""
-    judged: Callable[[Params, Any], Params] | None = None
-    """``judged(x, state)``: the point that is watched, traced and told, where it is not x: an average, say.
-
-    Loss and gradient there are the watch's work, not the method's: they are not counted, and never done when timed.
-    """
-
-    init_lanes: Callable[[Params], Any] | None = None
-    """``init`` for lanes, where the state holds numbers that are one a lane."""
-    proximal: bool = False
-    """Whether it goes by the two parts of an objective, and so cannot do without a prox."""
-
-    def begin(self, x: Params, laned: bool) -> Any:
-        """The state at x, which holds lanes or does not."""
-        return self.init_lanes(x) if laned and self.init_lanes else self.init(x)
-
-    def judged_at(self, x: Params, state: Any) -> Params:
-        """The point that is judged, be it x or not."""
-        return self.judged(x, state) if self.judged else x
-
-    def stepping(self, step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Saw]]) -> Method:
-        """The same method with another step; dataclasses.replace is beyond torch.compile."""
-        return Method(
-            self.init,
-            step,
-            self.copy,
-            self.mutates,
-            self.constant_cost,
-            self.lanes,
-            self.judged,
-            self.init_lanes,
-            self.proximal,
-        )
-
-
-def treat_as_mutating(method: Method) -> Method:
-    """The method as one that may work in place: what it is given is copied before it is kept or shown.
-
-    For methods that are not ours, which may change x and state whatever the contract says.
-    """
-    if method.mutates:
-        return method
-    # As in ``stepping``: torch.compile follows no dataclasses.replace.
-    return Method(
-        method.init,
-        method.step,
-        deep_copy,
-        True,
-        method.constant_cost,
-        method.lanes,
-        method.judged,
-        method.init_lanes,
-        method.proximal,
-    )
-
-
-def deep_copy(x: Params, state: Any) -> tuple[Params, Any]:
-    """x and state on memory of their own; what they share they share in the copy too."""
-    derived = [leaf for leaf in tree_leaves((x, state)) if isinstance(leaf, Tensor) and not leaf.is_leaf]
-    return deepcopy((x, state), {id(leaf): leaf.clone() for leaf in derived})  # deepcopy refuses what autograd made
-
-
-def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:
-    """What the watch sees at the judged point ``at``: what the step saw, or its own where that saw something else.
-
-    Where steps see batches it is the loss on all data, beside the step's own gradient.
-    """
-    if oracle.full is not None:
-        return seen._replace(loss=oracle.full.value(at, k))
-    if method.judged is None:
-        return seen
-    loss, grad = oracle.grad(at, k)
-    return seen._replace(loss=loss, grad=grad)
-
-
-def first_order(
-    init: Callable[[Tensor], Any], update: Callable[[Step, Tensor, Any, Tensor], tuple[Tensor, Any]]
-) -> Method:
-    """The Method of a recurrence written for one tensor: ``update(k, grad, state, x) -> (x, state)``.
-
-    A dict of tensors is carried leaf by leaf, each with its own state. The step costs one gradient.
-    """
-
-    def init_tree(x: Params) -> Any:
-        return {name: init(leaf) for name, leaf in x.items()} if isinstance(x, dict) else init(x)
-
-    # Apart from step: what a comprehension captures makes every step slower, dict or not.
-    def update_tree(k: Step, grad: Any, state: Any, x: dict[str, Tensor]) -> tuple[Params, Any]:
-        pairs = {name: update(k, grad[name], state[name], leaf) for name, leaf in x.items()}
-        return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
-
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        loss, grad = oracle.grad(x, k)
-        x, state = update_tree(k, grad, state, x) if isinstance(x, dict) else update(k, grad, state, x)  # type: ignore[arg-type]
-        return x, state, (loss, grad, 1, 0)  # what a Seen is, without the 0.2 us that naming it takes
-
-    return Method(init_tree, step)
-
-
-Inner = Callable[[Params, Params], Tensor]
-"""``inner(a, b)``: the inner product over all coordinates, ``[]`` solo, ``[L]`` in lanes."""
-Number = Callable[[Hyper], Tensor]
-"""``number(value)``: a value as state that is one number a run, ``[]`` solo, ``[L]`` in lanes."""
-
-
-class At(NamedTuple):
-    """What a step may know of the point it starts from, and how to multiply."""
-
-    loss: Tensor
-    grad: Params
-    inner: Inner
-
-
-def whole(
-    init: Callable[[Params, Number], Any], update: Callable[[Step, At, Any, Params], tuple[Params, Any]]
-) -> Method:
-    """The Method of a recurrence in which all coordinates meet: ``update(k, at, state, x) -> (x, state)``.
-
-    x and gradient are whole trees. The step costs one gradient.
-    """
-
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        loss, grad = oracle.grad(x, k)
-        x, state = update(k, At(loss.detach(), grad, partial(dot, laned=oracle.laned)), state, x)
-        return x, state, (loss, grad, 1, 0)
-
-    return Method(partial(started, init, False), step, init_lanes=partial(started, init, True))
-
-
-def started(init: Callable[[Params, Number], Any], laned: bool, x: Params) -> Any:
-    """The state of a method at x, with numbers of the dtype of x."""
-    first = leaves(x)[0].detach()
-    zeros = torch.zeros(first.shape[:1] if laned else (), dtype=first.dtype, device=first.device)
-    return init(tree_map(Tensor.detach, x), lambda value: zeros + per_lane(value, zeros))
-
-
-def searching(
-    init: Callable[[Params, Number], Any],
-    step: Callable[[Oracle, Step, Params, Any, Inner], tuple[Params, Any, Saw]],
-) -> Method:
-    """The Method of a step that asks the oracle what it likes, and says in ``Seen`` what that was."""
-
-    def multiplying(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        return step(oracle, k, x, state, partial(dot, laned=oracle.laned))
-
-    return Method(
-        partial(started, init, False), multiplying, constant_cost=False, init_lanes=partial(started, init, True)
-    )

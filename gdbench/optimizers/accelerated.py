@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import At, Hyper, Method, Number, Step, first_order, whole
-from gdbench.optimizers.arithmetic import add, along, difference
+from gdbench.optimizers.base import At, Hyper, Method, Number, Step, first_order, whole
+from gdbench.optimizers.update_ops import add, along, difference
 from gdbench.tree import Params, tree_map
 
 

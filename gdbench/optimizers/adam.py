@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.optimizers.arithmetic import add, add_quotient, is_zero, mean, mean_square, slope
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
+from gdbench.optimizers.update_ops import add, add_quotient, is_zero, mean, mean_square, slope
 from gdbench.tree import per_lane
 
 

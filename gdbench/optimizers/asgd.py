@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.optimizers.arithmetic import add, slope
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
+from gdbench.optimizers.update_ops import add, slope
 from gdbench.tree import Params, per_lane
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import HESSIAN_PRODUCT, Oracle, Seen, Step
+from gdbench.optimizers.base import HESSIAN_PRODUCT, Oracle, Seen, Step
 from gdbench.tree import Params, leaves, rebuild
 
 __all__ = ["step_differentiated"]

@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.errors import Unavailable
-from gdbench.optimizers import Method
 from gdbench.optimizers.agreement import CompiledStepError, check_agreement, nudge, seeded_draws
+from gdbench.optimizers.base import Method
 from gdbench.optimizers.library import kept
 from gdbench.optimizers.structure import Form, assemble, describe_form, list_tensors, list_values
 from gdbench.optimizers.traceable import At, copied, inward, outward, widened

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import At, Hyper, Method, Number, Step, whole
-from gdbench.optimizers.arithmetic import add, mean, mean_square, ratio, zeros
+from gdbench.optimizers.base import At, Hyper, Method, Number, Step, whole
+from gdbench.optimizers.update_ops import add, mean, mean_square, ratio, zeros
 from gdbench.tree import Params, per_lane, tree_map
 
 

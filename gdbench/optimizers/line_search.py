@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Oracle, Seen, Step
+from gdbench.optimizers.base import Hyper, Method, Oracle, Seen, Step
 from gdbench.tree import Params, dot, per_lane, tree_map
 
 

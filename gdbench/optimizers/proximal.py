@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
 from gdbench.optimizers.accelerated import longer
-from gdbench.optimizers.arithmetic import along, difference
+from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.update_ops import along, difference
 from gdbench.tree import Params, tree_map
 
 __all__ = ["fista", "ista"]

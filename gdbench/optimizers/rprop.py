@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Step, first_order
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.tree import per_lane
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Step
-from gdbench.optimizers.arithmetic import add
-from gdbench.optimizers.matrices import leafwise
+from gdbench.optimizers.adafactor_muon import leafwise
+from gdbench.optimizers.base import Hyper, Method, Step
+from gdbench.optimizers.update_ops import add
 from gdbench.tree import per_lane
 
 

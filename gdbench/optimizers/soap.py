@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from gdbench.optimizers import Hyper, Method, Step
-from gdbench.optimizers.arithmetic import add, mean, mean_square
-from gdbench.optimizers.matrices import leafwise
+from gdbench.optimizers.adafactor_muon import leafwise
+from gdbench.optimizers.base import Hyper, Method, Step
 from gdbench.optimizers.shampoo import as_matrix, edges, eigen
+from gdbench.optimizers.update_ops import add, mean, mean_square
 from gdbench.tree import per_lane
 
 __all__ = ["soap"]

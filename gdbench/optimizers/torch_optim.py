@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import ASGD, Optimizer, SparseAdam
 
 from gdbench.errors import Unavailable, UsageError
-from gdbench.optimizers import Method, Oracle, Seen, Step
+from gdbench.optimizers.base import Method, Oracle, Seen, Step
 from gdbench.optimizers.copying import copy_optimizer
 from gdbench.optimizers.differentiated import step_differentiated
 from gdbench.optimizers.needs import CLOSURE, GRAPH, NEEDS, find_hint

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from gdbench.optimizers import Method, Seen, judging
+from gdbench.optimizers.base import Method, Seen, judging
 from gdbench.optimizers.structure import Form, assemble, list_tensors
 from gdbench.tree import Params
 

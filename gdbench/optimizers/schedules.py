@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Step
 from gdbench.tree import Params
 
 __all__ = ["Schedule", "paced", "scheduled"]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.adam import Moments
-from gdbench.optimizers.arithmetic import add, add_quotient, mean, mean_square
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
+from gdbench.optimizers.update_ops import add, add_quotient, mean, mean_square
 from gdbench.tree import per_lane
 
 

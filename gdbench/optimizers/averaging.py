@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Inner, Method, Oracle, Seen, Step, first_order, searching
 from gdbench.optimizers.accelerated import each
-from gdbench.optimizers.arithmetic import add, add_quotient, along, mean_square, ratio
+from gdbench.optimizers.base import Hyper, Inner, Method, Oracle, Seen, Step, first_order, searching
+from gdbench.optimizers.update_ops import add, add_quotient, along, mean_square, ratio
 from gdbench.tree import Params, per_lane
 
 

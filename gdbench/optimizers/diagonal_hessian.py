@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.arithmetic import add, add_quotient, mean, mean_square, zeros
+from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
+from gdbench.optimizers.update_ops import add, add_quotient, mean, mean_square, zeros
 from gdbench.tree import Params, leaves, per_lane, rebuild, tree_map
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper
+from gdbench.optimizers.base import Hyper
 from gdbench.tree import Params, per_lane, tree_map
 
 

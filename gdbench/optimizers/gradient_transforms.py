@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gdbench.errors import UsageError
 from gdbench.objectives.counter_rng import normals
-from gdbench.optimizers import Hyper, Method, Oracle, Saw, Split, Step
+from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Split, Step
 from gdbench.tree import Params, flat, leaves, per_lane, tree_map, unflat
 
 __all__ = ["Change", "Clip", "Noise", "altered", "noisy"]

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
+from gdbench.optimizers.base import Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
 from gdbench.optimizers.line_search import Line, moved, wolfe
+from gdbench.optimizers.update_ops import along, difference, ratio, zeros
 from gdbench.tree import Params, per_lane
 
 

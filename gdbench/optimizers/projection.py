@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gdbench.optimizers import Method, Oracle, Saw, Step
+from gdbench.optimizers.base import Method, Oracle, Saw, Step
 from gdbench.tree import Params, tree_map
 
 __all__ = ["projected"]

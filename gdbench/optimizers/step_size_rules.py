@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import HESSIAN_PRODUCT, At, Hyper, Method, Number, Oracle, Saw, Step, whole
-from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
+from gdbench.optimizers.base import HESSIAN_PRODUCT, At, Hyper, Method, Number, Oracle, Saw, Step, whole
+from gdbench.optimizers.update_ops import along, difference, ratio, zeros
 from gdbench.tree import Params, dot, per_lane, tree_map
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.arithmetic import along, difference, ratio, zeros
-from gdbench.optimizers.conjugate import uphill
+from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
 from gdbench.optimizers.line_search import Line, backtracked, moved, over, wolfe
+from gdbench.optimizers.nonlinear_cg import uphill
+from gdbench.optimizers.update_ops import along, difference, ratio, zeros
 from gdbench.tree import Params, flat, leaves, tree_map, unflat
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers import Hyper, Method, Step, first_order
-from gdbench.optimizers.arithmetic import add
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.sgd import gd, momentum, nesterov
+from gdbench.optimizers.update_ops import add
 from gdbench.tree import per_lane
 
 

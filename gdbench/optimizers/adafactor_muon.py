@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import Unavailable
-from gdbench.optimizers import Hyper, Method, Oracle, Saw, Step
-from gdbench.optimizers.arithmetic import is_zero, mean
+from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.update_ops import is_zero, mean
 from gdbench.tree import Params, per_lane
 
 
