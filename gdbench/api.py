@@ -15,12 +15,12 @@ from gdbench.config.overrides import code_override, format_value, quote_text, se
 from gdbench.config.own_names import check_own_names
 from gdbench.config.spec import GROUPS
 from gdbench.config.unknown_keys import describe_object
+from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
 from gdbench.job_spec import Job, Silent
 from gdbench.results.paths import expand_user
 from gdbench.spaces import spans
 from gdbench.sweeper import declared_axes, fold
-from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,7 +226,7 @@ def _given(objective: Objective, name: str, resumable: bool) -> Callable[[Job], 
 
     Its digest, which tells it from others of its name, is taken now, before it has run.
     """
-    from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
+    from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
 
     own = {"_target_": objective, "code": digest_or_reason(objective)}
     if resumable and str(own["code"]).startswith(NOT_COMPARABLE):

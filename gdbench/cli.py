@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
 from gdbench.config.spec import SETTINGS
+from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, nearest, was_interrupted
 from gdbench.help_text import HELP
 from gdbench.report.escaping import printable
 from gdbench.results.paths import expand_user, expand_word
-from gdbench.uncollected import uncollected
 from gdbench.word_order import place_verb_first
 
 if TYPE_CHECKING:

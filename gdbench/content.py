@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 
-from gdbench import build
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, is_installed, loaded_digest
 from gdbench.config.user_modules import refresh as refresh_modules
+from gdbench.engine import build
+from gdbench.engine.factories import built_objective, forget_objectives
+from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
-from gdbench.factories import built_objective, forget_objectives
-from gdbench.function_digest import NOT_COMPARABLE
 from gdbench.objectives.base import fingerprint
 
 __all__ = [

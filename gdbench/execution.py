@@ -14,7 +14,7 @@ from gdbench.config.libyaml import as_yaml
 from gdbench.config.trust import stamped
 from gdbench.content import data_digests, source_digests
 from gdbench.elsewhere import Launch, elsewhere
-from gdbench.environment import environment, git_diff
+from gdbench.engine.environment import environment, git_diff
 from gdbench.job import check, sweep
 from gdbench.job_spec import Job, Progress, Silent
 from gdbench.results import sweep_folder

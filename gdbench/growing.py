@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench import build
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.config.overrides import read_text
 from gdbench.content import cell_key
 from gdbench.elsewhere import UNKNOWN, Launch
+from gdbench.engine import build
+from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.execution import describe, export, keep_configurations
 from gdbench.job import check, finish, run_job
@@ -21,7 +22,6 @@ from gdbench.job_spec import Job
 from gdbench.results import sweep_folder
 from gdbench.results.export import wanted
 from gdbench.resume import Wish
-from gdbench.runner import Pulse, no_pulse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,18 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench import build, content
-from gdbench.attempts import Failure
+from gdbench import content
 from gdbench.config.spec import AROUND, Question, run_keys
 from gdbench.config.user_modules import USER_ERRORS, importing
-from gdbench.environment import process_key
+from gdbench.engine import build
+from gdbench.engine.attempts import Failure
+from gdbench.engine.environment import process_key
+from gdbench.engine.runner import Answer, Pulse, no_pulse, run_cell
+from gdbench.engine.torch_globals import isolated_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.job_spec import Job, Progress
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import constant, is_constant
-from gdbench.runner import Answer, Pulse, no_pulse, run_cell
-from gdbench.torch_globals import isolated_settings
 from gdbench.turns import one_at_a_time
 
 __all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]

@@ -246,7 +246,7 @@ def _halved(steps: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 
 def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
     """The values under paths on a grid, and the minimisers; None where it is unknown what the function is."""
-    from gdbench.landscape import landscape, landscape_of
+    from gdbench.engine.loss_landscape import landscape, landscape_of
 
     if objective is not None:
         return landscape_of(objective, str(run["dtype"]), box)

@@ -14,7 +14,7 @@ from gdbench.analysis.differences import Difference, configuration, facts, first
 from gdbench.config.spec import AROUND, Question, Timing
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.content import cell_key, data_digests, refresh, source_digests
-from gdbench.environment import environment
+from gdbench.engine.environment import environment
 from gdbench.errors import UsageError
 from gdbench.job import run_job
 from gdbench.job_spec import Job

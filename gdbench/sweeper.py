@@ -22,12 +22,12 @@ from gdbench.config.mistakes import describe_sweep
 from gdbench.config.overrides import escape_interpolations, format_override, format_value
 from gdbench.config.spec import Question
 from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
+from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
 from gdbench.job_spec import Job, Progress, Silent
 from gdbench.launchers import insist
 from gdbench.launchers.apart import Named, Request, launch_apart
 from gdbench.turns import turn
-from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     from gdbench.elsewhere import Launch

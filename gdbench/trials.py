@@ -17,12 +17,12 @@ from omegaconf import OmegaConf
 
 from gdbench.config.compose import Composer, register_sweeper
 from gdbench.config.sweep_axes import check_once
+from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, install_command
 from gdbench.job_spec import Job
 from gdbench.search_axes import Span
 from gdbench.spaces import Counted, Options, latest, space
 from gdbench.sweeper import Lanes, fold
-from gdbench.uncollected import uncollected
 
 if TYPE_CHECKING:
     import optuna

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from gdbench.analysis.tuned import winners_table
 from gdbench.analysis.tuning_metric import MISS, cost_class, gained, is_cost, per_configuration
 from gdbench.config.spec import LIMITS
+from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.growing import Growing, repeating
 from gdbench.job_spec import Job, Progress
 from gdbench.plateau import bound_near, no_cost
-from gdbench.runner import Pulse, no_pulse
 from gdbench.search import Grid, Point, Refinement
 from gdbench.search_axes import Axis, Listed, Span
 from gdbench.search_budget import choose_trials, fewest_trials

@@ -289,7 +289,7 @@ def _landscape(folders: list[Path]) -> Any:
     """What draws contours; loads torch when it is first asked."""
 
     def values(run: Any, box: Any) -> Any:
-        from gdbench.landscape import landscape
+        from gdbench.engine.loss_landscape import landscape
 
         return landscape(folders, run, box)
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.cell import Cell
+from gdbench.engine.cell import Cell
+from gdbench.engine.compile.program import Lanes, Program
+from gdbench.engine.compile.traceable import Look
+from gdbench.engine.runner import run_cell
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, first_order
-from gdbench.optimizers.compiled import Lanes, Program
 from gdbench.optimizers.sgd import gd
-from gdbench.optimizers.traceable import Look
-from gdbench.runner import run_cell
 
 HITS = [f"hit_1e-{power:02d}" for power in range(1, 13)]
 

@@ -22,7 +22,7 @@ import typer
 import yaml
 
 from gdbench.cli import VERBS
-from gdbench.git import unhooked_environment
+from gdbench.engine.git import unhooked_environment
 from gdbench.verbs import app
 
 ROOT = Path(__file__).parent.parent

@@ -15,11 +15,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from gdbench.descent import descent
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective, seeded
 from gdbench.optimizers import Method, Seen
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
-from gdbench.oracle import oracle
 from gdbench.tree import Params, dot, flat, leaves, tree_map
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from repositories import git, repository
 
-from gdbench.git import git_environment
+from gdbench.engine.git import git_environment
 
 SUITE = """
 defaults: {steps: 5, lr: 0.1, objective: quadratic}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gdbench.git import read_git
+from gdbench.engine.git import read_git
 
 OWN = """
 import torch

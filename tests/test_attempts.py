@@ -17,13 +17,13 @@ from tiers import representatives
 from torch import Tensor
 
 import gdbench
-from gdbench.attempts import Failure, Isolation, attempt_runs
+from gdbench.engine.attempts import Failure, Isolation, attempt_runs
+from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd
 from gdbench.results.columns import exact
-from gdbench.runner import run_cell
 
 
 @pytest.fixture(autouse=True)

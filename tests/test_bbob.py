@@ -15,10 +15,10 @@ import torch
 import yaml
 from cocoex import BareProblem
 
+from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
 from gdbench.objectives.bbob.coco_rng import rotation, uniform
-from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
 

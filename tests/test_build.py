@@ -6,9 +6,9 @@ import pytest
 import torch
 from folding import folded
 
-from gdbench import build
-from gdbench.cell import Cell
 from gdbench.config.spec import FACTS, Question
+from gdbench.engine import build
+from gdbench.engine.cell import Cell
 from gdbench.errors import Unavailable, UsageError
 
 

@@ -15,6 +15,7 @@ import yaml
 from formulas import FORMULAS
 from mpmath import mp, mpf
 
+from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.bowl_shaped import schwefel_1_2, trid
@@ -26,7 +27,6 @@ from gdbench.objectives.overhead import fixed_delay
 from gdbench.objectives.power_functions import perm
 from gdbench.objectives.valley_shaped import mccormick, monkey_saddle
 from gdbench.objectives.worst_case import gd_worst, nesterov_worst
-from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
 

@@ -11,12 +11,12 @@ from folding import folded
 from laws import apart, manual, objective, path
 from torch import Tensor
 
-from gdbench import build
 from gdbench.config.spec import AROUND, Choice, Question
+from gdbench.engine import build
+from gdbench.engine.oracle import oracle
+from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
 from gdbench.optimizers.gradient_transforms import altered, annealed, gaussian, noisy, norm, relative, unit, value
-from gdbench.oracle import oracle
-from gdbench.runner import run_cell
 from gdbench.tree import Params, lane, leaves, stack_lanes
 
 torch.set_num_threads(1)
@@ -143,7 +143,7 @@ def test_all_implementations_agree() -> None:
 
 def test_compiled_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     """So do compiled steps."""
-    from gdbench.optimizers import compiled
+    from gdbench.engine.compile import program as compiled
 
     program = compiled.Program
     monkeypatch.setattr(compiled, "Program", lambda make: program(make, "eager"))

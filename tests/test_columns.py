@@ -9,12 +9,12 @@ from tiers import representatives
 from torch import Tensor
 from torch._inductor.utils import run_and_get_code
 
+from gdbench.engine.compile.torch_compile import of_any_number
+from gdbench.engine.compile.traceable import widened
+from gdbench.engine.compile.unstack_pass import Columns
+from gdbench.engine.oracle import oracle
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.quadratic import quadratic
-from gdbench.optimizers.columns import Columns
-from gdbench.optimizers.graphs import of_any_number
-from gdbench.optimizers.traceable import widened
-from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")

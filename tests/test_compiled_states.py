@@ -13,14 +13,14 @@ from generated import PARTS, Frozen, generate, make_method, starts
 from tiers import representatives
 from torch import Tensor
 
-from gdbench.descent import descent
+from gdbench.engine.compile.agreement import CompiledStepError
+from gdbench.engine.compile.program import Program
+from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, Seen, first_order
-from gdbench.optimizers.agreement import CompiledStepError
-from gdbench.optimizers.compiled import Program
-from gdbench.optimizers.structure import assemble, describe_form, list_tensors
-from gdbench.oracle import oracle
 from gdbench.tree import Params, flat, leaves, stack_lanes, tree_map
 
 STEPS = 12

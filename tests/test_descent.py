@@ -4,11 +4,11 @@ import pytest
 import torch
 from cells import parabola
 
-from gdbench.descent import descent
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.optimizers import Method, Seen
 from gdbench.optimizers.sgd import gd, momentum
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.oracle import oracle
 from gdbench.tree import Params
 
 OBJECTIVE = parabola()

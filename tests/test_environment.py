@@ -9,7 +9,7 @@ import torch
 from repositories import git as call_git
 
 import gdbench
-from gdbench.environment import environment, git, git_diff
+from gdbench.engine.environment import environment, git, git_diff
 
 
 def test_the_environment_tells_what_a_result_depends_on() -> None:
@@ -67,7 +67,7 @@ def test_a_sweep_keeps_the_digests_of_its_source_and_data(command: Any, own: Pat
     (file,) = Path("outputs").glob("*/*/environment.json")
     told = json.loads(file.read_text())
 
-    assert {"own_things", "gdbench.objectives.classification", "gdbench.descent"} <= set(told["sources"])
+    assert {"own_things", "gdbench.objectives.classification", "gdbench.engine.descent"} <= set(told["sources"])
     assert set(told["data"]) == {"logistic"}
     assert all(len(each) == 64 for each in told["data"].values())
     assert "torch" not in told["sources"]
@@ -88,5 +88,5 @@ def test_a_dirty_checkout_is_kept_as_a_patch(command: Any, tmp_path: Path, monke
     patch = kept.read_text()
     assert "-one\n+another\n" in patch
 
-    monkeypatch.setattr("gdbench.environment.MOST_DIFF", 20)
+    monkeypatch.setattr("gdbench.engine.environment.MOST_DIFF", 20)
     assert git_diff(tmp_path) == f"{patch[:20]}\n# cut by gdbench after 20 of {len(patch)} bytes\n"

@@ -20,7 +20,7 @@ from support.processes import Processes
 import gdbench
 from gdbench import Objective
 from gdbench.api import NeverDone
-from gdbench.function_digest import NOT_COMPARABLE, Undigestible, digest, digest_or_reason
+from gdbench.engine.function_digest import NOT_COMPARABLE, Undigestible, digest, digest_or_reason
 
 SCALE = 1
 

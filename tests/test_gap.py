@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from laws import OBJECTIVES, configured
 from tiers import representatives
 
-from gdbench.gap import LADDER, SAFETY, Ladder, ladder, rounding_size, thresholds_in
+from gdbench.engine.targets import LADDER, SAFETY, Ladder, ladder, rounding_size, thresholds_in
 from gdbench.objectives import Objective, seeded
 from gdbench.tree import tree_map
 

@@ -14,12 +14,12 @@ from layouts import COMMITS, LAYOUTS, edit
 from repositories import commit, git
 from tiers import representatives
 
-from gdbench.environment import git as git_facts
-from gdbench.environment import git_diff
+from gdbench.engine.environment import git as git_facts
+from gdbench.engine.environment import git_diff
+from gdbench.engine.git import git_environment, read_git, unhooked_environment
 from gdbench.errors import UsageError
 from gdbench.gate.sides import Asked, head_of
 from gdbench.gate.trees import repository, worktree
-from gdbench.git import git_environment, read_git, unhooked_environment
 
 ROOT = Path(__file__).parent.parent
 TREES = """

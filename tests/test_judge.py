@@ -10,11 +10,11 @@ from cells import HITS, first_at_or_below, hits, parabola, plain, row, scripted,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbench.gap import LADDER
+from gdbench.engine.runner import run_cell
+from gdbench.engine.targets import LADDER
 from gdbench.objectives import Objective
 from gdbench.objectives.classical import styblinski_tang
 from gdbench.optimizers.sgd import gd
-from gdbench.runner import run_cell
 
 NAN, INF = math.nan, math.inf
 

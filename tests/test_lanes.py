@@ -9,13 +9,13 @@ import torch
 from cells import Tiny, parabola, small
 from torch import Tensor
 
+from gdbench.engine.batching import carrier, check_scalar
+from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
-from gdbench.lanes import carrier, check_scalar
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, first_order
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.runner import run_cell
 
 START = torch.tensor([1.0, 2.0], dtype=torch.float64)
 

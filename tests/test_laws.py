@@ -46,13 +46,13 @@ from tiers import representatives
 from torch import Tensor
 from torch.utils._pytree import tree_map as every
 
-from gdbench.descent import descent
+from gdbench.engine.compile.program import Program
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
+from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.regression import shrunk
-from gdbench.optimizers.compiled import Program
-from gdbench.oracle import oracle
-from gdbench.runner import run_cell
 from gdbench.tree import Params, flat, leaves, stack_lanes
 
 torch.set_num_threads(1)

@@ -13,7 +13,9 @@ from cells import Compiled, Tiny, small
 from laws import factory, manual, twin
 from torch import Tensor, nn
 
-from gdbench.descent import descent
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
+from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, fingerprint, seeded
 from gdbench.objectives.classification import cnn, mlp
@@ -34,8 +36,6 @@ from gdbench.objectives.stochastic import noisy_quadratic, reddi
 from gdbench.objectives.text_corpus import TEXT
 from gdbench.objectives.transformer import ALPHABET, transformer
 from gdbench.optimizers.projection import projected
-from gdbench.oracle import oracle
-from gdbench.runner import run_cell
 from gdbench.tree import stack_lanes
 
 torch.set_num_threads(1)

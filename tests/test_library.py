@@ -12,15 +12,15 @@ import torch
 from support.processes import Done
 from torch import Tensor
 
-from gdbench.optimizers.library import kept, read
-from gdbench.optimizers.record import UnrecordedError, record
+from gdbench.engine.compile.aot_cache import kept, read
+from gdbench.engine.compile.op_trace import UnrecordedError, record
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="libraries are made on Linux alone")
 
 LANES = (torch.linspace(0, 1, 5), torch.tensor(2.0))
 PLAIN = """
 import sys, torch
-from gdbench.optimizers.library import kept
+from gdbench.engine.compile.aot_cache import kept
 
 torch.set_num_threads(1)
 library = kept(lambda x, k, name: ({"x": x * k + 1}, name, k), (torch.ones(1009), torch.tensor(3.0), "same"))

@@ -19,14 +19,14 @@ from referees import REFEREES, Array, Known
 from torch import Tensor
 
 from gdbench.config.spec import FACTS
-from gdbench.descent import descent
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
 from gdbench.objectives.quadratic import quadratic
 from gdbench.objectives.regression import lasso_proximal, shrunk
 from gdbench.optimizers import HESSIAN_PRODUCT, Method, Seen, Split, Step
 from gdbench.optimizers.diagonal_hessian import signs
 from gdbench.optimizers.line_search import Line, wolfe
-from gdbench.oracle import oracle
 from gdbench.tree import Params, stack_lanes
 
 torch.set_num_threads(1)

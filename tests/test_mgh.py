@@ -17,11 +17,11 @@ import torch
 import yaml
 from torch.autograd.functional import hessian
 
+from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.cutest import load, value_and_gradient
 from gdbench.objectives.mgh import exponentials, linear, nonlinear_equations, variable_dimension
-from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
 

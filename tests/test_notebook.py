@@ -17,7 +17,7 @@ from folding import folded
 from nbclient import NotebookClient
 
 import gdbench
-from gdbench.build import build
+from gdbench.engine.build import build
 
 IMPLS = ("manual", "torch")
 FILE = Path(__file__).parent.parent / "docs" / "notebook.ipynb"

@@ -18,6 +18,7 @@ from tiers import representatives
 from torch.autograd.functional import hessian
 
 import gdbench
+from gdbench.engine.oracle import Compilable, oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
 from gdbench.objectives.base import point_count
@@ -26,7 +27,6 @@ from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.instances import apply_fixed_rotation
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.objectives.vectors import alternating
-from gdbench.oracle import Compilable, oracle
 from gdbench.tree import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
 from website.axes import is_separable
 

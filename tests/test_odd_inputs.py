@@ -14,11 +14,11 @@ from laws import objective
 from test_copies import all_classes
 
 import gdbench
-from gdbench.attempts import explained
-from gdbench.descent import descent
+from gdbench.engine.attempts import explained
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.optimizers.needs import CLOSURE, GRAPH
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
 

@@ -39,13 +39,13 @@ from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_map as every
 
-from gdbench.descent import descent
+from gdbench.engine.compile.program import Program, compiled
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import Compilable, oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import Seen, Split, Step, judging
-from gdbench.optimizers.compiled import Program, compiled
 from gdbench.optimizers.torch_optim import torch_arguments
-from gdbench.oracle import Compilable, oracle
 from gdbench.tree import Params, leaves, stack_lanes, tree_map
 
 torch.set_num_threads(1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from cells import parabola
 
+from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
-from gdbench.oracle import oracle
 from gdbench.tree import stack_lanes, tree_map
 
 WAYS = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compilable"])

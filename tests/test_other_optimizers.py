@@ -15,10 +15,10 @@ from laws import apart, manual, objective, path, same
 from tiers import representatives
 
 import gdbench
-from gdbench.descent import descent
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.optimizers.needs import HINTS
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.oracle import oracle
 from gdbench.tree import tree_map
 
 torch.set_num_threads(1)

@@ -13,13 +13,13 @@ from tiers import representatives
 from torch import Tensor
 
 import gdbench
+from gdbench.engine.runner import Answer, run_cell
+from gdbench.engine.timer import Clock
 from gdbench.objectives import Objective
 from gdbench.objectives.classical import rosenbrock
 from gdbench.optimizers import Method, first_order
 from gdbench.optimizers.sgd import gd, momentum
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.runner import Answer, run_cell
-from gdbench.timing import Clock
 
 
 class Ticks:
@@ -40,7 +40,7 @@ TIMES = ("step_s", "first_step_s", "time_to_target_s", "step_vs_reference", "ref
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """On one CPU thread passes are compared to the bit; the reference loop takes no time, as nothing here asks it."""
-    monkeypatch.setattr("gdbench.stopwatch.notebook_loop", lambda device="cpu": lambda count: lambda: None)
+    monkeypatch.setattr("gdbench.engine.timing_pass.notebook_loop", lambda device="cpu": lambda count: lambda: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -17,12 +17,12 @@ from conftest import ROOT, Done
 from tiers import representatives
 
 import gdbench
-from gdbench.draw_check import check_draws
+from gdbench.engine.draw_check import check_draws
+from gdbench.engine.random_state import compute_number, preserved_globals, read_states, seeded_globals
+from gdbench.engine.runner import run_cell
 from gdbench.optimizers import Method
 from gdbench.optimizers.sgd import gd
-from gdbench.random_state import compute_number, preserved_globals, read_states, seeded_globals
 from gdbench.results.columns import exact
-from gdbench.runner import run_cell
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -194,8 +194,8 @@ def test_a_judgement_draws_as_the_step_does(drawing: Path) -> None:
 
 def test_data_that_a_factory_draws_do_not_depend_on_what_ran_before(drawing: Path) -> None:
     """A factory that draws its data gives the same objective in every process: the generators are set for it."""
-    from gdbench.factories import locate
-    from gdbench.random_state import MAKING
+    from gdbench.engine.factories import locate
+    from gdbench.engine.random_state import MAKING
 
     torch.manual_seed(77)
     runs = sweep(drawing, "drawn_data", "gd", seed=0, steps=1)

@@ -364,7 +364,9 @@ def test_sources_are_followed_through_imports() -> None:
     """A key covers what its objective's family needs, and not what only shows or sweeps."""
     found = sources(frozenset({"gdbench.job", "gdbench.objectives.classical"}))
 
-    assert {"gdbench.watch", "gdbench.timing", "gdbench.objectives.classical", "gdbench.tree"} <= set(found)
+    assert {"gdbench.engine.observer", "gdbench.engine.timer", "gdbench.objectives.classical", "gdbench.tree"} <= set(
+        found
+    )
     assert not any(name.startswith(("gdbench.report", "gdbench.cli", "torch", "numpy")) for name in found)
     assert "gdbench.objectives.classification" not in found
 

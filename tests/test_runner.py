@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from gdbench.attempts import explained
+from gdbench.engine.attempts import explained
+from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import mlp
@@ -18,7 +19,6 @@ from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.results.columns import COLUMNS
-from gdbench.runner import run_cell
 from gdbench.tree import flat
 
 

@@ -14,13 +14,13 @@ from torch.optim import Optimizer, lr_scheduler
 
 import gdbench
 from gdbench.config import spec
-from gdbench.descent import descent
+from gdbench.engine.compile.program import Program
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.optimizers import schedules
-from gdbench.optimizers.compiled import Program
 from gdbench.optimizers.schedules import Schedule, paced, scheduled
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.oracle import oracle
 
 torch.set_num_threads(1)
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from tiers import representatives
 
 import gdbench
-from gdbench import Objective, build
+from gdbench import Objective
+from gdbench.engine import build
+from gdbench.engine.runner import run_cell
+from gdbench.engine.torch_globals import SETTINGS, apply_settings, isolated_settings, read_settings
 from gdbench.optimizers import first_order, treat_as_mutating
-from gdbench.runner import run_cell
-from gdbench.torch_globals import SETTINGS, apply_settings, isolated_settings, read_settings
 
 IN_PLACE = """
 import torch

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from laws import apart, factory, hypers, manual, path, twin
 from torch import Tensor
 
-from gdbench.cell import Cell
-from gdbench.descent import descent
+from gdbench.engine.cell import Cell
+from gdbench.engine.convergence_pass import tell
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
+from gdbench.engine.proof import Watched
+from gdbench.engine.runner import run_cell
+from gdbench.engine.timer import WALL
+from gdbench.engine.timing_pass import clocked
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.counter_rng import bits, mixed, normals, positions
 from gdbench.optimizers import Seen
-from gdbench.oracle import oracle
-from gdbench.proof import Watched
-from gdbench.runner import run_cell
-from gdbench.stopwatch import clocked
-from gdbench.story import tell
-from gdbench.timing import WALL
 from gdbench.tree import lane, stack_lanes
 
 torch.set_num_threads(1)
@@ -224,8 +224,8 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
     """Compiled chunks of a cell go through one graph, each with its own seeds."""
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr("gdbench.runner.LEAST_LANES", 2)
-    monkeypatch.setattr("gdbench.runner.CACHED_NUMBERS", 1)
+    monkeypatch.setattr("gdbench.engine.runner.LEAST_LANES", 2)
+    monkeypatch.setattr("gdbench.engine.runner.CACHED_NUMBERS", 1)
     eager = columns_of(cell(BATCHED["laned"], factory("gd")))
     before = counters["stats"]["unique_graphs"]
     check_same(eager, columns_of(cell(BATCHED["laned"], Compiled(factory("gd")))))
@@ -235,7 +235,7 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
 
 def test_lanes_that_leave_take_their_seeds_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where lanes that overflowed leave the pass, the others go on to see the batches of their own seeds."""
-    monkeypatch.setattr("gdbench.crowd.LEAST", 2)
+    monkeypatch.setattr("gdbench.engine.batch_observer.LEAST", 2)
     seeds, rates = np.arange(6), np.where(np.arange(6) % 2, 1e-2, 1e200)
     columns = run_cell(small(BATCHED["laned"](), lr=rates, seeds=seeds, steps=30)).columns
 

@@ -11,17 +11,17 @@ import torch
 from cells import Tiny, parabola, plain, small
 from torch import Tensor
 
-from gdbench.cell import Cell
-from gdbench.draw_check import TRIED_STEPS
-from gdbench.marks import mark_steps
+from gdbench.engine.cell import Cell
+from gdbench.engine.draw_check import TRIED_STEPS
+from gdbench.engine.marks import mark_steps
+from gdbench.engine.runner import Answer, run_cell
+from gdbench.engine.timer import Clock
+from gdbench.engine.timing_pass import _Given
 from gdbench.objectives import Objective
 from gdbench.optimizers import Method, Oracle
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.runner import Answer, run_cell
-from gdbench.stopwatch import _Given
-from gdbench.timing import Clock
 from gdbench.tree import Params
 
 TICK = 2.0**-6
@@ -56,7 +56,7 @@ class Work:
 @pytest.fixture(autouse=True)
 def free_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference loop takes no time by this clock: blocks of it would hold as many real steps as they may."""
-    monkeypatch.setattr("gdbench.stopwatch.notebook_loop", lambda device="cpu": lambda count: lambda: None)
+    monkeypatch.setattr("gdbench.engine.timing_pass.notebook_loop", lambda device="cpu": lambda count: lambda: None)
 
 
 def timed(make: Any = gd, seconds: float = 100.0, **cell: Any) -> Answer:

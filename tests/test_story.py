@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiers import representatives
 
+from gdbench.engine.convergence_pass import TRACED_RUNS, join, strides, tell, trace_steps
+from gdbench.engine.runner import run_cell
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.runner import run_cell
-from gdbench.story import TRACED_RUNS, join, strides, tell, trace_steps
 
 
 @given(st.integers(1, 10**7))

@@ -11,9 +11,9 @@ from folding import folded
 from laws import OPTIMIZERS
 from tiers import representatives
 
-from gdbench import build
+from gdbench.engine import build
+from gdbench.engine.runner import run_cell
 from gdbench.job_spec import Job
-from gdbench.runner import run_cell
 
 CONF = Path(__file__).parent.parent / "conf"
 

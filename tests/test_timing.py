@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.timing import WALL, Clock, Plan, Samples, measure, once, quiet
+from gdbench.engine.timer import WALL, Clock, Plan, Samples, measure, once, quiet
 
 TICK = 2.0**-30
 """What a look at the clock costs, in seconds; like all times here a power of two, so that sums are exact."""

@@ -32,8 +32,8 @@ from gdbench.config.trust import (
     stamped,
     unstamped,
 )
+from gdbench.engine.loss_landscape import _objective
 from gdbench.errors import UsageError
-from gdbench.landscape import _objective
 
 ROOT = Path(__file__).parent.parent
 CELL = ".hydra/cell-00000.yaml"
@@ -223,7 +223,7 @@ def test_arguments_that_are_no_plain_data_are_not_handed_over(shared: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "target", ["subprocess.getoutput", "os.system", "builtins.exec", "gdbench.build.importlib.import_module"]
+    "target", ["subprocess.getoutput", "os.system", "builtins.exec", "gdbench.engine.build.importlib.import_module"]
 )
 @pytest.mark.parametrize("verb", [["plan"], []], ids=["plan", "run"])
 def test_a_function_of_pythons_own_library_is_not_called(

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import gdbench
-from gdbench import build
 from gdbench.config.user_modules import digest_of_source, importing
+from gdbench.engine import build
 
 STEEP = """
 import torch

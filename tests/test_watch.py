@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tiers import count_examples
 from torch import Tensor
 
-from gdbench.crowd import Crowd, Onlooker, Watcher
+from gdbench.engine.batch_observer import Crowd, Onlooker, Watcher
+from gdbench.engine.observer import begin, told, update, watching
 from gdbench.optimizers import Seen
-from gdbench.watch import begin, told, update, watching
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
 mostly_finite = st.one_of(*[st.floats(-3, 3, width=32)] * 9, st.sampled_from([math.nan, math.inf, -math.inf]))

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gdbench.engine.op_counter import counted, step_work
+from gdbench.engine.oracle import oracle
 from gdbench.optimizers import Method
 from gdbench.optimizers.adam import adam
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.oracle import oracle
-from gdbench.work import counted, step_work
 
 CPU = torch.device("cpu")
 A, B = torch.ones(1000), torch.ones(1000)

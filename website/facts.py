@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from gdbench.config.paths import config_folder
+from gdbench.engine.factories import locate
 from gdbench.errors import UsageError
-from gdbench.factories import locate
 from gdbench.objectives import Objective
 from gdbench.verbs import headline
 from website import axes

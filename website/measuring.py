@@ -8,10 +8,10 @@ from collections.abc import Callable
 import yaml
 
 from gdbench.config.paths import config_folder
-from gdbench.gap import LADDER, SAFETY
+from gdbench.engine.targets import LADDER, SAFETY
+from gdbench.engine.timer import Plan
 from gdbench.gate.timing.decision import found_from
 from gdbench.gate.timing.settings import Settings
-from gdbench.timing import Plan
 from website.facts import Entry, entries
 from website.typeset import table
 

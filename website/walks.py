@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.build import build
 from gdbench.config.compose import Composer, composing, plain
 from gdbench.config.spec import Question
+from gdbench.engine.build import build
+from gdbench.engine.factories import locate
+from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
-from gdbench.factories import locate
 from gdbench.objectives import Objective
-from gdbench.runner import run_cell
 from website.facts import Entry, entries
 
 __all__ = ["BOWL", "STEPS", "Walk", "bowl", "walks"]

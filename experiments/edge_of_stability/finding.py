@@ -10,8 +10,8 @@ import torch
 from experiments.drawing import Axis, Curve, chart
 from experiments.lookup import one, trace
 from experiments.truth import Finding, Truth
+from gdbench.engine.oracle import Eager
 from gdbench.objectives.classification import mlp_square
-from gdbench.oracle import Eager
 from gdbench.tree import Params, dot, tree_map
 
 RATES = (0.2, 0.3)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from experiments.drawing import maps
 from experiments.truth import Finding, Truth
+from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import mean_field
-from gdbench.oracle import oracle
 from gdbench.tree import Params, per_lane, tree_map
 
 SMALL = ("points=64", "steps=100", "objective.width=4")

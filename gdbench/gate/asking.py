@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gdbench.engine.git import unhooked_environment
 from gdbench.errors import NotMeasured
 from gdbench.gate.series import Series, Side
-from gdbench.git import unhooked_environment
 
 __all__ = ["Answers", "ask", "ask_both", "environment"]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gdbench.engine.git import read_git
 from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.asking import Answers, ask
 from gdbench.gate.exact import ABSENT, compared, has_run, why_not
@@ -13,7 +14,6 @@ from gdbench.gate.rulings import FAILING, OPEN
 from gdbench.gate.series import Series, Side
 from gdbench.gate.sides import Asked, suite_of
 from gdbench.gate.trees import commits_between, repository, worktree
-from gdbench.git import read_git
 
 __all__ = ["Culprit", "bisected", "halved"]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
+from gdbench.engine.git import GitError
 from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.accepted import Acceptance, acceptances
 from gdbench.gate.asking import Answers, ask, ask_both
@@ -26,7 +27,6 @@ from gdbench.gate.sides import WORKING_TREE, Asked, based, dropped, head_of, sui
 from gdbench.gate.suite import Suite
 from gdbench.gate.times import joined, time_header, time_rulings
 from gdbench.gate.trees import clean_commit, repository
-from gdbench.git import GitError
 from gdbench.report.gate import junit, markdown
 from gdbench.results.atomic import new_reports
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from gdbench.build import build as build_cell
-from gdbench.cell import Cell
 from gdbench.config.compose import Composer, initialized, plain, store
 from gdbench.config.spec import Question
-from gdbench.descent import descent
-from gdbench.draw_check import check_draws
+from gdbench.engine.build import build as build_cell
+from gdbench.engine.cell import Cell
+from gdbench.engine.descent import descent
+from gdbench.engine.draw_check import check_draws
+from gdbench.engine.runner import run_cell
 from gdbench.optimizers.base import Method, Seen
-from gdbench.runner import run_cell
 
 __all__ = ["VERSION", "Built", "Solo", "build", "compose", "descend", "parse", "run"]
 

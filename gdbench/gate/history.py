@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from gdbench.engine.git import read_git
 from gdbench.errors import UsageError
-from gdbench.git import read_git
 
 __all__ = [
     "COLUMNS",

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-GIT = Path(__file__).parents[1] / "git.py"
+GIT = Path(__file__).parents[1] / "engine" / "git.py"
 ALONE = ("-c", f"core.hooksPath={os.devnull}", "-c", "submodule.recurse=false")
 """No hook of the user's runs for a worktree that is ours, and submodules are left out."""
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _git() -> Any:
-    """The module ``gdbench.git``, without the package."""
+    """The module ``gdbench.engine.git``, without the package."""
     spec = importlib.util.spec_from_file_location("gdbench_git", GIT)
     assert spec
     assert spec.loader

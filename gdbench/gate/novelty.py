@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gdbench.engine.git import GitError, read_git
 from gdbench.gate.series import Series, Side
-from gdbench.git import GitError, read_git
 
 __all__ = ["checked_absences"]
 

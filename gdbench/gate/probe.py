@@ -2,7 +2,7 @@
 
 It is always the head's: an older base is asked by the same probe. Of a side's gdbench it uses the facade alone
 (``gdbench.gate.facade``), and says ``unsupported`` where there is none, or it works otherwise. Operations are counted
-by the head's ``gdbench.work``.
+by the head's ``gdbench.engine.op_counter``.
 
 A request comes as a line of JSON on standard input, which stays open: its end is the end of the gate, and of the probe.
 Answers leave on standard output, a line each: the facts of the process, then every series.
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-WORK, LOADER = Path(__file__).parents[1] / "work.py", Path(__file__).with_name("facade_loader.py")
+WORK, LOADER = Path(__file__).parents[1] / "engine" / "op_counter.py", Path(__file__).with_name("facade_loader.py")
 """Files of the head, which are loaded by their place."""
 STEADY = 10
 """The step, counted from 0, whose work stands for all but the first."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import filelock
 
+from gdbench.engine.git import GitError, GitMissing, read_git
 from gdbench.errors import NotMeasured, UsageError
 from gdbench.gate.series import Side
-from gdbench.git import GitError, GitMissing, read_git
 
 __all__ = ["Base", "NoRepository", "base_of", "clean_commit", "commits_between", "repository", "worktree"]
 

@@ -279,8 +279,8 @@ def _progress(quiet: bool) -> Any:
 
 def _carried_out(work: Callable[[], int]) -> int:
     """The exit code of a piece of work that may find nothing to compare."""
+    from gdbench.engine.git import GitError
     from gdbench.errors import NotMeasured
-    from gdbench.git import GitError
 
     try:
         return work()

@@ -17,7 +17,7 @@ SCRIPT = """
 import time
 if __name__ == "__main__":  # the processes that draw import this script, and need not wait for all of this
     import altair, jinja2, pandas, pyarrow, scipy.stats, torch, vl_convert
-    import gdbench.report.page, gdbench.landscape
+    import gdbench.report.page, gdbench.engine.loss_landscape
     from functools import partial
     from pathlib import Path
     from gdbench.report.images import Images, bundle
@@ -28,7 +28,7 @@ if __name__ == "__main__":  # the processes that draw import this script, and ne
     [each.result() for each in images.pending]  # both have started: the command does that while it imports
     begun, worked = time.perf_counter(), time.process_time()
     source = read([Path("sweep")])
-    write(source, Path("report"), landscape=partial(gdbench.landscape.landscape, source.folders), images=images)
+    write(source, Path("report"), landscape=partial(gdbench.engine.loss_landscape.landscape, source.folders), images=images)
     print(time.perf_counter() - begun, time.process_time() - worked)
 """
 SWEEPS: dict[int, dict[str, Any]] = {

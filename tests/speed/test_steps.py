@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from gdbench.build import build
-from gdbench.cell import Cell
 from gdbench.config.compose import Composer, composing
-from gdbench.descent import descent
+from gdbench.engine.build import build
+from gdbench.engine.cell import Cell
+from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable
 from gdbench.sweeper import fold
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gdbench.engine.timer import Prepare
 from gdbench.gate.timing.refusals import TooSlow
 from gdbench.gate.timing.settings import Settings
-from gdbench.timing import Prepare
 
 __all__ = ["CLOCKS", "WALL_ONLY", "Arm", "Billed", "Clocks", "Fit", "Sample", "arm", "long_ratio", "replicate"]
 

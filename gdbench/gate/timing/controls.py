@@ -10,9 +10,9 @@ from functools import partial
 
 import torch
 
+from gdbench.engine.reference_loops import memory_loop, plain_loop
+from gdbench.engine.timer import Prepare
 from gdbench.gate.timing.blocks import Fit, arm
-from gdbench.reference import memory_loop, plain_loop
-from gdbench.timing import Prepare
 
 __all__ = ["CONTROLS", "Control", "ballast"]
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from gdbench.engine.git import unhooked_environment
 from gdbench.gate.timing.refusals import Died, Entangled, Failed, TooSlow
-from gdbench.git import unhooked_environment
 
 __all__ = ["Process"]
 

@@ -36,7 +36,7 @@ class Worker:
         import numpy as np
         import torch
 
-        from gdbench.environment import cpu_model
+        from gdbench.engine.environment import cpu_model
         from gdbench.gate.timing.facts import Watch
         from gdbench.gate.timing.settings import Settings
         from gdbench.gate.timing.twin import Globals, Tree, keep_bytecode

@@ -68,7 +68,7 @@ class Workload:
         self.at = step
 
     def prepare(self, count: int) -> Callable[[], object]:
-        """``timing.Prepare``, called and carried out with the tree entered.
+        """``engine.timer.Prepare``, called and carried out with the tree entered.
 
         One step goes before the clock: a copy that has just been made lies in no cache, which is the copy's cost.
         """

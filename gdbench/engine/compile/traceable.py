@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from gdbench.engine.compile.state_structure import Form, assemble, list_tensors
 from gdbench.optimizers.base import Method, Seen, judging
-from gdbench.optimizers.structure import Form, assemble, list_tensors
 from gdbench.tree import Params
 
 __all__ = ["WIDTH", "At", "Look", "inward", "outward", "step_of", "steps_of", "widened"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from gdbench.git import GitError, GitMissing, read_git, run_git
+from gdbench.engine.git import GitError, GitMissing, read_git, run_git
 
 __all__ = ["cpu_model", "environment", "git", "git_diff", "process_key"]
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from gdbench import function_parts as parts
 from gdbench.config.user_modules import USER_ERRORS, is_installed
+from gdbench.engine import function_parts as parts
 
 __all__ = ["NOT_COMPARABLE", "Undigestible", "digest", "digest_or_reason"]
 

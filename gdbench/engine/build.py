@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdbench.cell import Cell, Maker
 from gdbench.config.spec import FACTS, NOT_ASKED, Question
 from gdbench.config.user_modules import USER_ERRORS, importing
-from gdbench.errors import Unavailable, UsageError
-from gdbench.factories import (
+from gdbench.engine.batching import check_scalar
+from gdbench.engine.cell import Cell, Maker
+from gdbench.engine.factories import (
     apply_settings_of,
     built_objective,
     check_arguments,
@@ -25,7 +25,10 @@ from gdbench.factories import (
     locate,
     stated_objective,
 )
-from gdbench.lanes import check_scalar
+from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.random_state import preserved_globals
+from gdbench.engine.torch_globals import apply_settings, isolated_settings
+from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective, changed_in_place, is_same_content
 from gdbench.objectives.starts import find_overflow
 from gdbench.optimizers.base import Hyper, Method, Step, first_order, treat_as_mutating
@@ -34,11 +37,8 @@ from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projection import projected
 from gdbench.optimizers.schedules import paced, scheduled
 from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
-from gdbench.random_state import preserved_globals
 from gdbench.results.constant_column import constant
-from gdbench.torch_globals import apply_settings, isolated_settings
 from gdbench.tree import Params, leaves, tree_map
-from gdbench.uncollected import uncollected
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
@@ -252,7 +252,7 @@ def _manual(
     if question.impl == "manual":
         return _Made(make, name + _surroundings(question), sample.lanes)
     with uncollected():  # it brings in the compiler, which takes its time
-        from gdbench.optimizers.compiled import Program
+        from gdbench.engine.compile.program import Program
 
     program = Program(lambda **hyper: make(hyper))
     return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)

@@ -20,13 +20,13 @@ import torch.utils.cpp_extension  # inductor's, and it takes a finder from sys.m
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from gdbench.engine.compile.state_kinds import Kind, Origin, Stage, Walk, others_of
+from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
+from gdbench.engine.compile.traceable import At, Look, inward, outward, step_of, steps_of
+from gdbench.engine.gc_pause import uncollected
 from gdbench.optimizers.base import Method, Seen, Step
-from gdbench.optimizers.kinds import Kind, Origin, Stage, Walk, others_of
-from gdbench.optimizers.structure import assemble, describe_form, list_tensors
-from gdbench.optimizers.traceable import At, Look, inward, outward, step_of, steps_of
 from gdbench.optimizers.update_ops import is_zero
 from gdbench.tree import Params, leaves
-from gdbench.uncollected import uncollected
 
 __all__ = ["Lanes", "Look", "Program", "compiled"]
 

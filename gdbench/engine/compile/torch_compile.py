@@ -16,8 +16,8 @@ from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
+from gdbench.engine.compile.unstack_pass import Columns
 from gdbench.errors import Unavailable
-from gdbench.optimizers.columns import Columns
 
 __all__ = ["Graph", "compiled_graph", "of_any_number"]
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
+from gdbench.engine.observer import Told, Watched, begin, finite, judged, told, update, watching
 from gdbench.optimizers.base import Seen
-from gdbench.optimizers.structure import assemble, describe_form, list_tensors
 from gdbench.tree import Params, lanes_last
-from gdbench.watch import Told, Watched, begin, finite, judged, told, update, watching
 
 __all__ = ["LEAST", "Crowd", "Onlooker", "Watcher", "staying"]
 
@@ -36,7 +36,7 @@ class Onlooker(Protocol):
         ...
 
     def look(self, k: int, x: Params, seen: Seen) -> None:
-        """Look at x_k of all that go on (see ``watch.update``)."""
+        """Look at x_k of all that go on (see ``engine.observer.update``)."""
         ...
 
     def told(self, steps: int) -> Told[Tensor]:
@@ -131,7 +131,7 @@ class Crowd:
         return torch.zeros_like(self.start, dtype=torch.int32)
 
     def look(self, k: int, x: Params, seen: Seen) -> None:
-        """Look at x_k of all that go on (see ``watch.update``).
+        """Look at x_k of all that go on (see ``engine.observer.update``).
 
         Comparisons to numbers, and ``lerp_`` with these as weights, which puts k where they are 1, are vectorised by
         torch. Comparisons to bools are not, and writing through a mask of these costs up to ten times as much.

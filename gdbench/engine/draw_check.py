@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdbench.cell import Cell
 from gdbench.config.user_modules import USER_ERRORS
-from gdbench.descent import descent
+from gdbench.engine.cell import Cell
+from gdbench.engine.descent import descent
+from gdbench.engine.random_state import find_moved, preserved_globals, read_states
 from gdbench.errors import Unavailable
 from gdbench.optimizers.base import Seen
-from gdbench.random_state import find_moved, preserved_globals, read_states
 from gdbench.tree import Params, leaves, tree_map
 
 __all__ = ["LateDraws", "check_draws", "find_late_draws", "is_seed_effective", "run_seeded"]

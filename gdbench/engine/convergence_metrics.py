@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.cell import Cell
-from gdbench.gap import LADDER, Ladder
+from gdbench.engine.cell import Cell
+from gdbench.engine.convergence_pass import Story
+from gdbench.engine.targets import LADDER, Ladder
 from gdbench.results.constant_column import constant
-from gdbench.story import Story
 
 __all__ = ["judged"]
 

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdbench.cell import Cell, Maker
-from gdbench.descent import descent
+from gdbench.engine.cell import Cell, Maker
+from gdbench.engine.compile.agreement import nudge
+from gdbench.engine.convergence_metrics import judged
+from gdbench.engine.convergence_pass import tell
+from gdbench.engine.descent import descent
+from gdbench.engine.marks import digest, mark_steps
+from gdbench.engine.timer import Clock
 from gdbench.errors import format_count
-from gdbench.judge import judged
-from gdbench.marks import digest, mark_steps
-from gdbench.optimizers.agreement import nudge
 from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Method, Oracle, Saw, Split, Step
-from gdbench.story import tell
-from gdbench.timing import Clock
 from gdbench.tree import Params
 
 __all__ = ["HORIZON", "CountingOracle", "Proof", "Watched", "prove", "prove_again"]

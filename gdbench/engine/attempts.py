@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.cell import Cell
 from gdbench.config.user_modules import USER_ERRORS
-from gdbench.descent import descent
+from gdbench.engine.cell import Cell
+from gdbench.engine.convergence_pass import Halt, Story, tell
+from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable, UsageError
-from gdbench.story import Halt, Story, tell
 
 __all__ = ["Failure", "Isolation", "Piece", "attempt_runs", "explained"]
 

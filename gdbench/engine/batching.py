@@ -10,14 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdbench.cell import Cell
 from gdbench.config.user_modules import USER_ERRORS
-from gdbench.descent import descent
+from gdbench.engine.cell import Cell
+from gdbench.engine.compile.state_structure import describe_form
+from gdbench.engine.descent import descent
+from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import Split, Step
-from gdbench.optimizers.structure import describe_form
-from gdbench.oracle import oracle
 from gdbench.results.constant_column import is_constant
 from gdbench.tree import Params, dot, lane, leaves, stack_lanes, tree_map
 

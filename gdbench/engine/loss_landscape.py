@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 
 from gdbench.config.trust import read_configuration, shipped_targets
+from gdbench.engine.factories import locate
 from gdbench.errors import UsageError
-from gdbench.factories import locate
 from gdbench.objectives.base import Objective
 from gdbench.results import sweep_folder
 

@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.attempts import explained
-from gdbench.cell import Cell
 from gdbench.config.user_modules import USER_ERRORS
-from gdbench.descent import descent
+from gdbench.engine.attempts import explained
+from gdbench.engine.cell import Cell
+from gdbench.engine.descent import descent
+from gdbench.engine.op_counter import StepWork, step_work
+from gdbench.engine.proof import HORIZON, Watched, prove, prove_again
+from gdbench.engine.reference_loops import memory_loop, notebook_loop
+from gdbench.engine.timer import Clock, Plan, Prepare, Samples, measure, once, quiet
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import Oracle, Split, Step
-from gdbench.proof import HORIZON, Watched, prove, prove_again
-from gdbench.reference import memory_loop, notebook_loop
 from gdbench.results.constant_column import constant
-from gdbench.timing import Clock, Plan, Prepare, Samples, measure, once, quiet
 from gdbench.tree import Params, tree_map
-from gdbench.work import StepWork, step_work
 
 __all__ = ["Timings", "clocked"]
 

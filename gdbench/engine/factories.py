@@ -18,11 +18,11 @@ import torch
 from gdbench.config.allowed_targets import check_module, check_object
 from gdbench.config.spec import Question, written
 from gdbench.config.user_modules import importing
+from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
+from gdbench.engine.random_state import MAKING, seeded_globals
+from gdbench.engine.torch_globals import Values, apply_settings, isolated_settings, with_changes
 from gdbench.errors import UsageError
-from gdbench.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.objectives.base import Objective, cast, fingerprint
-from gdbench.random_state import MAKING, seeded_globals
-from gdbench.torch_globals import Values, apply_settings, isolated_settings, with_changes
 
 __all__ = [
     "Built",

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gdbench.config.user_modules import USER_ERRORS
+from gdbench.engine.compile.agreement import CompiledStepError, check_agreement, nudge, seeded_draws
+from gdbench.engine.compile.aot_cache import kept
+from gdbench.engine.compile.state_structure import Form, assemble, describe_form, list_tensors, list_values
+from gdbench.engine.compile.traceable import At, copied, inward, outward, widened
 from gdbench.errors import Unavailable
-from gdbench.optimizers.agreement import CompiledStepError, check_agreement, nudge, seeded_draws
 from gdbench.optimizers.base import Method
-from gdbench.optimizers.library import kept
-from gdbench.optimizers.structure import Form, assemble, describe_form, list_tensors, list_values
-from gdbench.optimizers.traceable import At, copied, inward, outward, widened
 from gdbench.tree import Params, leaves
 
 __all__ = ["Graph", "Kind", "Origin", "Stage", "Walk", "others_of"]
@@ -178,7 +178,7 @@ class Walk:
             library = kept(code, widened(at))
             if library:
                 return library
-        from gdbench.optimizers.graphs import compiled_graph  # which imports the compiler
+        from gdbench.engine.compile.torch_compile import compiled_graph  # which imports the compiler
 
         return compiled_graph(code, self.backend, at, widened(at) if self.laned else None)
 

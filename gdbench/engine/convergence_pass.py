@@ -14,15 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gdbench.cell import Cell
 from gdbench.config.spacing import space_logarithmically
-from gdbench.crowd import Crowd, Onlooker, Watcher, staying
-from gdbench.descent import Look, descent
-from gdbench.gap import ladder, thresholds_in
-from gdbench.marks import digest, mark_steps
+from gdbench.engine.batch_observer import Crowd, Onlooker, Watcher, staying
+from gdbench.engine.cell import Cell
+from gdbench.engine.descent import Look, descent
+from gdbench.engine.marks import digest, mark_steps
+from gdbench.engine.observer import Told, update
+from gdbench.engine.targets import ladder, thresholds_in
 from gdbench.optimizers.base import Method, Oracle, Seen, judging
 from gdbench.tree import Params, flat, size, tree_map
-from gdbench.watch import Told, update
 
 __all__ = ["Halt", "Story", "join", "strides", "tell", "trace_steps", "traced_runs"]
 

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from gdbench.optimizers.record import record
+from gdbench.engine.compile.op_trace import record
 
 __all__ = ["Library", "kept", "read"]
 
-SOURCES = ("ahead.py", "columns.py", "library.py", "record.py")
+SOURCES = ("aot_build.py", "aot_cache.py", "op_trace.py", "unstack_pass.py")
 """What of our own a library depends on."""
 SETTINGS = ("AOT_INDUCTOR", "CXX", "TORCHINDUCTOR")
 """How the environment variables begin that change what a compiler makes."""
@@ -162,7 +162,7 @@ def read(path: Path) -> bytes | None:
 
 def _make(steps: _Flat, path: Path) -> bytes:
     """Make a library and keep it, complete under its name or not at all, whoever else is making it."""
-    from gdbench.optimizers.ahead import compile_ahead, traced
+    from gdbench.engine.compile.aot_build import compile_ahead, traced
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as beside:

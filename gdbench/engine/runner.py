@@ -17,20 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.attempts import Failure, Isolation, Piece, attempt_runs
-from gdbench.cell import Cell
-from gdbench.draw_check import find_late_draws, is_seed_effective, run_seeded
+from gdbench.engine.attempts import Failure, Isolation, Piece, attempt_runs
+from gdbench.engine.batching import carrier
+from gdbench.engine.cell import Cell
+from gdbench.engine.convergence_metrics import judged
+from gdbench.engine.convergence_pass import Halt, Story, join, traced_runs
+from gdbench.engine.draw_check import find_late_draws, is_seed_effective, run_seeded
+from gdbench.engine.proof import Watched
+from gdbench.engine.random_state import read_states
+from gdbench.engine.targets import Ladder
+from gdbench.engine.timer import WALL, Clock
+from gdbench.engine.timing_pass import Timings, clocked, timing_columns
 from gdbench.errors import UsageError
-from gdbench.gap import Ladder
-from gdbench.judge import judged
-from gdbench.lanes import carrier
 from gdbench.objectives.base import changed_in_place
-from gdbench.proof import Watched
-from gdbench.random_state import read_states
 from gdbench.results.constant_column import constant, is_constant, take
-from gdbench.stopwatch import Timings, clocked, timing_columns
-from gdbench.story import Halt, Story, join, traced_runs
-from gdbench.timing import WALL, Clock
 from gdbench.tree import size
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.gap import rounding_size
+from gdbench.engine.oracle import Compilable, Eager, Sampled, oracle
+from gdbench.engine.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
+from gdbench.engine.targets import rounding_size
 from gdbench.objectives.base import Objective, cast, seeded
 from gdbench.optimizers.base import Hyper, Method, Oracle
-from gdbench.oracle import Compilable, Eager, Sampled, oracle
-from gdbench.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
 from gdbench.results.constant_column import is_constant, take
 from gdbench.tree import Params, lanes_last, size, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
-    from gdbench.optimizers.compiled import Lanes
-    from gdbench.optimizers.traceable import Look
+    from gdbench.engine.compile.program import Lanes
+    from gdbench.engine.compile.traceable import Look
 
 __all__ = ["Cell", "Maker"]
 

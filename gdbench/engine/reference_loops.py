@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from gdbench.timing import Prepare
+from gdbench.engine.timer import Prepare
 
 __all__ = ["memory_loop", "notebook_loop", "plain_loop"]
 

@@ -14,7 +14,7 @@ from torch.export import Dim, export
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from gdbench.optimizers.columns import Columns
+from gdbench.engine.compile.unstack_pass import Columns
 
 __all__ = ["compile_ahead", "traced"]
 

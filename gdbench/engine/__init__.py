@@ -1,0 +1,1 @@
+"""One cell in, columns out: the oracle, the loop, batching, the observer, targets, timing."""

@@ -1,0 +1,1 @@
+"""Methods under torch.compile: the compiled program, its states, and the cache of what was built."""
