@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis import chosen, curves, profiles
-from gdbench.analysis import sensitivity as over_lr
+from gdbench.analysis import best_configuration, convergence_curves, profiles
+from gdbench.analysis import lr_sensitivity as over_lr
 from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
 from gdbench.analysis.lines import Lines, choose_lines
 from gdbench.errors import UsageError, list_few
@@ -58,7 +58,7 @@ def convergence(
     _check_choice("against", against, convergence_chart.AXES)
     recorded = _traces(runs, traces)
     lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
-    steps = curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
+    steps = convergence_curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
     table = convergence_chart.drawn(cut_curves(steps, diverging_solvers(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
     reasons = [f"{name} is not drawn: {_why_missing(steps[steps['problem'] == name], against)}" for name in missing]
@@ -78,7 +78,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
     """
     _check_choice("cost", cost, costs.COSTS)
     told, best = _told(runs)
-    look = Look.of(best["solver"], chosen.leading(best))
+    look = Look.of(best["solver"], best_configuration.leading(best))
     table = over_lr.sensitivity(told, cost)
     reached = table["cost"] < math.inf
     if reached.any():
@@ -96,9 +96,9 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
     told, best = _told(runs)
-    one_lr = chosen.one_for_all(told)
+    one_lr = best_configuration.one_for_all(told)
     table = charts.both_views(best, one_lr, profiles.performance_profile)
-    drawn = profile_chart.chart(table, Look.of(best["solver"], chosen.leading(best)))
+    drawn = profile_chart.chart(table, Look.of(best["solver"], best_configuration.leading(best)))
     return _shown(table, drawn, _describe_flat(table))
 
 
@@ -141,8 +141,8 @@ def trajectory(
 def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
-    told = chosen.merged(costs.compared(runs))
-    return told, chosen.tuned(told)
+    told = best_configuration.merged(costs.compared(runs))
+    return told, best_configuration.tuned(told)
 
 
 def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
+from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
 from gdbench.config.spec import AROUND, Question, Timing
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.content import cell_key, data_digests, refresh, source_digests

@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.plateau import Choice, CostClass, Line, bound_near, choose_points, group_lines, measure_plateau, no_cost
+from gdbench.analysis.plateau import (
+    Choice,
+    CostClass,
+    Line,
+    bound_near,
+    choose_points,
+    group_lines,
+    measure_plateau,
+    no_cost,
+)
 from gdbench.search_axes import Axis, Listed, Span
 from gdbench.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
 from gdbench.search_line import halve_intervals

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from gdbench.plateau import Line, measure_plateau
+from gdbench.analysis.plateau import Line, measure_plateau
 from gdbench.search_axes import Span
 
 __all__ = ["halve_intervals"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.plateau import Choice
+from gdbench.analysis.plateau import Choice
 from gdbench.search_axes import Axis, Span
 
 __all__ = ["find_middle"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench.analysis.comparison import VERDICTS
+from gdbench.analysis.run_matching import VERDICTS
 from gdbench.config.trust import unstamped
 from gdbench.errors import UsageError, format_count
 from gdbench.report.command import command
@@ -21,7 +21,7 @@ from gdbench.results.lookup import find_run, home
 from gdbench.results.sweep_folder import load
 
 if TYPE_CHECKING:
-    from gdbench.contrast import Contrast
+    from gdbench.analysis.sweep_diff import Contrast
     from gdbench.rerun import Repeat
 
 __all__ = ["check_options", "describe_contrast", "find_shown", "list_contrast", "list_repeat", "show_run", "show_table"]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.tuned import winners_table
+from gdbench.analysis.plateau import bound_near, no_cost
 from gdbench.analysis.tuning_metric import MISS, cost_class, gained, is_cost, per_configuration
+from gdbench.analysis.tuning_table import winners_table
 from gdbench.config.spec import LIMITS
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.growing import Growing, repeating
 from gdbench.job_spec import Job, Progress
-from gdbench.plateau import bound_near, no_cost
 from gdbench.search import Grid, Point, Refinement
 from gdbench.search_axes import Axis, Listed, Span
 from gdbench.search_budget import choose_trials, fewest_trials
@@ -269,7 +269,7 @@ def _finalists(row: Row, middle: Point) -> list[Point]:
 
 
 def _describe_winner(row: Row) -> pd.DataFrame:
-    """A row's best run in all its columns, and what the search learned about it (``analysis.tuned.FOUND``)."""
+    """A row's best run in all its columns, and what the search learned about it (``analysis.tuning_table.FOUND``)."""
     point = row.choice
     table, index = row.seen[point or next(iter(row.seen))]
     facts = {

@@ -143,7 +143,7 @@ def diff(
     json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
 ) -> None:
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
-    from gdbench.contrast import contrast
+    from gdbench.analysis.sweep_diff import contrast
     from gdbench.report.differing import json_text
     from gdbench.report.escaping import printable
     from gdbench.showing import describe_contrast, list_contrast
@@ -262,7 +262,7 @@ def compare(
     """
     places = _place(a), _place(b)
     if json:
-        from gdbench.analysis.comparison import comparison
+        from gdbench.analysis.run_matching import comparison
         from gdbench.report.rows import as_json
         from gdbench.results.sweep_folder import load
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdbench.analysis.chosen import leading, merged, one_for_all, tuned
-from gdbench.analysis.curves import convergence
-from gdbench.analysis.floors import floors
-from gdbench.analysis.pairs import signed_rank
-from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
-from gdbench.analysis.times import step_times
-from gdbench.analysis.verdict import ALPHA, seeds_needed, verdict
+from gdbench.analysis.best_configuration import leading, merged, one_for_all, tuned
+from gdbench.analysis.convergence_curves import convergence
+from gdbench.analysis.lr_sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.analysis.precision import floors
+from gdbench.analysis.rank_tests import signed_rank
+from gdbench.analysis.step_times import step_times
+from gdbench.analysis.winners import ALPHA, seeds_needed, verdict
 from gdbench.results.costs import compared, costs, per_configuration, rung_costs
 
 INF, NAN = math.inf, math.nan

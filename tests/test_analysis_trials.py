@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbench.analysis.trials import expected_best
+from gdbench.analysis.best_of_k import expected_best
 
 INF = math.inf
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.sides import NOT_COMPARABLE, sides
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, sides
+from gdbench.analysis.winners import verdict
 from gdbench.report.compared import beside
 from gdbench.report.compared import compared as report_of
 from gdbench.report.source import read

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gdbench.analysis.ecdf import area_over_curve, expected_running_time, runtime_ecdf
+from gdbench.analysis.runtime_ecdf import area_over_curve, expected_running_time, runtime_ecdf
 
 INF = math.inf
 

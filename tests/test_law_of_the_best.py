@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from tiers import representatives
 
 import gdbench
-from gdbench.analysis.curves import convergence
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis.convergence_curves import convergence
+from gdbench.analysis.winners import verdict
 from gdbench.report.best import amount, best_lines
 from gdbench.report.cells import short
 from gdbench.report.facts import Facts

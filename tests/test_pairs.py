@@ -10,7 +10,15 @@ from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy import stats
 from test_profiles import TABLES, table
 
-from gdbench.analysis.pairs import alike, average_ranks, critical_difference, holm, log_ratios, pairwise, signed_rank
+from gdbench.analysis.rank_tests import (
+    alike,
+    average_ranks,
+    critical_difference,
+    holm,
+    log_ratios,
+    pairwise,
+    signed_rank,
+)
 
 INF = math.inf
 

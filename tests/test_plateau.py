@@ -7,8 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES, bound_near, choose_points, measure_plateau, no_cost
 from gdbench.analysis.tuning_metric import LEFT, MISS, cost_class
-from gdbench.plateau import GOOD_COUNT, GOOD_DECADES, bound_near, choose_points, measure_plateau, no_cost
 
 INF = math.inf
 SCORES = st.one_of(

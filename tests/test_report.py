@@ -16,7 +16,7 @@ from support.browser import open_browser
 from tiers import representatives
 
 import gdbench
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis.winners import verdict
 from gdbench.errors import UsageError
 from gdbench.report.assemble import Report, assemble
 from gdbench.report.cells import shown
@@ -373,7 +373,7 @@ def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], s
 
 def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
     """The second table is better where it needs fewer gradients, worse where it diverged, however early it hit."""
-    from gdbench.analysis.comparison import comparison
+    from gdbench.analysis.run_matching import comparison
 
     runs = gdbench.load(sweep)
     hit = runs.index[runs["status"] == "target"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis.winners import verdict
 from gdbench.report.destination import destination
 from gdbench.report.words import sentences
 from gdbench.results.costs import compared

@@ -19,7 +19,7 @@ from rich.console import Console
 from tiers import representatives
 
 import gdbench
-from gdbench.analysis.comparison import comparison
+from gdbench.analysis.run_matching import comparison
 from gdbench.config.spec import Run
 from gdbench.report.terminal import sweep_report
 from gdbench.report.tuned import tuned_report

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiers import count_examples
 
-from gdbench.analysis.comparison import comparison
-from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, sides
-from gdbench.analysis.verdict import ENOUGH
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, sides
+from gdbench.analysis.run_matching import comparison
+from gdbench.analysis.winners import ENOUGH
 from gdbench.results.costs import compared
 
 INF, NAN = math.inf, math.nan

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis.winners import verdict
 from gdbench.report.best import best_lines
 from gdbench.report.words import sentences, verdict_table
 from gdbench.results.costs import compared

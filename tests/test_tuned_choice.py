@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.sensitivity import decades_within, sensitivity
+from gdbench.analysis.lr_sensitivity import decades_within, sensitivity
 from gdbench.report.facts import Facts
 from gdbench.report.source import read
 from gdbench.results.costs import compared

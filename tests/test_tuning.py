@@ -16,8 +16,8 @@ from rich.console import Console
 from tiers import representatives
 
 import gdbench
-from gdbench.analysis.tuned import FOUND
 from gdbench.analysis.tuning_metric import is_cost
+from gdbench.analysis.tuning_table import FOUND
 from gdbench.config.spec import METRICS
 from gdbench.errors import UsageError
 from gdbench.report.tuned import tuned_report

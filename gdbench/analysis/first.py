@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.times import within_noise
+from gdbench.analysis.step_times import within_noise
 from gdbench.results.ranking import edge_of_grid
 
 APART = 0.5

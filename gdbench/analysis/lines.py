@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gdbench.analysis import chosen
+from gdbench.analysis import best_configuration as chosen
 from gdbench.errors import UsageError
 from gdbench.results import costs
 from gdbench.results.columns import asked

@@ -9,9 +9,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import chosen, curves, ecdf, pairs, profiles, times, trials
-from gdbench.analysis.floors import PARTED, floors
-from gdbench.analysis.verdict import verdict
+from gdbench.analysis import (
+    best_configuration,
+    best_of_k,
+    convergence_curves,
+    profiles,
+    rank_tests,
+    runtime_ecdf,
+    step_times,
+)
+from gdbench.analysis.precision import PARTED, floors
+from gdbench.analysis.winners import verdict
 from gdbench.errors import format_count, format_range
 from gdbench.report import charts, rates
 from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
@@ -109,12 +117,12 @@ def _convergence(facts: Facts) -> list[Figure]:
     if facts.traces.empty or runs.empty:
         rule = "No traces were kept (record=none), so there is nothing to draw."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
-    table = curves.convergence(runs, facts.traces)
+    table = convergence_curves.convergence(runs, facts.traces)
     work = (table["gradients"] - 1).abs().max() > 1e-9
     wanted = {
         "step": True,
         "gradients": work,
-        "seconds": table["seconds"].notna().any() and times.count_processes(runs) == 1,
+        "seconds": table["seconds"].notna().any() and step_times.count_processes(runs) == 1,
     }
     return [_converging(facts, table, against) for against, there in wanted.items() if there]
 
@@ -207,11 +215,11 @@ def _times(facts: Facts) -> list[Figure]:
     table = facts.step_times
     if table.empty:
         return []
-    noisy = int((table["noise"] > times.NOISY).sum())
+    noisy = int((table["noise"] > step_times.NOISY).sum())
     rule = (
         "Median time of a step over blocks that record nothing, with the blocks' quartiles;"
         f" {format_count(int(table['runs'].sum()), 'run was', 'runs were')} timed."
-        f" {noisy} of {len(table)} have quartiles more than {times.NOISY:.0%} apart: the"
+        f" {noisy} of {len(table)} have quartiles more than {step_times.NOISY:.0%} apart: the"
         " machine was not quiet."
     )
     figures = [
@@ -219,9 +227,9 @@ def _times(facts: Facts) -> list[Figure]:
             "step-time", "Time of a step", rule + facts.panels(table), table, times_chart.step_chart(table, facts.look)
         )
     ]
-    if times.count_processes(facts.told) > 1:
+    if step_times.count_processes(facts.told) > 1:
         return figures
-    best = chosen.tuned(facts.told, "seconds")
+    best = best_configuration.tuned(facts.told, "seconds")
     keys = ["problem", "solver", "configuration"]
     runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
     split = runs.assign(steps=costs.numbers(runs, "steps_to_target"), step_us=costs.numbers(runs, "step_s") * 1e6)
@@ -290,9 +298,9 @@ def _profile(facts: Facts, across: str) -> Figure:
 
 
 def _ranks(facts: Facts) -> Figure:
-    table = pairs.average_ranks(facts.best)
-    difference = pairs.critical_difference(len(table), len(facts.problems))
-    groups = pairs.alike(table["rank"].tolist(), difference)
+    table = rank_tests.average_ranks(facts.best)
+    difference = rank_tests.critical_difference(len(table), len(facts.problems))
+    groups = rank_tests.alike(table["rank"].tolist(), difference)
     names = table["solver"].tolist()
     words = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
     p = table["p"].iloc[0]
@@ -307,14 +315,14 @@ def _ranks(facts: Facts) -> Figure:
 
 
 def _ecdf(facts: Facts) -> Figure:
-    table = ecdf.runtime_ecdf(facts.rungs)
+    table = runtime_ecdf.runtime_ecdf(facts.rungs)
     title = "Share of targets reached within a budget"
     if table.empty:
         return Figure("ecdf", title, "No target was reached by any run.", table)
     table = table.assign(optimizer=table["solver"])
     count, runs = len(facts.problems), facts.best_runs["run"].nunique()
     band = "problems drawn anew" if count > 1 else "runs drawn anew"
-    band = f"95% of {ecdf.DRAWS} bootstrap samples, {band}"
+    band = f"95% of {runtime_ecdf.DRAWS} bootstrap samples, {band}"
     band = f" Line: the mean{_band(table, band)}." if table["lo"].notna().any() else ""
     missed = int((~np.isfinite(facts.rungs["cost"])).sum())
     rule = (
@@ -328,7 +336,7 @@ def _ecdf(facts: Facts) -> Figure:
 
 
 def _trials(facts: Facts) -> list[Figure]:
-    table = trials.expected_best(chosen.solved_costs(standings(facts.merged))).assign(
+    table = best_of_k.expected_best(best_configuration.solved_costs(standings(facts.merged))).assign(
         optimizer=lambda each: each["solver"]
     )
     if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
@@ -348,7 +356,7 @@ def _across_tables(facts: Facts) -> list[Shown]:
     if facts.best["solver"].nunique() < 2:
         return []
     if len(facts.problems) > 1:
-        told = pairs.pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
+        told = rank_tests.pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
             " solve, that is, end at the target; p: Wilcoxon's signed-rank test, a lone solution ranking above all"
@@ -357,7 +365,7 @@ def _across_tables(facts: Facts) -> list[Shown]:
         )
         tables.append(Shown("pairs", "Pairwise", rule, told))
     if len(facts.rungs):
-        area = ecdf.area_over_curve(facts.rungs)
+        area = runtime_ecdf.area_over_curve(facts.rungs)
         scores = [
             profiles.profile_score(view).rename(name)
             for name, view in (("score_tuned", facts.best), ("score_one_lr", facts.one_lr))
@@ -375,7 +383,7 @@ def _across_tables(facts: Facts) -> list[Shown]:
 def _restarts(facts: Facts) -> list[Shown]:
     """What restarting would cost, of methods of which a seed did not solve: of the others the median says it all."""
     paid = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
-    table = ecdf.expected_running_time(paid)
+    table = runtime_ecdf.expected_running_time(paid)
     table = table[(table["runs"] > 1) & (table["solved"] > 0) & (table["solved"] < table["runs"])]
     if table.empty:
         return []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.first import describe_first, describe_impls
-from gdbench.analysis.times import count_processes
+from gdbench.analysis.step_times import count_processes
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
 from gdbench.report.units import number, seconds
 from gdbench.results.choices import SPIKE

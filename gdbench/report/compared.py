@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.comparison import VERDICTS as RUN_VERDICTS
-from gdbench.analysis.comparison import comparison
-from gdbench.analysis.sides import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
+from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
+from gdbench.analysis.run_matching import comparison
 from gdbench.errors import format_count, format_range
 from gdbench.report.assemble import Landscape, Report, Section, kept, sections
 from gdbench.report.best import amount

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.differences import Difference
+from gdbench.analysis.diff import Difference
 
 __all__ = ["as_objects", "differing_lines", "json_text"]
 

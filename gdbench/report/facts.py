@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import chosen
-from gdbench.analysis.sensitivity import sensitivity
-from gdbench.analysis.times import step_times
+from gdbench.analysis import best_configuration
+from gdbench.analysis.lr_sensitivity import sensitivity
+from gdbench.analysis.step_times import step_times
 from gdbench.report.charts.parts import PANELS, Figure
 from gdbench.report.look import Look
 from gdbench.report.source import Source
@@ -38,7 +38,7 @@ class Facts:
         """Of the runs and traces of a source; ``told`` are those that are compared, where that is not for us to say."""
         self.runs, self.traces = source.runs, source.traces
         self.told = problems.compared(source.runs) if told is None else told
-        self.merged = chosen.merged(self.told)
+        self.merged = best_configuration.merged(self.told)
         self.problems = list(self.told["problem"].unique())
 
     @cached_property
@@ -49,7 +49,7 @@ class Facts:
     @cached_property
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
-        return chosen.tuned(self.merged)
+        return best_configuration.tuned(self.merged)
 
     @cached_property
     def unsolved(self) -> pd.DataFrame:
@@ -61,12 +61,12 @@ class Facts:
     @cached_property
     def look(self) -> Look:
         """Colours: of many optimizers those with the best mean place have one."""
-        return Look.of(self.runs["optimizer"].astype(str), chosen.leading(self.best))
+        return Look.of(self.runs["optimizer"].astype(str), best_configuration.leading(self.best))
 
     @cached_property
     def one_lr(self) -> pd.DataFrame:
         """The one configuration of each optimizer for all problems."""
-        return chosen.one_for_all(self.merged)
+        return best_configuration.one_for_all(self.merged)
 
     @cached_property
     def best_runs(self) -> pd.DataFrame:

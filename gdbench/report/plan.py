@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from gdbench.analysis.prediction import cell_times, predicted
+from gdbench.analysis.runtime_prediction import cell_times, predicted
 from gdbench.errors import UsageError, format_count
 from gdbench.report.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 from gdbench.report.units import seconds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.sensitivity import decades_within, over_dtypes, sensitivity
-from gdbench.analysis.times import count_processes
+from gdbench.analysis.lr_sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.analysis.step_times import count_processes
 from gdbench.report.charts import losses
 from gdbench.report.charts import sensitivity as charts
 from gdbench.report.charts.parts import Figure

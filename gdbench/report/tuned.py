@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench import __version__
+from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.errors import format_count
-from gdbench.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
 from gdbench.report.setting_words import METRICS, setting_header
 from gdbench.report.sweep_table import STYLES

@@ -29,7 +29,7 @@ def breaking(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
-    """The best over other numbers at each lr, of ``analysis.sensitivity``; grey where runs broke; 2/L as a line."""
+    """The best over other numbers at each lr, of ``analysis.lr_sensitivity``; grey where runs broke; 2/L as a line."""
     there = look.among(table["solver"])
     base = alt.Chart(data()).encode(x=log_axis(alt.X, "lr", "learning rate"))
     shade = _of_kind(base, "broke").mark_rect(color="#808890", aria=False)

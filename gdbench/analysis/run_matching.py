@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.sides import NOT_COMPARABLE
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE
 from gdbench.results.costs import compared
 from gdbench.results.ranking import SOUND, STATUS_RANK, numbers, runs_that_stay
 

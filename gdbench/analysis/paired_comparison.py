@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gdbench.analysis.chosen import merged
-from gdbench.analysis.pairs import log_ratios, signed_rank
-from gdbench.analysis.verdict import ALPHA, ENOUGH
+from gdbench.analysis.best_configuration import merged
+from gdbench.analysis.rank_tests import log_ratios, signed_rank
+from gdbench.analysis.winners import ALPHA, ENOUGH
 from gdbench.results.ranking import numbers
 from gdbench.results.standings import KEYS, OUTCOMES, standings
 

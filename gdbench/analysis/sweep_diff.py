@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.comparison import VERDICTS, comparison
-from gdbench.analysis.differences import Difference, configuration, facts, first_step, named, results
+from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
+from gdbench.analysis.run_matching import VERDICTS, comparison
 from gdbench.results import sweep_folder
 from gdbench.results.catalog import find
 from gdbench.results.lookup import environment_of, find_run, home, trace

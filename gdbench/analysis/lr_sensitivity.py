@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.curves import QUARTILES
+from gdbench.analysis.convergence_curves import QUARTILES
 from gdbench.results.costs import costs
 from gdbench.results.ranking import numbers
 from gdbench.results.standings import standings
