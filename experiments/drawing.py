@@ -11,9 +11,9 @@ import altair as alt
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.report.charts.parts import data
-from gdbench.report.images import as_svg
-from gdbench.report.look import COLOURS, POWERS, theme
+from gdbench.report.charts.vega_lite import data
+from gdbench.report.render_images import as_svg
+from gdbench.report.style import COLOURS, POWERS, theme
 
 WIDTH, HEIGHT = 460, 300
 POINTS = 250

@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdbench import plot
     from gdbench.api import run, sweep, tune
     from gdbench.errors import UsageError
     from gdbench.objectives.base import Objective
+    from gdbench.report import plotting as plot
     from gdbench.results.columns import COLUMNS
     from gdbench.results.sweep_folder import load
 
@@ -31,6 +31,8 @@ _HOMES = {
     "UsageError": "gdbench.errors",
 }
 
+_MODULES = {"plot": "gdbench.report.plotting"}
+
 
 class _Lazy(property):
     """Imports what is named when it is used: neither ``--help`` nor a shell that lists the names waits for torch.
@@ -45,11 +47,11 @@ class _Lazy(property):
         self.name = name
 
     def _import(self, package: ModuleType) -> Any:
-        if self.name not in vars(package):  # a submodule puts itself there
+        if self.name not in vars(package):
             import importlib
 
-            home = importlib.import_module(_HOMES.get(self.name, f"{__name__}.{self.name}"))
-            vars(package)[self.name] = getattr(home, self.name) if self.name in _HOMES else home
+            home = importlib.import_module(_MODULES.get(self.name) or _HOMES[self.name])
+            vars(package)[self.name] = home if self.name in _MODULES else getattr(home, self.name)
         return vars(package)[self.name]
 
     def _set(self, package: ModuleType, value: Any) -> None:

@@ -178,7 +178,7 @@ def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
     with uncollected():
         from gdbench.invocation import run_words
-        from gdbench.report.progress import progress
+        from gdbench.report.terminal.progress import progress
 
     try:
         result = run_words(words, None if output.quiet or output.json else progress(), output.plan)
@@ -193,7 +193,7 @@ def _run(words: list[str], output: Output) -> int:
 
 def _planned(result: SweepResult, output: Output) -> int:
     """Show what a sweep would do."""
-    from gdbench.report.plan import plan_table, show_plan
+    from gdbench.report.terminal.plan import plan_table, show_plan
 
     standing = result.standing
     assert standing is not None
@@ -220,11 +220,11 @@ def _shown(result: SweepResult, output: Output) -> int:
     assert folder is not None
     runs = load(folder, columns=["status", "error"] if output.quiet and not output.json else None)
     if output.json:
-        from gdbench.report.rows import as_json
+        from gdbench.report.json_rows import as_json
 
         print(as_json(runs))
     elif not output.quiet:
-        from gdbench.report.terminal import show_sweep
+        from gdbench.report.terminal.sweep import show_sweep
 
         show_sweep(runs, folder, output.each)
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")

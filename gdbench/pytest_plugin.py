@@ -83,8 +83,8 @@ class Bench:
         """
         from gdbench.errors import UsageError
         from gdbench.gate.comparison import compare
-        from gdbench.gate.showing import progress
         from gdbench.gate.sides import Asked
+        from gdbench.report.terminal.gate_progress import progress
 
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
         with _refusing():

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench.analysis.run_matching import VERDICTS
 from gdbench.config.trust import unstamped
-from gdbench.errors import UsageError, format_count
-from gdbench.report.command import command
-from gdbench.report.differing import as_objects, differing_lines
+from gdbench.errors import UsageError
+from gdbench.report.diff_text import differing_lines
 from gdbench.report.escaping import printable
-from gdbench.report.terminal import show_sweep
+from gdbench.report.repro_command import command
+from gdbench.report.terminal.sweep import show_sweep
 from gdbench.results.catalog import NoSweep, find, newest
 from gdbench.results.lookup import find_run, home
 from gdbench.results.sweep_folder import load
 
 if TYPE_CHECKING:
-    from gdbench.analysis.sweep_diff import Contrast
     from gdbench.rerun import Repeat
 
-__all__ = ["check_options", "describe_contrast", "find_shown", "list_contrast", "list_repeat", "show_run", "show_table"]
+__all__ = ["check_options", "find_shown", "list_repeat", "show_run", "show_table"]
+
 
 KEY = re.compile(r"[0-9a-f]{0,16}")
 """What may be the begin of a run's key."""
@@ -127,30 +126,3 @@ def _unexplained(repeat: Repeat) -> list[str]:
     if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
         return []
     return ["No fact that was recorded differs, and two repeats here agree with each other."]
-
-
-def list_contrast(contrast: Contrast) -> list[str]:
-    """The lines that tell in the terminal what differs between two sides."""
-    counted = ", ".join(f"{contrast.verdicts[each]} {each}" for each in VERDICTS if contrast.verdicts.get(each))
-    step = [] if contrast.first_step is None else [f"The trajectories first differ at step {contrast.first_step}."]
-    found = [
-        *differing_lines("Configuration", contrast.configuration),
-        *differing_lines("Environment", contrast.environment),
-        *differing_lines("Source (digests)", contrast.sources),
-        *differing_lines("Data (digests)", contrast.data),
-        *differing_lines("Result", contrast.results),
-        *step,
-        *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
-    ]
-    nothing = [] if contrast.differs else ["Nothing differs in configuration, environment or exact results."]
-    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
-    return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
-
-
-def describe_contrast(contrast: Contrast) -> dict[str, Any]:
-    """What differs between two sides as JSON has it."""
-    parts = ("configuration", "environment", "sources", "data", "results")
-    told = {name: as_objects(getattr(contrast, name)) for name in parts}
-    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
-    who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
-    return {**who, **told, "first_step": contrast.first_step, "verdicts": contrast.verdicts}

@@ -18,8 +18,8 @@ from gdbench.results.paths import PATH, expand_user, expand_word
 from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
-    from gdbench.report.source import Source
-    from gdbench.report.write import Assembler
+    from gdbench.report.inputs import Source
+    from gdbench.report.writer import Assembler
     from gdbench.tuning import Tuning
 
 __all__ = ["Interrupted", "app", "headline"]
@@ -88,7 +88,7 @@ def columns() -> None:
 
 def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print a name and what it is in each line; in a narrow terminal the words go on in further lines."""
-    from gdbench.report.fitting import Column, console, fit_columns
+    from gdbench.report.terminal.fitting import Column, console, fit_columns
 
     out = console()
     names, words = ([pair[place] for pair in pairs] for place in (0, 1))
@@ -144,9 +144,8 @@ def diff(
 ) -> None:
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
     from gdbench.analysis.sweep_diff import contrast
-    from gdbench.report.differing import json_text
+    from gdbench.report.diff_text import describe_contrast, json_text, list_contrast
     from gdbench.report.escaping import printable
-    from gdbench.showing import describe_contrast, list_contrast
 
     found = contrast(a, b, folder)
     typer.echo(json_text(describe_contrast(found)) if json else printable("\n".join(list_contrast(found)), lines=True))
@@ -189,13 +188,13 @@ def report(
     """
     places = [_place(word) for word in folders or []]
     with _Wanted(form, to, open_) as wanted:
-        from gdbench.report import source
-        from gdbench.report.assemble import assemble
+        from gdbench.report import inputs
+        from gdbench.report.build import assemble
         from gdbench.report.destination import destination
         from gdbench.results.catalog import newest
 
         places = places or [newest(Path("outputs"))]
-        told = source.read(places)
+        told = inputs.read(places)
         wanted.put(told, told.folders[0] if len(told.folders) == 1 else destination("report", places), assemble)
 
 
@@ -204,7 +203,7 @@ class _Wanted:
 
     def __init__(self, form: str, to: Path | None, open_: bool) -> None:
         """Made before pandas and Altair are imported, so that JavaScript starts meanwhile."""
-        from gdbench.report.images import Images
+        from gdbench.report.render_images import Images
 
         self.form, self.to, self.open = form, to, open_
         self.images = Images() if not form or "figures" in form else None
@@ -223,7 +222,7 @@ class _Wanted:
     def put(self, told: Source, usual: Path, make: Assembler) -> None:
         """Write the report, say what it was written to, its verdict and where its page is, and show that."""
         from gdbench.report.closing import print_closing
-        from gdbench.report.write import FORMS, as_markdown, write
+        from gdbench.report.writer import FORMS, as_markdown, write
 
         forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
         if self.open and "html" not in forms:
@@ -263,15 +262,15 @@ def compare(
     places = _place(a), _place(b)
     if json:
         from gdbench.analysis.run_matching import comparison
-        from gdbench.report.rows import as_json
+        from gdbench.report.json_rows import as_json
         from gdbench.results.sweep_folder import load
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return
     with _Wanted(form, to, open_) as wanted:
-        from gdbench.report.compared import beside, compared
         from gdbench.report.destination import destination
-        from gdbench.report.source import read
+        from gdbench.report.inputs import read
+        from gdbench.report.sweep_comparison import beside, compared
 
         told = beside(*(read([place]) for place in places))
         wanted.put(told, destination("compare", places), compared)
@@ -313,7 +312,7 @@ def tune(
     from gdbench.api import tuning
     from gdbench.config.mistakes import check_words
     from gdbench.job_spec import Silent
-    from gdbench.report.progress import progress
+    from gdbench.report.terminal.progress import progress
 
     check_words(overrides or [])
     search = tuning([expand_word(word) for word in overrides or []], config_dir)
@@ -332,11 +331,11 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     if not len(winners):
         return 0
     if json:
-        from gdbench.report.rows import as_json
+        from gdbench.report.json_rows import as_json
 
         typer.echo(as_json(winners))
     elif not quiet:
-        from gdbench.report.tuned import show_tuned
+        from gdbench.report.terminal.tuning import show_tuned
 
         show_tuned(winners, search.growing.folder)
     return 1 if (winners["status"] == "failed").any() else 0

@@ -16,10 +16,10 @@ import pytest
 import gdbench
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE, sides
 from gdbench.analysis.winners import verdict
-from gdbench.report.compared import beside
-from gdbench.report.compared import compared as report_of
-from gdbench.report.source import read
-from gdbench.report.words import sentences
+from gdbench.report.inputs import read
+from gdbench.report.summary_text import sentences
+from gdbench.report.sweep_comparison import beside
+from gdbench.report.sweep_comparison import compared as report_of
 from gdbench.results.costs import compared
 
 TIMED = ("timing.seconds=0.02", "--quiet")

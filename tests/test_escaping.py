@@ -21,7 +21,7 @@ from gdbench.report.escaping import (
 )
 from gdbench.report.gate import junit
 from gdbench.report.gate import markdown as gate_markdown
-from gdbench.report.tables import table_lines
+from gdbench.report.table_formats import table_lines
 
 HOSTILE = (
     "<script>alert(1)</script>",

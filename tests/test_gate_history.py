@@ -17,7 +17,7 @@ from gdbench.errors import UsageError
 from gdbench.gate import history
 from gdbench.gate.bisect import halved
 from gdbench.gate.history import add, exact_changes, load_history, time_changes
-from gdbench.report.trend import figures, write_trend
+from gdbench.report.trend_page import figures, write_trend
 
 
 def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:

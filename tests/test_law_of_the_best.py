@@ -22,11 +22,11 @@ import gdbench
 from gdbench.analysis.convergence_curves import convergence
 from gdbench.analysis.winners import verdict
 from gdbench.report.best import amount, best_lines
-from gdbench.report.cells import short
-from gdbench.report.facts import Facts
+from gdbench.report.inputs import Source
+from gdbench.report.report_data import Facts
 from gdbench.report.setting_words import METRICS
-from gdbench.report.source import Source
-from gdbench.report.words import sentences, verdict_table
+from gdbench.report.summary_text import sentences, verdict_table
+from gdbench.report.table_cells import short
 from gdbench.results.columns import COLUMNS
 from gdbench.results.costs import compared
 from gdbench.results.places import PLACE, with_places

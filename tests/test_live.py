@@ -16,8 +16,8 @@ from rich.console import Console
 from gdbench.errors import UsageError
 from gdbench.execution import execute_jobs
 from gdbench.job_spec import Silent
-from gdbench.report.canvas import Curve, picture
-from gdbench.report.live import frame, line
+from gdbench.report.terminal.live import frame, line
+from gdbench.report.terminal.text_plot import Curve, picture
 from gdbench.results.live_status import Glance, Onlooker
 
 

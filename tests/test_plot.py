@@ -19,9 +19,9 @@ import gdbench
 from gdbench import UsageError
 from gdbench.analysis.endings import cut_paths
 from gdbench.analysis.profiles import performance_profile
-from gdbench.plot import _describe_flat
 from gdbench.report.charts import both_views
-from gdbench.report.images import as_svg
+from gdbench.report.plotting import _describe_flat
+from gdbench.report.render_images import as_svg
 
 RATES = [1e-4, 1e-3, 1.0]
 """Too small, right, diverging on Rosenbrock's function."""

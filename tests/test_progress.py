@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from gdbench.report.progress import Bar, Lines, Pace
+from gdbench.report.terminal.progress import Bar, Lines, Pace
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which progress is told."""
     clock = Clock()
-    monkeypatch.setattr("gdbench.report.progress.time", clock)
+    monkeypatch.setattr("gdbench.report.terminal.progress.time", clock)
     return clock
 
 

@@ -18,17 +18,17 @@ from tiers import representatives
 import gdbench
 from gdbench.analysis.winners import verdict
 from gdbench.errors import UsageError
-from gdbench.report.assemble import Report, assemble
-from gdbench.report.cells import shown
-from gdbench.report.charts.parts import picture, specification
+from gdbench.report.build import Report, assemble
 from gdbench.report.charts.tips import tip, write_tips
-from gdbench.report.compared import beside, compared
-from gdbench.report.images import Images, as_svg
-from gdbench.report.look import MOST, REST, Look
+from gdbench.report.charts.vega_lite import picture, specification
+from gdbench.report.inputs import Source, read
 from gdbench.report.page import page
-from gdbench.report.source import Source, read
-from gdbench.report.tables import latex, markdown
-from gdbench.report.write import write
+from gdbench.report.render_images import Images, as_svg
+from gdbench.report.style import MOST, REST, Look
+from gdbench.report.sweep_comparison import beside, compared
+from gdbench.report.table_cells import shown
+from gdbench.report.table_formats import latex, markdown
+from gdbench.report.writer import write
 
 NAMED = "<script>alert(1)</script>"
 

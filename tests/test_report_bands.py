@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import gdbench
-from gdbench.report.assemble import Report, assemble
-from gdbench.report.source import read
+from gdbench.report.build import Report, assemble
+from gdbench.report.inputs import read
 
 
 def raised_bowl(point: torch.Tensor) -> torch.Tensor:

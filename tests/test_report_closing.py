@@ -12,7 +12,7 @@ import pytest
 import gdbench
 from gdbench.analysis.winners import verdict
 from gdbench.report.destination import destination
-from gdbench.report.words import sentences
+from gdbench.report.summary_text import sentences
 from gdbench.results.costs import compared
 
 

@@ -10,7 +10,7 @@ from support.processes import Processes
 
 SCRIPT = """
 import signal
-from gdbench.report.images import Images
+from gdbench.report.render_images import Images
 images = Images()
 for drawn in images.pending:
     drawn.result()

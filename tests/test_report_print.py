@@ -9,11 +9,11 @@ import pytest
 from support.browser import open_browser
 
 import gdbench
-from gdbench.report.look import theme
+from gdbench.report.inputs import read
 from gdbench.report.page import unbroken
-from gdbench.report.source import read
-from gdbench.report.words import times
-from gdbench.report.write import write
+from gdbench.report.style import theme
+from gdbench.report.summary_text import times
+from gdbench.report.writer import write
 
 OVER = """(width) => [...document.querySelectorAll("main *, header *")]
   .filter((node) => node.getClientRects().length && !node.closest("svg svg, svg > *"))

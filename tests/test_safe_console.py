@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gdbench.report.escaping import printable
-from gdbench.report.safe_console import SafeConsole
+from gdbench.report.terminal.safe_console import SafeConsole
 from tests.test_escaping import TEXTS, has_control
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")

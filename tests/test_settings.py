@@ -21,8 +21,8 @@ from tiers import representatives
 import gdbench
 from gdbench.analysis.run_matching import comparison
 from gdbench.config.spec import Run
-from gdbench.report.terminal import sweep_report
-from gdbench.report.tuned import tuned_report
+from gdbench.report.terminal.sweep import sweep_report
+from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import configuration_names, differing_settings, distinct_texts, objective_names
 

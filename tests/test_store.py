@@ -212,7 +212,7 @@ def test_the_table_fits_the_terminal(outputs: Path, width: int) -> None:
     """At any width no line is longer, each sweep has a line, and what is not shown is named."""
     from rich.console import Console
 
-    from gdbench.report.sweeps import sweeps_report
+    from gdbench.report.terminal.listing import sweeps_report
 
     change(the_first(outputs), lambda held: Labels("a_rather_long_name", ("good",), "A note of many words."))
     screen = io.StringIO()
@@ -594,7 +594,7 @@ def test_every_text_of_the_list_finds_its_sweep_again(
     command: Callable[..., Any], outputs: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     """The law over the columns of runs: COLUMN=TEXT, with a cell of the table as it stands there, lists that sweep."""
-    from gdbench.report import sweeps
+    from gdbench.report.terminal import listing as sweeps
 
     monkeypatch.setenv("COLUMNS", str(width))
     names = sorted(file.parent.relative_to(outputs).as_posix() for file in outputs.glob("*/*/runs.parquet"))

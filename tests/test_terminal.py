@@ -16,11 +16,11 @@ from tiers import representatives
 
 import gdbench
 from gdbench.analysis.configurations import configuration_rows, run_rows
-from gdbench.report.cells import shown
-from gdbench.report.fitting import UNLIMITED
-from gdbench.report.progress import Bar, Lines, progress
-from gdbench.report.terminal import sweep_report
-from gdbench.report.units import digits, interval, interval_texts, number, seconds, seconds_between
+from gdbench.report.number_format import digits, interval, interval_texts, number, seconds, seconds_between
+from gdbench.report.table_cells import shown
+from gdbench.report.terminal.fitting import UNLIMITED
+from gdbench.report.terminal.progress import Bar, Lines, progress
+from gdbench.report.terminal.sweep import sweep_report
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import differing_settings, distinct_texts
 

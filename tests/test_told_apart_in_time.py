@@ -12,7 +12,7 @@ import pytest
 import gdbench
 from gdbench.analysis.winners import verdict
 from gdbench.report.best import best_lines
-from gdbench.report.words import sentences, verdict_table
+from gdbench.report.summary_text import sentences, verdict_table
 from gdbench.results.costs import compared
 
 STEP_S = 1e-5

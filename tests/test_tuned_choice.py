@@ -12,8 +12,8 @@ import pytest
 
 import gdbench
 from gdbench.analysis.lr_sensitivity import decades_within, sensitivity
-from gdbench.report.facts import Facts
-from gdbench.report.source import read
+from gdbench.report.inputs import read
+from gdbench.report.report_data import Facts
 from gdbench.results.costs import compared
 from gdbench.results.standings import best_of_each, standings
 

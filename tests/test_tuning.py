@@ -20,7 +20,7 @@ from gdbench.analysis.tuning_metric import is_cost
 from gdbench.analysis.tuning_table import FOUND
 from gdbench.config.spec import METRICS
 from gdbench.errors import UsageError
-from gdbench.report.tuned import tuned_report
+from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.columns import COLUMNS
 from gdbench.results.ranking import SOUND
 

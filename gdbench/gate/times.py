@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.gate.exact import Finding
 from gdbench.gate.rulings import FAILING, Ruling
-from gdbench.report.units import interval
+from gdbench.report.number_format import interval
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.report import Group, Measured, TimeReport

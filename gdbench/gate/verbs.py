@@ -202,7 +202,7 @@ def history(
     from gdbench.gate.comparison import latest
     from gdbench.gate.trees import repository
     from gdbench.report.gate import show_changes
-    from gdbench.report.trend import write_trend
+    from gdbench.report.trend_page import write_trend
 
     if add:
         kept.add(folder, repository(Path.cwd()), latest(outputs))
@@ -272,7 +272,7 @@ def _tell_github(report: Report) -> None:
 
 
 def _progress(quiet: bool) -> Any:
-    from gdbench.gate.showing import progress
+    from gdbench.report.terminal.gate_progress import progress
 
     return progress(quiet)
 

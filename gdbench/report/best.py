@@ -10,8 +10,8 @@ import pandas as pd
 
 from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
+from gdbench.report.number_format import number, seconds
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
-from gdbench.report.units import number, seconds
 from gdbench.results.choices import SPIKE
 from gdbench.results.run_settings import differing_settings, text_among
 from gdbench.results.standings import OUTCOMES, best_of_each, standings

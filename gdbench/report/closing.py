@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gdbench.errors import format_count
-from gdbench.report.assemble import Report
-from gdbench.report.cells import short
-from gdbench.report.fitting import console
-from gdbench.report.terminal import closing_line
+from gdbench.report.build import Report
+from gdbench.report.table_cells import short
+from gdbench.report.terminal.fitting import console
+from gdbench.report.terminal.sweep import closing_line
 
 __all__ = ["print_closing"]
 

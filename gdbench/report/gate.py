@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench.report.escaping import escape_markdown, escape_workflow_command, printable
-from gdbench.report.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
-from gdbench.report.units import number
+from gdbench.report.number_format import number
+from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 
 __all__ = ["junit", "markdown", "show_changes", "show_gate", "told_changes", "workflow_commands"]
 

@@ -47,7 +47,7 @@ def runs(
     """
     import pyarrow as pa
 
-    from gdbench.report import sweeps
+    from gdbench.report.terminal import listing as sweeps
     from gdbench.results.index import opened
     from gdbench.results.listing import kinds, listing, ordered
     from gdbench.results.query import holds, parse
@@ -84,8 +84,8 @@ def _note(words: str) -> None:
 
 
 def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> None:
-    from gdbench.report.fitting import console
-    from gdbench.report.sweeps import sweeps_report
+    from gdbench.report.terminal.fitting import console
+    from gdbench.report.terminal.listing import sweeps_report
 
     if not of:
         typer.echo(f"No sweep in {outputs}{' fits' if asked else ''}.")
@@ -96,7 +96,7 @@ def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> Non
 
 def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
     from gdbench.report.escaping import escape_csv_table
-    from gdbench.report.rows import as_json
+    from gdbench.report.json_rows import as_json
     from gdbench.results.sql import answer
 
     found = answer(index, sql, outputs)
@@ -105,8 +105,8 @@ def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -
     elif csv:
         typer.echo(escape_csv_table(found).to_csv(index=False, lineterminator="\n"), nl=False)
     else:
-        from gdbench.report.fitting import console
-        from gdbench.report.sweeps import answer_report
+        from gdbench.report.terminal.fitting import console
+        from gdbench.report.terminal.listing import answer_report
 
         out = console()
         out.print(answer_report(found, out.width), crop=False)

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from gdbench.pipes import has_reader
 from gdbench.report.escaping import printable
-from gdbench.report.fitting import console
-from gdbench.report.live import frame, line
+from gdbench.report.terminal.fitting import console
+from gdbench.report.terminal.live import frame, line
 from gdbench.results.live_status import Glance, Onlooker, place
 
 __all__ = ["look_on"]

@@ -20,9 +20,9 @@ if __name__ == "__main__":  # the processes that draw import this script, and ne
     import gdbench.report.page, gdbench.engine.loss_landscape
     from functools import partial
     from pathlib import Path
-    from gdbench.report.images import Images, bundle
-    from gdbench.report.source import read
-    from gdbench.report.write import write
+    from gdbench.report.render_images import Images, bundle
+    from gdbench.report.inputs import read
+    from gdbench.report.writer import write
     bundle()  # Vega as one script is made once on a machine, and then kept
     images = Images()
     [each.result() for each in images.pending]  # both have started: the command does that while it imports

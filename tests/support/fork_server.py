@@ -32,7 +32,13 @@ from support.fresh_start import Program, execute_program
 
 __all__ = ["HEADER", "IMPORTED", "serve"]
 
-IMPORTED = ("torch", "gdbench.cli", "gdbench.invocation", "gdbench.report.terminal", "gdbench.report.progress")
+IMPORTED = (
+    "torch",
+    "gdbench.cli",
+    "gdbench.invocation",
+    "gdbench.report.terminal.sweep",
+    "gdbench.report.terminal.progress",
+)
 """What a sweep imports whatever it runs, so that a fork has loaded no more than a real start that has run one."""
 
 HEADER = struct.Struct("!I")

@@ -14,7 +14,7 @@ from typing import Any
 from scipy import stats
 
 from gdbench.errors import format_count
-from gdbench.report.units import interval
+from gdbench.report.number_format import interval
 from gdbench.results.paths import find_cache_folder
 
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]

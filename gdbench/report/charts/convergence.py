@@ -8,9 +8,21 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import BANDS, CROSS, HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import Look, log_axis
+from gdbench.report.charts.vega_lite import (
+    BANDS,
+    CROSS,
+    HEIGHT,
+    PICK,
+    WIDTH,
+    Drawn,
+    data,
+    faded,
+    layered,
+    panels,
+    records,
+)
+from gdbench.report.style import Look, log_axis
 
 __all__ = ["AXES", "banded", "chart", "drawn"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.report.charts.parts import CROSS, PICK, Drawn, data, faded, layered, records
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import Look
+from gdbench.report.charts.vega_lite import CROSS, PICK, Drawn, data, faded, layered, records
+from gdbench.report.style import Look
 
 __all__ = ["chart", "contours"]
 

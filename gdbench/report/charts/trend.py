@@ -6,9 +6,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import WIDTH, Drawn, data, layered, panels, records
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import COLOURS
+from gdbench.report.charts.vega_lite import WIDTH, Drawn, data, layered, panels, records
+from gdbench.report.style import COLOURS
 
 __all__ = ["chart"]
 

@@ -18,15 +18,15 @@ import pandas as pd
 from markupsafe import Markup
 
 from gdbench import __version__
-from gdbench.report.assemble import Report
+from gdbench.report.build import Report
 from gdbench.report.caveats import caveats
-from gdbench.report.cells import headers, is_text, kind_of, short, shown
-from gdbench.report.charts.parts import PANELS, Figure, specification
-from gdbench.report.command import command
-from gdbench.report.facts import Shown
-from gdbench.report.look import theme
-from gdbench.report.units import number
-from gdbench.report.words import counted
+from gdbench.report.charts.vega_lite import PANELS, Figure, specification
+from gdbench.report.number_format import number
+from gdbench.report.report_data import Shown
+from gdbench.report.repro_command import command
+from gdbench.report.style import theme
+from gdbench.report.summary_text import counted
+from gdbench.report.table_cells import headers, is_text, kind_of, short, shown
 
 __all__ = ["HERE", "as_json", "html_table", "page"]
 

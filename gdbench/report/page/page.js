@@ -218,7 +218,7 @@
   let first = 0;
   status.names.forEach((name) => one("#status").append(new Option(name)));
   function exponent(text) { return text.replace(/e([+-])(\d+)/, (_, sign, digits) => `e${sign === "-" ? "-" : ""}${Number(digits)}`); }
-  // Numbers are written as gdbench.report.cells writes those of the other tables.
+  // Numbers are written as gdbench.report.table_cells writes those of the other tables.
   function number(value, digits) {
     const rounded = Number(value.toPrecision(digits)), size = Math.abs(rounded);
     return rounded === 0 || (size >= 1e-4 && size < 1e4) ? String(rounded) : exponent(rounded.toExponential());

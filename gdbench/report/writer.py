@@ -7,14 +7,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gdbench.errors import UsageError
-from gdbench.report.assemble import Landscape, Report, assemble
-from gdbench.report.charts.parts import Figure, picture
+from gdbench.report.build import Landscape, Report, assemble
+from gdbench.report.charts.vega_lite import Figure, picture
 from gdbench.report.escaping import escape_csv_table
-from gdbench.report.facts import Shown
-from gdbench.report.images import Images, bundle
+from gdbench.report.inputs import Source
 from gdbench.report.page import page
-from gdbench.report.source import Source
-from gdbench.report.tables import latex, markdown
+from gdbench.report.render_images import Images, bundle
+from gdbench.report.report_data import Shown
+from gdbench.report.table_formats import latex, markdown
 
 __all__ = ["FORMS", "as_markdown", "write"]
 

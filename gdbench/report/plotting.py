@@ -14,12 +14,12 @@ from gdbench.analysis.lines import Lines, choose_lines
 from gdbench.errors import UsageError, list_few
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
-from gdbench.report.charts import losses as losses_chart
-from gdbench.report.charts import profile as profile_chart
-from gdbench.report.charts import sensitivity as sensitivity_chart
+from gdbench.report.charts import final_losses as losses_chart
+from gdbench.report.charts import lr_sensitivity as sensitivity_chart
+from gdbench.report.charts import profiles as profile_chart
 from gdbench.report.charts import trajectory as trajectory_chart
-from gdbench.report.charts.parts import Drawn
-from gdbench.report.look import MOST, Look, ordered_pair, theme
+from gdbench.report.charts.vega_lite import Drawn
+from gdbench.report.style import MOST, Look, ordered_pair, theme
 from gdbench.results import costs
 from gdbench.results.columns import COLUMNS
 from gdbench.results.sweep_folder import load

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from gdbench.errors import format_count
 from gdbench.report.best import amount
-from gdbench.report.cells import short
 from gdbench.report.escaping import escape_csv_table
-from gdbench.report.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
-from gdbench.report.rows import as_json
-from gdbench.report.sweep_table import STYLES
-from gdbench.report.units import number
+from gdbench.report.json_rows import as_json
+from gdbench.report.number_format import number
+from gdbench.report.table_cells import short
+from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
+from gdbench.report.terminal.sweep_table import STYLES
 
 __all__ = ["TEXTS", "answer_report", "sweeps_csv", "sweeps_json", "sweeps_report", "tabulate_texts"]
 

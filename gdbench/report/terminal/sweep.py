@@ -16,10 +16,10 @@ from gdbench.analysis.configurations import configuration_rows, run_rows
 from gdbench.errors import format_count
 from gdbench.report.best import best_lines
 from gdbench.report.caveats import caveats
-from gdbench.report.fitting import UNLIMITED, FittedTable, console, describe_dropped, fit_columns
+from gdbench.report.number_format import number
 from gdbench.report.setting_words import WORDED
-from gdbench.report.sweep_table import legend, sweep_columns
-from gdbench.report.units import number
+from gdbench.report.terminal.fitting import UNLIMITED, FittedTable, console, describe_dropped, fit_columns
+from gdbench.report.terminal.sweep_table import legend, sweep_columns
 from gdbench.results.columns import ASKED
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import differing_settings, objective_names

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gdbench.report.best import amount
-from gdbench.report.units import interval_texts, number, seconds
+from gdbench.report.number_format import interval_texts, number, seconds
 
 __all__ = ["headers", "is_text", "kind_of", "short", "shown"]
 

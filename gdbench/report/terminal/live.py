@@ -16,11 +16,11 @@ from rich.text import Text
 from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
 from gdbench.report.best import amount
-from gdbench.report.canvas import STYLES, Curve, picture
-from gdbench.report.fitting import Column, FittedTable, fit_columns
-from gdbench.report.progress import clock
-from gdbench.report.units import number
-from gdbench.report.words import STATUSES
+from gdbench.report.number_format import number
+from gdbench.report.summary_text import STATUSES
+from gdbench.report.terminal.fitting import Column, FittedTable, fit_columns
+from gdbench.report.terminal.progress import clock
+from gdbench.report.terminal.text_plot import STYLES, Curve, picture
 from gdbench.results.live_status import Glance
 from gdbench.results.run_settings import distinct_texts
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.fitting import Column, FittedTable
+from gdbench.report.number_format import NEVER, between, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.setting_words import setting_header
-from gdbench.report.units import NEVER, between, interval, interval_texts, number, seconds, seconds_between
+from gdbench.report.terminal.fitting import Column, FittedTable
 from gdbench.results.choices import PASSED_OVER, SPIKE
 from gdbench.results.ranking import SOUND, tied_with_previous
 from gdbench.results.run_settings import distinct_texts

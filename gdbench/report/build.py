@@ -21,14 +21,15 @@ from gdbench.analysis import (
 from gdbench.analysis.precision import PARTED, floors
 from gdbench.analysis.winners import verdict
 from gdbench.errors import format_count, format_range
-from gdbench.report import charts, rates
-from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, ladder, paths, profile, trajectory
-from gdbench.report.charts import floors as floors_chart
-from gdbench.report.charts import times as times_chart
-from gdbench.report.charts.parts import BANDS, PANELS, Figure
-from gdbench.report.facts import Facts, Shown
-from gdbench.report.source import Source
-from gdbench.report.words import sentences, verdict_table
+from gdbench.report import charts, lr_section
+from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, paths, steps_to_target, trajectory
+from gdbench.report.charts import precision as floors_chart
+from gdbench.report.charts import profiles as profile
+from gdbench.report.charts import step_times as times_chart
+from gdbench.report.charts.vega_lite import BANDS, PANELS, Figure
+from gdbench.report.inputs import Source
+from gdbench.report.report_data import Facts, Shown
+from gdbench.report.summary_text import sentences, verdict_table
 from gdbench.results import costs
 from gdbench.results.standings import standings
 
@@ -102,7 +103,7 @@ def kept(facts: Facts, made: Iterable[Section], ready: Callable[[Figure], None] 
 def sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
     """The sections of all that a report shows, one after the other."""
     yield Section("convergence", "Convergence", _convergence(facts))
-    yield Section("sensitivity", "Learning rate", rates.figures(facts), rates.tables(facts))
+    yield Section("sensitivity", "Learning rate", lr_section.figures(facts), lr_section.tables(facts))
     yield Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts))
     yield Section("time", "Time", _times(facts), _time_table(facts))
     yield Section("across", "Across problems", _across(facts), _across_tables(facts))
@@ -171,7 +172,7 @@ def _ladder(facts: Facts) -> list[Figure]:
     if shown.empty:
         why = "No rung of the ladder was reached." if len(table) else "The minima are unknown, so there are no gaps."
         return [Figure("ladder", title, why, table)]
-    return [Figure("ladder", title, rule + facts.panels(shown), shown, ladder.chart(shown, facts.look))]
+    return [Figure("ladder", title, rule + facts.panels(shown), shown, steps_to_target.chart(shown, facts.look))]
 
 
 def _ladder_table(facts: Facts) -> list[Shown]:

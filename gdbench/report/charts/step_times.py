@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, WIDTH, Drawn, data, layered, panels, records
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import Look, log_axis
-from gdbench.report.units import seconds
+from gdbench.report.charts.vega_lite import HEIGHT, WIDTH, Drawn, data, layered, panels, records
+from gdbench.report.number_format import seconds
+from gdbench.report.style import Look, log_axis
 
 __all__ = ["split_chart", "spoken", "step_chart"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.parts import BANDS, Drawn, lines
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import Look, log_axis
+from gdbench.report.charts.vega_lite import BANDS, Drawn, lines
+from gdbench.report.style import Look, log_axis
 
 __all__ = ["banded", "chart"]
 

@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from gdbench import __version__
 from gdbench.report.charts import trend
-from gdbench.report.charts.parts import Figure, picture, specification
-from gdbench.report.facts import Shown
+from gdbench.report.charts.vega_lite import Figure, picture, specification
 from gdbench.report.gate import told_changes
-from gdbench.report.images import Images, bundle
-from gdbench.report.look import theme
 from gdbench.report.page import HERE, as_json, html_table
+from gdbench.report.render_images import Images, bundle
+from gdbench.report.report_data import Shown
+from gdbench.report.style import theme
 from gdbench.results.sweep_folder import write_text
 
 __all__ = ["figures", "write_trend"]

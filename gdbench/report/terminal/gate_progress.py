@@ -6,7 +6,7 @@ import sys
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gdbench.report.safe_console import SafeConsole
+from gdbench.report.terminal.safe_console import SafeConsole
 
 __all__ = ["progress"]
 

@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from gdbench.report.escaping import printable
-from gdbench.report.safe_console import SafeConsole
+from gdbench.report.terminal.safe_console import SafeConsole
 
 __all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
 

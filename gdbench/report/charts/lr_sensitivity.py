@@ -8,9 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.parts import HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import POWERS, Look, log_axis
+from gdbench.report.charts.vega_lite import HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
+from gdbench.report.style import POWERS, Look, log_axis
 
 __all__ = ["breaking", "chart", "grid_chart"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.parts import Drawn, lines
 from gdbench.report.charts.tips import tip
-from gdbench.report.look import Look, log_axis
+from gdbench.report.charts.vega_lite import Drawn, lines
+from gdbench.report.style import Look, log_axis
 
 __all__ = ["chart"]
 

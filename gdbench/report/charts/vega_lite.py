@@ -15,7 +15,7 @@ import altair as alt
 import pandas as pd
 
 from gdbench.report.charts.tips import write_tips
-from gdbench.report.look import Look, theme
+from gdbench.report.style import Look, theme
 
 __all__ = [
     "BANDS",

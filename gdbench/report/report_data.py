@@ -11,9 +11,9 @@ import pandas as pd
 from gdbench.analysis import best_configuration
 from gdbench.analysis.lr_sensitivity import sensitivity
 from gdbench.analysis.step_times import step_times
-from gdbench.report.charts.parts import PANELS, Figure
-from gdbench.report.look import Look
-from gdbench.report.source import Source
+from gdbench.report.charts.vega_lite import PANELS, Figure
+from gdbench.report.inputs import Source
+from gdbench.report.style import Look
 from gdbench.results import costs as problems
 from gdbench.results.ranking import runs_that_stay
 from gdbench.results.standings import OUTCOMES, standings

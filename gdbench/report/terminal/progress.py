@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gdbench.errors import format_count
-from gdbench.report.safe_console import SafeConsole
+from gdbench.report.terminal.safe_console import SafeConsole
 
 __all__ = ["Bar", "Lines", "Pace", "clock", "progress"]
 

@@ -19,8 +19,8 @@ from gdbench.report.best import (
     describe_result,
     list_some,
 )
-from gdbench.report.facts import Shown
-from gdbench.report.units import digits, number
+from gdbench.report.number_format import digits, number
+from gdbench.report.report_data import Shown
 
 __all__ = ["amount", "counted", "sentences", "times", "verdict_table"]
 

@@ -15,11 +15,11 @@ from gdbench import __version__
 from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.errors import format_count
-from gdbench.report.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
+from gdbench.report.number_format import number, seconds
 from gdbench.report.setting_words import METRICS, setting_header
-from gdbench.report.sweep_table import STYLES
-from gdbench.report.terminal import closing_line
-from gdbench.report.units import number, seconds
+from gdbench.report.terminal.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
+from gdbench.report.terminal.sweep import closing_line
+from gdbench.report.terminal.sweep_table import STYLES
 from gdbench.results.run_settings import PROBLEM, differing_settings, problem_names
 
 __all__ = ["show_tuned", "tuned_report"]

@@ -7,10 +7,10 @@ import pandas as pd
 
 from gdbench.analysis.lr_sensitivity import decades_within, over_dtypes, sensitivity
 from gdbench.analysis.step_times import count_processes
-from gdbench.report.charts import losses
-from gdbench.report.charts import sensitivity as charts
-from gdbench.report.charts.parts import Figure
-from gdbench.report.facts import Facts, Shown
+from gdbench.report.charts import final_losses
+from gdbench.report.charts import lr_sensitivity as charts
+from gdbench.report.charts.vega_lite import Figure
+from gdbench.report.report_data import Facts, Shown
 
 __all__ = ["figures", "tables"]
 
@@ -74,14 +74,14 @@ def _against_loss(facts: Facts) -> list[Figure]:
     shown = facts.ordered(shown.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
     if shown.empty:
         return []
-    band = "; band: the lowest to the highest of them" if losses.banded(shown) else ""
+    band = "; band: the lowest to the highest of them" if final_losses.banded(shown) else ""
     rule = (
         "Final loss at each learning rate on the problems on which no configuration reaches a target, the best over"
         f" other settings; median over seeds{band}. {len(table) - len(table[table['outcome'] != 'cannot win'])} of"
         f" {len(table)} configurations ended no lower than they began, and are not drawn."
     )
     title = "Final loss against learning rate"
-    drawing = losses.chart(shown, facts.look)
+    drawing = final_losses.chart(shown, facts.look)
     return [Figure("sensitivity-loss", title, rule + facts.panels(shown), shown, drawing, "loss", "sensitivity")]
 
 

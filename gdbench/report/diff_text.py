@@ -6,13 +6,19 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from gdbench.analysis.diff import Difference
+from gdbench.analysis.run_matching import VERDICTS
+from gdbench.errors import format_count
 
-__all__ = ["as_objects", "differing_lines", "json_text"]
+if TYPE_CHECKING:
+    from gdbench.analysis.sweep_diff import Contrast
+
+__all__ = ["as_objects", "describe_contrast", "differing_lines", "json_text", "list_contrast"]
+
 
 LONG = 60
 DIGITS = 12
@@ -64,3 +70,30 @@ def _plain(value: Any) -> Any:
     plain = value.item() if hasattr(value, "item") else value
     infinite = isinstance(plain, float) and math.isinf(plain)
     return plain if isinstance(plain, (int, float, str, bool)) and not infinite else str(plain)
+
+
+def list_contrast(contrast: Contrast) -> list[str]:
+    """The lines that tell in the terminal what differs between two sides."""
+    counted = ", ".join(f"{contrast.verdicts[each]} {each}" for each in VERDICTS if contrast.verdicts.get(each))
+    step = [] if contrast.first_step is None else [f"The trajectories first differ at step {contrast.first_step}."]
+    found = [
+        *differing_lines("Configuration", contrast.configuration),
+        *differing_lines("Environment", contrast.environment),
+        *differing_lines("Source (digests)", contrast.sources),
+        *differing_lines("Data (digests)", contrast.data),
+        *differing_lines("Result", contrast.results),
+        *step,
+        *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
+    ]
+    nothing = [] if contrast.differs else ["Nothing differs in configuration, environment or exact results."]
+    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
+    return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
+
+
+def describe_contrast(contrast: Contrast) -> dict[str, Any]:
+    """What differs between two sides as JSON has it."""
+    parts = ("configuration", "environment", "sources", "data", "results")
+    told = {name: as_objects(getattr(contrast, name)) for name in parts}
+    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
+    who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
+    return {**who, **told, "first_step": contrast.first_step, "verdicts": contrast.verdicts}

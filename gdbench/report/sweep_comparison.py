@@ -13,15 +13,15 @@ from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.run_matching import comparison
 from gdbench.errors import format_count, format_range
-from gdbench.report.assemble import Landscape, Report, Section, kept, sections
 from gdbench.report.best import amount
-from gdbench.report.cells import short
+from gdbench.report.build import Landscape, Report, Section, kept, sections
 from gdbench.report.charts import changes
-from gdbench.report.charts.parts import Figure
-from gdbench.report.facts import Facts, Shown
-from gdbench.report.look import Look
-from gdbench.report.source import Source
-from gdbench.report.words import times
+from gdbench.report.charts.vega_lite import Figure
+from gdbench.report.inputs import Source
+from gdbench.report.report_data import Facts, Shown
+from gdbench.report.style import Look
+from gdbench.report.summary_text import times
+from gdbench.report.table_cells import short
 from gdbench.results import costs
 
 __all__ = ["beside", "compared"]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gdbench.errors import format_count
-from gdbench.report.assemble import Report
+from gdbench.report.build import Report
 from gdbench.report.caveats import caveats
-from gdbench.report.cells import headers, is_text, shown
 from gdbench.report.escaping import escape_latex, escape_markdown
-from gdbench.report.facts import Shown
-from gdbench.report.words import counted
+from gdbench.report.report_data import Shown
+from gdbench.report.summary_text import counted
+from gdbench.report.table_cells import headers, is_text, shown
 
 __all__ = ["latex", "markdown", "table_lines"]
 
