@@ -24,7 +24,7 @@ import gdbench
 from experiments.truth import Finding, Truth
 from gdbench.config.overrides import format_override
 from gdbench.gate.baseline import AROUND
-from gdbench.invocation import run_words
+from gdbench.sweeps.invocation import run_words
 
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))

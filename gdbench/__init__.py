@@ -11,20 +11,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gdbench.api import run, sweep, tune
     from gdbench.errors import UsageError
     from gdbench.objectives.base import Objective
     from gdbench.report import plotting as plot
     from gdbench.results.columns import COLUMNS
     from gdbench.results.sweep_folder import load
+    from gdbench.sweeps.api import run, sweep, tune
 
 __version__ = "0.1.0"
 __all__ = ["COLUMNS", "Objective", "UsageError", "load", "plot", "run", "sweep", "tune"]
 
 _HOMES = {
-    "run": "gdbench.api",
-    "sweep": "gdbench.api",
-    "tune": "gdbench.api",
+    "run": "gdbench.sweeps.api",
+    "sweep": "gdbench.sweeps.api",
+    "tune": "gdbench.sweeps.api",
     "load": "gdbench.results.sweep_folder",
     "Objective": "gdbench.objectives.base",
     "COLUMNS": "gdbench.results.columns",

@@ -24,7 +24,7 @@ from gdbench.word_order import place_verb_first
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.execution import SweepResult
+    from gdbench.sweeps.executor import SweepResult
 
 __all__ = ["main"]
 
@@ -135,7 +135,7 @@ def _recalled(words: list[str], trust: bool) -> list[str]:
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
         return words
     from gdbench.config.overrides import read_text
-    from gdbench.resume import recorded
+    from gdbench.sweeps.resume import recorded
 
     given_code = any(word in ("--config-dir", "-cd") or word.startswith("--config-dir=") for word in words)
     return [*recorded(read_text(folders[-1]), given_code, trust), *words]
@@ -177,8 +177,8 @@ def _complete_verbs(line: str) -> bool:
 def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
     with uncollected():
-        from gdbench.invocation import run_words
         from gdbench.report.terminal.progress import progress
+        from gdbench.sweeps.invocation import run_words
 
     try:
         result = run_words(words, None if output.quiet or output.json else progress(), output.plan)

@@ -20,7 +20,7 @@ from gdbench.results.lookup import find_run, home
 from gdbench.results.sweep_folder import load
 
 if TYPE_CHECKING:
-    from gdbench.rerun import Repeat
+    from gdbench.sweeps.reproduce import Repeat
 
 __all__ = ["check_options", "find_shown", "list_repeat", "show_run", "show_table"]
 

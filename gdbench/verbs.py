@@ -20,7 +20,7 @@ from gdbench.store.verbs import add_to
 if TYPE_CHECKING:
     from gdbench.report.inputs import Source
     from gdbench.report.writer import Assembler
-    from gdbench.tuning import Tuning
+    from gdbench.sweeps.tuning import Tuning
 
 __all__ = ["Interrupted", "app", "headline"]
 
@@ -124,9 +124,9 @@ def show(
         show_table(sweep, each)
         return 0
     if rerun:
-        from gdbench.rerun import rerun as repeat
         from gdbench.results.lookup import home
         from gdbench.showing import list_repeat
+        from gdbench.sweeps.reproduce import rerun as repeat
 
         found = repeat(home(folder, row), row, trust)
         typer.echo("\n".join(list_repeat(found)))
@@ -309,10 +309,10 @@ def tune(
     is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. metric= says what is best, trials= how
     many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
     """
-    from gdbench.api import tuning
     from gdbench.config.mistakes import check_words
-    from gdbench.job_spec import Silent
     from gdbench.report.terminal.progress import progress
+    from gdbench.sweeps.api import tuning
+    from gdbench.sweeps.job_spec import Silent
 
     check_words(overrides or [])
     search = tuning([expand_word(word) for word in overrides or []], config_dir)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gdbench.config.compose import Composer, composing
-from gdbench.job_spec import Job
-from gdbench.sweeper import fold
+from gdbench.sweeps.hydra_sweeper import fold
+from gdbench.sweeps.job_spec import Job
 
 
 def folded(*overrides: str) -> list[Job]:

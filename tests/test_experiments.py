@@ -16,7 +16,7 @@ from experiments.record import HOME, NAMES, Recorded
 from gdbench.config.compose import Composer, initialized, plain, store
 from gdbench.config.spec import Question
 from gdbench.gate.baseline import posed, read_baseline
-from gdbench.job import keys, nothing
+from gdbench.sweeps.job import keys, nothing
 
 Rerun = Callable[[str], Recorded]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.search_axes import Listed, Span
-from gdbench.search_budget import choose_trials, fewest_trials, first_points
+from gdbench.sweeps.search_axes import Listed, Span
+from gdbench.sweeps.search_budget import choose_trials, fewest_trials, first_points
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from support.processes import Processes
 
 import gdbench
 from gdbench import Objective
-from gdbench.api import NeverDone
 from gdbench.engine.function_digest import NOT_COMPARABLE, Undigestible, digest, digest_or_reason
+from gdbench.sweeps.api import NeverDone
 
 SCALE = 1
 

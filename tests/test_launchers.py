@@ -22,7 +22,7 @@ import gdbench
 from gdbench.config.overrides import quote_text
 from gdbench.config.spec import Timing
 from gdbench.errors import UsageError, install_command
-from gdbench.turns import NOTE, place, turn
+from gdbench.sweeps.machine_lock import NOTE, place, turn
 
 ROOT = Path(__file__).parent.parent
 LAUNCHERS = ("joblib", "submitit_local", "ray")
@@ -38,7 +38,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from gdbench.turns import place
+from gdbench.sweeps.machine_lock import place
 from own_things import bowl
 
 HOME = os.getpid() == int(os.environ["HOME_PROCESS"])
@@ -313,7 +313,7 @@ def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[.
 HOLDS = """
 import signal
 from gdbench.config.spec import Timing
-from gdbench.turns import turn
+from gdbench.sweeps.machine_lock import turn
 with turn(Timing()):
     print("mine", flush=True)
     signal.pause()
@@ -337,7 +337,7 @@ def test_a_turn_ends_with_its_worker(processes: Processes, tmp_path: Path) -> No
 
 def test_a_lock_that_cannot_be_had_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands in the way of taking turns is named, with a way around it."""
-    monkeypatch.setattr("gdbench.turns.place", lambda: tmp_path)
+    monkeypatch.setattr("gdbench.sweeps.machine_lock.place", lambda: tmp_path)
     with pytest.raises(UsageError, match=r"cannot be locked \(.*\), so timed cells cannot take turns"), turn(Timing()):
         pass
 
@@ -371,7 +371,7 @@ def test_no_launcher_is_loaded_unless_asked_for(shell: Callable[..., Any]) -> No
 import sys
 from gdbench.cli import main
 assert main(["-m", "lr=0.1,0.2", "timing=off", "--quiet"]) == 0
-print({"ray", "submitit", "gdbench.launchers.ray", "gdbench.launchers.submitit"} & set(sys.modules))
+print({"ray", "submitit", "gdbench.sweeps.launchers.ray", "gdbench.sweeps.launchers.submitit"} & set(sys.modules))
 """
     assert shell("-c", program) == (0, "set()\n", "")
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from gdbench.errors import UsageError
-from gdbench.execution import execute_jobs
-from gdbench.job_spec import Silent
 from gdbench.report.terminal.live import frame, line
 from gdbench.report.terminal.text_plot import Curve, picture
 from gdbench.results.live_status import Glance, Onlooker
+from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.job_spec import Silent
 
 
 class Looks(Silent):

@@ -304,8 +304,8 @@ import sys
 from pathlib import Path
 import yaml
 from gdbench.config.compose import Composer, composing, plain
-from gdbench.execution import execute_jobs
-from gdbench.job_spec import Job, Silent
+from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.job_spec import Job, Silent
 from gdbench.config.spec import Question
 
 conf, order = Path(sys.argv[1]), int(sys.argv[3])

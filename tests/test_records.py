@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from support.processes import Processes
 
 from gdbench.errors import UsageError
-from gdbench.execution import execute_jobs
-from gdbench.job_spec import Silent
 from gdbench.results import sweep_folder, table_files
 from gdbench.results.columns import COLUMNS
+from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.job_spec import Silent
 
 ROOT = Path(__file__).parent.parent
 DTYPES = {

@@ -13,14 +13,14 @@ from laws import CONF, CONFIGURATIONS, FACTS, MATRICES, OPTIMIZERS, SMALLER
 from tiers import representatives
 
 import gdbench
-from gdbench import content
-from gdbench.api import _composing
 from gdbench.config.spec import Question
-from gdbench.execution import execute_jobs
-from gdbench.job_spec import Job, Silent
-from gdbench.rerun import rerun
 from gdbench.showing import list_repeat
-from gdbench.sweeper import fold
+from gdbench.sweeps import fingerprint
+from gdbench.sweeps.api import _composing
+from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.hydra_sweeper import fold
+from gdbench.sweeps.job_spec import Job, Silent
+from gdbench.sweeps.reproduce import rerun
 
 WORDS = ("objective=rosenbrock", "optimizer=adam", "lr=[0.01,0.1]", "steps=8", "timing=off", "--quiet")
 PICKED = 50
@@ -43,8 +43,8 @@ def edit(file: Path, old: str, new: str) -> None:
 
 def forget() -> None:
     """What a new process would not know of the sources."""
-    content.refresh()
-    content._pinned.clear()
+    fingerprint.refresh()
+    fingerprint._pinned.clear()
 
 
 def picked(outputs: Path) -> list[Job]:

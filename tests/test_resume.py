@@ -18,10 +18,10 @@ import pytest
 from support.processes import Processes
 
 import gdbench
-from gdbench.content import _imports, cell_key, sources
 from gdbench.results import sweep_folder
 from gdbench.results.sweep_folder import Skipped
 from gdbench.results.table_files import read_table, write_table
+from gdbench.sweeps.fingerprint import _imports, cell_key, sources
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
 NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_key$|^process$")
@@ -362,7 +362,7 @@ def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
 
 def test_sources_are_followed_through_imports() -> None:
     """A key covers what its objective's family needs, and not what only shows or sweeps."""
-    found = sources(frozenset({"gdbench.job", "gdbench.objectives.classical"}))
+    found = sources(frozenset({"gdbench.sweeps.job", "gdbench.objectives.classical"}))
 
     assert {"gdbench.engine.observer", "gdbench.engine.timer", "gdbench.objectives.classical", "gdbench.tree"} <= set(
         found

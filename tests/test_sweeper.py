@@ -10,9 +10,9 @@ from folding import folded
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.execution import execute_jobs
-from gdbench.job import run_job
-from gdbench.job_spec import Job, Silent
+from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.job import run_job
+from gdbench.sweeps.job_spec import Job, Silent
 
 
 def lanes(job: Job) -> dict[str, list[float]]:

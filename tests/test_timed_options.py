@@ -13,7 +13,7 @@ from tiers import representatives
 
 from gdbench.engine import build
 from gdbench.engine.runner import run_cell
-from gdbench.job_spec import Job
+from gdbench.sweeps.job_spec import Job
 
 CONF = Path(__file__).parent.parent / "conf"
 

@@ -15,7 +15,7 @@ from tiers import representatives
 import gdbench
 from gdbench.analysis.tuning_metric import MISS
 from gdbench.errors import install_command
-from gdbench.trials import SAMPLERS
+from gdbench.sweeps.optuna_sweeper import SAMPLERS
 
 optuna = pytest.importorskip("optuna")
 

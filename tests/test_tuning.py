@@ -440,10 +440,10 @@ def test_an_objective_that_raises_is_a_row_and_exit_code_1(command: Callable[...
 
 def test_ctrl_c_shows_the_best_so_far(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """An interruption ends with exit code 130 and the table of what was found until then."""
-    from gdbench import growing
+    from gdbench.sweeps import adaptive
 
     calls: list[int] = []
-    inner = growing.run_job
+    inner = adaptive.run_job
 
     def interrupted(*args: Any) -> Any:
         calls.append(1)
@@ -451,7 +451,7 @@ def test_ctrl_c_shows_the_best_so_far(command: Callable[..., Any], monkeypatch: 
             raise KeyboardInterrupt
         return inner(*args)
 
-    monkeypatch.setattr(growing, "run_job", interrupted)
+    monkeypatch.setattr(adaptive, "run_job", interrupted)
     done = command("tune", "optimizer=gd,adam,momentum")
 
     assert done.code == 130

@@ -249,17 +249,17 @@ def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, 
 
 def test_a_hydra_job_returns_its_metric(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sweeper of anybody's gets from a job is the metric of the cell's best configuration."""
-    from gdbench import sweeper
+    from gdbench.sweeps import hydra_sweeper
 
     returned: list[float] = []
-    inner = sweeper.Session.run_single
+    inner = hydra_sweeper.Session.run_single
 
-    def run_single(session: sweeper.Session, config: Any) -> float:
+    def run_single(session: hydra_sweeper.Session, config: Any) -> float:
         """Keep what the job returns."""
         returned.append(inner(session, config))
         return returned[-1]
 
-    monkeypatch.setattr(sweeper.Session, "run_single", run_single)
+    monkeypatch.setattr(hydra_sweeper.Session, "run_single", run_single)
     for words in (["lr=[0.01,0.1,0.2]"], ["lr=[0.01,0.1]", "metric=final_loss"], ["lr=0.01,1e300"]):
         assert command("-m", "hydra/sweeper=basic", *words, "timing=off", "--quiet").code == 0
     runs = gdbench.load()

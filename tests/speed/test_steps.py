@@ -18,7 +18,7 @@ from gdbench.engine.build import build
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable
-from gdbench.sweeper import fold
+from gdbench.sweeps.hydra_sweeper import fold
 
 OPTIMIZERS = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/optimizer/*.yaml"))
 IMPLS = ("manual", "torch", "foreach", "fused")

@@ -35,7 +35,7 @@ __all__ = ["HEADER", "IMPORTED", "serve"]
 IMPORTED = (
     "torch",
     "gdbench.cli",
-    "gdbench.invocation",
+    "gdbench.sweeps.invocation",
     "gdbench.report.terminal.sweep",
     "gdbench.report.terminal.progress",
 )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.analysis.plateau import Choice
-from gdbench.search_axes import Axis, Span
+from gdbench.sweeps.search_axes import Axis, Span
 
 __all__ = ["find_middle"]
 

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from gdbench.analysis.plateau import Line, measure_plateau
-from gdbench.search_axes import Span
+from gdbench.sweeps.search_axes import Span
 
 __all__ = ["halve_intervals"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from gdbench.errors import UsageError
-from gdbench.search_axes import Axis, Listed, Span
+from gdbench.sweeps.search_axes import Axis, Listed, Span
 
 __all__ = ["choose_trials", "count_listed", "count_spans", "fewest_trials", "first_points"]
 

@@ -18,11 +18,11 @@ from gdbench.analysis.tuning_table import winners_table
 from gdbench.config.spec import LIMITS
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
-from gdbench.growing import Growing, repeating
-from gdbench.job_spec import Job, Progress
-from gdbench.search import Grid, Point, Refinement
-from gdbench.search_axes import Axis, Listed, Span
-from gdbench.search_budget import choose_trials, fewest_trials
+from gdbench.sweeps.adaptive import Growing, repeating
+from gdbench.sweeps.grid_search import Grid, Point, Refinement
+from gdbench.sweeps.job_spec import Job, Progress
+from gdbench.sweeps.search_axes import Axis, Listed, Span
+from gdbench.sweeps.search_budget import choose_trials, fewest_trials
 
 if TYPE_CHECKING:
     import pandas as pd

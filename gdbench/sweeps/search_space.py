@@ -14,7 +14,7 @@ from gdbench.config.spacing import EXACT
 from gdbench.config.spec import Axis
 from gdbench.config.sweep_axes import check_count, count_values, list_values
 from gdbench.errors import UsageError
-from gdbench.search_axes import Span
+from gdbench.sweeps.search_axes import Span
 
 __all__ = ["Counted", "Options", "latest", "space", "spans"]
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench import content
 from gdbench.config.spec import AROUND, Question, run_keys
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine import build
@@ -23,11 +22,12 @@ from gdbench.engine.environment import process_key
 from gdbench.engine.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.engine.torch_globals import isolated_settings
 from gdbench.errors import Unavailable, UsageError
-from gdbench.job_spec import Job, Progress
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import constant, is_constant
-from gdbench.turns import one_at_a_time
+from gdbench.sweeps import fingerprint
+from gdbench.sweeps.job_spec import Job, Progress
+from gdbench.sweeps.machine_lock import one_at_a_time
 
 __all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
 
@@ -52,7 +52,7 @@ def check(jobs: Sequence[Job], here: bool = True) -> None:
     while others of its sweep can run; where that leaves none, it is a mistake in the command. Not ``here``, but where a
     launcher carries the cells, there may be other devices.
     """
-    content.refresh()
+    fingerprint.refresh()
     for job in jobs:
         build.check(job.question)
     if here:
@@ -92,12 +92,12 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
 def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
     started, question = datetime.datetime.now(datetime.UTC), job.question
-    if content.key_of_what_ran(job.key, question) != job.key:
-        content.refresh()  # a worker that ran another sweep before: what it has imported is older than the question
+    if fingerprint.key_of_what_ran(job.key, question) != job.key:
+        fingerprint.refresh()  # a worker that ran another sweep before: what it has imported is older than the question
     with importing(question.code), isolated_settings():
         torch.set_num_threads(question.threads)
         answer = _answer(question, pulse)
-    job = replace(job, key=content.key_of_what_ran(job.key, question))
+    job = replace(job, key=fingerprint.key_of_what_ran(job.key, question))
     _write(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 

@@ -14,9 +14,9 @@ __all__ = ["insist", "install"]
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 OURS = {
-    RAY: ("gdbench.launchers.ray", "Ray"),
-    f"{SUBMITIT}.LocalLauncher": ("gdbench.launchers.submitit", "Local"),
-    f"{SUBMITIT}.SlurmLauncher": ("gdbench.launchers.submitit", "Slurm"),
+    RAY: ("gdbench.sweeps.launchers.ray", "Ray"),
+    f"{SUBMITIT}.LocalLauncher": ("gdbench.sweeps.launchers.submitit", "Local"),
+    f"{SUBMITIT}.SlurmLauncher": ("gdbench.sweeps.launchers.submitit", "Slurm"),
 }
 """What a configuration names, and the class of ours that does it."""
 

@@ -17,18 +17,18 @@ from gdbench.config.spec import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
-from gdbench.job_spec import Job, Silent
 from gdbench.results.paths import expand_user
-from gdbench.spaces import spans
-from gdbench.sweeper import declared_axes, fold
+from gdbench.sweeps.hydra_sweeper import declared_axes, fold
+from gdbench.sweeps.job_spec import Job, Silent
+from gdbench.sweeps.search_space import spans
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
     from gdbench.objectives.base import Objective
+    from gdbench.sweeps.tuning import Tuning
     from gdbench.tree import Params
-    from gdbench.tuning import Tuning
 
     Function = Callable[[Params], Tensor]
     Start = Params | float | Sequence[Any] | Mapping[str, Any] | Callable[[int], Any]
@@ -78,8 +78,8 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
     with uncollected():  # a mistake in the words is told without torch
-        from gdbench.execution import execute_jobs
         from gdbench.results.sweep_folder import load
+        from gdbench.sweeps.executor import execute_jobs
 
     result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())
     assert result.folder is not None
@@ -98,7 +98,7 @@ def run(objective: str | Objective | Function | None = None, **settings: Any) ->
 
 def _again(wish: Mapping[str, Any], config_dir: str | Path | None, trust: bool) -> pd.DataFrame:
     """The sweep that the folder ``resume`` was made with, gone on with."""
-    from gdbench.resume import recorded
+    from gdbench.sweeps.resume import recorded
 
     recalled = recorded(wish["resume"], config_dir is not None, trust)
     words = [word for word in recalled if word != "-m"]
@@ -142,7 +142,7 @@ def tuning(
         fold([word for word in others if not word.startswith("hydra")], composer)  # mistakes are told without torch
 
     with uncollected():
-        from gdbench.tuning import Tuning
+        from gdbench.sweeps.tuning import Tuning
 
     def cells(overrides: Sequence[str]) -> list[Job]:
         with composing([Path(config_dir)] if config_dir else []):

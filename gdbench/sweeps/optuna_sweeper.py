@@ -19,15 +19,15 @@ from gdbench.config.compose import Composer, register_sweeper
 from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, install_command
-from gdbench.job_spec import Job
-from gdbench.search_axes import Span
-from gdbench.spaces import Counted, Options, latest, space
-from gdbench.sweeper import Lanes, fold
+from gdbench.sweeps.hydra_sweeper import Lanes, fold
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.search_axes import Span
+from gdbench.sweeps.search_space import Counted, Options, latest, space
 
 if TYPE_CHECKING:
     import optuna
 
-    from gdbench.growing import Growing
+    from gdbench.sweeps.adaptive import Growing
 
 __all__ = ["Trials", "register_trials"]
 
@@ -95,8 +95,8 @@ class Trials(Lanes):
             raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._study()
         with uncollected():  # torch is loaded here, so that a mistake is told without it
-            from gdbench.execution import Interrupted, SweepResult
-            from gdbench.growing import Growing
+            from gdbench.sweeps.adaptive import Growing
+            from gdbench.sweeps.executor import Interrupted, SweepResult
 
         growing = Growing(likely, words, "optuna", self._launcher())
         asked = {key: _distribution(each, key in whole) for key, each in spaces.items()}
@@ -204,7 +204,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) 
     Returns the statuses of its runs.
     """
     from gdbench.analysis.tuning_metric import per_configuration, swept_axes
-    from gdbench.growing import repeating
+    from gdbench.sweeps.adaptive import repeating
 
     runs = growing.answer(job)
     trial.set_user_attr("command", repeating(job, {}))

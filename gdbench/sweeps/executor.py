@@ -12,16 +12,16 @@ from omegaconf import OmegaConf
 
 from gdbench.config.libyaml import as_yaml
 from gdbench.config.trust import stamped
-from gdbench.content import data_digests, source_digests
-from gdbench.elsewhere import Launch, elsewhere
 from gdbench.engine.environment import environment, git_diff
-from gdbench.job import check, sweep
-from gdbench.job_spec import Job, Progress, Silent
 from gdbench.results import sweep_folder
 from gdbench.results.export import send_all, wanted
-from gdbench.resume import Standing, Wish, find, keyed, opened, record
-from gdbench.resume import standing as compute_standing
-from gdbench.turns import one_at_a_time
+from gdbench.sweeps.distributed import Launch, elsewhere
+from gdbench.sweeps.fingerprint import data_digests, source_digests
+from gdbench.sweeps.job import check, sweep
+from gdbench.sweeps.job_spec import Job, Progress, Silent
+from gdbench.sweeps.machine_lock import one_at_a_time
+from gdbench.sweeps.resume import Standing, Wish, find, keyed, opened, record
+from gdbench.sweeps.resume import standing as compute_standing
 
 __all__ = [
     "Interrupted",
@@ -130,7 +130,7 @@ def describe(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> Non
 
 def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
     """The patches of dirty checkouts: of gdbench's own, and of the working folder's where that is another."""
-    places = {"gdbench": Path(__file__).parent, "folder": Path(told["folder"])}
+    places = {"gdbench": Path(__file__).parents[1], "folder": Path(told["folder"])}
     dirty = {name: place for name, place in places.items() if (told["git"][name] or {}).get("dirty")}
     diffs = {name: git_diff(place) for name, place in dirty.items()}
     if diffs.get("folder") == diffs.get("gdbench"):

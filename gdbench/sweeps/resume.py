@@ -14,12 +14,12 @@ from typing import Any
 
 from gdbench.config.spec import written
 from gdbench.config.trust import check_words, stamp
-from gdbench.content import asked, cell_key, not_comparable
 from gdbench.errors import UsageError, format_count, nearest
-from gdbench.job_spec import Job
 from gdbench.results import sweep_folder
 from gdbench.results.paths import expand_user
 from gdbench.results.sweep_start import read_start
+from gdbench.sweeps.fingerprint import asked, cell_key, not_comparable
+from gdbench.sweeps.job_spec import Job
 
 __all__ = ["Standing", "Wish", "find", "keyed", "opened", "record", "recorded", "standing"]
 

@@ -13,14 +13,14 @@ import pandas as pd
 from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
 from gdbench.config.spec import AROUND, Question, Timing
 from gdbench.config.trust import check_configuration, read_configuration
-from gdbench.content import cell_key, data_digests, refresh, source_digests
 from gdbench.engine.environment import environment
 from gdbench.errors import UsageError
-from gdbench.job import run_job
-from gdbench.job_spec import Job
 from gdbench.results import sweep_folder
 from gdbench.results.columns import exact
 from gdbench.results.lookup import environment_of, trace
+from gdbench.sweeps.fingerprint import cell_key, data_digests, refresh, source_digests
+from gdbench.sweeps.job import run_job
+from gdbench.sweeps.job_spec import Job
 
 __all__ = ["Repeat", "rerun"]
 

@@ -24,14 +24,14 @@ from gdbench.config.spec import Question
 from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
-from gdbench.job_spec import Job, Progress, Silent
-from gdbench.launchers import insist
-from gdbench.launchers.apart import Named, Request, launch_apart
-from gdbench.turns import turn
+from gdbench.sweeps.job_spec import Job, Progress, Silent
+from gdbench.sweeps.launchers import insist
+from gdbench.sweeps.launchers.subprocess_host import Named, Request, launch_apart
+from gdbench.sweeps.machine_lock import turn
 
 if TYPE_CHECKING:
-    from gdbench.elsewhere import Launch
-    from gdbench.execution import SweepResult
+    from gdbench.sweeps.distributed import Launch
+    from gdbench.sweeps.executor import SweepResult
 
 __all__ = [
     "Lanes",
@@ -78,7 +78,7 @@ class Session:
     def carry_out(self, jobs: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None) -> None:
         """Run cells whose words hold, or plan them; torch is loaded here, so that a mistake is told without it."""
         with uncollected():
-            from gdbench.execution import execute_jobs, plan_jobs
+            from gdbench.sweeps.executor import execute_jobs, plan_jobs
 
         if self.plan_only:
             self.result = plan_jobs(jobs, here=launch is None)
@@ -172,8 +172,8 @@ def _search_path(hydra: DictConfig) -> list[str]:
 def run_part(config: DictConfig) -> float:
     """Run a cell of a sweep in a worker of a launcher, where what is raised becomes the reason of a row."""
     from gdbench.analysis.tuning_metric import best_of_cell
-    from gdbench.job import run_job
     from gdbench.results import sweep_folder
+    from gdbench.sweeps.job import run_job
 
     store()
     hydra = HydraConfig.get()

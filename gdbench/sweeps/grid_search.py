@@ -25,10 +25,10 @@ from gdbench.analysis.plateau import (
     measure_plateau,
     no_cost,
 )
-from gdbench.search_axes import Axis, Listed, Span
-from gdbench.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
-from gdbench.search_line import halve_intervals
-from gdbench.search_middle import find_middle
+from gdbench.sweeps.search_axes import Axis, Listed, Span
+from gdbench.sweeps.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
+from gdbench.sweeps.search_line import halve_intervals
+from gdbench.sweeps.search_middle import find_middle
 
 __all__ = ["Grid", "Point", "Refinement"]
 

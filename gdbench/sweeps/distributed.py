@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gdbench.job import finish
-from gdbench.job_spec import Job, Progress
 from gdbench.results import sweep_folder
-from gdbench.turns import NOTE, takes_turns
+from gdbench.sweeps.job import finish
+from gdbench.sweeps.job_spec import Job, Progress
+from gdbench.sweeps.machine_lock import NOTE, takes_turns
 
 __all__ = ["UNKNOWN", "Launch", "elsewhere"]
 

@@ -22,13 +22,13 @@ from gdbench.config.own_names import check_own_names
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import GROUPS, Run
 from gdbench.errors import UsageError
-from gdbench.job_spec import Progress, Silent
 from gdbench.results.paths import expand_user
-from gdbench.sweeper import Lanes, Refusal, Session
-from gdbench.trials import register_trials
+from gdbench.sweeps.hydra_sweeper import Lanes, Refusal, Session
+from gdbench.sweeps.job_spec import Progress, Silent
+from gdbench.sweeps.optuna_sweeper import register_trials
 
 if TYPE_CHECKING:
-    from gdbench.execution import SweepResult
+    from gdbench.sweeps.executor import SweepResult
 
 __all__ = ["is_value", "run_words", "split_words"]
 

@@ -40,7 +40,7 @@ __all__ = [
     "sources",
 ]
 
-OURS = ("gdbench.job",)
+OURS = ("gdbench.sweeps.job",)
 """Where our own part of a result begins; objectives and optimizers count for the cells that name them."""
 EDITED = b"\n# edited since it was imported"
 """What stands for the text of which a module was made, where only that of its file is known, which is another."""

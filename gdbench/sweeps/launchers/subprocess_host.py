@@ -27,7 +27,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from gdbench.config.compose import store
-from gdbench.launchers import install
+from gdbench.sweeps.launchers import install
 
 __all__ = ["Named", "Request", "launch_apart"]
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.config.overrides import read_text
-from gdbench.content import cell_key
-from gdbench.elsewhere import UNKNOWN, Launch
 from gdbench.engine import build
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
-from gdbench.execution import describe, export, keep_configurations
-from gdbench.job import check, finish, run_job
-from gdbench.job_spec import Job
 from gdbench.results import sweep_folder
 from gdbench.results.export import wanted
-from gdbench.resume import Wish
+from gdbench.sweeps.distributed import UNKNOWN, Launch
+from gdbench.sweeps.executor import describe, export, keep_configurations
+from gdbench.sweeps.fingerprint import cell_key
+from gdbench.sweeps.job import check, finish, run_job
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.resume import Wish
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Sweeps: planned, executed, resumed, searched and reproduced; the Python API."""
