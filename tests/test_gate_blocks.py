@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.gate.timing.blocks import Arm, Billed, Clocks, Fit, arm, long_ratio, orders, quads, replicate
-from gdbench.gate.timing.refusals import TooSlow
+from gdbench.gate.timing.abba_blocks import Arm, Billed, Clocks, Fit, arm, long_ratio, orders, quads, replicate
+from gdbench.gate.timing.errors import TooSlow
 from gdbench.gate.timing.replicate import measured
 from gdbench.gate.timing.settings import Settings
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.gate.timing.decision import Evidence, found_from, holm, judge, strictness
+from gdbench.gate.timing.sequential_test import Evidence, found_from, holm, judge, strictness
 from gdbench.gate.timing.settings import Settings
 
 SETTINGS = Settings()

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.errors import UsageError
-from gdbench.gate.accepted import Acceptance, accept, acceptances, recorded_changes
-from gdbench.gate.exact import Finding, compared
-from gdbench.gate.rulings import Terms, exact_ruling, exit_code, ruled
+from gdbench.gate.acceptance import Acceptance, accept, acceptances, recorded_changes
+from gdbench.gate.exact_measures import Finding, compared
+from gdbench.gate.policy import Terms, exact_ruling, exit_code, ruled
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
 

@@ -10,7 +10,7 @@ import pytest
 
 from gdbench.gate import facade
 from gdbench.gate.facade_loader import find_facade
-from gdbench.gate.timing.twin import Tree
+from gdbench.gate.timing.dual_import import Tree
 
 GATE = Path(facade.__file__).parent
 HOME = Path(__file__).parent.parent

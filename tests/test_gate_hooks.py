@@ -18,14 +18,14 @@ from gdbench.engine.environment import git as git_facts
 from gdbench.engine.environment import git_diff
 from gdbench.engine.git import git_environment, read_git, unhooked_environment
 from gdbench.errors import UsageError
+from gdbench.gate.git_worktree import repository, worktree
 from gdbench.gate.sides import Asked, head_of
-from gdbench.gate.trees import repository, worktree
 
 ROOT = Path(__file__).parent.parent
 TREES = """
 import sys
 from pathlib import Path
-from gdbench.gate.trees import base_of, repository, worktree
+from gdbench.gate.git_worktree import base_of, repository, worktree
 
 top = repository(Path.cwd())
 with worktree(top, base_of(top, None, "outputs", True).commit) as side:

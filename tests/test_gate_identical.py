@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gdbench.config.paths import config_folder
-from gdbench.gate.asking import ask_both
-from gdbench.gate.exact import compared
+from gdbench.gate.exact_measures import compared
 from gdbench.gate.probe import answered
+from gdbench.gate.probe_client import ask_both
 from gdbench.gate.series import Series, Side
 
 ULPS = {"float32": 8.0, "float64": 4096.0}

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from gdbench.gate.series import Series
-from gdbench.gate.timing.blocks import Sample
+from gdbench.gate.timing.abba_blocks import Sample
+from gdbench.gate.timing.calibration import Trials, added
+from gdbench.gate.timing.calibration_result import SelfTest, share_interval, stored
 from gdbench.gate.timing.compare import without_rows
-from gdbench.gate.timing.course import Course
-from gdbench.gate.timing.figures import SelfTest, share_interval, stored
-from gdbench.gate.timing.refusals import Died, Failed
-from gdbench.gate.timing.report import Ruling, contamination
-from gdbench.gate.timing.rounds import Pair
-from gdbench.gate.timing.selftest import Trials, added
+from gdbench.gate.timing.errors import Died, Failed
+from gdbench.gate.timing.pair_state import Track
+from gdbench.gate.timing.scheduler import Course
+from gdbench.gate.timing.sessions import Pair
 from gdbench.gate.timing.settings import Settings
-from gdbench.gate.timing.tracks import Track
+from gdbench.gate.timing.verdicts import Ruling, contamination
 
 SETTINGS = Settings()
 

@@ -13,11 +13,11 @@ from support.leftovers import list_children
 from support.processes import Processes, Streams
 
 from gdbench.gate.series import Series, Side
+from gdbench.gate.timing.calibration import selftest
 from gdbench.gate.timing.compare import compare
-from gdbench.gate.timing.processes import WORKER
-from gdbench.gate.timing.report import TimeReport
-from gdbench.gate.timing.selftest import selftest
 from gdbench.gate.timing.settings import Settings
+from gdbench.gate.timing.verdicts import TimeReport
+from gdbench.gate.timing.worker_client import WORKER
 
 ROOT = Path(__file__).parent.parent
 FEW = Settings(

@@ -8,7 +8,7 @@ import pytest
 from repositories import commit, git
 
 from gdbench.errors import NotMeasured, UsageError
-from gdbench.gate.trees import base_of, commits_between, worktree
+from gdbench.gate.git_worktree import base_of, commits_between, worktree
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdbench.gate.timing.facts import Watch
-from gdbench.gate.timing.refusals import Entangled
-from gdbench.gate.timing.twin import Globals, Tree
+from gdbench.gate.timing.dual_import import Globals, Tree
+from gdbench.gate.timing.errors import Entangled
+from gdbench.gate.timing.host_counters import Watch
 
 HOME = Path(__file__).parent.parent
 Trees = Callable[..., tuple[Tree, Tree]]

@@ -13,8 +13,8 @@ from tiers import representatives
 
 from gdbench.errors import NotMeasured
 from gdbench.gate.bisect import halved
+from gdbench.gate.git_worktree import base_of
 from gdbench.gate.series import Side
-from gdbench.gate.trees import base_of
 
 EXACT = ("--config-dir", "mine", "--time", "off")
 SUITE = """
@@ -206,7 +206,7 @@ def test_bisection_of_a_bad_end_that_cannot_be_measured_is_none(tmp_path: Path) 
 @pytest.mark.slow
 def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that cannot be imported is no reason to skip the test; neither is time=off."""
-    from gdbench.pytest_plugin import Bench
+    from gdbench.gate.pytest_plugin import Bench
 
     top = repository(tmp_path, FEW)
     own = top / "mine" / "own.py"

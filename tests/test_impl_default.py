@@ -14,8 +14,8 @@ import yaml
 import gdbench
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import resolve_impl
+from gdbench.gate.pytest_plugin import Bench
 from gdbench.gate.suite import load_suite
-from gdbench.pytest_plugin import Bench
 
 QUICK = ("timing=off", "steps=20", "--quiet")
 

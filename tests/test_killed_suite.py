@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from repositories import git, repository
 
-from gdbench.gate.trees import worktree
+from gdbench.gate.git_worktree import worktree
 
 
 @pytest.mark.parametrize("number", range(2))

@@ -11,8 +11,8 @@ import pytest
 import torch
 from repositories import repository
 
+from gdbench.gate.pytest_plugin import Bench
 from gdbench.optimizers.sgd import gd
-from gdbench.pytest_plugin import Bench
 
 ROOT = Path(__file__).parent.parent
 FEW = """
@@ -94,7 +94,11 @@ def test_a_mistyped_objective_is_one_line_of_pytest(tmp_path: Path, capsys: pyte
 def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A test of the user's passes, and one that asks too much fails with the number."""
     (tmp_path / "test_mine.py").write_text(TEST)
-    plugins = ["no:gdbench", "no:cacheprovider", "gdbench.pytest_plugin"]  # an install has loaded it by its entry point
+    plugins = [
+        "no:gdbench",
+        "no:cacheprovider",
+        "gdbench.gate.pytest_plugin",
+    ]  # an install has loaded it by its entry point
     words = ["-q", f"--rootdir={tmp_path}", *(word for name in plugins for word in ("-p", name))]
     code = pytest.main([*words, str(tmp_path / "test_mine.py")])
     out = capsys.readouterr().out

@@ -10,7 +10,7 @@ import yaml
 from gdbench.config.paths import config_folder
 from gdbench.engine.targets import LADDER, SAFETY
 from gdbench.engine.timer import Plan
-from gdbench.gate.timing.decision import found_from
+from gdbench.gate.timing.sequential_test import found_from
 from gdbench.gate.timing.settings import Settings
 from website.facts import Entry, entries
 from website.typeset import table

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.gate.asking import Answers
-from gdbench.gate.exact import EVERYWHERE, HERE, Finding, compared, has_run, measures
+from gdbench.gate.exact_measures import EVERYWHERE, HERE, Finding, compared, has_run, measures
+from gdbench.gate.probe_client import Answers
 from gdbench.gate.series import Series
 from gdbench.results.atomic import replace_text
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from gdbench.engine.git import read_git
 from gdbench.errors import NotMeasured, UsageError
-from gdbench.gate.asking import Answers, ask
-from gdbench.gate.exact import ABSENT, compared, has_run, why_not
-from gdbench.gate.rulings import FAILING, OPEN
+from gdbench.gate.exact_measures import ABSENT, compared, has_run, why_not
+from gdbench.gate.git_worktree import commits_between, repository, worktree
+from gdbench.gate.policy import FAILING, OPEN
+from gdbench.gate.probe_client import Answers, ask
 from gdbench.gate.series import Series, Side
 from gdbench.gate.sides import Asked, suite_of
-from gdbench.gate.trees import commits_between, repository, worktree
 
 __all__ = ["Culprit", "bisected", "halved"]
 
@@ -107,9 +107,9 @@ def _first_failure(series: list[Series], before: Answers, after: Answers, ulps: 
 
 
 def _time(series: list[Series], base: Side) -> Fails:
-    from gdbench.gate.times import time_rulings
     from gdbench.gate.timing.compare import compare
-    from gdbench.gate.timing.refusals import Failed
+    from gdbench.gate.timing.errors import Failed
+    from gdbench.gate.timing_findings import time_rulings
 
     def fails(side: Side) -> str:
         try:

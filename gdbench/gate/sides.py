@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gdbench.config.own_names import check_own_names
 from gdbench.errors import UsageError
-from gdbench.gate.exact import Finding
+from gdbench.gate.exact_measures import Finding
+from gdbench.gate.git_worktree import NoRepository, base_of, repository, worktree
 from gdbench.gate.series import Side
 from gdbench.gate.suite import Suite, load_suite
-from gdbench.gate.trees import NoRepository, base_of, repository, worktree
 
 __all__ = ["WORKING_TREE", "Asked", "based", "dropped", "head_of", "suite_of"]
 

@@ -14,7 +14,7 @@ from gdbench.errors import UsageError, format_count, nearest
 from gdbench.results.paths import PATH, expand_user
 
 if TYPE_CHECKING:
-    from gdbench.gate.comparison import Report
+    from gdbench.gate.run import Report
     from gdbench.gate.sides import Asked
 
 __all__ = ["gate"]
@@ -79,8 +79,8 @@ def record(
 ) -> int:
     """Write the exact columns of the working tree to a CSV, which gate --baseline FILE compares with."""
     from gdbench.gate.baseline import record as write
-    from gdbench.gate.comparison import record_of
-    from gdbench.gate.exact import has_run, why_not
+    from gdbench.gate.exact_measures import has_run, why_not
+    from gdbench.gate.run import record_of
     from gdbench.gate.sides import Asked
     from gdbench.results.atomic import check_writable
 
@@ -106,10 +106,10 @@ def accept(
     """Record findings of the latest report as meant: commit gate/accepted.csv with the change that it speaks of."""
     import fnmatch
 
-    from gdbench.gate.accepted import PLACE
-    from gdbench.gate.accepted import accept as write
-    from gdbench.gate.comparison import latest
-    from gdbench.gate.trees import repository
+    from gdbench.gate.acceptance import PLACE
+    from gdbench.gate.acceptance import accept as write
+    from gdbench.gate.git_worktree import repository
+    from gdbench.gate.run import latest
 
     report = latest(outputs)
     open_ = [each for each in report["findings"] if each["layer"] == "exact" and (each["fails"] or _is_absent(each))]
@@ -171,7 +171,7 @@ def self_test(
     a series in which this machine finds only slowdowns above its d1 is then no longer judged.
     """
     from gdbench.errors import NotMeasured
-    from gdbench.gate.comparison import self_tested
+    from gdbench.gate.run import self_tested
     from gdbench.gate.sides import Asked
 
     def carry_out() -> int:
@@ -199,8 +199,8 @@ def history(
     request.
     """
     from gdbench.gate import history as kept
-    from gdbench.gate.comparison import latest
-    from gdbench.gate.trees import repository
+    from gdbench.gate.git_worktree import repository
+    from gdbench.gate.run import latest
     from gdbench.report.gate import show_changes
     from gdbench.report.trend_page import write_trend
 
@@ -243,7 +243,7 @@ def _is_absent(finding: dict[str, Any]) -> bool:
 
 
 def _compare(asked: Asked, quiet: bool, json: bool) -> int:
-    from gdbench.gate.comparison import compare
+    from gdbench.gate.run import compare
     from gdbench.results.atomic import check_writable
 
     check_writable(Path(asked.outputs) / "gate" / "gate.json")

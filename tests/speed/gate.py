@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gdbench.gate.series import Side
 from gdbench.gate.suite import load_suite
-from gdbench.gate.timing.selftest import SIZES, selftest
+from gdbench.gate.timing.calibration import SIZES, selftest
 
 ROOT = Path(__file__).parents[2]
 NEIGHBOUR = """

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gdbench.gate.series import Series, Side
-from gdbench.gate.timing.course import Course, Heard
-from gdbench.gate.timing.figures import stored
-from gdbench.gate.timing.report import Measured, Ruling, TimeReport, contamination, row
-from gdbench.gate.timing.rounds import Lab, Pair
+from gdbench.gate.timing.calibration_result import stored
+from gdbench.gate.timing.pair_state import AGAIN, BASE, HEAD, Questions, Track, questions
+from gdbench.gate.timing.scheduler import Course, Heard
+from gdbench.gate.timing.sessions import Lab, Pair
 from gdbench.gate.timing.settings import Settings
-from gdbench.gate.timing.tracks import AGAIN, BASE, HEAD, Questions, Track, questions
+from gdbench.gate.timing.verdicts import Measured, Ruling, TimeReport, contamination, row
 
 __all__ = ["compare", "controls", "without_rows"]
 

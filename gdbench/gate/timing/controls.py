@@ -12,7 +12,7 @@ import torch
 
 from gdbench.engine.reference_loops import memory_loop, plain_loop
 from gdbench.engine.timer import Prepare
-from gdbench.gate.timing.blocks import Fit, arm
+from gdbench.gate.timing.abba_blocks import Fit, arm
 
 __all__ = ["CONTROLS", "Control", "ballast"]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gdbench.gate.timing.blocks import Billed, Fit, Sample, long_ratio, replicate
+from gdbench.gate.timing.abba_blocks import Billed, Fit, Sample, long_ratio, replicate
 from gdbench.gate.timing.settings import Settings
 
 __all__ = ["Subject", "measured", "sized"]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.replicate import Subject
-    from gdbench.gate.timing.rounds import Arm
+    from gdbench.gate.timing.sessions import Arm
 
 HOME = Path(__file__).resolve().parents[3]
 """Where the gdbench lies that measures, which is neither side's."""
@@ -37,9 +37,9 @@ class Worker:
         import torch
 
         from gdbench.engine.environment import cpu_model
-        from gdbench.gate.timing.facts import Watch
+        from gdbench.gate.timing.dual_import import Globals, Tree, keep_bytecode
+        from gdbench.gate.timing.host_counters import Watch
         from gdbench.gate.timing.settings import Settings
-        from gdbench.gate.timing.twin import Globals, Tree, keep_bytecode
 
         self.cache = cache
         torch.set_num_threads(1)
@@ -67,7 +67,7 @@ class Worker:
 
     def pose(self, tree: str, asked: Mapping[str, Any]) -> Any:
         """Compose questions with a tree's configurations, and try each; a reason for those that cannot be had."""
-        from gdbench.gate.timing.refusals import Entangled
+        from gdbench.gate.timing.errors import Entangled
         from gdbench.gate.timing.workload import Workload, pose, reason
 
         posed = dict(pose(self.trees[tree], asked))
@@ -119,7 +119,7 @@ class Worker:
         return self.watch.told()
 
     def _made(self, arm: Arm) -> Subject:
-        from gdbench.gate.timing.subjects import made
+        from gdbench.gate.timing.subject_factory import made
 
         return made(arm, self.trees)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gdbench.gate.facade_loader import find_facade
-from gdbench.gate.timing.blocks import CLOCKS, WALL_ONLY, Billed, Fit, arm
-from gdbench.gate.timing.twin import Tree
+from gdbench.gate.timing.abba_blocks import CLOCKS, WALL_ONLY, Billed, Fit, arm
+from gdbench.gate.timing.dual_import import Tree
 
 __all__ = ["Posed", "Workload", "pose"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gdbench.gate.timing.blocks import Sample
-from gdbench.gate.timing.refusals import Died, Entangled, Failed, TooSlow
-from gdbench.gate.timing.rounds import Bench, Lab
-from gdbench.gate.timing.tracks import Track
+from gdbench.gate.timing.abba_blocks import Sample
+from gdbench.gate.timing.errors import Died, Entangled, Failed, TooSlow
+from gdbench.gate.timing.pair_state import Track
+from gdbench.gate.timing.sessions import Bench, Lab
 
 __all__ = ["Course", "Heard"]
 

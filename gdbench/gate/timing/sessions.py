@@ -14,10 +14,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from gdbench.gate.series import Series, Side
-from gdbench.gate.timing.blocks import Billed, Fit, Sample
-from gdbench.gate.timing.processes import Process
+from gdbench.gate.timing.abba_blocks import Billed, Fit, Sample
 from gdbench.gate.timing.replicate import measured, sized
 from gdbench.gate.timing.settings import Settings
+from gdbench.gate.timing.worker_client import Process
 
 __all__ = ["Arm", "Bench", "Lab", "Pair"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gdbench.gate.series import Series
-from gdbench.gate.timing.blocks import Sample
-from gdbench.gate.timing.decision import Evidence
-from gdbench.gate.timing.refusals import Entangled
-from gdbench.gate.timing.rounds import Arm, Lab, Pair
+from gdbench.gate.timing.abba_blocks import Sample
+from gdbench.gate.timing.errors import Entangled
+from gdbench.gate.timing.sequential_test import Evidence
+from gdbench.gate.timing.sessions import Arm, Lab, Pair
 
 __all__ = ["AGAIN", "BASE", "HEAD", "Questions", "Track", "evidence", "questions"]
 

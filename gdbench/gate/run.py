@@ -16,22 +16,22 @@ import pandas as pd
 
 from gdbench.engine.git import GitError
 from gdbench.errors import NotMeasured, UsageError
-from gdbench.gate.accepted import Acceptance, acceptances
-from gdbench.gate.asking import Answers, ask, ask_both
+from gdbench.gate.acceptance import Acceptance, acceptances
 from gdbench.gate.baseline import digest_of_file, fingerprint_words, kept, posed, read_baseline
-from gdbench.gate.exact import Finding, compared
+from gdbench.gate.exact_measures import Finding, compared
+from gdbench.gate.git_worktree import clean_commit, repository
 from gdbench.gate.novelty import checked_absences
-from gdbench.gate.rulings import Ruling, Terms, exact_ruling, exit_code, ruled
+from gdbench.gate.policy import Ruling, Terms, exact_ruling, exit_code, ruled
+from gdbench.gate.probe_client import Answers, ask, ask_both
 from gdbench.gate.series import Series, Side
 from gdbench.gate.sides import WORKING_TREE, Asked, based, dropped, head_of, suite_of
 from gdbench.gate.suite import Suite
-from gdbench.gate.times import joined, time_header, time_rulings
-from gdbench.gate.trees import clean_commit, repository
+from gdbench.gate.timing_findings import joined, time_header, time_rulings
 from gdbench.report.gate import junit, markdown
 from gdbench.results.atomic import new_reports
 
 if TYPE_CHECKING:
-    from gdbench.gate.timing.figures import SelfTest
+    from gdbench.gate.timing.calibration_result import SelfTest
 
 __all__ = ["Progress", "Report", "compare", "latest", "record_of", "self_tested"]
 
@@ -160,7 +160,7 @@ def _timed(asked: Asked, suite: Suite, base: Side, head: Side, found: Sequence[F
     if asked.time == "off" or not both:
         return _Timed()
     from gdbench.gate.timing.compare import compare as compare_times
-    from gdbench.gate.timing.refusals import Failed
+    from gdbench.gate.timing.errors import Failed
 
     progress.begin("time layer", 100)
     try:
@@ -239,8 +239,8 @@ def record_of(asked: Asked, progress: Progress) -> Answers:
 
 def self_tested(asked: Asked, hours: float | None, rounds: int | None, progress: Progress) -> SelfTest:
     """The figures of the time layer on this machine."""
-    from gdbench.gate.timing.refusals import Failed
-    from gdbench.gate.timing.selftest import selftest
+    from gdbench.gate.timing.calibration import selftest
+    from gdbench.gate.timing.errors import Failed
 
     if (hours is not None and not hours > 0) or (rounds is not None and rounds < LEAST_ROUNDS):
         raise UsageError(

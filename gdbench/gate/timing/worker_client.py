@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gdbench.engine.git import unhooked_environment
-from gdbench.gate.timing.refusals import Died, Entangled, Failed, TooSlow
+from gdbench.gate.timing.errors import Died, Entangled, Failed, TooSlow
 
 __all__ = ["Process"]
 

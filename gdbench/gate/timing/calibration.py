@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 
 from gdbench.gate.series import Series, Side
-from gdbench.gate.timing.blocks import Sample
-from gdbench.gate.timing.course import Heard
-from gdbench.gate.timing.decision import SLOWER, UNDECIDED, found_from, strictness
-from gdbench.gate.timing.figures import Injected, SelfTest
-from gdbench.gate.timing.refusals import Died, Entangled, Failed, TooSlow
-from gdbench.gate.timing.report import Ruling, recurred
-from gdbench.gate.timing.rounds import Arm, Bench, Lab, Pair
+from gdbench.gate.timing.abba_blocks import Sample
+from gdbench.gate.timing.calibration_result import Injected, SelfTest
+from gdbench.gate.timing.errors import Died, Entangled, Failed, TooSlow
+from gdbench.gate.timing.pair_state import BASE, HEAD, Questions, Track, evidence, questions
+from gdbench.gate.timing.scheduler import Heard
+from gdbench.gate.timing.sequential_test import SLOWER, UNDECIDED, found_from, strictness
+from gdbench.gate.timing.sessions import Arm, Bench, Lab, Pair
 from gdbench.gate.timing.settings import Settings
-from gdbench.gate.timing.tracks import BASE, HEAD, Questions, Track, evidence, questions
+from gdbench.gate.timing.verdicts import Ruling, recurred
 
 __all__ = ["SIZES", "Trials", "added", "selftest"]
 

@@ -82,7 +82,7 @@ class Bench:
         could not be measured fails it, with the reason.
         """
         from gdbench.errors import UsageError
-        from gdbench.gate.comparison import compare
+        from gdbench.gate.run import compare
         from gdbench.gate.sides import Asked
         from gdbench.report.terminal.gate_progress import progress
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from gdbench.gate.exact import Finding
-from gdbench.gate.rulings import FAILING, Ruling
+from gdbench.gate.exact_measures import Finding
+from gdbench.gate.policy import FAILING, Ruling
 from gdbench.report.number_format import interval
 
 if TYPE_CHECKING:
-    from gdbench.gate.timing.report import Group, Measured, TimeReport
+    from gdbench.gate.timing.verdicts import Group, Measured, TimeReport
 
 __all__ = ["joined", "time_header", "time_rulings"]
 

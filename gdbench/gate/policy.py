@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gdbench.gate.accepted import Acceptance
-from gdbench.gate.exact import ABSENT, Finding
+from gdbench.gate.acceptance import Acceptance
+from gdbench.gate.exact_measures import ABSENT, Finding
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
 

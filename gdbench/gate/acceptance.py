@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.gate.exact import ABSENT, EVERYWHERE, HERE
+from gdbench.gate.exact_measures import ABSENT, EVERYWHERE, HERE
 from gdbench.results.atomic import replace_text
 
 __all__ = ["PLACE", "Acceptance", "accept", "acceptances", "recorded_changes"]

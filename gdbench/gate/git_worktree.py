@@ -23,7 +23,7 @@ __all__ = ["Base", "NoRepository", "base_of", "clean_commit", "commits_between",
 
 PLACE = "gdbench-gate"
 """The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
-KEEPER = Path(__file__).with_name("keeper.py")
+KEEPER = Path(__file__).with_name("worktree_keeper.py")
 
 
 class NoRepository(UsageError):

@@ -9,9 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from gdbench.gate.timing.decision import SLOWER, UNDECIDED, Evidence, found_from, holm, judge, p_slower, strictness
+from gdbench.gate.timing.pair_state import Track, evidence
+from gdbench.gate.timing.sequential_test import (
+    SLOWER,
+    UNDECIDED,
+    Evidence,
+    found_from,
+    holm,
+    judge,
+    p_slower,
+    strictness,
+)
 from gdbench.gate.timing.settings import Settings
-from gdbench.gate.timing.tracks import Track, evidence
 
 __all__ = ["Group", "Measured", "Ruling", "TimeReport", "contamination", "recurred", "row"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gdbench.gate.timing.blocks import Billed, Fit
+from gdbench.gate.timing.abba_blocks import Billed, Fit
 from gdbench.gate.timing.controls import Control, ballast
+from gdbench.gate.timing.dual_import import Tree
 from gdbench.gate.timing.replicate import Subject
-from gdbench.gate.timing.rounds import Arm
-from gdbench.gate.timing.twin import Tree
+from gdbench.gate.timing.sessions import Arm
 from gdbench.gate.timing.workload import Workload
 
 __all__ = ["made"]

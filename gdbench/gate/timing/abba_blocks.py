@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.engine.timer import Prepare
-from gdbench.gate.timing.refusals import TooSlow
+from gdbench.gate.timing.errors import TooSlow
 from gdbench.gate.timing.settings import Settings
 
 __all__ = ["CLOCKS", "WALL_ONLY", "Arm", "Billed", "Clocks", "Fit", "Sample", "arm", "long_ratio", "replicate"]

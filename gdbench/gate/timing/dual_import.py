@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from gdbench.gate.timing.refusals import Entangled
+from gdbench.gate.timing.errors import Entangled
 
 __all__ = ["Globals", "Tree", "keep_bytecode", "load_package"]
 
