@@ -5,8 +5,8 @@ import io
 import sys
 from typing import NoReturn
 
-from gdbench.cli import main
-from gdbench.pipes import drop_unread
+from gdbench.cli.main import main
+from gdbench.cli.pipes import drop_unread
 
 __all__ = ["escape_unprintable", "run"]
 

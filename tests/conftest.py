@@ -94,7 +94,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Done]:
     """Carries out a command line in this process, from an empty folder."""
-    from gdbench.cli import main
+    from gdbench.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)  # hydra takes its words from there: give them back
@@ -113,7 +113,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     places: dict[tuple[str, ...], Path] = {}
 
     def carry_out(*lines: str) -> Path:
-        from gdbench.cli import main
+        from gdbench.cli.main import main
 
         if lines not in places:
             place = tmp_path_factory.mktemp("once")

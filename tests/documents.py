@@ -21,9 +21,9 @@ from typing import Any
 import typer
 import yaml
 
-from gdbench.cli import VERBS
+from gdbench.cli.app import app
+from gdbench.cli.main import VERBS
 from gdbench.engine.git import unhooked_environment
-from gdbench.verbs import app
 
 ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

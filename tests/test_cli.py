@@ -16,8 +16,8 @@ from repositories import git
 from support.processes import Process, Processes, Streams
 
 import gdbench
-from gdbench.cli import VERBS, main
-from gdbench.help_text import HELP
+from gdbench.cli.help import HELP
+from gdbench.cli.main import VERBS, main
 
 QUIET = ("timing=off", "--quiet")
 
@@ -179,7 +179,7 @@ def test_a_full_disk_is_one_clear_line(shell: Callable[..., Any], limit: int) ->
     """Whether the first file finds no room or the tables do, the refusal is one line; no half file is left."""
     program = f"""
 import resource, sys
-from gdbench.cli import main
+from gdbench.cli.main import main
 sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 sys.exit(main(["timing=off", "outputs=full"]))
@@ -389,7 +389,7 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
     """The help of gdbench and that of every verb, also of those below another, fits a terminal of 80 columns."""
     from typer.main import get_command
 
-    from gdbench.verbs import app
+    from gdbench.cli.app import app
 
     monkeypatch.setenv("COLUMNS", "200")
     paths: list[tuple[str, ...]] = [(), ("plan",)]
@@ -423,7 +423,7 @@ def test_help_and_version_load_nothing_slow(shell: Callable[..., Any], word: str
     """Help waits for no torch, pandas, hydra, pyarrow, rich or typer."""
     program = f"""
 import sys
-from gdbench.cli import main
+from gdbench.cli.main import main
 assert main([{word!r}]) == 0
 slow = ("torch", "pandas", "hydra", "omegaconf", "pyarrow", "rich", "typer", "scipy", "sklearn")
 loaded = [name for name in slow if name in sys.modules]
@@ -442,7 +442,7 @@ MISTAKES = (
 UNLOADED = """
 import os, rlcompleter, sys
 import gdbench
-from gdbench.cli import main
+from gdbench.cli.main import main
 
 for line in {lines!r}:
     assert main(line.split()) == 2, line
@@ -550,7 +550,7 @@ def test_an_interrupted_sweep_keeps_what_has_ended(begun: Process, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("verb", "under_way"), [("list optimizers", "config.config_folder"), ("gate", "gate.verbs._compare")]
+    ("verb", "under_way"), [("list optimizers", "config.paths.config_folder"), ("gate", "cli.gate._compare")]
 )
 def test_an_interrupted_verb_says_so(
     command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, verb: str, under_way: str

@@ -89,13 +89,13 @@ print(sys.getrecursionlimit(), sys.getswitchinterval(), sys.gettrace(), sys.exce
 DRAWS = "import random, numpy, torch; print(random.random(), numpy.random.random(), torch.initial_seed())"
 
 SPOILS = """
-import os, random, sys, torch, gdbench.cli
+import os, random, sys, torch, gdbench.cli.main
 os.environ["SPOILED"] = "1"
 sys.path.append("spoiled")
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
-gdbench.cli.main(["objective=rosenbrock", "steps=3", "timing=off", "--quiet"])
-gdbench.cli.main = None
+gdbench.cli.main.main(["objective=rosenbrock", "steps=3", "timing=off", "--quiet"])
+gdbench.cli.main.main = None
 os.chdir("/")
 """
 
@@ -182,7 +182,7 @@ def without_times(text: str) -> str:
 
 def test_a_fork_inherits_nothing_from_another_fork(shell: Callable[..., Done], tmp_path: Path) -> None:
     """What one has set, imported, run or replaced is not there in the next; each draws numbers of its own."""
-    fresh = "import os, sys, torch, gdbench.cli; print(gdbench.cli.main is None, 'spoiled' in sys.path, os.getcwd(), "
+    fresh = "import os, sys, torch, gdbench.cli.main; print(gdbench.cli.main.main is None, 'spoiled' in sys.path, os.getcwd(), "
     fresh += "torch.get_default_dtype(), os.environ.get('SPOILED'), 'gdbench.objectives.classical' in sys.modules)"
     before = shell("-c", fresh)
     spoiled = shell("-c", SPOILS)

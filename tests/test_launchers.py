@@ -348,7 +348,7 @@ def test_a_lock_that_cannot_be_had_is_one_clear_line(tmp_path: Path, monkeypatch
 HIDDEN = """
 import sys
 sys.modules.update(ray=None, hydra_plugins=None)
-from gdbench.cli import main
+from gdbench.cli.main import main
 sys.exit(sum(main(["-m", "lr=0.1,0.2", "timing=off", f"hydra/launcher={name}"]) for name in sys.argv[1:]))
 """
 
@@ -369,7 +369,7 @@ def test_no_launcher_is_loaded_unless_asked_for(shell: Callable[..., Any]) -> No
     """A sweep of this process imports neither Ray nor submitit, nor what starts them."""
     program = """
 import sys
-from gdbench.cli import main
+from gdbench.cli.main import main
 assert main(["-m", "lr=0.1,0.2", "timing=off", "--quiet"]) == 0
 print({"ray", "submitit", "gdbench.sweeps.launchers.ray", "gdbench.sweeps.launchers.submitit"} & set(sys.modules))
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.processes import Processes
 
-PEAK = "import resource, sys; from gdbench.cli import main; code = main(sys.argv[1:]); "
+PEAK = "import resource, sys; from gdbench.cli.main import main; code = main(sys.argv[1:]); "
 PEAK += "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
 
 

@@ -27,13 +27,7 @@ LAYERS = (
     {"analysis", "engine"},
     {"report", "sweeps"},
     {"gate"},
-    {"help_text", "pipes"},
-    {"store"},
-    {"showing"},
-    {"__init__"},
-    {"verbs"},
-    {"word_order"},
-    {"cli"},
+    {"__init__", "cli"},
     {"__main__"},
 )
 """The modules and folders of the package, lowest first."""
@@ -43,10 +37,8 @@ TABLE = {
     "analysis",
     "config",
     "errors",
-    "pipes",
     "report",
     "results",
-    "store",
 }
 """What knows of tables alone: no tensor and no run."""
 
@@ -58,12 +50,12 @@ ONLY_IN = {
     "hydra_plugins": {"sweeps"},
     "ray": {"sweeps"},
     "submitit": {"sweeps"},
-    "pandas": {"analysis", "engine", "gate", "report", "results", "store", "sweeps"},
+    "pandas": {"analysis", "cli", "engine", "gate", "report", "results", "sweeps"},
     "altair": {"report"},
     "vl_convert": {"report"},
-    "pyarrow": {"report", "results", "store"},
+    "pyarrow": {"cli", "report", "results"},
     "duckdb": {"results"},
-    "typer": {"gate", "showing", "store", "verbs", "word_order"},
+    "typer": {"cli"},
     "mlflow": {"results"},
     "optuna": {"sweeps"},
     "sklearn": {"objectives"},

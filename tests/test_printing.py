@@ -10,7 +10,7 @@ from support.processes import Done
 
 import gdbench
 from gdbench.__main__ import escape_unprintable
-from gdbench.cli import VERBS, main
+from gdbench.cli.main import VERBS, main
 
 NOTE = "naïve ✓ 名 ×"
 WORDS = {

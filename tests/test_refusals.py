@@ -162,7 +162,7 @@ import os, sys
 for name in {unset!r}:
     os.environ.pop(name, None)
 {f'os.environ["HOME"] = {home!r}' if home else ""}
-from gdbench.cli import main
+from gdbench.cli.main import main
 codes = [main(["-m", "lr=0.1,0.2", "timing=off", "name=s", "--quiet"]), main(["report", "--format", "html,md"]),
          main(["-m", "lr=0.1,0.2", "timing=off", "name=s", "--quiet"]), main(["runs"])]
 sys.exit(max(codes))

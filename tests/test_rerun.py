@@ -13,8 +13,8 @@ from laws import CONF, CONFIGURATIONS, FACTS, MATRICES, OPTIMIZERS, SMALLER
 from tiers import representatives
 
 import gdbench
+from gdbench.cli.show import list_repeat
 from gdbench.config.spec import Question
-from gdbench.showing import list_repeat
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.api import _composing
 from gdbench.sweeps.executor import execute_jobs

@@ -9,11 +9,17 @@ from support.processes import Done
 from tiers import representatives
 
 UNNEEDED = {"torch._dynamo", "torch._inductor", "sympy", "sklearn", "scipy", "matplotlib"}
-UNNEEDED |= {f"gdbench.objectives.{family}" for family in ("bbob", "classical", "cutest", "learning", "mgh", "waves")}
-UNNEEDED |= {f"gdbench.optimizers.{family}" for family in ("adam", "line_search", "matrices", "shampoo", "torch_mixed")}
+UNNEEDED |= {
+    f"gdbench.objectives.{family}"
+    for family in ("bbob", "classical", "cutest", "classification", "mgh", "multimodal_nd")
+}
+UNNEEDED |= {
+    f"gdbench.optimizers.{family}"
+    for family in ("adam", "line_search", "adafactor_muon", "shampoo", "torch_muon_adamw")
+}
 RUN = """
 import sys
-from gdbench.cli import main
+from gdbench.cli.main import main
 code = main([{words}])
 print(code, *sorted({unneeded} & set(sys.modules)))
 """

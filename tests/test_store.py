@@ -343,7 +343,7 @@ def test_a_list_loads_no_torch(outputs: Path, shell: Callable[..., Any]) -> None
     """Neither torch nor hydra, nor what draws reports, is imported to list sweeps."""
     program = """
 import sys
-from gdbench.cli import main
+from gdbench.cli.main import main
 assert main(["runs"]) == 0
 slow = ("torch", "hydra", "omegaconf", "scipy", "sklearn", "altair", "duckdb")
 assert not [name for name in slow if name in sys.modules]

@@ -244,7 +244,7 @@ def test_optuna_is_loaded_only_when_asked_for(shell: Callable[..., Any]) -> None
     """A sweep without Optuna does not import it."""
     program = """
 import sys
-from gdbench.cli import main
+from gdbench.cli.main import main
 assert main(["-m", "lr=0.1,0.2", "timing=off", "--quiet"]) == 0
 assert "optuna" not in sys.modules
 """

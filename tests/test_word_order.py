@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import typer
 
-from gdbench.cli import VERBS
-from gdbench.verbs import app
-from gdbench.word_order import place_verb_first
+from gdbench.cli.app import app
+from gdbench.cli.main import VERBS
+from gdbench.cli.word_order import place_verb_first
 
 
 def options() -> list[tuple[list[str], str, bool]]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from gdbench.cli.app import headline
 from gdbench.config.paths import config_folder
 from gdbench.engine.factories import locate
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.verbs import headline
 from website import axes
 
 __all__ = ["Entry", "Setting", "by_family", "entries", "settings"]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gdbench.cli import VERBS, main
+from gdbench.cli.main import VERBS, main
 from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import point_count

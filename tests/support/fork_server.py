@@ -34,7 +34,7 @@ __all__ = ["HEADER", "IMPORTED", "serve"]
 
 IMPORTED = (
     "torch",
-    "gdbench.cli",
+    "gdbench.cli.main",
     "gdbench.sweeps.invocation",
     "gdbench.report.terminal.sweep",
     "gdbench.report.terminal.progress",

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from typer.core import TyperGroup
 
+from gdbench.cli.gate import gate
+from gdbench.cli.store import add_to
 from gdbench.config.own_names import check_own_names
 from gdbench.errors import UsageError, format_count, nearest
-from gdbench.gate.verbs import gate
 from gdbench.results.columns import COLUMNS
 from gdbench.results.paths import PATH, expand_user, expand_word
-from gdbench.store.verbs import add_to
 
 if TYPE_CHECKING:
     from gdbench.report.inputs import Source
@@ -116,7 +116,7 @@ def show(
     settings, source files, data, torch, threads, machine, determinism. Code that a sweep names and that neither gdbench
     ships nor you ran here yourself is listed first, and run with --trust alone.
     """
-    from gdbench.showing import check_options, find_shown, show_run, show_table
+    from gdbench.cli.show import check_options, find_shown, show_run, show_table
 
     sweep, row = find_shown(what, folder)
     check_options(sweep, what, {"each": each}, {"rerun": rerun, "trust": trust})
@@ -124,8 +124,8 @@ def show(
         show_table(sweep, each)
         return 0
     if rerun:
+        from gdbench.cli.show import list_repeat
         from gdbench.results.lookup import home
-        from gdbench.showing import list_repeat
         from gdbench.sweeps.reproduce import rerun as repeat
 
         found = repeat(home(folder, row), row, trust)

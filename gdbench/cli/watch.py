@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
-from gdbench.pipes import has_reader
+from gdbench.cli.pipes import has_reader
 from gdbench.report.escaping import printable
 from gdbench.report.terminal.fitting import console
 from gdbench.report.terminal.live import frame, line

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gdbench import __version__
+from gdbench.cli.help import HELP
+from gdbench.cli.word_order import place_verb_first
 from gdbench.config.spec import SETTINGS
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, nearest, was_interrupted
-from gdbench.help_text import HELP
 from gdbench.report.escaping import printable
 from gdbench.results.paths import expand_user, expand_word
-from gdbench.word_order import place_verb_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,7 @@ def _recalled(words: list[str], trust: bool) -> list[str]:
 
 def _look(words: list[str]) -> int:
     """Carry out a verb."""
-    from gdbench.verbs import Interrupted, app
+    from gdbench.cli.app import Interrupted, app
 
     try:
         return int(app(words, prog_name="python -m gdbench", standalone_mode=False) or 0)

@@ -21,7 +21,7 @@ def place_verb_first(words: Sequence[str], verbs: Collection[str]) -> list[str]:
         return list(words)
     from typer.main import get_command
 
-    from gdbench.verbs import app
+    from gdbench.cli.app import app
 
     root: Any = get_command(app)
     words = _move(words, verbs, _find_valued(root) | set(HYDRA_VALUED))

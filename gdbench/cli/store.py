@@ -124,7 +124,7 @@ def watch(
     Everything is read from the sweep's folder, so any machine that sees it will do; the sweep is not disturbed. Ends
     with the sweep, with its exit code: 1 where a run failed, or where it was killed.
     """
-    from gdbench.store.watching import look_on
+    from gdbench.cli.watch import look_on
 
     return look_on(folder, outputs, once)
 
