@@ -2,8 +2,9 @@
 
 Runs ``conf/experiment/NAME.yaml`` (with the smaller size that ``finding.py`` names, if any), writes the columns that a
 rerun must repeat to ``expected.csv``, redraws ``picture.svg``, and puts sentence, truths and table into the README,
-between the lines ``<!-- recorded -->`` and ``<!-- end -->``. ``tests/test_experiments.py`` compares. With ``--full``
-it runs the configuration as it stands, only prints what that finds, and ends with 1 where a truth does not hold.
+between the lines ``<!-- recorded -->`` and ``<!-- end -->``. ``tests/package/test_experiments.py`` compares. With
+``--full`` it runs the configuration as it stands, only prints what that finds, and ends with 1 where a truth does not
+hold.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def diverging_solvers(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def cut_curves(curves: pd.DataFrame, diverging: pd.DataFrame) -> pd.DataFrame:
-    """The curves of ``analysis.convergence_curves``, those that diverge up to where they first leave what the others fill.
+    """Curves of ``convergence_curves``, those that diverge up to where they first leave what the others fill.
 
     ``left`` marks the point at which one does, which lies at an edge of the picture.
     """

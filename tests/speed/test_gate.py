@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from repositories import commit, repository  # noqa: E402
+from support.repositories import commit, repository  # noqa: E402
 
 SUITE = """
 series:

@@ -20,7 +20,10 @@ CELL = ["objective=rosenbrock", "optimizer=momentum", "dtype=float32", "device=c
 GDBENCH = ["-m", "gdbench", "-m", *CELL]
 IMPORTS = [
     "-c",
-    "import torch, hydra, pandas, gdbench.sweeps.hydra_sweeper, gdbench.sweeps.optuna_sweeper, gdbench.report.terminal.progress, os; os._exit(0)",
+    (
+        "import torch, hydra, pandas, gdbench.sweeps.hydra_sweeper, gdbench.sweeps.optuna_sweeper;"
+        " import gdbench.report.terminal.progress, os; os._exit(0)"
+    ),
 ]
 """All that a sweep imports, and nothing more: it leaves as ``python -m gdbench`` does."""
 ROUNDING = 1e-3

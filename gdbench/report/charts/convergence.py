@@ -30,7 +30,7 @@ AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled:
 
 
 def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
-    """The rows of ``analysis.convergence_curves.convergence`` that log axes can show; ``y`` says what is drawn, gap or loss.
+    """The rows of ``convergence_curves.convergence`` that log axes can show; ``y`` says what is drawn, gap or loss.
 
     Gaps below the resolution are drawn at it. Where a minimum is unknown the loss is drawn: on a linear axis if no
     gap is drawn beside it and one is not positive, else if it is positive. ``left``, where the curves have it, marks

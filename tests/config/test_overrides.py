@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from support.tiers import representatives
+
+import gdbench
+from gdbench.config.overrides import (
+    code_override,
+    format_override,
+    format_value,
+    quote_text,
+    read_text,
+    search_path_override,
+)
+
+PARSER = OverridesParser.create()
+SPECIAL = "\\'\"${}[](),=:~&%#@*?|<>; \t\n-+.0e_ä雪"
+TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(SPECIAL), max_size=16)
+KEYS = st.from_regex(r"[a-z_][a-z0-9_]{0,5}", fullmatch=True).map(lambda key: f"{key}_")
+NAMES = ("mïne it's a&b [z] {z} (x)", '${HOME},a=b "q" 100% ~x', "tail\\", "0.5")
+"""What folders are called, and what some grammar on the way to Hydra, OmegaConf or a launcher gives a meaning."""
+
+
+def parsed(override: str) -> Any:
+    """The value that Hydra's parser reads."""
+    (read,) = PARSER.parse_overrides([override])
+    return read.value()
+
+
+def resolved(value: Any) -> Any:
+    """What OmegaConf makes of a value in a configuration."""
+    config = OmegaConf.create({"key": None})
+    OmegaConf.update(config, "key", value, merge=False)
+    return OmegaConf.to_container(config, resolve=True)["key"]
+
+
+@given(TEXT)
+@example("a\\${b}\\")
+@example("\\'")
+@example("true")
+@example("1e-3")
+@example("")
+def test_any_text_survives_the_grammar(text: str) -> None:
+    """Text, written as an override, is read as the same text by Hydra's parser, by OmegaConf and by us."""
+    assert resolved(parsed(f"name={quote_text(text)}")) == text
+    assert parsed(format_override("name", text)) == text
+    assert read_text(quote_text(text)) == text
+    assert resolved(parsed(code_override(f"/{text}"))) == f"/{text}"
+    assert parsed(search_path_override(f"/{text}")) == [f"file:///{text}"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+        max_leaves=6,
+    )
+)  # fmt: skip
+def test_any_value_survives_the_grammar(value: Any) -> None:
+    """Numbers, switches, null, text, lists and dicts of them are read as what they were written of."""
+    read = parsed(f"key={format_value(value)}")
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize("name", representatives(NAMES, NAMES[:1]))
+def test_a_folder_of_any_name_serves_python_and_the_command_line(
+    command: Callable[..., Any], own: Path, tmp_path: Path, name: str
+) -> None:
+    """Configurations, code, outputs and name= may be called anything, and both ways run and repeat."""
+    mine = own.rename(tmp_path / name)
+    given = {"optimizer": ["sign", "gd"], "timing": "off", "steps": 2}
+    runs = gdbench.sweep("bowl", config_dir=mine, outputs=tmp_path / f"out {name}", name=name, **given)
+    words = ["-m", "objective=bowl", "optimizer=sign,gd", "timing=off", "steps=2", "--quiet"]
+    outputs = format_override("outputs", f"{tmp_path}/shell")
+
+    assert runs["status"].tolist() == ["budget"] * 2
+    assert Path(runs.attrs["folder"]).is_relative_to(tmp_path / f"out {name}")
+    assert Path(runs.attrs["folder"]).name.endswith(f"_{name}")
+    assert command(*words, outputs, "--config-dir", str(mine)).code == 0
+    (folder,) = (tmp_path / "shell").glob("*/*")
+    assert gdbench.load(folder)["run"].tolist() == runs["run"].tolist()
+    assert command(f"resume={quote_text(str(folder))}", "--quiet").code == 0
+    again = gdbench.sweep(resume=runs.attrs["folder"])
+    assert again["cell_key"].tolist() == runs["cell_key"].tolist()
+    repeat = command("show", runs["run"][0], "--folder", runs.attrs["folder"])
+    assert "--config-dir" in repeat.out, repeat

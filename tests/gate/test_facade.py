@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gdbench.gate import facade
+from gdbench.gate.facade_loader import find_facade
+from gdbench.gate.timing.dual_import import Tree
+
+GATE = Path(facade.__file__).parent
+HOME = Path(__file__).parents[2]
+Side = Callable[..., Any]
+REQUEST = (["objective=quadratic", "optimizer=gd"], ["lr=0.1", "steps=5"])
+
+
+@pytest.fixture
+def side(tmp_path: Path) -> Side:
+    """Enters a tree whose gdbench has these files: place to text."""
+
+    @contextmanager
+    def entered(**files: str) -> Iterator[None]:
+        for name, text in {"__init__": "", **files}.items():
+            file = tmp_path / "gdbench" / f"{name.replace('__in__', '/')}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        tree = Tree("base", tmp_path, [str(tmp_path)], [], HOME)
+        with tree.entered():
+            yield
+
+    return entered
+
+
+def test_a_run_by_the_facade_alone() -> None:
+    """Composed, parsed, built, run, carried on: five steps are seen, and columns by the names that the gate knows."""
+    (composed,) = facade.compose([REQUEST])
+    assert isinstance(composed, dict)
+    built = facade.build(facade.parse(composed))
+    columns = facade.run(built)
+    solo = built.seeded_solo()
+    losses: list[float] = []
+    facade.descend(solo, solo.start(), range(solo.steps), look=lambda x, loss: losses.append(loss))
+
+    assert set(columns) >= {"status", "final_loss", "hit_1e-06", "steps_to_settle"}
+    assert len(losses) == 5
+    assert losses[0] == columns["start_loss"]
+
+
+def test_what_cannot_be_composed_is_answered_by_its_error() -> None:
+    """The others of the same questions are answered all the same, in their order."""
+    wrong, right = facade.compose([([], ["objective=nowhere"]), REQUEST])
+
+    assert isinstance(wrong, Exception)
+    assert isinstance(right, dict)
+
+
+def test_a_side_with_another_version_of_the_facade_is_refused(side: Side) -> None:
+    """Its names may mean other things: it says so instead of being misread."""
+    with side(gate__in____init__="", gate__in__facade="VERSION = 2"), pytest.raises(ImportError, match="version 2"):
+        find_facade()
+
+
+def test_a_side_of_no_known_layout_is_refused(side: Side) -> None:
+    """It has neither a facade nor the modules of before there was one."""
+    with side(), pytest.raises(ModuleNotFoundError, match=r"gdbench\.config"):
+        find_facade()
+
+
+def test_a_facade_that_cannot_be_imported_is_no_older_layout(side: Side) -> None:
+    """What is broken behind a side's facade is its reason, and the facade is not taken for one that is not there."""
+    broken = {"gate__in____init__": "", "gate__in__facade": "import a_package_that_is_gone"}
+    with side(**broken), pytest.raises(ModuleNotFoundError, match="a_package_that_is_gone"):
+        find_facade()
+
+
+def test_a_side_of_before_the_facade_is_asked_by_its_modules(side: Side) -> None:
+    """A base of the older layout, flat at the top of the package, is compared with a head of today."""
+    config = (
+        "from contextlib import nullcontext as initialized\nplain = dict\ndef store(): pass\n"
+        "class Composed:\n    config, choices = {'lr': 0.1}, {'objective': 'own'}\n"
+        "class Composer:\n    def __init__(self, fixed): pass\n    def __call__(self, words): return Composed\n"
+    )
+    schema = "class Question:\n    @staticmethod\n    def parse(config, choices): return config, choices\n"
+    with side(config=config, schema=schema):
+        older = find_facade()
+        (composed,) = older.compose([([], [])])
+
+        assert older.parse(composed) == ({"lr": 0.1}, {"objective": "own"})
+
+
+def imports(file: Path) -> set[str]:
+    """The modules of gdbench that a file imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name for name in names if name.startswith("gdbench")}
+
+
+def test_a_side_is_used_through_its_facade_alone() -> None:
+    """What runs in a side's process imports no other module of a side: the probe none at all, the worker the gate's."""
+    workload = imports(GATE / "timing" / "workload.py")
+
+    assert not imports(GATE / "probe.py")
+    assert not imports(GATE / "facade_loader.py")
+    assert not {name for name in workload if not name.startswith("gdbench.gate.")}
