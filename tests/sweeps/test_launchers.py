@@ -378,12 +378,14 @@ print({"ray", "submitit", "gdbench.sweeps.launchers.ray", "gdbench.sweeps.launch
 
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here")
 def test_slurm_is_refused_where_there_is_none(command: Callable[..., Any], tmp_path: Path) -> None:
-    """The configuration composes, with Slurm's own settings; without sbatch one line says what to do."""
+    """The configuration composes, with Slurm's own settings, and plans; without sbatch one line says what to do."""
     words = ["-m", "optimizer=gd,adam", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
     shown = command(*words[2:], "--cfg", "hydra", "-p", "hydra.launcher")
+    planned = command("plan", *words[1:])
     done = command(*words)
 
     assert "partition: gpu" in shown.out
+    assert (planned.code, planned.err) == (0, "")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         "gdbench: hydra/launcher=submitit_slurm needs Slurm's sbatch, which is not on this machine:"
