@@ -73,9 +73,7 @@ def importing(folder: str | None) -> Iterator[None]:
         finally:
             sys.meta_path.remove(finder)
             _active.pop()
-            _modules[folder] = own = {
-                name: module for name, module in sys.modules.items() if _is_within(module, folder)
-            }
+            _modules[folder] = own = _modules_of(folder)
             for name in own:
                 del sys.modules[name]
             sys.modules.update(aside)
@@ -121,6 +119,8 @@ def _to_front(folder: str) -> None:
 def _set_aside(folder: str) -> dict[str, ModuleType]:
     """Take the modules out of ``sys.modules`` that have the names of the folder's, unless they are installed ones."""
     tops = {name for name in _provided(folder) if _is_replaceable(sys.modules.get(name))}
+    if not tops:  # as nearly always; to look through what torch has imported takes longer than all else here
+        return {}
     aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
     for name in aside:
         del sys.modules[name]
@@ -149,6 +149,13 @@ def _is_replaceable(module: ModuleType | None) -> bool:
         return False
     file = getattr(module, "__file__", None)
     return file is None or not is_installed(file)
+
+
+def _modules_of(folder: str) -> dict[str, ModuleType]:
+    """The modules in ``sys.modules`` that came from a folder, by each name that they have there."""
+    named = [sys.modules.get(name) for name in _digests.get(folder, {})]
+    own = {id(module) for module in named if _is_within(module, folder)}
+    return {name: module for name, module in sys.modules.items() if id(module) in own} if own else {}
 
 
 def _is_within(module: Any, folder: str) -> bool:
