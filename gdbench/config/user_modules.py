@@ -122,6 +122,8 @@ def _to_front(folder: str) -> None:
 def _set_aside(folder: str) -> dict[str, ModuleType]:
     """Take the modules out of ``sys.modules`` that have the names of the folder's, unless they are installed ones."""
     tops = {name for name in _provided(folder) if _is_replaceable(sys.modules.get(name))}
+    if not tops:  # as nearly always; to look through what torch has imported takes longer than all else here
+        return {}
     aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
     for name in aside:
         del sys.modules[name]
