@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench import __version__
 from gdbench.cli.help import HELP
 from gdbench.cli.word_order import place_verb_first
-from gdbench.config.spec import SETTINGS
+from gdbench.config.schema import SETTINGS
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, nearest, was_interrupted
 from gdbench.report.escaping import printable

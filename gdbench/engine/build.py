@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdbench.config.spec import FACTS, NOT_ASKED, Question
+from gdbench.config.schema import FACTS, NOT_ASKED
+from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine.batching import check_scalar
 from gdbench.engine.cell import Cell, Maker

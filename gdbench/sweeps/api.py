@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench.config.compose import Composer, composing
 from gdbench.config.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.config.own_names import check_own_names
-from gdbench.config.spec import GROUPS
+from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError

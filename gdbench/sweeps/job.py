@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.config.spec import AROUND, Question, run_keys
+from gdbench.config.schema import AROUND
+from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine import build
 from gdbench.engine.attempts import Failure
@@ -25,6 +26,7 @@ from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import constant, is_constant
+from gdbench.results.keys import run_keys
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.machine_lock import one_at_a_time

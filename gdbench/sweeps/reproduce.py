@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
-from gdbench.config.spec import AROUND, Question, Timing
+from gdbench.config.schema import AROUND, Timing
+from gdbench.config.spec import Question
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.engine.environment import environment
 from gdbench.errors import UsageError

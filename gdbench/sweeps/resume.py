@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.config.spec import written
 from gdbench.config.trust import check_words, stamp
+from gdbench.config.validation import written
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.results import sweep_folder
 from gdbench.results.paths import expand_user

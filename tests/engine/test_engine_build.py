@@ -6,7 +6,8 @@ import pytest
 import torch
 from support.folding import folded
 
-from gdbench.config.spec import FACTS, Question
+from gdbench.config.schema import FACTS
+from gdbench.config.spec import Question
 from gdbench.engine import build
 from gdbench.engine.cell import Cell
 from gdbench.errors import Unavailable, UsageError
