@@ -214,7 +214,7 @@ def _cut_short(result: SweepResult | None, output: Output) -> int:
 
 def _shown(result: SweepResult, output: Output) -> int:
     """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
-    from gdbench.results.sweep_folder import load
+    from gdbench.results.load import load
 
     folder = result.folder
     assert folder is not None

@@ -78,7 +78,7 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
     with uncollected():  # a mistake in the words is told without torch
-        from gdbench.results.sweep_folder import load
+        from gdbench.results.load import load
         from gdbench.sweeps.executor import execute_jobs
 
     result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())

@@ -142,7 +142,7 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
     command: Callable[..., Any], tmp_path: Path, device: str
 ) -> None:
     """A device that all cells lack is a mistake; where some lack it, they are rows, and the rest runs."""
-    from gdbench.engine.build import device_of
+    from gdbench.engine.device import device_of
     from gdbench.errors import Unavailable
 
     try:
