@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gdbench.objectives.base import Objective
     from gdbench.report import plotting as plot
     from gdbench.results.columns import COLUMNS
-    from gdbench.results.sweep_folder import load
+    from gdbench.results.load import load
     from gdbench.sweeps.api import run, sweep, tune
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ _HOMES = {
     "run": "gdbench.sweeps.api",
     "sweep": "gdbench.sweeps.api",
     "tune": "gdbench.sweeps.api",
-    "load": "gdbench.results.sweep_folder",
+    "load": "gdbench.results.load",
     "Objective": "gdbench.objectives.base",
     "COLUMNS": "gdbench.results.columns",
     "UsageError": "gdbench.errors",

@@ -11,8 +11,8 @@ import pandas as pd
 
 from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
 from gdbench.analysis.run_matching import VERDICTS, comparison
-from gdbench.results import sweep_folder
 from gdbench.results.catalog import find
+from gdbench.results.load import load
 from gdbench.results.lookup import environment_of, find_run, home, trace
 
 __all__ = ["Contrast", "contrast"]
@@ -35,7 +35,7 @@ class Side:
             row = find_run(given, outputs)
             return cls(str(row["run"]), home(outputs, row), row.to_frame().T)
         place = Path(given) if Path(given).is_dir() else find(given, outputs)
-        runs = sweep_folder.load(place)
+        runs = load(place)
         return cls(str(place), home(place, runs.iloc[0]), runs)
 
     def environment(self) -> dict[str, Any]:

@@ -263,7 +263,7 @@ def compare(
     if json:
         from gdbench.analysis.run_matching import comparison
         from gdbench.report.json_rows import as_json
-        from gdbench.results.sweep_folder import load
+        from gdbench.results.load import load
 
         typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
         return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench import __version__
 from gdbench.cli.help import HELP
 from gdbench.cli.word_order import place_verb_first
-from gdbench.config.spec import SETTINGS
+from gdbench.config.schema import SETTINGS
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, nearest, was_interrupted
 from gdbench.report.escaping import printable
@@ -214,7 +214,7 @@ def _cut_short(result: SweepResult | None, output: Output) -> int:
 
 def _shown(result: SweepResult, output: Output) -> int:
     """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
-    from gdbench.results.sweep_folder import load
+    from gdbench.results.load import load
 
     folder = result.folder
     assert folder is not None

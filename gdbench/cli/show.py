@@ -16,8 +16,8 @@ from gdbench.report.escaping import printable
 from gdbench.report.repro_command import command
 from gdbench.report.terminal.sweep import show_sweep
 from gdbench.results.catalog import NoSweep, find, newest
+from gdbench.results.load import load
 from gdbench.results.lookup import find_run, home
-from gdbench.results.sweep_folder import load
 
 if TYPE_CHECKING:
     from gdbench.sweeps.reproduce import Repeat

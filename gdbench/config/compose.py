@@ -37,8 +37,8 @@ from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
 from gdbench.config.libyaml import read_by_libyaml
 from gdbench.config.mistakes import describe_unreadable
 from gdbench.config.paths import config_folder as config_folder
+from gdbench.config.schema import GROUPS, NOT_ASKED, SETTINGS, Run
 from gdbench.config.spacing import space_powers_of_ten
-from gdbench.config.spec import GROUPS, NOT_ASKED, SETTINGS, Run
 from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
 

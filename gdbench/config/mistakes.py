@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gdbench.config.paths import config_folder
-from gdbench.config.spec import SETTINGS
+from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, nearest
 
 __all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]

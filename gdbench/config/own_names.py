@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gdbench.config.paths import config_folder
-from gdbench.config.spec import GROUPS
+from gdbench.config.schema import GROUPS
 from gdbench.errors import UsageError
 
 __all__ = ["check_own_names"]

@@ -10,7 +10,7 @@ from decimal import Decimal
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from gdbench.config import spacing
-from gdbench.config.spec import OF_THE_SWEEP
+from gdbench.config.schema import OF_THE_SWEEP
 from gdbench.errors import UsageError
 
 __all__ = ["check_count", "check_once", "count_values", "list_values"]

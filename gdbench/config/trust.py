@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.config.paths import config_folder
-from gdbench.config.spec import AROUND, Run
+from gdbench.config.schema import AROUND, Run
 from gdbench.config.yaml_files import read_yaml
 from gdbench.errors import UsageError
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from gdbench.config.mistakes import LINE, option_files
-from gdbench.config.spec import GROUPS, SETTINGS
+from gdbench.config.schema import GROUPS, SETTINGS
 from gdbench.errors import list_few, nearest
 
 __all__ = ["describe_choice", "describe_object", "describe_unknown_key", "list_options"]

@@ -16,13 +16,15 @@ from weakref import WeakKeyDictionary
 import torch
 
 from gdbench.config.allowed_targets import check_module, check_object
-from gdbench.config.spec import Question, written
+from gdbench.config.spec import Question
 from gdbench.config.user_modules import importing
+from gdbench.config.validation import written
 from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.engine.random_state import MAKING, seeded_globals
 from gdbench.engine.torch_globals import Values, apply_settings, isolated_settings, with_changes
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, cast, fingerprint
+from gdbench.results.keys import is_number
 
 __all__ = [
     "Built",
@@ -174,10 +176,6 @@ def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group
         default = known[name].default
         if isinstance(default, bool) and not isinstance(value, bool):
             raise UsageError(f"{group}.{name}={written(value)} must be true or false.")
-        if _is_number(default) and not _is_number(value):
+        if is_number(default) and not is_number(value):
             quotes = ", without quotes" if isinstance(value, str) and written(value) != value else ""
             raise UsageError(f"{group}.{name}={written(value)} must be a number{quotes}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -158,7 +158,8 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
 
     from torch.optim import Optimizer
 
-    from gdbench.config.spec import Axis, resolve_impl
+    from gdbench.config.axis import Axis
+    from gdbench.config.spec import resolve_impl
     from gdbench.errors import UsageError
 
     if asked["lr"] is None:

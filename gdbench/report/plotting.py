@@ -22,7 +22,7 @@ from gdbench.report.charts.vega_lite import Drawn
 from gdbench.report.style import MOST, Look, ordered_pair, theme
 from gdbench.results import costs
 from gdbench.results.columns import COLUMNS
-from gdbench.results.sweep_folder import load
+from gdbench.results.load import load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -254,7 +254,7 @@ def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any
 
 
 def _folders(runs: pd.DataFrame) -> list[Any]:
-    from gdbench.results.sweep_folder import sweep_folders_of
+    from gdbench.results.load import sweep_folders_of
 
     return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
 

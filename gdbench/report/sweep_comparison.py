@@ -14,11 +14,12 @@ from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.run_matching import comparison
 from gdbench.errors import format_count, format_range
 from gdbench.report.best import amount
-from gdbench.report.build import Landscape, Report, Section, kept, sections
+from gdbench.report.build import Report, kept, sections
 from gdbench.report.charts import changes
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.inputs import Source
 from gdbench.report.report_data import Facts, Shown
+from gdbench.report.section import Landscape, Section
 from gdbench.report.style import Look
 from gdbench.report.summary_text import times
 from gdbench.report.table_cells import short

@@ -17,7 +17,7 @@ from gdbench.report.page import HERE, as_json, html_table
 from gdbench.report.render_images import Images, bundle
 from gdbench.report.report_data import Shown
 from gdbench.report.style import theme
-from gdbench.results.sweep_folder import write_text
+from gdbench.results.atomic import write_text
 
 __all__ = ["figures", "write_trend"]
 

@@ -7,13 +7,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gdbench.errors import UsageError
-from gdbench.report.build import Landscape, Report, assemble
+from gdbench.report.build import Report, assemble
 from gdbench.report.charts.vega_lite import Figure, picture
 from gdbench.report.escaping import escape_csv_table
 from gdbench.report.inputs import Source
 from gdbench.report.page import page
 from gdbench.report.render_images import Images, bundle
 from gdbench.report.report_data import Shown
+from gdbench.report.section import Landscape
 from gdbench.report.table_formats import latex, markdown
 
 __all__ = ["FORMS", "as_markdown", "write"]

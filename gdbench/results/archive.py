@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from gdbench.errors import UsageError, format_count
+from gdbench.results.folder_layout import is_sweep
 from gdbench.results.scratch import remove_leftovers, scratch_path
-from gdbench.results.sweep_folder import is_sweep
 from gdbench.results.table_files import TABLES
 
 __all__ = ["described", "pack", "removed", "unpack"]

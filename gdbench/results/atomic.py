@@ -6,16 +6,19 @@ import contextlib
 import datetime
 import errno
 import itertools
+import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from gdbench.errors import UsageError
 
-__all__ = ["check_writable", "new_reports", "replace_text"]
+__all__ = ["check_writable", "new_reports", "replace_text", "write_json", "write_text", "writing"]
+
 
 FORGOTTEN_S = 3600.0
 """A folder in the making that is older was left by a process that died."""
@@ -83,3 +86,33 @@ def new_reports(outputs: Path, contents: Mapping[str, bytes]) -> Path:
             if not folder.exists():
                 raise
     raise AssertionError
+
+
+@contextlib.contextmanager
+def writing(place: str | Path) -> Any:
+    """Turn what the disk refuses into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space or choose" if full else "Choose"
+        raise UsageError(
+            f"outputs={place} cannot be written ({error.strerror or error})."
+            f" {advice} another folder with outputs=FOLDER; finished parts are intact."
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path.parent):
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)

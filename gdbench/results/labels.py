@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder
+from gdbench.results.atomic import write_json
 
 __all__ = ["FILE", "Labels", "change", "checked", "labels"]
 
@@ -50,7 +50,7 @@ def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
         (folder / LOCK).parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder / LOCK, timeout=WAIT_S):
             new = changed(labels(folder))
-            sweep_folder.write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
+            write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
     except filelock.Timeout:
         raise UsageError(f"{folder}: another process holds its labels; try again.") from None
     except OSError as error:

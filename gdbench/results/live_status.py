@@ -21,10 +21,12 @@ from gdbench.errors import UsageError
 from gdbench.results.catalog import find, newest, planned_cells
 from gdbench.results.columns import asked
 from gdbench.results.costs import compared
+from gdbench.results.folder_layout import PARTS, is_sweep
+from gdbench.results.load import Skipped, load
 from gdbench.results.paths import expand_user
 from gdbench.results.places import NEEDED
 from gdbench.results.standings import KEYS, best_of_each, standings
-from gdbench.results.sweep_folder import PARTS, Skipped, busy, is_sweep, load
+from gdbench.results.sweep_folder import busy
 from gdbench.results.table_files import FAULTS
 
 __all__ = ["Glance", "Onlooker", "place"]

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder
+from gdbench.results.folder_layout import sweep_folders
+from gdbench.results.load import load
 from gdbench.results.sweep_start import read_environment
 
 __all__ = ["environment_of", "find_run", "home", "trace"]
@@ -19,7 +20,7 @@ EPOCH = pd.Timestamp(0, tz="UTC")
 
 def find_run(run: str, folder: Path) -> pd.Series:
     """The latest row of the run whose key begins so; ``UsageError`` where none does, or several do."""
-    runs = sweep_folder.load(folder)
+    runs = load(folder)
     found = runs[runs["run"].str.startswith(run, na=False)]
     if found["run"].nunique() != 1:
         near = ", ".join(found["run"].unique()[:5]) if len(found) else "none"
@@ -32,7 +33,7 @@ def home(folder: Path, row: pd.Series) -> Path:
     if (folder / ".hydra").is_dir():
         return folder
     named = Path(str(row["sweep"])).parts
-    return next((place for place in sweep_folder.sweep_folders(folder) if place.parts[-len(named) :] == named), folder)
+    return next((place for place in sweep_folders(folder) if place.parts[-len(named) :] == named), folder)
 
 
 def environment_of(place: Path, row: pd.Series) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _instant(environment: Mapping[str, Any]) -> pd.Timestamp:
 def trace(place: Path, run: str) -> pd.DataFrame:
     """What was recorded of a run step by step; empty where nothing was."""
     try:
-        traces = sweep_folder.load(place, "traces")
+        traces = load(place, "traces")
     except UsageError:
         return pd.DataFrame()
     return traces[traces["run"] == run].reset_index(drop=True)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.config.overrides import read_text
-from gdbench.engine import build
+from gdbench.engine.factories import stated_objective
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.export import wanted
+from gdbench.results.folder_layout import PARTS, part_numbers
+from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
 from gdbench.sweeps.executor import describe, export, keep_configurations
 from gdbench.sweeps.fingerprint import cell_key
@@ -63,7 +65,7 @@ class Growing:
         keep_configurations(self.folder, jobs, self.arguments)
         if self.launch:
             reasons = self.launch(jobs, self.folder, lambda: None)
-            gone = {job.cell for job in jobs} - sweep_folder.part_numbers(self.folder)
+            gone = {job.cell for job in jobs} - part_numbers(self.folder)
             self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
         else:
             for job in jobs:
@@ -72,17 +74,13 @@ class Growing:
     def trace(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
         """Run again a part of a cell that left no traces, and keep these alone: its rows are there already."""
         with tempfile.TemporaryDirectory() as scratch:
-            (Path(scratch) / sweep_folder.PARTS).mkdir()
+            (Path(scratch) / PARTS).mkdir()
             run_job(replace(job, cell=cell), Path(scratch), pulse)
             sweep_folder.move_traces(Path(scratch), self.folder, cell)
 
     def answer(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell that was run; None where a launcher lost it."""
-        return (
-            sweep_folder.load_part(self.folder, job.cell)
-            if job.cell in sweep_folder.part_numbers(self.folder)
-            else None
-        )
+        return load_part(self.folder, job.cell) if job.cell in part_numbers(self.folder) else None
 
     def mark(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Add columns to the rows on disk: what is known of some runs, by their keys, when all have ended."""
@@ -111,7 +109,7 @@ def check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric, whatever it does."""
     metric, question = str(job.config["metric"]), job.question
     relative = metric.endswith("_gap") or (is_cost(metric) and question.target_loss is None)
-    if relative and build.stated_objective(question).minimum is None:
+    if relative and stated_objective(question).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
             f"metric={metric}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"

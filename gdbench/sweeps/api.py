@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench.config.compose import Composer, composing
 from gdbench.config.overrides import code_override, format_value, quote_text, search_path_override
 from gdbench.config.own_names import check_own_names
-from gdbench.config.spec import GROUPS
+from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
@@ -78,7 +78,7 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
     with uncollected():  # a mistake in the words is told without torch
-        from gdbench.results.sweep_folder import load
+        from gdbench.results.load import load
         from gdbench.sweeps.executor import execute_jobs
 
     result = execute_jobs([made(job) for job in jobs] if made else jobs, [*arguments, *code], "sweep", Silent())

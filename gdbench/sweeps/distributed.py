@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gdbench.results import sweep_folder
+from gdbench.results.folder_layout import part_numbers
+from gdbench.results.load import statuses
 from gdbench.sweeps.job import finish
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.machine_lock import NOTE, takes_turns
@@ -27,8 +28,8 @@ class Returned:
 
     def look(self) -> None:
         """Tell of the parts that are new."""
-        for cell in sorted(sweep_folder.part_numbers(self.folder) & set(self.away)):
-            self.progress.done(self.away.pop(cell), sweep_folder.statuses(self.folder, cell))
+        for cell in sorted(part_numbers(self.folder) & set(self.away)):
+            self.progress.done(self.away.pop(cell), statuses(self.folder, cell))
 
     def lose(self, reasons: Mapping[int, str]) -> dict[int, str]:
         """Tell of the cells that will not come back; returns the reason of each."""

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from gdbench.config.libyaml import as_yaml
 from gdbench.config.trust import stamped
 from gdbench.engine.environment import environment, git_diff
-from gdbench.results import sweep_folder
+from gdbench.results.atomic import write_json, write_text, writing
 from gdbench.results.export import send_all, wanted
 from gdbench.sweeps.distributed import Launch, elsewhere
 from gdbench.sweeps.fingerprint import data_digests, source_digests
@@ -123,9 +123,9 @@ def describe(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> Non
         "sources": {name: told for each in questions for name, told in source_digests(each).items()},
         "data": data_digests(questions),
     }
-    sweep_folder.write_json(folder / f"environment{ending}.json", told)
+    write_json(folder / f"environment{ending}.json", told)
     for name, diff in _diffs(told).items():
-        sweep_folder.write_text(folder / f"{name}{ending}.diff", diff)
+        write_text(folder / f"{name}{ending}.diff", diff)
 
 
 def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _words(job: Job, arguments: Sequence[str], kind: str) -> list[str]:
 
 def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
     """All that is needed to repeat any cell: the overrides as they came, and each cell's whole configuration."""
-    with sweep_folder.writing(folder):
+    with writing(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
         given = OmegaConf.to_yaml(OmegaConf.create(_given(arguments)))

@@ -23,8 +23,8 @@ import torch
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, is_installed, loaded_digest
 from gdbench.config.user_modules import refresh as refresh_modules
-from gdbench.engine import build
-from gdbench.engine.factories import built_objective, forget_objectives
+from gdbench.engine.device import device_of
+from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import fingerprint
@@ -128,7 +128,7 @@ def _data(question: Question) -> str | None:
 
 def _device(name: str) -> str:
     try:
-        device = build.device_of(name)
+        device = device_of(name)
     except Unavailable:
         return f"no {name}"
     return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
@@ -205,7 +205,7 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
     found: dict[str, str] = {}
     for question in asked_for.values():
         try:
-            stated = build.stated_objective(question)
+            stated = stated_objective(question)
         except USER_ERRORS:  # an objective that cannot be made is a row that says so
             continue
         if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:

@@ -20,7 +20,7 @@ from gdbench.config.mistakes import check_words, describe_option
 from gdbench.config.overrides import code_override
 from gdbench.config.own_names import check_own_names
 from gdbench.config.paths import config_folder
-from gdbench.config.spec import GROUPS, Run
+from gdbench.config.schema import GROUPS, Run
 from gdbench.errors import UsageError
 from gdbench.results.paths import expand_user
 from gdbench.sweeps.hydra_sweeper import Lanes, Refusal, Session

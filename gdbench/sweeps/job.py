@@ -14,17 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.config.spec import AROUND, Question, run_keys
+from gdbench.config.schema import AROUND
+from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine import build
 from gdbench.engine.attempts import Failure
+from gdbench.engine.device import device_of
 from gdbench.engine.environment import process_key
+from gdbench.engine.factories import stated_objective
+from gdbench.engine.hyper_parameters import hyper
 from gdbench.engine.runner import Answer, Pulse, no_pulse, run_cell
 from gdbench.engine.torch_globals import isolated_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import constant, is_constant
+from gdbench.results.keys import run_keys
+from gdbench.results.table_files import Table
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.machine_lock import one_at_a_time
@@ -72,8 +78,8 @@ def _insist_on_one(jobs: Sequence[Job]) -> None:
 def _find_lack(question: Question) -> str | None:
     """Why a cell cannot run here, as far as it can be told before it runs; None where nothing is known against it."""
     try:
-        build.device_of(question.device)
-        build.hyper(question, build.stated_objective(question))
+        device_of(question.device)
+        hyper(question, stated_objective(question))
     except Unavailable as reason:
         return str(reason)
     return None
@@ -141,11 +147,11 @@ def _resolved(question: Question) -> dict[str, Any]:
     """lr, dtype and device as far as they can be told of a cell that could not be built: its keys need them."""
     lr, dtype, device = question.lanes()["lr"], question.dtype, question.device
     with contextlib.suppress(Exception):
-        stated = build.stated_objective(question)
+        stated = stated_objective(question)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
-        lr = build.hyper(question, stated)["lr"]
+        lr = hyper(question, stated)["lr"]
     with contextlib.suppress(Unavailable):
-        device = str(build.device_of(device))
+        device = str(device_of(device))
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
@@ -168,7 +174,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "started_at": started,
     }
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
-    tables: dict[sweep_folder.Table, Mapping[str, Any]] = {
+    tables: dict[Table, Mapping[str, Any]] = {
         "runs": runs,
         "traces": _keyed(answer.traces, run),
         "blocks": _keyed(answer.blocks, run),

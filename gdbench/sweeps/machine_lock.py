@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from gdbench.config.spec import Timing
+from gdbench.config.schema import Timing
 from gdbench.errors import UsageError
 
 __all__ = ["NOTE", "one_at_a_time", "takes_turns", "turn"]

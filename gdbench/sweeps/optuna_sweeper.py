@@ -227,13 +227,13 @@ def _state(name: str) -> Any:
 def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     """The best trial and what repeats it, in words; kept in the sweep's folder too, in the words of the plugin."""
     from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost
-    from gdbench.results import sweep_folder
+    from gdbench.results.atomic import writing
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
         return [f"None of {format_count(len(study.trials), 'trial')} may win."]
     value, best = min(ended, key=lambda each: each[0])
-    with sweep_folder.writing(growing.folder):
+    with writing(growing.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
         OmegaConf.save(OmegaConf.create(results), growing.folder / "optimization_results.yaml")
     metric = str(growing.first.config["metric"])

@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 
 from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
-from gdbench.config.spec import AROUND, Question, Timing
+from gdbench.config.schema import AROUND, Timing
+from gdbench.config.spec import Question
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.engine.environment import environment
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder
 from gdbench.results.columns import exact
+from gdbench.results.folder_layout import PARTS
+from gdbench.results.load import load
 from gdbench.results.lookup import environment_of, trace
 from gdbench.sweeps.fingerprint import cell_key, data_digests, refresh, source_digests
 from gdbench.sweeps.job import run_job
@@ -94,7 +96,7 @@ def _question(place: Path, row: pd.Series, trust: bool) -> Question:
 
 def _position(place: Path, row: pd.Series) -> int:
     """Which lane of its cell a run is."""
-    runs = sweep_folder.load(place, columns=["run", "cell"])
+    runs = load(place, columns=["run", "cell"])
     cell = runs[runs["cell"] == row["cell"]].reset_index(drop=True)
     return int(cell.index[cell["run"] == row["run"]][0])
 
@@ -102,9 +104,9 @@ def _position(place: Path, row: pd.Series) -> int:
 def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
     """The row and the trace that a run has now."""
     with tempfile.TemporaryDirectory(prefix="gdbench-rerun-") as folder:
-        (Path(folder) / sweep_folder.PARTS).mkdir()
+        (Path(folder) / PARTS).mkdir()
         run_job(Job(question, cell), Path(folder))
-        row = sweep_folder.load(folder).iloc[position]
+        row = load(folder).iloc[position]
         return row, trace(Path(folder), str(row["run"]))
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.config.spec import written
 from gdbench.config.trust import check_words, stamp
+from gdbench.config.validation import written
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.results import sweep_folder
+from gdbench.results.atomic import write_json
+from gdbench.results.load import cells
 from gdbench.results.paths import expand_user
 from gdbench.results.sweep_start import read_start
 from gdbench.sweeps.fingerprint import asked, cell_key, not_comparable
@@ -135,8 +137,8 @@ def opened(jobs: Sequence[Job], wish: Wish) -> Iterator[tuple[Path, Standing]]:
 
 def record(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
     """Write down what a sweep asks for, so that it can be gone on with."""
-    sweep_folder.write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
-    sweep_folder.write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
+    write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
+    write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
 
 
 def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
@@ -169,7 +171,7 @@ def standing(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -> S
     if folder is None:
         return Standing(False, jobs, ["missing"] * len(jobs), retry)
     jobs = _numbered(jobs, _known(folder))
-    held = {cell: (key, statuses) for cell, key, statuses in sweep_folder.cells(folder).itertuples(index=False)}
+    held = {cell: (key, statuses) for cell, key, statuses in cells(folder).itertuples(index=False)}
     return Standing(True, jobs, [_state(job, held) for job in jobs], retry)
 
 

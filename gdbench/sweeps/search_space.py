@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
+from gdbench.config.axis import Axis
 from gdbench.config.compose import Composer
 from gdbench.config.spacing import EXACT
-from gdbench.config.spec import Axis
 from gdbench.config.sweep_axes import check_count, count_values, list_values
 from gdbench.errors import UsageError
 from gdbench.sweeps.search_axes import Span

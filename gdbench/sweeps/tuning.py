@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gdbench.analysis.plateau import bound_near, no_cost
 from gdbench.analysis.tuning_metric import MISS, cost_class, gained, is_cost, per_configuration
 from gdbench.analysis.tuning_table import winners_table
-from gdbench.config.spec import LIMITS
+from gdbench.config.axis import LIMITS
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.sweeps.adaptive import Growing, repeating

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import gdbench
 from gdbench.analysis.tuning_metric import LEFT, MISS, best_of_cell, cost_class, gained, is_cost, per_configuration
-from gdbench.config.spec import METRICS
+from gdbench.config.schema import METRICS
 from gdbench.results.ranking import STATUS_RANK, may_win, runs_that_stay
 
 INF = float("inf")

@@ -142,7 +142,7 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
     command: Callable[..., Any], tmp_path: Path, device: str
 ) -> None:
     """A device that all cells lack is a mistake; where some lack it, they are rows, and the rest runs."""
-    from gdbench.engine.build import device_of
+    from gdbench.engine.device import device_of
     from gdbench.errors import Unavailable
 
     try:
@@ -408,7 +408,7 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
 
 def test_help_names_every_key() -> None:
     """No setting of a run is missing from the help."""
-    from gdbench.config.spec import Run
+    from gdbench.config.schema import Run
 
     assert not [name for name in Run.__dataclass_fields__ if name not in HELP and name not in ("code", "part")]
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from gdbench.config.compose import CONFIG_NAME, Composer, composing, initialized, plain
 from gdbench.config.libyaml import as_yaml, read_by_libyaml
 from gdbench.config.paths import config_folder
-from gdbench.config.spec import AROUND, Run
+from gdbench.config.schema import AROUND, Run
 
 
 @pytest.fixture

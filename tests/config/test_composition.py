@@ -15,9 +15,10 @@ from support.folding import folded
 from support.tiers import representatives
 
 import gdbench
+from gdbench.config.axis import Axis
 from gdbench.config.compose import Composer, composing
 from gdbench.config.paths import config_folder
-from gdbench.config.spec import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE, Axis
+from gdbench.config.schema import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE
 from gdbench.config.sweep_axes import count_values, list_values
 from gdbench.sweeps.invocation import is_value
 

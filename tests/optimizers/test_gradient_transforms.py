@@ -11,7 +11,8 @@ from support.folding import folded
 from support.laws import apart, manual, objective, path
 from torch import Tensor
 
-from gdbench.config.spec import AROUND, Choice, Question
+from gdbench.config.schema import AROUND
+from gdbench.config.spec import Choice, Question
 from gdbench.engine import build
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell

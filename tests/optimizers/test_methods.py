@@ -18,7 +18,7 @@ from support.laws import MANUAL, MATRICES, OPTIMIZERS, PROXIMAL, manual, unmoved
 from support.referees import REFEREES, Array, Known
 from torch import Tensor
 
-from gdbench.config.spec import FACTS
+from gdbench.config.schema import FACTS
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective

@@ -31,6 +31,7 @@ from gdbench.results.costs import compared
 from gdbench.results.index import FOLDER, opened
 from gdbench.results.labels import Labels, change, labels
 from gdbench.results.listing import kinds, listing
+from gdbench.results.load import load
 from gdbench.results.query import parse
 from gdbench.results.standings import best_of_each, standings
 
@@ -60,7 +61,7 @@ def outputs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 @pytest.fixture(scope="module")
 def rows(made: Path) -> pd.DataFrame:
     """All runs of the two sweeps."""
-    return sweep_folder.load(made)
+    return load(made)
 
 
 def listed(*words: str, outputs: Path = Path("outputs")) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def the_first(outputs: Path) -> Path:
 def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     """Cells, runs, statuses and the best run are those of the sweep's own table."""
     table = listed().set_index("name")
-    runs = sweep_folder.load(the_first(outputs))
+    runs = load(the_first(outputs))
     best = best_of_each(standings(compared(runs)), ["problem"]).iloc[0]
     row = table.loc["first"]
 
@@ -89,9 +90,7 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     assert (row["best_run"], row["best_lr"]) == (best["run"], best["lr"])
     assert (row["best_value"], row["best_measure"]) == (best["value"], best["measure"])
     assert row["when"] == runs["started_at"].min().floor("s")
-    assert (
-        table.loc["sweep", "statuses"] == sweep_folder.load(find("sweep", outputs))["status"].value_counts().to_dict()
-    )
+    assert table.loc["sweep", "statuses"] == load(find("sweep", outputs))["status"].value_counts().to_dict()
 
 
 QUERIES = {
@@ -204,7 +203,7 @@ def test_forms_hold_the_same(outputs: Path, command: Callable[..., Any]) -> None
     assert [row["name"] for row in json.loads(command("runs", "--json", "--sort", "-runs", "--limit", "1").out)] == [
         "first"
     ]
-    assert rows[1]["statuses"] == dict(sweep_folder.load(the_first(outputs))["status"].value_counts())
+    assert rows[1]["statuses"] == dict(load(the_first(outputs))["status"].value_counts())
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -362,9 +361,7 @@ def test_sql_sees_every_run_and_every_sweep(outputs: Path, command: Callable[...
     pytest.importorskip("duckdb")
     statement = "select folder, optimizer, count(*) n, min(best_loss) least from runs group by all order by all"
     found = json.loads(command("runs", "--json", "--sql", statement).out)
-    expected = (
-        sweep_folder.load(outputs).groupby(["sweep", "optimizer"])["best_loss"].agg(["size", "min"]).reset_index()
-    )
+    expected = load(outputs).groupby(["sweep", "optimizer"])["best_loss"].agg(["size", "min"]).reset_index()
 
     assert [tuple(row.values()) for row in found] == list(expected.itertuples(index=False, name=None))
     assert command("runs", "--csv", "--sql", "select sum(runs) s from sweeps").out == "s\n13.0\n"

@@ -18,15 +18,16 @@ from support.tiers import count_examples, representatives
 
 import gdbench
 from gdbench.results import sweep_folder
+from gdbench.results.folder_layout import PARTS
 from gdbench.results.index import opened
 from gdbench.results.listing import kinds, listing
+from gdbench.results.load import Skipped
 from gdbench.results.query import parse
 from gdbench.results.schema_union import MixedKinds, union
-from gdbench.results.sweep_folder import Skipped
 from gdbench.results.table_files import DESCRIBED
 
 pytestmark = pytest.mark.filterwarnings(
-    "always::gdbench.results.sweep_folder.Skipped", "always::gdbench.results.schema_union.MixedKinds"
+    "always::gdbench.results.load.Skipped", "always::gdbench.results.schema_union.MixedKinds"
 )
 
 OWN = """
@@ -140,8 +141,8 @@ def put(place: Path, number: int, values: list[Any], shared: bool = False) -> in
         "cell": pa.array([number] * rows, pa.int64()),
         "objective.width": column.dictionary_encode() if shared and pa.types.is_string(column.type) else column,
     }
-    (place / sweep_folder.PARTS).mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(runs), place / sweep_folder.PARTS / f"cell-{number:05d}.runs.parquet")
+    (place / PARTS).mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(runs), place / PARTS / f"cell-{number:05d}.runs.parquet")
     return rows
 
 
@@ -197,7 +198,7 @@ def test_text_that_a_cell_shares_is_in_memory_once(tmp_path: Path) -> None:
     rows = 10_000
     usual = pa.default_memory_pool()
     place = tmp_path / "outputs" / "2026-01-01" / "00-00-00_sweep"
-    (place / sweep_folder.PARTS).mkdir(parents=True)
+    (place / PARTS).mkdir(parents=True)
     pa.set_memory_pool(POOL)
     try:
         for cell in range(2):
@@ -341,7 +342,7 @@ def test_watching_a_sweep_of_which_nothing_can_be_read_says_so(made: Path, comma
     BREAKAGES["no Parquet"](made / "runs.parquet")
     damaged = command("watch", str(made), "--once")
     (made / "runs.parquet").unlink()
-    (made / sweep_folder.PARTS).mkdir()
+    (made / PARTS).mkdir()
     begun = command("watch", str(made), "--once")
 
     assert (damaged.code, damaged.err.count("is skipped")) == (1, 1)

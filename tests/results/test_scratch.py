@@ -15,13 +15,13 @@ from support.processes import Processes
 import gdbench
 from gdbench.errors import UsageError
 from gdbench.results.archive import pack, removed, unpack
+from gdbench.results.folder_layout import sweep_folders
 from gdbench.results.scratch import scratch_path
-from gdbench.results.sweep_folder import sweep_folders
 
 IMPORTS = """
 import sys
 from pathlib import Path
-from gdbench.results.sweep_folder import sweep_folders
+from gdbench.results.folder_layout import sweep_folders
 from gdbench.results.archive import pack, removed, unpack
 places = [Path(word) for word in sys.argv[1:]]
 """

@@ -18,7 +18,10 @@ from support.processes import Processes
 
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder, table_files
+from gdbench.results.atomic import write_json
 from gdbench.results.columns import COLUMNS
+from gdbench.results.folder_layout import PARTS, part_numbers
+from gdbench.results.load import load
 from gdbench.sweeps.executor import execute_jobs
 from gdbench.sweeps.job_spec import Silent
 
@@ -40,7 +43,7 @@ def runs(rows: int = 2, **columns: Any) -> dict[str, Any]:
 
 def part(folder: Path, number: int, **columns: Any) -> None:
     """Write a part of runs only."""
-    (folder / sweep_folder.PARTS).mkdir(parents=True, exist_ok=True)
+    (folder / PARTS).mkdir(parents=True, exist_ok=True)
     sweep_folder.write_part(folder, number, {"runs": runs(**columns)})
 
 
@@ -53,7 +56,7 @@ def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) ->
         folders = list(pool.map(lambda _: sweep_folder.new_folder(str(tmp_path), "sweep"), range(300)))
 
     assert len(set(folders)) == 300
-    assert all((folder / sweep_folder.PARTS).is_dir() for folder in folders)
+    assert all((folder / PARTS).is_dir() for folder in folders)
 
 
 def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:
@@ -91,16 +94,16 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
     """Cells may end in any order: the table has them by number, and the parts are gone."""
     for cell in (11, 2, 0, 100):
         part(tmp_path, cell, cell=cell)
-    assert sweep_folder.part_numbers(tmp_path) == {0, 2, 11, 100}
+    assert part_numbers(tmp_path) == {0, 2, 11, 100}
     sweep_folder.gather(tmp_path)
 
-    assert sweep_folder.load(tmp_path)["cell"].tolist() == [0, 0, 2, 2, 11, 11, 100, 100]
+    assert load(tmp_path)["cell"].tolist() == [0, 0, 2, 2, 11, 11, 100, 100]
     assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
 
 
 def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
     """A million learning rates, each its own, are written as they are; names and steps once each."""
-    (tmp_path / sweep_folder.PARTS).mkdir()
+    (tmp_path / PARTS).mkdir()
     many = table_files.SMALL + 1
     columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
     sweep_folder.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
@@ -113,21 +116,21 @@ def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Pat
         "optimizer": True,
         "steps": True,
     }
-    assert sweep_folder.load(tmp_path)["lr"].tolist() == list(range(many))
+    assert load(tmp_path)["lr"].tolist() == list(range(many))
 
 
 def test_a_part_counts_when_its_runs_are_there(tmp_path: Path) -> None:
     """Runs are written last: traces without them are of a cell that was cut off."""
-    (tmp_path / sweep_folder.PARTS).mkdir()
+    (tmp_path / PARTS).mkdir()
     sweep_folder.write_part(tmp_path, 0, {"traces": {"run": np.array([b"0" * 16]), "step": np.array([0])}})
 
-    assert sweep_folder.part_numbers(tmp_path) == set()
+    assert part_numbers(tmp_path) == set()
 
 
 def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
     """Files are written beside and renamed: nothing else is left, not even after a failure."""
     part(tmp_path, 0)
-    sweep_folder.write_json(tmp_path / "environment.json", {"path": tmp_path, "when": datetime.date(2026, 1, 1)})
+    write_json(tmp_path / "environment.json", {"path": tmp_path, "when": datetime.date(2026, 1, 1)})
     with pytest.raises(pa.ArrowInvalid):
         sweep_folder.write_part(tmp_path, 1, {"runs": runs(lr=np.zeros(3))})
 
@@ -155,7 +158,7 @@ class Looks(Silent):
 
     def done(self, job: Any, statuses: Any) -> None:
         """Count the rows that can be read now."""
-        self.seen.append((len(sweep_folder.load(self.place)), list(statuses)))
+        self.seen.append((len(load(self.place)), list(statuses)))
 
 
 def test_a_cell_is_on_disk_when_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +187,7 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_column_has_the_type_that_was_promised(sweeps: Path) -> None:
     """Each column of COLUMNS is there, in order, with its type: missing whole numbers do not make floats."""
-    frame = sweep_folder.load(sweeps)
+    frame = load(sweeps)
 
     assert list(frame)[: len(COLUMNS)] == list(COLUMNS)
     assert {name: frame[name].dtype for name in COLUMNS} == {
@@ -206,14 +209,14 @@ def test_a_table_in_which_nothing_was_measured_has_every_column_too(tmp_path: Pa
 
 def test_columns_beside_the_promised_are_parameters(sweeps: Path) -> None:
     """Whatever else runs.parquet holds is named optimizer.* or objective.*."""
-    frame = sweep_folder.load(sweeps)
+    frame = load(sweeps)
 
     assert not [name for name in frame if name not in COLUMNS and not name.startswith(("optimizer.", "objective."))]
 
 
 def test_methods_with_other_parameters_stand_in_one_table(sweeps: Path) -> None:
     """A parameter is null in the rows of methods that do not have it."""
-    frame = sweep_folder.load(sweeps).set_index("optimizer")
+    frame = load(sweeps).set_index("optimizer")
 
     assert frame.loc["adam", "optimizer.beta1"].tolist() == [0.9, 0.9]
     assert frame.loc["momentum", "optimizer.beta1"].isna().all()
@@ -224,8 +227,8 @@ def test_methods_with_other_parameters_stand_in_one_table(sweeps: Path) -> None:
 
 def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
     """x is a list of n numbers for n <= 16 and null beyond; traces begin at the start and end at the end."""
-    traces = sweep_folder.load(sweeps, "traces")
-    small = traces[traces["run"].isin(sweep_folder.load(sweeps).query("objective == 'rosenbrock'")["run"])]
+    traces = load(sweeps, "traces")
+    small = traces[traces["run"].isin(load(sweeps).query("objective == 'rosenbrock'")["run"])]
     big = traces[~traces["run"].isin(small["run"])]
 
     assert {len(x) for x in small["x"]} == {2}
@@ -238,7 +241,7 @@ def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
 def test_a_place_is_named_in_many_ways(sweeps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of folders, one folder, a file, a pattern, and a list of them all load, each sweep once."""
     first, second = sorted(sweeps.glob("*/*"))
-    whole = sweep_folder.load(sweeps)
+    whole = load(sweeps)
     monkeypatch.chdir(sweeps.parent)
     ways = [
         str(sweeps),
@@ -253,9 +256,9 @@ def test_a_place_is_named_in_many_ways(sweeps: Path, monkeypatch: pytest.MonkeyP
 
     assert len(whole) == 7
     for way in ways:
-        pd.testing.assert_frame_equal(sweep_folder.load(way), whole)
-    assert len(sweep_folder.load(first)) == 6
-    assert len(sweep_folder.load(second / "runs.parquet")) == 1
+        pd.testing.assert_frame_equal(load(way), whole)
+    assert len(load(first)) == 6
+    assert len(load(second / "runs.parquet")) == 1
 
 
 @pytest.mark.parametrize("place", ["nowhere", "nowhere/*", ".", []])
@@ -263,7 +266,7 @@ def test_nothing_to_load_is_a_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
     """An empty place is refused with what to do, not answered with an empty table."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"^nothing to load at .*: no runs\.parquet is there\. Run a sweep first\.$"):
-        sweep_folder.load(place)
+        load(place)
 
 
 @pytest.mark.parametrize("harm", ["cut", "empty", "text", "noise"])
@@ -274,7 +277,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, harm: str) -> None:
     whole = file.read_bytes()
     file.write_bytes({"cut": whole[:-20], "empty": b"", "text": b"hello", "noise": whole[:4] + b"\0" * 99}[harm])
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench \(") as refusal:
-        sweep_folder.load(tmp_path)
+        load(tmp_path)
 
     assert "\n" not in str(refusal.value)
 
@@ -283,14 +286,14 @@ def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
     """A Parquet file of somebody else's is no sweep."""
     pq.write_table(pa.table({"name": ["a"], "run": [1]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench"):
-        sweep_folder.load(tmp_path)
+        load(tmp_path)
 
 
 def test_a_foreign_table_beside_a_sweep_is_refused_too(sweeps: Path, tmp_path: Path) -> None:
     """A column of another type is told with the file that brought it."""
     pq.write_table(pa.table({"run": ["a"], "status": ["x"], "lr": ["a word"]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not .* \(its column lr is string, not double\)"):
-        sweep_folder.load([tmp_path, sweeps])
+        load([tmp_path, sweeps])
 
 
 VALUES: dict[str, Callable[[], Any]] = {
@@ -312,7 +315,7 @@ def test_values_survive_the_disk(name: str, tmp_path: Path) -> None:
         plain = np.array(values, dtype={"error": object, "seed": np.int64}.get(name))
         given_ = plain if name == "error" else np.ma.array(plain, mask=hidden)
         part(tmp_path, 0, rows=len(values), **{name: given_})
-        read = sweep_folder.load(tmp_path)[name]
+        read = load(tmp_path)[name]
         missing = [value is None for value in values] if name == "error" else list(hidden)
 
         for value, null, back in zip(values, missing, read, strict=True):
@@ -331,7 +334,7 @@ def test_a_constant_is_stored_as_its_column(tmp_path: Path) -> None:
     values = {name: example[kind] for name, kind in kinds.items() if name not in ("run", "status")}
     part(tmp_path, 0, rows=3, **values)
     part(tmp_path, 1, rows=1, **dict.fromkeys(values))
-    read = sweep_folder.load(tmp_path)
+    read = load(tmp_path)
 
     assert {name: read[name].dtype for name in kinds} == {name: DTYPES[kind] for name, kind in kinds.items()}
     for name, value in values.items():

@@ -20,7 +20,7 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.config.overrides import quote_text
-from gdbench.config.spec import Timing
+from gdbench.config.schema import Timing
 from gdbench.errors import UsageError, install_command
 from gdbench.sweeps.machine_lock import NOTE, place, turn
 
@@ -312,7 +312,7 @@ def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[.
 
 HOLDS = """
 import signal
-from gdbench.config.spec import Timing
+from gdbench.config.schema import Timing
 from gdbench.sweeps.machine_lock import turn
 with turn(Timing()):
     print("mine", flush=True)

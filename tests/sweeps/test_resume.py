@@ -19,7 +19,7 @@ from support.processes import Processes
 
 import gdbench
 from gdbench.results import sweep_folder
-from gdbench.results.sweep_folder import Skipped
+from gdbench.results.load import Skipped
 from gdbench.results.table_files import read_table, write_table
 from gdbench.sweeps.fingerprint import _imports, cell_key, sources
 

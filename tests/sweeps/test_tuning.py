@@ -18,7 +18,7 @@ from support.tiers import representatives
 import gdbench
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.analysis.tuning_table import FOUND
-from gdbench.config.spec import METRICS
+from gdbench.config.schema import METRICS
 from gdbench.errors import UsageError
 from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.columns import COLUMNS

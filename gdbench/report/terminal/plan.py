@@ -14,7 +14,7 @@ from gdbench.analysis.runtime_prediction import cell_times, predicted
 from gdbench.errors import UsageError, format_count
 from gdbench.report.number_format import seconds
 from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
-from gdbench.results.sweep_folder import load
+from gdbench.results.load import load
 
 __all__ = ["plan_report", "plan_table", "show_plan"]
 

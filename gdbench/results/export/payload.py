@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder
 from gdbench.results.columns import asked
 from gdbench.results.export import Curves, Tracked, TrackedSweep
+from gdbench.results.load import load
 from gdbench.results.lookup import environment_of
 from gdbench.results.sweep_start import read_environment
 
@@ -30,7 +30,7 @@ FILES = ("report.html", "report.md", "environment.json", "runs.parquet", "tables
 
 def read(folder: Path) -> TrackedSweep:
     """The sweep in a folder. ``UsageError`` where there is none, or several, or too many runs."""
-    runs = sweep_folder.load(folder).drop_duplicates("run")
+    runs = load(folder).drop_duplicates("run")
     if runs["sweep"].nunique() != 1:
         raise UsageError(f"{folder} holds {runs['sweep'].nunique()} sweeps: name the folder of one.")
     if len(runs) > MOST:
@@ -80,7 +80,7 @@ def _tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
 def _curves(folder: Path) -> dict[str, Curves]:
     """The traces by run."""
     try:
-        traces = sweep_folder.load(folder, "traces", ["run", "step", *CURVES])
+        traces = load(folder, "traces", ["run", "step", *CURVES])
     except UsageError:  # record=none
         return {}
     return {

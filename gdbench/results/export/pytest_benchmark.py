@@ -14,7 +14,7 @@ import pandas as pd
 from gdbench import __version__
 from gdbench.errors import UsageError
 from gdbench.results.atomic import replace_text
-from gdbench.results.sweep_folder import load
+from gdbench.results.load import load
 
 __all__ = ["read_benchmarks", "write_benchmarks"]
 

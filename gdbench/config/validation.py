@@ -1,0 +1,61 @@
+"""Checks of single values, each with its one-line error."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from gdbench.config.overrides import format_value
+from gdbench.errors import UsageError, nearest
+from gdbench.results.keys import is_number
+
+__all__ = ["MAX_LANES", "MAX_STEPS", "NUMBER", "check_choice", "check_number", "check_whole", "written"]
+
+
+MAX_STEPS = 10**9
+MAX_LANES = 10**7
+
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+
+
+def check_choice(name: str, given: Any, known: tuple[str, ...]) -> str:
+    """A value that is one of those known."""
+    if str(given) not in known:
+        raise UsageError(
+            f"{name}={written(given)} is not known.{nearest(str(given), known)} Allowed: {', '.join(known)}."
+        )
+    return str(given)
+
+
+def written(value: Any) -> str:
+    """A value as a person writes it in a command; text that could be mistaken for a number is in quotes."""
+    if isinstance(value, str):
+        return f"'{value}'" if re.fullmatch(NUMBER, value.strip()) else value
+    return format_value(value)
+
+
+def check_number(name: str, given: Any, low: float = -math.inf, below: float = math.inf) -> float:
+    """A number from ``low`` up to but without ``below``."""
+    bounds = (
+        "a number"
+        if low == -math.inf
+        else f"a number from {low:g}" + ("" if below == math.inf else f" to below {below:g}")
+    )
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(given, bool) or not low <= number < below or math.isinf(number):
+        raise UsageError(f"{name}={written(given)} must be {bounds}.")
+    return number
+
+
+def check_whole(name: str, given: Any, low: int, high: int) -> int:
+    """A whole number from ``low`` to ``high``."""
+    text = isinstance(given, str) and re.fullmatch(NUMBER, given.strip())  # "100" in a file, as lr takes it too
+    number = float(given) if text else given if is_number(given) else math.nan
+    if not low <= number <= high or number != int(number):
+        came = f"{given:g}" if isinstance(given, float) else written(given)
+        raise UsageError(f"{name}={came} must be a whole number from {low} to {high}.")
+    return int(number)

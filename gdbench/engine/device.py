@@ -1,0 +1,25 @@
+"""The device that a cell runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from gdbench.errors import Unavailable
+
+__all__ = ["device_of"]
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name, ``auto`` meaning the accelerator if there is one; Unavailable if it is not there."""
+    seen = ["cpu"]
+    if torch.cuda.is_available():
+        seen = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), *seen]
+    if torch.backends.mps.is_available():
+        seen = ["mps", *seen]
+    if name == "auto":
+        name = seen[0]
+    if name not in seen and not (name == "cuda" and "cuda:0" in seen):
+        raise Unavailable(
+            f"device={name} is not there (torch sees: {', '.join(seen)}). Use device=auto to take what there is."
+        )
+    return torch.device("cuda:0" if name == "cuda" else name)
