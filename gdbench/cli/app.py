@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gdbench.report.writer import Assembler
     from gdbench.sweeps.tuning import Tuning
 
-__all__ = ["Interrupted", "app", "headline"]
+__all__ = ["Interrupted", "app", "build_command", "headline"]
 
 KINDS = ("objectives", "optimizers")
 NARROWEST = 30
@@ -49,6 +50,12 @@ app = typer.Typer(
 )
 app.add_typer(gate, name="gate")
 add_to(app)
+
+
+@cache
+def build_command() -> Any:
+    """The command that reads words; made once, as it takes typer 25 ms to look through all verbs and options."""
+    return typer.main.get_command(app)
 
 
 @app.command("list")
