@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gdbench.cli.app import headline
+from gdbench.cli.catalog import headline
 from gdbench.config.paths import config_folder
 from gdbench.engine.factories import locate
 from gdbench.errors import UsageError

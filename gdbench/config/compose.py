@@ -8,24 +8,17 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 from hydra.errors import OverrideParseException
-from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
@@ -33,110 +26,28 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gdbench.config.composition_cache import KeptBases, kept_bases
 from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_plugins import store
 from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
 from gdbench.config.libyaml import read_by_libyaml
 from gdbench.config.mistakes import describe_unreadable
-from gdbench.config.paths import config_folder as config_folder
-from gdbench.config.schema import GROUPS, NOT_ASKED, SETTINGS, Run
-from gdbench.config.spacing import space_powers_of_ten
+from gdbench.config.paths import config_folder
+from gdbench.config.schema import GROUPS, NOT_ASKED, SETTINGS
 from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
 
 __all__ = [
     "CONFIG_NAME",
-    "RAY",
     "Composed",
     "Composer",
     "check_options",
     "composing",
-    "config_folder",
     "initialized",
-    "mode_by_flag",
     "plain",
     "read_overrides",
-    "register_sweeper",
-    "store",
 ]
 
+
 CONFIG_NAME = "config"
-NAMESPACE = "hydra_plugins.gdbench"
-"""Hydra 1.3 takes plugins only from here; the names in it are aliases in its table of plugins."""
-SCHEMA = "gdbench_schema"
-"""Its name in Hydra's store, which belongs to the process: an app around us may have a ``schema`` of its own."""
-RAY = f"{NAMESPACE}.Ray"
-
-
-@dataclass
-class RayArguments:
-    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null is as if not given."""
-
-    init: dict[str, Any] = field(default_factory=lambda: {"address": "local", "num_cpus": None, "num_gpus": None})
-    """``local``: a cluster of this machine alone, which ends with the sweep; HOST:PORT, or auto: one that is there."""
-    remote: dict[str, Any] = field(default_factory=lambda: {"num_cpus": 1, "num_gpus": None, "max_retries": 0})
-
-
-@dataclass
-class RayLauncher:
-    """The node ``hydra/launcher=ray``."""
-
-    _target_: str = RAY
-    ray: RayArguments = field(default_factory=RayArguments)
-
-
-_STORED: list[Any] = []
-"""The node of our schema that was put into Hydra's store last."""
-
-
-def store() -> None:
-    """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
-    OmegaConf.register_new_resolver("logspace", logspace, replace=True)
-    Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
-    nodes = ConfigStore.instance()
-    # Hydra copies its repository, and this store in it, some ten times a run, at 30 ms each; what it takes out it
-    # copies as well.
-    nodes.__deepcopy__ = partial(_itself, nodes)  # type: ignore[attr-defined]
-    if _STORED and nodes.repo.get(f"{SCHEMA}.yaml") is _STORED[-1]:
-        return  # to make nodes of them again is a sixth of a search's time
-    nodes.store(name=SCHEMA, node=Run)
-    _STORED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
-    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
-    if find_spec("ray"):
-        nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
-
-
-def _itself(store: ConfigStore, memo: Any) -> ConfigStore:
-    """The store, in place of a copy; a function with a name, as launchers pickle the store and all it holds."""
-    return store
-
-
-def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
-    """Make ``hydra/sweeper=name`` a sweeper of ours, with the settings in ``node``; one of a plugin's gives way."""
-    target = f"{NAMESPACE}.{sweeper.__name__}"
-    # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
-    Plugins.instance().class_name_to_class[target] = sweeper
-    ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
-
-
-@contextmanager
-def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
-    """Let ``-m`` alone decide between run and sweep, where no word could name another mode.
-
-    Hydra composes the whole configuration once for nothing but its ``hydra.mode``, a third of the time that a small
-    sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it.
-    """
-    asked = Hydra.get_mode
-    if not any("hydra" in word or "experiment=" in word for word in words):
-        Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Hydra.get_mode = asked  # type: ignore[method-assign]
-
-
-def logspace(low: float, high: float, count: int) -> list[float]:
-    """``${logspace:-5,0,1000}``: so many numbers from 10^low to 10^high, evenly spaced in their logarithm."""
-    numbers: list[float] = space_powers_of_ten(Decimal(str(low)), Decimal(str(high)), count).tolist()
-    return numbers
 
 
 _COMPOSING = threading.RLock()

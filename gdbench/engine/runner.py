@@ -21,19 +21,22 @@ from gdbench.engine.attempts import Failure, Isolation, Piece, attempt_runs
 from gdbench.engine.batching import carrier
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_metrics import judged
-from gdbench.engine.convergence_pass import Halt, Story, join, traced_runs
+from gdbench.engine.convergence_pass import Halt, Story, join
 from gdbench.engine.draw_check import find_late_draws, is_seed_effective, run_seeded
+from gdbench.engine.lane_columns import block_columns, failed_columns, spread_columns, trace_columns
 from gdbench.engine.proof import Watched
 from gdbench.engine.random_state import read_states
-from gdbench.engine.targets import Ladder
 from gdbench.engine.timer import WALL, Clock
-from gdbench.engine.timing_pass import Timings, clocked, timing_columns
+from gdbench.engine.timing_columns import timing_columns
+from gdbench.engine.timing_pass import clocked
+from gdbench.engine.trace_recorder import traced_runs
 from gdbench.errors import UsageError
 from gdbench.objectives.base import changed_in_place
 from gdbench.results.constant_column import constant, is_constant, take
 from gdbench.tree import size
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
+
 
 Pulse = Callable[[int], None]
 """Hears how many lanes have made a step, each time some have."""
@@ -78,7 +81,7 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     watched_s = time.perf_counter() - started
     find_late_draws(distinct, before)
     story, rows = watched.story, watched.rows
-    columns = _spread(judged(distinct, story), rows, distinct.size) if story else _all_failed(distinct.size)
+    columns = spread_columns(judged(distinct, story), rows, distinct.size) if story else failed_columns(distinct.size)
     timings = clocked(distinct, Watched(columns, watched.marks), clock or _clock(distinct.device))
     _fail(columns, watched.failures)
     columns.update(timing_columns(timings, columns["steps_to_target"]))
@@ -97,8 +100,8 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
         )
     return Answer(
         columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
-        _traces(distinct, story, rows, back) if story else {},
-        _blocks(timings, back) if timings else {},
+        trace_columns(distinct, story, rows, back) if story else {},
+        block_columns(timings, back) if timings else {},
     )
 
 
@@ -252,62 +255,3 @@ def _side_by_side(
             halted.set()  # or the threads would go on to the end of their chunks
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _nulls(runs: int, dtype: Any) -> Array:
-    return np.ma.masked_array(np.zeros(runs, dtype), mask=True)
-
-
-def _all_failed(runs: int) -> Columns:
-    return {
-        "status": constant("failed", runs),
-        "error": constant(None, runs),
-        "steps_to_target": _nulls(runs, np.int64),
-    }
-
-
-def _spread(columns: Columns, rows: Array, runs: int) -> Columns:
-    """Columns of the runs ``rows`` as columns of all runs, null elsewhere."""
-    if len(rows) == runs:  # in the order in which they were carried
-        in_order = bool((np.diff(rows) == 1).all())
-        return columns if in_order else {name: take(column, np.argsort(rows)) for name, column in columns.items()}
-    spread: Columns = {}
-    for name, column in columns.items():
-        whole: Array = np.full(runs, None, dtype=object)
-        if column.dtype != object:
-            whole = _nulls(runs, column.dtype)
-        whole[rows] = column
-        spread[name] = whole
-    spread["status"][np.setdiff1d(np.arange(runs), rows)] = "failed"
-    return spread
-
-
-def _traces(cell: Cell, story: Story, rows: Array, back: Array) -> Columns:
-    """The story's traces, one run after the other, up to the step at which a run stopped being finite."""
-    place = np.full(cell.size, -1)
-    place[rows[story.traced]] = np.arange(len(story.traced))
-    wanted = np.flatnonzero(place[back] >= 0)
-    told = place[back[wanted]]
-    ended = story.told.lived[story.traced][told]
-    keep = story.steps[None, :] <= ended[:, None]
-    gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
-    table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}
-    return {
-        "row": np.repeat(wanted, keep.sum(1)),
-        "step": np.broadcast_to(story.steps, keep.shape)[keep],
-        **{name: values[keep] for name, values in table.items()},
-        "x": story.points[told][keep],
-    }
-
-
-def _blocks(timings: Timings, back: Array) -> Columns:
-    """The raw blocks of every run that was timed."""
-    timed = [(int(np.flatnonzero(back == row)[0]), samples) for row, samples in timings.blocks]
-    if not timed:
-        return {}
-    return {
-        "row": np.concatenate([np.full(len(samples.work), row) for row, samples in timed]),
-        "block": np.concatenate([np.arange(len(samples.work)) for _, samples in timed]),
-        "step_s": np.concatenate([samples.work for _, samples in timed]),
-        "reference_s": np.concatenate([samples.reference for _, samples in timed]),
-    }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,17 +16,18 @@ from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.attempts import explained
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.op_counter import StepWork, step_work
+from gdbench.engine.op_counter import step_work
 from gdbench.engine.proof import HORIZON, Watched, prove, prove_again
 from gdbench.engine.reference_loops import memory_loop, notebook_loop
-from gdbench.engine.timer import Clock, Plan, Prepare, Samples, measure, once, quiet
+from gdbench.engine.timer import Clock, Plan, Prepare, measure, once, quiet
+from gdbench.engine.timing_columns import Timings
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import Oracle, Split, Step
-from gdbench.results.constant_column import constant
 from gdbench.tree import Params, tree_map
 
-__all__ = ["Timings", "clocked"]
+__all__ = ["clocked"]
+
 
 Array = npt.NDArray[Any]
 SNAPSHOTS = 4
@@ -36,53 +37,6 @@ LEAST_SHARE_S = 0.02
 """Less than this is not enough to time a run; the rest of the cell then takes the median."""
 PROOF_SHARE = 0.25
 """Of a cell's budget the bare pass of a proof may take so much; beyond it only the first steps of a run are proven."""
-CLOCKS = ("first_step_s", "step_s", "step_s_lo", "step_s_hi", "update_s", "replay_s", "reference_s")
-RATIOS = ("ratio", "ratio_lo", "ratio_hi")
-OVERHEAD_S = 20e-6
-"""An operation that takes longer is bound by its numbers, not by the overhead of dispatching it."""
-
-
-@dataclass
-class Timings:
-    """What the clock said, one entry a run (NaN where a run was not timed), and the raw blocks."""
-
-    first_step_s: Array
-    step_s: Array
-    step_s_lo: Array
-    step_s_hi: Array
-    update_s: Array
-    ratio: Array
-    ratio_lo: Array
-    ratio_hi: Array
-    reference_s: Array
-    replay_s: Array
-    verified_steps: Array
-    """How many steps of the bare pass were held against the watched one; 0 of a run that was not timed."""
-    cold_s: float = np.nan
-    memory_reference_s: float = np.nan
-    device_reference_s: float = np.nan
-    work: StepWork = StepWork(None, None)
-    constant_cost: bool = True
-    blocks: list[tuple[int, Samples]] = field(default_factory=list)
-    errors: dict[int, str] = field(default_factory=dict)
-    """Runs whose timed pass did not do the watched pass's work, and how it differed."""
-
-    @classmethod
-    def none(cls, runs: int) -> Timings:
-        """Nothing timed."""
-        nothing: dict[str, Any] = {name: np.full(runs, np.nan) for name in (*CLOCKS, *RATIOS)}
-        return cls(**nothing, verified_steps=np.zeros(runs, np.int64))
-
-    def forget(self, rows: list[int]) -> None:
-        """Drop the times of runs whose timed pass was another one than the watched."""
-        for name in (*CLOCKS, *RATIOS):
-            getattr(self, name)[rows] = np.nan
-        self.blocks = [(row, samples) for row, samples in self.blocks if row not in rows]
-
-    @property
-    def timed(self) -> Array:
-        """Which runs were timed themselves."""
-        return ~np.isnan(self.step_s)
 
 
 @dataclass(frozen=True)
@@ -247,56 +201,3 @@ class _Stopwatch:
 
         repeats = max(1, min(3, int(self.cell.seconds / max(expected_s, 1e-9))))
         return float(np.median([once(prepare(1), self.clock) for _ in range(repeats)]))
-
-
-def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
-    """The columns that hold times; runs that were not timed take their cell's median and say so."""
-    if timings is None:
-        return {"timed": constant(False, len(steps_to_target))}
-    timed = timings.timed
-    runs = len(timed)
-    median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan
-    step_s = np.where(timed, timings.step_s, median)
-    step_s[list(timings.errors)] = np.nan  # a pass that did other work has no time to tell
-    reached = ~np.ma.getmaskarray(steps_to_target)
-    modelled = np.ma.filled(steps_to_target, 0) * step_s
-    to_target = np.where(reached, modelled if timings.constant_cost else timings.replay_s, np.nan)
-    kind = np.full(runs, None, dtype=object)
-    kind[~np.isnan(to_target)] = "modelled" if timings.constant_cost else "replayed"
-    errors = np.full(runs, None, dtype=object)
-    errors[list(timings.errors)] = list(timings.errors.values())
-    columns = {
-        "timed": timed,
-        "timing_error": errors,
-        "verified_steps": np.ma.masked_array(timings.verified_steps, mask=timings.verified_steps == 0),
-        "cold_s": _known(np.full(runs, timings.cold_s)),
-        "first_step_s": _known(timings.first_step_s),
-        "step_s": _known(step_s),
-        "step_s_lo": _known(timings.step_s_lo),
-        "step_s_hi": _known(timings.step_s_hi),
-        "update_s": _known(timings.update_s),
-        "step_vs_reference": _known(timings.ratio),
-        "step_vs_reference_lo": _known(timings.ratio_lo),
-        "step_vs_reference_hi": _known(timings.ratio_hi),
-        "reference_s": _known(timings.reference_s),
-        "memory_reference_s": _known(np.full(runs, timings.memory_reference_s)),
-        "device_reference_s": _known(np.full(runs, timings.device_reference_s)),
-        "time_to_target_s": _known(to_target),
-        "time_to_target_kind": kind,
-    }
-    return {**columns, **_work_columns(timings, step_s)}
-
-
-def _work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
-    work, runs = timings.work, len(step_s)
-    absent = np.ones(runs, dtype=bool)
-    ops = np.ma.masked_array(np.full(runs, work.ops or 0), mask=absent if work.ops is None else ~absent)
-    peak = np.ma.masked_array(np.full(runs, work.peak_bytes or 0), mask=absent if work.peak_bytes is None else ~absent)
-    bound = np.ma.masked_array(
-        step_s < (work.ops or 1) * OVERHEAD_S, mask=ops.mask | np.isnan(step_s) | (not timings.constant_cost)
-    )
-    return {"ops": ops, "peak_bytes": peak, "overhead_bound": bound}
-
-
-def _known(values: Array) -> Array:
-    return np.ma.masked_array(values, mask=np.isnan(values))

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from gdbench.config.compose import Composer, initialized, plain, store
+from gdbench.config.compose import Composer, initialized, plain
+from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
 from gdbench.engine.build import build as build_cell
 from gdbench.engine.cell import Cell

@@ -19,13 +19,9 @@ from gdbench.tree import coordinates
 
 __all__ = [
     "bird",
-    "bohachevsky_1",
-    "bohachevsky_2",
-    "bohachevsky_3",
     "chichinadze",
     "drop_wave",
     "easom",
-    "egg_crate",
     "eggholder",
     "levy13",
     "price_2",
@@ -34,88 +30,6 @@ __all__ = [
     "shubert",
     "trefethen",
 ]
-
-
-@instanced
-def bohachevsky_1() -> Objective:
-    """A bowl with a wave along each axis.
-
-    f(x, y) = x^2 + 2 y^2 - 0.3 cos(3 pi x) - 0.4 cos(4 pi y) + 0.7, point of shape [2]. Start (1.3, -0.7). Minimum 0 at
-    (0, 0). Bohachevsky, Johnson and Stein 1986, Technometrics 28:209.
-    """
-
-    def fn(point: Tensor) -> Tensor:
-        x, y = coordinates(point)
-        waves = 0.6 * torch.sin(1.5 * math.pi * x) ** 2 + 0.8 * torch.sin(2 * math.pi * y) ** 2
-        return x**2 + 2 * y**2 + waves
-
-    return bohachevsky(fn)
-
-
-@instanced
-def bohachevsky_2() -> Objective:
-    """A bowl with the product of two waves.
-
-    f(x, y) = x^2 + 2 y^2 - 0.3 cos(3 pi x) cos(4 pi y) + 0.3, point of shape [2]. Start (1.3, -0.7). Minimum 0 at
-    (0, 0). Bohachevsky, Johnson and Stein 1986.
-    """
-
-    def fn(point: Tensor) -> Tensor:
-        x, y = coordinates(point)
-        one, other = 3 * math.pi * x, 4 * math.pi * y  # 2 cos a cos b = cos(a + b) + cos(a - b)
-        waves = torch.sin((one + other) / 2) ** 2 + torch.sin((one - other) / 2) ** 2
-        return x**2 + 2 * y**2 + 0.3 * waves
-
-    return bohachevsky(fn)
-
-
-@instanced
-def bohachevsky_3() -> Objective:
-    """A bowl with one oblique wave.
-
-    f(x, y) = x^2 + 2 y^2 - 0.3 cos(3 pi x + 4 pi y) + 0.3, point of shape [2]. Start (1.3, -0.7). Minimum 0 at (0, 0).
-    Bohachevsky, Johnson and Stein 1986.
-    """
-
-    def fn(point: Tensor) -> Tensor:
-        x, y = coordinates(point)
-        return x**2 + 2 * y**2 + 0.6 * torch.sin(1.5 * math.pi * x + 2 * math.pi * y) ** 2
-
-    return bohachevsky(fn)
-
-
-def bohachevsky(fn: object) -> Objective:
-    """What the three have in common."""
-    return Objective(
-        fn=fn,  # type: ignore[arg-type]
-        start=vector(1.3, -0.7),
-        minimum=0.0,
-        minimisers=origin(2),
-        laned=True,
-        source="Bohachevsky, Johnson and Stein 1986",
-    )
-
-
-@instanced
-def egg_crate() -> Objective:
-    """A bowl with deep, even waves.
-
-    f(x, y) = x^2 + y^2 + 25 (sin(x)^2 + sin(y)^2), point of shape [2]. Start (2, -4). Minimum 0 at (0, 0); L = 52.
-    Jamil and Yang 2013.
-    """
-
-    def fn(point: Tensor) -> Tensor:
-        return (point**2 + 25 * torch.sin(point) ** 2).sum(-1)
-
-    return Objective(
-        fn=fn,
-        start=vector(2, -4),
-        minimum=0.0,
-        minimisers=origin(2),
-        smoothness=52.0,
-        laned=True,
-        source="Jamil and Yang 2013",
-    )
 
 
 @instanced

@@ -18,17 +18,12 @@ from gdbench.objectives.vectors import alternating, ramp, signed
 
 __all__ = [
     "ackley",
-    "cosine_mixture",
-    "griewank",
     "levy",
     "michalewicz",
     "pinter",
     "qing",
-    "rastrigin",
-    "salomon",
     "schwefel",
     "trigonometric_2",
-    "wavy",
     "whitley",
     "xin_she_yang_3",
 ]
@@ -56,45 +51,6 @@ def ackley(n: int = 2) -> Objective:
         minimisers=origin(n),
         laned=True,
         source="Ackley 1987",
-    )
-
-
-@instanced
-def rastrigin(n: int = 2) -> Objective:
-    """A bowl with one pit around every whole number.
-
-    f(x) = 10 n + sum_i x_i^2 - 10 cos(2 pi x_i), x of shape [n]. Start (1.3, -2.2, 1.3, -2.2, ...). Minimum 0 at
-    (0, ..., 0); L = 2 + 40 pi^2. Raises UsageError for n < 1. Rastrigin 1974; n dimensions: Muhlenbein, Schomisch and
-    Born 1991, Parallel Computing 17:619.
-    """
-    whole("n", n, least=1)
-    return Objective(
-        fn=lambda x: (x**2 + 20 * torch.sin(math.pi * x) ** 2).sum(-1),
-        start=alternating(n, 1.3, -2.2),
-        minimum=0.0,
-        minimisers=origin(n),
-        smoothness=2 + 40 * math.pi**2,
-        laned=True,
-        source="Rastrigin 1974",
-    )
-
-
-@instanced
-def griewank(n: int = 2) -> Objective:
-    """A wide bowl under a product of waves.
-
-    f(x) = sum_i x_i^2 / 4000 - prod_i cos(x_i / sqrt(i)) + 1, x of shape [n]. Start (20, -15, 20, -15, ...). Minimum 0
-    at (0, ..., 0). Raises UsageError for n < 1. Griewank 1981, Journal of Optimization Theory and Applications 34:11.
-    """
-    whole("n", n, least=1)
-    return Objective(
-        fn=lambda x, root: (x**2).sum(-1) / 4000 + (1 - torch.cos(x / root).prod(-1)),
-        start=alternating(n, 20, -15),
-        data={"root": ramp(n).sqrt()},
-        minimum=0.0,
-        minimisers=origin(n),
-        laned=True,
-        source="Griewank 1981",
     )
 
 
@@ -164,49 +120,6 @@ def michalewicz(n: int = 5) -> Objective:
 
 
 @instanced
-def salomon(n: int = 2) -> Objective:
-    """Rings around the minimum, with a kink at it.
-
-    f(x) = 1 - cos(2 pi |x|) + 0.1 |x|, |x| the Euclidean norm, x of shape [n]. Start (2, -1.6, 2, -1.6, ...). Minimum 0
-    at (0, ..., 0). Raises UsageError for n < 1. Salomon 1996, BioSystems 39:263.
-    """
-    whole("n", n, least=1)
-
-    def fn(x: Tensor) -> Tensor:
-        radius: Tensor = torch.linalg.vector_norm(x, dim=-1)
-        return 2 * torch.sin(math.pi * radius) ** 2 + 0.1 * radius
-
-    return Objective(
-        fn=fn,
-        start=alternating(n, 2, -1.6),
-        minimum=0.0,
-        minimisers=origin(n),
-        laned=True,
-        source="Salomon 1996",
-    )
-
-
-@instanced
-def cosine_mixture(n: int = 2) -> Objective:
-    """A bowl with shallow waves.
-
-    f(x) = sum_i x_i^2 - 0.1 cos(5 pi x_i), x of shape [n]. Start (0.5, -0.7, 0.5, -0.7, ...). Minimum -0.1 n at
-    (0, ..., 0); L = 2 + 2.5 pi^2. Raises UsageError for n < 1. Breiman and Cutler 1993, Mathematical Programming
-    58:179.
-    """
-    whole("n", n, least=1)
-    return Objective(
-        fn=lambda x: (x**2 - 0.1 * torch.cos(5 * math.pi * x)).sum(-1),
-        start=alternating(n, 0.5, -0.7),
-        minimum=-n / 10,
-        minimisers=origin(n),
-        smoothness=2 + 2.5 * math.pi**2,
-        laned=True,
-        source="Breiman and Cutler 1993",
-    )
-
-
-@instanced
 def trigonometric_2(n: int = 2) -> Objective:
     """A bowl with waves that grow denser outwards.
 
@@ -227,24 +140,6 @@ def trigonometric_2(n: int = 2) -> Objective:
         minimisers=(torch.full((n,), 0.9, dtype=torch.float64),),
         laned=True,
         source="Jamil and Yang 2013",
-    )
-
-
-@instanced
-def wavy(n: int = 2) -> Objective:
-    """A wave packet along each axis.
-
-    f(x) = 1 - mean_i cos(10 x_i) exp(-x_i^2 / 2), x of shape [n]. Start (0.4, -0.3, 0.4, -0.3, ...). Minimum 0 at
-    (0, ..., 0). Raises UsageError for n < 1. Courrieu 1997, Journal of Global Optimization 10, number 1.
-    """
-    whole("n", n, least=1)
-    return Objective(
-        fn=lambda x: 1 - (torch.cos(10 * x) * torch.exp(-0.5 * x**2)).mean(-1),
-        start=alternating(n, 0.4, -0.3),
-        minimum=0.0,
-        minimisers=origin(n),
-        laned=True,
-        source="Courrieu 1997",
     )
 
 

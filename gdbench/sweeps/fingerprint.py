@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib.util
 import json
-import os
-import re
 import secrets
 import struct
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from functools import cache, lru_cache
+from functools import cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import Any
@@ -21,36 +17,22 @@ from typing import Any
 import torch
 
 from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, is_installed, loaded_digest
+from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, loaded_digest
 from gdbench.config.user_modules import refresh as refresh_modules
 from gdbench.engine.device import device_of
 from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import fingerprint
+from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
-__all__ = [
-    "asked",
-    "cell_key",
-    "data_digests",
-    "key_of_what_ran",
-    "not_comparable",
-    "refresh",
-    "source_digests",
-    "sources",
-]
+__all__ = ["asked", "cell_key", "data_digests", "key_of_what_ran", "not_comparable", "refresh", "source_digests"]
+
 
 OURS = ("gdbench.sweeps.job",)
 """Where our own part of a result begins; objectives and optimizers count for the cells that name them."""
 EDITED = b"\n# edited since it was imported"
 """What stands for the text of which a module was made, where only that of its file is known, which is another."""
-IMPORT = re.compile(
-    r"(?:^|[;:])[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;#(]+)"
-    r"|import[ \t]+([^\n;#]+))",
-    re.MULTILINE,
-)
-"""A statement that imports, read off the text: a parser takes a tenth of a second for what one sweep needs. What only
-looks like one, in a string, names a module that is not there, or one too many."""
 
 
 def cell_key(question: Question) -> str:
@@ -100,7 +82,7 @@ def refresh() -> None:
     """See anew what may have changed since the last sweep: sources, and what objectives read when they are made."""
     refresh_modules()
     forget_objectives()
-    for known in (_digest_of_sources, _digests, sources, _own, _file):
+    for known in (_digest_of_sources, _digests, sources, is_own_code, find_source):
         known.cache_clear()
 
 
@@ -138,9 +120,6 @@ def _digest(content: Any) -> str:
     # An objective given from Python counts by the fingerprint of its code, which stands beside it.
     text = json.dumps(content, sort_keys=True, default=lambda other: type(other).__name__)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-# --------------------------------------------------------------------------------------------------------- sources
 
 
 def source_digests(question: Question) -> dict[str, str]:
@@ -227,79 +206,4 @@ def _method_targets(question: Question) -> Iterator[Any]:
 def _module(target: Any) -> str | None:
     """The module of ``package.module.name``, or of a function that was given; None for torch's and a notebook's."""
     name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
-    return None if not name or name == "__main__" or _top(name) == "torch" else str(name)
-
-
-@cache
-def sources(modules: frozenset[str], folder: str | None = None) -> dict[str, Path]:
-    """The files of these modules and of all that they import, by the name of the module; ``folder`` is the user's."""
-    named = {_top(name) for name in modules}
-    found: dict[str, Path] = {}
-    left = sorted(modules)
-    while left:
-        name = left.pop()
-        if name in found or name == "gdbench" or not (_top(name) in named or _own(_top(name), folder)):
-            continue  # gdbench itself names all that there is
-        if path := _file(name, folder):
-            found[name] = path
-            left += [*_imports(name, path), *([name.rpartition(".")[0]] if "." in name else [])]
-    return found
-
-
-def _top(name: str) -> str:
-    return name.partition(".")[0]
-
-
-@cache
-def _own(top: str, folder: str | None) -> bool:
-    """Whether a package or module is one that somebody works on, and not installed."""
-    path = _file(top, folder)
-    return path is not None and not is_installed(path)
-
-
-@cache
-def _file(name: str, folder: str | None) -> Path | None:
-    """The source file of a module, found without importing anything; None where there is none.
-
-    ``folder`` is the user's, whose modules stand in ``sys.modules`` now.
-    """
-    top, *below = name.split(".")
-    try:
-        spec = sys.modules[top].__spec__ if top in sys.modules else importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None or not below:
-        return _python(spec.origin if spec else None)
-    for folder in spec.submodule_search_locations or ():
-        place = os.path.join(folder, *below)  # noqa: PTH118  (hundreds of names, most of which are no module)
-        if found := _python(os.path.join(place, "__init__.py")) or _python(f"{place}.py"):  # noqa: PTH118
-            return found
-    return None
-
-
-def _python(path: str | None) -> Path | None:
-    return Path(path) if path and path.endswith(".py") and os.path.isfile(path) else None  # noqa: PTH113
-
-
-def _imports(name: str, path: Path) -> list[str]:
-    """The full names of what a module imports, anywhere in it; what is no module will not be found."""
-    return _imports_in(name if path.name == "__init__.py" else name.rpartition(".")[0], path.read_bytes())
-
-
-@lru_cache(maxsize=1024)
-def _imports_in(package: str, content: bytes) -> list[str]:
-    names = []
-    text = importlib.util.decode_source(content).replace("\\\n", " ")
-    for source, members, modules in IMPORT.findall(text):
-        if modules:
-            names += _names(modules)
-            continue
-        with contextlib.suppress(ImportError):  # dots that lead out of the package: only in a string
-            base = importlib.util.resolve_name(source, package)
-            names += [base, *(f"{base}.{name}" for name in _names(members))]
-    return names
-
-
-def _names(listed: str) -> list[str]:
-    """``a as b, c`` without what they are called here."""
-    return [each.split()[0] for each in re.sub(r"#.*|[()]", "", listed).split(",") if each.strip()]
+    return None if not name or name == "__main__" or top_package(name) == "torch" else str(name)

@@ -27,21 +27,15 @@ from gdbench.analysis.plateau import (
 )
 from gdbench.sweeps.search_axes import Axis, Listed, Span
 from gdbench.sweeps.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
+from gdbench.sweeps.search_grid import ZOOMED, ZOOMED_MORE, Grid, Point, Score, differ_in
 from gdbench.sweeps.search_line import halve_intervals
 from gdbench.sweeps.search_middle import find_middle
 
-__all__ = ["Grid", "Point", "Refinement"]
+__all__ = ["Refinement"]
+
 
 Array = npt.NDArray[np.float64]
-Point = tuple[float, ...]
-Grid = list[Array]
-"""The values of each axis; the points are their product, the last axis varying fastest."""
-Score = Callable[[Grid], Array]
-"""The scores of all points of a grid, in their order; lower is better, inf is no candidate."""
 
-ZOOMED = {1: 17, 2: 9}
-"""Points an axis of each later grid, half as many where few trials are left; of more axes ``ZOOMED_MORE``."""
-ZOOMED_MORE = 5
 LINE = 25
 """Trials of a search over several ranges that are kept for the line through its choice."""
 AROUND = 1.5
@@ -162,7 +156,7 @@ class Refinement:
         return find_middle(self.axes, self.tried, self._choice())
 
     def _line(self, index: int, through: Point) -> Line:
-        alike = {point: score for point, score in self.tried.items() if _differ_in(point, through, index)}
+        alike = {point: score for point, score in self.tried.items() if differ_in(point, through, index)}
         return next(iter(group_lines(alike, index).values()), [])
 
     # --------------------------------------------------------------------------------------------------------- rounds
@@ -302,7 +296,3 @@ class Refinement:
             values = halve_intervals(axis, self._line(index, through), through[index], bound, self.left, around)
             line = np.array(sorted(values))
             self._visit(score, [line if i == index else np.array([value]) for i, value in enumerate(through)])
-
-
-def _differ_in(point: Point, other: Point, index: int) -> bool:
-    return point[:index] == other[:index] and point[index + 1 :] == other[index + 1 :]

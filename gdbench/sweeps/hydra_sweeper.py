@@ -16,8 +16,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gdbench.config.compose import Composed, Composer, plain, store
+from gdbench.config.compose import Composed, Composer, plain
 from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_plugins import store
 from gdbench.config.mistakes import describe_sweep
 from gdbench.config.overrides import escape_interpolations, format_override, format_value
 from gdbench.config.spec import Question

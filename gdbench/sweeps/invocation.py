@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 
-from gdbench.config.compose import CONFIG_NAME, check_options, mode_by_flag, register_sweeper, store
+from gdbench.config.compose import CONFIG_NAME, check_options
 from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_plugins import mode_by_flag, register_sweeper, store
 from gdbench.config.hydra_settings import check_hydra_words
 from gdbench.config.libyaml import read_by_libyaml
 from gdbench.config.mistakes import check_words, describe_option

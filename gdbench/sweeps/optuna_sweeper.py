@@ -15,7 +15,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gdbench.config.compose import Composer, register_sweeper
+from gdbench.config.compose import Composer
+from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count, install_command

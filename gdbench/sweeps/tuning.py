@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.plateau import bound_near, no_cost
-from gdbench.analysis.tuning_metric import MISS, cost_class, gained, is_cost, per_configuration
+from gdbench.analysis.plateau import no_cost
+from gdbench.analysis.tuning_metric import cost_class, gained, is_cost, per_configuration
 from gdbench.analysis.tuning_table import winners_table
-from gdbench.config.axis import LIMITS
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
-from gdbench.sweeps.adaptive import Growing, repeating
-from gdbench.sweeps.grid_search import Grid, Point, Refinement
+from gdbench.sweeps.adaptive import Growing
+from gdbench.sweeps.grid_search import Refinement
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.search_axes import Axis, Listed, Span
 from gdbench.sweeps.search_budget import choose_trials, fewest_trials
+from gdbench.sweeps.search_grid import Grid, Point
 
 if TYPE_CHECKING:
     import pandas as pd
+from gdbench.sweeps.tuning_row import Row
+from gdbench.sweeps.tuning_text import describe_winner
 
 __all__ = ["Tuning"]
+
 
 Fold = Callable[[Sequence[str]], list[Job]]
 """From overrides to cells."""
@@ -40,52 +41,6 @@ FINALISTS = 5
 
 class Hopeless(Exception):
     """Nothing of a row can run at all: the search for it ends."""
-
-
-@dataclass
-class Row:
-    """One method on one objective, and its search."""
-
-    job: Job
-    """The cell without the tuned axes."""
-    search: Refinement
-    seen: dict[Point, tuple[pd.DataFrame, int]] = field(default_factory=dict)
-    """Of every point, the table and the position in it of its median seed's run."""
-    keys: dict[Point, list[str]] = field(default_factory=dict)
-    """Of every point, the keys of its runs, one a seed."""
-    runs: int = 0
-    winner: Point | None = None
-    """The point chosen by time, where time is the metric."""
-
-    @property
-    def choice(self) -> Point | None:
-        """The point that is called best: that chosen by time, else by the search; None where none may win."""
-        return self.winner or self.search.middle()
-
-    @property
-    def label(self) -> str:
-        """What is tuned, and how far that is, in a few words."""
-        return f"{self.job.label}, round {self.search.rounds + 1}"
-
-    @property
-    def lane_steps(self) -> int:
-        """How much work it is: nobody knows beforehand."""
-        return 0
-
-    @property
-    def timed(self) -> bool:
-        """Whether the clock decides."""
-        return self.metric == "time_to_target"
-
-    @property
-    def names(self) -> list[str]:
-        """The tuned axes."""
-        return [axis.name for axis in self.search.axes]
-
-    @property
-    def metric(self) -> str:
-        """What is asked for."""
-        return str(self.job.config["metric"])
 
 
 class Tuning:
@@ -126,7 +81,7 @@ class Tuning:
 
     def winners(self) -> pd.DataFrame:
         """One row for each method and objective that was begun: the best run, and what was found about it."""
-        return winners_table([_describe_winner(row) for row in self.rows if row.seen])
+        return winners_table([describe_winner(row) for row in self.rows if row.seen])
 
     def _choices(self) -> dict[str, dict[str, Any]]:
         """What the table of runs says of the chosen ones: their place, and the metric that they were chosen by."""
@@ -263,71 +218,3 @@ def _finalists(row: Row, middle: Point) -> list[Point]:
     near = row.search.near(middle) or [point for point, score in row.search.tried.items() if score <= limits[1]]
     order = sorted(near, key=lambda point: (point != middle, max(row.search.tried[point], row.search.best), point))
     return order[:FINALISTS]
-
-
-# ---------------------------------------------------------------------------------------------------- what was found
-
-
-def _describe_winner(row: Row) -> pd.DataFrame:
-    """A row's best run in all its columns, and what the search learned about it (``analysis.tuning_table.FOUND``)."""
-    point = row.choice
-    table, index = row.seen[point or next(iter(row.seen))]
-    facts = {
-        "metric": row.metric,
-        "value": math.inf,
-        **dict.fromkeys(("plateau_decades", "within_2x_decades", "spike_lr", "spike_value", "spike_command")),
-        "edges": "",
-        "trials": len(row.search.tried),
-        "budget": row.search.trials,
-        "telling": row.search.telling,
-        "rounds": row.search.rounds,
-        "runs": row.runs,
-        "seeds": len(set(row.job.question.lanes()["seed"])),
-        "axes": ", ".join(row.names),
-        "command": None,
-    }
-    nowhere = {name: math.nan for name in row.names if name in table}  # no value of an axis is the best
-    return table.iloc[[index]].assign(**facts | (_describe_point(row, point) if point else nowhere))
-
-
-def _describe_point(row: Row, point: Point) -> dict[str, Any]:
-    """What is known of a point that won."""
-    score, (table, index) = row.search.tried[point], row.seen[point]
-    near = bound_near(score, cost_class) if is_cost(row.metric) else 2 * score
-    ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
-    return {
-        "value": math.inf if row.timed and not row.winner else float(table["value"].iloc[index]),
-        "plateau_decades": _decades(row, point, score) if score < MISS else None,
-        "within_2x_decades": _decades(row, point, near) if 0 < score < MISS else None,
-        **_describe_spike(row),
-        "edges": ", ".join(ends),
-        "command": repeating(row.job, dict(zip(row.names, point, strict=True))),
-    }
-
-
-def _describe_spike(row: Row) -> dict[str, Any]:
-    """The lowest point of all, where it was not chosen as its neighbours do not come near it; it has no time."""
-    point = row.search.spike()
-    if point is None or row.timed:
-        return {}
-    numbers, (table, index) = dict(zip(row.names, point, strict=True)), row.seen[point]
-    return {
-        "spike_lr": float(table["lr"].iloc[index]),
-        "spike_value": float(table["value"].iloc[index]),
-        "spike_command": repeating(row.job, numbers),
-    }
-
-
-def _decades(row: Row, point: Point, within: float) -> float | None:
-    """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
-    if row.search.forgiving is None or row.search.trials < row.search.telling:
-        return None
-    low, high = row.search.along(row.names[row.search.forgiving], point, within)
-    return math.log10(high / low)
-
-
-def _can_go_on(row: Row, name: str, way: str) -> bool:
-    """Whether an axis has any values beyond the end that was reached."""
-    axis = next(axis for axis in row.search.axes if axis.name == name)
-    low, _, _ = LIMITS.get(name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
-    return not (isinstance(axis, Span) and way == "smaller" and axis.low <= low)

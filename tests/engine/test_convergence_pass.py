@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from support.cells import Compiled, Tiny, parabola, scripted, small, walk
 from support.tiers import representatives
 
-from gdbench.engine.convergence_pass import TRACED_RUNS, join, strides, tell, trace_steps
+from gdbench.engine.convergence_pass import join, strides, tell
 from gdbench.engine.runner import run_cell
+from gdbench.engine.trace_recorder import TRACED_RUNS, trace_steps
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd

@@ -20,7 +20,8 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench import Objective
-from gdbench.engine.function_digest import NOT_COMPARABLE, Undigestible, digest, digest_or_reason
+from gdbench.engine.function_digest import NOT_COMPARABLE, digest, digest_or_reason
+from gdbench.engine.function_walk import Undigestible
 from gdbench.sweeps.api import NeverDone
 
 SCALE = 1

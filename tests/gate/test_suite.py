@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.config.compose import Composer, initialized, plain, store
+from gdbench.config.compose import Composer, initialized, plain
+from gdbench.config.hydra_plugins import store
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import Question
 from gdbench.errors import UsageError

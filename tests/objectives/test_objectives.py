@@ -515,7 +515,10 @@ def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
 
 def test_every_classical_function_has_instances() -> None:
     """The families of the literature take ``instance``, in their files too; clusters, which no turn changes, do not."""
-    families = {"bowls", "classical", "kinks", "polynomials", "powers", "ripples", "valleys", "waves", "wells"}
+    families = {
+        *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
+        *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),
+    }
     classical = {name for name, each in CONFIGURATIONS.items() if each["_target_"].split(".")[2] in families}
 
     assert set(INSTANCED) == classical - {"lennard_jones"}

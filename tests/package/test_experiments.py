@@ -13,7 +13,8 @@ from support.tiers import representatives
 
 from experiments import record
 from experiments.record import HOME, NAMES, Recorded
-from gdbench.config.compose import Composer, initialized, plain, store
+from gdbench.config.compose import Composer, initialized, plain
+from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
 from gdbench.gate.baseline import posed, read_baseline
 from gdbench.sweeps.job import keys, nothing

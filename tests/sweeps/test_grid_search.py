@@ -12,9 +12,10 @@ from support.tiers import count_examples
 
 from gdbench.analysis.tuning_metric import cost_class
 from gdbench.errors import UsageError
-from gdbench.sweeps.grid_search import MAX_ROUNDS, Grid, Refinement, Score
+from gdbench.sweeps.grid_search import MAX_ROUNDS, Refinement
 from gdbench.sweeps.search_axes import Listed, Span, rounded
 from gdbench.sweeps.search_budget import choose_trials
+from gdbench.sweeps.search_grid import Grid, Score
 
 FREE = Span("lr", 1e-6, 10.0, log=True, reach=(1e-12, 1e6))
 INF = math.inf

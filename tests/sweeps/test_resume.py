@@ -21,7 +21,8 @@ import gdbench
 from gdbench.results import sweep_folder
 from gdbench.results.load import Skipped
 from gdbench.results.table_files import read_table, write_table
-from gdbench.sweeps.fingerprint import _imports, cell_key, sources
+from gdbench.sweeps.fingerprint import cell_key
+from gdbench.sweeps.source_files import _imports, sources
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
 NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_key$|^process$")

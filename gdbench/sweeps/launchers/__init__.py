@@ -7,7 +7,7 @@ import shutil
 
 from hydra.core.plugins import Plugins
 
-from gdbench.config.compose import RAY
+from gdbench.config.hydra_plugins import RAY
 from gdbench.errors import UsageError
 
 __all__ = ["insist", "install"]

@@ -26,7 +26,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from gdbench.config.compose import store
+from gdbench.config.hydra_plugins import store
 from gdbench.sweeps.launchers import install
 
 __all__ = ["Named", "Request", "launch_apart"]

@@ -1,0 +1,137 @@
+"""The verbs ``report`` and ``compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from gdbench.errors import UsageError
+from gdbench.results.paths import PATH, expand_user
+
+if TYPE_CHECKING:
+    from gdbench.report.inputs import Source
+    from gdbench.report.writer import Assembler
+
+__all__ = ["compare", "report"]
+
+
+def report(
+    folders: Annotated[list[str] | None, typer.Argument(help="sweeps, by folder or name, or folders of sweeps")] = None,
+    form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into the sweep's folder", **PATH)] = None,
+    open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
+) -> None:
+    """Turn sweeps into report.html, figures/, tables/ and report.md; without FOLDER the newest sweep in outputs.
+
+    It ends with the verdict and where the page is. --format md alone prints to the terminal. One sweep is written into
+    its folder, several into a folder of their own in outputs/report.
+    """
+    places = [_place(word) for word in folders or []]
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report import inputs
+        from gdbench.report.build import assemble
+        from gdbench.report.destination import destination
+        from gdbench.results.catalog import newest
+
+        places = places or [newest(Path("outputs"))]
+        told = inputs.read(places)
+        wanted.put(told, told.folders[0] if len(told.folders) == 1 else destination("report", places), assemble)
+
+
+class _Wanted:
+    """In which forms a report is asked for, and where."""
+
+    def __init__(self, form: str, to: Path | None, open_: bool) -> None:
+        """Made before pandas and Altair are imported, so that JavaScript starts meanwhile."""
+        from gdbench.report.render_images import Images
+
+        self.form, self.to, self.open = form, to, open_
+        self.images = Images() if not form or "figures" in form else None
+
+    def __enter__(self) -> Self:
+        """Have the processes that draw ended in any case: a start that is cut short tells of itself on the terminal."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them; those that have drawn have ended already."""
+        if self.images:
+            self.images.close()
+
+    def put(self, told: Source, usual: Path, make: Assembler) -> None:
+        """Write the report, say what it was written to, its verdict and where its page is, and show that."""
+        from gdbench.report.closing import print_closing
+        from gdbench.report.writer import FORMS, as_markdown, write
+
+        forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
+        if self.open and "html" not in forms:
+            raise UsageError(
+                f"--open shows the page, and --format {self.form} writes none: add html, or leave out --open."
+            )
+        if forms == ["md"] and self.to is None:
+            typer.echo(as_markdown(told, make))
+            return
+        place = self.to or usual
+        report, files = write(told, place, forms, _landscape(told.folders), self.images, make)
+        for file in files:
+            typer.echo(str(file))
+        print_closing(report, next((file for file in files if file.suffix == ".html"), None), self.open)
+        for remark in told.partial:
+            typer.echo(f"gdbench: partial: {remark}", err=True)
+        if self.open:
+            import webbrowser
+
+            webbrowser.open((place / "report.html").resolve().as_uri())
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="a sweep, by folder or name, or a folder of sweeps")],
+    b: Annotated[str, typer.Argument(help="another one")],
+    json: Annotated[bool, typer.Option("--json", help="every matched pair of runs as JSON")] = False,
+    form: Annotated[str, typer.Option("--format", help="html, md, figures, tables, or several with commas")] = "",
+    to: Annotated[Path | None, typer.Option(help="where to write, if not into outputs/compare/A__B", **PATH)] = None,
+    open_: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
+) -> None:
+    """Put two sweeps side by side, in the forms of report: what became better or worse, then both in every figure.
+
+    It ends with the verdict and where the page is: each pair of sweeps has a folder of its own in outputs/compare,
+    named by both. --format md alone prints to the terminal.
+    """
+    places = _place(a), _place(b)
+    if json:
+        from gdbench.analysis.run_matching import comparison
+        from gdbench.report.json_rows import as_json
+        from gdbench.results.load import load
+
+        typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
+        return
+    with _Wanted(form, to, open_) as wanted:
+        from gdbench.report.destination import destination
+        from gdbench.report.inputs import read
+        from gdbench.report.sweep_comparison import beside, compared
+
+        told = beside(*(read([place]) for place in places))
+        wanted.put(told, destination("compare", places), compared)
+
+
+def _place(word: str) -> Path:
+    """A folder that is there, or the sweep in outputs that a word means."""
+    from gdbench.results.catalog import find
+
+    place = expand_user(word)
+    return place if place.exists() else find(word, Path("outputs"))
+
+
+def _landscape(folders: list[Path]) -> Any:
+    """What draws contours; loads torch when it is first asked."""
+
+    def values(run: Any, box: Any) -> Any:
+        from gdbench.engine.loss_landscape import landscape
+
+        return landscape(folders, run, box)
+
+    return values
