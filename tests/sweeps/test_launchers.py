@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
 from support.processes import Process, Processes, Streams
+from support.tiers import representatives
 
 import gdbench
 from gdbench.config.overrides import quote_text
@@ -135,30 +136,17 @@ def exact(place: str) -> pd.DataFrame:
 # ----------------------------------------------------------------------------------------------------- the same table
 
 
-def test_workers_give_the_same_table(command: Callable[..., Any], shell: Callable[..., Any], away: Path) -> None:
-    """Cells of a user's code that other processes carry out are those of this one; forks spare two imports of torch."""
-    words = ["-m", "--config-dir", str(away), "objective=bowl,counts", "optimizer=gd", "lr=0.1,${logspace:-3,-1,2}"]
-    words += ["steps=20", "threads=2", "device=cpu", *QUIET]
-    assert command(*words, "outputs=here").code == 0
-    forks = ("hydra/launcher=joblib", "hydra.launcher.backend=multiprocessing", "hydra.launcher.n_jobs=2")
-    done = shell("-m", "gdbench", *words, *forks, "outputs=there")
-    here, there = gdbench.load("here"), gdbench.load("there")
-
-    assert done.code == 0, done.err
-    assert there["process"].nunique() == 2
-    assert not set(there["process"]) & set(here["process"])
-    pd.testing.assert_frame_equal(exact("here"), exact("there"))
-    assert not list(Path().glob("there/*/*/.launcher"))
+ALONE = "joblib hydra.launcher.n_jobs=1"
+"""Joblib in the one process that a launcher is started in: every other worker costs another import of torch."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", representatives([ALONE, *LAUNCHERS], (ALONE,)))
 def test_every_launcher_gives_the_same_table(command: Callable[..., Any], away: Path, launcher: str) -> None:
     """Three cells, with code of the user's, come back as this process makes them; what a worker lacks is told."""
     words = ["-m", "--config-dir", str(away), "objective=bowl,counts,absent", "optimizer=gd"]
     words += ["lr=0.1,${logspace:-3,-1,2}", "steps=20", "threads=2", "timing=off", "device=cpu"]
     assert command(*words, "outputs=here", "--quiet").code == 0
-    done = command(*words, f"hydra/launcher={launcher}", "outputs=there")
+    done = command(*words, *f"hydra/launcher={launcher}".split(), "outputs=there")
     here, there = exact("here"), exact("there")
     absent = there["objective"] == "absent"
 
