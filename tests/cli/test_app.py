@@ -116,7 +116,7 @@ SWEEPS = {
 }
 
 
-@pytest.mark.parametrize("name", representatives(SWEEPS, ("log", "seeds", "unavailable")))
+@pytest.mark.parametrize("name", representatives(SWEEPS, ("seeds",)))
 def test_the_printed_command_repeats_the_run(command: Callable[..., Any], name: str) -> None:
     """Copied from ``show``, the command asks the same question: the same key, and the same exact columns."""
     timing = [] if name == "experiment" else ["timing=off"]

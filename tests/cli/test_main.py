@@ -581,13 +581,13 @@ def test_a_killed_sweep_can_be_read(begun: Process, tmp_path: Path) -> None:
     ("line", "code"),
     [
         ("columns", 0),
-        ("list optimizers", 0),
+        pytest.param("list optimizers", 0, marks=pytest.mark.slow),
         ("--help", 0),
-        ("columns --help", 0),
+        pytest.param("columns --help", 0, marks=pytest.mark.slow),
         ("runs", 2),
         ("lr=0.1 steps=2 timing=off", 0),
-        ("tune steps=2 trials=9 timing=off", 0),
-        ("-m optimizer=lbfgs impl=manual,torch steps=2 timing=off", 0),
+        pytest.param("tune steps=2 trials=9 timing=off", 0, marks=pytest.mark.slow),
+        pytest.param("-m optimizer=lbfgs impl=manual,torch steps=2 timing=off", 0, marks=pytest.mark.slow),
         ("-m optimizer=lbfgs impl=manual seed=0,1 steps=2 timing=off", 1),
     ],
 )

@@ -127,7 +127,7 @@ def test_lists_in_sweeps_and_from_python_are_refused_as_well(command: Callable[.
         gdbench.sweep(optimizer={"a": 1})
 
 
-@pytest.mark.parametrize("name", ONE_VALUE)
+@pytest.mark.parametrize("name", representatives(ONE_VALUE, list(ONE_VALUE)[::3]))
 def test_a_setting_of_one_value_takes_no_list(command: Callable[..., Any], name: str) -> None:
     """Of all settings that are no axis: a list without -m is refused, with what gives a run of each."""
     line = refusal(command(f"{name}=[1,2]"))
@@ -137,7 +137,9 @@ def test_a_setting_of_one_value_takes_no_list(command: Callable[..., Any], name:
         assert f"{name}=[1,2] is a list, and a run has one {name}: for a run of each write -m {name}=1,2." in line
 
 
-@pytest.mark.parametrize("name", [name for name in OF_THE_SWEEP if name != "code"])  # which nobody sets
+@pytest.mark.parametrize(
+    "name", representatives([name for name in OF_THE_SWEEP if name != "code"], ("name", "metric"))
+)  # code: which nobody sets
 def test_what_a_sweep_has_once_is_not_swept(command: Callable[..., Any], name: str) -> None:
     """Where a sweep is kept, what it is called and what ranks it are no axes: the second value would be dropped."""
     for words in ([], ["hydra/sweeper=optuna", "lr=1,2"]):

@@ -356,12 +356,12 @@ def test_swapped_values_are_different_questions() -> None:
     assert key({"a": "x", "b": "y"}, lr=0.1) != key({"a": "y", "b": "x"}, lr=0.1)
 
 
-def test_a_million_keys_are_all_different_and_cheap() -> None:
-    """A grid of a million runs has a million keys of sixteen digits."""
-    lr, seed = (each.ravel() for each in np.meshgrid(np.geomspace(1e-9, 1, 2000), np.arange(500)))
+def test_many_keys_are_all_different_and_cheap() -> None:
+    """A grid of 300,000 runs has as many keys, of sixteen digits."""
+    lr, seed = (each.ravel() for each in np.meshgrid(np.geomspace(1e-9, 1, 1000), np.arange(300)))
     keys = run_keys(CONSTANTS, {"lr": lr, "seed": seed})
 
-    assert len(np.unique(keys)) == 1_000_000
+    assert len(np.unique(keys)) == 300_000
     assert all(int(each, 16) >= 0 and len(each) == 16 for each in keys[:1000])
 
 

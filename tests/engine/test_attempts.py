@@ -360,7 +360,7 @@ def test_a_long_traceback_keeps_its_end() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "last"),
     [
-        (("optimizer=gd", "lr=0.1,0.2"), 0, None),
+        pytest.param(("optimizer=gd", "lr=0.1,0.2"), 0, None, marks=pytest.mark.slow),
         (
             ("optimizer=gd,lbfgs", "impl=manual"),
             0,
@@ -371,7 +371,12 @@ def test_a_long_traceback_keeps_its_end() -> None:
             1,
             "2 of 2 runs have no result: 2 unavailable (optimizer=lbfgs has no",
         ),
-        (("optimizer=adagrad", "lr=0.1,1e39"), 1, "1 of 2 runs have no result: 1 failed (RuntimeError: value cannot"),
+        pytest.param(
+            ("optimizer=adagrad", "lr=0.1,1e39"),
+            1,
+            "1 of 2 runs have no result: 1 failed (RuntimeError: value cannot",
+            marks=pytest.mark.slow,
+        ),
         (
             ("optimizer=adagrad,lbfgs", "impl=manual", "lr=0.1,1e39"),
             1,

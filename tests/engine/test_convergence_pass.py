@@ -140,7 +140,7 @@ ENDINGS = (
 TOLD = [(record, fused) for record in ("none", "thin", "full") for fused in (1, 2, 3, 5)]
 
 
-@pytest.mark.parametrize(("record", "fused"), representatives(TOLD, [("none", 2), ("thin", 3)]))
+@pytest.mark.parametrize(("record", "fused"), representatives(TOLD, [("thin", 3)]))
 def test_compiled_lanes_are_told_as_others(record: str, fused: int) -> None:
     """Several steps a call, or one where a trace looks on: every column and every trace is that of eager lanes."""
     objective = scripted(*ENDINGS, minimum=0.0)
