@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import typer
@@ -14,7 +15,7 @@ from gdbench.cli.report import compare, report
 from gdbench.cli.store import add_to
 from gdbench.cli.tune import tune
 
-__all__ = ["Interrupted", "app"]
+__all__ = ["Interrupted", "app", "build_command"]
 
 
 class Interrupted(BaseException):
@@ -40,3 +41,9 @@ add_to(app)
 app.command("list")(list_)
 for verb in (columns, show, diff, export, report, compare, tune):
     app.command()(verb)
+
+
+@cache
+def build_command() -> Any:
+    """The command that reads words; made once, as it takes typer 25 ms to look through all verbs and options."""
+    return typer.main.get_command(app)

@@ -143,10 +143,10 @@ def _recalled(words: list[str], trust: bool) -> list[str]:
 
 def _look(words: list[str]) -> int:
     """Carry out a verb."""
-    from gdbench.cli.app import Interrupted, app
+    from gdbench.cli.app import Interrupted, build_command
 
     try:
-        return int(app(words, prog_name="python -m gdbench", standalone_mode=False) or 0)
+        return int(build_command()(words, prog_name="python -m gdbench", standalone_mode=False) or 0)
     except Interrupted as cut:
         raise KeyboardInterrupt(*cut.args) from None
     except Exception as error:

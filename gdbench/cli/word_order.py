@@ -19,11 +19,9 @@ def place_verb_first(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     """
     if not words or not (words[0].startswith("-") or words[0] == "gate") or not set(words) & set(verbs):
         return list(words)
-    from typer.main import get_command
+    from gdbench.cli.app import build_command
 
-    from gdbench.cli.app import app
-
-    root: Any = get_command(app)
+    root = build_command()
     words = _move(words, verbs, _find_valued(root) | set(HYDRA_VALUED))
     if words[:1] == ["gate"]:
         group = root.commands["gate"]

@@ -123,13 +123,18 @@ def _calibrate(prepare: Prepare, clock: Clock, block_s: float, most_steps: int) 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No garbage collection inside: what is there is frozen, garbage or not, and what is made meanwhile waits."""
-    was_enabled = gc.isenabled()
-    gc.freeze()
+    """No garbage collection inside: what is there is frozen, garbage or not, and what is made meanwhile waits.
+
+    Where a program has frozen objects of its own, they stay so: there is one frozen set, and thawing ours thaws theirs.
+    """
+    was_enabled, was_frozen = gc.isenabled(), gc.get_freeze_count() > 0
     gc.disable()
+    if not was_frozen:
+        gc.freeze()
     try:
         yield
     finally:
+        if not was_frozen:
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
-        gc.unfreeze()

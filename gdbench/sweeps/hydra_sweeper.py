@@ -137,9 +137,10 @@ class Lanes(Sweeper):
         return Composer(_search_path(self.composed.hydra), self.context.config_loader, known)
 
     def _launcher(self) -> Launch | None:
-        """What carries cells elsewhere; None where they run in this process."""
+        """What carries cells elsewhere; None where they run in this process. A plan needs no more than its name."""
         target = self.composed.hydra.launcher._target_
-        insist(target)
+        if not self.session.plan_only:
+            insist(target)
         return None if target == BASIC else self._launch
 
     def _launch(self, jobs: Sequence[Job], folder: Path, meanwhile: Callable[[], None]) -> Mapping[int, str]:

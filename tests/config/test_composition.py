@@ -53,9 +53,9 @@ def refusal(done: Any) -> str:
     [
         ("schedule", "over", "cosine", "linear"),
         ("objective", "n", "rosenbrock", "rastrigin"),
-        ("optimizer", "momentum", "momentum", "nesterov"),
-        ("noise", "sigma", "gaussian", "relative"),
-        ("clip", "most", "norm", "value"),
+        pytest.param("optimizer", "momentum", "momentum", "nesterov", marks=pytest.mark.slow),
+        pytest.param("noise", "sigma", "gaussian", "relative", marks=pytest.mark.slow),
+        pytest.param("clip", "most", "norm", "value", marks=pytest.mark.slow),
     ],
 )
 def test_a_value_of_a_swept_group_is_set_in_each_cell(

@@ -207,6 +207,7 @@ def test_the_interval_covers_the_median(count: int) -> None:
 @pytest.mark.parametrize("enabled", [True, False])
 def test_quiet_freezes_and_gives_back(enabled: bool) -> None:
     """Inside nothing is collected and what lives is frozen; outside all is as before, also after an error."""
+    gc.unfreeze()
     (gc.enable if enabled else gc.disable)()
     try:
         with contextlib.suppress(KeyError), quiet():
@@ -216,7 +217,20 @@ def test_quiet_freezes_and_gives_back(enabled: bool) -> None:
         assert gc.isenabled() == enabled
         assert gc.get_freeze_count() == 0
     finally:
+        gc.freeze()
         gc.enable()
+
+
+def test_quiet_thaws_nothing_that_a_program_has_frozen() -> None:
+    """A server that has frozen what its children share still has it frozen after a measurement."""
+    was_frozen = gc.get_freeze_count()
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+
+    with quiet():
+        pass
+
+    assert gc.get_freeze_count() == frozen >= was_frozen
 
 
 def test_the_wall_clock_runs() -> None:

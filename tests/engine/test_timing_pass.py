@@ -252,7 +252,9 @@ def careless(lr: float) -> Method:
     ("make", "error"),
     [
         (idle, "the timed pass is not where the watched one was after 1 step"),
-        (careless, "the timed pass took 10 gradients where the watched one took 20"),
+        pytest.param(
+            careless, "the timed pass took 10 gradients where the watched one took 20", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_cheat_is_caught(make: Callable[[float], Method], error: str) -> None:

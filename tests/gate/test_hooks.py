@@ -65,7 +65,7 @@ EVERY_KIND = [("plain", kind) for kind in COMMITS]
 EVERY_LAYOUT = [(layout, "commit -am") for layout in LAYOUTS if layout != "plain"]
 
 
-UNLIKE = [(layout, "commit -am") for layout in ("linked", "submodule", "bare")]
+UNLIKE = [("linked", "commit -am")]
 
 
 @pytest.mark.parametrize(("layout", "kind"), representatives(EVERY_KIND + EVERY_LAYOUT, EVERY_KIND + UNLIKE))

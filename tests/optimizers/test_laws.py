@@ -100,15 +100,20 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 
 def crossed(methods: Iterable[str], law: str, walks: Mapping[str, list[str]], kinds: Iterable[str] = KINDS) -> Any:
-    """Every method on each kind of objective, and the objectives of each stepper by it: by default one of each kind."""
+    """Every method on each kind of objective, and the objectives of each stepper by it: by default one of each kind.
+
+    By default a method goes over one of the kinds, in turn, and the slow tier over the others.
+    """
     own = {each: OWN.get(each) or {name: KINDS[name] for name in kinds} for each in methods}
+    turn = {each: list(kinds)[number % len(kinds)] for number, (each, kinds) in enumerate(own.items())}
     cases = [(optimizer, name, dtype) for optimizer, each in own.items() for name, dtype in each.items()]
     cases += [(stepper, name, STEPPERS[stepper]) for stepper, names in walks.items() for name in names]
     marked = []
     for case in dict.fromkeys(cases):
         cause = EXCEPTIONS.get((law, case[0])) or EXCEPTIONS.get((law, case[1]))
         marks = [pytest.mark.skip(reason=cause)] if cause else []
-        if case[1] in OBJECTIVES and case[1] not in (*own[case[0]], *UNLIKE):
+        is_walk = case[1] in walks.get(case[0], ())
+        if case[1] not in UNLIKE if is_walk else case[1] != turn[case[0]]:
             marks.append(pytest.mark.slow)
         marked.append(pytest.param(*case, marks=marks))
     return pytest.mark.parametrize(("optimizer", "name", "dtype"), marked, ids=str)

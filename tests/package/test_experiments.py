@@ -42,7 +42,7 @@ def readme(name: str) -> str:
     return (HOME / name / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", representatives(NAMES, ("gd_rate", "notebook")))
+@pytest.mark.parametrize("name", representatives(NAMES, ("gd_rate",)))
 def test_an_experiment_runs_again_as_it_is_kept(name: str, rerun: Rerun) -> None:
     """A rerun finds what was expected, what theory says, and what page and picture show."""
     check_expected(name, rerun(name))

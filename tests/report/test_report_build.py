@@ -234,10 +234,10 @@ def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> 
     "settings",
     [
         {"lr": 1e30, "optimizer": "gd"},
-        {"objective": "notebook_log", "lr": [1e-3, 1e-2]},
+        pytest.param({"objective": "notebook_log", "lr": [1e-3, 1e-2]}, marks=pytest.mark.slow),
         {"lr": 0.1, "record": "none"},
         {"optimizer": "lbfgs", "impl": ["manual"], "lr": [0.1, 0.2]},
-        {"lr": 0.1},
+        pytest.param({"lr": 0.1}, marks=pytest.mark.slow),
     ],
     ids=["all broke", "no minimum", "no traces", "unavailable", "one run"],
 )

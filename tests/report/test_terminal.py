@@ -94,8 +94,13 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 WIDTHS = ((50, False), (64, True), (80, False), (130, False))
 
 
-@pytest.mark.parametrize("name", SWEEPS)
-@pytest.mark.parametrize(("width", "each"), representatives(WIDTHS, WIDTHS[:2]))
+@pytest.mark.parametrize(
+    ("name", "width", "each"),
+    representatives(
+        [(name, *width) for name in SWEEPS for width in WIDTHS],
+        [(name, *WIDTHS[number % 2]) for number, name in enumerate(SWEEPS)],
+    ),
+)
 def test_a_report_holds_its_width_and_cuts_nothing(
     tables: dict[str, pd.DataFrame], name: str, width: int, each: bool
 ) -> None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tiers import representatives
 
 import gdbench
 from gdbench.errors import UsageError, install_command
@@ -586,7 +587,7 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
 # -------------------------------------------------------------------------------------- what the list shows, typed back
 
 
-@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("width", representatives([80, 200], [80]))
 def test_every_text_of_the_list_finds_its_sweep_again(
     command: Callable[..., Any], outputs: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
 from support.processes import Process, Processes, Streams
-from support.tiers import representatives
 
 import gdbench
 from gdbench.config.overrides import quote_text
@@ -136,7 +135,24 @@ def exact(place: str) -> pd.DataFrame:
 # ----------------------------------------------------------------------------------------------------- the same table
 
 
-@pytest.mark.parametrize("launcher", representatives(LAUNCHERS, ("joblib",)))
+def test_workers_give_the_same_table(command: Callable[..., Any], shell: Callable[..., Any], away: Path) -> None:
+    """Cells of a user's code that other processes carry out are those of this one; forks spare two imports of torch."""
+    words = ["-m", "--config-dir", str(away), "objective=bowl,counts", "optimizer=gd", "lr=0.1,${logspace:-3,-1,2}"]
+    words += ["steps=20", "threads=2", "device=cpu", *QUIET]
+    assert command(*words, "outputs=here").code == 0
+    forks = ("hydra/launcher=joblib", "hydra.launcher.backend=multiprocessing", "hydra.launcher.n_jobs=2")
+    done = shell("-m", "gdbench", *words, *forks, "outputs=there")
+    here, there = gdbench.load("here"), gdbench.load("there")
+
+    assert done.code == 0, done.err
+    assert there["process"].nunique() == 2
+    assert not set(there["process"]) & set(here["process"])
+    pd.testing.assert_frame_equal(exact("here"), exact("there"))
+    assert not list(Path().glob("there/*/*/.launcher"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_table(command: Callable[..., Any], away: Path, launcher: str) -> None:
     """Three cells, with code of the user's, come back as this process makes them; what a worker lacks is told."""
     words = ["-m", "--config-dir", str(away), "objective=bowl,counts,absent", "optimizer=gd"]
@@ -378,12 +394,14 @@ print({"ray", "submitit", "gdbench.sweeps.launchers.ray", "gdbench.sweeps.launch
 
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="Slurm is here")
 def test_slurm_is_refused_where_there_is_none(command: Callable[..., Any], tmp_path: Path) -> None:
-    """The configuration composes, with Slurm's own settings; without sbatch one line says what to do."""
+    """The configuration composes, with Slurm's own settings, and plans; without sbatch one line says what to do."""
     words = ["-m", "optimizer=gd,adam", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
     shown = command(*words[2:], "--cfg", "hydra", "-p", "hydra.launcher")
+    planned = command("plan", *words)
     done = command(*words)
 
     assert "partition: gpu" in shown.out
+    assert (planned.code, planned.err) == (0, "")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         "gdbench: hydra/launcher=submitit_slurm needs Slurm's sbatch, which is not on this machine:"

@@ -41,7 +41,7 @@ def winner(**asked: Any) -> pd.Series:
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The winners of a search of two methods, without a clock."""
-    return gdbench.tune(optimizer=["gd", "adam"], points=5, trials=10, outputs=tmp_path_factory.mktemp("silent"))
+    return gdbench.tune(optimizer=["gd", "adam"], points=3, trials=6, outputs=tmp_path_factory.mktemp("silent"))
 
 
 # --------------------------------------------------------------------------------------------------- what it finds
@@ -77,7 +77,7 @@ def test_the_heavy_ball_is_tuned_to_its_theory() -> None:
 )
 def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
     """The winner has the lowest metric of all sound runs that stay at the target, or the spike that is shown has it."""
-    asked = {"objective.condition": 10.0, "steps": 60, "points": 7, "trials": 12, "metric": metric}
+    asked = {"objective.condition": 10.0, "steps": 60, "points": 5, "trials": 8, "metric": metric}
     winners = gdbench.tune("quadratic", optimizer=["gd", "momentum"], **asked)
     runs = gdbench.load(winners.attrs["folder"])
     sound = runs[runs["status"].isin(SOUND)]
@@ -104,7 +104,7 @@ def test_a_diverged_run_never_wins() -> None:
 
 def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> None:
     """Each row is tuned on its own: another order gives the same winners."""
-    back = gdbench.tune(optimizer=["adam", "gd"], points=5, trials=10)
+    back = gdbench.tune(optimizer=["adam", "gd"], points=3, trials=6)
     same = [name for name in back if name not in ("sweep", "cell", "cell_s", "watched_s", "started_at", "overrides")]
 
     pd.testing.assert_frame_equal(silent[same], back[same])
@@ -265,7 +265,7 @@ def test_several_seeds_are_worth_their_median() -> None:
 def test_time_comes_from_runs_timed_alone(methods: str) -> None:
     """metric=time_to_target narrows by gradients, then times finalists in cells of one run, and the fastest wins."""
     winners = gdbench.tune(
-        metric="time_to_target", optimizer=methods.split(","), points=9, trials=20, **{"timing.seconds": 0.001}
+        metric="time_to_target", optimizer=methods.split(","), points=5, trials=8, **{"timing.seconds": 0.001}
     )
     runs = gdbench.load(winners.attrs["folder"])
     timed = runs[runs["time_to_target_s"].notna()]
@@ -281,7 +281,7 @@ def test_time_comes_from_runs_timed_alone(methods: str) -> None:
 
 def test_winners_are_timed_where_a_clock_was_asked_for(silent: pd.DataFrame) -> None:
     """timing= times the winner of each row, once and alone; without it nothing is timed."""
-    timed = gdbench.tune(optimizer="gd", points=5, trials=10, **{"timing.seconds": 0.001})
+    timed = gdbench.tune(optimizer="gd", points=3, trials=6, **{"timing.seconds": 0.001})
     runs = gdbench.load(timed.attrs["folder"])
 
     assert timed["timed"].all()
