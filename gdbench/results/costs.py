@@ -19,7 +19,6 @@ __all__ = [
     "costs",
     "name_questions",
     "numbers",
-    "per_configuration",
     "rung_costs",
 ]
 
@@ -116,18 +115,6 @@ def rung_costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
         paid = (hit * per_step).clip(lower=LEAST[cost]).where(sound & hit.notna(), np.inf)
         rungs.append(base.assign(target=target, cost=paid)[floor.le(target)])
     return pd.concat(rungs)
-
-
-def per_configuration(table: pd.DataFrame) -> pd.DataFrame:
-    """The median seed of each configuration: cost, shortfall, lr, and how many of its runs solved.
-
-    Of an even number of seeds the median is the worse of the two in the middle: a cost that a run really had.
-    """
-    table = table.assign(hit=np.isfinite(table["cost"]))
-    groups = table.groupby(["problem", "solver", "configuration"], sort=False, observed=True)
-    middle = groups[["cost", "shortfall"]].quantile(0.5, interpolation="higher")
-    counted = groups.agg(lr=("lr", "first"), runs=("cost", "size"), solved=("hit", "sum"))
-    return middle.join(counted).reset_index()
 
 
 def _spent(told: pd.DataFrame, cost: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The order of runs within an objective: who reached the target, with how much work, and who diverged last of all."""
+"""What tells runs apart: sound statuses, what stays at its target, ties, and the edge of the grid of learning rates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ __all__ = [
     "edge_of_grid",
     "may_win",
     "numbers",
-    "ranked",
     "runs_that_stay",
     "shortfalls",
     "tied_with_previous",
@@ -21,28 +20,6 @@ __all__ = [
 STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
 SOUND = ("target", "plateau", "budget")
 """Statuses of runs that may win anything; hits of others are no solutions."""
-
-
-def ranked(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs grouped by ``problem`` (else objective), the best first.
-
-    The order is by status, gradients and evaluations to the target, time, and final gap. Gradients come before seconds
-    because they are exact, and before steps because a step may cost several. Where the minimum is unknown the final
-    loss stands for the gap.
-    """
-    key = pd.DataFrame(
-        {
-            "problem": pd.factorize(runs[_problem_column(runs)])[0],
-            "status": runs["status"].map(STATUS_RANK).fillna(9),
-            "gradients": _numbers(runs, "gradients_to_target"),
-            "evaluations": _numbers(runs, "evaluations_to_target"),
-            "time": _numbers(runs, "time_to_target_s"),
-            "gap": _numbers(runs, "final_gap"),
-            "loss": _numbers(runs, "final_loss"),
-        },
-        index=runs.index,
-    )
-    return runs.loc[key.sort_values([str(name) for name in key], kind="stable").index]
 
 
 def may_win(runs: pd.DataFrame) -> pd.Series:
@@ -113,12 +90,3 @@ def tied_with_previous(runs: pd.DataFrame) -> pd.Series:
     for one_process in alike:
         same_work &= one_process.fillna(False)
     return (same_work & overlap).astype(bool)
-
-
-def _problem_column(runs: pd.DataFrame) -> str:
-    return "problem" if "problem" in runs else "objective"
-
-
-def _numbers(runs: pd.DataFrame, name: str) -> pd.Series:
-    """A column as floats, what is missing last."""
-    return runs[name].astype("Float64").astype(float).fillna(np.inf)

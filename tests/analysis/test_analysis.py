@@ -16,7 +16,7 @@ from gdbench.analysis.precision import floors
 from gdbench.analysis.rank_tests import signed_rank
 from gdbench.analysis.step_times import step_times
 from gdbench.analysis.winners import ALPHA, seeds_needed, verdict
-from gdbench.results.costs import compared, costs, per_configuration, rung_costs
+from gdbench.results.costs import compared, costs, rung_costs
 
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
@@ -60,15 +60,6 @@ def test_costs_of_what_did_not_solve_are_infinite() -> None:
 
     assert told["cost"].tolist() == [7, INF, INF, INF, 1]
     assert told["shortfall"].tolist() == [1e-9, 1e-9, INF, INF, 1e-9]
-
-
-def test_the_median_seed_is_one_that_really_ran() -> None:
-    """Of an even number of seeds the worse of the middle two counts, and half of failures is a failure."""
-    told = per_configuration(paid(*(took(cost, seed=seed) for seed, cost in enumerate((10, 30)))))
-    half = per_configuration(paid(*(took(cost, seed=seed) for seed, cost in enumerate((10, INF)))))
-
-    assert told[["cost", "solved", "runs"]].to_numpy().tolist() == [[30, 2, 2]]
-    assert half[["cost", "solved", "runs"]].to_numpy().tolist() == [[INF, 1, 2]]
 
 
 def test_rungs_below_the_resolution_are_no_questions() -> None:

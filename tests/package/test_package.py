@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,10 @@ ONLY_IN = {
 }
 """Where a library may be imported when gdbench runs; an import for the type checker alone is free."""
 
+MOST_LINES = 300
+DATA_TABLES: frozenset[str] = frozenset()
+"""Modules that hold tables of data alone, and so may have more lines; none needs it."""
+
 INFO = f"gdbench-{__version__}.dist-info"
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("experiments/**/*.md")]
@@ -79,6 +84,11 @@ def component(file: Path) -> str:
 def files() -> Iterator[tuple[str, Path]]:
     """Every source file of the package, with its component."""
     return ((component(file), file) for file in sorted(PACKAGE.rglob("*.py")))
+
+
+def named_files() -> Iterator[tuple[str, Path]]:
+    """Every source file of the package, with the full name of its module."""
+    return ((".".join(file.relative_to(ROOT).with_suffix("").parts), file) for _, file in files())
 
 
 def statements(node: ast.AST, typing: bool) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -139,6 +149,29 @@ def test_imports_point_one_way() -> None:
     ]
 
     assert not upward
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Within a folder too imports have a direction, also those inside functions and for the type checker alone."""
+    modules = {name.removesuffix(".__init__"): file for name, file in named_files() if name != "gdbench.__init__"}
+    graph = {}
+    for module, file in modules.items():
+        names = imported(file, typing=True)
+        graph[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & set(modules)
+
+    try:
+        TopologicalSorter({module: others - {module} for module, others in graph.items()}).prepare()
+    except CycleError as circle:
+        pytest.fail(f"give one of these what the others share: {' <- '.join(circle.args[1])}")
+
+
+def test_no_file_is_long() -> None:
+    """A source file has at most 300 lines, so that it has one task; tables of data may have more."""
+    lengths = {name: len(file.read_text(encoding="utf-8").splitlines()) for name, file in named_files()}
+    too_long = {name: lines for name, lines in lengths.items() if lines > MOST_LINES and name not in DATA_TABLES}
+
+    assert not too_long, f"split these by task: {too_long}"
+    assert all(lengths.get(name, 0) > MOST_LINES for name in DATA_TABLES), "a table that is short needs no exception"
 
 
 def test_the_table_side_knows_no_tensors() -> None:

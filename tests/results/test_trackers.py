@@ -26,8 +26,9 @@ from support.tiers import representatives
 import gdbench
 from gdbench.errors import install_command
 from gdbench.results.columns import asked
-from gdbench.results.export import NotSent, TrackedSweep, send
+from gdbench.results.export import NotSent, send
 from gdbench.results.export.payload import read
+from gdbench.results.export.tracked import TrackedSweep
 
 BLOCK = 2**15
 SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")

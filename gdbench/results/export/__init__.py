@@ -12,32 +12,17 @@ import re
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from gdbench.errors import UsageError, install_command, nearest
 from gdbench.results.export.names import TRACKERS
+from gdbench.results.export.tracked import Sent
 
-__all__ = [
-    "Curves",
-    "NotSent",
-    "Sent",
-    "Tracked",
-    "TrackedSweep",
-    "hide_secrets",
-    "insist",
-    "send",
-    "send_all",
-    "wanted",
-]
+__all__ = ["NotSent", "hide_secrets", "insist", "send", "send_all", "wanted"]
 
-PROJECT = "gdbench"
-"""What the experiment, or project, is called in each tracker, where its own environment variable names no other."""
+
 NEEDS = {
     "mlflow": ("mlflow", "sqlalchemy"),
     "wandb": ("wandb",),
@@ -54,64 +39,6 @@ TOKEN = re.compile(r"([?&](?:token|key|api_key|password)=)[^&\s]+", re.IGNORECAS
 
 class NotSent(UserWarning):
     """A tracker did not take a sweep; the sweep is whole."""
-
-
-class Curves(NamedTuple):
-    """What was recorded of a run: a number for each step and name, NaN where it was not finite."""
-
-    steps: npt.NDArray[np.int64]
-    values: dict[str, npt.NDArray[np.float64]]
-
-    def points(self) -> list[tuple[int, dict[str, float]]]:
-        """The finite numbers of each step; a step without any is left out."""
-        told = [
-            (int(step), {name: float(each[row]) for name, each in self.values.items() if np.isfinite(each[row])})
-            for row, step in enumerate(self.steps)
-        ]
-        return [(step, numbers) for step, numbers in told if numbers]
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """A run as trackers want it."""
-
-    id: str
-    """16 hexadecimal digits: of the sweep, the run's key, and when it ran."""
-    name: str
-    params: dict[str, Any]
-    """What was asked."""
-    metrics: dict[str, float]
-    """What came of it: finite numbers only, as trackers turn others into something else."""
-    tags: dict[str, str]
-    """Status and other words, and the numbers that are not finite."""
-    curves: Curves
-
-    @property
-    def failed(self) -> bool:
-        """Whether it did not run to its end."""
-        return self.tags["status"] in ("failed", "unavailable")
-
-
-@dataclass(frozen=True)
-class TrackedSweep:
-    """A sweep as trackers want it."""
-
-    id: str
-    name: str
-    tags: dict[str, str]
-    runs: Sequence[Tracked]
-    files: Sequence[Path] = field(default_factory=tuple)
-    """Its report, tables and environment, as far as they are there."""
-
-
-class Sent(NamedTuple):
-    """What a tracker has now."""
-
-    added: int
-    there: int
-    """How many runs it had already."""
-    look: str
-    """How to look at them."""
 
 
 def wanted(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from gdbench.errors import UsageError
 from gdbench.results.columns import asked
-from gdbench.results.export import Curves, Tracked, TrackedSweep
+from gdbench.results.export.tracked import Curves, Tracked, TrackedSweep
 from gdbench.results.load import load
 from gdbench.results.lookup import environment_of
 from gdbench.results.sweep_start import read_environment
