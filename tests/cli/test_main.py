@@ -455,7 +455,7 @@ offered = [shell.complete("gdbench.", place) for place in range(len(gdbench.__al
 assert offered == [f"gdbench.{{name}}" for name in sorted(gdbench.__all__)], offered
 assert not {{"torch", "pandas"}} & set(sys.modules)
 gdbench.plot
-assert gdbench.load.__module__ == "gdbench.results.sweep_folder"
+assert gdbench.load.__module__ == "gdbench.results.load"
 assert "torch" not in sys.modules
 """
 
