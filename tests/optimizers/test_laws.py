@@ -99,13 +99,17 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 """Laws that something cannot obey: the law and the name of the method or the objective, and the cause."""
 
 
-def crossed(methods: Iterable[str], law: str, walks: Mapping[str, list[str]], kinds: Iterable[str] = KINDS) -> Any:
+def crossed(
+    methods: Iterable[str], law: str, walks: Mapping[str, list[str]], kinds: Iterable[str] = KINDS, one_in: int = 1
+) -> Any:
     """Every method on each kind of objective, and the objectives of each stepper by it: by default one of each kind.
 
-    By default a method goes over one of the kinds, in turn, and the slow tier over the others.
+    By default one in so many methods goes over one of the kinds, in turn, and all the rest is of the slow tier.
     """
     own = {each: OWN.get(each) or {name: KINDS[name] for name in kinds} for each in methods}
-    turn = {each: list(kinds)[number % len(kinds)] for number, (each, kinds) in enumerate(own.items())}
+    turn = {
+        each: list(its)[number % len(its)] for number, (each, its) in enumerate(own.items()) if number % one_in == 0
+    }
     cases = [(optimizer, name, dtype) for optimizer, each in own.items() for name, dtype in each.items()]
     cases += [(stepper, name, STEPPERS[stepper]) for stepper, names in walks.items() for name in names]
     marked = []
@@ -113,7 +117,7 @@ def crossed(methods: Iterable[str], law: str, walks: Mapping[str, list[str]], ki
         cause = EXCEPTIONS.get((law, case[0])) or EXCEPTIONS.get((law, case[1]))
         marks = [pytest.mark.skip(reason=cause)] if cause else []
         is_walk = case[1] in walks.get(case[0], ())
-        if case[1] not in UNLIKE if is_walk else case[1] != turn[case[0]]:
+        if case[1] not in UNLIKE if is_walk else case[1] != turn.get(case[0]):
             marks.append(pytest.mark.slow)
         marked.append(pytest.param(*case, marks=marks))
     return pytest.mark.parametrize(("optimizer", "name", "dtype"), marked, ids=str)
@@ -153,7 +157,7 @@ def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
 # Lanes are solo.
 
 
-@crossed(MANUAL, "lanes are solo", {"adam": UNLIKE}, kinds=["rosenbrock"])
+@crossed(MANUAL, "lanes are solo", {"adam": UNLIKE}, kinds=["rosenbrock"], one_in=3)
 def test_lanes_are_solo(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """Through the runner a run in lanes has the status that it has alone, and first hits within one step."""
     maker, rates = Tiny(lambda lr: manual(optimizer, lr=lr)), rate(optimizer, name) * np.array([1.0, 0.5])
@@ -302,7 +306,10 @@ def seeds_told(optimizer: str, name: str) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize(
     ("optimizer", "name"),
-    [*((each, "notebook_matrix") for each in OPTIMIZERS), *(("momentum", each) for each in UNLIKE)],
+    representatives(
+        [*((each, "notebook_matrix") for each in OPTIMIZERS), *(("momentum", each) for each in UNLIKE)],
+        [*((each, "notebook_matrix") for each in list(OPTIMIZERS)[::3]), *(("momentum", each) for each in UNLIKE)],
+    ),
 )
 def test_a_seed_determines_all(optimizer: str, name: str) -> None:
     """The same seeds make the same runs, whatever torch's own generator holds, which is not drawn from either."""

@@ -173,11 +173,20 @@ def test_every_flat_view_of_a_profile_is_named(costs: list[tuple[int, int, float
     assert len(flat) == 2 or all(note.startswith(tuple(flat)) for note in notes)
 
 
+RATES = [1e-5 * 2**place for place in range(12)]
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """Two methods at twelve lrs."""
+    outputs = tmp_path_factory.mktemp("twelve")
+    return gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], lr=RATES, steps=5, timing="off", outputs=outputs)
+
+
 @pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
-def test_many_values_of_a_number_have_colours_in_their_order(tmp_path: Path, draw: Callable[..., Any]) -> None:
+def test_many_values_of_a_number_have_colours_in_their_order(twelve: pd.DataFrame, draw: Callable[..., Any]) -> None:
     """Twelve lrs have twelve colours, from dark to light in the order of the lrs; several methods differ by dash."""
-    rates = [1e-5 * 2**place for place in range(12)]
-    runs = gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], lr=rates, steps=5, timing="off", outputs=tmp_path)
+    runs = twelve
     colours, dashes = look_of(draw(runs[runs["optimizer"] == "gd"], by="lr"))
     brightness = [sum(bytes.fromhex(colour[1:])[:2]) for colour in colours]
 
@@ -185,7 +194,7 @@ def test_many_values_of_a_number_have_colours_in_their_order(tmp_path: Path, dra
     assert brightness == sorted(brightness)
     assert dashes == [[1, 0]] * 12
 
-    half = runs[runs["lr"].isin(rates[:6])]
+    half = runs[runs["lr"].isin(RATES[:6])]
     colours, dashes = look_of(draw(half, by="lr"))
     assert colours[:6] == colours[6:]
     assert len(set(colours)) == 6

@@ -16,12 +16,20 @@ from gdbench.report.summary_text import sentences
 from gdbench.results.costs import compared
 
 
-@pytest.fixture
-def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Three sweeps in outputs, of different learning rates."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of three sweeps of different learning rates, which nobody changes."""
+    outputs = tmp_path_factory.mktemp("made") / "outputs"
     for name, lr in {"a": 0.1, "b": 0.2, "c": 0.3}.items():
-        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", record="none")
+        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", record="none", outputs=outputs)
+    return outputs
+
+
+@pytest.fixture
+def three(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Copies of the three sweeps in outputs."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, "outputs")
     return sorted(Path("outputs").glob("*/*"), key=lambda folder: folder.name[-1])
 
 
@@ -42,15 +50,15 @@ def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
 def test_each_pair_of_sweeps_has_a_comparison_of_its_own(three: list[Path], command: Callable[..., Any]) -> None:
     """A second comparison leaves the first as it is; the same pair again is written to the same place."""
     pages = []
-    for pair in ((0, 1), (0, 2), (1, 0), (0, 1)):
+    for pair in ((0, 1), (1, 0), (0, 1)):
         lines = command("compare", *(str(three[place]) for place in pair), "--format", "html").out.splitlines()
         pages.append(lines[0])
         assert lines[1].startswith("In gradients, of 2 pairs")
         assert lines[-2].startswith("Run by run: ")
         assert lines[-1] == f"Open in a browser (--open): {lines[0]}"
 
-    assert len(set(pages)) == 3
-    assert pages[0] == pages[3]
+    assert len(set(pages)) == 2
+    assert pages[0] == pages[2]
     assert all(Path(page).is_file() for page in pages)
     assert Path(pages[0]).parent.name == "__".join(f"{three[i].parent.name}_{three[i].name}" for i in (0, 1))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tiers import representatives
 
 import gdbench
 from gdbench.sweeps.search_axes import Listed, Span
@@ -19,7 +20,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("metric", ["steps_to_target", "final_loss"])
+@pytest.mark.parametrize("metric", representatives(["steps_to_target", "final_loss"], ["final_loss"]))
 def test_three_trials_are_said_to_tell_little(metric: str, command: Callable[..., Any]) -> None:
     """Of three trials over seven decades tune says how many tell something, and nothing of ends, steps or luck."""
     words = ("optimizer=gd,momentum", "trials=3", "timing=off", f"metric={metric}")
