@@ -16,6 +16,7 @@ from gdbench.report.render_images import Images, bundle
 from gdbench.report.report_data import Shown
 from gdbench.report.section import Landscape
 from gdbench.report.table_formats import latex, markdown
+from gdbench.results.atomic import open_beside
 
 __all__ = ["FORMS", "as_markdown", "write"]
 
@@ -100,9 +101,8 @@ def _tables(report: Report, folder: Path) -> Path:
 
 
 def _written(file: Path, text: str) -> Path:
-    beside = file.with_name(f".{file.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
+    with open_beside(file) as beside:
+        beside.write_text(text, encoding="utf-8")
     return file
 
 

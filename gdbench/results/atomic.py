@@ -17,23 +17,29 @@ from typing import Any
 
 from gdbench.errors import UsageError
 
-__all__ = ["check_writable", "new_reports", "replace_text", "write_json", "write_text", "writing"]
+__all__ = ["check_writable", "new_reports", "open_beside", "replace_text", "write_json", "write_text", "writing"]
 
 
 FORGOTTEN_S = 3600.0
 """A folder in the making that is older was left by a process that died."""
 
 
+@contextlib.contextmanager
+def open_beside(file: Path) -> Iterator[Path]:
+    """The path of a new file that takes the place of ``file`` when the block ends, and is gone if it raises."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        yield beside
+        beside.replace(file)
+    finally:
+        with contextlib.suppress(OSError):  # a file system that is read-only refuses even to remove nothing
+            beside.unlink()
+
+
 def replace_text(file: Path, text: str) -> None:
     """Write a file in one piece; ``UsageError`` where the disk refuses."""
-    beside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-    with _writing(file):
-        try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(file)
-        finally:
-            with contextlib.suppress(OSError):  # a file system that is read-only refuses even to remove nothing
-                beside.unlink()
+    with _writing(file), open_beside(file) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def check_writable(file: Path) -> None:
@@ -109,10 +115,5 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file of text, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path.parent):
-        try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with writing(path.parent), open_beside(path) as beside:
+        beside.write_text(text, encoding="utf-8")

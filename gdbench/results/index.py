@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
 import warnings
 import zlib
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gdbench.errors import format_count
+from gdbench.results.atomic import open_beside
 from gdbench.results.catalog import Facts, facts, signatures
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import Skipped, sweep_table
@@ -250,12 +250,8 @@ def _write(home: Path, table: pa.Table, sweeps: Sequence[Facts]) -> Segment:
     content = buffer.getvalue()
     file = home / f"{_checksum(content)}.parquet"
     home.mkdir(exist_ok=True)
-    beside = home / f".{file.name}.{os.getpid()}"
-    try:
+    with open_beside(file) as beside:
         beside.write_bytes(content)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
     return Segment(file, tuple(sweeps), table.schema, table.num_rows)
 
 

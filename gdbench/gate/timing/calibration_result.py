@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from scipy import stats
 
 from gdbench.errors import format_count
 from gdbench.report.number_format import interval
+from gdbench.results.atomic import open_beside
 from gdbench.results.paths import find_cache_folder
 
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
@@ -95,9 +95,8 @@ class SelfTest:
         """Keep it for later comparisons on this machine; returns the file."""
         file = _file(self.fingerprint, folder)
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        new.replace(file)
+        with open_beside(file) as beside:
+            beside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
         return file
 
 
