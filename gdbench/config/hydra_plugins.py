@@ -1,14 +1,16 @@
-"""What is registered with Hydra: the schema, the sweeper, the Ray launcher."""
+"""What is registered with Hydra: the schema, the sweeper, the Ray launcher, the mode of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -24,6 +26,7 @@ __all__ = [
     "RayArguments",
     "RayLauncher",
     "logspace",
+    "mode_by_flag",
     "register_sweeper",
     "store",
 ]
@@ -85,6 +88,23 @@ def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any])
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[target] = sweeper
     ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
+
+
+@contextmanager
+def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
+    """Let ``-m`` alone decide between run and sweep, where no word could name another mode.
+
+    Hydra composes the whole configuration once for nothing but its ``hydra.mode``, a third of the time that a small
+    sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it. It also takes any exception there
+    for "no mode" and goes on, a Ctrl-C among them that a cleanup of OmegaConf has replaced by an error of its own.
+    """
+    asked = Hydra.get_mode
+    if not any("hydra" in word or "experiment=" in word for word in words):
+        Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = asked  # type: ignore[method-assign]
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:

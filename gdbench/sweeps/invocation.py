@@ -14,7 +14,7 @@ from hydra._internal.utils import get_args_parser
 
 from gdbench.config.compose import CONFIG_NAME, check_options
 from gdbench.config.hydra_errors import reworded
-from gdbench.config.hydra_plugins import register_sweeper, store
+from gdbench.config.hydra_plugins import mode_by_flag, register_sweeper, store
 from gdbench.config.hydra_settings import check_hydra_words
 from gdbench.config.libyaml import read_by_libyaml
 from gdbench.config.mistakes import check_words, describe_option
@@ -69,7 +69,7 @@ def run_words(words: list[str], progress: Progress | None = None, plan_only: boo
             foreign=foreign,
             own_files=foreign or bool(_own_folders(options)),
         )
-        with read_by_libyaml():
+        with mode_by_flag([*options, *seen]), read_by_libyaml():
             entry()
     except Refusal as refusal:
         raise UsageError(str(refusal.__cause__)) from None

@@ -173,14 +173,14 @@ def test_every_flat_view_of_a_profile_is_named(costs: list[tuple[int, int, float
     assert len(flat) == 2 or all(note.startswith(tuple(flat)) for note in notes)
 
 
-RATES = [1e-5 * 2**place for place in range(12)]
+DOUBLED_RATES = [1e-5 * 2**place for place in range(12)]
 
 
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Two methods at twelve lrs."""
     outputs = tmp_path_factory.mktemp("twelve")
-    return gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], lr=RATES, steps=5, timing="off", outputs=outputs)
+    return gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], lr=DOUBLED_RATES, steps=5, timing="off", outputs=outputs)
 
 
 @pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
@@ -194,7 +194,7 @@ def test_many_values_of_a_number_have_colours_in_their_order(twelve: pd.DataFram
     assert brightness == sorted(brightness)
     assert dashes == [[1, 0]] * 12
 
-    half = runs[runs["lr"].isin(RATES[:6])]
+    half = runs[runs["lr"].isin(DOUBLED_RATES[:6])]
     colours, dashes = look_of(draw(half, by="lr"))
     assert colours[:6] == colours[6:]
     assert len(set(colours)) == 6

@@ -265,7 +265,7 @@ def test_several_seeds_are_worth_their_median() -> None:
 def test_time_comes_from_runs_timed_alone(methods: str) -> None:
     """metric=time_to_target narrows by gradients, then times finalists in cells of one run, and the fastest wins."""
     winners = gdbench.tune(
-        metric="time_to_target", optimizer=methods.split(","), points=5, trials=8, **{"timing.seconds": 0.001}
+        metric="time_to_target", optimizer=methods.split(","), points=9, trials=20, **{"timing.seconds": 0.001}
     )
     runs = gdbench.load(winners.attrs["folder"])
     timed = runs[runs["time_to_target_s"].notna()]
