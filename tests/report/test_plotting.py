@@ -180,7 +180,9 @@ DOUBLED_RATES = [1e-5 * 2**place for place in range(12)]
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Two methods at twelve lrs."""
     outputs = tmp_path_factory.mktemp("twelve")
-    return gdbench.sweep("rosenbrock", optimizer=["gd", "adam"], lr=DOUBLED_RATES, steps=5, timing="off", outputs=outputs)
+    return gdbench.sweep(
+        "rosenbrock", optimizer=["gd", "adam"], lr=DOUBLED_RATES, steps=5, timing="off", outputs=outputs
+    )
 
 
 @pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
