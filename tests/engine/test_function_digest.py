@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import threading
 import types
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.processes import Processes
+from support.processes import ROOT, Processes
 from support.tiers import representatives
 
 import gdbench
@@ -338,7 +339,9 @@ def test_a_digest_is_the_same_in_another_process(processes: Processes) -> None:
 @pytest.mark.slow
 def test_a_digest_is_the_same_with_other_hashes(processes: Processes) -> None:
     """Nor does the order of a hash table, which differs from start to start of Python."""
-    done = processes.start_python("-c", PRINTS, cwd=Path(__file__).parent, env={"PYTHONHASHSEED": "12345"})
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    env = {"PYTHONHASHSEED": "12345", "PYTHONPATH": paths}
+    done = processes.start_python("-c", PRINTS, cwd=Path(__file__).parent, env=env)
 
     assert done.communicate() == (0, digests(), "")
 

@@ -206,8 +206,8 @@ class _Server:
         strays = {}
         while living := descendants(os.getpid()):
             for pid in living:
-                if pid not in awaited:
-                    strays[pid] = command_line(pid)
+                if pid not in awaited and (line := command_line(pid)):  # none is left of one that is ending
+                    strays[pid] = line
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             awaited.update(living)
