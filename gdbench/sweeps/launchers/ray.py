@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,6 +111,10 @@ def _cause(error: Exception) -> Exception:
 
 def carry_out(number: int, overrides: list[str], shared: Shared) -> JobReturn:
     """One job, in a worker."""
+    if threading.current_thread() is threading.main_thread():
+        # Ray ends a worker by a handler that raises SystemExit in whatever runs: the cell that was interrupted would be
+        # taken for one whose own code had called sys.exit, and so for a failed one.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     setup_globals()
     Singleton.set_state(shared.singletons)
     config = shared.context.config_loader.load_sweep_config(shared.config, overrides)
