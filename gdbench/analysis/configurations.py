@@ -20,10 +20,13 @@ MEDIANS = ("steps", "gradients", "final_gap", "final_loss")
 TIMES = ("step_s", "timed", "step_vs_reference", "step_vs_reference_lo", "step_vs_reference_hi", "overhead_bound")
 
 
-def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
+def configuration_rows(
+    runs: pd.DataFrame, told: pd.DataFrame, order: pd.DataFrame, most: int | None = None
+) -> pd.DataFrame:
     """One row a problem and configuration, the best of each problem first; what cannot win is last, by its status.
 
-    Of all runs, and of those that are compared (``problems.compared``); of each problem the first ``most``.
+    Of all runs, of those that are compared (``costs.compared``), and of their standings; of each problem the first
+    ``most``.
 
     A row has the columns of the run in the middle of its seeds, the times of the timed one in the middle, and of the
     standings ``n`` (seeds), reached, stayed, outcome and ``seconds``, with ``_lo`` and ``_hi``; and ``median_steps``,
@@ -31,8 +34,10 @@ def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None 
     ``of`` is how many rows its problem has.
     """
     left_out = runs["shifted_minimum"].fillna(False).astype(bool) | (runs["status"] == "unavailable")
-    named = name_questions(runs) if left_out.any() else told
-    table = standings(named)
+    named, table = told, order
+    if left_out.any():
+        named = name_questions(runs)
+        table = standings(named)
     place = pd.Series(np.arange(len(named)), index=named["run"])
     return _with_runs(named, table.assign(middle=place.loc[table["run"]].to_numpy()), KEYS, most)
 

@@ -14,7 +14,7 @@ from gdbench.report.number_format import number, seconds
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
 from gdbench.results.choices import SPIKE
 from gdbench.results.run_settings import differing_settings, text_among
-from gdbench.results.standings import OUTCOMES, best_of_each, standings
+from gdbench.results.standings import OUTCOMES, best_of_each
 
 __all__ = [
     *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
@@ -113,14 +113,11 @@ def _end(row: Mapping[Any, Any]) -> str:
     return f"to end at {end}"
 
 
-def best_lines(told: pd.DataFrame) -> list[str]:
+def best_lines(told: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """One line a problem: its best configuration, by every setting that tells it from the others, and what it took.
 
-    Of compared runs.
+    Of compared runs and their standings.
     """
-    if told.empty:
-        return []
-    table = standings(told)
     several = told["problem"].nunique() > 1
     return [_best_line(told, table, row, several) for _, row in best_of_each(table, ["problem"]).iterrows()]
 

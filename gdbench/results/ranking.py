@@ -51,7 +51,10 @@ def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
     """A column as plain floats, NaN where it is null or not there."""
     if name not in runs:
         return pd.Series(np.nan, index=runs.index)
-    return runs[name].astype("Float64").astype(float)
+    column = runs[name]
+    if column.dtype == np.float64:
+        return column
+    return pd.Series(column.to_numpy(np.float64, na_value=np.nan), index=column.index, name=name)
 
 
 def describe_randomness(runs: pd.DataFrame) -> list[str]:

@@ -108,13 +108,13 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _differs(runs: pd.DataFrame, name: str) -> bool:
+    if not _varies(runs, name):
+        return False
     group, _, parameter = name.partition(".")
     if parameter and group in GROUPS:
         values = runs.groupby(group, observed=True, dropna=False)[name].nunique(dropna=False)
         return bool((values > 1).any())
-    if name == "seed" and not runs["seed_effective"].fillna(False).any():
-        return False
-    return bool(runs[name].nunique(dropna=False) > 1)
+    return name != "seed" or bool(runs["seed_effective"].fillna(False).any())
 
 
 def _varies(runs: pd.DataFrame, name: str) -> bool:

@@ -113,7 +113,7 @@ def assert_all_agree(runs: pd.DataFrame) -> None:
     facts = Facts(Source([Path()], runs, traces_of(runs)), told)
     table = verdict(runs, told)
     said = {line.partition(": ")[0]: line for line in sentences(table)}
-    lines = best_lines(told)
+    lines = best_lines(told, standings(told))
     first = table[table["cost"] == "gradients"].set_index("problem")
     shown = verdict_table(table, facts.problems).table
     shown = shown[shown["in"] == "gradients"] if "in" in shown else shown
@@ -248,11 +248,12 @@ def test_a_real_sweep_has_one_winner_everywhere(
     folder = next(Path("outputs").glob("*/*"))
     page = command("report", str(folder), "--format", "md").out
     runs = gdbench.load(folder)
+    told = compared(runs)
     listed = json.loads(command("runs", "--json").out)[0]
 
     assert_all_agree(runs)
-    assert best == [re.sub(r"\s+", " ", line) for line in best_lines(compared(runs))]
-    assert all(short(line) in page or line in page for line in sentences(verdict(runs, compared(runs))))
+    assert best == [re.sub(r"\s+", " ", line) for line in best_lines(told, standings(told))]
+    assert all(short(line) in page or line in page for line in sentences(verdict(runs, told)))
     assert f"{listed['best_optimizer']} ({listed['best_impl']})" in best[0]
     assert amount(listed["best_value"], listed["best_measure"]) in best[0]
 

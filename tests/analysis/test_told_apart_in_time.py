@@ -14,6 +14,7 @@ from gdbench.analysis.winners import verdict
 from gdbench.report.best import best_lines
 from gdbench.report.summary_text import sentences, verdict_table
 from gdbench.results.costs import compared
+from gdbench.results.standings import standings
 
 STEP_S = 1e-5
 
@@ -43,7 +44,7 @@ def told(runs: pd.DataFrame) -> tuple[str, str, pd.DataFrame]:
     chosen = compared(runs)
     table = verdict(runs, chosen)
     shown = verdict_table(table, list(chosen["problem"].unique())).table
-    return best_lines(chosen)[0], sentences(table)[0], shown[shown["in"] == "seconds"]
+    return best_lines(chosen, standings(chosen))[0], sentences(table)[0], shown[shown["in"] == "seconds"]
 
 
 @pytest.mark.parametrize(("factor", "spread", "apart"), [(1.05, 0.0, False), (1.5, 0.0, True), (1.5, 0.3, False)])
@@ -88,7 +89,8 @@ def test_untimed_impls_and_those_of_several_processes_are_not_ranked_by_a_clock(
     apart = timed(gd, [STEP_S * (1 + 3 * place) for place in range(len(gd))], processes=2)
 
     for runs in (gd, apart):
-        line = best_lines(compared(runs))[0]
+        chosen = compared(runs)
+        line = best_lines(chosen, standings(chosen))[0]
         assert " does the same." in line
         assert "in time" not in line
 

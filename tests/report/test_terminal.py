@@ -23,6 +23,7 @@ from gdbench.report.terminal.progress import Bar, Lines, progress
 from gdbench.report.terminal.sweep import sweep_report
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import differing_settings, distinct_texts
+from gdbench.results.standings import standings
 
 FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 
@@ -112,7 +113,8 @@ def test_a_report_holds_its_width_and_cuts_nothing(
     assert "…" not in re.sub(r"^ … and \d+ more.*$", "", text, flags=re.MULTILINE)
     words = text.split()
     varied = [setting for setting in differing_settings(runs) if each or setting != "seed"]
-    shown = run_rows(runs) if each else configuration_rows(runs, compared(runs)).groupby("problem").head(20)
+    told = compared(runs)
+    shown = run_rows(runs) if each else configuration_rows(runs, told, standings(told)).groupby("problem").head(20)
     for setting in varied:
         if setting.partition(".")[0] not in ("objective", "steps", "threads"):  # told in headings, with a word beside
             assert set(distinct_texts(shown[setting])) - {""} <= set(words), setting

@@ -23,6 +23,7 @@ from gdbench.report.terminal.sweep_table import legend, sweep_columns
 from gdbench.results.columns import ASKED
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import differing_settings, objective_names
+from gdbench.results.standings import standings
 
 __all__ = ["closing_line", "show_sweep", "sweep_report"]
 
@@ -43,7 +44,8 @@ def show_sweep(runs: pd.DataFrame, folder: Path, each: bool = False) -> None:
 def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each: bool = False) -> RenderableType:
     """Caption, one table an objective, what was counted, the best and whether its lr sat on the edge, and the files."""
     told = compared(runs)
-    rows = run_rows(runs) if each else configuration_rows(runs, told, ROWS)
+    order = standings(told)
+    rows = run_rows(runs) if each else configuration_rows(runs, told, order, ROWS)
     differing = [name for name in differing_settings(runs) if each or name != "seed"]
     names = objective_names(runs)
     parts: list[RenderableType] = [_caption(runs.iloc[0], differing, rows["n"]), Text()]
@@ -55,7 +57,7 @@ def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each:
         table = fit_columns(sweep_columns(group, here, each, rows["n"].nunique() > 1), width)
         tables.append(table)
         parts += [table, *_count_hidden(group), Text()]
-    return Group(*parts, *_closing(runs, told, tables, folder))
+    return Group(*parts, *_closing(runs, told, order, tables, folder))
 
 
 def _count_hidden(rows: pd.DataFrame) -> list[Text]:
@@ -89,10 +91,12 @@ def _value(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _closing(runs: pd.DataFrame, told: pd.DataFrame, tables: list[FittedTable], folder: Path) -> list[RenderableType]:
+def _closing(
+    runs: pd.DataFrame, told: pd.DataFrame, order: pd.DataFrame, tables: list[FittedTable], folder: Path
+) -> list[RenderableType]:
     """What a line had no room for, counts, resolution, marks, reasons, the best, and where to go on."""
     lines = [_counts(runs), *_resolution(runs), *legend(tables), *caveats(runs, told), *_reasons(runs)]
-    lines += best_lines(told)
+    lines += best_lines(told, order)
     lines += [f"Files: {folder}", f"Next: python -m gdbench report {shlex.quote(str(folder))}"]
     return [
         *(Text(line, style="dim") for line in describe_dropped(tables)),
