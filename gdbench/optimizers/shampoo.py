@@ -39,7 +39,7 @@ def shampoo(lr: Hyper, eps: Hyper = 1e-4) -> Method:
             return add(leaf, -lr, grad * squares.rsqrt()), Sides(squares, None)
         matrix = as_matrix(grad, laned)
         left, right = state.left + matrix @ matrix.mT, state.right + matrix.mT @ matrix
-        way = (fourth(left) @ matrix @ fourth(right)).reshape(grad.shape)
+        way = (fourth(left, eps) @ matrix @ fourth(right, eps)).reshape(grad.shape)
         return add(leaf, -lr, way), Sides(left, right)
 
     return leafwise(begun, update)
@@ -55,10 +55,15 @@ def edges(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return matrix[..., 0], matrix[..., 0, :]
 
 
-def fourth(side: Tensor) -> Tensor:
-    """The inverse fourth root of a symmetric matrix whose eigenvalues are above 0; NaN where it is not finite."""
+def fourth(side: Tensor, eps: Hyper) -> Tensor:
+    """The inverse fourth root of a symmetric matrix whose eigenvalues are at least eps; NaN where it is not finite.
+
+    One below half of that is rounding, as of sides of 1e6 in float32, and counts as eps.
+    """
     values, vectors = eigen(side)
-    root: Tensor = (vectors * values.clamp(min=torch.finfo(side.dtype).tiny)[..., None, :] ** -0.25) @ vectors.mT
+    least = torch.zeros_like(values) + per_lane(eps, values)
+    values = torch.where(values < least / 2, least, values)
+    root: Tensor = (vectors * values[..., None, :] ** -0.25) @ vectors.mT
     return root
 
 

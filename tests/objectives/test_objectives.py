@@ -165,7 +165,8 @@ def test_gradient_is_the_slope(name: str) -> None:
 def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
     """At each minimiser the value is the minimum and the gradient vanishes, but for the rounding of both and of x.
 
-    What rounding does is seen a few ulps away, where the exact value would be the same.
+    What rounding does is seen a few ulps away, where the exact value would be the same; a minimum that LAPACK computes
+    differs by some ulps between processors.
     """
     if name in NO_SLOPE:
         pytest.skip(NO_SLOPE[name])
@@ -178,7 +179,7 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
         ]
         noise = max(abs(float(objective.value(each)) - value) for each in near)
         tremor = max(length(minus(gradient(objective, each), slope)) for each in near)
-        assert value == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24 + 2 * noise)
+        assert value == pytest.approx(objective.minimum, rel=2e-15, abs=1e-24 + 2 * noise)
         assert noise <= 1e-11 * abs(value) + 1e-24 * scale
         assert length(slope) <= 1e-12 + 4 * tremor
 
@@ -216,6 +217,10 @@ def test_seed_decides_the_start(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+CANCELLING = {"bbob_f18_schaffers_f7_ill": 1e-11}
+"""Objectives whose gradients add up large terms that cancel, and the error of it: processors sum in orders of their own."""
+
+
 @every_objective
 @pytest.mark.parametrize("compilable", [False, True])
 def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
@@ -230,7 +235,8 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
         for i, x in enumerate(alone):
             loss, grad = oracle(objective, laned=False).grad(x, 0)
             torch.testing.assert_close(losses[i], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
+            most = CANCELLING.get(name, 1e-12)
+            torch.testing.assert_close(lane(grads, i), grad, rtol=most, atol=most)
 
 
 COMPILED = [(name, True) for name in CASES if not build(name).laned]
