@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support.tiers import representatives
+from support.tiers import count_examples, representatives
 
 import gdbench
 from gdbench.analysis.convergence_curves import convergence
@@ -200,8 +200,7 @@ UNSHRUNK = tuple(phase for phase in Phase if phase not in (Phase.shrink, Phase.e
 """A failure is shown as it was drawn: making it smaller takes minutes."""
 
 
-@pytest.mark.once
-@settings(max_examples=10, phases=UNSHRUNK)
+@settings(max_examples=count_examples(4, 12), phases=UNSHRUNK)
 @given(sweeps())
 def test_all_that_names_a_winner_names_the_same(runs: pd.DataFrame) -> None:
     """One winner, by one number, with the same ties and choices, in terminal, verdict, figures, lists and search."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import gdbench
@@ -23,7 +25,7 @@ OTHER_METRIC = (
     "objective=quadratic",
     "optimizer=gd,momentum",
     "metric=final_loss",
-    "trials=30",
+    "trials=12",
     "steps=60",
     "target=0.01",
 )
@@ -33,6 +35,17 @@ OTHER_METRIC = (
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs go to a folder of the test."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The winner of a search that has a spike."""
+    return gdbench.tune(objective="notebook_manual", optimizer="gd", outputs=tmp_path_factory.mktemp("search"))
+
+
+def copy_outputs(search: pd.DataFrame) -> None:
+    """Put a copy of a search into the folder ``both``."""
+    shutil.copytree(Path(search.attrs["folder"]).parents[1], "both")
 
 
 def one_line(text: str) -> str:
@@ -79,10 +92,10 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     assert [*zip(table["optimizer"], table["lr"], strict=True)] == [(row["optimizer"], row["lr"]) for row in winners]
 
 
-def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by_it() -> None:
+def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by_it(search: pd.DataFrame) -> None:
     """Methods of two sweeps are ordered by their medians, of which a search has that of its choice, not its spike."""
     still = {"optimizer.momentum": 0}
-    gdbench.tune(objective="notebook_manual", optimizer="gd", outputs="both")
+    copy_outputs(search)
     gdbench.sweep(objective="notebook_manual", optimizer="momentum", lr=0.5, timing="off", outputs="both", **still)
     table = standings(compared(gdbench.load("both")))
     rows = table.drop_duplicates("solver").set_index("optimizer")
@@ -93,9 +106,10 @@ def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by
     assert (rows.loc["momentum", "value"], table["optimizer"].iloc[0]) == (1, "momentum")
 
 
-def test_a_choice_that_was_run_again_is_still_the_choice() -> None:
+def test_a_choice_that_was_run_again_is_still_the_choice(search: pd.DataFrame) -> None:
     """The command that repeats the best leaves a later run of the same question, which keeps what tune said of it."""
-    winner = gdbench.tune(objective="notebook_manual", optimizer="gd", outputs="both").iloc[0]
+    winner = search.iloc[0]
+    copy_outputs(search)
     gdbench.sweep(objective="notebook_manual", optimizer="gd", lr=[winner["lr"], 0.4], timing="off", outputs="both")
     runs = gdbench.load("both")
 
@@ -115,10 +129,10 @@ def test_seeds_share_the_choice_and_an_ordinary_sweep_has_none() -> None:
     assert standings(compared(plain))["tuned_for"].isna().all()
 
 
-def test_decades_go_around_the_choice() -> None:
+def test_decades_go_around_the_choice(search: pd.DataFrame) -> None:
     """What a method forgives is measured around the lr that tune chose, and not around its spike."""
-    winner = gdbench.tune(objective="notebook_manual", optimizer="gd").iloc[0]
-    told = compared(gdbench.load("outputs"))
+    winner = search.iloc[0]
+    told = compared(gdbench.load(search.attrs["folder"]))
 
     assert decades_within(sensitivity(told))["lr"].tolist() == [winner["lr"]]
     assert decades_within(sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [winner["spike_lr"]]
@@ -127,12 +141,12 @@ def test_decades_go_around_the_choice() -> None:
 def test_each_problem_of_a_search_has_a_best_of_its_own(command: Callable[..., Any]) -> None:
     """Targets are problems: the easy one does not win against the other, in tune as in show; equal methods tie."""
     words = ("objective=notebook_manual", "optimizer=momentum", "optimizer.momentum=0", "impl=manual,torch")
-    out = one_line(command("tune", *words, "target=0.1,1e-6", "trials=30", "timing=off").out)
+    out = one_line(command("tune", *words, "target=0.1,1e-6", "trials=10", "points=5", "timing=off").out)
     shown = one_line(command("show").out)
 
     for target in ("0.1", "1e-6"):
         best = re.search(
-            rf"Best on notebook_manual target {target}, of 30 tried for each: momentum .*? at lr (\S+),", out
+            rf"Best on notebook_manual target {target}, of 10 tried for each: momentum .*? at lr (\S+),", out
         )
         assert best is not None, out
         assert f"Best on notebook_manual target {target}: momentum" in shown

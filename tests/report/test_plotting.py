@@ -32,15 +32,15 @@ def bowl(x: torch.Tensor) -> torch.Tensor:
     return (x[0] - 1) ** 2 + 5 * (x[1] + 0.5) ** 2 - 10
 
 
-def lines(chart: Any) -> dict[str, pd.DataFrame]:
+def lines(chart: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """The rows that a chart draws, by the line that they are of."""
-    table = pd.DataFrame(chart.to_dict()["datasets"]["table"])
+    table = pd.DataFrame(chart["datasets"]["table"])
     return {str(name): part for name, part in table.groupby("optimizer")}
 
 
-def words(chart: Any) -> str:
+def words(chart: dict[str, Any]) -> str:
     """The title of a chart with its notes, whose lines are joined."""
-    title = chart.to_dict().get("title", "")
+    title = chart.get("title", "")
     lines = title.get("subtitle", title["text"]) if isinstance(title, dict) else [title]
     return " ".join([lines] if isinstance(lines, str) else lines)
 
@@ -62,13 +62,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 @pytest.mark.parametrize("draw", [gdbench.plot.convergence, gdbench.plot.trajectory])
 def test_each_value_of_a_setting_has_a_line_in_one_panel(rates: pd.DataFrame, draw: Callable[..., Any]) -> None:
     """by=["lr", "dtype"] draws every pair of them, with colours and dashes that differ."""
-    chart = draw(rates, by=["lr", "dtype"])
+    chart = draw(rates, by=["lr", "dtype"]).to_dict()
     assert list(lines(chart)) == sorted(
         f"lr {lr} {dtype}" for lr in ("0.0001", "0.001", "1") for dtype in ("float32", "float64")
     )
-    drawn = chart.to_dict()
-    assert "facet" not in drawn
-    layer = next(each for each in drawn["layer"] if "strokeDash" in each["encoding"])
+    assert "facet" not in chart
+    layer = next(each for each in chart["layer"] if "strokeDash" in each["encoding"])
     pairs = zip(
         layer["encoding"]["color"]["scale"]["range"], layer["encoding"]["strokeDash"]["scale"]["range"], strict=True
     )
@@ -78,10 +77,10 @@ def test_each_value_of_a_setting_has_a_line_in_one_panel(rates: pd.DataFrame, dr
 
 def test_a_dtype_of_several_methods_is_named_with_its_method(rates: pd.DataFrame, tmp_path: Path) -> None:
     """Problems that differ by dtype are one panel when it is asked for by dtype; the best lr of each stands for it."""
-    assert set(lines(gdbench.plot.convergence(rates, by="dtype"))) == {"float32", "float64"}
+    assert set(lines(gdbench.plot.convergence(rates, by="dtype").to_dict())) == {"float32", "float64"}
 
     both = gdbench.sweep("beale", optimizer=["gd", "adam"], lr=1e-3, steps=3, timing="off", outputs=tmp_path)
-    assert set(lines(gdbench.plot.convergence(both, by="dtype"))) == {"gd float32", "adam float32"}
+    assert set(lines(gdbench.plot.convergence(both, by="dtype").to_dict())) == {"gd float32", "adam float32"}
 
 
 DIVERGING = {"rates": "lr 1", "own": "lr 0.5"}
@@ -93,7 +92,7 @@ def test_a_run_that_diverges_is_drawn_to_where_it_leaves(source: str, request: p
     """Its line ends at the picture's edge with a mark that is explained, and the others fill the picture."""
     runs, name = request.getfixturevalue(source), DIVERGING[source]
     runs = runs[runs["dtype"] == runs["dtype"].iloc[-1]]
-    chart = gdbench.plot.convergence(runs, by="lr")
+    chart = gdbench.plot.convergence(runs, by="lr").to_dict()
     drawn = lines(chart)
 
     assert drawn[name]["left"].tolist()[-1]
@@ -101,8 +100,8 @@ def test_a_run_that_diverges_is_drawn_to_where_it_leaves(source: str, request: p
     assert max(part["gap"].max() for part in drawn.values()) == drawn[name]["gap"].max() < 1000
     assert "left the picture, as it diverged" in words(chart)
 
-    chart = gdbench.plot.trajectory(runs, by="lr", objective=bowl)
-    assert [row["optimizer"] for row in chart.to_dict()["datasets"]["ends"]] == [name]
+    chart = gdbench.plot.trajectory(runs, by="lr", objective=bowl).to_dict()
+    assert [row["optimizer"] for row in chart["datasets"]["ends"]] == [name]
     assert len(lines(chart)[name]) < 5
     assert "left the picture, as it diverged" in words(chart)
 
@@ -111,27 +110,27 @@ def test_a_run_that_diverges_in_its_first_step_is_no_empty_box(tmp_path: Path) -
     """A learning rate at which the first step overflows is a mark at step 1."""
     runs = gdbench.run("rosenbrock", lr=1e30, steps=5, timing="off", outputs=tmp_path)
 
-    (drawn,) = lines(gdbench.plot.convergence(runs)).values()
+    (drawn,) = lines(gdbench.plot.convergence(runs).to_dict()).values()
     assert drawn[["x", "left"]].to_numpy().tolist() == [[1, True]]
 
 
 def test_losses_are_drawn_where_no_minimum_is_known(own: pd.DataFrame) -> None:
     """Losses of either sign, all of them, on a linear axis called loss."""
-    chart = gdbench.plot.convergence(own, by="lr")
-    layer = chart.to_dict()["layer"][0]
+    chart = gdbench.plot.convergence(own, by="lr").to_dict()
+    layer = chart["layer"][0]
 
     assert lines(chart)["lr 0.05"]["gap"].min() < -9
     assert layer["encoding"]["y"]["title"] == "loss"
     assert layer["encoding"]["y"]["scale"].get("type") != "log"
-    assert as_svg(chart.to_dict()).count("role-mark")
+    assert as_svg(chart).count("role-mark")
 
 
 def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_path: Path) -> None:
     """Without a target final losses are drawn against lr, profiles say why they are flat, and one point is a point."""
-    chart = gdbench.plot.sensitivity(own)
-    assert [row["final_loss"] < 30 for row in chart.to_dict()["datasets"]["table"]] == [True, True]
+    chart = gdbench.plot.sensitivity(own).to_dict()
+    assert [row["final_loss"] < 30 for row in chart["datasets"]["table"]] == [True, True]
     assert "no run stays at a target: final losses" in words(chart)
-    assert "no run stays at a target: all lines lie at 0" in words(gdbench.plot.profile(own))
+    assert "no run stays at a target: all lines lie at 0" in words(gdbench.plot.profile(own).to_dict())
 
     one = gdbench.run("rosenbrock", lr=1e-3, steps=1, timing="off", outputs=tmp_path)
     assert len(gdbench.plot.convergence(one).to_dict()["layer"]) == 3
@@ -152,12 +151,13 @@ def test_a_profile_without_a_step_says_why(tmp_path: Path) -> None:
         timing="off",
         outputs=tmp_path,
     )
-    alone = words(gdbench.plot.profile(runs[runs["optimizer"] == "momentum"]))
-    single = words(gdbench.plot.profile(runs[(runs["objective"] == "rosenbrock") & (runs["lr"] == 0.001)]))
+    alone = words(gdbench.plot.profile(runs[runs["optimizer"] == "momentum"]).to_dict())
+    one = runs[(runs["objective"] == "rosenbrock") & (runs["lr"] == 0.001)]
+    single = words(gdbench.plot.profile(one).to_dict())
 
     assert "momentum is alone, so it is the best wherever it stays at its target" in alone
     assert "each optimizer is the best on every problem where it stays at its target, so no line has a step" in single
-    assert "step" not in words(gdbench.plot.profile(runs))
+    assert "step" not in words(gdbench.plot.profile(runs).to_dict())
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from([1.0, 2.0, math.inf])), min_size=1))
@@ -189,7 +189,7 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 def test_many_values_of_a_number_have_colours_in_their_order(twelve: pd.DataFrame, draw: Callable[..., Any]) -> None:
     """Twelve lrs have twelve colours, from dark to light in the order of the lrs; several methods differ by dash."""
     runs = twelve
-    colours, dashes = look_of(draw(runs[runs["optimizer"] == "gd"], by="lr"))
+    colours, dashes = look_of(draw(runs[runs["optimizer"] == "gd"], by="lr").to_dict())
     brightness = [sum(bytes.fromhex(colour[1:])[:2]) for colour in colours]
 
     assert len(set(colours)) == 12
@@ -197,16 +197,16 @@ def test_many_values_of_a_number_have_colours_in_their_order(twelve: pd.DataFram
     assert dashes == [[1, 0]] * 12
 
     half = runs[runs["lr"].isin(DOUBLED_RATES[:6])]
-    colours, dashes = look_of(draw(half, by="lr"))
+    colours, dashes = look_of(draw(half, by="lr").to_dict())
     assert colours[:6] == colours[6:]
     assert len(set(colours)) == 6
     assert dashes == [dashes[0]] * 6 + [dashes[-1]] * 6
     assert dashes[0] != dashes[-1]
 
 
-def look_of(chart: Any) -> tuple[list[str], list[list[int]]]:
+def look_of(chart: dict[str, Any]) -> tuple[list[str], list[list[int]]]:
     """The colours and the dashes of a chart's lines, in the order of its legend."""
-    layer = next(layer for layer in chart.to_dict()["layer"] if "strokeDash" in layer["encoding"])
+    layer = next(layer for layer in chart["layer"] if "strokeDash" in layer["encoding"])
     colours, dashes = (layer["encoding"][channel]["scale"]["range"] for channel in ("color", "strokeDash"))
     return colours, dashes
 
@@ -215,7 +215,7 @@ def test_a_run_without_bound_leaves_below(tmp_path: Path) -> None:
     """Losses that fall to minus infinity leave at the lower edge."""
     runs = gdbench.run(lambda x: -(x**2).sum(), x0=[1.0, 2.0], lr=1.0, steps=300, timing="off", outputs=tmp_path)
 
-    (drawn,) = lines(gdbench.plot.convergence(runs)).values()
+    (drawn,) = lines(gdbench.plot.convergence(runs).to_dict()).values()
     assert drawn["left"].tolist()[-1]
     assert -1000 < drawn["gap"].iloc[-1] == drawn["gap"].min()
     assert gdbench.plot.trajectory(runs).to_dict()
@@ -243,12 +243,12 @@ def test_contours_in_a_notebook(rates: pd.DataFrame, own: pd.DataFrame) -> None:
     assert len(shipped["contours"]) > 100
     assert shipped["minimisers"] == [{"x": 1.0, "y": 1.0}]
 
-    assert "give objective=" in words(gdbench.plot.trajectory(own))
+    assert "give objective=" in words(gdbench.plot.trajectory(own).to_dict())
     start = torch.tensor([3.0, 2.0])
     whole = gdbench.Objective(fn=bowl, start=start, minimisers=(torch.tensor([1.0, -0.5]),))
     for given_objective in (bowl, whole):
-        chart = gdbench.plot.trajectory(own, objective=given_objective)
-        assert len(chart.to_dict()["datasets"]["contours"]) > 100
+        chart = gdbench.plot.trajectory(own, objective=given_objective).to_dict()
+        assert len(chart["datasets"]["contours"]) > 100
         assert "give objective=" not in words(chart)
 
 
@@ -279,9 +279,9 @@ def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
     assert len(tried) == tried["run"].nunique() == 24
     assert set(winners["run"]) < set(traces["run"])
     assert traces["run"].nunique() == 4
-    assert "20 of 24 runs recorded no path" in words(gdbench.plot.convergence(tried))
+    assert "20 of 24 runs recorded no path" in words(gdbench.plot.convergence(tried).to_dict())
     for draw in (gdbench.plot.convergence, gdbench.plot.trajectory):
-        assert set(lines(draw(winners))) == {"gd", "adam"}
+        assert set(lines(draw(winners).to_dict())) == {"gd", "adam"}
 
 
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
@@ -323,7 +323,9 @@ def test_what_stands_beside_gaps_and_is_left_out_is_named(own: pd.DataFrame, rat
     """Losses that are not positive have no place on a log axis with gaps, and a note says so."""
     both = gdbench.load([own.attrs["folder"], rates.attrs["folder"]])
 
-    assert "bowl is drawn where its loss is positive" in words(gdbench.plot.convergence(both[both["lr"] < 0.1]))
+    assert "bowl is drawn where its loss is positive" in words(
+        gdbench.plot.convergence(both[both["lr"] < 0.1]).to_dict()
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -347,13 +349,13 @@ def test_seeds_are_a_band_where_no_minimum_is_known(tmp_path: Path) -> None:
     runs = gdbench.sweep(
         bowl, x0=[3.0, 2.0], lr=0.05, seed=[0, 1, 2, 3], start_noise=0.5, steps=20, timing="off", outputs=tmp_path
     )
-    chart = gdbench.plot.convergence(runs)
+    chart = gdbench.plot.convergence(runs).to_dict()
     (line,) = lines(chart).values()
 
     assert set(line["y"]) == {"loss"}
     assert (line["lo"] < line["hi"]).all()
     assert line["gap"].between(line["lo"], line["hi"]).all()
-    assert "area" in str(chart.to_dict())
+    assert "area" in str(chart)
 
 
 def test_a_panel_without_a_line_says_so(tmp_path: Path) -> None:

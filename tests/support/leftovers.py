@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 KEPT = ("fork_server", "torch/_inductor", "resource_tracker", "multiprocessing.spawn", "multiprocessing.forkserver")
 """In the command lines of what libraries, and the tests themselves, keep until this process ends."""
 
+CACHES = {".mypy_cache", ".pytest_cache", ".ruff_cache"}
+
 
 def list_children() -> set[str]:
     """The children that the main thread has started and that live, by id and command line; none without /proc."""
@@ -23,8 +25,8 @@ def list_children() -> set[str]:
 
 
 def list_repository() -> set[str]:
-    """The files and folders at the top of the repository."""
-    return {file.name for file in ROOT.iterdir()}
+    """The files and folders at the top of the repository, less what is written by tools that may run beside tests."""
+    return set(os.listdir(ROOT)) - CACHES
 
 
 def _read(place: str) -> str:

@@ -415,26 +415,52 @@ echo "42_[0-1]|RUNNING|here"
 """
 
 
-def test_slurm_gets_one_array(command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is handed to sbatch is a job array that a stand-in for Slurm can run, with the settings that were given."""
-    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT}.items():
-        script = tmp_path / "bin" / name
+def use_stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, sbatch: str) -> None:
+    """Put a stand-in for Slurm in front of PATH."""
+    for name, text in {"sbatch": sbatch, "srun": SRUN, "sacct": SACCT}.items():
+        script = folder / "bin" / name
         script.parent.mkdir(exist_ok=True)
         script.write_text(text)
         script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    words = ["-m", "optimizer=gd,adam", "lr=0.1,0.2", "steps=20", *QUIET]
-    slurm = [
-        "hydra/launcher=submitit_slurm",
-        "hydra.launcher.partition=gpu",
-        f"hydra.launcher.submitit_folder={tmp_path}/logs/%j",
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+
+
+def words_of_slurm(folder: Path) -> list[str]:
+    """A launcher that hands two cells to Slurm, with a setting, and a folder for what it writes."""
+    return [
+        *("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"),
+        f"hydra.launcher.submitit_folder={folder}/logs/%j",
     ]
+
+
+def handed_over(folder: Path) -> set[str]:
+    """The lines of the one script that sbatch was given."""
+    (submitted,) = (folder / "logs").glob("*.sh")
+    return set(submitted.read_text().splitlines())
+
+
+def test_sbatch_is_handed_one_array(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What sbatch is given is a job array with the settings that were given; what it says when it refuses is told."""
+    use_stand_in(tmp_path, monkeypatch, "#!/bin/bash\necho 'no partition gpu' >&2\nexit 1\n")
+    done = command("-m", "optimizer=gd,adam", "lr=0.1,0.2", "steps=20", *QUIET, *words_of_slurm(tmp_path))
+
+    assert done.code == 1
+    assert "no partition gpu" in done.err
+    assert {"#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= handed_over(tmp_path)
+
+
+@pytest.mark.slow
+def test_slurm_gets_one_array(command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed to sbatch is a job array that a stand-in for Slurm can run, with the settings that were given."""
+    use_stand_in(tmp_path, monkeypatch, SBATCH)
+    words = ["-m", "optimizer=gd,adam", "lr=0.1,0.2", "steps=20", *QUIET]
     assert command(*words, "outputs=here") == (0, "", "")
-    assert command(*words, *slurm, "outputs=there") == (0, "", "")
-    (submitted,) = (tmp_path / "logs").glob("*.sh")
+    assert command(*words, *words_of_slurm(tmp_path), "outputs=there") == (0, "", "")
 
     pd.testing.assert_frame_equal(exact("here"), exact("there"))
-    assert {"#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= set(submitted.read_text().splitlines())
+    assert {"#SBATCH --partition=gpu", "#SBATCH --array=0-1%2"} <= handed_over(tmp_path)
 
 
 @pytest.mark.slow  # fast, in this process: test_overrides' folder of any name
