@@ -218,7 +218,7 @@ def test_seed_decides_the_start(name: str) -> None:
 
 
 CANCELLING = {"bbob_f18_schaffers_f7_ill": 1e-11}
-"""Objectives whose gradients add up large terms that cancel, and the error of it: processors sum in orders of their own."""
+"""The error of gradients whose large terms cancel: each processor sums in an order of its own."""
 
 
 @every_objective

@@ -26,7 +26,8 @@ def list_children() -> set[str]:
 
 def list_repository() -> set[str]:
     """The files and folders at the top of the repository, less what is written by tools that may run beside tests."""
-    return set(os.listdir(ROOT)) - CACHES
+    with os.scandir(ROOT) as files:
+        return {file.name for file in files} - CACHES
 
 
 def _read(place: str) -> str:

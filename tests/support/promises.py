@@ -51,9 +51,6 @@ _PROMISES = {
     "tune optimizer=momentum,nesterov 'optimizer.momentum=interval(0,0.99)' objective=quadratic": ("tuned for",),
     "tune optimizer=gd,adam 'lr=tag(log,interval(1e-4,1))' seed=0,1,2 start_noise=0.1": ("tuned for", "3 seeds"),
     "tune optimizer=gd,adam metric=final_gap trials=200": ("tuned for the lowest final gap", "200 trials each"),
-    "-m hydra/sweeper=optuna optimizer=gd,adam 'lr=tag(log,interval(1e-4,10))' hydra.sweeper.n_trials=30": (
-        "Best of 30 trials",
-    ),
     "report --open": ("report.html", "figures", "tables", "report.md"),
     "report outputs/2026-11-23/* --to report": ("report/report.html",),
     "report --format md": ("# ", "|"),
