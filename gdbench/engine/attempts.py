@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import Halt, Story, tell
+from gdbench.engine.convergence_pass import PassResult, StepCallback, run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable, UsageError
 
@@ -75,18 +75,20 @@ class Isolation:
         self.reasons[row] = f"lanes of one program raised ({failure.error[:120]})"
 
 
-Piece = tuple[Array, Story | Failure]
+Piece = tuple[Array, PassResult | Failure]
 """Some runs, and what came of them together."""
 
 
-def attempt_runs(cell: Cell, rows: Array, laned: bool, traced: Array, halt: Halt, isolation: Isolation) -> list[Piece]:
+def attempt_runs(
+    cell: Cell, rows: Array, laned: bool, traced: Array, halt: StepCallback, isolation: Isolation
+) -> list[Piece]:
     """Watch some runs of a cell; lanes that raise are split until the runs that raise are alone, and the others go on.
 
     ``traced`` are the runs of the cell whose traces are kept, in order. Lanes that do not fit into memory are tried
     once more, a quarter of them at a time.
     """
 
-    def observe(rows: Array, laned: bool) -> Story | Failure:
+    def observe(rows: Array, laned: bool) -> PassResult | Failure:
         return _observe(cell.take(rows), laned, _within(traced, rows), halt)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
@@ -98,11 +100,11 @@ def attempt_runs(cell: Cell, rows: Array, laned: bool, traced: Array, halt: Halt
         pieces: list[Piece] = []
         for half in np.array_split(rows, 2):
             outcome = observe(half, laned=True) if len(half) > 1 else failure
-            pieces += [(half, outcome)] if isinstance(outcome, Story) else split(half, outcome)
+            pieces += [(half, outcome)] if isinstance(outcome, PassResult) else split(half, outcome)
         return pieces
 
     outcome = observe(rows, laned)
-    if isinstance(outcome, Story) or len(rows) == 1:
+    if isinstance(outcome, PassResult) or len(rows) == 1:
         return [(rows, outcome)]
     if not OUT_OF_MEMORY.search(outcome.error):
         return split(rows, outcome)
@@ -119,14 +121,14 @@ def _within(traced: Array, rows: Array) -> Array:
     return here
 
 
-def _observe(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | Failure:
+def _observe(cell: Cell, laned: bool, traced: Array, halt: StepCallback) -> PassResult | Failure:
     """What the watched pass of some runs saw, or what it raised.
 
     A compiled program that cannot be had stops the cell, since no number of it would change that; but where the step
     raises without a compiler too, that is why.
     """
     try:
-        return tell(cell, laned, traced, halt)
+        return run_observed_pass(cell, laned, traced, halt)
     except Unavailable as reason:
         if not cell.maker.compiled:
             return Failure.of(reason)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import Story
+from gdbench.engine.convergence_pass import PassResult
 from gdbench.engine.targets import Ladder
 from gdbench.engine.timing_columns import Timings
 from gdbench.results.constant_column import constant, take
@@ -50,13 +50,13 @@ def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
     return spread
 
 
-def trace_columns(cell: Cell, story: Story, rows: Array, back: Array) -> Columns:
+def trace_columns(cell: Cell, story: PassResult, rows: Array, back: Array) -> Columns:
     """The story's traces, one run after the other, up to the step at which a run stopped being finite."""
     place = np.full(cell.size, -1)
     place[rows[story.traced]] = np.arange(len(story.traced))
     wanted = np.flatnonzero(place[back] >= 0)
     told = place[back[wanted]]
-    ended = story.told.lived[story.traced][told]
+    ended = story.observations.finite_points[story.traced][told]
     keep = story.steps[None, :] <= ended[:, None]
     gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
     table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}

@@ -20,8 +20,8 @@ import torch
 
 from gdbench.engine.cell import Cell, Maker
 from gdbench.engine.compile.agreement import nudge
-from gdbench.engine.convergence_metrics import judged
-from gdbench.engine.convergence_pass import tell
+from gdbench.engine.convergence_metrics import convergence_columns
+from gdbench.engine.convergence_pass import run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.engine.marks import digest, mark_steps
 from gdbench.engine.timer import Clock
@@ -107,10 +107,10 @@ def prove(cell: Cell, row: int, watched: Watched, clock: Clock, seconds: float) 
     if seen is not None:
         return Proof(_compare_points(one, bare, seen), steps, bare)
     alone = one.changed(steps=steps, trace="none")
-    story = tell(alone, False, np.empty(0, np.int64))
+    story = run_observed_pass(alone, False, np.empty(0, np.int64))
     difference = _compare_points(one, bare, story.marks[0])
     if difference is None:
-        difference = _compare_facts(alone, cell.steps, judged(alone, story), watched.columns, row)
+        difference = _compare_facts(alone, cell.steps, convergence_columns(alone, story), watched.columns, row)
     return Proof(difference, steps, bare)
 
 
@@ -180,7 +180,7 @@ def _compare_facts(alone: Cell, steps: int, facts: Columns, row_facts: Columns, 
         return None
     for number in range(NUDGES):
         nudged = alone.changed(maker=_Nudging(alone.maker, number))
-        other = judged(nudged, tell(nudged, False, np.empty(0, np.int64)))
+        other = convergence_columns(nudged, run_observed_pass(nudged, False, np.empty(0, np.int64)))
         if _differ(facts, 0, other, 0, alone, alone.steps) is not None:
             return None
     return difference

@@ -20,8 +20,8 @@ import torch
 from gdbench.engine.attempts import Failure, Isolation, Piece, attempt_runs
 from gdbench.engine.batching import carrier
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_metrics import judged
-from gdbench.engine.convergence_pass import Halt, Story, join
+from gdbench.engine.convergence_metrics import convergence_columns
+from gdbench.engine.convergence_pass import PassResult, StepCallback, concatenate
 from gdbench.engine.draw_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.engine.lane_columns import block_columns, failed_columns, spread_columns, trace_columns
 from gdbench.engine.proof import Watched
@@ -81,7 +81,11 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     convergence_pass_s = time.perf_counter() - started
     find_late_draws(distinct, before)
     story, rows = watched.story, watched.rows
-    columns = spread_columns(judged(distinct, story), rows, distinct.size) if story else failed_columns(distinct.size)
+    columns = (
+        spread_columns(convergence_columns(distinct, story), rows, distinct.size)
+        if story
+        else failed_columns(distinct.size)
+    )
     timings = clocked(distinct, Watched(columns, watched.marks), clock or _clock(distinct.device))
     _fail(columns, watched.failures)
     columns.update(timing_columns(timings, columns["steps_to_target"]))
@@ -162,7 +166,7 @@ def _distinct(cell: Cell) -> tuple[Cell, Array]:
 class _Watched:
     """What came of the watched pass of a cell, by the numbers of its runs."""
 
-    story: Story | None
+    story: PassResult | None
     """Of the runs ``rows``, in this order; None where every run failed."""
     rows: Array
     failures: dict[int, Failure]
@@ -190,19 +194,19 @@ def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
         pulse,
     )
     pieces = [piece for attempt in attempts for piece in attempt]
-    stories = [story for _, story in pieces if isinstance(story, Story)]
-    rows = [rows for rows, story in pieces if isinstance(story, Story)]
+    stories = [story for _, story in pieces if isinstance(story, PassResult)]
+    rows = [rows for rows, story in pieces if isinstance(story, PassResult)]
     failures = {int(row): story for rows, story in pieces if isinstance(story, Failure) for row in rows}
     marks = {
         int(row): digests
         for rows, story in pieces
-        if isinstance(story, Story) and story.marks
+        if isinstance(story, PassResult) and story.marks
         for row, digests in zip(rows, story.marks, strict=True)
     }
     beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
     alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
     return _Watched(
-        join(stories) if stories else None,
+        concatenate(stories) if stories else None,
         np.concatenate([np.empty(0, np.int64), *rows]),
         failures,
         alone | isolation.reasons,
@@ -235,7 +239,7 @@ def _chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
 
 
 def _side_by_side(
-    work: Callable[[Array, Halt], list[Piece]], chunks: list[Array], cell: Cell, pulse: Pulse
+    work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, pulse: Pulse
 ) -> list[list[Piece]]:
     """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
     halted = threading.Event()

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from gdbench.config.spacing import space_logarithmically
-from gdbench.engine.batch_observer import Onlooker
 from gdbench.engine.cell import Cell
 from gdbench.engine.marks import digest, mark_steps
+from gdbench.engine.observer import Observer
 from gdbench.engine.tensor_stats import to_numpy, tree_norm, widen_loss
 from gdbench.optimizers.base import Oracle
 from gdbench.tree import Params, flat, size, tree_map
@@ -69,8 +69,8 @@ class TraceRecorder:
         self.sign = -1.0 if cell.maximize else 1.0
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
-    def look(self, k: int, crowd: Onlooker, x: Params, loss: Tensor, grad: Params) -> None:
-        """Keep what step k shows, where it is a wanted one."""
+    def record(self, k: int, observer: Observer, x: Params, loss: Tensor, grad: Params) -> None:
+        """Record what step k shows, where it is a wanted one."""
         if k not in self.noted:
             return
         if self.marks is not None and k in self.marked:
@@ -79,14 +79,14 @@ class TraceRecorder:
             return
         if self.full is not None:  # steps saw other gradients
             grad = self.full.grad(x, k)[1]
-        x, loss, grad = crowd.spread((x, loss.detach(), grad))
+        x, loss, grad = observer.expand((x, loss.detach(), grad))
         loss = self.pick(widen_loss(loss)) * self.sign
         norm = tree_norm(tree_map(self.pick, grad), self.laned)
         point = flat(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
 
-    def kept(self) -> dict[str, Any]:
-        """What was kept, as arrays on the CPU."""
+    def to_arrays(self) -> dict[str, Any]:
+        """What was recorded, as arrays on the CPU."""
         runs = len(self.traced)
         losses = [np.atleast_1d(to_numpy(loss)) for loss, _, _ in self.seen]
         norms = [np.atleast_1d(to_numpy(norm)) for _, norm, _ in self.seen]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.cells import Compiled, Tiny, parabola, scripted, small, walk
 from support.tiers import representatives
 
-from gdbench.engine.convergence_pass import join, strides, tell
+from gdbench.engine.convergence_pass import concatenate, run_observed_pass, strides
 from gdbench.engine.runner import run_cell
 from gdbench.engine.trace_recorder import TRACED_RUNS, trace_steps
 from gdbench.objectives import Objective
@@ -107,13 +107,13 @@ def test_joined_stories_are_lanes() -> None:
     """Runs told one by one and put side by side give the arrays that lanes give."""
     cell = small(parabola(), lr=[0.25, 0.1], steps=5, trace="full")
     one_by_one, lanes = (
-        join([tell(cell.take([row]), False, np.array([0])) for row in (0, 1)]),
-        tell(cell, True, np.arange(2)),
+        concatenate([run_observed_pass(cell.take([row]), False, np.array([0])) for row in (0, 1)]),
+        run_observed_pass(cell, True, np.arange(2)),
     )
     for name in ("start", "floor", "grad_norm", "distance", "denormals", "losses", "grad_norms", "points", "steps"):
         assert np.array_equal(getattr(one_by_one, name), getattr(lanes, name)), name
-    for name, each in one_by_one.told._asdict().items():
-        assert np.array_equal(each, getattr(lanes.told, name)), name
+    for name, column in one_by_one.observations._asdict().items():
+        assert np.array_equal(column, getattr(lanes.observations, name)), name
 
 
 @given(st.integers(1, 200), st.integers(1, 12), st.sets(st.integers(0, 200)))
