@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.results.standings import KEYS, standings
+from gdbench.results.ranking import KEYS, standings
 
 __all__ = ["leading", "merged", "one_for_all", "solved_costs", "tuned"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gdbench.results.ranking import numbers
+from gdbench.results.run_outcomes import numbers
 
 __all__ = ["QUARTILES", "convergence"]
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from gdbench.analysis.convergence_curves import QUARTILES
 from gdbench.results.costs import costs
-from gdbench.results.ranking import numbers
-from gdbench.results.standings import standings
+from gdbench.results.ranking import standings
+from gdbench.results.run_outcomes import numbers
 
 __all__ = ["decades_within", "final_losses", "over_dtypes", "sensitivity"]
 

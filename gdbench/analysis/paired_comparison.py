@@ -12,8 +12,8 @@ from scipy import stats
 from gdbench.analysis.best_configuration import merged
 from gdbench.analysis.rank_tests import log_ratios, signed_rank
 from gdbench.analysis.winners import ALPHA, ENOUGH
-from gdbench.results.ranking import numbers
-from gdbench.results.standings import KEYS, OUTCOMES, standings
+from gdbench.results.ranking import KEYS, OUTCOMES, standings
+from gdbench.results.run_outcomes import numbers
 
 __all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "sides"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gdbench.analysis.profiles import cost_matrix
+from gdbench.analysis.performance_profiles import cost_matrix
 
 __all__ = ["alike", "average_ranks", "critical_difference", "holm", "pairwise"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE
 from gdbench.results.costs import compared
-from gdbench.results.ranking import SOUND, STATUS_RANK, numbers, runs_that_stay
+from gdbench.results.run_outcomes import SOUND, STATUS_RANK, numbers, runs_that_stay
 
 __all__ = ["VERDICTS", "comparison"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.results.ranking import numbers
+from gdbench.results.run_outcomes import numbers
 
 __all__ = ["NOISY", "SPREAD", "count_processes", "step_times", "within_noise"]
 

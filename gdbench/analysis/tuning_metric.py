@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.results.costs import LEAST
-from gdbench.results.ranking import may_win, numbers, runs_that_stay, shortfalls
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.results.ranking import OUTCOMES, standings
+from gdbench.results.run_outcomes import may_win, numbers, runs_that_stay, shortfalls
 
 __all__ = ["LEFT", "MISS", "best_of_cell", "cost_class", "gained", "is_cost", "per_configuration", "swept_axes"]
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.analysis.best_configuration import merged
-from gdbench.analysis.first import NOTHING_SAID, describe_first
 from gdbench.analysis.rank_tests import holm, log_ratios, signed_rank
 from gdbench.analysis.step_times import count_processes, within_noise
+from gdbench.analysis.winner_notes import NOTHING_SAID, describe_first
 from gdbench.results.costs import COSTS
-from gdbench.results.ranking import SOUND, may_win, numbers, runs_that_stay, shortfalls
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.results.ranking import OUTCOMES, standings
+from gdbench.results.run_outcomes import SOUND, may_win, numbers, runs_that_stay, shortfalls
 
 __all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
 

@@ -11,7 +11,7 @@ import typer
 from gdbench.config.own_names import check_own_names
 from gdbench.errors import UsageError, nearest
 from gdbench.results.columns import COLUMNS
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 __all__ = ["KINDS", "NARROWEST", "columns", "headline", "list_"]
 

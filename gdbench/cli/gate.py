@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gdbench.errors import UsageError, format_count, nearest
-from gdbench.results.paths import PATH, expand_user
+from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
     from gdbench.gate.run import Report

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gdbench.errors import format_count
-from gdbench.results.paths import PATH, expand_user
+from gdbench.results.user_paths import PATH, expand_user
 
 __all__ = ["diff", "export", "show"]
 

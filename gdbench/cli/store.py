@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdbench.errors import UsageError, format_count
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +49,8 @@ def runs(
 
     from gdbench.report.terminal import listing as sweeps
     from gdbench.results.index import opened
-    from gdbench.results.listing import kinds, listing, ordered
     from gdbench.results.query import holds, parse
+    from gdbench.results.sweep_list import kinds, listing, ordered
 
     if csv and json:
         raise UsageError("--csv and --json: choose one.")

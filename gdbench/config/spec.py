@@ -29,7 +29,7 @@ from gdbench.config.schema import (
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, written
 from gdbench.errors import UsageError, nearest
 from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import is_number
+from gdbench.results.run_ids import is_number
 
 __all__ = ["Choice", "Question", "resolve_impl"]
 

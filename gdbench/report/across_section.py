@@ -8,7 +8,7 @@ import pandas as pd
 from gdbench.analysis import (
     best_configuration,
     best_of_k,
-    profiles,
+    performance_profiles,
     rank_tests,
     runtime_ecdf,
 )
@@ -18,7 +18,7 @@ from gdbench.report.charts import profiles as profile
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import Facts, Shown
 from gdbench.report.section import describe_band
-from gdbench.results.standings import standings
+from gdbench.results.ranking import standings
 
 __all__ = ["draw_across", "tabulate_across"]
 
@@ -35,10 +35,10 @@ def draw_across(facts: Facts) -> list[Figure]:
 
 
 def _profile(facts: Facts, across: str) -> Figure:
-    maker = profiles.performance_profile if across == "ratio" else profiles.data_profile
+    maker = performance_profiles.performance_profile if across == "ratio" else performance_profiles.data_profile
     table = charts.both_views(facts.best, facts.one_lr, maker)
     views = (facts.best, facts.one_lr)
-    unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
+    unsolved = [int((~np.isfinite(performance_profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
     counts = facts.best.groupby("solver")["trials"].max()
     equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
     rule = (
@@ -127,7 +127,7 @@ def tabulate_across(facts: Facts) -> list[Shown]:
     if len(facts.rungs):
         area = runtime_ecdf.area_over_curve(facts.rungs)
         scores = [
-            profiles.profile_score(view).rename(name)
+            performance_profiles.profile_score(view).rename(name)
             for name, view in (("score_tuned", facts.best), ("score_one_lr", facts.one_lr))
         ]
         wide = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
+from gdbench.analysis.winner_notes import describe_first, describe_impls
 from gdbench.report.number_format import number, seconds
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
-from gdbench.results.choices import SPIKE
+from gdbench.results.ranking import OUTCOMES, best_of_each, standings
 from gdbench.results.run_settings import differing_settings, text_among
-from gdbench.results.standings import OUTCOMES, best_of_each, standings
+from gdbench.results.tuned_choices import SPIKE
 
 __all__ = [
     *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gdbench.errors import format_count
-from gdbench.results.ranking import describe_randomness, may_win, runs_that_stay
+from gdbench.results.run_outcomes import describe_randomness, may_win, runs_that_stay
 
 __all__ = ["caveats"]
 

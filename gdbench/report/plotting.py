@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis import best_configuration, convergence_curves, profiles
+from gdbench.analysis import best_configuration, convergence_curves, performance_profiles
 from gdbench.analysis import lr_sensitivity as over_lr
-from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
-from gdbench.analysis.lines import Lines, choose_lines
+from gdbench.analysis.chart_lines import Lines, choose_lines
+from gdbench.analysis.divergence_clipping import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
 from gdbench.errors import UsageError, list_few
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -97,7 +97,7 @@ def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
     told, best = _told(runs)
     one_lr = best_configuration.one_for_all(told)
-    table = charts.both_views(best, one_lr, profiles.performance_profile)
+    table = charts.both_views(best, one_lr, performance_profiles.performance_profile)
     drawn = profile_chart.chart(table, Look.of(best["solver"], best_configuration.leading(best)))
     return _shown(table, drawn, _describe_flat(table))
 

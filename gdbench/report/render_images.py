@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gdbench.results.atomic import open_beside
-from gdbench.results.paths import find_cache_folder
+from gdbench.results.user_paths import find_cache_folder
 
 __all__ = ["Images", "as_svg", "bundle"]
 

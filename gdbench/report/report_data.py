@@ -15,8 +15,8 @@ from gdbench.report.charts.vega_lite import PANELS, Figure
 from gdbench.report.inputs import Source
 from gdbench.report.style import Look
 from gdbench.results import costs as problems
-from gdbench.results.ranking import runs_that_stay
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.results.ranking import OUTCOMES, standings
+from gdbench.results.run_outcomes import runs_that_stay
 
 __all__ = ["Facts", "Shown"]
 

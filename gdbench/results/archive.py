@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from gdbench.errors import UsageError, format_count
 from gdbench.results.folder_layout import is_sweep
-from gdbench.results.scratch import remove_leftovers, scratch_path
-from gdbench.results.table_files import TABLES
+from gdbench.results.parquet_files import TABLES
+from gdbench.results.temporary_paths import remove_leftovers, scratch_path
 
 __all__ = ["described", "pack", "removed", "unpack"]
 

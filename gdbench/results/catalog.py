@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.errors import UsageError, list_few, nearest
+from gdbench.results.environment_file import named_time, read_environment, read_start
 from gdbench.results.folder_layout import PARTS, is_sweep, sweep_folders, walk_sweeps
 from gdbench.results.labels import labels
-from gdbench.results.paths import expand_user
 from gdbench.results.sweep_folder import busy
-from gdbench.results.sweep_start import named_time, read_environment, read_start
+from gdbench.results.user_paths import expand_user
 
 __all__ = ["Facts", "NoSweep", "facts", "find", "given_name", "idle", "newest", "planned_cells", "signatures"]
 

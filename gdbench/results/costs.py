@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.results.ranking import may_win, numbers, runs_that_stay
+from gdbench.results.run_outcomes import may_win, numbers, runs_that_stay
 from gdbench.results.run_settings import configuration_names, problem_names
 
 __all__ = [

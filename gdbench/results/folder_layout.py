@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gdbench.results.table_files import Table
+from gdbench.results.parquet_files import Table
 
 __all__ = ["PARTS", "is_sweep", "part_file", "part_files", "part_numbers", "sweep_folders", "walk_sweeps"]
 

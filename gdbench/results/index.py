@@ -28,8 +28,8 @@ from gdbench.results.atomic import open_beside
 from gdbench.results.catalog import Facts, facts, signatures
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import Skipped, sweep_table
-from gdbench.results.places import NUMBER, PLACE, STANDING, with_places
 from gdbench.results.schema_union import CODED, MixedKinds, common_kind, convert, decoded, stored_kind, union
+from gdbench.results.sweep_ranks import NUMBER, PLACE, STANDING, with_places
 
 __all__ = ["FOLDER", "Index", "Segment", "opened"]
 

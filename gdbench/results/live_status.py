@@ -23,11 +23,11 @@ from gdbench.results.columns import asked
 from gdbench.results.costs import compared
 from gdbench.results.folder_layout import PARTS, is_sweep
 from gdbench.results.load import Skipped, load
-from gdbench.results.paths import expand_user
-from gdbench.results.places import NEEDED
-from gdbench.results.standings import KEYS, best_of_each, standings
+from gdbench.results.parquet_files import FAULTS
+from gdbench.results.ranking import KEYS, best_of_each, standings
 from gdbench.results.sweep_folder import busy
-from gdbench.results.table_files import FAULTS
+from gdbench.results.sweep_ranks import NEEDED
+from gdbench.results.user_paths import expand_user
 
 __all__ = ["Glance", "Onlooker", "place"]
 

@@ -15,9 +15,9 @@ from gdbench.errors import UsageError, nearest
 from gdbench.results.arrow import frame
 from gdbench.results.columns import described
 from gdbench.results.folder_layout import is_sweep, part_file, part_files, sweep_folders
-from gdbench.results.paths import expand_user
+from gdbench.results.parquet_files import DESCRIBED, Table, Unreadable, promised, read_table
 from gdbench.results.schema_union import union
-from gdbench.results.table_files import DESCRIBED, Table, Unreadable, promised, read_table
+from gdbench.results.user_paths import expand_user
 
 __all__ = ["Skipped", "cells", "load", "load_part", "statuses", "sweep_folders_of", "sweep_table"]
 

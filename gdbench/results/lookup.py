@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
+from gdbench.results.environment_file import read_environment
 from gdbench.results.folder_layout import sweep_folders
 from gdbench.results.load import load
-from gdbench.results.sweep_start import read_environment
 
 __all__ = ["environment_of", "find_run", "home", "trace"]
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from gdbench.errors import UsageError, install_command
 from gdbench.results.index import Index
-from gdbench.results.listing import listing
-from gdbench.results.places import NUMBER, PLACE, STANDING
+from gdbench.results.sweep_list import listing
+from gdbench.results.sweep_ranks import NUMBER, PLACE, STANDING
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from gdbench.results.arrow import ARROW, arrow
 from gdbench.results.atomic import writing
 from gdbench.results.folder_layout import PARTS, part_file, part_files
 from gdbench.results.load import Skipped, sweep_table
-from gdbench.results.table_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
+from gdbench.results.parquet_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
 
 __all__ = [
     "busy",

@@ -17,7 +17,7 @@ from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.hydra_sweeper import declared_axes, fold
 from gdbench.sweeps.job_spec import Job, Silent
 from gdbench.sweeps.search_space import spans

@@ -29,8 +29,8 @@ from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
 from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import run_keys
-from gdbench.results.table_files import Table
+from gdbench.results.parquet_files import Table
+from gdbench.results.run_ids import run_keys
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.machine_lock import one_at_a_time

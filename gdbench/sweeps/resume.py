@@ -17,9 +17,9 @@ from gdbench.config.validation import written
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
+from gdbench.results.environment_file import read_start
 from gdbench.results.load import cells
-from gdbench.results.paths import expand_user
-from gdbench.results.sweep_start import read_start
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import asked, cell_fingerprint, not_comparable
 from gdbench.sweeps.job_spec import Job
 

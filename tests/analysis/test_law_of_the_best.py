@@ -29,8 +29,8 @@ from gdbench.report.summary_text import sentences, verdict_table
 from gdbench.report.table_cells import short
 from gdbench.results.columns import COLUMNS
 from gdbench.results.costs import compared
-from gdbench.results.places import PLACE, with_places
-from gdbench.results.standings import best_of_each, standings
+from gdbench.results.ranking import best_of_each, standings
+from gdbench.results.sweep_ranks import PLACE, with_places
 
 NAN = math.nan
 OPTIMIZERS = ("gd", "adam", "lion")

@@ -15,7 +15,7 @@ from gdbench.analysis.lr_sensitivity import decades_within, sensitivity
 from gdbench.report.inputs import read
 from gdbench.report.report_data import Facts
 from gdbench.results.costs import compared
-from gdbench.results.standings import best_of_each, standings
+from gdbench.results.ranking import best_of_each, standings
 
 SPIKE = ("objective=notebook_manual", "optimizer=gd", "timing=off")
 """On (x - 2)^2 from 10 gd takes one step at lr 1/2 alone, in the plateau of those that take two."""

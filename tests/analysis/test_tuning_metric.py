@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import gdbench
 from gdbench.analysis.tuning_metric import LEFT, MISS, best_of_cell, cost_class, gained, is_cost, per_configuration
 from gdbench.config.schema import METRICS
-from gdbench.results.ranking import STATUS_RANK, may_win, runs_that_stay
+from gdbench.results.run_outcomes import STATUS_RANK, may_win, runs_that_stay
 
 INF = float("inf")
 

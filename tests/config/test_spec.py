@@ -12,7 +12,7 @@ from gdbench.config.axis import Axis
 from gdbench.config.spec import Question
 from gdbench.errors import UsageError, nearest
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
-from gdbench.results.keys import run_keys
+from gdbench.results.run_ids import run_keys
 
 CHOICES = {"objective": "notebook_manual", "optimizer": "gd"}
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)

@@ -17,8 +17,8 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench import UsageError
-from gdbench.analysis.endings import cut_paths
-from gdbench.analysis.profiles import performance_profile
+from gdbench.analysis.divergence_clipping import cut_paths
+from gdbench.analysis.performance_profiles import performance_profile
 from gdbench.report.charts import both_views
 from gdbench.report.plotting import _describe_flat
 from gdbench.report.render_images import as_svg

@@ -15,7 +15,7 @@ from support.folding import folded
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.ranked_rows import configuration_rows, run_rows
 from gdbench.report.number_format import digits, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.table_cells import shown
 from gdbench.report.terminal.fitting import UNLIMITED

@@ -31,10 +31,10 @@ from gdbench.results.columns import COLUMNS
 from gdbench.results.costs import compared
 from gdbench.results.index import FOLDER, opened
 from gdbench.results.labels import Labels, change, labels
-from gdbench.results.listing import kinds, listing
 from gdbench.results.load import load
 from gdbench.results.query import parse
-from gdbench.results.standings import best_of_each, standings
+from gdbench.results.ranking import best_of_each, standings
+from gdbench.results.sweep_list import kinds, listing
 
 ROOT = Path(__file__).parents[2]
 

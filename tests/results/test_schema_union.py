@@ -20,11 +20,11 @@ import gdbench
 from gdbench.results import sweep_folder
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.index import opened
-from gdbench.results.listing import kinds, listing
 from gdbench.results.load import Skipped
+from gdbench.results.parquet_files import DESCRIBED
 from gdbench.results.query import parse
 from gdbench.results.schema_union import MixedKinds, union
-from gdbench.results.table_files import DESCRIBED
+from gdbench.results.sweep_list import kinds, listing
 
 pytestmark = pytest.mark.filterwarnings(
     "always::gdbench.results.load.Skipped", "always::gdbench.results.schema_union.MixedKinds"

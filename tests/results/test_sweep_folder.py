@@ -17,7 +17,7 @@ from support.folding import folded
 from support.processes import Processes
 
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder, table_files
+from gdbench.results import parquet_files, sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.columns import COLUMNS
 from gdbench.results.folder_layout import PARTS, part_numbers
@@ -108,7 +108,7 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
 def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
     """A million learning rates, each its own, are written as they are; names and steps once each."""
     (tmp_path / PARTS).mkdir()
-    many = table_files.SMALL + 1
+    many = parquet_files.SMALL + 1
     columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
     sweep_folder.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
     sweep_folder.gather(tmp_path)

@@ -27,8 +27,8 @@ import gdbench
 from gdbench.errors import install_command
 from gdbench.results.columns import asked
 from gdbench.results.export import NotSent, send
-from gdbench.results.export.payload import read
-from gdbench.results.export.tracked import TrackedSweep
+from gdbench.results.export.build_payload import read
+from gdbench.results.export.payload import TrackedSweep
 
 BLOCK = 2**15
 SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")

@@ -14,9 +14,9 @@ import pytest
 
 import gdbench
 from gdbench.results.index import opened
-from gdbench.results.listing import kinds, listing
 from gdbench.results.query import parse
 from gdbench.results.sql import answer
+from gdbench.results.sweep_list import kinds, listing
 
 SWEEPS, RUNS = 1000, 1000
 ALLOWED_S = 1.0

@@ -20,7 +20,7 @@ from support.processes import Processes
 import gdbench
 from gdbench.results import sweep_folder
 from gdbench.results.load import Skipped
-from gdbench.results.table_files import read_table, write_table
+from gdbench.results.parquet_files import read_table, write_table
 from gdbench.sweeps.fingerprint import cell_fingerprint
 from gdbench.sweeps.source_files import _imports, sources
 

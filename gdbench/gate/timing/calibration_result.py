@@ -15,7 +15,7 @@ from scipy import stats
 from gdbench.errors import format_count
 from gdbench.report.number_format import interval
 from gdbench.results.atomic import open_beside
-from gdbench.results.paths import find_cache_folder
+from gdbench.results.user_paths import find_cache_folder
 
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
 

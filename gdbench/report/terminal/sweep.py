@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.ranked_rows import configuration_rows, run_rows
 from gdbench.errors import format_count
 from gdbench.report.best import best_lines
 from gdbench.report.caveats import caveats

@@ -12,10 +12,10 @@ import pandas as pd
 from gdbench.report.number_format import NEVER, between, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.setting_words import setting_header
 from gdbench.report.terminal.fitting import Column, FittedTable
-from gdbench.results.choices import PASSED_OVER, SPIKE
-from gdbench.results.ranking import SOUND, tied_with_previous
+from gdbench.results.ranking import OUTCOMES
+from gdbench.results.run_outcomes import SOUND, tied_with_previous
 from gdbench.results.run_settings import distinct_texts
-from gdbench.results.standings import OUTCOMES
+from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from gdbench.errors import UsageError, install_command, nearest
 from gdbench.results.export.names import TRACKERS
-from gdbench.results.export.tracked import Sent
+from gdbench.results.export.payload import Sent
 
 __all__ = ["NotSent", "hide_secrets", "insist", "send", "send_all", "wanted"]
 
@@ -66,7 +66,7 @@ def send(name: str, folder: Path, uri: str | None = None) -> Sent:
 
     Ctrl-C is a KeyboardInterrupt that says how to go on.
     """
-    from gdbench.results.export.payload import read
+    from gdbench.results.export.build_payload import read
 
     insist([name])
     sweep = read(folder)

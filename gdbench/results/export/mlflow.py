@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 
 from gdbench.errors import UsageError
-from gdbench.results.export.tracked import PROJECT, Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import PROJECT, Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from gdbench.results.export.tracked import Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]
 

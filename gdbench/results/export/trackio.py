@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 from gdbench.errors import UsageError, format_count
-from gdbench.results.export.tracked import PROJECT, Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import PROJECT, Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]
 

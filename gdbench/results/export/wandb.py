@@ -10,7 +10,7 @@ from typing import Any
 
 import wandb
 
-from gdbench.results.export.tracked import PROJECT, Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import PROJECT, Sent, Tracked, TrackedSweep
 
 __all__ = ["send"]
 

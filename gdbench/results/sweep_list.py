@@ -15,9 +15,9 @@ from gdbench.errors import UsageError, nearest
 from gdbench.results.catalog import Facts, given_name
 from gdbench.results.index import Index
 from gdbench.results.labels import Labels, labels
-from gdbench.results.places import NUMBER, PLACE, STANDING
 from gdbench.results.query import Condition, holds
-from gdbench.results.ranking import STATUS_RANK
+from gdbench.results.run_outcomes import STATUS_RANK
+from gdbench.results.sweep_ranks import NUMBER, PLACE, STANDING
 
 __all__ = ["BEST", "SWEEP_KINDS", "kinds", "listing", "ordered"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbench.analysis.profiles import data_profile, performance_profile, performance_ratios, profile_score
+from gdbench.analysis.performance_profiles import data_profile, performance_profile, performance_ratios, profile_score
 
 INF = math.inf
 

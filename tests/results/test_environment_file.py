@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gdbench.results.catalog import newest
+from gdbench.results.environment_file import read_environment, read_start
 from gdbench.results.load import load
 from gdbench.results.lookup import environment_of
-from gdbench.results.sweep_start import read_environment, read_start
 
 RUN = ("objective=rosenbrock", "steps=2", "timing=off", "name=mine", "--quiet")
 

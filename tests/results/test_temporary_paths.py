@@ -16,7 +16,7 @@ import gdbench
 from gdbench.errors import UsageError
 from gdbench.results.archive import pack, removed, unpack
 from gdbench.results.folder_layout import sweep_folders
-from gdbench.results.scratch import scratch_path
+from gdbench.results.temporary_paths import scratch_path
 
 IMPORTS = """
 import sys

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from gdbench.results.costs import name_questions
-from gdbench.results.ranking import STATUS_RANK, numbers
+from gdbench.results.ranking import KEYS, OUTCOMES, standings
+from gdbench.results.run_outcomes import STATUS_RANK, numbers
 from gdbench.results.run_settings import problem_names
-from gdbench.results.standings import KEYS, OUTCOMES, standings
 
 __all__ = ["configuration_rows", "run_rows"]
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 from gdbench.results.arrow import ARROW, frame
 from gdbench.results.columns import COLUMNS, asked
 from gdbench.results.costs import NAMED, compared
-from gdbench.results.ranking import may_win
+from gdbench.results.ranking import KEYS, standings
+from gdbench.results.run_outcomes import may_win
 from gdbench.results.run_settings import configuration_names, problem_names
 from gdbench.results.schema_union import convert
-from gdbench.results.standings import KEYS, standings
 
 __all__ = ["NEEDED", "NUMBER", "PLACE", "STANDING", "with_places"]
 

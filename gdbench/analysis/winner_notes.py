@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.step_times import within_noise
-from gdbench.results.ranking import edge_of_grid
+from gdbench.results.run_outcomes import edge_of_grid
 
 APART = 0.5
 """Decades between an lr and the next one, beyond which an end of the grid is no sign of where better ones are."""
