@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-__all__ = ["expected_best"]
+__all__ = ["compute_expected_best"]
 
-ENTRIES = 10**6
+MAX_ENTRIES = 10**6
 """Chances that are in memory at once."""
 
 
-def expected_best(table: pd.DataFrame) -> pd.DataFrame:
+def compute_expected_best(table: pd.DataFrame) -> pd.DataFrame:
     """The best of k configurations drawn without replacement from those tried, k = 1 ... n.
 
     Of a table with solver, problem, configuration and cost (one row a configuration), for each solver and problem: k,
@@ -27,22 +27,22 @@ def expected_best(table: pd.DataFrame) -> pd.DataFrame:
     solver: Any
     problem: Any
     for (solver, problem), group in table.groupby(["solver", "problem"], sort=False, observed=True):
-        told = _best_of_k(np.sort(group["cost"].to_numpy(float)))
-        rows.append(told.assign(solver=solver, problem=problem)[list(rows[0])])
+        table = _best_of_k(np.sort(group["cost"].to_numpy(float)))
+        rows.append(table.assign(solver=solver, problem=problem)[list(rows[0])])
     return pd.concat(rows[1:] or rows, ignore_index=True)
 
 
 def _best_of_k(ordered: np.ndarray) -> pd.DataFrame:
     """A row for each k, made for some k at a time: the chances of all at once are the square of their number."""
     n = len(ordered)
-    some = max(1, ENTRIES // (n + 1))
+    some = max(1, MAX_ENTRIES // (n + 1))
     blocks = [np.arange(first, min(first + some, n + 1)) for first in range(1, n + 1, some)]
-    return pd.concat([_best_of(k, ordered) for k in blocks], ignore_index=True)
+    return pd.concat([_compute_block(k, ordered) for k in blocks], ignore_index=True)
 
 
-def _best_of(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
+def _compute_block(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
     n = len(ordered)
-    misses = _missed(n, k)  # [k, i]: the chance that none of the i lowest is drawn
+    misses = _compute_miss_probabilities(n, k)  # [k, i]: the chance that none of the i lowest is drawn
     solved = int(np.isfinite(ordered).sum())
     lowest = misses[:, :-1] - misses[:, 1:]  # that the i-th lowest is the best drawn
     mean = np.full(len(k), np.inf)
@@ -52,7 +52,7 @@ def _best_of(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"k": k, "reached": 1 - misses[:, solved], "mean": mean, "median": ordered[half]})
 
 
-def _missed(n: int, k: np.ndarray) -> np.ndarray:
+def _compute_miss_probabilities(n: int, k: np.ndarray) -> np.ndarray:
     """C(n - i, k) / C(n, k) for i = 0 ... n."""
     left = n - np.arange(n + 1)[None, :]
     k = k[:, None]

@@ -10,18 +10,18 @@ import pandas as pd
 from gdbench.analysis import best_configuration as chosen
 from gdbench.errors import UsageError
 from gdbench.results import costs
-from gdbench.results.columns import asked
-from gdbench.results.run_settings import distinct_texts, problem_names
+from gdbench.results.columns import is_setting
+from gdbench.results.run_settings import format_distinct, name_problems
 
-__all__ = ["Lines", "choose_lines"]
+__all__ = ["ChartLines", "select_chart_lines"]
 
-MANY = 5
+MIN_ORDERED = 5
 """So many values of a number are drawn in an order of colours, rather than in colours that are told apart."""
-BARE = ("impl", "dtype", "device", "schedule", "clip", "noise")
+SELF_EXPLANATORY = ("impl", "dtype", "device", "schedule", "clip", "noise")
 """Settings whose values say what they are."""
 
 
-class Lines(NamedTuple):
+class ChartLines(NamedTuple):
     """Compared runs of the configurations that are drawn; ``solver`` names their lines."""
 
     runs: pd.DataFrame
@@ -36,31 +36,35 @@ class Lines(NamedTuple):
     its group, which all else that tells lines apart makes."""
 
 
-def choose_lines(runs: pd.DataFrame, by: Sequence[str]) -> Lines:
+def select_chart_lines(runs: pd.DataFrame, by: Sequence[str]) -> ChartLines:
     """The runs of the best configuration of each optimizer on each problem, for each value of the settings ``by``.
 
     Problems that differ in ``by`` alone, as by a dtype, are one. Raises UsageError for what is no setting.
     """
     _check_settings(runs, by)
-    told = costs.compared(runs)
-    told = told.assign(solver=told["optimizer"].astype(object)) if "impl" in by else chosen.merged(told)
+    compared = costs.select_comparable(runs)
+    compared = (
+        compared.assign(solver=compared["optimizer"].astype(object))
+        if "impl" in by
+        else chosen.select_best_impls(compared)
+    )
     columns = [name for name in by if name != "optimizer"]
-    order = tuple(dict.fromkeys(told["solver"]))
+    order = tuple(dict.fromkeys(compared["solver"]))
     places: Mapping[str, tuple[float, int]] = {}
     if columns:
-        solvers = told["solver"]
-        told, order = _labelled(told, columns)
-        places = _place_values(told["solver"], [solvers, *(told[name] for name in columns)])
-    best = chosen.tuned(told)
-    drawn = told.merge(best[["problem", "solver", "configuration"]], on=["problem", "solver", "configuration"])
+        solvers = compared["solver"]
+        compared, order = _label_by_settings(compared, columns)
+        places = _place_values(compared["solver"], [solvers, *(compared[name] for name in columns)])
+    best = chosen.select_best_configurations(compared)
+    drawn = compared.merge(best[["problem", "solver", "configuration"]], on=["problem", "solver", "configuration"])
     if columns:
         alike = drawn.assign(**{name: drawn[name].iloc[0] for name in columns})
-        drawn = drawn.assign(problem=problem_names(alike))
-    return Lines(drawn, order, chosen.leading(best), bool(columns), places)
+        drawn = drawn.assign(problem=name_problems(alike))
+    return ChartLines(drawn, order, chosen.rank_solvers(best), bool(columns), places)
 
 
 def _check_settings(runs: pd.DataFrame, by: Sequence[str]) -> None:
-    allowed = [name for name in map(str, runs) if asked(name) and name != "objective"]
+    allowed = [name for name in map(str, runs) if is_setting(name) and name != "objective"]
     for name in by:
         if name not in allowed:
             differing = [name for name in allowed if runs[name].nunique(dropna=False) > 1]
@@ -69,16 +73,16 @@ def _check_settings(runs: pd.DataFrame, by: Sequence[str]) -> None:
             )
 
 
-def _labelled(told: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _label_by_settings(compared: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Runs whose solver is named by their values in columns, and these names in the order of the values."""
-    named = told["solver"].nunique() > 1
-    parts = [_words(name, told[name]) for name in columns]
-    words = [list(told["solver"]) if named else [""] * len(told), *parts]
-    labels = [" ".join(filter(None, each)) for each in zip(*words, strict=True)]
-    ranks = pd.factorize(told["solver"])[0].tolist()
-    keys = zip(ranks, *(told[name] for name in columns), strict=True)
-    place = {label: tuple(map(_sortable, key)) for label, key in zip(labels, keys, strict=True)}
-    return told.assign(solver=pd.Series(labels, index=told.index, dtype=object)), tuple(
+    named = compared["solver"].nunique() > 1
+    parts = [_format_setting(name, compared[name]) for name in columns]
+    words = [list(compared["solver"]) if named else [""] * len(compared), *parts]
+    labels = [" ".join(filter(None, words_of_run)) for words_of_run in zip(*words, strict=True)]
+    ranks = pd.factorize(compared["solver"])[0].tolist()
+    keys = zip(ranks, *(compared[name] for name in columns), strict=True)
+    place = {label: tuple(map(_make_sort_key, key)) for label, key in zip(labels, keys, strict=True)}
+    return compared.assign(solver=pd.Series(labels, index=compared.index, dtype=object)), tuple(
         sorted(place, key=place.__getitem__)
     )
 
@@ -88,7 +92,7 @@ def _place_values(labels: pd.Series, keys: Sequence[pd.Series]) -> dict[str, tup
 
     Empty where no key, or more than one, is numeric with many values: a colour can follow one order only.
     """
-    many = [key for key in keys if key.dtype.kind in "if" and key.nunique() >= MANY]
+    many = [key for key in keys if key.dtype.kind in "if" and key.nunique() >= MIN_ORDERED]
     if len(many) != 1:
         return {}
     values = many[0].rank(method="dense") - 1
@@ -98,13 +102,13 @@ def _place_values(labels: pd.Series, keys: Sequence[pd.Series]) -> dict[str, tup
     return {str(label): (float(place), int(group)) for label, place, group in entries if place == place}
 
 
-def _words(name: str, values: pd.Series) -> list[str]:
+def _format_setting(name: str, values: pd.Series) -> list[str]:
     """What a legend says of the values of a setting: lr 0.1, float32, condition 100."""
-    word = "" if name in BARE else f"{name.rpartition('.')[2].replace('_', ' ')} "
-    return [word + text if text else "" for text in distinct_texts(values)]
+    word = "" if name in SELF_EXPLANATORY else f"{name.rpartition('.')[2].replace('_', ' ')} "
+    return [word + text if text else "" for text in format_distinct(values)]
 
 
-def _sortable(value: Any) -> tuple[str, Any]:
+def _make_sort_key(value: Any) -> tuple[str, Any]:
     """A value that can stand in one order with values of other types."""
     if value is None or value is pd.NA or value != value:
         return ("", 0)

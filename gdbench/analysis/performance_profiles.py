@@ -5,56 +5,62 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["cost_matrix", "data_profile", "performance_profile", "performance_ratios", "profile_score"]
+__all__ = [
+    "build_cost_matrix",
+    "compute_data_profile",
+    "compute_performance_profile",
+    "compute_performance_ratios",
+    "compute_profile_score",
+]
 
 
-def cost_matrix(table: pd.DataFrame) -> pd.DataFrame:
+def build_cost_matrix(table: pd.DataFrame) -> pd.DataFrame:
     """Costs with a row a problem and a column a solver; what is missing or NaN is inf, for it was not solved."""
     wide = table.pivot(index="problem", columns="solver", values="cost").astype(float)
     return wide.fillna(np.inf)
 
 
-def performance_ratios(table: pd.DataFrame) -> pd.DataFrame:
+def compute_performance_ratios(table: pd.DataFrame) -> pd.DataFrame:
     """r = t / min t over solvers, for ``problem``, ``solver``, ``cost``: a row a problem, a column a solver.
 
     A cost of inf has the ratio inf, also on a problem that nobody solved. A cost of 0 must have been floored before.
     """
-    wide = cost_matrix(table)
+    wide = build_cost_matrix(table)
     best = wide.min(axis=1)
     return wide.div(best.where(np.isfinite(best), 1.0), axis=0)
 
 
-def performance_profile(table: pd.DataFrame) -> pd.DataFrame:
+def compute_performance_profile(table: pd.DataFrame) -> pd.DataFrame:
     """rho_s(tau) = #{p : r_ps <= tau} / #P, as the corners of a right-continuous step function.
 
     Columns: solver, ratio (tau, from 1), share, problems. rho(1) is the share of wins, ties counting for all; the last
     share is what the solver solved at all. Problems that nobody solved stay in #P. With more than two solvers the order
     of those that are not best may change when one is left out.
     """
-    return _steps(performance_ratios(table), "ratio", 1.0)
+    return _compute_shares(compute_performance_ratios(table), "ratio", 1.0)
 
 
-def data_profile(table: pd.DataFrame) -> pd.DataFrame:
+def compute_data_profile(table: pd.DataFrame) -> pd.DataFrame:
     """d_s(alpha) = #{p : t_ps <= alpha} / #P, as the corners of a right-continuous step function.
 
     Columns: solver, cost (alpha, in the unit of the costs: not divided by n + 1), share, problems. Where the minimum is
     known, the test of More and Wild, f(x0) - f(x) >= (1 - tau)(f(x0) - f*), is that of a relative gap tau.
     """
-    wide = cost_matrix(table)
+    wide = build_cost_matrix(table)
     finite = wide.to_numpy()[np.isfinite(wide.to_numpy())]
-    return _steps(wide, "cost", float(finite.min()) if len(finite) else 1.0)
+    return _compute_shares(wide, "cost", float(finite.min()) if len(finite) else 1.0)
 
 
-def profile_score(table: pd.DataFrame, most: float = 4.0) -> pd.Series:
+def compute_profile_score(table: pd.DataFrame, most: float = 4.0) -> pd.Series:
     """The mean height of each solver's performance profile from 1 to ``most``, in closed form.
 
     (1/#P) sum_p max(0, (most - r_ps) / (most - 1)): 1 for a solver that is best on every problem.
     """
-    ratios = performance_ratios(table)
+    ratios = compute_performance_ratios(table)
     return ((most - ratios.clip(upper=most)) / (most - 1)).mean(axis=0).rename("score")
 
 
-def _steps(wide: pd.DataFrame, name: str, first: float) -> pd.DataFrame:
+def _compute_shares(wide: pd.DataFrame, name: str, first: float) -> pd.DataFrame:
     """The share of rows at or below each value of a column, from ``first`` on; values of inf are never reached."""
     rows = [pd.DataFrame(columns=["solver", name, "share", "problems"])]
     for solver, values in wide.items():

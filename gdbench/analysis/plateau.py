@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 __all__ = [
     *("GOOD_COUNT", "GOOD_DECADES", "Choice", "CostClass", "Line"),
-    *("bound_near", "choose_points", "group_lines", "measure_plateau", "no_cost"),
+    *("compute_near_bound", "select_points", "group_lines", "measure_plateau", "classify_no_cost"),
 ]
 
 Point = tuple[float, ...]
@@ -21,7 +21,7 @@ Line = list[tuple[float, float]]
 CostClass = Callable[[float], tuple[float, float] | None]
 """Of a score the first and last of its class, within which score minus first is a cost; None where it is no cost."""
 
-WITHIN = 2.0
+NEAR_FACTOR = 2.0
 """Costs up to so many times another are near it."""
 GOOD_COUNT = 3
 """A good plateau holds so many tried values at least, neighbours of each other ..."""
@@ -39,11 +39,11 @@ class Choice(NamedTuple):
     """How wide the plateau of each of them is; empty where none is good."""
 
 
-def no_cost(score: float) -> None:
+def classify_no_cost(score: float) -> None:
     """The cost class of scores that are no costs: of these the lowest is chosen."""
 
 
-def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:
+def select_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:
     """The points of the lowest score that has a good plateau along coordinate ``index``.
 
     A plateau is good that holds at least GOOD_COUNT tried points and GOOD_DECADES, all within twice the point's cost.
@@ -57,7 +57,9 @@ def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: 
         for point in sorted((point for point in scores if scores[point] <= limits[1]), key=lambda point: scores[point]):
             if scores[point] > level:
                 break
-            width = _good_decades(lines[_others(point, index)], point[index], bound_near(scores[point], cost_class))
+            width = _measure_good_decades(
+                lines[_drop_coordinate(point, index)], point[index], compute_near_bound(scores[point], cost_class)
+            )
             if width is not None:
                 level, decades[point] = scores[point], width
         if decades:
@@ -65,17 +67,17 @@ def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: 
     return Choice([point for point, score in scores.items() if score == lowest], lowest, {})
 
 
-def bound_near(score: float, cost_class: CostClass) -> float:
+def compute_near_bound(score: float, cost_class: CostClass) -> float:
     """The highest score that is near another: twice its cost, or the score itself where that is no cost."""
     limits = cost_class(score)
-    return score if limits is None else limits[0] + WITHIN * (score - limits[0])
+    return score if limits is None else limits[0] + NEAR_FACTOR * (score - limits[0])
 
 
 def group_lines(scores: Mapping[Point, float], index: int) -> dict[Point, Line]:
     """All lines along coordinate ``index``, by the other coordinates."""
     lines: dict[Point, Line] = defaultdict(list)
     for point, score in scores.items():
-        lines[_others(point, index)].append((point[index], score))
+        lines[_drop_coordinate(point, index)].append((point[index], score))
     return {others: sorted(line) for others, line in lines.items()}
 
 
@@ -90,7 +92,7 @@ def measure_plateau(line: Line, value: float, bound: float) -> Line:
     return line[low : high + 1]
 
 
-def _good_decades(line: Line, value: float, bound: float) -> float | None:
+def _measure_good_decades(line: Line, value: float, bound: float) -> float | None:
     """The decades of a plateau; None where it is not good."""
     plateau = measure_plateau(line, value, bound)
     low, high = plateau[0][0], plateau[-1][0]
@@ -100,5 +102,5 @@ def _good_decades(line: Line, value: float, bound: float) -> float | None:
     return decades if decades >= GOOD_DECADES else None
 
 
-def _others(point: Point, index: int) -> Point:
+def _drop_coordinate(point: Point, index: int) -> Point:
     return point[:index] + point[index + 1 :]

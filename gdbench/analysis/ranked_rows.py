@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.results.costs import name_questions
-from gdbench.results.ranking import KEYS, OUTCOMES, standings
-from gdbench.results.run_outcomes import STATUS_RANK, numbers
-from gdbench.results.run_settings import problem_names
+from gdbench.results.costs import add_configuration_names
+from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
+from gdbench.results.run_outcomes import STATUS_RANK, to_floats
+from gdbench.results.run_settings import name_problems
 
-__all__ = ["configuration_rows", "run_rows"]
+__all__ = ["build_configuration_rows", "build_run_rows"]
 
-NUMBERS = ("n", "of", "reached", "stayed", "outcome", "seconds", "passed", "tuned_for")
-MEDIANS = ("steps", "gradients", "final_gap", "final_loss")
+RANKING_COLUMNS = ("n", "of", "reached", "stayed", "outcome", "seconds", "passed", "tuned_for")
+MEDIAN_COLUMNS = ("steps", "gradients", "final_gap", "final_loss")
 """Columns of the standings that have a lowest and a highest value too."""
-TIMES = ("step_s", "timed", "step_time_ratio", "step_time_ratio_lo", "step_time_ratio_hi", "overhead_bound")
+TIME_COLUMNS = ("step_s", "timed", "step_time_ratio", "step_time_ratio_lo", "step_time_ratio_hi", "overhead_bound")
 
 
-def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
+def build_configuration_rows(runs: pd.DataFrame, compared: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
     """One row a problem and configuration, the best of each problem first; what cannot win is last, by its status.
 
     Of all runs, and of those that are compared (``problems.compared``); of each problem the first ``most``.
@@ -31,21 +31,21 @@ def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None 
     ``of`` is how many rows its problem has.
     """
     left_out = runs["shifted_minimum"].fillna(False).astype(bool) | (runs["status"] == "unavailable")
-    named = name_questions(runs) if left_out.any() else told
-    table = standings(named)
+    named = add_configuration_names(runs) if left_out.any() else compared
+    table = rank_configurations(named)
     place = pd.Series(np.arange(len(named)), index=named["run_id"])
-    return _with_runs(named, table.assign(middle=place.loc[table["run_id"]].to_numpy()), KEYS, most)
+    return _add_median_runs(named, table.assign(middle=place.loc[table["run_id"]].to_numpy()), KEYS, most)
 
 
-def run_rows(runs: pd.DataFrame) -> pd.DataFrame:
+def build_run_rows(runs: pd.DataFrame) -> pd.DataFrame:
     """The same with one row a run, all of them."""
-    named = runs.assign(problem=problem_names(runs), number=np.arange(len(runs)))
+    named = runs.assign(problem=name_problems(runs), number=np.arange(len(runs)))
     by = ("problem", "number")
-    table = standings(named, by=by)
-    return _with_runs(named, table.assign(middle=table["number"]), by, None)
+    table = rank_configurations(named, by=by)
+    return _add_median_runs(named, table.assign(middle=table["number"]), by, None)
 
 
-def _with_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str], most: int | None) -> pd.DataFrame:
+def _add_median_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str], most: int | None) -> pd.DataFrame:
     """Standings, beside them the columns of each row's run in the middle, at that position among the named runs."""
     status = named["status"].iloc[table["middle"].to_numpy()].map(STATUS_RANK).fillna(9).to_numpy(float)
     last = np.where(table["outcome"] == OUTCOMES[-1], 1 + status, 0)
@@ -54,15 +54,15 @@ def _with_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str], most
     problems = ordered.groupby("problem", sort=False)
     ordered["of"] = problems["problem"].transform("size")
     shown = (ordered if most is None else problems.head(most).assign(of=ordered["of"])).reset_index(drop=True)
-    medians = {f"median_{name}{end}": shown[f"{name}{end}"] for name in MEDIANS for end in ("", "_lo", "_hi")}
+    medians = {f"median_{name}{end}": shown[f"{name}{end}"] for name in MEDIAN_COLUMNS for end in ("", "_lo", "_hi")}
     rows = named.iloc[shown["middle"].to_numpy()].reset_index(drop=True)
-    rows = rows.assign(**{name: shown[name] for name in NUMBERS}, **medians)
+    rows = rows.assign(**{name: shown[name] for name in RANKING_COLUMNS}, **medians)
     if len(table) < len(named):
-        return _with_times(rows, named, by)
+        return _add_times(rows, named, by)
     return rows.assign(seconds_lo=rows["seconds"], seconds_hi=rows["seconds"])
 
 
-def _with_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def _add_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Rows with the times of the run in the middle of those that were timed, and the extremes of time to target."""
     keys = list(by)
     known = named[named["step_s"].notna()].assign(timed=lambda frame: frame["timed"].fillna(False).astype(bool))
@@ -70,8 +70,8 @@ def _with_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> p
     groups = known.groupby(keys, sort=False, observed=True)
     timed = groups["timed"].transform("sum")
     many = timed.where(timed > 0, groups["timed"].transform("size"))
-    times = known.loc[groups.cumcount() == many // 2, [*keys, *TIMES]]
-    paid = numbers(named, "time_to_target_s").groupby([named[key] for key in keys], observed=True)
+    times = known.loc[groups.cumcount() == many // 2, [*keys, *TIME_COLUMNS]]
+    paid = to_floats(named, "time_to_target_s").groupby([named[key] for key in keys], observed=True)
     ends = pd.DataFrame({"seconds_lo": paid.min(), "seconds_hi": paid.max()}).reset_index()
-    rows = rows.drop(columns=[*TIMES]).merge(times, on=keys, how="left").merge(ends, on=keys, how="left")
+    rows = rows.drop(columns=[*TIME_COLUMNS]).merge(times, on=keys, how="left").merge(ends, on=keys, how="left")
     return rows.assign(seconds_hi=rows["seconds_hi"].where(rows["reached"] == rows["n"], np.inf))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["area_over_curve", "expected_running_time", "runtime_ecdf"]
+__all__ = ["compute_area_over_curve", "compute_expected_running_time", "compute_runtime_ecdf"]
 
 DRAWS = 200
 """Bootstrap draws of a band."""
@@ -14,7 +14,7 @@ POINTS = 80
 """Budgets at which an ECDF is told."""
 
 
-def expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
+def compute_expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
     """ERT = (costs of the runs that solved + what the others spent) / how many solved; inf where none did.
 
     Of a table with solver, problem, cost and spent, and target if it has one, a row for each of these, with ert, solved
@@ -31,7 +31,7 @@ def expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(ert=ert)[["ert", "solved", "runs"]].reset_index()
 
 
-def runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -> pd.DataFrame:
+def compute_runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -> pd.DataFrame:
     """The share of (problem, target, run) that each solver reached within a cost, with a bootstrap band.
 
     Of a table with solver, problem, target, seed and cost. Problems weigh the same, and so do the runs of one. Columns:
@@ -45,15 +45,15 @@ def runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -
     budgets[-1] = finite.max()
     rows = []
     for solver, group in table.groupby("solver", sort=False, observed=True):
-        blocks = _blocks(group, budgets)
-        lo, hi = _band(blocks, level, draws)
-        told = {"solver": solver, "cost": budgets, "share": blocks.mean(0), "lo": lo, "hi": hi}
+        blocks = _compute_block_shares(group, budgets)
+        lo, hi = _compute_band(blocks, level, draws)
+        columns = {"solver": solver, "cost": budgets, "share": blocks.mean(0), "lo": lo, "hi": hi}
         counts = {"problems": group["problem"].nunique(), "targets": group["target"].nunique()}
-        rows.append(pd.DataFrame({**told, **counts}))
+        rows.append(pd.DataFrame({**columns, **counts}))
     return pd.concat(rows, ignore_index=True)
 
 
-def _blocks(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _compute_block_shares(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """``[B, budgets]``: the share reached in each problem, or in each run where there is one problem only."""
     key = "problem" if group["problem"].nunique() > 1 else "seed"
     reached = group["cost"].to_numpy()[:, None] <= budgets
@@ -63,7 +63,7 @@ def _blocks(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArra
     return shares
 
 
-def _band(
+def _compute_band(
     blocks: npt.NDArray[np.float64], level: float, draws: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     if len(blocks) < 2:
@@ -76,7 +76,7 @@ def _band(
     return lo, hi
 
 
-def area_over_curve(table: pd.DataFrame, budget: float | None = None) -> pd.DataFrame:
+def compute_area_over_curve(table: pd.DataFrame, budget: float | None = None) -> pd.DataFrame:
     """AOCC of each solver: the mean over targets and runs of max(0, 1 - cost / budget), problems weighing the same.
 
     With the ladder as targets this is the area over the convergence curve, up to the budget (default: the largest that
@@ -84,5 +84,5 @@ def area_over_curve(table: pd.DataFrame, budget: float | None = None) -> pd.Data
     """
     most = float(table["spent"].max()) if budget is None else budget
     worth = (1 - table["cost"] / most).clip(lower=0.0)
-    each = worth.groupby([table["solver"], table["problem"]], observed=True, sort=False).mean()
-    return each.groupby("solver", sort=False).mean().rename("aocc").reset_index().assign(budget=most)
+    means = worth.groupby([table["solver"], table["problem"]], observed=True, sort=False).mean()
+    return means.groupby("solver", sort=False).mean().rename("aocc").reset_index().assign(budget=most)

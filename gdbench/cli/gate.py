@@ -229,11 +229,11 @@ def benchmarks(
     outputs: Outputs = "outputs",
 ) -> int:
     """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
-    from gdbench.results.catalog import find
+    from gdbench.results.catalog import find_sweep
     from gdbench.results.export.pytest_benchmark import write_benchmarks
 
     place = expand_user(sweep)
-    count = write_benchmarks(place if place.exists() else find(sweep, Path(outputs)), file)
+    count = write_benchmarks(place if place.exists() else find_sweep(sweep, Path(outputs)), file)
     typer.echo(f"{format_count(count, 'benchmark')}: {file}")
     return 0
 

@@ -12,7 +12,7 @@ from gdbench.cli.pipes import has_reader
 from gdbench.report.escaping import printable
 from gdbench.report.terminal.fitting import console
 from gdbench.report.terminal.live import frame, line
-from gdbench.results.live_status import Glance, Onlooker, place
+from gdbench.results.live_status import SweepMonitor, SweepSnapshot, find_watched_sweep
 
 __all__ = ["look_on"]
 
@@ -21,7 +21,7 @@ REFRESH_S = 1.0
 
 def look_on(word: str | None, outputs: Path, once: bool) -> int:
     """Show a sweep until it ends, or as it is now; returns the exit code."""
-    folder = place(word, outputs)
+    folder = find_watched_sweep(word, outputs)
     if folder is None:
         print(
             f"No sweep is in {word or outputs} yet{'.' if once else '; waiting for one to begin (Ctrl-C ends).'}",
@@ -32,8 +32,8 @@ def look_on(word: str | None, outputs: Path, once: bool) -> int:
             if once:
                 return 0
             time.sleep(REFRESH_S)
-            folder = place(word, outputs)
-        onlooker = Onlooker(folder)
+            folder = find_watched_sweep(word, outputs)
+        onlooker = SweepMonitor(folder)
         seen = onlooker.look()
         if not once and seen.state == "running":
             seen = _until_its_end(onlooker, seen)
@@ -44,7 +44,7 @@ def look_on(word: str | None, outputs: Path, once: bool) -> int:
     return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
 
 
-def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
+def _until_its_end(onlooker: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     out = console()
     if not out.is_terminal:
         return _lines(onlooker, seen)
@@ -56,7 +56,7 @@ def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
     return seen
 
 
-def _lines(onlooker: Onlooker, seen: Glance) -> Glance:
+def _lines(onlooker: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     told = -1
     while seen.state == "running" and has_reader():
         if seen.ended != told:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import Story
 from gdbench.engine.targets import LADDER, Ladder
-from gdbench.results.constant_column import constant
+from gdbench.results.constant_column import make_constant
 
 __all__ = ["judged"]
 
@@ -79,7 +79,7 @@ def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
 
 def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
     if not below.any():
-        return constant(None, len(final))
+        return make_constant(None, len(final))
     errors = np.full(len(final), None, dtype=object)
     for run in np.flatnonzero(below):
         if story.start[run] <= cell.f_star:

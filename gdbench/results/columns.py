@@ -10,11 +10,11 @@ __all__ = [
     "COLUMNS",
     "TRACE_COLUMNS",
     "Column",
-    "Described",
-    "asked",
-    "describe",
-    "described",
-    "exact",
+    "ColumnMeanings",
+    "describe_columns",
+    "get_column",
+    "is_exact",
+    "is_setting",
 ]
 
 
@@ -38,7 +38,7 @@ class Column:
         return f"{self.meaning}{unit}" + (f" ({self.better} is better)" if self.better else "")
 
 
-def _hits() -> dict[str, Column]:
+def _describe_hits() -> dict[str, Column]:
     return {
         f"hit_1e-{power:02d}": Column(
             "int",
@@ -108,7 +108,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "gradient_evals_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
     "function_evals_to_target": Column("int", "evaluations", "value-only evaluations up to the target", "lower"),
-    **_hits(),
+    **_describe_hits(),
     "grad_norm": Column("float", "", "Euclidean norm of the gradient, of all data, at the last x", "lower"),
     "distance": Column("float", "", "Euclidean distance of the last x to the nearest stated minimiser", "lower"),
     "linear_rate": Column(
@@ -188,7 +188,7 @@ BLOCK_COLUMNS: dict[str, Column] = {
 }
 
 
-def describe(name: str) -> Column:
+def get_column(name: str) -> Column:
     """The column of that name; a hyper-parameter's is worded from its name."""
     if name in COLUMNS:
         return COLUMNS[name]
@@ -196,25 +196,25 @@ def describe(name: str) -> Column:
     return Column("any", "", f"{parameter} of the {group}")
 
 
-class Described(dict[str, str]):
+class ColumnMeanings(dict[str, str]):
     """What columns mean, for ``DataFrame.attrs``: pandas copies these in every step, and this is shared."""
 
-    def __deepcopy__(self, memo: object) -> Described:
+    def __deepcopy__(self, memo: object) -> ColumnMeanings:
         """Itself: nobody changes it."""
         return self
 
 
-def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
+def describe_columns(names: Iterable[str], known: Mapping[str, Column]) -> ColumnMeanings:
     """What the columns of these names mean, as ``Column.said``; ``known`` are those of the table, before all others."""
-    return Described({name: (known[name] if name in known else describe(name)).said for name in names})
+    return ColumnMeanings({name: (known[name] if name in known else get_column(name)).said for name in names})
 
 
 GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
-ASKED = (
+SETTINGS = (
     *(*GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
     *("steps", "target", "target_loss", "start_noise", "threads"),
 )
-PLACES = (
+PROVENANCE = (
     *(
         "sweep",
         "cell",
@@ -228,22 +228,24 @@ PLACES = (
     ),
 )
 """Where and when a run was made, where it failed (lines and folders of one machine), what a search made of it."""
-TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
+TIMING = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
 """What the timed pass tells beside seconds: absent where it was left out."""
 
 
-SCALED = ("lr_scale", "lr_scale_of")
+LR_ORIGIN = ("lr_scale", "lr_scale_of")
 """How an lr came about: the same lr is the same question, however it was asked."""
 
 
-def asked(name: str) -> bool:
+def is_setting(name: str) -> bool:
     """Whether a column is a part of the question, and not of the answer."""
-    return name in ASKED or name.partition(".")[0] in GROUPS
+    return name in SETTINGS or name.partition(".")[0] in GROUPS
 
 
-def exact(name: str) -> bool:
+def is_exact(name: str) -> bool:
     """Whether the same question must give the same bits here, asked again of the same source on the same machine.
 
     Steps, counts, losses and statuses are; seconds, what stands over them, and where a run lies are not.
     """
-    return not (name in (*PLACES, *TIMED, *SCALED) or describe(name).unit == "s" or name.startswith("step_time_ratio"))
+    return not (
+        name in (*PROVENANCE, *TIMING, *LR_ORIGIN) or get_column(name).unit == "s" or name.startswith("step_time_ratio")
+    )

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["constant", "is_constant", "take"]
+__all__ = ["is_constant", "make_constant", "take_rows"]
 
 Array = npt.NDArray[Any]
 
 
-def constant(value: Any, rows: int) -> Array:
+def make_constant(value: Any, rows: int) -> Array:
     """So many rows of one value, read-only."""
     return np.broadcast_to(np.array(value, dtype=object if value is None or isinstance(value, str) else None), rows)
 
@@ -22,7 +22,7 @@ def is_constant(column: Array) -> bool:
     return column.ndim == 1 and len(column) > 0 and column.strides == (0,)
 
 
-def take(column: Array, rows: Array) -> Array:
+def take_rows(column: Array, rows: Array) -> Array:
     """Some rows of a column; of a constant they are one."""
     if is_constant(column) and not isinstance(column, np.ma.MaskedArray):
         return np.broadcast_to(column[:1].reshape(()), len(rows))

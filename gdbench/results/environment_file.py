@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["named_time", "read_environment", "read_start"]
+__all__ = ["parse_folder_time", "read_environment", "read_start_time"]
 
 
 def read_environment(file: Path) -> dict[str, Any]:
@@ -20,17 +20,17 @@ def read_environment(file: Path) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def read_start(folder: Path) -> tuple[float, str]:
+def read_start_time(folder: Path) -> tuple[float, str]:
     """The instant at which a sweep began, in seconds since 1970, and its name, which orders those of one instant.
 
     As its environment.json recorded it; where that is missing, as its folder is named.
     """
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return datetime.fromisoformat(read_environment(folder / "environment.json")["at"]).timestamp(), str(folder)
-    return named_time(folder), str(folder)
+    return parse_folder_time(folder), str(folder)
 
 
-def named_time(folder: Path) -> float:
+def parse_folder_time(folder: Path) -> float:
     """The instant that a folder's name says, in this machine's time zone; else when the folder was changed."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(f"{folder.parent.name} {folder.name[:8]}", "%Y-%m-%d %H-%M-%S").timestamp()

@@ -8,30 +8,38 @@ from pathlib import Path
 
 from gdbench.results.parquet_files import Table
 
-__all__ = ["PARTS", "is_sweep", "part_file", "part_files", "part_numbers", "sweep_folders", "walk_sweeps"]
+__all__ = [
+    "PARTS",
+    "find_finished_cells",
+    "find_part_files",
+    "find_sweep_folders",
+    "get_part_path",
+    "is_sweep",
+    "walk_sweeps",
+]
 
 
 PARTS = "parts"
 """The folder, inside a sweep's, where each cell's rows lie from the moment it ends until the sweep is gathered."""
 
 
-def part_file(folder: Path, cell: int, table: Table) -> Path:
+def get_part_path(folder: Path, cell: int, table: Table) -> Path:
     """Where a cell's rows of a table lie until the sweep is gathered."""
     return folder / PARTS / f"cell-{cell:05d}.{table}.parquet"
 
 
-def part_files(folder: Path, table: Table) -> list[Path]:
+def find_part_files(folder: Path, table: Table) -> list[Path]:
     """The parts of a table; traces and blocks without their runs are of a cell that was cut off, or gathered."""
     found = sorted((folder / PARTS).glob(f"cell-*.{table}.parquet"))
-    return [part for part in found if part_file(folder, int(part.name[5:10]), "runs").exists()]
+    return [part for part in found if get_part_path(folder, int(part.name[5:10]), "runs").exists()]
 
 
-def part_numbers(folder: Path) -> set[int]:
+def find_finished_cells(folder: Path) -> set[int]:
     """The cells that have left a part."""
-    return {int(path.name[5:10]) for path in part_files(folder, "runs")}
+    return {int(path.name[5:10]) for path in find_part_files(folder, "runs")}
 
 
-def sweep_folders(place: Path) -> list[Path]:
+def find_sweep_folders(place: Path) -> list[Path]:
     """The folders of all sweeps at or below a place, in the order of their names."""
     return sorted(folder for folder, _ in walk_sweeps(place))
 

@@ -13,11 +13,11 @@ import filelock
 from gdbench.errors import UsageError
 from gdbench.results.atomic import write_json
 
-__all__ = ["FILE", "Labels", "change", "checked", "labels"]
+__all__ = ["FILE", "Labels", "check_label", "read_labels", "update_labels"]
 
 FILE = "labels.json"
 LOCK = ".hydra/labels.lock"
-WAIT_S = 10.0
+LOCK_TIMEOUT_S = 10.0
 WORD = re.compile(r"[^\s,=*?/]+")
 """Names and tags can be typed as they are, in a query and in a shell."""
 
@@ -31,7 +31,7 @@ class Labels:
     note: str = ""
 
 
-def labels(folder: Path) -> Labels:
+def read_labels(folder: Path) -> Labels:
     """The labels of a sweep; ``UsageError`` where their file is not one."""
     file = folder / FILE
     try:
@@ -44,12 +44,12 @@ def labels(folder: Path) -> Labels:
         raise UsageError(f"{file} cannot be read ({reason}): mend or remove it; the tables are intact.") from None
 
 
-def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
+def update_labels(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
     """Read, change and write the labels of a sweep, while no other process does."""
     try:
         (folder / LOCK).parent.mkdir(exist_ok=True)
-        with filelock.FileLock(folder / LOCK, timeout=WAIT_S):
-            new = changed(labels(folder))
+        with filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S):
+            new = changed(read_labels(folder))
             write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
     except filelock.Timeout:
         raise UsageError(f"{folder}: another process holds its labels; try again.") from None
@@ -58,7 +58,7 @@ def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
     return new
 
 
-def checked(kind: str, word: str) -> str:
+def check_label(kind: str, word: str) -> str:
     """A name or a tag that a query can hold."""
     if not WORD.fullmatch(word):
         raise UsageError(

@@ -10,10 +10,10 @@ import pandas as pd
 
 from gdbench.errors import UsageError
 from gdbench.results.environment_file import read_environment
-from gdbench.results.folder_layout import sweep_folders
+from gdbench.results.folder_layout import find_sweep_folders
 from gdbench.results.load import load
 
-__all__ = ["environment_of", "find_run", "home", "trace"]
+__all__ = ["find_environment", "find_run", "find_sweep_of_run", "load_trace"]
 
 EPOCH = pd.Timestamp(0, tz="UTC")
 
@@ -28,24 +28,24 @@ def find_run(run: str, folder: Path) -> pd.Series:
     return found.sort_values("started_at").iloc[-1]
 
 
-def home(folder: Path, row: pd.Series) -> Path:
+def find_sweep_of_run(folder: Path, row: pd.Series) -> Path:
     """The folder of the sweep that a row comes from, below ``folder``, also where that was moved or copied."""
     if (folder / ".hydra").is_dir():
         return folder
     named = Path(str(row["sweep"])).parts
-    return next((place for place in sweep_folders(folder) if place.parts[-len(named) :] == named), folder)
+    return next((place for place in find_sweep_folders(folder) if place.parts[-len(named) :] == named), folder)
 
 
-def environment_of(place: Path, row: pd.Series) -> dict[str, Any]:
+def find_environment(place: Path, row: pd.Series) -> dict[str, Any]:
     """What was written down of the environment when the row's cell ran: of several the latest before it."""
     held = [read_environment(file) for file in sorted(place.glob("environment*.json"))]
-    known = [(_instant(environment), environment) for environment in held if environment]
+    known = [(_read_time(environment), environment) for environment in held if environment]
     before = [entry for entry in known if not entry[0] > row["started_at"]]
     _, latest = max(before or known, key=lambda entry: entry[0], default=(EPOCH, {}))
     return latest
 
 
-def _instant(environment: Mapping[str, Any]) -> pd.Timestamp:
+def _read_time(environment: Mapping[str, Any]) -> pd.Timestamp:
     """When an environment was written down; the epoch where it does not say so."""
     try:
         return pd.Timestamp(str(environment["at"])).tz_convert("UTC")
@@ -53,7 +53,7 @@ def _instant(environment: Mapping[str, Any]) -> pd.Timestamp:
         return EPOCH
 
 
-def trace(place: Path, run: str) -> pd.DataFrame:
+def load_trace(place: Path, run: str) -> pd.DataFrame:
     """What was recorded of a run step by step; empty where nothing was."""
     try:
         traces = load(place, "traces")

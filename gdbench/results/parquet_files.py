@@ -11,27 +11,36 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdbench.results.arrow import ARROW
-from gdbench.results.atomic import open_beside
+from gdbench.results.arrow import ARROW_TYPES
+from gdbench.results.atomic import replace_atomically
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
-from gdbench.results.schema_union import stored_kind
+from gdbench.results.schema_union import get_value_type
 
-__all__ = ["DESCRIBED", "FAULTS", "TABLES", "Table", "Unreadable", "promised", "read_table", "write_table"]
+__all__ = [
+    "READ_ERRORS",
+    "TABLES",
+    "TABLE_COLUMNS",
+    "DamagedFile",
+    "Table",
+    "add_missing_columns",
+    "read_table",
+    "write_table",
+]
 
 Table = Literal["runs", "traces", "blocks"]
 TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
-DESCRIBED = {"runs": COLUMNS, "traces": TRACE_COLUMNS, "blocks": BLOCK_COLUMNS}
+TABLE_COLUMNS = {"runs": COLUMNS, "traces": TRACE_COLUMNS, "blocks": BLOCK_COLUMNS}
 
-SMALL = 1000
+SMALL_TABLE_ROWS = 1000
 """Tables of at most this many rows are not compressed."""
-MAX_DICTIONARY = 2**28
+MAX_DICTIONARY_BYTES = 2**28
 """Bytes of the texts of a column that are stored once; Parquet's own 1 MB is less than the overrides of 20 cells of
 10,000 explicit values, and beyond it every row has a copy."""
-FAULTS = (pa.ArrowException, OSError, ValueError)
+READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 """What is raised for a file that is cut off, damaged, or no Parquet at all."""
 
 
-class Unreadable(Exception):
+class DamagedFile(Exception):
     """A file is no table of ours; the message says why in a few words."""
 
 
@@ -40,50 +49,50 @@ class Unreadable(Exception):
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write beside, flush to the disk, rename: a reader sees a whole file or none."""
-    with open_beside(path) as beside, beside.open("wb") as file:
+    with replace_atomically(path) as beside, beside.open("wb") as file:
         # A compressor for each of 80 columns: 4.5 ms against 1.8, and for a few rows nothing to show for it.
-        small = table.num_rows <= SMALL
+        small = table.num_rows <= SMALL_TABLE_ROWS
         pq.write_table(
             table,
             file,
             compression="none" if small else "zstd",
-            use_dictionary=True if small else _repeating(table),
-            dictionary_pagesize_limit=MAX_DICTIONARY,
+            use_dictionary=True if small else _find_repetitive_columns(table),
+            dictionary_pagesize_limit=MAX_DICTIONARY_BYTES,
             write_page_checksum=True,
         )
         file.flush()
         os.fsync(file.fileno())
 
 
-def _repeating(table: pa.Table) -> list[str]:
+def _find_repetitive_columns(table: pa.Table) -> list[str]:
     """The columns whose values come again: of the others a dictionary takes 0.5 s a million rows, and is dropped."""
-    sample = table.slice(0, SMALL)
+    sample = table.slice(0, SMALL_TABLE_ROWS)
     flat = [field.name for field in sample.schema if not pa.types.is_nested(field.type)]
-    return [name for name in flat if len(sample[name].unique()) < SMALL / 2]
+    return [name for name in flat if len(sample[name].unique()) < SMALL_TABLE_ROWS / 2]
 
 
 # --------------------------------------------------------------------------------------------------------- reading
 
 
 def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a file, or some of their columns; ``Unreadable`` where it is cut off, damaged or somebody else's."""
+    """The rows of a file, or some of their columns; ``DamagedFile`` where it is cut off, damaged or somebody else's."""
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:  # half the time of read_table
             _check_names(parquet.schema_arrow)
-            rows = _typed(parquet.read(None if columns is None else list(columns)), table)
+            rows = _cast_columns(parquet.read(None if columns is None else list(columns)), table)
         rows.validate(full=True)
-    except FAULTS as error:
-        raise Unreadable(str(error).splitlines()[0].rstrip(".")) from error
+    except READ_ERRORS as error:
+        raise DamagedFile(str(error).splitlines()[0].rstrip(".")) from error
     return rows
 
 
-def promised(rows: pa.Table, table: Table, columns: Sequence[str] | None) -> pa.Table:
+def add_missing_columns(rows: pa.Table, table: Table, columns: Sequence[str] | None) -> pa.Table:
     """A table with all columns that its kind of table has, or those that were asked for, null where it lacks them."""
-    known = DESCRIBED[table]
+    known = TABLE_COLUMNS[table]
     wanted = [name for name in (known if columns is None else columns) if name in known]
     for name in wanted:
         if name not in rows.column_names:
-            rows = rows.append_column(name, pa.nulls(rows.num_rows, ARROW.get(known[name].kind)))
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, ARROW_TYPES.get(known[name].kind)))
     return rows
 
 
@@ -95,16 +104,16 @@ def _check_names(schema: pa.Schema) -> None:
         raise pa.ArrowInvalid("it has no column run")
 
 
-def _typed(rows: pa.Table, table: Table) -> pa.Table:
+def _cast_columns(rows: pa.Table, table: Table) -> pa.Table:
     """The same rows with the types that are promised; ArrowInvalid where a value would have to change for it."""
     for place, column in enumerate(rows.schema):
-        known = DESCRIBED[table].get(column.name)
-        kind = ARROW.get(known.kind) if known else None
-        stored = stored_kind(column.type)
+        known = TABLE_COLUMNS[table].get(column.name)
+        kind = ARROW_TYPES.get(known.kind) if known else None
+        stored = get_value_type(column.type)
         if kind is None or stored in (kind, pa.null()):
             continue
         if not (_is_number(stored) and _is_number(kind)) and not (
-            pa.types.is_timestamp(stored) and kind == ARROW["time"]
+            pa.types.is_timestamp(stored) and kind == ARROW_TYPES["time"]
         ):
             raise pa.ArrowInvalid(f"its column {column.name} is {stored}, not {kind}")
         rows = rows.set_column(place, column.name, rows.column(place).cast(kind))

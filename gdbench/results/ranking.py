@@ -22,17 +22,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.results.costs import COSTS, IMPL_ORDER, LEAST
-from gdbench.results.run_outcomes import STATUS_RANK, may_win, numbers, runs_that_stay, shortfalls
-from gdbench.results.tuned_choices import found_by_one_search, name_passed, rank_choices
+from gdbench.results.costs import COST_COLUMNS, IMPL_ORDER, MIN_COSTS
+from gdbench.results.run_outcomes import STATUS_RANK, compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.tuned_choices import is_single_search, label_passed_over, promote_choices
 
-__all__ = ["KEYS", "OUTCOMES", "best_of_each", "standings"]
+__all__ = ["KEYS", "OUTCOMES", "rank_configurations", "select_best"]
 
 KEYS = ("problem", "solver", "configuration")
 OUTCOMES = ("stays", "left", "missed", "cannot win")
 """What a configuration did by its medians, the best first: it ended at or below the target; reached it and ended above;
 never reached it; diverged, failed, got nowhere or moved the minimum."""
-ORDERING = (
+SORT_COLUMNS = (
     *("problem", "lead", "stay", "hit", "missed", "beside", "shortfall", "status", "configuration", "time", "impl"),
 )
 """The numbers by which configurations are ordered, one after the other."""
@@ -41,7 +41,7 @@ Flags = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int64]
 
 
-class _Seeds:
+class _SeedGroups:
     """Which runs are the seeds of one configuration, and quantiles over them."""
 
     def __init__(self, runs: pd.DataFrame, by: Sequence[str]) -> None:
@@ -75,7 +75,7 @@ class _Seeds:
         return np.asarray(order[self.first + self.sizes // 2])
 
 
-def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = KEYS) -> pd.DataFrame:
+def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = KEYS) -> pd.DataFrame:
     """The rank of each configuration by its medians over seeds: one row for each set of ``by``, the best first.
 
     Of compared runs. Of an even number of seeds the median is the worse of the two in the middle. Compared are, one
@@ -95,10 +95,10 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
     null: unknown); seconds to the target, and seconds_low and seconds_high by the quartiles of a step (null where not
     timed); run (the key of the run in the middle).
     """
-    seeds = _Seeds(runs, by)
-    hit, stay = _costs(runs, cost)
-    shortfall = shortfalls(runs).to_numpy()
-    has_gap = numbers(runs, "final_gap").notna().to_numpy()
+    seeds = _SeedGroups(runs, by)
+    hit, stay = _compute_run_costs(runs, cost)
+    shortfall = compute_shortfalls(runs).to_numpy()
+    has_gap = to_floats(runs, "final_gap").notna().to_numpy()
     medians = np.stack([seeds.median(values) for values in (stay, hit, shortfall)])
     outcome = np.append(np.isfinite(medians), np.ones((1, len(seeds.sizes)), bool), axis=0).argmax(axis=0)
     decides = np.stack([stay, hit, shortfall])[outcome.clip(max=2)[seeds.codes], np.arange(len(runs))]
@@ -114,68 +114,70 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
             "reached": seeds.count(np.isfinite(hit)),
             "stayed": seeds.count(np.isfinite(stay)),
             "seed_matters": seeds.count(runs["seed_used"].fillna(True).to_numpy(bool)) > 0,
-            **_choices(runs, seeds, rows, cost),
-            **_shown(runs, seeds, outcome),
-            **_seconds(runs, seeds),
+            **_read_choices(runs, seeds, rows, cost),
+            **_compute_shown_columns(runs, seeds, outcome),
+            **_compute_seconds(runs, seeds),
             "run_id": runs["run_id"].to_numpy()[seeds.middle(stay, hit, shortfall)],
         }
     )
     status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()
-    step_s = seeds.median(numbers(runs, "step_s").to_numpy())
+    step_s = seeds.median(to_floats(runs, "step_s").to_numpy())
     alike = ["optimizer", *(name for name in by if name not in ("optimizer", "solver", "impl"))]
-    return _ordered(table, alike, medians, outcome, seeds.median(status), step_s)
+    return _sort_configurations(table, alike, medians, outcome, seeds.median(status), step_s)
 
 
-def best_of_each(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
+def select_best(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
     """The first of the standings for each set of keys that may win."""
     return table[table["outcome"] != OUTCOMES[-1]].drop_duplicates(list(keys))
 
 
-def _costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
+def _compute_run_costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
     """What each run paid to its first hit, inf where it may not win or never hit; and the same of runs that stay."""
-    paid = numbers(runs, COSTS[cost]).clip(lower=LEAST[cost])
-    hit = paid.where(may_win(runs) & paid.notna(), np.inf).to_numpy()
-    return hit, np.where(runs_that_stay(runs), hit, np.inf)
+    paid = to_floats(runs, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
+    hit = paid.where(is_eligible(runs) & paid.notna(), np.inf).to_numpy()
+    return hit, np.where(has_settled(runs), hit, np.inf)
 
 
-def _choices(runs: pd.DataFrame, seeds: _Seeds, rows: pd.DataFrame, cost: str) -> dict[str, Any]:
+def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, cost: str) -> dict[str, Any]:
     """What tune said of each configuration, and whether its places order the methods of the problem."""
-    place = numbers(runs, "tuned_place")
+    place = to_floats(runs, "tuned_place")
     if not place.notna().any():
         return {"tuned_place": np.nan, "tuned_for": None, "leads": False}
-    leads = found_by_one_search(runs).loc[rows.index].to_numpy(bool) & (cost == "gradients")
+    leads = is_single_search(runs).loc[rows.index].to_numpy(bool) & (cost == "gradients")
     best = seeds.quantiles(place.fillna(np.inf).to_numpy())[1]
     places = np.where(np.isfinite(best), best, np.nan)
     return {"tuned_place": places, "tuned_for": rows["tuned_for"].astype(object).to_numpy(), "leads": leads}
 
 
-def _shown(runs: pd.DataFrame, seeds: _Seeds, outcome: Whole) -> dict[str, Any]:
+def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whole) -> dict[str, Any]:
     """Each number that a table shows: median, lowest and highest over all seeds of a configuration."""
-    counts = may_win(runs).to_numpy(bool) & (runs_that_stay(runs) | (outcome != 0)[seeds.codes])
+    counts = is_eligible(runs).to_numpy(bool) & (has_settled(runs) | (outcome != 0)[seeds.codes])
     columns: dict[str, Any] = {}
     for name in ("gradients", "steps"):
-        columns |= seeds.named(name, numbers(runs, COSTS[name]).fillna(np.inf).where(counts, np.inf).to_numpy())
-    gap = numbers(runs, "final_gap")
+        columns |= seeds.named(
+            name, to_floats(runs, COST_COLUMNS[name]).fillna(np.inf).where(counts, np.inf).to_numpy()
+        )
+    gap = to_floats(runs, "final_gap")
     unknown = (seeds.count(gap.notna().to_numpy()) == 0)[seeds.codes]
     columns |= seeds.named("final_gap", gap.fillna(np.inf).where(~unknown, np.nan).to_numpy())
     for name in ("final_loss", "best_loss"):
-        columns |= seeds.named(name, numbers(runs, name).fillna(np.inf).to_numpy())
+        columns |= seeds.named(name, to_floats(runs, name).fillna(np.inf).to_numpy())
     return columns
 
 
-def _seconds(runs: pd.DataFrame, seeds: _Seeds) -> dict[str, Array]:
+def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups) -> dict[str, Array]:
     """The median time to the target, and that by the quartiles of a step; null where a run that reached it has none."""
-    seconds, step = numbers(runs, COSTS["seconds"]), numbers(runs, "step_s")
-    missed = numbers(runs, COSTS["gradients"]).isna() | ~may_win(runs)
+    seconds, step = to_floats(runs, COST_COLUMNS["seconds"]), to_floats(runs, "step_s")
+    missed = to_floats(runs, COST_COLUMNS["gradients"]).isna() | ~is_eligible(runs)
     columns = {}
     for name, quartile in (("seconds", "step_s"), ("seconds_low", "step_s_lo"), ("seconds_high", "step_s_hi")):
-        scaled = seconds if quartile == "step_s" else (seconds * numbers(runs, quartile) / step).fillna(seconds)
+        scaled = seconds if quartile == "step_s" else (seconds * to_floats(runs, quartile) / step).fillna(seconds)
         median, _, highest = seeds.quantiles(scaled.where(~missed, np.inf).to_numpy())
         columns[name] = np.where(np.isnan(highest), np.nan, median)
     return columns
 
 
-def _ordered(
+def _sort_configurations(
     table: pd.DataFrame, alike: list[str], medians: Array, outcome: Whole, status: Array, step_s: Array
 ) -> pd.DataFrame:
     """The table in the order of its medians, within the impls of one configuration of time; with ``place``.
@@ -204,15 +206,19 @@ def _ordered(
     of_first = quickest.drop_duplicates("siblings").set_index("siblings")["shortfall"].reindex(siblings).to_numpy()
     order["shortfall"] = np.where(np.isfinite(hit), of_first, shortfall)
     solver = table["solver"] if "solver" in table else table["optimizer"].astype(str) + " " + table["impl"].astype(str)
-    order = rank_choices(order, table["tuned_place"], solver, table["leads"].to_numpy(bool))
-    ranks = order.sort_values(list(ORDERING), kind="stable").index.to_numpy()
-    table = table.assign(passed=name_passed(table, order["behind"])).drop(columns=["tuned_place", "leads"]).take(ranks)
+    order = promote_choices(order, table["tuned_place"], solver, table["leads"].to_numpy(bool))
+    ranks = order.sort_values(list(SORT_COLUMNS), kind="stable").index.to_numpy()
+    table = (
+        table.assign(passed=label_passed_over(table, order["behind"]))
+        .drop(columns=["tuned_place", "leads"])
+        .take(ranks)
+    )
     table = table.reset_index(drop=True)
-    table.insert(0, "place", _places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
+    table.insert(0, "place", _compute_places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
     return table
 
 
-def _places(problem: Whole, outcome: Whole, value: Array) -> Whole:
+def _compute_places(problem: Whole, outcome: Whole, value: Array) -> Whole:
     """The place of each row in its problem: that of the row above where outcome and value are the same."""
     starts = np.append(True, problem[1:] != problem[:-1])[: len(problem)]
     fresh = starts.copy()

@@ -8,13 +8,13 @@ import pandas as pd
 
 __all__ = [
     "SOUND",
+    "compute_shortfalls",
     "describe_randomness",
-    "edge_of_grid",
-    "may_win",
-    "numbers",
-    "runs_that_stay",
-    "shortfalls",
-    "tied_with_previous",
+    "find_grid_edge",
+    "has_settled",
+    "is_eligible",
+    "is_tied_with_previous",
+    "to_floats",
 ]
 
 STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
@@ -22,32 +22,32 @@ SOUND = ("target", "plateau", "budget")
 """Statuses of runs that may win anything; hits of others are no solutions."""
 
 
-def may_win(runs: pd.DataFrame) -> pd.Series:
+def is_eligible(runs: pd.DataFrame) -> pd.Series:
     """Whether a run may be called best: not one that diverged, failed, got nowhere or moved the minimum."""
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
     lower = (runs["final_loss"] < runs["start_loss"]).fillna(False).astype(bool)
     return runs["status"].isin(SOUND) & lower & ~moved
 
 
-def runs_that_stay(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def has_settled(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Whether each run reached its target and ended there: from some step on it is at or below it, to the last one."""
-    hit = numbers(runs, "steps_to_target").notna()
-    absolute = numbers(runs, "target_loss")
-    ends_below = numbers(runs, "final_gap") <= numbers(runs, "target")
-    ends_below = ends_below.where(absolute.isna(), numbers(runs, "final_loss") <= absolute)
-    return (hit & (ends_below | numbers(runs, "steps_to_settle").notna())).to_numpy(bool)
+    hit = to_floats(runs, "steps_to_target").notna()
+    absolute = to_floats(runs, "target_loss")
+    ends_below = to_floats(runs, "final_gap") <= to_floats(runs, "target")
+    ends_below = ends_below.where(absolute.isna(), to_floats(runs, "final_loss") <= absolute)
+    return (hit & (ends_below | to_floats(runs, "steps_to_settle").notna())).to_numpy(bool)
 
 
-def shortfalls(runs: pd.DataFrame) -> pd.Series:
+def compute_shortfalls(runs: pd.DataFrame) -> pd.Series:
     """The final gap of each run, else its final loss; inf where it may not win.
 
     A gap below what the dtype can tell counts as that floor, so that rounding decides nothing.
     """
-    gap = numbers(runs, "final_gap").clip(lower=numbers(runs, "gap_floor").fillna(0.0))
-    return gap.fillna(numbers(runs, "final_loss")).where(may_win(runs), np.inf).fillna(np.inf)
+    gap = to_floats(runs, "final_gap").clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
+    return gap.fillna(to_floats(runs, "final_loss")).where(is_eligible(runs), np.inf).fillna(np.inf)
 
 
-def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
+def to_floats(runs: pd.DataFrame, name: str) -> pd.Series:
     """A column as plain floats, NaN where it is null or not there."""
     if name not in runs:
         return pd.Series(np.nan, index=runs.index)
@@ -63,7 +63,7 @@ def describe_randomness(runs: pd.DataFrame) -> list[str]:
     return [f"{line}: their randomness lies outside of it, so their seeds are no repeats of anything."]
 
 
-def edge_of_grid(table: pd.DataFrame, best: pd.Series) -> str | None:
+def find_grid_edge(table: pd.DataFrame, best: pd.Series) -> str | None:
     """``larger`` or ``smaller`` where the best lr is the last of those tried with its method; None where it is not.
 
     Of runs or standings of one problem.
@@ -74,7 +74,7 @@ def edge_of_grid(table: pd.DataFrame, best: pd.Series) -> str | None:
     return "larger" if best["lr"] == tried[-1] else "smaller" if best["lr"] == tried[0] else None
 
 
-def tied_with_previous(runs: pd.DataFrame) -> pd.Series:
+def is_tied_with_previous(runs: pd.DataFrame) -> pd.Series:
     """Whether a ranked run did the same work as the row above and their times cannot be told apart.
 
     Times are compared by the intervals of their ratios to the reference, which hold within one process.

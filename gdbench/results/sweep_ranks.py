@@ -7,21 +7,21 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from gdbench.results.arrow import ARROW, frame
-from gdbench.results.columns import COLUMNS, asked
-from gdbench.results.costs import NAMED, compared
-from gdbench.results.ranking import KEYS, standings
-from gdbench.results.run_outcomes import may_win
-from gdbench.results.run_settings import configuration_names, problem_names
-from gdbench.results.schema_union import convert
+from gdbench.results.arrow import ARROW_TYPES, to_pandas
+from gdbench.results.columns import COLUMNS, is_setting
+from gdbench.results.costs import REQUIRED_COLUMNS, select_comparable
+from gdbench.results.ranking import KEYS, rank_configurations
+from gdbench.results.run_outcomes import is_eligible
+from gdbench.results.run_settings import name_configurations, name_problems
+from gdbench.results.schema_union import convert_column
 
-__all__ = ["NEEDED", "NUMBER", "PLACE", "STANDING", "with_places"]
+__all__ = ["RANK", "RANKING_COLUMNS", "RANKING_FIELDS", "SWEEP_NUMBER", "add_sweep_ranks"]
 
-NUMBER = "_sweep"
+SWEEP_NUMBER = "_sweep"
 """The column that says which of several sweeps a row is of."""
-PLACE = "_place"
+RANK = "_place"
 """The place of a row among those of its sweep that may win, the lowest being the best; null where it may not."""
-STANDING = {
+RANKING_FIELDS = {
     "problem": pa.string(),
     "outcome": pa.string(),
     "measure": pa.string(),
@@ -31,7 +31,7 @@ STANDING = {
     "tied": pa.int64(),
 }
 """What is told of the configuration of a row, in columns ``_<name>``; ``tied`` counts those that share its place."""
-NEEDED = (
+RANKING_COLUMNS = (
     "run_id", "optimizer", "impl", "lr", "status", "gradient_evals_to_target", "steps_to_target", "steps_to_settle",
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
     "start_loss", "shifted_minimum", "seed_used", "started_at", "objective", "seed", "tuned_place", "tuned_for",
@@ -39,29 +39,29 @@ NEEDED = (
 """Columns by which configurations are ordered, beside the settings that tell them apart."""
 
 
-def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+def add_sweep_ranks(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     """The rows of several sweeps, each told by its number, with PLACE, NUMBER and the columns of STANDING."""
-    rows = _rows(table).assign(**{NUMBER: numbers})
-    told = compared(rows[rows[list(NAMED)].notna().all(axis=1)], [NUMBER])
-    sweeps = [sweep for _, sweep in told.groupby(NUMBER, sort=False)]
-    problem = pd.concat([problem_names(sweep) for sweep in sweeps]) if sweeps else told["problem"]
-    configuration = pd.concat([configuration_names(sweep) for sweep in sweeps]) if sweeps else told["configuration"]
-    told = told.assign(problem=told[NUMBER].astype(str) + ":" + problem)
-    order = standings(told)
+    rows = _prepare_rows(table).assign(**{SWEEP_NUMBER: numbers})
+    compared = select_comparable(rows[rows[list(REQUIRED_COLUMNS)].notna().all(axis=1)], [SWEEP_NUMBER])
+    sweeps = [sweep for _, sweep in compared.groupby(SWEEP_NUMBER, sort=False)]
+    problem = pd.concat([name_problems(sweep) for sweep in sweeps]) if sweeps else compared["problem"]
+    configuration = pd.concat([name_configurations(sweep) for sweep in sweeps]) if sweeps else compared["configuration"]
+    compared = compared.assign(problem=compared[SWEEP_NUMBER].astype(str) + ":" + problem)
+    order = rank_configurations(compared)
     order["position"], order["tied"] = np.arange(len(order)), _count_tied(order)
-    of_rows = told[[*KEYS, "run_id"]].merge(order, on=list(KEYS), how="left", suffixes=("", "_middle"))
-    of_rows.index = told.index
+    of_rows = compared[[*KEYS, "run_id"]].merge(order, on=list(KEYS), how="left", suffixes=("", "_middle"))
+    of_rows.index = compared.index
     of_rows["problem"], of_rows["configuration"] = problem, configuration
-    able = of_rows[may_win(told).to_numpy(bool)]
-    able = able.assign(other=able["run_id"] != able["run_middle"]).sort_values(["position", "other"], kind="stable")
+    able = of_rows[is_eligible(compared).to_numpy(bool)]
+    able = able.assign(other=able["run_id"] != able["run_id_middle"]).sort_values(["position", "other"], kind="stable")
     place = pd.Series(np.arange(len(able)), able.index)
-    first = place.groupby(told.loc[able.index, NUMBER]).transform("min")
-    columns = {PLACE: (place - first).reindex(rows.index).astype("Int64")}
-    columns |= {f"_{name}": of_rows[name].reindex(rows.index) for name in STANDING}
-    kinds = {PLACE: pa.int64(), **{f"_{name}": kind for name, kind in STANDING.items()}}
+    first = place.groupby(compared.loc[able.index, SWEEP_NUMBER]).transform("min")
+    columns = {RANK: (place - first).reindex(rows.index).astype("Int64")}
+    columns |= {f"_{name}": of_rows[name].reindex(rows.index) for name in RANKING_FIELDS}
+    kinds = {RANK: pa.int64(), **{f"_{name}": kind for name, kind in RANKING_FIELDS.items()}}
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values, kinds[name], from_pandas=True))
-    return table.append_column(NUMBER, pa.array(numbers))
+    return table.append_column(SWEEP_NUMBER, pa.array(numbers))
 
 
 def _count_tied(order: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -74,12 +74,12 @@ def _count_tied(order: pd.DataFrame) -> npt.NDArray[np.int64]:
     return names.groupby(keys, sort=False).transform("nunique").to_numpy(np.int64)
 
 
-def _rows(table: pa.Table) -> pd.DataFrame:
+def _prepare_rows(table: pa.Table) -> pd.DataFrame:
     """What tells configurations apart and orders them, null where a sweep lacks the column."""
-    settings = [name for name in table.column_names if asked(name) and name not in NEEDED]
+    settings = [name for name in table.column_names if is_setting(name) and name not in RANKING_COLUMNS]
     columns = {name: table.column(name) for name in settings}
-    for name in NEEDED:
+    for name in RANKING_COLUMNS:
         there = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows)])
-        columns[name] = convert(there, ARROW[COLUMNS[name].kind]) if name in COLUMNS else there
-    rows = frame(pa.table(columns))
+        columns[name] = convert_column(there, ARROW_TYPES[COLUMNS[name].kind]) if name in COLUMNS else there
+    rows = to_pandas(pa.table(columns))
     return rows.assign(**{name: rows[name].astype(str) for name in settings if pa.types.is_nested(columns[name].type)})

@@ -8,13 +8,13 @@ import re
 import shutil
 from pathlib import Path
 
-__all__ = ["remove_leftovers", "scratch_path"]
+__all__ = ["make_temporary_path", "remove_leftovers"]
 
 HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
 """A folder may be shared: a process can only be looked for on its own machine."""
 
 
-def scratch_path(place: Path, kind: str, name: str = "") -> Path:
+def make_temporary_path(place: Path, kind: str, name: str = "") -> Path:
     """A hidden path in a folder, named for this process: ``.removed-myhost-123-name``.
 
     What begins with a dot is no sweep to any reader, so that one half removed or half unpacked is taken for none.
@@ -23,7 +23,7 @@ def scratch_path(place: Path, kind: str, name: str = "") -> Path:
 
 
 def remove_leftovers(place: Path, kind: str) -> None:
-    """Remove what processes of this machine that have ended left behind at paths of ``scratch_path``."""
+    """Remove what processes of this machine that have ended left behind at paths of ``make_temporary_path``."""
     owner = re.compile(rf"\.{re.escape(kind)}-{HOST}-(\d+)(-.*)?", re.DOTALL)
     for path in place.glob(f".{kind}-{HOST}-*"):
         match = owner.fullmatch(path.name)

@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["PASSED_OVER", "SPIKE", "found_by_one_search", "name_passed", "rank_choices"]
+__all__ = ["PASSED_OVER", "SPIKE", "is_single_search", "label_passed_over", "promote_choices"]
 
 Flags = npt.NDArray[np.bool_]
-DECIDING = ["stay", "hit", "missed"]
+RANKING_MEDIANS = ["stay", "hit", "missed"]
 """By what configurations are ordered before anything breaks ties: the medians of the standings."""
 CHOSEN, OTHER, PASSED = 0, 1, 2
 SPIKE, PASSED_OVER = "spike", "passed over"
-PLATEAUS = ("steps_to_target", "gradient_evals_to_target")
+PLATEAU_METRICS = ("steps_to_target", "gradient_evals_to_target")
 """Metrics of which tune prefers plateaus, and which the standings know."""
 
 
-def found_by_one_search(runs: pd.DataFrame) -> pd.Series:
+def is_single_search(runs: pd.DataFrame) -> pd.Series:
     """Whether all runs of a run's problem are of one sweep, in which tune chose: its places order the methods then."""
     problem = runs["problem"] if "problem" in runs else pd.Series(0, runs.index)
     chosen = runs["tuned_place"].notna().groupby(problem).transform("any").astype(bool)
@@ -31,7 +31,7 @@ def found_by_one_search(runs: pd.DataFrame) -> pd.Series:
     return chosen & runs["sweep"].groupby(problem).transform("nunique").le(1)
 
 
-def rank_choices(order: pd.DataFrame, place: pd.Series, solver: pd.Series, leads: Flags) -> pd.DataFrame:
+def promote_choices(order: pd.DataFrame, place: pd.Series, solver: pd.Series, leads: Flags) -> pd.DataFrame:
     """The order of configurations with the choices of tune in their places, before what they were preferred to.
 
     Of ``problem`` and DECIDING, one row a configuration. ``place`` is that which tune gave it, null where it chose
@@ -43,17 +43,17 @@ def rank_choices(order: pd.DataFrame, place: pd.Series, solver: pd.Series, leads
         return order.assign(lead=0.0, beside=OTHER, behind=np.nan)
     order = order.assign(lead=np.where(leads, place.fillna(np.inf), 0.0), solver=solver.to_numpy(), row=order.index)
     chosen = place.notna().to_numpy()
-    first = order[chosen].sort_values(["problem", "lead", *DECIDING], kind="stable")
-    first = first.drop_duplicates(["problem", "solver"])[["problem", "solver", *DECIDING, "row"]]
+    first = order[chosen].sort_values(["problem", "lead", *RANKING_MEDIANS], kind="stable")
+    first = first.drop_duplicates(["problem", "solver"])[["problem", "solver", *RANKING_MEDIANS, "row"]]
     beside = order.merge(first, on=["problem", "solver"], how="left", suffixes=("", "_chosen")).set_index("row")
-    passed = ~chosen & _is_before(beside)
-    for name in DECIDING:
+    passed = ~chosen & _is_better_than_choice(beside)
+    for name in RANKING_MEDIANS:
         order[name] = order[name].where(~passed, beside[f"{name}_chosen"])
     order["beside"] = np.select([chosen, passed], [CHOSEN, PASSED], OTHER)
     return order.drop(columns=["solver", "row"]).assign(behind=beside["row_chosen"].where(passed))
 
 
-def name_passed(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
+def label_passed_over(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
     """What a configuration is that costs less than the choice of its solver, at row ``behind``: SPIKE or PASSED_OVER.
 
     It is a spike by the metric of the search alone: less by that, and not chosen, as its neighbours do not come near.
@@ -63,14 +63,14 @@ def name_passed(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
     work, least = (frame[["steps", "gradients"]].to_numpy(float) for frame in (table[rows], choices))
     less = (work < least).all(axis=1)
     words = pd.Series(None, index=table.index, dtype=object)
-    words[rows] = np.where(less & choices["tuned_for"].isin(PLATEAUS).to_numpy(bool), SPIKE, PASSED_OVER)
+    words[rows] = np.where(less & choices["tuned_for"].isin(PLATEAU_METRICS).to_numpy(bool), SPIKE, PASSED_OVER)
     return words
 
 
-def _is_before(rows: pd.DataFrame) -> Flags:
+def _is_better_than_choice(rows: pd.DataFrame) -> Flags:
     """Whether a row is better, by what decides, than the choice of its solver."""
     before, equal = np.zeros(len(rows), bool), np.ones(len(rows), bool)
-    for name in DECIDING:
+    for name in RANKING_MEDIANS:
         own, choice = rows[name].to_numpy(float), rows[f"{name}_chosen"].to_numpy(float)
         before |= equal & (own < choice)
         equal &= own == choice

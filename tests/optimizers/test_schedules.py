@@ -181,7 +181,8 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
 
 
 LENGTHS = {
-    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.LENGTHS] for name in CONFIGURATIONS
+    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.SCHEDULE_LENGTHS]
+    for name in CONFIGURATIONS
 }
 SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 
@@ -221,7 +222,7 @@ def test_every_length_that_conf_ships_is_known_as_one() -> None:
         if "# steps" in line or "# likewise" in line
     }
 
-    assert described - {"schedule.milestones"} == set(run_ids.LENGTHS)
+    assert described - {"schedule.milestones"} == set(run_ids.SCHEDULE_LENGTHS)
 
 
 def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any]) -> None:

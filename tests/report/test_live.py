@@ -16,7 +16,7 @@ from support.folding import folded
 from gdbench.errors import UsageError
 from gdbench.report.terminal.live import frame, line
 from gdbench.report.terminal.text_plot import Curve, picture
-from gdbench.results.live_status import Glance, Onlooker
+from gdbench.results.live_status import SweepMonitor, SweepSnapshot
 from gdbench.sweeps.executor import execute_jobs
 from gdbench.sweeps.job_spec import Silent
 
@@ -31,7 +31,7 @@ class Looks(Silent):
     def done(self, job: Any, statuses: Sequence[str]) -> None:
         """Look, and copy."""
         (folder,) = self.root.glob("outputs/*/*")
-        self.onlooker = self.onlooker or Onlooker(folder)
+        self.onlooker = self.onlooker or SweepMonitor(folder)
         self.seen.append(self.onlooker.look())
         shutil.copytree(folder, self.root / "killed" / str(len(self.seen)))
 
@@ -47,7 +47,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Looks:
     return looks
 
 
-def shown(seen: Glance, onlooker: Onlooker, width: int = 80) -> str:
+def shown(seen: SweepSnapshot, onlooker: SweepMonitor, width: int = 80) -> str:
     """A frame as plain text."""
     screen = io.StringIO()
     Console(file=screen, width=width).print(frame(seen, onlooker.trace, width, colour=False))
@@ -108,7 +108,7 @@ def test_nothing_to_watch_is_a_line(command: Callable[..., Any], tmp_path: Path)
 def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> None:
     """What is removed under the eyes of an onlooker is told in one line."""
     folder = watched.root / "killed" / "1"
-    onlooker = Onlooker(folder)
+    onlooker = SweepMonitor(folder)
     onlooker.look()
     shutil.rmtree(folder)
 

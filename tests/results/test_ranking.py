@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.results.costs import compared
-from gdbench.results.ranking import OUTCOMES, best_of_each, standings
-from gdbench.results.run_outcomes import STATUS_RANK, runs_that_stay
+from gdbench.results.costs import select_comparable
+from gdbench.results.ranking import OUTCOMES, rank_configurations, select_best
+from gdbench.results.run_outcomes import STATUS_RANK, has_settled
 
 NAN = math.nan
 RUN: dict[str, Any] = {
@@ -33,17 +33,17 @@ def runs(*rows: dict[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame([{**RUN, "gradients": 10, "run_id": str(place), **row} for place, row in enumerate(rows)])
     for name in ("steps_to_target", "gradient_evals_to_target"):
         table[name] = table["gradients"].where(table[name].notna())
-    return compared(table)
+    return select_comparable(table)
 
 
 def order(*rows: dict[str, Any]) -> list[float]:
     """The learning rates of the standings, the best first."""
-    return standings(runs(*rows))["lr"].tolist()
+    return rank_configurations(runs(*rows))["lr"].tolist()
 
 
 def test_what_stays_comes_before_what_left_again_and_that_before_misses() -> None:
     """A run that hits sooner but ends above its target stands behind each that stays; a diverged one is last."""
-    table = standings(
+    table = rank_configurations(
         runs({"lr": 1, **BROKE, "gradients": 1}, {"lr": 2, **MISSED}, {"lr": 3, **LEFT, "gradients": 2}, {"lr": 4})
     )
 
@@ -51,24 +51,24 @@ def test_what_stays_comes_before_what_left_again_and_that_before_misses() -> Non
     assert table["outcome"].tolist() == list(OUTCOMES)
     assert table["measure"].tolist()[:3] == ["gradients", "gradients", "final gap"]
     assert table["value"].tolist() == [10, 2, 1e-3, math.inf]
-    assert best_of_each(table, ["problem"])["lr"].tolist() == [4]
+    assert select_best(table, ["problem"])["lr"].tolist() == [4]
 
 
 def test_what_broke_moved_the_minimum_or_got_nowhere_wins_nothing() -> None:
     """Diverged, failed, and no lower than the start: none is best, in the order of their statuses; nor weight decay."""
     nowhere = {"lr": 1, **MISSED, "final_loss": 1.0, "final_gap": 1.0}
     failed = {"lr": 2, "status": "failed", "final_loss": NAN, "final_gap": NAN}
-    table = standings(runs(failed, {"lr": 3, **BROKE}, nowhere, {"lr": 4, "shifted_minimum": True}))
+    table = rank_configurations(runs(failed, {"lr": 3, **BROKE}, nowhere, {"lr": 4, "shifted_minimum": True}))
 
     assert table["lr"].tolist() == [1, 3, 2]
     assert set(table["outcome"]) == {"cannot win"}
-    assert best_of_each(table, ["problem"]).empty
+    assert select_best(table, ["problem"]).empty
 
 
 def test_a_configuration_is_told_by_its_medians_over_all_seeds() -> None:
     """Of an even number of seeds the worse of the two in the middle counts; n and the extremes stand beside it."""
     seeds = [{"seed": seed, "gradients": cost} for seed, cost in enumerate((10, 30, 20, 90))]
-    row = standings(runs(*seeds)).iloc[0]
+    row = rank_configurations(runs(*seeds)).iloc[0]
 
     assert row[["value", "value_lo", "value_hi", "n", "stayed"]].tolist() == [30, 10, 90, 4, 4]
     assert row[["gradients", "steps_lo", "steps_hi"]].tolist() == [30, 10, 90]
@@ -86,7 +86,7 @@ def test_a_lucky_seed_makes_no_best() -> None:
 def test_half_of_the_seeds_that_left_make_a_configuration_that_left() -> None:
     """A configuration stays if more than half of its seeds do; else its number is that of all first hits."""
     seeds = [{"seed": 0}, {"seed": 1, **LEFT, "gradients": 20}]
-    row = standings(runs(*seeds)).iloc[0]
+    row = rank_configurations(runs(*seeds)).iloc[0]
 
     assert row[["outcome", "value", "reached", "stayed"]].tolist() == ["left", 20, 2, 1]
 
@@ -94,8 +94,8 @@ def test_half_of_the_seeds_that_left_make_a_configuration_that_left() -> None:
 def test_misses_are_ordered_by_gap_and_where_that_is_unknown_by_loss() -> None:
     """Without a hit the lower final gap is first, else the lower final loss; what is told is that number."""
     unknown = {**MISSED, "final_gap": NAN, "target": NAN}
-    gaps = standings(runs({"lr": 1, **MISSED}, {"lr": 2, **MISSED, "final_gap": 1e-4}))
-    losses = standings(runs({"lr": 1, **unknown, "final_loss": 0.5}, {"lr": 2, **unknown, "final_loss": 0.4}))
+    gaps = rank_configurations(runs({"lr": 1, **MISSED}, {"lr": 2, **MISSED, "final_gap": 1e-4}))
+    losses = rank_configurations(runs({"lr": 1, **unknown, "final_loss": 0.5}, {"lr": 2, **unknown, "final_loss": 0.4}))
 
     assert gaps[["lr", "measure", "value"]].to_numpy().tolist() == [[2, "final gap", 1e-4], [1, "final gap", 1e-3]]
     assert losses[["lr", "measure", "value"]].to_numpy().tolist() == [[2, "final loss", 0.4], [1, "final loss", 0.5]]
@@ -104,7 +104,7 @@ def test_misses_are_ordered_by_gap_and_where_that_is_unknown_by_loss() -> None:
 def test_equals_share_a_place_and_only_impls_of_one_method_go_by_time() -> None:
     """Equal costs are a tie; the lower gap stands above, and of one configuration's impls the faster."""
     slow = {"step_s": 2e-6, "time_to_target_s": 2e-5, "final_gap": 1e-10}
-    table = standings(
+    table = rank_configurations(
         runs(
             {"optimizer": "adam", "step_s": 1e-7, "time_to_target_s": 1e-6, "final_gap": 1e-8},
             {**slow},
@@ -122,16 +122,16 @@ def test_the_first_impl_of_a_configuration_stands_for_it_among_others() -> None:
         {"lr": lr, "impl": impl, "final_gap": gap}
         for lr, impl, gap in ((1, "manual", 2e-9), (1, "torch", 1e-9), (2, "manual", 1e-9), (2, "torch", 3e-9))
     ]
-    whole = standings(runs(*rows)).drop_duplicates("configuration")["lr"].tolist()
+    whole = rank_configurations(runs(*rows)).drop_duplicates("configuration")["lr"].tolist()
 
-    assert whole == standings(runs(*rows[::2]))["lr"].tolist() == [2, 1]
+    assert whole == rank_configurations(runs(*rows[::2]))["lr"].tolist() == [2, 1]
 
 
 def test_an_absolute_target_is_stayed_at_where_the_loss_ends_below_it() -> None:
     """With target_loss the final loss tells whether a run stays; a table without steps_to_settle tells the same."""
     table = runs({"target_loss": 0.1}, {"lr": 1, "target_loss": 1e-12}, {"lr": 2, **MISSED, "target_loss": 0.1})
 
-    assert runs_that_stay(table).tolist() == [True, False, False]
+    assert has_settled(table).tolist() == [True, False, False]
 
 
 ROW = st.fixed_dictionaries(
@@ -152,8 +152,8 @@ ROW = st.fixed_dictionaries(
 def test_the_order_is_that_of_the_medians_worked_out_by_hand(rows: list[dict[str, Any]]) -> None:
     """Each row's three medians, found by sorting its seeds, never descend within a problem; nothing is lost."""
     told = runs(*rows)
-    table = standings(told)
-    stays = runs_that_stay(told)
+    table = rank_configurations(told)
+    stays = has_settled(told)
     able = told["status"].isin(["target", "plateau", "budget"]) & (told["final_loss"] < 1.0)
     keys = []
     for row in table.itertuples():
@@ -178,4 +178,4 @@ def test_the_order_is_that_of_the_medians_worked_out_by_hand(rows: list[dict[str
 @pytest.mark.parametrize("cost", ["steps", "gradients", "seconds"])
 def test_an_empty_table_has_standings_too(cost: str) -> None:
     """No runs have no rows, with the same columns."""
-    assert list(standings(runs(RUN).head(0), cost)) == list(standings(runs(RUN), cost))
+    assert list(rank_configurations(runs(RUN).head(0), cost)) == list(rank_configurations(runs(RUN), cost))

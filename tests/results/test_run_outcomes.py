@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from gdbench.results.run_outcomes import edge_of_grid, tied_with_previous
+from gdbench.results.run_outcomes import find_grid_edge, is_tied_with_previous
 
 KEYS = ("gradient_evals_to_target", "function_evals_to_target", "time_to_target_s", "final_gap", "final_loss")
 
@@ -46,7 +46,7 @@ def test_a_best_lr_on_the_edge_is_noticed(best: float, others: tuple[float, ...]
         {"lr": best}, *({"lr": lr} for lr in others), {"optimizer": "adam", "lr": 5}, {"objective": "g", "lr": 7}
     )
 
-    assert edge_of_grid(runs[runs["objective"] == "f"], runs.iloc[0]) == edge
+    assert find_grid_edge(runs[runs["objective"] == "f"], runs.iloc[0]) == edge
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_runs_are_tied_when_work_is_equal_and_times_overlap(above: Any, below: A
     names = ("gradient_evals_to_target", "step_time_ratio_lo", "step_time_ratio_hi")
     runs = table(*(dict(zip(names, each, strict=True)) for each in (above, below)))
 
-    assert tied_with_previous(runs).tolist() == [False, tied]
+    assert is_tied_with_previous(runs).tolist() == [False, tied]

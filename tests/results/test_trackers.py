@@ -25,10 +25,10 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.errors import install_command
-from gdbench.results.columns import asked
-from gdbench.results.export import NotSent, send
-from gdbench.results.export.build_payload import read
-from gdbench.results.export.payload import TrackedSweep
+from gdbench.results.columns import is_setting
+from gdbench.results.export import ExportFailed, export_sweep
+from gdbench.results.export.build_payload import build_payload
+from gdbench.results.export.payload import SweepPayload
 
 BLOCK = 2**15
 SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")
@@ -69,13 +69,13 @@ def finite(numbers: dict[str, float]) -> bool:
 
 def test_a_run_is_told_whole(sweep: Path) -> None:
     """Every column of every run is a parameter, a finite metric or a tag; curves hold each recorded number."""
-    told, runs, traces = read(sweep), gdbench.load(sweep), gdbench.load(sweep, "traces")
+    told, runs, traces = build_payload(sweep), gdbench.load(sweep), gdbench.load(sweep, "traces")
 
     assert [run.tags["run_id"] for run in told.runs] == list(runs["run_id"])
     for run, (_, row) in zip(told.runs, runs.iterrows(), strict=True):
         known = {name: value for name, value in row.dropna().items() if value == value}
         assert set(known) == set(run.params) | set(run.metrics) | set(run.tags)
-        assert set(run.params) == {name for name in known if asked(name)}
+        assert set(run.params) == {name for name in known if is_setting(name)}
         assert finite(run.metrics)
     first = traces[traces["run_id"] == runs["run_id"][0]]
     assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.points()] == list(first["loss"])
@@ -87,7 +87,7 @@ def test_a_copied_folder_is_the_same_sweep(few: Path, tmp_path: Path) -> None:
     """A sweep keeps its identity wherever its folder lies, and the same question asked again is another run."""
     copy = shutil.copytree(few, tmp_path / "elsewhere" / "copy")
     again = gdbench.run("beale", lr=[1e-3, 1e-2, 10.0], steps=9, timing="off", outputs=str(tmp_path / "again"))
-    ids = [{run.id for run in read(Path(place)).runs} for place in (few, copy, again.attrs["folder"])]
+    ids = [{run.id for run in build_payload(Path(place)).runs} for place in (few, copy, again.attrs["folder"])]
 
     assert ids[0] == ids[1]
     assert not ids[0] & ids[2]
@@ -126,7 +126,7 @@ def _wait(address: str, process: Process, log: Path) -> None:
     raise AssertionError(log.read_text()[-2000:])
 
 
-def held(server: str, sweep: TrackedSweep) -> tuple[Any, dict[str, Any]]:
+def held(server: str, sweep: SweepPayload) -> tuple[Any, dict[str, Any]]:
     """MLflow's client, and the runs that it gives of a sweep, by our id."""
     from mlflow.tracking import MlflowClient
 
@@ -141,8 +141,8 @@ def held(server: str, sweep: TrackedSweep) -> tuple[Any, dict[str, Any]]:
 @pytest.mark.slow
 def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path) -> None:
     """40 runs have the same parameters, metrics, curves and statuses there; a second time adds nothing."""
-    told = read(sweep)
-    sent = send("mlflow", sweep, server)
+    told = build_payload(sweep)
+    sent = export_sweep("mlflow", sweep, server)
     client, found = held(server, told)
     parent = found.pop(told.id)
 
@@ -166,7 +166,7 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
     assert kind == "custom_model_development", "or the page opens on the traces of language models"
     assert {"environment.json", "runs.parquet"} <= {each.path for each in client.list_artifacts(parent.info.run_id)}
 
-    again = send("mlflow", sweep, server)
+    again = export_sweep("mlflow", sweep, server)
     assert (again.added, again.there) == (0, 40)
     assert len(held(server, told)[1]) == 41
 
@@ -176,7 +176,7 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     """What was whole stays, what was not is sent again, and what was missing comes."""
     import gdbench.results.export.mlflow as adapter
 
-    told, real = read(few), adapter.MlflowClient.set_terminated
+    told, real = build_payload(few), adapter.MlflowClient.set_terminated
 
     def cut(self: Any, run_id: str, *rest: Any) -> None:
         """End one run, and be interrupted at the next."""
@@ -190,10 +190,10 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
         patched.setattr(adapter.MlflowClient, "set_terminated", cut)
         patched.setattr(adapter, "AT_ONCE", 1)
         with pytest.raises(KeyboardInterrupt):
-            send("mlflow", few, server)
+            export_sweep("mlflow", few, server)
     assert [run.info.status for run in held(server, told)[1].values()].count("RUNNING") >= 2
 
-    sent = send("mlflow", few, server)
+    sent = export_sweep("mlflow", few, server)
     _, found = held(server, told)
     assert (sent.added, sent.there) == (2, 1)
     assert set(found) == {told.id, *(run.id for run in told.runs)}
@@ -212,12 +212,12 @@ def test_a_store_that_is_a_file_keeps_the_journal_it_has(
     file = tmp_path / "runs.db"
     if owner == "old":
         file.touch()
-    sent = send("mlflow", few, f"sqlite:///{file}")
-    again = send("mlflow", few, f"sqlite:///{file}")
+    sent = export_sweep("mlflow", few, f"sqlite:///{file}")
+    again = export_sweep("mlflow", few, f"sqlite:///{file}")
     alone = shutil.copy(file, tmp_path / "copy.db")
 
     assert (sent.added, again.added, again.there) == (3, 0, 3)
-    assert len(held(f"sqlite:///{alone}", read(few))[1]) == 4
+    assert len(held(f"sqlite:///{alone}", build_payload(few))[1]) == 4
     assert journal(file) == kept
 
 
@@ -285,7 +285,7 @@ def test_a_server_that_is_down_costs_a_line(
         export = command("export", "mlflow", str(few), "--uri", address)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         with warnings.catch_warnings():
-            warnings.simplefilter("default", NotSent)
+            warnings.simplefilter("default", ExportFailed)
             swept = command("lr=0.1", "timing=off", "tracker=mlflow", "--quiet", "outputs=mine")
 
     (folder,) = Path("mine").glob("*/*")
@@ -338,9 +338,9 @@ def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest
 
     monkeypatch.chdir(few.parent)
     monkeypatch.setenv("WANDB_SILENT", "true")
-    told = read(few)
-    assert send("wandb", few).added == 3
-    assert send("wandb", few)[:2] == (0, 3)
+    told = build_payload(few)
+    assert export_sweep("wandb", few).added == 3
+    assert export_sweep("wandb", few)[:2] == (0, 3)
     for run in told.runs:
         (file,) = Path("wandb").glob(f"offline-run-*-{run.id}/*.wandb")
         records = [Record.FromString(each) for each in logged(file.read_bytes())]
@@ -375,9 +375,9 @@ def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> 
     from tensorboard.plugins.hparams import plugin_data_pb2
     from tensorboard.util.tensor_util import make_ndarray
 
-    told, logs = read(few), tmp_path / "logs"
-    assert send("tensorboard", few, str(logs)).added == 3
-    assert send("tensorboard", few, str(logs))[:2] == (0, 3)
+    told, logs = build_payload(few), tmp_path / "logs"
+    assert export_sweep("tensorboard", few, str(logs)).added == 3
+    assert export_sweep("tensorboard", few, str(logs))[:2] == (0, 3)
     assert not list(logs.glob(".making*"))
     for run in told.runs:
         (folder,) = logs.glob(f"*/*_{run.id}")
@@ -421,8 +421,8 @@ def test_tensorboards_own_server_shows_every_metric(
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     logs = tmp_path / "logs"
     for folder in (sweep, few):
-        send("tensorboard", folder, str(logs))
-    runs = [*read(sweep).runs, *read(few).runs]
+        export_sweep("tensorboard", folder, str(logs))
+    runs = [*build_payload(sweep).runs, *build_payload(few).runs]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -453,9 +453,9 @@ def _tags_of(address: str, runs: int) -> dict[str, Any]:
 @pytest.mark.slow
 def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
     """The store holds configuration, curves and numbers of each run; a second time adds nothing."""
-    told, place = read(few), tmp_path / "trackio"
-    assert send("trackio", few, str(place)).added == 3
-    assert send("trackio", few, str(place))[:2] == (0, 3)
+    told, place = build_payload(few), tmp_path / "trackio"
+    assert export_sweep("trackio", few, str(place)).added == 3
+    assert export_sweep("trackio", few, str(place))[:2] == (0, 3)
     from trackio import context_vars
     from trackio.sqlite_storage import SQLiteStorage  # it reads once, when it is imported, where its store is
 

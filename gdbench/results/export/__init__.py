@@ -18,12 +18,12 @@ from typing import Any
 
 from gdbench.errors import UsageError, install_command, nearest
 from gdbench.results.export.names import TRACKERS
-from gdbench.results.export.payload import Sent
+from gdbench.results.export.payload import ExportResult
 
-__all__ = ["NotSent", "hide_secrets", "insist", "send", "send_all", "wanted"]
+__all__ = ["ExportFailed", "export_sweep", "export_to_all", "hide_secrets", "parse_trackers", "require_installed"]
 
 
-NEEDS = {
+REQUIRED_PACKAGES = {
     "mlflow": ("mlflow", "sqlalchemy"),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
@@ -37,49 +37,49 @@ TOKEN = re.compile(r"([?&](?:token|key|api_key|password)=)[^&\s]+", re.IGNORECAS
 """The secrets of an address: ``scheme://user:password@host?token=...``."""
 
 
-class NotSent(UserWarning):
+class ExportFailed(UserWarning):
     """A tracker did not take a sweep; the sweep is whole."""
 
 
-def wanted(config: Mapping[str, Any]) -> tuple[str, ...]:
+def parse_trackers(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The trackers that a configuration names. ``UsageError`` where one cannot be had."""
     given = config["tracker"]
     names = given if isinstance(given, (list, tuple)) else str(given or "").split(",")
     found = tuple(str(name).strip() for name in names if str(name).strip())
-    insist(found)
+    require_installed(found)
     return found
 
 
-def insist(names: Sequence[str]) -> None:
+def require_installed(names: Sequence[str]) -> None:
     """``UsageError`` in one line for a tracker that is not known, or whose package is not installed."""
     for name in names:
         if name not in TRACKERS:
             raise UsageError(
                 f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}; null for none."
             )
-        if not all(find_spec(package) for package in NEEDS[name]):
+        if not all(find_spec(package) for package in REQUIRED_PACKAGES[name]):
             raise UsageError(f"tracker={name} is not installed: {install_command(name)}")
 
 
-def send(name: str, folder: Path, uri: str | None = None) -> Sent:
+def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResult:
     """Copy a sweep to a tracker. Raises ``UsageError``, in one line, where that does not take it.
 
     Ctrl-C is a KeyboardInterrupt that says how to go on.
     """
-    from gdbench.results.export.build_payload import read
+    from gdbench.results.export.build_payload import build_payload
 
-    insist([name])
-    sweep = read(folder)
+    require_installed([name])
+    sweep = build_payload(folder)
     adapter = importlib.import_module(f"gdbench.results.export.{name}")
     try:
-        sent: Sent = adapter.send(sweep, uri)
+        sent: ExportResult = adapter.send(sweep, uri)
     except UsageError:
         raise
     except KeyboardInterrupt as cut:
-        raise KeyboardInterrupt(f"What {name} has taken stays. {_again(name, folder, uri)}") from cut
+        raise KeyboardInterrupt(f"What {name} has taken stays. {_repeat_command(name, folder, uri)}") from cut
     except Exception as error:
         words = hide_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        raise UsageError(f"{name} did not take {folder} ({words}). {_again(name, folder, uri)}") from None
+        raise UsageError(f"{name} did not take {folder} ({words}). {_repeat_command(name, folder, uri)}") from None
     return sent._replace(look=hide_secrets(sent.look))
 
 
@@ -88,17 +88,17 @@ def hide_secrets(text: str) -> str:
     return TOKEN.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
-def send_all(names: Sequence[str], folder: Path) -> None:
+def export_to_all(names: Sequence[str], folder: Path) -> None:
     """Copy a finished sweep to trackers; one that does not take it costs a warning."""
     for name in names:
         try:
-            send(name, folder)
+            export_sweep(name, folder)
         except UsageError as error:
-            again = "" if "Try again" in str(error) else f" {_again(name, folder, None)}"
-            warnings.warn(f"{error}{again}", NotSent, stacklevel=2)
+            again = "" if "Try again" in str(error) else f" {_repeat_command(name, folder, None)}"
+            warnings.warn(f"{error}{again}", ExportFailed, stacklevel=2)
 
 
-def _again(name: str, folder: Path, uri: str | None) -> str:
+def _repeat_command(name: str, folder: Path, uri: str | None) -> str:
     """The command that goes on where an export stopped."""
     place = ["--uri", hide_secrets(uri)] if uri else []
     words = ["python", "-m", "gdbench", "export", name, str(folder), *place]

@@ -12,55 +12,55 @@ import numpy as np
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.results.columns import asked
+from gdbench.results.columns import is_setting
 from gdbench.results.environment_file import read_environment
-from gdbench.results.export.payload import Curves, Tracked, TrackedSweep
+from gdbench.results.export.payload import Curves, RunPayload, SweepPayload
 from gdbench.results.load import load
-from gdbench.results.lookup import environment_of
+from gdbench.results.lookup import find_environment
 
-__all__ = ["read"]
+__all__ = ["build_payload"]
 
-MOST = 20_000
+MAX_RUNS = 20_000
 """Runs of a sweep that a tracker is given; none of them is made for more."""
 CURVES = ("loss", "gap", "grad_norm")
-WORDS = ("run_id", "sweep", "cell", "cell_fingerprint", "process", "started_at", "overrides")
+TAG_COLUMNS = ("run_id", "sweep", "cell", "cell_fingerprint", "process", "started_at", "overrides")
 """What is no result of a run, and goes into its tags."""
 FILES = ("report.html", "report.md", "environment.json", "runs.parquet", "tables/*", "figures/*.svg", "*.diff")
 
 
-def read(folder: Path) -> TrackedSweep:
+def build_payload(folder: Path) -> SweepPayload:
     """The sweep in a folder. ``UsageError`` where there is none, or several, or too many runs."""
     runs = load(folder).drop_duplicates("run_id")
     if runs["sweep"].nunique() != 1:
         raise UsageError(f"{folder} holds {runs['sweep'].nunique()} sweeps: name the folder of one.")
-    if len(runs) > MOST:
-        raise UsageError(f"{folder} holds {len(runs)} runs, more than the {MOST} that trackers are made for.")
-    sweep, curves = str(runs["sweep"].iloc[0]), _curves(folder)
-    key = _key(folder, sweep)
-    swept = [str(name) for name in runs if asked(str(name)) and runs[name].nunique(dropna=False) > 1]
+    if len(runs) > MAX_RUNS:
+        raise UsageError(f"{folder} holds {len(runs)} runs, more than the {MAX_RUNS} that trackers are made for.")
+    sweep, curves = str(runs["sweep"].iloc[0]), _read_curves(folder)
+    key = _compute_sweep_id(folder, sweep)
+    swept = [str(name) for name in runs if is_setting(str(name)) and runs[name].nunique(dropna=False) > 1]
     rows = runs.astype(object).to_dict(orient="records")
-    told = [_tracked({str(name): value for name, value in row.items()}, key, curves, swept) for row in rows]
-    return TrackedSweep(key, sweep, _tags(folder, runs), told, list(_files(folder)))
+    payloads = [_build_run({str(name): value for name, value in row.items()}, key, curves, swept) for row in rows]
+    return SweepPayload(key, sweep, _build_tags(folder, runs), payloads, list(_iterate_files(folder)))
 
 
-def _key(folder: Path, sweep: str) -> str:
+def _compute_sweep_id(folder: Path, sweep: str) -> str:
     """What tells the sweep from all others, wherever it is copied: its name, and what it was run with, and when."""
     file = folder / "environment.json"
-    return _digest(sweep, file.read_text(encoding="utf-8") if file.is_file() else "")
+    return _hash_words(sweep, file.read_text(encoding="utf-8") if file.is_file() else "")
 
 
-def _digest(*words: str) -> str:
+def _hash_words(*words: str) -> str:
     return hashlib.blake2b("\0".join(words).encode(), digest_size=8).hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _iterate_files(folder: Path) -> Iterator[Path]:
     for pattern in FILES:
         yield from sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
-def _tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
+def _build_tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
     """What is told of the whole sweep."""
-    known = environment_of(folder, runs.sort_values("started_at").iloc[-1])
+    known = find_environment(folder, runs.sort_values("started_at").iloc[-1])
     git = (known.get("git") or {}).get("gdbench") or {}
     command = folder / ".hydra" / "command.json"
     words = read_environment(command).get("words") or known.get("command") or []
@@ -77,7 +77,7 @@ def _tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _curves(folder: Path) -> dict[str, Curves]:
+def _read_curves(folder: Path) -> dict[str, Curves]:
     """The traces by run."""
     try:
         traces = load(folder, "traces", ["run_id", "step", *CURVES])
@@ -92,16 +92,16 @@ def _curves(folder: Path) -> dict[str, Curves]:
     }
 
 
-def _tracked(row: dict[str, Any], sweep: str, curves: dict[str, Curves], swept: list[str]) -> Tracked:
+def _build_run(row: dict[str, Any], sweep: str, curves: dict[str, Curves], swept: list[str]) -> RunPayload:
     params: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
     for name, value in row.items():
         if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
             continue
-        if asked(name):
+        if is_setting(name):
             params[name] = value
-        elif name not in WORDS and isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif name not in TAG_COLUMNS and isinstance(value, (int, float)) and not isinstance(value, bool):
             if math.isfinite(value):
                 metrics[name] = float(value)
             else:
@@ -109,10 +109,10 @@ def _tracked(row: dict[str, Any], sweep: str, curves: dict[str, Curves], swept: 
         else:
             tags[name] = str(value)
     shown = [name for name in ("optimizer", "impl", *swept) if name in params]
-    name = " ".join(_word(each, params[each]) for each in dict.fromkeys(shown))
+    name = " ".join(_format_setting(column, params[column]) for column in dict.fromkeys(shown))
     run = str(row["run_id"])
-    return Tracked(
-        id=_digest(sweep, run, str(row["started_at"])),
+    return RunPayload(
+        id=_hash_words(sweep, run, str(row["started_at"])),
         name=name,
         params=params,
         metrics=metrics,
@@ -121,6 +121,6 @@ def _tracked(row: dict[str, Any], sweep: str, curves: dict[str, Curves], swept: 
     )
 
 
-def _word(name: str, value: Any) -> str:
+def _format_setting(name: str, value: Any) -> str:
     number = f"{value:g}" if isinstance(value, float) else str(value)
     return number if isinstance(value, str) else f"{name.rpartition('.')[2]}={number}"

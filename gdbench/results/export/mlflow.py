@@ -23,17 +23,17 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 
 from gdbench.errors import UsageError
-from gdbench.results.export.payload import PROJECT, Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import PROJECT, ExportResult, RunPayload, SweepPayload
 
-__all__ = ["send"]
+__all__ = ["export"]
 
-BATCH = {"metrics": 900, "params": 100}
+MAX_BATCH = {"metrics": 900, "params": 100}
 """What MLflow takes in one call: 1000 entries in all, 100 of them parameters."""
-LONGEST = 5000
+MAX_LENGTH = 5000
 """Characters of a tag or parameter that MLflow surely takes."""
-AT_ONCE = 4
+WORKERS = 4
 """Runs that are sent to a server side by side; a SQLite file has one writer."""
-PATIENCE_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
 SWEEP, RUN = "gdbench.sweep", "gdbench.run"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
 KIND, MODELS = "mlflow.experimentKind", "custom_model_development"
@@ -42,7 +42,7 @@ RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
 """MLflow 3.17's page starts in its mode for language models whatever the experiment is, unless the address says so."""
 
 
-def send(sweep: TrackedSweep, uri: str | None) -> Sent:
+def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
     """Add what is missing to the experiment ``gdbench`` (or MLFLOW_EXPERIMENT_NAME), at MLFLOW_TRACKING_URI or ``uri``.
 
     A child that is not finished is of an export that was interrupted: it is deleted and sent again.
@@ -52,52 +52,52 @@ def send(sweep: TrackedSweep, uri: str | None) -> Sent:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of seven, each waits twice as long as the last
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
     place = uri or mlflow.get_tracking_uri()
-    _insist_on_answer(place)
-    with _writing_ahead(place):
-        return _sent(sweep, place)
+    _check_server(place)
+    with _use_write_ahead_log(place):
+        return _export_sweep(sweep, place)
 
 
-def _sent(sweep: TrackedSweep, place: str) -> Sent:
+def _export_sweep(sweep: SweepPayload, place: str) -> ExportResult:
     client = MlflowClient(tracking_uri=place)
-    experiment = _experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
-    known = {run.data.tags[RUN]: run for run in _known(client, experiment, sweep.id)}
-    parent = known.get(sweep.id) or _begin(client, experiment, sweep)
+    experiment = _find_or_create_experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
+    known = {run.data.tags[RUN]: run for run in _iterate_runs(client, experiment, sweep.id)}
+    parent = known.get(sweep.id) or _create_parent_run(client, experiment, sweep)
     done = {key for key, run in known.items() if run.info.status != "RUNNING"}
     missing = [run for run in sweep.runs if run.id not in done]
     for run in missing:
         if run.id in known:
             client.delete_run(known[run.id].info.run_id)
-    sending = partial(_child, client, experiment, parent.info.run_id, sweep.id)
-    with ThreadPoolExecutor(AT_ONCE if place.startswith("http") else 1) as pool:
+    sending = partial(_export_run, client, experiment, parent.info.run_id, sweep.id)
+    with ThreadPoolExecutor(WORKERS if place.startswith("http") else 1) as pool:
         for _ in pool.map(sending, missing):
             pass
-    _files(client, parent.info.run_id, sweep.files)
+    _export_files(client, parent.info.run_id, sweep.files)
     if missing or sweep.id not in done:
         client.set_terminated(parent.info.run_id)
-    return Sent(len(missing), len(sweep.runs) - len(missing), _viewing_command(place, experiment))
+    return ExportResult(len(missing), len(sweep.runs) - len(missing), _format_view_command(place, experiment))
 
 
-def _viewing_command(place: str, experiment: str) -> str:
+def _format_view_command(place: str, experiment: str) -> str:
     """What shows the runs: the page's address, after the command that serves a file."""
     if place.startswith("http"):
         return f"{place.rstrip('/')}/{RUNS_PAGE.format(experiment)}"
     return f"mlflow ui --backend-store-uri {place}, then http://127.0.0.1:5000/{RUNS_PAGE.format(experiment)}"
 
 
-def _insist_on_answer(place: str) -> None:
+def _check_server(place: str) -> None:
     """``UsageError`` where no server listens: MLflow itself would try for minutes."""
     parts = urlsplit(place)
     if parts.scheme not in ("http", "https"):
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE_S).close()
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise ConnectionError(f"{place} does not answer: {error.strerror or error}") from None
 
 
 @contextmanager
-def _writing_ahead(place: str) -> Iterator[None]:
+def _use_write_ahead_log(place: str) -> Iterator[None]:
     """A SQLite file that is new keeps a write-ahead log: one sync a commit instead of three, a fifth of an export.
 
     What a file is that somebody else made is theirs to choose. In the end all is in the file itself, whose log MLflow
@@ -112,7 +112,7 @@ def _writing_ahead(place: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _pragma(file, "wal_checkpoint(TRUNCATE)")
+        _execute_pragma(file, "wal_checkpoint(TRUNCATE)")
 
 
 def _create_store(file: Path) -> None:
@@ -125,17 +125,17 @@ def _create_store(file: Path) -> None:
         MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)  # makes the tables
         with closing(sqlite3.connect(made)) as opened:
             opened.execute("VACUUM INTO ?", (str(copy),))
-        _pragma(str(copy), "journal_mode = WAL")
+        _execute_pragma(str(copy), "journal_mode = WAL")
         with contextlib.suppress(FileExistsError):  # another export was first, and as good
             os.link(copy, file)
 
 
-def _pragma(file: str, words: str) -> None:
+def _execute_pragma(file: str, words: str) -> None:
     with closing(sqlite3.connect(file)) as opened:
         opened.execute(f"PRAGMA {words}").fetchall()
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def _find_or_create_experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found and found.lifecycle_stage != "active":
         raise UsageError(f"the experiment {name} of MLflow is deleted: restore it, or set MLFLOW_EXPERIMENT_NAME.")
@@ -146,7 +146,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _known(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
+def _iterate_runs(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
     """The runs that are there of a sweep, itself among them."""
     token = None
     while True:
@@ -157,45 +157,47 @@ def _known(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
             return
 
 
-def _begin(client: MlflowClient, experiment: str, sweep: TrackedSweep) -> Run:
-    tags = {**_texts(sweep.tags), SWEEP: sweep.id, RUN: sweep.id}
+def _create_parent_run(client: MlflowClient, experiment: str, sweep: SweepPayload) -> Run:
+    tags = {**_to_texts(sweep.tags), SWEEP: sweep.id, RUN: sweep.id}
     return client.create_run(experiment, tags=tags, run_name=sweep.name)
 
 
-def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: Tracked) -> None:
+def _export_run(client: MlflowClient, experiment: str, parent: str, sweep: str, run: RunPayload) -> None:
     """One run: made, filled in as few calls as MLflow allows, and only then finished."""
-    tags = {**_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
+    tags = {**_to_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
     curves = [Metric(name, value, at, step) for step, point in run.curves.points() for name, value in point.items()]
     entries: dict[str, list[Any]] = {
         "metrics": [*(Metric(name, value, at, 0) for name, value in run.metrics.items()), *curves],
-        "params": [Param(name, value) for name, value in _texts(run.params).items()],
+        "params": [Param(name, value) for name, value in _to_texts(run.params).items()],
     }
-    for batch in _batches(entries):
+    for batch in _iterate_batches(entries):
         client.log_batch(made.info.run_id, synchronous=True, **batch)
     client.set_terminated(made.info.run_id, "FAILED" if run.failed else "FINISHED")
 
 
-def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
+def _iterate_batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
     """So many entries of each kind that a call takes them: parameters come with the first metrics."""
     for number in itertools.count():
-        batch = {kind: some[number * BATCH[kind] : (number + 1) * BATCH[kind]] for kind, some in entries.items()}
+        batch = {
+            kind: some[number * MAX_BATCH[kind] : (number + 1) * MAX_BATCH[kind]] for kind, some in entries.items()
+        }
         if not any(batch.values()):
             return
         yield batch
 
 
-def _files(client: MlflowClient, parent: str, files: Sequence[Path]) -> None:
+def _export_files(client: MlflowClient, parent: str, files: Sequence[Path]) -> None:
     """Artifacts that are not there yet; those of a folder's folders keep their place."""
     there: dict[str, set[str]] = {}
     for file in files:
         place = file.parent.name if file.parent.name in ("tables", "figures") else None
         if str(place) not in there:
-            there[str(place)] = {Path(each.path).name for each in client.list_artifacts(parent, place)}
+            there[str(place)] = {Path(artifact.path).name for artifact in client.list_artifacts(parent, place)}
         if file.name not in there[str(place)]:
             client.log_artifact(parent, str(file), place)
 
 
-def _texts(values: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value)[:LONGEST] for name, value in values.items()}
+def _to_texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:MAX_LENGTH] for name, value in values.items()}

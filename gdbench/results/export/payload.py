@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PROJECT", "Curves", "Sent", "Tracked", "TrackedSweep"]
+__all__ = ["PROJECT", "Curves", "ExportResult", "RunPayload", "SweepPayload"]
 
 
 PROJECT = "gdbench"
@@ -25,15 +25,15 @@ class Curves(NamedTuple):
 
     def points(self) -> list[tuple[int, dict[str, float]]]:
         """The finite numbers of each step; a step without any is left out."""
-        told = [
-            (int(step), {name: float(each[row]) for name, each in self.values.items() if np.isfinite(each[row])})
+        points = [
+            (int(step), {name: float(curve[row]) for name, curve in self.values.items() if np.isfinite(curve[row])})
             for row, step in enumerate(self.steps)
         ]
-        return [(step, numbers) for step, numbers in told if numbers]
+        return [(step, numbers) for step, numbers in points if numbers]
 
 
 @dataclass(frozen=True)
-class Tracked:
+class RunPayload:
     """A run as trackers want it."""
 
     id: str
@@ -54,18 +54,18 @@ class Tracked:
 
 
 @dataclass(frozen=True)
-class TrackedSweep:
+class SweepPayload:
     """A sweep as trackers want it."""
 
     id: str
     name: str
     tags: dict[str, str]
-    runs: Sequence[Tracked]
+    runs: Sequence[RunPayload]
     files: Sequence[Path] = field(default_factory=tuple)
     """Its report, tables and environment, as far as they are there."""
 
 
-class Sent(NamedTuple):
+class ExportResult(NamedTuple):
     """What a tracker has now."""
 
     added: int
