@@ -69,7 +69,7 @@ def test_costs_of_what_did_not_solve_are_infinite() -> None:
 
 def test_rungs_below_the_resolution_are_no_questions() -> None:
     """A dtype that resolves 1e-3 is asked for three rungs; steps are exact, and gradients follow them evenly."""
-    told = select_comparable(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradients": 300}))
+    told = select_comparable(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradient_evals": 300}))
 
     assert compute_ladder_costs(told, "steps")["cost"].tolist() == [2, 4, INF]
     assert compute_ladder_costs(told, "gradients")["cost"].tolist() == [6, 12, INF]
@@ -193,7 +193,7 @@ def test_a_curve_of_failures_and_of_one_run() -> None:
 
 def test_without_a_minimum_the_loss_speaks() -> None:
     """Where no gap is known it stays null, and the median loss and its quartiles are there; a step costs gradients."""
-    told = select_comparable(runs({"gradients": 250}, {"seed": 1, "gradients": 250}))
+    told = select_comparable(runs({"gradient_evals": 250}, {"seed": 1, "gradient_evals": 250}))
     curve = compute_convergence_curves(told, lines((4, 2), (6, 3)).assign(gap=NAN))
 
     assert curve["gap"].isna().all()
