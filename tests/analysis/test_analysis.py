@@ -27,7 +27,7 @@ INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
     "objective": "bowl", "optimizer": "gd", "impl": "manual", "dtype": "float64", "seed": 0, "lr": 0.1,
     "status": "target", "shifted_minimum": False, "seed_used": True, "started_at": 0.0, "timed": False,
-    "steps": 100, "target": 1e-6, "gradients": 100, "steps_to_target": 10, "gradient_evals_to_target": 10,
+    "steps": 100, "target": 1e-6, "gradient_evals": 100, "steps_to_target": 10, "gradient_evals_to_target": 10,
     "time_to_target_s": NAN, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_suboptimality": 1e-9,
     "final_gap": 1e-9, "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN,
     "denormals": 0, "step_time_ratio": NAN, "step_time_ratio_lo": NAN, "step_time_ratio_hi": NAN,
