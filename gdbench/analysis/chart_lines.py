@@ -1,4 +1,4 @@
-"""Which runs make the lines of a picture: the best configuration of each optimizer, or of each value of settings."""
+"""Selection of the runs drawn as lines of a chart: the best configuration per optimizer, or per value of settings."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from gdbench.results.run_settings import format_distinct, name_problems
 __all__ = ["ChartLines", "select_chart_lines"]
 
 MIN_ORDERED = 5
-"""So many values of a number are drawn in an order of colours, rather than in colours that are told apart."""
+"""Number of numeric values from which a sequential colour scale is used instead of distinct colours."""
 SELF_EXPLANATORY = ("impl", "dtype", "device", "schedule", "clip", "noise")
-"""Settings whose values say what they are."""
+"""Settings whose values need no name in a legend."""
 
 
 class ChartLines(NamedTuple):
-    """Compared runs of the configurations that are drawn; ``solver`` names their lines."""
+    """Comparable runs of the configurations that are drawn; ``solver`` is the name of their line."""
 
     runs: pd.DataFrame
     solvers: tuple[str, ...]
-    """The lines in the order of their legend."""
+    """Lines in legend order."""
     leading: list[str]
-    """The lines by their mean place, the best first."""
+    """Lines by mean rank, best first."""
     chosen: bool
-    """Whether the lines are those of settings."""
+    """Whether lines stand for values of settings."""
     places: Mapping[str, tuple[float, int]] = {}
-    """Of lines of many values of one numeric setting: where from 0 to 1 each stands in their order, and the number of
-    its group, which all else that tells lines apart makes."""
+    """For many values of one numeric setting: position of each line in [0, 1] in their order, and the number of its
+    group by all other settings."""
 
 
 def select_chart_lines(runs: pd.DataFrame, by: Sequence[str]) -> ChartLines:
-    """The runs of the best configuration of each optimizer on each problem, for each value of the settings ``by``.
+    """Runs of the best configuration of each optimizer on each problem, for each value of the settings ``by``.
 
-    Problems that differ in ``by`` alone, as by a dtype, are one. Raises UsageError for what is no setting.
+    Problems that differ in ``by`` only, such as in dtype, are merged. Raises UsageError for a name that is no setting.
     """
     _check_settings(runs, by)
     compared = costs.select_comparable(runs)
@@ -74,7 +74,7 @@ def _check_settings(runs: pd.DataFrame, by: Sequence[str]) -> None:
 
 
 def _label_by_settings(compared: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Runs whose solver is named by their values in columns, and these names in the order of the values."""
+    """Runs with ``solver`` named by their values in ``columns``, and these names in the order of the values."""
     named = compared["solver"].nunique() > 1
     parts = [_format_setting(name, compared[name]) for name in columns]
     words = [list(compared["solver"]) if named else [""] * len(compared), *parts]
@@ -88,9 +88,9 @@ def _label_by_settings(compared: pd.DataFrame, columns: Sequence[str]) -> tuple[
 
 
 def _place_values(labels: pd.Series, keys: Sequence[pd.Series]) -> dict[str, tuple[float, int]]:
-    """The place of each label in the order of the numeric key, if one alone has many values, and its group by the rest.
+    """Position in [0, 1] of each label by the one numeric key with many values, and its group by the other keys.
 
-    Empty where no key, or more than one, is numeric with many values: a colour can follow one order only.
+    Empty where no key, or more than one, is numeric with MIN_ORDERED values: a colour scale can show one order only.
     """
     many = [key for key in keys if key.dtype.kind in "if" and key.nunique() >= MIN_ORDERED]
     if len(many) != 1:
@@ -103,13 +103,13 @@ def _place_values(labels: pd.Series, keys: Sequence[pd.Series]) -> dict[str, tup
 
 
 def _format_setting(name: str, values: pd.Series) -> list[str]:
-    """What a legend says of the values of a setting: lr 0.1, float32, condition 100."""
+    """Legend texts of a setting's values: lr 0.1, float32, condition 100."""
     word = "" if name in SELF_EXPLANATORY else f"{name.rpartition('.')[2].replace('_', ' ')} "
     return [word + text if text else "" for text in format_distinct(values)]
 
 
 def _make_sort_key(value: Any) -> tuple[str, Any]:
-    """A value that can stand in one order with values of other types."""
+    """Sort key of a value that can be compared with values of other types."""
     if value is None or value is pd.NA or value != value:
         return ("", 0)
     return ("text", value) if isinstance(value, str) else ("number", value)

@@ -1,4 +1,4 @@
-"""What two things differ in, by name: rows of the table, what is known of two machines, traces."""
+"""Differences by name between two mappings, tables of runs, environments or traces."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = [
 ]
 
 EXCLUDED_FIELDS = ("at", "command", "folder", "git.folder", "sources", "data")
-"""What environment.json holds beside facts of an environment, or tells in a place of its own."""
+"""Fields of environment.json that are not part of the environment, or are compared separately."""
 
 
 class ValueDiff(NamedTuple):
-    """A thing that has one value here and another there; None where it has none."""
+    """A name with different values on the two sides; None where a side has no value."""
 
     name: str
     a: Any
@@ -32,31 +32,31 @@ class ValueDiff(NamedTuple):
 
 
 def diff_mappings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[ValueDiff]:
-    """The names under which two mappings hold different things, in the order of the first."""
+    """Names whose values differ between two mappings, in the order of the first, then of the second."""
     every = dict.fromkeys([*a, *b])
     return [ValueDiff(name, a.get(name), b.get(name)) for name in every if not _is_equal(a.get(name), b.get(name))]
 
 
 def flatten_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``environment.json`` tells of versions, machine and switches, by dotted names."""
+    """Versions, hardware and switches of ``environment.json`` by dotted names."""
     flat = dict(_flatten(environment, ""))
     return {name: value for name, value in flat.items() if not _is_below(name, EXCLUDED_FIELDS)}
 
 
 def diff_settings(a: pd.DataFrame, b: pd.DataFrame) -> list[ValueDiff]:
-    """The settings whose values are not the same in two tables of runs: all values of each, in their order."""
+    """Settings with different values in two tables of runs: all values of each, in order of appearance."""
     names = [name for name in dict.fromkeys([*a, *b]) if is_setting(str(name))]
     return diff_mappings(*({name: _find_values(runs, name) for name in names} for runs in (a, b)))
 
 
 def diff_results(a: pd.Series, b: pd.Series) -> list[ValueDiff]:
-    """The exact columns in which two runs differ, but for what was asked of them."""
+    """Deterministic result columns in which two runs differ."""
     answers = [{str(name): row[name] for name in row.index if _is_result(str(name))} for row in (a, b)]
     return diff_mappings(*answers)
 
 
 def find_first_differing_step(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
-    """The first recorded step at which the traces of two runs are not the same bits; None where there is none."""
+    """First recorded step at which two traces are not bitwise equal; None if they are equal."""
     columns = ["step", "loss", "gap", "grad_norm", "x"]
     for here, there in zip(_list_rows(a, columns), _list_rows(b, columns), strict=False):
         if diff_mappings(here, there):
@@ -73,7 +73,7 @@ def _list_rows(trace: pd.DataFrame, columns: list[str]) -> Iterable[dict[str, An
 
 
 def _find_values(runs: pd.DataFrame, name: str) -> Any:
-    """The values of a column, a single one as it is; None where it is not there or null in every row."""
+    """Distinct values of a column; a single one without its list; None if the column is missing or all null."""
     found = [value for value in runs[name].unique() if not _is_null(value)] if name in runs else []
     return found[0] if len(found) == 1 else (found or None)
 
@@ -97,7 +97,7 @@ def _is_equal(a: Any, b: Any) -> bool:
 
 
 def _to_python(value: Any) -> Any:
-    """A value without numpy, whose comparison with a list would be one for each entry."""
+    """Value without NumPy types: comparing an array with a list would be elementwise."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return list(map(_to_python, value)) if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""How much a method forgives its learning rate."""
+"""Sensitivity to the learning rate: cost at each lr, and the width of the range of good ones."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["compute_dtype_sensitivity", "compute_lr_sensitivity", "measure_lr_wi
 
 
 def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """The cost to the target at every lr: one row for each problem, solver, lr and set of other numbers.
+    """Cost to the target at each lr: one row per problem, solver, lr and set of other hyper-parameters.
 
-    Of compared runs. Columns: problem, solver, lr, others (the other numbers, as a text), cost (median over seeds; inf
-    where more than half did not solve), lo and hi (quartiles), runs, solved, broke (runs that diverged or became
-    nonfinite), smoothness (L of the objective; null where it is not stated), and chosen (whether tune chose it).
+    Input: comparable runs. Columns: problem, solver, lr, others (the other hyper-parameters as text), cost (median over
+    seeds; inf where more than half did not solve), lo and hi (quartiles), runs, solved, broke (diverged or nonfinite
+    runs), smoothness (L of the objective; null if not stated), chosen (whether tune chose it).
     """
     table = compute_costs(compared, cost).assign(
         hit=lambda rows: np.isfinite(rows["cost"]),
@@ -46,9 +46,9 @@ def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> p
 
 
 def select_final_losses(compared: pd.DataFrame) -> pd.DataFrame:
-    """The final loss of each solver at every lr: of the standings, the best row of each problem, solver and lr.
+    """Final loss of each solver at each lr: the best-ranked row per problem, solver and lr.
 
-    Of compared runs; left out is what may not win, and what has no lr.
+    Input: comparable runs; ineligible ones and those without an lr are left out.
     """
     table = rank_configurations(compared)
     shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"]) & table["lr"].notna()]
@@ -57,9 +57,10 @@ def select_final_losses(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_dtype_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """``compute_lr_sensitivity`` where one question was asked in several dtypes: the dtype is in ``others``, not in ``problem``.
+    """``compute_lr_sensitivity`` of problems run in several dtypes; ``others`` is the dtype.
 
-    Of numbers that were varied besides, the best counts at each lr. ``objective`` and ``dtype`` say what a row is of.
+    ``problem`` has no dtype in its name. At each lr the best of the other hyper-parameters counts. ``objective`` and
+    ``dtype`` say what a row is of.
     """
     table = (
         compute_lr_sensitivity(compared, cost)
@@ -75,10 +76,10 @@ def compute_dtype_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -
 
 
 def measure_lr_width(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
-    """How many decades of lr, as tried, cost at most ``factor`` times the best, in one stretch around it.
+    """Width in decades of the contiguous range of tried lrs that cost at most ``factor`` times the best.
 
-    Of ``compute_lr_sensitivity``. Columns: problem, solver, others, lr (what tune chose, else the best; of equals the middle one),
-    cost, low, high, decades and chosen. Solvers that never solved have no row.
+    Input: ``compute_lr_sensitivity``. Columns: problem, solver, others, lr (tune's choice, else the best; of ties the
+    middle one), cost, low, high, decades and chosen. Solvers that never solved have no row.
     """
     keys = ["problem", "solver", "others"]
     groups = table.sort_values("lr").groupby(keys, sort=False, observed=True)
@@ -87,6 +88,7 @@ def measure_lr_width(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
 
 
 def _measure_width(group: pd.DataFrame, factor: float) -> list[float]:
+    """Values of one row of ``measure_lr_width``, from lr on, from rows sorted by lr."""
     cost, lr = group["cost"].to_numpy(), group["lr"].to_numpy()
     chosen = group["chosen"].to_numpy(bool) & np.isfinite(cost)
     equals = np.flatnonzero(chosen if chosen.any() else cost == cost.min())

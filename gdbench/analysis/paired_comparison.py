@@ -1,4 +1,4 @@
-"""What each optimizer pays on two sides, such as before and after a change, and whether that is a difference."""
+"""Comparison of two sides, such as before and after a change: cost of each optimizer, and whether they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_sides"]
 
 TOO_FEW = "not enough to tell"
 NOT_COMPARABLE = "not comparable across processes: use gate"
-"""What is said of any two times, as two processes differ by more than most changes do."""
+"""Outcome of every comparison of times: two processes differ by more than most changes do."""
 VERDICTS = ("worse", "better", "not told apart", TOO_FEW, "same", "neither", "only a", "only b", NOT_COMPARABLE)
 COLUMNS = [
     *("problem", "optimizer", "cost", "measure", "outcome", "a", "b", "ratio", "lo", "hi"),
@@ -31,16 +31,17 @@ NONE: Interval = (np.nan, np.nan)
 
 
 def compare_sides(compared: pd.DataFrame) -> pd.DataFrame:
-    """One row for each problem, optimizer and cost (gradients, steps, seconds), of compared runs with ``side``, a or b.
+    """One row per problem, optimizer and cost (steps, gradients, seconds).
 
-    Columns: a and b (what the best configuration of that side paid to the target, the median over its seeds; inf where
-    it never came there; where neither side did, its final gap or loss: see ``measure``), ratio (b over a), lo and hi
-    (its 95% interval, where there is one), standing (of each side, as in ``rank_configurations``, by which the best configuration
-    is chosen too), the configurations, seeds (how many both have), and outcome, one of VERDICTS: is b better?
+    Input: comparable runs with ``side`` a or b. Columns: a and b (median cost over seeds to the target of that side's
+    best configuration; inf where it never reached it; where neither side did, its final gap or loss: see ``measure``),
+    ratio (b over a), lo and hi (its 95% interval, if any), standing_a, standing_b (outcomes of ``rank_configurations``,
+    which also selects the best), the configurations, seeds (number in common), and outcome, one of VERDICTS: is b
+    better?
 
-    Costs without randomness are exact and compared as they are; where a seed matters, Wilcoxon's test of the seeds'
-    ratios decides (5%), which needs ENOUGH common seeds, and the interval is its own, of Hodges and Lehmann.
-    Of seconds nothing is said but what they were, and their ratio, each over the reference loop of its own process.
+    Costs without randomness are compared exactly. Where a seed matters, Wilcoxon's signed-rank test of the seeds' log
+    ratios decides (5%), which needs MIN_SEEDS common seeds; the interval is that of Hodges and Lehmann. Seconds are
+    only reported, with their ratio after division by the reference loop of each side's own process.
     """
     pools = {side: select_best_impls(compared[compared["side"] == side]) for side in "ab"}
     rows = [*_compare_counts(pools, "steps"), *_compare_counts(pools, "gradients"), *_compare_times(compared)]
@@ -48,7 +49,7 @@ def compare_sides(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compare_counts(pools: dict[str, pd.DataFrame], cost: str) -> list[dict[str, Any]]:
-    """The rows of a cost that is counted."""
+    """Rows of a counted cost: steps or gradients."""
     best = {side: _find_best(pool, cost) for side, pool in pools.items()}
     by_seed = {side: rank_configurations(pool, cost, [*KEYS, "seed"]) for side, pool in pools.items()}
     rows = []
@@ -69,18 +70,18 @@ def _compare_counts(pools: dict[str, pd.DataFrame], cost: str) -> list[dict[str,
 
 
 def _find_best(pool: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """The first of the standings for each problem and solver, also where nothing may win."""
+    """First-ranked row of each problem and solver, also where none is eligible."""
     first = rank_configurations(pool, cost).drop_duplicates(["problem", "solver"])
     return first.set_index(["problem", "solver"], drop=False)
 
 
 def _select_seeds(by_seed: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """The standing of each seed of one configuration."""
+    """Ranking rows of one configuration, one per seed."""
     return by_seed[_is_same_configuration(by_seed, row)].set_index("seed")
 
 
 def _describe_side(row: pd.Series, side: str) -> dict[str, Any]:
-    """What a row tells of one side alone."""
+    """Columns of a row that concern one side only."""
     reached = row["outcome"] in OUTCOMES[:2]
     return {
         side: row["value"] if reached else np.inf,
@@ -90,7 +91,7 @@ def _describe_side(row: pd.Series, side: str) -> dict[str, Any]:
 
 
 def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """What a problem's optimizer is on b, beside a."""
+    """Columns of a row for a problem and optimizer that both sides have."""
     a, b = rows["a"], rows["b"]
     facts = {**_describe_side(a, "a"), **_describe_side(b, "b")}
     better = min(OUTCOMES.index(row["outcome"]) for row in rows.values())
@@ -120,7 +121,7 @@ def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict
 
 
 def _select_deciding_values(rows: pd.DataFrame, better: int) -> pd.Series:
-    """The number that decides between sides of which the better has this outcome; inf for those that are worse."""
+    """Values that decide between sides, given the better side's outcome; inf for worse outcomes."""
     if OUTCOMES[better] == "missed":
         short = rows["final_gap"].where(rows["final_gap"].notna(), rows["final_loss"])
         return short.where(rows["outcome"] != OUTCOMES[-1], np.inf).astype(float)
@@ -129,6 +130,7 @@ def _select_deciding_values(rows: pd.DataFrame, better: int) -> pd.Series:
 
 
 def _decide_outcome(medians: list[float], differences: Array, matters: bool) -> str:
+    """One of VERDICTS, from the medians of a and b and the per-seed differences."""
     if matters and len(differences) < MIN_SEEDS and not (len(differences) and (differences == 0).all()):
         return TOO_FEW
     if (differences == 0).all():
@@ -140,7 +142,7 @@ def _decide_outcome(medians: list[float], differences: Array, matters: bool) -> 
 
 
 def _compute_interval(ratios: Array) -> Interval:
-    """Of Hodges and Lehmann: between which means of two ratios the signed-rank test does not reject."""
+    """95% interval of the ratio by Hodges and Lehmann: Walsh averages that the signed-rank test does not reject."""
     count = len(ratios)
     if count < MIN_SEEDS or not np.isfinite(ratios).all():
         return NONE
@@ -151,7 +153,7 @@ def _compute_interval(ratios: Array) -> Interval:
 
 
 def _compare_times(compared: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of seconds, of each impl: of the configurations that are best by gradients, so that no clock chooses."""
+    """Rows of seconds per implementation, of the configurations that are best by gradients."""
     name = "solver" if compared["impl"].nunique() > 1 else "optimizer"
     pools = {side: compared[compared["side"] == side] for side in "ab"}
     best = {side: _find_best(pool, "gradients") for side, pool in pools.items()}
@@ -178,11 +180,11 @@ def _compare_times(compared: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _compute_reference_time(pool: pd.DataFrame, row: pd.Series) -> float:
-    """The median step of the reference loop beside the runs of a configuration."""
+    """Median step time of the reference loop beside the runs of a configuration, in seconds."""
     mine = pool[_is_same_configuration(pool, row)]
     return float((to_floats(mine, "step_s") / to_floats(mine, "step_time_ratio")).median())
 
 
 def _is_same_configuration(table: pd.DataFrame, row: pd.Series) -> pd.Series:
-    """Whether rows of a table are of the problem, solver and configuration of another row."""
+    """Whether each row of a table has the problem, solver and configuration of ``row``."""
     return (table[list(KEYS)] == row[list(KEYS)]).all(axis=1)

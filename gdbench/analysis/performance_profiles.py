@@ -15,15 +15,15 @@ __all__ = [
 
 
 def build_cost_matrix(table: pd.DataFrame) -> pd.DataFrame:
-    """Costs with a row a problem and a column a solver; what is missing or NaN is inf, for it was not solved."""
+    """Costs with one row per problem and one column per solver; missing or NaN is inf (unsolved)."""
     wide = table.pivot(index="problem", columns="solver", values="cost").astype(float)
     return wide.fillna(np.inf)
 
 
 def compute_performance_ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """r = t / min t over solvers, for ``problem``, ``solver``, ``cost``: a row a problem, a column a solver.
+    """r_ps = t_ps / min_s t_ps of ``problem``, ``solver``, ``cost``: one row per problem, one column per solver.
 
-    A cost of inf has the ratio inf, also on a problem that nobody solved. A cost of 0 must have been floored before.
+    The ratio of an infinite cost is inf, also on a problem that no solver solved. Costs must be positive.
     """
     wide = build_cost_matrix(table)
     best = wide.min(axis=1)
@@ -34,8 +34,8 @@ def compute_performance_profile(table: pd.DataFrame) -> pd.DataFrame:
     """rho_s(tau) = #{p : r_ps <= tau} / #P, as the corners of a right-continuous step function.
 
     Columns: solver, ratio (tau, from 1), share, problems. rho(1) is the share of wins, ties counting for all; the last
-    share is what the solver solved at all. Problems that nobody solved stay in #P. With more than two solvers the order
-    of those that are not best may change when one is left out.
+    share is that of the problems solved at all. Problems that no solver solved stay in #P. With more than two solvers,
+    the order of those that are not best may change when one is left out.
     """
     return _compute_shares(compute_performance_ratios(table), "ratio", 1.0)
 
@@ -43,7 +43,7 @@ def compute_performance_profile(table: pd.DataFrame) -> pd.DataFrame:
 def compute_data_profile(table: pd.DataFrame) -> pd.DataFrame:
     """d_s(alpha) = #{p : t_ps <= alpha} / #P, as the corners of a right-continuous step function.
 
-    Columns: solver, cost (alpha, in the unit of the costs: not divided by n + 1), share, problems. Where the minimum is
+    Columns: solver, cost (alpha, in the unit of the costs; not divided by n + 1), share, problems. Where the minimum is
     known, the test of More and Wild, f(x0) - f(x) >= (1 - tau)(f(x0) - f*), is that of a relative gap tau.
     """
     wide = build_cost_matrix(table)
@@ -52,7 +52,7 @@ def compute_data_profile(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_profile_score(table: pd.DataFrame, most: float = 4.0) -> pd.Series:
-    """The mean height of each solver's performance profile from 1 to ``most``, in closed form.
+    """Mean height of each solver's performance profile over tau in [1, ``most``], in closed form.
 
     (1/#P) sum_p max(0, (most - r_ps) / (most - 1)): 1 for a solver that is best on every problem.
     """
@@ -61,7 +61,7 @@ def compute_profile_score(table: pd.DataFrame, most: float = 4.0) -> pd.Series:
 
 
 def _compute_shares(wide: pd.DataFrame, name: str, first: float) -> pd.DataFrame:
-    """The share of rows at or below each value of a column, from ``first`` on; values of inf are never reached."""
+    """Share of rows <= each distinct value of a column, from ``first`` on; inf is never reached."""
     rows = [pd.DataFrame(columns=["solver", name, "share", "problems"])]
     for solver, values in wide.items():
         finite = np.sort(values[np.isfinite(values)].to_numpy())

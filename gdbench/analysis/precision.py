@@ -1,4 +1,4 @@
-"""What precision a dtype allows: the smallest gap attained, and where a narrower dtype leaves the wider one's path."""
+"""Precision per dtype: smallest gap attained, and the step at which a narrow dtype leaves the wide dtype's path."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gdbench.results.run_outcomes import to_floats
 __all__ = ["DTYPES_BY_WIDTH", "PARTING_DIFFERENCE", "compute_attained_gaps"]
 
 DTYPES_BY_WIDTH = ("bfloat16", "float16", "float32", "float64")
-"""Narrower first."""
+"""Narrowest first."""
 PARTING_DIFFERENCE = 0.1
-"""Two runs have parted where their gaps differ by more than this part of the larger one."""
+"""Relative difference of two gaps (of the larger one) above which two runs have parted."""
 
 
 def compute_attained_gaps(compared: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
-    """Each run that was made in more than one dtype, beside the same run in the widest: attained gaps, parting step.
+    """Each run made in more than one dtype, beside the same run in the widest dtype.
 
-    Of compared runs and their traces, sound ones only. Columns: objective, optimizer, impl, configuration, seed, dtype,
-    attained (the smallest gap, of best_loss), floor (gap_floor), wide_dtype, wide_attained, and parted: the first
-    recorded step at which the two gaps differ by more than PARTED of the larger; null where they never do. No step
-    between two recorded ones is looked at.
+    Input: comparable runs and their traces; sound statuses only. Columns: objective, optimizer, impl, configuration,
+    seed, dtype, attained (smallest gap, of best_loss), floor (gap_floor), wide_dtype, wide_attained, and parted: the
+    first recorded step at which the two gaps differ by more than PARTING_DIFFERENCE of the larger; null if they never
+    do.
     """
     names = ["objective", "optimizer", "impl", "configuration", "seed", *_find_settings(compared)]
     sound = compared[compared["status"].isin(["target", "plateau", "budget"])].assign(
@@ -43,7 +43,7 @@ def compute_attained_gaps(compared: pd.DataFrame, traces: pd.DataFrame) -> pd.Da
 
 
 def _find_settings(compared: pd.DataFrame) -> list[str]:
-    """What else must be equal: the objective's numbers and the settings, but for the dtype."""
+    """Columns that must be equal besides: hyper-parameters of the objective and settings other than dtype."""
     fixed = ("device", "threads", "start_noise", "steps", "target", "target_loss")
     return [name for name in map(str, compared) if name in fixed or name.startswith("objective.")]
 

@@ -1,4 +1,4 @@
-"""Which solvers differ: pairwise wins and tests over problems, average ranks, and the critical difference."""
+"""Tests between solvers: pairwise wins, Wilcoxon and Friedman tests, average ranks, critical difference."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ Array = npt.NDArray[np.float64]
 
 
 def compare_pairwise(table: pd.DataFrame) -> pd.DataFrame:
-    """Each pair of solvers over the problems of a table of costs: wins, ties, ratio, and whether they differ.
+    """Each pair of solvers over the problems: wins, ties, cost ratio, and a test of their difference.
 
-    Columns: solver, other, wins, losses, ties (equal, or neither solved), problems, ratio (geometric mean of the costs,
-    over the problems that both solved), p (Wilcoxon's signed-rank test of the log ratios, two-sided) and p_holm (Holm's
-    correction over all pairs). A problem that one solver alone solved ranks above all ratios; ties are left out.
+    Columns: solver, other, wins, losses, ties (equal, or neither solved), problems, ratio (geometric mean of the cost
+    ratios on problems that both solved), p (Wilcoxon's signed-rank test of the log ratios, two-sided) and p_holm
+    (Holm's correction over all pairs). A problem solved by one solver only ranks above all ratios; ties are left out of
+    the test.
     """
     wide = build_cost_matrix(table)
     rows = [_compare_pair(first, second, wide) for first, second in itertools.combinations(wide.columns, 2)]
@@ -47,14 +48,14 @@ def _compare_pair(first: str, second: str, wide: pd.DataFrame) -> list[object]:
 
 
 def compute_log_ratios(first: Array, second: Array) -> Array:
-    """log(first / second); 0 where neither solved, -inf or inf where one alone did."""
+    """log(first / second); 0 where both are inf, -inf or inf where one is."""
     with np.errstate(invalid="ignore"):
         ratios: Array = np.nan_to_num(np.log(first) - np.log(second), nan=0.0, posinf=np.inf, neginf=-np.inf)
     return ratios
 
 
 def compute_signed_rank_p(ratios: Array) -> float:
-    """The p of Wilcoxon's signed-rank test, zeros left out and infinities above all; 1 where nothing differs."""
+    """p of Wilcoxon's signed-rank test; zeros are dropped, infinities rank highest; 1 if nothing differs."""
     differing = ratios[ratios != 0]
     if not len(differing):
         return 1.0
@@ -74,9 +75,9 @@ def adjust_p_holm(p: Array) -> Array:
 
 
 def compute_average_ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """The average rank of each solver over the problems, 1 the best; ties share their ranks, and so do failures.
+    """Average rank of each solver over the problems, 1 is best; ties, and failures, share their average rank.
 
-    Columns: solver, rank, problems, and p, of Friedman's test that all solvers are alike (null for fewer than three).
+    Columns: solver, rank, problems, and p of Friedman's test that all solvers are equal (null for fewer than three).
     """
     wide = build_cost_matrix(table)
     ranks = wide.rank(axis=1, method="average")
@@ -88,9 +89,9 @@ def compute_average_ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_critical_difference(solvers: int, problems: int, alpha: float = 0.05) -> float:
-    """Nemenyi's difference of average ranks that is significant, q sqrt(k (k + 1) / (6 N)) (Demsar 2006).
+    """Nemenyi's critical difference of average ranks, q sqrt(k (k + 1) / (6 N)) (Demsar 2006).
 
-    q is the quantile of the studentized range of k solvers, for infinitely many degrees of freedom, over sqrt(2).
+    q is the upper ``alpha`` quantile of the studentized range of k solvers, infinite degrees of freedom, over sqrt(2).
     """
     if solvers < 2 or problems < 1:
         return float("nan")
@@ -99,7 +100,7 @@ def compute_critical_difference(solvers: int, problems: int, alpha: float = 0.05
 
 
 def find_tied_ranges(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """The longest stretches of ascending ranks, first and last position, whose ends are nearer than ``difference``."""
+    """Maximal ranges (first, last) of ascending ranks whose ends differ by less than ``difference``."""
     last = [max(j for j in range(i, len(ranks)) if ranks[j] - ranks[i] < difference) for i in range(len(ranks))]
     stretches = [(i, j) for i, j in enumerate(last) if j > i]
     return [(i, j) for i, j in stretches if not any(a < i and b >= j for a, b in stretches)]

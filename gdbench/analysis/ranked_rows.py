@@ -1,4 +1,4 @@
-"""The rows of a sweep's table, the best first: one a configuration, over its seeds, or one a run."""
+"""Rows of a sweep's table in ranking order: one per configuration (aggregated over seeds), or one per run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["build_configuration_rows", "build_run_rows"]
 
 RANKING_COLUMNS = ("n", "of", "reached", "stayed", "outcome", "seconds", "passed", "tuned_for")
 MEDIAN_COLUMNS = ("steps", "gradients", "final_gap", "final_loss")
-"""Columns of the standings that have a lowest and a highest value too."""
+"""Ranking columns that have a median, a lowest and a highest value."""
 TIME_COLUMNS = ("step_s", "timed", "step_time_ratio", "step_time_ratio_lo", "step_time_ratio_hi", "overhead_bound")
 
 
 def build_configuration_rows(runs: pd.DataFrame, compared: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
-    """One row a problem and configuration, the best of each problem first; what cannot win is last, by its status.
+    """One row per problem and configuration, best first; ineligible configurations come last, ordered by status.
 
-    Of all runs, and of those that are compared (``problems.compared``); of each problem the first ``most``.
+    Input: all runs, and the comparable ones (``costs.select_comparable``). ``most`` limits the rows of each problem.
 
-    A row has the columns of the run in the middle of its seeds, the times of the timed one in the middle, and of the
-    standings ``n`` (seeds), reached, stayed, outcome and ``seconds``, with ``_lo`` and ``_hi``; and ``median_steps``,
-    ``median_gradients``, ``median_final_gap`` and ``median_final_loss``, each with ``_lo`` and ``_hi`` (inf: never).
-    ``of`` is how many rows its problem has.
+    A row has the columns of the run with the median outcome; the times of the timed run with the median step time; of
+    the ranking n (seeds), reached, stayed, outcome and ``seconds``, ``_lo``, ``_hi``; and ``median_steps``,
+    ``median_gradients``, ``median_final_gap``, ``median_final_loss``, with ``_lo`` and ``_hi`` (inf: never). ``of`` is
+    the number of rows of its problem.
     """
     left_out = runs["shifted_minimum"].fillna(False).astype(bool) | (runs["status"] == "unavailable")
     named = add_configuration_names(runs) if left_out.any() else compared
@@ -38,7 +38,7 @@ def build_configuration_rows(runs: pd.DataFrame, compared: pd.DataFrame, most: i
 
 
 def build_run_rows(runs: pd.DataFrame) -> pd.DataFrame:
-    """The same with one row a run, all of them."""
+    """The columns of ``build_configuration_rows`` with one row per run, unlimited."""
     named = runs.assign(problem=name_problems(runs), number=np.arange(len(runs)))
     by = ("problem", "number")
     table = rank_configurations(named, by=by)
@@ -46,7 +46,7 @@ def build_run_rows(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _add_median_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str], most: int | None) -> pd.DataFrame:
-    """Standings, beside them the columns of each row's run in the middle, at that position among the named runs."""
+    """Ranking rows joined with the columns of the run at position ``middle`` among the named runs."""
     status = named["status"].iloc[table["middle"].to_numpy()].map(STATUS_RANK).fillna(9).to_numpy(float)
     last = np.where(table["outcome"] == OUTCOMES[-1], 1 + status, 0)
     order = np.lexsort((np.arange(len(table)), last, pd.factorize(table["problem"])[0]))
@@ -63,7 +63,7 @@ def _add_median_runs(named: pd.DataFrame, table: pd.DataFrame, by: Sequence[str]
 
 
 def _add_times(rows: pd.DataFrame, named: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Rows with the times of the run in the middle of those that were timed, and the extremes of time to target."""
+    """Rows with the times of the timed run with the median step time, and the extremes of the time to target."""
     keys = list(by)
     known = named[named["step_s"].notna()].assign(timed=lambda frame: frame["timed"].fillna(False).astype(bool))
     known = known.sort_values(["timed", "step_s"], ascending=[False, True], kind="stable")

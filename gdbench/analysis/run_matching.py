@@ -1,4 +1,4 @@
-"""Two tables of runs side by side: what became better, what worse, and what is in one of them alone."""
+"""Run-by-run comparison of two tables: better, worse, changed, same, or present in one table only."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ KEYS = ["problem", "solver", "configuration", "seed"]
 
 
 def match_runs(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """The runs of two sweeps, matched by problem, solver, configuration and seed; names are made over both together.
+    """Runs of two sweeps, matched by problem, solver, configuration and seed; names are made over both tables.
 
     Columns: those keys; verdict (one of VERDICTS); status, steps_to_target, gradient_evals_to_target, final_gap and
     final_loss of each (``_a``, ``_b``); steps_ratio and gradients_ratio (b over a); for information, time_to_target_s
-    of each and step_ratio (of the step times, each over the reference loop of its own process), and time_verdict, which
-    is NOT_COMPARABLE wherever both were timed.
+    of each and step_ratio (of the step times, each divided by the reference loop of its own process), and time_verdict,
+    which is NOT_COMPARABLE wherever both were timed.
 
-    A run is better if its status is, or, where both reached the target, if it alone stays there, or if it took fewer
-    gradients, then steps. Equal counts with another final loss are ``changed``; so are statuses that are neither better
-    nor worse. No clock decides anything.
+    A run is better if its status is; or, where both reached the target, if it alone stays there, or if it took fewer
+    gradients, then fewer steps. Equal counts with another final loss are ``changed``; so are different statuses of
+    equal rank. Times decide nothing.
     """
     both = select_comparable(pd.concat([a.assign(side="a"), b.assign(side="b")], ignore_index=True), ["side"])
     shown = both[[*KEYS, "side"]].assign(
@@ -50,7 +50,7 @@ def match_runs(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def _decide_verdicts(table: pd.DataFrame) -> np.ndarray:
-    """The first that applies."""
+    """Verdict of each row: the first case that applies."""
     order = {side: table[f"status_{side}"].map(STATUS_RANK).astype(float) for side in "ab"}
     sound = table["status_a"].isin(SOUND) & table["status_b"].isin(SOUND)
     sign = _compute_sign(order["a"], order["b"])

@@ -1,4 +1,4 @@
-"""Two sweeps, or two runs: what differs in configuration, environment and result."""
+"""Differences between two sweeps or two runs: settings, environment, sources, data and results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUN_ID_PREFIX = re.compile(r"[0-9a-f]{4,16}")
 
 @dataclass(frozen=True)
 class DiffInput:
-    """A sweep, or one run of it."""
+    """One side of a diff: a sweep, or one run of it."""
 
     name: str
     place: Path
@@ -37,7 +37,7 @@ class DiffInput:
 
     @classmethod
     def parse(cls, given: str, outputs: Path) -> DiffInput:
-        """A run of ``outputs`` by its key or the first digits of it, else a sweep by its folder or name."""
+        """Find a run of ``outputs`` by the first digits of its run_id, else a sweep by its folder or name."""
         if RUN_ID_PREFIX.fullmatch(given) and not Path(given).exists():
             row = find_run(given, outputs)
             return cls(str(row["run_id"]), find_sweep_of_run(outputs, row), row.to_frame().T)
@@ -46,13 +46,13 @@ class DiffInput:
         return cls(str(place), find_sweep_of_run(place, runs.iloc[0]), runs)
 
     def environment(self) -> dict[str, Any]:
-        """Of the cell that started last."""
+        """Environment of the cell that started last."""
         return find_environment(self.place, self.runs.sort_values("started_at").iloc[-1])
 
 
 @dataclass(frozen=True)
 class SweepDiff:
-    """What one side has (``a``) and the other (``b``)."""
+    """Differences between side ``a`` and side ``b``."""
 
     names: tuple[str, str]
     sizes: tuple[int, int]
@@ -61,21 +61,21 @@ class SweepDiff:
     sources: list[ValueDiff]
     data: list[ValueDiff]
     verdicts: dict[str, int]
-    """Of two sweeps: how many runs, matched by what was asked, became better, worse, changed ..."""
+    """Of two sweeps: number of matched runs that are better, worse, changed ..."""
     results: list[ValueDiff]
-    """Of two single runs: the exact columns that differ."""
+    """Of two single runs: deterministic columns that differ."""
     first_step: int | None
 
     @property
     def differs(self) -> bool:
-        """Whether anything at all does."""
+        """Whether anything differs."""
         moved = any(count for verdict, count in self.verdicts.items() if verdict != "same")
         parts = (self.configuration, self.environment, self.sources, self.data, self.results)
         return moved or self.first_step is not None or any(parts)
 
 
 def diff_sweeps(a: str, b: str, outputs: Path) -> SweepDiff:
-    """What differs between two sweeps (folders) or two runs (keys in ``outputs``)."""
+    """Differences between two sweeps (folders or names) or two runs (run_ids in ``outputs``)."""
     sides = DiffInput.parse(a, outputs), DiffInput.parse(b, outputs)
     known = [side.environment() for side in sides]
     single = all(len(side.runs) == 1 for side in sides)
@@ -97,5 +97,6 @@ def diff_sweeps(a: str, b: str, outputs: Path) -> SweepDiff:
 
 
 def _count_verdicts(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, int]:
+    """Number of runs per verdict."""
     counts = match_runs(a, b)["verdict"].value_counts()
     return {str(name): int(counts[name]) for name in VERDICTS if name in counts}

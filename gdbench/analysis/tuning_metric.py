@@ -1,4 +1,4 @@
-"""The number by which a search ranks: what ``metric=`` asks for, lower is better, in the order of the standings."""
+"""Score that a search minimises: the metric of ``metric=``, mapped to one float in ranking order."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ COST_METRICS = {
     "time_to_target": ("seconds", "time_to_target_s"),
     "steps_to_settle": ("steps", "steps_to_target"),
 }
-"""Metrics that are costs of a target: what the standings call the cost, and its column."""
+"""Metrics that are costs to the target: the cost's name in the ranking, and its column."""
 LEFT, MISS = 2.0**40, 2.0**41
-"""Beyond every number of steps, gradients and microseconds: from LEFT on score the configurations that reached the
-target and left it again, from MISS on those that missed it."""
+"""Above every number of steps, gradients and microseconds: scores from LEFT on are of configurations that reached the
+target and left it again, from MISS on of those that missed it."""
 Array = npt.NDArray[np.float64]
 
 
 def score_configurations(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
-    """One row a configuration, a run of the median seed, in the order of the runs; with score, value and outcome.
+    """One row per configuration (the run of the median seed, in input order) with score, value and outcome.
 
-    ``value`` is the metric, the median over the configuration's seeds (of an even number the worse of the two in the
-    middle), inf where the target was missed or nothing may win; ``outcome`` is that of the standings. ``score`` is one
-    float that orders as the standings do: the cost of what stays at the target; LEFT and the cost (a time in
-    microseconds) of what left it; MISS and more of what missed it, by how near it came; inf of what may not win.
+    ``value``: the metric, median over seeds (upper median); inf where the target was missed or the configuration is
+    ineligible. ``outcome``: as in the ranking. ``score``: one float in ranking order: the cost of what stays at the
+    target; LEFT + cost (seconds in microseconds) of what left it; MISS + a distance of what missed it; inf of
+    ineligible ones.
     """
     if not is_cost_metric(metric):
         return _score_by_column(runs, metric, axes)
@@ -64,19 +64,19 @@ def score_configurations(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -
 
 
 def is_cost_metric(metric: str) -> bool:
-    """Whether a metric is the cost of reaching the target, and not what a run ends with."""
+    """Whether a metric is the cost of reaching the target."""
     return metric in COST_METRICS
 
 
 def find_cost_class(score: float) -> tuple[float, float] | None:
-    """The first and last score of the class in which a score is a cost: of what stays, or what left; None elsewhere."""
+    """First and last score of the class in which ``score`` is a cost (stays, or left); None elsewhere."""
     if score >= MISS:
         return None
     return (0.0, LEFT) if score < LEFT else (LEFT, np.nextafter(MISS, 0.0))
 
 
 def is_improvement(before: float, after: float) -> bool:
-    """Whether a score improved enough to search on: by 0.1%, or, among misses, by 1% of the distance left."""
+    """Whether a score improved enough to continue: by 0.1%, or, of misses, by 1% of the distance left."""
     if before >= MISS:
         return after < before - 0.0043
     first = LEFT if before >= LEFT else 0.0
@@ -84,7 +84,7 @@ def is_improvement(before: float, after: float) -> bool:
 
 
 def score_cell(runs: pd.DataFrame, metric: str) -> float:
-    """The score of the best configuration of a cell; inf where none reached the target or may win."""
+    """Score of the best configuration of a cell; inf where none reached the target or is eligible."""
     if not len(runs):
         return np.inf
     lowest = float(score_configurations(runs, metric, list_swept_axes(runs))["score"].min())
@@ -92,12 +92,12 @@ def score_cell(runs: pd.DataFrame, metric: str) -> float:
 
 
 def list_swept_axes(runs: pd.DataFrame) -> list[str]:
-    """The columns in which the runs of one cell may differ, but for their seed."""
+    """Columns in which the runs of one cell may differ, other than the seed."""
     return [str(name) for name in runs if name == "lr" or str(name).startswith("optimizer.")]
 
 
 def _score_by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
-    """``score_configurations`` by what runs end with: gaps that the dtype cannot tell count as its floor."""
+    """``score_configurations`` by a final value; gaps below gap_floor count as gap_floor."""
     value = to_floats(runs, metric)
     if metric.endswith("_gap"):
         value = value.clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
@@ -110,7 +110,7 @@ def _score_by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd
 
 
 def _compute_scores(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArray[np.int64]) -> Array:
-    """A float for each row of the standings, by its outcome and what decided it."""
+    """Score of each ranking row from its outcome and deciding value."""
     value = table["value"].to_numpy(float)
     fine = 1e6 if (table["measure"] == "seconds").any() else 1.0  # where scores are 2^40, a second has no decimals
     gap = table["measure"].eq("final gap").to_numpy()
@@ -127,7 +127,7 @@ def _compute_scores(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArra
 
 
 def _select_deciding_values(rows: pd.DataFrame, column: str) -> Array:
-    """Of each run the number by which its configuration is ranked: its cost, or where that missed its gap or loss."""
+    """Value by which each run's configuration is ranked: its cost, or its shortfall where it missed."""
     least = MIN_COSTS["seconds" if column.endswith("_s") else "steps"]
     reached = rows["outcome"].isin(OUTCOMES[:2])
     return to_floats(rows, column).clip(lower=least).where(reached, compute_shortfalls(rows)).to_numpy()

@@ -1,4 +1,4 @@
-"""The table of what a search found: a row for each method and objective, the best first."""
+"""Result table of a search: one row per method and objective, best first."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ TUNING_COLUMNS: dict[str, str] = {
     "axes": "what was tuned",
     "command": "what repeats the best run; null where none may win",
 }
-"""What a row of winners says beyond the columns of its run."""
+"""Meaning of the columns that a row has beside those of its run."""
 
 
 def build_tuning_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Winners grouped by problem, in the order of the standings: stays, left, missed, the rest."""
+    """Best configurations grouped by problem, in ranking order: stays, left, missed, the rest."""
     if not rows:  # cut short before the first grid had ended
         return pd.DataFrame()
     table = pd.concat(rows, ignore_index=True)

@@ -1,4 +1,4 @@
-"""What is to be said of the first configuration of a problem beside its number: the same wherever it is named."""
+"""Remarks on a problem's winner: tied configurations, lr at the edge of the grid, what ``tune`` passed over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gdbench.analysis.step_times import is_within_noise
 from gdbench.results.run_outcomes import find_grid_edge
 
 COARSE_DECADES = 0.5
-"""Decades between an lr and the next one, beyond which an end of the grid is no sign of where better ones are."""
+"""Distance in decades to the nearest lr beyond which the edge of the grid says nothing about better values."""
 __all__ = ["NO_NOTES", "describe_impls", "describe_winner"]
 
 NO_NOTES: dict[str, Any] = {
@@ -22,17 +22,17 @@ NO_NOTES: dict[str, Any] = {
     "passed_configuration": None,
     "passed_value": None,
 }
-"""Of a problem on which nothing may win."""
+"""Notes of a problem without an eligible configuration."""
 
 
 def describe_winner(table: pd.DataFrame, first: pd.Series) -> dict[str, Any]:
-    """Of the standings of a problem: what is equal to the first, whether its lr is an edge, and what tune said of it.
+    """Notes on the first row of a problem's ranking, as a dict.
 
-    equals: the other configurations of its optimizer in the same place (by time: not told apart); none where tune
-    chose, for it takes the middle of those. edge: ``larger`` or ``smaller`` where its lr, and that of all that are
-    equal to it, is the last that was
-    tried. tuned_for: the metric by which tune chose it; passed, passed_configuration, passed_value: what of its solver
-    stands behind it for that alone (``choices``); null where nothing does.
+    - equals: the other configurations of its optimizer with the same place (by time: within noise); empty where tune
+      chose, as it takes the middle of these.
+    - edge: ``larger`` or ``smaller`` where its lr, and that of all its equals, is the last one tried; else None.
+    - tuned_for: the metric by which tune chose it; passed, passed_configuration, passed_value: the configuration of its
+      solver that is ranked behind it for that reason alone (``tuned_choices``); None where there is none.
     """
     mine = table[table["optimizer"] == first["optimizer"]]
     alike = mine[_is_tied(mine, first) & mine["configuration"].ne(first["configuration"])]
@@ -51,10 +51,9 @@ def describe_winner(table: pd.DataFrame, first: pd.Series) -> dict[str, Any]:
 
 
 def describe_impls(table: pd.DataFrame, first: pd.Series, processes: int) -> dict[str, Any]:
-    """The impls that do what the first of the standings does, and that no clock tells apart from it.
+    """Implementations tied with the winner: same configuration and place, and a time within noise.
 
-    impls: their names; timed: whether their times were compared, and are within the clock's noise. Times are compared
-    where one process took them all, of ``processes``; elsewhere the first was not named for its time.
+    impls: their names; timed: whether times were compared, which needs ``processes`` == 1.
     """
     mine = table[(table["optimizer"] == first["optimizer"]) & table["configuration"].eq(first["configuration"])]
     others = mine[mine["place"].eq(first["place"]) & mine["impl"].ne(first["impl"])]
@@ -65,7 +64,7 @@ def describe_impls(table: pd.DataFrame, first: pd.Series, processes: int) -> dic
 
 
 def _is_tied(rows: pd.DataFrame, first: pd.Series) -> pd.Series:
-    """Which rows share the place of the first; by time, which its clock does not tell apart from it."""
+    """Whether each row shares the winner's place; by seconds: whether its time is within noise of the winner's."""
     if first["measure"] == "seconds":
         same = rows["outcome"].eq(first["outcome"]) & rows["solver"].eq(first["solver"])
         return same & is_within_noise(rows, first)
@@ -73,6 +72,6 @@ def _is_tied(rows: pd.DataFrame, first: pd.Series) -> pd.Series:
 
 
 def _is_coarse(lrs: pd.Series, best: float) -> bool:
-    """Whether the nearest lr that was tried is so far off that the best of a search tells nothing of what is beyond."""
+    """Whether the nearest other lr is more than COARSE_DECADES away."""
     others = np.unique(lrs[lrs.notna() & (lrs > 0) & (lrs != best)].to_numpy(float))
     return not len(others) or bool(np.abs(np.log10(others / best)).min() > COARSE_DECADES)

@@ -1,4 +1,4 @@
-"""Who wins on each problem, by how much, and who cannot be told apart from the winner."""
+"""The winner on each problem: margin, runner-up, ties and the test behind them."""
 
 from __future__ import annotations
 
@@ -42,37 +42,37 @@ Array = npt.NDArray[np.float64]
 
 @cache
 def count_seeds_needed(comparisons: int = 1) -> int:
-    """From how many seeds on the test can tell any of so many rivals apart, Holm's correction included."""
+    """Smallest number of seeds at which the test can be significant for ``comparisons`` rivals (Holm)."""
     return next(n for n in itertools.count(2) if comparisons * compute_signed_rank_p(np.arange(1.0, n + 1)) < ALPHA)
 
 
 MIN_SEEDS = count_seeds_needed()
-"""Seeds from which on a test can tell two solvers apart at all: five equal signs have p = 0.06."""
+"""Smallest number of seeds for a significant difference of two solvers: five equal signs have p = 0.06."""
 
 
 def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
-    """One row for each problem and cost (steps, gradients, seconds where timed), of all runs and the compared ones.
+    """One row per problem and cost (steps, gradients, seconds where timed), of all and of the comparable runs.
 
-    Seconds are compared where one process timed all of a problem's runs; ``processes`` counts them.
+    Seconds are compared only where one process timed all of a problem's runs; ``processes`` counts them. Each solver is
+    represented by its best configuration (``rank_configurations``), with the median over all of its seeds.
 
-    Each solver stands for its best configuration (``rank_configurations``), with the median over all of its seeds. Columns:
-    winner, its configuration and lr; outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss and
-    best_loss of its row (winner is null where nobody may win); runner_up (the first that is not tied), its value and
-    outcome, and ratio (how many times more that costs or ends at; inf where its outcome is worse, null between losses);
-    tied (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how
-    many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
-    was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
-    with less, and left it again); solvers and solved (how many there are, and how many stay at the target at their
-    best); equals (the winner's other configurations that are as good), tuned_for, passed, passed_configuration and
-    passed_value (of ``describe_winner``); targeted (whether the problem has a target at all); and the problem's runs:
-    reached, left (of those), broke (diverged or nonfinite), failed; shifted counts the runs that are left out of
-    all of these.
+    - winner, configuration, lr, outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss, best_loss: of
+      the first row (winner is null where none is eligible).
+    - runner_up: the first that is not tied; runner_up_value, runner_up_outcome; ratio: its value over the winner's (inf
+      where its outcome is worse, null between losses). tied: solvers tied with the winner, comma-separated.
+    - seeds: number in common; needed: number that the test needs (null where reached, or where no seed matters);
+      held_out: whether the test used seeds that selected nothing.
+    - edge, equals, tuned_for, passed, passed_configuration, passed_value: see ``winner_notes.describe_winner``.
+    - sooner: the configuration that reached the target at lower cost and left it again.
+    - solvers, solved: number of solvers, and of those whose best stays at the target; targeted: the problem has a
+      target.
+    - runs, reached, left (of those), broke (diverged or nonfinite), failed: numbers of runs; shifted: runs excluded
+      because weight decay shifts the minimum.
 
-    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within the
-    noise of the clock (``times.within_noise``). Others are told apart by Wilcoxon's test of their paired numbers (Holm
-    over the problem's solvers, 5%), from ``count_seeds_needed`` on; where a solver has several configurations, half of the
-    seeds choose one and the others are tested, which needs twice as many. With fewer seeds nothing is called told apart
-    or tied, but for equal numbers.
+    Solvers without randomness are compared exactly: equal values tie; of seconds, those within noise
+    (``step_times.is_within_noise``). Others are tested by Wilcoxon's signed-rank test of their paired values (Holm over
+    the problem's solvers, 5%), from ``count_seeds_needed`` on. Where a solver has several configurations, half of the
+    seeds select one and the other half test it, which needs twice as many. With fewer seeds only equal values tie.
     """
     rows = []
     one_impl = select_best_impls(compared)
@@ -94,6 +94,7 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
+    """Columns of a row that depend on the ranking."""
     order = table.drop_duplicates("solver").reset_index(drop=True)
     first = order.iloc[0]
     counts = {"solvers": len(order), "solved": int((order["outcome"] == "stays").sum())}
@@ -120,6 +121,7 @@ def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dic
 
 
 def _compute_ratio(first: pd.Series, second: pd.Series) -> float:
+    """Value of the second over that of the first; inf between outcomes, NaN between losses."""
     if first["outcome"] != second["outcome"]:
         return np.inf
     if first["measure"] == "final loss" or not first["value"] > 0:
@@ -128,7 +130,7 @@ def _compute_ratio(first: pd.Series, second: pd.Series) -> float:
 
 
 def _find_sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
-    """The configuration that reached the target with less than the winner, which stays there, and left it again."""
+    """The configuration that reached the target at lower cost than the winner, but did not stay there."""
     left = table[(table["outcome"] == "left") & (table["value"] < first["value"]) & (first["outcome"] == "stays")]
     return None if left.empty else f"{left.iloc[0]['solver']} ({left.iloc[0]['configuration']})"
 
@@ -139,7 +141,7 @@ def _find_sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
 def _find_ties(
     pool: pd.DataFrame, table: pd.DataFrame, order: pd.DataFrame, cost: str
 ) -> tuple[npt.NDArray[np.bool_], dict[str, Any]]:
-    """Which of the solvers behind the first are tied with it, and what is known of the test."""
+    """Whether each rival is tied with the first, and the columns seeds, needed and held_out."""
     first, rivals = order.iloc[0], order[1:]
     tied = rivals["place"].eq(first["place"])
     if cost == "seconds":
@@ -168,7 +170,7 @@ def _find_ties(
 
 
 def _find_common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
-    """The seeds that all of the noisy configurations have."""
+    """Seeds that all configurations with randomness have in common."""
     noisy = order[order["seed_matters"]]
     keys = zip(noisy["solver"], noisy["configuration"], strict=True)
     seeds = [set(_select_runs(pool, solver, configuration)["seed"]) for solver, configuration in keys]
@@ -176,7 +178,7 @@ def _find_common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
 
 
 def _select_seeds(pool: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
-    """The runs of these seeds, and those whose seed changes nothing; without what tune chose, which saw all seeds."""
+    """Runs of these seeds and runs without randomness; without tuned_place, which was chosen on all seeds."""
     mine = pool[pool["seed"].isin(seeds) | ~pool["seed_used"].fillna(True).astype(bool)]
     return mine.drop(columns="tuned_place", errors="ignore")
 
@@ -188,7 +190,7 @@ def _select_runs(pool: pd.DataFrame, solver: str, configuration: str) -> pd.Data
 def _compute_seed_values(
     pool: pd.DataFrame, solver: str, configuration: str, seeds: list[int], first: pd.Series, cost: str
 ) -> Array:
-    """What a configuration attained with each seed, in the winner's measure; inf where it did not."""
+    """Value of a configuration for each seed, in the winner's measure; inf where it was not attained."""
     mine = _select_runs(pool, solver, configuration)
     if first["outcome"] in ("stays", "left"):
         counts = is_eligible(mine) & (has_settled(mine) | (first["outcome"] == "left"))
@@ -201,7 +203,7 @@ def _compute_seed_values(
 
 
 def _compute_p_value(first: Array, other: Array, losses: bool) -> float:
-    """The p of the test that the first is not lower; 1 where it is not the lower one on these seeds."""
+    """p of the test that the first is lower; 1 where it is not the lower one on most seeds."""
     with np.errstate(invalid="ignore"):
         apart = np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf)
     apart = apart if losses else compute_log_ratios(first, other)
@@ -209,6 +211,7 @@ def _compute_p_value(first: Array, other: Array, losses: bool) -> float:
 
 
 def _count_runs(pool: pd.DataFrame) -> dict[str, Any]:
+    """Numbers of a problem's runs by status."""
     status = pool["status"]
     return {
         "targeted": bool((to_floats(pool, "target_loss").notna() | to_floats(pool, "final_gap").notna()).any()),
