@@ -1,4 +1,4 @@
-"""Sweeps in one file: a zip that holds their folders and SHA256SUMS, which ``sha256sum -c`` understands too."""
+"""Archive sweeps in one zip file with SHA256SUMS (the format of ``sha256sum -c``), restore them, remove sweeps."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ __all__ = ["describe_folder", "pack_sweeps", "remove_sweep", "unpack_sweeps"]
 
 CHECKSUM_FILE = "SHA256SUMS"
 COMPRESSED_SUFFIXES = (".parquet", ".png", ".zip")
-"""Files that are compressed already."""
+"""Files that are already compressed are stored as they are."""
 LOCK_FILES = ("lock", "labels.lock")
-"""Files that mean something while a process holds them."""
+"""Files of ``.hydra/`` that are meaningful only while a process holds them."""
 CHUNK_BYTES = 2**20
 ALWAYS_ALLOWED_BYTES = 2**26
+"""Uncompressed size that is accepted at any compression ratio."""
 MAX_EXPANSION = 50
-"""An archive of ours grows about 1.5 times, as tables lie in it as they are; text alone up to some 20 times."""
+"""Largest accepted compression ratio: archives of gdbench have about 1.5, text alone up to 20."""
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""What zipfile raises where an archive is cut off, changed, or of a kind that gdbench never writes."""
+"""Exceptions of zipfile for archives that are truncated, modified, or of an unsupported kind."""
 OWN_PREFIXES = (
     *(f"{name}.parquet" for name in TABLES), "environment", "gdbench", "folder", "labels.json", ".hydra/", "parts/",
     "report", "figures/", "tables/", ".launcher/",
 )  # fmt: skip
-"""How the names of files in a sweep's folder begin that gdbench makes."""
+"""Prefixes of the names of files that gdbench writes into a sweep's folder."""
 
 
 def _iterate_files(folder: Path) -> Iterator[Path]:
-    """All files of a sweep, links and locks left out."""
+    """Files of a sweep, without links and locks, sorted."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink() and not (file.parent.name == ".hydra" and file.name in LOCK_FILES):
             yield file
@@ -46,7 +47,7 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
 
 
 def pack_sweeps(folders: Sequence[Path], file: Path, outputs: Path) -> int:
-    """Write an archive, whole or not at all; returns how many files it holds."""
+    """Write an archive atomically; returns the number of files in it."""
     if file.exists():
         raise UsageError(f"{file} is there already: choose another name by --to, or remove it.")
     names = {_compute_archive_path(folder, outputs): folder for folder in folders}
@@ -70,7 +71,7 @@ def pack_sweeps(folders: Sequence[Path], file: Path, outputs: Path) -> int:
 
 
 def _compute_archive_path(folder: Path, outputs: Path) -> str:
-    """Where a sweep shall lie among others: as it does here, or else below its own parent's name."""
+    """Path of a sweep inside an archive: relative to ``outputs``, else its parent's name and its own."""
     whole = folder.resolve()
     if whole.is_relative_to(outputs.resolve()) and whole != outputs.resolve():
         return whole.relative_to(outputs.resolve()).as_posix()
@@ -78,7 +79,7 @@ def _compute_archive_path(folder: Path, outputs: Path) -> str:
 
 
 def _add_file(zipped: zipfile.ZipFile, file: Path, inside: str) -> str:
-    """Add a file; returns its SHA-256, of the very bytes that were packed."""
+    """Add a file; returns the SHA-256 of the bytes that were packed."""
     info = zipfile.ZipInfo.from_file(file, inside, strict_timestamps=False)
     info.compress_type = zipfile.ZIP_STORED if file.suffix in COMPRESSED_SUFFIXES else zipfile.ZIP_DEFLATED
     digest = hashlib.sha256()
@@ -93,7 +94,7 @@ def _add_file(zipped: zipfile.ZipFile, file: Path, inside: str) -> str:
 
 
 def unpack_sweeps(file: Path, outputs: Path) -> list[Path]:
-    """Unpack beside, check every hash, and only then move the folders to their places; returns these."""
+    """Extract to a hidden folder, verify every hash, then move the sweeps into place; returns their folders."""
     try:
         with zipfile.ZipFile(file) as zipped:
             sums = _read_checksums(zipped, file)
@@ -115,7 +116,7 @@ def unpack_sweeps(file: Path, outputs: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _scratch_folder(outputs: Path) -> Iterator[Path]:
-    """A hidden folder among the sweeps, removed at the end."""
+    """Context manager: a hidden folder among the sweeps, removed at the end."""
     beside = make_temporary_path(outputs, "unarchive")
     beside.mkdir()
     try:
@@ -125,7 +126,7 @@ def _scratch_folder(outputs: Path) -> Iterator[Path]:
 
 
 def _read_checksums(zipped: zipfile.ZipFile, file: Path) -> dict[str, str]:
-    """The hash of each file, by its name; ``UsageError`` unless these are the files that the archive holds."""
+    """SHA-256 by file name; ``UsageError`` unless the names are exactly the safe members of the archive."""
     try:
         lines = zipped.read(CHECKSUM_FILE).decode().splitlines()
     except (KeyError, UnicodeDecodeError):
@@ -140,7 +141,7 @@ def _read_checksums(zipped: zipfile.ZipFile, file: Path) -> dict[str, str]:
 
 
 def _check_size(zipped: zipfile.ZipFile, file: Path) -> None:
-    """``UsageError`` where an archive would grow beyond all reason: it may be a stranger's, made to fill the disk."""
+    """Raise ``UsageError`` for an archive that would expand beyond MAX_EXPANSION: it may be a zip bomb."""
     packed, whole = file.stat().st_size, sum(member.file_size for member in zipped.infolist())
     if whole > max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * packed):
         raise UsageError(
@@ -150,6 +151,7 @@ def _check_size(zipped: zipfile.ZipFile, file: Path) -> None:
 
 
 def _extract_file(zipped: zipfile.ZipFile, inside: str, digest: str, beside: Path, file: Path) -> None:
+    """Extract one file and verify its hash."""
     place = beside / inside
     place.parent.mkdir(parents=True, exist_ok=True)
     found = hashlib.sha256()
@@ -162,6 +164,7 @@ def _extract_file(zipped: zipfile.ZipFile, inside: str, digest: str, beside: Pat
 
 
 def _place_sweeps(beside: Path, outputs: Path) -> list[Path]:
+    """Move extracted sweeps to ``outputs``; ``UsageError`` if one of them exists there."""
     found = sorted({place for place in beside.rglob("*") if place.is_dir() and is_sweep(place)})
     places = [outputs / folder.relative_to(beside) for folder in found]
     taken = [place for place in places if place.exists()]
@@ -177,7 +180,7 @@ def _place_sweeps(beside: Path, outputs: Path) -> list[Path]:
 
 
 def describe_folder(folder: Path) -> str:
-    """A sweep's folder, its size, and what of it gdbench did not make."""
+    """One line: a sweep's folder, number of files, size, and files that gdbench did not write."""
     files = list(_iterate_files(folder))
     foreign = [file for file in files if not file.relative_to(folder).as_posix().startswith(OWN_PREFIXES)]
     size = sum(file.stat().st_size for file in files) / 1e6
@@ -186,7 +189,7 @@ def describe_folder(folder: Path) -> str:
 
 
 def remove_sweep(folder: Path) -> None:
-    """Remove a sweep: out of sight at once, so that one that is half removed is never taken for another."""
+    """Remove a sweep: rename it to a hidden name first, so that a half-removed one is never read."""
     if folder.is_symlink():
         raise UsageError(f"{folder} is a link: remove it, or the folder that it leads to, by hand.")
     hidden = make_temporary_path(folder.parent, "removed", folder.name)

@@ -1,4 +1,4 @@
-"""Columns of numpy as an Arrow table, and an Arrow table as a DataFrame, in the types that COLUMNS promises."""
+"""Conversion of columns: NumPy to Arrow, and Arrow to pandas, with the types that COLUMNS states."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gdbench.results.constant_column import is_constant
 __all__ = ["ARROW_TYPES", "to_arrow", "to_pandas"]
 
 LONG_TEXT = 1000
-"""Characters beyond which a text is in memory once, as a category, and not once a row."""
+"""Number of characters above which a text column becomes a pandas category."""
 CHUNK_ROWS = 2**16
-"""Rows of a constant that take memory, however many there are."""
+"""Rows of a constant that occupy memory; longer columns repeat this chunk."""
 ARROW_TYPES = {
     "str": pa.string(),
     "shared": pa.string(),
@@ -32,7 +32,7 @@ ARROW_TYPES = {
 
 
 def to_arrow(columns: Mapping[str, Any]) -> pa.Table:
-    """Columns of numpy arrays, or of constants, as a table; the kinds are those that COLUMNS states."""
+    """Arrow table of columns given as NumPy arrays or constants, with the types that COLUMNS states."""
     rows = next(len(values) for values in columns.values() if isinstance(values, np.ndarray))
     return pa.table({name: _convert_values(name, values, rows) for name, values in columns.items()})
 
@@ -53,7 +53,7 @@ def _convert_values(name: str, values: Any, rows: int) -> Any:
 
 
 def _repeat_value(value: Any, kind: Any, rows: int) -> Any:
-    """One value in all rows: a chunk of it, again and again."""
+    """Chunked array of one value in all rows; its chunks share memory."""
     chunk = _make_chunk(value, kind, min(rows, CHUNK_ROWS))
     whole, rest = divmod(rows, CHUNK_ROWS)
     return pa.chunked_array([*[chunk] * whole, chunk.slice(0, rest)], chunk.type)
@@ -69,7 +69,7 @@ def _make_chunk(value: Any, kind: Any, rows: int) -> Any:
 
 
 def _convert_numbers(values: npt.NDArray[Any], kind: Any) -> Any:
-    """Numbers of numpy's, converted there to the kind that was promised: it is much faster at it than Arrow."""
+    """Numeric array; cast in NumPy, which is much faster at it than Arrow."""
     mask = np.ma.getmask(values)
     data = np.ma.getdata(values)
     if kind in (pa.int64(), pa.float64()):
@@ -79,14 +79,14 @@ def _convert_numbers(values: npt.NDArray[Any], kind: Any) -> Any:
 
 
 def _convert_bytes(values: npt.NDArray[np.bytes_]) -> Any:
-    """Texts of one length, as keys are, without a Python object for each."""
+    """String array of fixed-length bytes, without a Python object per row."""
     width = values.dtype.itemsize
     offsets = np.arange(0, (len(values) + 1) * width, width, dtype=np.int32)
     return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values)))
 
 
 def _convert_matrix(values: npt.NDArray[Any]) -> Any:
-    """Each row of a matrix as a list; rows of no numbers as null."""
+    """List array of the rows of a matrix [rows, width]; null where width is 0."""
     rows, width = values.shape
     if not width:
         return pa.nulls(rows, pa.list_(pa.float64()))
@@ -98,7 +98,7 @@ def _convert_matrix(values: npt.NDArray[Any]) -> Any:
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """A table as a DataFrame, in the order and with the types that COLUMNS promises."""
+    """DataFrame of a table, with the column order and types that COLUMNS states."""
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype(na_value=np.nan)}
     columns = pa.table({name: _prepare_for_pandas(name, table.column(name)) for name in table.column_names})
     rows: pd.DataFrame = columns.to_pandas(types_mapper=kinds.get)
@@ -109,9 +109,9 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 
 
 def _prepare_for_pandas(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as pandas is to have it: what a cell's runs share of long text as a dictionary, all else a value a row.
+    """Column for pandas: dictionary-encoded if shared or long text, else one value per row.
 
-    The overrides of a cell of 10,000 learning rates hold them all: a copy a run would be the square of that.
+    The overrides of a cell of 10,000 learning rates list them all: a copy per run would be quadratic.
     """
     shared = name in COLUMNS and COLUMNS[name].kind == "shared"
     if pa.types.is_dictionary(column.type):
@@ -120,13 +120,13 @@ def _prepare_for_pandas(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _share_texts(values: Any) -> pd.api.extensions.ExtensionArray:
-    """The same categories as objects of Python: each row that is looked at gets the text itself, and not a copy."""
+    """Categorical whose categories are Python strings: rows share the text instead of copying it."""
     texts = pd.Index(values.categories.tolist(), dtype=object)
     return pd.Categorical.from_codes(values.codes, dtype=pd.CategoricalDtype(texts))
 
 
 def _has_long_text(column: pa.ChunkedArray) -> bool:
-    """Whether any text of a dictionary is long."""
+    """Whether any text of a dictionary-encoded column is longer than LONG_TEXT."""
     if not pa.types.is_string(column.type.value_type):
         return False
     longest = (pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0 for chunk in column.chunks)

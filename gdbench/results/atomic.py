@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes: a file or folder appears complete, or not at all."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = [
 
 
 ABANDONED_S = 3600.0
-"""A folder in the making that is older was left by a process that died."""
+"""Age in seconds above which an unfinished report folder is removed."""
 
 
 @contextlib.contextmanager
 def replace_atomically(file: Path) -> Iterator[Path]:
-    """The path of a new file that takes the place of ``file`` when the block ends, and is gone if it raises."""
+    """Context manager: a temporary path that replaces ``file`` at the end, and is removed on errors."""
     beside = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         yield beside
@@ -55,9 +55,9 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def check_writable(file: Path) -> None:
-    """``UsageError`` unless a file can be written at this place, before hours are spent on what it is to hold.
+    """Raise ``UsageError`` unless ``file`` can be written, before time is spent on its content.
 
-    Folders that are made for the trial go again: a gate that is killed leaves nothing.
+    Folders created for the check are removed again.
     """
     missing = [folder for folder in file.parents if not folder.exists()]
     with explain_write_errors(file, is_outputs=False):
@@ -87,7 +87,7 @@ def explain_write_errors(place: str | Path, is_outputs: bool = True) -> Iterator
 
 
 def create_report_folder(outputs: Path, contents: Mapping[str, bytes]) -> Path:
-    """A new folder ``gate/<date>_<time>`` that holds these files: it appears with all of them."""
+    """New folder ``gate/<date>_<time>`` with these files; it appears with all of them."""
     place = outputs / "gate"
     place.mkdir(parents=True, exist_ok=True)
     (place / ".gitignore").write_text("*\n")

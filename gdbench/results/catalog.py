@@ -1,4 +1,4 @@
-"""The folders of sweeps below ``outputs``: which there are, whether one has changed, and what it says of itself."""
+"""Catalogue of the sweeps in a folder: find them, detect changes, read what describes each as a whole."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ __all__ = [
 
 TABLE = "runs.parquet"
 SIGNATURE_FILES = (TABLE, PARTS, "environment.json")
-"""What changes when a sweep does: its table, the folder of its parts, and the description of the machine."""
+"""Entries that change whenever a sweep does: its table, its parts and its environment."""
 FOLDER_NAME = re.compile(r"(\d\d-\d\d-\d\d)(?:_(.+))?")
 
 
 class SweepNotFound(UsageError):
-    """A word means no sweep; ``near`` says which one may have been meant, for who knows what else the word may be."""
+    """No sweep has this name; ``near`` is the suggestion, for callers that accept other words too."""
 
     def __init__(self, word: str, outputs: Path, near: str) -> None:
         """The line is for verbs that take a sweep alone."""
@@ -52,26 +52,26 @@ class SweepNotFound(UsageError):
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """What all runs of a sweep share, beside their columns."""
+    """Properties of a sweep that all its runs share, in addition to their columns."""
 
     folder: str
-    """Within outputs, with slashes."""
+    """Relative to outputs, with slashes."""
     signature: str
     began: float
     """Seconds since 1970."""
     planned: int
-    """Cells that were asked for."""
+    """Number of cells planned."""
     ended: int
-    """Cells that have rows."""
+    """Number of cells with rows."""
     commit: str = ""
     dirty: bool | None = None
     machine: str = ""
     fault: str = ""
-    """Why its table cannot be read, if so."""
+    """Why its table cannot be read; empty if it can."""
 
 
 def compute_signatures(outputs: Path) -> dict[str, str]:
-    """Every sweep below a folder, with a text that is another one as soon as its tables change or are replaced."""
+    """Signature of every sweep below ``outputs``: a text that changes when its tables do."""
     return {
         folder.relative_to(outputs).as_posix() or ".": _compute_signature(entries)
         for folder, entries in sorted(walk_sweeps(outputs))
@@ -79,7 +79,7 @@ def compute_signatures(outputs: Path) -> dict[str, str]:
 
 
 def _compute_signature(entries: Mapping[str, os.DirEntry[str]]) -> str:
-    """Sizes and times; that of the last change of the inode too, for a copy may keep the others."""
+    """Sizes, modification times and inode change times: a copy may preserve the first two."""
     signed = []
     for name in SIGNATURE_FILES:
         with contextlib.suppress(KeyError, OSError):
@@ -89,7 +89,7 @@ def _compute_signature(entries: Mapping[str, os.DirEntry[str]]) -> str:
 
 
 def read_sweep_info(outputs: Path, name: str, signature: str, began: float | None, ended: int, fault: str) -> SweepInfo:
-    """What a sweep's folder says of itself; ``began`` is when the first of its cells that ``ended`` started."""
+    """Properties of a sweep from its folder; ``began`` is the first start of the ``ended`` cells, if any."""
     folder = outputs / name
     environment = read_environment(folder / "environment.json")
     git = environment.get("git") or {}
@@ -108,21 +108,21 @@ def read_sweep_info(outputs: Path, name: str, signature: str, began: float | Non
 
 
 def _describe_machine(environment: Mapping[str, Any]) -> str:
-    """Processor and accelerators in a few words."""
+    """CPU and accelerators in a few words."""
     cpu, count = environment.get("cpu"), environment.get("cpu_count")
     words = [f"{cpu} ×{count}" if count else str(cpu)] if cpu else []
     return " + ".join([*words, *map(str, environment.get("accelerators") or [])])
 
 
 def count_planned_cells(folder: Path) -> int:
-    """How many cells a sweep asks for; of a search, whose cells come one after the other, those asked for so far."""
+    """Number of cells planned; of an adaptive sweep, those planned so far."""
     with contextlib.suppress(OSError, ValueError):
         return len(json.loads((folder / ".hydra" / "cells.json").read_text(encoding="utf-8")))
     return len(list((folder / ".hydra").glob("cell-*.yaml")))
 
 
 def parse_sweep_name(folder: str) -> str:
-    """What stands behind the time in a folder's name; the whole name of a folder that is named otherwise."""
+    """Name after the time in a folder's name; the whole name of a folder named otherwise."""
     last = folder.rpartition("/")[2]
     match = FOLDER_NAME.fullmatch(last)
     return (match.group(2) or "") if match else last
@@ -132,7 +132,7 @@ def parse_sweep_name(folder: str) -> str:
 
 
 def find_sweep(word: str, outputs: Path) -> Path:
-    """The sweep that a person means: a folder, one within outputs, the begin of its date and time, or its name."""
+    """Folder of the sweep given by path, path within ``outputs``, beginning of its date and time, or name."""
     for place in (expand_user(word), outputs / word):
         if is_sweep(place):
             return place
@@ -154,13 +154,13 @@ def _list_names(outputs: Path, folder: str) -> set[str]:
 
 
 def check_idle(folder: Path, purpose: str) -> None:
-    """``UsageError`` while a process writes to a sweep's folder."""
+    """Raise ``UsageError`` while a process writes to a sweep's folder."""
     if is_locked(folder):
         raise UsageError(f"{folder} is being written by a sweep that runs: {purpose} it when that has ended.")
 
 
 def find_newest_sweep(outputs: Path) -> Path:
-    """The sweep that began last in a folder of sweeps."""
+    """Folder of the sweep that began last."""
     found = find_sweep_folders(outputs)
     if not found:
         raise UsageError(f"{outputs} holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1.")

@@ -1,4 +1,4 @@
-"""What is compared with what: problems, solvers, their configurations, and what each run cost."""
+"""Selection of comparable runs, names of problems, solvers and configurations, and the cost of each run."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = [
 
 COST_COLUMNS = {"steps": "steps_to_target", "gradients": "gradient_evals_to_target", "seconds": "time_to_target_s"}
 MIN_COSTS = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
-"""What a solution costs at least, so that ratios of costs exist: one step, one gradient, the clock's resolution."""
+"""Lower bounds of costs, so that ratios exist: one step, one gradient, the resolution of the clock."""
 IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
 REQUIRED_COLUMNS = ("objective", "optimizer", "impl", "status")
-"""What a run must say of itself to be compared."""
+"""Columns without which a run cannot be compared."""
 LADDER = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
 
 
 def select_comparable(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
-    """The runs that a comparison is made of, with ``problem``, ``solver`` and ``configuration``.
+    """Comparable runs, with ``problem``, ``solver`` and ``configuration``.
 
-    A problem is an objective with its numbers, dtype, device, threads, start noise, steps and target; a solver is an
-    optimizer and its impl; a configuration is its lr, its other numbers, and the schedule, clipping and noise around it
-    (``gdbench.results.run_settings``). The names show what differs in these runs. Of
-    runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
-    that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
-    ``apart`` are never the same question. Raises UsageError where a run does not say what it is of.
+    A problem is an objective with its parameters, dtype, device, threads, start noise, steps and target; a solver is an
+    optimizer and its implementation; a configuration is lr, the other hyper-parameters, schedule, clipping and noise
+    (``gdbench.results.run_settings``). Names show only what differs in these runs. Of runs with equal settings the
+    latest counts, and of runs whose seed changes nothing, one. Excluded are unavailable runs and those whose weight
+    decay shifts the minimum. Runs that differ in the columns ``apart`` are never merged. Raises UsageError where a run
+    lacks one of REQUIRED_COLUMNS.
     """
     _check_required_columns(runs)
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
@@ -46,7 +46,7 @@ def select_comparable(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataF
 
 
 def add_configuration_names(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
-    """Runs with ``problem``, ``solver`` and ``configuration``, each question once: ``select_comparable``, and none left out."""
+    """Runs with ``problem``, ``solver`` and ``configuration``, duplicates removed, but none excluded."""
     compared = _copy_choices(runs).sort_values("started_at", kind="stable")
     compared = compared.drop_duplicates(["run_id", *apart], keep="last").sort_index()
     compared = compared.assign(
@@ -60,7 +60,7 @@ def add_configuration_names(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd
 
 
 def _copy_choices(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs of which all that are one question say what tune said of any of them: it may be asked again later."""
+    """Runs in which duplicates of a run_id share tune's choice: the run may have been repeated since."""
     if "tuned_place" not in runs or not runs["tuned_place"].notna().any():
         return runs
     chosen = runs[runs["tuned_place"].notna()].drop_duplicates("run_id").set_index("run_id")
@@ -68,6 +68,7 @@ def _copy_choices(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_required_columns(runs: pd.DataFrame) -> None:
+    """Raise ``UsageError`` where one of REQUIRED_COLUMNS is missing or null."""
     lacking = [name for name in REQUIRED_COLUMNS if name not in runs or runs[name].isna().any()]
     if lacking:
         count = int(runs[lacking[0]].isna().sum()) if lacking[0] in runs else len(runs)
@@ -78,12 +79,10 @@ def _check_required_columns(runs: pd.DataFrame) -> None:
 
 
 def compute_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """What each compared run paid to its target, in steps, gradients or seconds; inf where it did not solve.
+    """Cost of each comparable run to its target, in steps, gradients or seconds; inf if it did not solve.
 
-    A run solves if it reaches its target and ends at or below it: one that left again did not.
-
-    Columns: problem, solver, configuration, lr, seed, seed_matters, cost, spent (what a run paid in all) and shortfall
-    (its final gap, else final loss; inf where it may not win), which orders the runs that did not solve.
+    A run solves if it reaches its target and ends at or below it. Columns: problem, solver, configuration, lr, seed,
+    seed_matters, cost, spent (cost of the whole run) and shortfall (final gap, else final loss; inf if ineligible).
     """
     paid = to_floats(compared, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
     sound = is_eligible(compared)
@@ -100,10 +99,10 @@ def compute_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFra
 
 
 def compute_ladder_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """``compute_costs`` for every rung of the ladder that the dtype can tell: one row a run and ``target``.
+    """``compute_costs`` for every target of the ladder above gap_floor: one row per run and ``target``.
 
-    Here a first hit counts, whether a run stays or leaves again. Steps to a rung are exact. Gradients and seconds are
-    those of the whole run, divided evenly among its steps.
+    A first hit counts, whether or not the run stays. Steps are exact; gradients and seconds are those of the whole run
+    divided evenly among its steps.
     """
     base = compute_costs(compared, cost)
     per_step = base["spent"] / to_floats(compared, "steps") if cost != "steps" else 1.0
@@ -117,6 +116,7 @@ def compute_ladder_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.
 
 
 def _compute_spent(compared: pd.DataFrame, cost: str) -> pd.Series:
+    """Cost of each whole run."""
     if cost == "seconds":
         return to_floats(compared, "steps") * to_floats(compared, "step_s")
     return to_floats(compared, "steps" if cost == "steps" else "gradient_evals")

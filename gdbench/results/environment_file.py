@@ -1,4 +1,4 @@
-"""When a sweep began, as an instant: folder names are local time, which goes back in autumn and differs by zone."""
+"""Reader of environment.json, and the start time of a sweep: folder names are in local time, which is ambiguous."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["parse_folder_time", "read_environment", "read_start_time"]
 
 
 def read_environment(file: Path) -> dict[str, Any]:
-    """The facts that an ``environment.json`` holds; none where it is missing, cut off, or something else."""
+    """Content of an ``environment.json``; empty if missing, damaged or not an object."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -21,9 +21,9 @@ def read_environment(file: Path) -> dict[str, Any]:
 
 
 def read_start_time(folder: Path) -> tuple[float, str]:
-    """The instant at which a sweep began, in seconds since 1970, and its name, which orders those of one instant.
+    """Start of a sweep in seconds since 1970, and its path, which breaks ties.
 
-    As its environment.json recorded it; where that is missing, as its folder is named.
+    From environment.json, else from the folder's name.
     """
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return datetime.fromisoformat(read_environment(folder / "environment.json")["at"]).timestamp(), str(folder)
@@ -31,7 +31,7 @@ def read_start_time(folder: Path) -> tuple[float, str]:
 
 
 def parse_folder_time(folder: Path) -> float:
-    """The instant that a folder's name says, in this machine's time zone; else when the folder was changed."""
+    """Time in a folder's name, as local time, in seconds since 1970; else its modification time."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(f"{folder.parent.name} {folder.name[:8]}", "%Y-%m-%d %H-%M-%S").timestamp()
     with contextlib.suppress(OSError):

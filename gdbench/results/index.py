@@ -1,8 +1,8 @@
-"""A copy of all tables in a few large files, so that a thousand sweeps answer at once. It can be lost at any time.
+"""Index of sweeps: a cache of all tables in a few large Parquet files. It can be deleted at any time.
 
-``outputs/.index/<checksum>.parquet`` each hold the rows of many sweeps and, in their metadata, the facts and the
-signature of each. What stands on the disk decides: a sweep counts as known where a file holds its signature of now; all
-others are read anew into another file. Nothing in a file is ever changed, so readers and writers need no lock.
+``outputs/.index/<checksum>.parquet`` each hold the rows of many sweeps and, in their metadata, the properties and the
+signature of each. A sweep is up to date where a segment has its present signature; all others are read into new
+segments. Segments are never modified, so that readers and writers need no lock.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ __all__ = ["FOLDER", "Index", "Segment", "open_index"]
 
 FOLDER = ".index"
 FORMAT = f"3 {' '.join([*(each.name for each in fields(SweepInfo)), *RANKING_FIELDS])}"
-"""Files of another format are made anew."""
+"""Segments of another format are rebuilt."""
 SEGMENT_ROWS = 200_000
-"""Rows of a file, beyond which the next sweep goes to another one."""
+"""Rows above which the next sweep starts a new segment."""
 ROW_GROUP_ROWS = 2**14
-"""Rows of a row group."""
+"""Rows per row group."""
 SLOW_SWEEPS = 100
-"""Sweeps that take a while to read."""
+"""Number of sweeps that take a while to read."""
 MAX_SMALL_SEGMENTS = 8
-"""Files of less than half of that, beyond which they are made one."""
+"""Number of segments below half of SEGMENT_ROWS above which they are merged."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Segment:
 
 
 class Index:
-    """All sweeps of a folder, and any column of all their rows."""
+    """All sweeps of a folder, and any column of all their runs."""
 
     def __init__(self, segments: Sequence[Segment], current: Mapping[str, str]) -> None:
-        """``current`` are the sweeps on the disk, with their signatures."""
+        """``current``: signature of each sweep on disk."""
         self.sweeps: list[SweepInfo] = []
         self.segments: list[tuple[Segment, npt.NDArray[np.int64]]] = []
         """Each file, and for each of its sweeps the position in ``sweeps``, or -1 where that has changed or gone."""
@@ -85,17 +85,14 @@ class Index:
         """The type of each column; of those of different types in different sweeps text, or a wider number."""
 
     def rows(self, names: Sequence[str]) -> pa.Table:
-        """Columns of all rows, with the position of their sweep as ``_sweep``; null where a sweep has no such column.
-
-        Texts come as dictionaries.
-        """
+        """Columns of all runs, with the position of their sweep as ``_sweep``; null where a sweep lacks a column."""
         tables = [self._part(segment, numbers, names) for segment, numbers in self.segments]
         rows = self._together(tables, names).unify_dictionaries()
         stale = pc.equal(rows.column(SWEEP_NUMBER), -1)
         return rows.filter(pc.invert(stale)) if pc.any(stale).as_py() else rows
 
     def picked(self, places: npt.NDArray[np.float64], names: Sequence[str]) -> pa.Table:
-        """Columns of one row a sweep, that with the given ``_place``; of no row where that is NaN."""
+        """Columns of one row per sweep, that with the given ``_place``; no row where that is NaN."""
         tables = []
         for segment, numbers in self.segments:
             held = self._part(segment, numbers, [RANK])
@@ -121,7 +118,7 @@ class Index:
         groups: Sequence[int] | None = None,
         coded: bool = True,
     ) -> pa.Table:
-        """Columns of one file, or of some of its row groups; rows of sweeps that have changed are of sweep -1."""
+        """Columns of one segment, or of some of its row groups; outdated rows are of sweep -1."""
         here = [name for name in names if name in segment.schema.names]
         with pq.ParquetFile(segment.file, read_dictionary=here if coded else None, memory_map=True) as file:
             table = (
@@ -148,7 +145,7 @@ def _find_types(schemas: Sequence[pa.Schema]) -> dict[str, Any]:
 
 
 def _find_query_type(kinds: set[Any]) -> Any:
-    """One type for all values that a column has anywhere, of those that a query can compare."""
+    """Common type of all values of a column that a query can compare."""
     kind = find_common_type(kinds)
     if pa.types.is_floating(kind):
         return pa.float64()
@@ -163,9 +160,9 @@ def _find_query_type(kinds: set[Any]) -> Any:
 
 @contextlib.contextmanager
 def open_index(outputs: Path, note: Callable[[str], None] = lambda words: None) -> Iterator[Index]:
-    """The index of a folder of sweeps, brought up to date; beside it, for this once, where it cannot be written.
+    """Context manager: the index of ``outputs``, brought up to date; temporary if it cannot be written.
 
-    ``note`` is told where that takes a while.
+    ``note`` is called with a line where that takes a while.
     """
     current = compute_signatures(outputs)
     home = outputs / FOLDER
@@ -187,7 +184,7 @@ def open_index(outputs: Path, note: Callable[[str], None] = lambda words: None) 
 
 
 def _read_segment(file: Path) -> Segment | None:
-    """A file of the index; None, and the file is removed, where it is not what we would have written."""
+    """Segment of a file; None, and the file is deleted, if its checksum or format is wrong."""
     with contextlib.suppress(OSError):  # it has gone meanwhile, or is not ours to remove
         content = file.read_bytes()
         if file.stem == _compute_checksum(content):
@@ -206,7 +203,7 @@ def _compute_checksum(content: bytes) -> str:
 
 
 def _index_sweeps(outputs: Path, home: Path, wanted: Mapping[str, str]) -> list[Segment]:
-    """Files of the rows of sweeps, with their signatures as they were before they were read."""
+    """New segments with the rows of ``wanted`` sweeps, with signatures taken before the rows were read."""
     segments: list[Segment] = []
     batch: list[tuple[SweepInfo, pa.Table]] = []
     for folder, signature in wanted.items():
@@ -219,7 +216,7 @@ def _index_sweeps(outputs: Path, home: Path, wanted: Mapping[str, str]) -> list[
 
 
 def _read_sweep(outputs: Path, folder: str, signature: str) -> tuple[SweepInfo, pa.Table] | None:
-    """A sweep's facts and rows, of which there are none where its table cannot be read; None where it has gone."""
+    """Properties and rows of a sweep (no rows if its table is unreadable); None if it is gone."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SkippedFile)
         warnings.simplefilter("ignore", MixedTypes)  # the list shows no such column
@@ -237,7 +234,7 @@ def _read_sweep(outputs: Path, folder: str, signature: str) -> tuple[SweepInfo, 
 
 
 def _write_batch(home: Path, batch: Sequence[tuple[SweepInfo, pa.Table]]) -> Segment:
-    """One file of the rows of several sweeps, each with its place among those of its sweep."""
+    """Segment with the rows of several sweeps, with each row's rank within its sweep."""
     kinds = _find_types([table.schema for _, table in batch])
     lengths = [table.num_rows for _, table in batch]
     numbers = np.repeat(np.arange(len(batch)), lengths)
@@ -251,9 +248,9 @@ def _get_column(table: pa.Table, name: str) -> Any:
 
 
 def _write_segment(home: Path, table: pa.Table, sweeps: Sequence[SweepInfo]) -> Segment:
-    """Write a file beside, and give it the checksum of its content as its name.
+    """Write a segment, named by the checksum of its content.
 
-    The best rows of all sweeps come first, so that few row groups hold what ``picked`` is asked for.
+    Rows are sorted by rank, so that few row groups hold what ``picked`` reads.
     """
     table = table.take(pc.sort_indices(table, [(RANK, "ascending")]))
     metadata = {b"format": FORMAT.encode(), b"sweeps": json.dumps([asdict(sweep) for sweep in sweeps]).encode()}
@@ -268,7 +265,7 @@ def _write_segment(home: Path, table: pa.Table, sweeps: Sequence[SweepInfo]) -> 
 
 
 def _merge_small_segments(home: Path, segments: Sequence[Segment], current: Mapping[str, str]) -> list[Segment]:
-    """The files without those that nothing needs; many small ones are made one."""
+    """Segments without outdated ones, which are deleted, and with small ones merged."""
     useful = [
         segment for segment in segments if any(current.get(one.folder) == one.signature for one in segment.sweeps)
     ]
@@ -286,7 +283,7 @@ def _merge_small_segments(home: Path, segments: Sequence[Segment], current: Mapp
 
 
 def _decode_unique_texts(column: Any) -> Any:
-    """A column as it is stored: texts that no two rows share are no dictionary."""
+    """Column without dictionary encoding where most texts are distinct."""
     if not pa.types.is_dictionary(column.type) or not column.num_chunks:
         return column
     return decode_dictionary(column) if len(column.chunk(0).dictionary) > len(column) / 2 else column

@@ -1,4 +1,4 @@
-"""What a person says of a sweep: its name, tags and note, in one small file in its folder."""
+"""Labels of a sweep given by the user: name, tags and note, in ``labels.json`` in its folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FILE = "labels.json"
 LOCK = ".hydra/labels.lock"
 LOCK_TIMEOUT_S = 10.0
 WORD = re.compile(r"[^\s,=*?/]+")
-"""Names and tags can be typed as they are, in a query and in a shell."""
+"""Names and tags need no quotes in a query or a shell."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """A name (else that of the folder), tags, and a note of any text."""
+    """Name (default: that of the folder), tags, and a note of any text."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Labels:
 
 
 def read_labels(folder: Path) -> Labels:
-    """The labels of a sweep; ``UsageError`` where their file is not one."""
+    """Labels of a sweep; ``UsageError`` if their file is damaged."""
     file = folder / FILE
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def read_labels(folder: Path) -> Labels:
 
 
 def update_labels(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
-    """Read, change and write the labels of a sweep, while no other process does."""
+    """Read, change and write the labels of a sweep under a lock."""
     try:
         (folder / LOCK).parent.mkdir(exist_ok=True)
         with filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S):
@@ -59,7 +59,7 @@ def update_labels(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
 
 
 def check_label(kind: str, word: str) -> str:
-    """A name or a tag that a query can hold."""
+    """The name or tag itself; ``UsageError`` unless a query can contain it."""
     if not WORD.fullmatch(word):
         raise UsageError(
             f"{kind}={word!r} must be one word, without spaces and any of , = * ? /; a note may be any text."

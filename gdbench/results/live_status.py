@@ -1,4 +1,4 @@
-"""How far a sweep has come, table from its folder alone: on this machine or another one, running, ended or killed."""
+"""Progress of a sweep read from its folder: on this or another machine, running, ended or killed."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ __all__ = ["SweepMonitor", "SweepSnapshot", "find_watched_sweep"]
 
 
 RUNNING_S = 300.0
-"""Where nobody can say whether a process writes, a sweep runs that has written so lately."""
+"""Seconds since the last write up to which a sweep without a readable lock counts as running."""
 READ_COLUMNS = [*RANKING_COLUMNS, "cell", "cell_s"]
 MAX_ROWS = 5000
-"""Rows of a table that are kept; of a larger one those of its best configurations."""
+"""Rows kept of a table; of a larger one those of its best configurations."""
 TRACE_COLUMNS = ["run_id", "step", "loss", "gap"]
 
 
 @dataclass
 class TableSummary:
-    """What is kept of one table: little, so that a large sweep can be watched beside its own work."""
+    """What is kept of one table: little, so that watching a large sweep does not slow it down."""
 
     changed: float
     until: float = 0.0
-    """When the last of its cells ended."""
+    """End of its last cell, seconds since 1970."""
     cells: dict[int, Counter[str]] = field(default_factory=dict)
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """What orders its configurations, of which other tables may hold other seeds."""
+    """Columns that rank its configurations; other tables may have further seeds of them."""
 
 
 class SweepMonitor:
-    """Looks at a sweep again and again; each table is read once, and again when it has changed."""
+    """Repeated snapshots of a sweep; each table is read once, and again after it has changed."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing has been read."""
+        """Nothing is read yet."""
         self.folder = folder
         self.tables: dict[Path, TableSummary] = {}
         self.traces: dict[str, pd.DataFrame] = {}
@@ -65,7 +65,7 @@ class SweepMonitor:
         """The best configurations, and of which tables, as they were when."""
 
     def look(self) -> SweepSnapshot:
-        """How far it has come by now; ``UsageError`` where the folder has gone."""
+        """Snapshot of the progress; ``UsageError`` if the folder is gone."""
         try:
             return self._look()
         except FileNotFoundError:
@@ -99,7 +99,7 @@ class SweepMonitor:
         )
 
     def trace(self, run: str) -> pd.DataFrame:
-        """The steps, losses and gaps of a run; nothing where they were not recorded."""
+        """Steps, losses and gaps of a run; empty if not recorded."""
         for file in [*self.folder.glob("traces.parquet"), *(self.folder / PARTS).glob("cell-*.traces.parquet")]:
             if run in self.traces or (run, file) in self.searched:
                 continue
@@ -120,7 +120,7 @@ class SweepMonitor:
         return max(0.0, (time.time() if running else max(ends)) - self._begun())
 
     def _left(self, elapsed: float, cells: int) -> float | None:
-        """How long the cells that are left will take, if they are like those that ended since the sweep began."""
+        """Seconds that the remaining cells take at the mean rate since the sweep began or resumed."""
         begun = self._begun()
         fresh = sum(file.parent.name == PARTS and table.changed >= begun for file, table in self.tables.items())
         return elapsed / fresh * cells if fresh and cells > 0 else None
@@ -131,7 +131,7 @@ class SweepMonitor:
                 yield file, file.stat().st_mtime
 
     def _read(self) -> None:
-        """Read what is new or has changed, and forget what has gone."""
+        """Read new and changed tables, and drop those that are gone."""
         there = dict(self._files())
         known = {file: table for file, table in self.tables.items() if there.get(file) == table.changed}
         self.tables = {}
@@ -145,7 +145,7 @@ class SweepMonitor:
                     warnings.warn(str(fault), SkippedFile, stacklevel=2)
 
     def _best(self) -> pd.DataFrame:
-        """The best configuration so far of each solver on each problem, over all seeds that have ended."""
+        """Best configuration so far of each solver on each problem, over all finished seeds."""
         seen = {file: table.changed for file, table in self.tables.items()}
         if self.best[0] != seen:
             rows = [table.runs for table in self.tables.values() if len(table.runs)]
@@ -156,7 +156,7 @@ class SweepMonitor:
         return self.best[1]
 
     def _begun(self) -> float:
-        """When the sweep, or its going on, began: as was written down then, for the times of a copy are its own."""
+        """Start or last resumption, seconds since 1970, as recorded: file times of a copy are its own."""
         found = [self.folder.stat().st_mtime]
         for file in self.folder.glob("environment*.json"):
             found.append(file.stat().st_mtime)
@@ -165,7 +165,7 @@ class SweepMonitor:
         return max(found[1:] or found)
 
     def _last(self) -> float:
-        """When anything was written."""
+        """Time of the last write, seconds since 1970."""
         parts = [self.folder / PARTS] if (self.folder / PARTS).is_dir() else []
         return max(
             [
@@ -187,7 +187,7 @@ def _summarise_table(runs: pd.DataFrame, changed: float) -> TableSummary:
 
 
 def _list_columns(file: Path) -> list[str]:
-    """What is read of a table: what orders its configurations, and the settings that tell them apart."""
+    """Columns to read of a table: those that rank configurations, and the settings."""
     try:
         names = pq.read_schema(file).names
     except READ_ERRORS:  # ``load`` says which
@@ -196,7 +196,7 @@ def _list_columns(file: Path) -> list[str]:
 
 
 def _select_best_rows(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table, of a large one those of its best configurations."""
+    """Rows of a table; of one larger than MAX_ROWS those of its best configurations."""
     if len(runs) <= MAX_ROWS:
         return runs
     compared = select_comparable(runs)
@@ -206,7 +206,7 @@ def _select_best_rows(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_watched_sweep(word: str | None, outputs: Path) -> Path | None:
-    """The sweep to look at: that which is named, or else the newest; None where a folder holds none yet."""
+    """Sweep to watch: the named one, or else the newest; None where a folder has none yet."""
     within = outputs if word is None else expand_user(word)
     if is_sweep(within):
         return within
@@ -220,23 +220,23 @@ def find_watched_sweep(word: str | None, outputs: Path) -> Path | None:
 
 @dataclass(frozen=True)
 class SweepSnapshot:
-    """A sweep at one moment."""
+    """Progress of a sweep at one moment."""
 
     folder: Path
     state: str
     """``running``, ``ended``, or ``stopped`` before its end."""
     planned: int
-    """Cells that were asked for."""
+    """Number of cells planned."""
     open_end: bool
-    """Whether more may be asked for: a search."""
+    """Whether more cells may be planned: an adaptive sweep."""
     ended: int
     failed: int
-    """Cells of which a run failed."""
+    """Number of cells with a failed run."""
     statuses: Counter[str]
-    """Of the runs so far."""
+    """Runs so far by status."""
     best: pd.DataFrame
-    """The standings of the best configuration of each solver on each problem, the best first."""
+    """Ranking of the best configuration of each solver on each problem, best first."""
     elapsed_s: float
     left_s: float | None
     quiet_s: float
-    """Since when nothing was written."""
+    """Seconds since the last write."""

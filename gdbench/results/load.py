@@ -1,4 +1,4 @@
-"""The tables of sweep folders, read."""
+"""Loading of the tables of sweeps; damaged files are skipped with a warning."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["SkippedFile", "find_origin_folders", "load", "load_cells", "load_par
 
 
 class SkippedFile(UserWarning):
-    """A file that stands where a table should is none of ours, or is cut off: the others are read without it."""
+    """A file is not a Parquet file of gdbench, or is damaged; the others are read without it."""
 
 
 def load_statuses(folder: Path, cell: int) -> list[str]:
-    """The statuses of the runs of a cell whose part is whole."""
+    """Statuses of the runs of a cell that has a part."""
     return [str(status) for status in load(get_part_path(folder, cell, "runs"), columns=["status"])["status"]]
 
 
 def load_cells(folder: Path) -> pd.DataFrame:
-    """One row a cell of a sweep's folder: ``cell``, ``cell_fingerprint``, and its runs' ``load_statuses``, joined."""
+    """One row per cell of a sweep: ``cell``, ``cell_fingerprint``, and ``statuses`` of its runs, joined."""
     wanted = ["cell", "cell_fingerprint", "status"]
     held = read_sweep_table(folder, "runs", wanted)
     if held is None:
@@ -45,12 +45,11 @@ def load_cells(folder: Path) -> pd.DataFrame:
 def load(
     path: str | Path | Iterable[str | Path] = "outputs", table: Table = "runs", columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The runs (or ``traces``, ``blocks``) of one or many sweeps as a DataFrame, typed as COLUMNS promises.
+    """Load the runs (or ``traces``, ``blocks``) of one or many sweeps as a DataFrame, typed as COLUMNS states.
 
-    ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. A sweep that
-    still runs gives the cells that have ended. ``columns`` names those that are wanted, if not all are.
-    ``df.attrs["columns"]`` says what each column means, and ``df.attrs["folder"]`` where it was loaded from.
-    Raises UsageError where there is nothing to load.
+    ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. Of a running
+    sweep the finished cells are loaded. ``columns`` selects columns. ``df.attrs["columns"]`` has the meaning of each
+    column, and ``df.attrs["folder"]`` the source. Raises UsageError where there is nothing to load.
     """
     if table not in TABLE_COLUMNS:
         allowed = f"{nearest(str(table), TABLE_COLUMNS)} Allowed: {', '.join(TABLE_COLUMNS)}"
@@ -71,17 +70,17 @@ def load(
 
 
 def find_origin_folders(origin: str | Sequence[str]) -> list[Path]:
-    """The folders of the sweeps at ``attrs["folder"]`` of a table."""
+    """Folders of the sweeps in ``attrs["folder"]`` of a table."""
     return [place for source in ([origin] if isinstance(origin, str) else origin) for place in _find_sources(source)]
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:
-    """The runs of a cell that has ended, of a sweep that goes on."""
+    """Runs of a finished cell of a running sweep."""
     return load(get_part_path(folder, cell, "runs"))
 
 
 def _find_sources(source: str) -> Iterator[Path]:
-    """The files and the sweeps' folders that a source stands for."""
+    """Files and sweep folders that a path or pattern stands for."""
     pattern = glob.has_magic(source) and not Path(source).exists()
     found = [Path(match) for match in sorted(glob.glob(source))] if pattern else [Path(source)]  # noqa: PTH207 (a pattern may be absolute)
     for place in found:
@@ -94,7 +93,7 @@ def _find_sources(source: str) -> Iterator[Path]:
 
 
 def _read_source(place: Path, table: Table, columns: Sequence[str] | None, named: bool) -> pa.Table | None:
-    """The table of one place; None where it has none, and UsageError where it was named and cannot be read."""
+    """Table of one source; None if it has none, ``UsageError`` if it was named and is damaged."""
     file = place if place.is_file() else place / f"{table}.parquet"
     alone = file.is_file() and not find_part_files(place, table)
     if (named or place.is_file()) and alone:
@@ -106,9 +105,9 @@ def _read_source(place: Path, table: Table, columns: Sequence[str] | None, named
 
 
 def read_sweep_table(folder: Path, table: Table = "runs", columns: Sequence[str] | None = None) -> pa.Table | None:
-    """A sweep's rows, gathered or not: of a cell that has been done again, the part alone.
+    """Rows of a sweep's table and parts; a part replaces the rows of its cell in the table.
 
-    None where it has no such table, or none that can be read: a warning names each file that cannot.
+    None without a readable file; a warning names each damaged one.
     """
     whole, parts = folder / f"{table}.parquet", find_part_files(folder, table)
     if not whole.is_file() or not find_part_files(folder, "runs"):
@@ -126,14 +125,14 @@ def read_sweep_table(folder: Path, table: Table = "runs", columns: Sequence[str]
 
 
 def _drop_replaced(old: pa.Table, key: str, again: pa.Array) -> pa.Table:
-    """The rows of a gathered table that no part replaces; all of them where it does not tell."""
+    """Rows of a table that no part replaces; all of them if it lacks the column ``key``."""
     return old.filter(pc.invert(pc.is_in(old.column(key), again))) if key in old.column_names else old
 
 
 def _find_replaced(folder: Path, table: Table) -> tuple[str, pa.Array]:
-    """Which rows of a gathered table the parts replace: a column, and its values there.
+    """Key column and its values, of the rows that the parts replace.
 
-    Runs go by their cell. Traces and blocks know their run alone: those of the parts, and of the cells they replace.
+    Runs are replaced by cell; traces and blocks by run_id, of the parts' runs and of the runs that these replace.
     """
     keys = ["run_id", "cell"]
     nothing = pa.table({"run_id": pa.array([], pa.string()), "cell": pa.array([], pa.int64())})
@@ -148,7 +147,7 @@ def _find_replaced(folder: Path, table: Table) -> tuple[str, pa.Array]:
 
 
 def _read_undamaged(files: Sequence[Path], table: Table, columns: Sequence[str] | None) -> list[pa.Table]:
-    """The tables of the files that are whole and ours; a warning names each of the others."""
+    """Tables of the readable files; a warning names each of the others."""
     tables = []
     for file in files:
         try:

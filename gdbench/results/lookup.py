@@ -1,4 +1,4 @@
-"""What a sweep's folder keeps beside its tables: where it lies, how it was run, and each cell's configuration."""
+"""Look up one run of a folder: its row, its sweep, its environment and its trace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 def find_run(run: str, folder: Path) -> pd.Series:
-    """The latest row of the run whose key begins so; ``UsageError`` where none does, or several do."""
+    """Latest row of the run whose run_id begins with ``run``; ``UsageError`` where not exactly one run does."""
     runs = load(folder)
     found = runs[runs["run_id"].str.startswith(run, na=False)]
     if found["run_id"].nunique() != 1:
@@ -29,7 +29,7 @@ def find_run(run: str, folder: Path) -> pd.Series:
 
 
 def find_sweep_of_run(folder: Path, row: pd.Series) -> Path:
-    """The folder of the sweep that a row comes from, below ``folder``, also where that was moved or copied."""
+    """Folder of the sweep that a row comes from, below ``folder``, also after a move or copy."""
     if (folder / ".hydra").is_dir():
         return folder
     named = Path(str(row["sweep"])).parts
@@ -37,7 +37,7 @@ def find_sweep_of_run(folder: Path, row: pd.Series) -> Path:
 
 
 def find_environment(place: Path, row: pd.Series) -> dict[str, Any]:
-    """What was written down of the environment when the row's cell ran: of several the latest before it."""
+    """Environment recorded when the row's cell ran: the latest one before its start."""
     held = [read_environment(file) for file in sorted(place.glob("environment*.json"))]
     known = [(_read_time(environment), environment) for environment in held if environment]
     before = [entry for entry in known if not entry[0] > row["started_at"]]
@@ -46,7 +46,7 @@ def find_environment(place: Path, row: pd.Series) -> dict[str, Any]:
 
 
 def _read_time(environment: Mapping[str, Any]) -> pd.Timestamp:
-    """When an environment was written down; the epoch where it does not say so."""
+    """Time at which an environment was recorded; the epoch if missing."""
     try:
         return pd.Timestamp(str(environment["at"])).tz_convert("UTC")
     except (KeyError, ValueError, TypeError):
@@ -54,7 +54,7 @@ def _read_time(environment: Mapping[str, Any]) -> pd.Timestamp:
 
 
 def load_trace(place: Path, run: str) -> pd.DataFrame:
-    """What was recorded of a run step by step; empty where nothing was."""
+    """Trace of a run; empty if none was recorded."""
     try:
         traces = load(place, "traces")
     except UsageError:

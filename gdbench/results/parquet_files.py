@@ -1,4 +1,4 @@
-"""One Parquet file of ours: written whole or not at all, and read with the types that COLUMNS promises, or refused."""
+"""One Parquet file: written atomically; read, verified and cast to the types of COLUMNS, or refused as damaged."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ TABLES: tuple[Table, ...] = ("runs", "traces", "blocks")
 TABLE_COLUMNS = {"runs": COLUMNS, "traces": TRACE_COLUMNS, "blocks": BLOCK_COLUMNS}
 
 SMALL_TABLE_ROWS = 1000
-"""Tables of at most this many rows are not compressed."""
+"""Tables up to this size are not compressed."""
 MAX_DICTIONARY_BYTES = 2**28
 """Bytes of the texts of a column that are stored once; Parquet's own 1 MB is less than the overrides of 20 cells of
 10,000 explicit values, and beyond it every row has a copy."""
 READ_ERRORS = (pa.ArrowException, OSError, ValueError)
-"""What is raised for a file that is cut off, damaged, or no Parquet at all."""
+"""Exceptions for a file that is truncated, damaged, or no Parquet file."""
 
 
 class DamagedFile(Exception):
-    """A file is no table of ours; the message says why in a few words."""
+    """A file is not a table of gdbench or is damaged; the message says why."""
 
 
 # --------------------------------------------------------------------------------------------------------- writing
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write beside, flush to the disk, rename: a reader sees a whole file or none."""
+    """Write a temporary file, fsync, rename: a reader sees a complete file or none."""
     with replace_atomically(path) as beside, beside.open("wb") as file:
         # A compressor for each of 80 columns: 4.5 ms against 1.8, and for a few rows nothing to show for it.
         small = table.num_rows <= SMALL_TABLE_ROWS
@@ -65,7 +65,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def _find_repetitive_columns(table: pa.Table) -> list[str]:
-    """The columns whose values come again: of the others a dictionary takes 0.5 s a million rows, and is dropped."""
+    """Columns with repeated values: for others a dictionary costs 0.5 s per million rows, in vain."""
     sample = table.slice(0, SMALL_TABLE_ROWS)
     flat = [field.name for field in sample.schema if not pa.types.is_nested(field.type)]
     return [name for name in flat if len(sample[name].unique()) < SMALL_TABLE_ROWS / 2]
@@ -75,7 +75,7 @@ def _find_repetitive_columns(table: pa.Table) -> list[str]:
 
 
 def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a file, or some of their columns; ``DamagedFile`` where it is cut off, damaged or somebody else's."""
+    """Rows of a file, or some columns; ``DamagedFile`` if it is truncated, damaged or not a table of gdbench."""
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:  # half the time of read_table
             _check_names(parquet.schema_arrow)
@@ -87,7 +87,7 @@ def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -
 
 
 def add_missing_columns(rows: pa.Table, table: Table, columns: Sequence[str] | None) -> pa.Table:
-    """A table with all columns that its kind of table has, or those that were asked for, null where it lacks them."""
+    """Table with all columns of its kind, or those of ``columns``; null where it lacks them."""
     known = TABLE_COLUMNS[table]
     wanted = [name for name in (known if columns is None else columns) if name in known]
     for name in wanted:
@@ -105,7 +105,7 @@ def _check_names(schema: pa.Schema) -> None:
 
 
 def _cast_columns(rows: pa.Table, table: Table) -> pa.Table:
-    """The same rows with the types that are promised; ArrowInvalid where a value would have to change for it."""
+    """Rows cast to the types of COLUMNS; ArrowInvalid where a value would change."""
     for place, column in enumerate(rows.schema):
         known = TABLE_COLUMNS[table].get(column.name)
         kind = ARROW_TYPES.get(known.kind) if known else None

@@ -1,4 +1,4 @@
-"""A query: conditions such as ``optimizer=adam``, ``lr<0.1`` or ``since=7d``, all of which must hold."""
+"""Queries: conditions such as ``optimizer=adam``, ``lr<0.1`` or ``since=7d``, all of which must hold."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CONDITION = re.compile(r"\s*([\w.-]+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.DOTA
 AGO = re.compile(r"(\d+)([dhm])")
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 TIME_BOUNDS = {"since": ">=", "until": "<"}
-"""Words for the time a sweep began."""
+"""Words for the start time of a sweep."""
 ORDERINGS = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 NULL = "null"
 COLUMN_ALIASES = {"sweep": "folder", "tags": "tag"}
-"""Columns that the list of sweeps heads otherwise."""
+"""Columns that the list of sweeps shows under another heading."""
 COUNT_COLUMNS = ("cells", "runs", "planned", "ended")
 SEPARATED = re.compile(r"\d{1,3}(,\d{3})+")
 UNFINISHED = re.compile(r"([\d,]+) of ([\d,]+)")
@@ -43,7 +43,7 @@ DURATIONS = {
 
 @dataclass(frozen=True)
 class Condition:
-    """A column, how it is compared, and with what: text as it was typed, a list of values, or None for null."""
+    """Column, comparison operator, and values: text, parsed values, or None for null."""
 
     column: str
     sign: str
@@ -51,15 +51,15 @@ class Condition:
 
 
 def parse_query(words: Sequence[str], kinds: Mapping[str, Any]) -> list[Condition]:
-    """Conditions on columns of these types; ``UsageError`` in one line if a word is none.
+    """Conditions of words, on columns of these types; ``UsageError`` for an invalid word.
 
-    A column may be named as the list of sweeps heads it, and its text given as it stands there: ``cells='2 of 5'``.
+    Columns and values may be given as the list of sweeps shows them: ``cells='2 of 5'``.
     """
     return [condition for word in words for condition in _parse_conditions(word, kinds)]
 
 
 def _parse_conditions(word: str, kinds: Mapping[str, Any]) -> list[Condition]:
-    """What a word asks: one condition, or several where the list of sweeps prints several things as one text."""
+    """Conditions of one word; several where the list of sweeps shows several values as one text."""
     match = CONDITION.fullmatch(word)
     if not match:
         raise UsageError(f"QUERY={word!r} must be {FORMS}.")
@@ -104,12 +104,12 @@ def _parse_condition(word: str, name: str, sign: str, text: str, kinds: Mapping[
 
 
 def _drop_separators(text: str) -> str:
-    """``1,234`` as 1234: what the list of sweeps prints of a count."""
+    """``1,234`` as 1234: the format of counts in the list of sweeps."""
     return text.replace(",", "") if SEPARATED.fullmatch(text) else text
 
 
 def _find_duration(text: str) -> timedelta | None:
-    """How long the day, minute or second lasts that a text names; None for so long ago, and for a finer instant."""
+    """Length of the day, minute or second that a text names; None for relative and finer times."""
     for form, length in DURATIONS.items():
         if re.fullmatch(form, text):
             return length
@@ -117,13 +117,13 @@ def _find_duration(text: str) -> timedelta | None:
 
 
 def _suggest_parameter(name: str, shown: Sequence[str]) -> str:
-    """``beta1`` is meant to be ``optimizer.beta1``."""
+    """Suggestion for a hyper-parameter without its group: ``optimizer.beta1`` for ``beta1``."""
     meant = dict.fromkeys(column for column in shown if column.rpartition(".")[2] == name)
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _list_sweep_columns(shown: Sequence[str]) -> str:
-    """Columns of the list that COLUMNS does not know."""
+    """Columns of the list of sweeps that COLUMNS does not have."""
     return ", ".join(name for name in (*SWEEP_COLUMNS, *TIME_BOUNDS) if name in shown)
 
 
@@ -169,7 +169,7 @@ def _parse_value(name: str, text: str, kind: Any) -> Any:
 
 
 def _parse_time(name: str, text: str) -> datetime:
-    """A day, a day and a time, both of this machine's time zone unless they name one, or how long ago."""
+    """Date, date and time (local unless they state a zone), or relative time, as UTC."""
     if ago := AGO.fullmatch(text):
         return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
     try:
@@ -184,7 +184,7 @@ def _parse_time(name: str, text: str) -> datetime:
 
 
 def match_rows(table: pa.Table, conditions: Sequence[Condition]) -> npt.NDArray[np.bool_]:
-    """Whether all conditions hold in each row; null fulfils none but ``=null``."""
+    """Whether each row meets all conditions; null meets none but ``=null``."""
     kept = np.ones(table.num_rows, bool)
     for condition in conditions:
         kept &= _match_condition(table.column(condition.column), condition)
@@ -216,7 +216,7 @@ def _is_numeric(column: Any) -> bool:
 
 
 def _match_texts(column: Any, condition: Condition) -> npt.NDArray[np.bool_]:
-    """Texts, each different one compared once."""
+    """Match of dictionary-encoded texts: each distinct text is compared once."""
     words = column.dictionary.to_pylist()
     if not words:
         return np.zeros(len(column), bool)

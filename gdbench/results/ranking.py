@@ -1,16 +1,13 @@
-"""The order of configurations on each problem: the one order that every table, sentence and figure goes by.
+"""Ranking of configurations on each problem: the one order used by every table, sentence and figure.
 
-How to call it::
+    table = rank_configurations(select_comparable(runs))  # one row per problem, solver and configuration, best first
+    best = select_best(table, ["problem"])
 
-    table = standings(compared(runs))  # one row a problem, solver and configuration, the best first
-    best = best_of_each(table, ["problem"])
-
-- The terminal shows these rows; ``run`` is the key of the run in the middle of a row's seeds, for what is no column
-  here (its status, its step time). Rows of one problem with the same ``place`` are tied.
-- ``tune`` gives its axes: ``standings(runs, by=[...])``; a table has one row for each set of them.
-- ``compare`` calls it once for each side; report and plots take ``best_of_each(table)``, the best row of each solver.
-- One number stands for a row everywhere: ``value``, in units of ``measure`` (gradients, steps or seconds to the target,
-  else final gap, else final loss), with ``value_lo`` and ``value_hi`` over all ``n`` seeds.
+- ``run_id`` is the run of the median seed, for columns that are not here (status, step time). Rows of one problem with
+  equal ``place`` are tied.
+- ``tune`` passes its axes: ``rank_configurations(runs, by=[...])`` has one row per set of their values.
+- ``value`` is the one number of a row, in units of ``measure`` (gradients, steps or seconds to the target, else final
+  gap, else final loss), with ``value_lo`` and ``value_hi`` over all ``n`` seeds.
 """
 
 from __future__ import annotations
@@ -30,39 +27,39 @@ __all__ = ["KEYS", "OUTCOMES", "rank_configurations", "select_best"]
 
 KEYS = ("problem", "solver", "configuration")
 OUTCOMES = ("stays", "left", "missed", "cannot win")
-"""What a configuration did by its medians, the best first: it ended at or below the target; reached it and ended above;
-never reached it; diverged, failed, got nowhere or moved the minimum."""
+"""Outcome of a configuration by its medians, best first: ended at or below the target; reached it and left it again;
+never reached it; ineligible."""
 SORT_COLUMNS = (
     *("problem", "lead", "stay", "hit", "missed", "beside", "shortfall", "status", "configuration", "time", "impl"),
 )
-"""The numbers by which configurations are ordered, one after the other."""
+"""Sort keys of configurations, in this order."""
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int64]
 
 
 class _SeedGroups:
-    """Which runs are the seeds of one configuration, and quantiles over them."""
+    """Groups of runs that are the seeds of one configuration, and quantiles over them."""
 
     def __init__(self, runs: pd.DataFrame, by: Sequence[str]) -> None:
-        """Configurations are numbered in the order in which they come."""
+        """Configurations are numbered in order of appearance."""
         self.codes = runs.groupby(list(by), sort=False, dropna=False, observed=True).ngroup().to_numpy()
         self.sizes = np.bincount(self.codes)
         self.first = np.cumsum(self.sizes) - self.sizes
 
     def quantiles(self, values: npt.NDArray[Any]) -> tuple[Array, Array, Array]:
-        """Median (the upper one of two), lowest and highest of each configuration; null counts as above inf."""
+        """Median (the upper one of two), minimum and maximum per configuration; NaN sorts after inf."""
         if len(self.sizes) == len(values):
             return values, values, values
         ordered = values[np.lexsort((values, self.codes))]
         return ordered[self.first + self.sizes // 2], ordered[self.first], ordered[self.first + self.sizes - 1]
 
     def median(self, values: npt.NDArray[Any]) -> Array:
-        """The first of ``quantiles``."""
+        """Upper median per configuration."""
         return self.quantiles(values)[0]
 
     def count(self, which: Flags) -> Whole:
-        """How many runs of each configuration are so."""
+        """Number of runs per configuration for which ``which`` holds."""
         return np.bincount(self.codes, weights=which, minlength=len(self.sizes)).astype(np.int64)
 
     def named(self, name: str, values: Array) -> dict[str, Array]:
@@ -70,30 +67,28 @@ class _SeedGroups:
         return dict(zip((name, f"{name}_lo", f"{name}_hi"), self.quantiles(values), strict=True))
 
     def middle(self, *keys: Array) -> Whole:
-        """The position of each configuration's run in the middle, by the keys one after the other."""
+        """Position of each configuration's median run by these keys, in lexicographic order."""
         order = np.lexsort((*keys[::-1], self.codes))
         return np.asarray(order[self.first + self.sizes // 2])
 
 
 def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = KEYS) -> pd.DataFrame:
-    """The rank of each configuration by its medians over seeds: one row for each set of ``by``, the best first.
+    """Rank each configuration by its medians over seeds: one row per set of values of ``by``, best first.
 
-    Of compared runs. Of an even number of seeds the median is the worse of the two in the middle. Compared are, one
-    after the other, the medians of the cost to the target of runs that stay there (inf of others), of the cost to the
-    first hit (inf of others), and of the final gap, else the final loss (inf of runs that may not win; a gap below what
-    the dtype can tell counts as that floor). Where tune chose among a solver's configurations, its choice stands before
-    all others of that solver, and what is better by its medians is ``passed`` (a spike, or passed over); where all runs
-    of a problem are of one search, its places order the methods too, unless ``cost`` is another than gradients.
-    Impls of one configuration with equal costs are ordered by time; nothing else goes by a clock, unless ``cost`` is
-    seconds. What is still equal keeps the order of the runs.
+    Input: comparable runs. The median of an even number of seeds is the worse of the two in the middle. Sort keys, in
+    this order: median cost to the target of runs that stay there (inf of others), median cost to the first hit (inf of
+    others), and median shortfall (final gap, at least gap_floor, else final loss; inf if ineligible). Where tune chose
+    among a solver's configurations, its choice precedes all others of that solver, and what is better by its medians is
+    ``passed`` (a spike, or passed over); where all runs of a problem come from one search, its places order the methods
+    too, unless ``cost`` is not gradients. Implementations of one configuration with equal costs are ordered by time;
+    times decide nothing else unless ``cost`` is seconds. Remaining ties keep the input order.
 
-    Columns: those of ``by``; place (1 is the best of its problem; equal outcomes and values share it); optimizer, impl,
-    lr; outcome (one of OUTCOMES); measure, value, value_lo, value_hi (what decided: the cost, or where the target was
-    missed the gap or loss); passed and tuned_for (the metric by which tune chose it; null of others); n (seeds),
-    reached and stayed (how many did), seed_matters; gradients and steps to the
-    target, final_gap, final_loss and best_loss, each the median, with ``_lo`` and ``_hi``, the extremes (inf: never;
-    null: unknown); seconds to the target, and seconds_low and seconds_high by the quartiles of a step (null where not
-    timed); run (the key of the run in the middle).
+    Columns: those of ``by``; place (1 is the best of its problem; ties share it); optimizer, impl, lr; outcome (one of
+    OUTCOMES); measure, value, value_lo, value_hi (what decided); passed and tuned_for (metric of tune's choice; null of
+    others); n (seeds), reached and stayed (numbers of seeds), seed_matters; gradients and steps to the target,
+    final_gap, final_loss and best_loss (medians, with extremes ``_lo`` and ``_hi``; inf: never, null: unknown); seconds
+    to the target, seconds_low and seconds_high by the quartiles of a step (null if not timed); run_id (of the median
+    run).
     """
     seeds = _SeedGroups(runs, by)
     hit, stay = _compute_run_costs(runs, cost)
@@ -127,19 +122,19 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
 
 
 def select_best(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
-    """The first of the standings for each set of keys that may win."""
+    """First eligible row of the ranking for each set of ``keys``."""
     return table[table["outcome"] != OUTCOMES[-1]].drop_duplicates(list(keys))
 
 
 def _compute_run_costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
-    """What each run paid to its first hit, inf where it may not win or never hit; and the same of runs that stay."""
+    """Cost of each run to its first hit, inf if ineligible or never; and the same of runs that stay."""
     paid = to_floats(runs, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
     hit = paid.where(is_eligible(runs) & paid.notna(), np.inf).to_numpy()
     return hit, np.where(has_settled(runs), hit, np.inf)
 
 
 def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, cost: str) -> dict[str, Any]:
-    """What tune said of each configuration, and whether its places order the methods of the problem."""
+    """Tune's place and metric of each configuration, and whether its places order the methods."""
     place = to_floats(runs, "tuned_place")
     if not place.notna().any():
         return {"tuned_place": np.nan, "tuned_for": None, "leads": False}
@@ -150,7 +145,7 @@ def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, co
 
 
 def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whole) -> dict[str, Any]:
-    """Each number that a table shows: median, lowest and highest over all seeds of a configuration."""
+    """Median, minimum and maximum over seeds of each value that tables show."""
     counts = is_eligible(runs).to_numpy(bool) & (has_settled(runs) | (outcome != 0)[seeds.codes])
     columns: dict[str, Any] = {}
     for name in ("gradients", "steps"):
@@ -166,7 +161,7 @@ def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whol
 
 
 def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups) -> dict[str, Array]:
-    """The median time to the target, and that by the quartiles of a step; null where a run that reached it has none."""
+    """Median time to the target, and by the quartiles of a step; null where a reaching run has none."""
     seconds, step = to_floats(runs, COST_COLUMNS["seconds"]), to_floats(runs, "step_s")
     missed = to_floats(runs, COST_COLUMNS["gradients"]).isna() | ~is_eligible(runs)
     columns = {}
@@ -180,9 +175,9 @@ def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups) -> dict[str, Array]
 def _sort_configurations(
     table: pd.DataFrame, alike: list[str], medians: Array, outcome: Whole, status: Array, step_s: Array
 ) -> pd.DataFrame:
-    """The table in the order of its medians, within the impls of one configuration of time; with ``place``.
+    """Table sorted by its medians, implementations of one configuration by time; with ``place``.
 
-    Rows that are ``alike`` differ in their impl alone. What cannot win is ordered by its status.
+    Rows that are equal in ``alike`` differ in implementation only. Ineligible rows are sorted by status.
     """
     stay, hit, shortfall = medians
     by_cost = table[alike].assign(stay=stay, hit=hit)
@@ -219,7 +214,7 @@ def _sort_configurations(
 
 
 def _compute_places(problem: Whole, outcome: Whole, value: Array) -> Whole:
-    """The place of each row in its problem: that of the row above where outcome and value are the same."""
+    """Place of each sorted row in its problem: that of the row above where outcome and value are equal."""
     starts = np.append(True, problem[1:] != problem[:-1])[: len(problem)]
     fresh = starts.copy()
     fresh[1:] |= (outcome[1:] != outcome[:-1]) | ((value[1:] != value[:-1]) & (outcome[1:] < len(OUTCOMES) - 1))

@@ -1,4 +1,4 @@
-"""Stable keys of runs: equal for equal questions, however they were asked."""
+"""Identifiers of runs: hashes of their settings, equal however these were given."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["SCHEDULE_LENGTHS", "compute_run_ids", "is_number"]
 
 
 SCHEDULE_LENGTHS = tuple(f"schedule.{name}" for name in ("over", "every", "period", "warmup", "decay"))
-"""Numbers that count steps if they are whole, and are shares of the run if they are floats up to 1.0."""
+"""Parameters that are a number of steps if integer, and a share of the run if a float up to 1.0."""
 
 
 def compute_run_ids(constants: Mapping[str, Any], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bytes_]:
-    """A stable 16-digit key for each run: equal for equal questions, however they were asked.
+    """Stable 16-digit identifier of each run: equal for equal settings, however they were given.
 
-    Every (name, value) pair is hashed alone and the hashes are added, so that order does not matter and a number
-    counts the same whether it was a constant or a lane. Vectorised: a million keys take well under a second.
+    Every (name, value) pair is hashed alone and the hashes are added, so that order does not matter and a number counts
+    the same as a constant and as a column. Vectorised: a million identifiers take well under a second.
     """
     words = {name: value for name, value in constants.items() if not is_number(value) or _is_whole_run(name, value)}
     total = np.uint64(sum(_hash_text(f"{name}={_to_canonical_json(value)}") for name, value in words.items()) % 2**64)
@@ -38,12 +38,12 @@ def compute_run_ids(constants: Mapping[str, Any], columns: Mapping[str, npt.NDAr
 
 
 def _is_whole_run(name: str, value: Any) -> bool:
-    """Whether a schedule's length is 1.0, the whole run: not the question that 1, a single step, is."""
+    """Whether a schedule's length is 1.0 (the whole run), which differs from 1 (a single step)."""
     return name in SCHEDULE_LENGTHS and isinstance(value, float) and value == 1.0
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number; a truth value is none."""
+    """Whether a value is an int or a float; a bool is not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -56,7 +56,7 @@ def _hash_text(text: str) -> int:
 
 
 def _mix_bits(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014), which spreads every bit over all."""
+    """Finaliser of splitmix64 (Steele, Lea and Flood 2014): every input bit affects all output bits."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""What tells runs apart: sound statuses, what stays at its target, ties, and the edge of the grid of learning rates."""
+"""Outcome of a run: order of statuses, eligibility to win, settling at the target, shortfall, ties."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ __all__ = [
 ]
 
 STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
+"""Order of statuses, best first; plateau and budget are equal."""
 SOUND = ("target", "plateau", "budget")
-"""Statuses of runs that may win anything; hits of others are no solutions."""
+"""Statuses of runs that are eligible to win; hits of other runs do not count as solutions."""
 
 
 def is_eligible(runs: pd.DataFrame) -> pd.Series:
-    """Whether a run may be called best: not one that diverged, failed, got nowhere or moved the minimum."""
+    """Whether a run can be called best: sound, below its start loss, and without a shifted minimum."""
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
     lower = (runs["final_loss"] < runs["start_loss"]).fillna(False).astype(bool)
     return runs["status"].isin(SOUND) & lower & ~moved
 
 
 def has_settled(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each run reached its target and ended there: from some step on it is at or below it, to the last one."""
+    """Whether each run reached its target and ended at or below it."""
     hit = to_floats(runs, "steps_to_target").notna()
     absolute = to_floats(runs, "target_loss")
     ends_below = to_floats(runs, "final_gap") <= to_floats(runs, "target")
@@ -39,23 +40,23 @@ def has_settled(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def compute_shortfalls(runs: pd.DataFrame) -> pd.Series:
-    """The final gap of each run, else its final loss; inf where it may not win.
+    """Final gap of each run, else its final loss; inf if ineligible.
 
-    A gap below what the dtype can tell counts as that floor, so that rounding decides nothing.
+    Gaps below gap_floor count as gap_floor, so that rounding decides nothing.
     """
     gap = to_floats(runs, "final_gap").clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
     return gap.fillna(to_floats(runs, "final_loss")).where(is_eligible(runs), np.inf).fillna(np.inf)
 
 
 def to_floats(runs: pd.DataFrame, name: str) -> pd.Series:
-    """A column as plain floats, NaN where it is null or not there."""
+    """Column as plain floats, NaN where null or missing."""
     if name not in runs:
         return pd.Series(np.nan, index=runs.index)
     return runs[name].astype("Float64").astype(float)
 
 
 def describe_randomness(runs: pd.DataFrame) -> list[str]:
-    """A warning, in one line, of runs whose first steps did not repeat; nothing where all did."""
+    """Warning about runs whose first steps did not repeat; empty where all did."""
     count = int((runs["deterministic"] == False).sum()) if "deterministic" in runs else 0  # noqa: E712 (nullable)
     if not count:
         return []
@@ -64,9 +65,9 @@ def describe_randomness(runs: pd.DataFrame) -> list[str]:
 
 
 def find_grid_edge(table: pd.DataFrame, best: pd.Series) -> str | None:
-    """``larger`` or ``smaller`` where the best lr is the last of those tried with its method; None where it is not.
+    """``larger`` or ``smaller`` where the best lr is the last of those tried with its optimizer, else None.
 
-    Of runs or standings of one problem.
+    Input: runs or ranking of one problem.
     """
     tried = np.unique(table.loc[table["optimizer"] == best["optimizer"], "lr"].dropna())
     if len(tried) < 2:
@@ -75,9 +76,9 @@ def find_grid_edge(table: pd.DataFrame, best: pd.Series) -> str | None:
 
 
 def is_tied_with_previous(runs: pd.DataFrame) -> pd.Series:
-    """Whether a ranked run did the same work as the row above and their times cannot be told apart.
+    """Whether a ranked run did the same work as the row above, in a time that does not differ.
 
-    Times are compared by the intervals of their ratios to the reference, which hold within one process.
+    Times are compared by the intervals of their ratios to the reference, which are valid within one process.
     """
     above = runs.shift(1)
     same_work = (runs["objective"] == above["objective"]) & (

@@ -1,6 +1,6 @@
-"""The settings of runs: which of them differ in a table, and what a problem and a configuration are called.
+"""Settings that differ between runs, and the names of problems and configurations made from them.
 
-Terminal, report, tune, compare and the best of a sweep all go by these names. A setting is whatever was asked of a run.
+Used by terminal, report, tune, compare and the index.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ __all__ = [
 ]
 
 PROBLEM_SETTINGS = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")
-"""What makes two questions on one objective two problems, beside the objective's own numbers."""
+"""Settings that distinguish problems on one objective, in addition to the objective's parameters."""
 WRAPPER_GROUPS = ("schedule", "clip", "noise")
-"""What is put around a method: a part of its configuration."""
+"""Groups of settings that wrap a method; part of its configuration."""
 SETTING_ORDER = {name: place for place, name in enumerate(SETTINGS)}
 
 
 def find_differing_settings(runs: pd.DataFrame) -> list[str]:
-    """The settings that tell these runs apart, in the order of the columns, parameters behind their group.
+    """Settings that differ between runs, in column order, parameters after their group.
 
-    A parameter, such as ``schedule.over``, does so only among the runs of one option; null is a value. A seed that
-    changes nothing tells nothing apart.
+    A parameter, such as ``schedule.over``, is compared only among the runs of one option; null is a value. A seed
+    without effect does not differ.
     """
     names = sorted((name for name in map(str, runs) if is_setting(name)), key=_make_sort_key)
     return [name for name in names if _is_differing(runs, name)]
 
 
 def name_objectives(runs: pd.DataFrame) -> pd.Series:
-    """The objective of each run and, of its numbers, those that differ: ``quadratic condition=100``."""
+    """Objective of each run with its differing parameters: ``quadratic condition=100``."""
     return _add_parameters(runs, runs["objective"].astype(object), "objective", "=")
 
 
 def name_problems(runs: pd.DataFrame) -> pd.Series:
-    """The problem of each run: its objective, and of PROBLEM what differs among the runs of that."""
+    """Problem of each run: its objective, and those of PROBLEM_SETTINGS that differ among its runs."""
     names = name_objectives(runs)
     for column in PROBLEM_SETTINGS:
         if _is_varying(runs, column):
@@ -54,7 +54,7 @@ def name_problems(runs: pd.DataFrame) -> pd.Series:
 
 
 def name_configurations(runs: pd.DataFrame) -> pd.Series:
-    """The configuration of each run: its lr, and what differs among its optimizer's other numbers and around it."""
+    """Configuration of each run: lr, and differing hyper-parameters, schedule, clip and noise."""
     names = ("lr " + _format_column(runs["lr"])).where(runs["lr"].notna(), "no lr") + _name_lr_scales(runs)
     names = _add_parameters(runs, names, "optimizer", " ")
     for group in WRAPPER_GROUPS:
@@ -66,7 +66,7 @@ def name_configurations(runs: pd.DataFrame) -> pd.Series:
 
 
 def _name_lr_scales(runs: pd.DataFrame) -> pd.Series:
-    """What of a swept ``lr_scale`` stands behind the lr of each run; nothing where a run of its optimizer had an lr."""
+    """Suffix with a swept lr_scale; empty where a run of the same optimizer was given an lr."""
     names = pd.Series("", index=runs.index, dtype=object)
     if "lr_scale" not in runs or not runs["lr_scale"].notna().any():
         return names
@@ -78,7 +78,7 @@ def _name_lr_scales(runs: pd.DataFrame) -> pd.Series:
 
 
 def format_distinct(values: pd.Series, most: int = 17) -> list[str]:
-    """Values as short texts, floats with the fewest digits, from four on, that keep different ones apart."""
+    """Short texts of values; floats with the fewest digits, at least four, that keep them distinct."""
     different = values.dropna().unique()
     floats = [value for value in different if isinstance(value, float)]
     enough = next((n for n in range(4, most) if len({f"{value:.{n}g}" for value in floats}) == len(floats)), most)
@@ -86,7 +86,7 @@ def format_distinct(values: pd.Series, most: int = 17) -> list[str]:
 
 
 def format_among(value: object, values: pd.Series) -> str:
-    """A value as a short text that no other of ``values`` has; of a million numbers its neighbours decide."""
+    """Short text of a value that no other of ``values`` has; only its neighbours are compared."""
     if _is_null(value) or not isinstance(value, float):
         return _format_short(value, 0)
     numbers = np.unique(values.dropna().to_numpy(float))
@@ -118,17 +118,17 @@ def _is_differing(runs: pd.DataFrame, name: str) -> bool:
 
 
 def _is_varying(runs: pd.DataFrame, name: str) -> bool:
-    """Whether a column has several values, null among them: of a million runs most settings have one."""
+    """Whether a column has several values, null included: of a million runs most settings have one."""
     return name in runs and bool(runs[name].nunique(dropna=False) > 1)
 
 
 def _is_varying_within(runs: pd.DataFrame, name: str, group: str) -> pd.Series:
-    """Of each run whether a column has several values, null among them, in the runs of its option of a group."""
+    """Per run, whether a column has several values, null included, among the runs of its group's option."""
     return runs.groupby(group, observed=True, dropna=False)[name].transform("nunique", dropna=False) > 1
 
 
 def _add_parameters(runs: pd.DataFrame, names: pd.Series, group: str, sign: str) -> pd.Series:
-    """Names, and behind each the parameters of its option that differ among the runs of that option."""
+    """Names with the parameters of their group's option that differ among the runs of that option."""
     for column in (name for name in map(str, runs) if name.startswith(f"{group}.") and _is_varying(runs, name)):
         differs = _is_varying_within(runs, column, group)
         names = names.where(~differs, names + f" {column.partition('.')[2]}{sign}" + _format_column(runs[column]))
@@ -136,14 +136,14 @@ def _add_parameters(runs: pd.DataFrame, names: pd.Series, group: str, sign: str)
 
 
 def _format_column(values: pd.Series) -> pd.Series:
-    """Values as texts that tell any two of them apart."""
+    """Texts that distinguish any two values."""
     codes, different = pd.factorize(values, use_na_sentinel=False)
     texts = [_format_exact(value) for value in different]
     return pd.Series(np.array(texts, dtype=object)[codes], index=values.index, dtype=object)
 
 
 def _format_exact(value: object) -> str:
-    """A value with all its digits: twelve do for a number that was typed."""
+    """Value with all its digits: twelve suffice for a typed number."""
     if _is_null(value):
         return "none"
     if not isinstance(value, float):
@@ -153,7 +153,7 @@ def _format_exact(value: object) -> str:
 
 
 def _shorten_exponent(text: str) -> str:
-    """1e-6 for 1e-06: as people type it."""
+    """1e-6 for 1e-06."""
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 

@@ -1,4 +1,4 @@
-"""Tables whose columns differ in type as one table, in which a column of several kinds is text."""
+"""Concatenation of tables whose columns differ in type; a column without a common type becomes text."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = [
 ]
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-"""Text that many rows share: stored once, and a number a row."""
+"""Dictionary-encoded text: each distinct text once, and a code per row."""
 MAX_EXACT_INTEGER = 2**53
-"""Whole numbers below this are exact in float64."""
+"""Integers below this are exact in float64."""
 NULL_TYPE = pa.null()
 
 
 class MixedTypes(UserWarning):
-    """A column holds values of several kinds, and is read as text."""
+    """A column has values of several types, and is read as text."""
 
 
 def concat_tables(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = None) -> pa.Table:
     """All rows of several tables as one table, with null where a table lacks a column.
 
-    A column has the type in ``kinds``, or else the one that holds the values of every table. Where there is none it is
-    text, and a warning says so. Text that one of the tables shares among its rows stays shared.
+    A column has the type in ``kinds``, else the common type of all tables; where there is none it is text, with a
+    warning. Dictionary-encoded text stays encoded.
     """
     if len(tables) == 1 and kinds is None:
         return tables[0]
@@ -57,7 +57,7 @@ def concat_tables(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = 
 
 
 def _concat_columns(parts: Sequence[pa.ChunkedArray], kind: Any) -> tuple[pa.ChunkedArray, bool]:
-    """The parts of a column one below the other, and whether they are text because their kinds differ."""
+    """Parts of a column as one, and whether they are text because their types differ."""
     stored = {get_value_type(part.type) for part in parts}
     wanted = find_common_type(stored) if kind is None else kind
     try:
@@ -74,14 +74,14 @@ def _chain_chunks(parts: Sequence[pa.ChunkedArray], kind: Any) -> pa.ChunkedArra
 
 
 def _encode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text as codes and the texts that they stand for."""
+    """Text column, dictionary-encoded."""
     return (
         column.cast(DICTIONARY) if pa.types.is_dictionary(column.type) else column.dictionary_encode().cast(DICTIONARY)
     )
 
 
 def _describe_mixed(mixed: Mapping[str, Iterable[Any]]) -> str:
-    """Which columns hold what, in one line."""
+    """Warning with the columns and their types, in one line."""
     held = [f"{name} ({', '.join(sorted(map(str, kinds)))})" for name, kinds in mixed.items()]
     return f"values of several kinds are read as text: {'; '.join(held)}."
 
@@ -90,14 +90,14 @@ def _describe_mixed(mixed: Mapping[str, Iterable[Any]]) -> str:
 
 
 def get_value_type(kind: Any) -> Any:
-    """The type of the values of a column, which a dictionary and another layout of text do not change."""
+    """Type of a column's values, without dictionary encoding; all layouts of text are ``string``."""
     if pa.types.is_dictionary(kind):
         return get_value_type(kind.value_type)
     return pa.string() if pa.types.is_large_string(kind) or kind == pa.string_view() else kind
 
 
 def find_common_type(kinds: Iterable[Any]) -> Any:
-    """The type that holds the values of all these types, text where there is none."""
+    """Type that can hold the values of all these types; text where there is none."""
     left = set(kinds) - {NULL_TYPE}
     if len(left) <= 1:
         return next(iter(left), NULL_TYPE)
@@ -118,7 +118,7 @@ def _is_text_or_bytes(kind: Any) -> bool:
 
 
 def convert_column(column: pa.ChunkedArray, kind: Any) -> pa.ChunkedArray:
-    """A column in another type; text that is shared stays so. ArrowInvalid where a value would change."""
+    """Column in another type; encoded text stays encoded. ArrowInvalid where a value would change."""
     if column.type == kind:
         return column
     if get_value_type(column.type) == kind:
@@ -129,12 +129,12 @@ def convert_column(column: pa.ChunkedArray, kind: Any) -> pa.ChunkedArray:
 
 
 def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column with its values in every row."""
+    """Column without dictionary encoding."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _convert_to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values of any type as text, each different one worded once."""
+    """Values of any type as text; each distinct one is formatted once."""
     try:
         coded = column.combine_chunks().dictionary_encode()
     except pa.ArrowNotImplementedError:  # lists and structs
@@ -149,7 +149,7 @@ def _convert_to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _format_value(value: Any) -> str | None:
-    """A value as a person would type it; equal numbers have equal texts."""
+    """Value as a user would type it; equal numbers have equal texts."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < MAX_EXACT_INTEGER:

@@ -1,4 +1,4 @@
-"""SQL over all sweeps at once, by DuckDB: the views ``runs`` (one row a run) and ``sweeps`` (one row a sweep)."""
+"""SQL over all sweeps with DuckDB: views ``runs`` (one row per run) and ``sweeps`` (one row per sweep)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["run_sql"]
 
 
 def run_sql(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
-    """The table that a statement selects, and nothing but a look: no file is read but those of the index, none written.
+    """Result of a SELECT statement; read-only, without access to files other than the index.
 
-    ``UsageError`` with DuckDB's own words where the statement is wrong, and where it would do more than select.
+    ``UsageError`` with DuckDB's message for an invalid statement, and for one that does more than select.
     """
     try:
         import duckdb
@@ -41,9 +41,10 @@ def run_sql(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
 
 
 def _check_selection(statement: str) -> None:
-    """``UsageError`` unless the text is one statement that selects: DuckDB would execute whatever it is given.
+    """Raise ``UsageError`` unless the text is one SELECT: DuckDB would execute any statement.
 
-    ``EXPLAIN ANALYZE`` executes what it explains, and PIVOT is the one selection that DuckDB takes apart into several.
+    ``EXPLAIN ANALYZE`` executes what it explains; PIVOT is the one selection that DuckDB splits into several
+    statements.
     """
     import duckdb
 
@@ -57,21 +58,21 @@ def _check_selection(statement: str) -> None:
 
 
 def _lock_connection(base: Any, index: Index) -> None:
-    """Take from the connection every file but the index's own, and the way back."""
+    """Restrict the connection to the files of the index, irrevocably."""
     base.execute("SET allowed_paths = ?", [[str(segment.file) for segment, _ in index.segments]])
     base.execute("SET enable_external_access = false")
     base.execute("SET lock_configuration = true")
 
 
 def _format_error(words: str) -> str:
-    """DuckDB's message without the picture of the statement."""
+    """DuckDB's message without its excerpt of the statement."""
     lines = [line.strip() for line in words.splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _create_views(base: Any, index: Index, outputs: Path, statement: str) -> None:
-    """``runs``, with ``folder`` first; and ``sweeps``, as the list shows them, if the statement speaks of it."""
+    """Create ``runs``, with ``folder`` first; and ``sweeps``, as in the list, if the statement mentions it."""
     known = pa.table(
         {
             "filename": [str(segment.file) for segment, numbers in index.segments for _ in numbers],

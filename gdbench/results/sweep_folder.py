@@ -1,4 +1,4 @@
-"""Columns to Parquet and back: atomic, append-only, readable while a sweep runs."""
+"""Writing of a sweep's folder: creation, lock, parts of cells, merging of parts; atomic, readable while it runs."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ __all__ = [
 
 
 LOCK = ".hydra/lock"
-"""A file that the process which writes to a sweep's folder holds locked; the system frees it when that dies."""
+"""Locked by the process that writes to a sweep's folder; the system releases it when that process ends."""
 LOCK_TIMEOUT_S = 0.2
-"""How long to wait for it: somebody may only be asking whether it is held."""
+"""Time to wait for the lock: another process may only be testing it."""
 
 
 def create_folder(outputs: str, name: str | None) -> Path:
-    """A folder of its own for a sweep: outputs/<date>/<time>_<name>, numbered where two start in the same second."""
+    """New folder outputs/<date>/<time>_<name>, numbered if it exists."""
     now = datetime.datetime.now()
     day = Path(outputs) / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S") + (f"_{name}" if name else "")
@@ -70,14 +70,14 @@ def create_folder(outputs: str, name: str | None) -> Path:
 
 
 def find_named_folders(outputs: str, name: str) -> list[Path]:
-    """The folders of the sweeps of this name."""
+    """Folders of the sweeps with this name."""
     wanted = re.compile(rf"\d\d-\d\d-\d\d_{re.escape(name)}(_\d+)?")
     return [folder for folder in Path(outputs).glob("*/*") if wanted.fullmatch(folder.name)]
 
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Be the only process that writes to a sweep's folder; ``UsageError`` where another one is."""
+    """Context manager: exclusive write access to a sweep's folder; ``UsageError`` if another process has it."""
     with explain_write_errors(folder):
         (folder / LOCK).parent.mkdir(exist_ok=True)
         lock = filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S)
@@ -95,7 +95,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool | None:
-    """Whether a process writes to a sweep's folder; None where that cannot be told: no lock is there, or not for us."""
+    """Whether a process writes to a sweep's folder; None if unknown (no lock file, or no permission)."""
     if not (folder / LOCK).is_file():
         return None
     lock = filelock.FileLock(folder / LOCK, timeout=0)
@@ -110,7 +110,7 @@ def is_locked(folder: Path) -> bool | None:
 
 
 def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]]) -> None:
-    """Put a cell's rows on disk; its ``runs`` come last, and say by being there that the part is whole."""
+    """Write a cell's tables; ``runs`` comes last and marks the part as complete."""
     with explain_write_errors(folder):
         for name in ("traces", "blocks", "runs"):
             if tables.get(name):
@@ -118,7 +118,7 @@ def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]
 
 
 def move_traces(source: Path, folder: Path, cell: int) -> None:
-    """Move the traces of a cell, if it has any, from one sweep's parts to those of another that has none."""
+    """Move the traces of a cell, if any, to the parts of another sweep."""
     traces = get_part_path(source, cell, "traces")
     if traces.exists():
         with explain_write_errors(folder):
@@ -126,7 +126,7 @@ def move_traces(source: Path, folder: Path, cell: int) -> None:
 
 
 def add_run_columns(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add columns to the runs in a sweep's parts: a value for some runs, by their keys, and null for all others."""
+    """Add columns to the runs in a sweep's parts: values by run_id, null for other runs."""
     with explain_write_errors(folder):
         for part in find_part_files(folder, "runs"):
             table = read_table(part, "runs")
@@ -140,10 +140,10 @@ def add_run_columns(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def merge_parts(folder: Path) -> None:
-    """Make one table of the parts, in the order of the cells, and remove them; earlier rows of their cells go.
+    """Merge the parts into one table, sorted by cell, and delete them; they replace earlier rows of their cells.
 
-    Killed at any moment it leaves what can be gathered again: parts go when all tables are there, runs first, for what
-    is left without its runs does not count.
+    Safe against kills: parts are deleted, runs first, only when all tables are written; traces and blocks without their
+    runs do not count.
     """
     with explain_write_errors(folder):
         if find_part_files(folder, "runs"):
@@ -169,7 +169,7 @@ def _merge_table(folder: Path, name: Table) -> None:
 
 
 def _find_cells(table: pa.Table, folder: Path) -> pa.Array:
-    """The cell of each row; traces and blocks know their run alone, whose cell is told by the runs."""
+    """Cell of each row; that of traces and blocks is found by run_id."""
     if "cell" in table.column_names:
         return table.column("cell").combine_chunks()
     held = read_sweep_table(folder, "runs", ["run_id", "cell"])
@@ -180,7 +180,7 @@ def _find_cells(table: pa.Table, folder: Path) -> pa.Array:
 
 
 def prepare_resume(folder: Path) -> None:
-    """Before a sweep goes on: rename what cannot be read, with a warning, and remove what a killed process left."""
+    """Before a resume: rename damaged files, with a warning, and delete leftovers of killed processes."""
     with explain_write_errors(folder):
         (folder / PARTS).mkdir(exist_ok=True)
         for place in (folder, folder / ".hydra", folder / PARTS):
@@ -202,7 +202,7 @@ def _rename_unreadable(file: Path, table: Table) -> None:
 
 
 def delete_parts(folder: Path, numbers: Sequence[int]) -> None:
-    """Remove the parts of cells that are to run again."""
+    """Delete the parts of cells that run again."""
     with explain_write_errors(folder):
         for number in numbers:
             for name in TABLES:

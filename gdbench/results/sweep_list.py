@@ -1,4 +1,4 @@
-"""One row a sweep: when, name, commit, machine, cells, runs, statuses, and the best of the runs that were asked for."""
+"""List of sweeps, one row each: time, name, commit, machine, cells, runs, statuses, and the best configuration."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ SWEEP_TYPES = {
     "cells": pa.int64(),
     "runs": pa.int64(),
 }
-"""Columns of a sweep that can be asked for, beside those of its runs."""
+"""Columns of a sweep that a query can name, in addition to those of its runs."""
 BEST_COLUMNS = ("objective", "optimizer", "impl", "lr", "run_id", *(f"_{name}" for name in RANKING_FIELDS))
-"""What is told of the best configuration, as ``best_<name>``: ``best_value``, in units of ``best_measure``, is the
-median over its ``best_n`` seeds, and ``best_run_id`` the run in the middle of them."""
+"""Columns of the best configuration, as ``best_<name>``: ``best_value``, in units of ``best_measure``, is the median
+over its ``best_n`` seeds; ``best_run_id`` is the run of the median seed."""
 
 
 def get_query_types(index: Index) -> dict[str, Any]:
-    """The types of all columns that a query may name."""
+    """Types of all columns that a query can name."""
     return {**{name: kind for name, kind in index.kinds.items() if not name.startswith("_")}, **SWEEP_TYPES}
 
 
 def list_sweeps(index: Index, conditions: Sequence[Condition], outputs: Path) -> pd.DataFrame:
-    """One row a sweep that has a run for which all conditions hold, counting those runs alone."""
+    """One row per sweep with a run that meets all conditions; counts are of those runs."""
     of_runs = [condition for condition in conditions if condition.column not in SWEEP_TYPES]
     names = list(dict.fromkeys(["status", "cell", RANK, *(condition.column for condition in of_runs)]))
     rows = index.rows(names)
@@ -81,14 +81,14 @@ def _describe_sweeps(sweeps: Sequence[SweepInfo], outputs: Path) -> pd.DataFrame
 
 
 def _read_labels(folder: Path) -> Labels:
-    """The labels; without those that cannot be read the sweep is listed all the same."""
+    """Labels of a sweep; a note instead of labels that cannot be read."""
     with contextlib.suppress(UsageError):
         return read_labels(folder)
     return Labels(note="(its labels.json cannot be read)")
 
 
 def _count_runs(rows: pa.Table, sweeps: int) -> pd.DataFrame:
-    """Cells, runs, a column for each status, and the place of the best, of each sweep."""
+    """Cells, runs, runs by status, and the best rank, of each sweep."""
     number = rows.column(SWEEP_NUMBER).to_numpy()
     cell = rows.column("cell").to_numpy() if rows.num_rows else np.empty(0)
     pairs = np.unique(number * 2**32 + np.nan_to_num(cell).astype(np.int64)) // 2**32
@@ -109,7 +109,7 @@ def _count_runs(rows: pa.Table, sweeps: int) -> pd.DataFrame:
 
 
 def _match_sweeps(table: pd.DataFrame, conditions: Sequence[Condition]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which sweeps fulfil what was asked of them; of their tags one that does is enough."""
+    """Whether each sweep meets the conditions on sweeps; one matching tag is enough."""
     chosen = np.ones(len(table), bool)
     for condition in conditions:
         if condition.column == "tag":
@@ -121,14 +121,14 @@ def _match_sweeps(table: pd.DataFrame, conditions: Sequence[Condition]) -> np.nd
 
 
 def _prepare_column(column: pd.Series, kind: Any) -> Any:
-    """A column of the list as a query reads it: no text is null, and texts are dictionaries."""
+    """Column of the list as a query reads it: empty text is null, texts are dictionary-encoded."""
     if kind == pa.string():
         return pa.array([text or None for text in column], kind).dictionary_encode()
     return pa.array(column, kind)
 
 
 def _has_matching_tag(tags: Sequence[str], condition: Condition) -> bool:
-    """Whether any tag fits; ``!=`` that none does."""
+    """Whether any tag matches; for ``!=``, whether none does."""
     if condition.values == (None,):
         return bool(tags) == (condition.sign == "!=")
     wanted = Condition("tag", "=" if condition.sign == "!=" else condition.sign, condition.values)
@@ -137,7 +137,7 @@ def _has_matching_tag(tags: Sequence[str], condition: Condition) -> bool:
 
 
 def _add_best(table: pd.DataFrame, index: Index) -> pd.DataFrame:
-    """The columns of the best configuration of each sweep, as ``best_<name>``; missing where none may win."""
+    """List with the columns of the best configuration of each sweep; null where none is eligible."""
     wanted = np.full(len(index.sweeps), np.nan)
     wanted[table.index] = table["place"]
     found = index.picked(wanted, BEST_COLUMNS)
@@ -150,7 +150,7 @@ def _add_best(table: pd.DataFrame, index: Index) -> pd.DataFrame:
 
 
 def sort_sweeps(table: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Sorted by a column, ``-column`` for the highest first; what is missing comes last."""
+    """List sorted by a column, ``-column`` for descending; nulls last."""
     name = by.removeprefix("-")
     allowed = [str(column) for column in table if column not in ("tags", "statuses")]
     if name not in allowed:

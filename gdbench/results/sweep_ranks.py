@@ -1,4 +1,4 @@
-"""The place of each run among those of its sweep: that of its configuration, and the number it stands there by."""
+"""Rank of each run within its sweep, and the value by which its configuration is ranked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gdbench.results.schema_union import convert_column
 __all__ = ["RANK", "RANKING_COLUMNS", "RANKING_FIELDS", "SWEEP_NUMBER", "add_sweep_ranks"]
 
 SWEEP_NUMBER = "_sweep"
-"""The column that says which of several sweeps a row is of."""
+"""Column with the number of a row's sweep."""
 RANK = "_place"
-"""The place of a row among those of its sweep that may win, the lowest being the best; null where it may not."""
+"""Column with the rank of an eligible row within its sweep, lowest is best; null if ineligible."""
 RANKING_FIELDS = {
     "problem": pa.string(),
     "outcome": pa.string(),
@@ -30,17 +30,17 @@ RANKING_FIELDS = {
     "configuration": pa.string(),
     "tied": pa.int64(),
 }
-"""What is told of the configuration of a row, in columns ``_<name>``; ``tied`` counts those that share its place."""
+"""Columns ``_<name>`` of a row's configuration; ``tied`` is the number that share its place."""
 RANKING_COLUMNS = (
     "run_id", "optimizer", "impl", "lr", "status", "gradient_evals_to_target", "steps_to_target", "steps_to_settle",
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
     "start_loss", "shifted_minimum", "seed_used", "started_at", "objective", "seed", "tuned_place", "tuned_for",
 )  # fmt: skip
-"""Columns by which configurations are ordered, beside the settings that tell them apart."""
+"""Columns needed to rank configurations, in addition to the settings."""
 
 
 def add_sweep_ranks(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
-    """The rows of several sweeps, each told by its number, with PLACE, NUMBER and the columns of STANDING."""
+    """Rows of several sweeps with RANK, SWEEP_NUMBER and RANKING_FIELDS; ``numbers``: sweep of each row."""
     rows = _prepare_rows(table).assign(**{SWEEP_NUMBER: numbers})
     compared = select_comparable(rows[rows[list(REQUIRED_COLUMNS)].notna().all(axis=1)], [SWEEP_NUMBER])
     sweeps = [sweep for _, sweep in compared.groupby(SWEEP_NUMBER, sort=False)]
@@ -65,9 +65,9 @@ def add_sweep_ranks(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table
 
 
 def _count_tied(order: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """How many configurations share the place of each, itself counted; what tune chose is tied with its choices alone.
+    """Number of configurations that share the place of each, itself included; tune's choices tie among each other.
 
-    Impls of one configuration count once.
+    Implementations of one configuration count once.
     """
     keys = [order["problem"], order["place"], order["tuned_for"].notna()]
     names = order["optimizer"].astype(str) + " " + order["configuration"].astype(str)
@@ -75,7 +75,7 @@ def _count_tied(order: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _prepare_rows(table: pa.Table) -> pd.DataFrame:
-    """What tells configurations apart and orders them, null where a sweep lacks the column."""
+    """Columns that distinguish and rank configurations; null where a sweep lacks one."""
     settings = [name for name in table.column_names if is_setting(name) and name not in RANKING_COLUMNS]
     columns = {name: table.column(name) for name in settings}
     for name in RANKING_COLUMNS:

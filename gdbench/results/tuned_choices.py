@@ -1,8 +1,7 @@
-"""What tune chose, in the order of configurations: a method stands at its choice, which no lucky hit of it outranks.
+"""Effect of ``tune`` on the ranking: a solver is ranked at the configuration that tune chose.
 
-``tune`` prefers the middle of a good plateau to a lower cost that its neighbours do not come near, and goes by the
-metric that it was given. It records its choices in the runs (columns ``tuned_place`` and ``tuned_for``), and the
-standings keep to them: there is no second choice among the trials of a search.
+``tune`` prefers the middle of a good plateau to a lower, isolated cost, and uses its own metric. It records its choices
+in the columns ``tuned_place`` and ``tuned_for``; the ranking follows them.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ __all__ = ["PASSED_OVER", "SPIKE", "is_single_search", "label_passed_over", "pro
 
 Flags = npt.NDArray[np.bool_]
 RANKING_MEDIANS = ["stay", "hit", "missed"]
-"""By what configurations are ordered before anything breaks ties: the medians of the standings."""
+"""Medians that order configurations before any tie-breaking."""
 CHOSEN, OTHER, PASSED = 0, 1, 2
 SPIKE, PASSED_OVER = "spike", "passed over"
 PLATEAU_METRICS = ("steps_to_target", "gradient_evals_to_target")
-"""Metrics of which tune prefers plateaus, and which the standings know."""
+"""Metrics for which tune prefers plateaus and that the ranking has as a cost."""
 
 
 def is_single_search(runs: pd.DataFrame) -> pd.Series:
-    """Whether all runs of a run's problem are of one sweep, in which tune chose: its places order the methods then."""
+    """Whether all runs of each run's problem come from one tuned sweep: its places then order the methods."""
     problem = runs["problem"] if "problem" in runs else pd.Series(0, runs.index)
     chosen = runs["tuned_place"].notna().groupby(problem).transform("any").astype(bool)
     if "sweep" not in runs or not chosen.any():
@@ -32,12 +31,12 @@ def is_single_search(runs: pd.DataFrame) -> pd.Series:
 
 
 def promote_choices(order: pd.DataFrame, place: pd.Series, solver: pd.Series, leads: Flags) -> pd.DataFrame:
-    """The order of configurations with the choices of tune in their places, before what they were preferred to.
+    """Sort keys of configurations with tune's choices moved before what they were preferred to.
 
-    Of ``problem`` and DECIDING, one row a configuration. ``place`` is that which tune gave it, null where it chose
-    another or none; ``leads`` says where such places order the methods too, and not the medians alone. What is better
-    by its medians than the choice of its solver is listed behind whatever equals that; ``behind`` is the row of that
-    choice, null of all others.
+    ``order`` has ``problem`` and RANKING_MEDIANS, one row per configuration. ``place`` is tune's place of it, null if
+    not chosen; ``leads``: whether such places order the methods too. Configurations of a solver that are better by
+    their medians than its choice get the choice's medians and rank directly behind; ``behind`` is the row of that
+    choice, else null.
     """
     if not place.notna().any():
         return order.assign(lead=0.0, beside=OTHER, behind=np.nan)
@@ -54,9 +53,9 @@ def promote_choices(order: pd.DataFrame, place: pd.Series, solver: pd.Series, le
 
 
 def label_passed_over(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
-    """What a configuration is that costs less than the choice of its solver, at row ``behind``: SPIKE or PASSED_OVER.
+    """SPIKE or PASSED_OVER for configurations that cost less than their solver's choice, at row ``behind``.
 
-    It is a spike by the metric of the search alone: less by that, and not chosen, as its neighbours do not come near.
+    A spike costs less by the search's own metric and was not chosen because its neighbours cost much more.
     """
     rows = behind.notna().to_numpy()
     choices = table.iloc[behind[rows].to_numpy(int)]
@@ -68,7 +67,7 @@ def label_passed_over(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
 
 
 def _is_better_than_choice(rows: pd.DataFrame) -> Flags:
-    """Whether a row is better, by what decides, than the choice of its solver."""
+    """Whether each row is lexicographically better by RANKING_MEDIANS than its solver's choice."""
     before, equal = np.zeros(len(rows), bool), np.ones(len(rows), bool)
     for name in RANKING_MEDIANS:
         own, choice = rows[name].to_numpy(float), rows[f"{name}_chosen"].to_numpy(float)

@@ -27,7 +27,7 @@ from gdbench.results.schema_union import MixedTypes, concat_tables
 from gdbench.results.sweep_list import get_query_types, list_sweeps
 
 pytestmark = pytest.mark.filterwarnings(
-    "always::gdbench.results.load.Skipped", "always::gdbench.results.schema_union.MixedKinds"
+    "always::gdbench.results.load.SkippedFile", "always::gdbench.results.schema_union.MixedTypes"
 )
 
 OWN = """

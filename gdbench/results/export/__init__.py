@@ -1,8 +1,8 @@
-"""Trackers that teams use already: a finished sweep is copied to them, once, from the process that ran it.
+"""Export of a finished sweep to an experiment tracker, once, by the process that ran it.
 
-An adapter is a file of this folder with one function, ``send(sweep, uri) -> Sent``. It adds the runs that the tracker
-has not got, told by ``Tracked.id``, so that a second time adds nothing and an interrupted one is gone on with. It
-never runs inside of timed code, and what it raises costs a warning, not a result.
+An adapter is a module of this package with one function, ``export(sweep, uri) -> ExportResult``. It adds the runs that
+the tracker lacks, by ``RunPayload.id``, so that exports are idempotent and resumable. Adapters never run within timed
+code; their exceptions become a warning.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ REQUIRED_PACKAGES = {
     "trackio": ("trackio",),
     "tensorboard": ("tensorboard",),
 }
-"""The packages of each extra that have to be there."""
+"""Packages that each tracker needs."""
 
 
 PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]+@")
 TOKEN = re.compile(r"([?&](?:token|key|api_key|password)=)[^&\s]+", re.IGNORECASE)
-"""The secrets of an address: ``scheme://user:password@host?token=...``."""
+"""Secrets of an address: ``scheme://user:password@host?token=...``."""
 
 
 class ExportFailed(UserWarning):
-    """A tracker did not take a sweep; the sweep is whole."""
+    """A tracker did not accept a sweep; the sweep is complete on disk."""
 
 
 def parse_trackers(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The trackers that a configuration names. ``UsageError`` where one cannot be had."""
+    """Trackers named in a configuration; ``UsageError`` if one is unknown or not installed."""
     given = config["tracker"]
     names = given if isinstance(given, (list, tuple)) else str(given or "").split(",")
     found = tuple(str(name).strip() for name in names if str(name).strip())
@@ -51,7 +51,7 @@ def parse_trackers(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def require_installed(names: Sequence[str]) -> None:
-    """``UsageError`` in one line for a tracker that is not known, or whose package is not installed."""
+    """Raise ``UsageError`` for a tracker that is unknown or not installed."""
     for name in names:
         if name not in TRACKERS:
             raise UsageError(
@@ -62,9 +62,9 @@ def require_installed(names: Sequence[str]) -> None:
 
 
 def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResult:
-    """Copy a sweep to a tracker. Raises ``UsageError``, in one line, where that does not take it.
+    """Export a sweep to a tracker; ``UsageError`` with the command to repeat if that fails.
 
-    Ctrl-C is a KeyboardInterrupt that says how to go on.
+    Ctrl-C raises KeyboardInterrupt with that command.
     """
     from gdbench.results.export.build_payload import build_payload
 
@@ -84,12 +84,12 @@ def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResul
 
 
 def hide_secrets(text: str) -> str:
-    """A text with stars for the password of each address in it, and for the value of each token."""
+    """Text with *** for passwords and tokens in addresses."""
     return TOKEN.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
 def export_to_all(names: Sequence[str], folder: Path) -> None:
-    """Copy a finished sweep to trackers; one that does not take it costs a warning."""
+    """Export a finished sweep to several trackers; a failure is a warning."""
     for name in names:
         try:
             export_sweep(name, folder)
@@ -99,7 +99,7 @@ def export_to_all(names: Sequence[str], folder: Path) -> None:
 
 
 def _repeat_command(name: str, folder: Path, uri: str | None) -> str:
-    """The command that goes on where an export stopped."""
+    """Sentence with the command that continues an interrupted export."""
     place = ["--uri", hide_secrets(uri)] if uri else []
     words = ["python", "-m", "gdbench", "export", name, str(folder), *place]
     return f"Try again with: {shlex.join(words)}"

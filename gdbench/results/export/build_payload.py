@@ -1,4 +1,4 @@
-"""A sweep's folder as trackers want it: parameters, finite metrics, tags, curves."""
+"""Conversion of a sweep's folder to what trackers accept: parameters, finite metrics, tags, curves."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from gdbench.results.lookup import find_environment
 __all__ = ["build_payload"]
 
 MAX_RUNS = 20_000
-"""Runs of a sweep that a tracker is given; none of them is made for more."""
+"""Largest number of runs that is exported; no tracker is made for more."""
 CURVES = ("loss", "gap", "grad_norm")
 TAG_COLUMNS = ("run_id", "sweep", "cell", "cell_fingerprint", "process", "started_at", "overrides")
-"""What is no result of a run, and goes into its tags."""
+"""Columns that are neither settings nor results, and become tags."""
 FILES = ("report.html", "report.md", "environment.json", "runs.parquet", "tables/*", "figures/*.svg", "*.diff")
 
 
 def build_payload(folder: Path) -> SweepPayload:
-    """The sweep in a folder. ``UsageError`` where there is none, or several, or too many runs."""
+    """Payload of the sweep in a folder; ``UsageError`` where there is none, or several, or too many runs."""
     runs = load(folder).drop_duplicates("run_id")
     if runs["sweep"].nunique() != 1:
         raise UsageError(f"{folder} holds {runs['sweep'].nunique()} sweeps: name the folder of one.")
@@ -44,7 +44,7 @@ def build_payload(folder: Path) -> SweepPayload:
 
 
 def _compute_sweep_id(folder: Path, sweep: str) -> str:
-    """What tells the sweep from all others, wherever it is copied: its name, and what it was run with, and when."""
+    """Identifier of a sweep that survives copies: hash of its name and its environment.json."""
     file = folder / "environment.json"
     return _hash_words(sweep, file.read_text(encoding="utf-8") if file.is_file() else "")
 
@@ -59,7 +59,7 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
 
 
 def _build_tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
-    """What is told of the whole sweep."""
+    """Tags of the whole sweep."""
     known = find_environment(folder, runs.sort_values("started_at").iloc[-1])
     git = (known.get("git") or {}).get("gdbench") or {}
     command = folder / ".hydra" / "command.json"
@@ -78,7 +78,7 @@ def _build_tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
 
 
 def _read_curves(folder: Path) -> dict[str, Curves]:
-    """The traces by run."""
+    """Traces by run."""
     try:
         traces = load(folder, "traces", ["run_id", "step", *CURVES])
     except UsageError:  # trace=none

@@ -1,4 +1,4 @@
-"""MLflow: a parent run for the sweep, a child for each run, through a local SQLite file or a server."""
+"""Export to MLflow: a parent run per sweep and a child per run, in a local SQLite file or on a server."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from gdbench.results.export.payload import PROJECT, ExportResult, RunPayload, Sw
 __all__ = ["export"]
 
 MAX_BATCH = {"metrics": 900, "params": 100}
-"""What MLflow takes in one call: 1000 entries in all, 100 of them parameters."""
+"""MLflow's limits per call: 1000 entries in all, 100 of them parameters."""
 MAX_LENGTH = 5000
-"""Characters of a tag or parameter that MLflow surely takes."""
+"""Characters of a tag or parameter that every MLflow version accepts."""
 WORKERS = 4
-"""Runs that are sent to a server side by side; a SQLite file has one writer."""
+"""Concurrent runs sent to a server; a SQLite file has one writer."""
 CONNECT_TIMEOUT_S = 5.0
 SWEEP, RUN = "gdbench.sweep", "gdbench.run"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
 KIND, MODELS = "mlflow.experimentKind", "custom_model_development"
-"""Without it MLflow's page takes the experiment for one of language models, and opens on an empty list of traces."""
+"""Without this tag MLflow's page shows the experiment as one of language models, with an empty list of traces."""
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
-"""MLflow 3.17's page starts in its mode for language models whatever the experiment is, unless the address says so."""
+"""MLflow 3.17's page opens in its mode for language models unless the address has this parameter."""
 
 
 def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
-    """Add what is missing to the experiment ``gdbench`` (or MLFLOW_EXPERIMENT_NAME), at MLFLOW_TRACKING_URI or ``uri``.
+    """Add missing runs to the experiment ``gdbench`` (or MLFLOW_EXPERIMENT_NAME), at ``uri`` or MLFLOW_TRACKING_URI.
 
-    A child that is not finished is of an export that was interrupted: it is deleted and sent again.
+    A child run that is not finished is from an interrupted export: it is deleted and sent again.
     """
     for quiet in ("mlflow", "alembic"):
         logging.getLogger(quiet).setLevel(logging.ERROR)
@@ -78,14 +78,14 @@ def _export_sweep(sweep: SweepPayload, place: str) -> ExportResult:
 
 
 def _format_view_command(place: str, experiment: str) -> str:
-    """What shows the runs: the page's address, after the command that serves a file."""
+    """How to view the runs: the page's address, and for a file the command that serves it."""
     if place.startswith("http"):
         return f"{place.rstrip('/')}/{RUNS_PAGE.format(experiment)}"
     return f"mlflow ui --backend-store-uri {place}, then http://127.0.0.1:5000/{RUNS_PAGE.format(experiment)}"
 
 
 def _check_server(place: str) -> None:
-    """``UsageError`` where no server listens: MLflow itself would try for minutes."""
+    """Raise ConnectionError where no server listens: MLflow itself would retry for minutes."""
     parts = urlsplit(place)
     if parts.scheme not in ("http", "https"):
         return
@@ -98,10 +98,10 @@ def _check_server(place: str) -> None:
 
 @contextmanager
 def _use_write_ahead_log(place: str) -> Iterator[None]:
-    """A SQLite file that is new keeps a write-ahead log: one sync a commit instead of three, a fifth of an export.
+    """Context manager: create a new SQLite file in write-ahead mode.
 
-    What a file is that somebody else made is theirs to choose. In the end all is in the file itself, whose log MLflow
-    does not close: whoever copies it alone has everything.
+    It needs one sync per commit instead of three, which saves a fifth of an export. Existing files keep their mode. At
+    the end the log, which MLflow leaves open, is merged into the file, so that a copy of the file alone is complete.
     """
     file = make_url(place).database if place.startswith("sqlite") else None
     if not file:
@@ -116,9 +116,9 @@ def _use_write_ahead_log(place: str) -> Iterator[None]:
 
 
 def _create_store(file: Path) -> None:
-    """A new store's file, whole or not at all: MLflow cannot go on with one whose tables were half made.
+    """Create a store's file atomically: MLflow cannot use one whose tables are incomplete.
 
-    MLflow keeps its connections to a file open, so its own goes, and a copy without any takes the name.
+    MLflow keeps its connections open, so that a copy without any takes the name.
     """
     with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as scratch:
         made, copy = Path(scratch) / "made.db", Path(scratch) / "copy.db"
@@ -147,7 +147,7 @@ def _find_or_create_experiment(client: MlflowClient, name: str) -> str:
 
 
 def _iterate_runs(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
-    """The runs that are there of a sweep, itself among them."""
+    """Runs of a sweep on the tracker, its parent run included."""
     token = None
     while True:
         page = client.search_runs([experiment], f"tags.`{SWEEP}` = '{sweep}'", max_results=1000, page_token=token)
@@ -163,7 +163,7 @@ def _create_parent_run(client: MlflowClient, experiment: str, sweep: SweepPayloa
 
 
 def _export_run(client: MlflowClient, experiment: str, parent: str, sweep: str, run: RunPayload) -> None:
-    """One run: made, filled in as few calls as MLflow allows, and only then finished."""
+    """Create one run, log it in as few calls as MLflow allows, and finish it."""
     tags = {**_to_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
@@ -178,7 +178,7 @@ def _export_run(client: MlflowClient, experiment: str, parent: str, sweep: str, 
 
 
 def _iterate_batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
-    """So many entries of each kind that a call takes them: parameters come with the first metrics."""
+    """Batches within MAX_BATCH; parameters come with the first metrics."""
     for number in itertools.count():
         batch = {
             kind: some[number * MAX_BATCH[kind] : (number + 1) * MAX_BATCH[kind]] for kind, some in entries.items()
@@ -189,7 +189,7 @@ def _iterate_batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[A
 
 
 def _export_files(client: MlflowClient, parent: str, files: Sequence[Path]) -> None:
-    """Artifacts that are not there yet; those of a folder's folders keep their place."""
+    """Upload artifacts that are missing; those of subfolders keep their folder."""
     there: dict[str, set[str]] = {}
     for file in files:
         place = file.parent.name if file.parent.name in ("tables", "figures") else None

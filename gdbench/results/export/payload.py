@@ -1,4 +1,4 @@
-"""A sweep as trackers want it, and what a tracker has taken."""
+"""Data types of an export: a sweep and its runs as trackers accept them, and the result."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["PROJECT", "Curves", "ExportResult", "RunPayload", "SweepPayload"]
 
 
 PROJECT = "gdbench"
-"""What the experiment, or project, is called in each tracker, where its own environment variable names no other."""
+"""Default name of the experiment or project; each tracker has an environment variable to change it."""
 
 
 class Curves(NamedTuple):
-    """What was recorded of a run: a number for each step and name, NaN where it was not finite."""
+    """Trace of a run: a value per step and name, NaN where nonfinite."""
 
     steps: npt.NDArray[np.int64]
     values: dict[str, npt.NDArray[np.float64]]
 
     def points(self) -> list[tuple[int, dict[str, float]]]:
-        """The finite numbers of each step; a step without any is left out."""
+        """Finite values of each step; steps without any are left out."""
         points = [
             (int(step), {name: float(curve[row]) for name, curve in self.values.items() if np.isfinite(curve[row])})
             for row, step in enumerate(self.steps)
@@ -34,42 +34,42 @@ class Curves(NamedTuple):
 
 @dataclass(frozen=True)
 class RunPayload:
-    """A run as trackers want it."""
+    """One run as trackers accept it."""
 
     id: str
-    """16 hexadecimal digits: of the sweep, the run's key, and when it ran."""
+    """16 hexadecimal digits: hash of the sweep, run_id and start time."""
     name: str
     params: dict[str, Any]
-    """What was asked."""
+    """Settings."""
     metrics: dict[str, float]
-    """What came of it: finite numbers only, as trackers turn others into something else."""
+    """Results that are finite numbers; trackers change others."""
     tags: dict[str, str]
-    """Status and other words, and the numbers that are not finite."""
+    """Status, other texts, and nonfinite numbers."""
     curves: Curves
 
     @property
     def failed(self) -> bool:
-        """Whether it did not run to its end."""
+        """Whether the run did not complete."""
         return self.tags["status"] in ("failed", "unavailable")
 
 
 @dataclass(frozen=True)
 class SweepPayload:
-    """A sweep as trackers want it."""
+    """One sweep as trackers accept it."""
 
     id: str
     name: str
     tags: dict[str, str]
     runs: Sequence[RunPayload]
     files: Sequence[Path] = field(default_factory=tuple)
-    """Its report, tables and environment, as far as they are there."""
+    """Report, tables and environment, if present."""
 
 
 class ExportResult(NamedTuple):
-    """What a tracker has now."""
+    """State of the tracker after an export."""
 
     added: int
     there: int
-    """How many runs it had already."""
+    """Number of runs that it had before."""
     look: str
-    """How to look at them."""
+    """Command or address to view them."""

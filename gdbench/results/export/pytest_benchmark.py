@@ -1,4 +1,4 @@
-"""Step times as pytest-benchmark's JSON, and its JSON as a table: for ``pytest-benchmark compare`` and dashboards."""
+"""Step times in pytest-benchmark's JSON format (``pytest-benchmark compare``, dashboards), written and read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NAME_COLUMNS = ("optimizer", "impl", "objective", "dtype", "lr", "seed")
 
 
 def write_benchmarks(folder: Path, file: Path) -> int:
-    """Write the runs of a sweep that were timed, each block of steps a round; returns how many there are.
+    """Write the timed runs of a sweep, each timing block as a round; returns their number.
 
-    ``extra_info`` holds what pytest-benchmark has no place for: the run, its status, steps and ratio to the reference.
+    ``extra_info`` has run_id, status, steps and ratio to the reference.
     """
     runs = load(folder)
     timed = runs[runs["timed"].fillna(False)].drop_duplicates("run_id")
@@ -59,14 +59,14 @@ def _build_benchmark(row: pd.Series, seconds: npt.NDArray[np.float64]) -> dict[s
 
 
 def _to_json_value(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Value as JSON has it."""
     if value is None or pd.isna(value):
         return None
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _compute_stats(seconds: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """pytest-benchmark's statistics, outliers as it defines them: beyond 1.5 interquartile ranges, or one deviation."""
+    """pytest-benchmark's statistics; outliers beyond 1.5 interquartile ranges, or one standard deviation."""
     q1, median, q3 = np.quantile(seconds, (0.25, 0.5, 0.75))
     mean, deviation = seconds.mean(), seconds.std(ddof=1) if len(seconds) > 1 else 0.0
     low, high = q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)
@@ -92,7 +92,7 @@ def _compute_stats(seconds: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 
 def read_benchmarks(file: Path) -> pd.DataFrame:
-    """What pytest-benchmark, or ``write_benchmarks``, wrote: name, group, rounds, and its statistics in seconds."""
+    """Benchmarks of a JSON file as a table: name, group, cpu, rounds, and statistics in seconds."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         rows = [
@@ -110,11 +110,11 @@ def read_benchmarks(file: Path) -> pd.DataFrame:
 
 
 def _rename_stats(stats: dict[str, Any]) -> dict[str, Any]:
-    """Its statistics under names that carry their unit."""
+    """Statistics with their unit in the name."""
     times = ("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3")
     return {**{f"{name}_s": stats[name] for name in times}, "rounds": stats["rounds"]}
 
 
 def _find_cpu(content: dict[str, Any]) -> str | None:
-    """The processor's name; only times of one and the same compare."""
+    """CPU name; only times of the same CPU are comparable."""
     return (content.get("machine_info", {}).get("cpu") or {}).get("brand_raw")

@@ -1,4 +1,4 @@
-"""TensorBoard: a folder of event files for each run, with its curves, its numbers and its hyper-parameters."""
+"""Export to TensorBoard: a folder of event files per run, with curves, metrics and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["export"]
 
 DEFAULT_FOLDER = "outputs/tensorboard"
 FLOAT32_MAX = 3.4028234663852886e38
-"""TensorBoard's own loader drops scalars of double precision without a word, so they are written in float32."""
+"""TensorBoard's loader silently drops float64 scalars, so that they are written in float32."""
 
 
 def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
-    """Write what is missing below the log folder ``uri``; a run's folder appears when it is whole."""
+    """Write missing runs below the log folder ``uri``; a run's folder appears when it is complete."""
     logs = Path(uri or DEFAULT_FOLDER)
     place = logs / sweep.name.replace("/", "_")
     place.mkdir(parents=True, exist_ok=True)
@@ -53,12 +53,12 @@ def _write_events(run: RunPayload, folder: Path) -> None:
 
 
 def _add_scalars(writer: SummaryWriter, numbers: Mapping[str, float], step: int) -> None:
-    """Write the numbers that float32 can hold; one beyond it would be drawn as infinite."""
+    """Write the values that float32 can hold; others would be drawn as infinite."""
     for name, value in numbers.items():
         if abs(value) <= FLOAT32_MAX:
             writer.add_scalar(name, value, step, new_style=True)
 
 
 def _to_plain_values(params: dict[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters as TensorBoard takes them."""
+    """Hyper-parameters of the types that TensorBoard accepts."""
     return {name: value if isinstance(value, (bool, int, float, str)) else str(value) for name, value in params.items()}

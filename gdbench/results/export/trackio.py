@@ -1,4 +1,4 @@
-"""Trackio: a run each in one project, in the local store that ``trackio show`` looks at."""
+"""Export to Trackio: one project, a run per run, in the local store that ``trackio show`` opens."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["export"]
 
 
 def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
-    """Add what is missing to the project ``gdbench``, in TRACKIO_DIR or the folder ``uri``.
+    """Add missing runs to the project ``gdbench``, in TRACKIO_DIR or the folder ``uri``.
 
-    A run with fewer points than it has here is of an export that was interrupted: it is deleted and sent again.
+    A run with fewer points than here is from an interrupted export: it is deleted and sent again.
     """
     if uri and "trackio" not in sys.modules:  # which reads it once
         os.environ["TRACKIO_DIR"] = str(Path(uri).resolve())
@@ -60,7 +60,7 @@ def _count_points(storage: object, run: RunPayload) -> int:
 
 
 def _list_points(run: RunPayload) -> list[tuple[int, dict[str, float | str]]]:
-    """The curves, and at the end what came of the run."""
+    """Curves, and as last point the metrics and status of the run."""
     steps: list[tuple[int, dict[str, float | str]]] = [(step, {**numbers}) for step, numbers in run.curves.points()]
     return [*steps, (steps[-1][0] + 1 if steps else 0, {**run.metrics, "status": run.tags["status"]})]
 

@@ -1,4 +1,4 @@
-"""Weights & Biases: a run each, in one group; offline files that ``wandb sync`` sends, or online."""
+"""Export to Weights & Biases: a run per run in one group; offline files for ``wandb sync``, or online."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["export"]
 
 
 def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
-    """Write offline runs below ``wandb/`` (or WANDB_DIR); WANDB_MODE=online, or ``uri`` (online, or a server), sends.
+    """Write offline runs below ``wandb/`` (or WANDB_DIR); WANDB_MODE=online, or a ``uri``, uploads instead.
 
-    Offline, a run's folder appears in its place when it is whole; online, those that are finished are passed over.
+    Offline, a run's folder appears when it is complete; online, finished runs are skipped.
     """
     mode = "online" if uri and uri != "offline" else os.environ.get("WANDB_MODE", "offline")
     server = uri if uri and uri.startswith("http") else None
@@ -44,7 +44,7 @@ def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
 
 
 def _find_finished_runs(project: str, sweep: SweepPayload, server: str | None) -> set[str]:
-    """The runs of a sweep that a server has whole."""
+    """Identifiers of the runs of a sweep that are finished on the server."""
     api = wandb.Api(overrides={"base_url": server} if server else None)
     path = "/".join(part for part in (os.environ.get("WANDB_ENTITY") or api.default_entity, project) if part)
     try:
