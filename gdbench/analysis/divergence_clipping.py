@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-__all__ = ["DIVERGING", "add_nonfinite_steps", "clip_curves", "clip_paths", "find_diverging"]
+from gdbench.results.statuses import DIVERGING
 
-DIVERGING = ("nonfinite", "diverged")
-"""Statuses of runs that diverged."""
+__all__ = ["add_nonfinite_steps", "clip_curves", "clip_paths", "find_diverging"]
+
 MAX_RISE = 100.0
 """Factor over the start value up to which a curve is drawn on a log axis."""
 KEYS = ["problem", "solver", "configuration"]

@@ -9,6 +9,7 @@ from gdbench.analysis.convergence_curves import QUARTILES
 from gdbench.results.costs import compute_costs
 from gdbench.results.ranking import rank_configurations
 from gdbench.results.run_outcomes import to_floats
+from gdbench.results.statuses import DIVERGING
 
 __all__ = ["compute_dtype_sensitivity", "compute_lr_sensitivity", "measure_lr_width", "select_final_losses"]
 
@@ -22,7 +23,7 @@ def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> p
     """
     table = compute_costs(compared, cost).assign(
         hit=lambda rows: np.isfinite(rows["cost"]),
-        broke=compared["status"].isin(["diverged", "nonfinite"]),
+        broke=compared["status"].isin(DIVERGING),
         smoothness=to_floats(compared, "smoothness"),
         chosen=to_floats(compared, "tuned_place").notna(),
         others=compared["configuration"].str.replace(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.results.run_outcomes import to_floats
+from gdbench.results.statuses import SOUND
 
 __all__ = ["DTYPES_BY_WIDTH", "PARTING_DIFFERENCE", "compute_attained_gaps"]
 
@@ -24,7 +25,7 @@ def compute_attained_gaps(compared: pd.DataFrame, traces: pd.DataFrame) -> pd.Da
     do.
     """
     names = ["objective", "optimizer", "impl", "configuration", "seed", *_find_settings(compared)]
-    sound = compared[compared["status"].isin(["target", "plateau", "budget"])].assign(
+    sound = compared[compared["status"].isin(SOUND)].assign(
         attained=_compute_smallest_gap(compared),
         floor=to_floats(compared, "gap_floor"),
         rank=compared["dtype"].map(dict(zip(DTYPES_BY_WIDTH, range(4), strict=True))),

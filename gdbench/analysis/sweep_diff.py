@@ -67,7 +67,7 @@ class SweepDiff:
     first_step: int | None
 
     @property
-    def differs(self) -> bool:
+    def has_differences(self) -> bool:
         """Whether anything differs."""
         moved = any(count for verdict, count in self.verdicts.items() if verdict != "same")
         parts = (self.configuration, self.environment, self.sources, self.data, self.results)

@@ -16,7 +16,8 @@ from gdbench.analysis.step_times import count_processes, is_within_noise
 from gdbench.analysis.winner_notes import NO_NOTES, describe_winner
 from gdbench.results.costs import COST_COLUMNS
 from gdbench.results.ranking import OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import SOUND, compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.statuses import DIVERGING, SOUND
 
 __all__ = ["ALPHA", "MIN_SEEDS", "count_seeds_needed", "find_winners"]
 
@@ -218,6 +219,6 @@ def _count_runs(pool: pd.DataFrame) -> dict[str, Any]:
         "runs": len(pool),
         "reached": int(status.eq("target").sum()),
         "left": int((status.eq("target") & ~has_settled(pool)).sum()),
-        "broke": int(status.isin(["diverged", "nonfinite"]).sum()),
-        "failed": int((~status.isin([*SOUND, "diverged", "nonfinite"])).sum()),
+        "broke": int(status.isin(DIVERGING).sum()),
+        "failed": int((~status.isin([*SOUND, *DIVERGING])).sum()),
     }

@@ -84,5 +84,5 @@ def export(
     require_installed([tracker])
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     sent = export_sweep(tracker, find_sweep(sweep, Path("outputs")), place)
-    there = f", {sent.there} there already" if sent.there else ""
-    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
+    there = f", {sent.already_present} there already" if sent.already_present else ""
+    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.view_hint}")

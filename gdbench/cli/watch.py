@@ -33,35 +33,35 @@ def look_on(word: str | None, outputs: Path, once: bool) -> int:
                 return 0
             time.sleep(REFRESH_S)
             folder = find_watched_sweep(word, outputs)
-        onlooker = SweepMonitor(folder)
-        seen = onlooker.look()
+        monitor = SweepMonitor(folder)
+        seen = monitor.take_snapshot()
         if not once and seen.state == "running":
-            seen = _until_its_end(onlooker, seen)
-    except KeyboardInterrupt:  # it is the onlooker who ends
+            seen = _until_its_end(monitor, seen)
+    except KeyboardInterrupt:  # it is the monitor who ends
         return 0
     out = console()
-    out.print(frame(seen, onlooker.trace, out.width, out.is_terminal), crop=False)
+    out.print(frame(seen, monitor.read_trace, out.width, out.is_terminal), crop=False)
     return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
 
 
-def _until_its_end(onlooker: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
+def _until_its_end(monitor: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     out = console()
     if not out.is_terminal:
-        return _lines(onlooker, seen)
+        return _lines(monitor, seen)
     with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
         while seen.state == "running":
-            live.update(frame(seen, onlooker.trace, out.width, colour=True), refresh=True)
+            live.update(frame(seen, monitor.read_trace, out.width, colour=True), refresh=True)
             time.sleep(REFRESH_S)
-            seen = onlooker.look()
+            seen = monitor.take_snapshot()
     return seen
 
 
-def _lines(onlooker: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
+def _lines(monitor: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     told = -1
     while seen.state == "running" and has_reader():
         if seen.ended != told:
             told = seen.ended
             print(printable(line(seen)), flush=True)
         time.sleep(REFRESH_S)
-        seen = onlooker.look()
+        seen = monitor.take_snapshot()
     return seen

@@ -85,7 +85,7 @@ def list_contrast(contrast: SweepDiff) -> list[str]:
         *step,
         *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
     ]
-    nothing = [] if contrast.differs else ["Nothing differs in configuration, environment or exact results."]
+    nothing = [] if contrast.has_differences else ["Nothing differs in configuration, environment or exact results."]
     sides = zip("ab", contrast.names, contrast.sizes, strict=True)
     return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
 

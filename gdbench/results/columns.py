@@ -6,15 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 __all__ = [
-    "BLOCK_COLUMNS",
-    "COLUMNS",
-    "TRACE_COLUMNS",
-    "Column",
-    "ColumnMeanings",
-    "describe_columns",
-    "get_column",
-    "is_exact",
-    "is_setting",
+    *("BLOCK_COLUMNS", "COLUMNS", "LADDER", "TRACE_COLUMNS", "Column", "ColumnMeanings"),
+    *("describe_columns", "get_column", "is_exact", "is_setting"),
 ]
 
 
@@ -31,22 +24,19 @@ class Column:
     better: str = ""
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Meaning, unit and direction, as in ``median time per step [s] (lower is better)``."""
         unit = f" [{self.unit}]" if self.unit else ""
         return f"{self.meaning}{unit}" + (f" ({self.better} is better)" if self.better else "")
 
 
+LADDER = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
+"""Column of each target of the ladder: the step of its first hit; the target is a relative gap."""
+
+
 def _describe_hits() -> dict[str, Column]:
-    return {
-        f"hit_1e-{power:02d}": Column(
-            "int",
-            "steps",
-            f"first step with a gap of at most 1e-{power:02d}; null: never, or below gap_floor",
-            "lower",
-        )
-        for power in range(1, 13)
-    }
+    meaning = "first step with a gap of at most {}; null: never, or below gap_floor"
+    return {name: Column("int", "steps", meaning.format(name.removeprefix("hit_")), "lower") for name in LADDER}
 
 
 COLUMNS: dict[str, Column] = {
@@ -168,7 +158,7 @@ COLUMNS: dict[str, Column] = {
     "warmup_s": Column(
         "float",
         "s",
-        "time of the first use of a method that is not compiled (imports, dispatch), before its first step",
+        "time of the first use of an uncompiled method (imports, dispatch), before its first step",
     ),
     "compile_s": Column("float", "s", "time of torch.compile for this method and objective; null: not compiled"),
     "convergence_pass_s": Column(
@@ -269,27 +259,18 @@ class ColumnMeanings(dict[str, str]):
 
 
 def describe_columns(names: Iterable[str], known: Mapping[str, Column]) -> ColumnMeanings:
-    """Text of each column, as ``Column.said``; ``known`` is looked up before COLUMNS."""
-    return ColumnMeanings({name: (known[name] if name in known else get_column(name)).said for name in names})
+    """Text of each column, as ``Column.description``; ``known`` is looked up before COLUMNS."""
+    return ColumnMeanings({name: (known[name] if name in known else get_column(name)).description for name in names})
 
 
-GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
+SETTING_GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
 SETTINGS = (
-    *(*GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
+    *(*SETTING_GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
     *("steps", "target", "target_loss", "start_noise", "threads"),
 )
 PROVENANCE = (
-    *(
-        "sweep",
-        "cell",
-        "cell_fingerprint",
-        "process",
-        "overrides",
-        "started_at",
-        "traceback",
-        "tuned_place",
-        "tuned_for",
-    ),
+    *("sweep", "cell", "cell_fingerprint", "process", "overrides", "started_at"),
+    *("traceback", "tuned_place", "tuned_for"),
 )
 """When and where a run was made, where it failed, and how a search rated it."""
 TIMING = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
@@ -302,7 +283,7 @@ LR_ORIGIN = ("lr_scale", "lr_scale_of")
 
 def is_setting(name: str) -> bool:
     """Whether a column is a setting of a run, and not a result."""
-    return name in SETTINGS or name.partition(".")[0] in GROUPS
+    return name in SETTINGS or name.partition(".")[0] in SETTING_GROUPS
 
 
 def is_exact(name: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.errors import UsageError
+from gdbench.results.columns import LADDER
 from gdbench.results.run_outcomes import has_settled, is_eligible, to_floats
 from gdbench.results.run_settings import name_configurations, name_problems
 
@@ -27,7 +28,6 @@ MIN_COSTS = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
 IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
 REQUIRED_COLUMNS = ("objective", "optimizer", "impl", "status")
 """Columns without which a run cannot be compared."""
-LADDER = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
 
 
 def select_comparable(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:

@@ -84,33 +84,33 @@ class Index:
         self.kinds = _find_types([segment.schema for segment in segments])
         """The type of each column; of those of different types in different sweeps text, or a wider number."""
 
-    def rows(self, names: Sequence[str]) -> pa.Table:
+    def read_rows(self, names: Sequence[str]) -> pa.Table:
         """Columns of all runs, with the position of their sweep as ``_sweep``; null where a sweep lacks a column."""
-        tables = [self._part(segment, numbers, names) for segment, numbers in self.segments]
-        rows = self._together(tables, names).unify_dictionaries()
+        tables = [self._read_columns(segment, numbers, names) for segment, numbers in self.segments]
+        rows = self._concat(tables, names).unify_dictionaries()
         stale = pc.equal(rows.column(SWEEP_NUMBER), -1)
         return rows.filter(pc.invert(stale)) if pc.any(stale).as_py() else rows
 
-    def picked(self, places: npt.NDArray[np.float64], names: Sequence[str]) -> pa.Table:
+    def read_ranked_rows(self, places: npt.NDArray[np.float64], names: Sequence[str]) -> pa.Table:
         """Columns of one row per sweep, that with the given ``_place``; no row where that is NaN."""
         tables = []
         for segment, numbers in self.segments:
-            held = self._part(segment, numbers, [RANK])
+            held = self._read_columns(segment, numbers, [RANK])
             place = held.column(RANK).to_pandas().to_numpy(np.float64)
             found = np.flatnonzero(place == np.append(places, np.nan)[held.column(SWEEP_NUMBER).to_numpy()])
             groups = np.unique(found // ROW_GROUP_ROWS)
             starts = np.searchsorted(groups, found // ROW_GROUP_ROWS) * ROW_GROUP_ROWS
             # Not as dictionaries, which are slow of a key that no two rows share.
-            few = self._part(segment, numbers, names, groups.tolist(), coded=False)
+            few = self._read_columns(segment, numbers, names, groups.tolist(), coded=False)
             tables.append(few.take(pa.array(starts + found % ROW_GROUP_ROWS)))
-        return self._together(tables, names)
+        return self._concat(tables, names)
 
-    def _together(self, tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
+    def _concat(self, tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
         kinds = {**{name: self.kinds.get(name, pa.null()) for name in names}, SWEEP_NUMBER: pa.int64()}
         none = pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
         return pa.concat_tables(tables) if tables else none
 
-    def _part(
+    def _read_columns(
         self,
         segment: Segment,
         numbers: npt.NDArray[np.int64],
@@ -250,7 +250,7 @@ def _get_column(table: pa.Table, name: str) -> Any:
 def _write_segment(home: Path, table: pa.Table, sweeps: Sequence[SweepInfo]) -> Segment:
     """Write a segment, named by the checksum of its content.
 
-    Rows are sorted by rank, so that few row groups hold what ``picked`` reads.
+    Rows are sorted by rank, so that few row groups hold what ``read_ranked_rows`` reads.
     """
     table = table.take(pc.sort_indices(table, [(RANK, "ascending")]))
     metadata = {b"format": FORMAT.encode(), b"sweeps": json.dumps([asdict(sweep) for sweep in sweeps]).encode()}
@@ -273,7 +273,7 @@ def _merge_small_segments(home: Path, segments: Sequence[Segment], current: Mapp
     kept = list(useful)
     if len(small) > MAX_SMALL_SEGMENTS:
         index = Index(small, current)
-        table = index.rows([name for name in index.kinds if name != SWEEP_NUMBER])
+        table = index.read_rows([name for name in index.kinds if name != SWEEP_NUMBER])
         plain = pa.table({name: _decode_unique_texts(table.column(name)) for name in table.column_names})
         kept = [segment for segment in useful if segment not in small] + [_write_segment(home, plain, index.sweeps)]
     for segment in segments:

@@ -64,26 +64,26 @@ class SweepMonitor:
         self.best: tuple[dict[Path, float], pd.DataFrame] = ({}, pd.DataFrame())
         """The best configurations, and of which tables, as they were when."""
 
-    def look(self) -> SweepSnapshot:
+    def take_snapshot(self) -> SweepSnapshot:
         """Snapshot of the progress; ``UsageError`` if the folder is gone."""
         try:
-            return self._look()
+            return self._take_snapshot()
         except FileNotFoundError:
             if self.folder.is_dir():
                 raise
             raise UsageError(f"{self.folder} has been removed, or renamed.") from None
 
-    def _look(self) -> SweepSnapshot:
+    def _take_snapshot(self) -> SweepSnapshot:
         held = is_locked(
             self.folder
         )  # first: a sweep that ends meanwhile is seen as running, and as ended the next time
-        self._read()
+        self._read_changed()
         cells: dict[int, Counter[str]] = {}
         for table in self.tables.values():  # the gathered table comes first, and parts replace its cells
             cells |= table.cells
-        planned, quiet = count_planned_cells(self.folder), max(0.0, time.time() - self._last())
-        state = self._state(held, len(cells) >= planned, quiet)
-        elapsed = self._elapsed(state == "running")
+        planned, quiet = count_planned_cells(self.folder), max(0.0, time.time() - self._find_last_write())
+        state = self._find_state(held, len(cells) >= planned, quiet)
+        elapsed = self._compute_elapsed_s(state == "running")
         return SweepSnapshot(
             folder=self.folder,
             state=state,
@@ -92,13 +92,13 @@ class SweepMonitor:
             ended=len(cells),
             failed=sum(counted["failed"] > 0 for counted in cells.values()),
             statuses=sum(cells.values(), Counter()),
-            best=self._best(),
+            best=self._rank_best(),
             elapsed_s=elapsed,
-            left_s=self._left(elapsed, planned - len(cells)) if state == "running" else None,
+            left_s=self._estimate_remaining_s(elapsed, planned - len(cells)) if state == "running" else None,
             quiet_s=quiet,
         )
 
-    def trace(self, run: str) -> pd.DataFrame:
+    def read_trace(self, run: str) -> pd.DataFrame:
         """Steps, losses and gaps of a run; empty if not recorded."""
         for file in [*self.folder.glob("traces.parquet"), *(self.folder / PARTS).glob("cell-*.traces.parquet")]:
             if run in self.traces or (run, file) in self.searched:
@@ -110,29 +110,29 @@ class SweepMonitor:
                     self.traces[run] = found.sort_values("step")
         return self.traces.get(run, pd.DataFrame(columns=TRACE_COLUMNS))
 
-    def _state(self, held: bool | None, all_there: bool, quiet: float) -> str:
+    def _find_state(self, held: bool | None, all_there: bool, quiet: float) -> str:
         if not held and all_there and not (self.folder / PARTS).is_dir():
             return "ended"
         return "running" if held or (held is None and quiet < RUNNING_S) else "stopped"
 
-    def _elapsed(self, running: bool) -> float:
-        ends = [table.until for table in self.tables.values()] or [self._last()]
-        return max(0.0, (time.time() if running else max(ends)) - self._begun())
+    def _compute_elapsed_s(self, running: bool) -> float:
+        ends = [table.until for table in self.tables.values()] or [self._find_last_write()]
+        return max(0.0, (time.time() if running else max(ends)) - self._find_start())
 
-    def _left(self, elapsed: float, cells: int) -> float | None:
+    def _estimate_remaining_s(self, elapsed: float, cells: int) -> float | None:
         """Seconds that the remaining cells take at the mean rate since the sweep began or resumed."""
-        begun = self._begun()
+        begun = self._find_start()
         fresh = sum(file.parent.name == PARTS and table.changed >= begun for file, table in self.tables.items())
         return elapsed / fresh * cells if fresh and cells > 0 else None
 
-    def _files(self) -> Iterator[tuple[Path, float]]:
+    def _iterate_tables(self) -> Iterator[tuple[Path, float]]:
         for file in [self.folder / "runs.parquet", *sorted((self.folder / PARTS).glob("cell-*.runs.parquet"))]:
             with contextlib.suppress(FileNotFoundError):  # gathered meanwhile
                 yield file, file.stat().st_mtime
 
-    def _read(self) -> None:
+    def _read_changed(self) -> None:
         """Read new and changed tables, and drop those that are gone."""
-        there = dict(self._files())
+        there = dict(self._iterate_tables())
         known = {file: table for file, table in self.tables.items() if there.get(file) == table.changed}
         self.tables = {}
         for file, changed in there.items():
@@ -144,7 +144,7 @@ class SweepMonitor:
                 if file.exists():  # else it was gathered meanwhile
                     warnings.warn(str(fault), SkippedFile, stacklevel=2)
 
-    def _best(self) -> pd.DataFrame:
+    def _rank_best(self) -> pd.DataFrame:
         """Best configuration so far of each solver on each problem, over all finished seeds."""
         seen = {file: table.changed for file, table in self.tables.items()}
         if self.best[0] != seen:
@@ -155,7 +155,7 @@ class SweepMonitor:
             self.best = seen, select_best(order) if len(order) else order
         return self.best[1]
 
-    def _begun(self) -> float:
+    def _find_start(self) -> float:
         """Start or last resumption, seconds since 1970, as recorded: file times of a copy are its own."""
         found = [self.folder.stat().st_mtime]
         for file in self.folder.glob("environment*.json"):
@@ -164,12 +164,12 @@ class SweepMonitor:
                 found[-1] = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["at"]).timestamp()
         return max(found[1:] or found)
 
-    def _last(self) -> float:
+    def _find_last_write(self) -> float:
         """Time of the last write, seconds since 1970."""
         parts = [self.folder / PARTS] if (self.folder / PARTS).is_dir() else []
         return max(
             [
-                self._begun(),
+                self._find_start(),
                 *(table.changed for table in self.tables.values()),
                 *(part.stat().st_mtime for part in parts),
             ]

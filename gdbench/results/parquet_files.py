@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from gdbench.results.arrow import ARROW_TYPES
 from gdbench.results.atomic import replace_atomically
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
-from gdbench.results.schema_union import get_value_type
+from gdbench.results.schema_union import convert_column, get_value_type
 
 __all__ = [
     "READ_ERRORS",
@@ -108,8 +108,10 @@ def _cast_columns(rows: pa.Table, table: Table) -> pa.Table:
     """Rows cast to the types of COLUMNS; ArrowInvalid where a value would change."""
     for place, column in enumerate(rows.schema):
         known = TABLE_COLUMNS[table].get(column.name)
-        kind = ARROW_TYPES.get(known.kind) if known else None
         stored = get_value_type(column.type)
+        if known is None and pa.types.is_nested(stored):  # pandas could not compare lists and structs
+            rows = rows.set_column(place, column.name, convert_column(rows.column(place), pa.string()))
+        kind = ARROW_TYPES.get(known.kind) if known else None
         if kind is None or stored in (kind, pa.null()):
             continue
         if not (_is_number(stored) and _is_number(kind)) and not (

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.results.costs import COST_COLUMNS, IMPL_ORDER, MIN_COSTS
-from gdbench.results.run_outcomes import STATUS_RANK, compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.statuses import STATUS_RANK
 from gdbench.results.tuned_choices import is_single_search, label_passed_over, promote_choices
 
 __all__ = ["KEYS", "OUTCOMES", "rank_configurations", "select_best"]
@@ -47,26 +48,26 @@ class _SeedGroups:
         self.sizes = np.bincount(self.codes)
         self.first = np.cumsum(self.sizes) - self.sizes
 
-    def quantiles(self, values: npt.NDArray[Any]) -> tuple[Array, Array, Array]:
+    def compute_quantiles(self, values: npt.NDArray[Any]) -> tuple[Array, Array, Array]:
         """Median (the upper one of two), minimum and maximum per configuration; NaN sorts after inf."""
         if len(self.sizes) == len(values):
             return values, values, values
         ordered = values[np.lexsort((values, self.codes))]
         return ordered[self.first + self.sizes // 2], ordered[self.first], ordered[self.first + self.sizes - 1]
 
-    def median(self, values: npt.NDArray[Any]) -> Array:
+    def compute_median(self, values: npt.NDArray[Any]) -> Array:
         """Upper median per configuration."""
-        return self.quantiles(values)[0]
+        return self.compute_quantiles(values)[0]
 
     def count(self, which: Flags) -> Whole:
         """Number of runs per configuration for which ``which`` holds."""
         return np.bincount(self.codes, weights=which, minlength=len(self.sizes)).astype(np.int64)
 
-    def named(self, name: str, values: Array) -> dict[str, Array]:
+    def describe(self, name: str, values: Array) -> dict[str, Array]:
         """The quantiles as three columns."""
-        return dict(zip((name, f"{name}_lo", f"{name}_hi"), self.quantiles(values), strict=True))
+        return dict(zip((name, f"{name}_lo", f"{name}_hi"), self.compute_quantiles(values), strict=True))
 
-    def middle(self, *keys: Array) -> Whole:
+    def find_median_runs(self, *keys: Array) -> Whole:
         """Position of each configuration's median run by these keys, in lexicographic order."""
         order = np.lexsort((*keys[::-1], self.codes))
         return np.asarray(order[self.first + self.sizes // 2])
@@ -94,7 +95,7 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
     hit, stay = _compute_run_costs(runs, cost)
     shortfall = compute_shortfalls(runs).to_numpy()
     has_gap = to_floats(runs, "final_gap").notna().to_numpy()
-    medians = np.stack([seeds.median(values) for values in (stay, hit, shortfall)])
+    medians = np.stack([seeds.compute_median(values) for values in (stay, hit, shortfall)])
     outcome = np.append(np.isfinite(medians), np.ones((1, len(seeds.sizes)), bool), axis=0).argmax(axis=0)
     decides = np.stack([stay, hit, shortfall])[outcome.clip(max=2)[seeds.codes], np.arange(len(runs))]
     lacks_cost = np.where(seeds.count(has_gap) > 0, "final gap", "final loss").astype(object)
@@ -104,7 +105,7 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
             **{name: rows[name].to_numpy() for name in dict.fromkeys((*by, "optimizer", "impl", "lr"))},
             "outcome": np.array(OUTCOMES, dtype=object)[outcome],
             "measure": np.where(outcome < 2, cost, lacks_cost),
-            **seeds.named("value", decides),
+            **seeds.describe("value", decides),
             "n": seeds.sizes,
             "reached": seeds.count(np.isfinite(hit)),
             "stayed": seeds.count(np.isfinite(stay)),
@@ -112,13 +113,13 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
             **_read_choices(runs, seeds, rows, cost),
             **_compute_shown_columns(runs, seeds, outcome),
             **_compute_seconds(runs, seeds),
-            "run_id": runs["run_id"].to_numpy()[seeds.middle(stay, hit, shortfall)],
+            "run_id": runs["run_id"].to_numpy()[seeds.find_median_runs(stay, hit, shortfall)],
         }
     )
     status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()
-    step_s = seeds.median(to_floats(runs, "step_s").to_numpy())
+    step_s = seeds.compute_median(to_floats(runs, "step_s").to_numpy())
     alike = ["optimizer", *(name for name in by if name not in ("optimizer", "solver", "impl"))]
-    return _sort_configurations(table, alike, medians, outcome, seeds.median(status), step_s)
+    return _sort_configurations(table, alike, medians, outcome, seeds.compute_median(status), step_s)
 
 
 def select_best(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
@@ -139,7 +140,7 @@ def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, co
     if not place.notna().any():
         return {"tuned_place": np.nan, "tuned_for": None, "leads": False}
     leads = is_single_search(runs).loc[rows.index].to_numpy(bool) & (cost == "gradients")
-    best = seeds.quantiles(place.fillna(np.inf).to_numpy())[1]
+    best = seeds.compute_quantiles(place.fillna(np.inf).to_numpy())[1]
     places = np.where(np.isfinite(best), best, np.nan)
     return {"tuned_place": places, "tuned_for": rows["tuned_for"].astype(object).to_numpy(), "leads": leads}
 
@@ -149,14 +150,14 @@ def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whol
     counts = is_eligible(runs).to_numpy(bool) & (has_settled(runs) | (outcome != 0)[seeds.codes])
     columns: dict[str, Any] = {}
     for name in ("gradients", "steps"):
-        columns |= seeds.named(
+        columns |= seeds.describe(
             name, to_floats(runs, COST_COLUMNS[name]).fillna(np.inf).where(counts, np.inf).to_numpy()
         )
     gap = to_floats(runs, "final_gap")
     unknown = (seeds.count(gap.notna().to_numpy()) == 0)[seeds.codes]
-    columns |= seeds.named("final_gap", gap.fillna(np.inf).where(~unknown, np.nan).to_numpy())
+    columns |= seeds.describe("final_gap", gap.fillna(np.inf).where(~unknown, np.nan).to_numpy())
     for name in ("final_loss", "best_loss"):
-        columns |= seeds.named(name, to_floats(runs, name).fillna(np.inf).to_numpy())
+        columns |= seeds.describe(name, to_floats(runs, name).fillna(np.inf).to_numpy())
     return columns
 
 
@@ -167,7 +168,7 @@ def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups) -> dict[str, Array]
     columns = {}
     for name, quartile in (("seconds", "step_s"), ("seconds_low", "step_s_lo"), ("seconds_high", "step_s_hi")):
         scaled = seconds if quartile == "step_s" else (seconds * to_floats(runs, quartile) / step).fillna(seconds)
-        median, _, highest = seeds.quantiles(scaled.where(~missed, np.inf).to_numpy())
+        median, _, highest = seeds.compute_quantiles(scaled.where(~missed, np.inf).to_numpy())
         columns[name] = np.where(np.isnan(highest), np.nan, median)
     return columns
 

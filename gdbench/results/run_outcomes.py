@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gdbench.results.statuses import SOUND
+
 __all__ = [
-    "SOUND",
     "compute_shortfalls",
     "describe_randomness",
     "find_grid_edge",
@@ -16,11 +17,6 @@ __all__ = [
     "is_tied_with_previous",
     "to_floats",
 ]
-
-STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
-"""Order of statuses, best first; plateau and budget are equal."""
-SOUND = ("target", "plateau", "budget")
-"""Statuses of runs that are eligible to win; hits of other runs do not count as solutions."""
 
 
 def is_eligible(runs: pd.DataFrame) -> pd.Series:

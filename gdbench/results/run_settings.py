@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.results.columns import GROUPS, SETTINGS, is_setting
+from gdbench.results.columns import SETTING_GROUPS, SETTINGS, is_setting
 
 __all__ = [
     "PROBLEM_SETTINGS",
@@ -109,7 +109,7 @@ def _make_sort_key(name: str) -> tuple[int, str]:
 
 def _is_differing(runs: pd.DataFrame, name: str) -> bool:
     group, _, parameter = name.partition(".")
-    if parameter and group in GROUPS:
+    if parameter and group in SETTING_GROUPS:
         values = runs.groupby(group, observed=True, dropna=False)[name].nunique(dropna=False)
         return bool((values > 1).any())
     if name == "seed" and not runs["seed_used"].fillna(False).any():

@@ -16,7 +16,7 @@ from gdbench.results.catalog import SweepInfo, parse_sweep_name
 from gdbench.results.index import Index
 from gdbench.results.labels import Labels, read_labels
 from gdbench.results.query import Condition, match_rows
-from gdbench.results.run_outcomes import STATUS_RANK
+from gdbench.results.statuses import STATUS_RANK
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER
 
 __all__ = ["BEST_COLUMNS", "SWEEP_TYPES", "get_query_types", "list_sweeps", "sort_sweeps"]
@@ -50,7 +50,7 @@ def list_sweeps(index: Index, conditions: Sequence[Condition], outputs: Path) ->
     """One row per sweep with a run that meets all conditions; counts are of those runs."""
     of_runs = [condition for condition in conditions if condition.column not in SWEEP_TYPES]
     names = list(dict.fromkeys(["status", "cell", RANK, *(condition.column for condition in of_runs)]))
-    rows = index.rows(names)
+    rows = index.read_rows(names)
     if of_runs:
         rows = rows.filter(pa.array(match_rows(rows, of_runs)))
     table = _describe_sweeps(index.sweeps, outputs)
@@ -140,7 +140,7 @@ def _add_best(table: pd.DataFrame, index: Index) -> pd.DataFrame:
     """List with the columns of the best configuration of each sweep; null where none is eligible."""
     wanted = np.full(len(index.sweeps), np.nan)
     wanted[table.index] = table["place"]
-    found = index.picked(wanted, BEST_COLUMNS)
+    found = index.read_ranked_rows(wanted, BEST_COLUMNS)
     best = pd.DataFrame(
         {f"best_{name.lstrip('_')}": found.column(name).to_pandas().astype(object) for name in BEST_COLUMNS}
     )

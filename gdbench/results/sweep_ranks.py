@@ -81,5 +81,4 @@ def _prepare_rows(table: pa.Table) -> pd.DataFrame:
     for name in RANKING_COLUMNS:
         there = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows)])
         columns[name] = convert_column(there, ARROW_TYPES[COLUMNS[name].kind]) if name in COLUMNS else there
-    rows = to_pandas(pa.table(columns))
-    return rows.assign(**{name: rows[name].astype(str) for name in settings if pa.types.is_nested(columns[name].type)})
+    return to_pandas(pa.table(columns))

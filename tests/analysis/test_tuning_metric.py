@@ -19,7 +19,8 @@ from gdbench.analysis.tuning_metric import (
     score_configurations,
 )
 from gdbench.config.schema import METRICS
-from gdbench.results.run_outcomes import STATUS_RANK, has_settled, is_eligible
+from gdbench.results.run_outcomes import has_settled, is_eligible
+from gdbench.results.statuses import STATUS_RANK
 
 INF = float("inf")
 

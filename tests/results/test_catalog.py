@@ -257,7 +257,7 @@ def test_a_harmed_index_loses_nothing(outputs: Path, harm: str) -> None:
 def test_an_index_is_not_read_again_where_nothing_changed(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second list reads no table of a sweep."""
     before = listed()
-    monkeypatch.setattr("gdbench.results.index.sweep_table", None)
+    monkeypatch.setattr("gdbench.results.index.read_sweep_table", None)
 
     pd.testing.assert_frame_equal(listed(), before)
 

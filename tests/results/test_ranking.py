@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gdbench.results.costs import select_comparable
 from gdbench.results.ranking import OUTCOMES, rank_configurations, select_best
-from gdbench.results.run_outcomes import STATUS_RANK, has_settled
+from gdbench.results.run_outcomes import has_settled
+from gdbench.results.statuses import STATUS_RANK
 
 NAN = math.nan
 RUN: dict[str, Any] = {

@@ -214,7 +214,7 @@ def test_text_that_a_cell_shares_is_in_memory_once(tmp_path: Path) -> None:
         loaded = gdbench.load(tmp_path / "outputs")
         with open_index(tmp_path / "outputs") as index:
             assert list_sweeps(index, [], tmp_path / "outputs")["runs"].tolist() == [2 * rows]
-            assert index.rows(["overrides"]).num_rows == 2 * rows
+            assert index.read_rows(["overrides"]).num_rows == 2 * rows
     finally:
         pa.set_memory_pool(usual)
 

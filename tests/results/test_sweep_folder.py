@@ -66,7 +66,8 @@ def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) ->
 def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:
     """Sweeps of several processes at once never share a folder either."""
     program = (
-        "from gdbench.results.sweep_folder import new_folder\nfor _ in range(60): print(new_folder('outputs', 'sweep'))"
+        "from gdbench.results.sweep_folder import create_folder\n"
+        "for _ in range(60): print(create_folder('outputs', 'sweep'))"
     )
     started = [processes.fork("-c", program, cwd=tmp_path) for _ in range(3)]
     folders = [line for process in started for line in process.communicate().out.splitlines()]

@@ -21,8 +21,8 @@ from gdbench.results.temporary_paths import make_temporary_path
 IMPORTS = """
 import sys
 from pathlib import Path
-from gdbench.results.folder_layout import sweep_folders
-from gdbench.results.archive import pack, removed, unpack
+from gdbench.results.folder_layout import find_sweep_folders
+from gdbench.results.archive import pack_sweeps, remove_sweep, unpack_sweeps
 places = [Path(word) for word in sys.argv[1:]]
 """
 
@@ -73,7 +73,7 @@ def test_killed_rm_leaves_a_whole_sweep_or_none(ran: Path, killed: Killed, tmp_p
         outputs = tmp_path / str(count)
         shutil.copytree(ran, outputs)
         one, two = find_sweep_folders(outputs)
-        came_so_far = killed.run("removed(*places)", count, one)
+        came_so_far = killed.run("remove_sweep(*places)", count, one)
         assert rows(outputs) in ({"one": 1, "two": 1}, {"two": 1})
         assert len(gdbench.load(outputs)) == len(rows(outputs))
         if one.is_dir():
@@ -92,7 +92,7 @@ def test_killed_unarchive_leaves_whole_sweeps_or_none(ran: Path, killed: Killed,
     pack_sweeps(find_sweep_folders(ran), file, ran)
     for count in range(1, 200, 3):
         outputs = tmp_path / str(count)
-        came_so_far = killed.run("unpack(*places)", count, file, outputs)
+        came_so_far = killed.run("unpack_sweeps(*places)", count, file, outputs)
         assert set(rows(outputs).values()) <= {1}
         if not came_so_far:
             break
@@ -108,7 +108,7 @@ def test_killed_archive_leaves_no_file_of_its_name(ran: Path, killed: Killed, tm
     """An archive whose packing was killed is not there, and the next one of its folder clears the rest away."""
     for count in (1, 2):
         file = tmp_path / f"{count}.zip"
-        assert killed.run("pack(sweep_folders(places[1]), *places)", count, file, ran)
+        assert killed.run("pack_sweeps(find_sweep_folders(places[1]), *places)", count, file, ran)
         assert not file.exists()
     pack_sweeps(find_sweep_folders(ran), tmp_path / "whole.zip", ran)
     assert [path.name for path in tmp_path.iterdir()] == ["whole.zip"]

@@ -78,7 +78,7 @@ def test_a_run_is_told_whole(sweep: Path) -> None:
         assert set(run.params) == {name for name in known if is_setting(name)}
         assert finite(run.metrics)
     first = traces[traces["run_id"] == runs["run_id"][0]]
-    assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.points()] == list(first["loss"])
+    assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.list_points()] == list(first["loss"])
     assert told.runs[-1].tags["status"] == "nonfinite"
     assert len({run.id for run in told.runs}) == len(runs)
 
@@ -147,8 +147,8 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
     parent = found.pop(told.id)
 
     experiment = client.get_experiment_by_name("gdbench").experiment_id
-    assert (sent.added, sent.there) == (40, 0)
-    assert sent.look == f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    assert (sent.added, sent.already_present) == (40, 0)
+    assert sent.view_hint == f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
     assert set(found) == {run.id for run in told.runs}
     for run in told.runs:
         data = found[run.id].data
@@ -159,7 +159,9 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
         assert found[run.id].info.status == "FINISHED"
     for run in (told.runs[0], told.runs[-2], told.runs[-1]):
         history = client.get_metric_history(found[run.id].info.run_id, "trace/loss")
-        points = [(step, numbers["trace/loss"]) for step, numbers in run.curves.points() if "trace/loss" in numbers]
+        points = [
+            (step, numbers["trace/loss"]) for step, numbers in run.curves.list_points() if "trace/loss" in numbers
+        ]
         assert [(point.step, point.value) for point in history] == points
     assert parent.info.status == "FINISHED"
     kind = client.get_experiment_by_name("gdbench").tags["mlflow.experimentKind"]
@@ -167,7 +169,7 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
     assert {"environment.json", "runs.parquet"} <= {each.path for each in client.list_artifacts(parent.info.run_id)}
 
     again = export_sweep("mlflow", sweep, server)
-    assert (again.added, again.there) == (0, 40)
+    assert (again.added, again.already_present) == (0, 40)
     assert len(held(server, told)[1]) == 41
 
 
@@ -188,14 +190,14 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     stopped: list[str] = []
     with monkeypatch.context() as patched:
         patched.setattr(adapter.MlflowClient, "set_terminated", cut)
-        patched.setattr(adapter, "AT_ONCE", 1)
+        patched.setattr(adapter, "WORKERS", 1)
         with pytest.raises(KeyboardInterrupt):
             export_sweep("mlflow", few, server)
     assert [run.info.status for run in held(server, told)[1].values()].count("RUNNING") >= 2
 
     sent = export_sweep("mlflow", few, server)
     _, found = held(server, told)
-    assert (sent.added, sent.there) == (2, 1)
+    assert (sent.added, sent.already_present) == (2, 1)
     assert set(found) == {told.id, *(run.id for run in told.runs)}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert all(len(found[run.id].data.params) == len(run.params) for run in told.runs)
@@ -216,7 +218,7 @@ def test_a_store_that_is_a_file_keeps_the_journal_it_has(
     again = export_sweep("mlflow", few, f"sqlite:///{file}")
     alone = shutil.copy(file, tmp_path / "copy.db")
 
-    assert (sent.added, again.added, again.there) == (3, 0, 3)
+    assert (sent.added, again.added, again.already_present) == (3, 0, 3)
     assert len(held(f"sqlite:///{alone}", build_payload(few))[1]) == 4
     assert journal(file) == kept
 
@@ -365,7 +367,7 @@ def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest
         assert {name: summary[name] for name in run.metrics} == run.metrics
         assert [
             (each["_step"], {name: each[name] for name in each if name.startswith("trace/")}) for each in history
-        ] == run.curves.points()
+        ] == run.curves.list_points()
 
 
 def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> None:
@@ -390,7 +392,7 @@ def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> 
         assert {name: read_back[name] for name in run.metrics} == {
             name: [(0, float32(run.metrics[name]))] for name in run.metrics
         }
-        points = [(step, numbers["trace/gap"]) for step, numbers in run.curves.points() if "trace/gap" in numbers]
+        points = [(step, numbers["trace/gap"]) for step, numbers in run.curves.list_points() if "trace/gap" in numbers]
         assert read_back["trace/gap"] == [(step, float32(gap)) for step, gap in points]
         assert all(tensor.dtype == DT_FLOAT for name in read_back for tensor in tensors_of(events, name)), "or dropped"
         content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
@@ -434,7 +436,7 @@ def test_tensorboards_own_server_shows_every_metric(
     tags = _tags_of(address, len(runs))
     shown = {run_id: names for path, names in tags.items() for run_id in [path.rpartition("_")[2]]}
     for run in runs:
-        curves = {name for _, numbers in run.curves.points() for name in numbers}
+        curves = {name for _, numbers in run.curves.list_points() for name in numbers}
         drawable = {name for name, value in run.metrics.items() if abs(value) < 3e38}
         assert drawable | {name for name in curves if run.tags["status"] != "nonfinite"} <= set(shown[run.id])
 
@@ -465,7 +467,7 @@ def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
         config = SQLiteStorage.get_run_config("gdbench", f"{run.name} {run.id}")
         *curve, end = logs
         assert [(each["step"], {name: each[name] for name in each if name.startswith("trace/")}) for each in curve] == [
-            *run.curves.points()
+            *run.curves.list_points()
         ]
         assert {name: end[name] for name in run.metrics} == run.metrics
         assert {name: config[name] for name in run.params} == run.params

@@ -22,7 +22,7 @@ from gdbench.config.schema import METRICS
 from gdbench.errors import UsageError
 from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.columns import COLUMNS
-from gdbench.results.run_outcomes import SOUND
+from gdbench.results.statuses import SOUND
 
 
 @pytest.fixture(autouse=True)

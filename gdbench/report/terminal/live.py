@@ -17,12 +17,12 @@ from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
 from gdbench.report.best import amount
 from gdbench.report.number_format import number
-from gdbench.report.summary_text import STATUSES
 from gdbench.report.terminal.fitting import Column, FittedTable, fit_columns
 from gdbench.report.terminal.progress import clock
 from gdbench.report.terminal.text_plot import STYLES, Curve, picture
 from gdbench.results.live_status import SweepSnapshot
 from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import STATUSES
 
 __all__ = ["SHOWN", "curves_of", "frame", "line"]
 

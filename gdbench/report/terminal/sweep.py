@@ -23,6 +23,7 @@ from gdbench.report.terminal.sweep_table import legend, sweep_columns
 from gdbench.results.columns import SETTINGS
 from gdbench.results.costs import select_comparable
 from gdbench.results.run_settings import find_differing_settings, name_objectives
+from gdbench.results.statuses import SOUND, STATUSES
 
 __all__ = ["closing_line", "show_sweep", "sweep_report"]
 
@@ -107,16 +108,8 @@ def closing_line(line: str, whole: bool) -> Text:
 
 def _counts(runs: pd.DataFrame) -> str:
     counted = runs["status"].value_counts()
-    words = [
-        f"{counted[name]} {name}"
-        for name in ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
-        if name in counted
-    ]
-    last = (
-        " (what cannot win is listed last)"
-        if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"}
-        else ""
-    )
+    words = [f"{counted[name]} {name}" for name in STATUSES if name in counted]
+    last = " (what cannot win is listed last)" if set(counted.index) - set(SOUND) else ""
     return f"{format_count(len(runs), 'run')}: {', '.join(words)}{last}."
 
 

@@ -13,8 +13,9 @@ from gdbench.report.number_format import NEVER, between, interval, interval_text
 from gdbench.report.setting_words import setting_header
 from gdbench.report.terminal.fitting import Column, FittedTable
 from gdbench.results.ranking import OUTCOMES
-from gdbench.results.run_outcomes import SOUND, is_tied_with_previous
+from gdbench.results.run_outcomes import is_tied_with_previous
 from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import SOUND
 from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]

@@ -102,10 +102,8 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     """Header, what a row shows there, and whether it is text."""
     axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ")))
-    differing = [
-        name for name in find_differing_settings(group) if name not in ("objective", "optimizer", "seed", "lr")
-    ]
-    names = ["optimizer", *(name for name in differing if name not in axes)]
+    shown = {"objective", "optimizer", "seed", "lr", *axes}
+    names = ["optimizer", *(name for name in find_differing_settings(group) if name not in shown)]
     if "lr" not in axes:
         axes = ["lr", *axes]
     columns: list[tuple[str, Cell, bool]] = [

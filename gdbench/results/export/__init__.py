@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.errors import UsageError, install_command, nearest
-from gdbench.results.export.names import TRACKERS
 from gdbench.results.export.payload import ExportResult
 
 __all__ = ["ExportFailed", "export_sweep", "export_to_all", "hide_secrets", "parse_trackers", "require_installed"]
@@ -30,6 +29,7 @@ REQUIRED_PACKAGES = {
     "tensorboard": ("tensorboard",),
 }
 """Packages that each tracker needs."""
+TRACKERS = tuple(REQUIRED_PACKAGES)
 
 
 PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]+@")
@@ -72,7 +72,7 @@ def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResul
     sweep = build_payload(folder)
     adapter = importlib.import_module(f"gdbench.results.export.{name}")
     try:
-        sent: ExportResult = adapter.send(sweep, uri)
+        sent: ExportResult = adapter.export(sweep, uri)
     except UsageError:
         raise
     except KeyboardInterrupt as cut:
@@ -80,7 +80,7 @@ def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResul
     except Exception as error:
         words = hide_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
         raise UsageError(f"{name} did not take {folder} ({words}). {_repeat_command(name, folder, uri)}") from None
-    return sent._replace(look=hide_secrets(sent.look))
+    return sent._replace(view_hint=hide_secrets(sent.view_hint))
 
 
 def hide_secrets(text: str) -> str:

@@ -167,14 +167,16 @@ def _export_run(client: MlflowClient, experiment: str, parent: str, sweep: str, 
     tags = {**_to_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
-    curves = [Metric(name, value, at, step) for step, point in run.curves.points() for name, value in point.items()]
+    curves = [
+        Metric(name, value, at, step) for step, point in run.curves.list_points() for name, value in point.items()
+    ]
     entries: dict[str, list[Any]] = {
         "metrics": [*(Metric(name, value, at, 0) for name, value in run.metrics.items()), *curves],
         "params": [Param(name, value) for name, value in _to_texts(run.params).items()],
     }
     for batch in _iterate_batches(entries):
         client.log_batch(made.info.run_id, synchronous=True, **batch)
-    client.set_terminated(made.info.run_id, "FAILED" if run.failed else "FINISHED")
+    client.set_terminated(made.info.run_id, "FAILED" if run.is_failed else "FINISHED")
 
 
 def _iterate_batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:

@@ -23,7 +23,7 @@ class Curves(NamedTuple):
     steps: npt.NDArray[np.int64]
     values: dict[str, npt.NDArray[np.float64]]
 
-    def points(self) -> list[tuple[int, dict[str, float]]]:
+    def list_points(self) -> list[tuple[int, dict[str, float]]]:
         """Finite values of each step; steps without any are left out."""
         points = [
             (int(step), {name: float(curve[row]) for name, curve in self.values.items() if np.isfinite(curve[row])})
@@ -48,7 +48,7 @@ class RunPayload:
     curves: Curves
 
     @property
-    def failed(self) -> bool:
+    def is_failed(self) -> bool:
         """Whether the run did not complete."""
         return self.tags["status"] in ("failed", "unavailable")
 
@@ -69,7 +69,7 @@ class ExportResult(NamedTuple):
     """State of the tracker after an export."""
 
     added: int
-    there: int
+    already_present: int
     """Number of runs that it had before."""
-    look: str
+    view_hint: str
     """Command or address to view them."""

@@ -1,4 +1,4 @@
-"""Step times in pytest-benchmark's JSON format (``pytest-benchmark compare``, dashboards), written and read."""
+"""Step times in pytest-benchmark's JSON format (``pytest-benchmark compare``, dashboards)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdbench.errors import UsageError
 from gdbench.results.atomic import write_text
 from gdbench.results.load import load
 
-__all__ = ["read_benchmarks", "write_benchmarks"]
+__all__ = ["write_benchmarks"]
 
 NAME_COLUMNS = ("optimizer", "impl", "objective", "dtype", "lr", "seed")
 
@@ -89,32 +89,3 @@ def _compute_stats(seconds: npt.NDArray[np.float64]) -> dict[str, Any]:
     }
     counts = {"rounds": len(seconds), "iterations": 1, "iqr_outliers": beyond, "stddev_outliers": strays}
     return {**{name: float(value) for name, value in numbers.items()}, **counts, "outliers": f"{strays};{beyond}"}
-
-
-def read_benchmarks(file: Path) -> pd.DataFrame:
-    """Benchmarks of a JSON file as a table: name, group, cpu, rounds, and statistics in seconds."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        rows = [
-            {
-                "name": benchmark["fullname"],
-                "group": benchmark["group"],
-                "cpu": _find_cpu(content),
-                **_rename_stats(benchmark["stats"]),
-            }
-            for benchmark in content["benchmarks"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is no JSON of pytest-benchmark ({type(error).__name__}: {error}).") from None
-    return pd.DataFrame(rows)
-
-
-def _rename_stats(stats: dict[str, Any]) -> dict[str, Any]:
-    """Statistics with their unit in the name."""
-    times = ("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3")
-    return {**{f"{name}_s": stats[name] for name in times}, "rounds": stats["rounds"]}
-
-
-def _find_cpu(content: dict[str, Any]) -> str | None:
-    """CPU name; only times of the same CPU are comparable."""
-    return (content.get("machine_info", {}).get("cpu") or {}).get("brand_raw")

@@ -41,7 +41,7 @@ def _make_run_folder(place: Path, run: RunPayload) -> Path:
 
 def _write_events(run: RunPayload, folder: Path) -> None:
     with SummaryWriter(str(folder)) as writer:
-        for step, numbers in run.curves.points():
+        for step, numbers in run.curves.list_points():
             _add_scalars(writer, numbers, step)
         _add_scalars(writer, run.metrics, 0)
         beyond = {name: str(value) for name, value in run.metrics.items() if abs(value) > FLOAT32_MAX}

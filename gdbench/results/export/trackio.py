@@ -61,7 +61,9 @@ def _count_points(storage: object, run: RunPayload) -> int:
 
 def _list_points(run: RunPayload) -> list[tuple[int, dict[str, float | str]]]:
     """Curves, and as last point the metrics and status of the run."""
-    steps: list[tuple[int, dict[str, float | str]]] = [(step, {**numbers}) for step, numbers in run.curves.points()]
+    steps: list[tuple[int, dict[str, float | str]]] = [
+        (step, {**numbers}) for step, numbers in run.curves.list_points()
+    ]
     return [*steps, (steps[-1][0] + 1 if steps else 0, {**run.metrics, "status": run.tags["status"]})]
 
 

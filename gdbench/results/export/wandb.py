@@ -67,7 +67,7 @@ def _export_run(run: RunPayload, sweep: SweepPayload, project: str, mode: Any, s
         reinit="finish_previous",
         settings=wandb.Settings(**settings),
     )
-    for step, numbers in run.curves.points():
+    for step, numbers in run.curves.list_points():
         session.log(numbers, step=step)
     session.summary.update({**run.metrics, "status": run.tags["status"]})
-    session.finish(exit_code=int(run.failed))
+    session.finish(exit_code=int(run.is_failed))
