@@ -8,11 +8,8 @@ import pandas as pd
 from gdbench.results.ranking import KEYS, rank_configurations
 
 __all__ = [
-    "add_solution_costs",
-    "rank_solvers",
-    "select_best_configurations",
-    "select_best_impls",
-    "select_common_configurations",
+    *("add_solution_costs", "rank_solvers", "select_best_configurations"),
+    *("select_best_impls", "select_common_configurations"),
 ]
 
 

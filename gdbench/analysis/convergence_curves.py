@@ -41,7 +41,6 @@ def compute_convergence_curves(compared: pd.DataFrame, traces: pd.DataFrame) -> 
 
 
 def _compute_quartiles(values: Any) -> pd.DataFrame:
-    """The QUARTILES of each group, one column each."""
     return pd.DataFrame({name: values.quantile(q, interpolation=side) for name, (q, side) in QUARTILES.items()})
 
 

@@ -11,12 +11,8 @@ import pandas as pd
 from gdbench.results.columns import is_exact, is_setting
 
 __all__ = [
-    "ValueDiff",
-    "diff_mappings",
-    "diff_results",
-    "diff_settings",
-    "find_first_differing_step",
-    "flatten_environment",
+    *("ValueDiff", "diff_mappings", "diff_results", "diff_settings"),
+    *("find_first_differing_step", "flatten_environment"),
 ]
 
 EXCLUDED_FIELDS = ("at", "command", "folder", "git.folder", "sources", "data")

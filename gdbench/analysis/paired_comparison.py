@@ -49,7 +49,6 @@ def compare_sides(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compare_counts(pools: dict[str, pd.DataFrame], cost: str) -> list[dict[str, Any]]:
-    """Rows of a counted cost: steps or gradients."""
     best = {side: _find_best(pool, cost) for side, pool in pools.items()}
     by_seed = {side: rank_configurations(pool, cost, [*KEYS, "seed"]) for side, pool in pools.items()}
     rows = []
@@ -76,12 +75,10 @@ def _find_best(pool: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 
 def _select_seeds(by_seed: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """Ranking rows of one configuration, one per seed."""
     return by_seed[_is_same_configuration(by_seed, row)].set_index("seed")
 
 
 def _describe_side(row: pd.Series, side: str) -> dict[str, Any]:
-    """Columns of a row that concern one side only."""
     reached = row["outcome"] in OUTCOMES[:2]
     return {
         side: row["value"] if reached else np.inf,
@@ -91,7 +88,6 @@ def _describe_side(row: pd.Series, side: str) -> dict[str, Any]:
 
 
 def _compare(rows: dict[str, pd.Series], seeds: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Columns of a row for a problem and optimizer that both sides have."""
     a, b = rows["a"], rows["b"]
     facts = {**_describe_side(a, "a"), **_describe_side(b, "b")}
     better = min(OUTCOMES.index(row["outcome"]) for row in rows.values())
@@ -186,5 +182,4 @@ def _compute_reference_time(pool: pd.DataFrame, row: pd.Series) -> float:
 
 
 def _is_same_configuration(table: pd.DataFrame, row: pd.Series) -> pd.Series:
-    """Whether each row of a table has the problem, solver and configuration of ``row``."""
     return (table[list(KEYS)] == row[list(KEYS)]).all(axis=1)

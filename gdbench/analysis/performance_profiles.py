@@ -6,11 +6,8 @@ import numpy as np
 import pandas as pd
 
 __all__ = [
-    "build_cost_matrix",
-    "compute_data_profile",
-    "compute_performance_profile",
-    "compute_performance_ratios",
-    "compute_profile_score",
+    *("build_cost_matrix", "compute_data_profile", "compute_performance_profile"),
+    *("compute_performance_ratios", "compute_profile_score"),
 ]
 
 

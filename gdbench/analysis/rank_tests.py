@@ -13,11 +13,8 @@ from scipy import stats
 from gdbench.analysis.performance_profiles import build_cost_matrix
 
 __all__ = [
-    "adjust_p_holm",
-    "compare_pairwise",
-    "compute_average_ranks",
-    "compute_critical_difference",
-    "find_tied_ranges",
+    *("adjust_p_holm", "compare_pairwise", "compute_average_ranks"),
+    *("compute_critical_difference", "find_tied_ranges"),
 ]
 
 Array = npt.NDArray[np.float64]

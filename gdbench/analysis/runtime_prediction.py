@@ -36,13 +36,11 @@ def predict_runtimes(cells: pd.DataFrame, times: pd.DataFrame) -> pd.Series:
 
 
 def _select_similar(cell: pd.Series, times: pd.DataFrame) -> pd.DataFrame:
-    """Rows of ``times`` that match a cell."""
     wanted = [name for name in MATCH_COLUMNS if cell[name] != "auto"]
     return times[(times[wanted] == cell[wanted]).all(axis=1)]
 
 
 def _predict_seconds(cell: pd.Series, alike: pd.DataFrame) -> float:
-    """Predicted seconds of one cell from similar ones."""
     if alike.empty:
         return float("nan")
     distance = np.abs(np.log(alike["run_steps"].to_numpy(float) / cell["run_steps"]))

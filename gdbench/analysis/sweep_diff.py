@@ -19,8 +19,9 @@ from gdbench.analysis.diff import (
 )
 from gdbench.analysis.run_matching import VERDICTS, match_runs
 from gdbench.results.catalog import find_sweep
+from gdbench.results.environment_file import find_environment
 from gdbench.results.load import load
-from gdbench.results.lookup import find_environment, find_run, find_sweep_of_run, load_trace
+from gdbench.results.lookup import find_run, find_sweep_of_run, load_trace
 
 __all__ = ["SweepDiff", "diff_sweeps"]
 
@@ -97,6 +98,5 @@ def diff_sweeps(a: str, b: str, outputs: Path) -> SweepDiff:
 
 
 def _count_verdicts(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, int]:
-    """Number of runs per verdict."""
     counts = match_runs(a, b)["verdict"].value_counts()
     return {str(name): int(counts[name]) for name in VERDICTS if name in counts}

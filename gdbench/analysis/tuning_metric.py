@@ -13,14 +13,8 @@ from gdbench.results.ranking import OUTCOMES, rank_configurations
 from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible, to_floats
 
 __all__ = [
-    "LEFT",
-    "MISS",
-    "find_cost_class",
-    "is_cost_metric",
-    "is_improvement",
-    "list_swept_axes",
-    "score_cell",
-    "score_configurations",
+    *("LEFT", "MISS", "find_cost_class", "is_cost_metric", "is_improvement", "list_swept_axes"),
+    *("score_cell", "score_configurations"),
 ]
 
 COST_METRICS = {

@@ -95,7 +95,6 @@ def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
-    """Columns of a row that depend on the ranking."""
     order = table.drop_duplicates("solver").reset_index(drop=True)
     first = order.iloc[0]
     counts = {"solvers": len(order), "solved": int((order["outcome"] == "stays").sum())}
@@ -212,7 +211,6 @@ def _compute_p_value(first: Array, other: Array, losses: bool) -> float:
 
 
 def _count_runs(pool: pd.DataFrame) -> dict[str, Any]:
-    """Numbers of a problem's runs by status."""
     status = pool["status"]
     return {
         "targeted": bool((to_floats(pool, "target_loss").notna() | to_floats(pool, "final_gap").notna()).any()),

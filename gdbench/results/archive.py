@@ -151,7 +151,6 @@ def _check_size(zipped: zipfile.ZipFile, file: Path) -> None:
 
 
 def _extract_file(zipped: zipfile.ZipFile, inside: str, digest: str, beside: Path, file: Path) -> None:
-    """Extract one file and verify its hash."""
     place = beside / inside
     place.parent.mkdir(parents=True, exist_ok=True)
     found = hashlib.sha256()

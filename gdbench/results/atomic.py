@@ -18,12 +18,8 @@ from typing import Any
 from gdbench.errors import UsageError
 
 __all__ = [
-    "check_writable",
-    "create_report_folder",
-    "explain_write_errors",
-    "replace_atomically",
-    "write_json",
-    "write_text",
+    *("check_writable", "create_report_folder", "explain_write_errors", "replace_atomically"),
+    *("write_json", "write_text"),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.errors import UsageError, list_few, nearest
+from gdbench.results.damaged_files import DamagedFile, read_json
 from gdbench.results.environment_file import parse_folder_time, read_environment, read_start_time
 from gdbench.results.folder_layout import PARTS, find_sweep_folders, is_sweep, walk_sweeps
 from gdbench.results.labels import read_labels
@@ -19,15 +19,8 @@ from gdbench.results.sweep_folder import is_locked
 from gdbench.results.user_paths import expand_user
 
 __all__ = [
-    "SweepInfo",
-    "SweepNotFound",
-    "check_idle",
-    "compute_signatures",
-    "count_planned_cells",
-    "find_newest_sweep",
-    "find_sweep",
-    "parse_sweep_name",
-    "read_sweep_info",
+    *("SweepInfo", "SweepNotFound", "check_idle", "compute_signatures", "count_planned_cells", "find_newest_sweep"),
+    *("find_sweep", "parse_sweep_name", "read_sweep_info"),
 ]
 
 
@@ -92,7 +85,7 @@ def read_sweep_info(outputs: Path, name: str, signature: str, began: float | Non
     """Properties of a sweep from its folder; ``began`` is the first start of the ``ended`` cells, if any."""
     folder = outputs / name
     environment = read_environment(folder / "environment.json")
-    git = environment.get("git") or {}
+    git = environment.get("git", {})
     checkout = git.get("folder") or git.get("gdbench") or {}
     return SweepInfo(
         folder=name,
@@ -101,14 +94,13 @@ def read_sweep_info(outputs: Path, name: str, signature: str, began: float | Non
         planned=count_planned_cells(folder),
         ended=ended,
         commit=str(checkout.get("commit", "")),
-        dirty=checkout.get("dirty"),
+        dirty=bool(checkout["dirty"]) if checkout.get("dirty") is not None else None,
         machine=_describe_machine(environment),
         fault=fault,
     )
 
 
 def _describe_machine(environment: Mapping[str, Any]) -> str:
-    """CPU and accelerators in a few words."""
     cpu, count = environment.get("cpu"), environment.get("cpu_count")
     words = [f"{cpu} ×{count}" if count else str(cpu)] if cpu else []
     return " + ".join([*words, *map(str, environment.get("accelerators") or [])])
@@ -116,8 +108,8 @@ def _describe_machine(environment: Mapping[str, Any]) -> str:
 
 def count_planned_cells(folder: Path) -> int:
     """Number of cells planned; of an adaptive sweep, those planned so far."""
-    with contextlib.suppress(OSError, ValueError):
-        return len(json.loads((folder / ".hydra" / "cells.json").read_text(encoding="utf-8")))
+    with contextlib.suppress(FileNotFoundError, DamagedFile):
+        return len(read_json(folder / ".hydra" / "cells.json", list))
     return len(list((folder / ".hydra").glob("cell-*.yaml")))
 
 

@@ -13,13 +13,8 @@ from gdbench.results.run_outcomes import has_settled, is_eligible, to_floats
 from gdbench.results.run_settings import name_configurations, name_problems
 
 __all__ = [
-    "COST_COLUMNS",
-    "IMPL_ORDER",
-    "REQUIRED_COLUMNS",
-    "add_configuration_names",
-    "compute_costs",
-    "compute_ladder_costs",
-    "select_comparable",
+    *("COST_COLUMNS", "IMPL_ORDER", "REQUIRED_COLUMNS", "add_configuration_names", "compute_costs"),
+    *("compute_ladder_costs", "select_comparable"),
 ]
 
 COST_COLUMNS = {"steps": "steps_to_target", "gradients": "gradient_evals_to_target", "seconds": "time_to_target_s"}
@@ -68,7 +63,6 @@ def _copy_choices(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_required_columns(runs: pd.DataFrame) -> None:
-    """Raise ``UsageError`` where one of REQUIRED_COLUMNS is missing or null."""
     lacking = [name for name in REQUIRED_COLUMNS if name not in runs or runs[name].isna().any()]
     if lacking:
         count = int(runs[lacking[0]].isna().sum()) if lacking[0] in runs else len(runs)
@@ -116,7 +110,6 @@ def compute_ladder_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.
 
 
 def _compute_spent(compared: pd.DataFrame, cost: str) -> pd.Series:
-    """Cost of each whole run."""
     if cost == "seconds":
         return to_floats(compared, "steps") * to_floats(compared, "step_s")
     return to_floats(compared, "steps" if cost == "steps" else "gradient_evals")

@@ -9,13 +9,8 @@ from pathlib import Path
 from gdbench.results.parquet_files import Table
 
 __all__ = [
-    "PARTS",
-    "find_finished_cells",
-    "find_part_files",
-    "find_sweep_folders",
-    "get_part_path",
-    "is_sweep",
-    "walk_sweeps",
+    *("PARTS", "find_finished_cells", "find_part_files", "find_sweep_folders", "get_part_path"),
+    *("is_sweep", "walk_sweeps"),
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ import filelock
 
 from gdbench.errors import UsageError
 from gdbench.results.atomic import write_json
+from gdbench.results.damaged_files import DamagedFile, read_json
 
 __all__ = ["FILE", "Labels", "check_label", "read_labels", "update_labels"]
 
@@ -35,13 +35,14 @@ def read_labels(folder: Path) -> Labels:
     """Labels of a sweep; ``UsageError`` if their file is damaged."""
     file = folder / FILE
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        return Labels(str(held.get("name", "")), tuple(map(str, held.get("tags", ()))), str(held.get("note", "")))
+        held = read_json(file, dict)
+        if not isinstance(tags := held.get("tags", []), list):
+            raise DamagedFile("its tags are not a list")
     except FileNotFoundError:
         return Labels()
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{file} cannot be read ({reason}): mend or remove it; the tables are intact.") from None
+    except DamagedFile as error:
+        raise UsageError(f"{file} cannot be read ({error}): mend or remove it; the tables are intact.") from None
+    return Labels(str(held.get("name", "")), tuple(map(str, tags)), str(held.get("note", "")))
 
 
 def update_labels(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:

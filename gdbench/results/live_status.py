@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from gdbench.errors import UsageError
 from gdbench.results.catalog import count_planned_cells, find_newest_sweep, find_sweep
 from gdbench.results.columns import is_setting
 from gdbench.results.costs import select_comparable
+from gdbench.results.environment_file import read_environment, read_time
 from gdbench.results.folder_layout import PARTS, is_sweep
 from gdbench.results.load import SkippedFile, load
 from gdbench.results.parquet_files import READ_ERRORS
@@ -157,12 +156,8 @@ class SweepMonitor:
 
     def _find_start(self) -> float:
         """Start or last resumption, seconds since 1970, as recorded: file times of a copy are its own."""
-        found = [self.folder.stat().st_mtime]
-        for file in self.folder.glob("environment*.json"):
-            found.append(file.stat().st_mtime)
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # of an earlier version, or cut off
-                found[-1] = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["at"]).timestamp()
-        return max(found[1:] or found)
+        files = list(self.folder.glob("environment*.json")) or [self.folder]
+        return max(read_time(read_environment(file)) or file.stat().st_mtime for file in files)
 
     def _find_last_write(self) -> float:
         """Time of the last write, seconds since 1970."""

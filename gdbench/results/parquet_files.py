@@ -14,17 +14,12 @@ import pyarrow.parquet as pq
 from gdbench.results.arrow import ARROW_TYPES
 from gdbench.results.atomic import replace_atomically
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS
+from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.schema_union import convert_column, get_value_type
 
 __all__ = [
-    "READ_ERRORS",
-    "TABLES",
-    "TABLE_COLUMNS",
-    "DamagedFile",
-    "Table",
-    "add_missing_columns",
-    "read_table",
-    "write_table",
+    *("READ_ERRORS", "TABLES", "TABLE_COLUMNS", "Table", "add_missing_columns"),
+    *("read_table", "write_table"),
 ]
 
 Table = Literal["runs", "traces", "blocks"]
@@ -38,10 +33,6 @@ MAX_DICTIONARY_BYTES = 2**28
 10,000 explicit values, and beyond it every row has a copy."""
 READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 """Exceptions for a file that is truncated, damaged, or no Parquet file."""
-
-
-class DamagedFile(Exception):
-    """A file is not a table of gdbench or is damaged; the message says why."""
 
 
 # --------------------------------------------------------------------------------------------------------- writing

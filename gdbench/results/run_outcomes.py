@@ -9,13 +9,8 @@ import pandas as pd
 from gdbench.results.statuses import SOUND
 
 __all__ = [
-    "compute_shortfalls",
-    "describe_randomness",
-    "find_grid_edge",
-    "has_settled",
-    "is_eligible",
-    "is_tied_with_previous",
-    "to_floats",
+    *("compute_shortfalls", "describe_randomness", "find_grid_edge", "has_settled", "is_eligible"),
+    *("is_tied_with_previous", "to_floats"),
 ]
 
 

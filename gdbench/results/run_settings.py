@@ -11,13 +11,8 @@ import pandas as pd
 from gdbench.results.columns import SETTING_GROUPS, SETTINGS, is_setting
 
 __all__ = [
-    "PROBLEM_SETTINGS",
-    "find_differing_settings",
-    "format_among",
-    "format_distinct",
-    "name_configurations",
-    "name_objectives",
-    "name_problems",
+    *("PROBLEM_SETTINGS", "find_differing_settings", "format_among", "format_distinct", "name_configurations"),
+    *("name_objectives", "name_problems"),
 ]
 
 PROBLEM_SETTINGS = ("dtype", "device", "threads", "start_noise", "steps", "target", "target_loss")

@@ -11,13 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 __all__ = [
-    "DICTIONARY",
-    "MixedTypes",
-    "concat_tables",
-    "convert_column",
-    "decode_dictionary",
-    "find_common_type",
-    "get_value_type",
+    *("DICTIONARY", "MixedTypes", "concat_tables", "convert_column", "decode_dictionary"),
+    *("find_common_type", "get_value_type"),
 ]
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -74,14 +69,12 @@ def _chain_chunks(parts: Sequence[pa.ChunkedArray], kind: Any) -> pa.ChunkedArra
 
 
 def _encode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text column, dictionary-encoded."""
     return (
         column.cast(DICTIONARY) if pa.types.is_dictionary(column.type) else column.dictionary_encode().cast(DICTIONARY)
     )
 
 
 def _describe_mixed(mixed: Mapping[str, Iterable[Any]]) -> str:
-    """Warning with the columns and their types, in one line."""
     held = [f"{name} ({', '.join(sorted(map(str, kinds)))})" for name, kinds in mixed.items()]
     return f"values of several kinds are read as text: {'; '.join(held)}."
 

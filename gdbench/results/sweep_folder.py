@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 from gdbench.errors import UsageError
 from gdbench.results.arrow import ARROW_TYPES, to_arrow
 from gdbench.results.atomic import explain_write_errors
+from gdbench.results.damaged_files import DamagedFile
 from gdbench.results.folder_layout import PARTS, find_part_files, get_part_path
 from gdbench.results.load import SkippedFile, read_sweep_table
 from gdbench.results.parquet_files import (
     TABLE_COLUMNS,
     TABLES,
-    DamagedFile,
     Table,
     add_missing_columns,
     read_table,
@@ -32,16 +32,8 @@ from gdbench.results.parquet_files import (
 )
 
 __all__ = [
-    "add_run_columns",
-    "create_folder",
-    "delete_parts",
-    "find_named_folders",
-    "is_locked",
-    "lock_folder",
-    "merge_parts",
-    "move_traces",
-    "prepare_resume",
-    "write_part",
+    *("add_run_columns", "create_folder", "delete_parts", "find_named_folders", "is_locked", "lock_folder"),
+    *("merge_parts", "move_traces", "prepare_resume", "write_part"),
 ]
 
 

@@ -24,9 +24,10 @@ from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.engine.environment import environment
 from gdbench.errors import UsageError
 from gdbench.results.columns import is_exact
+from gdbench.results.environment_file import find_environment
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
-from gdbench.results.lookup import find_environment, load_trace
+from gdbench.results.lookup import load_trace
 from gdbench.sweeps.fingerprint import cell_fingerprint, data_digests, refresh, source_digests
 from gdbench.sweeps.job import run_job
 from gdbench.sweeps.job_spec import Job

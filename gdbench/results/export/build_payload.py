@@ -13,10 +13,9 @@ import pandas as pd
 
 from gdbench.errors import UsageError
 from gdbench.results.columns import is_setting
-from gdbench.results.environment_file import read_environment
+from gdbench.results.environment_file import find_environment, read_environment
 from gdbench.results.export.payload import Curves, RunPayload, SweepPayload
 from gdbench.results.load import load
-from gdbench.results.lookup import find_environment
 
 __all__ = ["build_payload"]
 
@@ -59,7 +58,6 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
 
 
 def _build_tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
-    """Tags of the whole sweep."""
     known = find_environment(folder, runs.sort_values("started_at").iloc[-1])
     git = (known.get("git") or {}).get("gdbench") or {}
     command = folder / ".hydra" / "command.json"
@@ -78,7 +76,6 @@ def _build_tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
 
 
 def _read_curves(folder: Path) -> dict[str, Curves]:
-    """Traces by run."""
     try:
         traces = load(folder, "traces", ["run_id", "step", *CURVES])
     except UsageError:  # trace=none

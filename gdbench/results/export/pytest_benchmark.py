@@ -59,7 +59,6 @@ def _build_benchmark(row: pd.Series, seconds: npt.NDArray[np.float64]) -> dict[s
 
 
 def _to_json_value(value: Any) -> Any:
-    """Value as JSON has it."""
     if value is None or pd.isna(value):
         return None
     return value.item() if isinstance(value, np.generic) else value

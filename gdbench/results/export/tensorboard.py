@@ -60,5 +60,4 @@ def _add_scalars(writer: SummaryWriter, numbers: Mapping[str, float], step: int)
 
 
 def _to_plain_values(params: dict[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters of the types that TensorBoard accepts."""
     return {name: value if isinstance(value, (bool, int, float, str)) else str(value) for name, value in params.items()}
