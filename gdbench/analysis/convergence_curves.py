@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from gdbench.results.run_outcomes import to_floats
+from gdbench.results.values import to_floats
 
 __all__ = ["QUARTILES", "compute_convergence_curves"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.results.columns import is_exact, is_setting
+from gdbench.results.values import is_null
 
 __all__ = [
     *("ValueDiff", "diff_mappings", "diff_results", "diff_settings"),
@@ -70,7 +71,7 @@ def _list_rows(trace: pd.DataFrame, columns: list[str]) -> Iterable[dict[str, An
 
 def _find_values(runs: pd.DataFrame, name: str) -> Any:
     """Distinct values of a column; a single one without its list; None if the column is missing or all null."""
-    found = [value for value in runs[name].unique() if not _is_null(value)] if name in runs else []
+    found = [value for value in runs[name].unique() if not is_null(value)] if name in runs else []
     return found[0] if len(found) == 1 else (found or None)
 
 
@@ -87,8 +88,8 @@ def _is_below(name: str, places: Iterable[str]) -> bool:
 
 
 def _is_equal(a: Any, b: Any) -> bool:
-    if _is_null(a) or _is_null(b):
-        return _is_null(a) and _is_null(b)
+    if is_null(a) or is_null(b):
+        return is_null(a) and is_null(b)
     return bool(_to_python(a) == _to_python(b))
 
 
@@ -97,7 +98,3 @@ def _to_python(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return list(map(_to_python, value)) if isinstance(value, (list, tuple)) else value
-
-
-def _is_null(value: Any) -> bool:
-    return value is None or (not hasattr(value, "__len__") and bool(pd.isna(value)))

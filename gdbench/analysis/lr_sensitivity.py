@@ -8,8 +8,8 @@ import pandas as pd
 from gdbench.analysis.convergence_curves import QUARTILES
 from gdbench.results.costs import compute_costs
 from gdbench.results.ranking import rank_configurations
-from gdbench.results.run_outcomes import to_floats
 from gdbench.results.statuses import DIVERGING
+from gdbench.results.values import to_floats
 
 __all__ = ["compute_dtype_sensitivity", "compute_lr_sensitivity", "measure_lr_width", "select_final_losses"]
 

@@ -13,7 +13,7 @@ from gdbench.analysis.best_configuration import select_best_impls
 from gdbench.analysis.rank_tests import compute_log_ratios, compute_signed_rank_p
 from gdbench.analysis.winners import ALPHA, MIN_SEEDS
 from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import to_floats
+from gdbench.results.values import to_floats
 
 __all__ = ["NOT_COMPARABLE", "TOO_FEW", "VERDICTS", "compare_sides"]
 

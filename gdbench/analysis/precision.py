@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.results.run_outcomes import to_floats
 from gdbench.results.statuses import SOUND
+from gdbench.results.values import to_floats
 
 __all__ = ["DTYPES_BY_WIDTH", "PARTING_DIFFERENCE", "compute_attained_gaps"]
 

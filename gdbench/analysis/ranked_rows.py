@@ -9,9 +9,9 @@ import pandas as pd
 
 from gdbench.results.costs import add_configuration_names
 from gdbench.results.ranking import KEYS, OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import to_floats
 from gdbench.results.run_settings import name_problems
 from gdbench.results.statuses import STATUS_RANK
+from gdbench.results.values import to_floats
 
 __all__ = ["build_configuration_rows", "build_run_rows"]
 

@@ -7,8 +7,9 @@ import pandas as pd
 
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE
 from gdbench.results.costs import select_comparable
-from gdbench.results.run_outcomes import has_settled, to_floats
+from gdbench.results.run_outcomes import has_settled
 from gdbench.results.statuses import SOUND, STATUS_RANK
+from gdbench.results.values import to_floats
 
 __all__ = ["VERDICTS", "match_runs"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.results.run_outcomes import to_floats
+from gdbench.results.values import to_floats
 
 __all__ = ["NOISE_FACTOR", "NOISY", "count_processes", "is_within_noise", "summarise_step_times"]
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from gdbench.results.costs import MIN_COSTS
 from gdbench.results.ranking import OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.values import to_floats
 
 __all__ = [
     *("LEFT", "MISS", "find_cost_class", "is_cost_metric", "is_improvement", "list_swept_axes"),

@@ -16,8 +16,9 @@ from gdbench.analysis.step_times import count_processes, is_within_noise
 from gdbench.analysis.winner_notes import NO_NOTES, describe_winner
 from gdbench.results.costs import COST_COLUMNS
 from gdbench.results.ranking import OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
 from gdbench.results.statuses import DIVERGING, SOUND
+from gdbench.results.values import to_floats
 
 __all__ = ["ALPHA", "MIN_SEEDS", "count_seeds_needed", "find_winners"]
 

@@ -16,7 +16,8 @@ from gdbench.report.inputs import Source
 from gdbench.report.style import Look
 from gdbench.results import costs as problems
 from gdbench.results.ranking import OUTCOMES, rank_configurations
-from gdbench.results.run_outcomes import has_settled, to_floats
+from gdbench.results.run_outcomes import has_settled
+from gdbench.results.values import to_floats
 
 __all__ = ["Facts", "Shown"]
 

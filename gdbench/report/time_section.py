@@ -12,7 +12,7 @@ from gdbench.errors import format_count
 from gdbench.report.charts import step_times as times_chart
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import Facts, Shown
-from gdbench.results.run_outcomes import to_floats
+from gdbench.results.values import to_floats
 
 __all__ = ["draw_times", "tabulate_times"]
 

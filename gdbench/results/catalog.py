@@ -109,7 +109,7 @@ def _describe_machine(environment: Mapping[str, Any]) -> str:
 def count_planned_cells(folder: Path) -> int:
     """Number of cells planned; of an adaptive sweep, those planned so far."""
     with contextlib.suppress(FileNotFoundError, DamagedFile):
-        return len(read_json(folder / ".hydra" / "cells.json", list))
+        return len(read_json(folder / ".hydra" / "cells.json", dict))
     return len(list((folder / ".hydra").glob("cell-*.yaml")))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, list_few
 from gdbench.results.columns import LADDER
-from gdbench.results.run_outcomes import has_settled, is_eligible, to_floats
+from gdbench.results.run_outcomes import has_settled, is_eligible
 from gdbench.results.run_settings import name_configurations, name_problems
+from gdbench.results.values import to_floats
 
 __all__ = [
     *("COST_COLUMNS", "IMPL_ORDER", "REQUIRED_COLUMNS", "add_configuration_names", "compute_costs"),
@@ -63,13 +64,16 @@ def _copy_choices(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_required_columns(runs: pd.DataFrame) -> None:
-    lacking = [name for name in REQUIRED_COLUMNS if name not in runs or runs[name].isna().any()]
-    if lacking:
-        count = int(runs[lacking[0]].isna().sum()) if lacking[0] in runs else len(runs)
-        raise UsageError(
-            f"{count} of {len(runs)} runs have no {lacking[0]} (columns {', '.join(REQUIRED_COLUMNS)} must be filled):"
-            " their table is not gdbench's, or of a version before its first release. Leave its folder out."
-        )
+    for name in REQUIRED_COLUMNS:
+        lacking = runs[runs[name].isna()] if name in runs else runs
+        if len(lacking):
+            sweeps = lacking["sweep"].dropna().astype(str).unique() if "sweep" in lacking else ()
+            where = list_few(sweeps) if len(sweeps) else runs.attrs.get("folder", "the table")
+            raise UsageError(
+                f"{where}: {len(lacking)} of {len(runs)} runs have no {name} (columns {', '.join(REQUIRED_COLUMNS)}"
+                " must be filled): their table is not gdbench's, or of a version before its first release. Leave its folder"
+                " out."
+            )
 
 
 def compute_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:

@@ -35,6 +35,7 @@ from gdbench.results.schema_union import (
     convert_column,
     decode_dictionary,
     find_common_type,
+    get_column_or_null,
     get_value_type,
 )
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER, add_sweep_ranks
@@ -131,7 +132,7 @@ class Index:
 
 
 def _read_column(table: pa.Table, name: str, kind: Any, coded: bool) -> Any:
-    column = convert_column(_get_column(table, name), kind)
+    column = convert_column(get_column_or_null(table, name), kind)
     return column.cast(DICTIONARY) if coded and kind == pa.string() else decode_dictionary(column)
 
 
@@ -228,8 +229,8 @@ def _read_sweep(outputs: Path, folder: str, signature: str) -> tuple[SweepInfo, 
         return None
     fault = fault or "; ".join(str(note.message) for note in caught if issubclass(note.category, SkippedFile))
     table = table if table is not None else pa.table({"run_id": pa.array([], pa.string())})
-    began = pc.min(_get_column(table, "started_at")).as_py()
-    ended = len(_get_column(table, "cell").drop_null().unique())
+    began = pc.min(get_column_or_null(table, "started_at")).as_py()
+    ended = len(get_column_or_null(table, "cell").drop_null().unique())
     return read_sweep_info(outputs, folder, signature, began.timestamp() if began else None, ended, fault), table
 
 
@@ -240,11 +241,6 @@ def _write_batch(home: Path, batch: Sequence[tuple[SweepInfo, pa.Table]]) -> Seg
     numbers = np.repeat(np.arange(len(batch)), lengths)
     table = add_sweep_ranks(concat_tables([rows for _, rows in batch], kinds), numbers)
     return _write_segment(home, table, [sweep for sweep, _ in batch])
-
-
-def _get_column(table: pa.Table, name: str) -> Any:
-    position = table.schema.get_field_index(name)
-    return table.column(position) if position >= 0 else pa.chunked_array([pa.nulls(table.num_rows)])
 
 
 def _write_segment(home: Path, table: pa.Table, sweeps: Sequence[SweepInfo]) -> Segment:

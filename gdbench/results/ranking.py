@@ -20,9 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.results.costs import COST_COLUMNS, IMPL_ORDER, MIN_COSTS
-from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible, to_floats
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
 from gdbench.results.statuses import STATUS_RANK
 from gdbench.results.tuned_choices import is_single_search, label_passed_over, promote_choices
+from gdbench.results.values import to_floats
 
 __all__ = ["KEYS", "OUTCOMES", "rank_configurations", "select_best"]
 

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from gdbench.results.statuses import SOUND
+from gdbench.results.values import to_floats
 
 __all__ = [
     *("compute_shortfalls", "describe_randomness", "find_grid_edge", "has_settled", "is_eligible"),
-    *("is_tied_with_previous", "to_floats"),
+    *("is_tied_with_previous",),
 ]
 
 
@@ -37,13 +38,6 @@ def compute_shortfalls(runs: pd.DataFrame) -> pd.Series:
     """
     gap = to_floats(runs, "final_gap").clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
     return gap.fillna(to_floats(runs, "final_loss")).where(is_eligible(runs), np.inf).fillna(np.inf)
-
-
-def to_floats(runs: pd.DataFrame, name: str) -> pd.Series:
-    """Column as plain floats, NaN where null or missing."""
-    if name not in runs:
-        return pd.Series(np.nan, index=runs.index)
-    return runs[name].astype("Float64").astype(float)
 
 
 def describe_randomness(runs: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.results.columns import SETTING_GROUPS, SETTINGS, is_setting
+from gdbench.results.values import is_null
 
 __all__ = [
     *("PROBLEM_SETTINGS", "find_differing_settings", "format_among", "format_distinct", "name_configurations"),
@@ -82,7 +83,7 @@ def format_distinct(values: pd.Series, most: int = 17) -> list[str]:
 
 def format_among(value: object, values: pd.Series) -> str:
     """Short text of a value that no other of ``values`` has; only its neighbours are compared."""
-    if _is_null(value) or not isinstance(value, float):
+    if is_null(value) or not isinstance(value, float):
         return _format_short(value, 0)
     numbers = np.unique(values.dropna().to_numpy(float))
     place = int(np.searchsorted(numbers, value))
@@ -90,7 +91,7 @@ def format_among(value: object, values: pd.Series) -> str:
 
 
 def _format_short(value: object, digits: int) -> str:
-    if _is_null(value):
+    if is_null(value):
         return ""
     if not isinstance(value, float):
         return str(value)
@@ -139,7 +140,7 @@ def _format_column(values: pd.Series) -> pd.Series:
 
 def _format_exact(value: object) -> str:
     """Value with all its digits: twelve suffice for a typed number."""
-    if _is_null(value):
+    if is_null(value):
         return "none"
     if not isinstance(value, float):
         return str(value)
@@ -151,7 +152,3 @@ def _shorten_exponent(text: str) -> str:
     """1e-6 for 1e-06."""
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
-
-
-def _is_null(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and bool(np.isnan(value)))

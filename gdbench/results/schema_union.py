@@ -12,7 +12,7 @@ import pyarrow as pa
 
 __all__ = [
     *("DICTIONARY", "MixedTypes", "concat_tables", "convert_column", "decode_dictionary"),
-    *("find_common_type", "get_value_type"),
+    *("find_common_type", "get_column_or_null", "get_value_type"),
 ]
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -35,13 +35,9 @@ def concat_tables(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = 
     if len(tables) == 1 and kinds is None:
         return tables[0]
     mixed: dict[str, set[Any]] = {}
-    held = [dict(zip(table.column_names, table.columns, strict=True)) for table in tables]
     columns = {}
-    for name in dict.fromkeys(name for part in held for name in part) if kinds is None else kinds:
-        parts = [
-            part[name] if name in part else pa.chunked_array([pa.nulls(table.num_rows)])
-            for part, table in zip(held, tables, strict=True)
-        ]
+    for name in dict.fromkeys(name for table in tables for name in table.column_names) if kinds is None else kinds:
+        parts = [get_column_or_null(table, name) for table in tables]
         kind = None if kinds is None else kinds[name]
         columns[name], is_mixed = _concat_columns(parts, kind)
         if is_mixed and kind is None:
@@ -49,6 +45,12 @@ def concat_tables(tables: Sequence[pa.Table], kinds: Mapping[str, Any] | None = 
     if mixed:
         warnings.warn(_describe_mixed(mixed), MixedTypes, stacklevel=3)
     return pa.table(columns).unify_dictionaries()
+
+
+def get_column_or_null(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Column of a table, null in all rows where it has none of that name."""
+    place = table.schema.get_field_index(name)
+    return table.column(place) if place >= 0 else pa.chunked_array([pa.nulls(table.num_rows)])
 
 
 def _concat_columns(parts: Sequence[pa.ChunkedArray], kind: Any) -> tuple[pa.ChunkedArray, bool]:

@@ -13,7 +13,7 @@ from gdbench.results.costs import REQUIRED_COLUMNS, select_comparable
 from gdbench.results.ranking import KEYS, rank_configurations
 from gdbench.results.run_outcomes import is_eligible
 from gdbench.results.run_settings import name_configurations, name_problems
-from gdbench.results.schema_union import convert_column
+from gdbench.results.schema_union import convert_column, get_column_or_null
 
 __all__ = ["RANK", "RANKING_COLUMNS", "RANKING_FIELDS", "SWEEP_NUMBER", "add_sweep_ranks"]
 
@@ -79,6 +79,6 @@ def _prepare_rows(table: pa.Table) -> pd.DataFrame:
     settings = [name for name in table.column_names if is_setting(name) and name not in RANKING_COLUMNS]
     columns = {name: table.column(name) for name in settings}
     for name in RANKING_COLUMNS:
-        there = table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows)])
+        there = get_column_or_null(table, name)
         columns[name] = convert_column(there, ARROW_TYPES[COLUMNS[name].kind]) if name in COLUMNS else there
     return to_pandas(pa.table(columns))

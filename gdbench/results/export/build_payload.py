@@ -16,6 +16,7 @@ from gdbench.results.columns import is_setting
 from gdbench.results.environment_file import find_environment, read_environment
 from gdbench.results.export.payload import Curves, RunPayload, SweepPayload
 from gdbench.results.load import load
+from gdbench.results.values import is_null
 
 __all__ = ["build_payload"]
 
@@ -94,7 +95,7 @@ def _build_run(row: dict[str, Any], sweep: str, curves: dict[str, Curves], swept
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
     for name, value in row.items():
-        if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        if is_null(value):
             continue
         if is_setting(name):
             params[name] = value

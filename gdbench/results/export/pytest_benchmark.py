@@ -15,6 +15,7 @@ from gdbench import __version__
 from gdbench.errors import UsageError
 from gdbench.results.atomic import write_text
 from gdbench.results.load import load
+from gdbench.results.values import is_null
 
 __all__ = ["write_benchmarks"]
 
@@ -26,20 +27,28 @@ def write_benchmarks(folder: Path, file: Path) -> int:
 
     ``extra_info`` has run_id, status, steps and ratio to the reference.
     """
-    runs = load(folder)
-    timed = runs[runs["timed"].fillna(False)].drop_duplicates("run_id")
+    runs, by_run = load(folder).drop_duplicates("run_id"), _read_blocks(folder)
+    timed = runs[runs["timed"].fillna(False) & runs["run_id"].isin(list(by_run))]
     if not len(timed):
         raise UsageError(f"{folder} holds no run that was timed itself: sweep with timing=quick or timing=full.")
-    by_run = dict(list(load(folder, "blocks").groupby("run_id")["step_s"]))
     written = {
         "machine_info": {"node": platform.node(), "system": platform.system(), "machine": platform.machine()},
         "commit_info": {},
-        "benchmarks": [_build_benchmark(row, by_run[row["run_id"]].to_numpy()) for _, row in timed.iterrows()],
+        "benchmarks": [_build_benchmark(row, by_run[row["run_id"]]) for _, row in timed.iterrows()],
         "datetime": timed["started_at"].max().isoformat(),
         "version": f"gdbench {__version__}",
     }
     write_text(file, json.dumps(written, indent=1, default=str))
     return len(timed)
+
+
+def _read_blocks(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Step times in seconds of the timing blocks, by run_id; empty without timing."""
+    try:
+        blocks = load(folder, "blocks").dropna(subset="step_s")
+    except UsageError:
+        return {}
+    return {str(run): step_s.to_numpy(float) for run, step_s in blocks.groupby("run_id")["step_s"]}
 
 
 def _build_benchmark(row: pd.Series, seconds: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -59,9 +68,7 @@ def _build_benchmark(row: pd.Series, seconds: npt.NDArray[np.float64]) -> dict[s
 
 
 def _to_json_value(value: Any) -> Any:
-    if value is None or pd.isna(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
+    return None if is_null(value) else value.item() if isinstance(value, np.generic) else value
 
 
 def _compute_stats(seconds: npt.NDArray[np.float64]) -> dict[str, Any]:
