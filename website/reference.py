@@ -15,7 +15,7 @@ from gdbench.cli.main import VERBS, main
 from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import point_count
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -106,7 +106,7 @@ def _columns(told: Mapping[str, Column]) -> str:
             ", ".join(
                 filter(
                     None,
-                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and exact(name) else ""],
+                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and is_exact(name) else ""],
                 )
             ),
         )

@@ -28,8 +28,8 @@ from gdbench.config.schema import (
 )
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, written
 from gdbench.errors import UsageError, nearest
-from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import is_number
+from gdbench.results.constant_column import is_constant, make_constant
+from gdbench.results.run_ids import is_number
 
 __all__ = ["Choice", "Question", "resolve_impl"]
 
@@ -128,14 +128,14 @@ class Question:
         for axis, grid in zip(self.axes, grids, strict=True):
             fixed = grid.size == 1
             columns[axis.name] = (
-                constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
+                make_constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
             )
         return columns
 
     def seeds(self) -> npt.NDArray[np.int64]:
         """The column of seeds as whole numbers."""
         seeds = self.lanes()["seed"]
-        return constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
+        return make_constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
     def swept(self) -> tuple[str, ...]:
         """The names of the axes that hold more than one value."""

@@ -27,6 +27,7 @@ from gdbench.engine.marks import digest, mark_steps
 from gdbench.engine.timer import Clock
 from gdbench.errors import format_count
 from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Method, Oracle, Saw, Split, Step
+from gdbench.results.columns import LADDER
 from gdbench.tree import Params
 
 __all__ = ["HORIZON", "CountingOracle", "Proof", "Watched", "prove", "prove_again"]
@@ -41,7 +42,7 @@ LOSS_ROUNDING = 0.5
 """The power of the dtype's rounding to which the losses of a run in lanes and alone agree, relative to the start's."""
 NUDGES = 3
 """How many runs are made whose x is moved by a rounding in every step."""
-COMPARED = ("steps_to_target", *(f"hit_1e-{power:02d}" for power in range(1, 13)))
+COMPARED = ("steps_to_target", *LADDER)
 
 
 @dataclass(frozen=True)

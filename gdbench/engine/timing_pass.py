@@ -24,6 +24,7 @@ from gdbench.engine.timing_columns import Timings
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import Oracle, Split, Step
+from gdbench.results.statuses import STATUS_RANK
 from gdbench.tree import Params, tree_map
 
 __all__ = ["clocked"]
@@ -102,7 +103,7 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
 
 def _order(status: Array, steps_to_target: Array) -> Array:
     """Runs worth timing, the fastest to the target first, diverged ones last."""
-    rank = np.array([{"target": 0, "plateau": 1, "budget": 1, "diverged": 2}.get(each, 3) for each in status])
+    rank = np.array([STATUS_RANK[name] for name in status])
     order = np.lexsort((np.ma.filled(steps_to_target, np.iinfo(np.int32).max), rank))
     return order[rank[order] < 3]
 
