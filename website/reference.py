@@ -144,13 +144,9 @@ def overview(group: str, words: str) -> str:
 
 def family_page(family: str, members: list[Entry], section: Callable[[Entry], str]) -> str:
     """The page of a family: what its module says, and a section for each member."""
-    module = importlib.import_module(str(members[0].target).rpartition(".")[0])
-    package = (
-        importlib.import_module(f"gdbench.{members[0].group}s.{family}")
-        if module.__name__.startswith("gdbench.")
-        else None
-    )
-    words = prose(inspect.getdoc(package) or "") if package else ""
+    is_own = members[0].factory.__module__.startswith("gdbench.")
+    module = importlib.import_module(f"gdbench.{members[0].group}s.{family}") if is_own else None
+    words = prose(inspect.getdoc(module) or "") if module else ""
     return "\n\n".join([f"# {title(family, members)}", words, *map(section, members)])
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from gdbench.objectives.flat_names import FlatPackage
 from gdbench.optimizers.base import (
     HESSIAN_PRODUCT,
     At,
@@ -39,3 +42,5 @@ __all__ = [
     "treat_as_mutating",
     "whole",
 ]
+
+sys.modules[__name__].__class__ = FlatPackage

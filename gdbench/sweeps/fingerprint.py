@@ -24,6 +24,7 @@ from gdbench.engine.factories import built_objective, forget_objectives, stated_
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import fingerprint
+from gdbench.objectives.flat_names import find_module
 from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
 __all__ = ["asked", "cell_key", "data_digests", "key_of_what_ran", "not_comparable", "refresh", "source_digests"]
@@ -204,6 +205,6 @@ def _method_targets(question: Question) -> Iterator[Any]:
 
 
 def _module(target: Any) -> str | None:
-    """The module of ``package.module.name``, or of a function that was given; None for torch's and a notebook's."""
-    name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
+    """The module that defines a factory, by name or as an object; None for torch's and a notebook's."""
+    name = find_module(target) if isinstance(target, str) else getattr(target, "__module__", None)
     return None if not name or name == "__main__" or top_package(name) == "torch" else str(name)

@@ -22,8 +22,8 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 def config(**changed: Any) -> dict[str, Any]:
     """A composed configuration as plain containers."""
     return {
-        "objective": {"_target_": "gdbench.objectives.notebook.notebook_manual"},
-        "optimizer": {"manual": {"_target_": "gdbench.optimizers.sgd.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
+        "objective": {"_target_": "gdbench.objectives.notebook_manual"},
+        "optimizer": {"manual": {"_target_": "gdbench.optimizers.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
         "timing": {"name": "off", "seconds": 0.0},
         "schedule": {"_target_": None},
         "clip": {"_target_": None},

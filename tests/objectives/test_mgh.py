@@ -17,6 +17,7 @@ import yaml
 from support import mgh_paper
 from torch.autograd.functional import hessian
 
+import gdbench.objectives
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, seeded
@@ -28,8 +29,11 @@ torch.set_num_threads(1)
 FOLDER = Path(__file__).parents[2] / "conf" / "objective"
 IN_CLASSICAL = ("rosenbrock", "beale")
 """The two of the 35 that are not in ``gdbench.objectives.mgh``."""
-TARGETS = {file.stem: yaml.safe_load(file.read_text())["_target_"] for file in sorted(FOLDER.glob("*.yaml"))}
-SET = [name for name, target in TARGETS.items() if name in IN_CLASSICAL or target.startswith("gdbench.objectives.mgh.")]
+SET = [
+    name
+    for name, module in sorted(gdbench.objectives.modules.items())
+    if name in IN_CLASSICAL or (module.startswith("gdbench.objectives.mgh.") and (FOLDER / f"{name}.yaml").exists())
+]
 
 
 @cache

@@ -519,7 +519,7 @@ def test_every_classical_function_has_instances() -> None:
         *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
         *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),
     }
-    classical = {name for name, each in CONFIGURATIONS.items() if each["_target_"].split(".")[2] in families}
+    classical = {name for name, each in CONFIGURATIONS.items() if target(each).__module__.split(".")[2] in families}
 
     assert set(INSTANCED) == classical - {"lennard_jones"}
     assert all(CONFIGURATIONS[name]["instance"] == 0 for name in INSTANCED)
