@@ -33,6 +33,7 @@ __all__ = [
     "Step",
     "first_order",
     "judging",
+    "matrix_method",
     "searching",
     "treat_as_mutating",
     "whole",
@@ -223,6 +224,29 @@ def first_order(
         return x, state, (loss, grad, 1, 0)  # what a Seen is, without the 0.2 us that naming it takes
 
     return Method(init_tree, step)
+
+
+def matrix_method(
+    init: Callable[[bool, Tensor], Any], update: Callable[[bool, Step, Tensor, Any, Tensor], tuple[Tensor, Any]]
+) -> Method:
+    """Build a Method from a recurrence for one tensor that must know whether its first axis is that of lanes.
+
+    ``init(laned, leaf) -> state``, ``update(laned, k, grad, state, leaf) -> (leaf, state)``.
+    """
+
+    def init_tree(laned: bool, x: Params) -> Any:
+        return {name: init(laned, leaf) for name, leaf in x.items()} if isinstance(x, dict) else init(laned, x)
+
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        loss, grad = oracle.grad(x, k)
+        if isinstance(x, dict):
+            pairs = {name: update(oracle.laned, k, grad[name], state[name], leaf) for name, leaf in x.items()}  # type: ignore[index]
+            moved: Params = {name: pair[0] for name, pair in pairs.items()}
+            return moved, {name: pair[1] for name, pair in pairs.items()}, (loss, grad, 1, 0)
+        moved, state = update(oracle.laned, k, grad, state, x)  # type: ignore[arg-type]
+        return moved, state, (loss, grad, 1, 0)
+
+    return Method(partial(init_tree, False), step, init_lanes=partial(init_tree, True))
 
 
 Inner = Callable[[Params, Params], Tensor]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gdbench.optimizers.adafactor_muon import muon
 from gdbench.optimizers.adam import adamw
 from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.muon import muon
 from gdbench.tree import Params
 
 __all__ = ["muon_adamw"]

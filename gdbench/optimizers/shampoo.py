@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.adafactor_muon import leafwise
-from gdbench.optimizers.base import Hyper, Method, Step
+from gdbench.optimizers.base import Hyper, Method, Step, matrix_method
 from gdbench.optimizers.update_ops import add
 from gdbench.tree import per_lane
 
@@ -42,7 +41,7 @@ def shampoo(lr: Hyper, eps: Hyper = 1e-4) -> Method:
         way = (fourth(left) @ matrix @ fourth(right)).reshape(grad.shape)
         return add(leaf, -lr, way), Sides(left, right)
 
-    return leafwise(begun, update)
+    return matrix_method(begun, update)
 
 
 def as_matrix(leaf: Tensor, laned: bool) -> Tensor:

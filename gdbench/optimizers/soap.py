@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from gdbench.optimizers.adafactor_muon import leafwise
-from gdbench.optimizers.base import Hyper, Method, Step
+from gdbench.optimizers.base import Hyper, Method, Step, matrix_method
 from gdbench.optimizers.shampoo import as_matrix, edges, eigen
 from gdbench.optimizers.update_ops import add, mean, mean_square
 from gdbench.tree import per_lane
@@ -74,7 +73,7 @@ def soap(
         moved: tuple[Tensor, Turned] = picked(k == 0, begin, go)
         return moved
 
-    return leafwise(begun, update)
+    return matrix_method(begun, update)
 
 
 def picked(first: bool | Tensor, one: Callable[[], Any], other: Callable[[], Any]) -> Any:

@@ -1,0 +1,81 @@
+"""Adafactor: Adam's second moment of a matrix, stored as one average per row and one per column."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdbench.optimizers.base import Hyper, Method, Step, matrix_method
+from gdbench.optimizers.update_ops import is_zero, mean
+from gdbench.tree import per_lane
+
+__all__ = ["adafactor"]
+
+
+class Squares(NamedTuple):
+    """Moving averages of g^2 along rows and along columns; of what is no matrix those of g^2 itself, and None."""
+
+    rows: Tensor
+    columns: Tensor | None
+
+
+def adafactor(
+    lr: Hyper,
+    beta2_decay: Hyper = -0.8,
+    eps1: Hyper | None = None,
+    eps2: Hyper = 1e-3,
+    d: Hyper = 1.0,
+    weight_decay: Hyper = 0.0,
+    maximize: bool = False,
+) -> Method:
+    """Adafactor, ``x - a u / max(1, rms(u) / d)`` with ``u = g / sqrt(v)`` (Shazeer and Stern 2018, algorithm 4).
+
+    v is the product of the averages of g^2 along the last two axes, and ``a = max(eps2, rms(x)) min(lr, 1 / sqrt(t))``.
+    Averages are those of one tensor of one run. ``eps1`` is as torch has it: the dtype's own where it is null.
+    """
+
+    def begun(laned: bool, leaf: Tensor) -> Squares:
+        if leaf.dim() - laned < 2:
+            return Squares(torch.zeros_like(leaf), None)
+        return Squares(torch.zeros_like(leaf[..., :1]), torch.zeros_like(leaf[..., :1, :]))
+
+    def update(laned: bool, k: Step, grad: Tensor, state: Squares, x: Tensor) -> tuple[Tensor, Squares]:
+        grad = -grad if maximize else grad
+        least = torch.finfo(x.dtype).eps if eps1 is None else eps1
+        keep, squares = 1 - (k + 1) ** beta2_decay, grad * grad
+        if state.columns is None:
+            new = Squares(mean(state.rows, squares, keep), None)
+            spread = new.rows
+        else:
+            rows = mean(state.rows, squares.mean(-1, keepdim=True), keep)
+            columns = mean(state.columns, squares.mean(-2, keepdim=True), keep)
+            new = Squares(rows, columns)
+            spread = rows * columns / at_least(rows.mean(-2, keepdim=True), least)
+        way = at_least(spread, least * least).rsqrt() * grad
+        length = at_least(size(x, laned), eps2) * slower(lr, (k + 1) ** -0.5)
+        length = length / at_least(size(way, laned) / d, 1.0)
+        x = x if is_zero(weight_decay) else per_lane(1 - lr * weight_decay, x) * x
+        return x - per_lane(length, x) * way, new
+
+    return matrix_method(begun, update)
+
+
+def size(leaf: Tensor, laned: bool) -> Tensor:
+    """The root of the mean square of a tensor: ``[]``, or ``[L]`` in lanes; at least in float32."""
+    wide = leaf.double() if leaf.dtype == torch.float64 else leaf.float()
+    flat = wide.reshape(len(leaf), -1) if laned else wide.reshape(-1)
+    return flat.square().mean(-1).sqrt()
+
+
+def at_least(leaf: Tensor, bound: Hyper) -> Tensor:
+    """Every number at least ``bound``."""
+    return torch.maximum(leaf, per_lane(bound, leaf)) if isinstance(bound, Tensor) else leaf.clamp(min=bound)
+
+
+def slower(one: Hyper, other: Hyper) -> Hyper:
+    """The smaller of two numbers."""
+    if isinstance(one, Tensor):
+        return torch.minimum(one, other) if isinstance(other, Tensor) else one.clamp(max=other)
+    return other.clamp(max=one) if isinstance(other, Tensor) else min(one, other)
