@@ -10,16 +10,16 @@ __all__ = [
     "NotMeasured",
     "Unavailable",
     "UsageError",
+    "did_you_mean",
     "format_count",
+    "format_install_command",
     "format_range",
-    "install_command",
     "list_few",
-    "nearest",
     "was_interrupted",
 ]
 
 
-SLIP = 0.15
+SIMILARITY_MARGIN = 0.15
 """Of words that are near, those are meant too that are so much less alike than the nearest."""
 
 
@@ -31,7 +31,7 @@ class Unavailable(Exception):
     """What was asked cannot be had here (no such device, twin or compiler): a row with this status, and the reason."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``Did you mean a or b?``, or nothing where no known word is near."""
     known = list(dict.fromkeys(known))  # two sweeps may bear one name
     tail = word.lower().rpartition(".")[2]
@@ -39,7 +39,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return f" Did you mean {' or '.join(same)}?"
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.55)
     alike = [difflib.SequenceMatcher(None, each, word).ratio() for each in near]
-    meant = [each for each, share in zip(near, alike, strict=True) if share > alike[0] - SLIP]
+    meant = [each for each, share in zip(near, alike, strict=True) if share > alike[0] - SIMILARITY_MARGIN]
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
@@ -47,7 +47,7 @@ class NotMeasured(Exception):
     """There is nothing to compare: one line that says why; exit code 4."""
 
 
-def install_command(extra: str) -> str:
+def format_install_command(extra: str) -> str:
     """The shell command that adds an extra: ``pip install -e '/my/gdbench[mlflow]'``.
 
     gdbench is on no package index yet: in an editable checkout the command names its folder, elsewhere the repository

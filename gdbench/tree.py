@@ -34,19 +34,19 @@ def rebuild(tree: Params, new: Iterable[Tensor]) -> Params:
     return next(iter(new))
 
 
-def size(tree: Params) -> int:
+def numel(tree: Params) -> int:
     """How many numbers a tree holds."""
     return sum(leaf.numel() for leaf in leaves(tree))
 
 
-def flat(tree: Params, laned: bool) -> Tensor:
+def flatten(tree: Params, laned: bool) -> Tensor:
     """All numbers of one run as a vector ``[n]``, or one vector a lane ``[L, n]``."""
     parts = [leaf.reshape(leaf.shape[0], -1) if laned else leaf.reshape(-1) for leaf in leaves(tree)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
-def unflat(vector: Tensor, tree: Params, laned: bool) -> Params:
-    """The inverse of ``flat``: a vector ``[n]``, or one a lane ``[L, n]``, as a tree like ``tree``."""
+def unflatten(vector: Tensor, tree: Params, laned: bool) -> Params:
+    """The inverse of ``flatten``: a vector ``[n]``, or one a lane ``[L, n]``, as a tree like ``tree``."""
     sizes = [leaf[0].numel() if laned else leaf.numel() for leaf in leaves(tree)]
     parts = torch.split(vector, sizes, dim=-1)
     return rebuild(tree, (part.reshape(leaf.shape) for part, leaf in zip(parts, leaves(tree), strict=True)))
@@ -61,7 +61,7 @@ def dot(a: Params, b: Params, laned: bool) -> Tensor:
     return terms[0] if len(terms) == 1 else torch.stack(terms).sum(0)
 
 
-def per_lane(number: Any, leaf: Tensor) -> Any:
+def per_run(number: Any, leaf: Tensor) -> Any:
     """A hyper-parameter ready to meet ``leaf``: a plain number as it is, ``[L]`` as ``[L, 1, ...]`` in its dtype.
 
     Hyper-parameters are float64; constants derived from them are formed in float64 and cast here, last. A 0-d tensor
@@ -82,16 +82,16 @@ def coordinates(point: Tensor) -> tuple[Tensor, ...]:
     return point.unbind(0) if point.dim() == 1 else point.movedim(-1, 0).unbind(0)
 
 
-def lanes_last(leaf: Tensor) -> Tensor:
+def put_lanes_last(leaf: Tensor) -> Tensor:
     """The same ``[L, *event]`` numbers, copied so that the lanes lie last in memory."""
     return leaf.movedim(0, -1).contiguous().movedim(-1, 0)
 
 
-def stack_lanes(trees: list[Params]) -> Params:
+def stack_runs(trees: list[Params]) -> Params:
     """Runs of one shape as lanes of one tree, lanes last in memory."""
-    return tree_map(lambda *each: lanes_last(torch.stack(each)), trees[0], *trees[1:])
+    return tree_map(lambda *each: put_lanes_last(torch.stack(each)), trees[0], *trees[1:])
 
 
-def lane(tree: Params, index: int) -> Params:
+def select_run(tree: Params, index: int) -> Params:
     """One lane of a tree, on its own memory."""
     return tree_map(lambda leaf: leaf[index].clone(memory_format=torch.contiguous_format), tree)

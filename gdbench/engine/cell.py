@@ -17,7 +17,7 @@ from gdbench.engine.targets import rounding_size
 from gdbench.objectives.base import Objective, cast, seeded
 from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.results.constant_column import is_constant, take
-from gdbench.tree import Params, lanes_last, size, tree_map
+from gdbench.tree import Params, numel, put_lanes_last, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
     from gdbench.engine.compile.program import Lanes
@@ -148,7 +148,7 @@ class Cell:
         seeds, which = _distinct(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
-        return tree_map(lambda *each: lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
+        return tree_map(lambda *each: put_lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
 
     def solo_hyper(self, row: int) -> dict[str, Hyper]:
         """One run's hyper-parameters as plain numbers."""
@@ -175,7 +175,7 @@ class Cell:
     @cached_property
     def fused(self) -> int:
         """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
-        few = size(self.start(int(self.seeds[0]))) <= FUSED_SIZE
+        few = numel(self.start(int(self.seeds[0]))) <= FUSED_SIZE
         return FUSED if few and self.size * self.steps >= FUSED_WORK else 1
 
     def take(self, rows: npt.NDArray[Any]) -> Cell:

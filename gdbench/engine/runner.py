@@ -33,7 +33,7 @@ from gdbench.engine.trace_recorder import traced_runs
 from gdbench.errors import UsageError
 from gdbench.objectives.base import changed_in_place
 from gdbench.results.constant_column import constant, is_constant, take
-from gdbench.tree import size
+from gdbench.tree import numel
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
 
@@ -230,7 +230,7 @@ def _chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
     if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
     numbers = CACHED_NUMBERS // 4 if cell.maker.compiled else CACHED_NUMBERS
-    lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
+    lanes = max(LEAST_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(len(every) / lanes))
 
 

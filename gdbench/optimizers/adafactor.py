@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper, Method, Step, matrix_method
-from gdbench.optimizers.update_ops import is_zero, mean
-from gdbench.tree import per_lane
+from gdbench.optimizers.update_ops import ema, is_zero
+from gdbench.tree import per_run
 
 __all__ = ["adafactor"]
 
 
-class Squares(NamedTuple):
+class FactoredSquares(NamedTuple):
     """Moving averages of g^2 along rows and along columns; of what is no matrix those of g^2 itself, and None."""
 
     rows: Tensor
@@ -36,45 +36,45 @@ def adafactor(
     Averages are those of one tensor of one run. ``eps1`` is as torch has it: the dtype's own where it is null.
     """
 
-    def begun(laned: bool, leaf: Tensor) -> Squares:
+    def begun(laned: bool, leaf: Tensor) -> FactoredSquares:
         if leaf.dim() - laned < 2:
-            return Squares(torch.zeros_like(leaf), None)
-        return Squares(torch.zeros_like(leaf[..., :1]), torch.zeros_like(leaf[..., :1, :]))
+            return FactoredSquares(torch.zeros_like(leaf), None)
+        return FactoredSquares(torch.zeros_like(leaf[..., :1]), torch.zeros_like(leaf[..., :1, :]))
 
-    def update(laned: bool, k: Step, grad: Tensor, state: Squares, x: Tensor) -> tuple[Tensor, Squares]:
+    def update(laned: bool, k: Step, grad: Tensor, state: FactoredSquares, x: Tensor) -> tuple[Tensor, FactoredSquares]:
         grad = -grad if maximize else grad
         least = torch.finfo(x.dtype).eps if eps1 is None else eps1
         keep, squares = 1 - (k + 1) ** beta2_decay, grad * grad
         if state.columns is None:
-            new = Squares(mean(state.rows, squares, keep), None)
+            new = FactoredSquares(ema(state.rows, squares, keep), None)
             spread = new.rows
         else:
-            rows = mean(state.rows, squares.mean(-1, keepdim=True), keep)
-            columns = mean(state.columns, squares.mean(-2, keepdim=True), keep)
-            new = Squares(rows, columns)
-            spread = rows * columns / at_least(rows.mean(-2, keepdim=True), least)
-        way = at_least(spread, least * least).rsqrt() * grad
-        length = at_least(size(x, laned), eps2) * slower(lr, (k + 1) ** -0.5)
-        length = length / at_least(size(way, laned) / d, 1.0)
-        x = x if is_zero(weight_decay) else per_lane(1 - lr * weight_decay, x) * x
-        return x - per_lane(length, x) * way, new
+            rows = ema(state.rows, squares.mean(-1, keepdim=True), keep)
+            columns = ema(state.columns, squares.mean(-2, keepdim=True), keep)
+            new = FactoredSquares(rows, columns)
+            spread = rows * columns / clamp_min(rows.mean(-2, keepdim=True), least)
+        way = clamp_min(spread, least * least).rsqrt() * grad
+        length = clamp_min(rms(x, laned), eps2) * minimum(lr, (k + 1) ** -0.5)
+        length = length / clamp_min(rms(way, laned) / d, 1.0)
+        x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
+        return x - per_run(length, x) * way, new
 
     return matrix_method(begun, update)
 
 
-def size(leaf: Tensor, laned: bool) -> Tensor:
+def rms(leaf: Tensor, laned: bool) -> Tensor:
     """The root of the mean square of a tensor: ``[]``, or ``[L]`` in lanes; at least in float32."""
     wide = leaf.double() if leaf.dtype == torch.float64 else leaf.float()
     flat = wide.reshape(len(leaf), -1) if laned else wide.reshape(-1)
     return flat.square().mean(-1).sqrt()
 
 
-def at_least(leaf: Tensor, bound: Hyper) -> Tensor:
+def clamp_min(leaf: Tensor, bound: Hyper) -> Tensor:
     """Every number at least ``bound``."""
-    return torch.maximum(leaf, per_lane(bound, leaf)) if isinstance(bound, Tensor) else leaf.clamp(min=bound)
+    return torch.maximum(leaf, per_run(bound, leaf)) if isinstance(bound, Tensor) else leaf.clamp(min=bound)
 
 
-def slower(one: Hyper, other: Hyper) -> Hyper:
+def minimum(one: Hyper, other: Hyper) -> Hyper:
     """The smaller of two numbers."""
     if isinstance(one, Tensor):
         return torch.minimum(one, other) if isinstance(other, Tensor) else one.clamp(max=other)

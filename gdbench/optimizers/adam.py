@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.optimizers.update_ops import add, add_quotient, is_zero, mean, mean_square, slope
-from gdbench.tree import per_lane
+from gdbench.optimizers.update_ops import add, add_quotient, effective_gradient, ema, ema_square, is_zero
+from gdbench.tree import per_run
 
 
 class Moments(NamedTuple):
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
     peak: Tensor | None = None
 
 
-class Scheduled(NamedTuple):
+class NAdamState(NamedTuple):
     """Moving averages of g and g^2, and the product of all momenta so far: a number where the momenta are numbers."""
 
     mean: Tensor
@@ -46,20 +46,20 @@ def adam(
 
     ``amsgrad`` divides by the largest v so far (Reddi, Kale, Kumar 2018).
     """
-    grad_of, shrunk = decay(lr, weight_decay, maximize, decoupled_weight_decay)
+    grad_of, shrunk = place_weight_decay(lr, weight_decay, maximize, decoupled_weight_decay)
 
     def init(x: Tensor) -> Moments:
         return Moments(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x) if amsgrad else None)
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         grad, x = grad_of(grad, x), shrunk(x)
-        average = mean(state.mean, grad, beta1)
-        square = largest = mean_square(state.square, grad, beta2)
+        average = ema(state.mean, grad, beta1)
+        square = largest = ema_square(state.square, grad, beta2)
         if state.peak is not None:
             largest = torch.maximum(state.peak, square)
         # Numerator and denominator are both multiplied by the root: one pass over the coordinates fewer.
         root = (1 - beta2 ** (k + 1)) ** 0.5
-        x = add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), average, largest.sqrt() + per_lane(eps * root, x))
+        x = add_quotient(x, -lr * root / (1 - beta1 ** (k + 1)), average, largest.sqrt() + per_run(eps * root, x))
         return x, Moments(average, square, largest if amsgrad else None)
 
     return first_order(init, update)
@@ -93,25 +93,25 @@ def nadam(
     With momenta ``mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)`` and their products ``p_t``,
     ``a = (1 - mu_t) / (1 - p_t)`` and ``b = mu_{t+1} / (1 - p_{t+1})``.
     """
-    grad_of, shrunk = decay(lr, weight_decay, maximize, decoupled_weight_decay)
+    grad_of, shrunk = place_weight_decay(lr, weight_decay, maximize, decoupled_weight_decay)
 
     def momentum(t: Step) -> Hyper:
         return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
 
-    def init(x: Tensor) -> Scheduled:
+    def init(x: Tensor) -> NAdamState:
         one = 1 + 0 * (beta1 * momentum_decay)  # of the kind that the momenta are: a number, [] or [L]
-        return Scheduled(torch.zeros_like(x), torch.zeros_like(x), one)
+        return NAdamState(torch.zeros_like(x), torch.zeros_like(x), one)
 
-    def update(k: Step, grad: Tensor, state: Scheduled, x: Tensor) -> tuple[Tensor, Scheduled]:
+    def update(k: Step, grad: Tensor, state: NAdamState, x: Tensor) -> tuple[Tensor, NAdamState]:
         grad, x = grad_of(grad, x), shrunk(x)
-        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        average, square = ema(state.mean, grad, beta1), ema_square(state.square, grad, beta2)
         now, soon = momentum(k + 1), momentum(k + 2)
         product = state.product * now
         root = (1 - beta2 ** (k + 1)) ** 0.5
-        scale = square.sqrt() + per_lane(eps * root, x)
+        scale = square.sqrt() + per_run(eps * root, x)
         x = add_quotient(x, -lr * root * (1 - now) / (1 - product), grad, scale)
         x = add_quotient(x, -lr * root * soon / (1 - product * soon), average, scale)
-        return x, Scheduled(average, square, product)
+        return x, NAdamState(average, square, product)
 
     return first_order(init, update)
 
@@ -129,22 +129,22 @@ def radam(
 
     The first steps, while v rests on too few gradients for r to exist, are ``x - lr m / (1 - beta1^t)``.
     """
-    grad_of, shrunk = decay(lr, weight_decay, maximize, decoupled_weight_decay)
+    grad_of, shrunk = place_weight_decay(lr, weight_decay, maximize, decoupled_weight_decay)
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         grad, x = grad_of(grad, x), shrunk(x)
-        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
-        size, factor = -lr / (1 - beta1 ** (k + 1)), rectifier(k + 1, beta2)
+        average, square = ema(state.mean, grad, beta1), ema_square(state.square, grad, beta2)
+        size, factor = -lr / (1 - beta1 ** (k + 1)), rectification(k + 1, beta2)
         if is_zero(factor):
             return add(x, size, average), Moments(average, square)
-        scale, factor = square.sqrt() + per_lane(eps, x), per_lane(factor, x)
+        scale, factor = square.sqrt() + per_run(eps, x), per_run(factor, x)
         scale = torch.where(factor > 0, scale / factor, 1.0) if isinstance(factor, Tensor) else scale / factor
         return add_quotient(x, size, average, scale), Moments(average, square)
 
     return first_order(lambda x: Moments(torch.zeros_like(x), torch.zeros_like(x)), update)
 
 
-def rectifier(t: Step, beta2: Hyper) -> Hyper:
+def rectification(t: Step, beta2: Hyper) -> Hyper:
     """RAdam's ``r sqrt(1 - beta2^t)``, 0 where r does not exist: v then averages fewer than 5 squares."""
     longest, seen = 2 / (1 - beta2) - 1, 1 - beta2**t
     length = longest - 2 * t * (1 - seen) / seen
@@ -163,24 +163,24 @@ def adamax(
     maximize: bool = False,
 ) -> Method:
     """Adamax, ``u = max(beta2 u, |g| + eps); x - lr m / (1 - beta1^t) / u`` (Kingma and Ba 2015, section 7.1)."""
-    grad_of = slope(weight_decay, maximize)
+    grad_of = effective_gradient(weight_decay, maximize)
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         grad = grad_of(grad, x)
-        average = mean(state.mean, grad, beta1)
-        largest = torch.maximum(per_lane(beta2, x) * state.square, grad.abs() + per_lane(eps, x))
+        average = ema(state.mean, grad, beta1)
+        largest = torch.maximum(per_run(beta2, x) * state.square, grad.abs() + per_run(eps, x))
         return add_quotient(x, -lr / (1 - beta1 ** (k + 1)), average, largest), Moments(average, largest)
 
     return first_order(lambda x: Moments(torch.zeros_like(x), torch.zeros_like(x)), update)
 
 
-def decay(
+def place_weight_decay(
     lr: Hyper, weight_decay: Hyper, maximize: bool, decoupled: bool
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """Where weight decay acts: on the gradient, ``(g, x) -> g + weight_decay x``, or decoupled from it, on x."""
     if not decoupled or is_zero(weight_decay):
-        return slope(weight_decay, maximize), lambda x: x
-    return slope(0.0, maximize), lambda x: per_lane(1 - lr * weight_decay, x) * x
+        return effective_gradient(weight_decay, maximize), lambda x: x
+    return effective_gradient(0.0, maximize), lambda x: per_run(1 - lr * weight_decay, x) * x
 
 
 def sparse_adam(
@@ -193,9 +193,9 @@ def sparse_adam(
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         grad, there = -grad if maximize else grad, grad != 0
-        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        average, square = ema(state.mean, grad, beta1), ema_square(state.square, grad, beta2)
         size = -lr * (1 - beta2 ** (k + 1)) ** 0.5 / (1 - beta1 ** (k + 1))
-        moved = add_quotient(x, size, average, square.sqrt() + per_lane(eps, x))
+        moved = add_quotient(x, size, average, square.sqrt() + per_run(eps, x))
         kept = Moments(torch.where(there, average, state.mean), torch.where(there, square, state.square))
         return torch.where(there, moved, x), kept
 

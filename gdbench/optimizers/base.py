@@ -17,26 +17,26 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from gdbench.tree import Params, dot, leaves, per_lane, tree_map
+from gdbench.tree import Params, dot, leaves, per_run, tree_map
 
 __all__ = [
     "HESSIAN_PRODUCT",
-    "At",
+    "CompositeParts",
+    "GradientInfo",
     "Hyper",
-    "Inner",
+    "InnerProduct",
     "Method",
-    "Number",
     "Oracle",
-    "Saw",
-    "Seen",
-    "Split",
+    "RunNumber",
     "Step",
+    "StepFields",
+    "StepInfo",
+    "compute_output_info",
     "first_order",
-    "judging",
+    "line_search_method",
     "matrix_method",
-    "searching",
     "treat_as_mutating",
-    "whole",
+    "tree_method",
 ]
 
 Hyper = float | Tensor
@@ -63,7 +63,7 @@ class Oracle(Protocol):
         ...
 
     @property
-    def split(self) -> Split | None:
+    def split(self) -> CompositeParts | None:
         """The objective as a smooth part and one with a proximal map, where it states them."""
         ...
 
@@ -83,14 +83,14 @@ class Oracle(Protocol):
         ...
 
 
-class Split(NamedTuple):
+class CompositeParts(NamedTuple):
     """The two parts of an objective ``f = s + g``: the way to s and its gradient, and ``prox(x, t)`` of g."""
 
     smooth: Oracle
     prox: Callable[[Params, Hyper], Params]
 
 
-class Seen(NamedTuple):
+class StepInfo(NamedTuple):
     """What a step saw at the point x_k it started from, and the work it did: numbers, or ``[L]`` where lanes differ.
 
     Loss and gradient are those that the step itself asked for; where a method is judged at another point than x_k, the
@@ -103,11 +103,11 @@ class Seen(NamedTuple):
     evaluations: int | Tensor
 
 
-Saw = tuple[Tensor, Params, int | Tensor, int | Tensor]
+StepFields = tuple[Tensor, Params, int | Tensor, int | Tensor]
 """The fields of a Seen; a step may return them unnamed."""
 
 
-def same(x: Params, state: Any) -> tuple[Params, Any]:
+def return_unchanged(x: Params, state: Any) -> tuple[Params, Any]:
     """A pure method's x and state are never changed, so a copy of them is they themselves."""
     return x, state
 
@@ -120,16 +120,16 @@ class Method:
     """
 
     init: Callable[[Params], Any]
-    step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Saw]]
-    copy: Callable[[Params, Any], tuple[Params, Any]] = same
+    step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, StepFields]]
+    copy: Callable[[Params, Any], tuple[Params, Any]] = return_unchanged
     mutates: bool = False
     """Whether a step changes x in place (torch.optim does)."""
     constant_cost: bool = True
     """Whether every step costs exactly one gradient, so that time to target is steps times step time."""
     lanes: bool = True
     """Whether the method can carry many runs as lanes of one tensor program."""
-    judged: Callable[[Params, Any], Params] | None = None
-    """``judged(x, state)``: the point that is watched, traced and told, where it is not x: an average, say.
+    output: Callable[[Params, Any], Params] | None = None
+    """``output(x, state)``: the point that is watched, traced and told, where it is not x: an average, say.
 
     Loss and gradient there are the watch's work, not the method's: they are not counted, and never done when timed.
     """
@@ -143,11 +143,11 @@ class Method:
         """The state at x, which holds lanes or does not."""
         return self.init_lanes(x) if laned and self.init_lanes else self.init(x)
 
-    def judged_at(self, x: Params, state: Any) -> Params:
+    def output_at(self, x: Params, state: Any) -> Params:
         """The point that is judged, be it x or not."""
-        return self.judged(x, state) if self.judged else x
+        return self.output(x, state) if self.output else x
 
-    def stepping(self, step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, Saw]]) -> Method:
+    def with_step(self, step: Callable[[Oracle, Step, Params, Any], tuple[Params, Any, StepFields]]) -> Method:
         """The same method with another step; dataclasses.replace is beyond torch.compile."""
         return Method(
             self.init,
@@ -156,7 +156,7 @@ class Method:
             self.mutates,
             self.constant_cost,
             self.lanes,
-            self.judged,
+            self.output,
             self.init_lanes,
             self.proximal,
         )
@@ -177,7 +177,7 @@ def treat_as_mutating(method: Method) -> Method:
         True,
         method.constant_cost,
         method.lanes,
-        method.judged,
+        method.output,
         method.init_lanes,
         method.proximal,
     )
@@ -189,14 +189,14 @@ def deep_copy(x: Params, state: Any) -> tuple[Params, Any]:
     return deepcopy((x, state), {id(leaf): leaf.clone() for leaf in derived})  # deepcopy refuses what autograd made
 
 
-def judging(method: Method, oracle: Oracle, k: Step, at: Params, seen: Seen) -> Seen:
+def compute_output_info(method: Method, oracle: Oracle, k: Step, at: Params, seen: StepInfo) -> StepInfo:
     """What the watch sees at the judged point ``at``: what the step saw, or its own where that saw something else.
 
     Where steps see batches it is the loss on all data, beside the step's own gradient.
     """
     if oracle.full is not None:
         return seen._replace(loss=oracle.full.value(at, k))
-    if method.judged is None:
+    if method.output is None:
         return seen
     loss, grad = oracle.grad(at, k)
     return seen._replace(loss=loss, grad=grad)
@@ -218,7 +218,7 @@ def first_order(
         pairs = {name: update(k, grad[name], state[name], leaf) for name, leaf in x.items()}
         return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
         loss, grad = oracle.grad(x, k)
         x, state = update_tree(k, grad, state, x) if isinstance(x, dict) else update(k, grad, state, x)  # type: ignore[arg-type]
         return x, state, (loss, grad, 1, 0)  # what a Seen is, without the 0.2 us that naming it takes
@@ -237,7 +237,7 @@ def matrix_method(
     def init_tree(laned: bool, x: Params) -> Any:
         return {name: init(laned, leaf) for name, leaf in x.items()} if isinstance(x, dict) else init(laned, x)
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
         loss, grad = oracle.grad(x, k)
         if isinstance(x, dict):
             pairs = {name: update(oracle.laned, k, grad[name], state[name], leaf) for name, leaf in x.items()}  # type: ignore[index]
@@ -249,52 +249,52 @@ def matrix_method(
     return Method(partial(init_tree, False), step, init_lanes=partial(init_tree, True))
 
 
-Inner = Callable[[Params, Params], Tensor]
+InnerProduct = Callable[[Params, Params], Tensor]
 """``inner(a, b)``: the inner product over all coordinates, ``[]`` solo, ``[L]`` in lanes."""
-Number = Callable[[Hyper], Tensor]
+RunNumber = Callable[[Hyper], Tensor]
 """``number(value)``: a value as state that is one number a run, ``[]`` solo, ``[L]`` in lanes."""
 
 
-class At(NamedTuple):
+class GradientInfo(NamedTuple):
     """What a step may know of the point it starts from, and how to multiply."""
 
     loss: Tensor
     grad: Params
-    inner: Inner
+    inner: InnerProduct
 
 
-def whole(
-    init: Callable[[Params, Number], Any], update: Callable[[Step, At, Any, Params], tuple[Params, Any]]
+def tree_method(
+    init: Callable[[Params, RunNumber], Any], update: Callable[[Step, GradientInfo, Any, Params], tuple[Params, Any]]
 ) -> Method:
     """The Method of a recurrence in which all coordinates meet: ``update(k, at, state, x) -> (x, state)``.
 
     x and gradient are whole trees. The step costs one gradient.
     """
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
         loss, grad = oracle.grad(x, k)
-        x, state = update(k, At(loss.detach(), grad, partial(dot, laned=oracle.laned)), state, x)
+        x, state = update(k, GradientInfo(loss.detach(), grad, partial(dot, laned=oracle.laned)), state, x)
         return x, state, (loss, grad, 1, 0)
 
-    return Method(partial(started, init, False), step, init_lanes=partial(started, init, True))
+    return Method(partial(init_state, init, False), step, init_lanes=partial(init_state, init, True))
 
 
-def started(init: Callable[[Params, Number], Any], laned: bool, x: Params) -> Any:
+def init_state(init: Callable[[Params, RunNumber], Any], laned: bool, x: Params) -> Any:
     """The state of a method at x, with numbers of the dtype of x."""
     first = leaves(x)[0].detach()
     zeros = torch.zeros(first.shape[:1] if laned else (), dtype=first.dtype, device=first.device)
-    return init(tree_map(Tensor.detach, x), lambda value: zeros + per_lane(value, zeros))
+    return init(tree_map(Tensor.detach, x), lambda value: zeros + per_run(value, zeros))
 
 
-def searching(
-    init: Callable[[Params, Number], Any],
-    step: Callable[[Oracle, Step, Params, Any, Inner], tuple[Params, Any, Saw]],
+def line_search_method(
+    init: Callable[[Params, RunNumber], Any],
+    step: Callable[[Oracle, Step, Params, Any, InnerProduct], tuple[Params, Any, StepFields]],
 ) -> Method:
-    """The Method of a step that asks the oracle what it likes, and says in ``Seen`` what that was."""
+    """The Method of a step that asks the oracle what it likes, and says in ``StepInfo`` what that was."""
 
-    def multiplying(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+    def multiplying(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
         return step(oracle, k, x, state, partial(dot, laned=oracle.laned))
 
     return Method(
-        partial(started, init, False), multiplying, constant_cost=False, init_lanes=partial(started, init, True)
+        partial(init_state, init, False), multiplying, constant_cost=False, init_lanes=partial(init_state, init, True)
     )

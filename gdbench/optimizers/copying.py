@@ -41,7 +41,7 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
 
     Raises Unavailable with the attribute and the reason where something it holds cannot be copied.
     """
-    parts = list(walk(optimizer))
+    parts = list(walk_objects(optimizer))
     refuse_uncopyable(optimizer, parts, point)
     memo: dict[int, Any] = {}
     originals = [part for _, part in parts if is_optimizer(part, optimizer)]
@@ -56,14 +56,14 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
             memo[id(part)] = part
         elif isinstance(part, weakref.ref):
             if id(part()) not in memo:
-                raise uncopyable(optimizer, name, "it holds a weak reference to what is not the optimizer's own")
+                raise copy_error(optimizer, name, "it holds a weak reference to what is not the optimizer's own")
             memo[id(part)] = weakref.ref(memo[id(part())])
     for original in originals:
-        for name, value in attributes(original):
+        for name, value in iterate_attributes(original):
             try:
                 copied = value if type(value) in PLAIN else deepcopy(value, memo)
             except (TypeError, RuntimeError) as error:
-                raise uncopyable(optimizer, name, " ".join(str(error).split())) from error
+                raise copy_error(optimizer, name, " ".join(str(error).split())) from error
             if name in vars(original):
                 vars(memo[id(original)])[name] = copied
             else:
@@ -105,7 +105,7 @@ def is_optimizer(part: Any, outermost: Any) -> bool:
     return part is outermost or isinstance(part, Optimizer)
 
 
-def attributes(part: Any) -> Iterator[tuple[str, Any]]:
+def iterate_attributes(part: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of an object, in ``__dict__`` and in slots."""
     yield from getattr(part, "__dict__", {}).items()
     for cls in type(part).__mro__:
@@ -115,7 +115,7 @@ def attributes(part: Any) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(part, name)
 
 
-def walk(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
+def walk_objects(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
     """Every object that an optimizer holds, itself first, with the attribute that leads there; no tensor's inside.
 
     Text and small numbers are left out.
@@ -131,12 +131,12 @@ def walk(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
             seen.add(id(part))
         yield name, part
         if is_optimizer(part, optimizer):
-            waiting.extend(attributes(part))
+            waiting.extend(iterate_attributes(part))
         else:
-            waiting.extend((name, held) for held in contents(part, kind))
+            waiting.extend((name, held) for held in iterate_contents(part, kind))
 
 
-def contents(part: Any, kind: type) -> Iterator[Any]:
+def iterate_contents(part: Any, kind: type) -> Iterator[Any]:
     """What an object of a type holds: members, attributes, what a function, a partial or a bound method refers to."""
     if kind is dict or isinstance(part, Mapping):
         yield from (key for key in part if type(key) is not int)
@@ -144,7 +144,7 @@ def contents(part: Any, kind: type) -> Iterator[Any]:
     elif isinstance(part, (Tensor, weakref.ref, *CONSTANTS)):
         return
     elif isinstance(part, types.FunctionType):
-        yield from captured(part)
+        yield from list_captured(part)
     elif isinstance(part, (list, tuple, set, frozenset, deque)):
         yield from part
     elif isinstance(part, functools.partial):
@@ -152,10 +152,10 @@ def contents(part: Any, kind: type) -> Iterator[Any]:
     elif isinstance(part, types.MethodType):
         yield from (part.__self__, part.__func__)
     if kind not in (dict, OrderedDict, list, tuple):
-        yield from (held for _, held in attributes(part))
+        yield from (held for _, held in iterate_attributes(part))
 
 
-def captured(function: types.FunctionType) -> list[Any]:
+def list_captured(function: types.FunctionType) -> list[Any]:
     """What a function refers to beside its globals: the variables of its closure and its defaults."""
     enclosed = inspect.getclosurevars(function).nonlocals.values()
     return [*enclosed, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
@@ -164,7 +164,7 @@ def captured(function: types.FunctionType) -> list[Any]:
 def is_constant(value: Any) -> bool:
     """Whether nothing can change a value: numbers, text, types, and functions and tuples of these."""
     if isinstance(value, types.FunctionType):
-        return all(map(is_constant, captured(value)))
+        return all(map(is_constant, list_captured(value)))
     if isinstance(value, (tuple, frozenset)):
         return all(map(is_constant, value))
     return isinstance(value, CONSTANTS)
@@ -176,12 +176,12 @@ def refuse_uncopyable(optimizer: Optimizer, parts: Iterable[tuple[str, Any]], po
     places = memory | {id(leaf) for leaf in leaves(point)}
     for name, part in parts:
         if (isinstance(part, int) and part in places) or (isinstance(part, Mapping) and memory & part.keys()):
-            raise uncopyable(optimizer, name, "it goes by the address of a parameter; use the parameter itself as key")
+            raise copy_error(optimizer, name, "it goes by the address of a parameter; use the parameter itself as key")
         if isinstance(part, types.BuiltinFunctionType) and isinstance(part.__self__, Tensor):
-            raise uncopyable(optimizer, name, "it holds a method of a tensor")
+            raise copy_error(optimizer, name, "it holds a method of a tensor")
 
 
-def uncopyable(optimizer: Optimizer, name: str, reason: str) -> Unavailable:
+def copy_error(optimizer: Optimizer, name: str, reason: str) -> Unavailable:
     """The refusal of an optimizer that cannot be copied, which timing must do."""
     cls = type(optimizer)
     return Unavailable(

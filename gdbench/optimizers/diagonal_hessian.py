@@ -12,12 +12,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.update_ops import add, add_quotient, mean, mean_square, zeros
-from gdbench.tree import Params, leaves, per_lane, rebuild, tree_map
+from gdbench.optimizers.base import (
+    HESSIAN_PRODUCT,
+    Hyper,
+    InnerProduct,
+    Method,
+    Oracle,
+    RunNumber,
+    Step,
+    StepInfo,
+    line_search_method,
+)
+from gdbench.optimizers.update_ops import add, add_quotient, ema, ema_square, zeros_like
+from gdbench.tree import Params, leaves, per_run, rebuild, tree_map
 
 
-class Curved(NamedTuple):
+class DiagonalState(NamedTuple):
     """Moving averages of the gradient and of the diagonal, or of its square."""
 
     mean: Params
@@ -40,26 +50,28 @@ def sophia(
     work that is counted is that of the algorithm.
     """
 
-    def init(x: Params, number: Number) -> Curved:
-        return Curved(zeros(x), zeros(x))
+    def init(x: Params, number: RunNumber) -> DiagonalState:
+        return DiagonalState(zeros_like(x), zeros_like(x))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Curved, inner: Inner) -> tuple[Params, Curved, Seen]:
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: DiagonalState, inner: InnerProduct
+    ) -> tuple[Params, DiagonalState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, grad)
+        average = tree_map(lambda old, new: ema(old, new, beta1), state.mean, grad)
         due, known = k % period == 0, state.diagonal
         if isinstance(due, Tensor) or due:
-            seen = diagonal(oracle, k, x, probe_seed)
-            fresh = tree_map(lambda old, new: mean(old, new, beta2), known, seen)
+            seen = estimate_diagonal(oracle, k, x, probe_seed)
+            fresh = tree_map(lambda old, new: ema(old, new, beta2), known, seen)
             known = fresh if due is True else tree_map(lambda new, old: torch.where(due, new, old), fresh, known)
 
         def move(leaf: Tensor, along: Tensor, bend: Tensor) -> Tensor:
-            scale = (per_lane(gamma, bend) * bend).clamp(min=per_lane(eps, bend))
+            scale = (per_run(gamma, bend) * bend).clamp(min=per_run(eps, bend))
             return add(leaf, -lr, (along / scale).clamp(-1, 1))
 
         work = 1 + HESSIAN_PRODUCT * due
-        return tree_map(move, x, average, known), Curved(average, known), Seen(loss, grad, work, 0)
+        return tree_map(move, x, average, known), DiagonalState(average, known), StepInfo(loss, grad, work, 0)
 
-    return searching(init, step)
+    return line_search_method(init, step)
 
 
 def adahessian(
@@ -75,44 +87,50 @@ def adahessian(
     the paper's averages over blocks. Each step costs a Hessian product.
     """
 
-    def init(x: Params, number: Number) -> Curved:
-        return Curved(zeros(x), zeros(x))
+    def init(x: Params, number: RunNumber) -> DiagonalState:
+        return DiagonalState(zeros_like(x), zeros_like(x))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Curved, inner: Inner) -> tuple[Params, Curved, Seen]:
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: DiagonalState, inner: InnerProduct
+    ) -> tuple[Params, DiagonalState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, grad)
-        seen = diagonal(oracle, k, x, probe_seed)
-        square = tree_map(lambda old, new: mean_square(old, new, beta2), state.diagonal, seen)
+        average = tree_map(lambda old, new: ema(old, new, beta1), state.mean, grad)
+        seen = estimate_diagonal(oracle, k, x, probe_seed)
+        square = tree_map(lambda old, new: ema_square(old, new, beta2), state.diagonal, seen)
         size, spread = lr / (1 - beta1 ** (k + 1)), 1 / (1 - beta2 ** (k + 1))
 
         def move(leaf: Tensor, along: Tensor, bend: Tensor) -> Tensor:
-            return add_quotient(leaf, -size, along, (per_lane(spread, leaf) * bend).sqrt() + per_lane(eps, leaf))
+            return add_quotient(leaf, -size, along, (per_run(spread, leaf) * bend).sqrt() + per_run(eps, leaf))
 
-        return tree_map(move, x, average, square), Curved(average, square), Seen(loss, grad, 1 + HESSIAN_PRODUCT, 0)
+        return (
+            tree_map(move, x, average, square),
+            DiagonalState(average, square),
+            StepInfo(loss, grad, 1 + HESSIAN_PRODUCT, 0),
+        )
 
-    return searching(init, step)
+    return line_search_method(init, step)
 
 
-def diagonal(oracle: Oracle, k: Step, x: Params, seed: int) -> Params:
+def estimate_diagonal(oracle: Oracle, k: Step, x: Params, seed: int) -> Params:
     """``z * (H z)``, whose mean over z is the Hessian's diagonal; of a quadratic along the axes it is exact."""
-    probe = signs(k, x, oracle.laned, seed)
+    probe = random_signs(k, x, oracle.laned, seed)
     return tree_map(torch.mul, probe, oracle.hvp(x, probe, k))
 
 
-def signs(k: Step, x: Params, laned: bool, seed: int) -> Params:
+def random_signs(k: Step, x: Params, laned: bool, seed: int) -> Params:
     """A random sign for each coordinate, the same in every lane."""
     first, made = 0, []
     for leaf in leaves(x):
         event = leaf.shape[1:] if laned else leaf.shape
         count = math.prod(event)
         place = torch.arange(first, first + count, device=leaf.device).reshape(event)
-        bits = mixed(mixed(place) + mixed(torch.zeros_like(place) + k + 2**20 * seed))
+        bits = hash_32_bits(hash_32_bits(place) + hash_32_bits(torch.zeros_like(place) + k + 2**20 * seed))
         made.append((1 - 2 * (bits & 1)).to(leaf.dtype) + torch.zeros_like(leaf))
         first += count
     return rebuild(x, made)
 
 
-def mixed(number: Tensor) -> Tensor:
+def hash_32_bits(number: Tensor) -> Tensor:
     """32 bits that depend on all bits of a number (the hash lowbias32, Wellons 2018)."""
     low = 2**32 - 1
     number = number.long() & low

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import HESSIAN_PRODUCT, Oracle, Seen, Step
+from gdbench.optimizers.base import HESSIAN_PRODUCT, Oracle, Step, StepInfo
 from gdbench.tree import Params, leaves, rebuild
 
-__all__ = ["step_differentiated"]
+__all__ = ["step_with_graph"]
 
 Product = Callable[[Sequence[Tensor]], list[Tensor]]
 """The Hessian at the point times some directions, leaf by leaf."""
 
 
-class Slopes(torch.autograd.Function):
+class DifferentiableGradient(torch.autograd.Function):
     """The gradient as a function of the point, whose own gradient is the Hessian product."""
 
     @staticmethod
@@ -32,9 +32,9 @@ class Slopes(torch.autograd.Function):
         return (None, None, *ctx.product(along))
 
 
-def step_differentiated(
+def step_with_graph(
     oracle: Oracle, k: Step, point: Params, optimizer: torch.optim.Optimizer
-) -> tuple[Params, Seen]:
+) -> tuple[Params, StepInfo]:
     """One step of an optimizer that differentiates ``.grad``, as after ``backward(create_graph=True)``.
 
     Each time it does so is a Hessian product, and counted as the oracle's own is.
@@ -49,10 +49,10 @@ def step_differentiated(
 
     loss, grad = oracle.grad(point, k)
     with torch.enable_grad():
-        slopes = Slopes.apply(product, leaves(grad), *leaves(point))  # type: ignore[no-untyped-call]
+        slopes = DifferentiableGradient.apply(product, leaves(grad), *leaves(point))  # type: ignore[no-untyped-call]
     for leaf, slope in zip(leaves(point), slopes, strict=True):
         leaf.grad = slope
     optimizer.step()
     for leaf in leaves(point):  # a copy of the run must not meet the graph
         leaf.grad = None
-    return point, Seen(loss, grad, 1 + HESSIAN_PRODUCT * products, 0)
+    return point, StepInfo(loss, grad, 1 + HESSIAN_PRODUCT * products, 0)

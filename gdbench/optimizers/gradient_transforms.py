@@ -15,77 +15,80 @@ from torch import Tensor
 
 from gdbench.errors import UsageError
 from gdbench.objectives.counter_rng import normals
-from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Split, Step
-from gdbench.tree import Params, flat, leaves, per_lane, tree_map, unflat
+from gdbench.optimizers.base import CompositeParts, Hyper, Method, Oracle, Step, StepFields
+from gdbench.tree import Params, flatten, leaves, per_run, tree_map, unflatten
 
-__all__ = ["Change", "Clip", "Noise", "altered", "noisy"]
+__all__ = ["Clip", "GradientTransform", "Noise", "gradient_noise", "with_gradient_transform"]
 
 Clip = Callable[[Params, bool], Params]
 """``clip(grad, laned) -> grad``."""
 Noise = Callable[[Params, Params, Step], Params]
 """``noise(grad, z, k) -> grad``, z being standard normal numbers that meet the gradient leaf by leaf."""
-Change = Callable[[Params, Step, bool], Params]
+GradientTransform = Callable[[Params, Step, bool], Params]
 """``change(grad, k, laned) -> grad``."""
 
-APART = 0x5DEECE66D
+NOISE_STREAM = 0x5DEECE66D
 """What tells the noise of a seed from the batches that it draws."""
 
 
 # ------------------------------------------------------------------------------------------------------------- clipping
 
 
-def norm(most: float = 1.0) -> Clip:
-    """``g min(1, most / (|g| + 1e-6))``, |g| over all parameters of a run: torch.nn.utils.clip_grad_norm_."""
-    limit = _limit(most)
+def clip_norm(max_norm: float = 1.0) -> Clip:
+    """Clip by norm, ``g min(1, max_norm / (|g| + 1e-6))``, |g| over all parameters of a run.
+
+    Equal to torch.nn.utils.clip_grad_norm_.
+    """
+    limit = _check_limit("max_norm", max_norm)
 
     def clip(grad: Params, laned: bool) -> Params:
-        scale = (limit / (_length(grad, laned) + 1e-6)).clamp(max=1.0)
-        return tree_map(lambda leaf: leaf * per_lane(scale, leaf), grad)
+        scale = (limit / (_norm(grad, laned) + 1e-6)).clamp(max=1.0)
+        return tree_map(lambda leaf: leaf * per_run(scale, leaf), grad)
 
     return clip
 
 
-def value(most: float = 1.0) -> Clip:
-    """Every coordinate within [-most, most]: torch.nn.utils.clip_grad_value_."""
-    limit = _limit(most)
+def clip_value(max_value: float = 1.0) -> Clip:
+    """Clamp every coordinate to [-max_value, max_value], as torch.nn.utils.clip_grad_value_ does."""
+    limit = _check_limit("max_value", max_value)
     return lambda grad, laned: tree_map(lambda leaf: leaf.clamp(-limit, limit), grad)
 
 
-def unit(most: float = 1.0) -> Clip:
-    """``most g / |g|``, |g| over all parameters of a run; 0 stays 0."""
-    limit = _limit(most)
+def normalise(norm: float = 1.0) -> Clip:
+    """Normalise, ``norm g / |g|``, |g| over all parameters of a run; a gradient of 0 stays 0."""
+    limit = _check_limit("norm", norm)
 
     def clip(grad: Params, laned: bool) -> Params:
-        length = _length(grad, laned)
+        length = _norm(grad, laned)
         scale = torch.where(length > 0, limit / length, 0.0)
-        return tree_map(lambda leaf: leaf * per_lane(scale, leaf), grad)
+        return tree_map(lambda leaf: leaf * per_run(scale, leaf), grad)
 
     return clip
 
 
-def _length(grad: Params, laned: bool) -> Tensor:
-    length: Tensor = torch.linalg.vector_norm(flat(grad, laned), dim=-1)
+def _norm(grad: Params, laned: bool) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(flatten(grad, laned), dim=-1)
     return length
 
 
-def _limit(most: Any) -> float:
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most < math.inf:
-        raise UsageError(f"clip.most={most}: it must be a number above 0.")
-    return float(most)
+def _check_limit(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise UsageError(f"clip.{name}={given}: it must be a number above 0.")
+    return float(given)
 
 
 # ---------------------------------------------------------------------------------------------------------------- noise
 
 
-def gaussian(sigma: float = 0.1) -> Noise:
+def gaussian_noise(sigma: float = 0.1) -> Noise:
     """``g + sigma z``."""
-    size = _size("sigma", sigma)
+    size = _check_scale("sigma", sigma)
     return lambda grad, z, k: tree_map(lambda leaf, each: leaf + size * each.to(leaf.dtype), grad, z)
 
 
-def annealed(eta: float = 0.01, gamma: float = 0.55) -> Noise:
+def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
     """``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015, equation 1)."""
-    variance, fall = _size("eta", eta), _size("gamma", gamma)
+    variance, fall = _check_scale("eta", eta), _check_scale("gamma", gamma)
 
     def add(grad: Params, z: Params, k: Step) -> Params:
         deviation: Hyper = (variance / (1 + k) ** fall) ** 0.5
@@ -94,29 +97,29 @@ def annealed(eta: float = 0.01, gamma: float = 0.55) -> Noise:
     return add
 
 
-def relative(sigma: float = 0.1) -> Noise:
+def relative_noise(sigma: float = 0.1) -> Noise:
     """``g (1 + sigma z)``, coordinate by coordinate: noise that vanishes at a minimum."""
-    size = _size("sigma", sigma)
+    size = _check_scale("sigma", sigma)
     return lambda grad, z, k: tree_map(lambda leaf, each: leaf * (1 + size * each).to(leaf.dtype), grad, z)
 
 
-def noisy(noise: Noise, seed: Hyper) -> Change:
+def gradient_noise(noise: Noise, seed: Hyper) -> GradientTransform:
     """The change that a seed makes of a noise: z is a function of seed, k and coordinate, whoever asks, and when."""
     seeds = seed if isinstance(seed, Tensor) else torch.tensor(int(seed))
 
     def change(grad: Params, k: Step, laned: bool) -> Params:
-        salted = seeds.to(leaves(grad)[0].device, torch.int64) ^ APART
+        salted = seeds.to(leaves(grad)[0].device, torch.int64) ^ NOISE_STREAM
         each_own = laned and salted.dim() == 1
-        count = flat(grad, laned).shape[-1]
+        count = flatten(grad, laned).shape[-1]
         if each_own:
-            return noise(grad, unflat(torch.func.vmap(lambda one: normals(one, k, count))(salted), grad, True), k)
+            return noise(grad, unflatten(torch.func.vmap(lambda one: normals(one, k, count))(salted), grad, True), k)
         event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # lanes of one seed have the same noise
-        return noise(grad, unflat(normals(salted, k, count), event, False), k)
+        return noise(grad, unflatten(normals(salted, k, count), event, False), k)
 
     return change
 
 
-def _size(name: str, given: Any) -> float:
+def _check_scale(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
         raise UsageError(f"noise.{name}={given}: it must be a number from 0 upward.")
     return float(given)
@@ -125,27 +128,27 @@ def _size(name: str, given: Any) -> float:
 # --------------------------------------------------------------------------------------------------------- what sees it
 
 
-def altered(method: Method, change: Change) -> Method:
+def with_gradient_transform(method: Method, change: GradientTransform) -> Method:
     """The same method on changed gradients; what it is seen to see is the first true one of each step."""
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        changed = Changed(oracle, change, [])
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
+        changed = TransformedOracle(oracle, change, [])
         x, state, (loss, _, gradients, evaluations) = method.step(changed, k, x, state)
         return x, state, (loss, changed.true[0], gradients, evaluations)
 
-    return method.stepping(step)
+    return method.with_step(step)
 
 
-class Changed:
+class TransformedOracle:
     """An oracle whose gradients are changed, but for those that it keeps."""
 
-    def __init__(self, oracle: Oracle, change: Change, true: list[Params]) -> None:
+    def __init__(self, oracle: Oracle, change: GradientTransform, true: list[Params]) -> None:
         """Losses, Hessians and proximal maps stay what they are; ``true`` gets the gradients before the change."""
         self.oracle, self.change, self.true = oracle, change, true
         self.laned, self.full, self.value, self.hvp = oracle.laned, oracle.full, oracle.value, oracle.hvp
-        self.split: Split | None = oracle.split
+        self.split: CompositeParts | None = oracle.split
         if self.split is not None:
-            self.split = self.split._replace(smooth=Changed(self.split.smooth, change, true))
+            self.split = self.split._replace(smooth=TransformedOracle(self.split.smooth, change, true))
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
         """f(x), and its gradient as the method sees it."""

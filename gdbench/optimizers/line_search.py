@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import Hyper, Method, Oracle, Seen, Step
-from gdbench.tree import Params, dot, per_lane, tree_map
+from gdbench.optimizers.base import Hyper, Method, Oracle, Step, StepInfo
+from gdbench.tree import Params, dot, per_run, tree_map
 
 
-class Line(NamedTuple):
+class SearchLine(NamedTuple):
     """Where a search goes: from x, whose loss is ``here``, along ``x - t way``; ``slope`` is g way, above 0."""
 
     x: Params
@@ -32,32 +32,32 @@ def armijo(lr: Hyper = 1.0, shrink: Hyper = 0.5, c: Hyper = 1e-4, trips: int = 3
     where none of ``trips`` will do.
     """
 
-    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], Seen]:
+    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], StepInfo]:
         loss, grad = oracle.grad(x, k)
-        line = Line(x, loss.detach(), grad, dot(grad, grad, oracle.laned))
-        size, evaluations = backtracked(oracle, k, line, lr, shrink, c, trips)
-        return moved(x, size, grad), state, Seen(loss, grad, 1, evaluations)
+        line = SearchLine(x, loss.detach(), grad, dot(grad, grad, oracle.laned))
+        size, evaluations = backtrack(oracle, k, line, lr, shrink, c, trips)
+        return step_along(x, size, grad), state, StepInfo(loss, grad, 1, evaluations)
 
     return Method(lambda x: (), step, constant_cost=False)
 
 
 def strong_wolfe(lr: Hyper = 1.0, c1: Hyper = 1e-4, c2: Hyper = 0.9, trips: int = 10) -> Method:
-    """Gradient descent with steps that obey the strong Wolfe conditions (Wolfe 1969; see ``wolfe``).
+    """Gradient descent with steps that obey the strong Wolfe conditions (Wolfe 1969; see ``search_strong_wolfe``).
 
     The first trial is lr.
     """
 
-    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], Seen]:
+    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], StepInfo]:
         loss, grad = oracle.grad(x, k)
-        line = Line(x, loss.detach(), grad, dot(grad, grad, oracle.laned))
-        size, gradients = wolfe(oracle, k, line, lr, c1, c2, trips)
-        return moved(x, size, grad), state, Seen(loss, grad, 1 + gradients, 0)
+        line = SearchLine(x, loss.detach(), grad, dot(grad, grad, oracle.laned))
+        size, gradients = search_strong_wolfe(oracle, k, line, lr, c1, c2, trips)
+        return step_along(x, size, grad), state, StepInfo(loss, grad, 1 + gradients, 0)
 
     return Method(lambda x: (), step, constant_cost=False)
 
 
-def backtracked(
-    oracle: Oracle, k: Step, line: Line, lr: Hyper, shrink: Hyper, c: Hyper, trips: int
+def backtrack(
+    oracle: Oracle, k: Step, line: SearchLine, lr: Hyper, shrink: Hyper, c: Hyper, trips: int
 ) -> tuple[Tensor, Tensor]:
     """The first t of ``lr, lr shrink, ...`` with a finite ``f(x - t p) <= f(x) - c t (g p)``, or 0; and the trials."""
     found = torch.zeros_like(line.here, dtype=torch.bool)
@@ -65,11 +65,11 @@ def backtracked(
     taken, size = torch.zeros_like(line.here), lr
     for _ in range(trips):
         evaluations = evaluations + ~found
-        trial = oracle.value(moved(line.x, size, line.way), k)
-        enough = torch.isfinite(trial) & (trial <= line.here - per_lane(c * size, line.here) * line.slope)
-        taken = torch.where(enough & ~found, per_lane(size, line.here), taken)
+        trial = oracle.value(step_along(line.x, size, line.way), k)
+        enough = torch.isfinite(trial) & (trial <= line.here - per_run(c * size, line.here) * line.slope)
+        taken = torch.where(enough & ~found, per_run(size, line.here), taken)
         found, size = found | enough, size * shrink
-        if over(oracle, found):
+        if can_stop(oracle, found):
             break
     return taken, evaluations
 
@@ -86,7 +86,9 @@ class Bracket(NamedTuple):
     high_slope: Tensor
 
 
-def wolfe(oracle: Oracle, k: Step, line: Line, first: Hyper, c1: Hyper, c2: Hyper, trips: int) -> tuple[Tensor, Tensor]:
+def search_strong_wolfe(
+    oracle: Oracle, k: Step, line: SearchLine, first: Hyper, c1: Hyper, c2: Hyper, trips: int
+) -> tuple[Tensor, Tensor]:
     """A step with ``f(x - t p) <= f(x) - c1 t (g p)`` and a slope of at most ``c2 (g p)``; and the gradients it took.
 
     From ``first`` on the trials go, at most ten times as far each, to where the slope would be 0 if it grew evenly,
@@ -95,25 +97,25 @@ def wolfe(oracle: Oracle, k: Step, line: Line, first: Hyper, c1: Hyper, c2: Hype
     trials the step is the best that only falls enough, 0 if there is none.
     """
     zero, far = torch.zeros_like(line.here), torch.full_like(line.here, torch.inf)
-    ends, trial = Bracket(zero, -line.slope, far, far), zero + per_lane(first, zero)
+    ends, trial = Bracket(zero, -line.slope, far, far), zero + per_run(first, zero)
     found = torch.zeros_like(line.here, dtype=torch.bool)
     taken, gradients = zero, torch.zeros_like(line.here, dtype=torch.int32)
     for trip in range(trips):
         gradients = gradients + ~found
-        loss, grad = oracle.grad(moved(line.x, trial, line.way), k)
+        loss, grad = oracle.grad(step_along(line.x, trial, line.way), k)
         loss, slope = loss.detach(), -dot(grad, line.way, oracle.laned)
-        falls = torch.isfinite(loss) & (loss <= line.here - per_lane(c1, zero) * trial * line.slope)
-        good = falls & (slope.abs() <= per_lane(c2, zero) * line.slope)
+        falls = torch.isfinite(loss) & (loss <= line.here - per_run(c1, zero) * trial * line.slope)
+        good = falls & (slope.abs() <= per_run(c2, zero) * line.slope)
         short = falls & (slope < 0)
         taken = torch.where(~found & (good | short), trial, taken)
         found = found | good
-        if over(oracle, found):
+        if can_stop(oracle, found):
             break
-        ends, trial = narrowed(ends, trial, slope, short, halve=trip % 2 == 1)
+        ends, trial = narrow_bracket(ends, trial, slope, short, halve=trip % 2 == 1)
     return taken, gradients
 
 
-def narrowed(ends: Bracket, trial: Tensor, slope: Tensor, short: Tensor, halve: bool) -> tuple[Bracket, Tensor]:
+def narrow_bracket(ends: Bracket, trial: Tensor, slope: Tensor, short: Tensor, halve: bool) -> tuple[Bracket, Tensor]:
     """The bracket after a trial, and the next trial."""
     new = Bracket(
         torch.where(short, trial, ends.low),
@@ -122,29 +124,29 @@ def narrowed(ends: Bracket, trial: Tensor, slope: Tensor, short: Tensor, halve: 
         torch.where(short, ends.high_slope, torch.where(slope > 0, slope, torch.inf)),
     )
     open_ended = torch.isinf(new.high)
-    beyond = torch.minimum(10 * trial, level(ends.low, ends.low_slope, trial, slope, 10 * trial))
+    beyond = torch.minimum(10 * trial, find_zero_slope(ends.low, ends.low_slope, trial, slope, 10 * trial))
     middle = torch.where(new.low > 0, (new.low * new.high).sqrt(), new.high / 10)
-    inside = middle if halve else level(new.low, new.low_slope, new.high, new.high_slope, middle)
+    inside = middle if halve else find_zero_slope(new.low, new.low_slope, new.high, new.high_slope, middle)
     return new, torch.where(open_ended, beyond, inside)
 
 
-def level(low: Tensor, low_slope: Tensor, high: Tensor, high_slope: Tensor, otherwise: Tensor) -> Tensor:
+def find_zero_slope(low: Tensor, low_slope: Tensor, high: Tensor, high_slope: Tensor, otherwise: Tensor) -> Tensor:
     """Where a slope that grows evenly from one point to another is 0; ``otherwise`` where it does not grow."""
     grows = torch.isfinite(high_slope) & (high_slope > low_slope)
     share = -low_slope / torch.where(grows, high_slope - low_slope, 1.0)
     return torch.where(grows, low + share * (high - low), otherwise)
 
 
-def over(oracle: Oracle, found: Tensor) -> bool:
+def can_stop(oracle: Oracle, found: Tensor) -> bool:
     """Whether the trips that are left would change nothing; only a run alone can tell without waiting."""
     return not oracle.laned and not torch.compiler.is_compiling() and bool(found)
 
 
-def moved(x: Params, size: Hyper, grad: Params) -> Params:
+def step_along(x: Params, size: Hyper, grad: Params) -> Params:
     """The point ``x - size grad``; x itself where the size is 0, however infinite the gradient."""
 
     def move(leaf: Tensor, slope: Tensor) -> Tensor:
-        length = per_lane(size, leaf)
+        length = per_run(size, leaf)
         new = leaf - length * slope
         return torch.where(length != 0, new, leaf) if isinstance(length, Tensor) else new
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from gdbench.errors import Unavailable
 from gdbench.optimizers.base import Hyper, Method, Step, matrix_method
-from gdbench.optimizers.update_ops import is_zero, mean
-from gdbench.tree import per_lane
+from gdbench.optimizers.update_ops import ema, is_zero
+from gdbench.tree import per_run
 
 __all__ = ["muon"]
 
@@ -49,16 +49,16 @@ def muon(
         return MuonState(torch.zeros_like(leaf))
 
     def update(laned: bool, k: Step, grad: Tensor, state: MuonState, x: Tensor) -> tuple[Tensor, MuonState]:
-        buffer = mean(state.buffer, grad, momentum)
-        way = torch.lerp(grad, buffer, per_lane(momentum, grad)) if nesterov else buffer
-        x = x if is_zero(weight_decay) else per_lane(1 - lr * weight_decay, x) * x
-        turned = orthogonal(way, eps, ns_steps).to(x.dtype)
-        return x - per_lane(lr * stretch(x.shape[-2:], adjust_lr_fn), x) * turned, MuonState(buffer)
+        buffer = ema(state.buffer, grad, momentum)
+        way = torch.lerp(grad, buffer, per_run(momentum, grad)) if nesterov else buffer
+        x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
+        turned = orthogonalise(way, eps, ns_steps).to(x.dtype)
+        return x - per_run(lr * shape_factor(x.shape[-2:], adjust_lr_fn), x) * turned, MuonState(buffer)
 
     return matrix_method(begun, update)
 
 
-def orthogonal(matrix: Tensor, eps: float, steps: int) -> Tensor:
+def orthogonalise(matrix: Tensor, eps: float, steps: int) -> Tensor:
     """The matrix ``[..., rows, columns]`` with its singular values between about 0.7 and 1.2, in bfloat16."""
     a, b, c = QUINTIC
     wide = matrix.shape[-2] <= matrix.shape[-1]
@@ -71,7 +71,7 @@ def orthogonal(matrix: Tensor, eps: float, steps: int) -> Tensor:
     return x if wide else x.mT
 
 
-def stretch(shape: torch.Size, rule: str | None) -> float:
+def shape_factor(shape: torch.Size, rule: str | None) -> float:
     """What a step of a matrix of this shape is multiplied by."""
     rows, columns = shape
     if rule == "match_rms_adamw":

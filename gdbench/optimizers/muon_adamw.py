@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from gdbench.optimizers.adam import adamw
-from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.base import Hyper, Method, Oracle, Step, StepFields
 from gdbench.optimizers.muon import muon
 from gdbench.tree import Params
 
 __all__ = ["muon_adamw"]
 
 
-class Both(NamedTuple):
+class MuonAdamWState(NamedTuple):
     """The states of the two methods."""
 
     matrices: Any
     others: Any
 
 
-class Given:
+class PrecomputedOracle:
     """An oracle whose answer is there already, so that two methods go by one gradient."""
 
     def __init__(self, laned: bool, told: tuple[Tensor, Params]) -> None:
@@ -51,39 +51,39 @@ def muon_adamw(
     matrices here like any other.
     """
     turning = muon(lr, momentum, weight_decay, nesterov, adjust_lr_fn=adjust_lr_fn)
-    return by_shape(turning, adamw(lr * lr_ratio, beta1, beta2, eps, weight_decay))
+    return combine_by_shape(turning, adamw(lr * lr_ratio, beta1, beta2, eps, weight_decay))
 
 
-def by_shape(turning: Method, other: Method) -> Method:
+def combine_by_shape(turning: Method, other: Method) -> Method:
     """The Method of one for matrices and one for all else, both of them of one gradient a step."""
 
-    def init(laned: bool, x: Params) -> Both:
-        matrices, others = parted(x, laned)
-        return Both(turning.begin(matrices, laned), other.begin(others, laned))
+    def init(laned: bool, x: Params) -> MuonAdamWState:
+        matrices, others = split_matrices(x, laned)
+        return MuonAdamWState(turning.begin(matrices, laned), other.begin(others, laned))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Both) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: MuonAdamWState) -> tuple[Params, Any, StepFields]:
         loss, grad = oracle.grad(x, k)
-        given: Any = Given(oracle.laned, (loss, named(grad)))
-        matrices, others = parted(x, oracle.laned)
+        given: Any = PrecomputedOracle(oracle.laned, (loss, as_dict(grad)))
+        matrices, others = split_matrices(x, oracle.laned)
         here, turned, _ = turning.step(given, k, matrices, state.matrices)
         there, moved, _ = other.step(given, k, others, state.others)
         both = {**here, **there}  # type: ignore[dict-item]
-        new: Params = {name: both[name] for name in x} if isinstance(x, dict) else both[ALONE]
-        return new, Both(turned, moved), (loss, grad, 1, 0)
+        new: Params = {name: both[name] for name in x} if isinstance(x, dict) else both[SINGLE]
+        return new, MuonAdamWState(turned, moved), (loss, grad, 1, 0)
 
     return Method(partial(init, False), step, init_lanes=partial(init, True))
 
 
-ALONE = "x"
+SINGLE = "x"
 """What the one tensor of a point is called that has no names."""
 
 
-def named(x: Params) -> dict[str, Tensor]:
+def as_dict(x: Params) -> dict[str, Tensor]:
     """A point as a dict."""
-    return x if isinstance(x, dict) else {ALONE: x}
+    return x if isinstance(x, dict) else {SINGLE: x}
 
 
-def parted(x: Params, laned: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_matrices(x: Params, laned: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The matrices of a point, and all else."""
-    matrices = {name: leaf for name, leaf in named(x).items() if leaf.dim() - laned == 2}
-    return matrices, {name: leaf for name, leaf in named(x).items() if name not in matrices}
+    matrices = {name: leaf for name, leaf in as_dict(x).items() if leaf.dim() - laned == 2}
+    return matrices, {name: leaf for name, leaf in as_dict(x).items() if name not in matrices}

@@ -14,10 +14,10 @@ from torch import Tensor
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.sgd import gd, momentum, nesterov
 from gdbench.optimizers.update_ops import add
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 
-class Chebyshev(NamedTuple):
+class ChebyshevState(NamedTuple):
     """The last step d, and the weight a of its gradient."""
 
     step: Tensor
@@ -56,10 +56,10 @@ def chebyshev(lr: Hyper, smoothness: Hyper, strong_convexity: Hyper) -> Method:
     """
     centre, radius = (smoothness + strong_convexity) / 2, (smoothness - strong_convexity) / 2
 
-    def update(k: Step, grad: Tensor, state: Chebyshev, x: Tensor) -> tuple[Tensor, Chebyshev]:
+    def update(k: Step, grad: Tensor, state: ChebyshevState, x: Tensor) -> tuple[Tensor, ChebyshevState]:
         weight = 1 / (centre - radius**2 / 4 * state.weight * (1 + (k == 1)))
-        step = per_lane(weight * centre - 1, x) * state.step
+        step = per_run(weight * centre - 1, x) * state.step
         step = add(step, -lr * weight, grad)
-        return x + step, Chebyshev(step, weight)
+        return x + step, ChebyshevState(step, weight)
 
-    return first_order(lambda x: Chebyshev(torch.zeros_like(x), 0.0 * (centre + radius)), update)
+    return first_order(lambda x: ChebyshevState(torch.zeros_like(x), 0.0 * (centre + radius)), update)

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from gdbench.optimizers.base import Method, Oracle, Saw, Step
+from gdbench.optimizers.base import Method, Oracle, Step, StepFields
 from gdbench.tree import Params, tree_map
 
-__all__ = ["projected"]
+__all__ = ["with_projection"]
 
 
-def projected(method: Method, project: Callable[[Params], Params] | None) -> Method:
+def with_projection(method: Method, project: Callable[[Params], Params] | None) -> Method:
     """The method whose every step is followed by ``project``; the method itself where there is none.
 
     What the method keeps in its state, such as an average, is left as it is.
@@ -21,7 +21,7 @@ def projected(method: Method, project: Callable[[Params], Params] | None) -> Met
     if project is None:
         return method
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
         x, state, seen = method.step(oracle, k, x, state)
         inside = project(x)
         if not method.mutates:
@@ -29,4 +29,4 @@ def projected(method: Method, project: Callable[[Params], Params] | None) -> Met
         with torch.no_grad():  # torch.optim goes on from the very tensor that it moved
             return tree_map(lambda leaf, new: leaf.copy_(new), x, inside), state, seen
 
-    return method.stepping(step)
+    return method.with_step(step)

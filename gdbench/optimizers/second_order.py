@@ -7,14 +7,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.line_search import Line, backtracked, moved, over, wolfe
-from gdbench.optimizers.nonlinear_cg import uphill
-from gdbench.optimizers.update_ops import along, difference, ratio, zeros
-from gdbench.tree import Params, flat, leaves, tree_map, unflat
+from gdbench.optimizers.base import (
+    HESSIAN_PRODUCT,
+    Hyper,
+    InnerProduct,
+    Method,
+    Oracle,
+    RunNumber,
+    Step,
+    StepInfo,
+    line_search_method,
+)
+from gdbench.optimizers.line_search import SearchLine, backtrack, can_stop, search_strong_wolfe, step_along
+from gdbench.optimizers.nonlinear_cg import ensure_ascent
+from gdbench.optimizers.update_ops import add_scaled, safe_ratio, subtract, zeros_like
+from gdbench.tree import Params, flatten, leaves, tree_map, unflatten
 
 
-class Inverse(NamedTuple):
+class BFGSState(NamedTuple):
     """The last point and gradient, and the estimated inverse of the Hessian ``[n, n]``; in lanes one each."""
 
     x: Params
@@ -32,34 +42,38 @@ def newton_cg(lr: Hyper = 1.0, shrink: Hyper = 0.5, c: Hyper = 1e-4, inner_trips
     Armijo's search from lr along -p.
     """
 
-    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()], inner: Inner) -> tuple[Params, tuple[()], Seen]:
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: tuple[()], inner: InnerProduct
+    ) -> tuple[Params, tuple[()], StepInfo]:
         loss, grad = oracle.grad(x, k)
-        way, products = solved(oracle, k, x, grad, inner, inner_trips)
-        way, slope = uphill(grad, way, inner)
-        size, evaluations = backtracked(oracle, k, Line(x, loss.detach(), way, slope), lr, shrink, c, trips)
-        return moved(x, size, way), state, Seen(loss, grad, 1 + HESSIAN_PRODUCT * products, evaluations)
+        way, products = solve_newton(oracle, k, x, grad, inner, inner_trips)
+        way, slope = ensure_ascent(grad, way, inner)
+        size, evaluations = backtrack(oracle, k, SearchLine(x, loss.detach(), way, slope), lr, shrink, c, trips)
+        return step_along(x, size, way), state, StepInfo(loss, grad, 1 + HESSIAN_PRODUCT * products, evaluations)
 
-    return searching(lambda x, number: (), step)
+    return line_search_method(lambda x, number: (), step)
 
 
-def solved(oracle: Oracle, k: Step, x: Params, grad: Params, inner: Inner, trips: int) -> tuple[Params, Tensor]:
+def solve_newton(
+    oracle: Oracle, k: Step, x: Params, grad: Params, inner: InnerProduct, trips: int
+) -> tuple[Params, Tensor]:
     """A p with ``H p`` near g, and how many Hessian products it took."""
     squared = inner(grad, grad)
     enough = (squared.sqrt().sqrt().clamp(max=0.5) * squared.sqrt()) ** 2
-    way, rest, search = zeros(x), grad, grad
+    way, rest, search = zeros_like(x), grad, grad
     done, products = ~(squared > 0), torch.zeros_like(squared, dtype=torch.int32)
     for trip in range(trips):
-        if over(oracle, done):
+        if can_stop(oracle, done):
             break
         products = products + ~done
         bent = oracle.hvp(x, search, k)
         curvature, before = inner(search, bent), inner(rest, rest)
         curved = curvature > 0
-        size = torch.where(done, 0.0, ratio(before, curvature, 1.0 if trip == 0 else 0.0))
-        way, rest = moved(way, -size, search), moved(rest, size, bent)
+        size = torch.where(done, 0.0, safe_ratio(before, curvature, 1.0 if trip == 0 else 0.0))
+        way, rest = step_along(way, -size, search), step_along(rest, size, bent)
         after = inner(rest, rest)
         done = done | ~curved | (after <= enough)
-        search = along(rest, ratio(after, before, 0.0), search)
+        search = add_scaled(rest, safe_ratio(after, before, 0.0), search)
     return way, products
 
 
@@ -71,36 +85,38 @@ def bfgs(lr: Hyper = 1.0, c1: Hyper = 1e-4, c2: Hyper = 0.9, trips: int = 10) ->
     ``lr / |g|`` while B is 1. B takes n^2 numbers.
     """
 
-    def init(x: Params, number: Number) -> Inverse:
+    def init(x: Params, number: RunNumber) -> BFGSState:
         one = number(1.0)
         n = sum(leaf.numel() for leaf in leaves(x)) // max(one.numel(), 1)
         eye = torch.eye(n, dtype=one.dtype, device=one.device)
         inverse = eye.expand(*one.shape, n, n).clone() if one.dim() else eye
-        return Inverse(tree_map(torch.clone, x), zeros(x), inverse, number(0.0))
+        return BFGSState(tree_map(torch.clone, x), zeros_like(x), inverse, number(0.0))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Inverse, inner: Inner) -> tuple[Params, Inverse, Seen]:
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: BFGSState, inner: InnerProduct
+    ) -> tuple[Params, BFGSState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        s = flat(difference(x, state.x), oracle.laned)
-        y = flat(difference(grad, state.grad), oracle.laned)
-        inverse, met = learned(state, s, y)
-        slope_of = flat(grad, oracle.laned)
-        way = unflat((inverse @ slope_of[..., None])[..., 0], x, oracle.laned)
-        way, slope = uphill(grad, way, inner)
-        first = torch.where(met > 0, lr, ratio(lr, slope.sqrt(), lr))
-        size, gradients = wolfe(oracle, k, Line(x, loss.detach(), way, slope), first, c1, c2, trips)
-        return moved(x, size, way), Inverse(x, grad, inverse, met), Seen(loss, grad, 1 + gradients, 0)
+        s = flatten(subtract(x, state.x), oracle.laned)
+        y = flatten(subtract(grad, state.grad), oracle.laned)
+        inverse, met = update_inverse(state, s, y)
+        slope_of = flatten(grad, oracle.laned)
+        way = unflatten((inverse @ slope_of[..., None])[..., 0], x, oracle.laned)
+        way, slope = ensure_ascent(grad, way, inner)
+        first = torch.where(met > 0, lr, safe_ratio(lr, slope.sqrt(), lr))
+        size, gradients = search_strong_wolfe(oracle, k, SearchLine(x, loss.detach(), way, slope), first, c1, c2, trips)
+        return step_along(x, size, way), BFGSState(x, grad, inverse, met), StepInfo(loss, grad, 1 + gradients, 0)
 
-    return searching(init, step)
+    return line_search_method(init, step)
 
 
-def learned(state: Inverse, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def update_inverse(state: BFGSState, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """The inverse after a pair of changes, and whether there has been one."""
     curvature = (s * y).sum(-1)
     good = curvature > 0
-    scale = torch.where(state.met > 0, 1.0, ratio(curvature, (y * y).sum(-1), 1.0))
+    scale = torch.where(state.met > 0, 1.0, safe_ratio(curvature, (y * y).sum(-1), 1.0))
     before = scale[..., None, None] * state.inverse
     turned = (before @ y[..., None])[..., 0]
-    inverse_curvature = ratio(1.0, curvature, 0.0)
+    inverse_curvature = safe_ratio(1.0, curvature, 0.0)
     weight = ((curvature + (y * turned).sum(-1)) * inverse_curvature**2)[..., None, None]
     mixed = turned[..., :, None] * s[..., None, :]
     after = before + weight * s[..., :, None] * s[..., None, :]

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gdbench.optimizers.base import Hyper, Method, Step, matrix_method
 from gdbench.optimizers.update_ops import add
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 
-class Sides(NamedTuple):
+class ShampooState(NamedTuple):
     """Sums of ``G G'`` and ``G' G`` of a matrix G, from eps on; of anything else the sum of its squares, and None."""
 
     left: Tensor
@@ -26,20 +26,22 @@ def shampoo(lr: Hyper, eps: Hyper = 1e-4) -> Method:
     fewer has a diagonal instead, ``x - lr g / sqrt(eps + sum g^2)``.
     """
 
-    def begun(laned: bool, leaf: Tensor) -> Sides:
+    def begun(laned: bool, leaf: Tensor) -> ShampooState:
         if leaf.dim() - laned < 2:
-            return Sides(torch.zeros_like(leaf) + per_lane(eps, leaf), None)
+            return ShampooState(torch.zeros_like(leaf) + per_run(eps, leaf), None)
         matrix = as_matrix(leaf, laned)
-        return Sides(*(torch.diag_embed(torch.zeros_like(side) + per_lane(eps, side)) for side in edges(matrix)))
+        return ShampooState(
+            *(torch.diag_embed(torch.zeros_like(side) + per_run(eps, side)) for side in first_column_and_row(matrix))
+        )
 
-    def update(laned: bool, k: Step, grad: Tensor, state: Sides, leaf: Tensor) -> tuple[Tensor, Sides]:
+    def update(laned: bool, k: Step, grad: Tensor, state: ShampooState, leaf: Tensor) -> tuple[Tensor, ShampooState]:
         if state.right is None:
             squares = torch.addcmul(state.left, grad, grad)
-            return add(leaf, -lr, grad * squares.rsqrt()), Sides(squares, None)
+            return add(leaf, -lr, grad * squares.rsqrt()), ShampooState(squares, None)
         matrix = as_matrix(grad, laned)
         left, right = state.left + matrix @ matrix.mT, state.right + matrix.mT @ matrix
-        way = (fourth(left) @ matrix @ fourth(right)).reshape(grad.shape)
-        return add(leaf, -lr, way), Sides(left, right)
+        way = (inverse_fourth_root(left) @ matrix @ inverse_fourth_root(right)).reshape(grad.shape)
+        return add(leaf, -lr, way), ShampooState(left, right)
 
     return matrix_method(begun, update)
 
@@ -49,19 +51,19 @@ def as_matrix(leaf: Tensor, laned: bool) -> Tensor:
     return leaf.reshape(*leaf.shape[: 1 + laned], -1)
 
 
-def edges(matrix: Tensor) -> tuple[Tensor, Tensor]:
+def first_column_and_row(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """A column and a row."""
     return matrix[..., 0], matrix[..., 0, :]
 
 
-def fourth(side: Tensor) -> Tensor:
+def inverse_fourth_root(side: Tensor) -> Tensor:
     """The inverse fourth root of a symmetric matrix whose eigenvalues are above 0; NaN where it is not finite."""
-    values, vectors = eigen(side)
+    values, vectors = eigh_or_nan(side)
     root: Tensor = (vectors * values.clamp(min=torch.finfo(side.dtype).tiny)[..., None, :] ** -0.25) @ vectors.mT
     return root
 
 
-def eigen(side: Tensor) -> tuple[Tensor, Tensor]:
+def eigh_or_nan(side: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, the smallest first, and eigenvectors of a symmetric matrix; NaN where it is not finite."""
     finite = side.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)  # eigh would raise, for all lanes together
     values, vectors = torch.linalg.eigh(torch.where(finite, side, torch.eye(side.shape[-1]).to(side)))

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.optim import ASGD, Optimizer, SparseAdam
 
 from gdbench.errors import Unavailable, UsageError
-from gdbench.optimizers.base import Method, Oracle, Seen, Step
+from gdbench.optimizers.base import Method, Oracle, Step, StepInfo
 from gdbench.optimizers.copying import copy_optimizer
-from gdbench.optimizers.differentiated import step_differentiated
+from gdbench.optimizers.differentiated import step_with_graph
 from gdbench.optimizers.needs import CLOSURE, GRAPH, NEEDS, find_hint
 from gdbench.tree import Params, leaves, tree_map
 
-__all__ = ["Factory", "find_kind", "named", "rate_names", "torch_arguments", "torch_optim"]
+__all__ = ["Factory", "find_kind", "list_lr_names", "public_name", "torch_arguments", "torch_optim"]
 
 SWITCHES: dict[str, dict[str, bool]] = {
     "torch": {"foreach": False, "fused": False},
@@ -30,7 +30,7 @@ SWITCHES: dict[str, dict[str, bool]] = {
 """The arguments by which a torch.optim class is told what to run on."""
 
 
-class Held(NamedTuple):
+class TorchState(NamedTuple):
     """A torch optimizer and the point it moves, in place."""
 
     point: Params
@@ -39,7 +39,7 @@ class Held(NamedTuple):
 
 Factory = Callable[..., Optimizer]
 """A class of torch.optim's kind, or a function that makes its optimizers: ``factory(params, **arguments)``."""
-TorchStep = Callable[[Oracle, Step, Params, Held], tuple[Params, Held, Seen]]
+TorchStep = Callable[[Oracle, Step, Params, TorchState], tuple[Params, TorchState, StepInfo]]
 
 
 def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,16 +60,16 @@ def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[
     }
 
 
-def rate_names(block: Mapping[str, Any]) -> list[str]:
+def list_lr_names(block: Mapping[str, Any]) -> list[str]:
     """The names under which a group may hold its learning rate: lr, and the name that the ``torch:`` block gives it."""
     return ["lr", *(name for name, entry in block.items() if entry == "lr" and name != "lr")]
 
 
 def find_kind(factory: Factory, point: Params, arguments: Mapping[str, Any]) -> type[Optimizer]:
     """The class of the optimizers that a function makes: that of one for a copy of ``point``, as a sample."""
-    kind = type(factory([fresh(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
+    kind = type(factory([clone_parameter(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
     if not (hasattr(kind, "step") and hasattr(kind, "zero_grad")):
-        raise UsageError(f"{named(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
+        raise UsageError(f"{public_name(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
     return kind
 
 
@@ -87,7 +87,7 @@ def torch_optim(
     point there; the x it is given is that very point, except in the first step, where it is equal to it.
     Raises Unavailable, here or in the first step, where torch has no such implementation.
     """
-    arguments = {**hyper, **switches(factory, impl)}
+    arguments = {**hyper, **find_switches(factory, impl)}
     if kind is None:
         assert isinstance(factory, type)
         kind = factory
@@ -97,50 +97,50 @@ def torch_optim(
             optimizer = factory(leaves(point), **arguments)
         except (RuntimeError, ValueError) as error:
             if is_refusal(kind, impl, error):
-                raise refusal(factory, impl, error) from error
-            if isinstance(error, RuntimeError) and not is_torchs(kind):
-                raise unmade(factory, error) from error
+                raise unavailable_error(factory, impl, error) from error
+            if isinstance(error, RuntimeError) and not is_from_torch(kind):
+                raise construction_error(factory, error) from error
             raise
         except (AttributeError, TypeError) as error:
-            raise unmade(factory, error) from error
-        if switched(kind):
+            raise construction_error(factory, error) from error
+        if has_eval_mode(kind):
             optimizer.train()  # type: ignore[attr-defined]
         return optimizer
 
-    def init(x: Params) -> Held:
+    def init(x: Params) -> TorchState:
         # A differentiable step must not meet leaves that autograd knows, as it writes to them under autograd.
-        point = tree_map(lambda leaf: fresh(leaf).requires_grad_(impl != "differentiable"), x)
-        return Held(point, build(point))
+        point = tree_map(lambda leaf: clone_parameter(leaf).requires_grad_(impl != "differentiable"), x)
+        return TorchState(point, build(point))
 
-    def copy(x: Params, state: Held) -> tuple[Params, Held]:
+    def copy(x: Params, state: TorchState) -> tuple[Params, TorchState]:
         optimizer, point, x = copy_optimizer(state.optimizer, state.point, x)
-        return x, Held(point, optimizer)
+        return x, TorchState(point, optimizer)
 
-    def evaluated(x: Params, state: Held) -> Params:
+    def evaluated(x: Params, state: TorchState) -> Params:
         _, there = copy(x, state)  # the way to it and back again would not end at the very bits
         there.optimizer.eval()  # type: ignore[attr-defined]
         return there.point
 
     searches = needs_closure(kind) or CLOSURE in needs
     differentiates = GRAPH in needs
-    step = searching(kind) if searches else differentiating if differentiates else plain(factory, kind, impl)
-    judged = averaged if issubclass(kind, ASGD) else evaluated if switched(kind) else None
+    step = closure_step(kind) if searches else graph_step if differentiates else gradient_step(factory, kind, impl)
+    output = asgd_average if issubclass(kind, ASGD) else evaluated if has_eval_mode(kind) else None
     return Method(
-        init, step, copy, mutates=True, constant_cost=not (searches or differentiates), lanes=False, judged=judged
+        init, step, copy, mutates=True, constant_cost=not (searches or differentiates), lanes=False, output=output
     )
 
 
-def averaged(x: Params, state: Held) -> Params:
+def asgd_average(x: Params, state: TorchState) -> Params:
     """The average that ASGD keeps; before its first step x itself."""
     memory = state.optimizer.state
     return tree_map(lambda leaf: memory[leaf]["ax"] if leaf in memory else leaf, state.point)
 
 
-def plain(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
+def gradient_step(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
     """The step of a class that moves by one gradient."""
     hand_over = assign_sparse if issubclass(kind, SparseAdam) else assign
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+    def step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
         point, optimizer = state
         loss, grad = oracle.grad(point, k)
         hand_over(point, grad)
@@ -150,25 +150,25 @@ def plain(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
             if k:
                 raise
             if isinstance(error, RuntimeError | AssertionError) and is_refusal(kind, impl, error):
-                raise refusal(factory, impl, error) from error
-            if not is_torchs(kind) and (hint := find_hint(error)):
+                raise unavailable_error(factory, impl, error) from error
+            if not is_from_torch(kind) and (hint := find_hint(error)):
                 error.add_note(hint)
             raise
-        return point, state, Seen(loss, grad, 1, 0)
+        return point, state, StepInfo(loss, grad, 1, 0)
 
     return step
 
 
-def differentiating(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+def graph_step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
     """The step of a class that differentiates the gradient it is given."""
-    point, seen = step_differentiated(oracle, k, state.point, state.optimizer)
+    point, seen = step_with_graph(oracle, k, state.point, state.optimizer)
     return point, state, seen
 
 
-def searching(kind: type[Optimizer]) -> TorchStep:
+def closure_step(kind: type[Optimizer]) -> TorchStep:
     """The step of a class that asks for gradients itself, through a closure: all are counted, the first is seen."""
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+    def step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
         point, optimizer = state
         first: list[Params] = []
         losses: list[Tensor] = []
@@ -185,18 +185,18 @@ def searching(kind: type[Optimizer]) -> TorchStep:
             optimizer.step(closure=closure)  # type: ignore[arg-type]
         except (IndexError, TypeError):
             # From a loss that is not finite torch's line search runs out of brackets: the run has left the finite.
-            if not is_torchs(kind) or not losses or bool(torch.stack(losses).isfinite().all()):
+            if not is_from_torch(kind) or not losses or bool(torch.stack(losses).isfinite().all()):
                 raise
             with torch.no_grad():
                 tree_map(lambda leaf: leaf.fill_(torch.nan), point)
         if not losses:
-            raise RuntimeError(f"{named(kind)}.step took a closure and did not call it: no loss was seen")
-        return point, state, Seen(losses[0], first[0], len(losses), 0)
+            raise RuntimeError(f"{public_name(kind)}.step took a closure and did not call it: no loss was seen")
+        return point, state, StepInfo(losses[0], first[0], len(losses), 0)
 
     return step
 
 
-def fresh(leaf: Tensor) -> Tensor:
+def clone_parameter(leaf: Tensor) -> Tensor:
     """A parameter of torch's own: a copy, contiguous."""
     return leaf.detach().clone(memory_format=torch.contiguous_format)
 
@@ -216,7 +216,7 @@ def assign_sparse(point: Params, grad: Params) -> None:
         leaf.grad = slope.to_sparse()
 
 
-def switched(cls: type[Optimizer]) -> bool:
+def has_eval_mode(cls: type[Optimizer]) -> bool:
     """Whether a class stands at another point for training than for judging (the package schedulefree's do)."""
     return hasattr(cls, "train") and hasattr(cls, "eval")
 
@@ -230,15 +230,15 @@ def needs_closure(kind: type[Optimizer]) -> bool:
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [entry.name for entry in taken if entry.default is entry.empty and entry.kind not in variadic]
     if needed not in ([], ["closure"]):
-        raise UsageError(f"{named(kind)}.step needs {', '.join(needed)}; it may need a closure and nothing else.")
+        raise UsageError(f"{public_name(kind)}.step needs {', '.join(needed)}; it may need a closure and nothing else.")
     return bool(needed)
 
 
-def switches(factory: Factory, impl: str) -> dict[str, bool]:
+def find_switches(factory: Factory, impl: str) -> dict[str, bool]:
     """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
     known = inspect.signature(factory).parameters
     if impl != "torch" and impl not in known:
-        raise Unavailable(f"{named(factory)} has no {impl} implementation")
+        raise Unavailable(f"{public_name(factory)} has no {impl} implementation")
     return {name: on for name, on in SWITCHES[impl].items() if name in known}
 
 
@@ -248,7 +248,7 @@ def is_refusal(kind: type[Optimizer], impl: str, error: Exception) -> bool:
     It is raised by code of torch.optim, in a class of torch's (or ours), or where one of its switches was asked for.
     """
     raised_by_torch = raising_module(error.__traceback__).startswith(("torch.optim", "torch.utils._foreach_utils"))
-    asked = is_torchs(kind) or impl != "torch"
+    asked = is_from_torch(kind) or impl != "torch"
     about_a_number = isinstance(error, torch.OutOfMemoryError) or "cannot be converted to type" in str(error)
     return raised_by_torch and asked and not about_a_number
 
@@ -261,25 +261,25 @@ def raising_module(trace: TracebackType | None) -> str:
     return name
 
 
-def is_torchs(kind: type[Optimizer]) -> bool:
+def is_from_torch(kind: type[Optimizer]) -> bool:
     """Whether a class is one of torch's, or of ours that put two of them together."""
     return kind.__module__.partition(".")[0] in ("torch", "gdbench")
 
 
-def refusal(factory: Factory, impl: str, error: Exception) -> Unavailable:
+def unavailable_error(factory: Factory, impl: str, error: Exception) -> Unavailable:
     """Torch's own reason, on one line."""
-    return Unavailable(f"{named(factory)}, impl={impl}: {str(error).splitlines()[0]}")
+    return Unavailable(f"{public_name(factory)}, impl={impl}: {str(error).splitlines()[0]}")
 
 
-def unmade(factory: Factory, error: Exception) -> RuntimeError:
+def construction_error(factory: Factory, error: Exception) -> RuntimeError:
     """Why a class cannot be made from a list of parameters, and what can be done."""
     return RuntimeError(
-        f"{named(factory)} cannot be made from a list of parameters ({type(error).__name__}: {error}): where it takes"
-        " something else, `_target_` may name a function(params, ...) that makes it"
+        f"{public_name(factory)} cannot be made from a list of parameters ({type(error).__name__}: {error}): where it"
+        " takes something else, `_target_` may name a function(params, ...) that makes it"
     )
 
 
-def named(factory: Factory) -> str:
+def public_name(factory: Factory) -> str:
     """A class or function by the name under which it is imported: torch's, and those of other packages."""
     package = str(getattr(factory, "__module__", "")).partition(".")[0]
     name = getattr(factory, "__name__", type(factory).__name__)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper
-from gdbench.tree import Params, per_lane, tree_map
+from gdbench.tree import Params, per_run, tree_map
 
 
 def is_zero(number: Hyper) -> bool:
@@ -23,52 +23,52 @@ def is_zero(number: Hyper) -> bool:
 
 def add(x: Tensor, scale: Hyper, y: Tensor) -> Tensor:
     """``x + scale y``."""
-    return torch.addcmul(x, per_lane(scale, x), y) if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
+    return torch.addcmul(x, per_run(scale, x), y) if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
 
 
 def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a b``."""
-    return x + per_lane(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
+    return x + per_run(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
 
 
 def add_quotient(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a / b``."""
-    return x + per_lane(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
+    return x + per_run(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
 
 
-def along(x: Params, size: Hyper, way: Params) -> Params:
+def add_scaled(x: Params, size: Hyper, way: Params) -> Params:
     """``x + size way``, leaf by leaf."""
     return tree_map(lambda leaf, direction: add(leaf, size, direction), x, way)
 
 
-def difference(a: Params, b: Params) -> Params:
+def subtract(a: Params, b: Params) -> Params:
     """``a - b``, leaf by leaf."""
     return tree_map(torch.sub, a, b)
 
 
-def zeros(x: Params) -> Params:
+def zeros_like(x: Params) -> Params:
     """As many zeros as x has numbers, laid out like x."""
     return tree_map(torch.zeros_like, x)
 
 
-def ratio(a: Hyper, b: Tensor, otherwise: Hyper) -> Tensor:
+def safe_ratio(a: Hyper, b: Tensor, otherwise: Hyper) -> Tensor:
     """``a / b`` where b is above 0; elsewhere ``otherwise``, which nothing infinite reaches."""
     good = b > 0
     answer: Tensor = torch.where(good, a / torch.where(good, b, 1.0), otherwise)
     return answer
 
 
-def mean(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
+def ema(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
     """The moving average ``decay old + (1 - decay) new``."""
-    return torch.lerp(old, new, per_lane(1 - decay, old))
+    return torch.lerp(old, new, per_run(1 - decay, old))
 
 
-def mean_square(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
+def ema_square(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
     """The moving average of squares ``decay old + (1 - decay) new^2``."""
-    return add_product(per_lane(decay, old) * old, 1 - decay, new, new)
+    return add_product(per_run(decay, old) * old, 1 - decay, new, new)
 
 
-def slope(weight_decay: Hyper, maximize: bool) -> Callable[[Tensor, Tensor], Tensor]:
+def effective_gradient(weight_decay: Hyper, maximize: bool) -> Callable[[Tensor, Tensor], Tensor]:
     """What a method descends instead of the gradient g: ``(g, x) -> +-g + weight_decay x``, minus to maximize."""
     if is_zero(weight_decay):
         return (lambda grad, x: -grad) if maximize else (lambda grad, x: grad)

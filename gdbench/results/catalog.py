@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdbench.errors import UsageError, list_few, nearest
+from gdbench.errors import UsageError, did_you_mean, list_few
 from gdbench.results.folder_layout import PARTS, is_sweep, sweep_folders, walk_sweeps
 from gdbench.results.labels import labels
 from gdbench.results.paths import expand_user
@@ -134,7 +134,7 @@ def find(word: str, outputs: Path) -> Path:
     if meant:
         raise UsageError(f"SWEEP={word} may be any of {len(meant)} sweeps: {list_few(meant)}. Name one by its folder.")
     every = [each for name, names in known.items() for each in (name, *names) if each]
-    raise NoSweep(word, outputs, nearest(word, every))
+    raise NoSweep(word, outputs, did_you_mean(word, every))
 
 
 def _names(outputs: Path, folder: str) -> set[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.arrow import frame
 from gdbench.results.columns import described
 from gdbench.results.folder_layout import is_sweep, part_file, part_files, sweep_folders
@@ -53,7 +53,7 @@ def load(
     Raises UsageError where there is nothing to load.
     """
     if table not in DESCRIBED:
-        allowed = f"{nearest(str(table), DESCRIBED)} Allowed: {', '.join(DESCRIBED)}"
+        allowed = f"{did_you_mean(str(table), DESCRIBED)} Allowed: {', '.join(DESCRIBED)}"
         raise UsageError(f"table={table!r} is not known.{allowed}.")
     sources = [expand_user(source) for source in ([path] if isinstance(path, (str, Path)) else path)]
     places = list(dict.fromkeys(place for source in sources for place in _places(str(source))))

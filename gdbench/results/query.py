@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 
 __all__ = ["FORMS", "Condition", "holds", "parse"]
 
@@ -83,7 +83,7 @@ def _conditions(word: str, kinds: Mapping[str, Any]) -> list[Condition]:
 def _condition(word: str, name: str, sign: str, text: str, kinds: Mapping[str, Any]) -> Condition:
     if name not in kinds:
         shown = [*kinds, *SPANS]
-        near = _last_part(name, shown) or nearest(name, shown)
+        near = _last_part(name, shown) or did_you_mean(name, shown)
         raise UsageError(
             f"{name} is no column of these sweeps.{near} All: python -m gdbench columns, and {_own(shown)}."
         )

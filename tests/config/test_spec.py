@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gdbench.config.axis import Axis
 from gdbench.config.spec import Question
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
 from gdbench.results.keys import run_keys
 
@@ -291,10 +291,10 @@ def test_a_question_needs_every_setting(key: str) -> None:
 def test_suggestions_come_from_what_is_known(word: str) -> None:
     """A suggestion names known words only, and one of them is found again by itself."""
     known = ("adam", "adamw", "gd")
-    said = nearest(word, known)
+    said = did_you_mean(word, known)
 
     assert set(said.removeprefix(" Did you mean ").removesuffix("?").split(" or ")) <= {*known, ""}
-    assert nearest("adam", known).startswith(" Did you mean adam")
+    assert did_you_mean("adam", known).startswith(" Did you mean adam")
 
 
 # ----------------------------------------------------------------------------------------------------------- keys

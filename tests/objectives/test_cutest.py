@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import rosen, rosen_der
 
 from gdbench.engine.oracle import oracle
-from gdbench.errors import UsageError, install_command
+from gdbench.errors import UsageError, format_install_command
 from gdbench.objectives.cutest import cutest, problems
 from gdbench.results.load import load
 
@@ -83,7 +83,7 @@ def test_the_extra_is_named_where_it_is_missing(command: Callable[..., Any], mon
     done = command("list", "objectives", "--cutest")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"gdbench: objective=cutest is not installed: {install_command('cutest')}\n"
+    assert done.err == f"gdbench: objective=cutest is not installed: {format_install_command('cutest')}\n"
 
 
 def test_the_list_tells_dimension_and_kind(command: Callable[..., Any]) -> None:

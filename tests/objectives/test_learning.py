@@ -37,8 +37,8 @@ from gdbench.objectives.regression import (
 from gdbench.objectives.stochastic import noisy_quadratic, reddi
 from gdbench.objectives.text_corpus import TEXT
 from gdbench.objectives.transformer import ALPHABET, transformer
-from gdbench.optimizers.projection import projected
-from gdbench.tree import stack_lanes
+from gdbench.optimizers.projection import with_projection
+from gdbench.tree import stack_runs
 
 torch.set_num_threads(1)
 
@@ -344,7 +344,7 @@ def test_noise_settles_where_the_formula_says(momentum: float, lr: float) -> Non
     """Over many seeds the mean loss of the heavy ball is the closed form of the docstring, within 5 standard errors."""
     objective, noise = noisy_quadratic(n=3, condition=10, noise=0.3), 0.3
     seeds = torch.arange(2000)
-    ask, x = oracle(objective, laned=True, seeds=seeds), stack_lanes([objective.start_at(0)] * len(seeds))
+    ask, x = oracle(objective, laned=True, seeds=seeds), stack_runs([objective.start_at(0)] * len(seeds))
     x, _ = descent(manual("momentum", lr=lr, momentum=momentum), ask, x, range(300))
     losses, e = objective.value(x), objective.data["eigenvalues"]
     b = momentum
@@ -358,7 +358,7 @@ def walk(name: str, objective: Objective, steps: int, **hyper: Any) -> float:
     """Where a method ends on Reddi's example, with the paper's lr / sqrt(t)."""
     lr, x, state = hyper.pop("lr"), objective.start_at(0), None
     for k in range(steps):
-        method = projected(manual(name, lr=lr / (k + 1) ** 0.5, **hyper), objective.project)
+        method = with_projection(manual(name, lr=lr / (k + 1) ** 0.5, **hyper), objective.project)
         x, state = descent(method, oracle(objective, False), x, range(k, k + 1), method.init(x) if k == 0 else state)
     return float(x)
 
@@ -400,7 +400,7 @@ def test_compiled_runs_stay_there_too() -> None:
     """A compiled step ends with the way back into the domain, in lanes and alone, as an eager one does."""
     told, gd, project = [], factory("gd"), reddi().project
     for kind in (Tiny, partial(Compiled, backend="eager")):
-        maker = kind(lambda lr: projected(gd(lr), project))
+        maker = kind(lambda lr: with_projection(gd(lr), project))
         for rates in ([0.01, 0.1], [0.1]):
             columns = run_cell(small(reddi(), maker, lr=rates, steps=150, start_noise=0.1)).columns
             told += columns["final_loss"].tolist()[-1:]

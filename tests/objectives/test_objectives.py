@@ -27,7 +27,7 @@ from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.instances import apply_fixed_rotation
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.objectives.vectors import alternating
-from gdbench.tree import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
+from gdbench.tree import Params, dot, leaves, rebuild, select_run, stack_runs, tree_map
 from website.axes import is_separable
 
 torch.set_num_threads(1)
@@ -225,12 +225,12 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
     ways = [oracle(objective, laned=True, compiled=compilable)]
     ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
     for way in ways:
-        losses, grads = way.grad(stack_lanes(alone), 0)
+        losses, grads = way.grad(stack_runs(alone), 0)
         assert losses.shape == (3,)
         for i, x in enumerate(alone):
             loss, grad = oracle(objective, laned=False).grad(x, 0)
             torch.testing.assert_close(losses[i], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(select_run(grads, i), grad, rtol=1e-12, atol=1e-12)
 
 
 COMPILED = [(name, True) for name in CASES if not build(name).laned]
@@ -247,7 +247,7 @@ def test_compiler_takes_it_whole(name: str, laned: bool) -> None:
     """Value and gradient compile into one graph without breaks, and keep their values."""
     objective = build(name)
     way = oracle(objective, laned, compiled=True)
-    x = stack_lanes(points(objective, 3)) if laned else points(objective, 1)[0]
+    x = stack_runs(points(objective, 3)) if laned else points(objective, 1)[0]
     torch.compiler.reset()  # else the objectives before this one count as its recompilations
     compiled = torch.compile(lambda point: way.grad(point, 0), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(x), way.grad(x, 0))

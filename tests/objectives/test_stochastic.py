@@ -26,8 +26,8 @@ from gdbench.engine.timing_pass import clocked
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.counter_rng import bits, mixed, normals, positions
-from gdbench.optimizers import Seen
-from gdbench.tree import lane, stack_lanes
+from gdbench.optimizers import StepInfo
+from gdbench.tree import select_run, stack_runs
 
 torch.set_num_threads(1)
 
@@ -124,16 +124,16 @@ def _leaves(x: Any) -> Sequence[Tensor]:
 def test_a_lane_sees_its_own_batch(made: Any, compiled: bool) -> None:
     """In lanes of several seeds, and in lanes of one, each sees what it sees alone; another seed or step, another."""
     objective = made()
-    x = stack_lanes([objective.start_at(seed) for seed in SEEDS])
+    x = stack_runs([objective.start_at(seed) for seed in SEEDS])
     for seeds in (torch.tensor(SEEDS), torch.tensor(7)):
         losses, grads = oracle(objective, True, compiled, seeds).grad(x, 5)
         for row, seed in enumerate(seeds.expand(4).tolist()):
-            loss, grad = oracle(objective, False, compiled, seed).grad(lane(x, row), 5)
-            other = oracle(objective, False, compiled, seed + 1).grad(lane(x, row), 5)[1]
-            later = oracle(objective, False, compiled, seed).grad(lane(x, row), 6)[1]
+            loss, grad = oracle(objective, False, compiled, seed).grad(select_run(x, row), 5)
+            other = oracle(objective, False, compiled, seed + 1).grad(select_run(x, row), 5)[1]
+            later = oracle(objective, False, compiled, seed).grad(select_run(x, row), 6)[1]
 
             torch.testing.assert_close(losses[row], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, row), grad, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(select_run(grads, row), grad, rtol=1e-12, atol=1e-12)
             assert not any(torch.equal(_leaves(grad)[0], _leaves(each)[0]) for each in (other, later))
 
 
@@ -255,7 +255,7 @@ def test_runs_are_judged_on_all_data(made: Any) -> None:
     of = small(objective, lr=0.1, seeds=[5], steps=6, record="full")
     story = tell(of, False, np.arange(1))
 
-    def look(k: int, x: Any, saw: Seen) -> None:
+    def look(k: int, x: Any, saw: StepInfo) -> None:
         seen.append((float(objective.value(x)), float(saw.loss.detach())))
 
     end, _ = descent(manual("gd", lr=0.1), oracle(objective, laned=False, seeds=5), of.start(5), range(6), look=look)
