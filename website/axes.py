@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.base import point_count
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.base import count_coordinates
 from gdbench.tree import flatten, unflatten
 
 __all__ = ["is_separable", "starts_on_diagonal"]
@@ -28,9 +28,9 @@ def is_separable(objective: Objective) -> bool:
     stays the same where, and only where, no coordinate of one half acts together with one of the other. What is not
     finite says nothing. False for a function of one number.
     """
-    if point_count(objective) == 1:
+    if count_coordinates(objective) == 1:
         return False
-    stated, generator = objective.to(torch.float64, "cpu"), seeded(0)
+    stated, generator = objective.to(torch.float64, "cpu"), make_generator(0)
     known = False
     for reach in REACHES * TRIES:
         difference = _mixed_difference(stated, generator, reach)

@@ -34,9 +34,9 @@ def list_(
     if cutest:
         if what != "objectives":
             raise UsageError(f"list {what} --cutest: CUTEst holds problems; write list objectives --cutest.")
-        from gdbench.objectives.cutest import listing
+        from gdbench.objectives.cutest import format_listing
 
-        for line in listing():
+        for line in format_listing():
             typer.echo(line)
         return
     if config_dir and not config_dir.is_dir():

@@ -43,7 +43,7 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         if not cell.starts_differ():  # no run gets further than this
             raise
         return False, f"run by run: the objective raises at a start ({_first_line(error)})"
-    if cell.objective.stochastic and (refusal := _batches_refuse(cell, points)):
+    if cell.objective.is_stochastic and (refusal := _batches_refuse(cell, points)):
         return False, refusal
     if cell.objective.laned:
         if not _agree(cell.objective.value(stack_runs(points)), solo):
@@ -65,7 +65,7 @@ def carrier(cell: Cell) -> tuple[bool, str]:
 def _batches_refuse(cell: Cell, points: list[Params]) -> str | None:
     """Why lanes cannot see a batch each: vmap, which carries these, refuses or mixes them up; None if they can."""
     seeds = torch.arange(len(points), device=cell.device)
-    solo = [cell.objective.drawn(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
+    solo = [cell.objective.batch_value(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
     try:
         laned = oracle(cell.objective, laned=True).of(seeds).grad(stack_runs(points), 0)[0]
     except USER_ERRORS as error:

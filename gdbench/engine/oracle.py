@@ -179,7 +179,7 @@ def oracle(
         split = CompositeParts(oracle(smooth, laned, compiled, seeds), objective.prox)
     if laned and not objective.laned:
         fn = torch.func.vmap(fn)
-    if not objective.stochastic:
+    if not objective.is_stochastic:
         return Compilable(fn, laned, split=split) if compiled else Eager(fn, laned, split)
     seeds, draw = torch.as_tensor(seeds), drawn(objective, laned)
     if compiled:
@@ -192,7 +192,7 @@ def drawn(objective: Objective, laned: bool) -> Drawn:
 
     def losses(x: Params, seeds: Tensor, k: Step) -> Tensor:
         def loss(x: Params, seed: Tensor) -> Tensor:
-            return objective.drawn(x, seed, k)
+            return objective.batch_value(x, seed, k)
 
         if seeds.dim():
             loss = torch.func.vmap(loss)

@@ -31,7 +31,7 @@ from gdbench.engine.timing_columns import timing_columns
 from gdbench.engine.timing_pass import clocked
 from gdbench.engine.trace_recorder import traced_runs
 from gdbench.errors import UsageError
-from gdbench.objectives.base import changed_in_place
+from gdbench.objectives.base import find_changed_data
 from gdbench.results.constant_column import constant, is_constant, take
 from gdbench.tree import numel
 
@@ -93,7 +93,7 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     }
     columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
     columns.update(_carried(distinct, laned, how, watched.alone))
-    if changed := changed_in_place(distinct.objective, distinct.stated):
+    if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
             f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
             " the objective or the optimizer must compute with new tensors."

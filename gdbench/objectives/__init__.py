@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from gdbench.objectives.base import Objective, Prox, cast, changed_in_place, fingerprint, is_same_content, seeded
+from gdbench.objectives.base import Objective, Prox, cast, find_changed_data, hash_data, is_same_content, make_generator
 from gdbench.objectives.flat_names import FlatPackage
 
-__all__ = ["Objective", "Prox", "cast", "changed_in_place", "fingerprint", "is_same_content", "seeded"]
+__all__ = ["Objective", "Prox", "cast", "find_changed_data", "hash_data", "is_same_content", "make_generator"]
 
 sys.modules[__name__].__class__ = FlatPackage

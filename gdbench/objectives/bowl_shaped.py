@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import alternating, ramp, vector
 from gdbench.tree import coordinates
 
@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 
-def origin(n: int) -> tuple[Tensor]:
+def origin_minimiser(n: int) -> tuple[Tensor]:
     """The one minimiser (0, ..., 0)."""
     return (torch.zeros(n, dtype=torch.float64),)
 
 
-@instanced
+@with_instances
 def booth() -> Objective:
     """A plane quadratic bowl, tilted against the axes.
 
@@ -56,7 +56,7 @@ def booth() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def matyas() -> Objective:
     """A plane quadratic trough along the diagonal.
 
@@ -72,7 +72,7 @@ def matyas() -> Objective:
         fn=fn,
         start=vector(5, -3),
         minimum=0.0,
-        minimisers=origin(2),
+        minimisers=origin_minimiser(2),
         smoothness=1.0,
         strong_convexity=0.04,
         laned=True,
@@ -80,7 +80,7 @@ def matyas() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def trid(n: int = 6) -> Objective:
     """A quadratic with a tridiagonal Hessian, whose minimiser grows with n^2.
 
@@ -88,7 +88,7 @@ def trid(n: int = 6) -> Objective:
     -n (n + 4) (n - 1) / 6 at x_i = i (n + 1 - i). The eigenvalues are 2 - 2 cos(k pi / (n + 1)). Raises UsageError for
     n < 2. Neumaier, Global Optimization Test Problems.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def fn(x: Tensor) -> Tensor:
         return ((x - 1) ** 2).sum(-1) - (x[..., 1:] * x[..., :-1]).sum(-1)
@@ -105,19 +105,19 @@ def trid(n: int = 6) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def schwefel_1_2(n: int = 4) -> Objective:
     """The double sum: a quadratic that couples every coordinate with all before it.
 
     f(x) = sum_i (x_1 + ... + x_i)^2, x of shape [n]. Start (5, -3, 5, -3, ...). Minimum 0 at (0, ..., 0). The
     eigenvalues are 1 / (2 sin^2((2k - 1) pi / (4n + 2))). Raises UsageError for n < 1. Schwefel 1981, problem 1.2.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: (x.cumsum(-1) ** 2).sum(-1),
         start=alternating(n, 5, -3),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         smoothness=0.5 / math.sin(math.pi / (4 * n + 2)) ** 2,
         strong_convexity=0.5 / math.cos(math.pi / (2 * n + 1)) ** 2,
         laned=True,
@@ -125,14 +125,14 @@ def schwefel_1_2(n: int = 4) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def zakharov(n: int = 4) -> Objective:
     """A bowl with a steep quartic wall across one direction.
 
     f(x) = sum_i x_i^2 + s^2 + s^4 with s = sum_i i x_i / 2, x of shape [n]. Start (1, ..., 1). Minimum 0 at
     (0, ..., 0). Convex with mu = 2; the Hessian is unbounded. Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor, index: Tensor) -> Tensor:
         square = (0.5 * index * x).sum(-1) ** 2
@@ -143,14 +143,14 @@ def zakharov(n: int = 4) -> Objective:
         start=torch.ones(n, dtype=torch.float64),
         data={"index": ramp(n)},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         strong_convexity=2.0,
         laned=True,
         source="Jamil and Yang 2013",
     )
 
 
-@instanced
+@with_instances
 def chung_reynolds(n: int = 4) -> Objective:
     """The square of the sphere: a quartic bottom in every direction.
 
@@ -158,18 +158,18 @@ def chung_reynolds(n: int = 4) -> Objective:
     vanishes. Convex. Raises UsageError for n < 1. Chung and Reynolds 1998, International Journal on Artificial
     Intelligence Tools 7:239.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: (x**2).sum(-1) ** 2,
         start=alternating(n, 2, -1),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Chung and Reynolds 1998",
     )
 
 
-@instanced
+@with_instances
 def quartic(n: int = 4) -> Objective:
     """De Jong's fourth function without its noise: flat at the bottom, along each axis alone.
 
@@ -177,68 +177,68 @@ def quartic(n: int = 4) -> Objective:
     vanishes, so gradient descent slows down like a power of the step. Convex. Raises UsageError for n < 1. De Jong
     1975, thesis, F4.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x, index: (index * x**4).sum(-1),
         start=alternating(n, 1.2, -0.8),
         data={"index": ramp(n)},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="De Jong 1975",
     )
 
 
-@instanced
+@with_instances
 def schwefel_2_23(n: int = 4) -> Objective:
     """A plateau with steep walls.
 
     f(x) = sum_i x_i^10, x of shape [n]. Start (1.2, -0.9, 1.2, -0.9, ...). Minimum 0 at (0, ..., 0), where nine
     derivatives vanish. Convex. Raises UsageError for n < 1. Schwefel 1981, problem 2.23.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: (x**10).sum(-1),
         start=alternating(n, 1.2, -0.9),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Schwefel 1981, problem 2.23",
     )
 
 
-@instanced
+@with_instances
 def sum_of_different_powers(n: int = 4) -> Objective:
     """A bowl that is flatter along each further axis.
 
     f(x) = sum_i |x_i|^(i + 1), x of shape [n]. Start (0.9, -0.7, 0.9, -0.7, ...). Minimum 0 at (0, ..., 0). Convex.
     Also known as Powell's sum. Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x, power: (x.abs() ** power).sum(-1),
         start=alternating(n, 0.9, -0.7),
         data={"power": ramp(n) + 1},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Jamil and Yang 2013",
     )
 
 
-@instanced
+@with_instances
 def exponential(n: int = 2) -> Objective:
     """An upturned bell, whose slope vanishes far out.
 
     f(x) = -exp(-sum_i x_i^2 / 2), x of shape [n]. Start (1, -0.5, 1, -0.5, ...). Minimum -1 at (0, ..., 0). Not convex
     beyond the distance 1. Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: -torch.exp(-0.5 * (x**2).sum(-1)),
         start=alternating(n, 1, -0.5),
         minimum=-1.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Jamil and Yang 2013",
     )

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import alternating, vector
 from gdbench.tree import coordinates
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 
 
-def valley(x: Tensor, y: Tensor) -> Tensor:
+def rosenbrock_term(x: Tensor, y: Tensor) -> Tensor:
     """One link of Rosenbrock's chain: the valley y = x^2, and its slope towards x = 1."""
     return 100 * (y - x**2) ** 2 + (1 - x) ** 2
 
 
-@instanced
+@with_instances
 def rosenbrock(n: int = 2) -> Objective:
     """The chained curved valley.
 
@@ -33,13 +33,13 @@ def rosenbrock(n: int = 2) -> Objective:
     Hessian is unbounded. Raises UsageError for n < 2. Rosenbrock 1960, Computer Journal
     3:175.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def pair(x: Tensor) -> Tensor:
-        return valley(*coordinates(x))
+        return rosenbrock_term(*coordinates(x))
 
     def chain(x: Tensor) -> Tensor:
-        return valley(x[..., :-1], x[..., 1:]).sum(-1)
+        return rosenbrock_term(x[..., :-1], x[..., 1:]).sum(-1)
 
     return Objective(
         fn=pair if n == 2 else chain,
@@ -51,7 +51,7 @@ def rosenbrock(n: int = 2) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def beale() -> Objective:
     """A flat valley between steep corners.
 
@@ -83,7 +83,7 @@ HIMMELBLAU = (
 """The four common roots of x^2 + y = 11 and x + y^2 = 7, solved with 50 digits and rounded to float64."""
 
 
-@instanced
+@with_instances
 def himmelblau() -> Objective:
     """Four equal minima.
 
@@ -110,7 +110,7 @@ STYBLINSKI_ROOT, STYBLINSKI_LEAST = -2.903534027771177, Decimal("-39.16616570377
 """The least root of 4 t^3 - 32 t + 5 and the value there of one term, solved with 50 digits."""
 
 
-@instanced
+@with_instances
 def styblinski_tang(n: int = 2) -> Objective:
     """Two wells along every axis, so 2^n minima, of which one is lowest.
 
@@ -118,7 +118,7 @@ def styblinski_tang(n: int = 2) -> Objective:
     lowest well. Minimum -39.16616570377142 n at (-2.903534, ..., -2.903534). Not convex, and the Hessian is unbounded.
     Raises UsageError for n < 1. Styblinski and Tang 1990, Neural Networks 3:467.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         square = x**2

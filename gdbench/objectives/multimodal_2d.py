@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.bowl_shaped import origin
-from gdbench.objectives.instances import instanced
+from gdbench.objectives.bowl_shaped import origin_minimiser
+from gdbench.objectives.instances import with_instances
 from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-@instanced
+@with_instances
 def price_2() -> Objective:
     """Even waves with one pit that is a little deeper than the others.
 
@@ -43,10 +43,12 @@ def price_2() -> Objective:
     def fn(point: Tensor) -> Tensor:
         return 1 + (torch.sin(point) ** 2).sum(-1) - 0.1 * torch.exp(-(point**2).sum(-1))
 
-    return Objective(fn=fn, start=vector(1, -2), minimum=0.9, minimisers=origin(2), laned=True, source="Price 1977")
+    return Objective(
+        fn=fn, start=vector(1, -2), minimum=0.9, minimisers=origin_minimiser(2), laned=True, source="Price 1977"
+    )
 
 
-@instanced
+@with_instances
 def levy13() -> Objective:
     """A bowl with waves across both axes.
 
@@ -69,7 +71,7 @@ def levy13() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def easom() -> Objective:
     """One narrow pit in a plane of fading waves.
 
@@ -91,7 +93,7 @@ def easom() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def drop_wave() -> Objective:
     """Rings like those of a drop in water.
 
@@ -107,13 +109,13 @@ def drop_wave() -> Objective:
         fn=fn,
         start=vector(1.2, 0.5),
         minimum=-1.0,
-        minimisers=origin(2),
+        minimisers=origin_minimiser(2),
         laned=True,
         source="Surjanovic and Bingham 2013",
     )
 
 
-@instanced
+@with_instances
 def schaffer_2() -> Objective:
     """Waves along hyperbolas, that level off far out.
 
@@ -123,12 +125,14 @@ def schaffer_2() -> Objective:
 
     def fn(point: Tensor) -> Tensor:
         x, y = coordinates(point**2)
-        return levelling(x + y, torch.sin(x - y))
+        return schaffer_quotient(x + y, torch.sin(x - y))
 
-    return Objective(fn=fn, start=vector(2, 1), minimum=0.0, minimisers=origin(2), laned=True, source="Mishra 2006")
+    return Objective(
+        fn=fn, start=vector(2, 1), minimum=0.0, minimisers=origin_minimiser(2), laned=True, source="Mishra 2006"
+    )
 
 
-@instanced
+@with_instances
 def schaffer_6() -> Objective:
     """Rings that level off far out.
 
@@ -137,19 +141,19 @@ def schaffer_6() -> Objective:
     """
 
     def fn(point: Tensor) -> Tensor:
-        return levelling((point**2).sum(-1), torch.sin(torch.linalg.vector_norm(point, dim=-1)))
+        return schaffer_quotient((point**2).sum(-1), torch.sin(torch.linalg.vector_norm(point, dim=-1)))
 
     return Objective(
         fn=fn,
         start=vector(2, 1),
         minimum=0.0,
-        minimisers=origin(2),
+        minimisers=origin_minimiser(2),
         laned=True,
         source="Schaffer et al. 1989",
     )
 
 
-def levelling(square: Tensor, wave: Tensor) -> Tensor:
+def schaffer_quotient(square: Tensor, wave: Tensor) -> Tensor:
     """0.5 + (w^2 - 0.5) / q^2 with q = 1 + 0.001 s, as (w^2 + (q^2 - 1) / 2) / q^2: no digits are lost near 0."""
     small = 0.001 * square
     return (wave**2 + small * (1 + 0.5 * small)) / (1 + small) ** 2
@@ -159,7 +163,7 @@ SHUBERT = (-1.425128428319761, -0.8003211004719731)
 """In one period, where sum_i i cos((i + 1) t + i) is least and where it is greatest."""
 
 
-@instanced
+@with_instances
 def shubert() -> Objective:
     """A product of two wave sums, with pits of all depths.
 
@@ -182,7 +186,7 @@ def shubert() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def bird() -> Objective:
     """Crossed exponential waves over a trough along the diagonal.
 
@@ -206,7 +210,7 @@ def bird() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def chichinadze() -> Objective:
     """Two waves along x over a bowl, and one dent along y.
 
@@ -229,7 +233,7 @@ def chichinadze() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def eggholder() -> Objective:
     """Waves that grow outwards and turn.
 
@@ -246,7 +250,7 @@ def eggholder() -> Objective:
     return Objective(fn=fn, start=vector(400, 300), laned=True, source="Whitley et al. 1996")
 
 
-@instanced
+@with_instances
 def trefethen() -> Objective:
     """Fine and coarse waves over a bowl: the fourth problem of the hundred-digit challenge.
 

@@ -66,7 +66,7 @@ def notebook_manual() -> Objective:
 
     f(x) = sum((x - 2)^2), x of shape [1]. Start (10). Minimum 0 at (2); L = mu = 2. Cell 16.
     """
-    return parabola(2, cell=16)
+    return _build_parabola(2, cell=16)
 
 
 def notebook_sgd() -> Objective:
@@ -74,10 +74,10 @@ def notebook_sgd() -> Objective:
 
     f(x) = sum((x - 3)^2), x of shape [1]. Start (10). Minimum 0 at (3); L = mu = 2. Cell 18.
     """
-    return parabola(3, cell=18)
+    return _build_parabola(3, cell=18)
 
 
-def parabola(centre: int, cell: int) -> Objective:
+def _build_parabola(centre: int, cell: int) -> Objective:
     """f(x) = sum((x - centre)^2) from (10)."""
     return Objective(
         fn=lambda x: ((x - centre) ** 2).sum(),

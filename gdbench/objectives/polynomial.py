@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.vectors import signed, vector
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.vectors import sign_combinations, vector
 from gdbench.tree import coordinates
 
 __all__ = ["cragg_levy", "dekkers_aarts", "el_attar", "engvall", "price_4", "wayburn_seader", "zettl"]
 
 
-@instanced
+@with_instances
 def zettl() -> Objective:
     """A ring-shaped valley on a gentle slope.
 
@@ -38,7 +38,7 @@ def zettl() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def engvall() -> Objective:
     """A quartic bowl off the middle.
 
@@ -60,7 +60,7 @@ def engvall() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def el_attar() -> Objective:
     """Three equations that cannot all hold.
 
@@ -82,7 +82,7 @@ def el_attar() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def wayburn_seader() -> Objective:
     """Two equations with two common roots.
 
@@ -104,7 +104,7 @@ def wayburn_seader() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def price_4() -> Objective:
     """A product of curves with three common roots.
 
@@ -126,7 +126,7 @@ def price_4() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def dekkers_aarts() -> Objective:
     """Two deep pits at the ends of a valley that seems to end at the origin.
 
@@ -143,13 +143,13 @@ def dekkers_aarts() -> Objective:
         fn=fn,
         start=vector(0.5, 5),
         minimum=-24776.51834231769,
-        minimisers=signed((0, 14.945112151891959)),
+        minimisers=sign_combinations((0, 14.945112151891959)),
         laned=True,
         source="Dekkers and Aarts 1991",
     )
 
 
-@instanced
+@with_instances
 def cragg_levy() -> Objective:
     """Four variables chained by an exponential, a sixth power and a tangent; all but flat at the bottom.
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-@instanced
+@with_instances
 def cube() -> Objective:
     """Rosenbrock's valley bent to a cubic.
 
@@ -53,7 +53,7 @@ def cube() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def chebyshev_rosenbrock(n: int = 4) -> Objective:
     """Nesterov's smooth valley along Chebyshev polynomials, whose length grows like 2^n.
 
@@ -61,7 +61,7 @@ def chebyshev_rosenbrock(n: int = 4) -> Objective:
     Minimum 0 at (1, ..., 1), the only stationary point. Raises UsageError for n < 2. Gurbuzbalaban and Overton 2012,
     Nonlinear Analysis 75:1282.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def fn(x: Tensor) -> Tensor:
         return 0.25 * (x[..., 0] - 1) ** 2 + ((x[..., 1:] - 2 * x[..., :-1] ** 2 + 1) ** 2).sum(-1)
@@ -78,7 +78,7 @@ def chebyshev_rosenbrock(n: int = 4) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def rosenbrock_modified() -> Objective:
     """Rosenbrock's valley with a narrow hole beside it, deeper than the valley's end.
 
@@ -101,7 +101,7 @@ def rosenbrock_modified() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def three_hump_camel() -> Objective:
     """Three basins in a row, the middle one lowest.
 
@@ -124,7 +124,7 @@ def three_hump_camel() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def six_hump_camel() -> Objective:
     """Six minima, two of them lowest.
 
@@ -148,7 +148,7 @@ def six_hump_camel() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def goldstein_price() -> Objective:
     """An eighth-degree polynomial that spans six orders of magnitude.
 
@@ -172,7 +172,7 @@ def goldstein_price() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def branin() -> Objective:
     """A parabola-shaped valley with equal pits along it.
 
@@ -197,7 +197,7 @@ def branin() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def mccormick() -> Objective:
     """A wave down a sloping trough, which has no bottom.
 
@@ -214,7 +214,7 @@ def mccormick() -> Objective:
     return Objective(fn=fn, start=vector(0, 0), laned=True, source="Adorio and Diliman 2005")
 
 
-@instanced
+@with_instances
 def monkey_saddle() -> Objective:
     """A saddle with three ways down, flat to second order at its middle.
 
@@ -229,7 +229,7 @@ def monkey_saddle() -> Objective:
     return Objective(fn=fn, start=vector(1, 0.01), laned=True, source="Hilbert and Cohn-Vossen 1932")
 
 
-@instanced
+@with_instances
 def aluffi_pentini() -> Objective:
     """Two wells of nearly the same depth, side by side.
 
@@ -252,7 +252,7 @@ def aluffi_pentini() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def trecanni() -> Objective:
     """Two equal wells with a saddle half way.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives.counter_rng import normals
+from gdbench.objectives.counter_rng import random_normals
 from gdbench.optimizers.base import CompositeParts, Hyper, Method, Oracle, Step, StepFields
 from gdbench.tree import Params, flatten, leaves, per_run, tree_map, unflatten
 
@@ -112,9 +112,11 @@ def gradient_noise(noise: Noise, seed: Hyper) -> GradientTransform:
         each_own = laned and salted.dim() == 1
         count = flatten(grad, laned).shape[-1]
         if each_own:
-            return noise(grad, unflatten(torch.func.vmap(lambda one: normals(one, k, count))(salted), grad, True), k)
+            return noise(
+                grad, unflatten(torch.func.vmap(lambda one: random_normals(one, k, count))(salted), grad, True), k
+            )
         event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # lanes of one seed have the same noise
-        return noise(grad, unflatten(normals(salted, k, count), event, False), k)
+        return noise(grad, unflatten(random_normals(salted, k, count), event, False), k)
 
     return change
 

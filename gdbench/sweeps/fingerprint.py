@@ -23,7 +23,7 @@ from gdbench.engine.device import device_of
 from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
-from gdbench.objectives.base import fingerprint
+from gdbench.objectives.base import hash_data
 from gdbench.objectives.flat_names import find_module
 from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
@@ -188,7 +188,7 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
             stated = stated_objective(question)
         except USER_ERRORS:  # an objective that cannot be made is a row that says so
             continue
-        if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:
+        if stated.data and found.setdefault(question.objective, told := hash_data(stated)) != told:
             found[f"{question.objective} ({told[:8]})"] = told
     return found
 

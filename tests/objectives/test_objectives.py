@@ -20,8 +20,8 @@ from torch.autograd.functional import hessian
 import gdbench
 from gdbench.engine.oracle import Compilable, oracle
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.base import point_count
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.base import count_coordinates
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.instances import apply_fixed_rotation
@@ -169,7 +169,7 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
     """
     if name in NO_SLOPE:
         pytest.skip(NO_SLOPE[name])
-    objective, seed = build(name).to(torch.float64, "cpu"), seeded(0)
+    objective, seed = build(name).to(torch.float64, "cpu"), make_generator(0)
     scale = max(1.0, float(objective.value(objective.start_at(0)))) if objective.minimisers else 1.0
     for x in objective.minimisers:
         value, slope = float(objective.value(x)), gradient(objective, x)
@@ -212,7 +212,7 @@ def test_seed_decides_the_start(name: str) -> None:
     (loss, slope), (loss_again, slope_again) = ask.grad(first, 0), ask.grad(again, 0)
     assert length(minus(first, again)) == length(minus(slope, slope_again)) == 0
     assert loss.item() == loss_again.item()
-    assert (length(minus(first, other)) > 0) == objective.seeded
+    assert (length(minus(first, other)) > 0) == objective.has_random_start
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -436,7 +436,7 @@ def test_separable_objectives_have_a_diagonal_hessian(name: str) -> None:
     start = stated.start_at(0)
 
     assert name not in SEPARABLE | COUPLED or separable == (name in SEPARABLE)
-    if separable and point_count(stated) <= 100 and isinstance(start, torch.Tensor):
+    if separable and count_coordinates(stated) <= 100 and isinstance(start, torch.Tensor):
         for point in points(stated, 3, spread=0.1):
             second = hessian(lambda flat: stated.value(flat.reshape(start.shape)), point.reshape(-1))
             assert (second - second.diagonal().diag()).abs().max() <= 1e-9 * second.abs().max()

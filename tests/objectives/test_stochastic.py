@@ -25,7 +25,7 @@ from gdbench.engine.timer import WALL
 from gdbench.engine.timing_pass import clocked
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import logistic, mlp
-from gdbench.objectives.counter_rng import bits, mixed, normals, positions
+from gdbench.objectives.counter_rng import mix_bits, random_bits, random_indices, random_normals
 from gdbench.optimizers import StepInfo
 from gdbench.tree import select_run, stack_runs
 
@@ -53,7 +53,7 @@ def test_mixed_is_splitmix64() -> None:
     """From the state 1234567 come the first numbers that SplitMix64 is published with."""
     states = torch.tensor([1234567, 1234567 - 0x61C8864680B583EB])
 
-    assert [each % 2**64 for each in mixed(states).tolist()] == [6457827717110365317, 3203168211198807973]
+    assert [each % 2**64 for each in mix_bits(states).tolist()] == [6457827717110365317, 3203168211198807973]
 
 
 @given(seed=st.integers(0, 2**31 - 1), k=st.integers(0, 2**31 - 1))
@@ -63,20 +63,20 @@ def test_bits_are_those_of_whole_numbers(seed: int, k: int) -> None:
     stream = exact((k + seed * 0x9E3779B97F4A7C15) % 2**64)
     expected = [exact((stream + i) % 2**64) for i in range(5)]
     for step in (k, torch.tensor(k, dtype=F64)):
-        assert [each % 2**64 for each in bits(torch.tensor(seed), step, 5).tolist()] == expected
+        assert [each % 2**64 for each in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
 
 
 def test_a_compiler_draws_the_same() -> None:
     """Bits drawn by inductor's kernels are the eager ones: products wrap around there too."""
-    draw = torch.compile(partial(bits, count=7), fullgraph=True)
+    draw = torch.compile(partial(random_bits, count=7), fullgraph=True)
     for seed, k in ((0, 0), (5, 1000), (2**31 - 1, 3)):
         step = torch.tensor(float(k), dtype=F64)
-        assert torch.equal(draw(torch.tensor(seed), step), bits(torch.tensor(seed), k, 7))
+        assert torch.equal(draw(torch.tensor(seed), step), random_bits(torch.tensor(seed), k, 7))
 
 
 def test_positions_are_even() -> None:
     """Over many steps every sample is drawn equally often, and each pair of successive draws too, but for chance."""
-    drawn = torch.stack([positions(torch.tensor(4), k, 50, 10) for k in range(2000)])
+    drawn = torch.stack([random_indices(torch.tensor(4), k, 50, 10) for k in range(2000)])
     singles = torch.bincount(drawn.flatten(), minlength=10)
     pairs = torch.bincount((10 * drawn[:, :-1] + drawn[:, 1:]).flatten(), minlength=100)
 
@@ -90,7 +90,7 @@ def test_normals_are_normal() -> None:
     """The distribution of the normal numbers of many steps and seeds is the normal one (Kolmogorov and Smirnov)."""
     from scipy.stats import kstest
 
-    drawn = torch.cat([normals(torch.tensor(seed), k, 100) for seed in range(10) for k in range(20)])
+    drawn = torch.cat([random_normals(torch.tensor(seed), k, 100) for seed in range(10) for k in range(20)])
 
     assert drawn.dtype == F64
     assert kstest(drawn.numpy(), "norm").pvalue > 1e-3

@@ -51,8 +51,8 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.regression import shrunk
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.regression import soft_threshold
 from gdbench.tree import Params, flatten, leaves, stack_runs
 
 torch.set_num_threads(1)
@@ -72,8 +72,8 @@ def trait(name: str) -> tuple[bool, ...]:
     of = objective(name)
     told = (
         of.laned,
-        of.stochastic,
-        of.seeded,
+        of.is_stochastic,
+        of.has_random_start,
         of.project,
         of.smooth,
         of.minimum is None,
@@ -334,10 +334,10 @@ def valley(x: Tensor) -> Tensor:
 @cache
 def trail(optimizer: str) -> Tensor:
     """Where a method goes on a random objective, at a step size and with a weight decay that all share."""
-    start = torch.randn(3, 4, dtype=F64, generator=seeded(3))
+    start = torch.randn(3, 4, dtype=F64, generator=make_generator(3))
     decay = {"weight_decay": 0.1} if "weight_decay" in OPTIMIZERS[optimizer].hyper else {}
     rough = Objective(
-        fn=lambda x: valley(x) + 0.1 * x.abs().sum(), start=start, prox=partial(shrunk, 0.1), smooth=valley
+        fn=lambda x: valley(x) + 0.1 * x.abs().sum(), start=start, prox=partial(soft_threshold, 0.1), smooth=valley
     )
     points, _ = path(form(optimizer, lr=0.2, **decay), rough, 24)
     return torch.stack([flatten(each, laned=False) for each in points])

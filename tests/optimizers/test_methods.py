@@ -23,7 +23,7 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
 from gdbench.objectives.quadratic import quadratic
-from gdbench.objectives.regression import lasso_proximal, shrunk
+from gdbench.objectives.regression import lasso_proximal, soft_threshold
 from gdbench.optimizers import HESSIAN_PRODUCT, CompositeParts, Method, Step, StepInfo
 from gdbench.optimizers.diagonal_hessian import random_signs
 from gdbench.optimizers.line_search import SearchLine, search_strong_wolfe
@@ -59,7 +59,7 @@ def bowl(diagonal: bool, l1: float = 0.0) -> tuple[Objective, Known]:
         minimum=4.0,
         prox=lambda x, t: np.where(np.abs(x) > t * l1, x - t * l1 * np.sign(x), 0.0),
     )
-    prox = partial(shrunk, l1) if l1 else unmoved
+    prox = partial(soft_threshold, l1) if l1 else unmoved
     start = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=F64)
     return Objective(fn=fn, start=start, data={"a": torch.from_numpy(a)}, prox=prox, minimum=4.0, laned=True), known
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective, make_generator
 from gdbench.optimizers import Method, StepInfo
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
 from gdbench.tree import Params, dot, flatten, leaves, tree_map
@@ -93,7 +93,7 @@ def objective(name: str, dtype: torch.dtype = torch.float64) -> Objective:
 
 def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
     """Distinct float64 points around the start."""
-    near = seeded(seed)
+    near = make_generator(seed)
     start = objective.start_at(0)
     return [
         tree_map(lambda leaf: leaf + spread * leaf.new_empty(leaf.shape).normal_(generator=near), start)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import mgh, sum_of_squares
-from gdbench.objectives.validation import whole
+from gdbench.objectives.mgh import format_source, sum_of_squares
+from gdbench.objectives.validation import check_int
 
 __all__ = ["linear_full_rank", "linear_rank_one", "linear_rank_one_zeros"]
 
@@ -19,7 +19,7 @@ def linear_full_rank(n: int = 10, m: int = 20) -> Objective:
     Start (1, ..., 1). Minimum m - n at (-1, ..., -1); f = |x + 1|^2 + m - n, so L = mu = 2. Raises UsageError for
     n < 1 or m < n. Problem 32.
     """
-    whole("m", m, least=whole("n", n, least=1))
+    check_int("m", m, least=check_int("n", n, least=1))
 
     def fn(x: Tensor) -> Tensor:
         shift = 2 / m * x.sum(-1, keepdim=True) + 1
@@ -33,7 +33,7 @@ def linear_full_rank(n: int = 10, m: int = 20) -> Objective:
         smoothness=2.0,
         strong_convexity=2.0,
         laned=True,
-        source=mgh(32),
+        source=format_source(32),
     )
 
 
@@ -44,9 +44,9 @@ def linear_rank_one(n: int = 10, m: int = 20) -> Objective:
     m (m - 1) / (2 (2 m + 1)) wherever sum_j j x_j = 3 / (2 m + 1); the minimiser stated is the one nearest to 0.
     Convex; L = 2 sum_i i^2 sum_j j^2. Raises UsageError for n < 1 or m < n. Problem 33.
     """
-    whole("m", m, least=whole("n", n, least=1))
+    check_int("m", m, least=check_int("n", n, least=1))
     i, j = (torch.arange(1, last + 1, dtype=torch.float64) for last in (m, n))
-    return trough(i, j, 3 / (2 * m + 1), m * (m - 1) / (2 * (2 * m + 1)), problem=33)
+    return _build_rank_one(i, j, 3 / (2 * m + 1), m * (m - 1) / (2 * (2 * m + 1)), problem=33)
 
 
 def linear_rank_one_zeros(n: int = 10, m: int = 20) -> Objective:
@@ -56,13 +56,13 @@ def linear_rank_one_zeros(n: int = 10, m: int = 20) -> Objective:
     Minimum (m^2 + 3 m - 6) / (2 (2 m - 3)) wherever sum_j j x_j = 3 / (2 m - 3); the minimiser stated is the one
     nearest to 0. Convex; L = 2 sum_i (i - 1)^2 sum_j j^2. Raises UsageError for n < 3 or m < n. Problem 34.
     """
-    whole("m", m, least=whole("n", n, least=3))
+    check_int("m", m, least=check_int("n", n, least=3))
     i, j = (torch.arange(last, dtype=torch.float64) for last in (m, n + 1))
     i[-1], j[1], j[-1] = 0.0, 0.0, 0.0
-    return trough(i, j[1:], 3 / (2 * m - 3), (m**2 + 3 * m - 6) / (2 * (2 * m - 3)), problem=34)
+    return _build_rank_one(i, j[1:], 3 / (2 * m - 3), (m**2 + 3 * m - 6) / (2 * (2 * m - 3)), problem=34)
 
 
-def trough(i: Tensor, j: Tensor, level: float, minimum: float, problem: int) -> Objective:
+def _build_rank_one(i: Tensor, j: Tensor, level: float, minimum: float, problem: int) -> Objective:
     """f(x) = sum (i (j'x) - 1)^2, which is least where j'x is at its ``level``."""
 
     def fn(x: Tensor, i: Tensor, j: Tensor) -> Tensor:
@@ -76,5 +76,5 @@ def trough(i: Tensor, j: Tensor, level: float, minimum: float, problem: int) -> 
         minimisers=(level * j / (j @ j),),
         smoothness=float(2 * (i @ i) * (j @ j)),
         laned=True,
-        source=mgh(problem),
+        source=format_source(problem),
     )

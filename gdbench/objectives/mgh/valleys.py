@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import mgh, vector
+from gdbench.objectives.mgh import format_source
+from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
 __all__ = [
@@ -39,7 +40,7 @@ def freudenstein_roth() -> Objective:
         minimum=0.0,
         minimisers=(vector(5, 4),),
         laned=True,
-        source=mgh(2),
+        source=format_source(2),
     )
 
 
@@ -61,7 +62,7 @@ def powell_badly_scaled() -> Objective:
         minimum=0.0,
         minimisers=(vector(1.0981593296998175e-05, 9.106146739866524),),
         laned=True,
-        source=mgh(3),
+        source=format_source(3),
     )
 
 
@@ -82,7 +83,7 @@ def brown_badly_scaled() -> Objective:
         minimum=0.0,
         minimisers=(vector(1e6, 2e-6),),
         laned=True,
-        source=mgh(4),
+        source=format_source(4),
     )
 
 
@@ -108,7 +109,7 @@ def helical_valley() -> Objective:
         minimum=0.0,
         minimisers=(vector(1, 0, 0),),
         laned=True,
-        source=mgh(7),
+        source=format_source(7),
     )
 
 
@@ -121,7 +122,7 @@ def powell_singular() -> Objective:
     """
 
     def fn(point: Tensor) -> Tensor:
-        return powell(*coordinates(point))
+        return powell_term(*coordinates(point))
 
     return Objective(
         fn=fn,
@@ -129,11 +130,11 @@ def powell_singular() -> Objective:
         minimum=0.0,
         minimisers=(vector(0, 0, 0, 0),),
         laned=True,
-        source=mgh(13),
+        source=format_source(13),
     )
 
 
-def powell(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+def powell_term(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
     """Powell's singular function of four variables."""
     return (a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4
 
@@ -157,5 +158,5 @@ def wood() -> Objective:
         minimum=0.0,
         minimisers=(vector(1, 1, 1, 1),),
         laned=True,
-        source=mgh(14),
+        source=format_source(14),
     )

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import mgh, sum_of_squares, vector
-from gdbench.objectives.mgh.valleys import powell
-from gdbench.objectives.validation import multiple, whole
+from gdbench.objectives.mgh import format_source, sum_of_squares
+from gdbench.objectives.mgh.valleys import powell_term
+from gdbench.objectives.validation import check_int, check_multiple
+from gdbench.objectives.vectors import vector
 
 __all__ = [
     "chebyquad",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-def known(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
+def minimum_fields(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
     """What an objective says of its minimum: computed for this size, or not known beyond that f >= 0."""
     if minimum is None:
         return {"minimum": 0.0, "f_star_kind": "lower_bound"}
@@ -44,7 +45,7 @@ def watson(n: int = 6) -> Objective:
     eigenvalue of the Hessian is 1.7e-11; for another n it is not stated, but never below 0. Raises UsageError unless
     2 <= n <= 31. Problem 20; Kowalik and Osborne 1968.
     """
-    powers = torch.arange(whole("n", n, least=2, most=31), dtype=torch.float64)
+    powers = torch.arange(check_int("n", n, least=2, most=31), dtype=torch.float64)
     t = torch.arange(1, 30, dtype=torch.float64) / 29
     value = t ** powers[:, None]
     slope = powers[:, None] * t ** (powers[:, None] - 1).clamp(min=0)
@@ -58,8 +59,8 @@ def watson(n: int = 6) -> Objective:
         start=torch.zeros_like(powers),
         data={"value": value, "slope": slope},
         laned=True,
-        source=mgh(20),
-        **known(*WATSON.get(n, (None,))),
+        source=format_source(20),
+        **minimum_fields(*WATSON.get(n, (None,))),
     )
 
 
@@ -96,7 +97,7 @@ def extended_rosenbrock(n: int = 10) -> Objective:
     f(x) = sum_i 100 (x_2i - x_{2i-1}^2)^2 + (1 - x_{2i-1})^2, i = 1 ... n / 2, x of shape [n]. Start (-1.2, 1, ...),
     where f = 12.1 n. Minimum 0 at (1, ..., 1). Raises UsageError for an odd n. Problem 21; Spedicato 1975.
     """
-    pairs = multiple("n", n, of=2) // 2
+    pairs = check_multiple("n", n, of=2) // 2
 
     def fn(x: Tensor) -> Tensor:
         a, b = x[..., ::2], x[..., 1::2]
@@ -108,7 +109,7 @@ def extended_rosenbrock(n: int = 10) -> Objective:
         minimum=0.0,
         minimisers=(torch.ones(n, dtype=torch.float64),),
         laned=True,
-        source=mgh(21),
+        source=format_source(21),
     )
 
 
@@ -120,10 +121,10 @@ def extended_powell(n: int = 12) -> Objective:
     the origin, where the Hessian has rank n / 2. Convex. Raises UsageError unless n is a multiple of 4. Problem 22;
     Spedicato 1975.
     """
-    fours = multiple("n", n, of=4) // 4
+    fours = check_multiple("n", n, of=4) // 4
 
     def fn(x: Tensor) -> Tensor:
-        return powell(*(x[..., k::4] for k in range(4))).sum(-1)
+        return powell_term(*(x[..., k::4] for k in range(4))).sum(-1)
 
     return Objective(
         fn=fn,
@@ -131,7 +132,7 @@ def extended_powell(n: int = 12) -> Objective:
         minimum=0.0,
         minimisers=(torch.zeros(n, dtype=torch.float64),),
         laned=True,
-        source=mgh(22),
+        source=format_source(22),
     )
 
 
@@ -142,22 +143,22 @@ def penalty1(n: int = 4) -> Objective:
     At the minimum all x_i are equal, to the largest root of 2 n t^3 + (1e-5 - 1/2) t - 1e-5: 2.249977500159e-5 for
     n = 4, 7.087651467090e-5 for n = 10. Raises UsageError for n < 1. Problem 23; Gill, Murray and Pitfield 1972.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         return 1e-5 * sum_of_squares(x - 1) + (sum_of_squares(x) - 0.25) ** 2
 
-    root, minimum = lowest_on_the_diagonal(n)
+    root, minimum = solve_penalty1(n)
     return Objective(
         fn=fn,
         start=torch.arange(1, n + 1, dtype=torch.float64),
         laned=True,
-        source=mgh(23),
-        **known(minimum, (root,) * n),
+        source=format_source(23),
+        **minimum_fields(minimum, (root,) * n),
     )
 
 
-def lowest_on_the_diagonal(n: int) -> tuple[float, float]:
+def solve_penalty1(n: int) -> tuple[float, float]:
     """The coordinate of the minimiser of ``penalty1`` and its minimum, with 50 digits and rounded once."""
     with localcontext(Context(prec=50)):  # and nothing else of the caller's
         a, t, last = Decimal("1e-5"), Decimal(1), Decimal(2)
@@ -176,7 +177,7 @@ def penalty2(n: int = 4) -> Objective:
     9.376293007355e-6 for n = 4 and 2.936605374567e-4 for n = 10; for another n it is not stated, but never below 0.
     Raises UsageError for n < 2. Problem 24; Gill, Murray and Pitfield 1972.
     """
-    i = torch.arange(1, whole("n", n, least=2) + 1, dtype=torch.float64)
+    i = torch.arange(1, check_int("n", n, least=2) + 1, dtype=torch.float64)
     grown = torch.exp(i / 10)
 
     def fn(x: Tensor, y: Tensor, weight: Tensor, low: Tensor) -> Tensor:
@@ -189,8 +190,8 @@ def penalty2(n: int = 4) -> Objective:
         start=torch.full_like(i, 0.5),
         data={"y": grown[1:] + grown[:-1], "weight": i.flip(0), "low": torch.exp(vector(-0.1))},
         laned=True,
-        source=mgh(24),
-        **known(*PENALTY2.get(n, (None,))),
+        source=format_source(24),
+        **minimum_fields(*PENALTY2.get(n, (None,))),
     )
 
 
@@ -217,7 +218,7 @@ def variably_dimensioned(n: int = 10) -> Objective:
     f(x) = |x - 1|^2 + s^2 + s^4 with s = sum_j j (x_j - 1), x of shape [n]. Start (1 - 1/n, 1 - 2/n, ..., 0), where
     f = 2198551 for n = 10. Minimum 0 at (1, ..., 1). Convex, mu = 2. Raises UsageError for n < 1. Problem 25.
     """
-    j = torch.arange(1, whole("n", n, least=1) + 1, dtype=torch.float64)
+    j = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
 
     def fn(x: Tensor, j: Tensor) -> Tensor:
         left = x - 1
@@ -232,7 +233,7 @@ def variably_dimensioned(n: int = 10) -> Objective:
         minimisers=(torch.ones_like(j),),
         strong_convexity=2.0,
         laned=True,
-        source=mgh(25),
+        source=format_source(25),
     )
 
 
@@ -245,7 +246,7 @@ def chebyquad(n: int = 8) -> Objective:
     for larger n it is not stated. Any order of the nodes is as good. Raises UsageError for n < 1. Problem 35;
     Fletcher 1965.
     """
-    i = torch.arange(1, whole("n", n, least=1) + 1, dtype=torch.float64)
+    i = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
 
     def fn(x: Tensor, integrals: Tensor) -> Tensor:
         twice = 4 * x - 2
@@ -261,8 +262,8 @@ def chebyquad(n: int = 8) -> Objective:
         start=i / (n + 1),
         data={"integrals": torch.where(i % 2 == 0, -1 / (i**2 - 1), 0.0)},
         laned=True,
-        source=mgh(35),
-        **known(CHEBYQUAD.get(n, 0.0), NODES[n]) if n in NODES else known(None),
+        source=format_source(35),
+        **minimum_fields(CHEBYQUAD.get(n, 0.0), NODES[n]) if n in NODES else minimum_fields(None),
     )
 
 
