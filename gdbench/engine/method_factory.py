@@ -26,7 +26,7 @@ from gdbench.engine.gc_pause import uncollected
 from gdbench.engine.hyper_parameters import SEED, hyper_names, list_facts, named_values
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
-from gdbench.optimizers.base import Hyper, Method, Step, first_order, treat_as_mutating
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.gradient_transforms import gradient_noise, with_gradient_transform
 from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projection import with_projection
@@ -107,7 +107,7 @@ def _manual(
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         made = factory(**fixed, **hyper)
         method = with_projection(made if isinstance(made, Method) else first_order(*made), project)
-        return method if ours else treat_as_mutating(method)
+        return method if ours else method.as_mutating()
 
     schedule = _surrounding(question, "schedule", steps=question.steps)
     make = _on_changed_gradients(question, with_schedule(bare, schedule) if schedule else bare)

@@ -21,7 +21,6 @@ from gdbench.optimizers.base import (
     first_order,
     line_search_method,
     matrix_method,
-    treat_as_mutating,
     tree_method,
 )
 
@@ -41,7 +40,6 @@ __all__ = [
     "first_order",
     "line_search_method",
     "matrix_method",
-    "treat_as_mutating",
     "tree_method",
 ]
 
