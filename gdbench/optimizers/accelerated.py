@@ -1,6 +1,7 @@
-"""Accelerated gradients for convex functions: each step starts from a point y beyond the last one.
+"""Accelerated gradient methods for convex functions: Nesterov's, the optimized gradient method, triple momentum.
 
-x of the Method is y, where the gradient is taken; judged is the sequence that theory bounds. lr stands for 1 / L.
+x of the Method is the extrapolated point y, where the gradient is evaluated; its output is the sequence that theory
+bounds. lr stands for 1 / L.
 """
 
 from __future__ import annotations
@@ -18,46 +19,46 @@ from gdbench.tree import Params, tree_map
 
 
 class PreviousPoint(NamedTuple):
-    """The last point x_k of the sequence that is judged."""
+    """x_k, the last point of the output sequence."""
 
     point: Tensor
 
 
 class FistaState(NamedTuple):
-    """x_k, and the weight t_k: a number where lr is one."""
+    """x_k and the weight t_k, which is a number where lr is a number."""
 
     point: Tensor
     t: Hyper
 
 
 class RestartState(NamedTuple):
-    """x_k of the whole tree, and t_k, a number a lane."""
+    """x_k as a tree and t_k, one number per run."""
 
     point: Params
     t: Tensor
 
 
 class TripleMomentumState(NamedTuple):
-    """The last two points of a sequence, the latest first."""
+    """The last two points of the sequence z."""
 
-    now: Tensor
-    before: Tensor
+    z: Tensor
+    previous: Tensor
 
 
 def next_weight(t: Any) -> Any:
-    """The weight after t: ``(1 + sqrt(1 + 4 t^2)) / 2``."""
+    """Compute the weight that follows t: ``(1 + sqrt(1 + 4 t^2)) / 2``."""
     return (1 + (1 + 4 * t * t) ** 0.5) / 2
 
 
 def output_from(pick: Callable[[Any], Tensor]) -> Callable[[Params, Any], Params]:
-    """The point that ``pick`` makes of a leaf's state, of all leaves."""
-    return lambda x, state: {name: pick(own) for name, own in state.items()} if isinstance(x, dict) else pick(state)
+    """Build a Method's ``output``, which applies ``pick`` to the state of each leaf."""
+    return lambda x, state: {name: pick(leaf) for name, leaf in state.items()} if isinstance(x, dict) else pick(state)
 
 
 def nesterov_convex(lr: Hyper) -> Method:
     """Nesterov's method, ``x' = y - lr g(y); y = x' + k / (k + 3) (x' - x)`` (Su, Boyd, Candes 2016, equation 1).
 
-    Judged at x: f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) for convex f and lr <= 1 / L.
+    Output x: f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) for convex f and lr <= 1 / L.
     """
 
     def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
@@ -70,9 +71,10 @@ def nesterov_convex(lr: Hyper) -> Method:
 
 
 def nesterov_fista(lr: Hyper) -> Method:
-    """Nesterov's first form, ``x' = y - lr g(y); y = x' + (t - 1) / t' (x' - x)``, ``t' = (1 + sqrt(1 + 4 t^2)) / 2``.
+    """Nesterov's method of 1983, ``x' = y - lr g(y); y = x' + (t - 1) / t' (x' - x)``.
 
-    t_0 = 1 (Nesterov 1983; Beck and Teboulle 2009). Judged at x, with the bound of ``nesterov_convex``.
+    ``t' = (1 + sqrt(1 + 4 t^2)) / 2``, t_0 = 1 (Nesterov 1983; Beck and Teboulle 2009). Output x, with the bound of
+    ``nesterov_convex``.
     """
 
     def init(x: Tensor) -> FistaState:
@@ -86,9 +88,9 @@ def nesterov_fista(lr: Hyper) -> Method:
 
 
 def nesterov_restart(lr: Hyper) -> Method:
-    """``nesterov_fista``, begun anew at x' wherever the step goes uphill, ``g(y) (x' - x) > 0``.
+    """Nesterov's method with adaptive restart: ``nesterov_fista``, restarted where ``g(y) (x' - x) > 0``.
 
-    O'Donoghue and Candes 2015, section 3.2, the gradient scheme: t is 1 again and y is x'. Judged at x.
+    A restart sets t to 1 and y to x' (O'Donoghue and Candes 2015, section 3.2, gradient scheme). Output x.
     """
 
     def init(x: Params, number: RunNumber) -> RestartState:
@@ -96,10 +98,10 @@ def nesterov_restart(lr: Hyper) -> Method:
 
     def update(k: Step, at: GradientInfo, state: RestartState, y: Params) -> tuple[Params, RestartState]:
         point = add_scaled(y, -lr, at.grad)
-        moved, t = subtract(point, state.point), next_weight(state.t)
-        uphill = at.inner(at.grad, moved) > 0
-        size = torch.where(uphill, 0.0, (state.t - 1) / t)
-        return add_scaled(point, size, moved), RestartState(point, torch.where(uphill, 1.0, t))
+        change, t = subtract(point, state.point), next_weight(state.t)
+        restart = at.inner(at.grad, change) > 0
+        size = torch.where(restart, 0.0, (state.t - 1) / t)
+        return add_scaled(point, size, change), RestartState(point, torch.where(restart, 1.0, t))
 
     return replace(tree_method(init, update), output=lambda x, state: state.point)
 
@@ -107,7 +109,7 @@ def nesterov_restart(lr: Hyper) -> Method:
 def nag_sc(lr: Hyper, strong_convexity: Hyper) -> Method:
     """Nesterov's method for strongly convex f, ``x' = y - lr g(y); y = x' + (1 - q) / (1 + q) (x' - x)``.
 
-    ``q = sqrt(lr mu)`` (Nesterov 2004, method 2.2.11). Judged at x: f(x_k) - f* falls at least as (1 - q)^k.
+    ``q = sqrt(lr mu)`` (Nesterov 2004, method 2.2.11). Output x: f(x_k) - f* decreases at least as (1 - q)^k.
     """
     root = (lr * strong_convexity) ** 0.5
     momentum = (1 - root) / (1 + root)
@@ -124,8 +126,8 @@ def nag_sc(lr: Hyper, strong_convexity: Hyper) -> Method:
 def ogm(lr: Hyper) -> Method:
     """Optimized gradient method, ``x' = y - lr g(y); y' = x' + (t - 1) / t' (x' - x) + t / t' (x' - y)``.
 
-    t as in ``nesterov_fista`` (Kim and Fessler 2016, algorithm OGM2, without its last step). Judged at x, whose bound
-    is half of Nesterov's: f(x_{k+1}) - f* <= |x_0 - x*|^2 / (4 lr t_k^2) (Kim and Fessler 2017).
+    t as in ``nesterov_fista`` (Kim and Fessler 2016, algorithm OGM2, without its last step). Output x, whose bound is
+    half of Nesterov's: f(x_{k+1}) - f* <= |x_0 - x*|^2 / (4 lr t_k^2) (Kim and Fessler 2017).
     """
 
     def init(x: Tensor) -> FistaState:
@@ -133,8 +135,8 @@ def ogm(lr: Hyper) -> Method:
 
     def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
         point, t = add(y, -lr, grad), next_weight(state.t)
-        ahead = add(point, (state.t - 1) / t, point - state.point)
-        return add(ahead, state.t / t, point - y), FistaState(point, t)
+        extrapolated = add(point, (state.t - 1) / t, point - state.point)
+        return add(extrapolated, state.t / t, point - y), FistaState(point, t)
 
     return replace(first_order(init, update), output=output_from(lambda own: own.point))
 
@@ -142,18 +144,18 @@ def ogm(lr: Hyper) -> Method:
 def triple_momentum(lr: Hyper, strong_convexity: Hyper) -> Method:
     """Triple momentum, ``z' = z + b (z - z_old) - (1 + r) lr g(y); y' = z' + c (z' - z)`` (Van Scoy et al. 2018).
 
-    ``r = 1 - sqrt(lr mu)``, ``b = r^2 / (2 - r)``, ``c = b / (1 + r)``. Judged at ``z + d (z - z_old)``,
-    ``d = r^2 / (1 - r^2)``, whose distance to the minimiser falls as r^k.
+    ``r = 1 - sqrt(lr mu)``, ``b = r^2 / (2 - r)``, ``c = b / (1 + r)``. Output ``z + d (z - z_old)``,
+    ``d = r^2 / (1 - r^2)``, whose distance to the minimiser decreases as r^k.
     """
-    rate = 1 - (lr * strong_convexity) ** 0.5
-    inertia = rate**2 / (2 - rate)
-    beyond, out = inertia / (1 + rate), rate**2 / (1 - rate**2)
+    r = 1 - (lr * strong_convexity) ** 0.5
+    b = r**2 / (2 - r)
+    c, d = b / (1 + r), r**2 / (1 - r**2)
 
     def update(k: Step, grad: Tensor, state: TripleMomentumState, y: Tensor) -> tuple[Tensor, TripleMomentumState]:
-        new = add(add(state.now, inertia, state.now - state.before), -(1 + rate) * lr, grad)
-        return add(new, beyond, new - state.now), TripleMomentumState(new, state.now)
+        z = add(add(state.z, b, state.z - state.previous), -(1 + r) * lr, grad)
+        return add(z, c, z - state.z), TripleMomentumState(z, state.z)
 
     def init(x: Tensor) -> TripleMomentumState:
         return TripleMomentumState(x.detach().clone(), x.detach().clone())
 
-    return replace(first_order(init, update), output=output_from(lambda own: add(own.now, out, own.now - own.before)))
+    return replace(first_order(init, update), output=output_from(lambda own: add(own.z, d, own.z - own.previous)))

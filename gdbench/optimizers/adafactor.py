@@ -15,7 +15,7 @@ __all__ = ["adafactor"]
 
 
 class FactoredSquares(NamedTuple):
-    """Moving averages of g^2 along rows and along columns; of what is no matrix those of g^2 itself, and None."""
+    """Moving averages of g^2 per row and per column; for a vector or scalar that of g^2 itself, and None."""
 
     rows: Tensor
     columns: Tensor | None
@@ -33,10 +33,10 @@ def adafactor(
     """Adafactor, ``x - a u / max(1, rms(u) / d)`` with ``u = g / sqrt(v)`` (Shazeer and Stern 2018, algorithm 4).
 
     v is the product of the averages of g^2 along the last two axes, and ``a = max(eps2, rms(x)) min(lr, 1 / sqrt(t))``.
-    Averages are those of one tensor of one run. ``eps1`` is as torch has it: the dtype's own where it is null.
+    Averages are over one tensor of one run. ``eps1`` is as in torch: the machine epsilon of the dtype where it is null.
     """
 
-    def begun(laned: bool, leaf: Tensor) -> FactoredSquares:
+    def init(laned: bool, leaf: Tensor) -> FactoredSquares:
         if leaf.dim() - laned < 2:
             return FactoredSquares(torch.zeros_like(leaf), None)
         return FactoredSquares(torch.zeros_like(leaf[..., :1]), torch.zeros_like(leaf[..., :1, :]))
@@ -44,38 +44,38 @@ def adafactor(
     def update(laned: bool, k: Step, grad: Tensor, state: FactoredSquares, x: Tensor) -> tuple[Tensor, FactoredSquares]:
         grad = -grad if maximize else grad
         least = torch.finfo(x.dtype).eps if eps1 is None else eps1
-        keep, squares = 1 - (k + 1) ** beta2_decay, grad * grad
+        beta2, squares = 1 - (k + 1) ** beta2_decay, grad * grad
         if state.columns is None:
-            new = FactoredSquares(ema(state.rows, squares, keep), None)
+            new = FactoredSquares(ema(state.rows, squares, beta2), None)
             spread = new.rows
         else:
-            rows = ema(state.rows, squares.mean(-1, keepdim=True), keep)
-            columns = ema(state.columns, squares.mean(-2, keepdim=True), keep)
+            rows = ema(state.rows, squares.mean(-1, keepdim=True), beta2)
+            columns = ema(state.columns, squares.mean(-2, keepdim=True), beta2)
             new = FactoredSquares(rows, columns)
             spread = rows * columns / clamp_min(rows.mean(-2, keepdim=True), least)
-        way = clamp_min(spread, least * least).rsqrt() * grad
+        direction = clamp_min(spread, least * least).rsqrt() * grad
         length = clamp_min(rms(x, laned), eps2) * minimum(lr, (k + 1) ** -0.5)
-        length = length / clamp_min(rms(way, laned) / d, 1.0)
+        length = length / clamp_min(rms(direction, laned) / d, 1.0)
         x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
-        return x - per_run(length, x) * way, new
+        return x - per_run(length, x) * direction, new
 
-    return matrix_method(begun, update)
+    return matrix_method(init, update)
 
 
 def rms(leaf: Tensor, laned: bool) -> Tensor:
-    """The root of the mean square of a tensor: ``[]``, or ``[L]`` in lanes; at least in float32."""
+    """Root mean square of a tensor: ``[]``, or ``[L]`` in lanes; computed in float32 at least."""
     wide = leaf.double() if leaf.dtype == torch.float64 else leaf.float()
     flat = wide.reshape(len(leaf), -1) if laned else wide.reshape(-1)
     return flat.square().mean(-1).sqrt()
 
 
 def clamp_min(leaf: Tensor, bound: Hyper) -> Tensor:
-    """Every number at least ``bound``."""
+    """Clamp every number of a tensor to at least ``bound``."""
     return torch.maximum(leaf, per_run(bound, leaf)) if isinstance(bound, Tensor) else leaf.clamp(min=bound)
 
 
 def minimum(one: Hyper, other: Hyper) -> Hyper:
-    """The smaller of two numbers."""
+    """Minimum of two numbers, each plain or a tensor."""
     if isinstance(one, Tensor):
         return torch.minimum(one, other) if isinstance(other, Tensor) else one.clamp(max=other)
     return other.clamp(max=one) if isinstance(other, Tensor) else min(one, other)

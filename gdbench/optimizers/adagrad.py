@@ -1,4 +1,4 @@
-"""Steps scaled by the size of past gradients, each coordinate on its own: Adagrad and its forgetful heirs."""
+"""AdaGrad, RMSprop and Adadelta: each coordinate's step is scaled by the size of its past gradients."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gdbench.tree import per_run
 
 
 class AdagradState(NamedTuple):
-    """The sum of all squared gradients."""
+    """Sum of all squared gradients."""
 
     squares: Tensor
 
 
 class RMSpropState(NamedTuple):
-    """Moving averages of g^2 and, where asked for, of g; and the momentum buffer where there is momentum."""
+    """Moving averages of g^2 and, if ``centered``, of g; the momentum buffer, if there is momentum."""
 
     square: Tensor
     mean: Tensor | None
@@ -67,13 +67,13 @@ def rmsprop(
 ) -> Method:
     """RMSprop, ``v = alpha v + (1 - alpha) g^2; x - lr g / (sqrt(v) + eps)`` (Hinton 2012, lecture 6e).
 
-    ``centered`` takes the squared moving average of g off v (Graves 2013); ``momentum`` sums the scaled gradients up,
+    ``centered`` subtracts the squared moving average of g from v (Graves 2013); with ``momentum``,
     ``b = momentum b + g / (sqrt(v) + eps); x - lr b``.
     """
     grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
     def init(x: Tensor) -> RMSpropState:
-        zeros = partial(torch.zeros_like, x)  # one tensor for two fields would be an alias, which a compiler sees
+        zeros = partial(torch.zeros_like, x)  # one tensor in two fields would be an alias, which a compiler sees
         return RMSpropState(zeros(), zeros() if centered else None, None if is_zero(momentum) else zeros())
 
     def update(k: Step, grad: Tensor, state: RMSpropState, x: Tensor) -> tuple[Tensor, RMSpropState]:
@@ -95,7 +95,7 @@ def rmsprop(
 def adadelta(
     lr: Hyper, rho: Hyper = 0.9, eps: Hyper = 1e-6, weight_decay: Hyper = 0.0, maximize: bool = False
 ) -> Method:
-    """Adadelta, ``d = g sqrt(u + eps) / sqrt(v + eps); x - lr d``, v and u averaging g^2 and d^2 (Zeiler 2012)."""
+    """Adadelta, ``d = g sqrt(u + eps) / sqrt(v + eps); x - lr d``; v and u average g^2 and d^2 (Zeiler 2012)."""
     grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
     def update(k: Step, grad: Tensor, state: AdadeltaState, x: Tensor) -> tuple[Tensor, AdadeltaState]:

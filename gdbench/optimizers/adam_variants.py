@@ -1,6 +1,6 @@
-"""Descendants of Adam: other averages, other scales, or both; each coordinate on its own.
+"""Variants of Adam that are not in torch.optim, all of them coordinate-wise.
 
-As in ``gdbench.optimizers.adam``, ``t = k + 1`` is the number of the step, and a hat frees an average of its bias.
+As in ``adam.py``, ``t = k + 1``, and a hat marks an average whose bias is corrected.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.adam import Moments
+from gdbench.optimizers.adam import Moments, zero_moments
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.update_ops import add, add_quotient, ema, ema_square
 from gdbench.tree import per_run
 
 
 class QHMState(NamedTuple):
-    """The moving average of the gradient."""
+    """Moving average of the gradient."""
 
     mean: Tensor
 
 
 class AdEMAMixState(NamedTuple):
-    """Fast and slow moving averages of g, and that of g^2."""
+    """Fast and slow moving averages of g, and the moving average of g^2."""
 
     fast: Tensor
     slow: Tensor
@@ -31,7 +31,7 @@ class AdEMAMixState(NamedTuple):
 
 
 class AdanState(NamedTuple):
-    """Moving averages of g, of its changes, and of the squares of both together; and the last g."""
+    """Moving averages of g, of its changes and of the squares of their sum; and the last g."""
 
     mean: Tensor
     change: Tensor
@@ -40,20 +40,15 @@ class AdanState(NamedTuple):
 
 
 class MadgradState(NamedTuple):
-    """The start, and the weighed sums of g and g^2."""
+    """The start, and the weighted sums of g and g^2."""
 
     start: Tensor
     total: Tensor
     squares: Tensor
 
 
-def zero_moments(x: Tensor) -> Moments:
-    """Nothing averaged yet."""
-    return Moments(torch.zeros_like(x), torch.zeros_like(x))
-
-
 def adabelief(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-16) -> Method:
-    """AdaBelief, Adam with ``v = beta2 v + (1 - beta2) (g - m)^2 + eps`` for the square (Zhuang et al. 2020)."""
+    """AdaBelief: Adam with ``v = beta2 v + (1 - beta2) (g - m)^2 + eps`` (Zhuang et al. 2020)."""
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         average = ema(state.mean, grad, beta1)
@@ -75,8 +70,8 @@ def yogi(
 ) -> Method:
     """Yogi, ``v = v - (1 - beta2) sign(v - g^2) g^2; x - lr m / (sqrt(v) + eps)`` (Zaheer et al. 2018, algorithm 2).
 
-    With ``bias_correction``, as in torch-optimizer and pytorch_optimizer: both averages start at
-    ``initial_accumulator_value`` and are divided by ``1 - beta^t``. The paper's algorithm does neither to m.
+    With ``bias_correction``, both averages start at ``initial_accumulator_value`` and are divided by ``1 - beta^t``, as
+    in torch-optimizer and pytorch_optimizer. In the paper's algorithm neither applies to m.
     """
 
     def init(x: Tensor) -> Moments:
@@ -103,7 +98,7 @@ def adabound(
     final_lr: Hyper = 0.1,
     gamma: Hyper = 1e-3,
 ) -> Method:
-    """AdaBound, Adam whose every step size goes to ``final_lr`` (Luo et al. 2019, algorithm 2, with Adam's hats).
+    """AdaBound: Adam whose step sizes all converge to ``final_lr`` (Luo et al. 2019, algorithm 2, bias corrected).
 
     ``x - clip(lr / (sqrt(v^) + eps), final_lr (1 - 1 / (gamma t + 1)), final_lr (1 + 1 / (gamma t))) m^``.
     """
@@ -145,9 +140,9 @@ def ademamix(
 
 
 def adopt(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.9999, eps: Hyper = 1e-6) -> Method:
-    """ADOPT, ``m = beta1 m + (1 - beta1) g / max(sqrt(v), eps); x - lr m``, and then v averages g^2.
+    """ADOPT, ``m = beta1 m + (1 - beta1) g / max(sqrt(v), eps); x - lr m``, after which v averages g^2.
 
-    Taniguchi et al. 2024, algorithm 2, without clipping: the first step only sets ``v = g^2``.
+    Taniguchi et al. 2024, algorithm 2, without clipping. The first step only sets ``v = g^2``.
     """
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
@@ -160,7 +155,7 @@ def adopt(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.9999, eps: Hyper = 1e-
 
 
 def qhm(lr: Hyper, momentum: Hyper = 0.999, nu: Hyper = 0.7) -> Method:
-    """Quasi-hyperbolic momentum, ``x - lr ((1 - nu) g + nu m)``, m averaging g (Ma and Yarats 2019)."""
+    """Quasi-hyperbolic momentum, ``x - lr ((1 - nu) g + nu m)``, where m averages g (Ma and Yarats 2019)."""
 
     def update(k: Step, grad: Tensor, state: QHMState, x: Tensor) -> tuple[Tensor, QHMState]:
         average = ema(state.mean, grad, momentum)
@@ -200,11 +195,11 @@ def adan(
     eps: Hyper = 1e-8,
     bias_correction: bool = False,
 ) -> Method:
-    """Adan, ``x - lr (m + beta2 v) / (sqrt(n) + eps)`` (Xie et al. 2022, algorithm 1, whose betas are 1 less ours).
+    """Adan, ``x - lr (m + beta2 v) / (sqrt(n) + eps)`` (Xie et al. 2022, algorithm 1, with 1 - beta for its betas).
 
-    m averages g, v its changes ``g - g_old``, n the squares of ``g + beta2 (g - g_old)``; at first ``m = g``, ``v = 0``
-    and ``n = g^2``. With ``bias_correction``, as in the authors' code and pytorch_optimizer, all three start at 0 and
-    are divided by ``1 - beta^t``.
+    m averages g, v its changes ``g - g_old``, n the squares of ``g + beta2 (g - g_old)``; in the first step ``m = g``,
+    ``v = 0`` and ``n = g^2``. With ``bias_correction``, as in the authors' code and pytorch_optimizer, all three start
+    at 0 and are divided by ``1 - beta^t``.
     """
 
     def init(x: Tensor) -> AdanState:
@@ -212,10 +207,10 @@ def adan(
 
     def update(k: Step, grad: Tensor, state: AdanState, x: Tensor) -> tuple[Tensor, AdanState]:
         later = k > 0
-        remembers = True if bias_correction else later  # without correction, the first step takes g and g^2 whole
-        changed = per_run(later + 0 * lr, x) * (grad - state.last)
-        average, change = ema(state.mean, grad, beta1 * remembers), ema(state.change, changed, beta2)
-        square = ema_square(state.square, add(grad, beta2, changed), beta3 * remembers)
+        keep = True if bias_correction else later  # without correction, the first step sets m = g and n = g^2
+        difference = per_run(later + 0 * lr, x) * (grad - state.last)
+        average, change = ema(state.mean, grad, beta1 * keep), ema(state.change, difference, beta2)
+        square = ema_square(state.square, add(grad, beta2, difference), beta3 * keep)
         new = AdanState(average, change, square, grad)
         if not bias_correction:
             return add_quotient(x, -lr, add(average, beta2, change), square.sqrt() + per_run(eps, x)), new
@@ -228,7 +223,7 @@ def adan(
 
 
 def laprop(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-15) -> Method:
-    """LaProp, ``m = beta1 m + (1 - beta1) g / (sqrt(v^) + eps); x - lr m^``, scaled first (Ziyin et al. 2020)."""
+    """LaProp, ``m = beta1 m + (1 - beta1) g / (sqrt(v^) + eps); x - lr m^`` (Ziyin et al. 2020)."""
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         square, root = ema_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5

@@ -12,7 +12,7 @@ from gdbench.tree import Params, per_run
 
 
 class ASGDState(NamedTuple):
-    """The average of the points, and the size of the next step: a number where lr is one."""
+    """The average of the iterates, and the size of the next step (a number where lr is a number)."""
 
     point: Tensor
     size: Hyper
@@ -28,15 +28,15 @@ def asgd(
 ) -> Method:
     """ASGD, ``x = (1 - lambd s) x - s g`` with ``s = lr / (1 + lambd lr k)^alpha`` (Polyak and Juditsky 1992).
 
-    Judged is the average of x over the steps from ``t0`` on, which is x itself before; as torch has it, 1e6 steps long.
-    ``lambd`` is a decay that torch has on by default too, and moves the minimum a little.
+    Output is the average of x over the steps from ``t0`` on, and x itself before (as in torch, ``t0`` is 1e6 steps).
+    ``lambd`` is a decay, on by default as in torch, which moves the minimum slightly.
     """
     grad_of = effective_gradient(weight_decay, maximize)
 
     def init(x: Tensor) -> ASGDState:
         return ASGDState(
             x.detach().clone(), lr + 0 * (lambd * alpha)
-        )  # of the kind that the sizes are: a number or [L]
+        )  # of the type of the later sizes: a number or [L]
 
     def update(k: Step, grad: Tensor, state: ASGDState, x: Tensor) -> tuple[Tensor, ASGDState]:
         size = state.size
@@ -45,13 +45,13 @@ def asgd(
         return x, ASGDState(point, lr / (1 + lambd * lr * (k + 1)) ** alpha)
 
     def output(x: Params, state: Any) -> Params:
-        return {name: each.point for name, each in state.items()} if isinstance(x, dict) else state.point
+        return {name: own.point for name, own in state.items()} if isinstance(x, dict) else state.point
 
     method = first_order(init, update)
     return Method(method.init, method.step, output=output)
 
 
 def averaging_weight(k: Step, t0: Hyper) -> Hyper:
-    """The weight of step k in the average: 1 up to t0, then 1 / 2, 1 / 3 ..."""
+    """Compute the weight of step k in the average: 1 up to t0, then 1 / 2, 1 / 3, ..."""
     late = k - t0
     return 1 / late.clamp(min=1.0) if isinstance(late, Tensor) else 1 / max(late, 1)

@@ -1,4 +1,4 @@
-"""Two sequences in one method: a fast one descends, another follows it and is judged; and steps that look ahead."""
+"""Iterate averaging (schedule-free, Lookahead) and look-ahead gradients (extragradient, SAM)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gdbench.tree import Params, per_run
 
 
 class ScheduleFreeState(NamedTuple):
-    """The point z that steps are taken from, and the average of all of them."""
+    """The base point z and the average of all z."""
 
     z: Tensor
     average: Tensor
 
 
 class ScheduleFreeAdamState(NamedTuple):
-    """The same, and the moving average of squared gradients."""
+    """The base point z, the average of all z, and the moving average of squared gradients."""
 
     z: Tensor
     average: Tensor
@@ -30,21 +30,21 @@ class ScheduleFreeAdamState(NamedTuple):
 
 
 class LookaheadState(NamedTuple):
-    """The slow weights, and the fast ones' momentum buffer."""
+    """The slow weights, and the momentum buffer of the fast weights."""
 
     slow: Tensor
     buffer: Tensor
 
 
 def interpolate(a: Tensor, b: Tensor, share: Hyper) -> Tensor:
-    """``a + share (b - a)``."""
+    """Linear interpolation ``a + share (b - a)``."""
     return torch.lerp(a, b, per_run(share, a))
 
 
 def schedule_free_sgd(lr: Hyper, momentum: Hyper = 0.9) -> Method:
-    """Schedule-free SGD, ``z - lr g(y)``, with ``a`` the mean of all z and ``y = (1 - momentum) z + momentum a``.
+    """Schedule-free SGD, ``z - lr g(y)``; a is the mean of all z, and ``y = (1 - momentum) z + momentum a``.
 
-    Defazio et al. 2024, equations 6 to 8. x of the Method is y; judged is a.
+    Defazio et al. 2024, equations 6 to 8. x of the Method is y; its output is a.
     """
 
     def update(k: Step, grad: Tensor, state: ScheduleFreeState, y: Tensor) -> tuple[Tensor, ScheduleFreeState]:
@@ -59,7 +59,7 @@ def schedule_free_sgd(lr: Hyper, momentum: Hyper = 0.9) -> Method:
 def schedule_free_adamw(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-8) -> Method:
     """Schedule-free AdamW, ``z - lr g(y) / (sqrt(v / (1 - beta2^t)) + eps)``, a and y as in ``schedule_free_sgd``.
 
-    v averages g(y)^2, beta1 takes the place of momentum (Defazio et al. 2024, algorithm 1, without warm-up and decay).
+    v averages g(y)^2, and beta1 replaces momentum (Defazio et al. 2024, algorithm 1, without warm-up and decay).
     """
 
     def init(x: Tensor) -> ScheduleFreeAdamState:
@@ -76,9 +76,9 @@ def schedule_free_adamw(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps
 
 
 def lookahead(lr: Hyper, momentum: Hyper = 0.9, alpha: Hyper = 0.5, period: int = 5) -> Method:
-    """Lookahead around the heavy ball: after every ``period`` steps ``slow + alpha (x - slow)`` is slow and x.
+    """Lookahead with heavy-ball steps: every ``period`` steps, slow and x become ``slow + alpha (x - slow)``.
 
-    Zhang, Lucas, Hinton, Ba 2019; the momentum buffer is kept. Judged are the slow weights.
+    Zhang, Lucas, Hinton, Ba 2019; the momentum buffer is not reset. Output is slow, the slow weights.
     """
 
     def update(k: Step, grad: Tensor, state: LookaheadState, x: Tensor) -> tuple[Tensor, LookaheadState]:
@@ -95,7 +95,7 @@ def lookahead(lr: Hyper, momentum: Hyper = 0.9, alpha: Hyper = 0.5, period: int 
 
 
 def extragradient(lr: Hyper) -> Method:
-    """The gradient of where the gradient leads, ``x - lr g(x - lr g(x))`` (Korpelevich 1976): two gradients a step."""
+    """Extragradient method, ``x - lr g(x - lr g(x))`` (Korpelevich 1976); two gradients per step."""
 
     def step(
         oracle: Oracle, k: Step, x: Params, state: tuple[()], inner: InnerProduct
@@ -108,7 +108,7 @@ def extragradient(lr: Hyper) -> Method:
 
 
 def sam(lr: Hyper, radius: Hyper = 0.05) -> Method:
-    """Sharpness-aware minimisation, ``x - lr g(x + radius g(x) / |g(x)|)`` (Foret et al. 2021): two gradients."""
+    """Sharpness-aware minimisation, ``x - lr g(x + radius g(x) / |g(x)|)`` (Foret et al. 2021); two gradients."""
 
     def step(
         oracle: Oracle, k: Step, x: Params, state: tuple[()], inner: InnerProduct

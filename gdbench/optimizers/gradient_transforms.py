@@ -1,7 +1,7 @@
-"""Gradients that are not taken as they are: clipped, or noisy. The method sees them changed, the records the true ones.
+"""Gradient transforms, clipping and noise: the method receives transformed gradients, and the true ones are recorded.
 
-Each factory is named by ``_target_`` in ``conf/clip/*.yaml`` or ``conf/noise/*.yaml``. Where both are asked for, noise
-comes first: it belongs to the gradient, and clipping to the method. Losses, and so line searches, are left alone.
+Each factory is named by ``_target_`` in ``conf/clip/*.yaml`` or ``conf/noise/*.yaml``. With both, noise is added first:
+it is part of the gradient, and clipping of the method. Losses, and so line searches, are not changed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Clip", "GradientTransform", "Noise", "gradient_noise", "with_gradien
 Clip = Callable[[Params, bool], Params]
 """``clip(grad, laned) -> grad``."""
 Noise = Callable[[Params, Params, Step], Params]
-"""``noise(grad, z, k) -> grad``, z being standard normal numbers that meet the gradient leaf by leaf."""
+"""``noise(grad, z, k) -> grad``, where z holds standard normal numbers in the structure of the gradient."""
 GradientTransform = Callable[[Params, Step, bool], Params]
 """``change(grad, k, laned) -> grad``."""
 
 NOISE_STREAM = 0x5DEECE66D
-"""What tells the noise of a seed from the batches that it draws."""
+"""XORed into a seed, so that its noise is independent of the minibatches that it draws."""
 
 
 # ------------------------------------------------------------------------------------------------------------- clipping
@@ -81,44 +81,46 @@ def _check_limit(name: str, given: Any) -> float:
 
 
 def gaussian_noise(sigma: float = 0.1) -> Noise:
-    """``g + sigma z``."""
+    """Gaussian noise of constant size, ``g + sigma z``."""
     size = _check_scale("sigma", sigma)
-    return lambda grad, z, k: tree_map(lambda leaf, each: leaf + size * each.to(leaf.dtype), grad, z)
+    return lambda grad, z, k: tree_map(lambda leaf, normal: leaf + size * normal.to(leaf.dtype), grad, z)
 
 
 def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
-    """``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015, equation 1)."""
-    variance, fall = _check_scale("eta", eta), _check_scale("gamma", gamma)
+    """Gaussian noise whose variance decreases, ``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015)."""
+    variance, decay = _check_scale("eta", eta), _check_scale("gamma", gamma)
 
     def add(grad: Params, z: Params, k: Step) -> Params:
-        deviation: Hyper = (variance / (1 + k) ** fall) ** 0.5
-        return tree_map(lambda leaf, each: leaf + (deviation * each).to(leaf.dtype), grad, z)
+        deviation: Hyper = (variance / (1 + k) ** decay) ** 0.5
+        return tree_map(lambda leaf, normal: leaf + (deviation * normal).to(leaf.dtype), grad, z)
 
     return add
 
 
 def relative_noise(sigma: float = 0.1) -> Noise:
-    """``g (1 + sigma z)``, coordinate by coordinate: noise that vanishes at a minimum."""
+    """Multiplicative Gaussian noise per coordinate, ``g (1 + sigma z)``, which vanishes at a minimum."""
     size = _check_scale("sigma", sigma)
-    return lambda grad, z, k: tree_map(lambda leaf, each: leaf * (1 + size * each).to(leaf.dtype), grad, z)
+    return lambda grad, z, k: tree_map(lambda leaf, normal: leaf * (1 + size * normal).to(leaf.dtype), grad, z)
 
 
 def gradient_noise(noise: Noise, seed: Hyper) -> GradientTransform:
-    """The change that a seed makes of a noise: z is a function of seed, k and coordinate, whoever asks, and when."""
+    """Build the transform that adds the noise of a seed, or of one seed per run.
+
+    z is a pure function of seed, k and coordinate, so the noise is the same in every execution mode.
+    """
     seeds = seed if isinstance(seed, Tensor) else torch.tensor(int(seed))
 
-    def change(grad: Params, k: Step, laned: bool) -> Params:
+    def add_noise(grad: Params, k: Step, laned: bool) -> Params:
         salted = seeds.to(leaves(grad)[0].device, torch.int64) ^ NOISE_STREAM
-        each_own = laned and salted.dim() == 1
         count = flatten(grad, laned).shape[-1]
-        if each_own:
+        if laned and salted.dim() == 1:
             return noise(
                 grad, unflatten(torch.func.vmap(lambda one: random_normals(one, k, count))(salted), grad, True), k
             )
-        event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # lanes of one seed have the same noise
+        event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # runs of one seed have the same noise
         return noise(grad, unflatten(random_normals(salted, k, count), event, False), k)
 
-    return change
+    return add_noise
 
 
 def _check_scale(name: str, given: Any) -> float:
@@ -127,33 +129,33 @@ def _check_scale(name: str, given: Any) -> float:
     return float(given)
 
 
-# --------------------------------------------------------------------------------------------------------- what sees it
+# ------------------------------------------------------------------------------------------------------------- wrapping
 
 
-def with_gradient_transform(method: Method, change: GradientTransform) -> Method:
-    """The same method on changed gradients; what it is seen to see is the first true one of each step."""
+def with_gradient_transform(method: Method, transform: GradientTransform) -> Method:
+    """Wrap a method so that it receives transformed gradients; the first true gradient of each step is reported."""
 
     def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
-        changed = TransformedOracle(oracle, change, [])
-        x, state, (loss, _, gradients, evaluations) = method.step(changed, k, x, state)
-        return x, state, (loss, changed.true[0], gradients, evaluations)
+        transformed = TransformedOracle(oracle, transform, [])
+        x, state, (loss, _, gradients, evaluations) = method.step(transformed, k, x, state)
+        return x, state, (loss, transformed.gradients[0], gradients, evaluations)
 
     return method.with_step(step)
 
 
 class TransformedOracle:
-    """An oracle whose gradients are changed, but for those that it keeps."""
+    """An oracle that returns transformed gradients and collects the true ones."""
 
-    def __init__(self, oracle: Oracle, change: GradientTransform, true: list[Params]) -> None:
-        """Losses, Hessians and proximal maps stay what they are; ``true`` gets the gradients before the change."""
-        self.oracle, self.change, self.true = oracle, change, true
+    def __init__(self, oracle: Oracle, transform: GradientTransform, gradients: list[Params]) -> None:
+        """Losses, Hessian products and proximal maps are not changed; ``gradients`` collects the true gradients."""
+        self.oracle, self.transform, self.gradients = oracle, transform, gradients
         self.laned, self.full, self.value, self.hvp = oracle.laned, oracle.full, oracle.value, oracle.hvp
         self.split: CompositeParts | None = oracle.split
         if self.split is not None:
-            self.split = self.split._replace(smooth=TransformedOracle(self.split.smooth, change, true))
+            self.split = self.split._replace(smooth=TransformedOracle(self.split.smooth, transform, gradients))
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
-        """f(x), and its gradient as the method sees it."""
+        """Evaluate f(x) and its gradient, and return the gradient transformed."""
         loss, grad = self.oracle.grad(x, k)
-        self.true.append(grad)
-        return loss, self.change(grad, k, self.laned)
+        self.gradients.append(grad)
+        return loss, self.transform(grad, k, self.laned)

@@ -1,4 +1,4 @@
-"""Methods that treat each tensor of the parameters as a whole: by its norm, or by the two sides of a matrix."""
+"""Layer-wise methods, whose step sizes depend on the norms of each tensor: LARS, LAMB and NovoGrad."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ class TreeMoments(NamedTuple):
 
 
 def tensor_norm(leaf: Tensor, at: GradientInfo) -> Tensor:
-    """The norm of one tensor, a number a lane."""
+    """Norm of one tensor, one number per run."""
     return at.inner(leaf, leaf).sqrt()
 
 
 def lars(lr: Hyper, momentum: Hyper = 0.9, trust: Hyper = 1e-3) -> Method:
-    """LARS, ``b = momentum b + lr trust |x| / |g| g; x - b``, tensor by tensor (You, Gitman, Ginsburg 2017).
+    """LARS, ``b = momentum b + lr trust |x| / |g| g; x - b``, per tensor (You, Gitman, Ginsburg 2017).
 
     Where x or g is 0 the factor ``trust |x| / |g|`` is 1.
     """
 
     def update(k: Step, at: GradientInfo, state: LARSState, x: Params) -> tuple[Params, LARSState]:
-        def pushed(old: Tensor, leaf: Tensor, grad: Tensor) -> Tensor:
+        def update_buffer(old: Tensor, leaf: Tensor, grad: Tensor) -> Tensor:
             size, slope = tensor_norm(leaf, at), tensor_norm(grad, at)
             factor = torch.where(size > 0, safe_ratio(per_run(trust, size) * size, slope, 1.0), 1.0)
             return add(per_run(momentum, old) * old, lr * factor, grad)
 
-        buffer = tree_map(pushed, state.buffer, x, at.grad)
+        buffer = tree_map(update_buffer, state.buffer, x, at.grad)
         return tree_map(torch.sub, x, buffer), LARSState(buffer)
 
     return tree_method(lambda x, number: LARSState(zeros_like(x)), update)
 
 
 def lamb(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-6) -> Method:
-    """LAMB, ``x - lr |x| / |r| r`` with Adam's step ``r = m^ / (sqrt(v^) + eps)``, tensor by tensor (You et al. 2020).
+    """LAMB, ``x - lr |x| / |r| r`` with Adam's step ``r = m^ / (sqrt(v^) + eps)``, per tensor (You et al. 2020).
 
     Where x or r is 0 the factor ``|x| / |r|`` is 1.
     """
@@ -60,9 +60,10 @@ def lamb(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-6)
         up, root = 1 / (1 - beta1 ** (k + 1)), 1 / (1 - beta2 ** (k + 1))
 
         def move(leaf: Tensor, m: Tensor, v: Tensor) -> Tensor:
-            way = per_run(up, leaf) * m / ((per_run(root, leaf) * v).sqrt() + per_run(eps, leaf))
+            direction = per_run(up, leaf) * m / ((per_run(root, leaf) * v).sqrt() + per_run(eps, leaf))
             size = tensor_norm(leaf, at)
-            return add(leaf, -lr * torch.where(size > 0, safe_ratio(size, tensor_norm(way, at), 1.0), 1.0), way)
+            factor = torch.where(size > 0, safe_ratio(size, tensor_norm(direction, at), 1.0), 1.0)
+            return add(leaf, -lr * factor, direction)
 
         return tree_map(move, x, average, square), TreeMoments(average, square)
 
@@ -70,9 +71,9 @@ def lamb(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-6)
 
 
 def novograd(lr: Hyper, beta1: Hyper = 0.95, beta2: Hyper = 0.98, eps: Hyper = 1e-8) -> Method:
-    """NovoGrad, ``m = beta1 m + g / (sqrt(v) + eps); x - lr m``, v averaging the tensor's ``|g|^2``.
+    """NovoGrad, ``m = beta1 m + g / (sqrt(v) + eps); x - lr m``, where v averages ``|g|^2`` of the tensor.
 
-    Ginsburg et al. 2019; at first ``v = |g|^2``.
+    Ginsburg et al. 2019; in the first step ``v = |g|^2``.
     """
 
     def init(x: Params, number: RunNumber) -> TreeMoments:
@@ -82,11 +83,11 @@ def novograd(lr: Hyper, beta1: Hyper = 0.95, beta2: Hyper = 0.98, eps: Hyper = 1
         later = k > 0
         square = tree_map(lambda old, grad: ema(old, at.inner(grad, grad), beta2 * later), state.square, at.grad)
 
-        def pushed(old: Tensor, grad: Tensor, v: Tensor) -> Tensor:
+        def update_average(old: Tensor, grad: Tensor, v: Tensor) -> Tensor:
             scale = v.sqrt() + per_run(eps, v)
             return add(per_run(beta1, old) * old, 1 / scale, grad)
 
-        average = tree_map(pushed, state.mean, at.grad, square)
+        average = tree_map(update_average, state.mean, at.grad, square)
         return tree_map(lambda leaf, m: add(leaf, -lr, m), x, average), TreeMoments(average, square)
 
     return tree_method(init, update)

@@ -15,7 +15,7 @@ from gdbench.tree import per_run
 __all__ = ["muon"]
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
-"""The coefficients of the iteration (Jordan 2024), whose slope at 0 is as large as it can be."""
+"""The coefficients of the iteration (Jordan 2024), chosen for the largest slope at 0."""
 
 
 class MuonState(NamedTuple):
@@ -33,14 +33,14 @@ def muon(
     ns_steps: int = 5,
     adjust_lr_fn: str | None = None,
 ) -> Method:
-    """Muon, ``x - lr r O``, O being the averaged gradient with its singular values brought near 1 (Jordan 2024).
+    """Muon, ``x - lr r O``, where O is the averaged gradient with its singular values set to about 1 (Jordan 2024).
 
-    Five steps of a quintic Newton-Schulz iteration in bfloat16 do that, whatever the dtype, so O is right to about one
-    part in a hundred. ``r = sqrt(max(1, rows / columns))``; ``match_rms_adamw`` makes it ``0.2 sqrt(max(rows,
-    columns))``. Raises Unavailable for parameters that are no matrices, as torch does.
+    O is computed by five steps of a quintic Newton-Schulz iteration in bfloat16, whatever the dtype, so it is accurate
+    to about one percent. ``r = sqrt(max(1, rows / columns))``, or ``0.2 sqrt(max(rows, columns))`` with
+    ``match_rms_adamw``. Raises Unavailable for parameters that are not matrices, as torch does.
     """
 
-    def begun(laned: bool, leaf: Tensor) -> MuonState:
+    def init(laned: bool, leaf: Tensor) -> MuonState:
         shape = leaf.shape[laned:]
         if len(shape) != 2:
             raise Unavailable(
@@ -50,16 +50,16 @@ def muon(
 
     def update(laned: bool, k: Step, grad: Tensor, state: MuonState, x: Tensor) -> tuple[Tensor, MuonState]:
         buffer = ema(state.buffer, grad, momentum)
-        way = torch.lerp(grad, buffer, per_run(momentum, grad)) if nesterov else buffer
+        average = torch.lerp(grad, buffer, per_run(momentum, grad)) if nesterov else buffer
         x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
-        turned = orthogonalise(way, eps, ns_steps).to(x.dtype)
-        return x - per_run(lr * shape_factor(x.shape[-2:], adjust_lr_fn), x) * turned, MuonState(buffer)
+        direction = orthogonalise(average, eps, ns_steps).to(x.dtype)
+        return x - per_run(lr * shape_factor(x.shape[-2:], adjust_lr_fn), x) * direction, MuonState(buffer)
 
-    return matrix_method(begun, update)
+    return matrix_method(init, update)
 
 
 def orthogonalise(matrix: Tensor, eps: float, steps: int) -> Tensor:
-    """The matrix ``[..., rows, columns]`` with its singular values between about 0.7 and 1.2, in bfloat16."""
+    """Orthogonalise a matrix ``[..., rows, columns]``: its singular values become 0.7 to 1.2, about, in bfloat16."""
     a, b, c = QUINTIC
     wide = matrix.shape[-2] <= matrix.shape[-1]
     x = matrix.bfloat16() if wide else matrix.bfloat16().mT
@@ -72,7 +72,7 @@ def orthogonalise(matrix: Tensor, eps: float, steps: int) -> Tensor:
 
 
 def shape_factor(shape: torch.Size, rule: str | None) -> float:
-    """What a step of a matrix of this shape is multiplied by."""
+    """Compute the factor r by which the step of a matrix of this shape is multiplied."""
     rows, columns = shape
     if rule == "match_rms_adamw":
         return float(0.2 * max(rows, columns) ** 0.5)

@@ -1,9 +1,9 @@
-"""Nonlinear conjugate gradients: the gradient, bent towards the last direction, and a search along it.
+"""Nonlinear conjugate gradient methods with a strong-Wolfe line search.
 
 ``p = g + b p_old; x - t p``, with t from a strong Wolfe search (``line_search.search_strong_wolfe``). The methods
-differ in b, in which g_old and y = g - g_old look back. Where p does not point uphill it is g again (a restart). The
-first trial of a search is lr, after that the step that would promise the fall of the one before it (Nocedal and Wright
-2006, equation 3.60).
+differ in b, a function of g, g_old, p_old and ``y = g - g_old``. Where p is not an ascent direction it is reset to g (a
+restart). The first trial of a search is lr in the first step, then the step that predicts the same decrease as in the
+step before (Nocedal and Wright 2006, equation 3.60).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from gdbench.tree import Params, per_run
 
 
 class CGState(NamedTuple):
-    """The last gradient and direction, and the fall that the last step promised, ``t (g p)``: 0 at first."""
+    """The last gradient and direction, and the decrease predicted for the last step, ``t (g p)``; 0 at first."""
 
     grad: Params
-    way: Params
-    promise: Tensor
+    direction: Params
+    predicted: Tensor
 
 
 class BetaInputs(NamedTuple):
-    """What b is made of: g, g_old, p_old, their change y, and the inner product."""
+    """The arguments of b: g, g_old, p_old, y, and the inner product."""
 
     grad: Params
     old: Params
-    way: Params
+    direction: Params
     change: Params
     inner: InnerProduct
 
@@ -68,27 +68,28 @@ def cg_dy(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Meth
 
 
 def cg_hz(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
-    """Conjugate gradients of Hager and Zhang (2005): that of Hestenes and Stiefel, held to a descent.
+    """Conjugate gradients of Hager and Zhang (2005): ``cg_hs`` modified to guarantee descent.
 
     ``b = (g y + 2 (g p_old) (y y) / (-p_old y)) / (-p_old y)``, but at least ``-1 / (|p_old| min(0.01, |g_old|))``.
     """
 
     def weight(at: BetaInputs) -> Tensor:
-        turn, inner = slope_growth(at), at.inner
-        held = 2 * inner(at.grad, at.way) * safe_ratio(inner(at.change, at.change), turn, 0.0)
-        least = -safe_ratio(1.0, inner(at.way, at.way).sqrt() * inner(at.old, at.old).sqrt().clamp(max=0.01), 0.0)
-        return torch.maximum(safe_ratio(inner(at.grad, at.change) + held, turn, 0.0), least)
+        growth, inner = slope_growth(at), at.inner
+        correction = 2 * inner(at.grad, at.direction) * safe_ratio(inner(at.change, at.change), growth, 0.0)
+        length = inner(at.direction, at.direction).sqrt()
+        least = -safe_ratio(1.0, length * inner(at.old, at.old).sqrt().clamp(max=0.01), 0.0)
+        return torch.maximum(safe_ratio(inner(at.grad, at.change) + correction, growth, 0.0), least)
 
     return cg_method(weight, lr, c1, c2, trips)
 
 
 def slope_growth(at: BetaInputs) -> Tensor:
-    """``-p_old y``, how much the slope along the last direction has grown: above 0 after a Wolfe step."""
-    return -at.inner(at.way, at.change)
+    """Compute ``-p_old y``, the increase of the slope along the last direction: above 0 after a Wolfe step."""
+    return -at.inner(at.direction, at.change)
 
 
 def cg_method(weight: BetaRule, lr: Hyper, c1: Hyper, c2: Hyper, trips: int) -> Method:
-    """The method whose b is ``weight``."""
+    """Build the method whose b is ``weight``."""
 
     def init(x: Params, number: RunNumber) -> CGState:
         return CGState(zeros_like(x), zeros_like(x), number(0.0))
@@ -97,27 +98,28 @@ def cg_method(weight: BetaRule, lr: Hyper, c1: Hyper, c2: Hyper, trips: int) -> 
         oracle: Oracle, k: Step, x: Params, state: CGState, inner: InnerProduct
     ) -> tuple[Params, CGState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        b = weight(BetaInputs(grad, state.grad, state.way, subtract(grad, state.grad), inner))
-        way, slope = ensure_ascent(grad, add_scaled(grad, b, state.way), inner)
-        first = safe_ratio(state.promise, slope, 0.0)
+        b = weight(BetaInputs(grad, state.grad, state.direction, subtract(grad, state.grad), inner))
+        direction, slope = ensure_ascent(grad, add_scaled(grad, b, state.direction), inner)
+        first = safe_ratio(state.predicted, slope, 0.0)
         first = torch.where(first > 0, first, per_run(lr, first))
-        size, gradients = search_strong_wolfe(oracle, k, SearchLine(x, loss.detach(), way, slope), first, c1, c2, trips)
-        state = CGState(grad, way, size * slope)
-        return step_along(x, size, way), state, StepInfo(loss, grad, 1 + gradients, 0)
+        line = SearchLine(x, loss.detach(), direction, slope)
+        size, gradients = search_strong_wolfe(oracle, k, line, first, c1, c2, trips)
+        state = CGState(grad, direction, size * slope)
+        return step_along(x, size, direction), state, StepInfo(loss, grad, 1 + gradients, 0)
 
     return line_search_method(init, step)
 
 
-def ensure_ascent(grad: Params, way: Params, inner: InnerProduct) -> tuple[Params, Tensor]:
-    """A direction and the slope along it, if that is above 0 and finite; else the gradient and its square."""
-    slope, squared = inner(grad, way), inner(grad, grad)
+def ensure_ascent(grad: Params, direction: Params, inner: InnerProduct) -> tuple[Params, Tensor]:
+    """Return a direction and its slope if that is above 0 and finite; otherwise the gradient and its square."""
+    slope, squared = inner(grad, direction), inner(grad, grad)
     good = (slope > 0) & torch.isfinite(slope)
-    return select_per_run(good, way, grad), torch.where(good, slope, squared)
+    return select_per_run(good, direction, grad), torch.where(good, slope, squared)
 
 
-def select_per_run(good: Tensor, way: Params, otherwise: Params) -> Params:
-    """One tree where ``good``, a truth a run, holds, another elsewhere."""
-    if isinstance(way, dict):
-        return {name: select_per_run(good, leaf, otherwise[name]) for name, leaf in way.items()}  # type: ignore[misc, index]
-    shape = good.shape + (1,) * (way.dim() - good.dim())
-    return torch.where(good.reshape(shape), way, otherwise)  # type: ignore[arg-type]
+def select_per_run(condition: Tensor, tree: Params, otherwise: Params) -> Params:
+    """Select ``tree`` in the runs where the condition (one truth value per run) holds, ``otherwise`` in the others."""
+    if isinstance(tree, dict):
+        return {name: select_per_run(condition, leaf, otherwise[name]) for name, leaf in tree.items()}  # type: ignore[misc, index]
+    shape = condition.shape + (1,) * (tree.dim() - condition.dim())
+    return torch.where(condition.reshape(shape), tree, otherwise)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Methods that find their step length by how far they have come from the start; lr scales it, and is 1."""
+"""Parameter-free methods, which estimate the step size from the distance to the start; lr scales it, and is 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gdbench.tree import Params, per_run, tree_map
 
 
 class DistanceState(NamedTuple):
-    """The start, the longest distance from it so far, and the sum of squared gradients, weighed or not."""
+    """The start, the largest distance from it so far, and the sum of squared gradients, weighted or not."""
 
     start: Params
     distance: Tensor
@@ -21,7 +21,7 @@ class DistanceState(NamedTuple):
 
 
 class DAdaptState(NamedTuple):
-    """D-Adaptation's point before momentum, the sum s of its steps, ``sum(<steps, s>)``, the estimate d, and |g_0|."""
+    """D-Adaptation's point before momentum, the sum s of its steps, ``sum(<steps, s>)``, the estimate d and |g_0|."""
 
     z: Params
     steps: Params
@@ -31,7 +31,7 @@ class DAdaptState(NamedTuple):
 
 
 class DAdaptAdamState(NamedTuple):
-    """Moving averages of steps, of squared gradients, and of steps over a longer time; their gain, and the estimate."""
+    """Moving averages of steps, of squared gradients, and of steps over a longer time; r, and the estimate d."""
 
     mean: Params
     square: Params
@@ -41,7 +41,7 @@ class DAdaptAdamState(NamedTuple):
 
 
 class ProdigyState(NamedTuple):
-    """The start, and what ``DAdaptAdamState`` holds."""
+    """The start, and the fields of ``DAdaptAdamState``."""
 
     start: Params
     mean: Params
@@ -52,7 +52,7 @@ class ProdigyState(NamedTuple):
 
 
 class CocobState(NamedTuple):
-    """COCOB's start, largest gradient, the sums of |g| and of -g, and reward, all coordinate by coordinate."""
+    """COCOB's start, largest |g|, sums of |g| and of -g, and reward, all per coordinate."""
 
     start: Tensor
     largest: Tensor
@@ -62,23 +62,23 @@ class CocobState(NamedTuple):
 
 
 def norm_1(tree: Params, at: GradientInfo) -> Tensor:
-    """The sum of absolute values over all coordinates."""
+    """Sum of absolute values over all coordinates."""
     return at.inner(tree_map(torch.abs, tree), tree_map(torch.ones_like, tree))
 
 
 def dog(lr: Hyper, initial: Hyper = 1e-6, eps: Hyper = 1e-8) -> Method:
     """Distance over gradients, ``x - lr r / sqrt(sum |g|^2 + eps) g`` (Ivgi, Hinder, Carmon 2023).
 
-    r is the longest ``|x_i - x_0|`` so far, at least ``initial (1 + |x_0|)``.
+    r is the largest ``|x_i - x_0|`` so far, at least ``initial (1 + |x_0|)``.
     """
 
     def init(x: Params, number: RunNumber) -> DistanceState:
         return DistanceState(tree_map(torch.clone, x), number(0.0), number(0.0))
 
     def update(k: Step, at: GradientInfo, state: DistanceState, x: Params) -> tuple[Params, DistanceState]:
-        away = subtract(x, state.start)
+        offset = subtract(x, state.start)
         least = per_run(initial, at.loss) * (1 + at.inner(state.start, state.start).sqrt())
-        distance = torch.maximum(torch.maximum(state.distance, least), at.inner(away, away).sqrt())
+        distance = torch.maximum(torch.maximum(state.distance, least), at.inner(offset, offset).sqrt())
         total = state.total + at.inner(at.grad, at.grad)
         size = distance / (total + per_run(eps, total)).sqrt()
         return add_scaled(x, -lr * size, at.grad), DistanceState(state.start, distance, total)
@@ -89,15 +89,15 @@ def dog(lr: Hyper, initial: Hyper = 1e-6, eps: Hyper = 1e-8) -> Method:
 def dowg(lr: Hyper, initial: Hyper = 1e-4) -> Method:
     """Distance over weighted gradients, ``x - lr r^2 / sqrt(sum r^2 |g|^2) g`` (Khaled, Mishchenko, Jin 2023).
 
-    r is the longest ``|x_i - x_0|`` so far, at least ``initial``.
+    r is the largest ``|x_i - x_0|`` so far, at least ``initial``.
     """
 
     def init(x: Params, number: RunNumber) -> DistanceState:
         return DistanceState(tree_map(torch.clone, x), number(initial), number(0.0))
 
     def update(k: Step, at: GradientInfo, state: DistanceState, x: Params) -> tuple[Params, DistanceState]:
-        away = subtract(x, state.start)
-        distance = torch.maximum(state.distance, at.inner(away, away).sqrt())
+        offset = subtract(x, state.start)
+        distance = torch.maximum(state.distance, at.inner(offset, offset).sqrt())
         total = state.total + distance**2 * at.inner(at.grad, at.grad)
         return add_scaled(x, -lr * safe_ratio(distance**2, total.sqrt(), 0.0), at.grad), DistanceState(
             state.start, distance, total
@@ -109,7 +109,7 @@ def dowg(lr: Hyper, initial: Hyper = 1e-4) -> Method:
 def dadapt_sgd(lr: Hyper, momentum: Hyper = 0.9, d0: Hyper = 1e-6) -> Method:
     """SGD by D-Adaptation (Defazio and Mishchenko 2023, algorithm 4).
 
-    ``a = lr d / |g_0|; z - a g; x = momentum x + (1 - momentum) z``; d, from d0 on, never falls and rises to
+    ``a = lr d / |g_0|; z - a g; x = momentum x + (1 - momentum) z``. d starts at d0 and is the largest value so far of
     ``2 sum(a_i <g_i, s_i>) / |s_{k+1}|`` with ``s_{k+1} = s_k + a g``.
     """
 
@@ -140,9 +140,9 @@ def dadapt_adam(
     """Adam by D-Adaptation, ``x - m / (sqrt(v) + eps)`` (Defazio and Mishchenko 2023, algorithm 5).
 
     m averages ``d lr g``, v averages ``g^2``; s and r average ``d lr g`` and ``d lr <g, s / (sqrt(v) + eps)>`` with the
-    decay ``b = sqrt(beta2)``; d, from d0 on, never falls and rises to ``r / ((1 - b) |s|_1)``. The authors' package and
-    pytorch_optimizer divide s by the v of the step before (``old_denominator``), and have a ``bias_correction``, which
-    multiplies lr by ``sqrt(1 - beta2^t) / (1 - beta1^t)``, off by default.
+    decay ``b = sqrt(beta2)``. d starts at d0 and is the largest value so far of ``r / ((1 - b) |s|_1)``. The authors'
+    package and pytorch_optimizer divide s by the v of the step before (``old_denominator``), and have a
+    ``bias_correction``, off by default, which multiplies lr by ``sqrt(1 - beta2^t) / (1 - beta1^t)``.
     """
     long = beta2**0.5
 
@@ -162,8 +162,8 @@ def dadapt_adam(
         weights = denominator(state.square) if old_denominator else scale
         gain = ema(state.gain, at.inner(step, tree_map(torch.div, state.steps, weights)), long)
         steps = tree_map(lambda old, new: ema(old, new, long), state.steps, step)
-        room = per_run(1 - long, at.loss) * norm_1(steps, at)
-        estimate = torch.maximum(state.estimate, safe_ratio(gain, room, 0.0))
+        bound = per_run(1 - long, at.loss) * norm_1(steps, at)
+        estimate = torch.maximum(state.estimate, safe_ratio(gain, bound, 0.0))
         x = tree_map(lambda leaf, m, v: leaf - m / v, x, average, scale)
         return x, DAdaptAdamState(average, square, steps, gain, estimate)
 
@@ -174,7 +174,7 @@ def prodigy(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e
     """Prodigy, ``x - lr d m / (sqrt(v) + d eps)`` (Mishchenko and Defazio 2024, algorithm 4).
 
     m averages ``d g``, v averages ``d^2 g^2``; r and s average ``lr d^2 <g, x_0 - x>`` and ``lr d^2 g`` with the decay
-    ``sqrt(beta2)``; d, from d0 on, never falls and rises to ``r / |s|_1``, from the next step on.
+    ``sqrt(beta2)``. d starts at d0 and is the largest value of ``r / |s|_1`` in the steps before this one.
     """
     long = beta2**0.5
 
@@ -202,10 +202,10 @@ def prodigy(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e
 
 
 def cocob(lr: Hyper, damping: Hyper = 100.0, eps: Hyper = 1e-8) -> Method:
-    """Coin betting, ``x_0 + lr t / (L max(G + L, damping L)) (L + R)`` in every coordinate (Orabona, Tommasi 2017).
+    """COCOB, ``x_0 + lr t / (L max(G + L, damping L)) (L + R)`` in every coordinate (Orabona, Tommasi 2017).
 
-    L is the largest ``|g|`` (from eps on), G the sum of ``|g|``, t that of -g, and the reward R, never below 0, loses
-    ``g (x - x_0)`` in each step: algorithm 2, COCOB-Backprop.
+    L is the largest ``|g|`` (at least eps), G the sum of ``|g|``, t that of -g; the reward R changes by
+    ``-g (x - x_0)`` in each step, but is at least 0. Algorithm 2, COCOB-Backprop.
     """
 
     def init(x: Tensor) -> CocobState:

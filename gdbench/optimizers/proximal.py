@@ -1,6 +1,6 @@
-"""Proximal gradients: of an objective ``s + g`` the gradient of the smooth part s, then the proximal map of g.
+"""Proximal gradient methods ISTA and FISTA, for an objective ``s + g``: a gradient step on s, then the prox of g.
 
-lr stands for 1 / L, L being that of s. Both are judged at the point that the proximal map gave, by ``s + g``.
+lr stands for 1 / L, with L of the smooth part s. The output of both is the result of the last proximal map.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["fista", "ista"]
 
 
 class ProximalFistaState(NamedTuple):
-    """x_k, and the weight t_k: a number where lr is one."""
+    """x_k, and the weight t_k, which is a number where lr is a number."""
 
     point: Params
     t: Hyper
 
 
 def ista(lr: Hyper) -> Method:
-    """Proximal gradient descent, ``x' = prox(x - lr grad s(x), lr)``; on the lasso iterative shrinkage-thresholding.
+    """Proximal gradient descent (ISTA), ``x' = prox(x - lr grad s(x), lr)``.
 
     For convex s and lr <= 1 / L, f(x_k) - f* <= |x_0 - x*|^2 / (2 lr k) (Beck and Teboulle 2009, theorem 3.1).
     """
@@ -38,7 +38,7 @@ def ista(lr: Hyper) -> Method:
 
 
 def fista(lr: Hyper) -> Method:
-    """Accelerated, ``x' = prox(y - lr grad s(y), lr); y = x' + (t - 1) / t' (x' - x)``, t as in ``nesterov_fista``.
+    """FISTA, ``x' = prox(y - lr grad s(y), lr); y = x' + (t - 1) / t' (x' - x)``, t as in ``nesterov_fista``.
 
     For convex s and lr <= 1 / L, f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) (Beck and Teboulle 2009, theorem 4.4).
     """
@@ -51,14 +51,14 @@ def fista(lr: Hyper) -> Method:
     ) -> tuple[Params, ProximalFistaState, StepFields]:
         point, loss, grad = proximal_step(oracle, k, y, lr)
         t = next_weight(state.t)
-        ahead = add_scaled(point, (state.t - 1) / t, subtract(point, state.point))
-        return ahead, ProximalFistaState(point, t), (loss, grad, 1, 0)
+        extrapolated = add_scaled(point, (state.t - 1) / t, subtract(point, state.point))
+        return extrapolated, ProximalFistaState(point, t), (loss, grad, 1, 0)
 
     return Method(init, step, output=lambda x, state: state.point, proximal=True)
 
 
 def proximal_step(oracle: Oracle, k: Step, x: Params, lr: Hyper) -> tuple[Params, Tensor, Params]:
-    """The point that a proximal step leads to, and what the smooth part is at x, with its gradient."""
+    """Make a proximal gradient step; returns the new point, and value and gradient of the smooth part at x."""
     assert oracle.split is not None, "the objective states no prox"
     loss, grad = oracle.split.smooth.grad(x, k)
     return oracle.split.prox(add_scaled(x, -lr, grad), lr), loss, grad

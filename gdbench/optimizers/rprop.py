@@ -1,4 +1,4 @@
-"""Steps that only the sign of the gradient decides: Rprop."""
+"""Rprop: step sizes per coordinate that adapt to the sign of the gradient alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gdbench.tree import per_run
 
 
 class RpropState(NamedTuple):
-    """The last gradient, 0 where it turned, and the length of each coordinate's step."""
+    """The last gradient, 0 where its sign changed, and the step size of each coordinate."""
 
     grad: Tensor
     length: Tensor
@@ -26,9 +26,9 @@ def rprop(
     step_size_max: Hyper = 50.0,
     maximize: bool = False,
 ) -> Method:
-    """Rprop without backtracking, ``x - s sign(g)``, s growing while g keeps its sign (Riedmiller and Braun 1993).
+    """Rprop without backtracking, ``x - s sign(g)``; s grows while g keeps its sign (Riedmiller and Braun 1993).
 
-    Where g turns, s shrinks by ``etaminus`` and x waits for a step; ``lr`` is the first s and nothing more.
+    Where g changes its sign, s is multiplied by ``etaminus`` and x makes no step; ``lr`` is only the first s.
     """
 
     def init(x: Tensor) -> RpropState:
@@ -47,7 +47,7 @@ def rprop(
 
 
 def clamp_between(leaf: Tensor, low: Hyper, high: Hyper) -> Tensor:
-    """Every number between two bounds."""
+    """Clamp every number of a tensor between two bounds."""
     if isinstance(low, Tensor) or isinstance(high, Tensor):
-        return leaf.clamp(*(torch.zeros_like(leaf) + per_run(each, leaf) for each in (low, high)))
+        return leaf.clamp(*(torch.zeros_like(leaf) + per_run(bound, leaf) for bound in (low, high)))
     return leaf.clamp(low, high)

@@ -1,4 +1,4 @@
-"""Steps that are as long as lr says, however large the gradient: normalised, or its signs alone."""
+"""Normalised and sign-based methods, whose step length is set by lr alone and not by the size of the gradient."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gdbench.tree import Params, per_run, tree_map
 
 
 class SignState(NamedTuple):
-    """The moving average of the gradient."""
+    """Moving average of the gradient of one tensor."""
 
     mean: Tensor
 
 
 class NormalisedState(NamedTuple):
-    """The same of a whole tree."""
+    """Moving average of the gradient of the whole tree."""
 
     mean: Params
 
@@ -34,7 +34,7 @@ def normalised(lr: Hyper) -> Method:
 
 
 def normalised_momentum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
-    """Along the averaged gradient, ``m = momentum m + (1 - momentum) g; x - lr m / |m|`` (Cutkosky, Mehta 2020)."""
+    """Normalised momentum, ``m = momentum m + (1 - momentum) g; x - lr m / |m|`` (Cutkosky, Mehta 2020)."""
 
     def init(x: Params, number: RunNumber) -> NormalisedState:
         return NormalisedState(zeros_like(x))
@@ -47,12 +47,12 @@ def normalised_momentum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
 
 
 def signsgd(lr: Hyper) -> Method:
-    """Steps along the signs of the gradient, ``x - lr sign(g)`` (Bernstein et al. 2018)."""
+    """Sign descent, ``x - lr sign(g)`` (Bernstein et al. 2018)."""
     return first_order(lambda x: (), lambda k, grad, state, x: (add(x, -lr, torch.sign(grad)), state))
 
 
 def signum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
-    """Signs of the averaged gradient, ``m = momentum m + (1 - momentum) g; x - lr sign(m)`` (Bernstein et al. 2018)."""
+    """Signum, ``m = momentum m + (1 - momentum) g; x - lr sign(m)`` (Bernstein et al. 2018)."""
 
     def update(k: Step, grad: Tensor, state: SignState, x: Tensor) -> tuple[Tensor, SignState]:
         average = ema(state.mean, grad, momentum)

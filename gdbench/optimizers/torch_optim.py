@@ -1,4 +1,4 @@
-"""``torch.optim`` in the clothes of a Method: same oracle, same loop, only the update is torch's."""
+"""Adapter that makes a Method of a class of ``torch.optim``: same oracle, same loop, only the update is torch's."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ SWITCHES: dict[str, dict[str, bool]] = {
     "capturable": {"capturable": True},
     "differentiable": {"differentiable": True},
 }
-"""The arguments by which a torch.optim class is told what to run on."""
+"""The arguments of a torch.optim class that select an implementation, by the name of the implementation."""
 
 
 class TorchState(NamedTuple):
-    """A torch optimizer and the point it moves, in place."""
+    """A torch optimizer and the point that it updates in place."""
 
     point: Params
     optimizer: Optimizer
 
 
 Factory = Callable[..., Optimizer]
-"""A class of torch.optim's kind, or a function that makes its optimizers: ``factory(params, **arguments)``."""
+"""A class like those of torch.optim, or a function that makes an optimizer: ``factory(params, **arguments)``."""
 TorchStep = Callable[[Oracle, Step, Params, TorchState], tuple[Params, TorchState, StepInfo]]
 
 
 def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a torch.optim class: ``hyper`` by name, as the ``torch:`` block of the method amends it.
+    """Translate hyper-parameters to the arguments of a torch.optim class, by the ``torch:`` block of the method.
 
     In the block a list names the hyper-parameters that torch takes as one tuple (``betas: [beta1, beta2]``), and a
-    single name the one that torch knows by another name (``learning_rate: lr``); every other entry is a constant.
+    single name a hyper-parameter that torch calls otherwise (``learning_rate: lr``); every other entry is a constant.
     """
     entries = {name: entry for name, entry in block.items() if name not in ("_target_", *NEEDS)}
     groups = {name: list(e) for name, e in entries.items() if isinstance(e, Sequence) and not isinstance(e, str)}
@@ -61,12 +61,12 @@ def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[
 
 
 def list_lr_names(block: Mapping[str, Any]) -> list[str]:
-    """The names under which a group may hold its learning rate: lr, and the name that the ``torch:`` block gives it."""
+    """List the keys under which a group may hold its learning rate: lr, and its name in the ``torch:`` block."""
     return ["lr", *(name for name, entry in block.items() if entry == "lr" and name != "lr")]
 
 
 def find_kind(factory: Factory, point: Params, arguments: Mapping[str, Any]) -> type[Optimizer]:
-    """The class of the optimizers that a function makes: that of one for a copy of ``point``, as a sample."""
+    """Find the class of the optimizers that a function makes, by making one for a copy of ``point``."""
     kind = type(factory([clone_parameter(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
     if not (hasattr(kind, "step") and hasattr(kind, "zero_grad")):
         raise UsageError(f"{public_name(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
@@ -80,12 +80,12 @@ def torch_optim(
     kind: type[Optimizer] | None = None,
     needs: frozenset[str] = frozenset(),
 ) -> Method:
-    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is one of ``SWITCHES``, ``needs`` of NEEDS.
+    """Build the Method of a torch.optim class with the arguments ``hyper``.
 
-    A function that makes optimizers serves as a class does, once it is told of which ``kind`` they are.
-    The state holds the point that torch moves in place, at first a copy of the x given to ``init``. A step finds its
-    point there; the x it is given is that very point, except in the first step, where it is equal to it.
-    Raises Unavailable, here or in the first step, where torch has no such implementation.
+    ``impl`` is a key of ``SWITCHES``, ``needs`` holds entries of ``NEEDS``. A function that makes optimizers may take
+    the place of the class, with their class as ``kind``. The state holds the point that torch updates in place, at
+    first a copy of the x given to ``init``; the x that a step receives is the same object, except in the first step,
+    where it is equal. Raises Unavailable, here or in the first step, where torch has no such implementation.
     """
     arguments = {**hyper, **find_switches(factory, impl)}
     if kind is None:
@@ -108,7 +108,7 @@ def torch_optim(
         return optimizer
 
     def init(x: Params) -> TorchState:
-        # A differentiable step must not meet leaves that autograd knows, as it writes to them under autograd.
+        # A differentiable step writes to its leaves under autograd, which must not require a gradient of them.
         point = tree_map(lambda leaf: clone_parameter(leaf).requires_grad_(impl != "differentiable"), x)
         return TorchState(point, build(point))
 
@@ -116,34 +116,34 @@ def torch_optim(
         optimizer, point, x = copy_optimizer(state.optimizer, state.point, x)
         return x, TorchState(point, optimizer)
 
-    def evaluated(x: Params, state: TorchState) -> Params:
-        _, there = copy(x, state)  # the way to it and back again would not end at the very bits
-        there.optimizer.eval()  # type: ignore[attr-defined]
-        return there.point
+    def eval_point(x: Params, state: TorchState) -> Params:
+        _, copied = copy(x, state)  # train() after eval() is not exact to the bit, so a copy is switched
+        copied.optimizer.eval()  # type: ignore[attr-defined]
+        return copied.point
 
     searches = needs_closure(kind) or CLOSURE in needs
     differentiates = GRAPH in needs
     step = closure_step(kind) if searches else graph_step if differentiates else gradient_step(factory, kind, impl)
-    output = asgd_average if issubclass(kind, ASGD) else evaluated if has_eval_mode(kind) else None
+    output = asgd_average if issubclass(kind, ASGD) else eval_point if has_eval_mode(kind) else None
     return Method(
         init, step, copy, mutates=True, constant_cost=not (searches or differentiates), lanes=False, output=output
     )
 
 
 def asgd_average(x: Params, state: TorchState) -> Params:
-    """The average that ASGD keeps; before its first step x itself."""
+    """Return the average that ASGD keeps; x itself before its first step."""
     memory = state.optimizer.state
     return tree_map(lambda leaf: memory[leaf]["ax"] if leaf in memory else leaf, state.point)
 
 
 def gradient_step(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
-    """The step of a class that moves by one gradient."""
-    hand_over = assign_sparse if issubclass(kind, SparseAdam) else assign
+    """Build the step of a class that uses one gradient."""
+    set_grad = assign_sparse if issubclass(kind, SparseAdam) else assign
 
     def step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
         point, optimizer = state
         loss, grad = oracle.grad(point, k)
-        hand_over(point, grad)
+        set_grad(point, grad)
         try:
             optimizer.step()
         except Exception as error:
@@ -160,13 +160,13 @@ def gradient_step(factory: Factory, kind: type[Optimizer], impl: str) -> TorchSt
 
 
 def graph_step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
-    """The step of a class that differentiates the gradient it is given."""
-    point, seen = step_with_graph(oracle, k, state.point, state.optimizer)
-    return point, state, seen
+    """Make the step of a class that differentiates its gradient."""
+    point, info = step_with_graph(oracle, k, state.point, state.optimizer)
+    return point, state, info
 
 
 def closure_step(kind: type[Optimizer]) -> TorchStep:
-    """The step of a class that asks for gradients itself, through a closure: all are counted, the first is seen."""
+    """Build the step of a class that evaluates gradients through a closure: all are counted, the first is reported."""
 
     def step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
         point, optimizer = state
@@ -184,7 +184,7 @@ def closure_step(kind: type[Optimizer]) -> TorchStep:
         try:
             optimizer.step(closure=closure)  # type: ignore[arg-type]
         except (IndexError, TypeError):
-            # From a loss that is not finite torch's line search runs out of brackets: the run has left the finite.
+            # Torch's line search fails where a loss is not finite: the run has become non-finite.
             if not is_from_torch(kind) or not losses or bool(torch.stack(losses).isfinite().all()):
                 raise
             with torch.no_grad():
@@ -197,12 +197,12 @@ def closure_step(kind: type[Optimizer]) -> TorchStep:
 
 
 def clone_parameter(leaf: Tensor) -> Tensor:
-    """A parameter of torch's own: a copy, contiguous."""
+    """Copy a leaf to a contiguous tensor, for torch to update in place."""
     return leaf.detach().clone(memory_format=torch.contiguous_format)
 
 
 def assign(point: Params, grad: Params) -> None:
-    """Hand the gradient over in ``.grad``, laid out like its parameter: the fused kernels read it by position."""
+    """Set ``.grad`` with the memory layout of the parameter: fused kernels read both by position."""
     if isinstance(point, Tensor):
         point.grad = grad.contiguous()  # type: ignore[union-attr]
     else:
@@ -211,20 +211,20 @@ def assign(point: Params, grad: Params) -> None:
 
 
 def assign_sparse(point: Params, grad: Params) -> None:
-    """The same as sparse tensors, whose pattern leaves the zeros out: SparseAdam takes no other."""
+    """Set ``.grad`` to a sparse tensor without the zeros, the only kind that SparseAdam accepts."""
     for leaf, slope in zip(leaves(point), leaves(grad), strict=True):
         leaf.grad = slope.to_sparse()
 
 
 def has_eval_mode(cls: type[Optimizer]) -> bool:
-    """Whether a class stands at another point for training than for judging (the package schedulefree's do)."""
+    """Whether a class has one point for training and one for evaluation, as those of the package schedulefree have."""
     return hasattr(cls, "train") and hasattr(cls, "eval")
 
 
 def needs_closure(kind: type[Optimizer]) -> bool:
-    """Whether a class cannot step without a closure, as it evaluates the gradient more than once.
+    """Whether the step of a class needs a closure, because it evaluates the gradient more than once.
 
-    Raises UsageError where its step needs something else, which nobody could give it.
+    Raises UsageError where it needs another argument.
     """
     _, *taken = inspect.signature(kind.step).parameters.values()
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -235,7 +235,7 @@ def needs_closure(kind: type[Optimizer]) -> bool:
 
 
 def find_switches(factory: Factory, impl: str) -> dict[str, bool]:
-    """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
+    """Find the arguments that select ``impl``, of those the class has; a class without any is single-tensor."""
     known = inspect.signature(factory).parameters
     if impl != "torch" and impl not in known:
         raise Unavailable(f"{public_name(factory)} has no {impl} implementation")
@@ -243,9 +243,9 @@ def find_switches(factory: Factory, impl: str) -> dict[str, bool]:
 
 
 def is_refusal(kind: type[Optimizer], impl: str, error: Exception) -> bool:
-    """Whether an error is torch's own refusal of an implementation, and no error of a user's optimizer.
+    """Whether an error says that torch lacks an implementation, and is not an error of a user's optimizer.
 
-    It is raised by code of torch.optim, in a class of torch's (or ours), or where one of its switches was asked for.
+    It must be raised by code of torch.optim, in a class of torch (or ours) or where one of its switches was set.
     """
     raised_by_torch = raising_module(error.__traceback__).startswith(("torch.optim", "torch.utils._foreach_utils"))
     asked = is_from_torch(kind) or impl != "torch"
@@ -254,7 +254,7 @@ def is_refusal(kind: type[Optimizer], impl: str, error: Exception) -> bool:
 
 
 def raising_module(trace: TracebackType | None) -> str:
-    """The name of the module whose code raised, the last in a traceback."""
+    """Find the name of the module whose code raised, the last of a traceback."""
     name = ""
     while trace is not None:
         name, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_next
@@ -262,17 +262,17 @@ def raising_module(trace: TracebackType | None) -> str:
 
 
 def is_from_torch(kind: type[Optimizer]) -> bool:
-    """Whether a class is one of torch's, or of ours that put two of them together."""
+    """Whether a class is one of torch, or one of ours that combines two of them."""
     return kind.__module__.partition(".")[0] in ("torch", "gdbench")
 
 
 def unavailable_error(factory: Factory, impl: str, error: Exception) -> Unavailable:
-    """Torch's own reason, on one line."""
+    """Word torch's reason in one line."""
     return Unavailable(f"{public_name(factory)}, impl={impl}: {str(error).splitlines()[0]}")
 
 
 def construction_error(factory: Factory, error: Exception) -> RuntimeError:
-    """Why a class cannot be made from a list of parameters, and what can be done."""
+    """Word why an optimizer cannot be made from a list of parameters, and what to do."""
     return RuntimeError(
         f"{public_name(factory)} cannot be made from a list of parameters ({type(error).__name__}: {error}): where it"
         " takes something else, `_target_` may name a function(params, ...) that makes it"
@@ -280,7 +280,7 @@ def construction_error(factory: Factory, error: Exception) -> RuntimeError:
 
 
 def public_name(factory: Factory) -> str:
-    """A class or function by the name under which it is imported: torch's, and those of other packages."""
+    """Name a class or function as users import it: ``torch.optim.Adam``, ``package.Class``."""
     package = str(getattr(factory, "__module__", "")).partition(".")[0]
     name = getattr(factory, "__name__", type(factory).__name__)
     return f"{'torch.optim' if package == 'torch' else package}.{name}"
