@@ -34,7 +34,7 @@ def origin_minimiser(n: int) -> tuple[Tensor]:
 
 @with_instances
 def booth() -> Objective:
-    """A plane quadratic bowl, tilted against the axes.
+    """A quadratic in the plane, with a Hessian that is not diagonal.
 
     f(x, y) = (x + 2y - 7)^2 + (2x + y - 5)^2, point of shape [2]. Start (-5, 5). Minimum 0 at (1, 3). Hessian
     [[10, 8], [8, 10]], so L = 18 and mu = 2. Jamil and Yang 2013, arXiv 1308.4008, function 17.
@@ -58,7 +58,7 @@ def booth() -> Objective:
 
 @with_instances
 def matyas() -> Objective:
-    """A plane quadratic trough along the diagonal.
+    """A quadratic in the plane, with its long axis along the diagonal.
 
     f(x, y) = 0.26 (x^2 + y^2) - 0.48 x y, point of shape [2]. Start (5, -3). Minimum 0 at (0, 0); L = 1 and mu = 0.04.
     Jamil and Yang 2013.
@@ -82,7 +82,7 @@ def matyas() -> Objective:
 
 @with_instances
 def trid(n: int = 6) -> Objective:
-    """A quadratic with a tridiagonal Hessian, whose minimiser grows with n^2.
+    """A quadratic with a tridiagonal Hessian; the coordinates of the minimiser grow like n^2.
 
     f(x) = sum_i (x_i - 1)^2 - sum_{i > 1} x_i x_{i-1}, x of shape [n]. Start (0, ..., 0), where f = n. Minimum
     -n (n + 4) (n - 1) / 6 at x_i = i (n + 1 - i). The eigenvalues are 2 - 2 cos(k pi / (n + 1)). Raises UsageError for
@@ -107,7 +107,7 @@ def trid(n: int = 6) -> Objective:
 
 @with_instances
 def schwefel_1_2(n: int = 4) -> Objective:
-    """The double sum: a quadratic that couples every coordinate with all before it.
+    """Schwefel's double sum: a quadratic that couples each coordinate with all before it.
 
     f(x) = sum_i (x_1 + ... + x_i)^2, x of shape [n]. Start (5, -3, 5, -3, ...). Minimum 0 at (0, ..., 0). The
     eigenvalues are 1 / (2 sin^2((2k - 1) pi / (4n + 2))). Raises UsageError for n < 1. Schwefel 1981, problem 1.2.
@@ -127,7 +127,7 @@ def schwefel_1_2(n: int = 4) -> Objective:
 
 @with_instances
 def zakharov(n: int = 4) -> Objective:
-    """A bowl with a steep quartic wall across one direction.
+    """A quadratic plus a quartic term in one direction.
 
     f(x) = sum_i x_i^2 + s^2 + s^4 with s = sum_i i x_i / 2, x of shape [n]. Start (1, ..., 1). Minimum 0 at
     (0, ..., 0). Convex with mu = 2; the Hessian is unbounded. Raises UsageError for n < 1. Jamil and Yang 2013.
@@ -152,7 +152,7 @@ def zakharov(n: int = 4) -> Objective:
 
 @with_instances
 def chung_reynolds(n: int = 4) -> Objective:
-    """The square of the sphere: a quartic bottom in every direction.
+    """The square of the sphere function, with a Hessian of 0 at the minimum.
 
     f(x) = (sum_i x_i^2)^2, x of shape [n]. Start (2, -1, 2, -1, ...). Minimum 0 at (0, ..., 0), where the Hessian
     vanishes. Convex. Raises UsageError for n < 1. Chung and Reynolds 1998, International Journal on Artificial
@@ -171,7 +171,7 @@ def chung_reynolds(n: int = 4) -> Objective:
 
 @with_instances
 def quartic(n: int = 4) -> Objective:
-    """De Jong's fourth function without its noise: flat at the bottom, along each axis alone.
+    """De Jong's fourth function without noise: separable, with a Hessian of 0 at the minimum.
 
     f(x) = sum_i i x_i^4, x of shape [n]. Start (1.2, -0.8, 1.2, -0.8, ...). Minimum 0 at (0, ..., 0), where the Hessian
     vanishes, so gradient descent slows down like a power of the step. Convex. Raises UsageError for n < 1. De Jong
@@ -191,7 +191,7 @@ def quartic(n: int = 4) -> Objective:
 
 @with_instances
 def schwefel_2_23(n: int = 4) -> Objective:
-    """A plateau with steep walls.
+    """A sum of tenth powers: flat near the minimum and steep beyond 1.
 
     f(x) = sum_i x_i^10, x of shape [n]. Start (1.2, -0.9, 1.2, -0.9, ...). Minimum 0 at (0, ..., 0), where nine
     derivatives vanish. Convex. Raises UsageError for n < 1. Schwefel 1981, problem 2.23.
@@ -209,7 +209,7 @@ def schwefel_2_23(n: int = 4) -> Objective:
 
 @with_instances
 def sum_of_different_powers(n: int = 4) -> Objective:
-    """A bowl that is flatter along each further axis.
+    """A sum of powers, flatter along each further axis.
 
     f(x) = sum_i |x_i|^(i + 1), x of shape [n]. Start (0.9, -0.7, 0.9, -0.7, ...). Minimum 0 at (0, ..., 0). Convex.
     Also known as Powell's sum. Raises UsageError for n < 1. Jamil and Yang 2013.
@@ -228,7 +228,7 @@ def sum_of_different_powers(n: int = 4) -> Objective:
 
 @with_instances
 def exponential(n: int = 2) -> Objective:
-    """An upturned bell, whose slope vanishes far out.
+    """The negative of a Gaussian, whose gradient vanishes far from the minimum.
 
     f(x) = -exp(-sum_i x_i^2 / 2), x of shape [n]. Start (1, -0.5, 1, -0.5, ...). Minimum -1 at (0, ..., 0). Not convex
     beyond the distance 1. Raises UsageError for n < 1. Jamil and Yang 2013.

@@ -63,7 +63,7 @@ def load_signed_columns(dataset: str) -> Tensor:
 
 
 def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
-    """A small neural network that learns to read digits.
+    """A neural network with one hidden layer that classifies digits.
 
     f(params) = mean cross-entropy of Linear(64, hidden), tanh, Linear(hidden, 10) on the first ``samples`` images of
     the digits (8 x 8 pixels, scaled to [0, 1]); a step's gradient is of ``batch`` of them drawn for it, of all for 0.
@@ -80,7 +80,7 @@ def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
 
 
 def mlp_square(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
-    """The deeper network whose sharpness, trained in full batches, rises to the edge of stability.
+    """A network with two hidden layers, whose sharpness rises to the edge of stability under full-batch descent.
 
     f(params) = mean of 1/2 |out - label|^2, labels as unit vectors [10], out of Linear(64, hidden), tanh,
     Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and least value are those of
@@ -103,7 +103,7 @@ def half_squared_error(out: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_field(width: int = 8, instance: int = 0) -> Objective:
-    """A network of one hidden layer on random data, whose border between learning and divergence is a fractal.
+    """A network with one hidden layer on random data, whose boundary of trainability is a fractal.
 
     f(params) = mean_i (v'tanh(sqrt(2 / n) W'a_i) / n - y_i)^2, n = ``width``; ``params``: first, W of [n, n], and last,
     v of [n]. As many samples as parameters, n^2 + n, standard normal by ``instance``; so is the start, by the seed. The
@@ -143,7 +143,7 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
 
 
 def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
-    """A small convolutional network that learns to read digits.
+    """A small convolutional network that classifies digits.
 
     f(params) = mean cross-entropy of Conv(1, channels, 3 x 3, padded), tanh, mean over 2 x 2, Conv(channels,
     2 channels, 3 x 3, padded), tanh, mean over 2 x 2, Linear(8 channels, 10); images, ``samples``, ``batch``, start and

@@ -29,7 +29,7 @@ __all__ = [
 
 @with_instances
 def bohachevsky_1() -> Objective:
-    """A bowl with a wave along each axis.
+    """A quadratic plus a cosine along each axis.
 
     f(x, y) = x^2 + 2 y^2 - 0.3 cos(3 pi x) - 0.4 cos(4 pi y) + 0.7, point of shape [2]. Start (1.3, -0.7). Minimum 0 at
     (0, 0). Bohachevsky, Johnson and Stein 1986, Technometrics 28:209.
@@ -45,7 +45,7 @@ def bohachevsky_1() -> Objective:
 
 @with_instances
 def bohachevsky_2() -> Objective:
-    """A bowl with the product of two waves.
+    """A quadratic plus a product of two cosines.
 
     f(x, y) = x^2 + 2 y^2 - 0.3 cos(3 pi x) cos(4 pi y) + 0.3, point of shape [2]. Start (1.3, -0.7). Minimum 0 at
     (0, 0). Bohachevsky, Johnson and Stein 1986.
@@ -62,7 +62,7 @@ def bohachevsky_2() -> Objective:
 
 @with_instances
 def bohachevsky_3() -> Objective:
-    """A bowl with one oblique wave.
+    """A quadratic plus the cosine of a weighted sum.
 
     f(x, y) = x^2 + 2 y^2 - 0.3 cos(3 pi x + 4 pi y) + 0.3, point of shape [2]. Start (1.3, -0.7). Minimum 0 at (0, 0).
     Bohachevsky, Johnson and Stein 1986.
@@ -89,7 +89,7 @@ def _build_bohachevsky(fn: object) -> Objective:
 
 @with_instances
 def egg_crate() -> Objective:
-    """A bowl with deep, even waves.
+    """A quadratic plus squared sines of large amplitude.
 
     f(x, y) = x^2 + y^2 + 25 (sin(x)^2 + sin(y)^2), point of shape [2]. Start (2, -4). Minimum 0 at (0, 0); L = 52.
     Jamil and Yang 2013.
@@ -111,7 +111,7 @@ def egg_crate() -> Objective:
 
 @with_instances
 def rastrigin(n: int = 2) -> Objective:
-    """A bowl with one pit around every whole number.
+    """A quadratic plus cosines, with a local minimum near every point of whole numbers.
 
     f(x) = 10 n + sum_i x_i^2 - 10 cos(2 pi x_i), x of shape [n]. Start (1.3, -2.2, 1.3, -2.2, ...). Minimum 0 at
     (0, ..., 0); L = 2 + 40 pi^2. Raises UsageError for n < 1. Rastrigin 1974; n dimensions: Muhlenbein, Schomisch and
@@ -131,7 +131,7 @@ def rastrigin(n: int = 2) -> Objective:
 
 @with_instances
 def griewank(n: int = 2) -> Objective:
-    """A wide bowl under a product of waves.
+    """A wide quadratic minus a product of cosines.
 
     f(x) = sum_i x_i^2 / 4000 - prod_i cos(x_i / sqrt(i)) + 1, x of shape [n]. Start (20, -15, 20, -15, ...). Minimum 0
     at (0, ..., 0). Raises UsageError for n < 1. Griewank 1981, Journal of Optimization Theory and Applications 34:11.
@@ -150,7 +150,7 @@ def griewank(n: int = 2) -> Objective:
 
 @with_instances
 def salomon(n: int = 2) -> Objective:
-    """Rings around the minimum, with a kink at it.
+    """A function of the radius: rings of local minima, and a kink at the minimum.
 
     f(x) = 1 - cos(2 pi |x|) + 0.1 |x|, |x| the Euclidean norm, x of shape [n]. Start (2, -1.6, 2, -1.6, ...). Minimum 0
     at (0, ..., 0). Raises UsageError for n < 1. Salomon 1996, BioSystems 39:263.
@@ -173,7 +173,7 @@ def salomon(n: int = 2) -> Objective:
 
 @with_instances
 def cosine_mixture(n: int = 2) -> Objective:
-    """A bowl with shallow waves.
+    """A quadratic plus cosines of small amplitude.
 
     f(x) = sum_i x_i^2 - 0.1 cos(5 pi x_i), x of shape [n]. Start (0.5, -0.7, 0.5, -0.7, ...). Minimum -0.1 n at
     (0, ..., 0); L = 2 + 2.5 pi^2. Raises UsageError for n < 1. Breiman and Cutler 1993, Mathematical Programming
@@ -193,7 +193,7 @@ def cosine_mixture(n: int = 2) -> Objective:
 
 @with_instances
 def wavy(n: int = 2) -> Objective:
-    """A wave packet along each axis.
+    """A cosine with a Gaussian envelope along each axis.
 
     f(x) = 1 - mean_i cos(10 x_i) exp(-x_i^2 / 2), x of shape [n]. Start (0.4, -0.3, 0.4, -0.3, ...). Minimum 0 at
     (0, ..., 0). Raises UsageError for n < 1. Courrieu 1997, Journal of Global Optimization 10, number 1.

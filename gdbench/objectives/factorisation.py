@@ -19,7 +19,7 @@ def draw_normal(*shape: int, seed: int) -> Tensor:
 
 
 def matrix_factorisation(rows: int = 12, columns: int = 10, rank: int = 3, instance: int = 0) -> Objective:
-    """The best approximation of a matrix by a product of two thin ones.
+    """Approximation of a matrix by a product of two matrices of lower rank.
 
     f(u, v) = 1/2 |u v' - M|^2, u of shape [rows, rank], v of shape [columns, rank], M standard normal, drawn from
     ``instance``. The minimum, half the sum of the squares of the singular values that are left out, is attained at
@@ -53,7 +53,7 @@ def matrix_factorisation(rows: int = 12, columns: int = 10, rank: int = 3, insta
 
 
 def phase_retrieval(n: int = 10, measurements: int = 80, instance: int = 0, batch: int = 0) -> Objective:
-    """A vector from the squares of its products with known ones: their signs are lost.
+    """Recovery of a vector from the squares of its products with known vectors.
 
     f(x) = 1 / (4 m) sum_i ((a_i'x)^2 - (a_i'x*)^2)^2, x of shape [n], m = ``measurements``, all a_i and x* standard
     normal, drawn from ``instance``. Minimum 0 at x* and -x*. Start standard normal, by the seed. A step's gradient is
@@ -83,7 +83,7 @@ def phase_retrieval(n: int = 10, measurements: int = 80, instance: int = 0, batc
 
 
 def deep_linear(width: int = 4, depth: int = 3, scale: float = 0.5, instance: int = 0) -> Objective:
-    """A network without bends: a product of square matrices that is to be a given one.
+    """A linear network: a product of square matrices that approximates a given one.
 
     f(w1, ..., wd) = 1/2 |wd ... w1 - T|^2, each of shape [width, width], d = depth, T standard normal, drawn from
     ``instance``. Minimum 0, at w1 = T and all others 1 among many. Start normal with deviation scale / sqrt(width), by

@@ -145,7 +145,7 @@ SHEKEL_MINIMA = {
 
 @with_instances
 def shekel(wells: int = 10) -> Objective:
-    """Foxholes: wells with heavy tails in four dimensions.
+    """Shekel's foxholes: wells with heavy tails in four dimensions.
 
     f(x) = -sum_i 1 / (|x - a_i|^2 + c_i), with the constants of ``SHEKEL``, of which ``wells`` takes the first 5, 7 or
     10, x of shape [4]. Start (3, 3.5, 3, 3.5). Minimum -10.153200, -10.402941 or -10.536410 near (4, 4, 4, 4). Raises
@@ -173,7 +173,7 @@ def shekel(wells: int = 10) -> Objective:
 
 @with_instances
 def langermann() -> Objective:
-    """Ring waves around five points, fading outwards.
+    """Damped cosines of the squared distances to five points.
 
     f(x, y) = sum_i c_i exp(-d_i / pi) cos(pi d_i), d_i the squared distance to the i-th point, with the constants of
     ``LANGERMANN``, point of shape [2]. Start (3, 2). Minimum -4.155809 at (2.793402, 1.597233). Molga and Smutnicki
@@ -198,7 +198,7 @@ def langermann() -> Objective:
 
 @with_instances
 def de_jong_5() -> Objective:
-    """Twenty-five steep holes in a plateau.
+    """Shekel's foxholes in the plane: 25 steep holes in a plateau.
 
     f(x, y) = 1 / (0.002 + sum_i 1 / (i + (x - a_i)^6 + (y - b_i)^6)), the centres (a_i, b_i) on the grid of -32, -16,
     0, 16, 32, x first, point of shape [2]. Start (-30, -30). Minimum 0.998004 at (-31.978335, -31.978335). De Jong
@@ -222,7 +222,7 @@ def de_jong_5() -> Objective:
 
 @with_instances
 def muller_brown() -> Objective:
-    """The energy of a small reaction: three wells, joined by curved passes.
+    """A model potential energy surface: three minima, connected by curved paths.
 
     f(x, y) = sum_i h_i exp(a_i u^2 + b_i u v + c_i v^2), u = x - x_i, v = y - y_i, i = 1 ... 4, with the constants of
     ``MULLER_BROWN``, point of shape [2]. Start (0, 1). Minimum -146.699517 at (-0.558224, 1.441726); local minima
@@ -248,7 +248,7 @@ def muller_brown() -> Objective:
 
 @with_instances
 def gramacy_lee() -> Objective:
-    """One well and its mirror hill on a plain.
+    """One minimum and one maximum, with a gradient that vanishes far away.
 
     f(x, y) = x exp(-x^2 - y^2), point of shape [2]. Start (0.3, 0.8). Minimum -1 / sqrt(2 e) = -0.428882 at
     (-1 / sqrt(2), 0). Gramacy and Lee 2008, Journal of the American Statistical Association 103:1119.
@@ -269,7 +269,7 @@ def gramacy_lee() -> Objective:
 
 
 def lennard_jones(atoms: int = 4) -> Objective:
-    """The energy of a cluster of atoms that attract each other from afar and repel each other nearby.
+    """The energy of a cluster of atoms with attraction at long and repulsion at short distance.
 
     f(x) = 4 sum_{i < j} r_ij^-12 - r_ij^-6, r_ij the distance of two atoms, x of shape [atoms, 3]. Start: a helix,
     (cos i, sin i, 0.6 i) for i = 0, 1, ... For 2, 3 and 4 atoms the minimum is -1, -3 and -6, with all distances

@@ -34,7 +34,7 @@ __all__ = [
 
 @with_instances
 def price_2() -> Objective:
-    """Even waves with one pit that is a little deeper than the others.
+    """Squared sines with one minimum that is lower than the others.
 
     f(x, y) = 1 + sin(x)^2 + sin(y)^2 - 0.1 exp(-x^2 - y^2), point of shape [2]. Start (1, -2). Minimum 0.9 at (0, 0).
     Price 1977, Computer Journal 20:367.
@@ -50,7 +50,7 @@ def price_2() -> Objective:
 
 @with_instances
 def levy13() -> Objective:
-    """A bowl with waves across both axes.
+    """A quadratic times squared sines along both axes.
 
     f(x, y) = sin(3 pi x)^2 + (x - 1)^2 (1 + sin(3 pi y)^2) + (y - 1)^2 (1 + sin(2 pi y)^2), point of shape [2]. Start
     (-3, 4). Minimum 0 at (1, 1). Levy and Montalvo 1985, SIAM Journal on Scientific and Statistical Computing 6:15.
@@ -73,7 +73,7 @@ def levy13() -> Objective:
 
 @with_instances
 def easom() -> Objective:
-    """One narrow pit in a plane of fading waves.
+    """One narrow minimum in a nearly flat plane.
 
     f(x, y) = -cos(x) cos(y) exp(-(x - pi)^2 - (y - pi)^2), point of shape [2]. Start (2, 4). Minimum -1 at (pi, pi).
     Easom 1990, thesis, University of Louisville.
@@ -95,7 +95,7 @@ def easom() -> Objective:
 
 @with_instances
 def drop_wave() -> Objective:
-    """Rings like those of a drop in water.
+    """Rings of local minima around the global one.
 
     f(x, y) = -(1 + cos(12 r)) / (r^2 / 2 + 2), r = sqrt(x^2 + y^2), point of shape [2]. Start (1.2, 0.5). Minimum -1 at
     (0, 0). Surjanovic and Bingham 2013, Virtual Library of Simulation Experiments.
@@ -117,7 +117,7 @@ def drop_wave() -> Objective:
 
 @with_instances
 def schaffer_2() -> Objective:
-    """Waves along hyperbolas, that level off far out.
+    """Squared sines of x^2 - y^2, damped far from the minimum.
 
     f(x, y) = 0.5 + (sin(x^2 - y^2)^2 - 0.5) / (1 + 0.001 (x^2 + y^2))^2, point of shape [2]. Start (2, 1). Minimum 0 at
     (0, 0). Mishra 2006, Some New Test Functions for Global Optimization; after Schaffer 1984.
@@ -134,7 +134,7 @@ def schaffer_2() -> Objective:
 
 @with_instances
 def schaffer_6() -> Objective:
-    """Rings that level off far out.
+    """Squared sines of the radius, damped far from the minimum.
 
     f(x, y) = 0.5 + (sin(r)^2 - 0.5) / (1 + 0.001 r^2)^2, r = sqrt(x^2 + y^2), point of shape [2]. Start (2, 1). Minimum
     0 at (0, 0). Schaffer, Caruana, Eshelman and Das 1989.
@@ -165,7 +165,7 @@ SHUBERT = (-1.425128428319761, -0.8003211004719731)
 
 @with_instances
 def shubert() -> Objective:
-    """A product of two wave sums, with pits of all depths.
+    """A product of two sums of cosines, with local minima of many depths.
 
     f(x, y) = g(x) g(y) with g(t) = sum_i i cos((i + 1) t + i), i = 1 ... 5, point of shape [2]. Start (0.5, -0.5).
     Minimum -186.730909 at the two orders of (-1.425128, -0.800321), and again at every period of 2 pi along each axis.
@@ -188,7 +188,7 @@ def shubert() -> Objective:
 
 @with_instances
 def bird() -> Objective:
-    """Crossed exponential waves over a trough along the diagonal.
+    """Products of sines and exponentials of cosines, plus a quadratic in x - y.
 
     f(x, y) = sin(x) exp((1 - cos y)^2) + cos(y) exp((1 - sin x)^2) + (x - y)^2, point of shape [2]. Start (-2, -2).
     Minimum -106.764537 at (4.701043, 3.152939) and (-1.582142, -3.130247), and again at every 2 pi along the diagonal.
@@ -212,7 +212,7 @@ def bird() -> Objective:
 
 @with_instances
 def chichinadze() -> Objective:
-    """Two waves along x over a bowl, and one dent along y.
+    """A quadratic plus two waves in x, minus a Gaussian in y.
 
     f(x, y) = x^2 - 12 x + 11 + 10 cos(pi x / 2) + 8 sin(5 pi x / 2) - exp(-(y - 0.5)^2 / 2) / sqrt(5), point of shape
     [2]. Start (2, 2). Minimum -42.944387 at (6.189867, 0.5). Jamil and Yang 2013.
@@ -235,7 +235,7 @@ def chichinadze() -> Objective:
 
 @with_instances
 def eggholder() -> Objective:
-    """Waves that grow outwards and turn.
+    """Sines of square roots, whose amplitude grows without bound.
 
     f(x, y) = -(y + 47) sin sqrt|y + x / 2 + 47| - x sin sqrt|x - (y + 47)|, point of shape [2]. Start (400, 300). No
     minimum: the waves grow without bound. In the customary box [-512, 512]^2 the lowest point is -959.640663 at its
@@ -252,7 +252,7 @@ def eggholder() -> Objective:
 
 @with_instances
 def trefethen() -> Objective:
-    """Fine and coarse waves over a bowl: the fourth problem of the hundred-digit challenge.
+    """Fine and coarse waves over a quadratic: problem 4 of the hundred-digit challenge.
 
     f(x, y) = exp(sin 50x) + sin(60 e^y) + sin(70 sin x) + sin(sin 80y) - sin(10 (x + y)) + (x^2 + y^2) / 4, point of
     shape [2]. Start (0.1, -0.2). Minimum -3.306868647475237 at (-0.024403, 0.210612). Trefethen 2002, SIAM News 35(1).

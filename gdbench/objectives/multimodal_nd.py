@@ -31,7 +31,7 @@ __all__ = [
 
 @with_instances
 def ackley(n: int = 2) -> Objective:
-    """A funnel under ripples, with a kink at its bottom.
+    """An exponential of the radius plus cosines, with a kink at the minimum.
 
     f(x) = -20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e, x of shape [n]. Start
     (2.2, -1.3, 2.2, -1.3, ...). Minimum 0 at (0, ..., 0), where the slope does not fade. Raises UsageError for n < 1.
@@ -56,7 +56,7 @@ def ackley(n: int = 2) -> Objective:
 
 @with_instances
 def levy(n: int = 2) -> Objective:
-    """A bowl with waves whose height grows with the distance.
+    """A quadratic times squared sines.
 
     With w_i = 1 + (x_i - 1) / 4: f(x) = sin(pi w_1)^2 + sum_{i < n} (w_i - 1)^2 (1 + 10 sin(pi w_i + 1)^2)
     + (w_n - 1)^2 (1 + sin(2 pi w_n)^2), x of shape [n]. Start (-4, 5, -4, 5, ...). Minimum 0 at (1, ..., 1). Raises
@@ -84,7 +84,7 @@ def levy(n: int = 2) -> Objective:
 
 @with_instances
 def schwefel(n: int = 2) -> Objective:
-    """Waves that grow outwards, with the best pit far from the second best: problem 2.26.
+    """Schwefel's problem 2.26: waves that grow outwards, with the best local minimum far from the second best.
 
     f(x) = 418.9829 n - sum_i x_i sin sqrt|x_i|, x of shape [n]. Start (400, 350, 400, 350, ...). No minimum: the waves
     grow without bound. In the customary box [-500, 500]^n the lowest point is the local minimum 0.000012728 n at
@@ -121,7 +121,7 @@ def michalewicz(n: int = 5) -> Objective:
 
 @with_instances
 def trigonometric_2(n: int = 2) -> Objective:
-    """A bowl with waves that grow denser outwards.
+    """A quadratic plus squared sines of squares, whose frequency grows outwards.
 
     With d_i = x_i - 0.9: f(x) = 1 + sum_i 8 sin(7 d_i^2)^2 + 6 sin(14 d_1^2)^2 + d_i^2, x of shape [n]. Start
     (1.5, 0.2, 1.5, 0.2, ...). Minimum 1 at (0.9, ..., 0.9). Raises UsageError for n < 1. Jamil and Yang 2013.
@@ -145,7 +145,7 @@ def trigonometric_2(n: int = 2) -> Objective:
 
 @with_instances
 def whitley(n: int = 2) -> Objective:
-    """Griewank's waves over Rosenbrock's valley, for every pair of coordinates.
+    """Griewank's function of Rosenbrock's, for every pair of coordinates.
 
     With y_ij = 100 (x_i^2 - x_j)^2 + (1 - x_j)^2: f(x) = sum_ij y_ij^2 / 4000 - cos(y_ij) + 1, x of shape [n]. Start
     (-0.5, 0.5, -0.5, 0.5, ...). Minimum 0 at (1, ..., 1). Raises UsageError for n < 1. Whitley, Rana, Dzubera and
@@ -170,7 +170,7 @@ def whitley(n: int = 2) -> Objective:
 
 @with_instances
 def pinter(n: int = 4) -> Objective:
-    """Waves and logarithms that tie each coordinate to both neighbours, in a ring.
+    """Squares, squared sines and logarithms that couple each coordinate with its neighbours in a ring.
 
     With A_i = x_{i-1} sin x_i + sin x_{i+1} and B_i = x_{i-1}^2 - 2 x_i + 3 x_{i+1} - cos x_i + 1: f(x) = sum_i i
     (x_i^2 + 20 sin(A_i)^2 + log10(1 + i B_i^2)), x of shape [n]. Start (1, -1.5, 1, -1.5, ...). Minimum 0 at
@@ -197,7 +197,7 @@ def pinter(n: int = 4) -> Objective:
 
 @with_instances
 def qing(n: int = 2) -> Objective:
-    """Two equal wells along every axis, at the roots of whole numbers.
+    """Two equal minima along every axis, at the square roots of whole numbers.
 
     f(x) = sum_i (x_i^2 - i)^2, x of shape [n]. Start (3, -2, 3, -2, ...). Minimum 0 at the 2^n points
     (+-1, +-sqrt(2), ..., +-sqrt(n)), stated for n <= 4 and else that with no minus alone. Raises UsageError for n < 1.
@@ -218,7 +218,7 @@ def qing(n: int = 2) -> Objective:
 
 @with_instances
 def xin_she_yang_3(n: int = 2) -> Objective:
-    """A needle in a wide plateau.
+    """A narrow minimum in a wide plateau.
 
     f(x) = exp(-sum_i (x_i / 15)^10) - 2 exp(-sum_i x_i^2) prod_i cos(x_i)^2, x of shape [n]. Start
     (1.2, -0.8, 1.2, -0.8, ...). Minimum -1 at (0, ..., 0). Raises UsageError for n < 1. Yang 2010, Engineering

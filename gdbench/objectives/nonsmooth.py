@@ -28,7 +28,7 @@ __all__ = [
 
 @with_instances
 def schwefel_2_20(n: int = 4) -> Objective:
-    """The sum of absolute values, whose slope does not fade.
+    """The sum of absolute values.
 
     f(x) = sum_i |x_i|, x of shape [n]. Start (3, -2, 3, -2, ...). Minimum 0 at (0, ..., 0). Convex. Raises UsageError
     for n < 1. Schwefel 1981, problem 2.20.
@@ -46,7 +46,7 @@ def schwefel_2_20(n: int = 4) -> Objective:
 
 @with_instances
 def schwefel_2_21(n: int = 4) -> Objective:
-    """The largest absolute value: one coordinate moves at a time.
+    """The largest absolute value, whose gradient is that of one coordinate.
 
     f(x) = max_i |x_i|, x of shape [n]. Start (1, 2, ..., n). Minimum 0 at (0, ..., 0). Convex. Raises UsageError for
     n < 1. Schwefel 1981, problem 2.21.
@@ -87,7 +87,7 @@ def schwefel_2_22(n: int = 4) -> Objective:
 
 @with_instances
 def schwefel_2_6() -> Objective:
-    """Two folded planes, of which the higher counts.
+    """The maximum of two absolute values.
 
     f(x, y) = max(|x + 2y - 7|, |2x + y - 5|), point of shape [2]. Start (-5, 5). Minimum 0 at (1, 3). Convex. Schwefel
     1981, problem 2.6.
@@ -109,7 +109,7 @@ def schwefel_2_6() -> Objective:
 
 @with_instances
 def bukin_6() -> Objective:
-    """A curved ridge of which the walls get steeper towards the bottom, without bound.
+    """A curved valley whose gradient is unbounded along its bottom.
 
     f(x, y) = 100 sqrt|y - 0.01 x^2| + 0.01 |x + 10|, point of shape [2]. Start (-5, 2). Minimum 0 at (-10, 1); along
     the whole bottom y = 0.01 x^2 no slope exists. Jamil and Yang 2013.
@@ -131,7 +131,7 @@ def bukin_6() -> Objective:
 
 @with_instances
 def alpine_1(n: int = 2) -> Objective:
-    """Folded waves that reach 0 again and again.
+    """Absolute values of sines with a growing amplitude, with many equal minima.
 
     f(x) = sum_i |x_i sin x_i + 0.1 x_i|, x of shape [n]. Start (4, -3, 4, -3, ...). Minimum 0 at (0, ..., 0), and
     wherever each coordinate is 0 or has the sine -0.1; (0, ..., 0) is the one stated. Raises UsageError for n < 1.
@@ -154,7 +154,7 @@ QUINTIC_ROOTS = (-1.0, 2.0, -0.4026279411861238)
 
 @with_instances
 def quintic(n: int = 2) -> Objective:
-    """The folded quintic: three sharp valleys along every axis.
+    """The absolute value of a quintic: three minima with kinks along every axis.
 
     f(x) = sum_i |x_i^5 - 3 x_i^4 + 4 x_i^3 + 2 x_i^2 - 10 x_i - 4|, x of shape [n]. Start (1, -2, 1, -2, ...). Minimum
     0 where every coordinate is -1, 2 or -0.402628, the third of which lists leave out; 3^n points, stated for n <= 3
@@ -178,7 +178,7 @@ def quintic(n: int = 2) -> Objective:
 
 @with_instances
 def xin_she_yang_2(n: int = 2) -> Objective:
-    """A cone under ripples that grow denser outwards.
+    """A sum of absolute values times an exponential of sines.
 
     f(x) = (sum_i |x_i|) exp(-sum_i sin(x_i^2)), x of shape [n]. Start (1.5, -1, 1.5, -1, ...). Minimum 0 at
     (0, ..., 0). Raises UsageError for n < 1. Yang 2010, Engineering Optimization.

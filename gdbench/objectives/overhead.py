@@ -33,7 +33,7 @@ def _(x: Tensor, nanoseconds: int) -> Tensor:
 
 
 def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
-    """A bowl that takes a fixed time to evaluate.
+    """A quadratic that takes a fixed time to evaluate.
 
     f(x) = 1/2 sum_i x_i^2, x of shape [n], after a busy wait of ``delay_us`` microseconds. Start (1, ..., 1). Minimum 0
     at (0, ..., 0); L = mu = 1. Every value and every gradient of a run alone waits once, on the processor, whatever the
@@ -67,7 +67,7 @@ def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
 
 
 def many_tensors(tensors: int = 100, n: int = 10) -> Objective:
-    """A bowl whose point comes in many small tensors, as a network's parameters do.
+    """A quadratic whose point consists of many small tensors, as a network's parameters do.
 
     f(x) = 1/2 sum_t (t / T) |x_t|^2 over the tensors t = 1 ... T = ``tensors``, x a dict of T tensors [n]. Start 1
     everywhere. Minimum 0 at 0; L = 1 and mu = 1 / T. Operations grow with T, numbers hardly: what a method pays for

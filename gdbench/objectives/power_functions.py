@@ -19,7 +19,7 @@ __all__ = ["brown", "csendes", "dixon_price", "perm", "perm0", "power_sum"]
 
 @with_instances
 def dixon_price(n: int = 4) -> Objective:
-    """A chain of squares in which each coordinate follows the one before.
+    """A chain of squares in which each coordinate is coupled with the one before.
 
     f(x) = (x_1 - 1)^2 + sum_{i > 1} i (2 x_i^2 - x_{i-1})^2, x of shape [n]. Start (2, -1, 2, -1, ...). Minimum 0 at
     x_i = 2^-(1 - 2^(1 - i)), and there with -x_n; not convex. Raises UsageError for n < 2. Dixon and Price 1989,
@@ -45,7 +45,7 @@ def dixon_price(n: int = 4) -> Objective:
 
 @with_instances
 def brown(n: int = 4) -> Objective:
-    """Powers whose exponents are the neighbours.
+    """Powers whose exponents are functions of the neighbouring coordinate.
 
     f(x) = sum_{i < n} (x_i^2)^(x_{i+1}^2 + 1) + (x_{i+1}^2)^(x_i^2 + 1), x of shape [n]. Start (-1, 2, -1, 2, ...).
     Minimum 0 at (0, ..., 0). Raises UsageError for n < 2. Jamil and Yang 2013.
@@ -69,7 +69,7 @@ def brown(n: int = 4) -> Objective:
 
 @with_instances
 def csendes(n: int = 2) -> Objective:
-    """Endless ripples that die out towards the minimum.
+    """A sixth power times a sine of 1 / x, which oscillates infinitely often near the minimum.
 
     f(x) = sum_i x_i^6 (2 + sin(1 / x_i)), and 0 where x_i = 0, x of shape [n]. Start (0.8, -0.6, 0.8, -0.6, ...).
     Minimum 0 at (0, ..., 0). Raises UsageError for n < 1. Csendes and Ratz 1997, SIAM Journal on Numerical Analysis
@@ -93,7 +93,7 @@ def csendes(n: int = 2) -> Objective:
 
 @with_instances
 def perm(n: int = 4, beta: float = 0.5) -> Objective:
-    """Power sums of a permutation, as badly conditioned as Vandermonde's matrix.
+    """Power sums of a permutation, as badly conditioned as a Vandermonde matrix.
 
     f(x) = sum_i (sum_j (j^i + beta) ((x_j / j)^i - 1))^2, x of shape [n]. Start (1, ..., 1). Minimum 0 at
     (1, 2, ..., n). Raises UsageError for n < 2 or beta <= 0. Neumaier, Global Optimization Test Problems, PERM.
@@ -148,7 +148,7 @@ POWER_SUMS = (8, 18, 44, 114)
 
 @with_instances
 def power_sum() -> Objective:
-    """Four numbers to be found from their first four power sums.
+    """Four numbers, determined by their first four power sums.
 
     f(x) = sum_k (sum_i x_i^k - b_k)^2 for k = 1 ... 4 and b = (8, 18, 44, 114), x of shape [4]. Start (0.5, 1, 2.5, 3).
     Minimum 0 at the twelve orders of (1, 2, 2, 3), where the Hessian is singular. Neumaier, Global Optimization Test

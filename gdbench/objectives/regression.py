@@ -116,7 +116,7 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
 
 
 def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
-    """Least squares with an l1 penalty on the diabetes data, kinks and all.
+    """Least squares with an l1 penalty on the diabetes data, with its proximal map.
 
     f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 |w|_1, w of shape [11], y in units of its deviation. Start 0. The proximal
     map of t l1 |w|_1 moves every w_j towards 0 by t l1, or onto it. L = lambda_max(A'A) / m and
@@ -167,7 +167,7 @@ def solve_lasso(gram: Tensor, right: Tensor, weight: float) -> Tensor:
 
 
 def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Objective:
-    """Regression that large residuals pull at with no more than a constant force, on the diabetes data.
+    """Regression with the Huber loss, which is linear for large residuals, on the diabetes data.
 
     f(w) = mean_i h(a_i'w - y_i) + l2/2 |w|^2, h(r) = r^2 / 2 within |r| <= knee and knee (|r| - knee / 2) beyond, w of
     shape [11], y in units of its deviation. Start 0. L = lambda_max(A'A) / m + l2, mu = l2 (Huber 1964).
@@ -188,7 +188,7 @@ def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Ob
 
 
 def poisson(l2: float = 0.01, batch: int = 0) -> Objective:
-    """Poisson regression: how many chin-ups twenty men do, by their weight, waist and pulse.
+    """Poisson regression of the chin-ups of twenty men on their weight, waist and pulse.
 
     f(w) = mean_i (exp(a_i'w) - y_i a_i'w) + l2/2 |w|^2, w of shape [4], y_i the count. Start 0, where f = 1. The second
     derivative grows with exp(a_i'w), so there is no L; mu = l2 (Nelder and Wedderburn 1972).

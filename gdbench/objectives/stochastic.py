@@ -16,7 +16,7 @@ __all__ = ["noisy_quadratic", "reddi"]
 
 
 def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.0, noise: float = 0.1) -> Objective:
-    """A quadratic whose gradient comes with normal noise: where methods settle is known.
+    """A quadratic with Gaussian gradient noise, on which the stationary loss of methods is known.
 
     f(x) = 1/2 sum_i e_i x_i^2, x of shape [n], e_i from mu = smoothness / condition to L = smoothness, evenly spaced in
     logarithm. Step k of a seed sees e_i x_i + noise z_i, z standard normal, drawn from seed and k. Start (1, ..., 1),
@@ -52,7 +52,7 @@ def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.
 
 
 def reddi(up: float = 1010.0, down: float = 10.0, period: int = 101) -> Objective:
-    """A rare steep slope up and many gentle ones down: the example on which Adam goes the wrong way.
+    """One large positive slope and many small negative ones in turn: Adam moves away from the minimum.
 
     Step k sees f_k(x) = up x where k is a multiple of ``period``, else -down x; x of shape [1] in [-1, 1], to which
     every step is brought back. f(x) = s x with s = (up - (period - 1) down) / period, the mean slope. Start 0, minimum

@@ -17,7 +17,7 @@ ALPHABET = "".join(sorted(set(TEXT)))
 
 
 def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int = 0) -> Objective:
-    """A transformer of one block, with causal attention, that reads our own text.
+    """A transformer with one block and causal attention that predicts the characters of a text.
 
     f(params) = mean cross-entropy of every next character, in windows of ``context`` characters that follow upon each
     other (what does not fill one is left out). x = embed[c] + place; x += attention(norm(x)) out; x +=

@@ -33,7 +33,7 @@ __all__ = [
 
 @with_instances
 def cube() -> Objective:
-    """Rosenbrock's valley bent to a cubic.
+    """A cubic variant of Rosenbrock's valley.
 
     f(x, y) = 100 (y - x^3)^2 + (1 - x)^2, point of shape [2]. Start (-1.2, 1), where f = 749.0376. Minimum 0 at (1, 1).
     Leon 1966, in Recent Advances in Optimization Techniques, p. 23.
@@ -55,7 +55,7 @@ def cube() -> Objective:
 
 @with_instances
 def chebyshev_rosenbrock(n: int = 4) -> Objective:
-    """Nesterov's smooth valley along Chebyshev polynomials, whose length grows like 2^n.
+    """Nesterov's smooth variant of Rosenbrock's valley along Chebyshev polynomials, of length about 2^n.
 
     f(x) = (x_1 - 1)^2 / 4 + sum_{i < n} (x_{i+1} - 2 x_i^2 + 1)^2, x of shape [n]. Start (-1, 1, ..., 1), where f = 1.
     Minimum 0 at (1, ..., 1), the only stationary point. Raises UsageError for n < 2. Gurbuzbalaban and Overton 2012,
@@ -80,7 +80,7 @@ def chebyshev_rosenbrock(n: int = 4) -> Objective:
 
 @with_instances
 def rosenbrock_modified() -> Objective:
-    """Rosenbrock's valley with a narrow hole beside it, deeper than the valley's end.
+    """Rosenbrock's valley with a narrow second minimum beside it, which is lower.
 
     f(x, y) = 74 + 100 (y - x^2)^2 + (1 - x)^2 - 400 exp(-10 ((x + 1)^2 + (y + 1)^2)), point of shape [2]. Start
     (-1.2, 1). Minimum 34.0402 at (-0.909554, -0.950572); the valley leads to 74 at (1, 1). Jamil and Yang 2013.
@@ -103,7 +103,7 @@ def rosenbrock_modified() -> Objective:
 
 @with_instances
 def three_hump_camel() -> Objective:
-    """Three basins in a row, the middle one lowest.
+    """Three minima in a row, of which the middle one is lowest.
 
     f(x, y) = 2 x^2 - 1.05 x^4 + x^6 / 6 + x y + y^2, point of shape [2]. Start (1, 1). Minimum 0 at (0, 0); local
     minima 0.2986 at +-(1.7476, -0.8738). Jamil and Yang 2013.
@@ -126,7 +126,7 @@ def three_hump_camel() -> Objective:
 
 @with_instances
 def six_hump_camel() -> Objective:
-    """Six minima, two of them lowest.
+    """Six minima, of which two are lowest.
 
     f(x, y) = (4 - 2.1 x^2 + x^4 / 3) x^2 + x y + (4 y^2 - 4) y^2, point of shape [2]. Start (1, 1). Minimum -1.0316285
     at +-(0.089842, -0.712656). Dixon and Szego 1978, Towards Global Optimisation 2.
@@ -150,7 +150,7 @@ def six_hump_camel() -> Objective:
 
 @with_instances
 def goldstein_price() -> Objective:
-    """An eighth-degree polynomial that spans six orders of magnitude.
+    """A polynomial of degree eight with values over six orders of magnitude.
 
     f(x, y) = (1 + (x + y + 1)^2 (19 - 14 x + 3 x^2 - 14 y + 6 x y + 3 y^2))
     (30 + (2x - 3y)^2 (18 - 32 x + 12 x^2 + 48 y - 36 x y + 27 y^2)), point of shape [2]. Start (1, 1), where f = 1876.
@@ -174,7 +174,7 @@ def goldstein_price() -> Objective:
 
 @with_instances
 def branin() -> Objective:
-    """A parabola-shaped valley with equal pits along it.
+    """A parabolic valley with equal minima along it.
 
     f(x, y) = (y - 5.1 x^2 / (4 pi^2) + 5 x / pi - 6)^2 + 10 (1 - 1 / (8 pi)) cos x + 10, point of shape [2]. Start
     (2.5, 7.5), the middle of the customary box [-5, 10] x [0, 15]. Minimum 5 / (4 pi) = 0.397887 at (-pi, 12.275),
@@ -199,7 +199,7 @@ def branin() -> Objective:
 
 @with_instances
 def mccormick() -> Objective:
-    """A wave down a sloping trough, which has no bottom.
+    """A sine plus a quadratic plus a linear term, unbounded below.
 
     f(x, y) = sin(x + y) + (x - y)^2 - 1.5 x + 2.5 y + 1, point of shape [2]. Start (0, 0), where f = 1. No minimum: f
     falls without bound along x = y to minus infinity. In the customary box [-1.5, 4] x [-3, 4] the lowest point is the
@@ -216,7 +216,7 @@ def mccormick() -> Objective:
 
 @with_instances
 def monkey_saddle() -> Objective:
-    """A saddle with three ways down, flat to second order at its middle.
+    """A saddle with three descent directions and a Hessian of 0.
 
     f(x, y) = x^3 - 3 x y^2, point of shape [2]. Start (1, 0.01), on a slope that leads to the saddle at (0, 0) and, but
     for the 0.01, no further. No minimum: f is unbounded below. Hilbert and Cohn-Vossen 1932, Anschauliche Geometrie.
@@ -231,7 +231,7 @@ def monkey_saddle() -> Objective:
 
 @with_instances
 def aluffi_pentini() -> Objective:
-    """Two wells of nearly the same depth, side by side.
+    """Two minima of nearly the same depth.
 
     f(x, y) = x^4 / 4 - x^2 / 2 + x / 10 + y^2 / 2, point of shape [2]. Start (0, 1), on the slope to the deeper one.
     Minimum -0.352386 at (-1.046681, 0); a local one -0.152 at (0.945583, 0). Aluffi-Pentini, Parisi and Zirilli 1985,
@@ -254,7 +254,7 @@ def aluffi_pentini() -> Objective:
 
 @with_instances
 def trecanni() -> Objective:
-    """Two equal wells with a saddle half way.
+    """Two equal minima with a saddle half way between them.
 
     f(x, y) = x^4 + 4 x^3 + 4 x^2 + y^2, point of shape [2]. Start (1, 1). Minimum 0 at (0, 0) and (-2, 0). Jamil and
     Yang 2013.

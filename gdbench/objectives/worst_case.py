@@ -16,7 +16,7 @@ __all__ = ["gd_worst", "nesterov_worst"]
 
 
 def nesterov_worst(n: int = 21, smoothness: float = 1.0) -> Objective:
-    """The chain that no method gets along faster than one coordinate a gradient.
+    """Nesterov's worst function for first-order methods: a chain along which gradients spread one coordinate a step.
 
     f(x) = L/8 (x_1^2 + sum_{i < n} (x_i - x_{i+1})^2 + x_n^2) - L/4 x_1, x of shape [n], L = smoothness. Start
     (0, ..., 0), where f = 0. Minimum -L/8 (1 - 1 / (n + 1)) at x_i = 1 - i / (n + 1). From this start every method

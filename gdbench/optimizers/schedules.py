@@ -264,7 +264,7 @@ def inverse_sqrt(steps: int, warmup: float = 1) -> Schedule:
 
 
 def inverse_time(steps: int, over: float = 1) -> Schedule:
-    """Inverse time decay, ``1 / (1 + k / over)``, under which stochastic gradients converge (Robbins and Monro 1951)."""
+    """Inverse time decay, ``1 / (1 + k / over)``, for stochastic gradients (Robbins and Monro 1951)."""
     span = parse_length("over", over, steps)
     return lambda k: 1 / (1 + k / span)
 

@@ -18,7 +18,7 @@ def arithmetic_sequence(first: float, count: int, width: float) -> Tensor:
 
 
 def bard() -> Objective:
-    """A rational model of three parameters.
+    """A rational model with three parameters.
 
     f(x) = sum_i (y_i - x_1 - u_i / (v_i x_2 + w_i x_3))^2, i = 1 ... 15, u_i = i, v_i = 16 - i, w_i = min(u_i, v_i),
     point of shape [3]. Start (1, 1, 1), where f = 41.68. Minimum 8.214877306578975e-3 at (0.082411, 1.133036,
@@ -44,7 +44,7 @@ def bard() -> Objective:
 
 
 def gaussian() -> Objective:
-    """A bell curve, from a start that is nearly right.
+    """A Gaussian fitted to data, from a start near the minimum.
 
     f(x) = sum_i (x_1 exp(-x_2 (t_i - x_3)^2 / 2) - y_i)^2, t_i = (8 - i) / 2, i = 1 ... 15, point of shape [3]. Start
     (0.4, 1, 0), where f = 3.9e-6. Minimum 1.127932769618648e-8 at (0.398956, 1.000019, 0). Problem 9.
@@ -68,7 +68,7 @@ def gaussian() -> Objective:
 
 
 def meyer() -> Objective:
-    """The resistance of a thermistor: five orders of magnitude between the parameters.
+    """The resistance of a thermistor, with parameters that differ by five orders of magnitude.
 
     f(x) = sum_i (x_1 exp(x_2 / (t_i + x_3)) - y_i)^2, t_i = 45 + 5 i, i = 1 ... 16, point of shape [3]. Start
     (0.02, 4000, 250), where f = 1.7e9. Minimum 87.94585517085112 at (0.0056096, 6181.346, 345.2236), where the
@@ -94,7 +94,7 @@ def meyer() -> Objective:
 
 
 def kowalik_osborne() -> Objective:
-    """The kinetics of an enzyme, by a rational model of four parameters.
+    """A rational model of enzyme kinetics with four parameters.
 
     f(x) = sum_i (y_i - x_1 (u_i^2 + u_i x_2) / (u_i^2 + u_i x_3 + x_4))^2, i = 1 ... 11, point of shape [4]. Start
     (0.25, 0.39, 0.415, 0.39), where f = 5.3e-3. Minimum 3.0750560384923745e-4 at (0.192807, 0.191282, 0.123057,
@@ -121,7 +121,7 @@ def kowalik_osborne() -> Objective:
 
 
 def osborne1() -> Objective:
-    """Two exponentials and a constant that decay slowly.
+    """A sum of a constant and two slowly decaying exponentials, fitted to data.
 
     f(x) = sum_i (y_i - x_1 - x_2 exp(-t_i x_4) - x_3 exp(-t_i x_5))^2, t_i = 10 (i - 1), i = 1 ... 33, point of shape
     [5]. Start (0.5, 1.5, -1, 0.01, 0.02), where f = 0.879; other collections start x_3 at +1. Minimum
@@ -157,7 +157,7 @@ OSBORNE1 = (
 
 
 def osborne2() -> Objective:
-    """A decaying exponential with three bells on it: eleven parameters.
+    """A sum of a decaying exponential and three Gaussians with eleven parameters, fitted to data.
 
     f(x) = sum_i (y_i - x_1 exp(-t_i x_5) - sum_k x_k exp(-(t_i - x_{k+7})^2 x_{k+4}))^2, k = 2, 3, 4,
     t_i = (i - 1) / 10, i = 1 ... 65, point of shape [11]. Start (1.3, 0.65, 0.65, 0.7, 0.6, 3, 5, 7, 2, 4.5, 5.5),

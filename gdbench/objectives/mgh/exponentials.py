@@ -14,7 +14,7 @@ __all__ = ["biggs_exp6", "box_3d", "brown_dennis", "gulf", "jennrich_sampson"]
 
 
 def jennrich_sampson(m: int = 10) -> Objective:
-    """Two exponentials that cannot fit straight data: a large minimum.
+    """Two exponentials fitted to a straight line, with a large minimum.
 
     f(x, y) = sum_i (2 + 2 i - exp(i x) - exp(i y))^2, i = 1 ... m, point of shape [2]. Start (0.3, 0.4), where
     f = 4171.3. Minimum 124.36218235561486 at x = y = 0.2578252136703641 for m = 10; for another m it is not stated, but
@@ -64,7 +64,7 @@ def gulf(m: int = 99) -> Objective:
 
 
 def box_3d(m: int = 10) -> Objective:
-    """Three parameters of two exponentials, with a whole line of minima.
+    """Three parameters of two exponentials, with a line of minima.
 
     f(x) = sum_i (exp(-t_i x_1) - exp(-t_i x_2) - x_3 (exp(-t_i) - exp(-10 t_i)))^2, t_i = i / 10, i = 1 ... m, point of
     shape [3]. Start (0, 10, 20), where f = 1031.2 for m = 10; CUTEst starts at (0, 10, 1). Minimum 0 at (1, 10, 1), at
@@ -88,7 +88,7 @@ def box_3d(m: int = 10) -> Objective:
 
 
 def brown_dennis(m: int = 20) -> Objective:
-    """Exponential and circle, fitted by straight lines: a minimum of 85822.
+    """Least squares of sums of squares, with a minimum of 85822.
 
     f(x) = sum_i ((x_1 + t_i x_2 - exp(t_i))^2 + (x_3 + x_4 sin t_i - cos t_i)^2)^2, t_i = i / 5, i = 1 ... m, point of
     shape [4]. Start (25, 5, -5, -1), where f = 7926693.3 for m = 20. Minimum 85822.20162635634 at (-11.594440,

@@ -13,7 +13,7 @@ __all__ = ["linear_full_rank", "linear_rank_one", "linear_rank_one_zeros"]
 
 
 def linear_full_rank(n: int = 10, m: int = 20) -> Objective:
-    """A round bowl, in disguise.
+    """A quadratic with a Hessian of twice the identity, written as least squares.
 
     f(x) = sum_{i <= n} (x_i - s - 1)^2 + sum_{n < i <= m} (s + 1)^2 with s = 2 (x_1 + ... + x_n) / m, x of shape [n].
     Start (1, ..., 1). Minimum m - n at (-1, ..., -1); f = |x + 1|^2 + m - n, so L = mu = 2. Raises UsageError for
@@ -38,7 +38,7 @@ def linear_full_rank(n: int = 10, m: int = 20) -> Objective:
 
 
 def linear_rank_one(n: int = 10, m: int = 20) -> Objective:
-    """A trough that is flat in all directions but one.
+    """Linear least squares of rank one, flat in all other directions.
 
     f(x) = sum_i (i sum_j j x_j - 1)^2, i = 1 ... m, j = 1 ... n, x of shape [n]. Start (1, ..., 1). Minimum
     m (m - 1) / (2 (2 m + 1)) wherever sum_j j x_j = 3 / (2 m + 1); the minimiser stated is the one nearest to 0.
@@ -50,7 +50,7 @@ def linear_rank_one(n: int = 10, m: int = 20) -> Objective:
 
 
 def linear_rank_one_zeros(n: int = 10, m: int = 20) -> Objective:
-    """A trough that does not see its first and last variable, and has two residuals that do not depend on any.
+    """Linear least squares of rank one that does not depend on the first and last variable.
 
     f(x) = 2 + sum_i ((i - 1) sum_j j x_j - 1)^2, i = 2 ... m - 1, j = 2 ... n - 1, x of shape [n]. Start (1, ..., 1).
     Minimum (m^2 + 3 m - 6) / (2 (2 m - 3)) wherever sum_j j x_j = 3 / (2 m - 3); the minimiser stated is the one

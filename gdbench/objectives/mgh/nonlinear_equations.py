@@ -73,7 +73,7 @@ def shift_left(x: Tensor) -> Tensor:
 
 
 def trigonometric(n: int = 10) -> Objective:
-    """Sines and cosines: a minimum at the origin, and local ones all around.
+    """A system of sines and cosines with many local minima.
 
     f(x) = sum_i (n - sum_j cos x_j + i (1 - cos x_i) - sin x_i)^2, i, j = 1 ... n, x of shape [n]. Start 1/n, where
     f = 7.1e-3 for n = 10. Minimum 0 at the origin; for n = 10 a local one of 2.79506e-5 draws many methods. 1 - cos is
@@ -98,7 +98,7 @@ def trigonometric(n: int = 10) -> Objective:
 
 
 def brown_almost_linear(n: int = 10) -> Objective:
-    """Linear equations, but for one that asks for a product.
+    """Linear equations and one equation with a product.
 
     f(x) = sum_{i < n} (x_i + sum_j x_j - (n + 1))^2 + (prod_j x_j - 1)^2, x of shape [n]. Start (1/2, ..., 1/2), where
     f = 273.248 for n = 10. Minimum 0 at (1, ..., 1); f = 1 at (0, ..., 0, n + 1), around which it is flat. Raises
@@ -114,7 +114,7 @@ def brown_almost_linear(n: int = 10) -> Objective:
 
 
 def boundary_value(n: int = 10) -> Objective:
-    """Differences in place of the equation u'' = (u + t + 1)^3 / 2 with u(0) = u(1) = 0.
+    """The boundary value problem u'' = (u + t + 1)^3 / 2, u(0) = u(1) = 0, by finite differences.
 
     f(x) = sum_i (2 x_i - x_{i-1} - x_{i+1} + h^2 (x_i + t_i + 1)^3 / 2)^2, h = 1 / (n + 1), t_i = i h,
     x_0 = x_{n+1} = 0, x of shape [n]. Start t_i (t_i - 1). Minimum 0, at the solution of ``integral_equation`` too. The
@@ -130,7 +130,7 @@ def boundary_value(n: int = 10) -> Objective:
 
 
 def integral_equation(n: int = 10) -> Objective:
-    """A quadrature in place of the integral equation that ``boundary_value`` is equivalent to: every x_i meets all.
+    """The integral equation equivalent to ``boundary_value``, by quadrature: each equation has all variables.
 
     f(x) = sum_i (x_i + h/2 ((1 - t_i) sum_{j <= i} t_j (x_j + t_j + 1)^3 + t_i sum_{j > i} (1 - t_j)
     (x_j + t_j + 1)^3))^2, h = 1 / (n + 1), t_i = i h, x of shape [n]. Start t_i (t_i - 1). Minimum 0, at the solution
@@ -147,7 +147,7 @@ def integral_equation(n: int = 10) -> Objective:
 
 
 def broyden_tridiagonal(n: int = 10) -> Objective:
-    """Quadratic equations in which each unknown meets its neighbours.
+    """Quadratic equations, each with one variable and its two neighbours.
 
     f(x) = sum_i ((3 - 2 x_i) x_i - x_{i-1} - 2 x_{i+1} + 1)^2, x_0 = x_{n+1} = 0, x of shape [n]. Start (-1, ..., -1),
     where f = 21 for n = 10. Minimum 0. The minimiser is solved for up to n = 100, above that the minimum is a lower
@@ -161,7 +161,7 @@ def broyden_tridiagonal(n: int = 10) -> Objective:
 
 
 def broyden_banded(n: int = 10) -> Objective:
-    """Cubic equations in which each unknown meets five before it and one after.
+    """Cubic equations, each with one variable, five before it and one after.
 
     f(x) = sum_i (x_i (2 + 5 x_i^2) + 1 - sum_j x_j (1 + x_j))^2, j = max(1, i - 5) ... min(n, i + 1) but not i, x of
     shape [n]. Start (-1, ..., -1), where f = 360 for n = 10; CUTEst starts at +1 and has another band. Minimum 0. The

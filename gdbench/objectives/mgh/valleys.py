@@ -23,7 +23,7 @@ __all__ = [
 
 
 def freudenstein_roth() -> Objective:
-    """Two minima, of which the higher draws most methods from the start.
+    """Two minima, of which most methods reach the higher one from the start.
 
     f(x, y) = (x - 13 + ((5 - y) y - 2) y)^2 + (x - 29 + ((y + 1) y - 14) y)^2, point of shape [2]. Start (0.5, -2).
     Minimum 0 at (5, 4), exact in every dtype; a local minimum of 48.98425367924002 at (11.412779, -0.896805).
@@ -67,7 +67,7 @@ def powell_badly_scaled() -> Objective:
 
 
 def brown_badly_scaled() -> Objective:
-    """A minimum at a million and at two millionths.
+    """A minimiser with coordinates of a million and two millionths.
 
     f(x, y) = (x - 1e6)^2 + (y - 2e-6)^2 + (x y - 2)^2, point of shape [2]. Start (1, 1), where f = 999998000003.
     Minimum 0 at (1e6, 2e-6). Half precision does not hold 1e6. Problem 4; Brown, unpublished.
@@ -140,7 +140,7 @@ def powell_term(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
 
 
 def wood() -> Objective:
-    """Two curved valleys that are tied together; also called Colville's function.
+    """Two coupled Rosenbrock valleys; also called Colville's function.
 
     f(x) = 100 (x_2 - x_1^2)^2 + (1 - x_1)^2 + 90 (x_4 - x_3^2)^2 + (1 - x_3)^2 + 10 (x_2 + x_4 - 2)^2
     + (x_2 - x_4)^2 / 10, point of shape [4]. Start (-3, -1, -3, -1), where f = 19192. Minimum 0 at (1, 1, 1, 1); a

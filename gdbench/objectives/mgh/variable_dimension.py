@@ -37,7 +37,7 @@ def minimum_fields(minimum: float | None, least: tuple[float, ...] = ()) -> dict
 
 
 def watson(n: int = 6) -> Objective:
-    """A polynomial that nearly solves a differential equation; the more terms, the worse its condition.
+    """A polynomial that approximates the solution of a differential equation, ill-conditioned for many terms.
 
     f(x) = sum_i (sum_j (j - 1) x_j t_i^(j-2) - (sum_j x_j t_i^(j-1))^2 - 1)^2 + x_1^2 + (x_2 - x_1^2 - 1)^2,
     t_i = i / 29, i = 1 ... 29, j = 1 ... n, x of shape [n]. Start 0, where f = 30; Moré and Wild start at 0.5. Minimum
@@ -92,7 +92,7 @@ WATSON: dict[int, tuple[float, tuple[float, ...]]] = {
 
 
 def extended_rosenbrock(n: int = 10) -> Objective:
-    """Rosenbrock's valley for each pair of variables, apart from the others: the chained one is ``rosenbrock``.
+    """Rosenbrock's function for each pair of variables; ``rosenbrock`` is the chained one.
 
     f(x) = sum_i 100 (x_2i - x_{2i-1}^2)^2 + (1 - x_{2i-1})^2, i = 1 ... n / 2, x of shape [n]. Start (-1.2, 1, ...),
     where f = 12.1 n. Minimum 0 at (1, ..., 1). Raises UsageError for an odd n. Problem 21; Spedicato 1975.
@@ -114,7 +114,7 @@ def extended_rosenbrock(n: int = 10) -> Objective:
 
 
 def extended_powell(n: int = 12) -> Objective:
-    """Powell's singular function for each four variables, apart from the others.
+    """Powell's singular function for each group of four variables.
 
     f(x) = sum_i (x_{4i-3} + 10 x_{4i-2})^2 + 5 (x_{4i-1} - x_4i)^2 + (x_{4i-2} - 2 x_{4i-1})^4
     + 10 (x_{4i-3} - x_4i)^4, i = 1 ... n / 4, x of shape [n]. Start (3, -1, 0, 1, ...), where f = 53.75 n. Minimum 0 at
@@ -137,7 +137,7 @@ def extended_powell(n: int = 12) -> Objective:
 
 
 def penalty1(n: int = 4) -> Objective:
-    """A sphere of radius 1/2 by a heavy penalty, and on it a weak pull towards (1, ..., 1).
+    """A penalty for |x| = 1/2 with a large weight, plus (x - 1)^2 with a small one.
 
     f(x) = 1e-5 sum_i (x_i - 1)^2 + (|x|^2 - 1/4)^2, x of shape [n]. Start (1, 2, ..., n), where f = 885.06 for n = 4.
     At the minimum all x_i are equal, to the largest root of 2 n t^3 + (1e-5 - 1/2) t - 1e-5: 2.249977500159e-5 for
@@ -169,7 +169,7 @@ def solve_penalty1(n: int) -> tuple[float, float]:
 
 
 def penalty2(n: int = 4) -> Objective:
-    """An ellipsoid by a heavy penalty, and on it a weak pull by exponentials.
+    """A penalty for an ellipsoid with a large weight, plus exponentials with a small one.
 
     f(x) = (x_1 - 0.2)^2 + 1e-5 sum_{i=2..n} (exp(x_i / 10) + exp(x_{i-1} / 10) - y_i)^2
     + 1e-5 sum_{i=2..n} (exp(x_i / 10) - exp(-1 / 10))^2 + (sum_j (n - j + 1) x_j^2 - 1)^2,
@@ -213,7 +213,7 @@ PENALTY2: dict[int, tuple[float, tuple[float, ...]]] = {
 
 
 def variably_dimensioned(n: int = 10) -> Objective:
-    """A bowl that is steep in one direction, and steeper the further out.
+    """A quadratic plus a quartic term in one direction.
 
     f(x) = |x - 1|^2 + s^2 + s^4 with s = sum_j j (x_j - 1), x of shape [n]. Start (1 - 1/n, 1 - 2/n, ..., 0), where
     f = 2198551 for n = 10. Minimum 0 at (1, ..., 1). Convex, mu = 2. Raises UsageError for n < 1. Problem 25.
@@ -238,7 +238,7 @@ def variably_dimensioned(n: int = 10) -> Objective:
 
 
 def chebyquad(n: int = 8) -> Objective:
-    """The nodes of a quadrature with equal weights: exact for n = 1 ... 7 and 9, and for no other n.
+    """The nodes of a quadrature with equal weights, which exists for n = 1 ... 7 and 9 only.
 
     f(x) = sum_i (mean_j T_i(x_j) - c_i)^2, i = 1 ... n, x of shape [n], T_i Chebyshev's polynomials shifted to [0, 1]
     and c_i their integrals: 0 for odd i, else -1 / (i^2 - 1). Start (1, ..., n) / (n + 1). Minimum 0 where exact;
