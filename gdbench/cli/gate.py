@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdbench.errors import UsageError, format_count, nearest
+from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
@@ -293,4 +293,4 @@ def _carried_out(work: Callable[[], int]) -> int:
 
 def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise UsageError(f"--{name} {given} is not known.{nearest(given, known)} Allowed: {', '.join(known)}.")
+        raise UsageError(f"--{name} {given} is not known.{did_you_mean(given, known)} Allowed: {', '.join(known)}.")

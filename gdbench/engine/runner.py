@@ -31,9 +31,9 @@ from gdbench.engine.timing_columns import timing_columns
 from gdbench.engine.timing_pass import clocked
 from gdbench.engine.trace_recorder import traced_runs
 from gdbench.errors import UsageError
-from gdbench.objectives.base import changed_in_place
+from gdbench.objectives.base import find_changed_data
 from gdbench.results.constant_column import is_constant, make_constant, take_rows
-from gdbench.tree import size
+from gdbench.tree import numel
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
 
@@ -93,7 +93,7 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     }
     columns.update({name: make_constant(value, distinct.size) for name, value in shared.items()})
     columns.update(_carried(distinct, laned, how, watched.alone))
-    if changed := changed_in_place(distinct.objective, distinct.stated):
+    if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
             f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
             " the objective or the optimizer must compute with new tensors."
@@ -230,7 +230,7 @@ def _chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
     if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
     numbers = CACHED_NUMBERS // 4 if cell.maker.compiled else CACHED_NUMBERS
-    lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
+    lanes = max(LEAST_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(len(every) / lanes))
 
 

@@ -23,7 +23,7 @@ from gdbench.engine.timer import Clock, Plan, Prepare, measure, once, quiet
 from gdbench.engine.timing_columns import Timings
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
-from gdbench.optimizers.base import Oracle, Split, Step
+from gdbench.optimizers.base import CompositeParts, Oracle, Step
 from gdbench.results.statuses import STATUS_RANK
 from gdbench.tree import Params, tree_map
 
@@ -51,9 +51,9 @@ class _Given:
     full: None = None
 
     @property
-    def split(self) -> Split | None:
+    def split(self) -> CompositeParts | None:
         # The smooth part states no prox: whoever wraps an oracle wraps its parts too, and must come to an end.
-        return None if self.prox is None else Split(_Given(self.loss, self.gradient), self.prox)
+        return None if self.prox is None else CompositeParts(_Given(self.loss, self.gradient), self.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss

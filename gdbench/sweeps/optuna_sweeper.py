@@ -19,7 +19,7 @@ from gdbench.config.compose import Composer
 from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import uncollected
-from gdbench.errors import UsageError, format_count, install_command
+from gdbench.errors import UsageError, format_count, format_install_command
 from gdbench.sweeps.hydra_sweeper import Lanes, fold
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.search_axes import Span
@@ -128,7 +128,7 @@ class Trials(Lanes):
         try:
             import optuna
         except ImportError:
-            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {install_command('optuna')}") from None
+            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {format_install_command('optuna')}") from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the table says it all
         try:
             study = optuna.create_study(

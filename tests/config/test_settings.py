@@ -41,7 +41,7 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "schedule": (["constant", "cosine"], {}),
     "schedule.over": ([None, 5], {"schedule": "cosine"}),
     "clip": (["none", "norm"], {}),
-    "clip.most": ([1.0, 2.0], {"clip": "norm"}),
+    "clip.max_norm": ([1.0, 2.0], {"clip": "norm"}),
     "noise": (["none", "gaussian"], {}),
     "noise.sigma": ([0.1, 0.2], {"noise": "gaussian"}),
     "steps": ([5, 6], {}),

@@ -13,7 +13,7 @@ from support.laws import OBJECTIVES, configured
 from support.tiers import representatives
 
 from gdbench.engine.targets import SAFETY, Ladder, ladder, rounding_size, thresholds_in
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective, make_generator
 from gdbench.results.columns import LADDER
 from gdbench.tree import tree_map
 
@@ -150,7 +150,7 @@ def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
         return
     single, double = objective.to(torch.float32, "cpu"), objective.to(torch.float64, "cpu")
     allowed = SAFETY * EPS[torch.float32] * max(size, abs(objective.minimum))
-    generator = seeded(99)
+    generator = make_generator(99)
 
     def around(leaf: torch.Tensor) -> torch.Tensor:
         return leaf * (1 + 1e-6 * (torch.rand(leaf.shape, generator=generator) - 0.5))

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from support.tiers import representatives
 
 import gdbench
-from gdbench.errors import UsageError, install_command
+from gdbench.errors import UsageError, format_install_command
 from gdbench.results import sweep_folder
 from gdbench.results.catalog import find_sweep
 from gdbench.results.columns import COLUMNS
@@ -436,7 +436,7 @@ def test_sql_without_duckdb_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     done = command("runs", "--sql", "select 1")
 
-    assert (done.code, done.err) == (2, f"gdbench: --sql needs DuckDB: {install_command('sql')}\n")
+    assert (done.code, done.err) == (2, f"gdbench: --sql needs DuckDB: {format_install_command('sql')}\n")
 
 
 # --------------------------------------------------------------------------------------------------------- the labels
