@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import PassResult
-from gdbench.engine.targets import LADDER, Ladder
-from gdbench.results.constant_column import constant
+from gdbench.engine.targets import Ladder
+from gdbench.results.columns import LADDER
+from gdbench.results.constant_column import make_constant
 
 __all__ = ["convergence_columns", "mask_nan"]
 
@@ -47,7 +48,7 @@ def convergence_columns(cell: Cell, result: PassResult) -> Columns:
         "steps_to_settle": _mask(seen.settled_since, seen.settled_since >= 0),
         "gradient_evals_to_target": _mask(seen.gradient_evals_to_target, hit[-1]),
         "function_evals_to_target": _mask(seen.function_evals_to_target, hit[-1]),
-        **{f"hit_1e-{i + 1:02d}": _mask(seen.first_hits[i], hit[i]) for i in range(len(LADDER))},
+        **{name: _mask(seen.first_hits[i], hit[i]) for i, name in enumerate(LADDER)},
         "grad_norm": mask_nan(result.grad_norm.astype(np.float64), ~nonfinite),
         "distance": mask_nan(result.distance.astype(np.float64), ~nonfinite),
         "linear_rate": mask_nan(_fit_rate(seen.first_hits[: len(LADDER)], hit[: len(LADDER)]), ~nonfinite & ~diverged),
@@ -80,7 +81,7 @@ def _is_below_minimum(cell: Cell, result: PassResult) -> Array:
 def _describe_errors(cell: Cell, result: PassResult, below: Array) -> Array:
     """The error of each run that refutes the stated minimum, None for all others."""
     if not below.any():
-        return constant(None, len(below))
+        return make_constant(None, len(below))
     errors = np.full(len(below), None, dtype=object)
     for run in np.flatnonzero(below):
         if result.start[run] <= cell.f_star:
@@ -96,7 +97,7 @@ def _fit_rate(first_hits: Array, hit: Array) -> Array:
     """exp of the least-squares slope of ln(target) against first-hit step; NaN where too few targets were hit."""
     rates = np.full(hit.shape[1], np.nan)
     enough = np.flatnonzero(hit.sum(0) >= LEAST_HITS)
-    hit, logs = hit[:, enough], np.log(np.array(LADDER))[:, None]
+    hit, logs = hit[:, enough], np.log(np.array([*LADDER.values()]))[:, None]
     steps = np.where(hit, first_hits[:, enough], 0.0)
     centred = np.where(hit, steps - steps.sum(0) / hit.sum(0), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):  # targets that are all hit in one step have no slope

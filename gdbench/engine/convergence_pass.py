@@ -25,8 +25,8 @@ from gdbench.engine.tensor_stats import (
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
-from gdbench.optimizers.base import Method, Oracle, Seen, judging
-from gdbench.tree import Params, lanes_last, tree_map
+from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
+from gdbench.tree import Params, put_lanes_last, tree_map
 
 __all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "strides"]
 
@@ -86,7 +86,7 @@ def run_observed_pass(
     x, ended, observer = run(cell, oracle, x, make_observer, trace, before_steps)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
-    observer.observe(cell.steps, x, Seen(loss, grad, 0, 0))
+    observer.observe(cell.steps, x, StepInfo(loss, grad, 0, 0))
     trace.record(cell.steps, observer, x, loss, grad)
     denormals = count_denormals(ended, len(loss) if laned else None, cell.device)
 
@@ -125,7 +125,7 @@ def _run_alone(
     observer = make_observer(not method.constant_cost)
     look = _make_look(method, cell.judge(laned=False), observer, trace, before_steps)
     x, state = descent(method, oracle, x, range(cell.steps), look=look)
-    return method.judged_at(x, state), (x, state), observer
+    return method.output_at(x, state), (x, state), observer
 
 
 def _run_eager_lanes(
@@ -147,14 +147,14 @@ def _run_eager_lanes(
             x, state = _select_lanes((x, state), len(observer.state.alive), lanes)
             left = cell.take(observer.keep_lanes(lanes).cpu().numpy())
             method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
-    return method.judged_at(x, state), (x, state), observer
+    return method.output_at(x, state), (x, state), observer
 
 
 def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
     """An x, or a method's state, of some of ``count`` lanes; a tensor without an axis of lanes stays as it is."""
 
     def pick(leaf: Tensor) -> Tensor:
-        return lanes_last(leaf.detach()[lanes]) if leaf.shape[:1] == (count,) else leaf
+        return put_lanes_last(leaf.detach()[lanes]) if leaf.shape[:1] == (count,) else leaf
 
     return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])
 
@@ -162,9 +162,9 @@ def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
 def _make_look(
     method: Method, judge: Oracle, observer: Observer, trace: TraceRecorder, before_steps: StepCallback
 ) -> Look:
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         before_steps(1)
-        seen = judging(method, judge, k, x, seen)
+        seen = compute_output_info(method, judge, k, x, seen)
         observer.observe(k, x, seen)
         trace.record(k, observer, x, seen.loss, seen.grad)
 
@@ -188,8 +188,8 @@ def _run_compiled_lanes(
         at = x, state
         x, state, observer.state, seen = method.steps(count, oracle, *at, observer.spec, observer.state)
         if seen:
-            trace.record(k, observer, method.judged_at(*at), seen.loss, seen.grad)
-    return method.judged_at(x, state), method.shown((x, state.inner)), observer
+            trace.record(k, observer, method.output_at(*at), seen.loss, seen.grad)
+    return method.output_at(x, state), method.shown((x, state.inner)), observer
 
 
 def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from gdbench.engine.first_hits import HitLog, count_misses
-from gdbench.optimizers.base import Seen
+from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves
 
 __all__ = ["Observations", "Observer", "ObserverSpec", "ObserverState", "compute_judged_loss", "observe_point"]
@@ -122,7 +122,9 @@ def make_state(spec: ObserverSpec) -> ObserverState:
     )
 
 
-def observe_point(spec: ObserverSpec, k: int | Tensor, x: Params, seen: Seen, state: ObserverState) -> ObserverState:
+def observe_point(
+    spec: ObserverSpec, k: int | Tensor, x: Params, seen: StepInfo, state: ObserverState
+) -> ObserverState:
     """The state after x_k and the work of the step that starts there; a non-finite point freezes its run.
 
     k is a number, or in a compiled step a 0-d int32 tensor.
@@ -154,7 +156,7 @@ def _make_counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return now, after
 
 
-def _count_work(seen: Seen, searching: Tensor, state: ObserverState) -> ObserverState:
+def _count_work(seen: StepInfo, searching: Tensor, state: ObserverState) -> ObserverState:
     """The state with a step's work added, in all and, where ``searching``, on the way to the target."""
     return state._replace(
         gradients=state.gradients + seen.gradients * state.alive,
@@ -233,7 +235,7 @@ class Observer:
         self.rows: Tensor | None = None
         """Which lanes are left; None while all are."""
 
-    def observe(self, k: int, x: Params, seen: Seen) -> None:
+    def observe(self, k: int, x: Params, seen: StepInfo) -> None:
         """Observe x_k of the lanes that are left."""
         self.state = observe_point(self.spec, k, x, seen, self.state)
         if self.hit_log is not None:

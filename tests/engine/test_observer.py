@@ -11,7 +11,7 @@ from support.tiers import count_examples
 from torch import Tensor
 
 from gdbench.engine.observer import Observer, make_spec, make_state, observe_point, summarize
-from gdbench.optimizers import Seen
+from gdbench.optimizers import StepInfo
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
 mostly_finite = st.one_of(*[st.floats(-3, 3, width=32)] * 9, st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -56,7 +56,7 @@ def observe_alone(
     """What an observer of one run makes of its points."""
     observer = Observer(torch.tensor(targets), torch.tensor(start), sign < 0, counts)
     for k, (loss, x, slope, gradients, evaluations) in enumerate(points):
-        seen = Seen(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
+        seen = StepInfo(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
         observer.observe(k, torch.tensor([x, 0.0]), seen)
     return {name: column.tolist() for name, column in observer.summarize(len(points) - 1)._asdict().items()}
 
@@ -104,7 +104,7 @@ def test_a_lane_is_observed_as_a_run_alone(
         loss, x, slope, gradients, evaluations = (torch.tensor(column) for column in zip(*lanes, strict=True))
         tree = {"a": x[:, None].expand(-1, 2), "b": torch.zeros(len(runs), 1, 1)}
         grad = {"a": torch.zeros(len(runs), 2), "b": slope[:, None, None]}
-        observer.observe(k, tree, Seen(loss, grad, gradients, evaluations))
+        observer.observe(k, tree, StepInfo(loss, grad, gradients, evaluations))
     observations = observer.summarize(len(runs[0]) - 1)
     for lane, points in enumerate(runs):
         alone = {name: column[..., lane].tolist() for name, column in observations._asdict().items()}
@@ -129,7 +129,7 @@ def test_half_precision_is_judged_widened(dtype: torch.dtype) -> None:
     """A loss in half precision is compared as it is, in the dtype of the start, and not rounded once more."""
     spec = make_spec(torch.tensor([0.3]), torch.tensor(1.0), maximize=False, counts=True)
     loss, x = torch.tensor(0.3, dtype=dtype), torch.zeros(2, dtype=dtype)
-    state = observe_point(spec, 0, x, Seen(loss, x, 1, 0), make_state(spec))
+    state = observe_point(spec, 0, x, StepInfo(loss, x, 1, 0), make_state(spec))
 
     assert state.best.dtype == torch.float32
     assert float(state.best) == float(loss)
@@ -141,7 +141,7 @@ def test_one_infinite_number_of_many_ends_a_run() -> None:
     spec = make_spec(torch.tensor([0.1]), torch.tensor(1.0), maximize=False, counts=True)
 
     def alive(grad: Tensor) -> bool:
-        seen = Seen(torch.tensor(0.5), grad, 1, 0)
+        seen = StepInfo(torch.tensor(0.5), grad, 1, 0)
         return bool(observe_point(spec, 0, torch.zeros(10_000), seen, make_state(spec)).alive)
 
     huge = torch.full((10_000,), torch.finfo(torch.float32).max)
