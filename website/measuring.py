@@ -9,7 +9,7 @@ import yaml
 
 from gdbench.config.paths import config_folder
 from gdbench.engine.targets import LADDER, SAFETY
-from gdbench.engine.timer import Plan
+from gdbench.engine.timer import MeasurementPlan
 from gdbench.gate.timing.sequential_test import found_from
 from gdbench.gate.timing.settings import Settings
 from website.facts import Entry, entries
@@ -33,7 +33,7 @@ def figures() -> dict[str, str]:
     return {
         "targets": f"{LADDER[0]:.0e} ... {LADDER[-1]:.0e}",
         "safety": f"{SAFETY:g}",
-        "block": f"{Plan(1.0).block_s * 1e3:g} ms",
+        "block": f"{MeasurementPlan(1.0).block_s * 1e3:g} ms",
         "gate_block": f"{rule.block_s * 1e3:g} ms",
         "quads": str(rule.quads),
         "looks": ", ".join(map(str, rule.looks[:-1])) + f" and {rule.looks[-1]}",

@@ -15,20 +15,20 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
 from gdbench.engine.descent import Look, descent
 from gdbench.engine.observer import Observations, Observer, observe_point
-from gdbench.engine.targets import ladder, thresholds_in
+from gdbench.engine.targets import make_ladder, round_thresholds_down
 from gdbench.engine.tensor_stats import (
+    compute_distances,
+    compute_norms,
     count_denormals,
-    distance_to_minimisers,
     put_runs_last,
     to_numpy,
-    tree_norm,
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
 from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
 from gdbench.tree import Params, put_lanes_last, tree_map
 
-__all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "strides"]
+__all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "split_steps"]
 
 
 Array = npt.NDArray[Any]
@@ -68,7 +68,7 @@ def run_observed_pass(
     full = judge.full or judge
     start = widen_loss(full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
-    rungs = ladder(
+    rungs = make_ladder(
         cell.f_star,
         cell.rounding,
         np.atleast_1d(to_numpy(start).astype(np.float64)) * sign,
@@ -76,8 +76,8 @@ def run_observed_pass(
         cell.target,
         cell.target_loss,
     )
-    thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
-    compiled = laned and cell.maker.compiled
+    thresholds = round_thresholds_down(start.dtype, rungs.thresholds).to(cell.device)
+    compiled = laned and cell.make_method.compiled
     if laned and (not cell.starts_differ() if compiled else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
     make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
@@ -99,8 +99,8 @@ def run_observed_pass(
         observations=Observations(
             *(put_runs_last(to_numpy(column), laned) for column in observer.summarize(cell.steps))
         ),
-        grad_norm=to_array(tree_norm(grad, laned)),
-        distance=to_array(distance_to_minimisers(cell, x, laned)),
+        grad_norm=to_array(compute_norms(grad, laned)),
+        distance=to_array(compute_distances(cell, x, laned)),
         denormals=to_array(denormals),
         **trace.to_arrays(),
     )
@@ -137,7 +137,7 @@ def _run_eager_lanes(
     before_steps: StepCallback,
 ) -> Ended:
     """The same of lanes, some of which may be dropped after every ``DROP_INTERVAL`` steps."""
-    method = cell.maker(cell.laned_hyper())
+    method = cell.make_method(cell.laned_hyper())
     observer, state = make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
     for k in range(0, cell.steps, DROP_INTERVAL):
         look = _make_look(method, oracle, observer, trace, before_steps)
@@ -146,7 +146,7 @@ def _run_eager_lanes(
         if lanes is not None:
             x, state = _select_lanes((x, state), len(observer.state.alive), lanes)
             left = cell.take(observer.keep_lanes(lanes).cpu().numpy())
-            method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
+            method, oracle = cell.make_method(left.laned_hyper()), left.oracle(laned=True)
     return method.output_at(x, state), (x, state), observer
 
 
@@ -180,10 +180,10 @@ def _run_compiled_lanes(
     before_steps: StepCallback,
 ) -> Ended:
     """Lanes in compiled graphs of steps and observer: several steps a call, but one where a trace is recorded."""
-    method = cell.maker.in_lanes(cell.laned_hyper(), observe_point)
+    method = cell.make_method.in_lanes(cell.laned_hyper(), observe_point)
     observer = make_observer(not method.constant_cost)
     x, state = method.init(x)
-    for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
+    for k, count in split_steps(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
         before_steps(count)
         at = x, state
         x, state, observer.state, seen = method.steps(count, oracle, *at, observer.spec, observer.state)
@@ -192,7 +192,7 @@ def _run_compiled_lanes(
     return method.output_at(x, state), method.shown((x, state.inner)), observer
 
 
-def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
+def split_steps(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
     """Every step, as strides ``(k, count)`` of ``most`` steps or of one; those in ``alone`` are of one."""
     k = 0
     while k < steps:

@@ -14,7 +14,7 @@ from gdbench.engine.op_counter import StepWork
 from gdbench.engine.timer import Samples
 from gdbench.results.constant_column import make_constant
 
-__all__ = ["CLOCKS", "OVERHEAD_S", "RATIOS", "Timings", "timing_columns"]
+__all__ = ["CLOCKS", "OVERHEAD_S", "RATIOS", "Timings", "make_timing_columns"]
 
 
 Array = npt.NDArray[Any]
@@ -69,7 +69,7 @@ class Timings:
         return ~np.isnan(self.step_s)
 
 
-def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
+def make_timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
     if timings is None:
         return {"timed": make_constant(False, len(steps_to_target))}
@@ -104,10 +104,10 @@ def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[s
         "time_to_target_s": mask_nan(to_target),
         "time_to_target_kind": kind,
     }
-    return {**columns, **_work_columns(timings, step_s)}
+    return {**columns, **_make_work_columns(timings, step_s)}
 
 
-def _work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
+def _make_work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
     work, runs = timings.work, len(step_s)
     absent = np.ones(runs, dtype=bool)
     ops = np.ma.masked_array(np.full(runs, work.ops or 0), mask=absent if work.ops is None else ~absent)

@@ -68,10 +68,10 @@ class Bench:
         ``**{"objective.n": 5}`` one of the objective's. What the command line would refuse fails the test, in one line.
         """
         with _refusing():
-            from gdbench.engine.build import build
+            from gdbench.engine.build import build_cell
             from gdbench.engine.runner import run_cell
 
-            columns = run_cell(build(_question(objective, optimizer, settings))).columns
+            columns = run_cell(build_cell(_question(objective, optimizer, settings))).columns
         return Descent({name: _plain(column[0]) for name, column in columns.items()})
 
     def no_slower(self, series: str, base: str | None = None, **options: Any) -> None:

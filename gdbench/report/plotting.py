@@ -246,11 +246,11 @@ def _halved(steps: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 
 def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
     """The values under paths on a grid, and the minimisers; None where it is unknown what the function is."""
-    from gdbench.engine.loss_landscape import landscape, landscape_of
+    from gdbench.engine.loss_landscape import compute_function_landscape, compute_landscape
 
     if objective is not None:
-        return landscape_of(objective, str(run["dtype"]), box)
-    return landscape(_folders(runs), run, box)
+        return compute_function_landscape(objective, str(run["dtype"]), box)
+    return compute_landscape(_folders(runs), run, box)
 
 
 def _folders(runs: pd.DataFrame) -> list[Any]:

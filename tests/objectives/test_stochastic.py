@@ -19,10 +19,10 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.engine.proof import Watched
 from gdbench.engine.runner import run_cell
 from gdbench.engine.timer import WALL
-from gdbench.engine.timing_pass import clocked
+from gdbench.engine.timing_pass import time_runs
+from gdbench.engine.timing_verification import ObservedRuns
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.counter_rng import mix_bits, random_bits, random_indices, random_normals
@@ -224,8 +224,8 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
     """Compiled chunks of a cell go through one graph, each with its own seeds."""
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr("gdbench.engine.runner.LEAST_LANES", 2)
-    monkeypatch.setattr("gdbench.engine.runner.CACHED_NUMBERS", 1)
+    monkeypatch.setattr("gdbench.engine.runner.MIN_CHUNK_LANES", 2)
+    monkeypatch.setattr("gdbench.engine.runner.CACHE_NUMBERS", 1)
     eager = columns_of(cell(BATCHED["laned"], factory("gd")))
     before = counters["stats"]["unique_graphs"]
     check_same(eager, columns_of(cell(BATCHED["laned"], Compiled(factory("gd")))))
@@ -285,7 +285,7 @@ def test_a_timed_pass_never_judges() -> None:
         run_observed_pass(timed, False, np.empty(0, np.int64)).marks,
     )
     told.clear()
-    clocked(timed, Watched(columns, {0: marks[0]}), WALL)
+    time_runs(timed, ObservedRuns(columns, {0: marks[0]}), WALL)
 
     assert set(told) == {2}
 

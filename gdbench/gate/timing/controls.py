@@ -10,14 +10,17 @@ from functools import partial
 
 import torch
 
-from gdbench.engine.reference_loops import memory_loop, plain_loop
+from gdbench.engine.reference_loops import make_memory_loop, make_plain_loop
 from gdbench.engine.timer import Prepare
 from gdbench.gate.timing.abba_blocks import Fit, arm
 
 __all__ = ["CONTROLS", "Control", "ballast"]
 
 
-CONTROLS: Mapping[str, Callable[[], Prepare]] = {"overhead": plain_loop, "memory": partial(memory_loop, megabytes=4)}
+CONTROLS: Mapping[str, Callable[[], Prepare]] = {
+    "overhead": make_plain_loop,
+    "memory": partial(make_memory_loop, megabytes=4),
+}
 
 
 class Control:

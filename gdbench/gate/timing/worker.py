@@ -36,7 +36,7 @@ class Worker:
         import numpy as np
         import torch
 
-        from gdbench.engine.environment import cpu_model
+        from gdbench.engine.environment import read_cpu_model
         from gdbench.gate.timing.dual_import import Globals, Tree, keep_bytecode
         from gdbench.gate.timing.host_counters import Watch
         from gdbench.gate.timing.settings import Settings
@@ -60,7 +60,7 @@ class Worker:
         return {
             "torch": torch.__version__,
             "python": platform.python_version(),
-            "cpu": cpu_model(),
+            "cpu": read_cpu_model(),
             "cores": os.cpu_count(),
             "capability": torch.backends.cpu.get_cpu_capability(),
         }

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from gdbench.engine.git import unhooked_environment
+from gdbench.engine.git import make_clean_environment
 from gdbench.gate.timing.errors import Died, Entangled, Failed, TooSlow
 
 __all__ = ["Process"]
@@ -31,7 +31,7 @@ class Process:
         self.process = subprocess.Popen(
             [str(python), "-P", str(WORKER)],
             cwd=folder,
-            env={**unhooked_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
+            env={**make_clean_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
