@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.errors import UsageError
-from gdbench.gate.acceptance import Acceptance, accept, acceptances, recorded_changes
-from gdbench.gate.exact_measures import Finding, compared
-from gdbench.gate.policy import Terms, exact_ruling, exit_code, ruled
+from gdbench.gate.acceptance import Acceptance, format_changes, load_acceptances, record_acceptances
+from gdbench.gate.exact_measures import ExactResult, compare_answers
+from gdbench.gate.policy import Policy, apply_policy, choose_exit_code, make_exact_verdict
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
 
@@ -36,9 +36,9 @@ def answer(bits: str = "abcd", ops: int = 10, **columns: Any) -> dict[str, Any]:
     return {"outcome": "measured", "columns": {**told, **columns}, "first": step, "steady": step, **kept}
 
 
-def found(base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool = True) -> Finding:
+def found(base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool = True) -> ExactResult:
     """The finding about two answers."""
-    return compared("s", base, head, alike, ULPS)
+    return compare_answers("s", base, head, alike, ULPS)
 
 
 CASES = {
@@ -101,14 +101,14 @@ def test_what_is_there_on_one_side_only() -> None:
     assert found(answer(), absent).verdict == "missing"
     assert found(answer(), None).verdict == "missing"
     assert found(absent, absent).verdict == "unmeasured"
-    assert found(unsupported, answer()).cause == "the base cannot be asked: old"
+    assert found(unsupported, answer()).cause == "the base cannot be probed: old"
     assert found(unsupported, answer()).verdict == "unmeasured"
 
 
-def judged(finding: Finding, policy: str = "gate", **terms: Any) -> tuple[int, str]:
-    """The exit code of one finding, and why it is forgiven."""
-    (ruling,) = ruled([exact_ruling(finding)], [Series("s", (), policy=policy)], Terms(**terms))
-    return exit_code([ruling], "fail"), ruling.forgiven
+def judge(result: ExactResult, policy: str = "gate", **policies: Any) -> tuple[int, str]:
+    """The exit code of one result, and why it is forgiven."""
+    (verdict,) = apply_policy([make_exact_verdict(result)], [Series("s", (), policy=policy)], Policy(**policies))
+    return choose_exit_code([verdict], "fail"), verdict.forgiven
 
 
 WORSE, CHANGED = found(answer(), answer(ops=11)), found(answer(), answer(bits="abcx"))
@@ -120,16 +120,16 @@ def test_a_waiver_holds_until_its_day_has_gone() -> None:
     """On that day it still counts; a layer that it does not name is not waived."""
     waiver = Waiver("s*", "known", DAY)
 
-    assert judged(WORSE, waivers=[waiver], today=DAY) == (0, "waived until 2030-01-31: known")
-    assert judged(WORSE, waivers=[waiver], today=DAY + datetime.timedelta(1)) == (1, "")
-    assert judged(WORSE, waivers=[Waiver("s", "known", DAY, "time")], today=DAY) == (1, "")
-    assert Terms([waiver], today=DAY + datetime.timedelta(1)).lapsed(["s"]) == [waiver]
+    assert judge(WORSE, waivers=[waiver], today=DAY) == (0, "waived until 2030-01-31: known")
+    assert judge(WORSE, waivers=[waiver], today=DAY + datetime.timedelta(1)) == (1, "")
+    assert judge(WORSE, waivers=[Waiver("s", "known", DAY, "time")], today=DAY) == (1, "")
+    assert Policy([waiver], today=DAY + datetime.timedelta(1)).find_expired(["s"]) == [waiver]
 
 
 def test_advice_fails_nothing_but_what_is_missing() -> None:
     """A series under advice tells; one that has gone is still not passed over."""
-    assert judged(WORSE, policy="advise") == (0, "advice only")
-    assert judged(MISSING, policy="advise") == (4, "")
+    assert judge(WORSE, policy="advise") == (0, "advice only")
+    assert judge(MISSING, policy="advise") == (4, "")
 
 
 NO_RUNS = [
@@ -184,33 +184,33 @@ def test_what_fails_has_a_cause(data: st.DataObject, alike: bool) -> None:
     assert (finding.verdict == "same") or finding.cause
 
 
-def accepted(finding: Finding, against: str = "", fingerprint: str = "here") -> list[Acceptance]:
+def accepted(finding: ExactResult, against: str = "", fingerprint: str = "here") -> list[Acceptance]:
     """The acceptance of a finding."""
-    stated = {"verdict": finding.verdict, "base": finding.before, "numbers": finding.measures}
-    return [Acceptance("s", recorded_changes(stated), fingerprint, against, "2030-01-01", "meant")]
+    stated = {"verdict": finding.verdict, "base": finding.base_measures, "numbers": finding.measures}
+    return [Acceptance("s", format_changes(stated), fingerprint, against, "2030-01-01", "meant")]
 
 
 def test_an_acceptance_forgives_its_numbers_alone() -> None:
     """One operation more is not four, nor one that begins elsewhere; less than was accepted is."""
     both = found(answer(), answer(ops=11, bits="abcx"))
 
-    assert judged(WORSE, accepted=accepted(WORSE), fingerprint="here") == (0, "accepted: meant")
-    assert judged(WORSE, accepted=accepted(both), fingerprint="here") == (0, "accepted: meant")
-    assert judged(both, accepted=accepted(WORSE), fingerprint="here") == (1, "")
+    assert judge(WORSE, acceptances=accepted(WORSE), fingerprint="here") == (0, "accepted: meant")
+    assert judge(WORSE, acceptances=accepted(both), fingerprint="here") == (0, "accepted: meant")
+    assert judge(both, acceptances=accepted(WORSE), fingerprint="here") == (1, "")
     for base, head in ((10, 14), (11, 12), (9, 11)):
         finding = found(answer(ops=base), answer(ops=head))
         for fingerprint in ("here", "there"):
-            assert judged(finding, accepted=accepted(WORSE), fingerprint=fingerprint) == (1, "")
+            assert judge(finding, acceptances=accepted(WORSE), fingerprint=fingerprint) == (1, "")
 
 
 def test_an_acceptance_holds_for_its_bits() -> None:
     """On its fingerprint other bits are another change; on another one they are, where bits were accepted to change."""
     other = found(answer(), answer(bits="abcy"))
 
-    assert judged(CHANGED, accepted=accepted(CHANGED), fingerprint="here") == (0, "accepted: meant")
-    assert judged(other, accepted=accepted(CHANGED), fingerprint="here") == (1, "")
-    assert judged(other, accepted=accepted(CHANGED), fingerprint="there") == (0, "accepted: meant")
-    assert judged(other, accepted=accepted(WORSE), fingerprint="there") == (1, "")
+    assert judge(CHANGED, acceptances=accepted(CHANGED), fingerprint="here") == (0, "accepted: meant")
+    assert judge(other, acceptances=accepted(CHANGED), fingerprint="here") == (1, "")
+    assert judge(other, acceptances=accepted(CHANGED), fingerprint="there") == (0, "accepted: meant")
+    assert judge(other, acceptances=accepted(WORSE), fingerprint="there") == (1, "")
 
 
 def test_an_acceptance_elsewhere_forgives_no_other_result() -> None:
@@ -225,23 +225,23 @@ def test_an_acceptance_elsewhere_forgives_no_other_result() -> None:
         {"steps_to_target": 33, "ops": 14},
     )
 
-    assert judged(same, accepted=accepted(meant), fingerprint="there") == (0, "accepted: meant")
+    assert judge(same, acceptances=accepted(meant), fingerprint="there") == (0, "accepted: meant")
     for other in others:
         finding = found(answer(), answer(**{"bits": "abcy", "final_loss": 2e-9, **other}))
-        assert judged(finding, accepted=accepted(meant), fingerprint="there") == (1, ""), other
+        assert judge(finding, acceptances=accepted(meant), fingerprint="there") == (1, ""), other
 
 
 def test_an_acceptance_counts_for_its_baseline() -> None:
     """Neither for a revision, nor for the baseline that takes its place."""
     for against, code in (("one", 0), ("two", 1), ("", 1)):
-        assert judged(WORSE, accepted=accepted(WORSE, "one"), fingerprint="here", against=against)[0] == code
+        assert judge(WORSE, acceptances=accepted(WORSE, "one"), fingerprint="here", against=against)[0] == code
 
 
 def test_what_was_accepted_as_missing_is_forgiven_as_missing() -> None:
     """And nothing else of that series is."""
-    assert judged(MISSING, accepted=accepted(MISSING), fingerprint="here") == (0, "accepted: meant")
-    assert judged(WORSE, accepted=accepted(MISSING), fingerprint="here") == (1, "")
-    assert judged(MISSING, accepted=accepted(WORSE), fingerprint="here") == (4, "")
+    assert judge(MISSING, acceptances=accepted(MISSING), fingerprint="here") == (0, "accepted: meant")
+    assert judge(WORSE, acceptances=accepted(MISSING), fingerprint="here") == (1, "")
+    assert judge(MISSING, acceptances=accepted(WORSE), fingerprint="here") == (4, "")
 
 
 @given(data=st.data(), fingerprint=st.sampled_from(["here", "there"]))
@@ -256,7 +256,7 @@ def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObj
         }
     )
     one, two = (found(answer(), answer(**data.draw(values))) for _ in range(2))
-    code, _ = judged(two, accepted=accepted(one), fingerprint=fingerprint)
+    code, _ = judge(two, acceptances=accepted(one), fingerprint=fingerprint)
     changed, recorded = (accepted(finding)[0].changes.items() for finding in (two, one))
 
     assert code == int(two.verdict in ("worse", "changed") and not changed <= recorded)
@@ -265,14 +265,15 @@ def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObj
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     """Acceptances of several fingerprints and baselines stand beside one another; a newer one takes its own's place."""
     rows = [
-        {"series": "s", "verdict": each.verdict, "base": each.before, "numbers": each.measures} for each in (WORSE,)
+        {"series": "s", "verdict": each.verdict, "base": each.base_measures, "numbers": each.measures}
+        for each in (WORSE,)
     ]
     for fingerprint, against, reason in (("a, b", "", "one"), ("there", "", "two"), ("there", "x", "three")):
-        accept(tmp_path, rows, fingerprint, against, reason)
-    accept(tmp_path, rows, "there", "", 'four, "quoted"')
+        record_acceptances(tmp_path, rows, fingerprint, against, reason)
+    record_acceptances(tmp_path, rows, "there", "", 'four, "quoted"')
 
-    assert {one.reason for one in acceptances(tmp_path)} == {"one", "three", 'four, "quoted"'}
-    assert all(one.changes == accepted(WORSE)[0].changes for one in acceptances(tmp_path))
+    assert {one.reason for one in load_acceptances(tmp_path)} == {"one", "three", 'four, "quoted"'}
+    assert all(one.changes == accepted(WORSE)[0].changes for one in load_acceptances(tmp_path))
 
 
 def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate" / "accepted.csv").write_text("series,trajectory,fingerprint,date,reason\ns,,here,2030-01-01,a\n")
     with pytest.raises(UsageError, match=r"does not record which numbers.*gdbench gate accept") as raised:
-        acceptances(tmp_path)
+        load_acceptances(tmp_path)
 
     assert "\n" not in str(raised.value)
 
@@ -288,8 +289,8 @@ def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
 def test_exit_codes_put_a_regression_first() -> None:
     """Then what was not measured; a gate that measured nothing has not passed."""
     series = [Series("s", ())]
-    rulings = ruled(map(exact_ruling, (MISSING, WORSE)), series, Terms())
+    verdicts = apply_policy(map(make_exact_verdict, (MISSING, WORSE)), series, Policy())
 
-    assert exit_code(rulings, "fail") == 1
-    assert exit_code(rulings[:1], "fail") == 4
-    assert exit_code([], "fail") == 4
+    assert choose_exit_code(verdicts, "fail") == 1
+    assert choose_exit_code(verdicts[:1], "fail") == 4
+    assert choose_exit_code([], "fail") == 4

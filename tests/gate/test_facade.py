@@ -10,7 +10,7 @@ import pytest
 
 from gdbench.gate import facade
 from gdbench.gate.facade_loader import find_facade
-from gdbench.gate.timing.dual_import import Tree
+from gdbench.gate.timing.dual_import import ImportedTree
 
 GATE = Path(facade.__file__).parent
 HOME = Path(__file__).parents[2]
@@ -23,16 +23,16 @@ def side(tmp_path: Path) -> Side:
     """Enters a tree whose gdbench has these files: place to text."""
 
     @contextmanager
-    def entered(**files: str) -> Iterator[None]:
+    def activate(**files: str) -> Iterator[None]:
         for name, text in {"__init__": "", **files}.items():
             file = tmp_path / "gdbench" / f"{name.replace('__in__', '/')}.py"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        tree = Tree("base", tmp_path, [str(tmp_path)], [], HOME)
-        with tree.entered():
+        tree = ImportedTree("base", tmp_path, [str(tmp_path)], [], HOME)
+        with tree.activate():
             yield
 
-    return entered
+    return activate
 
 
 def test_a_run_by_the_facade_alone() -> None:

@@ -8,7 +8,7 @@ import pytest
 from support.repositories import commit, git
 
 from gdbench.errors import NotMeasured, UsageError
-from gdbench.gate.git_worktree import base_of, commits_between, worktree
+from gdbench.gate.git_worktree import list_commits_between, open_worktree, resolve_base
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_a_clean_main_is_compared_with_its_first_parent(three: tuple[Path, list[
     for left in ("outputs/gate", "mine/__pycache__"):
         (top / left).mkdir(parents=True)
         (top / left / "x").write_text("")
-    found = base_of(top, None, "outputs", False)
+    found = resolve_base(top, None, "outputs", False)
 
     assert (found.commit, found.how) == (commits[1], "first parent")
 
@@ -44,7 +44,7 @@ def test_a_dirty_main_is_compared_with_head(three: tuple[Path, list[str]]) -> No
     top, commits = three
     (top / "new").write_text("")
 
-    assert base_of(top, None, "outputs", False).commit == commits[2]
+    assert resolve_base(top, None, "outputs", False).commit == commits[2]
 
 
 def test_a_branch_is_compared_with_where_it_left_main(three: tuple[Path, list[str]]) -> None:
@@ -53,7 +53,7 @@ def test_a_branch_is_compared_with_where_it_left_main(three: tuple[Path, list[st
     git(top, "switch", "--quiet", "--create", "mine", commits[1])
     (top / "file").write_text("mine")
     commit(top)
-    found = base_of(top, None, "outputs", False)
+    found = resolve_base(top, None, "outputs", False)
 
     assert (found.commit, found.how) == (commits[1], "merge base with main")
 
@@ -65,7 +65,7 @@ def test_a_pull_request_names_its_branch(three: tuple[Path, list[str]], monkeypa
     git(top, "switch", "--quiet", "--create", "mine")
     monkeypatch.setenv("GITHUB_BASE_REF", "release")
 
-    assert base_of(top, None, "outputs", False).commit == commits[0]
+    assert resolve_base(top, None, "outputs", False).commit == commits[0]
 
 
 def test_a_shallow_clone_says_what_to_fetch(
@@ -76,7 +76,7 @@ def test_a_shallow_clone_says_what_to_fetch(
     git(clone, "clone", "--quiet", "--depth", "1", f"file://{three[0]}", ".")
 
     with pytest.raises(NotMeasured, match="fetch-depth: 2"):
-        base_of(clone, None, "outputs", False)
+        resolve_base(clone, None, "outputs", False)
 
 
 def test_identical_trees_are_refused_unless_allowed(three: tuple[Path, list[str]]) -> None:
@@ -85,8 +85,8 @@ def test_identical_trees_are_refused_unless_allowed(three: tuple[Path, list[str]
     commit(top, "empty")
 
     with pytest.raises(NotMeasured, match="--allow-same"):
-        base_of(top, None, "outputs", False)
-    assert base_of(top, None, "outputs", True).commit == commits[2]
+        resolve_base(top, None, "outputs", False)
+    assert resolve_base(top, None, "outputs", True).commit == commits[2]
 
 
 def test_a_worktree_is_the_commit_and_goes_with_its_context(three: tuple[Path, list[str]]) -> None:
@@ -95,7 +95,7 @@ def test_a_worktree_is_the_commit_and_goes_with_its_context(three: tuple[Path, l
     folders = []
 
     def raises() -> None:
-        with worktree(top, commits[0]) as side:
+        with open_worktree(top, commits[0]) as side:
             folders.append(side.root)
             assert (side.root / "file").read_text() == "0"
             assert git(top, "status", "--porcelain") == ""
@@ -115,7 +115,7 @@ def test_a_worktree_that_a_power_cut_left_is_removed_at_the_next_start(three: tu
     left.parent.mkdir()
     git(top, "worktree", "add", "--quiet", "--detach", str(left), commits[0])
     Path(f"{left}.lock").write_text("")
-    with worktree(top, commits[1]):
+    with open_worktree(top, commits[1]):
         pass
 
     assert list(left.parent.iterdir()) == []
@@ -125,6 +125,6 @@ def test_commits_between_are_those_after_the_good_one(three: tuple[Path, list[st
     """Oldest first; a bad end that is not after the good one is a mistake."""
     top, commits = three
 
-    assert commits_between(top, commits[0], "HEAD") == commits[1:]
+    assert list_commits_between(top, commits[0], "HEAD") == commits[1:]
     with pytest.raises(UsageError, match="does not come after"):
-        commits_between(top, "HEAD", commits[0])
+        list_commits_between(top, "HEAD", commits[0])

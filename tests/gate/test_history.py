@@ -15,8 +15,8 @@ from support.repositories import git
 
 from gdbench.errors import UsageError
 from gdbench.gate import history
-from gdbench.gate.bisect import halved
-from gdbench.gate.history import add, exact_changes, load_history, time_changes
+from gdbench.gate.bisect import bisect_commits
+from gdbench.gate.history import add_report, find_exact_changes, find_time_changes, load_history
 from gdbench.report.trend_page import figures, write_trend
 
 
@@ -37,7 +37,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     for number in range(30):
         commits.append(git_commit(tmp_path, number))
         noise = 0.005 * ((number * 7) % 11 - 5) / 5
-        add(
+        add_report(
             tmp_path / "kept",
             tmp_path,
             report(commits[-1], 30 + (number >= 9), 1.5 * (1 + noise + 0.08 * (number >= 15))),
@@ -59,7 +59,7 @@ def git_commit(folder: Path, number: int) -> str:
 def test_an_exact_change_names_its_commit(kept: tuple[Path, list[str]]) -> None:
     """The one before, the one at which it was seen, and both values."""
     folder, commits = kept
-    (found,) = exact_changes(load_history(folder)).to_dict("records")
+    (found,) = find_exact_changes(load_history(folder)).to_dict("records")
 
     assert (found["after"], found["commit"]) == (commits[8], commits[9])
     assert (found["measure"], found["base"], found["head"]) == ("ops per step", 30, 31)
@@ -71,7 +71,7 @@ def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[st
     (top, commits), folder = kept, tmp_path / "kept"
     shutil.copytree(top, folder)
     before = load_history(folder)
-    add(folder, top.parent, report(commits[-1], 40, 1.5))
+    add_report(folder, top.parent, report(commits[-1], 40, 1.5))
     after = load_history(folder)
 
     assert len(after) == len(before)
@@ -81,9 +81,9 @@ def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[st
 def test_a_tree_that_is_no_commit_has_no_history(tmp_path: Path) -> None:
     """Its numbers would be another's; nor has a report without numbers."""
     with pytest.raises(UsageError, match="not committed"):
-        add(tmp_path, tmp_path, report(None, 30, 1.0))
+        add_report(tmp_path, tmp_path, report(None, 30, 1.0))
     with pytest.raises(UsageError, match="measured nothing"):
-        add(tmp_path, tmp_path, {"commit": "HEAD", "fingerprint": "here", "findings": []})
+        add_report(tmp_path, tmp_path, {"commit": "HEAD", "fingerprint": "here", "findings": []})
     with pytest.raises(UsageError, match="holds no history"):
         load_history(tmp_path)
 
@@ -102,19 +102,19 @@ def test_a_change_of_time_is_told_once_enough_follows(
     program = tmp_path / "otava"
     program.write_text(f"#!{sys.executable}\nimport sys, yaml\nprint({ANSWER % index!r})\n")
     program.chmod(0o755)
-    monkeypatch.setattr(history, "otava", lambda: program)
-    found = time_changes(load_history(folder)).to_dict("records")
+    monkeypatch.setattr(history, "find_otava", lambda: program)
+    found = find_time_changes(load_history(folder)).to_dict("records")
 
     assert [each["commit"] for each in found] == [commits[index]] * told
     assert [(each["base"], each["head"]) for each in found] == [(1.50, 1.62)] * told
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(history.otava() is None, reason="pipx install apache-otava: it needs a numpy of its own")
+@pytest.mark.skipif(history.find_otava() is None, reason="pipx install apache-otava: it needs a numpy of its own")
 def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -> None:
     """At its commit, and nowhere else."""
     folder, commits = kept
-    (found,) = time_changes(load_history(folder)).to_dict("records")
+    (found,) = find_time_changes(load_history(folder)).to_dict("records")
 
     assert (found["after"], found["commit"]) == (commits[14], commits[15])
 
@@ -126,7 +126,7 @@ def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: in
     git(tmp_path, "init", "--quiet")
     commits = [git_commit(tmp_path, number) for number in range(5)]
     lines: list[str] = []
-    found = halved(
+    found = bisect_commits(
         tmp_path, commits, lambda side: "bad" if int((side.root / "file").read_text()) >= culprit else "", lines.append
     )
 
@@ -141,13 +141,13 @@ def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
     commits = [git_commit(tmp_path, 0)]
 
     with pytest.raises(UsageError, match="nothing to find"):
-        halved(tmp_path, commits, lambda side: "", lambda line: None)
+        bisect_commits(tmp_path, commits, lambda side: "", lambda line: None)
 
 
 def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
     """A point a commit for times and for the exact measure that changed, a line where it did; a page of its own."""
     rows = load_history(kept[0])
-    changes = exact_changes(rows)
+    changes = find_exact_changes(rows)
     time, ops = figures(rows, changes)
     drawn = ops.chart.datasets["table"] if ops.chart else []
     page = write_trend(rows, changes, tmp_path).read_text()
@@ -165,7 +165,7 @@ def test_a_subject_is_no_html(kept: tuple[Path, list[str]], tmp_path: Path) -> N
     """What a commit is called is shown as it was written."""
     rows = load_history(kept[0]).assign(subject="</script><script>alert(1)</script>")
 
-    assert "<script>alert" not in write_trend(rows, exact_changes(rows), tmp_path).read_text()
+    assert "<script>alert" not in write_trend(rows, find_exact_changes(rows), tmp_path).read_text()
 
 
 def test_history_adds_the_latest_report_and_shows_what_changed(command: Callable[..., Any], tmp_path: Path) -> None:

@@ -18,17 +18,17 @@ from gdbench.engine.environment import git as git_facts
 from gdbench.engine.environment import git_diff
 from gdbench.engine.git import git_environment, read_git, unhooked_environment
 from gdbench.errors import UsageError
-from gdbench.gate.git_worktree import repository, worktree
-from gdbench.gate.sides import Asked, head_of
+from gdbench.gate.git_worktree import find_repository, open_worktree
+from gdbench.gate.request import GateRequest, find_head
 
 ROOT = Path(__file__).parents[2]
 TREES = """
 import sys
 from pathlib import Path
-from gdbench.gate.git_worktree import base_of, repository, worktree
+from gdbench.gate.git_worktree import find_repository, open_worktree, resolve_base
 
-top = repository(Path.cwd())
-with worktree(top, base_of(top, None, "outputs", True).commit) as side:
+top = find_repository(Path.cwd())
+with open_worktree(top, resolve_base(top, None, "outputs", True).commit) as side:
     held = sorted(file.name for file in side.root.iterdir())
 with Path(sys.argv[1]).open("a") as log:
     print(top, *held, file=log)
@@ -134,7 +134,7 @@ def test_what_is_asked_of_a_folder_is_told_of_it(hooked: tuple[Path, Path]) -> N
     """The folder decides, not the repository whose hook this is: top, facts, and worktrees."""
     asked, around = hooked
     index = (around / ".git" / "index").read_bytes()
-    with worktree(asked, "HEAD") as side:
+    with open_worktree(asked, "HEAD") as side:
         held = (side.root / "file").read_text()
 
     (asked / "file").write_text("changed")
@@ -144,7 +144,7 @@ def test_what_is_asked_of_a_folder_is_told_of_it(hooked: tuple[Path, Path]) -> N
     assert held == "asked"
     assert "-asked" in diff
     assert "+changed" in diff
-    assert repository(asked) == asked
+    assert find_repository(asked) == asked
     assert git_facts(asked) == {"commit": git(asked, "rev-parse", "HEAD"), "dirty": False}
     assert (around / ".git" / "index").read_bytes() == index
 
@@ -155,11 +155,11 @@ def test_another_users_repository_is_told_in_gits_own_words(tmp_path: Path, monk
     commit(tmp_path)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(UsageError, match=r"dubious ownership.*safe\.directory") as raised:
-        repository(tmp_path)
+        find_repository(tmp_path)
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="dubious ownership"):
-        head_of(Asked(baseline=Path("baseline.csv")))
+        find_head(GateRequest(baseline=Path("baseline.csv")))
 
     assert "\n" not in str(raised.value)
     assert "dubious ownership" in (git_facts(tmp_path) or {})["refused"]
@@ -177,7 +177,7 @@ def test_a_worktree_runs_no_hook_and_prunes_nothing_of_the_users(tmp_path: Path)
     hook.chmod(0o755)
     git(top, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "-b", "far", str(tmp_path / "far"))
     (tmp_path / "far").rename(tmp_path / "unmounted")
-    with worktree(top, "HEAD"):
+    with open_worktree(top, "HEAD"):
         pass
 
     (tmp_path / "unmounted").rename(tmp_path / "far")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from support.repositories import repository
 
-from gdbench.gate.pytest_plugin import Bench
+from gdbench.gate.pytest_plugin import BenchmarkFixture
 from gdbench.optimizers.sgd import gd
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def test_it_is_too_slow(gdbench):
 
 def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
     """The same descent, whoever carries it out: the notebook's loop halts the gap at 1e-6 in 31 steps."""
-    bench = Bench()
+    bench = BenchmarkFixture()
     runs = [bench("notebook_manual", each, lr=0.1) for each in ("gd", gd, torch.optim.SGD)]
 
     assert [run.steps_to() for run in runs] == [31, 31, 31]
@@ -55,7 +55,9 @@ def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
 def test_settings_reach_run_optimizer_and_objective() -> None:
     """Floats, switches and tuples are the optimizer's, dotted names the objective's."""
     settings: dict[str, Any] = {"objective.n": 5, "dtype": "float64", "steps": 7}
-    run = Bench()("rosenbrock", torch.optim.Adam, lr=0.1, betas=(0.5, 0.9), amsgrad=True, eps=1e-6, **settings)
+    run = BenchmarkFixture()(
+        "rosenbrock", torch.optim.Adam, lr=0.1, betas=(0.5, 0.9), amsgrad=True, eps=1e-6, **settings
+    )
 
     assert run.gradients == 7
     assert math.isinf(run.steps_to(1e-12))
@@ -64,11 +66,11 @@ def test_settings_reach_run_optimizer_and_objective() -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda: Bench()("rosenbrok", "gd", lr=0.1), pytest.fail.Exception),
-        (lambda: Bench()("rosenbrock", gd), pytest.fail.Exception),
-        (lambda: Bench()("rosenbrock", gd, lr=0.1, momentun=0.5), pytest.fail.Exception),
-        (lambda: Bench()("beale", "chebyshev", lr=0.1), pytest.fail.Exception),
-        (lambda: Bench()("notebook_manual", "gd", lr=0.1).steps_to(0.5), ValueError),
+        (lambda: BenchmarkFixture()("rosenbrok", "gd", lr=0.1), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("rosenbrock", gd), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("rosenbrock", gd, lr=0.1, momentun=0.5), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("beale", "chebyshev", lr=0.1), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("notebook_manual", "gd", lr=0.1).steps_to(0.5), ValueError),
     ],
     ids=["an objective", "no lr", "a parameter", "a fact", "a rung"],
 )
@@ -121,4 +123,4 @@ def test_a_step_that_became_slower_fails_the_users_test(tmp_path: Path, monkeypa
     with pytest.raises(
         pytest.fail.Exception, match=r"^sound manual quadratic is slower than base [0-9a-f]{7} \(HEAD\): step \+"
     ):
-        Bench().no_slower("sound *", config_dir="mine")
+        BenchmarkFixture().no_slower("sound *", config_dir="mine")

@@ -14,7 +14,7 @@ from gdbench.config.hydra_plugins import store
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import Question
 from gdbench.errors import UsageError
-from gdbench.gate.series import Series, Side
+from gdbench.gate.series import Series, SourceTree
 from gdbench.gate.suite import Suite, load_suite
 
 SUITES = sorted(file.stem for file in (config_folder() / "gate").glob("*.yaml"))
@@ -34,13 +34,13 @@ def test_every_shipped_series_poses_a_question(name: str) -> None:
     with initialized():
         compose = Composer()
         for series in load_suite(name).series:
-            fixed, words = Side(Path(), "here").composing(series)
-            composed = compose(words)
+            fixed, overrides = SourceTree(Path(), "here").build_request(series)
+            composed = compose(overrides)
             question = Question.parse(plain(composed.config), composed.choices)
 
             assert fixed == []
             assert question.size == 1
-            assert question.optimizer == series.setting("optimizer")
+            assert question.optimizer == series.get_setting("optimizer")
 
 
 @pytest.mark.parametrize("name", ["mïne it's a&b [z] {z} (x)", '${HOME},a=b "q" 100% ~x', "tail\\"])
@@ -49,10 +49,10 @@ def test_a_side_may_lie_in_a_folder_of_any_name(own: Path, tmp_path: Path, name:
     (tmp_path / name).mkdir()
     own.rename(tmp_path / name / "mine")
     series = Series("s", (("objective", "bowl"), ("optimizer", "sign")), code="mine")
-    fixed, words = Side(tmp_path / name, "here").composing(series)
+    fixed, overrides = SourceTree(tmp_path / name, "here").build_request(series)
     store()
     with initialized():
-        config = Composer(fixed)(words).config
+        config = Composer(fixed)(overrides).config
 
     assert config.objective["_target_"] == "own_things.bowl"
     assert config.code == str(tmp_path / name / "mine")
@@ -74,9 +74,9 @@ def test_lists_multiply_and_name(tmp_path: Path) -> None:
     ]
     assert len(made.running) == 4
     assert made.series[0].d1 == 0.05
-    assert "steps=9" in made.series[0].words
-    assert "objective.n=5" in made.series[-1].words
-    assert [each.name for each in made.only(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
+    assert "steps=9" in made.series[0].overrides
+    assert "objective.n=5" in made.series[-1].overrides
+    assert [each.name for each in made.select(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
 
 
 def test_waivers_state_reason_and_day(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_settings_become_overrides_that_mean_the_same(value: object) -> None:
     """What YAML read is what Hydra reads."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    word = Series("s", (("lr", value),)).words[-1]
+    word = Series("s", (("lr", value),)).overrides[-1]
     (override,) = OverridesParser.create().parse_overrides([word])
 
     assert override.value() == value

@@ -12,9 +12,9 @@ from support.repositories import change, commit, findings, git, repository
 from support.tiers import representatives
 
 from gdbench.errors import NotMeasured
-from gdbench.gate.bisect import halved
-from gdbench.gate.git_worktree import base_of
-from gdbench.gate.series import Side
+from gdbench.gate.bisect import bisect_commits
+from gdbench.gate.git_worktree import resolve_base
+from gdbench.gate.series import SourceTree
 
 EXACT = ("--config-dir", "mine", "--time", "off")
 SUITE = """
@@ -157,7 +157,7 @@ def test_a_pull_request_whose_base_is_not_fetched_is_not_compared(
     monkeypatch.setenv("GITHUB_BASE_REF", "release")
 
     with pytest.raises(NotMeasured, match="GITHUB_BASE_REF=release names no branch here"):
-        base_of(tmp_path, None, "outputs", False)
+        resolve_base(tmp_path, None, "outputs", False)
 
 
 DARK = [(dark, culprit) for dark in ((2,), (2, 3), (0, 1, 2, 3, 4), (4,)) for culprit in range(1, 6)]
@@ -177,13 +177,13 @@ def test_bisection_takes_no_commit_for_good_that_it_could_not_measure(
         (tmp_path / "file").write_text(str(number))
         commits.append(commit(tmp_path, str(number)))
 
-    def fails(side: Side) -> str:
+    def fails(side: SourceTree) -> str:
         number = int((side.root / "file").read_text())
         if number in dark:
             raise NotMeasured("it does not import")
         return "bad" if number >= culprit else ""
 
-    found = halved(tmp_path, commits, fails, lambda line: None)
+    found = bisect_commits(tmp_path, commits, fails, lambda line: None)
     first = next(number for number in range(culprit, 6) if number not in dark)
     before = max((number for number in range(culprit) if number not in dark), default=-1)
 
@@ -196,17 +196,17 @@ def test_bisection_of_a_bad_end_that_cannot_be_measured_is_none(tmp_path: Path) 
     git(tmp_path, "init", "--quiet")
     commits = [commit(tmp_path)]
 
-    def fails(side: Side) -> str:
+    def fails(side: SourceTree) -> str:
         raise NotMeasured("it does not import")
 
     with pytest.raises(NotMeasured, match="cannot be measured: it does not import"):
-        halved(tmp_path, commits, fails, lambda line: None)
+        bisect_commits(tmp_path, commits, fails, lambda line: None)
 
 
 @pytest.mark.slow
 def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that cannot be imported is no reason to skip the test; neither is time=off."""
-    from gdbench.gate.pytest_plugin import Bench
+    from gdbench.gate.pytest_plugin import BenchmarkFixture
 
     top = repository(tmp_path, FEW)
     own = top / "mine" / "own.py"
@@ -217,6 +217,6 @@ def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     with pytest.raises(pytest.fail.Exception, match=r"^sound manual quadratic is unmeasured: .*a_package_that_is_gone"):
-        Bench().no_slower("sound *", config_dir="mine")
+        BenchmarkFixture().no_slower("sound *", config_dir="mine")
     with pytest.raises(pytest.fail.Exception, match="time=off"):
-        Bench().no_slower("sound *", config_dir="mine", time="off")
+        BenchmarkFixture().no_slower("sound *", config_dir="mine", time="off")
