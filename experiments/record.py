@@ -30,10 +30,10 @@ from gdbench.sweeps.invocation import run_words
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))
 EXACT = [
-    *("run", "objective", "optimizer", "impl", "dtype", "device", "lr", "seed", "steps"),
-    *("status", "event_step", "best_step", "steps_to_target", "gradients_to_target"),
+    *("run_id", "objective", "optimizer", "impl", "dtype", "device", "lr", "seed", "steps"),
+    *("status", "status_step", "best_step", "steps_to_target", "gradient_evals_to_target"),
     *(f"hit_1e-{power:02d}" for power in range(1, 13)),
-    *("gradients", "evaluations"),
+    *("gradient_evals", "function_evals"),
 ]
 """Columns that are equal wherever the experiment runs, but for those that its ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
@@ -124,7 +124,7 @@ def all_runs(runs: pd.DataFrame) -> str:
     """All runs as a table for people; impls that found the same share a row."""
     shown = runs[["objective", "optimizer", "impl", "lr", "status", "steps_to_target", "best_step"]].astype("string")
     shown["final_loss"] = runs["final_loss"].map("{:.4g}".format)
-    at = " @" + runs["event_step"].astype("string")
+    at = " @" + runs["status_step"].astype("string")
     shown["status"] += at.fillna("")
     same = [name for name in shown if name != "impl"]
     return markdown(shown.fillna("").groupby(same, sort=False)["impl"].agg(_each_once).reset_index())

@@ -85,7 +85,7 @@ One row for each run. Hyper-parameters stand beside these columns as `optimizer.
 
 ## traces.parquet
 
-Losses along each run, at log-spaced steps, or at every step with `record=full`.
+Losses along each run, at log-spaced steps, or at every step with `trace=full`.
 
 {_columns(TRACE_COLUMNS)}
 
@@ -202,7 +202,7 @@ def objective(entry: Entry) -> str:
 
 def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
     """What an objective states of itself, at its defaults."""
-    least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.f_star_kind).replace('_', ' ')})"
+    least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.minimum_kind).replace('_', ' ')})"
     where = "; ".join(_point(each) for each in made.minimisers[:4])
     properties = {
         "the seed decides the start": made.seeded,

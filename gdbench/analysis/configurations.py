@@ -17,7 +17,7 @@ __all__ = ["configuration_rows", "run_rows"]
 NUMBERS = ("n", "of", "reached", "stayed", "outcome", "seconds", "passed", "tuned_for")
 MEDIANS = ("steps", "gradients", "final_gap", "final_loss")
 """Columns of the standings that have a lowest and a highest value too."""
-TIMES = ("step_s", "timed", "step_vs_reference", "step_vs_reference_lo", "step_vs_reference_hi", "overhead_bound")
+TIMES = ("step_s", "timed", "step_time_ratio", "step_time_ratio_lo", "step_time_ratio_hi", "overhead_bound")
 
 
 def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
@@ -33,8 +33,8 @@ def configuration_rows(runs: pd.DataFrame, told: pd.DataFrame, most: int | None 
     left_out = runs["shifted_minimum"].fillna(False).astype(bool) | (runs["status"] == "unavailable")
     named = name_questions(runs) if left_out.any() else told
     table = standings(named)
-    place = pd.Series(np.arange(len(named)), index=named["run"])
-    return _with_runs(named, table.assign(middle=place.loc[table["run"]].to_numpy()), KEYS, most)
+    place = pd.Series(np.arange(len(named)), index=named["run_id"])
+    return _with_runs(named, table.assign(middle=place.loc[table["run_id"]].to_numpy()), KEYS, most)
 
 
 def run_rows(runs: pd.DataFrame) -> pd.DataFrame:

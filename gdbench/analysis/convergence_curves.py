@@ -29,11 +29,11 @@ def convergence(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     speaks; lo and hi are then the quartiles of the loss.
     """
     keys = ["problem", "solver", "configuration"]
-    lines = traces[["run", "step", "loss", "gap"]].merge(told[["run", *keys]], on="run")
+    lines = traces[["run_id", "step", "loss", "gap"]].merge(told[["run_id", *keys]], on="run_id")
     table = _full(lines, keys)
     groups = table.groupby([*keys, "step"], sort=False, observed=True)
     gaps, losses = (_quartiles(groups[name]) for name in ("gap", "loss"))
-    counted = groups.agg(runs=("run", "size"), ended=("ended", "sum"))
+    counted = groups.agg(runs=("run_id", "size"), ended=("ended", "sum"))
     middles = {"gap": gaps["middle"], "loss": losses["middle"]}
     sides = gaps[["lo", "hi"]].where(gaps["middle"].notna(), losses[["lo", "hi"]])
     curves = pd.DataFrame(middles).join(sides).join(counted).reset_index()
@@ -48,9 +48,11 @@ def _quartiles(values: Any) -> pd.DataFrame:
 def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Every run of a configuration at every step that one of them recorded; inf after a run's end."""
     steps = lines[[*keys, "step"]].drop_duplicates()
-    runs = lines[[*keys, "run"]].drop_duplicates()
-    whole = runs.merge(steps, on=keys).merge(lines[["run", "step", "loss", "gap"]], on=["run", "step"], how="left")
-    has_gap = whole["run"].isin(lines.loc[lines["gap"].notna(), "run"])
+    runs = lines[[*keys, "run_id"]].drop_duplicates()
+    whole = runs.merge(steps, on=keys).merge(
+        lines[["run_id", "step", "loss", "gap"]], on=["run_id", "step"], how="left"
+    )
+    has_gap = whole["run_id"].isin(lines.loc[lines["gap"].notna(), "run_id"])
     ended = ~np.isfinite(whole["loss"])
     whole["loss"] = whole["loss"].where(~ended, np.inf)
     whole["gap"] = whole["gap"].where(~ended, np.inf).where(has_gap)
@@ -59,9 +61,9 @@ def _full(lines: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def _prices(told: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """What a step costs in gradients and seconds, and the resolution, of each configuration."""
-    ended = numbers(told, "event_step").clip(lower=1.0).where(told["status"] == "nonfinite")
+    ended = numbers(told, "status_step").clip(lower=1.0).where(told["status"] == "nonfinite")
     each = told[keys].assign(
-        gradients=numbers(told, "gradients") / ended.fillna(numbers(told, "steps")),
+        gradients=numbers(told, "gradient_evals") / ended.fillna(numbers(told, "steps")),
         seconds=numbers(told, "step_s"),
         floor=numbers(told, "gap_floor"),
     )

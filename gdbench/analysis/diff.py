@@ -58,7 +58,7 @@ def first_step(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
 
 
 def _answer(name: str) -> bool:
-    return exact(name) and not asked(name) and name != "run"
+    return exact(name) and not asked(name) and name != "run_id"
 
 
 def _rows(trace: pd.DataFrame, columns: list[str]) -> Iterable[dict[str, Any]]:

@@ -23,18 +23,18 @@ def add_nonfinite_ends(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame
     A run that leaves between two recorded steps ends at the first of them; one that leaves in its first step has no
     other row. The row is added where all runs of a configuration had ended.
     """
-    last = traces.groupby("run", sort=False)["step"].max().rename("last")
-    table = told[[*KEYS, "run", "status", "event_step"]].merge(last, on="run")
-    table = table.assign(event=table["event_step"].astype("Float64").where(table["status"] == "nonfinite"))
+    last = traces.groupby("run_id", sort=False)["step"].max().rename("last")
+    table = told[[*KEYS, "run_id", "status", "status_step"]].merge(last, on="run_id")
+    table = table.assign(event=table["status_step"].astype("Float64").where(table["status"] == "nonfinite"))
     groups = table.groupby(KEYS, sort=False, observed=True)
     step, recorded = groups["event"].transform("max"), groups["last"].transform("max")
     ended = table.assign(step=step)[table["event"].notna() & (step > recorded).fillna(False)]
     if ended.empty:
         return traces
-    known = set(traces.loc[traces["gap"].notna(), "run"])
-    gaps = [np.inf if run in known else np.nan for run in ended["run"]]
-    rows = pd.DataFrame({"run": ended["run"], "step": ended["step"].astype("int64"), "loss": np.inf, "gap": gaps})
-    return pd.concat([traces[["run", "step", "loss", "gap"]], rows], ignore_index=True)
+    known = set(traces.loc[traces["gap"].notna(), "run_id"])
+    gaps = [np.inf if run in known else np.nan for run in ended["run_id"]]
+    rows = pd.DataFrame({"run_id": ended["run_id"], "step": ended["step"].astype("int64"), "loss": np.inf, "gap": gaps})
+    return pd.concat([traces[["run_id", "step", "loss", "gap"]], rows], ignore_index=True)
 
 
 def diverging_solvers(told: pd.DataFrame) -> pd.DataFrame:

@@ -176,7 +176,7 @@ def _timed(compared: pd.DataFrame) -> list[dict[str, Any]]:
 def _reference(pool: pd.DataFrame, row: pd.Series) -> float:
     """The median step of the reference loop beside the runs of a configuration."""
     mine = pool[_is_of(pool, row)]
-    return float((numbers(mine, "step_s") / numbers(mine, "step_vs_reference")).median())
+    return float((numbers(mine, "step_s") / numbers(mine, "step_time_ratio")).median())
 
 
 def _is_of(table: pd.DataFrame, row: pd.Series) -> pd.Series:

@@ -33,13 +33,13 @@ def floors(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     wide = sound.loc[sound.groupby(names, dropna=False, observed=True)["rank"].transform("max") == sound["rank"]]
     pairs = sound.merge(wide, on=names, suffixes=("", "_wide"))
     pairs = pairs[pairs["rank"] < pairs["rank_wide"]].reset_index(drop=True)
-    told_of = pairs[[*names[:5], "dtype", "attained", "floor", "run"]].assign(
-        wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_wide=pairs["run_wide"]
+    told_of = pairs[[*names[:5], "dtype", "attained", "floor", "run_id"]].assign(
+        wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_id_wide=pairs["run_id_wide"]
     )
     if pairs.empty:
-        return told_of.drop(columns=["run", "run_wide"]).assign(parted=np.nan)
-    steps = _parting(pairs[["run", "run_wide"]], traces)
-    return told_of.merge(steps, on=["run", "run_wide"], how="left").drop(columns=["run", "run_wide"])
+        return told_of.drop(columns=["run_id", "run_id_wide"]).assign(parted=np.nan)
+    steps = _parting(pairs[["run_id", "run_id_wide"]], traces)
+    return told_of.merge(steps, on=["run_id", "run_id_wide"], how="left").drop(columns=["run_id", "run_id_wide"])
 
 
 def _settings(told: pd.DataFrame) -> list[str]:
@@ -50,14 +50,14 @@ def _settings(told: pd.DataFrame) -> list[str]:
 
 def _attained(told: pd.DataFrame) -> pd.Series:
     """(best_loss - f*) / (f0 - f*), at least 0."""
-    minimum = numbers(told, "final_loss") - numbers(told, "final_excess")
+    minimum = numbers(told, "final_loss") - numbers(told, "final_suboptimality")
     return ((numbers(told, "best_loss") - minimum) / (numbers(told, "start_loss") - minimum)).clip(lower=0.0)
 
 
 def _parting(pairs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
-    lines = traces[["run", "step", "gap"]]
-    both = pairs.merge(lines, on="run").merge(
-        lines.rename(columns={"run": "run_wide"}), on=["run_wide", "step"], suffixes=("", "_wide")
+    lines = traces[["run_id", "step", "gap"]]
+    both = pairs.merge(lines, on="run_id").merge(
+        lines.rename(columns={"run_id": "run_id_wide"}), on=["run_id_wide", "step"], suffixes=("", "_wide")
     )
     apart = (both["gap"] - both["gap_wide"]).abs() > PARTED * np.maximum(both["gap"].abs(), both["gap_wide"].abs())
-    return both[apart].groupby(["run", "run_wide"])["step"].min().rename("parted").reset_index()
+    return both[apart].groupby(["run_id", "run_id_wide"])["step"].min().rename("parted").reset_index()

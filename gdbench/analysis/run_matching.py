@@ -12,14 +12,14 @@ from gdbench.results.ranking import SOUND, STATUS_RANK, numbers, runs_that_stay
 __all__ = ["VERDICTS", "comparison"]
 
 VERDICTS = ("better", "worse", "changed", "same", "only a", "only b")
-EXACT = ("status", "steps_to_target", "gradients_to_target", "final_gap", "final_loss")
+EXACT = ("status", "steps_to_target", "gradient_evals_to_target", "final_gap", "final_loss")
 KEYS = ["problem", "solver", "configuration", "seed"]
 
 
 def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """The runs of two sweeps, matched by problem, solver, configuration and seed; names are made over both together.
 
-    Columns: those keys; verdict (one of VERDICTS); status, steps_to_target, gradients_to_target, final_gap and
+    Columns: those keys; verdict (one of VERDICTS); status, steps_to_target, gradient_evals_to_target, final_gap and
     final_loss of each (``_a``, ``_b``); steps_ratio and gradients_ratio (b over a); for information, time_to_target_s
     of each and step_ratio (of the step times, each over the reference loop of its own process), and time_verdict, which
     is NOT_COMPARABLE wherever both were timed.
@@ -32,15 +32,15 @@ def comparison(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     shown = both[[*KEYS, "side"]].assign(
         **{name: both[name] if name == "status" else numbers(both, name) for name in EXACT},
         left=~runs_that_stay(both),
-        **{name: numbers(both, name) for name in ("time_to_target_s", "step_vs_reference")},
+        **{name: numbers(both, name) for name in ("time_to_target_s", "step_time_ratio")},
     )
     sides = [shown[shown["side"] == side].drop(columns="side").drop_duplicates(KEYS) for side in "ab"]
     table = sides[0].merge(sides[1], on=KEYS, how="outer", suffixes=("_a", "_b"), sort=False)
     table = table.assign(
         verdict=_verdicts(table),
         steps_ratio=table["steps_to_target_b"] / table["steps_to_target_a"],
-        gradients_ratio=table["gradients_to_target_b"] / table["gradients_to_target_a"],
-        step_ratio=table["step_vs_reference_b"] / table["step_vs_reference_a"],
+        gradients_ratio=table["gradient_evals_to_target_b"] / table["gradient_evals_to_target_a"],
+        step_ratio=table["step_time_ratio_b"] / table["step_time_ratio_a"],
     )
     timed = table["step_ratio"].notna()
     table = table.assign(time_verdict=pd.Series(NOT_COMPARABLE, index=table.index, dtype=object).where(timed, None))
@@ -55,7 +55,7 @@ def _verdicts(table: pd.DataFrame) -> np.ndarray:
     sound = table["status_a"].isin(SOUND) & table["status_b"].isin(SOUND)
     sign = _sign(order["a"], order["b"])
     table = table.assign(**{f"left_{side}": table[f"left_{side}"].astype("boolean").astype(float) for side in "ab"})
-    for name in ("left", "gradients_to_target", "steps_to_target"):
+    for name in ("left", "gradient_evals_to_target", "steps_to_target"):
         sign = sign.where((sign != 0) | ~sound, _sign(table[f"{name}_a"], table[f"{name}_b"]))
     moved = (table["final_loss_a"] != table["final_loss_b"]) & sound
     other = table["status_a"].ne(table["status_b"]) | moved

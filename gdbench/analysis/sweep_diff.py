@@ -33,7 +33,7 @@ class Side:
         """A run of ``outputs`` by its key or the first digits of it, else a sweep by its folder or name."""
         if KEY.fullmatch(given) and not Path(given).exists():
             row = find_run(given, outputs)
-            return cls(str(row["run"]), home(outputs, row), row.to_frame().T)
+            return cls(str(row["run_id"]), home(outputs, row), row.to_frame().T)
         place = Path(given) if Path(given).is_dir() else find(given, outputs)
         runs = load(place)
         return cls(str(place), home(place, runs.iloc[0]), runs)
@@ -73,7 +73,7 @@ def contrast(a: str, b: str, outputs: Path) -> Contrast:
     known = [side.environment() for side in sides]
     single = all(len(side.runs) == 1 for side in sides)
     rows = [side.runs.iloc[0] for side in sides]
-    traces = [trace(side.place, str(row["run"])) for side, row in zip(sides, rows, strict=True)] if single else []
+    traces = [trace(side.place, str(row["run_id"])) for side, row in zip(sides, rows, strict=True)] if single else []
     return Contrast(
         names=(sides[0].name, sides[1].name),
         sizes=(len(sides[0].runs), len(sides[1].runs)),

@@ -16,7 +16,7 @@ __all__ = ["LEFT", "MISS", "best_of_cell", "cost_class", "gained", "is_cost", "p
 
 COSTS = {
     "steps_to_target": ("steps", "steps_to_target"),
-    "gradients_to_target": ("gradients", "gradients_to_target"),
+    "gradient_evals_to_target": ("gradients", "gradient_evals_to_target"),
     "time_to_target": ("seconds", "time_to_target_s"),
     "steps_to_settle": ("steps", "steps_to_target"),
 }

@@ -174,7 +174,7 @@ def _common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
 
 def _of_seeds(pool: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
     """The runs of these seeds, and those whose seed changes nothing; without what tune chose, which saw all seeds."""
-    mine = pool[pool["seed"].isin(seeds) | ~pool["seed_effective"].fillna(True).astype(bool)]
+    mine = pool[pool["seed"].isin(seeds) | ~pool["seed_used"].fillna(True).astype(bool)]
     return mine.drop(columns="tuned_place", errors="ignore")
 
 
@@ -192,7 +192,7 @@ def _per_seed(
         values = numbers(mine, COSTS[cost]).where(counts).fillna(np.inf)
     else:
         values = shortfalls(mine)
-    if not mine["seed_effective"].fillna(True).any():
+    if not mine["seed_used"].fillna(True).any():
         return np.full(len(seeds), values.iloc[0])
     return values.set_axis(mine["seed"]).reindex(seeds).fillna(np.inf).to_numpy(float)
 

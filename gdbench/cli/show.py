@@ -53,7 +53,7 @@ def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
 def _begins_a_key(word: str, folder: Path) -> bool:
     """Whether a run's key begins so."""
     try:
-        return bool(load(folder, columns=["run"])["run"].str.startswith(word, na=False).any())
+        return bool(load(folder, columns=["run_id"])["run_id"].str.startswith(word, na=False).any())
     except UsageError:  # there is no sweep, which is the reason why none was found
         return False
 
@@ -122,7 +122,7 @@ def _unexplained(repeat: Repeat) -> list[str]:
     if not repeat.steady:
         return ["Two repeats here differ from each other as well: the run is not deterministic."]
     if repeat.stale and not repeat.sources:
-        return ["Its source, data, torch or device is not what it was (cell_key)."]
+        return ["Its source, data, torch or device is not what it was (cell_fingerprint)."]
     if repeat.same or repeat.configuration or repeat.sources or repeat.data or repeat.environment:
         return []
     return ["No fact that was recorded differs, and two repeats here agree with each other."]

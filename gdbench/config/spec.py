@@ -21,8 +21,8 @@ from gdbench.config.schema import (
     NOT_ASKED,
     OF_THE_SWEEP,
     ONE_VALUE,
-    RECORDS,
     SETTINGS,
+    TRACES,
     Run,
     Timing,
 )
@@ -60,7 +60,7 @@ class Question:
     start_noise: float
     lr_scale_of: str | None
     threads: int
-    record: str
+    trace: str
     timing: Timing
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Question:
             start_noise=check_number("start_noise", config["start_noise"], 0.0),
             lr_scale_of=_scale_of(config["lr_scale_of"]),
             threads=check_whole("threads", config["threads"], 1, 1024),
-            record=check_choice("record", config["record"], RECORDS),
+            trace=check_choice("trace", config["trace"], TRACES),
             timing=_timing(config["timing"]),
             code=config.get("code"),
             around={
@@ -214,10 +214,10 @@ def _device(given: Any) -> str:
 
 
 def _timing(given: Mapping[str, Any]) -> Timing:
-    alone = given.get("alone", True)
-    if not isinstance(alone, bool):
-        raise UsageError(f"timing.alone={written(alone)} must be true or false.")
-    return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), alone)
+    exclusive = given.get("exclusive", True)
+    if not isinstance(exclusive, bool):
+        raise UsageError(f"timing.exclusive={written(exclusive)} must be true or false.")
+    return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
 
 
 def _scale_of(given: Any) -> str | None:

@@ -87,7 +87,7 @@ class Cell:
     target_loss: float | None = None
     start_noise: float = 0.0
     maximize: bool = False
-    record: str = "thin"
+    trace: str = "log"
     seconds: float = 0.0
     """The time budget for timing; 0 times nothing."""
     noisy: bool = False

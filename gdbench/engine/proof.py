@@ -106,7 +106,7 @@ def prove(cell: Cell, row: int, watched: Watched, clock: Clock, seconds: float) 
     seen = watched.marks.get(row)
     if seen is not None:
         return Proof(_compare_points(one, bare, seen), steps, bare)
-    alone = one.changed(steps=steps, record="none")
+    alone = one.changed(steps=steps, trace="none")
     story = tell(alone, False, np.empty(0, np.int64))
     difference = _compare_points(one, bare, story.marks[0])
     if difference is None:

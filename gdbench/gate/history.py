@@ -22,7 +22,7 @@ __all__ += ["find_time_changes", "load_history"]
 
 COLUMNS = ("commit", "when", "subject", "fingerprint", "series", "measure", "value", "text")
 """One row per measure: a number in ``value``, or a word (a status, the digest of a trajectory) in ``text``."""
-RATIO = "step_vs_reference"
+RATIO = "step_time_ratio"
 """The only noisy measure: step time over that of the frozen loop in the same run."""
 MIN_AFTER = 6
 """Commits from a change on before it is reported: change points near the end are unreliable."""

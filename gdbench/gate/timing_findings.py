@@ -55,7 +55,7 @@ def add_step_times(exact: Sequence[Verdict], timed: Sequence[Verdict]) -> Iterat
 
 def _judge_series(timing: SeriesTiming, exact: ExactResult | None, reference: float) -> Verdict:
     numbers = {name: getattr(timing, name) for name in SERIES_NUMBERS}
-    numbers["step_vs_reference"] = timing.head_s / reference if reference > 0 else None
+    numbers["step_time_ratio"] = timing.head_s / reference if reference > 0 else None
     causes = [_format_interval(timing), *([timing.why] if timing.why else [])]
     if timing.verdict in FAILING["time"] and exact is not None:
         ops = next((one.text for one in exact.differences if one.measure == OPS), f"{OPS}: same")

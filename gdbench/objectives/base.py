@@ -55,7 +55,7 @@ class Objective:
     smooth: Callable[..., Tensor] | None = None
     """The rest, ``smooth(x, **data) = fn(x, **data) - g(x)``; left out where there is a prox: fn, g then being 0."""
     minimum: float | None = None
-    f_star_kind: str | None = None
+    minimum_kind: str | None = None
     """exact, computed (to float64 rounding), lower_bound or unknown; left out: exact if a minimum is stated."""
     minimisers: tuple[Params, ...] = ()
     smoothness: float | None = None
@@ -77,8 +77,8 @@ class Objective:
         stated["minimisers"] = tuple(_minimiser(f"minimisers[{i}]", m, start) for i, m in enumerate(self.minimisers))
         for name, value in stated.items():
             object.__setattr__(self, name, value)
-        if self.f_star_kind is None:
-            object.__setattr__(self, "f_star_kind", "unknown" if self.minimum is None else "exact")
+        if self.minimum_kind is None:
+            object.__setattr__(self, "minimum_kind", "unknown" if self.minimum is None else "exact")
 
     def value(self, x: Params) -> Tensor:
         """f(x) on all data, by which runs are judged: ``[]``; with ``laned``, ``[L]`` for x of ``[L, *event]``."""

@@ -79,7 +79,7 @@ def _ecdf(facts: Facts) -> Figure:
     if table.empty:
         return Figure("ecdf", title, "No target was reached by any run.", table)
     table = table.assign(optimizer=table["solver"])
-    count, runs = len(facts.problems), facts.best_runs["run"].nunique()
+    count, runs = len(facts.problems), facts.best_runs["run_id"].nunique()
     band = "problems drawn anew" if count > 1 else "runs drawn anew"
     band = f"95% of {runtime_ecdf.DRAWS} bootstrap samples, {band}"
     band = f" Line: the mean{describe_band(table, band)}." if table["lo"].notna().any() else ""

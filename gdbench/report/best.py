@@ -142,7 +142,7 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
 
 def _settings(alike: pd.DataFrame, best: pd.Series) -> str:
     """The values of the best by which it differs from the other configurations of its problem."""
-    run = alike[alike["run"] == best["run"]].iloc[0]
+    run = alike[alike["run_id"] == best["run_id"]].iloc[0]
     differing = [name for name in differing_settings(alike) if name not in NAMED_APART]
     words = [
         WORDED.get(name, f"{setting_header(name, differing)} {{}}").format(text)

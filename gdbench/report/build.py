@@ -94,7 +94,7 @@ def sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
 def _convergence(facts: Facts) -> list[Figure]:
     runs = facts.best_runs
     if facts.traces.empty or runs.empty:
-        rule = "No traces were kept (record=none), so there is nothing to draw."
+        rule = "No traces were kept (trace=none), so there is nothing to draw."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
     table = convergence_curves.convergence(runs, facts.traces)
     work = (table["gradients"] - 1).abs().max() > 1e-9

@@ -33,9 +33,9 @@ def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
             " comparison."
         )
     asked = runs[~shifted & ~unavailable]
-    if again := len(asked) - asked["run"].nunique():
+    if again := len(asked) - asked["run_id"].nunique():
         lines.append(f"{again} of {len(runs)} runs repeat another one (the same question): the latest counts.")
-    if copies := asked["run"].nunique() - len(told):
+    if copies := asked["run_id"].nunique() - len(told):
         lines.append(
             f"The seed changes nothing in {copies} of {len(runs)} runs (start_noise=0): they are copies, no repeats,"
             " and count once."

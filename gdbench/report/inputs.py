@@ -37,8 +37,8 @@ def read(places: Sequence[Path]) -> Source:
     runs = load(list(places))
     try:
         traces = load(list(places), "traces")
-    except UsageError:  # record=none
-        traces = runs[["run"]].head(0).reindex(columns=["run", "step", "loss", "gap", "grad_norm", "x"])
+    except UsageError:  # trace=none
+        traces = runs[["run_id"]].head(0).reindex(columns=["run_id", "step", "loss", "gap", "grad_norm", "x"])
     folders = sorted({folder for place in places for folder in _sweeps(place)})
     told = Source(folders, runs, traces)
     for folder in folders:

@@ -57,7 +57,7 @@ def convergence(
     """
     _check_choice("against", against, convergence_chart.AXES)
     recorded = _traces(runs, traces)
-    lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
+    lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
     steps = convergence_curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
     table = convergence_chart.drawn(cut_curves(steps, diverging_solvers(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
@@ -114,7 +114,7 @@ def trajectory(
     ``traces`` are those of ``convergence``. What diverged is drawn to where it leaves the picture, and marked.
     """
     recorded = _traces(runs, traces)
-    lines = _lines(runs[runs["run"].isin(recorded["run"])], by)
+    lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
     paths = charts.paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
@@ -264,12 +264,12 @@ def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
     _check_rows(runs)
     if given is None and "folder" not in runs.attrs:
         raise UsageError('give the traces too: traces=gdbench.load(folder, "traces").')
-    reason = "there are no traces of these runs: they were made with record=none"
+    reason = "there are no traces of these runs: they were made with trace=none"
     try:
         traces = load(runs.attrs["folder"], "traces") if given is None else given
     except UsageError as error:
         raise UsageError(f"{reason}, or {runs.attrs['folder']} was changed.") from error
-    if not traces["run"].isin(runs["run"]).any():
+    if not traces["run_id"].isin(runs["run_id"]).any():
         raise UsageError(f"{reason}, or the traces are of others.")
     return traces
 
@@ -277,7 +277,7 @@ def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
 def _unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
     """What is to be said where the paths of some runs were not recorded, as of the trials of a search."""
     whole = runs[~runs["status"].isin(NEVER_RAN)]
-    missing = int((~whole["run"].isin(traces["run"])).sum())
+    missing = int((~whole["run_id"].isin(traces["run_id"])).sum())
     return [f"{missing} of {len(whole)} runs recorded no path: the best of the others are drawn"] if missing else []
 
 

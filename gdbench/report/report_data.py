@@ -112,7 +112,9 @@ class Facts:
     @property
     def seeds(self) -> int:
         """How many seeds the most repeated configuration has."""
-        return int(self.best_runs.groupby(["problem", "solver"])["run"].nunique().max()) if len(self.best_runs) else 0
+        return (
+            int(self.best_runs.groupby(["problem", "solver"])["run_id"].nunique().max()) if len(self.best_runs) else 0
+        )
 
     @property
     def is_tuned(self) -> bool:

@@ -37,8 +37,8 @@ def beside(a: Source, b: Source) -> Source:
     """Both sources as one, whose runs say in ``side`` which they are of; a run's key ends in its side."""
     runs, traces = [], []
     for side, each in (("a", a), ("b", b)):
-        runs.append(each.runs.assign(side=side, run=each.runs["run"] + f"-{side}"))
-        traces.append(each.traces.assign(run=each.traces["run"] + f"-{side}"))
+        runs.append(each.runs.assign(side=side, run_id=each.runs["run_id"] + f"-{side}"))
+        traces.append(each.traces.assign(run_id=each.traces["run_id"] + f"-{side}"))
     return Source(
         list(dict.fromkeys([*a.folders, *b.folders])),
         pd.concat(runs, ignore_index=True),
@@ -173,7 +173,7 @@ TITLES = {
 def _worded(table: pd.DataFrame) -> pd.DataFrame:
     told = table[["verdict", "problem", "solver"]].assign(configuration=table["configuration"].map(short))
     told = told.assign(seed=table["seed"]) if table["seed"].nunique() > 1 else told
-    told = told.assign(status=_change(table, "status"), gradients=_change(table, "gradients_to_target"))
+    told = told.assign(status=_change(table, "status"), gradients=_change(table, "gradient_evals_to_target"))
     return told.assign(ratio=table["gradients_ratio"], **{"final gap": _change(table, "final_gap")})
 
 

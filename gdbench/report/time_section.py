@@ -65,6 +65,15 @@ def tabulate_times(facts: Facts) -> list[Shown]:
         " where steps are bound by overhead. vs manual: over impl=manual. First step: making the state, after warm-up."
         " Times of one process that differ by less than 10% are not called different."
     )
-    names = ["problem", "optimizer", "impl", "step_s", "vs_manual", "step_vs_reference", "step_vs_reference_lo"]
-    names += ["step_vs_reference_hi", "update_s", "first_step_s", "cold_s", "noise", "overhead_bound", "runs"]
+    names = ["problem", "optimizer", "impl", "step_s", "vs_manual", "step_time_ratio", "step_time_ratio_lo"]
+    names += [
+        "step_time_ratio_hi",
+        "update_s",
+        "first_step_s",
+        "warmup_s",
+        "compile_s",
+        "noise",
+        "overhead_bound",
+        "runs",
+    ]
     return [Shown("time", "Time of a step", rule, table[names])]

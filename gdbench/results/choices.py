@@ -18,7 +18,7 @@ DECIDING = ["stay", "hit", "missed"]
 """By what configurations are ordered before anything breaks ties: the medians of the standings."""
 CHOSEN, OTHER, PASSED = 0, 1, 2
 SPIKE, PASSED_OVER = "spike", "passed over"
-PLATEAUS = ("steps_to_target", "gradients_to_target")
+PLATEAUS = ("steps_to_target", "gradient_evals_to_target")
 """Metrics of which tune prefers plateaus, and which the standings know."""
 
 

@@ -51,7 +51,7 @@ def _hits() -> dict[str, Column]:
 
 
 COLUMNS: dict[str, Column] = {
-    "run": Column("str", "", "stable key of the question: equal for equal questions, on every machine"),
+    "run_id": Column("str", "", "stable key of the question: equal for equal questions, on every machine"),
     "objective": Column("str", "", "name of the objective (python -m gdbench list objectives)"),
     "optimizer": Column("str", "", "name of the method (python -m gdbench list optimizers)"),
     "impl": Column(
@@ -81,7 +81,7 @@ COLUMNS: dict[str, Column] = {
     "status": Column(
         "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
     ),
-    "event_step": Column(
+    "status_step": Column(
         "int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0; null: all others"
     ),
     "error": Column("str", "", "why a run failed or was unavailable"),
@@ -94,9 +94,9 @@ COLUMNS: dict[str, Column] = {
     "best_step": Column("int", "steps", "step of best_loss"),
     "final_gap": Column("float", "", "(final_loss - f*) / (f0 - f*); null where f* is unknown", "lower"),
     "best_gap": Column("float", "", "(best_loss - f*) / (f0 - f*); null where f* is unknown", "lower"),
-    "final_excess": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
+    "final_suboptimality": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
     "gap_floor": Column("float", "", "smallest gap that the dtype can tell here; hits below it are null"),
-    "f_star_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
+    "minimum_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
     "smoothness": Column("float", "", "L, the largest curvature of the objective, where it is stated"),
     "shifted_minimum": Column("bool", "", "weight decay moves the minimum away from the stated one"),
     "steps_to_target": Column("int", "steps", "first step at or below the target; null: never", "lower"),
@@ -106,19 +106,19 @@ COLUMNS: dict[str, Column] = {
         "first step from which the gap stays at or below the target until the end; null: it does not",
         "lower",
     ),
-    "gradients_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
-    "evaluations_to_target": Column("int", "evaluations", "value-only evaluations up to the target", "lower"),
+    "gradient_evals_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
+    "function_evals_to_target": Column("int", "evaluations", "value-only evaluations up to the target", "lower"),
     **_hits(),
     "grad_norm": Column("float", "", "Euclidean norm of the gradient, of all data, at the last x", "lower"),
     "distance": Column("float", "", "Euclidean distance of the last x to the nearest stated minimiser", "lower"),
-    "rate": Column(
+    "linear_rate": Column(
         "float", "", "gap factor a step: exp of the slope of ln(target) over the first-hit steps (>= 4 hits)", "lower"
     ),
-    "gradients": Column("int", "gradients", "gradients evaluated in all; a Hessian product counts as two"),
-    "evaluations": Column("int", "evaluations", "value-only evaluations in all (line searches)"),
+    "gradient_evals": Column("int", "gradients", "gradients evaluated in all; a Hessian product counts as two"),
+    "function_evals": Column("int", "evaluations", "value-only evaluations in all (line searches)"),
     "lanes": Column("int", "runs", "how many runs shared the watched pass; 1 is solo"),
-    "resolved": Column("str", "", "what really ran: the class or function, its switches, how lanes were carried"),
-    "seed_effective": Column("bool", "", "whether the seed changes anything; if not, the run was made once"),
+    "implementation": Column("str", "", "what really ran: the class or function, its switches, how lanes were carried"),
+    "seed_used": Column("bool", "", "whether the seed changes anything; if not, the run was made once"),
     "deterministic": Column(
         "bool", "", "whether the first steps, repeated with the same seed, gave the same bits; if not, no run repeats"
     ),
@@ -128,21 +128,26 @@ COLUMNS: dict[str, Column] = {
     ),
     "verified_steps": Column("int", "steps", "steps of the bare pass that were held against the watched run"),
     "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
-    "cold_s": Column("float", "s", "cost of first use: torch.compile's work, or warming the process up to the method"),
-    "watched_s": Column(
+    "warmup_s": Column(
+        "float", "s", "first use of a method that is not compiled: imports, lazy dispatch; before its first step"
+    ),
+    "compile_s": Column(
+        "float", "s", "time that torch.compile took for the method on this objective; null: not compiled"
+    ),
+    "convergence_pass_s": Column(
         "float", "s", "time of the pass that watches, all runs of the cell together, compiling included"
     ),
     "step_s": Column("float", "s", "median time of a step over short blocks that record nothing", "lower"),
     "step_s_lo": Column("float", "s", "lower quartile of the blocks' step times"),
     "step_s_hi": Column("float", "s", "upper quartile of the blocks' step times"),
     "update_s": Column("float", "s", "median time of the update alone, its gradient given", "lower"),
-    "step_vs_reference": Column("float", "", "median ratio of step_s to the reference block beside it", "lower"),
-    "step_vs_reference_lo": Column("float", "", "lower end of its 95% interval, within this process"),
-    "step_vs_reference_hi": Column("float", "", "upper end of its 95% interval, within this process"),
+    "step_time_ratio": Column("float", "", "median ratio of step_s to the reference block beside it", "lower"),
+    "step_time_ratio_lo": Column("float", "", "lower end of its 95% interval, within this process"),
+    "step_time_ratio_hi": Column("float", "", "upper end of its 95% interval, within this process"),
     "reference_s": Column("float", "s", "median step of the frozen reference loop, the notebook's, beside this run"),
     "memory_reference_s": Column("float", "s", "time to add one array of 32 MB to another in this cell"),
     "device_reference_s": Column("float", "s", "median step of the reference loop on the run's own accelerator"),
-    "overhead_bound": Column("bool", "", "operations take under 20 us each, so that step_vs_reference compares"),
+    "overhead_bound": Column("bool", "", "operations take under 20 us each, so that step_time_ratio compares"),
     "time_to_target_s": Column("float", "s", "time from x_0 to the target; null: never reached", "lower"),
     "time_to_target_kind": Column("str", "", "modelled: steps x step_s; replayed: timed from the start to the hit"),
     "ops": Column("int", "operations", "operations dispatched in one steady step", "lower"),
@@ -156,7 +161,9 @@ COLUMNS: dict[str, Column] = {
     "tuned_for": Column("str", "", "of what tune chose: the metric that it was chosen by"),
     "sweep": Column("str", "", "folder of the sweep, within outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
-    "cell_key": Column("str", "", "what the cell's result depends on: its configuration - source, data, torch, device"),
+    "cell_fingerprint": Column(
+        "str", "", "what the cell's result depends on: its configuration - source, data, torch, device"
+    ),
     "process": Column("str", "", "key of the process in which the cell ran: times compare within one alone"),
     "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
     "overrides": Column("shared", "", "the cell's overrides, which repeat it"),
@@ -165,7 +172,7 @@ COLUMNS: dict[str, Column] = {
 """Columns of runs.parquet, in their order; hyper-parameters come beside them as optimizer.<name>, objective.<name>."""
 
 TRACE_COLUMNS: dict[str, Column] = {
-    "run": Column("str", "", "key of the run"),
+    "run_id": Column("str", "", "key of the run"),
     "step": Column("int", "steps", "k, from 0 (the start)"),
     "loss": Column("float", "loss", "f at x_k"),
     "gap": Column("float", "", "(loss - f*) / (f0 - f*); null where f* is unknown"),
@@ -174,7 +181,7 @@ TRACE_COLUMNS: dict[str, Column] = {
 }
 
 BLOCK_COLUMNS: dict[str, Column] = {
-    "run": Column("str", "", "key of the run"),
+    "run_id": Column("str", "", "key of the run"),
     "block": Column("int", "", "number of the block"),
     "step_s": Column("float", "s", "time of a step in this block"),
     "reference_s": Column("float", "s", "time of a reference step in the block beside it"),
@@ -208,7 +215,17 @@ ASKED = (
     *("steps", "target", "target_loss", "start_noise", "threads"),
 )
 PLACES = (
-    *("sweep", "cell", "cell_key", "process", "overrides", "started_at", "traceback", "tuned_place", "tuned_for"),
+    *(
+        "sweep",
+        "cell",
+        "cell_fingerprint",
+        "process",
+        "overrides",
+        "started_at",
+        "traceback",
+        "tuned_place",
+        "tuned_for",
+    ),
 )
 """Where and when a run was made, where it failed (lines and folders of one machine), what a search made of it."""
 TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
@@ -229,6 +246,4 @@ def exact(name: str) -> bool:
 
     Steps, counts, losses and statuses are; seconds, what stands over them, and where a run lies are not.
     """
-    return not (
-        name in (*PLACES, *TIMED, *SCALED) or describe(name).unit == "s" or name.startswith("step_vs_reference")
-    )
+    return not (name in (*PLACES, *TIMED, *SCALED) or describe(name).unit == "s" or name.startswith("step_time_ratio"))

@@ -22,7 +22,7 @@ __all__ = [
     "rung_costs",
 ]
 
-COSTS = {"steps": "steps_to_target", "gradients": "gradients_to_target", "seconds": "time_to_target_s"}
+COSTS = {"steps": "steps_to_target", "gradients": "gradient_evals_to_target", "seconds": "time_to_target_s"}
 LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
 """What a solution costs at least, so that ratios of costs exist: one step, one gradient, the clock's resolution."""
 IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
@@ -49,13 +49,13 @@ def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
 def name_questions(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     """Runs with ``problem``, ``solver`` and ``configuration``, each question once: ``compared``, and none left out."""
     told = _keep_choices(runs).sort_values("started_at", kind="stable")
-    told = told.drop_duplicates(["run", *apart], keep="last").sort_index()
+    told = told.drop_duplicates(["run_id", *apart], keep="last").sort_index()
     told = told.assign(
         problem=problem_names(told),
         solver=(told["optimizer"] + " " + told["impl"]).astype(object),
         configuration=configuration_names(told),
     )
-    idle = ~told["seed_effective"].fillna(True).astype(bool)
+    idle = ~told["seed_used"].fillna(True).astype(bool)
     again = told.duplicated(["problem", "solver", "configuration", *apart])
     return told[~(idle & again)]
 
@@ -64,8 +64,8 @@ def _keep_choices(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of which all that are one question say what tune said of any of them: it may be asked again later."""
     if "tuned_place" not in runs or not runs["tuned_place"].notna().any():
         return runs
-    chosen = runs[runs["tuned_place"].notna()].drop_duplicates("run").set_index("run")
-    return runs.assign(**{name: runs["run"].map(chosen[name]) for name in ("tuned_place", "tuned_for")})
+    chosen = runs[runs["tuned_place"].notna()].drop_duplicates("run_id").set_index("run_id")
+    return runs.assign(**{name: runs["run_id"].map(chosen[name]) for name in ("tuned_place", "tuned_for")})
 
 
 def _check_named(runs: pd.DataFrame) -> None:
@@ -92,7 +92,7 @@ def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     return pd.DataFrame(
         {
             **{name: told[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
-            "seed_matters": told["seed_effective"].fillna(True).astype(bool),
+            "seed_matters": told["seed_used"].fillna(True).astype(bool),
             "cost": paid.where(sound & paid.notna() & runs_that_stay(told), np.inf),
             "spent": _spent(told, cost),
             "shortfall": gap.fillna(numbers(told, "final_loss")).where(sound, np.inf).fillna(np.inf),
@@ -120,4 +120,4 @@ def rung_costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
 def _spent(told: pd.DataFrame, cost: str) -> pd.Series:
     if cost == "seconds":
         return numbers(told, "steps") * numbers(told, "step_s")
-    return numbers(told, "steps" if cost == "steps" else "gradients")
+    return numbers(told, "steps" if cost == "steps" else "gradient_evals")

@@ -218,7 +218,7 @@ def _read(outputs: Path, folder: str, signature: str) -> tuple[Facts, pa.Table] 
     if not (outputs / folder).is_dir():
         return None
     fault = fault or "; ".join(str(note.message) for note in caught if issubclass(note.category, Skipped))
-    table = table if table is not None else pa.table({"run": pa.array([], pa.string())})
+    table = table if table is not None else pa.table({"run_id": pa.array([], pa.string())})
     began = pc.min(_or_null(table, "started_at")).as_py()
     ended = len(_or_null(table, "cell").drop_null().unique())
     return facts(outputs, folder, signature, began.timestamp() if began else None, ended, fault), table

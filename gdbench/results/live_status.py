@@ -37,7 +37,7 @@ QUIET_S = 300.0
 COLUMNS = [*NEEDED, "cell", "cell_s"]
 MOST = 5000
 """Rows of a table that are kept; of a larger one those of its best configurations."""
-TRACE = ["run", "step", "loss", "gap"]
+TRACE = ["run_id", "step", "loss", "gap"]
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Onlooker:
                 continue
             self.searched.add((run, file))
             with contextlib.suppress(*FAULTS):  # gathered meanwhile, or cut off
-                found = pq.read_table(file, columns=TRACE, filters=[("run", "=", run)]).to_pandas()
+                found = pq.read_table(file, columns=TRACE, filters=[("run_id", "=", run)]).to_pandas()
                 if len(found):
                     self.traces[run] = found.sort_values("step")
         return self.traces.get(run, pd.DataFrame(columns=TRACE))

@@ -32,13 +32,13 @@ def statuses(folder: Path, cell: int) -> list[str]:
 
 
 def cells(folder: Path) -> pd.DataFrame:
-    """What a sweep's folder holds, one row a cell: ``cell``, ``cell_key``, and its runs' ``statuses``, joined."""
-    wanted = ["cell", "cell_key", "status"]
+    """One row a cell of a sweep's folder: ``cell``, ``cell_fingerprint``, and its runs' ``statuses``, joined."""
+    wanted = ["cell", "cell_fingerprint", "status"]
     held = sweep_table(folder, "runs", wanted)
     if held is None:
         return pd.DataFrame(columns=[*wanted[:2], "statuses"])
     runs = frame(promised(held, "runs", wanted)).drop_duplicates().astype({"status": str})
-    by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_key": "first", "status": " ".join})
+    by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_fingerprint": "first", "status": " ".join})
     return by_cell.rename(columns={"status": "statuses"}).reset_index()
 
 
@@ -135,8 +135,8 @@ def _done_again(folder: Path, table: Table) -> tuple[str, pa.Array]:
 
     Runs go by their cell. Traces and blocks know their run alone: those of the parts, and of the cells they replace.
     """
-    keys = ["run", "cell"]
-    nothing = pa.table({"run": pa.array([], pa.string()), "cell": pa.array([], pa.int64())})
+    keys = ["run_id", "cell"]
+    nothing = pa.table({"run_id": pa.array([], pa.string()), "cell": pa.array([], pa.int64())})
     fresh = union([nothing, *_readable(part_files(folder, "runs"), "runs", keys)])
     numbers = fresh.column("cell").combine_chunks()
     if table == "runs":
@@ -144,7 +144,7 @@ def _done_again(folder: Path, table: Table) -> tuple[str, pa.Array]:
     gathered = folder / "runs.parquet"
     old = union([nothing, *_readable([gathered] if gathered.is_file() else [], "runs", keys)])
     replaced = union([fresh, old.filter(pc.is_in(old.column("cell"), numbers))])
-    return "run", replaced.column("run").combine_chunks()
+    return "run_id", replaced.column("run_id").combine_chunks()
 
 
 def _readable(files: Sequence[Path], table: Table, columns: Sequence[str] | None) -> list[pa.Table]:

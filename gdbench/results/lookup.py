@@ -21,9 +21,9 @@ EPOCH = pd.Timestamp(0, tz="UTC")
 def find_run(run: str, folder: Path) -> pd.Series:
     """The latest row of the run whose key begins so; ``UsageError`` where none does, or several do."""
     runs = load(folder)
-    found = runs[runs["run"].str.startswith(run, na=False)]
-    if found["run"].nunique() != 1:
-        near = ", ".join(found["run"].unique()[:5]) if len(found) else "none"
+    found = runs[runs["run_id"].str.startswith(run, na=False)]
+    if found["run_id"].nunique() != 1:
+        near = ", ".join(found["run_id"].unique()[:5]) if len(found) else "none"
         raise UsageError(f"RUN={run} must name one run of {folder}; it begins {near}. Keys are in the column run.")
     return found.sort_values("started_at").iloc[-1]
 
@@ -59,4 +59,4 @@ def trace(place: Path, run: str) -> pd.DataFrame:
         traces = load(place, "traces")
     except UsageError:
         return pd.DataFrame()
-    return traces[traces["run"] == run].reset_index(drop=True)
+    return traces[traces["run_id"] == run].reset_index(drop=True)

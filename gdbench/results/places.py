@@ -32,9 +32,9 @@ STANDING = {
 }
 """What is told of the configuration of a row, in columns ``_<name>``; ``tied`` counts those that share its place."""
 NEEDED = (
-    "run", "optimizer", "impl", "lr", "status", "gradients_to_target", "steps_to_target", "steps_to_settle",
+    "run_id", "optimizer", "impl", "lr", "status", "gradient_evals_to_target", "steps_to_target", "steps_to_settle",
     "time_to_target_s", "step_s", "target", "target_loss", "final_gap", "gap_floor", "final_loss", "best_loss",
-    "start_loss", "shifted_minimum", "seed_effective", "started_at", "objective", "seed", "tuned_place", "tuned_for",
+    "start_loss", "shifted_minimum", "seed_used", "started_at", "objective", "seed", "tuned_place", "tuned_for",
 )  # fmt: skip
 """Columns by which configurations are ordered, beside the settings that tell them apart."""
 
@@ -49,11 +49,11 @@ def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     told = told.assign(problem=told[NUMBER].astype(str) + ":" + problem)
     order = standings(told)
     order["position"], order["tied"] = np.arange(len(order)), _count_tied(order)
-    of_rows = told[[*KEYS, "run"]].merge(order, on=list(KEYS), how="left", suffixes=("", "_middle"))
+    of_rows = told[[*KEYS, "run_id"]].merge(order, on=list(KEYS), how="left", suffixes=("", "_middle"))
     of_rows.index = told.index
     of_rows["problem"], of_rows["configuration"] = problem, configuration
     able = of_rows[may_win(told).to_numpy(bool)]
-    able = able.assign(other=able["run"] != able["run_middle"]).sort_values(["position", "other"], kind="stable")
+    able = able.assign(other=able["run_id"] != able["run_id_middle"]).sort_values(["position", "other"], kind="stable")
     place = pd.Series(np.arange(len(able)), able.index)
     first = place.groupby(told.loc[able.index, NUMBER]).transform("min")
     columns = {PLACE: (place - first).reindex(rows.index).astype("Int64")}

@@ -81,10 +81,10 @@ def tied_with_previous(runs: pd.DataFrame) -> pd.Series:
     """
     above = runs.shift(1)
     same_work = (runs["objective"] == above["objective"]) & (
-        runs["gradients_to_target"] == above["gradients_to_target"]
+        runs["gradient_evals_to_target"] == above["gradient_evals_to_target"]
     ).fillna(False)
-    overlap = (runs["step_vs_reference_lo"] <= above["step_vs_reference_hi"]) & (
-        above["step_vs_reference_lo"] <= runs["step_vs_reference_hi"]
+    overlap = (runs["step_time_ratio_lo"] <= above["step_time_ratio_hi"]) & (
+        above["step_time_ratio_lo"] <= runs["step_time_ratio_hi"]
     )
     alike = [runs[name].eq(above[name]) for name in ("sweep", "process") if name in runs]
     for one_process in alike:

@@ -112,7 +112,7 @@ def _differs(runs: pd.DataFrame, name: str) -> bool:
     if parameter and group in GROUPS:
         values = runs.groupby(group, observed=True, dropna=False)[name].nunique(dropna=False)
         return bool((values > 1).any())
-    if name == "seed" and not runs["seed_effective"].fillna(False).any():
+    if name == "seed" and not runs["seed_used"].fillna(False).any():
         return False
     return bool(runs[name].nunique(dropna=False) > 1)
 

@@ -113,11 +113,11 @@ def standings(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = K
             "n": seeds.sizes,
             "reached": seeds.count(np.isfinite(hit)),
             "stayed": seeds.count(np.isfinite(stay)),
-            "seed_matters": seeds.count(runs["seed_effective"].fillna(True).to_numpy(bool)) > 0,
+            "seed_matters": seeds.count(runs["seed_used"].fillna(True).to_numpy(bool)) > 0,
             **_choices(runs, seeds, rows, cost),
             **_shown(runs, seeds, outcome),
             **_seconds(runs, seeds),
-            "run": runs["run"].to_numpy()[seeds.middle(stay, hit, shortfall)],
+            "run_id": runs["run_id"].to_numpy()[seeds.middle(stay, hit, shortfall)],
         }
     )
     status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()

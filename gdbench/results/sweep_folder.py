@@ -122,7 +122,7 @@ def mark_runs(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> None:
     with writing(folder):
         for part in part_files(folder, "runs"):
             table = read_table(part, "runs")
-            keys = table.column("run").to_pylist()
+            keys = table.column("run_id").to_pylist()
             if any(key in values for values in columns.values() for key in keys):
                 table = table.drop_columns([name for name in columns if name in table.column_names])
                 for name, values in columns.items():
@@ -164,10 +164,10 @@ def _cells(table: pa.Table, folder: Path) -> pa.Array:
     """The cell of each row; traces and blocks know their run alone, whose cell is told by the runs."""
     if "cell" in table.column_names:
         return table.column("cell").combine_chunks()
-    held = sweep_table(folder, "runs", ["run", "cell"])
+    held = sweep_table(folder, "runs", ["run_id", "cell"])
     assert held is not None
-    runs = promised(held, "runs", ["run", "cell"])
-    places = pc.index_in(table.column("run").combine_chunks(), value_set=runs.column("run").combine_chunks())
+    runs = promised(held, "runs", ["run_id", "cell"])
+    places = pc.index_in(table.column("run_id").combine_chunks(), value_set=runs.column("run_id").combine_chunks())
     return runs.column("cell").combine_chunks().take(places)
 
 

@@ -91,7 +91,7 @@ def _check_names(schema: pa.Schema) -> None:
     twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise pa.ArrowInvalid(f"it has the column {twice[0]} more than once")
-    if "run" not in schema.names:
+    if "run_id" not in schema.names:
         raise pa.ArrowInvalid("it has no column run")
 
 

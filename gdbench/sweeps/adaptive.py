@@ -20,7 +20,7 @@ from gdbench.results.folder_layout import PARTS, part_numbers
 from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
 from gdbench.sweeps.executor import describe, export, keep_configurations
-from gdbench.sweeps.fingerprint import cell_key
+from gdbench.sweeps.fingerprint import cell_fingerprint
 from gdbench.sweeps.job import check, finish, run_job
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.resume import Wish
@@ -57,7 +57,7 @@ class Growing:
 
     def number(self, job: Job) -> Job:
         """The job with the next free number of a cell."""
-        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_key(job.question)))
+        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.question)))
         return self.jobs[-1]
 
     def ask(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:

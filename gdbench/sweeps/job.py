@@ -123,7 +123,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
         "lr": cell.hyper["lr"],
-        "f_star_kind": "unknown" if cell.maximize else cell.stated.f_star_kind,
+        "minimum_kind": "unknown" if cell.maximize else cell.stated.minimum_kind,
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
     }
@@ -159,7 +159,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
     """Give the answer's rows their keys and their question, and put them on disk."""
     question, run = job.question, keys(job.question, answer)
     asked = {
-        "run": run,
+        "run_id": run,
         **AROUND,
         **question.constants(),
         **_numbers(question, answer),
@@ -167,7 +167,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "seed": question.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
-        "cell_key": job.key or None,
+        "cell_fingerprint": job.key or None,
         "process": process_key(),
         "overrides": shlex.join(job.overrides),
         "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
@@ -205,4 +205,6 @@ def _numbers(question: Question, answer: Answer) -> dict[str, Any]:
 
 
 def _keyed(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
-    return {"run": keys[table["row"]], **{name: each for name, each in table.items() if name != "row"}} if table else {}
+    return (
+        {"run_id": keys[table["row"]], **{name: each for name, each in table.items() if name != "row"}} if table else {}
+    )

@@ -20,7 +20,7 @@ from gdbench.results.columns import exact
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
 from gdbench.results.lookup import environment_of, trace
-from gdbench.sweeps.fingerprint import cell_key, data_digests, refresh, source_digests
+from gdbench.sweeps.fingerprint import cell_fingerprint, data_digests, refresh, source_digests
 from gdbench.sweeps.job import run_job
 from gdbench.sweeps.job_spec import Job
 
@@ -65,14 +65,14 @@ def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
     position = _position(place, row)
     again, points = _again(question, position, int(row["cell"]))
     then = environment_of(place, row)
-    compared = _compared(row, trace(place, str(row["run"])), again, points)
+    compared = _compared(row, trace(place, str(row["run_id"])), again, points)
     repeat = Repeat(
         **compared,
         configuration=configuration(row.to_frame().T, again.to_frame().T),
         sources=_changed(then.get("sources"), source_digests(question)),
         data=_changed(then.get("data"), data_digests([question])),
         environment=named(facts(then), facts(environment())) if then else [],
-        stale=str(row["cell_key"] or "").partition("-")[2] != cell_key(question).partition("-")[2],
+        stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(question).partition("-")[2],
     )
     explained = repeat.configuration or repeat.sources or repeat.data or repeat.environment
     if repeat.same or explained:
@@ -87,7 +87,7 @@ def _question(place: Path, row: pd.Series, trust: bool) -> Question:
     config = read_configuration(file)
     if "python" in config["objective"]:
         raise UsageError(
-            f"run {row['run']} cannot be repeated here: its objective is a Python function; call gdbench.run again."
+            f"run {row['run_id']} cannot be repeated here: its objective is a Python function; call gdbench.run again."
         )
     check_configuration(file, config, trust, "show --rerun")
     choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
@@ -96,9 +96,9 @@ def _question(place: Path, row: pd.Series, trust: bool) -> Question:
 
 def _position(place: Path, row: pd.Series) -> int:
     """Which lane of its cell a run is."""
-    runs = load(place, columns=["run", "cell"])
+    runs = load(place, columns=["run_id", "cell"])
     cell = runs[runs["cell"] == row["cell"]].reset_index(drop=True)
-    return int(cell.index[cell["run"] == row["run"]][0])
+    return int(cell.index[cell["run_id"] == row["run_id"]][0])
 
 
 def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
@@ -107,7 +107,7 @@ def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.
         (Path(folder) / PARTS).mkdir()
         run_job(Job(question, cell), Path(folder))
         row = load(folder).iloc[position]
-        return row, trace(Path(folder), str(row["run"]))
+        return row, trace(Path(folder), str(row["run_id"]))
 
 
 def _compared(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.DataFrame) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gdbench.results.atomic import write_json
 from gdbench.results.load import cells
 from gdbench.results.paths import expand_user
 from gdbench.results.sweep_start import read_start
-from gdbench.sweeps.fingerprint import asked, cell_key, not_comparable
+from gdbench.sweeps.fingerprint import asked, cell_fingerprint, not_comparable
 from gdbench.sweeps.job_spec import Job
 
 __all__ = ["Standing", "Wish", "find", "keyed", "opened", "record", "recorded", "standing"]
@@ -119,7 +119,7 @@ class Standing:
 
 def keyed(jobs: Sequence[Job]) -> list[Job]:
     """The jobs with their content keys."""
-    return [replace(job, key=cell_key(job.question)) for job in jobs]
+    return [replace(job, key=cell_fingerprint(job.question)) for job in jobs]
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ class Tuning:
         """What the table of runs says of the chosen ones: their place, and the metric that they were chosen by."""
         winners = self.winners()
         won = winners.dropna(subset=["tuned_place"]) if len(winners) else winners
-        places = {row["run"]: int(row["tuned_place"]) for _, row in won.iterrows()}
+        places = {row["run_id"]: int(row["tuned_place"]) for _, row in won.iterrows()}
         marks: dict[str, dict[str, Any]] = {"tuned_place": {}, "tuned_for": {}}
         for row in self.rows:
             keys = row.keys[row.choice] if row.choice else []
@@ -99,7 +99,7 @@ class Tuning:
     # --------------------------------------------------------------------------------------------------------- search
 
     def _tune(self, row: Row, progress: Progress, statuses: list[str]) -> None:
-        metric = "gradients_to_target" if row.timed else row.metric
+        metric = "gradient_evals_to_target" if row.timed else row.metric
 
         def score(grid: Grid) -> npt.NDArray[np.float64]:
             progress.now(row)
@@ -119,7 +119,7 @@ class Tuning:
 
     def _cell(self, row: Row, grid: Grid) -> Job:
         """The cell of a grid: the row's own overrides, a list for each axis, no clock and no traces."""
-        return self._job(row, grid, ["timing=off", "record=none"])
+        return self._job(row, grid, ["timing=off", "trace=none"])
 
     def _job(self, row: Row, grid: Grid, settings: Sequence[str]) -> Job:
         axes = [
@@ -141,7 +141,7 @@ class Tuning:
         middle = per_configuration(runs, metric, columns)
         points = middle[columns].itertuples(index=False, name=None)
         row.seen.update({point: (middle, i) for i, point in enumerate(points)})
-        by_point = runs.groupby(columns, sort=False)["run"].agg(list)
+        by_point = runs.groupby(columns, sort=False)["run_id"].agg(list)
         row.keys.update({point if isinstance(point, tuple) else (point,): keys for point, keys in by_point.items()})
         return middle
 
@@ -149,7 +149,7 @@ class Tuning:
         """Record a point's path, which trials leave out, so that it can be drawn."""
         job = self._job(row, [np.array([value]) for value in winner], ["timing=off"])
         table, index = row.seen[winner]
-        if job.question.record != "none":
+        if job.question.trace != "none":
             self.growing.trace(job, int(table["cell"].iloc[index]), self.pulse)
 
     def _time(self, row: Row) -> None:

@@ -21,28 +21,28 @@ from gdbench.results.costs import compared, costs, rung_costs
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
     "objective": "bowl", "optimizer": "gd", "impl": "manual", "dtype": "float64", "seed": 0, "lr": 0.1,
-    "status": "target", "shifted_minimum": False, "seed_effective": True, "started_at": 0.0, "timed": False,
-    "steps": 100, "target": 1e-6, "gradients": 100, "steps_to_target": 10, "gradients_to_target": 10,
-    "time_to_target_s": NAN, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_excess": 1e-9,
+    "status": "target", "shifted_minimum": False, "seed_used": True, "started_at": 0.0, "timed": False,
+    "steps": 100, "target": 1e-6, "gradient_evals": 100, "steps_to_target": 10, "gradient_evals_to_target": 10,
+    "time_to_target_s": NAN, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_suboptimality": 1e-9,
     "final_gap": 1e-9, "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN,
-    "denormals": 0, "step_vs_reference": NAN, "step_vs_reference_lo": NAN, "step_vs_reference_hi": NAN,
-    "update_s": NAN, "first_step_s": NAN, "cold_s": NAN, "ops": NAN, "overhead_bound": True,
+    "denormals": 0, "step_time_ratio": NAN, "step_time_ratio_lo": NAN, "step_time_ratio_hi": NAN,
+    "update_s": NAN, "first_step_s": NAN, "warmup_s": NAN, "compile_s": NAN, "ops": NAN, "overhead_bound": True,
     **{f"hit_1e-{power:02d}": NAN for power in range(1, 13)},
 }  # fmt: skip
 """A run that reached its target in ten steps, on an objective whose minimum is 0."""
 BROKE = {"status": "diverged", "final_loss": 5.0, "final_gap": 5.0}
-MISSED = {"status": "budget", "steps_to_target": NAN, "gradients_to_target": NAN}
+MISSED = {"status": "budget", "steps_to_target": NAN, "gradient_evals_to_target": NAN}
 
 
 def runs(*rows: dict[str, Any]) -> pd.DataFrame:
     """Runs that differ from RUN by what is given."""
-    return pd.DataFrame([{**RUN, "run": str(place), **row} for place, row in enumerate(rows)])
+    return pd.DataFrame([{**RUN, "run_id": str(place), **row} for place, row in enumerate(rows)])
 
 
 def took(gradients: float, **others: Any) -> dict[str, Any]:
     """A run that took so many gradients, and steps, to its target; inf: it never came."""
     missed = MISSED if gradients == INF else {}
-    return {"steps_to_target": gradients, "gradients_to_target": gradients, **missed, **others}
+    return {"steps_to_target": gradients, "gradient_evals_to_target": gradients, **missed, **others}
 
 
 def paid(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def test_costs_of_what_did_not_solve_are_infinite() -> None:
 
 def test_rungs_below_the_resolution_are_no_questions() -> None:
     """A dtype that resolves 1e-3 is asked for three rungs; steps are exact, and gradients follow them evenly."""
-    told = compared(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradients": 300}))
+    told = compared(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradient_evals": 300}))
 
     assert rung_costs(told, "steps")["cost"].tolist() == [2, 4, INF]
     assert rung_costs(told, "gradients")["cost"].tolist() == [6, 12, INF]
@@ -116,7 +116,7 @@ def test_a_choice_goes_by_the_median_of_all_seeds() -> None:
 def test_a_configuration_without_noise_is_chosen_beside_noisy_ones() -> None:
     """Its seed changes nothing, so it has one run, by which it is selected and compared: it is not a miss."""
     noisy = [took(cost, lr=0.1, seed=seed) for seed, cost in enumerate((30, 40, 50, 60))]
-    best = chosen_among(took(20, lr=1.0, seed_effective=False), *noisy)
+    best = chosen_among(took(20, lr=1.0, seed_used=False), *noisy)
 
     assert best[["lr", "cost", "stayed"]].to_numpy().tolist() == [[1.0, 20.0, 1]]
 
@@ -159,7 +159,7 @@ def test_a_method_is_merged_by_the_impl_that_stands_first() -> None:
 def lines(*gaps: tuple[float, ...]) -> pd.DataFrame:
     """Traces of runs 0, 1 ..., recorded at steps 0, 1 ...; the loss is the gap, for the minimum is 0."""
     rows = [(str(run), step, gap, gap) for run, each in enumerate(gaps) for step, gap in enumerate(each)]
-    return pd.DataFrame(rows, columns=["run", "step", "loss", "gap"])
+    return pd.DataFrame(rows, columns=["run_id", "step", "loss", "gap"])
 
 
 def test_a_curve_is_the_median_of_all_runs_not_of_the_survivors() -> None:
@@ -185,7 +185,7 @@ def test_a_curve_of_failures_and_of_one_run() -> None:
 
 def test_without_a_minimum_the_loss_speaks() -> None:
     """Where no gap is known it stays null, and the median loss and its quartiles are there; a step costs gradients."""
-    told = compared(runs({"gradients": 250}, {"seed": 1, "gradients": 250}))
+    told = compared(runs({"gradient_evals": 250}, {"seed": 1, "gradient_evals": 250}))
     curve = convergence(told, lines((4, 2), (6, 3)).assign(gap=NAN))
 
     assert curve["gap"].isna().all()
@@ -199,7 +199,7 @@ def test_without_a_minimum_the_loss_speaks() -> None:
 
 def test_floors_of_two_dtypes_and_where_they_part() -> None:
     """The narrow run attains 1e-7 of the way, the wide one 1e-13; at step 2 they differ by half, before by a 20th."""
-    shared = {"start_loss": 10.0, "final_loss": 1e-12, "final_excess": 1e-12}
+    shared = {"start_loss": 10.0, "final_loss": 1e-12, "final_suboptimality": 1e-12}
     told = compared(runs({**shared, "dtype": "float32", "best_loss": 1e-6}, {**shared, "best_loss": 1e-12}))
     found = floors(told, lines((1, 0.100, 1e-7), (1, 0.105, 2e-7)))
 
@@ -355,7 +355,7 @@ def test_a_winner_at_the_edge_of_the_grid(rates: tuple[float, ...], edge: str | 
 
 def test_seconds_within_a_tenth_are_a_tie() -> None:
     """1 ms and 1.09 ms of one process are not told apart, 1.2 ms are."""
-    timed = {"timed": True, "step_s": 1e-5, "seed_effective": False}
+    timed = {"timed": True, "step_s": 1e-5, "seed_used": False}
     near = judged(
         took(10, time_to_target_s=1e-3, **timed),
         took(10, optimizer="adam", time_to_target_s=1.09e-3, **timed),
@@ -394,7 +394,7 @@ def test_too_few_seeds_tell_nothing_and_how_many_are_needed_is_said() -> None:
     ]
     assert judged(*three, *adam, *lion)["needed"] == 7
     assert judged(*three, *adam, *rates)["needed"] == 12
-    assert judged(*three, took(20, optimizer="adam", seed_effective=False))["needed"] == 6
+    assert judged(*three, took(20, optimizer="adam", seed_used=False))["needed"] == 6
 
 
 def test_where_a_rate_was_chosen_the_test_is_made_on_seeds_that_chose_none() -> None:
@@ -409,7 +409,7 @@ def test_where_a_rate_was_chosen_the_test_is_made_on_seeds_that_chose_none() -> 
 
 def test_what_the_seed_does_not_change_is_compared_exactly() -> None:
     """One run each decides, however little they differ."""
-    idle = {"seed_effective": False}
+    idle = {"seed_used": False}
 
     assert judged(took(10, **idle), took(11, optimizer="adam", **idle))["runner_up"] == "adam"
 

@@ -72,7 +72,7 @@ def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[.
     """Rows of one sweep that two processes timed, as those of a launcher, have no verdict on time."""
     runs = gdbench.sweep(optimizer="gd", impl=["manual", "torch"], lr=0.1, **{"timing.seconds": 0.02})
     assert runs["process"].nunique() == 1
-    apart = runs.assign(process=["a", "b"], step_vs_reference_lo=1.0, step_vs_reference_hi=2.0)
+    apart = runs.assign(process=["a", "b"], step_time_ratio_lo=1.0, step_time_ratio_hi=2.0)
 
     assert "seconds" in set(verdict(runs, compared(runs))["cost"])
     assert "seconds" not in set(verdict(apart, compared(apart))["cost"])

@@ -37,8 +37,8 @@ OPTIMIZERS = ("gd", "adam", "lion")
 OUTCOME = st.sampled_from(["stays", "stays", "left", "missed", "diverged"])
 RUN: dict[str, Any] = {
     "dtype": "float64", "device": "cpu", "threads": 1, "steps": 100, "target": 1e-6, "target_loss": NAN,
-    "start_noise": 0.1, "start_loss": 1.0, "gap_floor": 1e-15, "gradients": 200, "timed": False, "step_s": NAN,
-    "time_to_target_s": NAN, "shifted_minimum": False, "denormals": 0, "error": None, "evaluations": 0,
+    "start_noise": 0.1, "start_loss": 1.0, "gap_floor": 1e-15, "gradient_evals": 200, "timed": False, "step_s": NAN,
+    "time_to_target_s": NAN, "shifted_minimum": False, "denormals": 0, "error": None, "function_evals": 0,
 }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def sweeps(draw: Callable[..., Any]) -> pd.DataFrame:
                     for seed in range(1 if deterministic else seeds):
                         rows.append(_run(chance, objective, known[objective], chance.choice(likely)) | {
                             "optimizer": optimizer, "impl": impl, "lr": lr, "seed": seed,
-                            "seed_effective": not deterministic, "run": f"{len(rows):016x}",
+                            "seed_used": not deterministic, "run_id": f"{len(rows):016x}",
                         })  # fmt: skip
     table = pd.DataFrame(rows).assign(started_at=pd.Timestamp("2026-01-01", tz="UTC"), cell=1, sweep="day/sweep")
     runs = table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
@@ -76,8 +76,8 @@ def choose_some(runs: pd.DataFrame, metric: str, chance: Any) -> pd.DataFrame:
         for place, choice in enumerate(chance.sample(choices, len(choices)), 1):
             row = table.loc[choice]
             mine = (runs["objective"] == row["problem"]) & (runs["optimizer"] + " " + runs["impl"] == row["solver"])
-            places |= dict.fromkeys(runs.loc[mine & (runs["lr"] == row["lr"]), "run"], place)
-    place = runs["run"].map(places)
+            places |= dict.fromkeys(runs.loc[mine & (runs["lr"] == row["lr"]), "run_id"], place)
+    place = runs["run_id"].map(places)
     return runs.assign(tuned_place=place, tuned_for=pd.Series(metric, runs.index).where(place.notna()))
 
 
@@ -92,8 +92,8 @@ def _run(chance: Any, objective: str, known: bool, outcome: str) -> dict[str, An
         "objective": objective,
         "status": "target" if hit else "diverged" if outcome == "diverged" else "budget",
         "steps_to_target": steps if hit else NAN,
-        "gradients_to_target": 2 * steps if hit else NAN,
-        "evaluations_to_target": 0 if hit else NAN,
+        "gradient_evals_to_target": 2 * steps if hit else NAN,
+        "function_evals_to_target": 0 if hit else NAN,
         "final_loss": 5.0 if outcome == "diverged" else end,
         "best_loss": end / 2,
         "final_gap": NAN if not known else 5.0 if outcome == "diverged" else end,
@@ -103,7 +103,7 @@ def _run(chance: Any, objective: str, known: bool, outcome: str) -> dict[str, An
 
 def traces_of(runs: pd.DataFrame) -> pd.DataFrame:
     """Two recorded steps of each run."""
-    lines = runs[["run", "final_loss", "final_gap"]].rename(columns={"final_loss": "loss", "final_gap": "gap"})
+    lines = runs[["run_id", "final_loss", "final_gap"]].rename(columns={"final_loss": "loss", "final_gap": "gap"})
     return pd.concat([lines.assign(step=1), lines.assign(step=100)], ignore_index=True)
 
 
@@ -266,9 +266,9 @@ def test_a_hit_that_left_again_is_not_best_and_is_marked(
     runs = gdbench.load(folder).set_index("lr")
     told = sentences(verdict(runs.reset_index(), compared(runs.reset_index())))
 
-    assert runs.loc[1.0, "gradients_to_target"] < runs.loc[0.15, "gradients_to_target"]
+    assert runs.loc[1.0, "gradient_evals_to_target"] < runs.loc[0.15, "gradient_evals_to_target"]
     assert runs.loc[1.0, "final_gap"] > 1e-6 > runs.loc[0.15, "final_gap"]
-    assert f"Best: adam (manual) at lr 0.15: {runs.loc[0.15, 'gradients_to_target']} gradients" in out
+    assert f"Best: adam (manual) at lr 0.15: {runs.loc[0.15, 'gradient_evals_to_target']} gradients" in out
     assert "1 of 2 runs that reached the target left it again" in out
     assert "adam (lr 1) reached the target with fewer, and left it again." in told[0]
 
@@ -285,4 +285,4 @@ def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable
         assert done.code == 2
         assert len(done.err.strip().splitlines()) == 1
         assert "have no objective" in done.err
-    assert json.loads(command("runs", "--json").out)[0]["best_run"] is None
+    assert json.loads(command("runs", "--json").out)[0]["best_run_id"] is None

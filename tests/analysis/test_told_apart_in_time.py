@@ -22,7 +22,7 @@ STEP_S = 1e-5
 def untimed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Runs of gd by two impls, and of nesterov by one, without a clock."""
     place = tmp_path_factory.mktemp("untimed")
-    asked: dict[str, Any] = {"timing": "off", "record": "none", "outputs": str(place)}
+    asked: dict[str, Any] = {"timing": "off", "trace": "none", "outputs": str(place)}
     gdbench.sweep(optimizer="gd", impl=["manual", "torch"], lr=[0.1, 0.12], **asked)
     gdbench.sweep(optimizer="nesterov", lr=0.1, **asked)
     return gdbench.load(Path(place))

@@ -58,7 +58,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert listed["best_lr"] == winner["lr"]
     assert listed["best_value"] == 2
     assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
-    assert facts.best_runs["run"].isin(facts.traces["run"]).all()
+    assert facts.best_runs["run_id"].isin(facts.traces["run_id"]).all()
     assert decades_within(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
@@ -99,7 +99,7 @@ def test_a_choice_that_was_run_again_is_still_the_choice() -> None:
     gdbench.sweep(objective="notebook_manual", optimizer="gd", lr=[winner["lr"], 0.4], timing="off", outputs="both")
     runs = gdbench.load("both")
 
-    assert (runs["run"] == winner["run"]).sum() == 2
+    assert (runs["run_id"] == winner["run_id"]).sum() == 2
     assert standings(compared(runs))["lr"].iloc[0] == winner["lr"]
 
 

@@ -19,14 +19,14 @@ INF = float("inf")
 def table(*rows: dict[str, Any]) -> pd.DataFrame:
     """Runs that reached the target after ten steps and stay there, but for what is given."""
     blank = {
-        "run": "a",
+        "run_id": "a",
         "optimizer": "gd",
         "impl": "manual",
         "lr": 0.1,
         "seed": 0,
         "status": "target",
         "shifted_minimum": False,
-        "seed_effective": True,
+        "seed_used": True,
         "step_s": None,
         "start_loss": 3.0,
         "final_loss": 1e-8,
@@ -38,11 +38,11 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
         "target_loss": None,
         "steps_to_target": 10,
         "steps_to_settle": 15,
-        "gradients_to_target": 20,
+        "gradient_evals_to_target": 20,
         "time_to_target_s": None,
     }
     frame = pd.DataFrame([{**blank, **row} for row in rows])
-    whole = dict.fromkeys(("steps_to_target", "steps_to_settle", "gradients_to_target"), "Int64")
+    whole = dict.fromkeys(("steps_to_target", "steps_to_settle", "gradient_evals_to_target"), "Int64")
     floats = ("lr", "start_loss", "final_loss", "final_gap", "best_loss", "best_gap", "gap_floor", "target_loss")
     floats = (*floats, "time_to_target_s", "step_s")
     return frame.astype({**whole, **dict.fromkeys(floats, "float64"), "shifted_minimum": "boolean"})
@@ -54,7 +54,7 @@ def miss(gap: float | None, **more: Any) -> dict[str, Any]:
         "status": "budget",
         "steps_to_target": None,
         "steps_to_settle": None,
-        "gradients_to_target": None,
+        "gradient_evals_to_target": None,
         "final_gap": gap,
         "final_loss": gap,
         **more,
@@ -67,7 +67,7 @@ LEAVES = {"final_gap": 1e-3, "final_loss": 1e-3, "steps_to_settle": None}
 
 def ranked(metric: str, *rows: dict[str, Any]) -> pd.DataFrame:
     """The score and value of runs, each a configuration of its own."""
-    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run=[str(place) for place in range(len(rows))])
+    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run_id=[str(place) for place in range(len(rows))])
     return per_configuration(runs, metric, ["lr"])
 
 
@@ -75,7 +75,7 @@ def ranked(metric: str, *rows: dict[str, Any]) -> pd.DataFrame:
     ("metric", "value"),
     [
         ("steps_to_target", 10),
-        ("gradients_to_target", 20),
+        ("gradient_evals_to_target", 20),
         ("time_to_target", 0.5),
         ("steps_to_settle", 15),
         ("final_gap", 1e-8),
@@ -115,10 +115,10 @@ def test_what_left_the_target_ranks_behind_what_stays_and_before_what_missed(met
     timed = {"time_to_target_s": 0.5}
     rows = ranked(
         metric,
-        {**timed, **LEAVES, "steps_to_target": 1, "gradients_to_target": 1},
-        {**timed, "steps_to_target": 10**9, "gradients_to_target": 10**10, "steps_to_settle": 10**9},
+        {**timed, **LEAVES, "steps_to_target": 1, "gradient_evals_to_target": 1},
+        {**timed, "steps_to_target": 10**9, "gradient_evals_to_target": 10**10, "steps_to_settle": 10**9},
         miss(1e-5),
-        {**timed, **LEAVES, "steps_to_target": 2, "gradients_to_target": 2, "time_to_target_s": 0.50001},
+        {**timed, **LEAVES, "steps_to_target": 2, "gradient_evals_to_target": 2, "time_to_target_s": 0.50001},
     )
 
     assert rows["outcome"].tolist() == ["left", "stays", "missed", "left"]
@@ -212,7 +212,7 @@ ROWS = st.lists(
         {
             "status": st.sampled_from(sorted(STATUS_RANK)),
             "steps_to_target": st.none() | st.integers(0, 10**9),
-            "gradients_to_target": st.none() | st.integers(0, 10**10),
+            "gradient_evals_to_target": st.none() | st.integers(0, 10**10),
             "time_to_target_s": st.none() | st.floats(0, 1e9),
             "final_gap": NUMBERS,
             "final_loss": NUMBERS,
@@ -229,7 +229,7 @@ ROWS = st.lists(
 @given(ROWS, st.sampled_from(METRICS))
 def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, Any]], metric: str) -> None:
     """Scores hold the order stays, left, missed, unsound, are never NaN, and are the value of all that stays."""
-    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run=[str(place) for place in range(len(rows))])
+    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run_id=[str(place) for place in range(len(rows))])
     runs = runs.assign(target_loss=runs["target_loss"].iloc[0])  # a cell has one
     told = per_configuration(runs, metric, ["lr"])
     value, score = told["value"].to_numpy(), told["score"].to_numpy()

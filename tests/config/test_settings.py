@@ -59,7 +59,7 @@ NO_QUESTION = {
         "points",
         "trials",
         "metric",
-        "record",
+        "trace",
         "name",
         "outputs",
         "resume",
@@ -174,7 +174,7 @@ def test_an_lr_is_the_same_question_however_it_came_about(tmp_path: Path) -> Non
     given_lr = gdbench.sweep(optimizer="gd", lr=scaled["lr"].tolist(), timing="off", outputs=str(tmp_path))
     together = compared(gdbench.load(tmp_path))
 
-    assert scaled["run"].tolist() == given_lr["run"].tolist()
+    assert scaled["run_id"].tolist() == given_lr["run_id"].tolist()
     assert scaled["lr_scale"].tolist() == [50.0, 100.0]
     assert given_lr["lr_scale"].isna().all()
     assert len(together) == 2
@@ -222,7 +222,7 @@ def test_null_is_a_value_of_a_parameter() -> None:
             "lr": 0.1,
             "schedule": ["cosine", "cosine", "constant"],
             "schedule.over": [np.nan, 5.0, np.nan],
-            "seed_effective": False,
+            "seed_used": False,
         }
     )
 

@@ -237,7 +237,7 @@ def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any
     runs = gdbench.load("outputs")
 
     assert done.code == 0
-    assert runs["run"].is_unique
+    assert runs["run_id"].is_unique
     assert runs["final_loss"][0] < runs["final_loss"][1]
 
 

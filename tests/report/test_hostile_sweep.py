@@ -37,7 +37,7 @@ def sweep(once: Callable[..., Path]) -> Path:
 )
 def test_a_strangers_texts_give_the_terminal_no_order(sweep: Path, command: Callable[..., Any], words: str) -> None:
     """Whatever looks at a sweep prints its texts without control codes and without markup taken for such."""
-    a, b = gdbench.load(sweep)["run"][[0, 2]]
+    a, b = gdbench.load(sweep)["run_id"][[0, 2]]
     names = {"RUN": a, "SWEEP": str(sweep), "A": a, "B": b}
     done = command(*(names.get(word, word) for word in words.split()))
     for line in (done.out + done.err).splitlines():

@@ -276,9 +276,9 @@ def test_charts_of_what_tune_returns(tmp_path: Path) -> None:
     tried = gdbench.load(winners.attrs["folder"])
     traces = gdbench.load(winners.attrs["folder"], "traces")
 
-    assert len(tried) == tried["run"].nunique() == 24
-    assert set(winners["run"]) < set(traces["run"])
-    assert traces["run"].nunique() == 4
+    assert len(tried) == tried["run_id"].nunique() == 24
+    assert set(winners["run_id"]) < set(traces["run_id"])
+    assert traces["run_id"].nunique() == 4
     assert "20 of 24 runs recorded no path" in words(gdbench.plot.convergence(tried))
     for draw in (gdbench.plot.convergence, gdbench.plot.trajectory):
         assert set(lines(draw(winners))) == {"gd", "adam"}
@@ -290,9 +290,9 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "no unit": (lambda runs: gdbench.plot.sensitivity(runs, "time"), "Allowed: steps, gradients, seconds"),
     "no clock": (lambda runs: gdbench.plot.convergence(runs, against="seconds"), r"nothing was timed \(timing=off\)"),
     "no rows": (lambda runs: gdbench.plot.convergence(runs[runs["lr"] == 7]), "the table has 0 runs"),
-    "no columns": (lambda runs: gdbench.plot.profile(runs[["run", "lr"]]), "give whole rows"),
+    "no columns": (lambda runs: gdbench.plot.profile(runs[["run_id", "lr"]]), "give whole rows"),
     "no origin": (lambda runs: gdbench.plot.trajectory(pd.DataFrame(runs.to_dict("list"))), "give the traces too"),
-    "no traces": (lambda runs: gdbench.plot.convergence(runs.assign(run="other")), "record=none"),
+    "no traces": (lambda runs: gdbench.plot.convergence(runs.assign(run_id="other")), "trace=none"),
     "no function": (lambda runs: gdbench.plot.trajectory(runs, objective=3), "must be a function"),
     "no such vector": (lambda runs: gdbench.plot.trajectory(runs, objective=lambda x: x[7]), "cannot be drawn"),
 }

@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of three sweeps of different learning rates, which nobody changes."""
     outputs = tmp_path_factory.mktemp("made") / "outputs"
     for name, lr in {"a": 0.1, "b": 0.2, "c": 0.3}.items():
-        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", record="none", outputs=outputs)
+        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", trace="none", outputs=outputs)
     return outputs
 
 
@@ -104,7 +104,7 @@ def test_open_without_a_page_is_refused(three: list[Path], command: Callable[...
 def test_a_comparison_without_hits_names_what_it_goes_by(three: list[Path], command: Callable[..., Any]) -> None:
     """Where no run reached a target, nothing is said of gradients: gaps decided."""
     for name, lr in {"d": 1e-6, "e": 2e-6}.items():
-        gdbench.sweep(optimizer="gd", lr=lr, name=name, timing="off", record="none")
+        gdbench.sweep(optimizer="gd", lr=lr, name=name, timing="off", trace="none")
     pair = [str(next(Path("outputs").glob(f"*/*_{name}"))) for name in "de"]
     out = command("compare", *pair, "--format", "html").out
 

@@ -153,7 +153,7 @@ def test_every_run_is_a_row_where_it_is_asked_for(tables: dict[str, pd.DataFrame
     assert header.split()[:3] == ["optimizer", "seed", "lr"]
     assert len(rows) == len(runs)
     keys = [row.split()[-1] for row in rows]
-    assert all(runs["run"].str.startswith(key).sum() == 1 for key in keys)
+    assert all(runs["run_id"].str.startswith(key).sum() == 1 for key in keys)
     left = runs["steps_to_target"].notna() & (runs["final_gap"] > runs["target"])
     assert sum("†" in row for row in rows) == left.sum() > 0
     assert "\n† reached the target and left it again.\n" in text
@@ -171,10 +171,10 @@ def test_the_least_important_columns_leave_first(tables: dict[str, pd.DataFrame]
     """In a narrow terminal the ratio to the reference leaves first, then times; the keys that show takes stay long."""
     wide, usual, narrow, narrowest = (rendered(timed, width=width) for width in (200, 80, 66, 46))
 
-    assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run"
+    assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
     assert re.search(r"Too narrow here for .*vs reference: a wider terminal shows all", " ".join(narrow.split()))
     for text in (wide, usual, narrow):
-        assert text.split("\n\n")[1].splitlines()[0].split()[-1] == "run"
+        assert text.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
     assert "final gap" in narrowest.split("Too narrow")[1]
     assert "steps to 1e-6" in narrowest.split("Too narrow")[0]
 
@@ -204,7 +204,7 @@ def test_equal_columns_go_to_the_caption(tables: dict[str, pd.DataFrame]) -> Non
 
     assert caption.endswith("notebook_manual · gd · manual · float32 · cpu · 50 steps · target 1e-6")
     assert header.split()[:2] == ["lr", "status"]
-    assert header.split()[-1] == "run"
+    assert header.split()[-1] == "run_id"
 
 
 SHARED_BY_PROBLEM = (

@@ -52,7 +52,7 @@ def test_what_is_written_is_read_again(written: Path) -> None:
     """The median is that of the blocks; the run's exact numbers travel along."""
     table = read_benchmarks(Path("times.json"))
     runs, blocks = gdbench.load(written), gdbench.load(written, "blocks")
-    medians = blocks.groupby("run", sort=False)["step_s"].median()
+    medians = blocks.groupby("run_id", sort=False)["step_s"].median()
     extra = json.loads(Path("times.json").read_text())["benchmarks"][0]["extra_info"]
 
     assert np.allclose(sorted(table["median_s"]), sorted(medians))

@@ -7,7 +7,7 @@ import pytest
 
 from gdbench.results.ranking import edge_of_grid, tied_with_previous
 
-KEYS = ("gradients_to_target", "evaluations_to_target", "time_to_target_s", "final_gap", "final_loss")
+KEYS = ("gradient_evals_to_target", "function_evals_to_target", "time_to_target_s", "final_gap", "final_loss")
 
 
 def table(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -20,13 +20,13 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
         "status": "target",
         "shifted_minimum": False,
         "start_loss": 3.0,
-        **dict.fromkeys((*KEYS, "step_vs_reference_lo", "step_vs_reference_hi"), None),
+        **dict.fromkeys((*KEYS, "step_time_ratio_lo", "step_time_ratio_hi"), None),
         "final_loss": 1.0,
     }
     frame = pd.DataFrame([{**blank, **row} for row in rows])
-    whole = dict.fromkeys(("gradients_to_target", "evaluations_to_target"), "Int64")
+    whole = dict.fromkeys(("gradient_evals_to_target", "function_evals_to_target"), "Int64")
     floats = dict.fromkeys(("time_to_target_s", "final_gap", "final_loss", "lr"), "float64")
-    intervals = dict.fromkeys(("step_vs_reference_lo", "step_vs_reference_hi"), "float64")
+    intervals = dict.fromkeys(("step_time_ratio_lo", "step_time_ratio_hi"), "float64")
     return frame.astype({**whole, **floats, **intervals, "shifted_minimum": "boolean"})
 
 
@@ -63,7 +63,7 @@ def test_a_best_lr_on_the_edge_is_noticed(best: float, others: tuple[float, ...]
 )
 def test_runs_are_tied_when_work_is_equal_and_times_overlap(above: Any, below: Any, tied: bool) -> None:
     """Times are called equal only between runs of the same work whose intervals meet; the first row never is."""
-    names = ("gradients_to_target", "step_vs_reference_lo", "step_vs_reference_hi")
+    names = ("gradient_evals_to_target", "step_time_ratio_lo", "step_time_ratio_hi")
     runs = table(*(dict(zip(names, each, strict=True)) for each in (above, below)))
 
     assert tied_with_previous(runs).tolist() == [False, tied]

@@ -85,8 +85,8 @@ def test_values_of_several_kinds_are_a_sweep_like_any_other(
     folder = next(Path("outputs").glob("*/*"))
     runs = gdbench.load("outputs")
     assert runs["objective.width"].tolist() == texts
-    assert [command(*words).code for words in after(folder, runs["run"].iloc[0])] == [0] * len(after(folder, ""))
-    assert f"objective.width         {texts[0]}" in command("show", runs["run"].iloc[0]).out
+    assert [command(*words).code for words in after(folder, runs["run_id"].iloc[0])] == [0] * len(after(folder, ""))
+    assert f"objective.width         {texts[0]}" in command("show", runs["run_id"].iloc[0]).out
 
 
 def after(folder: Path, key: str) -> list[tuple[str, ...]]:
@@ -136,7 +136,7 @@ def put(place: Path, number: int, values: list[Any], shared: bool = False) -> in
     rows = len(values)
     column = pa.array(values)
     runs = {
-        "run": [f"{number:08x}{row:08x}" for row in range(rows)],
+        "run_id": [f"{number:08x}{row:08x}" for row in range(rows)],
         "status": ["target"] * rows,
         "cell": pa.array([number] * rows, pa.int64()),
         "objective.width": column.dictionary_encode() if shared and pa.types.is_string(column.type) else column,
@@ -203,7 +203,7 @@ def test_text_that_a_cell_shares_is_in_memory_once(tmp_path: Path) -> None:
     try:
         for cell in range(2):
             runs = {
-                "run": np.array([b"%08x%08x" % (cell, row) for row in range(rows)]),
+                "run_id": np.array([b"%08x%08x" % (cell, row) for row in range(rows)]),
                 "status": "target",
                 "cell": cell,
                 "overrides": f"lr=[{','.join(f'{cell + row / rows:.7g}' for row in range(rows))}]",
@@ -232,9 +232,9 @@ BREAKAGES: dict[str, Callable[[Path], object]] = {
     "no Parquet": lambda file: file.write_text("run,lr\n1,2\n"),
     "a damaged page": lambda file: file.write_bytes(_damaged(file.read_bytes())),
     "somebody else's": lambda file: pq.write_table(pa.table({"a": [1]}), file),
-    "a word for a number": lambda file: pq.write_table(pa.table({"run": ["a"], "lr": ["fast"]}), file),
-    "a name twice": lambda file: pq.write_table(pa.table([["a"], ["b"]], names=["run", "run"]), file),
-    "text that is none": lambda file: pq.write_table(pa.table({"run": _garbled()}), file),
+    "a word for a number": lambda file: pq.write_table(pa.table({"run_id": ["a"], "lr": ["fast"]}), file),
+    "a name twice": lambda file: pq.write_table(pa.table([["a"], ["b"]], names=["run_id", "run_id"]), file),
+    "text that is none": lambda file: pq.write_table(pa.table({"run_id": _garbled()}), file),
 }
 
 
@@ -247,7 +247,7 @@ def _garbled() -> pa.Array:
 
 
 IDENTITY = (
-    "run",
+    "run_id",
     "cell",
     "status",
     "objective",
@@ -317,7 +317,7 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
     assert set(DESCRIBED["runs"]) <= set(runs)
     listed = command("runs", "--csv", "--limit", "0").out.splitlines()
     assert len(listed) == count + 1
-    key = str(runs["run"].iloc[0])
+    key = str(runs["run_id"].iloc[0])
     named = {"show": len(broken), "report": len(broken), "watch": int(max(Path("outputs").glob("*/*")) in broken)}
     for words in (
         ("show", key),

@@ -32,9 +32,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sweeps of one cell each."""
     outputs = tmp_path_factory.mktemp("ran")
     for name in ("one", "two"):
-        gdbench.sweep(
-            "beale", optimizer="gd", lr=0.01, steps=5, timing="off", record="none", name=name, outputs=outputs
-        )
+        gdbench.sweep("beale", optimizer="gd", lr=0.01, steps=5, timing="off", trace="none", name=name, outputs=outputs)
     return outputs
 
 

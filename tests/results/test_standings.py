@@ -18,20 +18,20 @@ from gdbench.results.standings import OUTCOMES, best_of_each, standings
 NAN = math.nan
 RUN: dict[str, Any] = {
     "objective": "bowl", "optimizer": "gd", "impl": "manual", "dtype": "float64", "seed": 0, "lr": 0.1, "steps": 100,
-    "target": 1e-6, "target_loss": NAN, "status": "target", "shifted_minimum": False, "seed_effective": True,
+    "target": 1e-6, "target_loss": NAN, "status": "target", "shifted_minimum": False, "seed_used": True,
     "started_at": 0.0, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_gap": 1e-9, "gap_floor": 1e-15,
-    "steps_to_target": 10, "gradients_to_target": 10, "time_to_target_s": NAN, "step_s": NAN,
+    "steps_to_target": 10, "gradient_evals_to_target": 10, "time_to_target_s": NAN, "step_s": NAN,
 }  # fmt: skip
 """A run that reached its target in ten steps and stayed."""
 LEFT = {"final_loss": 1e-3, "final_gap": 1e-3}
-MISSED = {**LEFT, "status": "budget", "steps_to_target": NAN, "gradients_to_target": NAN}
+MISSED = {**LEFT, "status": "budget", "steps_to_target": NAN, "gradient_evals_to_target": NAN}
 BROKE = {**MISSED, "status": "diverged", "final_loss": 5.0, "final_gap": 5.0}
 
 
 def runs(*rows: dict[str, Any]) -> pd.DataFrame:
     """Compared runs that differ from RUN by what is given; ``gradients`` are steps too."""
-    table = pd.DataFrame([{**RUN, "gradients": 10, "run": str(place), **row} for place, row in enumerate(rows)])
-    for name in ("steps_to_target", "gradients_to_target"):
+    table = pd.DataFrame([{**RUN, "gradients": 10, "run_id": str(place), **row} for place, row in enumerate(rows)])
+    for name in ("steps_to_target", "gradient_evals_to_target"):
         table[name] = table["gradients"].where(table[name].notna())
     return compared(table)
 
@@ -72,7 +72,7 @@ def test_a_configuration_is_told_by_its_medians_over_all_seeds() -> None:
 
     assert row[["value", "value_lo", "value_hi", "n", "stayed"]].tolist() == [30, 10, 90, 4, 4]
     assert row[["gradients", "steps_lo", "steps_hi"]].tolist() == [30, 10, 90]
-    assert row["run"] == "1"
+    assert row["run_id"] == "1"
 
 
 def test_a_lucky_seed_makes_no_best() -> None:
@@ -161,7 +161,7 @@ def test_the_order_is_that_of_the_medians_worked_out_by_hand(rows: list[dict[str
         mine &= told["configuration"] == row.configuration
         hit = [
             cost if ok and cost == cost else math.inf
-            for cost, ok in zip(told["gradients_to_target"], able, strict=True)
+            for cost, ok in zip(told["gradient_evals_to_target"], able, strict=True)
         ]
         stay = [cost if ok else math.inf for cost, ok in zip(hit, stays, strict=True)]
         gap = told["final_gap"].fillna(told["final_loss"]).where(able, np.inf).fillna(np.inf)

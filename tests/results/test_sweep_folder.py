@@ -38,7 +38,11 @@ DTYPES = {
 
 def runs(rows: int = 2, **columns: Any) -> dict[str, Any]:
     """The columns of a small cell."""
-    return {"run": np.array([b"%016x" % i for i in range(rows)]), "status": np.full(rows, "target", object), **columns}
+    return {
+        "run_id": np.array([b"%016x" % i for i in range(rows)]),
+        "status": np.full(rows, "target", object),
+        **columns,
+    }
 
 
 def part(folder: Path, number: int, **columns: Any) -> None:
@@ -122,7 +126,7 @@ def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Pat
 def test_a_part_counts_when_its_runs_are_there(tmp_path: Path) -> None:
     """Runs are written last: traces without them are of a cell that was cut off."""
     (tmp_path / PARTS).mkdir()
-    sweep_folder.write_part(tmp_path, 0, {"traces": {"run": np.array([b"0" * 16]), "step": np.array([0])}})
+    sweep_folder.write_part(tmp_path, 0, {"traces": {"run_id": np.array([b"0" * 16]), "step": np.array([0])}})
 
     assert part_numbers(tmp_path) == set()
 
@@ -228,11 +232,11 @@ def test_methods_with_other_parameters_stand_in_one_table(sweeps: Path) -> None:
 def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
     """x is a list of n numbers for n <= 16 and null beyond; traces begin at the start and end at the end."""
     traces = load(sweeps, "traces")
-    small = traces[traces["run"].isin(load(sweeps).query("objective == 'rosenbrock'")["run"])]
-    big = traces[~traces["run"].isin(small["run"])]
+    small = traces[traces["run_id"].isin(load(sweeps).query("objective == 'rosenbrock'")["run_id"])]
+    big = traces[~traces["run_id"].isin(small["run_id"])]
 
     assert {len(x) for x in small["x"]} == {2}
-    assert small.groupby("run")["step"].min().unique().tolist() == [0]
+    assert small.groupby("run_id")["step"].min().unique().tolist() == [0]
     assert small["step"].max() == 20
     assert big["x"].isna().all()
     assert len(big) == 3
@@ -273,7 +277,7 @@ def test_nothing_to_load_is_a_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_no_table_is_named(tmp_path: Path, harm: str) -> None:
     """A truncated or foreign file is refused by its name, in one line."""
     file = tmp_path / "runs.parquet"
-    pq.write_table(pa.table({"run": ["a"] * 1000}), file)
+    pq.write_table(pa.table({"run_id": ["a"] * 1000}), file)
     whole = file.read_bytes()
     file.write_bytes({"cut": whole[:-20], "empty": b"", "text": b"hello", "noise": whole[:4] + b"\0" * 99}[harm])
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench \(") as refusal:
@@ -284,14 +288,14 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, harm: str) -> None:
 
 def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
     """A Parquet file of somebody else's is no sweep."""
-    pq.write_table(pa.table({"name": ["a"], "run": [1]}), tmp_path / "runs.parquet")
+    pq.write_table(pa.table({"name": ["a"], "run_id": [1]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench"):
         load(tmp_path)
 
 
 def test_a_foreign_table_beside_a_sweep_is_refused_too(sweeps: Path, tmp_path: Path) -> None:
     """A column of another type is told with the file that brought it."""
-    pq.write_table(pa.table({"run": ["a"], "status": ["x"], "lr": ["a word"]}), tmp_path / "runs.parquet")
+    pq.write_table(pa.table({"run_id": ["a"], "status": ["x"], "lr": ["a word"]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not .* \(its column lr is string, not double\)"):
         load([tmp_path, sweeps])
 
@@ -331,7 +335,7 @@ def test_a_constant_is_stored_as_its_column(tmp_path: Path) -> None:
     """A value that all runs share is written once and read in every row; None is null of the right type."""
     example = {"str": "word", "shared": "words", "int": 3, "float": 0.5, "bool": True}
     kinds = {name: column.kind for name, column in COLUMNS.items() if column.kind != "time"}
-    values = {name: example[kind] for name, kind in kinds.items() if name not in ("run", "status")}
+    values = {name: example[kind] for name, kind in kinds.items() if name not in ("run_id", "status")}
     part(tmp_path, 0, rows=3, **values)
     part(tmp_path, 1, rows=1, **dict.fromkeys(values))
     read = load(tmp_path)

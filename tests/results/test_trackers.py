@@ -71,13 +71,13 @@ def test_a_run_is_told_whole(sweep: Path) -> None:
     """Every column of every run is a parameter, a finite metric or a tag; curves hold each recorded number."""
     told, runs, traces = read(sweep), gdbench.load(sweep), gdbench.load(sweep, "traces")
 
-    assert [run.tags["run"] for run in told.runs] == list(runs["run"])
+    assert [run.tags["run_id"] for run in told.runs] == list(runs["run_id"])
     for run, (_, row) in zip(told.runs, runs.iterrows(), strict=True):
         known = {name: value for name, value in row.dropna().items() if value == value}
         assert set(known) == set(run.params) | set(run.metrics) | set(run.tags)
         assert set(run.params) == {name for name in known if asked(name)}
         assert finite(run.metrics)
-    first = traces[traces["run"] == runs["run"][0]]
+    first = traces[traces["run_id"] == runs["run_id"][0]]
     assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.points()] == list(first["loss"])
     assert told.runs[-1].tags["status"] == "nonfinite"
     assert len({run.id for run in told.runs}) == len(runs)

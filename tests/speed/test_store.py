@@ -42,7 +42,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             drawn = pa.array(random.uniform(1e-9, 1.0, RUNS))
             rows = rows.set_column(rows.column_names.index(name), name, drawn)
         keys = pa.array([f"{key:016x}" for key in random.integers(0, 2**62, RUNS)])
-        pq.write_table(rows.set_column(rows.column_names.index("run"), "run", keys), folder / "runs.parquet")
+        pq.write_table(rows.set_column(rows.column_names.index("run_id"), "run_id", keys), folder / "runs.parquet")
     with opened(outputs) as index:
         assert len(index.sweeps) == SWEEPS
     return outputs

@@ -85,7 +85,7 @@ def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
     for _, row in winners.iterrows():
         mine = sound[sound["optimizer"] == row["optimizer"]]
         assert row["status"] in SOUND
-        assert row["run"] in set(mine["run"])
+        assert row["run_id"] in set(mine["run_id"])
         able = mine if not is_cost(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
         lowest = able[metric].astype("Float64").fillna(math.inf).min()
         best = row["value"] if pd.isna(row["spike_value"]) else row["spike_value"]
@@ -105,7 +105,11 @@ def test_a_diverged_run_never_wins() -> None:
 def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> None:
     """Each row is tuned on its own: another order gives the same winners."""
     back = gdbench.tune(optimizer=["adam", "gd"], points=3, trials=6)
-    same = [name for name in back if name not in ("sweep", "cell", "cell_s", "watched_s", "started_at", "overrides")]
+    same = [
+        name
+        for name in back
+        if name not in ("sweep", "cell", "cell_s", "convergence_pass_s", "started_at", "overrides")
+    ]
 
     pd.testing.assert_frame_equal(silent[same], back[same])
 
@@ -364,7 +368,7 @@ def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Pa
     again = gdbench.load("again")
 
     assert done.code == 0, done.err
-    assert again["run"][0] in set(gdbench.load("outputs")["run"])
+    assert again["run_id"][0] in set(gdbench.load("outputs")["run_id"])
     assert again["final_loss"][0] == gdbench.load("outputs")["final_loss"].min()
 
 

@@ -28,7 +28,9 @@ SOLVED = 100
 def system(residuals: Callable[..., Tensor], start: Tensor, problem: int, **data: Tensor) -> Objective:
     """The sum of squares of a system's residuals, with the minimiser that Newton's method finds from the start."""
     small = len(start) <= SOLVED
-    known: dict[str, Any] = {"minimisers": (root(residuals, start, data),)} if small else {"f_star_kind": "lower_bound"}
+    known: dict[str, Any] = (
+        {"minimisers": (root(residuals, start, data),)} if small else {"minimum_kind": "lower_bound"}
+    )
     return Objective(
         fn=lambda x, **data: sum_of_squares(residuals(x, **data)),
         start=start,

@@ -27,10 +27,10 @@ __all__ = [
 def known(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
     """What an objective says of its minimum: computed for this size, or not known beyond that f >= 0."""
     if minimum is None:
-        return {"minimum": 0.0, "f_star_kind": "lower_bound"}
+        return {"minimum": 0.0, "minimum_kind": "lower_bound"}
     return {
         "minimum": minimum,
-        "f_star_kind": "computed" if minimum else "exact",
+        "minimum_kind": "computed" if minimum else "exact",
         "minimisers": (vector(*least),),
     }
 

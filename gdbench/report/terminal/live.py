@@ -134,7 +134,7 @@ def _letter(place: int) -> str:
 
 def curves_of(drawn: pd.DataFrame, trace: Callable[[str], pd.DataFrame]) -> tuple[list[Curve], bool]:
     """A curve for each run with a trace: log10 of its gaps, or the losses where the minimum is not known."""
-    traces = {_letter(place): trace(run) for place, run in enumerate(drawn["run"])} if len(drawn) else {}
+    traces = {_letter(place): trace(run) for place, run in enumerate(drawn["run_id"])} if len(drawn) else {}
     gaps = all(each["gap"].notna().any() for each in traces.values() if len(each))
     curves = []
     for letter, each in traces.items():

@@ -23,7 +23,19 @@ ROWS = 50
 NARROWEST = 24
 """How narrow the words for a cell may get."""
 STYLES = {"done": "green", "failed": "red bold", "stale": "yellow"}
-TIMES = ["sweep", "cell", "objective", "optimizer", "impl", "dtype", "steps", "watched_s", "cold_s", "started_at"]
+TIMES = [
+    "sweep",
+    "cell",
+    "objective",
+    "optimizer",
+    "impl",
+    "dtype",
+    "steps",
+    "convergence_pass_s",
+    "warmup_s",
+    "compile_s",
+    "started_at",
+]
 
 
 def plan_table(cells: Sequence[Mapping[str, object]], outputs: str) -> pd.DataFrame:

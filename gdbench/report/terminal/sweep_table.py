@@ -65,7 +65,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
         ("step", _step, 6),
         ("vs reference", _ratio, 7),
         ("to target", _time, 5),
-        ("run", _key(rows["run"]), 0 if each else 3),
+        ("run_id", _key(rows["run_id"]), 0 if each else 3),
     ]
     columns = [_status_column(listed), Column("tune", [_tuned(row) for row in listed], is_text=True)]
     columns += [Column(header, [cell(row) for row in listed], rank=rank) for header, cell, rank in measured]
@@ -93,7 +93,7 @@ def _tuned(row: Any) -> str:
 
 
 def _status(row: Any) -> str:
-    return row.status if pd.isna(row.event_step) else f"{row.status} @{row.event_step}"
+    return row.status if pd.isna(row.status_step) else f"{row.status} @{row.status_step}"
 
 
 def _steps_header(rows: pd.DataFrame) -> str:
@@ -123,8 +123,8 @@ def _count(value: float) -> str:
 
 def _work(row: Any) -> str:
     """Gradients and values of the run in the middle."""
-    work = [] if row.gradients_to_target == row.steps_to_target else [f"{row.gradients_to_target} g"]
-    work += [f"{row.evaluations_to_target} f"] if row.evaluations_to_target else []
+    work = [] if row.gradient_evals_to_target == row.steps_to_target else [f"{row.gradient_evals_to_target} g"]
+    work += [f"{row.function_evals_to_target} f"] if row.function_evals_to_target else []
     return f" ({', '.join(work)})" if work else ""
 
 
@@ -176,7 +176,7 @@ def _step(row: Any) -> str:
 
 def _ratio(row: Any) -> str:
     mark = "" if pd.isna(row.overhead_bound) or row.overhead_bound else " *"
-    text = interval(row.step_vs_reference, row.step_vs_reference_lo, row.step_vs_reference_hi)
+    text = interval(row.step_time_ratio, row.step_time_ratio_lo, row.step_time_ratio_hi)
     return text and text + mark
 
 
@@ -193,7 +193,7 @@ def _key(keys: pd.Series) -> Cell:
     texts = keys.astype(str)
     most = max(texts.str.len())
     count = next((n for n in range(KEY, most) if texts.str[:n].nunique() == texts.nunique()), most)
-    return lambda row: str(row.run)[:count]
+    return lambda row: str(row.run_id)[:count]
 
 
 def legend(tables: Sequence[FittedTable]) -> list[str]:

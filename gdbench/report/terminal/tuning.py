@@ -24,7 +24,7 @@ from gdbench.results.run_settings import PROBLEM, differing_settings, problem_na
 
 __all__ = ["show_tuned", "tuned_report"]
 
-UNITS = {"steps_to_target": "steps", "gradients_to_target": "gradients", "steps_to_settle": "steps"}
+UNITS = {"steps_to_target": "steps", "gradient_evals_to_target": "gradients", "steps_to_settle": "steps"}
 OWN = {"steps_to_settle": "settled", "best_gap": "best gap", "best_loss": "best loss"}
 """Metrics that have no column of their own in every table, and its header."""
 SHARED = {"impl": "{}", "dtype": "{}", "device": "{}", "steps": "{} steps"}
@@ -123,10 +123,10 @@ def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
 
 def _reached(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     """What the winners reached: steps, gradients where they are not the same, time where it was taken, the gap."""
-    other_work = (group["gradients_to_target"] != group["steps_to_target"]).fillna(False).any()
+    other_work = (group["gradient_evals_to_target"] != group["steps_to_target"]).fillna(False).any()
     return [
         ("steps", _plain("steps_to_target"), False),
-        ("gradients", _plain("gradients_to_target") if other_work else lambda row: "", False),
+        ("gradients", _plain("gradient_evals_to_target") if other_work else lambda row: "", False),
         ("time", lambda row: seconds(row["time_to_target_s"]), False),
         *((OWN[name], _plain(name), False) for name in group["metric"].unique() if name in OWN),
         ("final gap", lambda row: _gap(row), False),

@@ -23,14 +23,14 @@ __all__ = ["read"]
 MOST = 20_000
 """Runs of a sweep that a tracker is given; none of them is made for more."""
 CURVES = ("loss", "gap", "grad_norm")
-WORDS = ("run", "sweep", "cell", "cell_key", "process", "started_at", "overrides")
+WORDS = ("run_id", "sweep", "cell", "cell_fingerprint", "process", "started_at", "overrides")
 """What is no result of a run, and goes into its tags."""
 FILES = ("report.html", "report.md", "environment.json", "runs.parquet", "tables/*", "figures/*.svg", "*.diff")
 
 
 def read(folder: Path) -> TrackedSweep:
     """The sweep in a folder. ``UsageError`` where there is none, or several, or too many runs."""
-    runs = load(folder).drop_duplicates("run")
+    runs = load(folder).drop_duplicates("run_id")
     if runs["sweep"].nunique() != 1:
         raise UsageError(f"{folder} holds {runs['sweep'].nunique()} sweeps: name the folder of one.")
     if len(runs) > MOST:
@@ -80,15 +80,15 @@ def _tags(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
 def _curves(folder: Path) -> dict[str, Curves]:
     """The traces by run."""
     try:
-        traces = load(folder, "traces", ["run", "step", *CURVES])
-    except UsageError:  # record=none
+        traces = load(folder, "traces", ["run_id", "step", *CURVES])
+    except UsageError:  # trace=none
         return {}
     return {
         str(run): Curves(
             trace["step"].to_numpy(np.int64),
             {f"trace/{name}": trace[name].to_numpy(np.float64, na_value=np.nan) for name in CURVES},
         )
-        for run, trace in traces.groupby("run", sort=False)
+        for run, trace in traces.groupby("run_id", sort=False)
     }
 
 
@@ -110,7 +110,7 @@ def _tracked(row: dict[str, Any], sweep: str, curves: dict[str, Curves], swept: 
             tags[name] = str(value)
     shown = [name for name in ("optimizer", "impl", *swept) if name in params]
     name = " ".join(_word(each, params[each]) for each in dict.fromkeys(shown))
-    run = str(row["run"])
+    run = str(row["run_id"])
     return Tracked(
         id=_digest(sweep, run, str(row["started_at"])),
         name=name,

@@ -27,14 +27,14 @@ def write_benchmarks(folder: Path, file: Path) -> int:
     ``extra_info`` holds what pytest-benchmark has no place for: the run, its status, steps and ratio to the reference.
     """
     runs = load(folder)
-    timed = runs[runs["timed"].fillna(False)].drop_duplicates("run")
+    timed = runs[runs["timed"].fillna(False)].drop_duplicates("run_id")
     if not len(timed):
         raise UsageError(f"{folder} holds no run that was timed itself: sweep with timing=quick or timing=full.")
-    by_run = dict(list(load(folder, "blocks").groupby("run")["step_s"]))
+    by_run = dict(list(load(folder, "blocks").groupby("run_id")["step_s"]))
     written = {
         "machine_info": {"node": platform.node(), "system": platform.system(), "machine": platform.machine()},
         "commit_info": {},
-        "benchmarks": [_benchmark(row, by_run[row["run"]].to_numpy()) for _, row in timed.iterrows()],
+        "benchmarks": [_benchmark(row, by_run[row["run_id"]].to_numpy()) for _, row in timed.iterrows()],
         "datetime": timed["started_at"].max().isoformat(),
         "version": f"gdbench {__version__}",
     }
@@ -45,7 +45,7 @@ def write_benchmarks(folder: Path, file: Path) -> int:
 def _benchmark(row: pd.Series, seconds: npt.NDArray[np.float64]) -> dict[str, Any]:
     params = {name: row[name] for name in NAMED}
     name = " ".join(str(each) for each in params.values())
-    extra = {key: row[key] for key in ("run", "status", "steps_to_target", "step_vs_reference", "final_gap")}
+    extra = {key: row[key] for key in ("run_id", "status", "steps_to_target", "step_time_ratio", "final_gap")}
     return {
         "group": row["objective"],
         "name": name,
