@@ -202,7 +202,7 @@ def history(
     from gdbench.gate import history as store
     from gdbench.gate.git_worktree import find_repository
     from gdbench.gate.run import load_latest_report
-    from gdbench.report.gate import show_changes
+    from gdbench.report.gate import print_changes
     from gdbench.report.trend_page import write_trend
 
     if add:
@@ -214,7 +214,7 @@ def history(
     if commits == 1:
         typer.echo("One commit: nothing to compare yet.")
     else:
-        show_changes(changes)
+        print_changes(changes)
     if store.find_otava() is None:
         typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
     elif commits < store.MIN_COMMITS:
@@ -236,9 +236,9 @@ def _compare(request: GateRequest, is_quiet: bool, as_json: bool) -> int:
     if as_json:
         typer.echo((Path(report.header["folder"]) / "gate.json").read_text(encoding="utf-8"))
     elif not is_quiet:
-        from gdbench.report.gate import show_gate
+        from gdbench.report.gate import print_gate_report
 
-        show_gate({**report.header, "code": report.code}, report.findings)
+        print_gate_report({**report.header, "code": report.code}, report.findings)
     _annotate_github(report)
     return report.code
 
@@ -247,9 +247,9 @@ def _annotate_github(report: GateReport) -> None:
     """Write annotations and the job's summary, in GitHub Actions."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    from gdbench.report.gate import list_workflow_commands
+    from gdbench.report.gate import format_workflow_commands
 
-    for line in list_workflow_commands(report.findings):
+    for line in format_workflow_commands(report.findings):
         print(line, file=sys.stderr)  # the runner reads both; standard output may be JSON
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
@@ -257,9 +257,9 @@ def _annotate_github(report: GateReport) -> None:
 
 
 def _make_progress(is_quiet: bool) -> Any:
-    from gdbench.report.terminal.gate_progress import make_progress
+    from gdbench.report.terminal.gate_progress import choose_gate_progress
 
-    return make_progress(is_quiet)
+    return choose_gate_progress(is_quiet)
 
 
 def _run_verb(work: Callable[[], int]) -> int:

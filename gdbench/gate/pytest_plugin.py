@@ -83,14 +83,14 @@ class BenchmarkFixture:
         from gdbench.errors import UsageError
         from gdbench.gate.request import GateRequest
         from gdbench.gate.run import run_gate
-        from gdbench.report.terminal.gate_progress import make_progress
+        from gdbench.report.terminal.gate_progress import choose_gate_progress
 
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
         with _fail_on_usage_error():
             if options.get("time") == "off":
                 raise UsageError("no_slower compares times: time=off leaves nothing of it. Allowed: gate, advise.")
             request = GateRequest(base, only=(series,), config_dir=folder, **options)
-            report = run_gate(request, make_progress(is_quiet=True))
+            report = run_gate(request, choose_gate_progress(is_quiet=True))
         times = [verdict for verdict in report.verdicts if verdict.layer == "time"]
         slower = [
             f"{verdict.series} is {verdict.verdict} than {report.header['base']}: {verdict.cause}"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -34,25 +34,17 @@ from gdbench.gate.request import (
 from gdbench.gate.series import SourceTree
 from gdbench.gate.suite import Suite
 from gdbench.gate.timing_findings import add_step_times, build_time_header, make_time_verdicts
-from gdbench.report.gate import build_junit, build_markdown
+from gdbench.report.gate import format_gate_markdown, format_junit
 from gdbench.results.atomic import new_reports
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.calibration_result import CalibrationResult
+    from gdbench.report.terminal.gate_progress import GateProgress
 
-__all__ = ["GateProgress", "GateReport", "calibrate_machine", "load_latest_report", "probe_head", "run_gate"]
+__all__ = ["GateReport", "calibrate_machine", "load_latest_report", "probe_head", "run_gate"]
 
 MIN_ROUNDS = 5
 ON_BOTH_SIDES = ("same", "better", "changed", "worse")
-
-
-class GateProgress(Protocol):
-    """Shows how a gate proceeds."""
-
-    def begin(self, layer: str, total: int) -> None: ...  # noqa: D102
-    def advance(self, series: str) -> None: ...  # noqa: D102
-    def set_share(self, words: str, share: float) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
 
 
 @dataclass
@@ -81,8 +73,8 @@ class GateReport:
             {
                 "gate.parquet": parquet.getvalue(),
                 "gate.json": json.dumps(document, indent=1, default=str).encode(),
-                "gate.md": build_markdown(header, findings).encode(),
-                "gate.xml": build_junit(header, findings),
+                "gate.md": format_gate_markdown(header, findings).encode(),
+                "gate.xml": format_junit(header, findings),
             },
         )
         self.header["folder"] = str(folder)

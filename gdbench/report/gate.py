@@ -16,13 +16,20 @@ from gdbench.report.escaping import escape_markdown, escape_workflow_command, pr
 from gdbench.report.number_format import interval, number
 from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
 
-__all__ = ["build_junit", "build_markdown", "describe_calibration", "format_changes", "list_workflow_commands"]
-__all__ += ["show_changes", "show_gate"]
+__all__ = [
+    "describe_calibration",
+    "format_gate_markdown",
+    "format_junit",
+    "format_workflow_commands",
+    "print_changes",
+    "print_gate_report",
+    "tabulate_changes",
+]
 
 QUIET = ("same", "no slower")
 """Verdicts that are counted but not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
-RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+OUTCOME_WORDS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
 NARROWEST = 24
 """Minimum width of a reason, or of the subject of a commit, before it is wrapped."""
 SUBJECT: dict[str, Any] = {"narrowest": NARROWEST, "rank": 1}
@@ -31,22 +38,22 @@ ABSENT = ("missing", "unmeasured")
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
 
 
-def show_gate(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
+def print_gate_report(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
     """Print the report of a gate."""
     out = console()
-    out.print(build_terminal_report(header, findings, out.width), crop=False)
+    out.print(render_gate_report(header, findings, out.width), crop=False)
 
 
-def build_terminal_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
+def render_gate_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
     """What was compared, verdicts by layer, one line per finding, notes, and the result."""
     parts: list[RenderableType] = [Text(_describe_comparison(header), style="bold"), Text()]
     parts += [Text(f" {layer:7} {_count_verdicts(group)}") for layer, group in findings.groupby("layer", sort=False)]
-    listed = _sort_listed(findings)
+    listed = _sort_findings(findings)
     if len(listed):
         parts += [Text(), _build_findings_table(listed, width)]
     parts += [Text(), *(Text(note) for note in header["notes"])]
     return Group(
-        *parts, Text(f"{_format_result(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
+        *parts, Text(f"{_format_outcome(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
     )
 
 
@@ -77,7 +84,7 @@ def _count_verdicts(group: pd.DataFrame) -> str:
     return "   ".join(f"{counted[name]} {name}" for name in names)
 
 
-def _sort_listed(findings: pd.DataFrame) -> pd.DataFrame:
+def _sort_findings(findings: pd.DataFrame) -> pd.DataFrame:
     """The findings to list, by severity, those of a series together."""
     listed = findings[~findings["verdict"].isin(QUIET)]
     ranks = {name: rank for rank, name in enumerate(ORDER)}
@@ -90,13 +97,13 @@ def _format_reason(row: pd.Series) -> str:
     return "; ".join(filter(None, (row["cause"], row["forgiven"])))
 
 
-def _format_result(header: Mapping[str, Any]) -> str:
-    return f"{RESULTS[header['code']]} (exit {header['code']})"
+def _format_outcome(header: Mapping[str, Any]) -> str:
+    return f"{OUTCOME_WORDS[header['code']]} (exit {header['code']})"
 
 
-def show_changes(changes: pd.DataFrame) -> None:
+def print_changes(changes: pd.DataFrame) -> None:
     """Print the changes of measures along a branch."""
-    table = format_changes(changes)
+    table = tabulate_changes(changes)
     out = console()
     if not len(table):
         out.print("No measure changed.")
@@ -109,7 +116,7 @@ def show_changes(changes: pd.DataFrame) -> None:
     out.print(fitted, *(Text(line, style="dim") for line in describe_dropped([fitted])), crop=False)
 
 
-def format_changes(changes: pd.DataFrame) -> pd.DataFrame:
+def tabulate_changes(changes: pd.DataFrame) -> pd.DataFrame:
     """The changes of measures as text: commits, series, measure, from, to, subject."""
     commits = [f"{after[:7]}..{commit[:7]}" for after, commit in zip(changes["after"], changes["commit"], strict=True)]
     values = {name: changes[side].map(_format_value) for name, side in (("from", "base"), ("to", "head"))}
@@ -124,10 +131,10 @@ def _format_value(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def build_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
+def format_gate_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
     """The report as Markdown, for a pull request or the summary of a job."""
     lines = [
-        f"## Gate: {_format_result(header)}",
+        f"## Gate: {_format_outcome(header)}",
         "",
         escape_markdown(_describe_comparison(header)),
         "",
@@ -135,11 +142,11 @@ def build_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
         "| --- | --- |",
     ]
     lines += [f"| {layer} | {_count_verdicts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
-    listed = _sort_listed(findings)
+    listed = _sort_findings(findings)
     if len(listed):
         lines += ["", "| series | verdict | cause |", "| --- | --- | --- |"]
         lines += [
-            f"| {escape_markdown(row['series'])} | {_mark_verdict(row)} | {escape_markdown(_format_reason(row))} |"
+            f"| {escape_markdown(row['series'])} | {_format_verdict(row)} | {escape_markdown(_format_reason(row))} |"
             for _, row in listed.iterrows()
         ]
     lines += [
@@ -151,14 +158,14 @@ def build_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _mark_verdict(row: pd.Series) -> str:
+def _format_verdict(row: pd.Series) -> str:
     return f"**{row['verdict']}**" if row["fails"] else str(row["verdict"])
 
 
-def list_workflow_commands(findings: pd.DataFrame) -> list[str]:
+def format_workflow_commands(findings: pd.DataFrame) -> list[str]:
     """Workflow commands of GitHub Actions: an error for each failure, a warning for other findings that are listed."""
     lines = []
-    for _, row in _sort_listed(findings).iterrows():
+    for _, row in _sort_findings(findings).iterrows():
         if row["fails"] or row["verdict"] not in ("better", "faster", "new"):
             level = "error" if row["fails"] or (row["verdict"] in ABSENT and not row["forgiven"]) else "warning"
             series, verdict, reason = map(escape_workflow_command, (row["series"], row["verdict"], _format_reason(row)))
@@ -166,7 +173,7 @@ def list_workflow_commands(findings: pd.DataFrame) -> list[str]:
     return lines
 
 
-def build_junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
+def format_junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
     """JUnit XML, a test case per finding: failed, error if not measured, skipped if undecided, else passed."""
     kinds = findings.apply(_choose_junit_kind, axis=1) if len(findings) else pd.Series(dtype=object)
     suite = ElementTree.Element("testsuite", name="gdbench gate", timestamp=header["started"])

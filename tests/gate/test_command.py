@@ -93,7 +93,7 @@ def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], 
     assert git(tmp_path, "status", "--porcelain") == ""
     assert list((tmp_path / ".git" / "gdbench-gate").iterdir()) == []
 
-    recorded = gate("record", "--config-dir", "mine")
+    recorded = gate("save-baseline", "--config-dir", "mine")
     lines = (tmp_path / "gate" / "baseline.csv").read_text().splitlines()
     change(tmp_path)
     worse = gate(*EXACT, "--baseline", "gate/baseline.csv")

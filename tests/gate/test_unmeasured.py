@@ -108,7 +108,7 @@ def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_
     """By the command line: one clone more than was accepted fails, and so does what was accepted, by a baseline."""
     top = repository(tmp_path, FEW)
     own = top / "mine" / "own.py"
-    assert gate("record", "--config-dir", "mine").code == 0
+    assert gate("save-baseline", "--config-dir", "mine").code == 0
     commit(top)
     change(top)
     only = (*EXACT, "--only", "clone *")

@@ -1,4 +1,4 @@
-"""The gate's time layer in a user's repository; what it is worth in figures tells ``gate self-test``."""
+"""The gate's time layer in a user's repository; ``gate calibrate`` measures its error rates."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gdbench.report.terminal.safe_console import SafeConsole
 
-__all__ = ["SilentGateProgress", "make_progress"]
+__all__ = ["GateProgress", "choose_gate_progress"]
 
 
-class SilentGateProgress:
+class GateProgress:
     """Shows nothing."""
 
     def begin(self, layer: str, total: int) -> None:
@@ -27,7 +27,7 @@ class SilentGateProgress:
         """The last layer has ended."""
 
 
-class GateProgressLines(SilentGateProgress):
+class GateLines(GateProgress):
     """A line when a layer begins."""
 
     def begin(self, layer: str, total: int) -> None:
@@ -35,7 +35,7 @@ class GateProgressLines(SilentGateProgress):
         print(f"gdbench: {layer}", file=sys.stderr, flush=True)
 
 
-class GateProgressBar(SilentGateProgress):
+class GateBar(GateProgress):
     """A bar for the current layer."""
 
     def __init__(self, console: SafeConsole) -> None:
@@ -63,9 +63,9 @@ class GateProgressBar(SilentGateProgress):
         self.bar.stop()
 
 
-def make_progress(is_quiet: bool) -> SilentGateProgress:
+def choose_gate_progress(is_quiet: bool) -> GateProgress:
     """The progress that fits standard error: none if quiet, a bar in a terminal, else lines."""
     console = SafeConsole(stderr=True)
     if is_quiet:
-        return SilentGateProgress()
-    return GateProgressBar(console) if console.is_terminal else GateProgressLines()
+        return GateProgress()
+    return GateBar(console) if console.is_terminal else GateLines()
