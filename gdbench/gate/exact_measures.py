@@ -167,10 +167,8 @@ def _count_work(answer: Mapping[str, Any]) -> dict[str, int]:
     if "steady" not in answer:
         return {}
     first, steady = answer["first"], answer["steady"]
-    numbers = (
-        *(sum(first["ops"].values()), sum(steady["ops"].values())),
-        *(first["allocated_bytes"], steady["allocated_bytes"], steady["peak_bytes"]),
-    )
+    ops = (sum(first["ops"].values()), sum(steady["ops"].values()))
+    numbers = (*ops, first["allocated_bytes"], steady["allocated_bytes"], steady["peak_bytes"])
     return dict(zip(COUNTS, numbers, strict=True))
 
 

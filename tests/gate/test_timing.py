@@ -152,6 +152,6 @@ def test_the_calibration_on_a_real_tree(trees: Trees) -> None:
     assert (result.comparisons, result.false_alarms, result.rounds) == (1, 0, 5)
     assert [(one.requested, one.comparisons, one.slower) for one in result.injected] == [(3.0, 1, 1)]
     assert 1.0 < result.injected[0].size < 6.0
-    assert set(result.find_detectable_slowdown) == {SERIES.name}
+    assert set(result.detectable_slowdown) == {SERIES.name}
     assert result.fingerprint["python"] == ".".join(map(str, sys.version_info[:3]))
     assert "0 false alarms" in describe_calibration(result)[0]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ __all__ = [
     "RunBlock",
     "SharedStateError",
     "Subject",
+    "SubjectSpec",
     "WorkerDied",
     "make_block_timer",
     "measure_injected",
@@ -104,6 +105,11 @@ class Subject(Protocol):
     def advance(self, step: int) -> None:
         """Advance to exactly this step."""
         ...
+
+
+SubjectSpec = Mapping[str, Any]
+"""What to make a subject of: ``tree`` and ``composed``, with ``injected_ops`` or ``scale`` to slow it down; or
+``control``."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gdbench.gate.series import Series, SourceTree
-from gdbench.gate.timing.blocks import MeasurementError, Replicate, WorkerDied
+from gdbench.gate.timing.blocks import MeasurementError, Replicate, SubjectSpec, WorkerDied
 from gdbench.gate.timing.calibration_result import CalibrationResult, InjectedSlowdown
 from gdbench.gate.timing.scheduler import ProgressCallback
 from gdbench.gate.timing.sequential_test import SLOWER, UNDECIDED, alpha_scale, find_detectable_slowdown
@@ -28,7 +28,6 @@ from gdbench.gate.timing.sessions import (
     ComposedSides,
     Pair,
     PairState,
-    SubjectSpec,
     TimingSession,
     WorkerPool,
     compose_sides,

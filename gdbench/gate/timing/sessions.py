@@ -20,6 +20,7 @@ from gdbench.gate.timing.blocks import (
     BlockTime,
     Replicate,
     SharedStateError,
+    SubjectSpec,
     measure_injected,
     measure_replicate,
 )
@@ -34,7 +35,6 @@ __all__ = [
     "ComposedSides",
     "Pair",
     "PairState",
-    "SubjectSpec",
     "TimingSession",
     "WorkerPool",
     "compose_sides",
@@ -43,10 +43,6 @@ __all__ = [
 
 BASE, HEAD, HEAD_AGAIN = "base", "head", "head again"
 """Labels of trees; the third is head a second time, for null series."""
-
-SubjectSpec = Mapping[str, Any]
-"""What to make a subject of: ``tree`` and ``composed``, with ``injected_ops`` or ``scale`` to slow it down; or
-``control``."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
-    from gdbench.gate.timing.blocks import Subject
-    from gdbench.gate.timing.sessions import SubjectSpec
+    from gdbench.gate.timing.blocks import Subject, SubjectSpec
 
 __all__ = ["WORKER", "Worker", "WorkerClient"]
 

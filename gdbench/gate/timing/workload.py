@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gdbench.gate.facade_loader import find_facade
-from gdbench.gate.timing.blocks import CLOCKS, WALL_ONLY, BlockLimits, BlockTime, Subject, make_block_timer
+from gdbench.gate.timing.blocks import CLOCKS, WALL_ONLY, BlockLimits, BlockTime, Subject, SubjectSpec, make_block_timer
 from gdbench.gate.timing.controls import ControlLoop
 from gdbench.gate.timing.dual_import import ImportedTree
 
@@ -115,8 +115,8 @@ def make_extra_work(ops: int) -> Callable[[], None]:
     return run_ops
 
 
-def make_subject(spec: Mapping[str, Any], trees: Mapping[str, ImportedTree]) -> Subject:
-    """The subject that a ``sessions.SubjectSpec`` describes, with fresh tensors."""
+def make_subject(spec: SubjectSpec, trees: Mapping[str, ImportedTree]) -> Subject:
+    """The subject that a specification describes, with fresh tensors."""
     if "control" in spec:
         return ControlLoop(spec["control"])
     ops = spec.get("injected_ops", 0)
