@@ -72,7 +72,7 @@ def read_baseline(file: Path) -> pd.DataFrame:
     if not set(EVERYWHERE + HERE) & (set(table) - {"status"}):
         raise UsageError(f"--baseline {file} holds no number that is compared beside the status: it is no baseline.")
     if "series" in table and (twice := sorted(set(table["series"][table["series"].duplicated()]))):
-        raise UsageError(f"--baseline {file} holds several rows of {twice[0]}: record it anew.")
+        raise UsageError(f"--baseline {file} holds several rows of {twice[0]}: save it again with gate save-baseline.")
     return table
 
 

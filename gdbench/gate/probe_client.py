@@ -92,7 +92,7 @@ def run_probe(
         if foreign is None:
             raise NotMeasured(f"{side.label}: its process ended early ({_read_last_lines(errors)}).")
     if foreign and other:
-        raise NotMeasured(f"{side.label} imported {foreign[0]} of {other.label}: the two cannot be told apart.")
+        raise NotMeasured(f"{side.label} imported {foreign[0]} of {other.label}: the two sides cannot be separated.")
     return results
 
 

@@ -34,7 +34,7 @@ def test_a_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Path) -
     found = findings(tmp_path)
 
     assert done.code == 1, done.err
-    assert {name: each["verdict"] for name, each in found.items()} == {"sound": "same", "clone": "worse"}
+    assert {name: finding["verdict"] for name, finding in found.items()} == {"sound": "same", "clone": "worse"}
     assert re.search(r"ops per step: \d+ -> \d+ \(\+1 clone\)", found["clone"]["cause"])
     assert "FAILED (exit 1)" in done.out
     assert git(tmp_path, "worktree", "list").count("\n") == 0
@@ -50,10 +50,10 @@ def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Pat
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = gate(*EXACT)
     found = findings(tmp_path)
-    why = {name: each["cause"] for name, each in found.items()}
+    why = {name: finding["cause"] for name, finding in found.items()}
 
     assert done.code == 1, done.err
-    assert {name for name, each in found.items() if each["fails"]} == set(found) - {"sound"}
+    assert {name for name, finding in found.items() if finding["fails"]} == set(found) - {"sound"}
     assert found["sound"]["verdict"] == "same"
     assert {found[name]["verdict"] for name in ("eps_in_root", "no_bias_correction")} == {"changed"}
     assert {found[name]["verdict"] for name in ("heavy_ball", "clone", "upcast", "graph_break")} == {"worse"}
@@ -76,7 +76,7 @@ def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Pat
     again = gate(*EXACT, "--only", "clone *", "--only", "eps*")
 
     assert again.code == 0
-    assert {each["forgiven"] for each in findings(tmp_path).values()} == {"accepted: meant"}
+    assert {finding["forgiven"] for finding in findings(tmp_path).values()} == {"accepted: meant"}
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path
     found = findings(tmp_path)
 
     assert done.code == 4, done.err
-    assert {name: each["verdict"] for name, each in found.items()} == {
+    assert {name: finding["verdict"] for name, finding in found.items()} == {
         "sound": "same",
         "late": "new",
         "upcast": "missing",
@@ -143,7 +143,7 @@ def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path
         (["accept", "*", "--reason", "so"], 2, "holds no report"),
         (["--config-dir", ".."], 2, "must lie in the repository"),
     ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_are_one_line(
     gate: Callable[..., Any], tmp_path: Path, words: list[str], code: int, said: str

@@ -265,8 +265,7 @@ def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObj
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     """Acceptances of several fingerprints and baselines stand beside one another; a newer one takes its own's place."""
     rows = [
-        {"series": "s", "verdict": each.verdict, "base": each.base_measures, "numbers": each.measures}
-        for each in (WORSE,)
+        {"series": "s", "verdict": one.verdict, "base": one.base_measures, "numbers": one.measures} for one in (WORSE,)
     ]
     for fingerprint, against, reason in (("a, b", "", "one"), ("there", "", "two"), ("there", "x", "three")):
         record_acceptances(tmp_path, rows, fingerprint, against, reason)

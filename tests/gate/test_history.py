@@ -105,8 +105,8 @@ def test_a_change_of_time_is_told_once_enough_follows(
     monkeypatch.setattr(history, "find_otava", lambda: program)
     found = find_time_changes(load_history(folder)).to_dict("records")
 
-    assert [each["commit"] for each in found] == [commits[index]] * told
-    assert [(each["base"], each["head"]) for each in found] == [(1.50, 1.62)] * told
+    assert [change["commit"] for change in found] == [commits[index]] * told
+    assert [(change["base"], change["head"]) for change in found] == [(1.50, 1.62)] * told
 
 
 @pytest.mark.slow

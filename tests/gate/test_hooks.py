@@ -207,4 +207,4 @@ def test_git_is_started_by_one_function(folder: str) -> None:
     """Every other call would bring what a hook has set into git."""
     found = [f"{file}:{line}" for file in (ROOT / folder).rglob("*.py") for line in git_commands(file)]
 
-    assert {each.rpartition(":")[0] for each in found} <= {str(ROOT / "gdbench" / "engine" / "git.py")}
+    assert {place.rpartition(":")[0] for place in found} <= {str(ROOT / "gdbench" / "engine" / "git.py")}

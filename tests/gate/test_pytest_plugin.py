@@ -43,7 +43,7 @@ def test_it_is_too_slow(gdbench):
 def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
     """The same descent, whoever carries it out: the notebook's loop halts the gap at 1e-6 in 31 steps."""
     bench = BenchmarkFixture()
-    runs = [bench("notebook_manual", each, lr=0.1) for each in ("gd", gd, torch.optim.SGD)]
+    runs = [bench("notebook_manual", optimizer, lr=0.1) for optimizer in ("gd", gd, torch.optim.SGD)]
 
     assert [run.steps_to() for run in runs] == [31, 31, 31]
     assert {run.status for run in runs} == {"target"}

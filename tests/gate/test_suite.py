@@ -68,7 +68,7 @@ def test_lists_multiply_and_name(tmp_path: Path) -> None:
         "  - {objective: quadratic, objective.n: 5, optimizer: gd, policy: off, label: small}\n",
     )
 
-    assert [each.name for each in made.series] == [
+    assert [one.name for one in made.series] == [
         *(f"{name} manual rosenbrock float64 lr={lr}" for name in ("gd", "adam") for lr in (0.1, 0.2)),
         "gd manual quadratic n=5 small",
     ]
@@ -76,7 +76,7 @@ def test_lists_multiply_and_name(tmp_path: Path) -> None:
     assert made.series[0].d1 == 0.05
     assert "steps=9" in made.series[0].overrides
     assert "objective.n=5" in made.series[-1].overrides
-    assert [each.name for each in made.select(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
+    assert [one.name for one in made.select(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
 
 
 def test_waivers_state_reason_and_day(tmp_path: Path) -> None:

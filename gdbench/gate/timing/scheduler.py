@@ -18,7 +18,6 @@ from gdbench.gate.timing.sessions import (
     BASE,
     HEAD,
     HEAD_AGAIN,
-    ComposedSides,
     Pair,
     PairState,
     TimingSession,
@@ -63,7 +62,10 @@ def compare_times(
         missing = {one.name: why for one in timed if (why := sides.explain_missing(one.name))}
         present = [one for one in timed if one.name not in missing]
         pairs = [sides.make_pair(one) for one in present]
-        nulls, controls = _pair_nulls(present, sides, settings), make_controls()
+        nulls = [sides.make_pair(one, HEAD, HEAD_AGAIN) for one in present[: settings.null_series]]
+        controls = [
+            PairState(name, Pair({"control": name}, {"control": name}), Series("control", ())) for name in CONTROLS
+        ]
         if detectable is None:
             detectable = load_detectable_slowdowns(sides.fingerprint)
         rules = VerdictRules(pairs, settings, detectable)
@@ -108,17 +110,6 @@ def find_contamination(
 def explain_absent(pairs: Sequence[PairState]) -> dict[str, str]:
     """Why pairs have no verdict, by name: they failed, or got too few replicates."""
     return {pair.name: pair.failure or TOO_FEW for pair in pairs if pair.failure or pair.log_ratios.count < 2}
-
-
-def make_controls() -> list[PairState]:
-    """The frozen loops, each against itself."""
-    series = Series("control", ())
-    return [PairState(name, Pair({"control": name}, {"control": name}), series) for name in CONTROLS]
-
-
-def _pair_nulls(series: Sequence[Series], sides: ComposedSides, settings: TimingSettings) -> list[PairState]:
-    """The first few series, head against head."""
-    return [sides.make_pair(one, HEAD, HEAD_AGAIN) for one in series[: settings.null_series]]
 
 
 def _time_all(pairs: Sequence[PairState], settings: TimingSettings) -> tuple[SeriesTiming, ...]:

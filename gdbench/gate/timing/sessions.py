@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -115,17 +115,6 @@ class ComposedSides:
         return PairState(
             series.name, Pair(self.make_spec(base, series.name), self.make_spec(head, series.name)), series
         )
-
-
-class TimingSession(Protocol):
-    """Where the pairs of a round are measured."""
-
-    def compose(self, tree: str, requests: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: D102
-    def measure(self, pair: Pair, seconds: float) -> Replicate: ...  # noqa: D102
-    def measure_injected(self, plain: SubjectSpec, slowed: SubjectSpec) -> float: ...  # noqa: D102
-    def read_counters(self) -> Mapping[str, float | None]: ...  # noqa: D102
-    @property
-    def fingerprints(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
 
 
 class WorkerPool:
@@ -262,6 +251,10 @@ class _SeparateSession:
     def _make(self, spec: SubjectSpec, side: str) -> _RemoteSubject:
         """A control has no tree: it runs in the process of its side."""
         return _RemoteSubject(self.workers[spec.get("tree", side)], spec)
+
+
+TimingSession = _SharedSession | _SeparateSession
+"""Where the pairs of a round are measured."""
 
 
 def compose_sides(pool: WorkerPool, series: Sequence[Series]) -> ComposedSides:

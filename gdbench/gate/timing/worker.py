@@ -1,7 +1,7 @@
 """A measuring process, from both ends of its pipe: ``Worker`` answers requests, ``WorkerClient`` starts one and asks.
 
-This file is started by any interpreter. Requests and answers are lines of JSON. The worker ends with its input, or when
-nobody reads its answers any more.
+This file is started by any interpreter. Requests and answers are lines of JSON. The worker ends with its input, or
+when its answers are no longer read.
 """
 
 from __future__ import annotations
