@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdbench.errors import UsageError, format_count, nearest
-from gdbench.results.paths import PATH
+from gdbench.errors import UsageError, did_you_mean, format_count
+from gdbench.results.user_paths import PATH
 
 if TYPE_CHECKING:
     from gdbench.gate.request import GateRequest
@@ -278,4 +278,4 @@ def _run_verb(work: Callable[[], int]) -> int:
 
 def _check_choice(name: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise UsageError(f"--{name} {given} is not known.{nearest(given, known)} Allowed: {', '.join(known)}.")
+        raise UsageError(f"--{name} {given} is not known.{did_you_mean(given, known)} Allowed: {', '.join(known)}.")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from gdbench.errors import UsageError
 from gdbench.gate.exact_measures import ABSENT, EVERYWHERE, HERE
-from gdbench.results.atomic import replace_text
+from gdbench.results.atomic import write_text
 
 __all__ = ["FILE", "Acceptance", "format_changes", "load_acceptances", "record_acceptances"]
 
@@ -145,5 +145,5 @@ def record_acceptances(
     by_key = {(one.series, one.fingerprint, one.against): one for one in [*load_acceptances(root), *new]}
     (root / FILE).parent.mkdir(exist_ok=True)
     table = pd.DataFrame([row for key in sorted(by_key) for row in by_key[key].rows], columns=COLUMNS)
-    replace_text(root / FILE, table.to_csv(index=False, lineterminator="\n"))
+    write_text(root / FILE, table.to_csv(index=False, lineterminator="\n"))
     return new

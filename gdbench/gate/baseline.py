@@ -14,7 +14,7 @@ from gdbench.errors import UsageError
 from gdbench.gate.exact_measures import EVERYWHERE, HERE, ExactResult, collect_measures, compare_answers, has_run
 from gdbench.gate.probe_client import ProbeResults
 from gdbench.gate.series import Series
-from gdbench.results.atomic import replace_text
+from gdbench.results.atomic import write_text
 
 __all__ = ["OPTIONAL_SETTINGS", "build_series", "compare_with_baseline", "format_fingerprint", "hash_file"]
 __all__ += ["read_baseline", "save_baseline"]
@@ -48,7 +48,7 @@ def save_baseline(file: Path, results: ProbeResults) -> int:
     integers = {name: "Int64" for name in table if _is_integer(table[name])}
     ordered = [*FIRST_COLUMNS, *(name for name in table if name not in FIRST_COLUMNS)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(file, table.astype(integers)[ordered].to_csv(index=False, lineterminator="\n"))
+    write_text(file, table.astype(integers)[ordered].to_csv(index=False, lineterminator="\n"))
     return len(rows)
 
 

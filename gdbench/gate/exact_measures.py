@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gdbench.results.columns import LADDER
+from gdbench.results.statuses import STATUS_RANK
+
 __all__ = ["ABSENT", "EVERYWHERE", "HERE", "ExactResult", "MeasureDifference", "collect_measures", "compare_answers"]
 __all__ += ["explain_absence", "has_run"]
 
 ABSENT = ("missing", "unmeasured")
 """Verdicts where nothing was compared; same, better and new pass, worse and changed fail."""
-RANKS = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
-"""Statuses, better ones first; plateau and budget both end short of the target."""
-HITS = tuple(f"hit_1e-{power:02d}" for power in range(1, 13))
+HITS = tuple(LADDER)
 """Steps to each target of the ladder."""
 NO_RUN = ("failed", "unavailable")
 """Statuses of runs without numbers: two of them are not the same, there is nothing to compare."""
@@ -187,7 +188,7 @@ def _hash_trajectory(answer: Mapping[str, Any]) -> str | None:
 def _compare_status(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[MeasureDifference]:
     before, now = base["columns"]["status"], head["columns"]["status"]
     if before != now:
-        change = RANKS[now] - RANKS[before]
+        change = STATUS_RANK[now] - STATUS_RANK[before]
         error = head["columns"].get("error")
         text = f"{now} ({error})" if error else now
         yield MeasureDifference("status", before, text, is_worse=None if change == 0 else change > 0)

@@ -35,7 +35,7 @@ from gdbench.gate.series import SourceTree
 from gdbench.gate.suite import Suite
 from gdbench.gate.timing_findings import add_step_times, build_time_header, make_time_verdicts
 from gdbench.report.gate import format_gate_markdown, format_junit
-from gdbench.results.atomic import new_reports
+from gdbench.results.atomic import create_report_folder
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.calibration_result import CalibrationResult
@@ -68,7 +68,7 @@ class GateReport:
         findings.to_parquet(parquet)
         header = {**self.header, "code": self.code}
         document = {**header, "findings": [asdict(verdict) for verdict in self.verdicts]}
-        folder = new_reports(
+        folder = create_report_folder(
             outputs,
             {
                 "gate.parquet": parquet.getvalue(),
