@@ -22,6 +22,11 @@ __all__ += ["read_baseline", "save_baseline"]
 SETTINGS = ("objective", "optimizer", "impl", "dtype", "lr", "steps", "seed")
 OPTIONAL_SETTINGS = ("target", "target_loss", "start_noise", "schedule", "clip", "noise")
 """Columns of an experiment's ``expected.csv`` that are settings, the latter if there, as well as optimizer.* ..."""
+FROZEN_NAMES = {
+    "gradient_evals_to_target": "gradients_to_target",
+    "function_evals_to_target": "evaluations_to_target",
+}
+"""Compared columns of an experiment that have another name in the gate's facade."""
 FIRST_COLUMNS = ("series", "fingerprint", "status", "trajectory")
 UNRECORDED = {
     "outcome": "absent",
@@ -62,7 +67,7 @@ def _is_integer(column: pd.Series) -> bool:
 def read_baseline(file: Path) -> pd.DataFrame:
     """A file that ``save_baseline`` wrote, or an experiment's ``expected.csv``."""
     try:
-        table = pd.read_csv(file)
+        table = pd.read_csv(file).rename(columns=FROZEN_NAMES)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--baseline {file} cannot be read ({' '.join(str(error).split())}): gate save-baseline FILE writes one."

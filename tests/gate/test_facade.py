@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gdbench.gate import facade
+from gdbench.gate.baseline import FROZEN_NAMES
+from gdbench.gate.exact_measures import EVERYWHERE
 from gdbench.gate.facade_loader import find_facade
 from gdbench.gate.timing.dual_import import ImportedTree
 
@@ -48,6 +50,13 @@ def test_a_run_by_the_facade_alone() -> None:
     assert set(columns) >= {"status", "final_loss", "hit_1e-06", "steps_to_settle"}
     assert len(losses) == 5
     assert losses[0] == columns["start_loss"]
+
+
+def test_a_baseline_knows_every_column_that_was_renamed() -> None:
+    """A compared column of an experiment's table is read by the name that the gate has for it."""
+    renamed = {column: name for name, column in facade.COLUMNS.items() if name != column}
+
+    assert {column: name for column, name in renamed.items() if name in EVERYWHERE} == FROZEN_NAMES
 
 
 def test_what_cannot_be_composed_is_answered_by_its_error() -> None:
