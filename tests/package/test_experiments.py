@@ -71,7 +71,7 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
     with initialized():
         compose = Composer()
         for series, run in rows[:: max(1, len(rows) // 2)]:
-            composed = compose(series.words)
+            composed = compose(series.overrides)
             question = Question.parse(plain(composed.config), composed.choices)
 
             assert keys(question, nothing(question, "failed", ""))[0].decode() == run
