@@ -90,7 +90,7 @@ def test_a_block_times_the_call_and_not_its_preparation() -> None:
 
 
 def test_quads_are_abba_or_baab() -> None:
-    """A quad is base, head, head, base where base is first, and the mirror image where it is not."""
+    """A quad is base, head, head, base if base is first, and its mirror image if not."""
     host = FakeHost()
     seconds = time_quads(host.make("base", STEP), host.make("head", 2 * STEP), 4, [True, False])
     names = "".join(name[0] for name, _ in host.log)

@@ -1,4 +1,4 @@
-"""The gate as a user meets it: a repository of their own, from the first commit to the kill in the middle."""
+"""The gate in a user's repository, end to end: findings, exit codes, usage errors, and a gate that is killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXACT = ("--config-dir", "mine", "--time", "off")
 
 
 def test_a_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """Of two optimizers one clones its gradient now: the gate fails that one, with what it does more."""
+    """Of two optimizers one now clones its gradient: the gate fails that one and names the added operation."""
     repository(tmp_path, FEW)
     change(tmp_path)
     done = gate(*EXACT)
@@ -81,7 +81,7 @@ def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """On a clean main the base is the first parent; what changes no number passes; a baseline says the same."""
+    """On a clean main the base is the first parent; a commit that changes no number passes, also by a baseline."""
     repository(tmp_path, FEW)
     (tmp_path / "notes.txt").write_text("harmless")
     commit(tmp_path)
@@ -107,7 +107,7 @@ def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], 
 
 @pytest.mark.slow
 def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """An optimizer that is gone, and a series that the suite lost, are missing; a new one passes; together: exit 4."""
+    """A removed optimizer and a series removed from the suite are missing, a new one passes; together: exit 4."""
     repository(tmp_path, FEW)
     suite = tmp_path / "mine" / "gate" / "default.yaml"
     suite.write_text(FEW.replace("[sound, clone]", "[sound, late]") + "  - {optimizer: upcast, label: gone}\n")
@@ -148,7 +148,7 @@ def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path
 def test_mistakes_are_one_line(
     gate: Callable[..., Any], tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
-    """What cannot be compared is said in one line, with the exit code of its kind, before anything runs."""
+    """A comparison that is not possible is refused in one line, with its exit code, before anything runs."""
     repository(tmp_path, FEW)
     done = gate(*([] if words[0] == "accept" else EXACT), *words)
 
@@ -158,7 +158,7 @@ def test_mistakes_are_one_line(
 
 
 def inside(folder: Path) -> list[int]:
-    """Processes that work inside a folder."""
+    """Processes whose current directory is inside a folder."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cwd"):
         try:
@@ -170,12 +170,12 @@ def inside(folder: Path) -> list[int]:
 
 
 def timing() -> list[int]:
-    """Processes that take times for a gate of this test."""
+    """Worker processes of the time layer."""
     return [pid for pid in inside(Path("/")) if b"timing/worker.py" in command_line(pid)]
 
 
 def command_line(pid: int) -> bytes:
-    """What a process was started with; nothing once it has ended."""
+    """The command line of a process; empty once it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -222,7 +222,7 @@ def test_a_killed_gate_leaves_nothing(processes: Processes, tmp_path: Path, kind
 
 
 def wait_until(true: Callable[[], Any]) -> None:
-    """Wait for what must come, a minute at most."""
+    """Wait until the condition is true, for a minute at most."""
     for _ in range(1200):
         if true():
             return

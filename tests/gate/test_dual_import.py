@@ -34,7 +34,7 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
 
 
 def test_each_tree_has_its_own_module_of_a_name(trees: Trees) -> None:
-    """The same import means another module in each tree, and none outside; going back finds the one it had."""
+    """The same import gives another module in each tree, and none outside; returning to a tree gives its first one."""
     base, head = trees(mine=("SIDE = 'base'", "SIDE = 'head'"))
     modules = []
     for tree in (base, head, base):
@@ -50,7 +50,7 @@ def test_each_tree_has_its_own_module_of_a_name(trees: Trees) -> None:
 
 
 def test_what_is_imported_late_is_the_sides_own(trees: Trees) -> None:
-    """A function that imports when it is called gets what lies beside it, whichever side ran before."""
+    """A function that imports when called gets the module of its own tree, whichever side ran before."""
     step = "def step():\n    from mine_late import SIDE\n    return SIDE"
     base, head = trees(mine=(step, step), mine_late=("SIDE = 'base'", "SIDE = 'head'"))
     steps = []
@@ -68,7 +68,7 @@ def test_what_is_imported_late_is_the_sides_own(trees: Trees) -> None:
 
 
 def test_every_tree_has_its_own_gdbench(trees: Trees) -> None:
-    """Two trees without a gdbench share the files of the installed one, and none of its modules, with nobody."""
+    """Two trees without a gdbench use the files of the installed one, but each has its own module objects."""
     import gdbench.config.spec as outside
 
     found = []
@@ -84,7 +84,7 @@ def test_every_tree_has_its_own_gdbench(trees: Trees) -> None:
 
 
 def test_a_tree_that_reaches_into_the_other_is_refused(trees: Trees) -> None:
-    """What would compare a side with itself is told, with the file it came from."""
+    """An import from the other tree raises, with the file."""
     base, _ = trees(mine=("import sys\nsys.path.insert(0, r'OTHER')\nimport mine_there", ""), mine_there=("", ""))
     (base.root / "mine_there.py").unlink()
 
@@ -93,7 +93,7 @@ def test_a_tree_that_reaches_into_the_other_is_refused(trees: Trees) -> None:
 
 
 def test_a_tree_may_lie_within_the_other(tmp_path: Path) -> None:
-    """A worktree inside the repository that it belongs to is not a part of it."""
+    """A worktree inside its repository is not a part of it."""
     inner = tmp_path / ".git" / "worktree"
     inner.mkdir(parents=True)
     for root, side in ((tmp_path, "outer"), (inner, "inner")):
@@ -110,7 +110,7 @@ def test_a_tree_may_lie_within_the_other(tmp_path: Path) -> None:
 
 
 def test_patching_torch_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one side puts in the place of a function of torch, or of a setting, the other would run with too."""
+    """A function of torch that a side replaces would be used by the other side too."""
     snapshot = TorchStateSnapshot()
 
     assert snapshot.describe_change() is None

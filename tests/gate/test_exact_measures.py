@@ -22,7 +22,7 @@ ULPS = {"float32": 8.0, "float64": 4096.0}
 
 
 def answer(bits: str = "abcd", ops: int = 10, **columns: Any) -> dict[str, Any]:
-    """What a probe says of a run: by default one that reaches its target in 30 steps."""
+    """A probe's answer: by default a run that reaches its target in 30 steps."""
     told = {
         "status": "target",
         "steps_to_target": 30,
@@ -37,7 +37,7 @@ def answer(bits: str = "abcd", ops: int = 10, **columns: Any) -> dict[str, Any]:
 
 
 def found(base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool = True) -> ExactResult:
-    """The finding about two answers."""
+    """The result of comparing two answers."""
     return compare_answers("s", base, head, alike, ULPS)
 
 
@@ -82,7 +82,7 @@ def test_another_fingerprint_never_says_changed(steps: int, loss: float, bits: s
 
 
 def test_a_step_that_searches_counts_on_its_own_fingerprint_only() -> None:
-    """Its trips depend on its numbers, which rounding moves."""
+    """The number of its trials depends on rounding."""
     base, head = answer(ops=10), answer(ops=20)
     base["constant_cost"] = head["constant_cost"] = False
 
@@ -91,7 +91,7 @@ def test_a_step_that_searches_counts_on_its_own_fingerprint_only() -> None:
 
 
 def test_what_is_there_on_one_side_only() -> None:
-    """New, which the base's tree does not hold, passes; missing, unsupported, and absent on any side do not."""
+    """A new series passes; missing, unsupported, and absent on any side do not."""
     absent, unsupported = {"outcome": "absent", "error": "no"}, {"outcome": "unsupported", "error": "old"}
     lacking = {"outcome": "lacking", "lacks": "optimizer/late", "error": "no"}
 
@@ -117,7 +117,7 @@ DAY = datetime.date(2030, 1, 31)
 
 
 def test_a_waiver_holds_until_its_day_has_gone() -> None:
-    """On that day it still counts; a layer that it does not name is not waived."""
+    """On its last day it is still valid; a layer that it does not name is not waived."""
     waiver = Waiver("s*", "known", DAY)
 
     assert judge(WORSE, waivers=[waiver], today=DAY) == (0, "waived until 2030-01-31: known")
@@ -127,7 +127,7 @@ def test_a_waiver_holds_until_its_day_has_gone() -> None:
 
 
 def test_advice_fails_nothing_but_what_is_missing() -> None:
-    """A series under advice tells; one that has gone is still not passed over."""
+    """A series under advice never fails, but a missing one is still exit 4."""
     assert judge(WORSE, policy="advise") == (0, "advice only")
     assert judge(MISSING, policy="advise") == (4, "")
 
@@ -148,7 +148,7 @@ NO_RUNS = [
 @pytest.mark.parametrize("base", [*NO_RUNS, {"outcome": "lacking", "lacks": "lr", "error": "no"}])
 @pytest.mark.parametrize("head", NO_RUNS)
 def test_what_has_no_numbers_never_passes(base: Any, head: Any, alike: bool) -> None:
-    """Two runs that failed are not the same, and one that failed is nothing to be better than: always with a reason."""
+    """Two failed runs are not the same, and none is better than a failed one; a reason is always given."""
     both, after = found(base, head, alike), found(base, answer(), alike)
 
     assert both.verdict in ("unmeasured", "missing")
@@ -191,7 +191,7 @@ def accepted(finding: ExactResult, against: str = "", fingerprint: str = "here")
 
 
 def test_an_acceptance_forgives_its_numbers_alone() -> None:
-    """One operation more is not four, nor one that begins elsewhere; less than was accepted is."""
+    """One accepted operation covers neither four more nor one from another count, but a part of what was accepted."""
     both = found(answer(), answer(ops=11, bits="abcx"))
 
     assert judge(WORSE, acceptances=accepted(WORSE), fingerprint="here") == (0, "accepted: meant")
@@ -204,7 +204,7 @@ def test_an_acceptance_forgives_its_numbers_alone() -> None:
 
 
 def test_an_acceptance_holds_for_its_bits() -> None:
-    """On its fingerprint other bits are another change; on another one they are, where bits were accepted to change."""
+    """On its fingerprint other bits are another change; on another one any bits are covered if bits were accepted."""
     other = found(answer(), answer(bits="abcy"))
 
     assert judge(CHANGED, acceptances=accepted(CHANGED), fingerprint="here") == (0, "accepted: meant")
@@ -232,13 +232,13 @@ def test_an_acceptance_elsewhere_forgives_no_other_result() -> None:
 
 
 def test_an_acceptance_counts_for_its_baseline() -> None:
-    """Neither for a revision, nor for the baseline that takes its place."""
+    """It covers neither a revision nor the baseline that replaces its own."""
     for against, code in (("one", 0), ("two", 1), ("", 1)):
         assert judge(WORSE, acceptances=accepted(WORSE, "one"), fingerprint="here", against=against)[0] == code
 
 
 def test_what_was_accepted_as_missing_is_forgiven_as_missing() -> None:
-    """And nothing else of that series is."""
+    """Nothing else of that series is forgiven."""
     assert judge(MISSING, acceptances=accepted(MISSING), fingerprint="here") == (0, "accepted: meant")
     assert judge(WORSE, acceptances=accepted(MISSING), fingerprint="here") == (1, "")
     assert judge(MISSING, acceptances=accepted(WORSE), fingerprint="here") == (4, "")
@@ -246,7 +246,7 @@ def test_what_was_accepted_as_missing_is_forgiven_as_missing() -> None:
 
 @given(data=st.data(), fingerprint=st.sampled_from(["here", "there"]))
 def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObject, fingerprint: str) -> None:
-    """Of any two changes the one is forgiven by the other's acceptance only where each of its numbers is recorded."""
+    """One change is forgiven by the acceptance of another only if each of its numbers is recorded there."""
     values = st.fixed_dictionaries(
         {
             "status": st.sampled_from(["target", "budget"]),
@@ -263,7 +263,7 @@ def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObj
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    """Acceptances of several fingerprints and baselines stand beside one another; a newer one takes its own's place."""
+    """Acceptances of several fingerprints and baselines coexist; a newer one replaces that of its own key."""
     rows = [
         {"series": "s", "verdict": one.verdict, "base": one.base_measures, "numbers": one.measures} for one in (WORSE,)
     ]
@@ -276,7 +276,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
-    """It records no numbers, so it can forgive none."""
+    """A file without numbers forgives none and is refused."""
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate" / "accepted.csv").write_text("series,trajectory,fingerprint,date,reason\ns,,here,2030-01-01,a\n")
     with pytest.raises(UsageError, match=r"does not record which numbers.*gdbench gate accept") as raised:
@@ -286,7 +286,7 @@ def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_exit_codes_put_a_regression_first() -> None:
-    """Then what was not measured; a gate that measured nothing has not passed."""
+    """What was not measured comes next; a gate that measured nothing does not pass."""
     series = [Series("s", ())]
     verdicts = apply_policy(map(make_exact_verdict, (MISSING, WORSE)), series, Policy())
 

@@ -1,4 +1,4 @@
-"""Which revision is the base."""
+"""The choice of the base revision, and its worktree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gdbench.gate.git_worktree import list_commits_between, open_worktree, resol
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pull request around the tests."""
+    """Tests do not see the environment of a pull request."""
     monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
 
 
@@ -29,7 +29,7 @@ def three(tmp_path: Path) -> tuple[Path, list[str]]:
 
 
 def test_a_clean_main_is_compared_with_its_first_parent(three: tuple[Path, list[str]]) -> None:
-    """What runs leave behind, outputs and caches, does not make a tree dirty."""
+    """Outputs and caches do not make a tree dirty."""
     top, commits = three
     for left in ("outputs/gate", "mine/__pycache__"):
         (top / left).mkdir(parents=True)
@@ -40,7 +40,7 @@ def test_a_clean_main_is_compared_with_its_first_parent(three: tuple[Path, list[
 
 
 def test_a_dirty_main_is_compared_with_head(three: tuple[Path, list[str]]) -> None:
-    """Also where the change is a file that git does not know yet."""
+    """Also if the change is an untracked file."""
     top, commits = three
     (top / "new").write_text("")
 
@@ -48,7 +48,7 @@ def test_a_dirty_main_is_compared_with_head(three: tuple[Path, list[str]]) -> No
 
 
 def test_a_branch_is_compared_with_where_it_left_main(three: tuple[Path, list[str]]) -> None:
-    """However far main has gone on."""
+    """The base is the merge base, however many commits main has since then."""
     top, commits = three
     git(top, "switch", "--quiet", "--create", "mine", commits[1])
     (top / "file").write_text("mine")
@@ -59,7 +59,7 @@ def test_a_branch_is_compared_with_where_it_left_main(three: tuple[Path, list[st
 
 
 def test_a_pull_request_names_its_branch(three: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """GITHUB_BASE_REF counts before main."""
+    """GITHUB_BASE_REF takes precedence over main."""
     top, commits = three
     git(top, "branch", "release", commits[0])
     git(top, "switch", "--quiet", "--create", "mine")
@@ -71,7 +71,7 @@ def test_a_pull_request_names_its_branch(three: tuple[Path, list[str]], monkeypa
 def test_a_shallow_clone_says_what_to_fetch(
     three: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Without a parent there is no base, and that is not a pass."""
+    """Without a parent there is no base, and the gate does not pass."""
     clone = tmp_path_factory.mktemp("clone")
     git(clone, "clone", "--quiet", "--depth", "1", f"file://{three[0]}", ".")
 
@@ -80,7 +80,7 @@ def test_a_shallow_clone_says_what_to_fetch(
 
 
 def test_identical_trees_are_refused_unless_allowed(three: tuple[Path, list[str]]) -> None:
-    """An empty commit changes nothing."""
+    """An empty commit leaves the tree equal."""
     top, commits = three
     commit(top, "empty")
 
@@ -90,7 +90,7 @@ def test_identical_trees_are_refused_unless_allowed(three: tuple[Path, list[str]
 
 
 def test_a_worktree_is_the_commit_and_goes_with_its_context(three: tuple[Path, list[str]]) -> None:
-    """Also when what happens inside raises."""
+    """The worktree is removed also if the context raises."""
     top, commits = three
     folders = []
 
@@ -109,7 +109,7 @@ def test_a_worktree_is_the_commit_and_goes_with_its_context(three: tuple[Path, l
 
 
 def test_a_worktree_that_a_power_cut_left_is_removed_at_the_next_start(three: tuple[Path, list[str]]) -> None:
-    """Its lock is held by nobody."""
+    """A worktree whose lock is free is stale."""
     top, commits = three
     left = top / ".git" / "gdbench-gate" / "left"
     left.parent.mkdir()
@@ -122,7 +122,7 @@ def test_a_worktree_that_a_power_cut_left_is_removed_at_the_next_start(three: tu
 
 
 def test_commits_between_are_those_after_the_good_one(three: tuple[Path, list[str]]) -> None:
-    """Oldest first; a bad end that is not after the good one is a mistake."""
+    """Oldest first; a bad end that is not after the good one is a usage error."""
     top, commits = three
 
     assert list_commits_between(top, commits[0], "HEAD") == commits[1:]

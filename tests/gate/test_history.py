@@ -1,4 +1,4 @@
-"""What the gate saw along a branch, where it changed, and which commit did it."""
+"""History of measures along a branch, their changes, and bisection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gdbench.report.trend_page import figures, write_trend
 
 
 def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:
-    """What a gate tells of a commit."""
+    """A report of a gate on a commit."""
     numbers = {"status": "target", "ops per step": ops, "steps_to_target": None}
     exact = {"layer": "exact", "series": "adam", "numbers": numbers}
     timed = {"layer": "time", "series": "adam", "numbers": {"step_time_ratio": ratio}}
@@ -46,7 +46,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 
 def git_commit(folder: Path, number: int) -> str:
-    """A commit of a day of its own."""
+    """A commit with a date of its own."""
     day = f"2026-01-{number + 1:02d}T12:00:00+00:00"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_COMMITTER_DATE", day)
@@ -57,7 +57,7 @@ def git_commit(folder: Path, number: int) -> str:
 
 
 def test_an_exact_change_names_its_commit(kept: tuple[Path, list[str]]) -> None:
-    """The one before, the one at which it was seen, and both values."""
+    """The commit before, the commit itself, and both values."""
     folder, commits = kept
     (found,) = find_exact_changes(load_history(folder)).to_dict("records")
 
@@ -67,7 +67,7 @@ def test_an_exact_change_names_its_commit(kept: tuple[Path, list[str]]) -> None:
 
 
 def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """Adding is a new file, and no row is doubled."""
+    """Adding writes a new file, and no row is duplicated."""
     (top, commits), folder = kept, tmp_path / "kept"
     shutil.copytree(top, folder)
     before = load_history(folder)
@@ -79,7 +79,7 @@ def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[st
 
 
 def test_a_tree_that_is_no_commit_has_no_history(tmp_path: Path) -> None:
-    """Its numbers would be another's; nor has a report without numbers."""
+    """A report without a commit, or without numbers, is refused."""
     with pytest.raises(UsageError, match="not committed"):
         add_report(tmp_path, tmp_path, report(None, 30, 1.0))
     with pytest.raises(UsageError, match="measured nothing"):
@@ -112,7 +112,7 @@ def test_a_change_of_time_is_told_once_enough_follows(
 @pytest.mark.slow
 @pytest.mark.skipif(history.find_otava() is None, reason="pipx install apache-otava: it needs a numpy of its own")
 def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -> None:
-    """At its commit, and nowhere else."""
+    """It is found at its commit and nowhere else."""
     folder, commits = kept
     (found,) = find_time_changes(load_history(folder)).to_dict("records")
 
@@ -122,7 +122,7 @@ def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -
 @pytest.mark.slow
 @pytest.mark.parametrize("culprit", range(5))
 def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: int) -> None:
-    """Each commit is tried in a worktree of its own, and no more of them than halving takes."""
+    """Each commit is tried in a worktree of its own, and no more than bisection needs."""
     git(tmp_path, "init", "--quiet")
     commits = [git_commit(tmp_path, number) for number in range(5)]
     lines: list[str] = []
@@ -136,7 +136,7 @@ def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: in
 
 
 def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
-    """Where the bad end is as good as the good one there is nothing to find."""
+    """If the bad end passes there is nothing to find."""
     git(tmp_path, "init", "--quiet")
     commits = [git_commit(tmp_path, 0)]
 
@@ -145,7 +145,7 @@ def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """A point a commit for times and for the exact measure that changed, a line where it did; a page of its own."""
+    """A point per commit for times and for the exact measure that changed, a line at the change; on its own page."""
     rows = load_history(kept[0])
     changes = find_exact_changes(rows)
     time, ops = figures(rows, changes)
@@ -162,7 +162,7 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
 
 
 def test_a_subject_is_no_html(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """What a commit is called is shown as it was written."""
+    """The subject of a commit is shown as text, not as HTML."""
     rows = load_history(kept[0]).assign(subject="</script><script>alert(1)</script>")
 
     assert "<script>alert" not in write_trend(rows, find_exact_changes(rows), tmp_path).read_text()

@@ -1,4 +1,4 @@
-"""Identical code, asked twice: the exact layer finds nothing, whatever a step allocates on its way."""
+"""Identical code measured twice: the exact layer reports no difference, whatever a step allocates."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def training(tmp_path: Path) -> Iterator[tuple[SourceTree, list[Series]]]:
 def test_training_code_is_the_same_as_itself(
     training: tuple[SourceTree, list[Series]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step that makes tensors from lists and arrays counts the same bytes, whatever lay at their addresses."""
+    """A step that makes tensors from lists and arrays counts the same bytes, whatever their addresses."""
     side, series = training
     series = [*series[:6], *(one for one in series if one.name.startswith("drawing"))]
     monkeypatch.syspath_prepend(side.root / "mine")
@@ -164,7 +164,7 @@ def test_training_code_is_the_same_as_itself(
 @pytest.mark.slow
 @pytest.mark.campaign
 def test_no_gate_of_identical_code_alarms(training: tuple[SourceTree, list[Series]]) -> None:
-    """Two processes a gate, over objectives, methods of every kind and training code: more than 200, 0 alarms."""
+    """Over 200 gates with two processes each, of objectives, methods of every kind and training code: 0 alarms."""
     side, series = training
     objectives = [file.stem for file in sorted((config_folder() / "objective").glob("*.yaml")) if file.stem != "cutest"]
     methods = ("gd", "momentum", "adam", "nadam", "lbfgs", "armijo", "muon", "soap")

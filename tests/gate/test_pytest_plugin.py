@@ -1,4 +1,4 @@
-"""The fixture by which a user's own test says what must hold of their optimizer."""
+"""The pytest fixture with which users test their optimizers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_it_is_too_slow(gdbench):
 
 
 def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
-    """The same descent, whoever carries it out: the notebook's loop halts the gap at 1e-6 in 31 steps."""
+    """Each way of giving the optimizer has the same result: a gap of 1e-6 in 31 steps."""
     bench = BenchmarkFixture()
     runs = [bench("notebook_manual", optimizer, lr=0.1) for optimizer in ("gd", gd, torch.optim.SGD)]
 
@@ -75,7 +75,7 @@ def test_settings_reach_run_optimizer_and_objective() -> None:
     ids=["an objective", "no lr", "a parameter", "a fact", "a rung"],
 )
 def test_mistakes_are_said(call: Callable[[], Any], error: type[BaseException]) -> None:
-    """In one line, as on the command line."""
+    """Usage errors are one line, as on the command line."""
     with pytest.raises(error) as raised:
         call()
 
@@ -83,7 +83,7 @@ def test_mistakes_are_said(call: Callable[[], Any], error: type[BaseException]) 
 
 
 def test_a_mistyped_objective_is_one_line_of_pytest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a test that names an objective that is none, pytest prints the one line, and no trace through gdbench."""
+    """For an unknown objective pytest prints one line, without a traceback through gdbench."""
     file = tmp_path / "test_typo.py"
     file.write_text('def test_it(gdbench):\n    gdbench("rosenbrok", "gd", lr=0.1)\n')
     pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(file)])
@@ -94,7 +94,7 @@ def test_a_mistyped_objective_is_one_line_of_pytest(tmp_path: Path, capsys: pyte
 
 
 def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A test of the user's passes, and one that asks too much fails with the number."""
+    """A user's test passes, and one with a wrong limit fails with the number."""
     (tmp_path / "test_mine.py").write_text(TEST)
     plugins = [
         "no:gdbench",
@@ -112,7 +112,7 @@ def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 def test_a_step_that_became_slower_fails_the_users_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """no_slower fails where a series of their suite takes three times as long as at their last commit."""
+    """no_slower fails if a series takes three times as long as at the last commit."""
     repository(tmp_path, FEW)
     own = tmp_path / "mine" / "own.py"
     own.write_text(

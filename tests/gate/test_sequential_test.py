@@ -64,7 +64,7 @@ def test_slowdowns_are_detected(slowdown: float, s: float, power: float) -> None
 
 @pytest.mark.parametrize("s", [0.005, 0.01, 0.03])
 def test_what_became_faster_passes(s: float) -> None:
-    """Five per cent less time is never slower, and is told to be faster where the machine is quiet enough."""
+    """5% less time is never slower, and is faster on a quiet machine."""
     shares = verdicts(-0.05, s)
 
     assert shares["slower"] == 0
@@ -74,7 +74,7 @@ def test_what_became_faster_passes(s: float) -> None:
 
 
 def test_waiting_time_counts() -> None:
-    """Steps that wait, which the thread's own clock does not see, are slower all the same."""
+    """Steps that wait, which the thread's CPU clock does not see, are slower too."""
     shares = verdicts(0.0, 0.01, waits=0.2)
 
     assert shares["slower"] > 0.95
@@ -82,7 +82,7 @@ def test_waiting_time_counts() -> None:
 
 
 def test_a_uniform_verdict_needs_no_spread() -> None:
-    """Replicates that all agree decide by where they lie."""
+    """Replicates without spread decide by their mean."""
     agreed = LogRatios(np.full(5, math.log(1.02)), np.full(5, math.log(1.02)))
 
     assert evaluate_look(agreed, 0.01, 0.03, SETTINGS).verdict == "slower"
@@ -91,7 +91,7 @@ def test_a_uniform_verdict_needs_no_spread() -> None:
 
 @pytest.mark.parametrize("s", [0.01, 0.02])
 def test_the_detectable_slowdown_is_detected_with_power_95(s: float) -> None:
-    """What a calibration promises from the replicates' spread is what other simulated tests find."""
+    """The slowdown computed from the replicates' spread has power 0.95 in other simulated tests."""
     assert 0.93 <= verdicts(find_detectable_slowdown(s, D0, D1, SETTINGS), s, seed=1)["slower"] <= 0.97
 
 
@@ -112,7 +112,7 @@ def test_holm_lies_between_p_and_bonferroni(p: list[float]) -> None:
 
 @given(st.integers(1, 200))
 def test_what_a_look_calls_slower_holm_calls_slower(hypotheses: int) -> None:
-    """The stricter alphas of many series leave each of them significant beside all the others."""
+    """With the scaled alphas a series that is slower at a look is also significant by Holm's procedure."""
     scale = alpha_scale(hypotheses, SETTINGS)
     edge = SETTINGS.alpha * scale
 

@@ -1,4 +1,4 @@
-"""Suites: the series that a file of conf/gate stands for."""
+"""Suites: the series of a file in conf/gate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def suite(folder: Path, text: str) -> Suite:
 
 @pytest.mark.parametrize("name", SUITES)
 def test_every_shipped_series_poses_a_question(name: str) -> None:
-    """Its words compose, and pass the checks of a run."""
+    """Its overrides compose to a valid run."""
     store()
     with initialized():
         compose = Composer()
@@ -45,7 +45,7 @@ def test_every_shipped_series_poses_a_question(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mïne it's a&b [z] {z} (x)", '${HOME},a=b "q" 100% ~x', "tail\\"])
 def test_a_side_may_lie_in_a_folder_of_any_name(own: Path, tmp_path: Path, name: str) -> None:
-    """The configurations and the code of a side are found whatever its folder is called."""
+    """The configurations and the code of a side are found whatever the name of its folder."""
     (tmp_path / name).mkdir()
     own.rename(tmp_path / name / "mine")
     series = Series("s", (("objective", "bowl"), ("optimizer", "sign")), code="mine")
@@ -59,7 +59,7 @@ def test_a_side_may_lie_in_a_folder_of_any_name(own: Path, tmp_path: Path, name:
 
 
 def test_lists_multiply_and_name(tmp_path: Path) -> None:
-    """One series for each combination; a name says what tells it from others, and steps do not."""
+    """One series per combination; names state the settings that differ, and not the steps."""
     made = suite(
         tmp_path,
         "defaults: {steps: 9, d1: 0.05}\n"
@@ -105,7 +105,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES.values(), ids=MISTAKES)
 def test_mistakes_in_a_suite_are_one_line(tmp_path: Path, text: str, said: str) -> None:
-    """The file is named, what came, and what is allowed."""
+    """The message has the file, what was given, and what is allowed."""
     with pytest.raises(UsageError) as raised:
         suite(tmp_path, text)
 
@@ -116,7 +116,7 @@ def test_mistakes_in_a_suite_are_one_line(tmp_path: Path, text: str, said: str) 
 
 @given(value=st.one_of(st.booleans(), st.none(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_settings_become_overrides_that_mean_the_same(value: object) -> None:
-    """What YAML read is what Hydra reads."""
+    """Hydra reads the same value as YAML."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     word = Series("s", (("lr", value),)).overrides[-1]

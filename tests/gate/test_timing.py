@@ -60,7 +60,7 @@ Trees = Callable[[str, str], tuple[SourceTree, SourceTree]]
 
 @pytest.fixture
 def trees(tmp_path: Path) -> Trees:
-    """Makes the two trees of a user whose optimizer has these lines more, in base and in head."""
+    """Makes the two trees of a user whose optimizer has these extra lines in base and in head."""
 
     def make(*lines: str) -> tuple[SourceTree, SourceTree]:
         sides = []
@@ -89,7 +89,7 @@ def list_verdicts(report: TimeReport) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_users_slower_optimizer_is_found_and_nothing_else(trees: Trees) -> None:
-    """A module of one name in both trees: head's has more to do, which is slower and confirmed; gd is what it was."""
+    """The same module in both trees: head's does more work, which is slower and confirmed; gd is unchanged."""
     base, head = trees("pass", MORE.format(count=100))
     same = replace(SERIES, name="gd", settings=(("objective", "rosenbrock"), ("optimizer", "gd"), ("lr", 1e-4)))
     lacking = replace(SERIES, name="none", settings=(*SERIES.settings, ("impl", "torch")))
@@ -130,7 +130,7 @@ def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
 
 @pytest.mark.slow
 def test_a_worker_whose_gate_was_killed_ends_and_clears_up(processes: Processes, tmp_path: Path) -> None:
-    """With nobody at the other end of its pipes a worker goes, and the folder of bytecode with it."""
+    """Without a gate at the other end of its pipes a worker ends and removes the folder of bytecode."""
     cache = tmp_path / "cache"
     cache.mkdir()
     tree = {"label": "head", "root": str(ROOT), "path": [str(ROOT)]}

@@ -1,4 +1,4 @@
-"""Verdicts of series, groups, controls and runs from replicates that are made up."""
+"""Verdicts on series, groups, controls and runs from synthetic replicates."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def judge(
 
 
 def test_a_slowdown_counts_once_it_has_recurred() -> None:
-    """Slower is what fresh processes find again; what they do not is undecided, and says so."""
+    """A slowdown that recurs in fresh processes is slower; one that does not is undecided, with the reason."""
     recurs, fades = make_pair("recurs", 0.06, again=0.05), make_pair("fades", 0.06, again=-0.01)
     rows = VerdictRules([recurs, fades, make_pair("same")], SETTINGS, {}).time_series(is_contaminated=False)
 
@@ -68,13 +68,13 @@ def test_what_is_to_be_confirmed_is_what_was_slower() -> None:
 
 
 def test_a_contaminated_run_says_nothing() -> None:
-    """Where the machine was uneven no series has another verdict."""
+    """In a contaminated run no series has another verdict."""
     assert judge([make_pair("a", 0.2, again=0.2), make_pair("b")], is_contaminated=True) == ["contaminated"] * 2
 
 
 @pytest.mark.parametrize("slowdown", [0.05, -0.05])
 def test_what_cannot_differ_and_does_contaminates(slowdown: float) -> None:
-    """A control or a null series that is off in either direction is named; one that is not stays quiet."""
+    """A control or a null series that differs in either direction is named; otherwise there is no contamination."""
     uneven = make_pair("overhead", slowdown)
 
     assert "overhead" in (find_contamination([], [make_pair("memory"), uneven], SETTINGS) or "")
@@ -88,7 +88,7 @@ def test_a_machine_that_cannot_see_d1_judges_nothing() -> None:
 
 
 def test_a_common_slowdown_shows_in_the_mean() -> None:
-    """What no series can show alone, the mean of those with one implementation does."""
+    """The mean over one implementation shows a slowdown that no single series can."""
     rng = np.random.default_rng(0)
     pairs = [make_pair(str(index), impl="manual") for index in range(8)]
     for pair in pairs:
@@ -115,7 +115,7 @@ def test_a_member_that_failed_leaves_its_group() -> None:
 
 
 def test_waiting_is_told() -> None:
-    """A slowdown that only the wall's clock shows has its reason controls it."""
+    """A slowdown that only the wall's clock shows has its reason stated."""
     waiting = make_pair("waits")
     waiting.replicates = {number: make_replicate(0.001 * number, waits=0.3) for number in range(5)}
     waiting.confirmations = {number: make_replicate(0.001 * number, waits=0.3) for number in range(5)}
@@ -126,7 +126,7 @@ def test_waiting_is_told() -> None:
 
 
 def test_a_series_that_was_not_measured_has_no_row() -> None:
-    """A pair without replicates is left out of rows, and out of the family of tests; why is told in their place."""
+    """A pair without replicates has no row and is not in the family of tests; the reason is given instead."""
     pairs = [make_pair("a", count=0), make_pair("b"), make_pair("c", count=1), make_pair("d")]
     pairs[3].failure = "its process ended"
 
@@ -185,7 +185,7 @@ def make_pairs(*names: str) -> list[PairState]:
 
 
 def test_rounds_go_on_until_everything_is_decided() -> None:
-    """A series leaves at the look that decides it; controls stay for as long as anything is open."""
+    """A series gets no more replicates once decided; controls continue as long as any series is open."""
     pool, pairs, controls = FakePool(SETTINGS), make_pairs("0.0", "0.011"), make_pairs("0.0001")
     rules = VerdictRules(pairs, SETTINGS, {})
     pairs[1].series = replace(pairs[1].series, d1=0.0112)  # neither slower nor not, for a while
@@ -197,7 +197,7 @@ def test_rounds_go_on_until_everything_is_decided() -> None:
 
 
 def test_a_process_that_dies_takes_one_series_along() -> None:
-    """The others of its round are measured by a fresh one; what has failed is not tried again."""
+    """The other series of its round are measured by a fresh process; a failed one is not tried again."""
     pool, pairs = FakePool(SETTINGS), make_pairs("dies", "0.0", "fails", "0.1")
     scheduler = Scheduler(pool, lambda words, share: None)
     scheduler.run_rounds(pairs, [], VerdictRules(pairs, SETTINGS, {}).is_decided)
@@ -209,7 +209,7 @@ def test_a_process_that_dies_takes_one_series_along() -> None:
 
 
 def test_the_budget_ends_a_series() -> None:
-    """A series that has used its seconds up leaves, decided or not."""
+    """A series whose budget is used up gets no more replicates, decided or not."""
     pool, pairs = FakePool(SETTINGS), make_pairs("0.0")
     pairs[0].series = replace(pairs[0].series, budget_s=1e-9)
     Scheduler(pool, lambda words, share: None).run_rounds(pairs, [], lambda pair: False)
@@ -219,7 +219,7 @@ def test_the_budget_ends_a_series() -> None:
 
 
 def test_confirmation_swaps_the_roles_of_the_first_round() -> None:
-    """Fresh processes, other rounds than before, beginning with the roles that the very first did not have."""
+    """Fresh processes and new round numbers; the first has the roles that the very first round did not have."""
     pool, pairs = FakePool(SETTINGS), make_pairs("0.1")
     Scheduler(pool, lambda words, share: None).run_confirmation(pairs)
 
@@ -233,7 +233,7 @@ def test_confirmation_swaps_the_roles_of_the_first_round() -> None:
 
 
 def test_comparisons_begin_anew_after_each_verdict() -> None:
-    """Five equal replicates are a comparison; ten slow ones after five that were slower are another."""
+    """Five equal replicates are one comparison; five slow ones and ten that confirm them are another."""
     comparison = RepeatedComparison(make_pairs("0.0")[0])
     rules = VerdictRules([comparison.pair], SETTINGS, {})
     for number in range(5):
@@ -248,7 +248,7 @@ def test_comparisons_begin_anew_after_each_verdict() -> None:
 
 
 def test_a_slowdown_is_injected_as_it_fits() -> None:
-    """More steps than billed where k (1 + x) is whole in a short block; else the operations that come nearest."""
+    """A scaled workload if k (1 + x) is whole in a short block; else the nearest number of operations."""
     assert choose_injection(0.05, 1e-5, 0.01, 0.2) == {"scale": 0.05}
     assert choose_injection(0.05, 1e-4, 0.01, 0.2) == {"injected_ops": 5}
     assert choose_injection(0.01, 1e-3, 0.02, 0.2) == {"injected_ops": 1}

@@ -1,4 +1,4 @@
-"""What the gate could not measure never passes: whatever is absent, skipped, off or unavailable has its reason."""
+"""What was not measured never passes: absent, skipped, off or unavailable, each with its reason."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ series:
 
 
 def add_optimizer(top: Path, name: str, target: str, more: str = "") -> None:
-    """Give a repository's folder one more optimizer."""
+    """Add an optimizer to a repository's folder."""
     (top / "mine" / "optimizer" / f"{name}.yaml").write_text(
         f"# My {name}\nmanual: {{_target_: {target}}}\ntorch: null\ndefault_lr: 0.1\n{more}"
     )
@@ -105,7 +105,7 @@ def test_only_what_the_bases_tree_does_not_hold_is_new(gate: Callable[..., Any],
 
 @pytest.mark.slow
 def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """By the command line: one clone more than was accepted fails, and so does what was accepted, by a baseline."""
+    """On the command line: one more clone than accepted fails, and so does the accepted one against a baseline."""
     top = repository(tmp_path, FEW)
     own = top / "mine" / "own.py"
     assert gate("save-baseline", "--config-dir", "mine").code == 0
@@ -151,7 +151,7 @@ def test_a_baseline_that_tells_nothing_never_passes(
 def test_a_pull_request_whose_base_is_not_fetched_is_not_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another branch in its place would be another comparison."""
+    """No other branch is used in its place."""
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
     monkeypatch.setenv("GITHUB_BASE_REF", "release")
@@ -170,7 +170,7 @@ DARK = [(dark, culprit) for dark in ((2,), (2, 3), (0, 1, 2, 3, 4), (4,)) for cu
 def test_bisection_takes_no_commit_for_good_that_it_could_not_measure(
     tmp_path: Path, culprit: int, dark: tuple[int, ...]
 ) -> None:
-    """It is passed over; where the culprit may be one of these, they are named."""
+    """It is skipped; if the culprit may be one of these, they are named."""
     git(tmp_path, "init", "--quiet")
     commits = []
     for number in range(6):
@@ -192,7 +192,7 @@ def test_bisection_takes_no_commit_for_good_that_it_could_not_measure(
 
 
 def test_bisection_of_a_bad_end_that_cannot_be_measured_is_none(tmp_path: Path) -> None:
-    """Nothing is known of it."""
+    """A bad end that is not measured is an error."""
     git(tmp_path, "init", "--quiet")
     commits = [commit(tmp_path)]
 
