@@ -34,7 +34,7 @@ def floors(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     pairs = sound.merge(wide, on=names, suffixes=("", "_wide"))
     pairs = pairs[pairs["rank"] < pairs["rank_wide"]].reset_index(drop=True)
     told_of = pairs[[*names[:5], "dtype", "attained", "floor", "run_id"]].assign(
-        wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_wide=pairs["run_wide"]
+        wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_wide=pairs["run_id_wide"]
     )
     if pairs.empty:
         return told_of.drop(columns=["run_id", "run_wide"]).assign(parted=np.nan)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.gate.exact_measures import Finding
 from gdbench.gate.policy import FAILING, Ruling
-from gdbench.report.number_format import interval
+from gdbench.report.number_format import format_interval
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.verdicts import Group, Measured, TimeReport
@@ -74,4 +74,4 @@ def _interval(measured: Measured | Group) -> str:
     """``step +6.1% [4.8, 7.3], confirmed in fresh processes``."""
     value, low, high = (100 * (ratio - 1) for ratio in (measured.ratio, measured.lower, measured.upper))
     confirmed = ", confirmed in fresh processes" if measured.confirmed else ""
-    return f"step {interval(value, low, high, unit='%', decimals=1, sign='+')}{confirmed}"
+    return f"step {format_interval(value, low, high, unit='%', decimals=1, sign='+')}{confirmed}"

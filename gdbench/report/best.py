@@ -10,15 +10,15 @@ import pandas as pd
 
 from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
-from gdbench.report.number_format import number, seconds
-from gdbench.report.setting_words import METRICS, WORDED, setting_header
+from gdbench.report.number_format import format_number, format_seconds
+from gdbench.report.setting_words import METRIC_WORDS, SETTING_PHRASES, setting_header
 from gdbench.results.choices import SPIKE
 from gdbench.results.run_settings import differing_settings, text_among
 from gdbench.results.standings import OUTCOMES, best_of_each, standings
 
 __all__ = [
-    *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
-    *("describe_result", "list_some"),
+    *("format_result", "describe_best", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
+    *("describe_result", "join_some"),
 ]
 
 LISTED = 4
@@ -27,29 +27,29 @@ NAMED_APART = ("objective", "optimizer", "impl", "lr", "seed")
 """Settings that the line of the best names in a place of their own, or that it takes the median over."""
 
 
-def amount(value: float, measure: str) -> str:
+def format_result(value: float, measure: str) -> str:
     """A number with what it measures: 31 gradients, 1.18 ms, final gap 1.3e-03, final loss 0.4132."""
     if not np.isfinite(value):
         return "never"
     if measure == "seconds":
-        return seconds(value)
+        return format_seconds(value)
     if measure == "final gap":
         return f"final gap {value:.1e}"
     if measure == "final loss":
-        return f"final loss {number(value)}"
-    count = f"{value:,.0f}" if float(value).is_integer() else number(round(value, 2))
+        return f"final loss {format_number(value)}"
+    count = f"{value:,.0f}" if float(value).is_integer() else format_number(round(value, 2))
     return f"{count} {measure if value != 1 else measure.removesuffix('s')}"
 
 
 def describe_result(row: Mapping[Any, Any]) -> str:
     """What a row of the standings, or a verdict, attained: 31 gradients (median of 3 seeds, 30 to 33)."""
-    text = amount(row["value"], row["measure"])
+    text = format_result(row["value"], row["measure"])
     if row["n"] > 1:
         ends = describe_range(row)
         text += f" (median of {row['n']} seeds, {ends if ' to ' in ends else f'all {ends}'})"
     if row["outcome"] == "left":
-        return f"{text}, and left it again, {_end(row)}"
-    return f"{text}, best loss {number(row['best_loss'])}" if row["outcome"] == "missed" else text
+        return f"{text}, and left it again, {_describe_end(row)}"
+    return f"{text}, best loss {format_number(row['best_loss'])}" if row["outcome"] == "missed" else text
 
 
 def describe_range(row: Mapping[Any, Any]) -> str:
@@ -57,18 +57,20 @@ def describe_range(row: Mapping[Any, Any]) -> str:
 
     One number where both read the same.
     """
-    return " to ".join(dict.fromkeys(_bare(row[name], row["measure"]) for name in ("value_lo", "value_hi")))
+    return " to ".join(
+        dict.fromkeys(_format_number_only(row[name], row["measure"]) for name in ("value_lo", "value_hi"))
+    )
 
 
 def describe_choice(row: Mapping[Any, Any]) -> str:
     """By what tune chose the first of a verdict, and what costs less and was not chosen; nothing where it did not."""
     if pd.isna(row["tuned_for"]):
         return ""
-    text = f" tune chose it by its {METRICS.get(row['tuned_for'], row['tuned_for'])}"
+    text = f" tune chose it by its {METRIC_WORDS.get(row['tuned_for'], row['tuned_for'])}"
     if pd.isna(row["passed"]):
         return f"{text}."
     why = "is a spike: its neighbours do not come near it" if row["passed"] == SPIKE else "was passed over"
-    return f"{text}; {row['passed_configuration']}, with {amount(row['passed_value'], row['measure'])}, {why}."
+    return f"{text}; {row['passed_configuration']}, with {format_result(row['passed_value'], row['measure'])}, {why}."
 
 
 def describe_equals(row: Mapping[Any, Any]) -> str:
@@ -76,7 +78,7 @@ def describe_equals(row: Mapping[Any, Any]) -> str:
     if not row["equals"]:
         return ""
     names = [row["configuration"], *row["equals"]]
-    return f" {len(names)} of its configurations tie: {list_some(names)}."
+    return f" {len(names)} of its configurations tie: {join_some(names)}."
 
 
 def _describe_impls(row: Mapping[str, Any]) -> str:
@@ -95,25 +97,25 @@ def describe_edge(row: Mapping[Any, Any]) -> str:
     return f" Its {swept} is the edge of the grid: try {row['edge']} ones."
 
 
-def list_some(names: Sequence[str]) -> str:
+def join_some(names: Sequence[str]) -> str:
     """The first of some names, and how many more there are."""
     more = len(names) - LISTED
     return "; ".join([*names[:LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _bare(value: float, measure: str) -> str:
+def _format_number_only(value: float, measure: str) -> str:
     """The number without the word: it stands behind one that has it."""
-    text = amount(value, measure)
+    text = format_result(value, measure)
     return text if measure == "seconds" else text.removeprefix(f"{measure} ").partition(" ")[0]
 
 
-def _end(row: Mapping[Any, Any]) -> str:
+def _describe_end(row: Mapping[Any, Any]) -> str:
     gap = pd.notna(row["final_gap"])
-    end = amount(row["final_gap"], "final gap") if gap else amount(row["final_loss"], "final loss")
+    end = format_result(row["final_gap"], "final gap") if gap else format_result(row["final_loss"], "final loss")
     return f"to end at {end}"
 
 
-def best_lines(told: pd.DataFrame) -> list[str]:
+def describe_best(told: pd.DataFrame) -> list[str]:
     """One line a problem: its best configuration, by every setting that tells it from the others, and what it took.
 
     Of compared runs.
@@ -122,10 +124,12 @@ def best_lines(told: pd.DataFrame) -> list[str]:
         return []
     table = standings(told)
     several = told["problem"].nunique() > 1
-    return [_best_line(told, table, row, several) for _, row in best_of_each(table, ["problem"]).iterrows()]
+    return [
+        _describe_best_of_problem(told, table, row, several) for _, row in best_of_each(table, ["problem"]).iterrows()
+    ]
 
 
-def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several: bool) -> str:
+def _describe_best_of_problem(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several: bool) -> str:
     alike = told[told["problem"] == best["problem"]]
     rows = table[(table["problem"] == best["problem"]) & (table["outcome"] != OUTCOMES[-1])]
     where = f" on {best['problem']}" if several else ""
@@ -134,18 +138,18 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
     equals = rows.loc[rows["place"] == best["place"], "optimizer"].drop_duplicates()
     equals = equals[equals != best["optimizer"]]
     tied = f", tied with {', '.join(equals)}" if len(equals) else ""
-    who = f"{best['optimizer']} ({best['impl']}) at {_settings(alike, best)}"
+    who = f"{best['optimizer']} ({best['impl']}) at {_describe_settings(alike, best)}"
     impls = describe_impls(standing, best, count_processes(alike))
     said = f"{_describe_impls(impls)}{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
     return f"Best{where}: {who}: {describe_result(first)}{tied}.{said}"
 
 
-def _settings(alike: pd.DataFrame, best: pd.Series) -> str:
+def _describe_settings(alike: pd.DataFrame, best: pd.Series) -> str:
     """The values of the best by which it differs from the other configurations of its problem."""
     run = alike[alike["run_id"] == best["run_id"]].iloc[0]
     differing = [name for name in differing_settings(alike) if name not in NAMED_APART]
     words = [
-        WORDED.get(name, f"{setting_header(name, differing)} {{}}").format(text)
+        SETTING_PHRASES.get(name, f"{setting_header(name, differing)} {{}}").format(text)
         for name in differing
         if (text := text_among(run[name], alike[name]))
     ]

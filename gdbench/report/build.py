@@ -17,28 +17,36 @@ from gdbench.analysis.precision import PARTED, floors
 from gdbench.analysis.winners import verdict
 from gdbench.errors import format_count
 from gdbench.report import lr_section
-from gdbench.report.across_section import draw_across, tabulate_across
-from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, paths, steps_to_target, trajectory
+from gdbench.report.across_section import make_across_figures, make_across_tables
+from gdbench.report.charts import (
+    NO_CONTOURS,
+    NO_MINIMISERS,
+    bounding_box,
+    convergence,
+    select_paths,
+    steps_to_target,
+    trajectory,
+)
 from gdbench.report.charts import precision as floors_chart
-from gdbench.report.charts.vega_lite import PANELS, Figure
-from gdbench.report.inputs import Source
-from gdbench.report.report_data import Facts, Shown
+from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.report_data import ReportData, ReportTable
 from gdbench.report.section import Landscape, Section, describe_band
-from gdbench.report.summary_text import sentences, verdict_table
-from gdbench.report.time_section import draw_times, tabulate_times
+from gdbench.report.summary_text import verdict_sentences, verdict_table
+from gdbench.report.time_section import make_time_figures, make_time_tables
 
-__all__ = ["Report", "assemble", "kept", "sections"]
+__all__ = ["Report", "build_report", "keep_sections", "make_sections"]
 
 
 @dataclass
 class Report:
     """Everything that a report shows, not yet in any form."""
 
-    source: Source
-    facts: Facts
-    told: list[str]
+    inputs: ReportInputs
+    data: ReportData
+    sentences: list[str]
     """The verdict in sentences."""
-    summary: Shown
+    summary: ReportTable
     """The verdict's table."""
     sections: list[Section]
     places: list[str]
@@ -51,29 +59,29 @@ class Report:
         return [each for section in self.sections for each in section.figures if each.chart is not None]
 
     @property
-    def tables(self) -> list[Shown]:
+    def tables(self) -> list[ReportTable]:
         """Every table."""
         return [each for section in self.sections for each in section.tables]
 
 
-def assemble(
-    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+def build_report(
+    inputs: ReportInputs, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
 ) -> Report:
-    """All sections of the report of a source; ``ready`` is told of each figure that can be drawn, at once."""
-    facts = Facts(source)
-    made = kept(facts, sections(facts, landscape), ready)
-    table = verdict(facts.runs, facts.told)
-    places = [str(each) for each in source.folders]
-    return Report(source, facts, sentences(table), verdict_table(table, facts.problems), made, places)
+    """All sections of the report of a inputs; ``ready`` is told of each figure that can be drawn, at once."""
+    data = ReportData(inputs)
+    made = keep_sections(data, make_sections(data, landscape), ready)
+    table = verdict(data.runs, data.compared)
+    places = [str(each) for each in inputs.folders]
+    return Report(inputs, data, verdict_sentences(table), verdict_table(table, data.problems), made, places)
 
 
-def kept(facts: Facts, made: Iterable[Section], ready: Callable[[Figure], None] | None) -> list[Section]:
+def keep_sections(data: ReportData, made: Iterable[Section], ready: Callable[[Figure], None] | None) -> list[Section]:
     """The sections that show anything; ``ready`` is told of each figure that can be drawn, at once."""
     told = []
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
         for section in made:
             for figure in section.figures:
-                figure.rule += facts.greyed(figure)
+                figure.rule += data.describe_grey(figure)
                 if ready and figure.chart is not None:
                     ready(figure)
             if section.figures or section.tables:
@@ -81,42 +89,49 @@ def kept(facts: Facts, made: Iterable[Section], ready: Callable[[Figure], None] 
     return told
 
 
-def sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
+def make_sections(data: ReportData, landscape: Landscape | None) -> Iterator[Section]:
     """The sections of all that a report shows, one after the other."""
-    yield Section("convergence", "Convergence", _convergence(facts))
-    yield Section("sensitivity", "Learning rate", lr_section.figures(facts), lr_section.tables(facts))
-    yield Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts))
-    yield Section("time", "Time", draw_times(facts), tabulate_times(facts))
-    yield Section("across", "Across problems", draw_across(facts), tabulate_across(facts))
-    yield Section("trajectories", "Paths", _trajectories(facts, landscape))
+    yield Section("convergence", "Convergence", _convergence_figures(data))
+    yield Section("sensitivity", "Learning rate", lr_section.make_lr_figures(data), lr_section.make_lr_tables(data))
+    yield Section(
+        "targets",
+        "Targets and precision",
+        [*_steps_to_target_figures(data), *_precision_figures(data)],
+        _steps_to_target_tables(data),
+    )
+    yield Section("time", "Time", make_time_figures(data), make_time_tables(data))
+    yield Section("across", "Across problems", make_across_figures(data), make_across_tables(data))
+    yield Section("trajectories", "Paths", _path_figures(data, landscape))
 
 
-def _convergence(facts: Facts) -> list[Figure]:
-    runs = facts.best_runs
-    if facts.traces.empty or runs.empty:
+def _convergence_figures(data: ReportData) -> list[Figure]:
+    runs = data.best_runs
+    if data.traces.empty or runs.empty:
         rule = "No traces were kept (trace=none), so there is nothing to draw."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
-    table = convergence_curves.convergence(runs, facts.traces)
+    table = convergence_curves.convergence(runs, data.traces)
     work = (table["gradients"] - 1).abs().max() > 1e-9
     wanted = {
         "step": True,
         "gradients": work,
         "seconds": table["seconds"].notna().any() and step_times.count_processes(runs) == 1,
     }
-    return [_converging(facts, table, against) for against, there in wanted.items() if there]
+    return [_convergence_figure(data, table, against) for against, there in wanted.items() if there]
 
 
-def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
-    shown = convergence.drawn(facts.ordered(table), against)
+def _convergence_figure(data: ReportData, table: pd.DataFrame, against: str) -> Figure:
+    shown = convergence.select_drawable(data.sort_by_problem(table), against)
     band = (
-        f" Line: median over up to {facts.seeds} seeds{describe_band(shown, 'quartiles')}." if facts.seeds > 1 else ""
+        f" Line: median over up to {data.seed_count} seeds{describe_band(shown, 'quartiles')}."
+        if data.seed_count > 1
+        else ""
     )
     ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
     rule = (
         "Each optimizer at the configuration that the verdict goes by:"
-        f"{' what tune chose, else' if facts.is_tuned else ''} of those that reach the target and stay there"
+        f"{' what tune chose, else' if data.is_tuned else ''} of those that reach the target and stay there"
         " the one with the fewest gradients, else the soonest that left it again, else the lowest final gap or loss:"
-        f" {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
+        f" {len(data.best_runs)} of {len(data.compared)} runs, at the recorded steps from 1 on.{band}"
     )
     measures = set(shown["y"])
     rule += " Gaps below what the dtype resolves are drawn at that floor." if "gap" in measures else ""
@@ -126,12 +141,12 @@ def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
     title = f"{' or '.join(sorted(measures)).capitalize() or 'Gap'} against {name}"
     if shown.empty:
         return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", shown)
-    drawing = convergence.chart(shown, facts.look, against)
-    return Figure(f"convergence-{name}", title, rule + facts.panels(shown), shown, drawing, name, "convergence")
+    drawing = convergence.draw_convergence(shown, data.style, against)
+    return Figure(f"convergence-{name}", title, rule + data.describe_panels(shown), shown, drawing, name, "convergence")
 
 
-def _ladder(facts: Facts) -> list[Figure]:
-    table = facts.steps_to_rungs
+def _steps_to_target_figures(data: ReportData) -> list[Figure]:
+    table = data.steps_to_targets
     shown = table[np.isfinite(table["steps"])]
     rule = (
         "First step at or below each relative gap, at the configuration that is best for the target; exact, median over"
@@ -142,11 +157,19 @@ def _ladder(facts: Facts) -> list[Figure]:
     if shown.empty:
         why = "No rung of the ladder was reached." if len(table) else "The minima are unknown, so there are no gaps."
         return [Figure("ladder", title, why, table)]
-    return [Figure("ladder", title, rule + facts.panels(shown), shown, steps_to_target.chart(shown, facts.look))]
+    return [
+        Figure(
+            "ladder",
+            title,
+            rule + data.describe_panels(shown),
+            shown,
+            steps_to_target.draw_steps_to_target(shown, data.style),
+        )
+    ]
 
 
-def _ladder_table(facts: Facts) -> list[Shown]:
-    table = facts.steps_to_rungs
+def _steps_to_target_tables(data: ReportData) -> list[ReportTable]:
+    table = data.steps_to_targets
     if table.empty:
         return []
     rows = ["problem", "optimizer", "configuration"]
@@ -154,11 +177,11 @@ def _ladder_table(facts: Facts) -> list[Shown]:
     wide = wide.sort_index(axis=1, ascending=False)
     wide.columns = [f"{target:.0e}".replace("e-0", "e-") for target in wide]
     rule = "Steps to each relative gap; empty: below what the dtype resolves."
-    return [Shown("ladder", "Steps to each target", rule, wide.reset_index())]
+    return [ReportTable("ladder", "Steps to each target", rule, wide.reset_index())]
 
 
-def _floors(facts: Facts) -> list[Figure]:
-    table = floors(facts.told, facts.traces)
+def _precision_figures(data: ReportData) -> list[Figure]:
+    table = floors(data.compared, data.traces)
     if table.empty:
         return []
     best = table.sort_values("wide_attained").drop_duplicates(["objective", "optimizer", "dtype"]).sort_index()
@@ -176,22 +199,22 @@ def _floors(facts: Facts) -> list[Figure]:
     rule += f" {zeros} gaps of exactly 0 are not on the log axis." if zeros else ""
     if shown.empty:
         return [Figure("floors", "What each dtype attains", "All gaps are exactly 0.", both)]
-    return [Figure("floors", "What each dtype attains", rule, both, floors_chart.chart(shown, facts.look))]
+    return [Figure("floors", "What each dtype attains", rule, both, floors_chart.draw_precision(shown, data.style))]
 
 
-def _trajectories(facts: Facts, landscape: Landscape | None) -> list[Figure]:
-    if facts.traces.empty:
+def _path_figures(data: ReportData, landscape: Landscape | None) -> list[Figure]:
+    if data.traces.empty:
         return []
-    told = paths(facts.best_runs, facts.traces)
-    each = [_trajectory(facts, str(name), table, landscape) for name, table in told.groupby("problem", sort=False)]
-    return each[:PANELS]
+    told = select_paths(data.best_runs, data.traces)
+    each = [_path_figure(data, str(name), table, landscape) for name, table in told.groupby("problem", sort=False)]
+    return each[:MAX_PANELS]
 
 
-def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Landscape | None) -> Figure:
-    run = facts.told[facts.told["problem"] == problem].iloc[0]
-    ground = landscape(run, box(table)) if landscape else None
-    lines = trajectory.contours(ground[0]) if ground else NO_LINES
-    stars = ground[1] if ground else NO_STARS
+def _path_figure(data: ReportData, problem: str, table: pd.DataFrame, landscape: Landscape | None) -> Figure:
+    run = data.compared[data.compared["problem"] == problem].iloc[0]
+    ground = landscape(run, bounding_box(table)) if landscape else None
+    lines = trajectory.contour_lines(ground[0]) if ground else NO_CONTOURS
+    stars = ground[1] if ground else NO_MINIMISERS
     rule = (
         "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the"
         " box, the middle 96% of"
@@ -202,6 +225,6 @@ def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Land
             else "Only gdbench's own objectives have contours."
         )
     )  # fmt: skip
-    chart = trajectory.chart(table, lines, facts.look, stars, box(table))
+    chart = trajectory.draw_paths(table, lines, data.style, stars, bounding_box(table))
     name = "".join(each if each.isalnum() else "-" for each in problem)
     return Figure(f"path-{name}", problem, rule, table, chart, problem, "trajectories")

@@ -7,18 +7,23 @@ import pandas as pd
 from gdbench.errors import format_count
 from gdbench.results.ranking import describe_randomness, may_win, runs_that_stay
 
-__all__ = ["caveats"]
+__all__ = ["list_caveats"]
 
 
-def caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
+def list_caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
     """What is left out of all comparisons, counted, which hits count less, and what makes times doubtful.
 
     Of all runs, and of those that are compared (``results.costs.compared``).
     """
-    return [*_left_out(runs, told), *_hits_that_left(told), *describe_randomness(runs), *_subnormal(runs)]
+    return [
+        *_describe_excluded(runs, told),
+        *_describe_left_targets(told),
+        *describe_randomness(runs),
+        *_describe_subnormals(runs),
+    ]
 
 
-def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
+def _describe_excluded(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
     lines = []
     shifted = runs["shifted_minimum"].fillna(False).astype(bool)
     unavailable = runs["status"] == "unavailable"
@@ -43,7 +48,7 @@ def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _hits_that_left(told: pd.DataFrame) -> list[str]:
+def _describe_left_targets(told: pd.DataFrame) -> list[str]:
     hit = told["steps_to_target"].notna() & may_win(told)
     left = int((hit & ~runs_that_stay(told)).sum())
     if not left:
@@ -51,7 +56,7 @@ def _hits_that_left(told: pd.DataFrame) -> list[str]:
     return [f"{left} of {hit.sum()} runs that reached the target left it again: they rank behind all that stay there."]
 
 
-def _subnormal(runs: pd.DataFrame) -> list[str]:
+def _describe_subnormals(runs: pd.DataFrame) -> list[str]:
     count = int((runs["denormals"] > 0).sum())
     if not count or not runs["step_s"].notna().any():
         return []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gdbench.errors import format_count
 from gdbench.report.build import Report
-from gdbench.report.table_cells import short
-from gdbench.report.terminal.fitting import console
+from gdbench.report.table_cells import shorten_numbers
+from gdbench.report.terminal.fitting import make_console
 from gdbench.report.terminal.sweep import closing_line
 
 __all__ = ["print_closing"]
@@ -18,10 +18,10 @@ SENTENCES = 12
 
 def print_closing(report: Report, page: Path | None, opened: bool) -> None:
     """Print the verdict in the words of the page, and how to open that, unless it is being opened."""
-    out = console()
-    for sentence in report.told[:SENTENCES]:
-        out.print(closing_line(short(sentence), whole=False))
-    if (more := len(report.told) - SENTENCES) > 0:
+    out = make_console()
+    for sentence in report.sentences[:SENTENCES]:
+        out.print(closing_line(shorten_numbers(sentence), whole=False))
+    if (more := len(report.sentences) - SENTENCES) > 0:
         out.print(closing_line(f"… and {format_count(more, 'sentence')} more, all in the report.", whole=False))
     if page and not opened:
         out.print(closing_line(f"Open in a browser (--open): {page}", whole=True), crop=False)

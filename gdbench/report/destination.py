@@ -7,35 +7,35 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["destination"]
+__all__ = ["output_folder"]
 
 LONGEST = 100
 """Characters of a folder's name, beyond which a checksum stands for the rest: systems refuse more than 255."""
 BETWEEN = "__"
 
 
-def destination(kind: str, places: Sequence[Path], outputs: Path = Path("outputs")) -> Path:
+def output_folder(kind: str, places: Sequence[Path], outputs: Path = Path("outputs")) -> Path:
     """The folder in outputs for what is made of these places, in this order: ``outputs/compare/<a>__<b>``.
 
     A place within outputs is called by its path there, such as ``2026-12-01_09-54-14_mine``; any other by its name and
     a checksum of where it is. The same places have the same folder, which is written anew.
     """
-    name = BETWEEN.join(_name(place, outputs) for place in places)
+    name = BETWEEN.join(_folder_name(place, outputs) for place in places)
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}_{_checksum(name)}"
     return outputs / kind / name
 
 
-def _name(place: Path, outputs: Path) -> str:
+def _folder_name(place: Path, outputs: Path) -> str:
     whole, home = place.resolve(), outputs.resolve()
     if whole == home:
         return "all"
     if whole.is_relative_to(home):
-        return _plain(whole.relative_to(home).as_posix())
-    return f"{_plain(whole.name)}-{_checksum(str(whole))}"
+        return _replace_special(whole.relative_to(home).as_posix())
+    return f"{_replace_special(whole.name)}-{_checksum(str(whole))}"
 
 
-def _plain(text: str) -> str:
+def _replace_special(text: str) -> str:
     """A path as one part of a name."""
     return re.sub(r"[^\w.=+-]", "_", text.replace("/", "_"))
 

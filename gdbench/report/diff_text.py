@@ -17,43 +17,46 @@ from gdbench.errors import format_count
 if TYPE_CHECKING:
     from gdbench.analysis.sweep_diff import Contrast
 
-__all__ = ["as_objects", "describe_contrast", "differing_lines", "json_text", "list_contrast"]
+__all__ = ["differences_as_json", "dump_json", "list_differences", "list_sweep_diff", "sweep_diff_as_json"]
 
 
-LONG = 60
-DIGITS = 12
+MAX_LENGTH = 60
+DIGEST_LENGTH = 12
 """Of a digest are shown so many."""
-MOST = 40
+MAX_LISTED = 40
 
 
-def differing_lines(title: str, found: Sequence[Difference], words: tuple[str, str] = ("", "")) -> list[str]:
+def list_differences(title: str, found: Sequence[Difference], words: tuple[str, str] = ("", "")) -> list[str]:
     """A title, and a line for each difference: ``lr: 0.1 -> 0.2``; nothing where there is none."""
     if not found:
         return []
-    width = max(len(each.name) for each in found[:MOST])
-    lines = [f"  {each.name:{width}}  {_said(each.a)}{words[0]} -> {_said(each.b)}{words[1]}" for each in found[:MOST]]
-    more = [f"  and {len(found) - MOST} more"] if len(found) > MOST else []
+    width = max(len(each.name) for each in found[:MAX_LISTED])
+    lines = [
+        f"  {each.name:{width}}  {_format_value(each.a)}{words[0]} -> {_format_value(each.b)}{words[1]}"
+        for each in found[:MAX_LISTED]
+    ]
+    more = [f"  and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
     return [title, *lines, *more]
 
 
-def as_objects(found: Sequence[Difference]) -> list[dict[str, Any]]:
+def differences_as_json(found: Sequence[Difference]) -> list[dict[str, Any]]:
     """Differences as JSON has them."""
     return [{"name": each.name, "a": _plain(each.a), "b": _plain(each.b)} for each in found]
 
 
-def json_text(told: Any) -> str:
+def dump_json(told: Any) -> str:
     """JSON in which nothing stands that JSON does not know."""
     return json.dumps(told, allow_nan=False)
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32,}", value):
-        return value[:DIGITS]
+        return value[:DIGEST_LENGTH]
     if isinstance(value, (list, tuple)):
-        text = ", ".join(map(_said, value))
+        text = ", ".join(map(_format_value, value))
     else:
         text = "none" if value is None or _null(value) else str(value)
-    return text if len(text) <= LONG else f"{text[: LONG - 4]} ..."
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 4]} ..."
 
 
 def _null(value: Any) -> bool:
@@ -72,16 +75,16 @@ def _plain(value: Any) -> Any:
     return plain if isinstance(plain, (int, float, str, bool)) and not infinite else str(plain)
 
 
-def list_contrast(contrast: Contrast) -> list[str]:
+def list_sweep_diff(contrast: Contrast) -> list[str]:
     """The lines that tell in the terminal what differs between two sides."""
     counted = ", ".join(f"{contrast.verdicts[each]} {each}" for each in VERDICTS if contrast.verdicts.get(each))
     step = [] if contrast.first_step is None else [f"The trajectories first differ at step {contrast.first_step}."]
     found = [
-        *differing_lines("Configuration", contrast.configuration),
-        *differing_lines("Environment", contrast.environment),
-        *differing_lines("Source (digests)", contrast.sources),
-        *differing_lines("Data (digests)", contrast.data),
-        *differing_lines("Result", contrast.results),
+        *list_differences("Configuration", contrast.configuration),
+        *list_differences("Environment", contrast.environment),
+        *list_differences("Source (digests)", contrast.sources),
+        *list_differences("Data (digests)", contrast.data),
+        *list_differences("Result", contrast.results),
         *step,
         *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
     ]
@@ -90,10 +93,10 @@ def list_contrast(contrast: Contrast) -> list[str]:
     return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
 
 
-def describe_contrast(contrast: Contrast) -> dict[str, Any]:
+def sweep_diff_as_json(contrast: Contrast) -> dict[str, Any]:
     """What differs between two sides as JSON has it."""
     parts = ("configuration", "environment", "sources", "data", "results")
-    told = {name: as_objects(getattr(contrast, name)) for name in parts}
+    told = {name: differences_as_json(getattr(contrast, name)) for name in parts}
     sides = zip("ab", contrast.names, contrast.sizes, strict=True)
     who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
     return {**who, **told, "first_step": contrast.first_step, "verdicts": contrast.verdicts}

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "escape_control_codes",
     "escape_csv",
     "escape_csv_table",
     "escape_latex",
     "escape_markdown",
     "escape_workflow_command",
-    "printable",
 ]
 
 PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
@@ -43,7 +43,7 @@ TEX = {
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 
-def printable(text: str, lines: bool = False) -> str:
+def escape_control_codes(text: str, lines: bool = False) -> str:
     """A text without control characters: pictures of them instead; line ends and tabs stay where ``lines``.
 
     Lone surrogates, which no encoding can write, become the replacement character as well.
@@ -55,18 +55,20 @@ def printable(text: str, lines: bool = False) -> str:
 
 def escape_markdown(text: str) -> str:
     """A text as Markdown shows it literally, in one line of one cell: no link, image, emphasis, code or HTML."""
-    entities = printable(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;")
+    entities = escape_control_codes(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;")
     return MARKDOWN.sub(r"\\\g<0>", entities)
 
 
 def escape_latex(text: str) -> str:
     """A text as LaTeX prints it literally."""
-    return "".join(TEX.get(character, character) for character in printable(text.replace("\n", " ")))
+    return "".join(TEX.get(character, character) for character in escape_control_codes(text.replace("\n", " ")))
 
 
 def escape_csv(text: str) -> str:
     """A text as a spreadsheet shows it and does not compute it: a quotation mark goes before what begins a formula."""
-    shown = printable(text, lines=True)  # pandas does not quote a lone carriage return, which ends a row for readers
+    shown = escape_control_codes(
+        text, lines=True
+    )  # pandas does not quote a lone carriage return, which ends a row for readers
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
@@ -86,4 +88,4 @@ def escape_workflow_command(text: str) -> str:
     """A text as a workflow command of GitHub Actions may hold it."""
     for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (",", "%2C"), (":", "%3A")):
         text = text.replace(character, code)
-    return printable(text)
+    return escape_control_codes(text)

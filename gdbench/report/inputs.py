@@ -14,11 +14,11 @@ from gdbench.results.folder_layout import sweep_folders
 from gdbench.results.load import load
 from gdbench.results.sweep_start import read_environment
 
-__all__ = ["Source", "read"]
+__all__ = ["ReportInputs", "read_inputs"]
 
 
 @dataclass
-class Source:
+class ReportInputs:
     """Runs and traces, and for each folder what its environment.json says."""
 
     folders: list[Path]
@@ -29,7 +29,7 @@ class Source:
     """One remark for each folder that is still being written, or was left unfinished."""
 
 
-def read(places: Sequence[Path]) -> Source:
+def read_inputs(places: Sequence[Path]) -> ReportInputs:
     """All runs and traces below some folders."""
     for place in places:
         if not place.exists():
@@ -39,23 +39,23 @@ def read(places: Sequence[Path]) -> Source:
         traces = load(list(places), "traces")
     except UsageError:  # trace=none
         traces = runs[["run_id"]].head(0).reindex(columns=["run_id", "step", "loss", "gap", "grad_norm", "x"])
-    folders = sorted({folder for place in places for folder in _sweeps(place)})
-    told = Source(folders, runs, traces)
+    folders = sorted({folder for place in places for folder in _find_sweeps(place)})
+    told = ReportInputs(folders, runs, traces)
     for folder in folders:
         if environment := read_environment(folder / "environment.json"):
             told.environments[folder.name] = environment
-        if remark := _unfinished(folder):
+        if remark := _describe_unfinished(folder):
             told.partial.append(remark)
     return told
 
 
-def _sweeps(place: Path) -> set[Path]:
+def _find_sweeps(place: Path) -> set[Path]:
     if place.is_file():
         return {place.parent}
     return set(sweep_folders(place))
 
 
-def _unfinished(folder: Path) -> str:
+def _describe_unfinished(folder: Path) -> str:
     """How many of a sweep's cells have ended, where that is not all of them; a copy may lie under another name."""
     planned = len(list((folder / ".hydra").glob("cell-*.yaml")))
     try:

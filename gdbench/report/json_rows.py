@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["as_json"]
+__all__ = ["runs_as_json"]
 
 
-def as_json(runs: pd.DataFrame) -> str:
+def runs_as_json(runs: pd.DataFrame) -> str:
     """A list of objects, one a run; missing values, NaN and infinities are null."""
     rows = runs.astype(object).to_dict(orient="records")
     return json.dumps([{str(name): _plain(value) for name, value in row.items()} for row in rows], allow_nan=False)

@@ -10,45 +10,45 @@ from gdbench.analysis.step_times import count_processes
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
 from gdbench.report.charts.vega_lite import Figure
-from gdbench.report.report_data import Facts, Shown
+from gdbench.report.report_data import ReportData, ReportTable
 
-__all__ = ["figures", "tables"]
+__all__ = ["make_lr_figures", "make_lr_tables"]
 
-CHOICES = ("gradients", "steps", "seconds")
+COSTS = ("gradients", "steps", "seconds")
 """What a reader may have against lr; the first is always there."""
 
 
-def figures(facts: Facts) -> list[Figure]:
+def make_lr_figures(data: ReportData) -> list[Figure]:
     """Each cost that says something of its own against lr, and heatmaps where lr and another number were varied."""
-    first = _varied(facts, "gradients")
-    by_loss = _against_loss(facts)
+    first = _varied_costs(data, "gradients")
+    by_loss = _final_loss_figures(data)
     if first.empty or (by_loss and not np.isfinite(first["cost"]).any()):
         return by_loss
-    tables = {cost: first if cost == "gradients" else _varied(facts, cost) for cost in CHOICES}
+    tables = {cost: first if cost == "gradients" else _varied_costs(data, cost) for cost in COSTS}
     wanted = {
         "gradients": True,
         "steps": not first["cost"].equals(tables["steps"]["cost"]),
-        "seconds": _timed(facts, tables),
+        "seconds": _has_comparable_times(data, tables),
     }
-    shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
-    return [*shown, *by_loss, *_beside_numbers(facts, first), *_beside_dtypes(facts)]
+    shown = [_sensitivity_figure(data, tables[cost], cost) for cost in COSTS if wanted[cost]]
+    return [*shown, *by_loss, *_number_heatmaps(data, first), *_dtype_heatmaps(data)]
 
 
-def _varied(facts: Facts, cost: str) -> pd.DataFrame:
+def _varied_costs(data: ReportData, cost: str) -> pd.DataFrame:
     """The costs on problems on which several lrs were tried."""
-    table = facts.sensitivity if cost == "gradients" else sensitivity(facts.merged, cost)
-    return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
+    table = data.sensitivity if cost == "gradients" else sensitivity(data.merged_runs, cost)
+    return data.sort_by_problem(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
-def _timed(facts: Facts, tables: dict[str, pd.DataFrame]) -> bool:
+def _has_comparable_times(data: ReportData, tables: dict[str, pd.DataFrame]) -> bool:
     """Whether one process timed all that reached the target, so that a missing point means a miss in seconds too."""
-    if count_processes(facts.merged) > 1:
+    if count_processes(data.merged_runs) > 1:
         return False
     seconds, gradients = (np.isfinite(tables[name]["cost"]) for name in ("seconds", "gradients"))
     return bool(seconds.any() and seconds.equals(gradients))
 
 
-def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
+def _sensitivity_figure(data: ReportData, table: pd.DataFrame, cost: str) -> Figure:
     name = "sensitivity" if cost == "gradients" else f"sensitivity-{cost}"
     title = f"{cost.capitalize()} to target against learning rate"
     runs, solved, broke = (int(table[each].sum()) for each in ("runs", "solved", "broke"))
@@ -60,52 +60,56 @@ def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
         f" that missed it, or left it again, is not drawn: {solved} of {runs} runs reached it and stayed. Grey: share"
         f" of runs that diverged or became nonfinite ({broke})."
     )
-    rule += facts.impls
-    rule += LIMIT if table["smoothness"].notna().any() else ""
-    drawing = charts.chart(table, facts.look, cost)
-    return Figure(name, title, rule + facts.panels(table), table, drawing, cost, "sensitivity")
+    rule += data.impl_note
+    rule += LIMIT_RULE if table["smoothness"].notna().any() else ""
+    drawing = charts.draw_sensitivity(table, data.style, cost)
+    return Figure(name, title, rule + data.describe_panels(table), table, drawing, cost, "sensitivity")
 
 
-def _against_loss(facts: Facts) -> list[Figure]:
+def _final_loss_figures(data: ReportData) -> list[Figure]:
     """The final loss at each lr, on the problems on which no configuration reaches a target."""
-    table = facts.unsolved
+    table = data.unsolved_standings
     table = table[table.groupby("problem")["lr"].transform("nunique") > 1]
     shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"])]
-    shown = facts.ordered(shown.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
+    shown = data.sort_by_problem(shown.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
     if shown.empty:
         return []
-    band = "; band: the lowest to the highest of them" if final_losses.banded(shown) else ""
+    band = "; band: the lowest to the highest of them" if final_losses.has_bands(shown) else ""
     rule = (
         "Final loss at each learning rate on the problems on which no configuration reaches a target, the best over"
         f" other settings; median over seeds{band}. {len(table) - len(table[table['outcome'] != 'cannot win'])} of"
         f" {len(table)} configurations ended no lower than they began, and are not drawn."
     )
     title = "Final loss against learning rate"
-    drawing = final_losses.chart(shown, facts.look)
-    return [Figure("sensitivity-loss", title, rule + facts.panels(shown), shown, drawing, "loss", "sensitivity")]
+    drawing = final_losses.draw_final_losses(shown, data.style)
+    return [
+        Figure("sensitivity-loss", title, rule + data.describe_panels(shown), shown, drawing, "loss", "sensitivity")
+    ]
 
 
-LIMIT = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
+LIMIT_RULE = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
 
 
-def _beside_numbers(facts: Facts, table: pd.DataFrame) -> list[Figure]:
+def _number_heatmaps(data: ReportData, table: pd.DataFrame) -> list[Figure]:
     """A heatmap for each optimizer of which another number was varied too."""
     several = table.groupby(["problem", "solver"])["others"].transform("nunique") > 1
-    return _grid(facts, "heatmap", "Learning rate and other settings together", "other numbers", table[several])
+    return _heatmap_figures(
+        data, "heatmap", "Learning rate and other settings together", "other numbers", table[several]
+    )
 
 
-def _beside_dtypes(facts: Facts) -> list[Figure]:
+def _dtype_heatmaps(data: ReportData) -> list[Figure]:
     """A heatmap for each optimizer that was run in several dtypes."""
-    if facts.merged["dtype"].nunique() < 2:
+    if data.merged_runs["dtype"].nunique() < 2:
         return []
-    table = over_dtypes(facts.merged)
+    table = over_dtypes(data.merged_runs)
     table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
-    places = {name: place for place, name in enumerate(facts.look.optimizers)}
+    places = {name: place for place, name in enumerate(data.style.optimizers)}
     table = table.loc[table["solver"].map(places).sort_values(kind="stable").index]
-    return _grid(facts, "heatmap-dtype", "Learning rate and dtype together", "dtypes", table)
+    return _heatmap_figures(data, "heatmap-dtype", "Learning rate and dtype together", "dtypes", table)
 
 
-def _grid(facts: Facts, name: str, title: str, others: str, table: pd.DataFrame) -> list[Figure]:
+def _heatmap_figures(data: ReportData, name: str, title: str, others: str, table: pd.DataFrame) -> list[Figure]:
     if table.empty or not np.isfinite(table["cost"]).any():
         return []
     grid = table.assign(panel=table["solver"] + " · " + table["problem"], other=table["others"])
@@ -115,17 +119,17 @@ def _grid(facts: Facts, name: str, title: str, others: str, table: pd.DataFrame)
         " half of the runs broke, empty where the target was not reached, or left again."
         f" {int(grid['solved'].sum())} of {int(grid['runs'].sum())} runs reached it and stayed."
     )
-    rule += facts.impls + Facts.panels(grid, "panel")
-    return [Figure(name, title, rule, grid, charts.grid_chart(grid), coloured=False)]
+    rule += data.impl_note + ReportData.describe_panels(grid, "panel")
+    return [Figure(name, title, rule, grid, charts.draw_heatmap(grid), coloured=False)]
 
 
-def tables(facts: Facts) -> list[Shown]:
+def make_lr_tables(data: ReportData) -> list[ReportTable]:
     """How many decades of lr each method forgives; and where it ends on problems on which nobody reaches a target."""
-    return [*_forgiveness(facts), *_final_losses(facts)]
+    return [*_robustness_tables(data), *_final_loss_tables(data)]
 
 
-def _final_losses(facts: Facts) -> list[Shown]:
-    best = facts.ordered(facts.unsolved.drop_duplicates(["problem", "solver"]))
+def _final_loss_tables(data: ReportData) -> list[ReportTable]:
+    best = data.sort_by_problem(data.unsolved_standings.drop_duplicates(["problem", "solver"]))
     if best.empty:
         return []
     names = ["final_gap", "final_loss", "final_loss_lo", "final_loss_hi", "best_loss", "n"]
@@ -135,16 +139,16 @@ def _final_losses(facts: Facts) -> list[Shown]:
         "Each method at its best configuration on the problems on which none reaches a target, the lowest first: the"
         " median over all seeds, with the lowest and the highest. best loss: the lowest of the whole run."
     )
-    return [Shown("losses", "Final loss of each method", rule, shown)]
+    return [ReportTable("losses", "Final loss of each method", rule, shown)]
 
 
-def _forgiveness(facts: Facts) -> list[Shown]:
-    table = decades_within(facts.sensitivity)
+def _robustness_tables(data: ReportData) -> list[ReportTable]:
+    table = decades_within(data.sensitivity)
     best = table.sort_values(["chosen", "cost"], ascending=[False, True], kind="stable")
     best = best.drop(columns="chosen").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []
     rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."
-    shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
+    shown = data.sort_by_problem(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
     shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
-    return [Shown("forgiveness", "How much each method forgives", rule, shown)]
+    return [ReportTable("forgiveness", "How much each method forgives", rule, shown)]

@@ -18,8 +18,8 @@ from gdbench.report.charts import final_losses as losses_chart
 from gdbench.report.charts import lr_sensitivity as sensitivity_chart
 from gdbench.report.charts import profiles as profile_chart
 from gdbench.report.charts import trajectory as trajectory_chart
-from gdbench.report.charts.vega_lite import Drawn
-from gdbench.report.style import MOST, Look, ordered_pair, theme
+from gdbench.report.charts.vega_lite import ChartSpec
+from gdbench.report.style import MAX_COLOURED, Style, interpolate_colour, vega_theme
 from gdbench.results import costs
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import load
@@ -33,15 +33,15 @@ __all__ = ["convergence", "profile", "sensitivity", "trajectory"]
 
 
 def __dir__() -> list[str]:
-    """The charts alone, for those who look for them with a tab."""
+    """The charts alone, for those who style for them with a tab."""
     return __all__
 
 
-LEFT = "×: left the picture, as it diverged"
-UNREACHED = "no run stays at a target"
+LEFT_NOTE = "×: left the picture, as it diverged"
+NOT_REACHED = "no run stays at a target"
 NEVER_RAN = ("failed", "unavailable")
 """Statuses of runs of which nothing can be drawn."""
-WIDTH_OF_NOTES = 52
+NOTE_WIDTH = 52
 """Characters of a line of a chart's note."""
 
 
@@ -56,19 +56,20 @@ def convergence(
     where it is not known. Raises UsageError where there is nothing to draw.
     """
     _check_choice("against", against, convergence_chart.AXES)
-    recorded = _traces(runs, traces)
-    lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
+    recorded = _find_traces(runs, traces)
+    lines = _choose_lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
     steps = convergence_curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
-    table = convergence_chart.drawn(cut_curves(steps, diverging_solvers(lines.runs)), against)
+    table = convergence_chart.select_drawable(cut_curves(steps, diverging_solvers(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
-    reasons = [f"{name} is not drawn: {_why_missing(steps[steps['problem'] == name], against)}" for name in missing]
+    reasons = [f"{name} is not drawn: {_explain_missing(steps[steps['problem'] == name], against)}" for name in missing]
     if table.empty:
         raise UsageError(f"there is nothing to draw: {'; '.join(reasons)}.")
     partly = [
-        f"{name} is drawn where its loss is positive, as gaps are on a log axis" for name in _halved(steps, table)
+        f"{name} is drawn where its loss is positive, as gaps are on a log axis"
+        for name in _partly_drawn_problems(steps, table)
     ]
-    notes = [*([LEFT] if table["left"].any() else []), *reasons, *partly, *_unrecorded(runs, recorded)]
-    return _shown(table, convergence_chart.chart(table, _look(lines), against), notes)
+    notes = [*([LEFT_NOTE] if table["left"].any() else []), *reasons, *partly, *_describe_unrecorded(runs, recorded)]
+    return _finish_chart(table, convergence_chart.draw_convergence(table, _make_style(lines), against), notes)
 
 
 def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
@@ -77,29 +78,31 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
     Where no run stays at a target, as where none is known, the final losses are drawn.
     """
     _check_choice("cost", cost, costs.COSTS)
-    told, best = _told(runs)
-    look = Look.of(best["solver"], best_configuration.leading(best))
+    told, best = _compare_runs(runs)
+    style = Style.assign(best["solver"], best_configuration.leading(best))
     table = over_lr.sensitivity(told, cost)
     reached = table["cost"] < math.inf
     if reached.any():
         missed = [name for name in table["problem"].unique() if name not in set(table.loc[reached, "problem"])]
         notes = [f"on {name} no run stays at its target" for name in missed]
-        return _shown(table, sensitivity_chart.chart(table, look, cost), notes)
+        return _finish_chart(table, sensitivity_chart.draw_sensitivity(table, style, cost), notes)
     if cost == "seconds" and told["step_s"].isna().all():
         raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
     losses = over_lr.final_losses(told)
     if losses.empty:
         raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
-    return _shown(losses, losses_chart.chart(losses, look), [f"{UNREACHED}: final losses are drawn"])
+    return _finish_chart(
+        losses, losses_chart.draw_final_losses(losses, style), [f"{NOT_REACHED}: final losses are drawn"]
+    )
 
 
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
-    told, best = _told(runs)
+    told, best = _compare_runs(runs)
     one_lr = best_configuration.one_for_all(told)
-    table = charts.both_views(best, one_lr, profiles.performance_profile)
-    drawn = profile_chart.chart(table, Look.of(best["solver"], best_configuration.leading(best)))
-    return _shown(table, drawn, _describe_flat(table))
+    table = charts.stack_views(best, one_lr, profiles.performance_profile)
+    drawn = profile_chart.draw_profiles(table, Style.assign(best["solver"], best_configuration.leading(best)))
+    return _finish_chart(table, drawn, _describe_flat_profiles(table))
 
 
 def trajectory(
@@ -113,55 +116,55 @@ def trajectory(
     Contours are those of gdbench's own objectives; for a function of one's own give it as ``objective``. ``by`` and
     ``traces`` are those of ``convergence``. What diverged is drawn to where it leaves the picture, and marked.
     """
-    recorded = _traces(runs, traces)
-    lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
-    paths = charts.paths(lines.runs, recorded)
+    recorded = _find_traces(runs, traces)
+    lines = _choose_lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
+    paths = charts.select_paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
     rows = diverging_solvers(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
     calm = ~paths["optimizer"].isin(diverging)
-    box = charts.box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near(paths)])
+    box = charts.bounding_box(paths[(calm | (paths["step"] == 0)) if calm.any() else _near_start(paths)])
     shown, ends = cut_paths(paths, box, diverging)
-    ground = _ground(runs, lines.runs.iloc[0], box, objective)
-    notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]
+    ground = _compute_landscape(runs, lines.runs.iloc[0], box, objective)
+    notes = [*([LEFT_NOTE] if len(ends) else []), *_describe_unrecorded(runs, recorded)]
     if ground is None:
         notes.append("no contours: only gdbench's own objectives have them; for yours give objective=your_function")
     contours, stars = (
-        (trajectory_chart.contours(ground[0]), ground[1]) if ground else (charts.NO_LINES, charts.NO_STARS)
+        (trajectory_chart.contour_lines(ground[0]), ground[1]) if ground else (charts.NO_CONTOURS, charts.NO_MINIMISERS)
     )
-    drawn = trajectory_chart.chart(shown, contours, _look(lines), stars, box, ends)
+    drawn = trajectory_chart.draw_paths(shown, contours, _make_style(lines), stars, box, ends)
     name = str(paths["problem"].iloc[0])
-    return _shown(shown, Drawn({**drawn.chart, "title": name}, drawn.datasets), notes)
+    return _finish_chart(shown, ChartSpec({**drawn.chart, "title": name}, drawn.datasets), notes)
 
 
 # ------------------------------------------------------------------------------------------------ what is drawn
 
 
-def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _compare_runs(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
     told = best_configuration.merged(costs.compared(runs))
     return told, best_configuration.tuned(told)
 
 
-def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
+def _choose_lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
     lines = choose_lines(runs, [by] if isinstance(by, str) else list(by))
-    if by and len(lines.solvers) > MOST:
+    if by and len(lines.solvers) > MAX_COLOURED:
         raise UsageError(
-            f"by= gives {len(lines.solvers)} lines, and more than {MOST} cannot be told apart:"
+            f"by= gives {len(lines.solvers)} lines, and more than {MAX_COLOURED} cannot be told apart:"
             " choose some of the runs, as in runs[runs['lr'].isin([0.01, 0.1])]."
         )
     return lines
 
 
-def _look(lines: Lines) -> Look:
+def _make_style(lines: Lines) -> Style:
     if not lines.chosen:
-        return Look.of(lines.solvers, lines.leading)
+        return Style.assign(lines.solvers, lines.leading)
     panels = min(lines.runs["problem"].nunique(), 3)
     beside = max(1, 300 * panels // (45 + 7 * max(map(len, lines.solvers))))
-    pairs = {solver: ordered_pair(*place) for solver, place in lines.places.items()}
-    return Look(lines.solvers, len(lines.solvers), columns=beside, pairs=pairs)
+    pairs = {solver: interpolate_colour(*place) for solver, place in lines.places.items()}
+    return Style(lines.solvers, len(lines.solvers), columns=beside, pairs=pairs)
 
 
 def _check_rows(runs: pd.DataFrame) -> None:
@@ -202,32 +205,32 @@ def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
         )
 
 
-def _is_near(paths: pd.DataFrame) -> Any:
+def _near_start(paths: pd.DataFrame) -> Any:
     """The points of paths that all diverge that show how they leave: those before the loss is ten times the first."""
     start = paths.loc[paths["step"] == 0, "loss"].max()
     return (paths["step"] == 0) | (paths["loss"].abs() <= 10 * max(abs(start), 1.0))
 
 
-def _describe_flat(table: pd.DataFrame) -> list[str]:
+def _describe_flat_profiles(table: pd.DataFrame) -> list[str]:
     """Why the lines of profiles have no step, for each view, or for both, in which none has one."""
-    reasons = {str(view): _why_flat(rows) for view, rows in table.groupby("view", sort=False)}
+    reasons = {str(view): _explain_flat(rows) for view, rows in table.groupby("view", sort=False)}
     if len(set(reasons.values())) == 1:
         return [reason for reason in list(reasons.values())[:1] if reason]
     return [f"{view}: {reason}" for view, reason in reasons.items() if reason]
 
 
-def _why_flat(view: pd.DataFrame) -> str:
+def _explain_flat(view: pd.DataFrame) -> str:
     """Why no line of a view has a step; nothing where one has."""
     if view.groupby("optimizer").size().max() > 1:
         return ""
     if not view["share"].any():
-        return f"{UNREACHED}: all lines lie at 0"
+        return f"{NOT_REACHED}: all lines lie at 0"
     if len(view) == 1:
         return f"{view['optimizer'].iloc[0]} is alone, so it is the best wherever it stays at its target"
     return "each optimizer is the best on every problem where it stays at its target, so no line has a step"
 
 
-def _why_missing(curve: pd.DataFrame, against: str) -> str:
+def _explain_missing(curve: pd.DataFrame, against: str) -> str:
     """Why nothing of a problem is in the picture."""
     if curve.empty:
         return "nothing was recorded of its runs"
@@ -238,28 +241,28 @@ def _why_missing(curve: pd.DataFrame, against: str) -> str:
     return "it has no finite point after its start"
 
 
-def _halved(steps: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+def _partly_drawn_problems(steps: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """The problems in the picture of which losses are not in it."""
     unknown = steps[steps["gap"].isna() & (steps["loss"] <= 0) & steps["problem"].isin(table["problem"])]
     return [str(name) for name in unknown["problem"].unique()] if (table["y"] == "gap").any() else []
 
 
-def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
+def _compute_landscape(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
     """The values under paths on a grid, and the minimisers; None where it is unknown what the function is."""
     from gdbench.engine.loss_landscape import landscape, landscape_of
 
     if objective is not None:
         return landscape_of(objective, str(run["dtype"]), box)
-    return landscape(_folders(runs), run, box)
+    return landscape(_sweep_folders(runs), run, box)
 
 
-def _folders(runs: pd.DataFrame) -> list[Any]:
+def _sweep_folders(runs: pd.DataFrame) -> list[Any]:
     from gdbench.results.load import sweep_folders_of
 
     return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
 
 
-def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
+def _find_traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
     """The traces that are given, or those of the runs' folder; some of them are of these runs."""
     _check_rows(runs)
     if given is None and "folder" not in runs.attrs:
@@ -274,22 +277,22 @@ def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
     return traces
 
 
-def _unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
+def _describe_unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
     """What is to be said where the paths of some runs were not recorded, as of the trials of a search."""
     whole = runs[~runs["status"].isin(NEVER_RAN)]
     missing = int((~whole["run_id"].isin(traces["run_id"])).sum())
     return [f"{missing} of {len(whole)} runs recorded no path: the best of the others are drawn"] if missing else []
 
 
-def _shown(table: pd.DataFrame, drawn: Drawn, notes: Sequence[str] = ()) -> Any:
+def _finish_chart(table: pd.DataFrame, drawn: ChartSpec, notes: Sequence[str] = ()) -> Any:
     if table.empty:
         raise UsageError("there are 0 finite points to draw.")
-    return Drawn(_noted(drawn.chart, notes), drawn.datasets).whole().configure(**theme(False))
+    return ChartSpec(_add_notes(drawn.chart, notes), drawn.datasets).to_altair().configure(**vega_theme(False))
 
 
-def _noted(chart: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+def _add_notes(chart: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     """A chart with notes under its name."""
-    lines = [line for note in notes for line in textwrap.wrap(note, WIDTH_OF_NOTES)]
+    lines = [line for note in notes for line in textwrap.wrap(note, NOTE_WIDTH)]
     if not lines:
         return chart
     if "title" not in chart:

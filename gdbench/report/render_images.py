@@ -18,17 +18,17 @@ from typing import Any, Self
 from gdbench.results.atomic import open_beside
 from gdbench.results.paths import find_cache_folder
 
-__all__ = ["Images", "as_svg", "bundle"]
+__all__ = ["ImageRenderer", "render_svg", "vega_bundle"]
 
 SCALE = 1.5
 VERSION = "6.4"
 """Of Vega-Lite; of those that vl-convert carries, the one that Altair writes for."""
-WARM = json.dumps(
+WARM_UP_SPEC = json.dumps(
     {"data": {"values": [{"a": 1}]}, "mark": "line", "encoding": {"x": {"field": "a", "type": "quantitative"}}}
 )
 
 
-class Images:
+class ImageRenderer:
     """Draws specifications into files, on two cores: one process runs JavaScript, which makes SVG, the other makes PNG.
 
     JavaScript takes a second to start and some pictures to get fast, so that two processes of it draw no earlier.
@@ -37,19 +37,22 @@ class Images:
     def __init__(self) -> None:
         """Start both processes."""
         context = multiprocessing.get_context("spawn")
-        self.script = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
-        self.pixels = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+        self.script = ProcessPoolExecutor(1, mp_context=context, initializer=exit_with_parent)
+        self.pixels = ProcessPoolExecutor(1, mp_context=context, initializer=exit_with_parent)
         self.carriers = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
-        with without_interrupts():  # a pool starts its process at the first call
-            self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
+        with block_interrupts():  # a pool starts its process at the first call
+            self.pending: list[Future[None]] = [
+                self.script.submit(warm_up_javascript),
+                self.pixels.submit(warm_up_fonts),
+            ]
 
     def draw(self, specification: dict[str, Any], stem: Path) -> None:
         """Have ``stem``.svg and ``stem``.png drawn."""
         self.pending.append(self.carriers.submit(self._both, json.dumps(specification), str(stem)))
 
     def _both(self, specification: str, stem: str) -> None:
-        self.script.submit(svg, specification, stem).result()
-        self.pixels.submit(png, stem).result()
+        self.script.submit(write_svg, specification, stem).result()
+        self.pixels.submit(write_png, stem).result()
 
     def __enter__(self) -> Self:
         """Wait for all of them at the end of the context."""
@@ -73,7 +76,7 @@ class Images:
 
 
 @contextlib.contextmanager
-def without_interrupts() -> Iterator[None]:
+def block_interrupts() -> Iterator[None]:
     """Start processes that Ctrl-C does not reach: the one that started them decides, and they print no traceback."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -85,7 +88,7 @@ def without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """End this process when the one that started it has ended, however that was: a killed one cannot say so."""
 
     def wait() -> None:
@@ -97,19 +100,19 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def warm() -> None:
+def warm_up_javascript() -> None:
     """Let JavaScript start and compile Vega."""
-    as_svg(WARM)
+    render_svg(WARM_UP_SPEC)
 
 
-def warm_pixels() -> None:
+def warm_up_fonts() -> None:
     """Find the fonts of this machine."""
     import vl_convert
 
     vl_convert.svg_to_png('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text y="9">a</text></svg>')
 
 
-def as_svg(specification: str | dict[str, Any]) -> str:
+def render_svg(specification: str | dict[str, Any]) -> str:
     """Draw one specification, here and now."""
     import vl_convert
 
@@ -117,12 +120,12 @@ def as_svg(specification: str | dict[str, Any]) -> str:
     return drawn
 
 
-def svg(specification: str, stem: str) -> None:
+def write_svg(specification: str, stem: str) -> None:
     """Draw one specification into ``stem``.svg."""
-    Path(f"{stem}.svg").write_text(as_svg(specification), encoding="utf-8")
+    Path(f"{stem}.svg").write_text(render_svg(specification), encoding="utf-8")
 
 
-def png(stem: str) -> None:
+def write_png(stem: str) -> None:
     """Draw ``stem``.svg once more, as pixels."""
     import vl_convert
 
@@ -130,7 +133,7 @@ def png(stem: str) -> None:
     Path(f"{stem}.png").write_bytes(vl_convert.svg_to_png(drawn, scale=SCALE))
 
 
-def bundle() -> str:
+def vega_bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, which takes seconds to make and is kept in the user's cache."""
     import vl_convert
 
@@ -139,11 +142,11 @@ def bundle() -> str:
         return kept.read_text(encoding="utf-8")
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     script = script.replace("</script", "<\\/script")
-    _keep(kept, script)
+    _write_cache(kept, script)
     return script
 
 
-def _keep(file: Path, text: str) -> None:
+def _write_cache(file: Path, text: str) -> None:
     """Write whole or not at all; a cache that cannot be written is none."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,18 +11,18 @@ import pandas as pd
 from gdbench.analysis import best_configuration
 from gdbench.analysis.lr_sensitivity import sensitivity
 from gdbench.analysis.step_times import step_times
-from gdbench.report.charts.vega_lite import PANELS, Figure
-from gdbench.report.inputs import Source
-from gdbench.report.style import Look
+from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.style import Style
 from gdbench.results import costs as problems
 from gdbench.results.ranking import runs_that_stay
 from gdbench.results.standings import OUTCOMES, standings
 
-__all__ = ["Facts", "Shown"]
+__all__ = ["ReportData", "ReportTable"]
 
 
 @dataclass
-class Shown:
+class ReportTable:
     """A table for people: its name, what it says, and its rows as they are."""
 
     name: str
@@ -31,56 +31,56 @@ class Shown:
     table: pd.DataFrame
 
 
-class Facts:
+class ReportData:
     """What several figures need, worked out once."""
 
-    def __init__(self, source: Source, told: pd.DataFrame | None = None) -> None:
-        """Of the runs and traces of a source; ``told`` are those that are compared, where that is not for us to say."""
-        self.runs, self.traces = source.runs, source.traces
-        self.told = problems.compared(source.runs) if told is None else told
-        self.merged = best_configuration.merged(self.told)
-        self.problems = list(self.told["problem"].unique())
+    def __init__(self, inputs: ReportInputs, told: pd.DataFrame | None = None) -> None:
+        """Of the runs and traces of a inputs; ``told`` are those that are compared, where that is not for us to say."""
+        self.runs, self.traces = inputs.runs, inputs.traces
+        self.compared = problems.compared(inputs.runs) if told is None else told
+        self.merged_runs = best_configuration.merged(self.compared)
+        self.problems = list(self.compared["problem"].unique())
 
     @cached_property
     def costs(self) -> pd.DataFrame:
         """What every run paid, in gradients, impls merged."""
-        return problems.costs(self.merged)
+        return problems.costs(self.merged_runs)
 
     @cached_property
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
-        return best_configuration.tuned(self.merged)
+        return best_configuration.tuned(self.merged_runs)
 
     @cached_property
-    def unsolved(self) -> pd.DataFrame:
+    def unsolved_standings(self) -> pd.DataFrame:
         """The standings on the problems on which no configuration reaches a target: by final gap or loss."""
-        table = standings(self.merged)
+        table = standings(self.merged_runs)
         reached = table["outcome"].isin(OUTCOMES[:2]).groupby(table["problem"]).transform("any")
         return table[~reached.astype(bool)]
 
     @cached_property
-    def look(self) -> Look:
+    def style(self) -> Style:
         """Colours: of many optimizers those with the best mean place have one."""
-        return Look.of(self.runs["optimizer"].astype(str), best_configuration.leading(self.best))
+        return Style.assign(self.runs["optimizer"].astype(str), best_configuration.leading(self.best))
 
     @cached_property
     def one_lr(self) -> pd.DataFrame:
         """The one configuration of each optimizer for all problems."""
-        return best_configuration.one_for_all(self.merged)
+        return best_configuration.one_for_all(self.merged_runs)
 
     @cached_property
     def best_runs(self) -> pd.DataFrame:
         """The runs of the best configurations, all seeds."""
         keys = ["problem", "solver", "configuration"]
-        return self.merged.merge(self.best[keys], on=keys)
+        return self.merged_runs.merge(self.best[keys], on=keys)
 
     @cached_property
-    def rungs(self) -> pd.DataFrame:
+    def target_costs(self) -> pd.DataFrame:
         """What the best configurations paid for each rung of the ladder."""
         return problems.rung_costs(self.best_runs)
 
     @cached_property
-    def steps_to_rungs(self) -> pd.DataFrame:
+    def steps_to_targets(self) -> pd.DataFrame:
         """The median steps of the best configurations to each rung, by ``optimizer``.
 
         Where a configuration stays at its target, a run of it that left again reached neither that nor lower rungs: the
@@ -102,15 +102,15 @@ class Facts:
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """What every lr costs in gradients."""
-        return sensitivity(self.merged)
+        return sensitivity(self.merged_runs)
 
     @cached_property
     def step_times(self) -> pd.DataFrame:
         """What a step of each optimizer and impl takes."""
-        return step_times(self.told)
+        return step_times(self.compared)
 
     @property
-    def seeds(self) -> int:
+    def seed_count(self) -> int:
         """How many seeds the most repeated configuration has."""
         return (
             int(self.best_runs.groupby(["problem", "solver"])["run_id"].nunique().max()) if len(self.best_runs) else 0
@@ -119,28 +119,32 @@ class Facts:
     @property
     def is_tuned(self) -> bool:
         """Whether tune chose any of the configurations."""
-        return bool(problems.numbers(self.told, "tuned_place").notna().any())
+        return bool(problems.numbers(self.compared, "tuned_place").notna().any())
 
     @property
-    def impls(self) -> str:
+    def impl_note(self) -> str:
         """A remark under what counts one impl of each configuration, where several were run."""
-        left = len(self.told) - len(self.merged)
+        left = len(self.compared) - len(self.merged_runs)
         return f" Of the impls of a configuration the first counts: {left} other runs are left out." if left else ""
 
-    def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
+    def sort_by_problem(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table with its problems in the order of the runs."""
         places = {name: place for place, name in enumerate(self.problems)}
         return table.loc[table["problem"].map(places).sort_values(kind="stable").index]
 
-    def greyed(self, figure: Figure) -> str:
+    def describe_grey(self, figure: Figure) -> str:
         """A remark under a figure in which not all optimizers have a colour."""
-        count, coloured = len(self.look.optimizers), self.look.coloured
+        count, coloured = len(self.style.optimizers), self.style.coloured
         if figure.chart is None or count == coloured or not figure.coloured:
             return ""
         return f" In colour: the {coloured} of {count} optimizers that have the best mean place; the others are grey."
 
     @staticmethod
-    def panels(table: pd.DataFrame, name: str = "problem") -> str:
+    def describe_panels(table: pd.DataFrame, name: str = "problem") -> str:
         """A remark where a figure does not show all problems at once."""
         count, what = table[name].nunique(), "problems" if name == "problem" else "panels"
-        return f" {PANELS} of {count} {what} are drawn; the page's filter shows the others." if count > PANELS else ""
+        return (
+            f" {MAX_PANELS} of {count} {what} are drawn; the page's filter shows the others."
+            if count > MAX_PANELS
+            else ""
+        )

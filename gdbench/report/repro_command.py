@@ -9,15 +9,15 @@ from typing import Any
 
 from gdbench.config.overrides import read_text
 
-__all__ = ["command"]
+__all__ = ["repro_command"]
 
 NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "name")
 """Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
 
 
-def command(row: Any) -> str:
+def repro_command(row: Any) -> str:
     """The command that runs this run alone: its cell's overrides, with this run's numbers for its lanes."""
-    options, words = _words(str(row["overrides"]))
+    options, words = _split_overrides(str(row["overrides"]))
     own = [
         f"{key}={float(row[key])!r}" if key.startswith("optimizer.") and isinstance(row.get(key), float) else word
         for key, word in words
@@ -27,7 +27,7 @@ def command(row: Any) -> str:
 
 
 @cache
-def _words(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
+def _split_overrides(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
     """Options, and the overrides that are repeated with their keys."""
     options: list[str] = []
     words = []

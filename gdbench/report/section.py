@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from gdbench.report.charts.vega_lite import BANDS, Figure
-from gdbench.report.report_data import Shown
+from gdbench.report.charts.vega_lite import MAX_BANDS, Figure
+from gdbench.report.report_data import ReportTable
 
 __all__ = ["Landscape", "Section", "describe_band"]
 
@@ -24,11 +24,13 @@ class Section:
     name: str
     title: str
     figures: list[Figure] = field(default_factory=list)
-    tables: list[Shown] = field(default_factory=list)
+    tables: list[ReportTable] = field(default_factory=list)
 
 
 def describe_band(table: pd.DataFrame, what: str) -> str:
     """What a band says, or where to find it."""
     return (
-        f"; band: {what}" if table["optimizer"].nunique() <= BANDS else f"; without bands, which the data have ({what})"
+        f"; band: {what}"
+        if table["optimizer"].nunique() <= MAX_BANDS
+        else f"; without bands, which the data have ({what})"
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["METRICS", "WORDED", "setting_header"]
+__all__ = ["METRIC_WORDS", "SETTING_PHRASES", "setting_header"]
 
-METRICS = {
+METRIC_WORDS = {
     "steps_to_target": "steps to the target",
     "gradient_evals_to_target": "gradients to the target",
     "time_to_target": "time to the target",
@@ -16,7 +16,7 @@ METRICS = {
 }
 """What tune can seek, in words."""
 
-WORDED = {
+SETTING_PHRASES = {
     **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
     "lr_scale": "lr_scale {}",
     "lr_scale_of": "lr_scale of {}",

@@ -11,54 +11,56 @@ import pandas as pd
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE
 from gdbench.errors import format_count
 from gdbench.report.best import (
-    amount,
     describe_choice,
     describe_edge,
     describe_equals,
     describe_range,
     describe_result,
-    list_some,
+    format_result,
+    join_some,
 )
-from gdbench.report.number_format import digits, number
-from gdbench.report.report_data import Shown
+from gdbench.report.number_format import format_digits, format_number
+from gdbench.report.report_data import ReportTable
 
-__all__ = ["amount", "counted", "sentences", "times", "verdict_table"]
+__all__ = ["count_statuses", "format_factor", "format_result", "verdict_sentences", "verdict_table"]
 
 STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
 
 
-TUNED = (
+TUNED_RULE = (
     " Of a search each method stands at what tune chose, and the methods are in its order: what costs less and was not"
     " chosen is named above."
 )
 
 
-def times(ratio: float) -> str:
+def format_factor(ratio: float) -> str:
     """A factor: 1.83×, 24×, and from 1000 on with the three digits of the tables, 1260×."""
     if ratio >= 1000:
-        return number(float(f"{ratio:.3g}")) + "×"
-    return f"{digits(ratio, 3 if ratio < 10 else 2)}×"
+        return format_number(float(f"{ratio:.3g}")) + "×"
+    return f"{format_digits(ratio, 3 if ratio < 10 else 2)}×"
 
 
-def sentences(verdict: pd.DataFrame) -> list[str]:
+def verdict_sentences(verdict: pd.DataFrame) -> list[str]:
     """One sentence a problem: who reaches the target with the fewest gradients, by how much, and who in seconds."""
     told = []
     for problem, rows in verdict.groupby("problem", sort=False):
         of: dict[str, Any] = {row["cost"]: row for row in rows.to_dict(orient="records")}
-        told.append(f"{problem}: {_first(of['gradients'])}{_others(of)}{_doubts(of['gradients'])}")
+        told.append(
+            f"{problem}: {_describe_winner(of['gradients'])}{_describe_other_costs(of)}{_describe_doubts(of['gradients'])}"
+        )
     return told
 
 
-def _first(row: dict[str, Any]) -> str:
+def _describe_winner(row: dict[str, Any]) -> str:
     if pd.isna(row["winner"]):
         return f"none of {row['runs']} runs can be called best."
-    text = f"{_beginning(row)} {describe_result(row)}"
+    text = f"{_describe_standing(row)} {describe_result(row)}"
     if row["tied"]:
         text += f", and cannot be told apart from {row['tied']}"
-    return f"{text}{_next(row)}.{_certainty(row)}"
+    return f"{text}{_describe_runner_up(row)}.{_describe_certainty(row)}"
 
 
-def _beginning(row: dict[str, Any]) -> str:
+def _describe_standing(row: dict[str, Any]) -> str:
     """Who is first, and by what."""
     who = f"{row['winner']} ({row['configuration']})"
     if row["outcome"] == "stays":
@@ -73,22 +75,22 @@ def _beginning(row: dict[str, Any]) -> str:
     return f"{most}; {who} ends lowest:"
 
 
-def _next(row: dict[str, Any]) -> str:
+def _describe_runner_up(row: dict[str, Any]) -> str:
     """How far behind the first is that is not tied."""
     if pd.isna(row["runner_up"]):
         return "" if row["tied"] or row["solvers"] > 1 else ", and was alone"
     if row["runner_up_outcome"] == "cannot win":
         return "; nobody else can be called better than its start"
     if np.isfinite(row["ratio"]):
-        factor = times(row["ratio"])
+        factor = format_factor(row["ratio"])
         missed = row["outcome"] == "missed"
         return f"; {row['runner_up']} {f'ends at {factor} that' if missed else f'needs {factor} as many'}"
     if row["measure"] == "final loss":
-        return f"; {row['runner_up']} ends at {amount(row['runner_up_value'], row['measure'])}"
+        return f"; {row['runner_up']} ends at {format_result(row['runner_up_value'], row['measure'])}"
     return f"; nobody else {'stays at' if row['outcome'] == 'stays' else 'reached'} the target"
 
 
-def _certainty(row: dict[str, Any]) -> str:
+def _describe_certainty(row: dict[str, Any]) -> str:
     """What the seeds allow to say, where they matter."""
     if pd.notna(row["needed"]):
         return f" {format_count(int(row['seeds']), 'seed')}: not enough to tell; {row['needed']:.0f} are needed."
@@ -97,7 +99,7 @@ def _certainty(row: dict[str, Any]) -> str:
     return ""
 
 
-def _others(of: dict[str, dict[str, Any]]) -> str:
+def _describe_other_costs(of: dict[str, dict[str, Any]]) -> str:
     """Whose steps are fewest, and who is fastest, where that is somebody else or measured in something else."""
     if of["gradients"]["outcome"] not in ("stays", "left"):
         return ""
@@ -105,21 +107,23 @@ def _others(of: dict[str, dict[str, Any]]) -> str:
     first = of["gradients"]
     if "steps" in of and pd.notna(of["steps"]["winner"]) and of["steps"]["winner"] != first["winner"]:
         steps = of["steps"]
-        text += f" In steps, which may hold several gradients: {steps['winner']}, {amount(steps['value'], 'steps')}."
+        text += (
+            f" In steps, which may hold several gradients: {steps['winner']}, {format_result(steps['value'], 'steps')}."
+        )
     if "seconds" in of and of["seconds"]["measure"] == "seconds":
         row = of["seconds"]
-        text += f" In time: {row['winner']} ({row['configuration']}), {amount(row['value'], 'seconds')}"
+        text += f" In time: {row['winner']} ({row['configuration']}), {format_result(row['value'], 'seconds')}"
         alike = [*(f"its {name}" for name in row["equals"]), *([row["tied"]] if row["tied"] else [])]
-        text += f", cannot be told apart from {list_some(alike)}" if alike else ""
+        text += f", cannot be told apart from {join_some(alike)}" if alike else ""
         if pd.notna(row["runner_up"]) and np.isfinite(row["ratio"]):
-            text += f"; {row['runner_up']} takes {times(row['ratio'])} as long"
+            text += f"; {row['runner_up']} takes {format_factor(row['ratio'])} as long"
         text += "."
     elif first["processes"] > 1:
         text += f" Times: taken in {first['processes']} processes, {NOT_COMPARABLE}."
     return text
 
 
-def _doubts(row: dict[str, Any]) -> str:
+def _describe_doubts(row: dict[str, Any]) -> str:
     text = ""
     if pd.notna(row["sooner"]):
         text += f" {row['sooner']} reached the target with fewer, and left it again."
@@ -131,7 +135,7 @@ def _doubts(row: dict[str, Any]) -> str:
     return text
 
 
-def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
+def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> ReportTable:
     """The verdict's table, one row a problem and cost; steps are left out where they equal gradients everywhere."""
     pairs = table.pivot(index="problem", columns="cost", values="value")
     if "steps" in pairs and (pairs["steps"] == pairs["gradients"]).all():
@@ -144,14 +148,14 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
             "in": table["cost"],
             "first": table["winner"],
             "configuration": table["configuration"],
-            "as good": [list_some(row["equals"]) for row in rows],
-            "result": [_result(row) for row in rows],
+            "as good": [join_some(row["equals"]) for row in rows],
+            "result": [_format_winner_result(row) for row in rows],
             "over seeds": ["" if pd.isna(row["winner"]) or row["n"] == 1 else describe_range(row) for row in rows],
             "best_loss": table["best_loss"].where(table["outcome"] == "missed"),
             "next": table["runner_up"],
             "ratio": table["ratio"],
             "not told apart": table["tied"],
-            "seeds": [_seeds(row) for row in rows],
+            "seeds": [_format_seeds(row) for row in rows],
             "lr at the edge": table["edge"],
             **{name: table[name] for name in ("reached", "left", "runs", "broke")},
         }
@@ -169,24 +173,24 @@ def verdict_table(table: pd.DataFrame, problems: Sequence[str]) -> Shown:
         " target, or left it again. reached, left, broke: of all runs of the problem, how many reached the target, left"
         " it again, and diverged or became nonfinite."
     )
-    rule += TUNED if table["tuned_for"].notna().any() else ""
-    return Shown("verdict", "Verdict", rule, told)
+    rule += TUNED_RULE if table["tuned_for"].notna().any() else ""
+    return ReportTable("verdict", "Verdict", rule, told)
 
 
-def _result(row: dict[Any, Any]) -> str:
+def _format_winner_result(row: dict[Any, Any]) -> str:
     if pd.isna(row["winner"]):
         return "none"
-    return amount(row["value"], row["measure"]) + (", left again" if row["outcome"] == "left" else "")
+    return format_result(row["value"], row["measure"]) + (", left again" if row["outcome"] == "left" else "")
 
 
-def _seeds(row: dict[Any, Any]) -> str:
+def _format_seeds(row: dict[Any, Any]) -> str:
     """How many seeds the methods share, and whether that is enough to tell them apart; nothing where none matters."""
     if pd.isna(row["seeds"]):
         return ""
     return f"{row['seeds']:.0f}" + (f" of {row['needed']:.0f} needed" if pd.notna(row["needed"]) else "")
 
 
-def counted(runs: pd.DataFrame) -> str:
+def count_statuses(runs: pd.DataFrame) -> str:
     """How many runs there are of each status."""
     found = runs["status"].value_counts()
     return ", ".join(f"{found[name]:,} {name}" for name in STATUSES if name in found)

@@ -13,33 +13,33 @@ from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.run_matching import comparison
 from gdbench.errors import format_count, format_range
-from gdbench.report.best import amount
-from gdbench.report.build import Report, kept, sections
+from gdbench.report.best import format_result
+from gdbench.report.build import Report, keep_sections, make_sections
 from gdbench.report.charts import changes
 from gdbench.report.charts.vega_lite import Figure
-from gdbench.report.inputs import Source
-from gdbench.report.report_data import Facts, Shown
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.report_data import ReportData, ReportTable
 from gdbench.report.section import Landscape, Section
-from gdbench.report.style import Look
-from gdbench.report.summary_text import times
-from gdbench.report.table_cells import short
+from gdbench.report.style import Style
+from gdbench.report.summary_text import format_factor
+from gdbench.report.table_cells import shorten_numbers
 from gdbench.results import costs
 
-__all__ = ["beside", "compared"]
+__all__ = ["build_comparison", "combine_inputs"]
 
-APART = " · "
+SIDE_SEPARATOR = " · "
 """Between an optimizer and its side, as in adam · b."""
 DASHES = {"a": (1, 0), "b": (5, 3)}
-DIFFERS = ("worse", "better", "changed")
+DIFFERING = ("worse", "better", "changed")
 
 
-def beside(a: Source, b: Source) -> Source:
+def combine_inputs(a: ReportInputs, b: ReportInputs) -> ReportInputs:
     """Both sources as one, whose runs say in ``side`` which they are of; a run's key ends in its side."""
     runs, traces = [], []
     for side, each in (("a", a), ("b", b)):
         runs.append(each.runs.assign(side=side, run_id=each.runs["run_id"] + f"-{side}"))
         traces.append(each.traces.assign(run_id=each.traces["run_id"] + f"-{side}"))
-    return Source(
+    return ReportInputs(
         list(dict.fromkeys([*a.folders, *b.folders])),
         pd.concat(runs, ignore_index=True),
         pd.concat(traces, ignore_index=True),
@@ -48,92 +48,94 @@ def beside(a: Source, b: Source) -> Source:
     )
 
 
-def compared(
-    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+def build_comparison(
+    inputs: ReportInputs, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
 ) -> Report:
-    """The report of a source that ``beside`` made."""
-    told = costs.compared(source.runs, ["side"])
+    """The report of a inputs that ``combine_inputs`` made."""
+    told = costs.compared(inputs.runs, ["side"])
     table = sides(told)
-    runs = comparison(*(source.runs[source.runs["side"] == side] for side in "ab"))
-    named = replace(source, runs=_named(source.runs))
-    facts = Both(named, _named(told))
-    made = [_differences(facts, table, runs), *sections(facts, landscape)]
+    runs = comparison(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
+    named = replace(inputs, runs=_name_sides(inputs.runs))
+    data = ComparisonData(named, _name_sides(told))
+    made = [_difference_section(data, table, runs), *make_sections(data, landscape)]
     return Report(
         named,
-        facts,
-        told=_sentences(table, runs),
-        summary=_summary(table),
-        sections=kept(facts, made, ready),
-        places=[f"{side}: {_swept(source.runs, side)}" for side in "ab"],
+        data,
+        sentences=_comparison_sentences(table, runs),
+        summary=_comparison_table(table),
+        sections=keep_sections(data, made, ready),
+        places=[f"{side}: {_describe_side(inputs.runs, side)}" for side in "ab"],
         title="gdbench compare",
     )
 
 
-def _named(runs: pd.DataFrame) -> pd.DataFrame:
+def _name_sides(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs whose optimizers are named by their side."""
-    names = runs["optimizer"].astype(object) + APART + runs["side"]
+    names = runs["optimizer"].astype(object) + SIDE_SEPARATOR + runs["side"]
     return runs.assign(optimizer=names, solver=names + " " + runs["impl"].astype(object))
 
 
-def _swept(runs: pd.DataFrame, side: str) -> str:
+def _describe_side(runs: pd.DataFrame, side: str) -> str:
     """The sweeps of a side."""
     names = runs.loc[runs["side"] == side, "sweep"].unique()
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-class Both(Facts):
-    """The facts of two sides: an optimizer has one colour, drawn through and filled on a, dashed and hollow on b."""
+class ComparisonData(ReportData):
+    """The data of two sides: an optimizer has one colour, drawn through and filled on a, dashed and hollow on b."""
 
-    def __init__(self, source: Source, told: pd.DataFrame) -> None:
+    def __init__(self, inputs: ReportInputs, told: pd.DataFrame) -> None:
         """Of runs that were named by their side."""
-        super().__init__(source, told)
+        super().__init__(inputs, told)
 
     @property
-    def look(self) -> Look:
+    def style(self) -> Style:
         """The colours of the optimizers that both sides share."""
-        return Paired.over(Look.of(name.rpartition(APART)[0] for name in self.runs["optimizer"].unique()))
+        return PairedStyle.over(
+            Style.assign(name.rpartition(SIDE_SEPARATOR)[0] for name in self.runs["optimizer"].unique())
+        )
 
 
 @dataclass(frozen=True)
-class Paired(Look):
+class PairedStyle(Style):
     """Colours by the optimizer, dashes and rings by the side."""
 
-    plain: Look
+    plain: Style
 
     @classmethod
-    def over(cls, plain: Look) -> Paired:
+    def over(cls, plain: Style) -> PairedStyle:
         """Both sides of each optimizer, beside each other."""
-        names = tuple(f"{name}{APART}{side}" for name in plain.optimizers for side in DASHES)
+        names = tuple(f"{name}{SIDE_SEPARATOR}{side}" for name in plain.optimizers for side in DASHES)
         return cls(names, 2 * plain.coloured, plain)
 
-    def pair(self, optimizer: str) -> tuple[str, tuple[int, ...]]:
+    def colour_and_dash(self, optimizer: str) -> tuple[str, tuple[int, ...]]:
         """The optimizer's colour, and the dash of its side."""
-        name, _, side = optimizer.rpartition(APART)
-        return self.plain.pair(name)[0], DASHES[side]
+        name, _, side = optimizer.rpartition(SIDE_SEPARATOR)
+        return self.plain.colour_and_dash(name)[0], DASHES[side]
 
-    def hollow(self, optimizer: str) -> bool:
+    def is_hollow(self, optimizer: str) -> bool:
         """Those of b, whose lines are dashed."""
-        return optimizer.endswith(f"{APART}b")
+        return optimizer.endswith(f"{SIDE_SEPARATOR}b")
 
 
 # ------------------------------------------------------------------------------------------------------ differences
 
 
-def _differences(facts: Both, table: pd.DataFrame, runs: pd.DataFrame) -> Section:
-    figures = [figure for cost in _costs(table) for figure in _changes(facts, table, cost)]
-    differing = runs[runs["verdict"].isin(DIFFERS)]
-    order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERS)})
+def _difference_section(data: ComparisonData, table: pd.DataFrame, runs: pd.DataFrame) -> Section:
+    figures = [figure for cost in _informative_costs(table) for figure in _change_figures(data, table, cost)]
+    differing = runs[runs["verdict"].isin(DIFFERING)]
+    order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERING)})
     shown = differing.loc[order.sort_values(kind="stable").index]
     rule = (
         f"The runs that were made on both sides and did not come out the same, {len(differing)} of {len(runs)}, matched"
         " by problem, solver, configuration and seed. A run is better if its status is, or else if it alone"
         " stays at the target, or took fewer gradients, then steps, to it; changed: as many, with another final loss."
     )
-    tables = [Shown("differing", "Runs that differ", rule, _worded(shown))] if len(differing) else []
+    tables = [ReportTable("differing", "Runs that differ", rule, _difference_table(shown))] if len(differing) else []
     return Section("differences", "Differences", figures, tables)
 
 
-def _costs(table: pd.DataFrame) -> list[str]:
+def _informative_costs(table: pd.DataFrame) -> list[str]:
     """The costs that say something of their own."""
     paid = {cost: mine[["a", "b"]].to_numpy(float) for cost, mine in table.groupby("cost")}
     steps = not np.array_equal(paid["steps"], paid["gradients"], equal_nan=True)
@@ -141,7 +143,7 @@ def _costs(table: pd.DataFrame) -> list[str]:
     return [cost for cost, there in told.items() if there]
 
 
-def _changes(facts: Both, table: pd.DataFrame, cost: str) -> list[Figure]:
+def _change_figures(data: ComparisonData, table: pd.DataFrame, cost: str) -> list[Figure]:
     mine = table[table["cost"] == cost]
     shown = mine[np.isfinite(mine["ratio"].astype(float))]
     rule = f"What b pays over what a pays, each optimizer at its best configuration on either side. {RULES[cost]}"
@@ -150,19 +152,19 @@ def _changes(facts: Both, table: pd.DataFrame, cost: str) -> list[Figure]:
     name = f"changes-{cost}"
     if shown.empty:
         return [Figure(name, title, "No optimizer came equally far on both sides.", mine, tab=cost, group="changes")]
-    drawn = changes.chart(shown, Look.of(shown["optimizer"]), cost)
-    return [Figure(name, title, rule + facts.panels(shown), mine, drawn, cost, "changes")]
+    drawn = changes.draw_ratios(shown, Style.assign(shown["optimizer"]), cost)
+    return [Figure(name, title, rule + data.describe_panels(shown), mine, drawn, cost, "changes")]
 
 
-EXACT = (
+EXACT_RULE = (
     "Counts are exact; where a seed matters six common ones are needed to tell two sides apart, and have an interval,"
     " of Hodges and Lehmann over their ratios."
 )
-TIMED = (
+TIMED_RULE = (
     f"Times are {NOT_COMPARABLE}. They are shown for information; their ratio is of each over the reference loop of"
     " its own process."
 )
-RULES = {**dict.fromkeys(("gradients", "steps"), f"Left of the line b pays less. {EXACT}"), "seconds": TIMED}
+RULES = {**dict.fromkeys(("gradients", "steps"), f"Left of the line b pays less. {EXACT_RULE}"), "seconds": TIMED_RULE}
 TITLES = {
     "gradients": "Gradients to the target, b over a",
     "steps": "Steps to the target, b over a",
@@ -170,20 +172,25 @@ TITLES = {
 }
 
 
-def _worded(table: pd.DataFrame) -> pd.DataFrame:
-    told = table[["verdict", "problem", "solver"]].assign(configuration=table["configuration"].map(short))
+def _difference_table(table: pd.DataFrame) -> pd.DataFrame:
+    told = table[["verdict", "problem", "solver"]].assign(configuration=table["configuration"].map(shorten_numbers))
     told = told.assign(seed=table["seed"]) if table["seed"].nunique() > 1 else told
-    told = told.assign(status=_change(table, "status"), gradients=_change(table, "gradient_evals_to_target"))
-    return told.assign(ratio=table["gradients_ratio"], **{"final gap": _change(table, "final_gap")})
+    told = told.assign(
+        status=_format_changes(table, "status"), gradients=_format_changes(table, "gradient_evals_to_target")
+    )
+    return told.assign(ratio=table["gradients_ratio"], **{"final gap": _format_changes(table, "final_gap")})
 
 
-def _change(table: pd.DataFrame, name: str) -> list[str]:
+def _format_changes(table: pd.DataFrame, name: str) -> list[str]:
     """``31 → 29``; one number where both are equal."""
     pairs = zip(table[f"{name}_a"], table[f"{name}_b"], strict=True)
-    return [_said(a) if _said(a) == _said(b) else f"{_said(a)} → {_said(b)}" for a, b in pairs]
+    return [
+        _format_value(a) if _format_value(a) == _format_value(b) else f"{_format_value(a)} → {_format_value(b)}"
+        for a, b in pairs
+    ]
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None or pd.isna(value):
         return "-"
     if isinstance(value, str):
@@ -194,11 +201,11 @@ def _said(value: Any) -> str:
 # ---------------------------------------------------------------------------------------------------------- verdict
 
 
-def _sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+def _comparison_sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     """What became of all pairs in each cost, of each problem that changed, and of the single runs."""
-    lines = [_overall(table[table["cost"] == cost], cost) for cost in _costs(table)]
-    for problem, mine in table[table["cost"].isin(_costs(table))].groupby("problem", sort=False):
-        parts = [f"{name}: {_listed(mine[mine['outcome'] == name])}" for name in ("worse", "better")]
+    lines = [_describe_overall(table[table["cost"] == cost], cost) for cost in _informative_costs(table)]
+    for problem, mine in table[table["cost"].isin(_informative_costs(table))].groupby("problem", sort=False):
+        parts = [f"{name}: {_join_pairs(mine[mine['outcome'] == name])}" for name in ("worse", "better")]
         parts = [part for part in parts if not part.endswith(": ")]
         lines += [f"{problem}: b is {'; '.join(parts)}."] if parts else []
     counts = runs["verdict"].value_counts()
@@ -207,7 +214,7 @@ def _sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     return [*lines, f"Run by run: {counted}.{nothing}"]
 
 
-def _overall(mine: pd.DataFrame, cost: str) -> str:
+def _describe_overall(mine: pd.DataFrame, cost: str) -> str:
     if cost == "seconds":
         return f"In seconds: {NOT_COMPARABLE}; the table has both times of {len(mine)} pairs."
     counts = mine["outcome"].value_counts()
@@ -231,44 +238,44 @@ WORDS = {
 }
 
 
-def _listed(rows: pd.DataFrame) -> str:
-    return ", ".join(map(_one, rows.to_dict(orient="records")))
+def _join_pairs(rows: pd.DataFrame) -> str:
+    return ", ".join(map(_describe_pair, rows.to_dict(orient="records")))
 
 
-def _one(row: dict[Any, Any]) -> str:
-    a, b = (_amount(row, side) for side in "ab")
+def _describe_pair(row: dict[Any, Any]) -> str:
+    a, b = (_format_side(row, side) for side in "ab")
     a = a.removesuffix(f" {row['measure']}") if b.endswith(row["measure"]) else a
-    ratio = f", {times(row['ratio'])}" if np.isfinite(row["ratio"]) else ""
+    ratio = f", {format_factor(row['ratio'])}" if np.isfinite(row["ratio"]) else ""
     return f"{row['optimizer']} ({a} → {b}{ratio})"
 
 
-def _summary(table: pd.DataFrame) -> Shown:
+def _comparison_table(table: pd.DataFrame) -> ReportTable:
     """The verdict's table, one row for each problem, optimizer and cost, what differs first."""
     places = table["outcome"].map({name: place for place, name in enumerate(VERDICTS)})
-    mine = table.loc[places[table["cost"].isin(_costs(table))].sort_values(kind="stable").index]
+    mine = table.loc[places[table["cost"].isin(_informative_costs(table))].sort_values(kind="stable").index]
     told = mine[["problem", "optimizer"]].assign(
         **{"in": mine["measure"].fillna(mine["cost"])},
-        **{"b is": [_verdict(row) for row in mine.to_dict(orient="records")]},
-        **{side: [_amount(row, side) for row in mine.to_dict(orient="records")] for side in "ab"},
+        **{"b is": [_format_outcome(row) for row in mine.to_dict(orient="records")]},
+        **{side: [_format_side(row, side) for row in mine.to_dict(orient="records")] for side in "ab"},
         ratio=mine["ratio"].astype(float),
         **{"from": mine["lo"].astype(float), "to": mine["hi"].astype(float)},
-        **{f"{side} at": mine[f"configuration_{side}"].map(short, na_action="ignore") for side in "ab"},
+        **{f"{side} at": mine[f"configuration_{side}"].map(shorten_numbers, na_action="ignore") for side in "ab"},
     )
     rule = (
         "Each optimizer at its best configuration on either side. ratio: b over a, with its 95% interval where there is"
-        f" one. {EXACT}"
+        f" one. {EXACT_RULE}"
     )
-    rule += f" {TIMED}" if "seconds" in set(mine["cost"]) else ""
-    return Shown("verdict", "Verdict", rule, told.dropna(axis=1, how="all"))
+    rule += f" {TIMED_RULE}" if "seconds" in set(mine["cost"]) else ""
+    return ReportTable("verdict", "Verdict", rule, told.dropna(axis=1, how="all"))
 
 
-def _verdict(row: dict[Any, Any]) -> str:
+def _format_outcome(row: dict[Any, Any]) -> str:
     if row["outcome"] == TOO_FEW:
         return f"{format_count(int(row['seeds']), 'seed')}: {TOO_FEW}"
     return str(row["outcome"])
 
 
-def _amount(row: dict[Any, Any], side: str) -> str:
+def _format_side(row: dict[Any, Any], side: str) -> str:
     """What a side paid, or the gap or loss that it ended with; marked where it left the target again."""
     if pd.isna(row[side]):
         return ""
@@ -277,4 +284,4 @@ def _amount(row: dict[Any, Any], side: str) -> str:
     if row["measure"] in ("final gap", "final loss"):
         return f"{row[side]:.3g} {row['measure']}"
     left = ", left again" if row[f"standing_{side}"] == "left" else ""
-    return amount(row[side], row["cost"]) + left
+    return format_result(row[side], row["cost"]) + left

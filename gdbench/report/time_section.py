@@ -11,15 +11,15 @@ from gdbench.analysis import (
 from gdbench.errors import format_count
 from gdbench.report.charts import step_times as times_chart
 from gdbench.report.charts.vega_lite import Figure
-from gdbench.report.report_data import Facts, Shown
+from gdbench.report.report_data import ReportData, ReportTable
 from gdbench.results import costs
 
-__all__ = ["draw_times", "tabulate_times"]
+__all__ = ["make_time_figures", "make_time_tables"]
 
 
-def draw_times(facts: Facts) -> list[Figure]:
+def make_time_figures(data: ReportData) -> list[Figure]:
     """The figures of step times."""
-    table = facts.step_times
+    table = data.step_times
     if table.empty:
         return []
     noisy = int((table["noise"] > step_times.NOISY).sum())
@@ -31,16 +31,22 @@ def draw_times(facts: Facts) -> list[Figure]:
     )
     figures = [
         Figure(
-            "step-time", "Time of a step", rule + facts.panels(table), table, times_chart.step_chart(table, facts.look)
+            "step-time",
+            "Time of a step",
+            rule + data.describe_panels(table),
+            table,
+            times_chart.draw_step_times(table, data.style),
         )
     ]
-    if step_times.count_processes(facts.told) > 1:
+    if step_times.count_processes(data.compared) > 1:
         return figures
-    best = best_configuration.tuned(facts.told, "seconds")
+    best = best_configuration.tuned(data.compared, "seconds")
     keys = ["problem", "solver", "configuration"]
-    runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
+    runs = data.compared.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
     split = runs.assign(steps=costs.numbers(runs, "steps_to_target"), step_us=costs.numbers(runs, "step_s") * 1e6)
-    split = split.assign(time=[times_chart.spoken(value * 1e6) for value in costs.numbers(runs, "time_to_target_s")])
+    split = split.assign(
+        time=[times_chart.format_round_time(value * 1e6) for value in costs.numbers(runs, "time_to_target_s")]
+    )
     split = split.groupby([*keys, "optimizer", "impl"], sort=False, observed=True).first().reset_index()
     split = split.loc[
         (split["steps"] > 0) & (split["step_us"] > 0), [*keys, "optimizer", "impl", "steps", "step_us", "time"]
@@ -50,14 +56,16 @@ def draw_times(facts: Facts) -> list[Figure]:
         f" Each solver at its fastest configuration; {len(split)} of {len(best)} reached the target."
     )
     if len(split):
-        chart = times_chart.split_chart(split, facts.look)
-        figures.append(Figure("time-split", "Few steps, or cheap ones", rule + facts.panels(split), split, chart))
+        chart = times_chart.draw_steps_and_step_times(split, data.style)
+        figures.append(
+            Figure("time-split", "Few steps, or cheap ones", rule + data.describe_panels(split), split, chart)
+        )
     return figures
 
 
-def tabulate_times(facts: Facts) -> list[Shown]:
+def make_time_tables(data: ReportData) -> list[ReportTable]:
     """Their table."""
-    table = facts.step_times
+    table = data.step_times
     if table.empty:
         return []
     rule = (
@@ -76,4 +84,4 @@ def tabulate_times(facts: Facts) -> list[Shown]:
         "overhead_bound",
         "runs",
     ]
-    return [Shown("time", "Time of a step", rule, table[names])]
+    return [ReportTable("time", "Time of a step", rule, table[names])]

@@ -11,15 +11,15 @@ from markupsafe import Markup
 
 from gdbench import __version__
 from gdbench.report.charts import trend
-from gdbench.report.charts.vega_lite import Figure, picture, specification
-from gdbench.report.gate import told_changes
-from gdbench.report.page import HERE, as_json, html_table
-from gdbench.report.render_images import Images, bundle
-from gdbench.report.report_data import Shown
-from gdbench.report.style import theme
+from gdbench.report.charts.vega_lite import Figure, image_specification, page_specification
+from gdbench.report.gate import tabulate_changes
+from gdbench.report.page import HERE, json_for_script, render_table
+from gdbench.report.render_images import ImageRenderer, vega_bundle
+from gdbench.report.report_data import ReportTable
+from gdbench.report.style import vega_theme
 from gdbench.results.atomic import write_text
 
-__all__ = ["figures", "write_trend"]
+__all__ = ["make_trend_figures", "write_trend"]
 
 TIME = "step_time_ratio"
 MEASURES = {
@@ -40,16 +40,16 @@ RULES = {
 
 def write_trend(history: pd.DataFrame, changes: pd.DataFrame, folder: Path) -> Path:
     """Write trend.html and figures/ into the folder of a history; returns the page."""
-    made = list(figures(history, changes))
+    made = list(make_trend_figures(history, changes))
     (folder / "figures").mkdir(exist_ok=True)
-    with Images() as images:
+    with ImageRenderer() as images:
         for each in made:
-            images.draw(picture(each), folder / "figures" / each.name)
-    write_text(folder / "trend.html", _page(history, changes, made))
+            images.draw(image_specification(each), folder / "figures" / each.name)
+    write_text(folder / "trend.html", _render_page(history, changes, made))
     return folder / "trend.html"
 
 
-def figures(history: pd.DataFrame, changes: pd.DataFrame) -> Iterator[Figure]:
+def make_trend_figures(history: pd.DataFrame, changes: pd.DataFrame) -> Iterator[Figure]:
     """A figure for the time of a step, and one for each exact measure that changed."""
     numbers = {commit: place for place, commit in enumerate(history["commit"].unique(), 1)}
     points = history[history["value"].notna()].assign(day=history["when"].dt.strftime("%Y-%m-%d"))
@@ -60,22 +60,22 @@ def figures(history: pd.DataFrame, changes: pd.DataFrame) -> Iterator[Figure]:
             shown = shown[shown["series"].isin(moved["series"])]
         if len(shown):
             moved = moved[moved["series"].isin(shown["series"])]
-            drawn = trend.chart(_numbered(shown, numbers), _numbered(moved, numbers), unit)
+            drawn = trend.draw_trend(_number_commits(shown, numbers), _number_commits(moved, numbers), unit)
             yield Figure(f"trend-{measure.replace(' ', '-')}", title, RULES[measure == TIME], shown, drawn)
 
 
-def _numbered(rows: pd.DataFrame, numbers: dict[str, int]) -> pd.DataFrame:
+def _number_commits(rows: pd.DataFrame, numbers: dict[str, int]) -> pd.DataFrame:
     """Rows with the place of their commit, and without what JSON cannot hold or nobody asks for."""
     told = rows.assign(number=rows["commit"].map(numbers), commit=rows["commit"].str[:7])
     return told.drop(columns=[name for name in ("when", "text", "after", "measure") if name in told])
 
 
-def _page(history: pd.DataFrame, changes: pd.DataFrame, made: list[Figure]) -> str:
+def _render_page(history: pd.DataFrame, changes: pd.DataFrame, made: list[Figure]) -> str:
     loader = jinja2.FileSystemLoader(HERE)
     template = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
         "trend.html"
     )
-    specs = {each.name: specification(each) for each in made}
+    specs = {each.name: page_specification(each) for each in made}
     return template.render(
         version=__version__,
         commits=history["commit"].nunique(),
@@ -83,9 +83,9 @@ def _page(history: pd.DataFrame, changes: pd.DataFrame, made: list[Figure]) -> s
         fingerprints=list(history["fingerprint"].unique()),
         days=[f"{day:%Y-%m-%d}" for day in (history["when"].min(), history["when"].max())],
         figures=made,
-        changes=html_table(Shown("changes", "Changes", "", told_changes(changes))) if len(changes) else "",
+        changes=render_table(ReportTable("changes", "Changes", "", tabulate_changes(changes))) if len(changes) else "",
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         print_style=Markup((HERE / "print.css").read_text(encoding="utf-8")),
-        vega=Markup(bundle()),
-        data=as_json({"figures": specs, "themes": {"light": theme(False), "dark": theme(True)}}),
+        vega=Markup(vega_bundle()),
+        data=json_for_script({"figures": specs, "themes": {"light": vega_theme(False), "dark": vega_theme(True)}}),
     )

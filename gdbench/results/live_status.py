@@ -29,7 +29,7 @@ from gdbench.results.standings import KEYS, best_of_each, standings
 from gdbench.results.sweep_folder import busy
 from gdbench.results.table_files import FAULTS
 
-__all__ = ["Glance", "Onlooker", "place"]
+__all__ = ["SweepFollower", "SweepSnapshot", "place"]
 
 
 QUIET_S = 300.0
@@ -52,7 +52,7 @@ class Told:
     """What orders its configurations, of which other tables may hold other seeds."""
 
 
-class Onlooker:
+class SweepFollower:
     """Looks at a sweep again and again; each table is read once, and again when it has changed."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class Onlooker:
         self.best: tuple[dict[Path, float], pd.DataFrame] = ({}, pd.DataFrame())
         """The best configurations, and of which tables, as they were when."""
 
-    def look(self) -> Glance:
+    def look(self) -> SweepSnapshot:
         """How far it has come by now; ``UsageError`` where the folder has gone."""
         try:
             return self._look()
@@ -73,7 +73,7 @@ class Onlooker:
                 raise
             raise UsageError(f"{self.folder} has been removed, or renamed.") from None
 
-    def _look(self) -> Glance:
+    def _look(self) -> SweepSnapshot:
         held = busy(self.folder)  # first: a sweep that ends meanwhile is seen as running, and as ended the next time
         self._read()
         cells: dict[int, Counter[str]] = {}
@@ -82,7 +82,7 @@ class Onlooker:
         planned, quiet = planned_cells(self.folder), max(0.0, time.time() - self._last())
         state = self._state(held, len(cells) >= planned, quiet)
         elapsed = self._elapsed(state == "running")
-        return Glance(
+        return SweepSnapshot(
             folder=self.folder,
             state=state,
             planned=planned,
@@ -209,7 +209,7 @@ def place(word: str | None, outputs: Path) -> Path | None:
 
 
 @dataclass(frozen=True)
-class Glance:
+class SweepSnapshot:
     """A sweep at one moment."""
 
     folder: Path

@@ -16,10 +16,10 @@ import pytest
 import gdbench
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE, sides
 from gdbench.analysis.winners import verdict
-from gdbench.report.inputs import read
-from gdbench.report.summary_text import sentences
-from gdbench.report.sweep_comparison import beside
-from gdbench.report.sweep_comparison import compared as report_of
+from gdbench.report.inputs import read_inputs
+from gdbench.report.summary_text import verdict_sentences
+from gdbench.report.sweep_comparison import build_comparison as report_of
+from gdbench.report.sweep_comparison import combine_inputs
 from gdbench.results.costs import compared
 
 TIMED = ("timing.seconds=0.02", "--quiet")
@@ -41,7 +41,7 @@ def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any]
     folders = [str(folder) for folder in twice]
     printed = command("compare", *folders, "--format", "md").out
     runs = json.loads(command("compare", *folders, "--json").out)
-    report = report_of(beside(*(read([folder]) for folder in twice)))
+    report = report_of(combine_inputs(*(read_inputs([folder]) for folder in twice)))
     figure = next(figure for figure in report.figures if figure.name == "changes-seconds")
     rows = [line for line in printed.splitlines() if line.startswith("|") and " seconds " in line]
 
@@ -76,7 +76,7 @@ def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[.
 
     assert "seconds" in set(verdict(runs, compared(runs))["cost"])
     assert "seconds" not in set(verdict(apart, compared(apart))["cost"])
-    assert "taken in 2 processes" in sentences(verdict(apart, compared(apart)))[0]
+    assert "taken in 2 processes" in verdict_sentences(verdict(apart, compared(apart)))[0]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gdbench.report.best import describe_range, describe_result, list_some
+from gdbench.report.best import describe_range, describe_result, join_some
 
 TIED = ("optimizer=gd", "lr=0.1", "noise=none,gaussian", "timing=off")
 """Both reach the notebook's target in 31 steps."""
@@ -66,5 +66,5 @@ def test_ends_that_read_alike_are_one_number(low: float, high: float, measure: s
 
 def test_many_equals_are_counted() -> None:
     """Of many names a sentence lists four, and says how many more there are."""
-    assert list_some(["a", "b"]) == "a; b"
-    assert list_some([*"abcdef"]) == "a; b; c; d; and 2 more"
+    assert join_some(["a", "b"]) == "a; b"
+    assert join_some([*"abcdef"]) == "a; b; c; d; and 2 more"

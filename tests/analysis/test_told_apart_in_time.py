@@ -11,8 +11,8 @@ import pytest
 
 import gdbench
 from gdbench.analysis.winners import verdict
-from gdbench.report.best import best_lines
-from gdbench.report.summary_text import sentences, verdict_table
+from gdbench.report.best import describe_best
+from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.results.costs import compared
 
 STEP_S = 1e-5
@@ -43,7 +43,7 @@ def told(runs: pd.DataFrame) -> tuple[str, str, pd.DataFrame]:
     chosen = compared(runs)
     table = verdict(runs, chosen)
     shown = verdict_table(table, list(chosen["problem"].unique())).table
-    return best_lines(chosen)[0], sentences(table)[0], shown[shown["in"] == "seconds"]
+    return describe_best(chosen)[0], verdict_sentences(table)[0], shown[shown["in"] == "seconds"]
 
 
 @pytest.mark.parametrize(("factor", "spread", "apart"), [(1.05, 0.0, False), (1.5, 0.0, True), (1.5, 0.3, False)])
@@ -88,7 +88,7 @@ def test_untimed_impls_and_those_of_several_processes_are_not_ranked_by_a_clock(
     apart = timed(gd, [STEP_S * (1 + 3 * place) for place in range(len(gd))], processes=2)
 
     for runs in (gd, apart):
-        line = best_lines(compared(runs))[0]
+        line = describe_best(compared(runs))[0]
         assert " does the same." in line
         assert "in time" not in line
 

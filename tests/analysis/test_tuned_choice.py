@@ -12,8 +12,8 @@ import pytest
 
 import gdbench
 from gdbench.analysis.lr_sensitivity import decades_within, sensitivity
-from gdbench.report.inputs import read
-from gdbench.report.report_data import Facts
+from gdbench.report.inputs import read_inputs
+from gdbench.report.report_data import ReportData
 from gdbench.results.costs import compared
 from gdbench.results.standings import best_of_each, standings
 
@@ -45,7 +45,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     winner = json.loads(command("tune", *SPIKE, "--json").out)[0]
     folder = next(Path("outputs").glob("*/*"))
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
-    facts = Facts(read([folder]))
+    data = ReportData(read_inputs([folder]))
     listed = json.loads(command("runs", "--json").out)[0]
     chosen, spike = f"lr {winner['lr']:.4g}", f"{winner['spike_lr']:.4g}"
 
@@ -57,9 +57,9 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert "Of a search each method stands at what tune chose" in page
     assert listed["best_lr"] == winner["lr"]
     assert listed["best_value"] == 2
-    assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
-    assert facts.best_runs["run_id"].isin(facts.traces["run_id"]).all()
-    assert decades_within(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
+    assert data.best["lr"].tolist() == [winner["lr"]] == data.best_runs["lr"].tolist()
+    assert data.best_runs["run_id"].isin(data.traces["run_id"]).all()
+    assert decades_within(data.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
 def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ from gdbench.errors import UsageError
 from gdbench.gate import history
 from gdbench.gate.bisect import halved
 from gdbench.gate.history import add, exact_changes, load_history, time_changes
-from gdbench.report.trend_page import figures, write_trend
+from gdbench.report.trend_page import make_trend_figures, write_trend
 
 
 def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
     """A point a commit for times and for the exact measure that changed, a line where it did; a page of its own."""
     rows = load_history(kept[0])
     changes = exact_changes(rows)
-    time, ops = figures(rows, changes)
+    time, ops = make_trend_figures(rows, changes)
     drawn = ops.chart.datasets["table"] if ops.chart else []
     page = write_trend(rows, changes, tmp_path).read_text()
 

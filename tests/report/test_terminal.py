@@ -16,11 +16,18 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.analysis.configurations import configuration_rows, run_rows
-from gdbench.report.number_format import digits, interval, interval_texts, number, seconds, seconds_between
-from gdbench.report.table_cells import shown
+from gdbench.report.number_format import (
+    format_digits,
+    format_interval,
+    format_interval_parts,
+    format_number,
+    format_seconds,
+    format_seconds_range,
+)
+from gdbench.report.table_cells import format_cells
 from gdbench.report.terminal.fitting import UNLIMITED
-from gdbench.report.terminal.progress import Bar, Lines, progress
-from gdbench.report.terminal.sweep import sweep_report
+from gdbench.report.terminal.progress import SweepBar, SweepLines, choose_progress
+from gdbench.report.terminal.sweep import render_sweep
 from gdbench.results.costs import compared
 from gdbench.results.run_settings import differing_settings, distinct_texts
 
@@ -30,7 +37,7 @@ FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 def rendered(runs: pd.DataFrame, folder: Path = FOLDER, width: int = 100, each: bool = False) -> str:
     """The report as plain text."""
     file = io.StringIO()
-    Console(file=file, width=width, highlight=False).print(sweep_report(runs, folder, width, each), crop=False)
+    Console(file=file, width=width, highlight=False).print(render_sweep(runs, folder, width, each), crop=False)
     return file.getvalue()
 
 
@@ -289,7 +296,7 @@ def test_times_have_units_and_ratios_have_intervals(timed: pd.DataFrame) -> None
 @given(st.floats(1e-9, 1e6))
 def test_a_time_keeps_three_digits_and_its_size(value: float) -> None:
     """Three significant digits and a unit give the time back to half a percent; from 1 to 1000 of a unit below 1 s."""
-    amount, unit = seconds(value).split()
+    amount, unit = format_seconds(value).split()
     scale = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit]
 
     assert float(amount) * scale == pytest.approx(value, rel=5.1e-3)
@@ -314,13 +321,13 @@ def test_a_time_keeps_three_digits_and_its_size(value: float) -> None:
 )
 def test_times_as_a_person_reads_them(value: float, text: str) -> None:
     """Three digits, trailing zeros kept, the unit that fits the rounded number; nothing for a missing value."""
-    assert seconds(value) == text
+    assert format_seconds(value) == text
 
 
 @given(st.floats(1e-6, 1e5))
 def test_digits_are_significant(value: float) -> None:
     """A number of moderate size keeps three significant digits."""
-    assert float(digits(value)) == pytest.approx(value, rel=5.1e-3)
+    assert float(format_digits(value)) == pytest.approx(value, rel=5.1e-3)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +336,7 @@ def test_digits_are_significant(value: float) -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     """Four digits at most, and exponents without padding."""
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def decimals(text: str) -> int:
@@ -341,8 +348,8 @@ def decimals(text: str) -> int:
 def test_an_interval_has_the_digits_of_its_value(value: float, below: float, above: float) -> None:
     """Value and ends, or half of the interval, have the same decimals, and are what they were to a unit of the last."""
     low, high = value / (1 + below), value * (1 + above)
-    texts = interval_texts(value, low, high)
-    said = interval(value, low, high)
+    texts = format_interval_parts(value, low, high)
+    said = format_interval(value, low, high)
     told = re.findall(r"[\d.]+(?:e-?\d+)?", said)
 
     assert len({decimals(text) for text in (*texts, *told)}) == 1
@@ -372,21 +379,21 @@ def test_an_interval_has_the_digits_of_its_value(value: float, below: float, abo
 )
 def test_intervals_as_a_person_reads_them(numbers: tuple[float, float, float], text: str) -> None:
     """With ± where both ends are as far, in brackets where they are not, alone where they say no more."""
-    assert interval(*numbers) == text
+    assert format_interval(*numbers) == text
 
 
 def test_a_table_of_a_report_writes_an_interval_in_the_digits_of_its_value() -> None:
     """A number beside the columns of its ends has their decimals, where 1.1 stood beside 1.05; alone it has its own."""
     table = pd.DataFrame({"ratio": [1.1, 2.0], "from": [1.05, math.nan], "to": [1.2, math.nan]})
 
-    assert shown(table) == [["1.10", "1.05", "1.20"], ["2", "", ""]]
+    assert format_cells(table) == [["1.10", "1.05", "1.20"], ["2", "", ""]]
 
 
 def test_a_median_time_stands_between_its_extremes() -> None:
     """All three have the unit of the median; a seed that never got there is said so."""
-    assert seconds_between(1.18e-3, 1.02e-3, 1.31e-3) == "1.18 [1.02, 1.31] ms"
-    assert seconds_between(1e-3, 0.9e-3, math.inf) == "1.00 [0.90, never] ms"
-    assert seconds_between(1.18e-3, 1.18e-3, 1.18e-3) == "1.18 ms"
+    assert format_seconds_range(1.18e-3, 1.02e-3, 1.31e-3) == "1.18 [1.02, 1.31] ms"
+    assert format_seconds_range(1e-3, 0.9e-3, math.inf) == "1.00 [0.90, never] ms"
+    assert format_seconds_range(1.18e-3, 1.18e-3, 1.18e-3) == "1.18 ms"
 
 
 # ------------------------------------------------------------------------------------------------------- progress
@@ -400,7 +407,7 @@ class Cell:
 
 def test_lines_count_cells_and_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     """Each cell that ends is one line on stderr: how far, what, and how many of which status."""
-    lines = Lines()
+    lines = SweepLines()
     lines.begin([Cell(), Cell()])
     for statuses in (["target", "budget", "target"], ["failed"]):
         lines.now(Cell())
@@ -418,7 +425,7 @@ def test_lines_count_cells_and_statuses(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_bar_shows_what_runs_now() -> None:
     """In a terminal a bar counts the cells and names the one that runs, and is gone at the end."""
     file = io.StringIO()
-    bar = Bar(Console(file=file, force_terminal=True, width=100))
+    bar = SweepBar(Console(file=file, force_terminal=True, width=100))
     bar.begin([Cell(), Cell()])
     bar.now(Cell())
     bar.done(Cell(), ["target"])
@@ -430,7 +437,7 @@ def test_a_bar_shows_what_runs_now() -> None:
 
 def test_without_a_terminal_there_are_lines() -> None:
     """Progress suits what stderr is: plain lines in tests and pipes."""
-    assert isinstance(progress(), Lines)
+    assert isinstance(choose_progress(), SweepLines)
 
 
 def test_a_job_is_labelled_in_a_few_words(tmp_path: Path) -> None:

@@ -212,11 +212,11 @@ def test_the_table_fits_the_terminal(outputs: Path, width: int) -> None:
     """At any width no line is longer, each sweep has a line, and what is not shown is named."""
     from rich.console import Console
 
-    from gdbench.report.terminal.listing import sweeps_report
+    from gdbench.report.terminal.listing import render_sweeps
 
     change(the_first(outputs), lambda held: Labels("a_rather_long_name", ("good",), "A note of many words."))
     screen = io.StringIO()
-    Console(file=screen, width=width).print(sweeps_report(listed(), 2, outputs, width))
+    Console(file=screen, width=width).print(render_sweeps(listed(), 2, outputs, width))
     lines = screen.getvalue().splitlines()
 
     assert max(map(len, lines)) <= width
@@ -606,7 +606,7 @@ def test_every_text_of_the_list_finds_its_sweep_again(
         environment.write_text(json.dumps(told))
     with opened(outputs, lambda words: None) as index:
         table = listing(index, [], outputs)
-    cells = sweeps._cells(table)
+    cells = sweeps._text_columns(table)
     for column, texts in cells.items():
         for text, folder in zip(texts, cells["sweep"], strict=True):
             if text:

@@ -13,7 +13,7 @@ from typing import Any
 from scipy import stats
 
 from gdbench.errors import format_count
-from gdbench.report.number_format import interval
+from gdbench.report.number_format import format_interval
 from gdbench.results.atomic import open_beside
 from gdbench.results.paths import find_cache_folder
 
@@ -77,7 +77,7 @@ class SelfTest:
         for each in self.injected:
             low, high = each.interval
             size, below, above = (100 * (each.size + error) for error in (0.0, -each.error, each.error))
-            true = interval(size, below, above, unit="%", decimals=1, sign="+")
+            true = format_interval(size, below, above, unit="%", decimals=1, sign="+")
             told.append(
                 f"{each.wanted:+.0%} put in (true size {true}): slower in"
                 f" {each.slower} of {each.trials} [{low:.0%}, {high:.0%}]"

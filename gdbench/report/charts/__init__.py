@@ -7,21 +7,23 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-__all__ = ["NO_LINES", "NO_STARS", "VIEWS", "both_views", "box", "paths"]
+__all__ = ["NO_CONTOURS", "NO_MINIMISERS", "VIEWS", "bounding_box", "select_paths", "stack_views"]
 
 VIEWS = ("learning rate tuned per problem", "one learning rate for all problems")
-NO_LINES = pd.DataFrame(columns=["line", "point", "x", "y"])
-NO_STARS = pd.DataFrame(columns=["x", "y"])
+NO_CONTOURS = pd.DataFrame(columns=["line", "point", "x", "y"])
+NO_MINIMISERS = pd.DataFrame(columns=["x", "y"])
 
 
-def both_views(tuned: pd.DataFrame, one_lr: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+def stack_views(
+    tuned: pd.DataFrame, one_lr: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
     """A profile in both VIEWS, named by ``view``; what is drawn is by ``optimizer``."""
     tables = zip(VIEWS, (tuned, one_lr), strict=True)
     told = pd.concat([make(each).assign(view=name) for name, each in tables], ignore_index=True)
     return told.assign(optimizer=told["solver"])
 
 
-def paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
+def select_paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     """The recorded points of runs with two coordinates, finite ones, the first seed of each problem and solver."""
     points = traces[traces["x"].map(lambda each: each is not None and np.size(each) == 2)]
     first = runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
@@ -34,7 +36,7 @@ def paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def box(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def bounding_box(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Where paths go: the middle 96% of their points and the start, and a margin."""
     found = {}
     for name in ("x", "y"):

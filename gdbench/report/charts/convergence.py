@@ -8,28 +8,28 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
+from gdbench.report.charts.tips import number_tooltip
 from gdbench.report.charts.vega_lite import (
-    BANDS,
-    CROSS,
+    CROSS_MARK,
     HEIGHT,
+    MAX_BANDS,
     PICK,
     WIDTH,
-    Drawn,
-    data,
-    faded,
-    layered,
-    panels,
-    records,
+    ChartSpec,
+    facet_by,
+    json_records,
+    layer_charts,
+    named_data,
+    pick_opacity,
 )
-from gdbench.report.style import Look, log_axis
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["AXES", "banded", "chart", "drawn"]
+__all__ = ["AXES", "draw_convergence", "has_bands", "select_drawable"]
 
 AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled: steps × step time)"}
 
 
-def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
+def select_drawable(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     """The rows of ``convergence_curves.convergence`` that log axes can show; ``y`` says what is drawn, gap or loss.
 
     Gaps below the resolution are drawn at it. Where a minimum is unknown the loss is drawn: on a linear axis if no
@@ -53,12 +53,12 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     return drawable
 
 
-def banded(table: pd.DataFrame) -> bool:
+def has_bands(table: pd.DataFrame) -> bool:
     """Whether bands are drawn: where there are several seeds, and no more optimizers than bands can be told apart."""
-    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= BANDS
+    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= MAX_BANDS
 
 
-def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
+def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -> ChartSpec:
     """A line for each optimizer with its quartile band, a panel for each problem."""
     there = table["optimizer"].unique()
     table = table.assign(lone=~table.duplicated(["problem", "optimizer", "configuration"], keep=False))
@@ -66,17 +66,17 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
     title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
     kind = "gap" if losses == {"gap"} else "number"
     axis = _linear_axis if (table["gap"] <= 0).any() else log_axis
-    base = alt.Chart(data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=look.colours(there))
+    base = alt.Chart(named_data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=style.colour_channel(there))
     band = base.mark_area(aria=False).encode(
         y=axis(alt.Y, "lo", title),
         y2=alt.Y2("hi:Q"),
-        opacity=faded(0.13),
+        opacity=pick_opacity(0.13),
         detail=alt.Detail("configuration:N"),
     )
     line = base.mark_line(aria=False).encode(
         y=axis(alt.Y, "gap", title),
-        strokeDash=look.dashes(there),
-        opacity=faded(),
+        strokeDash=style.dash_channel(there),
+        opacity=pick_opacity(),
         detail=alt.Detail("configuration:N"),
     )
     hover = base.mark_point(size=90, opacity=0, filled=True).encode(
@@ -84,25 +84,27 @@ def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
         tooltip=[
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("configuration:N"),
-            tip("x", against, "cost"),
-            tip("gap", title, kind),
-            tip("lo", "lower quartile", kind),
-            tip("hi", "upper quartile", kind),
+            number_tooltip("x", against, "cost"),
+            number_tooltip("gap", title, kind),
+            number_tooltip("lo", "lower quartile", kind),
+            number_tooltip("hi", "upper quartile", kind),
             alt.Tooltip("runs:Q"),
         ],
     )
-    layers = [*([band] if banded(table) else []), line, hover]
+    layers = [*([band] if has_bands(table) else []), line, hover]
     if table["lone"].any():  # a line of one point shows nothing
         points = base.transform_filter("datum.lone").mark_point(aria=False, size=40, filled=True)
-        layers.append(points.encode(y=alt.Y("gap:Q"), opacity=faded()))
+        layers.append(points.encode(y=alt.Y("gap:Q"), opacity=pick_opacity()))
     if "left" in table and table["left"].any():
         layers.append(
             base.transform_filter("datum.left")
-            .mark_point(aria=False, **CROSS)
-            .encode(y=alt.Y("gap:Q"), opacity=faded())
+            .mark_point(aria=False, **CROSS_MARK)
+            .encode(y=alt.Y("gap:Q"), opacity=pick_opacity())
         )
-    drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
-    return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
+    drawing = layer_charts(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
+    return ChartSpec(
+        facet_by(drawing, list(table["problem"].unique())), {"table": json_records(style.sort_grey_first(table))}
+    )
 
 
 def _linear_axis(channel: Any, field: str, title: str) -> Any:

@@ -7,39 +7,39 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
-from gdbench.report.charts.vega_lite import BANDS, Drawn, lines
-from gdbench.report.style import Look, log_axis
+from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.vega_lite import MAX_BANDS, ChartSpec, draw_lines
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["banded", "chart"]
+__all__ = ["draw_final_losses", "has_bands"]
 
-TOLD = [
+TOOLTIP = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("configuration:N"),
-    tip("final_loss", "final loss"),
-    tip("final_loss_lo", "lowest of its seeds"),
-    tip("final_loss_hi", "highest of its seeds"),
-    tip("best_loss", "best loss"),
+    number_tooltip("final_loss", "final loss"),
+    number_tooltip("final_loss_lo", "lowest of its seeds"),
+    number_tooltip("final_loss_hi", "highest of its seeds"),
+    number_tooltip("best_loss", "best loss"),
     alt.Tooltip("n:Q", title="seeds"),
 ]
 
 
-def banded(table: pd.DataFrame) -> bool:
+def has_bands(table: pd.DataFrame) -> bool:
     """Whether bands are drawn: where there are several seeds, and no more optimizers than bands can be told apart."""
-    return bool((table["n"] > 1).any()) and table["solver"].nunique() <= BANDS
+    return bool((table["n"] > 1).any()) and table["solver"].nunique() <= MAX_BANDS
 
 
-def chart(table: pd.DataFrame, look: Look) -> Drawn:
+def draw_final_losses(table: pd.DataFrame, style: Style) -> ChartSpec:
     """The median final loss at each lr, with the lowest and the highest of its seeds as a band, of the standings.
 
     On a log axis where all losses are above 0.
     """
     x = log_axis(alt.X, "lr", "learning rate")
-    has_band = banded(table)
+    has_band = has_bands(table)
     above_0 = bool((table["final_loss_lo" if has_band else "final_loss"] > 0).all())
     band = (_loss_axis("final_loss_lo", above_0), "final_loss_hi") if has_band else None
     drawable = table.assign(optimizer=table["solver"])
-    return lines(drawable, look, x, _loss_axis("final_loss", above_0), TOLD, band)
+    return draw_lines(drawable, style, x, _loss_axis("final_loss", above_0), TOOLTIP, band)
 
 
 def _loss_axis(field: str, logarithmic: bool) -> Any:

@@ -8,14 +8,24 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
-from gdbench.report.charts.vega_lite import HEIGHT, PICK, WIDTH, Drawn, data, faded, layered, panels, records
-from gdbench.report.style import POWERS, Look, log_axis
+from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.vega_lite import (
+    HEIGHT,
+    PICK,
+    WIDTH,
+    ChartSpec,
+    facet_by,
+    json_records,
+    layer_charts,
+    named_data,
+    pick_opacity,
+)
+from gdbench.report.style import POWERS, Style, log_axis
 
-__all__ = ["breaking", "chart", "grid_chart"]
+__all__ = ["diverged_shares", "draw_heatmap", "draw_sensitivity"]
 
 
-def breaking(table: pd.DataFrame) -> pd.DataFrame:
+def diverged_shares(table: pd.DataFrame) -> pd.DataFrame:
     """For each problem and lr the share of runs that broke, and the stretch, ``lr`` to ``right``, it stands for."""
     shares = table.groupby(["problem", "lr"], sort=True)[["broke", "runs"]].sum().reset_index()
     shares["share"] = shares["broke"] / shares["runs"]
@@ -28,30 +38,32 @@ def breaking(table: pd.DataFrame) -> pd.DataFrame:
     return shares[shares["share"] > 0]
 
 
-def chart(table: pd.DataFrame, look: Look, cost: str = "gradients") -> Drawn:
+def draw_sensitivity(table: pd.DataFrame, style: Style, cost: str = "gradients") -> ChartSpec:
     """The best over other numbers at each lr, of ``analysis.lr_sensitivity``; grey where runs broke; 2/L as a line."""
-    there = look.among(table["solver"])
-    base = alt.Chart(data()).encode(x=log_axis(alt.X, "lr", "learning rate"))
-    shade = _of_kind(base, "broke").mark_rect(color="#808890", aria=False)
-    shade = shade.encode(x2=alt.X2("right:Q"), opacity=alt.Opacity("share:Q", legend=None, scale=SHADES), tooltip=BROKE)
-    rule = _of_kind(base, "limit").mark_rule(strokeDash=[3, 3], size=1.2).encode(tooltip=LIMIT)
-    lines = _of_kind(base, "cost").encode(
-        y=log_axis(alt.Y, "cost", f"{cost} to target"), color=look.colours(there), opacity=faded()
+    there = style.select_present(table["solver"])
+    base = alt.Chart(named_data()).encode(x=log_axis(alt.X, "lr", "learning rate"))
+    shade = _filter_kind(base, "broke").mark_rect(color="#808890", aria=False)
+    shade = shade.encode(
+        x2=alt.X2("right:Q"), opacity=alt.Opacity("share:Q", legend=None, scale=SHADES), tooltip=DIVERGED_TOOLTIP
     )
-    line = lines.mark_line(aria=False).encode(strokeDash=look.dashes(there))
+    rule = _filter_kind(base, "limit").mark_rule(strokeDash=[3, 3], size=1.2).encode(tooltip=LIMIT_TOOLTIP)
+    lines = _filter_kind(base, "cost").encode(
+        y=log_axis(alt.Y, "cost", f"{cost} to target"), color=style.colour_channel(there), opacity=pick_opacity()
+    )
+    line = lines.mark_line(aria=False).encode(strokeDash=style.dash_channel(there))
     points = lines.mark_point(size=34).encode(
-        fill=look.fills(there), tooltip=[*TOLD[:3], tip("cost", cost, "cost"), *TOLD[3:]]
+        fill=style.fill_channel(there), tooltip=[*TOOLTIP[:3], number_tooltip("cost", cost, "cost"), *TOOLTIP[3:]]
     )
-    words = _of_kind(alt.Chart(data()), "none").mark_text(text=UNREACHED, fontSize=12, aria=False)
+    words = _filter_kind(alt.Chart(named_data()), "none").mark_text(text=NOT_REACHED, fontSize=12, aria=False)
     words = words.encode(x=alt.value(WIDTH / 2), y=alt.value(HEIGHT / 2))
-    layers = layered(shade, rule, line, points, words, params=[PICK], width=WIDTH, height=HEIGHT)
-    return Drawn(
-        panels(layers, list(table["problem"].unique())),
-        {"table": _rows(look.behind(table.assign(optimizer=table["solver"])))},
+    layers = layer_charts(shade, rule, line, points, words, params=[PICK], width=WIDTH, height=HEIGHT)
+    return ChartSpec(
+        facet_by(layers, list(table["problem"].unique())),
+        {"table": _rows(style.sort_grey_first(table.assign(optimizer=table["solver"])))},
     )
 
 
-def _of_kind(base: alt.Chart, kind: str) -> alt.Chart:
+def _filter_kind(base: alt.Chart, kind: str) -> alt.Chart:
     return base.transform_filter(f"datum.kind == '{kind}'")
 
 
@@ -62,38 +74,41 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     limits = limits.assign(lr=2 / limits["smoothness"]).reset_index()
     kinds = {
         "cost": best[np.isfinite(best["cost"])],
-        "broke": breaking(table),
+        "broke": diverged_shares(table),
         "limit": limits.loc[limits["lr"] <= limits["most"], ["problem", "lr"]],
         "none": limits.loc[~limits["problem"].isin(best.loc[np.isfinite(best["cost"]), "problem"]), ["problem"]],
     }
-    return [row for kind, rows in kinds.items() for row in records(rows.assign(kind=kind))]
+    return [row for kind, rows in kinds.items() for row in json_records(rows.assign(kind=kind))]
 
 
-UNREACHED = "no run stays at the target"
+NOT_REACHED = "no run stays at the target"
 """What stands in a panel in which nothing is drawn."""
 SHADES = alt.Scale(domain=[0, 1], range=[0.05, 0.32])
-BROKE = [tip("at", "learning rate"), alt.Tooltip("share:Q", title="share of runs that broke", format=".0%")]
-LIMIT = [tip("lr", "2/L")]
-TOLD = [
+DIVERGED_TOOLTIP = [
+    number_tooltip("at", "learning rate"),
+    alt.Tooltip("share:Q", title="share of runs that broke", format=".0%"),
+]
+LIMIT_TOOLTIP = [number_tooltip("lr", "2/L")]
+TOOLTIP = [
     alt.Tooltip("optimizer:N"),
-    tip("lr", "learning rate"),
+    number_tooltip("lr", "learning rate"),
     alt.Tooltip("others:N"),
     alt.Tooltip("solved:Q"),
     alt.Tooltip("runs:Q"),
 ]
 
 
-def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
+def draw_heatmap(table: pd.DataFrame, cost: str = "gradients") -> ChartSpec:
     """Cost over lr and another axis, of a table with panel, lr, other, cost: dark is cheap, empty is unsolved."""
-    rows = records(table)
+    rows = json_records(table)
     lrs = sorted({row["lr"] for row in rows})
     x = alt.X(
         "lr:O",
         title="learning rate",
         sort=lrs,
-        axis=alt.Axis(labelExpr=SHORT, labelOverlap="greedy", labelSeparation=6, labelAngle=0),
+        axis=alt.Axis(labelExpr=SHORT_NUMBER, labelOverlap="greedy", labelSeparation=6, labelAngle=0),
     )
-    base = alt.Chart(data())  # one for both layers: a facet wants the same data
+    base = alt.Chart(named_data())  # one for both layers: a facet wants the same data
     cells = base.mark_rect(stroke=None).encode(
         x=x,
         y=alt.Y("other:N", title=None, sort=list(dict.fromkeys(table["other"]))),
@@ -108,9 +123,9 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
             alt.value("transparent"),
         ),
         tooltip=[
-            tip("lr"),
+            number_tooltip("lr"),
             alt.Tooltip("other:N", title="with"),
-            tip("cost", cost, "cost"),
+            number_tooltip("cost", cost, "cost"),
             alt.Tooltip("solved:Q"),
             alt.Tooltip("broke:Q"),
             alt.Tooltip("runs:Q"),
@@ -121,8 +136,8 @@ def grid_chart(table: pd.DataFrame, cost: str = "gradients") -> Drawn:
         .mark_text(text="×", fontSize=11)
         .encode(x=x, y=alt.Y("other:N", sort=list(dict.fromkeys(table["other"]))))
     )
-    layers = layered(cells, marks, width=WIDTH + 40)
-    return Drawn(panels(layers, list(table["panel"].unique()), "panel"), {"table": rows})
+    layers = layer_charts(cells, marks, width=WIDTH + 40)
+    return ChartSpec(facet_by(layers, list(table["panel"].unique()), "panel"), {"table": rows})
 
 
-SHORT = "replace(format(datum.value, '.2~g'), /e\\u2212?-?0*/, 'e-')"
+SHORT_NUMBER = "replace(format(datum.value, '.2~g'), /e\\u2212?-?0*/, 'e-')"

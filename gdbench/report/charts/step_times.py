@@ -8,19 +8,19 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
-from gdbench.report.charts.vega_lite import HEIGHT, WIDTH, Drawn, data, layered, panels, records
-from gdbench.report.number_format import seconds
-from gdbench.report.style import Look, log_axis
+from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.vega_lite import HEIGHT, WIDTH, ChartSpec, facet_by, json_records, layer_charts, named_data
+from gdbench.report.number_format import format_seconds
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["split_chart", "spoken", "step_chart"]
+__all__ = ["draw_step_times", "draw_steps_and_step_times", "format_round_time"]
 
 SHAPES = {"manual": "circle", "torch": "square", "foreach": "triangle-up", "fused": "diamond", "compiled": "cross"}
 
 STEP_TIME = "time of a step, µs"
 
 
-def _shape(there: pd.Series) -> alt.Shape:
+def _shape_channel(there: pd.Series) -> alt.Shape:
     names = [name for name in SHAPES if name in set(there)]
     scale = alt.Scale(domain=names, range=[SHAPES[name] for name in names])
     return alt.Shape(
@@ -31,36 +31,38 @@ def _shape(there: pd.Series) -> alt.Shape:
     )
 
 
-def step_chart(table: pd.DataFrame, look: Look) -> Drawn:
+def draw_step_times(table: pd.DataFrame, style: Style) -> ChartSpec:
     """The median step time of each optimizer and impl with its quartiles, a panel for each problem; in microseconds."""
     scaled = table.assign(**{name: table[name] * 1e6 for name in ("step_s", "step_s_lo", "step_s_hi")})
     impls = [name for name in SHAPES if name in set(table["impl"])]
     offset = alt.YOffset("impl:N", sort=impls)
-    y = alt.Y("optimizer:N", title=None, sort=list(look.optimizers))
-    base = alt.Chart(data()).encode(y=y, yOffset=offset, color=look.colours(table["optimizer"], legend=False))
+    y = alt.Y("optimizer:N", title=None, sort=list(style.optimizers))
+    base = alt.Chart(named_data()).encode(
+        y=y, yOffset=offset, color=style.colour_channel(table["optimizer"], legend=False)
+    )
     bars = base.mark_rule(strokeWidth=2, aria=False).encode(
         x=log_axis(alt.X, "step_s_lo", STEP_TIME, room=8), x2=alt.X2("step_s_hi:Q")
     )
     points = base.mark_point(filled=True, size=60).encode(
         x=log_axis(alt.X, "step_s", STEP_TIME, room=8),
-        shape=_shape(table["impl"]),
+        shape=_shape_channel(table["impl"]),
         tooltip=[
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("impl:N"),
-            tip("step_s", "step", "microseconds"),
-            tip("step_time_ratio", "vs reference", "figure"),
-            tip("vs_manual", "vs manual", "figure"),
+            number_tooltip("step_s", "step", "microseconds"),
+            number_tooltip("step_time_ratio", "vs reference", "figure"),
+            number_tooltip("vs_manual", "vs manual", "figure"),
             alt.Tooltip("noise:Q", format=".0%"),
         ],
     )
-    layers = layered(bars, points, width=WIDTH, height={"step": 13 if len(impls) > 1 else 22})
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": records(scaled)})
+    layers = layer_charts(bars, points, width=WIDTH, height={"step": 13 if len(impls) > 1 else 22})
+    return ChartSpec(facet_by(layers, list(table["problem"].unique())), {"table": json_records(scaled)})
 
 
-def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
+def draw_steps_and_step_times(table: pd.DataFrame, style: Style) -> ChartSpec:
     """Steps to the target against the time of a step; on a grey diagonal the time to the target is the same."""
-    there = look.among(table["optimizer"])
-    base = alt.Chart(data())
+    there = style.select_present(table["optimizer"])
+    base = alt.Chart(named_data())
     x, y = log_axis(alt.X, "steps", "steps to target", room=12), log_axis(alt.Y, "step_us", STEP_TIME, room=12)
     lines = base.transform_filter("datum.kind == 'line'").mark_line(
         color="#9aa0a6", strokeWidth=1, strokeDash=[2, 3], clip=True, aria=False
@@ -77,45 +79,45 @@ def split_chart(table: pd.DataFrame, look: Look) -> Drawn:
         .encode(
             x=x,
             y=y,
-            color=look.colours(there, symbol="circle"),
-            fill=look.fills(there),
+            color=style.colour_channel(there, symbol="circle"),
+            fill=style.fill_channel(there),
             opacity=alt.OpacityValue(1),
-            shape=_shape(table["impl"]),
+            shape=_shape_channel(table["impl"]),
             tooltip=[
                 alt.Tooltip("optimizer:N"),
                 alt.Tooltip("impl:N"),
                 alt.Tooltip("configuration:N"),
                 alt.Tooltip("steps:Q"),
-                tip("step_us", "step", "microseconds"),
+                number_tooltip("step_us", "step", "microseconds"),
                 alt.Tooltip("time:N", title="to target"),
             ],
         )
     )
-    layers = layered(lines, words, points, width=WIDTH, height=HEIGHT)
-    rows = [*records(table.assign(kind="run")), *_diagonals(table)]
-    return Drawn(panels(layers, list(table["problem"].unique())), {"table": rows})
+    layers = layer_charts(lines, words, points, width=WIDTH, height=HEIGHT)
+    rows = [*json_records(table.assign(kind="run")), *_equal_time_lines(table)]
+    return ChartSpec(facet_by(layers, list(table["problem"].unique())), {"table": rows})
 
 
-def _diagonals(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _equal_time_lines(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Lines of equal time, a decade apart, within each problem's box."""
     rows: list[dict[str, Any]] = []
     for problem, group in table.groupby("problem", sort=False):
-        (left, right), (low, high) = _wider(group["steps"]), _wider(group["step_us"])
+        (left, right), (low, high) = _widen_range(group["steps"]), _widen_range(group["step_us"])
         for power in range(int(np.ceil(np.log10(left * low))), int(np.floor(np.log10(right * high))) + 1):
             time = 10.0**power
             first, last = max(left, time / high), min(right, time / low)
             ends: list[dict[str, Any]] = [
-                {"problem": problem, "kind": "line", "time": spoken(time), "steps": at, "step_us": time / at}
+                {"problem": problem, "kind": "line", "time": format_round_time(time), "steps": at, "step_us": time / at}
                 for at in (first, last)
             ]
             rows += [*ends, {**ends[1], "kind": "label"}]
     return rows
 
 
-def _wider(values: pd.Series) -> tuple[float, float]:
+def _widen_range(values: pd.Series) -> tuple[float, float]:
     return float(values.min()) / 1.3, float(values.max()) * 1.3
 
 
-def spoken(microseconds: float) -> str:
+def format_round_time(microseconds: float) -> str:
     """A time in words, a round one without zeros behind the point."""
-    return seconds(microseconds * 1e-6).replace(".00", "").replace(".0", "")
+    return format_seconds(microseconds * 1e-6).replace(".00", "").replace(".0", "")

@@ -5,22 +5,22 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
-from gdbench.report.charts.vega_lite import Drawn, lines
-from gdbench.report.style import Look, log_axis
+from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.vega_lite import ChartSpec, draw_lines
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["chart"]
+__all__ = ["draw_steps_to_target"]
 
 
-def chart(table: pd.DataFrame, look: Look) -> Drawn:
+def draw_steps_to_target(table: pd.DataFrame, style: Style) -> ChartSpec:
     """A line for each optimizer over targets from 1e-1 down, a panel for each problem, of finite ``steps``."""
     target = log_axis(alt.X, "target", "target (relative gap)", reverse=True)
-    return lines(table, look, target, log_axis(alt.Y, "steps", "steps to target"), TOLD)
+    return draw_lines(table, style, target, log_axis(alt.Y, "steps", "steps to target"), TOOLTIP)
 
 
-TOLD = [
+TOOLTIP = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("configuration:N"),
-    tip("target"),
-    tip("steps", kind="cost"),
+    number_tooltip("target"),
+    number_tooltip("steps", kind="cost"),
 ]

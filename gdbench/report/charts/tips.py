@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-__all__ = ["KINDS", "tip", "write_tips"]
+__all__ = ["KINDS", "format_tooltips", "number_tooltip"]
 
 KINDS = {
     "number": "({size} == 0 ? '0' : {size} >= 9.9995e-5 && {size} < 9999.5 ? format({value}, '.4~r')"
@@ -25,15 +25,15 @@ KINDS = {
 }
 """What writes each kind of number: ``units.number``, three digits, a gap, steps or gradients or seconds, a time."""
 MARK = "as the tables: "
-"""Begins a format that ``write_tips`` is to carry out."""
+"""Begins a format that ``format_tooltips`` is to carry out."""
 
 
-def tip(field: str, title: str | None = None, kind: str = "number") -> alt.Tooltip:
+def number_tooltip(field: str, title: str | None = None, kind: str = "number") -> alt.Tooltip:
     """A number that is told as the tables write this kind of it."""
     return alt.Tooltip(f"{field}:Q", title=title or field, format=f"{MARK}{kind}")
 
 
-def write_tips(layer: dict[str, Any]) -> dict[str, Any]:
+def format_tooltips(layer: dict[str, Any]) -> dict[str, Any]:
     """A layer whose tooltips are texts that it makes of its numbers."""
     tips = layer.get("encoding", {}).get("tooltip")
     if not isinstance(tips, list):
@@ -45,7 +45,7 @@ def write_tips(layer: dict[str, Any]) -> dict[str, Any]:
             written.append(entry)
             continue
         text = f"{entry['field']} as text"
-        transforms.append({"calculate": _express(entry["field"], kind), "as": text})
+        transforms.append({"calculate": _vega_expression(entry["field"], kind), "as": text})
         others = {name: value for name, value in entry.items() if name != "format"}
         written.append({**others, "field": text, "type": "nominal"})
     encoding = {**layer["encoding"], "tooltip": written}
@@ -53,7 +53,7 @@ def write_tips(layer: dict[str, Any]) -> dict[str, Any]:
     return {**changed, "transform": [*layer.get("transform", []), *transforms]} if transforms else changed
 
 
-def _express(field: str, kind: str) -> str:
+def _vega_expression(field: str, kind: str) -> str:
     """The text of a field, by Vega's expressions; nothing where it is missing."""
     value = f"datum['{field}']"
     names = {"value": value, "size": f"abs({value})"}

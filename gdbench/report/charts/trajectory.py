@@ -9,18 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
-from gdbench.report.charts.vega_lite import CROSS, PICK, Drawn, data, faded, layered, records
-from gdbench.report.style import Look
+from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.vega_lite import (
+    CROSS_MARK,
+    PICK,
+    ChartSpec,
+    json_records,
+    layer_charts,
+    named_data,
+    pick_opacity,
+)
+from gdbench.report.style import Style
 
-__all__ = ["chart", "contours"]
+__all__ = ["contour_lines", "draw_paths"]
 
 SIDE = 380
 Box = dict[str, tuple[float, float]]
 Point = tuple[float, float]
 
 
-def contours(grid: pd.DataFrame, levels: int = 12) -> pd.DataFrame:
+def contour_lines(grid: pd.DataFrame, levels: int = 12) -> pd.DataFrame:
     """Lines (line, point, x, y) of equal value, at so many quantiles of the values of a grid of x, y, value.
 
     Each square of the grid is cut into two triangles, in which the values are taken as linear.
@@ -79,57 +87,63 @@ def _rounded(pieces: npt.NDArray[np.float64]) -> list[tuple[Point, Point]]:
     return [((a[0], a[1]), (b[0], b[1])) for a, b in points.tolist()]
 
 
-def chart(
+def draw_paths(
     paths: pd.DataFrame,
     lines: pd.DataFrame,
-    look: Look,
+    style: Style,
     minimisers: pd.DataFrame,
     box: Box,
     ends: pd.DataFrame | None = None,
-) -> Drawn:
+) -> ChartSpec:
     """Paths of optimizer, step, x, y over contours and minimisers; the slider's step ends them.
 
     ``ends`` are rows of paths at which a run leaves the picture, and are marked.
     """
-    there = look.among(paths["optimizer"])
+    there = style.select_present(paths["optimizer"])
     last = int(paths["step"].max())
     words = {"input": "range", "min": 0, "max": last, "step": 1, "name": "up to step "}
     slider = {"name": "upto", "value": last, "bind": words}
     plane: dict[str, Any] = {
-        "x": _axis(alt.X, "x", "first coordinate", box),
-        "y": _axis(alt.Y, "y", "second coordinate", box),
+        "x": _plane_axis(alt.X, "x", "first coordinate", box),
+        "y": _plane_axis(alt.Y, "y", "second coordinate", box),
     }
     # Contours end at the box; to clip each of them takes longer than all else in a picture.
-    ground = alt.Chart(data("contours")).mark_line(strokeWidth=0.7, color="#808890", strokeOpacity=0.55, aria=False)
-    stars = alt.Chart(data("minimisers")).mark_point(shape="cross", size=110, filled=True, color="#808890", clip=True)
-    base = alt.Chart(data()).transform_filter("datum.step <= upto")
-    base = base.encode(**plane, color=look.colours(there), opacity=faded())
-    path = base.mark_line(clip=True, aria=False, strokeWidth=1.6).encode(
-        strokeDash=look.dashes(there), order=alt.Order("step:Q")
+    ground = alt.Chart(named_data("contours")).mark_line(
+        strokeWidth=0.7, color="#808890", strokeOpacity=0.55, aria=False
     )
-    dots = base.mark_point(clip=True, filled=True, size=20).encode(tooltip=TOLD)
+    stars = alt.Chart(named_data("minimisers")).mark_point(
+        shape="cross", size=110, filled=True, color="#808890", clip=True
+    )
+    base = alt.Chart(named_data()).transform_filter("datum.step <= upto")
+    base = base.encode(**plane, color=style.colour_channel(there), opacity=pick_opacity())
+    path = base.mark_line(clip=True, aria=False, strokeWidth=1.6).encode(
+        strokeDash=style.dash_channel(there), order=alt.Order("step:Q")
+    )
+    dots = base.mark_point(clip=True, filled=True, size=20).encode(tooltip=TOOLTIP)
     ground = ground.encode(**plane, detail=alt.Detail("line:N"), order=alt.Order("point:Q"))
     drawn = [ground, stars.encode(**plane), path, dots]
-    datasets = {"table": look.behind(paths), "contours": lines, "minimisers": minimisers}
+    datasets = {"table": style.sort_grey_first(paths), "contours": lines, "minimisers": minimisers}
     if ends is not None and len(ends):
-        crosses = alt.Chart(data("ends")).transform_filter("datum.step <= upto").mark_point(aria=False, **CROSS)
-        drawn.append(crosses.encode(**plane, color=look.colours(there), opacity=faded()))
+        crosses = (
+            alt.Chart(named_data("ends")).transform_filter("datum.step <= upto").mark_point(aria=False, **CROSS_MARK)
+        )
+        drawn.append(crosses.encode(**plane, color=style.colour_channel(there), opacity=pick_opacity()))
         datasets["ends"] = ends
-    layers = layered(*drawn, params=[PICK, slider], width=SIDE, height=SIDE)
-    return Drawn(layers, {name: records(table) for name, table in datasets.items()})
+    layers = layer_charts(*drawn, params=[PICK, slider], width=SIDE, height=SIDE)
+    return ChartSpec(layers, {name: json_records(table) for name, table in datasets.items()})
 
 
-TOLD = [
+TOOLTIP = [
     alt.Tooltip("optimizer:N"),
     alt.Tooltip("configuration:N"),
     alt.Tooltip("step:Q"),
-    tip("x"),
-    tip("y"),
-    tip("loss"),
+    number_tooltip("x"),
+    number_tooltip("y"),
+    number_tooltip("loss"),
 ]
 
 
-def _axis(channel: type, name: str, title: str, box: Box) -> alt.X | alt.Y:
+def _plane_axis(channel: type, name: str, title: str, box: Box) -> alt.X | alt.Y:
     scale = alt.Scale(domain=list(box[name]), nice=False)
     made: alt.X | alt.Y = channel(f"{name}:Q", title=title, scale=scale, axis=alt.Axis(grid=False))
     return made

@@ -14,33 +14,33 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import write_tips
-from gdbench.report.style import Look, theme
+from gdbench.report.charts.tips import format_tooltips
+from gdbench.report.style import Style, vega_theme
 
 __all__ = [
-    "BANDS",
-    "CROSS",
-    "PANELS",
+    "CROSS_MARK",
+    "MAX_BANDS",
+    "MAX_PANELS",
     "PICK",
-    "Drawn",
+    "ChartSpec",
     "Figure",
-    "columns",
-    "data",
-    "faded",
-    "layered",
-    "lines",
-    "panels",
-    "picture",
-    "records",
-    "specification",
+    "count_columns",
+    "draw_lines",
+    "facet_by",
+    "image_specification",
+    "json_records",
+    "layer_charts",
+    "named_data",
+    "page_specification",
+    "pick_opacity",
 ]
 
-PANELS = 9
+MAX_PANELS = 9
 """Problems that a picture shows; the page lets its reader choose others."""
-BANDS = 6
+MAX_BANDS = 6
 """Optimizers whose bands are drawn; of more they hide each other."""
 WIDTH, HEIGHT = 250, 190
-CROSS: dict[str, Any] = {"shape": "cross", "angle": 45, "size": 110, "filled": True}
+CROSS_MARK: dict[str, Any] = {"shape": "cross", "angle": 45, "size": 110, "filled": True}
 """The mark of a line that ends where its run leaves the picture."""
 PICK: dict[str, Any] = {
     "name": "pick",
@@ -51,13 +51,13 @@ PICK: dict[str, Any] = {
 """A click on a legend entry shows that optimizer alone; a click elsewhere all of them."""
 
 
-class Drawn(NamedTuple):
+class ChartSpec(NamedTuple):
     """A chart as Vega-Lite, and the data that it names."""
 
     chart: dict[str, Any]
     datasets: dict[str, list[dict[str, Any]]]
 
-    def whole(self) -> Any:
+    def to_altair(self) -> Any:
         """Altair's chart that holds its data, as a notebook shows it."""
         kind = alt.FacetChart if "facet" in self.chart else alt.LayerChart
         return kind.from_dict({**self.chart, "datasets": self.datasets}, validate=False)
@@ -74,7 +74,7 @@ class Figure:
     """How to read it, by which definition, and how many runs of how many it speaks for."""
     table: pd.DataFrame
     """The numbers that are drawn, or would be."""
-    chart: Drawn | None = None
+    chart: ChartSpec | None = None
     """Null where there is nothing to draw; ``rule`` then says why."""
     tab: str = ""
     """What it is called among figures of one group, of which the page shows one at a time."""
@@ -83,12 +83,12 @@ class Figure:
     """Whether its colours are those of the optimizers."""
 
 
-def data(name: str = "table") -> alt.NamedData:
+def named_data(name: str = "table") -> alt.NamedData:
     """The data of that name in the chart's ``datasets``."""
     return alt.NamedData(name=name)
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def json_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON can hold them: what is not finite is null."""
     columns = {str(name): [_plain(value) for value in table[name].tolist()] for name in table}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -100,95 +100,102 @@ def _plain(value: Any) -> Any:
     return None if value is None or value is pd.NA else value
 
 
-def faded(shown: float = 1.0) -> Any:
+def pick_opacity(shown: float = 1.0) -> Any:
     """The opacity of what is picked, and of the rest."""
     return alt.OpacityValue(shown * 0.12, condition={"param": PICK["name"], "value": shown})
 
 
-def layered(
+def layer_charts(
     *layers: alt.Chart, width: float, height: Any = None, params: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """Layers over each other; a click is looked for in the first."""
-    told = [write_tips(layer.to_dict(validate=False, context={"top_level": False})) for layer in layers]
+    told = [format_tooltips(layer.to_dict(validate=False, context={"top_level": False})) for layer in layers]
     told[0]["name"] = PICK["views"][0]
     size = {"width": width} if height is None else {"width": width, "height": height}
     return {"layer": told, **size, "params": list(params)}
 
 
-def panels(chart: dict[str, Any], names: Sequence[str], field: str = "problem") -> dict[str, Any]:
+def facet_by(chart: dict[str, Any], names: Sequence[str], field: str = "problem") -> dict[str, Any]:
     """One panel for each problem of ``data()``; a chart of one panel says its name too."""
     if len(names) == 1:
         return {**chart, "title": names[0]}
     header = {"title": None, "labelLimit": WIDTH, "labelAnchor": "start"}
     layers = [{name: each for name, each in layer.items() if name != "data"} for layer in chart["layer"]]
     return {
-        "data": data().to_dict(),
+        "data": named_data().to_dict(),
         "facet": {"field": field, "type": "nominal", "sort": list(names), "header": header},
         "spec": {**{name: each for name, each in chart.items() if name != "params"}, "layer": layers},
         "params": chart["params"],
-        "columns": columns(len(names)),
+        "columns": count_columns(len(names)),
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
     }
 
 
-def lines(
-    table: pd.DataFrame, look: Look, x: Any, y: Any, told: Sequence[alt.Tooltip], band: tuple[Any, str] | None = None
-) -> Drawn:
+def draw_lines(
+    table: pd.DataFrame, style: Style, x: Any, y: Any, told: Sequence[alt.Tooltip], band: tuple[Any, str] | None = None
+) -> ChartSpec:
     """A line with points for each optimizer, a panel for each problem; ``told`` is what a point tells when hovered.
 
     ``band`` is the axis of the lower end of a band behind each line, and the column of its upper end.
     """
-    there = look.among(table["optimizer"])
-    base = alt.Chart(data()).encode(x=x, y=y, color=look.colours(there), opacity=faded())
-    line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
-    points = base.mark_point(size=30).encode(fill=look.fills(there), tooltip=list(told))
+    there = style.select_present(table["optimizer"])
+    base = alt.Chart(named_data()).encode(x=x, y=y, color=style.colour_channel(there), opacity=pick_opacity())
+    line = base.mark_line(aria=False).encode(strokeDash=style.dash_channel(there))
+    points = base.mark_point(size=30).encode(fill=style.fill_channel(there), tooltip=list(told))
     layers = [line, points]
     if band is not None:
-        area = base.mark_area(aria=False).encode(y=band[0], y2=alt.Y2(f"{band[1]}:Q"), opacity=faded(0.13))
+        area = base.mark_area(aria=False).encode(y=band[0], y2=alt.Y2(f"{band[1]}:Q"), opacity=pick_opacity(0.13))
         layers.insert(0, area)
-    drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
-    return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
+    drawing = layer_charts(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
+    return ChartSpec(
+        facet_by(drawing, list(table["problem"].unique())), {"table": json_records(style.sort_grey_first(table))}
+    )
 
 
-def columns(count: int) -> int:
+def count_columns(count: int) -> int:
     """How many panels stand beside each other on a wide page."""
     return min(count, 2 if count in (2, 4) else 3)
 
 
-def specification(figure: Figure) -> dict[str, Any]:
+def page_specification(figure: Figure) -> dict[str, Any]:
     """The chart as Vega-Lite, with its data and the light theme."""
     assert figure.chart is not None
-    return {"$schema": alt.SCHEMA_URL, **figure.chart.chart, "datasets": figure.chart.datasets, "config": theme(False)}
+    return {
+        "$schema": alt.SCHEMA_URL,
+        **figure.chart.chart,
+        "datasets": figure.chart.datasets,
+        "config": vega_theme(False),
+    }
 
 
-def picture(figure: Figure) -> dict[str, Any]:
-    """``specification`` of at most PANELS panels, without what only a page needs: invisible marks and tooltips."""
-    spec: dict[str, Any] = {**_still(specification(figure)), "config": theme(False)}
+def image_specification(figure: Figure) -> dict[str, Any]:
+    """``page_specification`` of at most PANELS panels, without what only a page needs: invisible marks and tooltips."""
+    spec: dict[str, Any] = {**_without_interaction(page_specification(figure)), "config": vega_theme(False)}
     inner = spec.get("spec", spec)
     inner["layer"] = [each for each in inner["layer"] if each["mark"].get("opacity") != 0]
     for each in inner["layer"]:
         each["mark"]["aria"] = False
     spec["params"] = [each for each in spec["params"] if each["name"] != PICK["name"]]
-    if len(spec.get("facet", {}).get("sort", [])) > PANELS:
+    if len(spec.get("facet", {}).get("sort", [])) > MAX_PANELS:
         facet = spec["facet"]
-        facet["sort"] = facet["sort"][:PANELS]
+        facet["sort"] = facet["sort"][:MAX_PANELS]
         kept = set(facet["sort"])
         table = [row for row in spec["datasets"]["table"] if row[facet["field"]] in kept]
         spec["datasets"] = {**spec["datasets"], "table": table}
     return spec
 
 
-def _still(node: Any) -> Any:
+def _without_interaction(node: Any) -> Any:
     """A copy without tooltips, and with the opacity that a mark has while nothing is picked."""
     if isinstance(node, list):
-        return [_still(each) for each in node]
+        return [_without_interaction(each) for each in node]
     if not isinstance(node, dict):
         return node
     condition = node.get("condition")
     if isinstance(condition, dict) and condition.get("param") == PICK["name"]:
         return {"value": condition["value"]}
     return {
-        name: each if name == "datasets" else _still(each)
+        name: each if name == "datasets" else _without_interaction(each)
         for name, each in node.items()
         if name not in ("tooltip", "config")
     }

@@ -8,10 +8,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gdbench.report.terminal.safe_console import SafeConsole
 
-__all__ = ["progress"]
+__all__ = ["choose_gate_progress"]
 
 
-class Silent:
+class GateProgress:
     """Says nothing."""
 
     def begin(self, words: str, total: int) -> None:
@@ -27,7 +27,7 @@ class Silent:
         """Nothing is open."""
 
 
-class Lines(Silent):
+class GateLines(GateProgress):
     """A line when a layer begins."""
 
     def begin(self, words: str, total: int) -> None:
@@ -35,7 +35,7 @@ class Lines(Silent):
         print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
 
-class Bar(Silent):
+class GateBar(GateProgress):
     """A bar over the answers of a layer."""
 
     def __init__(self, console: SafeConsole) -> None:
@@ -63,9 +63,9 @@ class Bar(Silent):
         self.bar.stop()
 
 
-def progress(quiet: bool) -> Silent:
+def choose_gate_progress(quiet: bool) -> GateProgress:
     """What suits the terminal at hand."""
     console = SafeConsole(stderr=True)
     if quiet:
-        return Silent()
-    return Bar(console) if console.is_terminal else Lines()
+        return GateProgress()
+    return GateBar(console) if console.is_terminal else GateLines()

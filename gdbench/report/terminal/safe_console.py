@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from gdbench.report.escaping import printable
+from gdbench.report.escaping import escape_control_codes
 
 __all__ = ["SafeConsole"]
 
@@ -26,9 +26,9 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """A plain text as rich lays it out, printable before it is measured."""
-        return super().render_str(printable(text, lines=True), **settings)
+        return super().render_str(escape_control_codes(text, lines=True), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of a renderable, their texts printable also where it was given as a ``Text``."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable(segment.text, lines=True))
+            yield segment if segment.control else segment._replace(text=escape_control_codes(segment.text, lines=True))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
-__all__ = ["STYLES", "Curve", "picture"]
+__all__ = ["STYLES", "Curve", "plot_curves"]
 
 STYLES = ("blue", "red", "green", "yellow", "magenta", "cyan")
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -25,7 +25,7 @@ class Curve:
     y: npt.NDArray[np.float64]
 
 
-def picture(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
+def plot_curves(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
     """Lines of text that show all curves on common axes, the first of them on top."""
     every_x = np.concatenate([curve.x for curve in curves])
     every_y = np.concatenate([curve.y for curve in curves])
@@ -50,10 +50,10 @@ def picture(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
         while text[row][column] in letters and column:
             column -= 1
         text[row][column], owner[row, column] = curves[number].letter, number
-    return [_line(line, owners) for line, owners in zip(text, owner, strict=True)]
+    return [_styled_line(line, owners) for line, owners in zip(text, owner, strict=True)]
 
 
-def _line(characters: Sequence[str], owners: npt.NDArray[np.int64]) -> Text:
+def _styled_line(characters: Sequence[str], owners: npt.NDArray[np.int64]) -> Text:
     line = Text()
     for character, number in zip(characters, owners, strict=True):
         line.append(character, STYLES[number % len(STYLES)] if number >= 0 else None)
