@@ -56,7 +56,7 @@ def columns() -> None:
 
 def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print a name and what it is in each line; in a narrow terminal the words go on in further lines."""
-    from gdbench.report.terminal.fitting import Column, fit_columns, make_console
+    from gdbench.report.terminal.column_fitting import Column, fit_columns, make_console
 
     out = make_console()
     names, words = ([pair[place] for pair in pairs] for place in (0, 1))

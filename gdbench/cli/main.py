@@ -220,7 +220,7 @@ def _shown(result: SweepResult, output: Output) -> int:
     assert folder is not None
     runs = load(folder, columns=["status", "error"] if output.quiet and not output.json else None)
     if output.json:
-        from gdbench.report.json_rows import runs_as_json
+        from gdbench.report.json_format import runs_as_json
 
         print(runs_as_json(runs))
     elif not output.quiet:

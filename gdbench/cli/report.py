@@ -33,7 +33,7 @@ def report(
     with _Wanted(form, to, open_) as wanted:
         from gdbench.report import inputs
         from gdbench.report.build import build_report
-        from gdbench.report.destination import output_folder
+        from gdbench.report.output_folder import output_folder
         from gdbench.results.catalog import newest
 
         places = places or [newest(Path("outputs"))]
@@ -64,7 +64,7 @@ class _Wanted:
 
     def put(self, told: ReportInputs, usual: Path, make: Assembler) -> None:
         """Write the report, say what it was written to, its verdict and where its page is, and show that."""
-        from gdbench.report.closing import print_closing
+        from gdbench.report.terminal.report_summary import print_closing
         from gdbench.report.writer import FORMS, render_markdown, write_report
 
         forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
@@ -104,14 +104,14 @@ def compare(
     places = _place(a), _place(b)
     if json:
         from gdbench.analysis.run_matching import comparison
-        from gdbench.report.json_rows import runs_as_json
+        from gdbench.report.json_format import runs_as_json
         from gdbench.results.load import load
 
         typer.echo(runs_as_json(comparison(load(places[0]), load(places[1]))))
         return
     with _Wanted(form, to, open_) as wanted:
-        from gdbench.report.destination import output_folder
         from gdbench.report.inputs import read_inputs
+        from gdbench.report.output_folder import output_folder
         from gdbench.report.sweep_comparison import build_comparison, combine_inputs
 
         told = combine_inputs(*(read_inputs([place]) for place in places))

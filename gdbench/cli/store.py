@@ -84,7 +84,7 @@ def _note(words: str) -> None:
 
 
 def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> None:
-    from gdbench.report.terminal.fitting import make_console
+    from gdbench.report.terminal.column_fitting import make_console
     from gdbench.report.terminal.listing import render_sweeps
 
     if not of:
@@ -96,7 +96,7 @@ def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> Non
 
 def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
     from gdbench.report.escaping import escape_csv_table
-    from gdbench.report.json_rows import runs_as_json
+    from gdbench.report.json_format import runs_as_json
     from gdbench.results.sql import answer
 
     found = answer(index, sql, outputs)
@@ -105,7 +105,7 @@ def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -
     elif csv:
         typer.echo(escape_csv_table(found).to_csv(index=False, lineterminator="\n"), nl=False)
     else:
-        from gdbench.report.terminal.fitting import make_console
+        from gdbench.report.terminal.column_fitting import make_console
         from gdbench.report.terminal.listing import render_sql_result
 
         out = make_console()

@@ -50,7 +50,7 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     if not len(winners):
         return 0
     if json:
-        from gdbench.report.json_rows import runs_as_json
+        from gdbench.report.json_format import runs_as_json
 
         typer.echo(runs_as_json(winners))
     elif not quiet:

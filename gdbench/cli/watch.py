@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gdbench.cli.pipes import has_reader
 from gdbench.report.escaping import escape_control_codes
-from gdbench.report.terminal.fitting import make_console
+from gdbench.report.terminal.column_fitting import make_console
 from gdbench.report.terminal.live import format_progress_line, render_snapshot
 from gdbench.results.live_status import SweepFollower, SweepSnapshot, place
 

@@ -12,7 +12,14 @@ from rich.text import Text
 
 from gdbench.report.escaping import escape_control_codes, escape_markdown, escape_workflow_command
 from gdbench.report.number_format import format_number
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns, make_console
+from gdbench.report.terminal.column_fitting import (
+    UNLIMITED,
+    Column,
+    FittedTable,
+    describe_dropped,
+    fit_columns,
+    make_console,
+)
 
 __all__ = [
     "format_gate_markdown",

@@ -10,7 +10,9 @@ import pandas as pd
 
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE
 from gdbench.errors import format_count
-from gdbench.report.best import (
+from gdbench.report.number_format import format_digits, format_number
+from gdbench.report.report_data import ReportTable
+from gdbench.report.result_text import (
     describe_choice,
     describe_edge,
     describe_equals,
@@ -19,8 +21,6 @@ from gdbench.report.best import (
     format_result,
     join_some,
 )
-from gdbench.report.number_format import format_digits, format_number
-from gdbench.report.report_data import ReportTable
 
 __all__ = ["count_statuses", "format_factor", "format_result", "verdict_sentences", "verdict_table"]
 

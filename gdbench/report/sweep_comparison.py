@@ -13,12 +13,12 @@ from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.run_matching import comparison
 from gdbench.errors import format_count, format_range
-from gdbench.report.best import format_result
 from gdbench.report.build import Report, keep_sections, make_sections
 from gdbench.report.charts import changes
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.report_data import ReportData, ReportTable
+from gdbench.report.result_text import format_result
 from gdbench.report.section import Landscape, Section
 from gdbench.report.style import Style
 from gdbench.report.summary_text import format_factor

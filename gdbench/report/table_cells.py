@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.best import format_result
 from gdbench.report.number_format import format_interval_parts, format_number, format_seconds
+from gdbench.report.result_text import format_result
 
 __all__ = ["column_headers", "column_kind", "format_cells", "is_text_column", "shorten_numbers"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gdbench.report.best import describe_range, describe_result, join_some
+from gdbench.report.result_text import describe_range, describe_result, join_some
 
 TIED = ("optimizer=gd", "lr=0.1", "noise=none,gaussian", "timing=off")
 """Both reach the notebook's target in 31 steps."""

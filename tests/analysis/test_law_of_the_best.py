@@ -21,10 +21,10 @@ from support.tiers import representatives
 import gdbench
 from gdbench.analysis.convergence_curves import convergence
 from gdbench.analysis.winners import verdict
-from gdbench.report.best import describe_best, format_result
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.report_data import ReportData
-from gdbench.report.setting_words import METRIC_WORDS
+from gdbench.report.result_text import describe_best, format_result
+from gdbench.report.setting_labels import METRIC_WORDS
 from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.report.table_cells import shorten_numbers
 from gdbench.results.columns import COLUMNS
@@ -289,4 +289,4 @@ def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable
         assert done.code == 2
         assert len(done.err.strip().splitlines()) == 1
         assert "have no objective" in done.err
-    assert json.loads(command("runs", "--json").out)[0]["best_run"] is None
+    assert json.loads(command("runs", "--json").out)[0]["best_run_id"] is None

@@ -11,7 +11,7 @@ import pytest
 
 import gdbench
 from gdbench.analysis.winners import verdict
-from gdbench.report.best import describe_best
+from gdbench.report.result_text import describe_best
 from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.results.costs import compared
 

@@ -19,7 +19,7 @@ import gdbench
 from gdbench.analysis.winners import verdict
 from gdbench.errors import UsageError
 from gdbench.report.build import Report, build_report
-from gdbench.report.charts.tips import format_tooltips, number_tooltip
+from gdbench.report.charts.tooltips import format_tooltips, number_tooltip
 from gdbench.report.charts.vega_lite import image_specification, page_specification
 from gdbench.report.inputs import ReportInputs, read_inputs
 from gdbench.report.page import render_page

@@ -25,7 +25,7 @@ from gdbench.report.number_format import (
     format_seconds_range,
 )
 from gdbench.report.table_cells import format_cells
-from gdbench.report.terminal.fitting import UNLIMITED
+from gdbench.report.terminal.column_fitting import UNLIMITED
 from gdbench.report.terminal.progress import SweepBar, SweepLines, choose_progress
 from gdbench.report.terminal.sweep import render_sweep
 from gdbench.results.costs import compared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import WIDTH, ChartSpec, facet_by, json_records, layer_charts, named_data
 from gdbench.report.style import Style, log_axis
 

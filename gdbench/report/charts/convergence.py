@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import (
     CROSS_MARK,
     HEIGHT,

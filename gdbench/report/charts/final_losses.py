@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import MAX_BANDS, ChartSpec, draw_lines
 from gdbench.report.style import Style, log_axis
 

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import HEIGHT, WIDTH, ChartSpec, facet_by, json_records, layer_charts, named_data
 from gdbench.report.number_format import format_seconds
 from gdbench.report.style import Style, log_axis

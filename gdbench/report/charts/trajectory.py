@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import (
     CROSS_MARK,
     PICK,

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import number_tooltip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import WIDTH, ChartSpec, facet_by, json_records, layer_charts, named_data
 from gdbench.report.style import COLOURS
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import format_tooltips
+from gdbench.report.charts.tooltips import format_tooltips
 from gdbench.report.style import Style, vega_theme
 
 __all__ = [

@@ -12,12 +12,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench.errors import format_count
-from gdbench.report.best import format_result
 from gdbench.report.escaping import escape_csv_table
-from gdbench.report.json_rows import runs_as_json
+from gdbench.report.json_format import runs_as_json
 from gdbench.report.number_format import format_number
+from gdbench.report.result_text import format_result
 from gdbench.report.table_cells import shorten_numbers
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
+from gdbench.report.terminal.column_fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns
 from gdbench.report.terminal.sweep_table import STYLES
 
 __all__ = ["TEXTS", "query_columns", "render_sql_result", "render_sweeps", "sweeps_as_csv", "sweeps_as_json"]
@@ -84,7 +84,7 @@ def _format_best(row: Any) -> str:
     """Who was best, and by what number; where there are several problems, on the first of them."""
     if row.fault:
         return "cannot be read"
-    if not isinstance(row.best_run, str):
+    if not isinstance(row.best_run_id, str):
         return ""
     result = format_result(row.best_value, row.best_measure) + (", left again" if row.best_outcome == "left" else "")
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"

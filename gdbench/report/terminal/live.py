@@ -15,10 +15,10 @@ from rich.text import Text
 
 from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
-from gdbench.report.best import format_result
 from gdbench.report.number_format import format_number
+from gdbench.report.result_text import format_result
 from gdbench.report.summary_text import STATUSES
-from gdbench.report.terminal.fitting import Column, FittedTable, fit_columns
+from gdbench.report.terminal.column_fitting import Column, FittedTable, fit_columns
 from gdbench.report.terminal.progress import format_clock
 from gdbench.report.terminal.text_plot import STYLES, Curve, plot_curves
 from gdbench.results.live_status import SweepSnapshot

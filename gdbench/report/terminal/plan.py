@@ -13,7 +13,14 @@ from rich.text import Text
 from gdbench.analysis.runtime_prediction import cell_times, predicted
 from gdbench.errors import UsageError, format_count
 from gdbench.report.number_format import format_seconds
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns, make_console
+from gdbench.report.terminal.column_fitting import (
+    UNLIMITED,
+    Column,
+    FittedTable,
+    describe_dropped,
+    fit_columns,
+    make_console,
+)
 from gdbench.results.load import load
 
 __all__ = ["predict_times", "print_plan", "render_plan"]

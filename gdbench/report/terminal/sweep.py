@@ -14,11 +14,11 @@ from rich.text import Text
 from gdbench import __version__
 from gdbench.analysis.configurations import configuration_rows, run_rows
 from gdbench.errors import format_count
-from gdbench.report.best import describe_best
 from gdbench.report.caveats import list_caveats
 from gdbench.report.number_format import format_number
-from gdbench.report.setting_words import SETTING_PHRASES
-from gdbench.report.terminal.fitting import UNLIMITED, FittedTable, describe_dropped, fit_columns, make_console
+from gdbench.report.result_text import describe_best
+from gdbench.report.setting_labels import SETTING_PHRASES
+from gdbench.report.terminal.column_fitting import UNLIMITED, FittedTable, describe_dropped, fit_columns, make_console
 from gdbench.report.terminal.sweep_table import explain_marks, sweep_columns
 from gdbench.results.columns import ASKED
 from gdbench.results.costs import compared

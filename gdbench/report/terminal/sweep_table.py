@@ -18,8 +18,8 @@ from gdbench.report.number_format import (
     format_seconds,
     format_seconds_range,
 )
-from gdbench.report.setting_words import setting_header
-from gdbench.report.terminal.fitting import Column, FittedTable
+from gdbench.report.setting_labels import setting_header
+from gdbench.report.terminal.column_fitting import Column, FittedTable
 from gdbench.results.choices import PASSED_OVER, SPIKE
 from gdbench.results.ranking import SOUND, tied_with_previous
 from gdbench.results.run_settings import distinct_texts

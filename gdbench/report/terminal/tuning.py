@@ -16,8 +16,8 @@ from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
 from gdbench.analysis.tuning_metric import is_cost
 from gdbench.errors import format_count
 from gdbench.report.number_format import format_number, format_seconds
-from gdbench.report.setting_words import METRIC_WORDS, setting_header
-from gdbench.report.terminal.fitting import UNLIMITED, Column, describe_dropped, fit_columns, make_console
+from gdbench.report.setting_labels import METRIC_WORDS, setting_header
+from gdbench.report.terminal.column_fitting import UNLIMITED, Column, describe_dropped, fit_columns, make_console
 from gdbench.report.terminal.sweep import closing_line
 from gdbench.report.terminal.sweep_table import STYLES
 from gdbench.results.run_settings import PROBLEM, differing_settings, problem_names

@@ -11,7 +11,7 @@ import pytest
 
 import gdbench
 from gdbench.analysis.winners import verdict
-from gdbench.report.destination import output_folder
+from gdbench.report.output_folder import output_folder
 from gdbench.report.summary_text import verdict_sentences
 from gdbench.results.costs import compared
 
@@ -86,7 +86,7 @@ def test_sweeps_elsewhere_of_one_name_are_told_apart(three: list[Path]) -> None:
 
 def test_a_long_verdict_is_cut_with_a_count(monkeypatch: pytest.MonkeyPatch, three: list[Path], command: Any) -> None:
     """Of many sentences a terminal shows the first, and says how many more the report has."""
-    monkeypatch.setattr("gdbench.report.closing.SENTENCES", 1)
+    monkeypatch.setattr("gdbench.report.terminal.report_summary.SENTENCES", 1)
     out = command("compare", str(three[0]), str(three[1]), "--format", "html").out
 
     assert "Run by run" not in out

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, describe_dropped, fit_columns, make_console
+from gdbench.report.terminal.column_fitting import (
+    UNLIMITED,
+    Column,
+    FittedTable,
+    describe_dropped,
+    fit_columns,
+    make_console,
+)
 
 WORD = st.text("abc0123456789.-é漢", min_size=1, max_size=12)
 CELL = st.one_of(st.just(""), WORD, st.floats(1e-300, 1e300).map(str), st.lists(WORD, max_size=4).map(" ".join))

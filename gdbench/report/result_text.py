@@ -11,7 +11,7 @@ import pandas as pd
 from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
 from gdbench.report.number_format import format_number, format_seconds
-from gdbench.report.setting_words import METRIC_WORDS, SETTING_PHRASES, setting_header
+from gdbench.report.setting_labels import METRIC_WORDS, SETTING_PHRASES, setting_header
 from gdbench.results.choices import SPIKE
 from gdbench.results.run_settings import differing_settings, text_among
 from gdbench.results.standings import OUTCOMES, best_of_each, standings

@@ -7,7 +7,7 @@ from pathlib import Path
 from gdbench.errors import format_count
 from gdbench.report.build import Report
 from gdbench.report.table_cells import shorten_numbers
-from gdbench.report.terminal.fitting import make_console
+from gdbench.report.terminal.column_fitting import make_console
 from gdbench.report.terminal.sweep import closing_line
 
 __all__ = ["print_closing"]
