@@ -201,7 +201,7 @@ def history(
     from gdbench.gate import history as kept
     from gdbench.gate.git_worktree import repository
     from gdbench.gate.run import latest
-    from gdbench.report.gate import print_changes
+    from gdbench.report.gate import show_changes
     from gdbench.report.trend_page import write_trend
 
     if add:
@@ -213,7 +213,7 @@ def history(
     if commits == 1:
         typer.echo("One commit: nothing to compare yet.")
     else:
-        print_changes(changes)
+        show_changes(changes)
     if kept.otava() is None:
         typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
     elif commits < kept.LEAST_SEARCHED:
@@ -251,9 +251,9 @@ def _compare(asked: Asked, quiet: bool, json: bool) -> int:
     if json:
         typer.echo((Path(report.header["folder"]) / "gate.json").read_text(encoding="utf-8"))
     elif not quiet:
-        from gdbench.report.gate import print_gate_report
+        from gdbench.report.gate import show_gate
 
-        print_gate_report({**report.header, "code": report.code}, report.findings)
+        show_gate({**report.header, "code": report.code}, report.findings)
     _tell_github(report)
     return report.code
 
@@ -262,9 +262,9 @@ def _tell_github(report: Report) -> None:
     """Annotations and the job's summary, when in GitHub Actions."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    from gdbench.report.gate import format_workflow_commands
+    from gdbench.report.gate import workflow_commands
 
-    for line in format_workflow_commands(report.findings):
+    for line in workflow_commands(report.findings):
         print(line, file=sys.stderr)  # the runner reads both; standard output may be JSON
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
@@ -272,9 +272,9 @@ def _tell_github(report: Report) -> None:
 
 
 def _progress(quiet: bool) -> Any:
-    from gdbench.report.terminal.gate_progress import choose_gate_progress
+    from gdbench.report.terminal.gate_progress import progress
 
-    return choose_gate_progress(quiet)
+    return progress(quiet)
 
 
 def _carried_out(work: Callable[[], int]) -> int:

@@ -59,8 +59,9 @@ def diff(
 ) -> None:
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
     from gdbench.analysis.sweep_diff import contrast
-    from gdbench.report.diff_text import dump_json, list_sweep_diff, sweep_diff_as_json
+    from gdbench.report.diff_text import list_sweep_diff, sweep_diff_as_json
     from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.json_format import dump_json
 
     found = contrast(a, b, folder)
     typer.echo(

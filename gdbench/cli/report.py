@@ -13,7 +13,7 @@ from gdbench.results.paths import PATH, expand_user
 
 if TYPE_CHECKING:
     from gdbench.report.inputs import ReportInputs
-    from gdbench.report.writer import Assembler
+    from gdbench.report.writer import ReportBuilder
 
 __all__ = ["compare", "report"]
 
@@ -62,9 +62,9 @@ class _Wanted:
         if self.images:
             self.images.close()
 
-    def put(self, told: ReportInputs, usual: Path, make: Assembler) -> None:
+    def put(self, told: ReportInputs, usual: Path, build: ReportBuilder) -> None:
         """Write the report, say what it was written to, its verdict and where its page is, and show that."""
-        from gdbench.report.terminal.report_summary import print_closing
+        from gdbench.report.terminal.report_summary import print_report_summary
         from gdbench.report.writer import FORMS, render_markdown, write_report
 
         forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
@@ -73,13 +73,13 @@ class _Wanted:
                 f"--open shows the page, and --format {self.form} writes none: add html, or leave out --open."
             )
         if forms == ["md"] and self.to is None:
-            typer.echo(render_markdown(told, make))
+            typer.echo(render_markdown(told, build))
             return
         place = self.to or usual
-        report, files = write_report(told, place, forms, _landscape(told.folders), self.images, make)
+        report, files = write_report(told, place, forms, _landscape(told.folders), self.images, build)
         for file in files:
             typer.echo(str(file))
-        print_closing(report, next((file for file in files if file.suffix == ".html"), None), self.open)
+        print_report_summary(report, next((file for file in files if file.suffix == ".html"), None), self.open)
         for remark in told.partial:
             typer.echo(f"gdbench: partial: {remark}", err=True)
         if self.open:

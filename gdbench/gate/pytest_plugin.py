@@ -84,14 +84,14 @@ class Bench:
         from gdbench.errors import UsageError
         from gdbench.gate.run import compare
         from gdbench.gate.sides import Asked
-        from gdbench.report.terminal.gate_progress import choose_gate_progress
+        from gdbench.report.terminal.gate_progress import progress
 
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
         with _refusing():
             if options.get("time") == "off":
                 raise UsageError("no_slower compares times: time=off leaves nothing of it. Allowed: gate, advise.")
             asked = Asked(base, only=(series,), config_dir=folder, **options)
-            report = compare(asked, choose_gate_progress(quiet=True))
+            report = compare(asked, progress(quiet=True))
         times = [ruling for ruling in report.rulings if ruling.layer == "time"]
         slower = [
             f"{ruling.series} is {ruling.verdict} than {report.header['base']}: {ruling.cause}"

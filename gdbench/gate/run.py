@@ -27,7 +27,7 @@ from gdbench.gate.series import Series, Side
 from gdbench.gate.sides import WORKING_TREE, Asked, based, dropped, head_of, suite_of
 from gdbench.gate.suite import Suite
 from gdbench.gate.timing_findings import joined, time_header, time_rulings
-from gdbench.report.gate import format_gate_markdown, format_junit
+from gdbench.report.gate import junit, markdown
 from gdbench.results.atomic import new_reports
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class Report:
             {
                 "gate.parquet": packed.getvalue(),
                 "gate.json": json.dumps(whole, indent=1, default=str).encode(),
-                "gate.md": format_gate_markdown(header, findings).encode(),
-                "gate.xml": format_junit(header, findings),
+                "gate.md": markdown(header, findings).encode(),
+                "gate.xml": junit(header, findings),
             },
         )
         self.header["folder"] = str(folder)

@@ -21,43 +21,36 @@ from gdbench.report.terminal.column_fitting import (
     make_console,
 )
 
-__all__ = [
-    "format_gate_markdown",
-    "format_junit",
-    "format_workflow_commands",
-    "print_changes",
-    "print_gate_report",
-    "tabulate_changes",
-]
+__all__ = ["junit", "markdown", "show_changes", "show_gate", "told_changes", "workflow_commands"]
 
 QUIET = ("same", "no slower")
 """Verdicts that are counted and not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
-OUTCOME_WORDS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
-WRAP_WIDTH = 24
+RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+NARROWEST = 24
 """How narrow a reason, or the subject of a commit, may get before it goes on in further lines."""
-SUBJECT: dict[str, Any] = {"wrap_width": WRAP_WIDTH, "drop_rank": 1}
+SUBJECT: dict[str, Any] = {"wrap_width": NARROWEST, "drop_rank": 1}
 ABSENT = ("missing", "unmeasured")
 """Verdicts where nothing was compared."""
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
 
 
-def print_gate_report(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
+def show_gate(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
     """Print what a gate found."""
     out = make_console()
-    out.print(render_gate_report(header, findings, out.width), crop=False)
+    out.print(gate_report(header, findings, out.width), crop=False)
 
 
-def render_gate_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
+def gate_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
     """What was compared, verdicts by layer, one line a finding, notes, and the result."""
-    parts: list[RenderableType] = [Text(_describe_comparison(header), style="bold"), Text()]
-    parts += [Text(f" {layer:7} {_count_verdicts(group)}") for layer, group in findings.groupby("layer", sort=False)]
-    listed = _sort_findings(findings)
+    parts: list[RenderableType] = [Text(_compared(header), style="bold"), Text()]
+    parts += [Text(f" {layer:7} {_counts(group)}") for layer, group in findings.groupby("layer", sort=False)]
+    listed = _listed(findings)
     if len(listed):
         parts += [Text(), _findings_table(listed, width)]
     parts += [Text(), *(Text(note) for note in header["notes"])]
     return Group(
-        *parts, Text(f"{_format_outcome(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
+        *parts, Text(f"{_result(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
     )
 
 
@@ -70,25 +63,25 @@ def _findings_table(listed: pd.DataFrame, width: int) -> FittedTable:
     columns = [
         Column("", [f" {row['series']}" for row in rows], is_text=True),
         Column("", [row["verdict"] for row in rows], is_text=True, styles=styles),
-        Column("", [_format_reason(row) for row in rows], is_text=True, wrap_width=WRAP_WIDTH),
+        Column("", [_reason(row) for row in rows], is_text=True, wrap_width=NARROWEST),
     ]
     return fit_columns(columns, width, has_header=False)
 
 
-def _describe_comparison(header: Mapping[str, Any]) -> str:
+def _compared(header: Mapping[str, Any]) -> str:
     words = [f"{header['base']} against {header['head']}", f"{header['series']} series"]
     if not header["alike"]:
         words.append("another fingerprint: hits within 1, losses within rounding")
     return " · ".join([*words, *([header["power"]] if header.get("power") else [])])
 
 
-def _count_verdicts(group: pd.DataFrame) -> str:
+def _counts(group: pd.DataFrame) -> str:
     counted = group["verdict"].value_counts()
     names = [*(name for name in QUIET if name in counted), *(name for name in ORDER if name in counted)]
     return "   ".join(f"{counted[name]} {name}" for name in names)
 
 
-def _sort_findings(findings: pd.DataFrame) -> pd.DataFrame:
+def _listed(findings: pd.DataFrame) -> pd.DataFrame:
     """What there is to say, the gravest first, all of a series together."""
     told = findings[~findings["verdict"].isin(QUIET)]
     ranks = {name: rank for rank, name in enumerate(ORDER)}
@@ -98,17 +91,17 @@ def _sort_findings(findings: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _format_reason(row: pd.Series) -> str:
+def _reason(row: pd.Series) -> str:
     return "; ".join(filter(None, (row["cause"], row["forgiven"])))
 
 
-def _format_outcome(header: Mapping[str, Any]) -> str:
-    return f"{OUTCOME_WORDS[header['code']]} (exit {header['code']})"
+def _result(header: Mapping[str, Any]) -> str:
+    return f"{RESULTS[header['code']]} (exit {header['code']})"
 
 
-def print_changes(changes: pd.DataFrame) -> None:
+def show_changes(changes: pd.DataFrame) -> None:
     """Print where measures changed along a branch."""
-    told = tabulate_changes(changes)
+    told = told_changes(changes)
     out = make_console()
     if not len(told):
         out.print("No measure changed.")
@@ -121,7 +114,7 @@ def print_changes(changes: pd.DataFrame) -> None:
     out.print(table, *(Text(line, style="dim") for line in describe_dropped([table])), crop=False)
 
 
-def tabulate_changes(changes: pd.DataFrame) -> pd.DataFrame:
+def told_changes(changes: pd.DataFrame) -> pd.DataFrame:
     """Where measures changed, in words."""
     commits = [f"{after[:7]}..{commit[:7]}" for after, commit in zip(changes["after"], changes["commit"], strict=True)]
     values = {name: changes[side].map(_value) for name, side in (("from", "base"), ("to", "head"))}
@@ -136,22 +129,22 @@ def _value(value: Any) -> str:
     return format_number(value) if isinstance(value, float) else str(value)
 
 
-def format_gate_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
+def markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
     """The same for a pull request or the summary of a job."""
     lines = [
-        f"## Gate: {_format_outcome(header)}",
+        f"## Gate: {_result(header)}",
         "",
-        escape_markdown(_describe_comparison(header)),
+        escape_markdown(_compared(header)),
         "",
         "| layer | verdicts |",
         "| --- | --- |",
     ]
-    lines += [f"| {layer} | {_count_verdicts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
-    listed = _sort_findings(findings)
+    lines += [f"| {layer} | {_counts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
+    listed = _listed(findings)
     if len(listed):
         lines += ["", "| series | verdict | cause |", "| --- | --- | --- |"]
         lines += [
-            f"| {escape_markdown(row['series'])} | {_format_verdict(row)} | {escape_markdown(_format_reason(row))} |"
+            f"| {escape_markdown(row['series'])} | {_marked(row)} | {escape_markdown(_reason(row))} |"
             for _, row in listed.iterrows()
         ]
     lines += [
@@ -163,22 +156,22 @@ def format_gate_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> s
     return "\n".join(lines)
 
 
-def _format_verdict(row: pd.Series) -> str:
+def _marked(row: pd.Series) -> str:
     return f"**{row['verdict']}**" if row["fails"] else str(row["verdict"])
 
 
-def format_workflow_commands(findings: pd.DataFrame) -> list[str]:
+def workflow_commands(findings: pd.DataFrame) -> list[str]:
     """Workflow commands of GitHub Actions: an error for what fails, a warning for what else a reader should see."""
     lines = []
-    for _, row in _sort_findings(findings).iterrows():
+    for _, row in _listed(findings).iterrows():
         if row["fails"] or row["verdict"] not in ("better", "faster", "new"):
             level = "error" if row["fails"] or (row["verdict"] in ABSENT and not row["forgiven"]) else "warning"
-            series, verdict, reason = map(escape_workflow_command, (row["series"], row["verdict"], _format_reason(row)))
+            series, verdict, reason = map(escape_workflow_command, (row["series"], row["verdict"], _reason(row)))
             lines.append(f"::{level} title=gate%3A {series}::{verdict}: {reason}")
     return lines
 
 
-def format_junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
+def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
     """A test case for every finding: failed, an error where nothing was measured, skipped where it is open, passed."""
     kinds = findings.apply(_junit_kind, axis=1) if len(findings) else pd.Series(dtype=object)
     suite = ElementTree.Element("testsuite", name="gdbench gate", timestamp=header["started"])
@@ -192,7 +185,7 @@ def format_junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
         )
         if kind:
             element = ElementTree.SubElement(
-                case, kind, message=escape_control_codes(f"{row['verdict']}: {_format_reason(row)}")
+                case, kind, message=escape_control_codes(f"{row['verdict']}: {_reason(row)}")
             )
             if kind != "skipped":
                 element.set("type", row["verdict"])

@@ -1,4 +1,4 @@
-"""Where a report of several sweeps, or a comparison, is written: a folder for each set of them, so nothing is lost."""
+"""Folder of a report on several sweeps, or of a comparison: one for each set of sweeps."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ from pathlib import Path
 
 __all__ = ["output_folder"]
 
-LONGEST = 100
-"""Characters of a folder's name, beyond which a checksum stands for the rest: systems refuse more than 255."""
-BETWEEN = "__"
+MAX_NAME = 100
+"""Characters of a folder's name, followed by a checksum if cut; file systems allow 255 bytes."""
+SEPARATOR = "__"
 
 
 def output_folder(kind: str, places: Sequence[Path], outputs: Path = Path("outputs")) -> Path:
-    """The folder in outputs for what is made of these places, in this order: ``outputs/compare/<a>__<b>``.
+    """The folder ``outputs/<kind>/<a>__<b>`` for these places in this order; equal places have the same folder.
 
-    A place within outputs is called by its path there, such as ``2026-12-01_09-54-14_mine``; any other by its name and
-    a checksum of where it is. The same places have the same folder, which is written anew.
+    A place within outputs is named by its path there, such as ``2026-12-01_09-54-14_mine``; any other by its name and a
+    checksum of its path.
     """
-    name = BETWEEN.join(_folder_name(place, outputs) for place in places)
-    if len(name) > LONGEST:
-        name = f"{name[:LONGEST]}_{_checksum(name)}"
+    name = SEPARATOR.join(_folder_name(place, outputs) for place in places)
+    if len(name) > MAX_NAME:
+        name = f"{name[:MAX_NAME]}_{_checksum(name)}"
     return outputs / kind / name
 
 
 def _folder_name(place: Path, outputs: Path) -> str:
-    whole, home = place.resolve(), outputs.resolve()
-    if whole == home:
+    path, root = place.resolve(), outputs.resolve()
+    if path == root:
         return "all"
-    if whole.is_relative_to(home):
-        return _replace_special(whole.relative_to(home).as_posix())
-    return f"{_replace_special(whole.name)}-{_checksum(str(whole))}"
+    if path.is_relative_to(root):
+        return _replace_special(path.relative_to(root).as_posix())
+    return f"{_replace_special(path.name)}-{_checksum(str(path))}"
 
 
 def _replace_special(text: str) -> str:
-    """A path as one part of a name."""
-    return re.sub(r"[^\w.=+-]", "_", text.replace("/", "_"))
+    return re.sub(r"[^\w.=+-]", "_", text)
 
 
 def _checksum(text: str) -> str:

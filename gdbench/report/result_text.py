@@ -1,4 +1,4 @@
-"""What a configuration attained, and the best of each problem, in words: the same ones wherever it is named."""
+"""Sentences on results: what a configuration attained, and the best configuration of each problem."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pandas as pd
 
 from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
-from gdbench.report.number_format import format_number, format_seconds
+from gdbench.report.number_format import NEVER, format_gap, format_number, format_seconds
 from gdbench.report.setting_labels import METRIC_WORDS, SETTING_PHRASES, setting_header
 from gdbench.results.choices import SPIKE
 from gdbench.results.run_settings import differing_settings, text_among
 from gdbench.results.standings import OUTCOMES, best_of_each, standings
 
 __all__ = [
-    *("format_result", "describe_best", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
-    *("describe_result", "join_some"),
+    *("describe_best", "describe_choice", "describe_edge", "describe_equals", "describe_range", "describe_result"),
+    *("format_result", "join_some"),
 ]
 
-LISTED = 4
-"""Configurations that a sentence names; of more it says how many there are."""
-NAMED_APART = ("objective", "optimizer", "impl", "lr", "seed")
-"""Settings that the line of the best names in a place of their own, or that it takes the median over."""
+MAX_NAMES = 4
+"""Configurations named in a sentence; of more the rest are counted."""
+NAMED_FIRST = ("objective", "optimizer", "impl", "lr", "seed")
+"""Settings with a fixed place in the sentence on the best configuration."""
 
 
 def format_result(value: float, measure: str) -> str:
-    """A number with what it measures: 31 gradients, 1.18 ms, final gap 1.3e-03, final loss 0.4132."""
+    """A number with its measure: 31 gradients, 1.18 ms, final gap 1.3e-03, final loss 0.4132."""
     if not np.isfinite(value):
-        return "never"
+        return NEVER
     if measure == "seconds":
         return format_seconds(value)
     if measure == "final gap":
-        return f"final gap {value:.1e}"
+        return f"final gap {format_gap(value)}"
     if measure == "final loss":
         return f"final loss {format_number(value)}"
     count = f"{value:,.0f}" if float(value).is_integer() else format_number(round(value, 2))
@@ -42,39 +42,41 @@ def format_result(value: float, measure: str) -> str:
 
 
 def describe_result(row: Mapping[Any, Any]) -> str:
-    """What a row of the standings, or a verdict, attained: 31 gradients (median of 3 seeds, 30 to 33)."""
+    """The result of a row of the standings or the verdict: 31 gradients (median of 3 seeds, 30 to 33)."""
     text = format_result(row["value"], row["measure"])
     if row["n"] > 1:
         ends = describe_range(row)
         text += f" (median of {row['n']} seeds, {ends if ' to ' in ends else f'all {ends}'})"
     if row["outcome"] == "left":
-        return f"{text}, and left it again, {_describe_end(row)}"
+        name = "final loss" if pd.isna(row["final_gap"]) else "final gap"
+        return f"{text}, but left it again and ended at {format_result(row[name.replace(' ', '_')], name)}"
     return f"{text}, best loss {format_number(row['best_loss'])}" if row["outcome"] == "missed" else text
 
 
 def describe_range(row: Mapping[Any, Any]) -> str:
-    """The lowest and the highest of the seeds, without the word that stands beside the median: 30 to 33.
+    """The lowest and highest result of the seeds without their measure: 30 to 33; one number if they read the same."""
+    texts = (_format_bare_number(row[name], row["measure"]) for name in ("value_lo", "value_hi"))
+    return " to ".join(dict.fromkeys(texts))
 
-    One number where both read the same.
-    """
-    return " to ".join(
-        dict.fromkeys(_format_number_only(row[name], row["measure"]) for name in ("value_lo", "value_hi"))
-    )
+
+def _format_bare_number(value: float, measure: str) -> str:
+    text = format_result(value, measure)
+    return text if measure == "seconds" else text.removeprefix(f"{measure} ").partition(" ")[0]
 
 
 def describe_choice(row: Mapping[Any, Any]) -> str:
-    """By what tune chose the first of a verdict, and what costs less and was not chosen; nothing where it did not."""
+    """The metric by which ``tune`` chose the winner, and a cheaper configuration that it passed over; empty if none."""
     if pd.isna(row["tuned_for"]):
         return ""
     text = f" tune chose it by its {METRIC_WORDS.get(row['tuned_for'], row['tuned_for'])}"
     if pd.isna(row["passed"]):
         return f"{text}."
-    why = "is a spike: its neighbours do not come near it" if row["passed"] == SPIKE else "was passed over"
+    why = "is a spike: its neighbours perform much worse" if row["passed"] == SPIKE else "was passed over"
     return f"{text}; {row['passed_configuration']}, with {format_result(row['passed_value'], row['measure'])}, {why}."
 
 
 def describe_equals(row: Mapping[Any, Any]) -> str:
-    """Which configurations of the first method of a verdict are equal; nothing where one is first alone."""
+    """The configurations of the winner that attain the same result; empty if there are none."""
     if not row["equals"]:
         return ""
     names = [row["configuration"], *row["equals"]]
@@ -82,75 +84,59 @@ def describe_equals(row: Mapping[Any, Any]) -> str:
 
 
 def _describe_impls(row: Mapping[str, Any]) -> str:
-    """Which other impls did the same as the one that is named, and whether that was the faster by noise alone."""
+    """The other impls with the same result, and whether their times differ by more than noise."""
     if not row["impls"]:
         return ""
-    names, verb = " and ".join(row["impls"]), "does" if len(row["impls"]) == 1 else "do"
-    return f" {names} {verb} the same{', and cannot be told apart in time' if row['timed'] else ''}."
+    names, verb = " and ".join(row["impls"]), "gives" if len(row["impls"]) == 1 else "give"
+    return f" {names} {verb} the same result{', in the same time within noise' if row['timed'] else ''}."
 
 
 def describe_edge(row: Mapping[Any, Any]) -> str:
-    """Advice to sweep on, where the first of a verdict has the last of the learning rates, or of their scales."""
+    """Advice to extend the sweep if the winner's lr (or lr_scale) is the last on its grid; else empty."""
     if pd.isna(row["edge"]):
         return ""
     swept = "lr_scale" if " lr_scale " in row["configuration"] else "lr"
-    return f" Its {swept} is the edge of the grid: try {row['edge']} ones."
+    return f" Its {swept} is at the edge of the grid: try {row['edge']} values."
 
 
 def join_some(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
-    more = len(names) - LISTED
-    return "; ".join([*names[:LISTED], *([f"and {more} more"] if more > 0 else [])])
+    """The first names, separated by semicolons, and the number of the others."""
+    more = len(names) - MAX_NAMES
+    return "; ".join([*names[:MAX_NAMES], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _format_number_only(value: float, measure: str) -> str:
-    """The number without the word: it stands behind one that has it."""
-    text = format_result(value, measure)
-    return text if measure == "seconds" else text.removeprefix(f"{measure} ").partition(" ")[0]
-
-
-def _describe_end(row: Mapping[Any, Any]) -> str:
-    gap = pd.notna(row["final_gap"])
-    end = format_result(row["final_gap"], "final gap") if gap else format_result(row["final_loss"], "final loss")
-    return f"to end at {end}"
-
-
-def describe_best(told: pd.DataFrame) -> list[str]:
-    """One line a problem: its best configuration, by every setting that tells it from the others, and what it took.
-
-    Of compared runs.
-    """
-    if told.empty:
+def describe_best(compared: pd.DataFrame) -> list[str]:
+    """A sentence per problem on its best configuration: settings that distinguish it, result, ties, advice."""
+    if compared.empty:
         return []
-    table = standings(told)
-    several = told["problem"].nunique() > 1
-    return [
-        _describe_best_of_problem(told, table, row, several) for _, row in best_of_each(table, ["problem"]).iterrows()
-    ]
+    table = standings(compared)
+    several = compared["problem"].nunique() > 1
+    best = best_of_each(table, ["problem"])
+    return [_describe_best_on(compared, table, row, several) for _, row in best.iterrows()]
 
 
-def _describe_best_of_problem(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several: bool) -> str:
-    alike = told[told["problem"] == best["problem"]]
-    rows = table[(table["problem"] == best["problem"]) & (table["outcome"] != OUTCOMES[-1])]
-    where = f" on {best['problem']}" if several else ""
-    standing = table[table["problem"] == best["problem"]]
-    first = {str(name): value for name, value in best.items()} | describe_first(standing, best)
-    equals = rows.loc[rows["place"] == best["place"], "optimizer"].drop_duplicates()
-    equals = equals[equals != best["optimizer"]]
-    tied = f", tied with {', '.join(equals)}" if len(equals) else ""
-    who = f"{best['optimizer']} ({best['impl']}) at {_describe_settings(alike, best)}"
-    impls = describe_impls(standing, best, count_processes(alike))
-    said = f"{_describe_impls(impls)}{describe_equals(first)}{describe_choice(first)}{describe_edge(first)}"
-    return f"Best{where}: {who}: {describe_result(first)}{tied}.{said}"
+def _describe_best_on(compared: pd.DataFrame, table: pd.DataFrame, best: pd.Series, name_problem: bool) -> str:
+    runs = compared[compared["problem"] == best["problem"]]
+    table = table[table["problem"] == best["problem"]]
+    row = {str(name): value for name, value in best.items()} | describe_first(table, best)
+    equals = table.loc[(table["outcome"] != OUTCOMES[-1]) & (table["place"] == best["place"]), "optimizer"]
+    others = [name for name in equals.drop_duplicates() if name != best["optimizer"]]
+    tied = f", tied with {', '.join(others)}" if others else ""
+    where = f" on {best['problem']}" if name_problem else ""
+    who = f"{best['optimizer']} ({best['impl']}) at {_describe_settings(runs, best)}"
+    notes = _describe_impls(describe_impls(table, best, count_processes(runs)))
+    notes += describe_equals(row) + describe_choice(row) + describe_edge(row)
+    return f"Best{where}: {who}: {describe_result(row)}{tied}.{notes}"
 
 
-def _describe_settings(alike: pd.DataFrame, best: pd.Series) -> str:
-    """The values of the best by which it differs from the other configurations of its problem."""
-    run = alike[alike["run_id"] == best["run_id"]].iloc[0]
-    differing = [name for name in differing_settings(alike) if name not in NAMED_APART]
-    words = [
+def _describe_settings(runs: pd.DataFrame, best: pd.Series) -> str:
+    """The settings by which the best configuration differs from the others of its problem."""
+    run = runs[runs["run_id"] == best["run_id"]].iloc[0]
+    differing = [name for name in differing_settings(runs) if name not in NAMED_FIRST]
+    texts = {name: text_among(run[name], runs[name]) for name in differing}
+    phrases = [
         SETTING_PHRASES.get(name, f"{setting_header(name, differing)} {{}}").format(text)
-        for name in differing
-        if (text := text_among(run[name], alike[name]))
+        for name, text in texts.items()
+        if text
     ]
-    return ", ".join([f"lr {text_among(run['lr'], alike['lr'])}", *words])
+    return ", ".join([f"lr {text_among(run['lr'], runs['lr'])}", *phrases])

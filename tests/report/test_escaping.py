@@ -19,8 +19,8 @@ from gdbench.report.escaping import (
     escape_markdown,
     escape_workflow_command,
 )
-from gdbench.report.gate import format_gate_markdown as gate_markdown
-from gdbench.report.gate import format_junit
+from gdbench.report.gate import junit
+from gdbench.report.gate import markdown as gate_markdown
 from gdbench.report.table_formats import markdown_table
 
 HOSTILE = (
@@ -123,7 +123,7 @@ def test_csv_cells_are_not_computed(text: str, number: float) -> None:
 @given(STORED, STORED)
 def test_junit_is_xml_whatever_an_error_says(series: str, cause: str) -> None:
     """The gate's JUnit file can be read back with its texts, control codes shown as pictures."""
-    (case,) = ElementTree.fromstring(format_junit(header(), findings(series, cause))).iter("testcase")
+    (case,) = ElementTree.fromstring(junit(header(), findings(series, cause))).iter("testcase")
     assert case.get("name") == escape_control_codes(series)
     assert case[0].get("message") == escape_control_codes(f"worse: {cause}")
 

@@ -86,7 +86,7 @@ def test_sweeps_elsewhere_of_one_name_are_told_apart(three: list[Path]) -> None:
 
 def test_a_long_verdict_is_cut_with_a_count(monkeypatch: pytest.MonkeyPatch, three: list[Path], command: Any) -> None:
     """Of many sentences a terminal shows the first, and says how many more the report has."""
-    monkeypatch.setattr("gdbench.report.terminal.report_summary.SENTENCES", 1)
+    monkeypatch.setattr("gdbench.report.terminal.report_summary.MAX_SENTENCES", 1)
     out = command("compare", str(three[0]), str(three[1]), "--format", "html").out
 
     assert "Run by run" not in out

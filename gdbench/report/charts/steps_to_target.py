@@ -1,4 +1,4 @@
-"""Steps to each target of the ladder."""
+"""Steps to each target."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from gdbench.report.style import Style, log_axis
 
 __all__ = ["draw_steps_to_target"]
 
+TOOLTIP = ["optimizer:N", "configuration:N", number_tooltip("target"), number_tooltip("steps", kind="cost")]
+
 
 def draw_steps_to_target(table: pd.DataFrame, style: Style) -> ChartSpec:
-    """A line for each optimizer over targets from 1e-1 down, a panel for each problem, of finite ``steps``."""
+    """A line per optimizer over the targets from 1e-1 down, one panel per problem; ``steps`` must be finite."""
     target = log_axis(alt.X, "target", "target (relative gap)", reverse=True)
     return draw_lines(table, style, target, log_axis(alt.Y, "steps", "steps to target"), TOOLTIP)
-
-
-TOOLTIP = [
-    alt.Tooltip("optimizer:N"),
-    alt.Tooltip("configuration:N"),
-    number_tooltip("target"),
-    number_tooltip("steps", kind="cost"),
-]

@@ -1,7 +1,7 @@
-"""What a point tells when it is hovered over: numbers written as the tables write them.
+"""Tooltips whose numbers are written as in the report's tables.
 
-A format of d3's writes other digits and exponents than ``units`` does. So a number of a tooltip is a text, which an
-expression of Vega's makes of it where the chart is drawn, for the page and for notebooks alike.
+A d3 format gives other digits and exponents than ``number_format``. So a number of a tooltip becomes a text by a Vega
+expression where the chart is drawn, on the page and in notebooks alike.
 """
 
 from __future__ import annotations
@@ -23,40 +23,38 @@ KINDS = {
     " format({value} / 1e3, '.3r') + ' ms' : {size} >= 0.9995 ? format({value}, '.3r') + ' µs' :"
     " format({value} * 1e3, '.3r') + ' ns')",
 }
-"""What writes each kind of number: ``units.number``, three digits, a gap, steps or gradients or seconds, a time."""
+"""Vega expression of each kind of number: four digits, three digits, a gap, a cost (integers whole), a duration."""
 MARK = "as the tables: "
-"""Begins a format that ``format_tooltips`` is to carry out."""
+"""Prefix of a format that ``format_tooltips`` replaces."""
 
 
 def number_tooltip(field: str, title: str | None = None, kind: str = "number") -> alt.Tooltip:
-    """A number that is told as the tables write this kind of it."""
+    """The tooltip of a number of one of KINDS."""
     return alt.Tooltip(f"{field}:Q", title=title or field, format=f"{MARK}{kind}")
 
 
 def format_tooltips(layer: dict[str, Any]) -> dict[str, Any]:
-    """A layer whose tooltips are texts that it makes of its numbers."""
-    tips = layer.get("encoding", {}).get("tooltip")
-    if not isinstance(tips, list):
+    """A layer in which the numbers of tooltips are texts, calculated by transforms."""
+    entries = layer.get("encoding", {}).get("tooltip")
+    if not isinstance(entries, list):
         return layer
-    written, transforms = [], []
-    for entry in tips:
-        kind = str(entry.get("format", "")).removeprefix(MARK)
-        if kind == entry.get("format", ""):
-            written.append(entry)
+    texts, transforms = [], []
+    for entry in entries:
+        kind = str(entry.get("format", ""))
+        if not kind.startswith(MARK):
+            texts.append(entry)
             continue
         text = f"{entry['field']} as text"
-        transforms.append({"calculate": _vega_expression(entry["field"], kind), "as": text})
+        transforms.append({"calculate": _vega_expression(entry["field"], kind.removeprefix(MARK)), "as": text})
         others = {name: value for name, value in entry.items() if name != "format"}
-        written.append({**others, "field": text, "type": "nominal"})
-    encoding = {**layer["encoding"], "tooltip": written}
-    changed = {**layer, "encoding": encoding}
+        texts.append({**others, "field": text, "type": "nominal"})
+    changed = {**layer, "encoding": {**layer["encoding"], "tooltip": texts}}
     return {**changed, "transform": [*layer.get("transform", []), *transforms]} if transforms else changed
 
 
 def _vega_expression(field: str, kind: str) -> str:
-    """The text of a field, by Vega's expressions; nothing where it is missing."""
+    """The text of a field as a Vega expression; empty if it is missing."""
     value = f"datum['{field}']"
     names = {"value": value, "size": f"abs({value})"}
-    figure = KINDS["figure"].format(**names)
-    text = KINDS[kind].format(**names, figure=figure)
+    text = KINDS[kind].format(**names, figure=KINDS["figure"].format(**names))
     return f"isValid({value}) ? replace({text}, '\\u2212', '-') : ''"

@@ -8,10 +8,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gdbench.report.terminal.safe_console import SafeConsole
 
-__all__ = ["choose_gate_progress"]
+__all__ = ["progress"]
 
 
-class GateProgress:
+class Silent:
     """Says nothing."""
 
     def begin(self, words: str, total: int) -> None:
@@ -27,7 +27,7 @@ class GateProgress:
         """Nothing is open."""
 
 
-class GateLines(GateProgress):
+class Lines(Silent):
     """A line when a layer begins."""
 
     def begin(self, words: str, total: int) -> None:
@@ -35,7 +35,7 @@ class GateLines(GateProgress):
         print(f"gdbench: {words}", file=sys.stderr, flush=True)
 
 
-class GateBar(GateProgress):
+class Bar(Silent):
     """A bar over the answers of a layer."""
 
     def __init__(self, console: SafeConsole) -> None:
@@ -63,9 +63,9 @@ class GateBar(GateProgress):
         self.bar.stop()
 
 
-def choose_gate_progress(quiet: bool) -> GateProgress:
+def progress(quiet: bool) -> Silent:
     """What suits the terminal at hand."""
     console = SafeConsole(stderr=True)
     if quiet:
-        return GateProgress()
-    return GateBar(console) if console.is_terminal else GateLines()
+        return Silent()
+    return Bar(console) if console.is_terminal else Lines()

@@ -1,8 +1,7 @@
-"""What a sweep would do, in the terminal or as JSON: its cells, how far each has come, and how long they will take."""
+"""What a sweep would run, for the terminal and as JSON: its cells, their states and their predicted times."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from gdbench.analysis.runtime_prediction import cell_times, predicted
 from gdbench.errors import UsageError, format_count
+from gdbench.report.json_format import runs_as_json
 from gdbench.report.number_format import format_seconds
 from gdbench.report.terminal.column_fitting import (
     UNLIMITED,
@@ -26,47 +26,37 @@ from gdbench.results.load import load
 __all__ = ["predict_times", "print_plan", "render_plan"]
 
 MAX_ROWS = 50
-"""Cells shown; --json has them all."""
+"""Cells printed; --json has all."""
 WRAP_WIDTH = 24
-"""How narrow the words for a cell may get."""
+"""Least width of a cell's description before it is wrapped."""
 STYLES = {"done": "green", "failed": "red bold", "stale": "yellow"}
 TIMES = [
-    "sweep",
-    "cell",
-    "objective",
-    "optimizer",
-    "impl",
-    "dtype",
-    "steps",
-    "convergence_pass_s",
-    "warmup_s",
-    "compile_s",
-    "started_at",
+    *("sweep", "cell", "objective", "optimizer", "impl", "dtype", "steps"),
+    *("convergence_pass_s", "warmup_s", "compile_s", "started_at"),
 ]
 
 
 def predict_times(cells: Sequence[Mapping[str, object]], outputs: str) -> pd.DataFrame:
-    """The cells with ``predicted_s``, by the sweeps in ``outputs``: NaN where none like it ran, 0 where none is to."""
-    frame = pd.DataFrame(list(cells))
+    """The cells with ``predicted_s`` from the sweeps in ``outputs``: NaN if none is alike, 0 if a cell does not run."""
+    table = pd.DataFrame(list(cells))
     try:
         times = cell_times(load(outputs, columns=TIMES))
-    except (UsageError, KeyError):  # nothing has run there, or nothing of this version
-        return frame.assign(predicted_s=float("nan"))
-    return frame.assign(predicted_s=predicted(frame, times).where(frame["runs_now"], 0.0))
+    except (UsageError, KeyError):  # no sweeps there, or of another version
+        return table.assign(predicted_s=float("nan"))
+    return table.assign(predicted_s=predicted(table, times).where(table["runs_now"], 0.0))
 
 
 def print_plan(plan: pd.DataFrame, summary: str, folder: Path | None, as_json: bool) -> None:
     """Print a plan."""
     if as_json:
-        rows = plan.astype(object).where(plan.notna(), None).to_dict(orient="records")
-        print(json.dumps(rows))
+        print(runs_as_json(plan))
     else:
         out = make_console()
         out.print(render_plan(plan, summary, folder, out.width), crop=False)
 
 
 def render_plan(plan: pd.DataFrame, summary: str, folder: Path | None, width: int = UNLIMITED) -> RenderableType:
-    """Where it would run, one line a cell, and the sum."""
+    """The folder, a line per cell, and the total."""
     table = _cell_table(plan.head(MAX_ROWS), width)
     parts: list[RenderableType] = [Text(f"{folder or 'A new sweep'}: {summary}.", style="bold"), Text(), table]
     parts += [Text(line, style="dim") for line in describe_dropped([table])]
@@ -76,7 +66,6 @@ def render_plan(plan: pd.DataFrame, summary: str, folder: Path | None, width: in
 
 
 def _cell_table(plan: pd.DataFrame, width: int) -> FittedTable:
-    """One line a cell; what it is may go on in further lines."""
     times = [format_seconds(float(time)) or "?" for time in plan["predicted_s"]]
     states = [str(state) for state in plan["state"]]
     styles = {place: STYLES[state] for place, state in enumerate(states) if state in STYLES}
@@ -96,8 +85,10 @@ def _describe_total(plan: pd.DataFrame) -> str:
         return "Nothing is left to run."
     known = left["predicted_s"].notna()
     runs = int(left["runs"].sum())
-    text = f"To run: {format_count(len(left), 'cell')}, {format_count(runs, 'run')}"
+    text = f"{format_count(len(left), 'cell')} ({format_count(runs, 'run')}) to run"
     if known.any():
-        text += f"; {format_seconds(float(left.loc[known, 'predicted_s'].sum()))} by the times of earlier ones"
-    text += f" ({(~known).sum()} like none that ran)" if not known.all() else ""
-    return f"{text}. Leave out the word plan to run {'them' if len(left) > 1 else 'it'}."
+        text += f", about {format_seconds(float(left.loc[known, 'predicted_s'].sum()))} judging by earlier sweeps"
+    if not known.all():
+        others = f"{(~known).sum()} of them" if known.any() else "it" if len(left) == 1 else "them"
+        text += f" (no earlier sweep has one like {others})"
+    return f"{text}. Leave out the word plan to start."
