@@ -77,7 +77,7 @@ def list_sweep_diff(diff: Contrast) -> list[str]:
         lines.append(f"The trajectories first differ at step {diff.first_step}.")
     if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in VERDICTS if diff.verdicts.get(name)):
         lines.append(f"Result: {counts} (run by run: python -m gdbench compare A B)")
-    return lines if diff.differs else [*lines, "No difference in configuration, environment or deterministic results."]
+    return lines if diff.differs else [*lines, "Nothing differs in configuration, environment or exact results."]
 
 
 def sweep_diff_as_json(diff: Contrast) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[
     alone = command("report", str(folders[0]), "--format", "md").out
     together = command("report", *map(str, folders), "--format", "md").out
 
-    assert "In time: gd" in alone
-    assert "In time:" not in together
+    assert "By time: gd" in alone
+    assert "By time:" not in together
     assert f"Times: taken in 2 processes, {NOT_COMPARABLE}." in together
 
 

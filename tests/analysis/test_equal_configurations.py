@@ -34,7 +34,7 @@ def test_equal_configurations_of_one_method_are_said_to_tie(command: Callable[..
     words = "2 of its configurations tie: lr 0.1 noise none; lr 0.1 noise gaussian."
 
     assert f"Best: gd (manual) at lr 0.1, noise none: 31 gradients. {words}" in best
-    assert f"gd (lr 0.1 noise none) is first, in 31 gradients, and was alone. {words}" in page
+    assert f"gd (lr 0.1 noise none) is best: 31 gradients, the only method. {words}" in page
     assert "| lr 0.1 noise none | lr 0.1 noise gaussian | 31 gradients |" in page
     assert "gd lr 0.1 noise none (2 tie), 31 gradients on notebook_manual" in listed
     assert json.loads(command("runs", "--json").out)[0]["best_tied"] == 2

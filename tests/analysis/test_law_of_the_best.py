@@ -116,7 +116,7 @@ def assert_all_agree(runs: pd.DataFrame) -> None:
     lines = describe_best(told)
     first = table[table["cost"] == "gradients"].set_index("problem")
     shown = verdict_table(table, data.problems).table
-    shown = shown[shown["in"] == "gradients"] if "in" in shown else shown
+    shown = shown[shown["cost"] == "gradients"] if "cost" in shown else shown
     curves = convergence(data.best_runs, data.traces)
     for problem, row in first.assign(problem=first.index).iterrows():
         beginning = f"Best on {problem}: " if len(first) > 1 else "Best: "
@@ -131,7 +131,7 @@ def assert_all_agree(runs: pd.DataFrame) -> None:
         assert f"{row['winner']} ({row['configuration']})" in said[problem]
         assert number in said[problem]
         cell = shown.set_index("problem").loc[problem]
-        assert (cell["first"], cell["configuration"]) == (row["winner"], row["configuration"])
+        assert (cell["best solver"], cell["configuration"]) == (row["winner"], row["configuration"])
         assert cell["result"].removesuffix(", left again") == number
         drawn = curves[(curves["problem"] == problem) & (curves["solver"] == row["winner"])]
         assert set(drawn["configuration"]) == {row["configuration"]}
@@ -164,7 +164,7 @@ def assert_equals_agree(data: ReportData, row: pd.Series, line: str, sentence: s
     words = f"{len(equals)} of its configurations tie: {'; '.join(equals)}."
 
     assert (words in line, words in sentence) == (len(equals) > 1, len(equals) > 1)
-    assert cell.get("as good", "") == "; ".join(equals[1:])
+    assert cell.get("equally good", "") == "; ".join(equals[1:])
 
 
 def assert_choices_agree(data: ReportData, row: pd.Series, line: str, sentence: str) -> None:
@@ -274,7 +274,7 @@ def test_a_hit_that_left_again_is_not_best_and_is_marked(
     assert runs.loc[1.0, "final_gap"] > 1e-6 > runs.loc[0.15, "final_gap"]
     assert f"Best: adam (manual) at lr 0.15: {runs.loc[0.15, 'gradient_evals_to_target']} gradients" in out
     assert "1 of 2 runs that reached the target left it again" in out
-    assert "adam (lr 1) reached the target with fewer, and left it again." in told[0]
+    assert "adam (lr 1) reached the target with fewer but left it again." in told[0]
 
 
 def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable[..., Any]) -> None:

@@ -53,8 +53,8 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert f"Best: gd (manual) at {chosen}: 2 gradients. tune chose it by its steps to the target; lr {spike}" in shown
     assert "with 1 gradient, is a spike: its neighbours do not come near it." in shown
     assert re.search(r"lr +status +tune +steps to 1e-6 .*? target +chosen +2 ", shown)
-    assert f"gd ({chosen}) is first, in 2 gradients, and was alone. tune chose it by its steps to the target" in page
-    assert "Of a search each method stands at what tune chose" in page
+    assert f"gd ({chosen}) is best: 2 gradients, the only method. tune chose it by its steps to the target" in page
+    assert "ranked by the configuration that tune chose" in page
     assert listed["best_lr"] == winner["lr"]
     assert listed["best_value"] == 2
     assert data.best["lr"].tolist() == [winner["lr"]] == data.best_runs["lr"].tolist()
@@ -74,7 +74,7 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     assert [row["tuned_place"] for row in winners] == [1, 2]
     assert f"Best: {first['optimizer']} (manual) at lr {first['lr']:.4g}" in shown
     assert "tune chose it by its final loss" in shown
-    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is first" in page
+    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is best" in page
     assert (listed["best_optimizer"], listed["best_lr"]) == (first["optimizer"], first["lr"])
     assert [*zip(table["optimizer"], table["lr"], strict=True)] == [(row["optimizer"], row["lr"]) for row in winners]
 

@@ -161,7 +161,7 @@ def test_a_swept_scale_is_shown_as_such_wherever_its_lr_is(command: Callable[...
 
     assert re.search(r"lr +lr_scale +lr_scale_of +status", table)
     assert "Best: gd (manual) at lr 1, lr_scale 1, lr_scale of L: final gap" in " ".join(table.split())
-    assert "Its lr_scale is the edge of the grid: try larger ones." in page
+    assert "Its lr_scale is at the edge of the grid: try larger values." in page
     assert "gd (lr 1 lr_scale 1 lr_scale_of L) ends lowest" in page
     assert "gd lr 1 lr_scale 1 lr_scale_of L, final gap" in listed
     assert re.search(r"optimizer +lr +lr_scale|optimizer +lr_scale +lr|lr_scale +lr +status", tuned)

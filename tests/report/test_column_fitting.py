@@ -93,7 +93,7 @@ def test_what_did_not_fit_is_named_with_how_to_see_it() -> None:
     columns = [Column("lr", ["0.1"]), Column("gap", ["1e-3"], drop_rank=1), Column("key", ["abcdef"], drop_rank=2)]
 
     assert describe_dropped([fit_columns(columns, 9), fit_columns(columns, 5)]) == [
-        "Too narrow here for key, gap: a wider terminal shows all, and so does a pipe (| less -S)."
+        "Not shown for lack of width: key, gap. Use a wider terminal or a pipe (| less -S)."
     ]
 
 

@@ -233,7 +233,7 @@ def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> 
     source = read_inputs([folder])
 
     assert source.partial
-    assert "cells have ended" in format_markdown(build_report(source))
+    assert "cells have finished" in format_markdown(build_report(source))
 
 
 @pytest.mark.parametrize(

@@ -179,11 +179,11 @@ def test_the_least_important_columns_leave_first(tables: dict[str, pd.DataFrame]
     wide, usual, narrow, narrowest = (rendered(timed, width=width) for width in (200, 80, 66, 46))
 
     assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
-    assert re.search(r"Too narrow here for .*vs reference: a wider terminal shows all", " ".join(narrow.split()))
+    assert re.search(r"Not shown for lack of width: .*vs reference\. Use a wider terminal", " ".join(narrow.split()))
     for text in (wide, usual, narrow):
         assert text.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
-    assert "final gap" in narrowest.split("Too narrow")[1]
-    assert "steps to 1e-6" in narrowest.split("Too narrow")[0]
+    assert "final gap" in narrowest.split("Not shown")[1]
+    assert "steps to 1e-6" in narrowest.split("Not shown")[0]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -257,10 +257,10 @@ def test_what_cannot_win_is_last_and_marked(tables: dict[str, pd.DataFrame]) -> 
 def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame], timed: pd.DataFrame) -> None:
     """A legend stands below for each mark in the table, and for no other."""
     legends = {
-        r"\(\d+ g(, \d+ f)?\)|\(\d+ f\)": "(n g, m f): gradients and values",
+        r"\(\d+ g(, \d+ f)?\)|\(\d+ f\)": "(n g, m f): gradient and function evaluations",
         r"  ~ ": "~ not timed itself",
-        r"  ≈ ": "≈ same work as the row above",
-        r"[\d\]] \*$|[\d\]] \*  ": "* bound by its numbers",
+        r"  ≈ ": "≈ time difference to the row above",
+        r"[\d\]] \*$|[\d\]] \*  ": "* limited by computation",
         r" † ?": "† reached the target and left it",
     }
     for runs in (*tables.values(), timed, timed.assign(overhead_bound=False), timed.assign(timed=False)):
@@ -274,7 +274,9 @@ def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame],
 def test_reasons_and_advice_are_told(tables: dict[str, pd.DataFrame]) -> None:
     """Why a run was not to be had, and an lr on the edge of its grid, are said in words."""
     assert "unavailable: optimizer=lbfgs has no manual implementation" in rendered(tables["unavailable"])
-    assert re.search(r"at lr 0.2: .* Its lr is the edge of the\sgrid: try larger\sones", rendered(tables["absolute"]))
+    assert re.search(
+        r"at lr 0.2: .* Its lr is at the edge of\sthe\sgrid: try larger\svalues", rendered(tables["absolute"])
+    )
     assert "edge" not in rendered(tables["one run"])
 
 

@@ -221,7 +221,7 @@ def test_the_table_fits_the_terminal(outputs: Path, width: int) -> None:
 
     assert max(map(len, lines)) <= width
     assert all(any(line.startswith(folder) for line in lines) for folder in listed()["folder"])
-    assert ("Too narrow here for" in screen.getvalue()) or width == 120
+    assert ("Not shown for lack of width" in screen.getvalue()) or width == 120
 
 
 # ---------------------------------------------------------------------------------------------------------- the index

@@ -89,6 +89,5 @@ def _describe_total(plan: pd.DataFrame) -> str:
     if known.any():
         text += f", about {format_seconds(float(left.loc[known, 'predicted_s'].sum()))} judging by earlier sweeps"
     if not known.all():
-        others = f"{(~known).sum()} of them" if known.any() else "it" if len(left) == 1 else "them"
-        text += f" (no earlier sweep has one like {others})"
+        text += f", {(~known).sum()} without an estimate: no earlier sweep has a similar cell"
     return f"{text}. Leave out the word plan to start."

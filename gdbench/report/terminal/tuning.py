@@ -259,8 +259,8 @@ def _row_warnings(row: Row) -> list[str]:
 
 def _warn_of_few_trials(row: Row) -> str:
     return (
-        f"{format_count(row['trials'], 'trial')} over so wide a range tell little: better ones may lie between or beyond"
-        f" them, and a plateau ({GOOD_COUNT} in a row that cost about the same) cannot be seen; take"
+        f"{format_count(row['trials'], 'trial')} over so wide a range tell little: better ones may lie between or"
+        f" beyond them, and a plateau ({GOOD_COUNT} in a row that cost about the same) cannot be seen; take"
         f" trials={row['telling']} or more, a narrower range, or leave out trials="
     )
 
