@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import best_configuration, best_of_k, profiles, rank_tests, runtime_ecdf
+from gdbench.analysis import best_configuration, best_of_k, rank_tests, runtime_ecdf
+from gdbench.analysis import performance_profiles as profiles
 from gdbench.errors import format_count, format_range
 from gdbench.report.charts import profiles as charts
 from gdbench.report.charts import stack_views
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import ReportData, ReportTable, describe_band
-from gdbench.results.standings import standings
+from gdbench.results.ranking import rank_configurations
 
 __all__ = ["make_across_figures", "make_across_tables"]
 
@@ -28,10 +29,10 @@ def make_across_figures(data: ReportData) -> list[Figure]:
 
 
 def _profile_figure(data: ReportData, across: str) -> Figure:
-    compute = profiles.performance_profile if across == "ratio" else profiles.data_profile
+    compute = profiles.compute_performance_profile if across == "ratio" else profiles.compute_data_profile
     table = stack_views(data.best, data.one_lr, compute)
     views = (data.best, data.one_lr)
-    unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
+    unsolved = [int((~np.isfinite(profiles.build_cost_matrix(view))).all(axis=1).sum()) for view in views]
     trials = data.best.groupby("solver")["trials"].max()
     definition = (
         "Dolan and Moré: share of problems solved within a factor of the cost of the best solver shown."
@@ -50,10 +51,10 @@ def _profile_figure(data: ReportData, across: str) -> Figure:
 
 
 def _rank_figure(data: ReportData) -> Figure:
-    table = rank_tests.average_ranks(data.best)
-    difference = rank_tests.critical_difference(len(table), len(data.problems))
+    table = rank_tests.compute_average_ranks(data.best)
+    difference = rank_tests.compute_critical_difference(len(table), len(data.problems))
     names = table["solver"].tolist()
-    groups = rank_tests.alike(table["rank"].tolist(), difference)
+    groups = rank_tests.find_tied_ranges(table["rank"].tolist(), difference)
     ties = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
     p = table["p"].iloc[0]
     rule = (
@@ -66,7 +67,7 @@ def _rank_figure(data: ReportData) -> Figure:
 
 
 def _ecdf_figure(data: ReportData) -> Figure:
-    table = runtime_ecdf.runtime_ecdf(data.target_costs)
+    table = runtime_ecdf.compute_runtime_ecdf(data.target_costs)
     title = "Share of targets reached within a budget"
     if table.empty:
         return Figure("ecdf", title, "No target was reached by any run.", table)
@@ -87,7 +88,8 @@ def _ecdf_figure(data: ReportData) -> Figure:
 
 
 def _best_of_k_figures(data: ReportData) -> list[Figure]:
-    table = best_of_k.expected_best(best_configuration.solved_costs(standings(data.merged_runs)))
+    ranked = best_configuration.add_solution_costs(rank_configurations(data.merged_runs))
+    table = best_of_k.compute_expected_best(ranked)
     table = table.assign(optimizer=table["solver"])
     if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
         return []
@@ -105,7 +107,7 @@ def make_across_tables(data: ReportData) -> list[ReportTable]:
         return []
     tables = []
     if len(data.problems) > 1:
-        pairs = rank_tests.pairwise(data.best).sort_values(["p", "solver"], kind="stable")
+        pairs = rank_tests.compare_pairwise(data.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(data.problems)} problems, lr tuned per problem. ratio: geometric mean of the cost ratios where"
             " both solve, that is, end at the target. p: Wilcoxon's signed-rank test, in which a problem solved by one"
@@ -118,9 +120,9 @@ def make_across_tables(data: ReportData) -> list[ReportTable]:
 
 
 def _score_table(data: ReportData) -> ReportTable:
-    area = runtime_ecdf.area_over_curve(data.target_costs)
+    area = runtime_ecdf.compute_area_over_curve(data.target_costs)
     views = {"score_tuned": data.best, "score_one_lr": data.one_lr}
-    scores = [profiles.profile_score(view).rename(name) for name, view in views.items()]
+    scores = [profiles.compute_profile_score(view).rename(name) for name, view in views.items()]
     table = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
     rule = (
         f"aocc: mean over problems and targets of 1 - cost/budget, budget {area['budget'].iloc[0]:.0f} gradients."
@@ -132,7 +134,7 @@ def _score_table(data: ReportData) -> ReportTable:
 def _expected_running_time_tables(data: ReportData) -> list[ReportTable]:
     """The expected running time of methods that failed on some seeds; for the others the median says it all."""
     paid = data.costs.merge(data.best[["problem", "solver", "configuration"]])
-    table = runtime_ecdf.expected_running_time(paid)
+    table = runtime_ecdf.compute_expected_running_time(paid)
     table = table[(table["runs"] > 1) & (table["solved"] > 0) & (table["solved"] < table["runs"])]
     if table.empty:
         return []

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis import convergence_curves, step_times
-from gdbench.analysis.precision import PARTED, floors
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
+from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report.across_section import make_across_figures, make_across_tables
 from gdbench.report.charts import (
@@ -68,7 +68,7 @@ def build_report(
     """The report of some runs; ``on_figure`` is called with each figure as soon as it is made."""
     data = ReportData(inputs)
     sections = keep_sections(data, make_sections(data, landscape), on_figure)
-    table = verdict(data.runs, data.compared)
+    table = find_winners(data.runs, data.compared)
     places = [str(folder) for folder in inputs.folders]
     return Report(inputs, data, verdict_sentences(table), verdict_table(table, data.problems), sections, places)
 
@@ -103,7 +103,7 @@ def _convergence_figures(data: ReportData) -> list[Figure]:
     if data.traces.empty or runs.empty:
         rule = "No traces were recorded (trace=none)."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
-    table = convergence_curves.convergence(runs, data.traces)
+    table = convergence_curves.compute_convergence_curves(runs, data.traces)
     axes = ["step"]
     if (table["gradients"] - 1).abs().max() > 1e-9:
         axes.append("gradients")
@@ -164,7 +164,7 @@ def _steps_to_target_tables(data: ReportData) -> list[ReportTable]:
 
 
 def _precision_figures(data: ReportData) -> list[Figure]:
-    pairs = floors(data.compared, data.traces)
+    pairs = compute_attained_gaps(data.compared, data.traces)
     if pairs.empty:
         return []
     key = ["objective", "optimizer", "dtype"]
@@ -178,7 +178,7 @@ def _precision_figures(data: ReportData) -> list[Figure]:
     rule = (
         "The smallest gap that the same run attains in each dtype, at the configuration that gets lowest in the widest"
         f" dtype: {format_count(len(pairs), 'pair')} of runs. parted: the first recorded step at which the gaps differ"
-        f" by more than {PARTED:.0%}."
+        f" by more than {PARTING_DIFFERENCE:.0%}."
     )
     if zeros := len(both) - len(positive):
         rule += f" {zeros} gaps of exactly 0 are not on the log axis."

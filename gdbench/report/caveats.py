@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gdbench.errors import format_count
-from gdbench.results.ranking import describe_randomness, may_win, runs_that_stay
+from gdbench.results.run_outcomes import describe_randomness, has_settled, is_eligible
 
 __all__ = ["list_caveats"]
 
@@ -41,8 +41,8 @@ def _describe_excluded(runs: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
 
 
 def _describe_left_targets(compared: pd.DataFrame) -> list[str]:
-    hit = compared["steps_to_target"].notna() & may_win(compared)
-    left = int((hit & ~runs_that_stay(compared)).sum())
+    hit = compared["steps_to_target"].notna() & is_eligible(compared)
+    left = int((hit & ~has_settled(compared)).sum())
     if not left:
         return []
     return [f"{left} of {hit.sum()} runs that reached the target left it again: they rank behind those that stay."]

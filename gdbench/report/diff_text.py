@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import Difference
+from gdbench.analysis.diff import ValueDiff
 from gdbench.analysis.run_matching import VERDICTS
 from gdbench.errors import format_count
 from gdbench.report.json_format import to_json_value
 
 if TYPE_CHECKING:
-    from gdbench.analysis.sweep_diff import Contrast
+    from gdbench.analysis.sweep_diff import SweepDiff
 
 __all__ = ["differences_as_json", "list_differences", "list_sweep_diff", "sweep_diff_as_json"]
 
@@ -33,7 +33,7 @@ PARTS = {
 """The attributes of a sweep diff that hold differences, with their titles."""
 
 
-def list_differences(title: str, differences: Sequence[Difference], suffixes: tuple[str, str] = ("", "")) -> list[str]:
+def list_differences(title: str, differences: Sequence[ValueDiff], suffixes: tuple[str, str] = ("", "")) -> list[str]:
     """A title and a line per difference (``lr  0.1 -> 0.2``), each side with its suffix; empty if there is none."""
     if not differences:
         return []
@@ -58,7 +58,7 @@ def _format_value(value: Any) -> str:
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 4]} ..."
 
 
-def differences_as_json(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+def differences_as_json(differences: Sequence[ValueDiff]) -> list[dict[str, Any]]:
     """Differences as JSON objects; infinities as texts, since null stands for a missing value."""
     return [{"name": item.name, "a": _side_as_json(item.a), "b": _side_as_json(item.b)} for item in differences]
 
@@ -67,7 +67,7 @@ def _side_as_json(value: Any) -> Any:
     return str(float(value)) if isinstance(value, float) and math.isinf(value) else to_json_value(value)
 
 
-def list_sweep_diff(diff: Contrast) -> list[str]:
+def list_sweep_diff(diff: SweepDiff) -> list[str]:
     """The lines of the terminal on the difference between two sweeps or runs."""
     sides = zip("ab", diff.names, diff.sizes, strict=True)
     lines = [f"{side}: {name} ({format_count(size, 'run')})" for side, name, size in sides]
@@ -77,10 +77,12 @@ def list_sweep_diff(diff: Contrast) -> list[str]:
         lines.append(f"The trajectories first differ at step {diff.first_step}.")
     if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in VERDICTS if diff.verdicts.get(name)):
         lines.append(f"Result: {counts} (run by run: python -m gdbench compare A B)")
-    return lines if diff.differs else [*lines, "Nothing differs in configuration, environment or exact results."]
+    return (
+        lines if diff.has_differences else [*lines, "Nothing differs in configuration, environment or exact results."]
+    )
 
 
-def sweep_diff_as_json(diff: Contrast) -> dict[str, Any]:
+def sweep_diff_as_json(diff: SweepDiff) -> dict[str, Any]:
     """The difference between two sweeps or runs as a JSON object."""
     sides = zip("ab", diff.names, diff.sizes, strict=True)
     parts = {part: differences_as_json(getattr(diff, part)) for part in PARTS}

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.results.folder_layout import sweep_folders
+from gdbench.results.environment_file import read_environment
+from gdbench.results.folder_layout import find_sweep_folders
 from gdbench.results.load import load
-from gdbench.results.sweep_start import read_environment
 
 __all__ = ["ReportInputs", "read_inputs"]
 
@@ -50,7 +50,7 @@ def read_inputs(places: Sequence[Path]) -> ReportInputs:
 
 
 def _find_folders(place: Path) -> set[Path]:
-    return {place.parent} if place.is_file() else set(sweep_folders(place))
+    return {place.parent} if place.is_file() else set(find_sweep_folders(place))
 
 
 def _describe_unfinished(folder: Path) -> str:

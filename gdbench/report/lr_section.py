@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.lr_sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.analysis.lr_sensitivity import compute_dtype_sensitivity, compute_lr_sensitivity, measure_lr_width
 from gdbench.analysis.step_times import count_processes
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
@@ -37,7 +37,7 @@ def make_lr_figures(data: ReportData) -> list[Figure]:
 
 def _varied_costs(data: ReportData, cost: str) -> pd.DataFrame:
     """The costs on problems on which several lrs were tried."""
-    table = data.sensitivity if cost == "gradients" else sensitivity(data.merged_runs, cost)
+    table = data.sensitivity if cost == "gradients" else compute_lr_sensitivity(data.merged_runs, cost)
     return data.sort_by_problem(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
@@ -98,7 +98,7 @@ def _dtype_heatmaps(data: ReportData) -> list[Figure]:
     """A heatmap per optimizer that was run in several dtypes."""
     if data.merged_runs["dtype"].nunique() < 2:
         return []
-    table = over_dtypes(data.merged_runs)
+    table = compute_dtype_sensitivity(data.merged_runs)
     table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
     places = {name: place for place, name in enumerate(data.style.optimizers)}
     table = table.loc[table["solver"].map(places).sort_values(kind="stable").index]
@@ -138,7 +138,7 @@ def _final_loss_tables(data: ReportData) -> list[ReportTable]:
 
 
 def _width_tables(data: ReportData) -> list[ReportTable]:
-    table = decades_within(data.sensitivity)
+    table = measure_lr_width(data.sensitivity)
     best = table.sort_values(["chosen", "cost"], ascending=[False, True], kind="stable")
     best = best.drop(columns="chosen").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():

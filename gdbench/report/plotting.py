@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis import best_configuration, convergence_curves, profiles
+from gdbench.analysis import best_configuration, convergence_curves, performance_profiles
 from gdbench.analysis import lr_sensitivity as lr_analysis
-from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
-from gdbench.analysis.lines import Lines, choose_lines
+from gdbench.analysis.chart_lines import ChartLines, select_chart_lines
+from gdbench.analysis.divergence_clipping import add_nonfinite_steps, clip_curves, clip_paths, find_diverging
 from gdbench.errors import UsageError, list_few
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -58,8 +58,8 @@ def convergence(
     _check_choice("against", against, convergence_chart.AXES)
     recorded = _find_traces(runs, traces)
     lines = _choose_lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
-    curves = convergence_curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
-    table = convergence_chart.select_drawable(cut_curves(curves, diverging_solvers(lines.runs)), against)
+    curves = convergence_curves.compute_convergence_curves(lines.runs, add_nonfinite_steps(lines.runs, recorded))
+    table = convergence_chart.select_drawable(clip_curves(curves, find_diverging(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
     reasons = [
         f"{name} is not drawn: {_explain_missing(curves[curves['problem'] == name], against)}" for name in missing
@@ -79,10 +79,10 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 
     Final losses are drawn if no run stays at a target.
     """
-    _check_choice("cost", cost, run_costs.COSTS)
+    _check_choice("cost", cost, run_costs.COST_COLUMNS)
     compared, best = _compare_runs(runs)
     style = _style_of_best(best)
-    table = lr_analysis.sensitivity(compared, cost)
+    table = lr_analysis.compute_lr_sensitivity(compared, cost)
     reached = table["cost"] < math.inf
     if reached.any():
         missed = [name for name in table["problem"].unique() if name not in set(table.loc[reached, "problem"])]
@@ -90,7 +90,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
         return _finish_chart(table, draw_sensitivity(table, style, cost), notes)
     if cost == "seconds" and compared["step_s"].isna().all():
         raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
-    losses = lr_analysis.final_losses(compared)
+    losses = lr_analysis.select_final_losses(compared)
     if losses.empty:
         raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
     return _finish_chart(losses, draw_final_losses(losses, style), [f"{NOT_REACHED}: final losses are drawn"])
@@ -99,7 +99,8 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned per problem, and one lr for all."""
     compared, best = _compare_runs(runs)
-    table = charts.stack_views(best, best_configuration.one_for_all(compared), profiles.performance_profile)
+    one_lr = best_configuration.select_common_configurations(compared)
+    table = charts.stack_views(best, one_lr, performance_profiles.compute_performance_profile)
     return _finish_chart(table, draw_profiles(table, _style_of_best(best)), _describe_flat_profiles(table))
 
 
@@ -119,11 +120,11 @@ def trajectory(
     paths = charts.select_paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
-    rows = diverging_solvers(first)
+    rows = find_diverging(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
     calm = ~paths["optimizer"].isin(diverging)
     box = charts.bounding_box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near_start(paths)])
-    inside, ends = cut_paths(paths, box, diverging)
+    inside, ends = clip_paths(paths, box, diverging)
     ground = _compute_landscape(runs, lines.runs.iloc[0], box, objective)
     notes = [*([LEFT_NOTE] if len(ends) else []), *_describe_unrecorded(runs, recorded)]
     if ground is None:
@@ -143,12 +144,12 @@ def trajectory(
 def _compare_runs(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The runs that are compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
-    compared = best_configuration.merged(run_costs.compared(runs))
-    return compared, best_configuration.tuned(compared)
+    compared = best_configuration.select_best_impls(run_costs.select_comparable(runs))
+    return compared, best_configuration.select_best_configurations(compared)
 
 
-def _choose_lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
-    lines = choose_lines(runs, [by] if isinstance(by, str) else list(by))
+def _choose_lines(runs: pd.DataFrame, by: str | Sequence[str]) -> ChartLines:
+    lines = select_chart_lines(runs, [by] if isinstance(by, str) else list(by))
     if by and len(lines.solvers) > MAX_COLOURED:
         raise UsageError(
             f"by= gives {len(lines.solvers)} lines, and more than {MAX_COLOURED} cannot be distinguished:"
@@ -158,10 +159,10 @@ def _choose_lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
 
 
 def _style_of_best(best: pd.DataFrame) -> Style:
-    return Style.assign(best["solver"], best_configuration.leading(best))
+    return Style.assign(best["solver"], best_configuration.rank_solvers(best))
 
 
-def _make_style(lines: Lines) -> Style:
+def _make_style(lines: ChartLines) -> Style:
     if not lines.chosen:
         return Style.assign(lines.solvers, lines.leading)
     panels = min(lines.runs["problem"].nunique(), 3)
@@ -260,9 +261,9 @@ def _compute_landscape(runs: pd.DataFrame, run: pd.Series, box: Any, objective: 
 
 
 def _sweep_folders(runs: pd.DataFrame) -> list[Any]:
-    from gdbench.results.load import sweep_folders_of
+    from gdbench.results.load import find_origin_folders
 
-    return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
+    return find_origin_folders(runs.attrs["folder"]) if "folder" in runs.attrs else []
 
 
 def _find_traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:

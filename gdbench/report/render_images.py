@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gdbench.results.atomic import open_beside
-from gdbench.results.paths import find_cache_folder
+from gdbench.results.atomic import replace_atomically
+from gdbench.results.user_paths import find_cache_folder
 
 __all__ = ["ImageRenderer", "render_svg", "vega_bundle"]
 
@@ -145,6 +145,6 @@ def vega_bundle() -> str:
     script = script.replace("</script", "<\\/script")
     with contextlib.suppress(OSError):  # the cache is optional
         file.parent.mkdir(parents=True, exist_ok=True)
-        with open_beside(file) as beside:
+        with replace_atomically(file) as beside:
             beside.write_text(script, encoding="utf-8")
     return script

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis import best_configuration
-from gdbench.analysis.lr_sensitivity import sensitivity
-from gdbench.analysis.step_times import step_times
+from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity
+from gdbench.analysis.step_times import summarise_step_times
 from gdbench.report.charts.vega_lite import MAX_BANDS, MAX_PANELS, Figure
 from gdbench.report.inputs import ReportInputs
 from gdbench.report.style import Style
 from gdbench.results import costs as run_costs
-from gdbench.results.ranking import runs_that_stay
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.results.ranking import OUTCOMES, rank_configurations
+from gdbench.results.run_outcomes import has_settled
+from gdbench.results.values import to_floats
 
 __all__ = ["CONFIGURATION", "Landscape", "ReportData", "ReportTable", "Section", "describe_band"]
 
@@ -59,36 +60,36 @@ class ReportData:
     def __init__(self, inputs: ReportInputs, compared: pd.DataFrame | None = None) -> None:
         """``compared`` are the runs that are compared; default: ``costs.compared`` of all runs."""
         self.runs, self.traces = inputs.runs, inputs.traces
-        self.compared = run_costs.compared(inputs.runs) if compared is None else compared
-        self.merged_runs = best_configuration.merged(self.compared)
+        self.compared = run_costs.select_comparable(inputs.runs) if compared is None else compared
+        self.merged_runs = best_configuration.select_best_impls(self.compared)
         self.problems = list(self.compared["problem"].unique())
 
     @cached_property
     def costs(self) -> pd.DataFrame:
         """The cost of every run in gradients, one impl per configuration."""
-        return run_costs.costs(self.merged_runs)
+        return run_costs.compute_costs(self.merged_runs)
 
     @cached_property
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
-        return best_configuration.tuned(self.merged_runs)
+        return best_configuration.select_best_configurations(self.merged_runs)
 
     @cached_property
     def unsolved_standings(self) -> pd.DataFrame:
         """The standings, by final gap or loss, on problems on which no configuration reaches a target."""
-        table = standings(self.merged_runs)
+        table = rank_configurations(self.merged_runs)
         reached = table["outcome"].isin(OUTCOMES[:2]).groupby(table["problem"]).transform("any")
         return table[~reached.astype(bool)]
 
     @cached_property
     def style(self) -> Style:
         """Colours; of many optimizers those with the best mean rank have one."""
-        return Style.assign(self.runs["optimizer"].astype(str), best_configuration.leading(self.best))
+        return Style.assign(self.runs["optimizer"].astype(str), best_configuration.rank_solvers(self.best))
 
     @cached_property
     def one_lr(self) -> pd.DataFrame:
         """The one configuration per optimizer that is best over all problems."""
-        return best_configuration.one_for_all(self.merged_runs)
+        return best_configuration.select_common_configurations(self.merged_runs)
 
     @cached_property
     def best_runs(self) -> pd.DataFrame:
@@ -98,7 +99,7 @@ class ReportData:
     @cached_property
     def target_costs(self) -> pd.DataFrame:
         """The cost of the best configurations to each target."""
-        return run_costs.rung_costs(self.best_runs)
+        return run_costs.compute_ladder_costs(self.best_runs)
 
     @cached_property
     def steps_to_targets(self) -> pd.DataFrame:
@@ -108,12 +109,12 @@ class ReportData:
         targets: the steps to the target are those by which it is ranked.
         """
         runs = self.best_runs
-        table = run_costs.rung_costs(runs, "steps")
+        table = run_costs.compute_ladder_costs(runs, "steps")
         outcome = runs[CONFIGURATION].merge(self.best[[*CONFIGURATION, "outcome"]], on=CONFIGURATION, how="left")[
             "outcome"
         ]
-        left = pd.Series(outcome.eq("stays").to_numpy() & ~runs_that_stay(runs), runs.index)
-        target = run_costs.numbers(runs, "target")
+        left = pd.Series(outcome.eq("stays").to_numpy() & ~has_settled(runs), runs.index)
+        target = to_floats(runs, "target")
         missed = left.reindex(table.index) & (table["target"] <= target.reindex(table.index))
         table["cost"] = table["cost"].where(~missed, np.inf)
         groups = table.groupby([*CONFIGURATION, "target"], sort=False, observed=True)["cost"]
@@ -123,12 +124,12 @@ class ReportData:
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """The cost of every lr in gradients."""
-        return sensitivity(self.merged_runs)
+        return compute_lr_sensitivity(self.merged_runs)
 
     @cached_property
     def step_times(self) -> pd.DataFrame:
         """The step time of each optimizer and impl."""
-        return step_times(self.compared)
+        return summarise_step_times(self.compared)
 
     @property
     def seed_count(self) -> int:
@@ -139,7 +140,7 @@ class ReportData:
     @property
     def is_tuned(self) -> bool:
         """Whether ``tune`` chose any of the configurations."""
-        return bool(run_costs.numbers(self.compared, "tuned_place").notna().any())
+        return bool(to_floats(self.compared, "tuned_place").notna().any())
 
     @property
     def impl_note(self) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
+from gdbench.analysis.winner_notes import describe_impls, describe_winner
 from gdbench.report.number_format import NEVER, format_gap, format_number, format_seconds
 from gdbench.report.setting_labels import METRIC_WORDS, SETTING_PHRASES, setting_header
-from gdbench.results.choices import SPIKE
-from gdbench.results.run_settings import differing_settings, text_among
-from gdbench.results.standings import OUTCOMES, best_of_each, standings
+from gdbench.results.ranking import OUTCOMES, rank_configurations, select_best
+from gdbench.results.run_settings import find_differing_settings, format_among
+from gdbench.results.tuned_choices import SPIKE
 
 __all__ = [
     *("describe_best", "describe_choice", "describe_edge", "describe_equals", "describe_range", "describe_result"),
@@ -109,16 +109,16 @@ def describe_best(compared: pd.DataFrame) -> list[str]:
     """A sentence per problem on its best configuration: settings that distinguish it, result, ties, advice."""
     if compared.empty:
         return []
-    table = standings(compared)
+    table = rank_configurations(compared)
     several = compared["problem"].nunique() > 1
-    best = best_of_each(table, ["problem"])
+    best = select_best(table, ["problem"])
     return [_describe_best_on(compared, table, row, several) for _, row in best.iterrows()]
 
 
 def _describe_best_on(compared: pd.DataFrame, table: pd.DataFrame, best: pd.Series, name_problem: bool) -> str:
     runs = compared[compared["problem"] == best["problem"]]
     table = table[table["problem"] == best["problem"]]
-    row = {str(name): value for name, value in best.items()} | describe_first(table, best)
+    row = {str(name): value for name, value in best.items()} | describe_winner(table, best)
     equals = table.loc[(table["outcome"] != OUTCOMES[-1]) & (table["place"] == best["place"]), "optimizer"]
     others = [name for name in equals.drop_duplicates() if name != best["optimizer"]]
     tied = f", tied with {', '.join(others)}" if others else ""
@@ -132,11 +132,11 @@ def _describe_best_on(compared: pd.DataFrame, table: pd.DataFrame, best: pd.Seri
 def _describe_settings(runs: pd.DataFrame, best: pd.Series) -> str:
     """The settings by which the best configuration differs from the others of its problem."""
     run = runs[runs["run_id"] == best["run_id"]].iloc[0]
-    differing = [name for name in differing_settings(runs) if name not in NAMED_FIRST]
-    texts = {name: text_among(run[name], runs[name]) for name in differing}
+    differing = [name for name in find_differing_settings(runs) if name not in NAMED_FIRST]
+    texts = {name: format_among(run[name], runs[name]) for name in differing}
     phrases = [
         SETTING_PHRASES.get(name, f"{setting_header(name, differing)} {{}}").format(text)
         for name, text in texts.items()
         if text
     ]
-    return ", ".join([f"lr {text_among(run['lr'], runs['lr'])}", *phrases])
+    return ", ".join([f"lr {format_among(run['lr'], runs['lr'])}", *phrases])

@@ -21,11 +21,10 @@ from gdbench.report.result_text import (
     format_result,
     join_some,
 )
+from gdbench.results.statuses import STATUSES
 
-__all__ = ["STATUSES", "count_statuses", "format_factor", "verdict_sentences", "verdict_table"]
+__all__ = ["count_statuses", "format_factor", "verdict_sentences", "verdict_table"]
 
-STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
-"""In the order in which they are counted."""
 RULE = (
     "Each method at its best configuration, by the median over all of its seeds. Methods that reach the target and end"
     " there come first, by cost; then those that left it again; then those that missed it, by final gap or loss."

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_sides
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
-from gdbench.analysis.run_matching import comparison
+from gdbench.analysis.run_matching import match_runs
 from gdbench.errors import format_count, format_range
 from gdbench.report.build import FigureReady, Report, keep_sections, make_sections
 from gdbench.report.charts.changes import draw_ratios
@@ -73,9 +73,9 @@ def build_comparison(
     inputs: ReportInputs, landscape: Landscape | None = None, on_figure: FigureReady | None = None
 ) -> Report:
     """The report of inputs made by ``combine_inputs``; ``on_figure`` as of ``build_report``."""
-    compared = run_costs.compared(inputs.runs, ["side"])
-    table = sides(compared)
-    runs = comparison(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
+    compared = run_costs.select_comparable(inputs.runs, ["side"])
+    table = compare_sides(compared)
+    runs = match_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
     named = replace(inputs, runs=_name_sides(inputs.runs))
     data = ComparisonData(named, _name_sides(compared))
     sections = [_difference_section(data, table, runs), *make_sections(data, landscape)]

@@ -9,7 +9,7 @@ from gdbench.errors import format_count
 from gdbench.report.charts.step_times import draw_step_times, draw_time_split, format_round_time
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import CONFIGURATION, ReportData, ReportTable
-from gdbench.results.costs import numbers
+from gdbench.results.values import to_floats
 
 __all__ = ["make_time_figures", "make_time_tables"]
 
@@ -36,12 +36,12 @@ def make_time_figures(data: ReportData) -> list[Figure]:
 
 
 def _time_split_figures(data: ReportData) -> list[Figure]:
-    best = best_configuration.tuned(data.compared, "seconds")
+    best = best_configuration.select_best_configurations(data.compared, "seconds")
     runs = data.compared.merge(best.loc[np.isfinite(best["cost"]), CONFIGURATION], on=CONFIGURATION)
     split = runs.assign(
-        steps=numbers(runs, "steps_to_target"),
-        step_us=numbers(runs, "step_s") * 1e6,
-        time=[format_round_time(value * 1e6) for value in numbers(runs, "time_to_target_s")],
+        steps=to_floats(runs, "steps_to_target"),
+        step_us=to_floats(runs, "step_s") * 1e6,
+        time=[format_round_time(value * 1e6) for value in to_floats(runs, "time_to_target_s")],
     )
     names = [*CONFIGURATION, "optimizer", "impl"]
     split = split.groupby(names, sort=False, observed=True).first().reset_index()

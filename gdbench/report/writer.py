@@ -15,7 +15,7 @@ from gdbench.report.page import render_page
 from gdbench.report.render_images import ImageRenderer, vega_bundle
 from gdbench.report.report_data import Landscape
 from gdbench.report.table_formats import format_markdown, latex_table
-from gdbench.results.atomic import open_beside
+from gdbench.results.atomic import replace_atomically
 
 __all__ = ["FORMS", "ReportBuilder", "render_markdown", "write_report"]
 
@@ -98,7 +98,7 @@ def _write_tables(report: Report, folder: Path) -> Path:
 
 
 def _write_text(file: Path, text: str) -> Path:
-    with open_beside(file) as beside:
+    with replace_atomically(file) as beside:
         beside.write_text(text, encoding="utf-8")
     return file
 

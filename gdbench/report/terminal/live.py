@@ -17,12 +17,12 @@ from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
 from gdbench.report.number_format import format_gap, format_number
 from gdbench.report.result_text import format_result
-from gdbench.report.summary_text import STATUSES
 from gdbench.report.terminal.column_fitting import Column, FittedTable, fit_columns
 from gdbench.report.terminal.progress import format_clock
 from gdbench.report.terminal.text_plot import STYLES, Curve, plot_curves
 from gdbench.results.live_status import SweepSnapshot
-from gdbench.results.run_settings import distinct_texts
+from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import STATUSES
 
 __all__ = ["MAX_CURVES", "format_progress_line", "make_curves", "render_snapshot"]
 
@@ -110,7 +110,7 @@ def _best_table(best: pd.DataFrame, plotted: pd.DataFrame, width: int) -> Fitted
         Column("", letters, is_text=True, styles=dict(enumerate(STYLES[: len(plotted)]))),
         Column("problem", [row.problem if several else "" for row in rows], is_text=True),
         Column("best so far", [_format_solver(row) for row in rows], is_text=True),
-        Column("lr", distinct_texts(table["lr"]), drop_rank=1),
+        Column("lr", format_distinct(table["lr"]), drop_rank=1),
         Column("to target", [_format_to_target(row) for row in rows]),
         Column("final gap", [_format_final(row) for row in rows], drop_rank=2),
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from gdbench.analysis.runtime_prediction import cell_times, predicted
+from gdbench.analysis.runtime_prediction import predict_runtimes, summarise_cell_times
 from gdbench.errors import UsageError, format_count
 from gdbench.report.json_format import runs_as_json
 from gdbench.report.number_format import format_seconds
@@ -40,10 +40,10 @@ def predict_times(cells: Sequence[Mapping[str, object]], outputs: str) -> pd.Dat
     """The cells with ``predicted_s`` from the sweeps in ``outputs``: NaN if none is alike, 0 if a cell does not run."""
     table = pd.DataFrame(list(cells))
     try:
-        times = cell_times(load(outputs, columns=TIMES))
+        times = summarise_cell_times(load(outputs, columns=TIMES))
     except (UsageError, KeyError):  # no sweeps there, or of another version
         return table.assign(predicted_s=float("nan"))
-    return table.assign(predicted_s=predicted(table, times).where(table["runs_now"], 0.0))
+    return table.assign(predicted_s=predict_runtimes(table, times).where(table["runs_now"], 0.0))
 
 
 def print_plan(plan: pd.DataFrame, summary: str, folder: Path | None, as_json: bool) -> None:

@@ -12,19 +12,19 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.ranked_rows import build_configuration_rows, build_run_rows
 from gdbench.errors import format_count
 from gdbench.report.caveats import list_caveats
 from gdbench.report.number_format import format_value
 from gdbench.report.result_text import describe_best
 from gdbench.report.setting_labels import SETTING_PHRASES
-from gdbench.report.summary_text import STATUSES, count_statuses
+from gdbench.report.summary_text import count_statuses
 from gdbench.report.terminal.column_fitting import UNLIMITED, FittedTable, describe_dropped, fit_columns, make_console
 from gdbench.report.terminal.sweep_table import explain_marks, sweep_columns
-from gdbench.results.columns import ASKED
-from gdbench.results.costs import compared
-from gdbench.results.ranking import SOUND
-from gdbench.results.run_settings import differing_settings, objective_names
+from gdbench.results.columns import SETTINGS
+from gdbench.results.costs import select_comparable
+from gdbench.results.run_settings import find_differing_settings, name_objectives
+from gdbench.results.statuses import SOUND
 
 __all__ = ["closing_line", "print_sweep", "render_sweep"]
 
@@ -45,14 +45,14 @@ def print_sweep(runs: pd.DataFrame, folder: Path, each: bool = False) -> None:
 
 def render_sweep(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each: bool = False) -> RenderableType:
     """Caption, one table per objective, counts, notes, the best configuration of each problem, and the files."""
-    comparable = compared(runs)
-    rows = run_rows(runs) if each else configuration_rows(runs, comparable, MAX_ROWS)
-    differing = [name for name in differing_settings(runs) if each or name != "seed"]
-    names = objective_names(runs)
+    comparable = select_comparable(runs)
+    rows = build_run_rows(runs) if each else build_configuration_rows(runs, comparable, MAX_ROWS)
+    differing = [name for name in find_differing_settings(runs) if each or name != "seed"]
+    names = name_objectives(runs)
     parts: list[RenderableType] = [_caption(runs.iloc[0], differing, rows["n"]), Text()]
     tables = []
-    for name, group in rows.groupby(objective_names(rows), sort=False):
-        here = [setting for setting in differing_settings(runs[names == name]) if setting in differing]
+    for name, group in rows.groupby(name_objectives(rows), sort=False):
+        here = [setting for setting in find_differing_settings(runs[names == name]) if setting in differing]
         if names.nunique() > 1:
             parts.append(
                 _problem_heading(str(name), group.iloc[0], [other for other in differing if other not in here])
@@ -76,7 +76,7 @@ def _describe_settings(row: pd.Series, names: Sequence[str]) -> list[str]:
 
 def _caption(row: pd.Series, differing: list[str], seeds: pd.Series) -> Text:
     """The settings that all rows share, and the number of seeds if all rows have several."""
-    names = [name for name in ASKED if name in row.index and row[name] != DEFAULTS.get(name, ...)]
+    names = [name for name in SETTINGS if name in row.index and row[name] != DEFAULTS.get(name, ...)]
     shared = [name for name in names if name not in differing and name != "seed"]
     words = [f"gdbench {__version__}", *_describe_settings(row, shared)]
     words += [f"{seeds.iloc[0]} seeds"] if seeds.nunique() == 1 and seeds.iloc[0] > 1 else []
@@ -108,8 +108,7 @@ def closing_line(line: str, whole: bool) -> Text:
 
 
 def _describe_statuses(statuses: pd.Series) -> str:
-    unsound = set(statuses) & (set(STATUSES) - set(SOUND))
-    last = " (diverged and failed runs are listed last)" if unsound else ""
+    last = " (diverged and failed runs are listed last)" if set(statuses) - set(SOUND) else ""
     return f"{format_count(len(statuses), 'run')}: {count_statuses(statuses)}{last}."
 
 

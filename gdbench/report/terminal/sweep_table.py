@@ -21,10 +21,11 @@ from gdbench.report.number_format import (
 )
 from gdbench.report.setting_labels import setting_header
 from gdbench.report.terminal.column_fitting import Column, FittedTable
-from gdbench.results.choices import PASSED_OVER, SPIKE
-from gdbench.results.ranking import SOUND, tied_with_previous
-from gdbench.results.run_settings import distinct_texts
-from gdbench.results.standings import OUTCOMES
+from gdbench.results.ranking import OUTCOMES
+from gdbench.results.run_outcomes import is_tied_with_previous
+from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import SOUND
+from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["LEFT_MARK", "STYLES", "explain_marks", "sweep_columns"]
 
@@ -65,7 +66,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
     In a narrow terminal settings, status and steps to the target are always shown; the others are dropped in the order
     vs reference, step time, time to target, number of seeds, run_id, seeds that reached the target, final gap.
     """
-    rows = rows.assign(tied=tied_with_previous(rows))
+    rows = rows.assign(tied=is_tied_with_previous(rows))
     listed: list[Any] = list(rows.itertuples())
     any_reached = any(map(_format_steps, listed))
     measured: list[tuple[str, Formatter, int | None]] = [
@@ -82,7 +83,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
     styles = {place: STYLES[row.status] for place, row in enumerate(listed) if row.status in STYLES}
     return [
         *(
-            Column(setting_header(name, names), distinct_texts(rows[name]), rows[name].dtype.kind not in "if")
+            Column(setting_header(name, names), format_distinct(rows[name]), rows[name].dtype.kind not in "if")
             for name in names
         ),
         Column("status", [_format_status(row) for row in listed], is_text=True, styles=styles),

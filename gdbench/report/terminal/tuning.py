@@ -13,14 +13,14 @@ from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
-from gdbench.analysis.tuning_metric import is_cost
+from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.errors import format_count
 from gdbench.report.number_format import format_gap, format_number, format_seconds, format_value
 from gdbench.report.setting_labels import METRIC_WORDS, setting_header
 from gdbench.report.terminal.column_fitting import UNLIMITED, Column, describe_dropped, fit_columns, make_console
 from gdbench.report.terminal.sweep import closing_line
 from gdbench.report.terminal.sweep_table import STYLES
-from gdbench.results.run_settings import PROBLEM, differing_settings, problem_names
+from gdbench.results.run_settings import PROBLEM_SETTINGS, find_differing_settings, name_problems
 
 __all__ = ["print_tuning", "render_tuning"]
 
@@ -54,7 +54,7 @@ def render_tuning(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) -
         *_describe_shared(winners),
     ]
     parts: list[RenderableType] = [Text(" · ".join(caption), style="bold"), Text()]
-    for problem, group in winners.groupby(problem_names(winners), sort=False):
+    for problem, group in winners.groupby(name_problems(winners), sort=False):
         parts += [Text(f"{problem}", style="bold"), _problem_table(group, width), Text()]
     lines = [*_describe_winners(winners), *_list_warnings(winners), *_explain_columns(winners)]
     lines += [*_list_commands(winners), f"Files: {folder}"]
@@ -70,7 +70,7 @@ def _describe_trials(winners: pd.DataFrame) -> list[str]:
 def _describe_shared(winners: pd.DataFrame) -> list[str]:
     """The settings that all rows share."""
     first = winners.iloc[0]
-    targets = TARGET if winners["metric"].map(is_cost).any() else {}
+    targets = TARGET if winners["metric"].map(is_cost_metric).any() else {}
     phrases = {name: words for name, words in {**SHARED, **targets}.items() if winners[name].nunique(dropna=False) == 1}
     if pd.notna(first["target_loss"]):
         phrases.pop("target", None)
@@ -102,8 +102,8 @@ def _problem_table(group: pd.DataFrame, width: int) -> RenderableType:
 def _column_specs(group: pd.DataFrame) -> list[tuple[str, Formatter, bool]]:
     """Header, formatter and whether it is text, of each column."""
     axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ")))
-    differing = [name for name in differing_settings(group) if name not in ("objective", "optimizer", "seed", "lr")]
-    names = ["optimizer", *(name for name in differing if name not in axes)]
+    shown = {"objective", "optimizer", "seed", "lr", *axes}
+    names = ["optimizer", *(name for name in find_differing_settings(group) if name not in shown)]
     names += axes if "lr" in axes else ["lr", *axes]
     has_other_work = (group["gradient_evals_to_target"] != group["steps_to_target"]).fillna(False).any()
     extra = [name for name in group["metric"].unique() if name in EXTRA_METRICS]
@@ -146,7 +146,7 @@ def _format_final(row: Row) -> str:
 def _describe_winners(winners: pd.DataFrame) -> list[str]:
     """A sentence per problem on its first row."""
     lines = []
-    for problem, group in winners.assign(who=_row_names(winners)).groupby(problem_names(winners), sort=False):
+    for problem, group in winners.assign(who=_row_names(winners)).groupby(name_problems(winners), sort=False):
         row = group.iloc[0].to_dict()
         if pd.isna(row["command"]):
             continue
@@ -214,7 +214,7 @@ def _list_warnings(winners: pd.DataFrame) -> list[str]:
     """A line per warning, with the rows that share it."""
     rows: dict[tuple[str, str], list[str]] = {}
     records = winners.to_dict(orient="records")
-    for who, problem, row in zip(_row_names(winners), problem_names(winners), records, strict=True):
+    for who, problem, row in zip(_row_names(winners), name_problems(winners), records, strict=True):
         for warning in _row_warnings(row):
             rows.setdefault((problem, warning), []).append(who)
     return [f"{', '.join(who)} on {problem}: {warning}." for (problem, warning), who in rows.items()]
@@ -223,9 +223,9 @@ def _list_warnings(winners: pd.DataFrame) -> list[str]:
 def _row_names(winners: pd.DataFrame) -> list[str]:
     """The name of each row: its optimizer, with other distinguishing settings in brackets."""
     axes = {name for names in winners["axes"] for name in names.split(", ")}
-    common = {"objective", "optimizer", "seed", "lr", "lr_scale", *PROBLEM, *axes}
+    common = {"objective", "optimizer", "seed", "lr", "lr_scale", *PROBLEM_SETTINGS, *axes}
     differing = [
-        name for name in differing_settings(winners) if name not in common and not name.startswith("objective.")
+        name for name in find_differing_settings(winners) if name not in common and not name.startswith("objective.")
     ]
     rows = zip(winners["optimizer"], *(winners[name].map(format_value) for name in differing), strict=True)
     return [f"{optimizer} ({', '.join(filter(None, texts))})" if texts else optimizer for optimizer, *texts in rows]
@@ -245,7 +245,7 @@ def _row_warnings(row: Row) -> list[str]:
     elif row["outcome"] == "left":
         warnings.append("every lr that reached the target left it again; runs that stay at it would rank first")
     decades = row["within_2x_decades"]
-    if pd.notna(decades) and decades < GOOD_DECADES and is_cost(row["metric"]):
+    if pd.notna(decades) and decades < GOOD_DECADES and is_cost_metric(row["metric"]):
         warnings.append(
             f"only lrs within a factor of {10**decades:.3g} of one another cost at most twice as much: easily missed"
             if decades
@@ -273,6 +273,6 @@ def _has_few_trials(row: Row) -> bool:
 def _list_commands(winners: pd.DataFrame) -> list[str]:
     """The command of each problem's winner, each on a line of its own."""
     ran = winners[winners["command"].notna()]
-    best = ran.groupby(problem_names(winners).loc[ran.index], sort=False).head(1)
+    best = ran.groupby(name_problems(winners).loc[ran.index], sort=False).head(1)
     lines = [f"  {command}" for command in best["command"]]
     return [f"Repeat the best{' of each problem' if len(lines) > 1 else ''}:", *lines] if lines else []
