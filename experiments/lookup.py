@@ -20,7 +20,7 @@ def one(runs: pd.DataFrame, **where: Any) -> pd.Series:
 
 def trace(runs: pd.DataFrame, traces: pd.DataFrame, **where: Any) -> pd.DataFrame:
     """What was traced of that run, by step."""
-    return traces[traces["run"] == one(runs, **where)["run"]].set_index("step").sort_index()
+    return traces[traces["run_id"] == one(runs, **where)["run_id"]].set_index("step").sort_index()
 
 
 def factor(steps: pd.DataFrame, first: int, last: int) -> float:

@@ -24,16 +24,16 @@ import torch
 import gdbench
 from experiments.truth import Finding, Truth
 from gdbench.config.overrides import format_override
-from gdbench.gate.baseline import AROUND
+from gdbench.gate.baseline import OPTIONAL_SETTINGS
 from gdbench.sweeps.invocation import run_words
 
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))
 EXACT = [
-    *("run", "objective", "optimizer", "impl", "dtype", "device", "lr", "seed", "steps"),
-    *("status", "event_step", "best_step", "steps_to_target", "gradients_to_target"),
+    *("run_id", "objective", "optimizer", "impl", "dtype", "device", "lr", "seed", "steps"),
+    *("status", "status_step", "best_step", "steps_to_target", "gradient_evals_to_target"),
     *(f"hit_1e-{power:02d}" for power in range(1, 13)),
-    *("gradients", "evaluations"),
+    *("gradient_evals", "function_evals"),
 ]
 """Columns that are equal wherever the experiment runs, but for those that its ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
@@ -67,7 +67,7 @@ class Recorded:
         """The columns that a rerun must repeat."""
         fragile = getattr(code(self.name), "FRAGILE", ())
         also = getattr(code(self.name), "ALSO_EXACT", ())
-        posed = [*AROUND, *(name for name in self.runs if "." in name)]
+        posed = [*OPTIONAL_SETTINGS, *(name for name in self.runs if "." in name)]
         given = [name for name in posed if self.runs[name].notna().any()]
         return self.runs[[name for name in (*EXACT, *also, *ROUNDED, *given) if name not in fragile]]
 
@@ -124,7 +124,7 @@ def all_runs(runs: pd.DataFrame) -> str:
     """All runs as a table for people; impls that found the same share a row."""
     shown = runs[["objective", "optimizer", "impl", "lr", "status", "steps_to_target", "best_step"]].astype("string")
     shown["final_loss"] = runs["final_loss"].map("{:.4g}".format)
-    at = " @" + runs["event_step"].astype("string")
+    at = " @" + runs["status_step"].astype("string")
     shown["status"] += at.fillna("")
     same = [name for name in shown if name != "impl"]
     return markdown(shown.fillna("").groupby(same, sort=False)["impl"].agg(_each_once).reset_index())

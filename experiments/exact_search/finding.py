@@ -29,7 +29,7 @@ TRUTHS = (
 
 def ratios(runs: pd.DataFrame, traces: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """f after each step over f before, and what the gradient before it foretells: ``[starts, 20]``."""
-    steps = traces.sort_values(["run", "step"])
+    steps = traces.sort_values(["run_id", "step"])
     x = np.stack(list(steps["x"])).reshape(len(runs), 21, 2)
     losses = (0.5 * CURVATURES * x**2).sum(-1)
     slope = (CURVATURES * x)[:, :-1]

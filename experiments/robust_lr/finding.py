@@ -12,7 +12,7 @@ from experiments.truth import Finding, Truth
 
 METHODS = ("gd", "adam")
 SMALL = ("points=65", "steps=60", "objective.samples=150", "objective.hidden=8")
-FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status")
+FRAGILE = ("best_step", "final_loss", "best_loss", "status_step", "status")
 """What depends on how matrix products are summed, where a large lr makes the path chaotic."""
 
 OCTAVE = math.log10(2)

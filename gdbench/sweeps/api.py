@@ -15,9 +15,9 @@ from gdbench.config.overrides import code_override, format_value, quote_text, se
 from gdbench.config.own_names import check_own_names
 from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.hydra_sweeper import declared_axes, fold
 from gdbench.sweeps.job_spec import Job, Silent
 from gdbench.sweeps.search_space import spans
@@ -77,7 +77,7 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
-    with uncollected():  # a mistake in the words is told without torch
+    with pause_gc():  # a mistake in the words is told without torch
         from gdbench.results.load import load
         from gdbench.sweeps.executor import execute_jobs
 
@@ -121,7 +121,7 @@ def tune(
     objective=rosenbrock optimizer=gd,adam steps=1000``; numbers to tune are given as ``lr="tag(log,interval(1e-4,1))"``
     or ``**{"optimizer.momentum": "interval(0,0.99)"}``, ``metric`` says what is best, and ``trials`` how many points
     each row tries. Takes what ``sweep`` takes. The columns are those of a run, and
-    ``gdbench.analysis.tuning_table.FOUND``; ``attrs["folder"]`` holds every run.
+    ``gdbench.analysis.tuning_table.TUNING_COLUMNS``; ``attrs["folder"]`` holds every run.
     Raises UsageError for what the command line would refuse.
     """
     own = _own(objective, x0)
@@ -141,7 +141,7 @@ def tuning(
         given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
         fold([word for word in others if not word.startswith("hydra")], composer)  # mistakes are told without torch
 
-    with uncollected():
+    with pause_gc():
         from gdbench.sweeps.tuning import Tuning
 
     def cells(overrides: Sequence[str]) -> list[Job]:

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, sides
-from gdbench.analysis.winners import verdict
-from gdbench.report.inputs import read
-from gdbench.report.summary_text import sentences
-from gdbench.report.sweep_comparison import beside
-from gdbench.report.sweep_comparison import compared as report_of
-from gdbench.results.costs import compared
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, compare_sides
+from gdbench.analysis.winners import find_winners
+from gdbench.report.inputs import read_inputs
+from gdbench.report.summary_text import verdict_sentences
+from gdbench.report.sweep_comparison import build_comparison as report_of
+from gdbench.report.sweep_comparison import combine_inputs
+from gdbench.results.costs import select_comparable
 
 TIMED = ("timing.seconds=0.02", "--quiet")
 REPEATS, LOADED = 40, 10
@@ -41,7 +41,7 @@ def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any]
     folders = [str(folder) for folder in twice]
     printed = command("compare", *folders, "--format", "md").out
     runs = json.loads(command("compare", *folders, "--json").out)
-    report = report_of(beside(*(read([folder]) for folder in twice)))
+    report = report_of(combine_inputs(*(read_inputs([folder]) for folder in twice)))
     figure = next(figure for figure in report.figures if figure.name == "changes-seconds")
     rows = [line for line in printed.splitlines() if line.startswith("|") and " seconds " in line]
 
@@ -63,8 +63,8 @@ def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[
     alone = command("report", str(folders[0]), "--format", "md").out
     together = command("report", *map(str, folders), "--format", "md").out
 
-    assert "In time: gd" in alone
-    assert "In time:" not in together
+    assert "By time: gd" in alone
+    assert "By time:" not in together
     assert f"Times: taken in 2 processes, {NOT_COMPARABLE}." in together
 
 
@@ -72,11 +72,11 @@ def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[.
     """Rows of one sweep that two processes timed, as those of a launcher, have no verdict on time."""
     runs = gdbench.sweep(optimizer="gd", impl=["manual", "torch"], lr=0.1, **{"timing.seconds": 0.02})
     assert runs["process"].nunique() == 1
-    apart = runs.assign(process=["a", "b"], step_vs_reference_lo=1.0, step_vs_reference_hi=2.0)
+    apart = runs.assign(process=["a", "b"], step_time_ratio_lo=1.0, step_time_ratio_hi=2.0)
 
-    assert "seconds" in set(verdict(runs, compared(runs))["cost"])
-    assert "seconds" not in set(verdict(apart, compared(apart))["cost"])
-    assert "taken in 2 processes" in sentences(verdict(apart, compared(apart)))[0]
+    assert "seconds" in set(find_winners(runs, select_comparable(runs))["cost"])
+    assert "seconds" not in set(find_winners(apart, select_comparable(apart))["cost"])
+    assert "taken in 2 processes" in verdict_sentences(find_winners(apart, select_comparable(apart)))[0]
 
 
 @contextmanager
@@ -104,7 +104,8 @@ def test_forty_repeats_of_one_command_give_no_verdict_on_time(
     tables = [gdbench.load(tmp_path / f"o{number}") for number in range(REPEATS)]
     pairs = [(a, b) for a in range(REPEATS) for b in (a + 1, a + 7) if b < REPEATS]
     found = [
-        sides(compared(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"])) for a, b in pairs
+        compare_sides(select_comparable(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"]))
+        for a, b in pairs
     ]
     outcomes = pd.concat(found).groupby("cost")["outcome"].value_counts()
     times = pd.concat(found).query("cost == 'seconds'")

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.lr_sensitivity import decades_within, sensitivity
-from gdbench.report.inputs import read
-from gdbench.report.report_data import Facts
-from gdbench.results.costs import compared
-from gdbench.results.standings import best_of_each, standings
+from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity, measure_lr_width
+from gdbench.report.inputs import read_inputs
+from gdbench.report.report_data import ReportData
+from gdbench.results.costs import select_comparable
+from gdbench.results.ranking import rank_configurations, select_best
 
 SPIKE = ("objective=notebook_manual", "optimizer=gd", "timing=off")
 """On (x - 2)^2 from 10 gd takes one step at lr 1/2 alone, in the plateau of those that take two."""
@@ -58,7 +58,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     winner = json.loads(command("tune", *SPIKE, "--json").out)[0]
     folder = next(Path("outputs").glob("*/*"))
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
-    facts = Facts(read([folder]))
+    data = ReportData(read_inputs([folder]))
     listed = json.loads(command("runs", "--json").out)[0]
     chosen, spike = f"lr {winner['lr']:.4g}", f"{winner['spike_lr']:.4g}"
 
@@ -66,13 +66,13 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert f"Best: gd (manual) at {chosen}: 2 gradients. tune chose it by its steps to the target; lr {spike}" in shown
     assert "with 1 gradient, is a spike: its neighbours do not come near it." in shown
     assert re.search(r"lr +status +tune +steps to 1e-6 .*? target +chosen +2 ", shown)
-    assert f"gd ({chosen}) is first, in 2 gradients, and was alone. tune chose it by its steps to the target" in page
-    assert "Of a search each method stands at what tune chose" in page
+    assert f"gd ({chosen}) is best: 2 gradients, the only method. tune chose it by its steps to the target" in page
+    assert "ranked by the configuration that tune chose" in page
     assert listed["best_lr"] == winner["lr"]
     assert listed["best_value"] == 2
-    assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
-    assert facts.best_runs["run"].isin(facts.traces["run"]).all()
-    assert decades_within(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
+    assert data.best["lr"].tolist() == [winner["lr"]] == data.best_runs["lr"].tolist()
+    assert data.best_runs["run_id"].isin(data.traces["run_id"]).all()
+    assert measure_lr_width(data.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
 def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., Any]) -> None:
@@ -82,12 +82,12 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     first = winners[0]
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
     listed = json.loads(command("runs", "--json").out)[0]
-    table = best_of_each(standings(compared(gdbench.load(folder))))
+    table = select_best(rank_configurations(select_comparable(gdbench.load(folder))))
 
     assert [row["tuned_place"] for row in winners] == [1, 2]
     assert f"Best: {first['optimizer']} (manual) at lr {first['lr']:.4g}" in shown
     assert "tune chose it by its final loss" in shown
-    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is first" in page
+    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is best" in page
     assert (listed["best_optimizer"], listed["best_lr"]) == (first["optimizer"], first["lr"])
     assert [*zip(table["optimizer"], table["lr"], strict=True)] == [(row["optimizer"], row["lr"]) for row in winners]
 
@@ -97,7 +97,7 @@ def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by
     still = {"optimizer.momentum": 0}
     copy_outputs(search)
     gdbench.sweep(objective="notebook_manual", optimizer="momentum", lr=0.5, timing="off", outputs="both", **still)
-    table = standings(compared(gdbench.load("both")))
+    table = rank_configurations(select_comparable(gdbench.load("both")))
     rows = table.drop_duplicates("solver").set_index("optimizer")
 
     assert rows.loc["gd", "value"] == 2
@@ -113,8 +113,8 @@ def test_a_choice_that_was_run_again_is_still_the_choice(search: pd.DataFrame) -
     gdbench.sweep(objective="notebook_manual", optimizer="gd", lr=[winner["lr"], 0.4], timing="off", outputs="both")
     runs = gdbench.load("both")
 
-    assert (runs["run"] == winner["run"]).sum() == 2
-    assert standings(compared(runs))["lr"].iloc[0] == winner["lr"]
+    assert (runs["run_id"] == winner["run_id"]).sum() == 2
+    assert rank_configurations(select_comparable(runs))["lr"].iloc[0] == winner["lr"]
 
 
 def test_seeds_share_the_choice_and_an_ordinary_sweep_has_none() -> None:
@@ -126,16 +126,18 @@ def test_seeds_share_the_choice_and_an_ordinary_sweep_has_none() -> None:
     assert set(runs.loc[runs["tuned_place"].notna(), "lr"]) == {winner["lr"]}
     assert runs["tuned_place"].eq(1).sum() == 3
     assert plain["tuned_place"].isna().all()
-    assert standings(compared(plain))["tuned_for"].isna().all()
+    assert rank_configurations(select_comparable(plain))["tuned_for"].isna().all()
 
 
 def test_decades_go_around_the_choice(search: pd.DataFrame) -> None:
     """What a method forgives is measured around the lr that tune chose, and not around its spike."""
     winner = search.iloc[0]
-    told = compared(gdbench.load(search.attrs["folder"]))
+    told = select_comparable(gdbench.load(search.attrs["folder"]))
 
-    assert decades_within(sensitivity(told))["lr"].tolist() == [winner["lr"]]
-    assert decades_within(sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [winner["spike_lr"]]
+    assert measure_lr_width(compute_lr_sensitivity(told))["lr"].tolist() == [winner["lr"]]
+    assert measure_lr_width(compute_lr_sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [
+        winner["spike_lr"]
+    ]
 
 
 def test_each_problem_of_a_search_has_a_best_of_its_own(command: Callable[..., Any]) -> None:

@@ -53,12 +53,12 @@ def objective_for(optimizer: str) -> str:
 def cells(optimizer: str, impl: str, *words: str) -> list[Job]:
     """Cells of a few steps with the clock on."""
     asked = [f"objective={objective_for(optimizer)}", f"optimizer={optimizer}", f"impl={impl}", "lr=1e-3", *words]
-    return folded(*asked, "steps=20", "record=none", "timing=quick", "timing.seconds=1e-6")
+    return folded(*asked, "steps=20", "trace=none", "timing=quick", "timing.seconds=1e-6")
 
 
 def check_timed(job: Job) -> None:
     """A run with the clock on has a step time and no error."""
-    columns: Any = run_cell(build.build(job.question)).columns
+    columns: Any = run_cell(build.build_cell(job.question)).columns
     names = ("status", "error", "timing_error", "timed", "step_s")
     told = {name: plain(columns[name], 0) if name in columns else None for name in names}
 

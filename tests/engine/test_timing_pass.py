@@ -12,11 +12,11 @@ from support.cells import Tiny, parabola, plain, small
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.draw_check import TRIED_STEPS
-from gdbench.engine.marks import mark_steps
-from gdbench.engine.runner import Answer, run_cell
+from gdbench.engine.point_digest import list_marked_steps
+from gdbench.engine.randomness_check import CHECKED_STEPS
+from gdbench.engine.runner import CellResult, run_cell
 from gdbench.engine.timer import Clock
-from gdbench.engine.timing_pass import _Given
+from gdbench.engine.timing_pass import _FixedGradientOracle
 from gdbench.objectives import Objective
 from gdbench.optimizers import Method, Oracle
 from gdbench.optimizers.line_search import armijo
@@ -56,16 +56,16 @@ class Work:
 @pytest.fixture(autouse=True)
 def free_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference loop takes no time by this clock: blocks of it would hold as many real steps as they may."""
-    monkeypatch.setattr("gdbench.engine.timing_pass.notebook_loop", lambda device="cpu": lambda count: lambda: None)
+    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", lambda *_: lambda count: lambda: None)
 
 
-def timed(make: Any = gd, seconds: float = 100.0, **cell: Any) -> Answer:
+def timed(make: Any = gd, seconds: float = 100.0, **cell: Any) -> CellResult:
     """A cell whose work alone moves the clock."""
     work = Work()
     return run_cell(small(work.parabola(), make, seconds=seconds, **cell), work.clock())
 
 
-def told(answer: Answer, name: str, index: int = 0) -> Any:
+def told(answer: CellResult, name: str, index: int = 0) -> Any:
     """A value of a column, None where null."""
     return plain(answer.columns[name], index)
 
@@ -89,7 +89,7 @@ def test_a_step_takes_the_time_of_its_work() -> None:
     assert told(answer, "first_step_s") == 1 + TICK
     assert told(answer, "step_s_lo") <= told(answer, "step_s") <= told(answer, "step_s_hi")
     assert told(answer, "update_s") <= TICK
-    assert told(answer, "step_vs_reference") == pytest.approx(told(answer, "step_s") / told(answer, "reference_s"))
+    assert told(answer, "step_time_ratio") == pytest.approx(told(answer, "step_s") / told(answer, "reference_s"))
 
 
 def test_raw_blocks_are_kept() -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_is_not_timed_takes_the_median() -> None:
 
     assert 1 <= was.sum() < 50
     assert set(answer.columns["step_s"][~was]) == {np.ma.median(answer.columns["step_s"][was])}
-    for name in ("first_step_s", "update_s", "step_s_lo", "step_vs_reference"):
+    for name in ("first_step_s", "update_s", "step_s_lo", "step_time_ratio"):
         assert np.ma.getmaskarray(answer.columns[name]).tolist() == (~was).tolist()
     assert set(answer.blocks["row"]) == set(np.flatnonzero(was))
 
@@ -174,7 +174,7 @@ def lbfgs(lr: float) -> Method:
 def test_time_to_target_is_replayed_where_steps_differ(make: Any) -> None:
     """A line search's steps differ in cost: the run is timed again up to the target, every call of the objective."""
     answer = timed(make, lr=1.2)
-    calls = told(answer, "gradients_to_target") + told(answer, "evaluations_to_target")
+    calls = told(answer, "gradient_evals_to_target") + told(answer, "function_evals_to_target")
 
     assert told(answer, "time_to_target_kind") == "replayed"
     assert told(answer, "time_to_target_s") == calls + TICK
@@ -198,7 +198,7 @@ def test_blocks_stay_within_the_runs_own_steps(steps: int) -> None:
     inner = gd(0.25)
 
     def step(oracle: Oracle, k: Any, x: Params, state: Any) -> Any:
-        if not isinstance(oracle, _Given):  # on which the process is warmed up, and updates are timed
+        if not isinstance(oracle, _FixedGradientOracle):  # on which the process is warmed up, and updates are timed
             ran.append(k)
         return inner.step(oracle, k, x, state)
 
@@ -208,8 +208,8 @@ def test_blocks_stay_within_the_runs_own_steps(steps: int) -> None:
     assert max(ran) == steps - 1
     ran.clear()
     answer = run_cell(cell, work.clock())
-    timed_steps = ran[2 * TRIED_STEPS + steps :]
-    again = max(step for step in mark_steps(steps) if step <= 100)  # the steps by which it is proven again
+    timed_steps = ran[2 * CHECKED_STEPS + steps :]
+    again = max(step for step in list_marked_steps(steps) if step <= 100)  # the steps by which it is proven again
 
     assert told(answer, "timed") is True
     assert max(timed_steps) < min(steps, 1000)  # those of the proof too, where a step takes long
@@ -266,7 +266,7 @@ def test_a_cheat_is_caught(make: Callable[[float], Method], error: str) -> None:
     assert told(answer, "error") is None
     assert told(answer, "timing_error") == error
     assert told(answer, "timed") is False
-    for name in ("step_s", "first_step_s", "time_to_target_s", "update_s", "step_vs_reference", "time_to_target_kind"):
+    for name in ("step_s", "first_step_s", "time_to_target_s", "update_s", "step_time_ratio", "time_to_target_kind"):
         assert told(answer, name) is None
     assert not answer.blocks
 
@@ -292,7 +292,7 @@ def test_copies_of_an_ineffective_seed_are_timed_once() -> None:
 def test_cold_and_memory_times_are_the_cells() -> None:
     """What the first use of a method cost, and the memory-bound reference, are told once for all runs."""
     answer = timed(lr=[0.1, 0.2])
-    for name in ("cold_s", "memory_reference_s"):
+    for name in ("warmup_s", "memory_reference_s"):
         assert told(answer, name, 0) == told(answer, name, 1) > 0
     assert told(answer, "device_reference_s") is None
 

@@ -15,8 +15,8 @@ from support.tiers import representatives
 from test_copies import all_classes
 
 import gdbench
-from gdbench.engine.attempts import explained
 from gdbench.engine.descent import descent
+from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.oracle import oracle
 from gdbench.optimizers.needs import CLOSURE, GRAPH
 from gdbench.optimizers.torch_optim import torch_optim
@@ -175,7 +175,7 @@ def test_closures_and_graphs_are_handed_over_where_they_are_asked_for(
 
     assert done.code == 1
     assert rows.loc[["optional", "optional_closure", "needing"]].final_loss.nunique() == 1
-    assert rows.loc[["optional", "optional_closure", "needing", "newton"]].gradients.tolist() == [4, 4, 4, 12]
+    assert rows.loc[["optional", "optional_closure", "needing", "newton"]].gradient_evals.tolist() == [4, 4, 4, 12]
     assert rows.loc["newton"].final_loss != rows.loc["optional"].final_loss
     assert rows.loc[["optional", "needing", "newton"]].timing_error.isna().all()
     assert f"`{CLOSURE}: true` in the torch block of its YAML file gives its step a closure" in failed["bare_needing"]
@@ -229,7 +229,7 @@ def test_classes_of_pytorch_optimizer_run_or_say_why_not() -> None:
         try:
             descent(torch_optim(cls, {"lr": 1e-3}), ask, of.start_at(0), range(2))
         except Exception as error:
-            reasons[name] = explained(error)
+            reasons[name] = describe_exception(error)
 
     assert len(reasons) <= 31
     assert GRAPH in reasons["AdaHessian"]

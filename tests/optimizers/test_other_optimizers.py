@@ -100,11 +100,11 @@ def test_package_switch_equals_the_package(name: str, on: str) -> None:
 FOLDER = {
     "own_pair.py": """
 import torch
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 
 def signed(lr):
-    return lambda x: torch.zeros_like(x), lambda k, grad, state, x: (x - per_lane(lr, x) * (grad + state).sign(), grad)
+    return lambda x: torch.zeros_like(x), lambda k, grad, state, x: (x - per_run(lr, x) * (grad + state).sign(), grad)
 
 
 def wrong(lr):
@@ -150,7 +150,7 @@ def test_a_class_of_another_package_is_a_method(mine: Path, tmp_path: Path) -> N
 
     assert runs.status.isin(["target", "budget", "plateau"]).all()
     assert list(runs.error.dropna()) == []
-    assert runs.resolved.str.startswith("schedulefree.SGDScheduleFree(torch)").all()
+    assert runs.implementation.str.startswith("schedulefree.SGDScheduleFree(torch)").all()
     assert runs.final_loss.nunique() == 2
 
 
@@ -299,7 +299,7 @@ def test_a_function_may_make_an_optimizer_that_searches(command: Callable[..., D
     done, row = run_mine(command, torch_like, "make_lbfgs", "timing=off")
 
     assert done.code == 0, done.err
-    assert row.gradients > 20
+    assert row.gradient_evals > 20
 
 
 @pytest.mark.parametrize(

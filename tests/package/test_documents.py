@@ -26,7 +26,7 @@ CHECKED = {
     "hydra/launcher=": "other processes and machines: tests/sweeps/test_launchers.py",
     "tracker=mlflow": "servers: tests/results/test_trackers.py",
     "export mlflow": "as before",
-    "gate record": "the whole of the shipped suite: tests/gate/test_command.py",
+    "gate save-baseline": "the whole of the shipped suite: tests/gate/test_command.py",
     "gate --baseline": "as before",
     "--base-python": "another torch: tests/gate/test_dual_import.py",
     "gate bisect": "many revisions: tests/gate/test_history.py",
@@ -62,7 +62,7 @@ def reader(
         monkeypatch.setenv(f"GIT_AUTHOR_{name}", value)
         monkeypatch.setenv(f"GIT_COMMITTER_{name}", value)
     folder = f"outputs/2026-11-23/{made.name}"
-    words = {"RUN": str(package.load(made)["run"].iloc[0]), "A": folder, "B": folder, "FOLDER": folder}
+    words = {"RUN": str(package.load(made)["run_id"].iloc[0]), "A": folder, "B": folder, "FOLDER": folder}
     before = {"gate --config-dir mine --time off": commit_and_change}
     path = list(sys.path)
     monkeypatch.setenv("BROWSER", "true")  # which opens nothing

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.compile.program import Lanes, Program
-from gdbench.engine.compile.traceable import Look
+from gdbench.engine.compile.program import CompiledLanes, Program
+from gdbench.engine.compile.step_code import ObservePoint
 from gdbench.engine.runner import run_cell
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, first_order
@@ -61,7 +61,7 @@ class Compiled:
         """The same, never compiled."""
         return self.make(**hyper)
 
-    def in_lanes(self, hyper: Mapping[str, Hyper], look: Look) -> Lanes:
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
         """The same, compiled, with numbers a lane."""
         return self.program.in_lanes(hyper, look)
 
@@ -79,7 +79,7 @@ def small(objective: Objective, make: Any = gd, lr: float | Sequence[float] = 0.
     seeds = np.atleast_1d(np.asarray(more.pop("seeds", 0), dtype=np.int64))
     rates = np.atleast_1d(np.asarray(lr, dtype=np.float64))
     runs = max(len(seeds), len(rates))
-    settings = {"steps": 10, "dtype": torch.float64, "device": torch.device("cpu"), "record": "none", **more}
+    settings = {"steps": 10, "dtype": torch.float64, "device": torch.device("cpu"), "trace": "none", **more}
     maker = make if isinstance(make, Tiny | Compiled) else Tiny(make)
     return Cell(objective, maker, {"lr": np.resize(rates, runs)}, np.resize(seeds, runs), **settings)
 

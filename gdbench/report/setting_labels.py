@@ -1,0 +1,36 @@
+"""Names of settings and metrics in headers and sentences."""
+
+from __future__ import annotations
+
+__all__ = ["METRIC_WORDS", "SETTING_PHRASES", "setting_header"]
+
+METRIC_WORDS = {
+    "steps_to_target": "steps to the target",
+    "gradient_evals_to_target": "gradients to the target",
+    "time_to_target": "time to the target",
+    "steps_to_settle": "steps to stay at the target",
+    "final_gap": "final gap",
+    "best_gap": "best gap",
+    "final_loss": "final loss",
+    "best_loss": "best loss",
+}
+"""The metrics that ``tune`` can minimise."""
+
+SETTING_PHRASES = {
+    **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
+    "lr_scale": "lr_scale {}",
+    "lr_scale_of": "lr_scale of {}",
+    "steps": "{} steps",
+    "threads": "{} threads",
+    "schedule": "{} schedule",
+    "clip": "clip {}",
+    "noise": "noise {}",
+}
+"""Phrases for values that need their name beside them."""
+
+
+def setting_header(name: str, names: list[str]) -> str:
+    """The last part of a setting's dotted name if it is unique among ``names``, else the whole name."""
+    last = name.rpartition(".")[2]
+    is_unique = [other.rpartition(".")[2] for other in names].count(last) == 1
+    return last if is_unique and not name.startswith(("schedule.", "clip.", "noise.")) else name

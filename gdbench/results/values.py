@@ -1,0 +1,23 @@
+"""Single values and columns of tables whose nulls are None, NaN or pandas.NA."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["is_null", "to_floats"]
+
+
+def is_null(value: object) -> bool:
+    """Whether a value is None, NaN, NaT or pandas.NA."""
+    return value is None or (not hasattr(value, "__len__") and bool(pd.isna(value)))  # type: ignore[call-overload]
+
+
+def to_floats(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Column as plain floats, NaN where null or missing."""
+    if name not in runs:
+        return pd.Series(np.nan, index=runs.index)
+    column = runs[name]
+    if column.dtype == np.float64:
+        return column
+    return pd.Series(column.to_numpy(np.float64, na_value=np.nan), index=column.index, name=name)
