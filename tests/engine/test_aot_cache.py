@@ -23,7 +23,7 @@ import sys, torch
 from gdbench.engine.compile.aot_cache import load_or_build
 
 torch.set_num_threads(1)
-library = kept(lambda x, k, name: ({"x": x * k + 1}, name, k), (torch.ones(1009), torch.tensor(3.0), "same"))
+library = load_or_build(lambda x, k, name: ({"x": x * k + 1}, name, k), (torch.ones(1009), torch.tensor(3.0), "same"))
 tree, name, k = library(torch.arange(4.0), torch.tensor(2.0), "same")
 print(tree["x"].tolist(), name, float(k), "torch._inductor" in sys.modules)
 """
