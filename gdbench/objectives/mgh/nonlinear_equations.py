@@ -77,7 +77,7 @@ def trigonometric(n: int = 10) -> Objective:
 
     f(x) = sum_i (n - sum_j cos x_j + i (1 - cos x_i) - sin x_i)^2, i, j = 1 ... n, x of shape [n]. Start 1/n, where
     f = 7.1e-3 for n = 10. Minimum 0 at the origin; for n = 10 many methods converge to a local one of 2.79506e-5.
-    1 - cos is computed as 2 sin^2(x / 2), which is accurate near 0. CUTEst multiplies the sine by i, the paper does not.
+    1 - cos is computed as 2 sin^2(x / 2), which is accurate near 0. CUTEst multiplies the sine by i, unlike the paper.
     Raises UsageError for n < 1. Problem 26; Spedicato 1975.
     """
     i = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
