@@ -20,7 +20,7 @@ def find_run(runs: pd.DataFrame, **where: Any) -> pd.Series:
 
 def find_trace(runs: pd.DataFrame, traces: pd.DataFrame, **where: Any) -> pd.DataFrame:
     """Find the trace of a run, indexed by step."""
-    return traces[traces["run"] == find_run(runs, **where)["run"]].set_index("step").sort_index()
+    return traces[traces["run_id"] == find_run(runs, **where)["run_id"]].set_index("step").sort_index()
 
 
 def distance_factor(steps: pd.DataFrame, first: int, last: int) -> float:

@@ -29,10 +29,10 @@ from gdbench.sweeps.invocation import run_words
 HOME = Path(__file__).parent
 NAMES = sorted(path.parent.name for path in HOME.glob("*/finding.py"))
 EXACT = [
-    *("run", "objective", "optimizer", "impl", "dtype", "device", "lr", "seed", "steps"),
-    *("status", "event_step", "best_step", "steps_to_target", "gradients_to_target"),
+    *("run_id", "objective", "optimizer", "impl", "dtype", "device", "lr", "seed", "steps"),
+    *("status", "status_step", "best_step", "steps_to_target", "gradient_evals_to_target"),
     *(f"hit_1e-{power:02d}" for power in range(1, 13)),
-    *("gradients", "evaluations"),
+    *("gradient_evals", "function_evals"),
 ]
 """Columns that are equal on every machine, except those that ``finding.py`` calls FRAGILE."""
 ROUNDED = ["start_loss", "final_loss", "best_loss"]
@@ -124,7 +124,7 @@ def format_runs(runs: pd.DataFrame) -> str:
     """Format all runs as a Markdown table; impls with equal results share a row."""
     table = runs[["objective", "optimizer", "impl", "lr", "status", "steps_to_target", "best_step"]].astype("string")
     table["final_loss"] = runs["final_loss"].map("{:.4g}".format)
-    at = " @" + runs["event_step"].astype("string")
+    at = " @" + runs["status_step"].astype("string")
     table["status"] += at.fillna("")
     same = [name for name in table if name != "impl"]
     return to_markdown(table.fillna("").groupby(same, sort=False)["impl"].agg(_join_unique).reset_index())

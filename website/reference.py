@@ -15,7 +15,7 @@ from gdbench.cli.main import VERBS, main
 from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -85,7 +85,7 @@ One row for each run. Hyper-parameters stand beside these columns as `optimizer.
 
 ## traces.parquet
 
-Losses along each run, at log-spaced steps, or at every step with `record=full`.
+Losses along each run, at log-spaced steps, or at every step with `trace=full`.
 
 {_columns(TRACE_COLUMNS)}
 
@@ -106,7 +106,7 @@ def _columns(told: Mapping[str, Column]) -> str:
             ", ".join(
                 filter(
                     None,
-                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and exact(name) else ""],
+                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and is_exact(name) else ""],
                 )
             ),
         )
@@ -196,7 +196,7 @@ def objective(entry: Entry) -> str:
 
 def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
     """What an objective states of itself, at its defaults."""
-    least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.f_star_kind).replace('_', ' ')})"
+    least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.minimum_kind).replace('_', ' ')})"
     where = "; ".join(_point(each) for each in made.minimisers[:4])
     properties = {
         "the seed decides the start": made.has_random_start,

@@ -45,7 +45,7 @@ def walks() -> dict[str, Walk]:
 
     Hydra composes one configuration, for it takes longer than the runs; in it each optimizer's own file is put.
     """
-    shared = {"steps": STEPS, "record": "full", "timing": "off", "dtype": "float64", "device": "cpu", "lr": RATES}
+    shared = {"steps": STEPS, "trace": "full", "timing": "off", "dtype": "float64", "device": "cpu", "lr": RATES}
     with composing():
         composed = Composer()([f"{key}={value}" for key, value in {"objective": "quadratic", **shared, **BOWL}.items()])
         config = plain(composed.config)

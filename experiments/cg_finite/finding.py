@@ -24,7 +24,7 @@ TRUTHS = tuple(
     for name in METHODS
     for spectrum, count in DISTINCT.items()
 )
-FRAGILE = ("best_step", "final_loss", "best_loss", "gradients", "gradients_to_target")
+FRAGILE = ("best_step", "final_loss", "best_loss", "gradient_evals", "gradient_evals_to_target")
 """Columns that depend on rounding at the minimum, or on the trials of a search this exact."""
 
 

@@ -29,7 +29,7 @@ TRUTHS = (
 
 def compute_ratios(runs: pd.DataFrame, traces: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Compute f after each step over f before it, and its prediction from the gradient: ``[starts, 20]``."""
-    steps = traces.sort_values(["run", "step"])
+    steps = traces.sort_values(["run_id", "step"])
     x = np.stack(list(steps["x"])).reshape(len(runs), 21, 2)
     losses = (0.5 * CURVATURES * x**2).sum(-1)
     slope = (CURVATURES * x)[:, :-1]

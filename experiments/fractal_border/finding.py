@@ -19,7 +19,7 @@ from gdbench.objectives.classification import mean_field
 from gdbench.tree import Params, per_run, tree_map
 
 SMALL = ("points=64", "steps=100", "objective.width=4")
-FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status", "gradients")
+FRAGILE = ("best_step", "final_loss", "best_loss", "status_step", "status", "gradient_evals")
 """Columns that depend on the summation order of matrix products, because trajectories near the border are chaotic."""
 WIDTHS = (1.0, 0.25)
 """Decades of lr that the images show."""

@@ -12,7 +12,7 @@ from experiments.truth import Finding, Truth
 
 METHODS = ("gd", "adam")
 SMALL = ("points=65", "steps=60", "objective.samples=150", "objective.hidden=8")
-FRAGILE = ("best_step", "final_loss", "best_loss", "event_step", "status")
+FRAGILE = ("best_step", "final_loss", "best_loss", "status_step", "status")
 """Columns that depend on the summation order of matrix products, because a large lr makes trajectories chaotic."""
 
 OCTAVE = math.log10(2)

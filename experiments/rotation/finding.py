@@ -25,7 +25,15 @@ TRUTHS = (
         for name in SHIFTED
     ),
 )
-FRAGILE = ("best_step", "final_loss", "best_loss", "gradients", "gradients_to_target", "hit_1e-11", "hit_1e-12")
+FRAGILE = (
+    "best_step",
+    "final_loss",
+    "best_loss",
+    "gradient_evals",
+    "gradient_evals_to_target",
+    "hit_1e-11",
+    "hit_1e-12",
+)
 """Columns that depend on rounding once bfgs has converged."""
 
 

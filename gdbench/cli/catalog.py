@@ -11,7 +11,7 @@ import typer
 from gdbench.config.own_names import check_own_names
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 __all__ = ["KINDS", "NARROWEST", "columns", "headline", "list_"]
 
@@ -51,7 +51,7 @@ def list_(
 
 def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
-    _print_pairs([(name, column.said) for name, column in COLUMNS.items()])
+    _print_pairs([(name, column.description) for name, column in COLUMNS.items()])
 
 
 def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:

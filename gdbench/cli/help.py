@@ -45,7 +45,7 @@ Keys
                     the relative gap, or the absolute loss, that "steps to
                     target" refers to
   metric            what tune and Optuna rank by: steps_to_target,
-                    gradients_to_target, time_to_target, steps_to_settle,
+                    gradient_evals_to_target, time_to_target, steps_to_settle,
                     final_gap, best_gap, final_loss, best_loss; what stays goes
                     before what left
   trials            how many points tune tries for each method, as many for all
@@ -57,7 +57,7 @@ Keys
                     the same command under the same name=, or resume=FOLDER
                     alone, runs only what is missing or stale; retry=failed also
                     what failed
-  record, threads, outputs, start_noise, lr_scale, lr_scale_of, points,
+  trace, threads, outputs, start_noise, lr_scale, lr_scale_of, points,
   experiment, tracker
 
 Verbs

@@ -19,7 +19,7 @@ from gdbench.config.schema import SETTINGS
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, did_you_mean, format_count, was_interrupted
 from gdbench.report.escaping import printable
-from gdbench.results.paths import expand_user, expand_word
+from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ __all__ = [
     "NOT_ASKED",
     "OF_THE_SWEEP",
     "ONE_VALUE",
-    "RECORDS",
     "SETTINGS",
+    "TRACES",
     "Run",
     "Timing",
 ]
@@ -25,9 +25,9 @@ __all__ = [
 IMPLS = ("auto", "manual", "torch", "foreach", "fused", "capturable", "differentiable", "compiled")
 """Who may carry a method out; auto: the first of manual and torch that the method has."""
 DTYPES = ("auto", "float32", "float64", "float16", "bfloat16")
-RECORDS = ("thin", "full", "none")
+TRACES = ("log", "full", "none")
 METRICS = (
-    *("steps_to_target", "gradients_to_target", "time_to_target", "steps_to_settle"),
+    *("steps_to_target", "gradient_evals_to_target", "time_to_target", "steps_to_settle"),
     *("final_gap", "best_gap", "final_loss", "best_loss"),
 )
 """What a search can rank by; lower is better in all of them (``gdbench.analysis.tuning_metric``)."""
@@ -48,7 +48,7 @@ class Timing:
     name: str = "quick"
     seconds: float = 0.5
     """The time budget of a cell; 0 times nothing."""
-    alone: bool = True
+    exclusive: bool = True
     """Whether timed cells that a launcher carries take turns on each machine."""
 
 
@@ -79,7 +79,7 @@ class Run:
     trials: Any = None
     """How many points a search tries in each row; None: what suits the number of ranges."""
     threads: Any = 1
-    record: Any = "thin"
+    trace: Any = "log"
     name: Any = None
     outputs: Any = "outputs"
     resume: Any = None

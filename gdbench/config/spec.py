@@ -21,15 +21,15 @@ from gdbench.config.schema import (
     NOT_ASKED,
     OF_THE_SWEEP,
     ONE_VALUE,
-    RECORDS,
     SETTINGS,
+    TRACES,
     Run,
     Timing,
 )
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, written
 from gdbench.errors import UsageError, did_you_mean
-from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import is_number
+from gdbench.results.constant_column import is_constant, make_constant
+from gdbench.results.run_ids import is_number
 
 __all__ = ["Choice", "Question", "resolve_impl"]
 
@@ -60,7 +60,7 @@ class Question:
     start_noise: float
     lr_scale_of: str | None
     threads: int
-    record: str
+    trace: str
     timing: Timing
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Question:
             start_noise=check_number("start_noise", config["start_noise"], 0.0),
             lr_scale_of=_scale_of(config["lr_scale_of"]),
             threads=check_whole("threads", config["threads"], 1, 1024),
-            record=check_choice("record", config["record"], RECORDS),
+            trace=check_choice("trace", config["trace"], TRACES),
             timing=_timing(config["timing"]),
             code=config.get("code"),
             around={
@@ -128,14 +128,14 @@ class Question:
         for axis, grid in zip(self.axes, grids, strict=True):
             fixed = grid.size == 1
             columns[axis.name] = (
-                constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
+                make_constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
             )
         return columns
 
     def seeds(self) -> npt.NDArray[np.int64]:
         """The column of seeds as whole numbers."""
         seeds = self.lanes()["seed"]
-        return constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
+        return make_constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
     def swept(self) -> tuple[str, ...]:
         """The names of the axes that hold more than one value."""
@@ -214,10 +214,10 @@ def _device(given: Any) -> str:
 
 
 def _timing(given: Mapping[str, Any]) -> Timing:
-    alone = given.get("alone", True)
-    if not isinstance(alone, bool):
-        raise UsageError(f"timing.alone={written(alone)} must be true or false.")
-    return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), alone)
+    exclusive = given.get("exclusive", True)
+    if not isinstance(exclusive, bool):
+        raise UsageError(f"timing.exclusive={written(exclusive)} must be true or false.")
+    return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
 
 
 def _scale_of(given: Any) -> str | None:

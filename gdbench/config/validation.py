@@ -8,7 +8,7 @@ from typing import Any
 
 from gdbench.config.overrides import format_value
 from gdbench.errors import UsageError, did_you_mean
-from gdbench.results.keys import is_number
+from gdbench.results.run_ids import is_number
 
 __all__ = ["MAX_LANES", "MAX_STEPS", "NUMBER", "check_choice", "check_number", "check_whole", "written"]
 

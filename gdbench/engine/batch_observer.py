@@ -81,8 +81,8 @@ class _Best(NamedTuple):
     """The latest step whose loss was above the run's own target."""
     gradients: Tensor
     evaluations: Tensor
-    gradients_to_target: Tensor
-    evaluations_to_target: Tensor
+    gradient_evals_to_target: Tensor
+    function_evals_to_target: Tensor
 
 
 class _Hits(NamedTuple):
@@ -175,8 +175,8 @@ class Crowd:
         searching = self.alive & (self.here.loss > self.own)
         self.here.gradients.add_(seen.gradients * self.alive)
         self.here.evaluations.add_(seen.evaluations * self.alive)
-        self.here.gradients_to_target.add_(seen.gradients * searching)
-        self.here.evaluations_to_target.add_(seen.evaluations * searching)
+        self.here.gradient_evals_to_target.add_(seen.gradients * searching)
+        self.here.function_evals_to_target.add_(seen.evaluations * searching)
 
     def _numbers(self, lanes: Tensor) -> Tensor:
         """The first numbers of lanes that are here."""
@@ -223,8 +223,8 @@ class Crowd:
             missed=self._missed(steps),
             gradients=gradients,
             evaluations=evaluations,
-            gradients_to_target=gradients_to,
-            evaluations_to_target=evaluations_to,
+            gradient_evals_to_target=gradients_to,
+            function_evals_to_target=evaluations_to,
         )
         return told(self.watch, steps, seen)
 

@@ -52,7 +52,7 @@ def build(question: Question) -> Cell:
         target_loss=question.target_loss,
         start_noise=question.start_noise,
         maximize=bool(question.optimizer_config.get("maximize", False)),
-        record=question.record,
+        trace=question.trace,
         seconds=question.timing.seconds,
         noisy="noise" in question.around,
     )

@@ -16,7 +16,7 @@ from gdbench.engine.random_state import MAKING, STARTING, SeededOracle, seed_met
 from gdbench.engine.targets import rounding_size
 from gdbench.objectives.base import Objective, cast, make_generator
 from gdbench.optimizers.base import Hyper, Method, Oracle
-from gdbench.results.constant_column import is_constant, take
+from gdbench.results.constant_column import is_constant, take_rows
 from gdbench.tree import Params, numel, put_lanes_last, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
@@ -87,7 +87,7 @@ class Cell:
     target_loss: float | None = None
     start_noise: float = 0.0
     maximize: bool = False
-    record: str = "thin"
+    trace: str = "log"
     seconds: float = 0.0
     """The time budget for timing; 0 times nothing."""
     noisy: bool = False
@@ -180,8 +180,8 @@ class Cell:
 
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
-        hyper = {name: take(column, rows) for name, column in self.hyper.items()}
-        return self.changed(hyper=hyper, seeds=take(self.seeds, rows))
+        hyper = {name: take_rows(column, rows) for name, column in self.hyper.items()}
+        return self.changed(hyper=hyper, seeds=take_rows(self.seeds, rows))
 
     def changed(self, **fields: Any) -> Cell:
         """The same cell with other fields, none of them one that its objective or oracles depend on."""

@@ -141,7 +141,7 @@ def is_seed_effective(cell: Cell, columns: Mapping[str, npt.NDArray[Any]]) -> bo
     """
     if not cell.draws or replace(cell, draws=frozenset()).seed_matters():
         return cell.seed_matters()
-    outcome = ("status", "event_step", "start_loss", "best_loss", "final_loss", "grad_norm", "gradients")
+    outcome = ("status", "status_step", "start_loss", "best_loss", "final_loss", "grad_norm", "gradient_evals")
     names = [name for name in outcome if name in columns]
     results: dict[tuple[Any, ...], dict[int, list[str]]] = {}
     for row in range(cell.size):

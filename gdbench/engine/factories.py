@@ -24,7 +24,7 @@ from gdbench.engine.random_state import MAKING, seeded_globals
 from gdbench.engine.torch_globals import Values, apply_settings, isolated_settings, with_changes
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, cast, hash_data
-from gdbench.results.keys import is_number
+from gdbench.results.run_ids import is_number
 
 __all__ = [
     "Built",

@@ -55,8 +55,8 @@ class Watched(NamedTuple):
     """At how many points the best loss was still above each of ``Watch.targets``."""
     gradients: Tensor
     evaluations: Tensor
-    gradients_to_target: Tensor
-    evaluations_to_target: Tensor
+    gradient_evals_to_target: Tensor
+    function_evals_to_target: Tensor
 
 
 T = TypeVar("T")
@@ -78,8 +78,8 @@ class Told(NamedTuple, Generic[T]):
     """``[T, ...]``: the first-hit step of each target; one more than the last step where it was never hit."""
     gradients: T
     evaluations: T
-    gradients_to_target: T
-    evaluations_to_target: T
+    gradient_evals_to_target: T
+    function_evals_to_target: T
 
 
 def begin(watch: Watch) -> Watched:
@@ -99,8 +99,8 @@ def begin(watch: Watch) -> Watched:
         missed=tuple(torch.zeros_like(loss > target, dtype=torch.int32) for target in watch.targets),
         gradients=zeros(),
         evaluations=zeros(),
-        gradients_to_target=zeros(),
-        evaluations_to_target=zeros(),
+        gradient_evals_to_target=zeros(),
+        function_evals_to_target=zeros(),
     )
 
 
@@ -138,8 +138,8 @@ def _counted(seen: StepInfo, alive: Tensor, searching: Tensor, w: Watched) -> Wa
     return w._replace(
         gradients=w.gradients + seen.gradients * alive,
         evaluations=w.evaluations + seen.evaluations * alive,
-        gradients_to_target=w.gradients_to_target + seen.gradients * searching,
-        evaluations_to_target=w.evaluations_to_target + seen.evaluations * searching,
+        gradient_evals_to_target=w.gradient_evals_to_target + seen.gradients * searching,
+        function_evals_to_target=w.function_evals_to_target + seen.evaluations * searching,
     )
 
 
@@ -150,7 +150,7 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
     risen = alive & (w.level < steps)
     if not watch.counts:
         worked = w.lived.clamp(max=steps)
-        w = w._replace(gradients=worked, gradients_to_target=torch.minimum(worked, missed[-1]))
+        w = w._replace(gradients=worked, gradient_evals_to_target=torch.minimum(worked, missed[-1]))
     return Told(
         best=w.best,
         best_step=w.best_step,
@@ -162,8 +162,8 @@ def told(watch: Watch, steps: int, w: Watched) -> Told[Tensor]:
         missed=missed,
         gradients=w.gradients,
         evaluations=w.evaluations,
-        gradients_to_target=w.gradients_to_target,
-        evaluations_to_target=w.evaluations_to_target,
+        gradient_evals_to_target=w.gradient_evals_to_target,
+        function_evals_to_target=w.function_evals_to_target,
     )
 
 

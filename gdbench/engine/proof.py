@@ -27,6 +27,7 @@ from gdbench.engine.marks import digest, mark_steps
 from gdbench.engine.timer import Clock
 from gdbench.errors import format_count
 from gdbench.optimizers.base import HESSIAN_PRODUCT, CompositeParts, Hyper, Method, Oracle, Step, StepFields
+from gdbench.results.columns import LADDER
 from gdbench.tree import Params
 
 __all__ = ["HORIZON", "CountingOracle", "Proof", "Watched", "prove", "prove_again"]
@@ -41,7 +42,7 @@ LOSS_ROUNDING = 0.5
 """The power of the dtype's rounding to which the losses of a run in lanes and alone agree, relative to the start's."""
 NUDGES = 3
 """How many runs are made whose x is moved by a rounding in every step."""
-COMPARED = ("steps_to_target", *(f"hit_1e-{power:02d}" for power in range(1, 13)))
+COMPARED = ("steps_to_target", *LADDER)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def prove(cell: Cell, row: int, watched: Watched, clock: Clock, seconds: float) 
     seen = watched.marks.get(row)
     if seen is not None:
         return Proof(_compare_points(one, bare, seen), steps, bare)
-    alone = one.changed(steps=steps, record="none")
+    alone = one.changed(steps=steps, trace="none")
     story = tell(alone, False, np.empty(0, np.int64))
     difference = _compare_points(one, bare, story.marks[0])
     if difference is None:

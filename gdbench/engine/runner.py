@@ -32,7 +32,7 @@ from gdbench.engine.timing_pass import clocked
 from gdbench.engine.trace_recorder import traced_runs
 from gdbench.errors import UsageError
 from gdbench.objectives.base import find_changed_data
-from gdbench.results.constant_column import constant, is_constant, take
+from gdbench.results.constant_column import is_constant, make_constant, take_rows
 from gdbench.tree import numel
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
@@ -78,20 +78,20 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
     laned, how = carrier(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started, before = time.perf_counter(), read_states()
     watched = _watch(distinct, laned, apart, pulse)
-    watched_s = time.perf_counter() - started
+    convergence_pass_s = time.perf_counter() - started
     find_late_draws(distinct, before)
     story, rows = watched.story, watched.rows
     columns = spread_columns(judged(distinct, story), rows, distinct.size) if story else failed_columns(distinct.size)
     timings = clocked(distinct, Watched(columns, watched.marks), clock or _clock(distinct.device))
     _fail(columns, watched.failures)
     columns.update(timing_columns(timings, columns["steps_to_target"]))
-    shared: dict[str, Any] = {"cold_s": cell.maker.compile_s} if cell.maker.compiled else {}
+    shared: dict[str, Any] = {"compile_s": cell.maker.compile_s} if cell.maker.compiled else {}
     shared |= {
-        "watched_s": watched_s,
-        "seed_effective": is_seed_effective(distinct, columns),
+        "convergence_pass_s": convergence_pass_s,
+        "seed_used": is_seed_effective(distinct, columns),
         "deterministic": repeats,
     }
-    columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
+    columns.update({name: make_constant(value, distinct.size) for name, value in shared.items()})
     columns.update(_carried(distinct, laned, how, watched.alone))
     if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
@@ -99,7 +99,7 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
             " the objective or the optimizer must compute with new tensors."
         )
     return Answer(
-        columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
+        columns if distinct is cell else {name: take_rows(column, back) for name, column in columns.items()},
         trace_columns(distinct, story, rows, back) if story else {},
         block_columns(timings, back) if timings else {},
     )
@@ -109,14 +109,14 @@ def _carried(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Col
     """The columns that say how runs were carried: all of them in one way, but for those that went alone."""
     remark = f"; gap_floor from the start: f fails near its minimisers ({failure})" if (failure := _blind(cell)) else ""
     columns: Columns = {
-        "lanes": constant(cell.size - len(alone) if laned else 1, cell.size),
-        "resolved": constant(f"{cell.maker.resolved}, {how}{remark}", cell.size),
+        "lanes": make_constant(cell.size - len(alone) if laned else 1, cell.size),
+        "implementation": make_constant(f"{cell.maker.resolved}, {how}{remark}", cell.size),
     }
     if alone:
         columns = {name: column.copy() for name, column in columns.items()}
     for row, reason in alone.items():
         columns["lanes"][row] = 1
-        columns["resolved"][row] = f"{cell.maker.resolved}, run by run: {reason}{remark}"
+        columns["implementation"][row] = f"{cell.maker.resolved}, run by run: {reason}{remark}"
     return columns
 
 
@@ -133,9 +133,9 @@ def _fail(columns: Columns, failures: Mapping[int, Failure]) -> None:
         return
     columns.update({name: columns[name].copy() for name in ("status", "error")})
     columns["traceback"] = np.full(len(columns["status"]), None, dtype=object)
-    if "event_step" in columns:
-        columns["event_step"] = np.ma.copy(columns["event_step"])
-        columns["event_step"][list(failures)] = np.ma.masked
+    if "status_step" in columns:
+        columns["status_step"] = np.ma.copy(columns["status_step"])
+        columns["status_step"][list(failures)] = np.ma.masked
     for row, failure in failures.items():
         columns["status"][row], columns["error"][row] = failure.status, failure.error
         columns["traceback"][row] = failure.traceback

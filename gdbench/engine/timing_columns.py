@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gdbench.engine.op_counter import StepWork
 from gdbench.engine.timer import Samples
-from gdbench.results.constant_column import constant
+from gdbench.results.constant_column import make_constant
 
 __all__ = ["CLOCKS", "OVERHEAD_S", "RATIOS", "Timings", "timing_columns"]
 
@@ -41,7 +41,7 @@ class Timings:
     replay_s: Array
     verified_steps: Array
     """How many steps of the bare pass were held against the watched one; 0 of a run that was not timed."""
-    cold_s: float = np.nan
+    warmup_s: float = np.nan
     memory_reference_s: float = np.nan
     device_reference_s: float = np.nan
     work: StepWork = StepWork(None, None)
@@ -71,7 +71,7 @@ class Timings:
 def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
     if timings is None:
-        return {"timed": constant(False, len(steps_to_target))}
+        return {"timed": make_constant(False, len(steps_to_target))}
     timed = timings.timed
     runs = len(timed)
     median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan
@@ -88,15 +88,15 @@ def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[s
         "timed": timed,
         "timing_error": errors,
         "verified_steps": np.ma.masked_array(timings.verified_steps, mask=timings.verified_steps == 0),
-        "cold_s": _known(np.full(runs, timings.cold_s)),
+        "warmup_s": _known(np.full(runs, timings.warmup_s)),
         "first_step_s": _known(timings.first_step_s),
         "step_s": _known(step_s),
         "step_s_lo": _known(timings.step_s_lo),
         "step_s_hi": _known(timings.step_s_hi),
         "update_s": _known(timings.update_s),
-        "step_vs_reference": _known(timings.ratio),
-        "step_vs_reference_lo": _known(timings.ratio_lo),
-        "step_vs_reference_hi": _known(timings.ratio_hi),
+        "step_time_ratio": _known(timings.ratio),
+        "step_time_ratio_lo": _known(timings.ratio_lo),
+        "step_time_ratio_hi": _known(timings.ratio_hi),
         "reference_s": _known(timings.reference_s),
         "memory_reference_s": _known(np.full(runs, timings.memory_reference_s)),
         "device_reference_s": _known(np.full(runs, timings.device_reference_s)),

@@ -24,6 +24,7 @@ from gdbench.engine.timing_columns import Timings
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import CompositeParts, Oracle, Step
+from gdbench.results.statuses import STATUS_RANK
 from gdbench.tree import Params, tree_map
 
 __all__ = ["clocked"]
@@ -76,7 +77,7 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
     timings = Timings.none(cell.size)
     end = clock.now() + cell.seconds
     try:
-        timings.cold_s = _warm_process(cell, int(order[0]), clock)
+        timings.warmup_s = _warm_process(cell, int(order[0]), clock)
     except Unavailable:
         raise
     except Exception as error:  # it bears its own objective, but not the one that a process is warmed up on
@@ -102,16 +103,16 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
 
 def _order(status: Array, steps_to_target: Array) -> Array:
     """Runs worth timing, the fastest to the target first, diverged ones last."""
-    rank = np.array([{"target": 0, "plateau": 1, "budget": 1, "diverged": 2}.get(each, 3) for each in status])
+    rank = np.array([STATUS_RANK[name] for name in status])
     order = np.lexsort((np.ma.filled(steps_to_target, np.iinfo(np.int32).max), rank))
     return order[rank[order] < 3]
 
 
 def _warm_process(cell: Cell, row: int, clock: Clock) -> float:
-    """Pay on another objective what the first use of a method costs a process (imports, lazy dispatch); seconds."""
+    """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN if compiled."""
     if cell.maker.compiled:  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
         once(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
-        return cell.maker.compile_s
+        return np.nan
     method = cell.solo_method(row)
     x = tree_map(torch.ones_like, cell.start(int(cell.seeds[row])))  # a method may take points of its kind alone
     loss = torch.ones((), dtype=cell.dtype, device=cell.device)

@@ -29,21 +29,21 @@ Array = npt.NDArray[Any]
 X_SIZE = 16
 """Points of at most this many numbers are kept in traces."""
 TRACED_RUNS = 1000
-"""Thinned traces are kept of at most this many runs of a cell, evenly chosen."""
+"""Log-spaced traces are stored for at most this many runs of a cell, evenly chosen."""
 
 
 def traced_runs(cell: Cell) -> Array:
-    """The runs of a cell of which traces are kept: all, or, where they are thinned, a thousand evenly chosen ones."""
-    if cell.record == "thin" and cell.size > TRACED_RUNS:
+    """Rows of the runs whose traces are stored: all, or, log-spaced, at most TRACED_RUNS, evenly chosen."""
+    if cell.trace == "log" and cell.size > TRACED_RUNS:
         return np.linspace(0, cell.size - 1, TRACED_RUNS).round().astype(np.int64)
-    return np.arange(0 if cell.record == "none" else cell.size)
+    return np.arange(0 if cell.trace == "none" else cell.size)
 
 
-def trace_steps(steps: int, record: str) -> Array:
+def trace_steps(steps: int, trace: str) -> Array:
     """The steps that a trace keeps: all, none, or the start, ten a decade and the end."""
-    if record == "none":
+    if trace == "none":
         return np.empty(0, dtype=np.int64)
-    if record == "full":
+    if trace == "full":
         return np.arange(steps + 1)
     count = 1 + math.ceil(10 * math.log10(steps))
     spaced = space_logarithmically(Decimal(1), Decimal(steps), count) if steps > 1 else np.ones(1)
@@ -55,7 +55,7 @@ class TraceRecorder:
 
     def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
         self.full = full
-        self.steps = trace_steps(cell.steps, cell.record)
+        self.steps = trace_steps(cell.steps, cell.trace)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
         self.marks: dict[int, bytes] | None = None if laned or not cell.seconds else {}
         self.marked = frozenset(mark_steps(cell.steps) if self.marks is not None else [])

@@ -26,13 +26,18 @@ from gdbench.optimizers.base import Method, StepInfo
 __all__ = ["VERSION", "Built", "Solo", "build", "compose", "descend", "parse", "run"]
 
 VERSION = 1
-COLUMNS = (
-    *("status", "steps_to_target", "gradients_to_target", "evaluations_to_target"),
-    *(f"hit_1e-{power:02d}" for power in range(1, 13)),
-    *("start_loss", "final_loss", "steps_to_settle", "event_step", "best_step", "gradients", "evaluations"),
-    *("error", "resolved"),
-)
-"""The columns of ``run``, by the names that the gate knows: a column that is renamed keeps its name here."""
+COLUMNS = {
+    **{name: name for name in ("status", "steps_to_target", "steps_to_settle", "best_step", "error")},
+    **{name: name for name in (f"hit_1e-{power:02d}" for power in range(1, 13))},
+    **{name: name for name in ("start_loss", "final_loss")},
+    "gradients_to_target": "gradient_evals_to_target",
+    "evaluations_to_target": "function_evals_to_target",
+    "gradients": "gradient_evals",
+    "evaluations": "function_evals",
+    "event_step": "status_step",
+    "resolved": "implementation",
+}
+"""The columns of ``run``: the frozen name that the gate knows, and the table's column that it stands for."""
 
 Request = tuple[Sequence[str], Sequence[str]]
 """Overrides that requests have in common, and those of this one."""
@@ -127,7 +132,7 @@ def build(parsed: Any) -> Built:
 def run(built: Built) -> dict[str, Any]:
     """The columns of a cell's runs, of which the first counts here."""
     columns = run_cell(built.cell).columns
-    return {name: columns[name][0] for name in COLUMNS if name in columns}
+    return {name: columns[column][0] for name, column in COLUMNS.items() if column in columns}
 
 
 def descend(

@@ -30,7 +30,7 @@ __all__ = [
 
 COLUMNS = ("commit", "when", "subject", "fingerprint", "series", "measure", "value", "text")
 """One row a measure: a number in ``value``, or a word (a status, the digest of a trajectory) in ``text``."""
-RATIO = "step_vs_reference"
+RATIO = "step_time_ratio"
 """The measure that is noisy: the step time over that of the frozen loop of its run."""
 LEAST_AFTER = 6
 """So many commits from a change on must be known before it is told: the last few decide little."""

@@ -47,7 +47,7 @@ class Descent:
     @property
     def gradients(self) -> int:
         """How many gradients were evaluated."""
-        return int(self.row["gradients"])
+        return int(self.row["gradient_evals"])
 
     def steps_to(self, gap: float | None = None) -> float:
         """Steps to a relative gap of 1e-1 ... 1e-12, or to the run's own target; inf where it was never reached."""

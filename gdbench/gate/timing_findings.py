@@ -55,7 +55,7 @@ def joined(exact: Sequence[Ruling], timed: Sequence[Ruling]) -> Iterator[Ruling]
 def _of_series(measured: Measured, finding: Finding | None, reference: float) -> Ruling:
     kept = ("ratio", "lower", "upper", "replicates", "s", "p", "p_holm", "confirmed", "base_s", "head_s", "found_from")
     numbers = {name: getattr(measured, name) for name in kept}
-    numbers["step_vs_reference"] = measured.head_s / reference if reference > 0 else None
+    numbers["step_time_ratio"] = measured.head_s / reference if reference > 0 else None
     words = [_interval(measured), *([measured.why] if measured.why else [])]
     if measured.verdict in FAILING["time"] and finding is not None:
         ops = next((each.words for each in finding.differences if each.measure == OPS), f"{OPS}: same")

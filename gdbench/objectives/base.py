@@ -56,7 +56,7 @@ class Objective:
     smooth: Callable[..., Tensor] | None = None
     """The smooth part, ``smooth(x, **data) = fn(x, **data) - g(x)``; if left out beside a prox it is fn, and g is 0."""
     minimum: float | None = None
-    f_star_kind: str | None = None
+    minimum_kind: str | None = None
     """exact, computed (to float64 rounding), lower_bound or unknown; by default exact if a minimum is stated."""
     minimisers: tuple[Params, ...] = ()
     smoothness: float | None = None
@@ -80,8 +80,8 @@ class Objective:
         )
         for name, value in stated.items():
             object.__setattr__(self, name, value)
-        if self.f_star_kind is None:
-            object.__setattr__(self, "f_star_kind", "unknown" if self.minimum is None else "exact")
+        if self.minimum_kind is None:
+            object.__setattr__(self, "minimum_kind", "unknown" if self.minimum is None else "exact")
 
     def value(self, x: Params) -> Tensor:
         """Evaluate f(x) on all data: ``[]``; with ``laned``, ``[L]`` for x of ``[L, *event]``."""

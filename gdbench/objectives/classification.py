@@ -47,7 +47,7 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
         data={"signed": signed},
         batch=make_batch_sampler("signed", batch=batch, of=signed.shape[1], axis=1),
         minimum=float(fn(minimiser, signed)),
-        f_star_kind="computed",
+        minimum_kind="computed",
         minimisers=(minimiser,),
         smoothness=float(torch.linalg.matrix_norm(signed, 2) ** 2 / (4 * signed.shape[1]) + penalty),
         strong_convexity=penalty,
@@ -136,7 +136,7 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
         start=start,
         data=data,
         minimum=0.0,
-        f_star_kind="lower_bound",
+        minimum_kind="lower_bound",
         laned=True,
         source="Sohl-Dickstein 2024, arXiv 2402.06184",
     )
@@ -188,7 +188,7 @@ def _build_classifier(
         data=data,
         batch=make_batch_sampler(*data, batch=batch, of=count),
         minimum=0.0,
-        f_star_kind="lower_bound",
+        minimum_kind="lower_bound",
         source="Alpaydin and Kaynak 1998, UCI optical digits; data from scikit-learn",
     )
 

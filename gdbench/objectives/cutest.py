@@ -54,7 +54,7 @@ def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
         start=torch.from_numpy(np.array(instance.x0, dtype=np.float64).ravel()),
         dtype=torch.float64,
         minimum=bound if math.isfinite(bound) else None,
-        f_star_kind="lower_bound" if math.isfinite(bound) else "unknown",
+        minimum_kind="lower_bound" if math.isfinite(bound) else "unknown",
         source=f"CUTEst {problem}; S2MPJ, Gratton and Toint 2024",
     )
 

@@ -45,7 +45,7 @@ def matrix_factorisation(rows: int = 12, columns: int = 10, rank: int = 3, insta
         start=start,
         data={"matrix": matrix},
         minimum=float((values[rank:] ** 2).sum()) / 2,
-        f_star_kind="computed",
+        minimum_kind="computed",
         minimisers=({"u": left[:, :rank] * roots, "v": right[:rank].T * roots},),
         laned=True,
         source="Eckart and Young 1936, Psychometrika 1:211",

@@ -42,7 +42,7 @@ def pinn(hidden: int = 16, points: int = 64, batch: int = 0) -> Objective:
         data={"t": (torch.arange(count, dtype=torch.float64) + 0.5) / count},
         batch=make_batch_sampler("t", batch=batch, of=count),
         minimum=0.0,
-        f_star_kind="lower_bound",
+        minimum_kind="lower_bound",
         laned=True,
         source="Raissi, Perdikaris and Karniadakis 2019, J. Comput. Phys. 378:686",
     )

@@ -52,7 +52,7 @@ def _build_regression(
         data=data,
         batch=make_batch_sampler(*data, batch=batch, of=columns.shape[1], axis=-1),
         minimum=float(fn(minimiser, **data)),
-        f_star_kind="computed",
+        minimum_kind="computed",
         minimisers=(minimiser,),
         smoothness=None if curvature is None else curvature * top + penalty,
         strong_convexity=penalty,

@@ -67,7 +67,7 @@ def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int =
         data=data,
         batch=make_batch_sampler(*data, batch=batch, of=count),
         minimum=0.0,
-        f_star_kind="lower_bound",
+        minimum_kind="lower_bound",
         source="Vaswani et al. 2017, NeurIPS, Attention is all you need; a text of gdbench's own",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gdbench.errors import format_count
-from gdbench.results.ranking import describe_randomness, may_win, runs_that_stay
+from gdbench.results.run_outcomes import describe_randomness, has_settled, is_eligible
 
 __all__ = ["caveats"]
 
@@ -33,9 +33,9 @@ def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
             " comparison."
         )
     asked = runs[~shifted & ~unavailable]
-    if again := len(asked) - asked["run"].nunique():
+    if again := len(asked) - asked["run_id"].nunique():
         lines.append(f"{again} of {len(runs)} runs repeat another one (the same question): the latest counts.")
-    if copies := asked["run"].nunique() - len(told):
+    if copies := asked["run_id"].nunique() - len(told):
         lines.append(
             f"The seed changes nothing in {copies} of {len(runs)} runs (start_noise=0): they are copies, no repeats,"
             " and count once."
@@ -44,8 +44,8 @@ def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
 
 
 def _hits_that_left(told: pd.DataFrame) -> list[str]:
-    hit = told["steps_to_target"].notna() & may_win(told)
-    left = int((hit & ~runs_that_stay(told)).sum())
+    hit = told["steps_to_target"].notna() & is_eligible(told)
+    left = int((hit & ~has_settled(told)).sum())
     if not left:
         return []
     return [f"{left} of {hit.sum()} runs that reached the target left it again: they rank behind all that stay there."]

@@ -6,7 +6,7 @@ __all__ = ["METRICS", "WORDED", "setting_header"]
 
 METRICS = {
     "steps_to_target": "steps to the target",
-    "gradients_to_target": "gradients to the target",
+    "gradient_evals_to_target": "gradients to the target",
     "time_to_target": "time to the target",
     "steps_to_settle": "steps to stay at the target",
     "final_gap": "final gap",

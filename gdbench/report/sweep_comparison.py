@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_sides
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
-from gdbench.analysis.run_matching import comparison
+from gdbench.analysis.run_matching import match_runs
 from gdbench.errors import format_count, format_range
 from gdbench.report.best import amount
 from gdbench.report.build import Report, kept, sections
@@ -37,8 +37,8 @@ def beside(a: Source, b: Source) -> Source:
     """Both sources as one, whose runs say in ``side`` which they are of; a run's key ends in its side."""
     runs, traces = [], []
     for side, each in (("a", a), ("b", b)):
-        runs.append(each.runs.assign(side=side, run=each.runs["run"] + f"-{side}"))
-        traces.append(each.traces.assign(run=each.traces["run"] + f"-{side}"))
+        runs.append(each.runs.assign(side=side, run_id=each.runs["run_id"] + f"-{side}"))
+        traces.append(each.traces.assign(run_id=each.traces["run_id"] + f"-{side}"))
     return Source(
         list(dict.fromkeys([*a.folders, *b.folders])),
         pd.concat(runs, ignore_index=True),
@@ -52,9 +52,9 @@ def compared(
     source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
 ) -> Report:
     """The report of a source that ``beside`` made."""
-    told = costs.compared(source.runs, ["side"])
-    table = sides(told)
-    runs = comparison(*(source.runs[source.runs["side"] == side] for side in "ab"))
+    told = costs.select_comparable(source.runs, ["side"])
+    table = compare_sides(told)
+    runs = match_runs(*(source.runs[source.runs["side"] == side] for side in "ab"))
     named = replace(source, runs=_named(source.runs))
     facts = Both(named, _named(told))
     made = [_differences(facts, table, runs), *sections(facts, landscape)]
@@ -173,7 +173,7 @@ TITLES = {
 def _worded(table: pd.DataFrame) -> pd.DataFrame:
     told = table[["verdict", "problem", "solver"]].assign(configuration=table["configuration"].map(short))
     told = told.assign(seed=table["seed"]) if table["seed"].nunique() > 1 else told
-    told = told.assign(status=_change(table, "status"), gradients=_change(table, "gradients_to_target"))
+    told = told.assign(status=_change(table, "status"), gradients=_change(table, "gradient_evals_to_target"))
     return told.assign(ratio=table["gradients_ratio"], **{"final gap": _change(table, "final_gap")})
 
 

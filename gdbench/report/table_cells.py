@@ -13,7 +13,7 @@ from gdbench.report.number_format import interval_texts, number, seconds
 
 __all__ = ["headers", "is_text", "kind_of", "short", "shown"]
 
-TIMES = ("step_s", "update_s", "first_step_s", "cold_s", "time_to_target_s")
+TIMES = ("step_s", "update_s", "first_step_s", "warmup_s", "compile_s", "time_to_target_s")
 LOSSES = ("final_loss", "final_loss_lo", "final_loss_hi", "best_loss")
 GAPS = ("final_gap", "best_gap")
 NUMBERS = (*LOSSES, "lr")
@@ -24,16 +24,17 @@ WORDS = {
     "step_s": "step",
     "update_s": "update",
     "first_step_s": "first step",
-    "cold_s": "cold start",
-    "step_vs_reference": "vs reference",
-    "step_vs_reference_lo": "from",
-    "step_vs_reference_hi": "to",
+    "warmup_s": "warm-up",
+    "compile_s": "compilation",
+    "step_time_ratio": "vs reference",
+    "step_time_ratio_lo": "from",
+    "step_time_ratio_hi": "to",
     "vs_manual": "vs manual",
     "final_loss_lo": "from",
     "final_loss_hi": "to",
     "within_2x": "within 2×",
     "steps_to_target": "steps to target",
-    "gradients_to_target": "gradients to target",
+    "gradient_evals_to_target": "gradients to target",
     "time_to_target_s": "time to target",
     "score_tuned": "score, lr tuned",
     "score_one_lr": "score, one lr",
@@ -41,7 +42,7 @@ WORDS = {
     "high": "lr to",
 }
 INTERVALS = {
-    "step_vs_reference": ("step_vs_reference_lo", "step_vs_reference_hi"),
+    "step_time_ratio": ("step_time_ratio_lo", "step_time_ratio_hi"),
     "final_loss": ("final_loss_lo", "final_loss_hi"),
     "ratio": ("from", "to"),
 }

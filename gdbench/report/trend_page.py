@@ -21,11 +21,11 @@ from gdbench.results.atomic import write_text
 
 __all__ = ["figures", "write_trend"]
 
-TIME = "step_vs_reference"
+TIME = "step_time_ratio"
 MEASURES = {
     TIME: ("Time of a step", "steps of the frozen loop"),
     "steps_to_target": ("Steps to the target", "steps"),
-    "gradients_to_target": ("Gradients to the target", "gradients"),
+    "gradient_evals_to_target": ("Gradients to the target", "gradients"),
     "ops per step": ("Operations of a step", "operations"),
     "bytes allocated per step": ("Memory of a step", "bytes"),
     "final_loss": ("Final loss", "loss"),

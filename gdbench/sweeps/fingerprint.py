@@ -27,7 +27,15 @@ from gdbench.objectives.base import hash_data
 from gdbench.objectives.flat_names import find_module
 from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
-__all__ = ["asked", "cell_key", "data_digests", "key_of_what_ran", "not_comparable", "refresh", "source_digests"]
+__all__ = [
+    "asked",
+    "cell_fingerprint",
+    "data_digests",
+    "key_of_what_ran",
+    "not_comparable",
+    "refresh",
+    "source_digests",
+]
 
 
 OURS = ("gdbench.sweeps.job",)
@@ -36,7 +44,7 @@ EDITED = b"\n# edited since it was imported"
 """What stands for the text of which a module was made, where only that of its file is known, which is another."""
 
 
-def cell_key(question: Question) -> str:
+def cell_fingerprint(question: Question) -> str:
     """``<question>-<answerer>``, 12 hexadecimal digits each: a cell whose key is known need not run again.
 
     The second half covers every Python file that is imported, directly or not, by what runs the cell, as far as it is
@@ -124,7 +132,7 @@ def _digest(content: Any) -> str:
 
 
 def source_digests(question: Question) -> dict[str, str]:
-    """The digest of each source file that the second half of ``cell_key`` covers, by the name of its module."""
+    """The digest of each source file that the second half of ``cell_fingerprint`` covers, by the name of its module."""
     with importing(question.code):
         return dict(_digests(_named_modules(question), question.code))
 

@@ -20,7 +20,7 @@ class Job:
     overrides: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
-    """What its result depends on (see ``sweeps.fingerprint.cell_key``); empty where that was not asked."""
+    """What its result depends on (see ``sweeps.fingerprint.cell_fingerprint``); empty where that was not asked."""
 
     @property
     def label(self) -> str:

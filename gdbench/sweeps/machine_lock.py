@@ -19,7 +19,7 @@ __all__ = ["NOTE", "one_at_a_time", "takes_turns", "turn"]
 
 NOTE = (
     "timed cells take turns on each machine, so that none disturbs another's clock."
-    " For all cores at once write timing=off, or timing.alone=false to time them side by side."
+    " For all cores at once write timing=off, or timing.exclusive=false to time them side by side."
 )
 
 
@@ -41,7 +41,7 @@ def one_at_a_time() -> Iterator[None]:
 
 def takes_turns(timing: Timing) -> bool:
     """Whether a cell that is carried by a launcher waits until it is the only timed one on its machine."""
-    return timing.seconds > 0 and timing.alone
+    return timing.seconds > 0 and timing.exclusive
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def turn(timing: Timing) -> Iterator[None]:
     except OSError as error:
         raise UsageError(
             f"{place()} cannot be locked ({error.strerror or error}), so timed cells cannot take turns:"
-            " remove it, or write timing.alone=false."
+            " remove it, or write timing.exclusive=false."
         ) from error
     try:
         yield

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.plateau import no_cost
-from gdbench.analysis.tuning_metric import cost_class, gained, is_cost, per_configuration
-from gdbench.analysis.tuning_table import winners_table
+from gdbench.analysis.plateau import classify_no_cost
+from gdbench.analysis.tuning_metric import find_cost_class, is_cost_metric, is_improvement, score_configurations
+from gdbench.analysis.tuning_table import build_tuning_table
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.sweeps.adaptive import Growing
@@ -81,13 +81,13 @@ class Tuning:
 
     def winners(self) -> pd.DataFrame:
         """One row for each method and objective that was begun: the best run, and what was found about it."""
-        return winners_table([describe_winner(row) for row in self.rows if row.seen])
+        return build_tuning_table([describe_winner(row) for row in self.rows if row.seen])
 
     def _choices(self) -> dict[str, dict[str, Any]]:
         """What the table of runs says of the chosen ones: their place, and the metric that they were chosen by."""
         winners = self.winners()
         won = winners.dropna(subset=["tuned_place"]) if len(winners) else winners
-        places = {row["run"]: int(row["tuned_place"]) for _, row in won.iterrows()}
+        places = {row["run_id"]: int(row["tuned_place"]) for _, row in won.iterrows()}
         marks: dict[str, dict[str, Any]] = {"tuned_place": {}, "tuned_for": {}}
         for row in self.rows:
             keys = row.keys[row.choice] if row.choice else []
@@ -99,7 +99,7 @@ class Tuning:
     # --------------------------------------------------------------------------------------------------------- search
 
     def _tune(self, row: Row, progress: Progress, statuses: list[str]) -> None:
-        metric = "gradients_to_target" if row.timed else row.metric
+        metric = "gradient_evals_to_target" if row.timed else row.metric
 
         def score(grid: Grid) -> npt.NDArray[np.float64]:
             progress.now(row)
@@ -119,7 +119,7 @@ class Tuning:
 
     def _cell(self, row: Row, grid: Grid) -> Job:
         """The cell of a grid: the row's own overrides, a list for each axis, no clock and no traces."""
-        return self._job(row, grid, ["timing=off", "record=none"])
+        return self._job(row, grid, ["timing=off", "trace=none"])
 
     def _job(self, row: Row, grid: Grid, settings: Sequence[str]) -> Job:
         axes = [
@@ -138,10 +138,10 @@ class Tuning:
         lanes = job.question.lanes()
         columns = [f"tuned.{name}" for name in row.names]
         runs = runs.assign(**{f"tuned.{name}": lanes[name] for name in row.names})
-        middle = per_configuration(runs, metric, columns)
+        middle = score_configurations(runs, metric, columns)
         points = middle[columns].itertuples(index=False, name=None)
         row.seen.update({point: (middle, i) for i, point in enumerate(points)})
-        by_point = runs.groupby(columns, sort=False)["run"].agg(list)
+        by_point = runs.groupby(columns, sort=False)["run_id"].agg(list)
         row.keys.update({point if isinstance(point, tuple) else (point,): keys for point, keys in by_point.items()})
         return middle
 
@@ -149,7 +149,7 @@ class Tuning:
         """Record a point's path, which trials leave out, so that it can be drawn."""
         job = self._job(row, [np.array([value]) for value in winner], ["timing=off"])
         table, index = row.seen[winner]
-        if job.question.record != "none":
+        if job.question.trace != "none":
             self.growing.trace(job, int(table["cell"].iloc[index]), self.pulse)
 
     def _time(self, row: Row) -> None:
@@ -201,8 +201,8 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
 def _search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
     """The search of a row: as many trials for all rows, as all have the same axes; few show no plateau to prefer."""
     trials = choose_trials(axes, job.config["trials"], points)
-    shows_plateaus = is_cost(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
-    return Refinement(axes, trials, points, gained, cost_class if shows_plateaus else no_cost)
+    shows_plateaus = is_cost_metric(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
+    return Refinement(axes, trials, points, is_improvement, find_cost_class if shows_plateaus else classify_no_cost)
 
 
 def _score(row: Row, point: Point) -> float:
@@ -212,7 +212,7 @@ def _score(row: Row, point: Point) -> float:
 
 def _finalists(row: Row, middle: Point) -> list[Point]:
     """The choice, and the points after it with the least work: on its plateau, or where it has none of its class."""
-    limits = cost_class(row.search.best)
+    limits = find_cost_class(row.search.best)
     if limits is None:
         return []
     near = row.search.near(middle) or [point for point, score in row.search.tried.items() if score <= limits[1]]

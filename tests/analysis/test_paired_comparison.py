@@ -12,40 +12,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import count_examples
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, sides
-from gdbench.analysis.run_matching import comparison
-from gdbench.analysis.winners import ENOUGH
-from gdbench.results.costs import compared
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, compare_sides
+from gdbench.analysis.run_matching import match_runs
+from gdbench.analysis.winners import MIN_SEEDS
+from gdbench.results.costs import select_comparable
 
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
     "objective": "bowl", "optimizer": "gd", "impl": "manual", "dtype": "float64", "seed": 0, "lr": 0.1, "steps": 100,
-    "target": 1e-6, "target_loss": NAN, "status": "target", "shifted_minimum": False, "seed_effective": False,
+    "target": 1e-6, "target_loss": NAN, "status": "target", "shifted_minimum": False, "seed_used": False,
     "started_at": 0.0, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_gap": 1e-9, "gap_floor": 1e-15,
-    "steps_to_target": 10, "gradients_to_target": 10, "steps_to_settle": NAN, "time_to_target_s": NAN, "step_s": NAN,
-    "step_vs_reference": NAN,
+    "steps_to_target": 10, "gradient_evals_to_target": 10, "steps_to_settle": NAN,
+    "time_to_target_s": NAN, "step_s": NAN, "step_time_ratio": NAN,
 }  # fmt: skip
 """A run that reached its target in ten steps and stayed; its seed changes nothing."""
-MISSED = {"status": "budget", "steps_to_target": NAN, "gradients_to_target": NAN, "final_loss": 0.1, "final_gap": 0.1}
+MISSED = {
+    "status": "budget",
+    "steps_to_target": NAN,
+    "gradient_evals_to_target": NAN,
+    "final_loss": 0.1,
+    "final_gap": 0.1,
+}
 LEFT = {"final_loss": 1e-3, "final_gap": 1e-3}
 
 
 def took(gradients: float, **others: Any) -> dict[str, Any]:
     """A run that took so many gradients, and steps, to its target; inf: it never came."""
     missed = MISSED if gradients == INF else {}
-    return {**RUN, "steps_to_target": gradients, "gradients_to_target": gradients, **missed, **others}
+    return {**RUN, "steps_to_target": gradients, "gradient_evals_to_target": gradients, **missed, **others}
 
 
 def seeded(costs: Any, **others: Any) -> list[dict[str, Any]]:
     """Runs of one configuration whose seed matters."""
-    return [took(cost, seed=seed, seed_effective=True, **others) for seed, cost in enumerate(costs)]
+    return [took(cost, seed=seed, seed_used=True, **others) for seed, cost in enumerate(costs)]
 
 
 def both(a: list[dict[str, Any]], b: list[dict[str, Any]], cost: str = "gradients") -> pd.DataFrame:
     """What became of each optimizer from a to b in one cost."""
     rows = [{**row, "side": side} for side, runs in (("a", a), ("b", b)) for row in runs]
-    table = pd.DataFrame([{**row, "run": str(place)} for place, row in enumerate(rows)])
-    found = sides(compared(table, ["side"]))
+    table = pd.DataFrame([{**row, "run_id": str(place)} for place, row in enumerate(rows)])
+    found = compare_sides(select_comparable(table, ["side"]))
     return found[found["cost"] == cost].set_index("optimizer")
 
 
@@ -84,11 +90,11 @@ def test_a_side_that_stays_is_better_than_one_that_left_the_target_again() -> No
     """Fewer gradients to a hit that did not last are worse, between sides and run by run."""
     a, b = [took(10)], [took(3, **LEFT)]
     found = both(a, b).loc["gd"]
-    runs = [pd.DataFrame([{**row, "run": "0"}]) for row in (a[0], b[0])]
+    runs = [pd.DataFrame([{**row, "run_id": "0"}]) for row in (a[0], b[0])]
 
     assert found[["outcome", "a", "b", "standing_a", "standing_b"]].tolist() == ["worse", 10, 3, "stays", "left"]
-    assert comparison(*runs)["verdict"].tolist() == ["worse"]
-    assert comparison(*runs[::-1])["verdict"].tolist() == ["better"]
+    assert match_runs(*runs)["verdict"].tolist() == ["worse"]
+    assert match_runs(*runs[::-1])["verdict"].tolist() == ["better"]
 
 
 def test_six_seeds_decide_by_their_ratios() -> None:
@@ -102,7 +108,7 @@ def test_six_seeds_decide_by_their_ratios() -> None:
 
 
 @settings(max_examples=count_examples(3, 5))
-@given(st.lists(st.tuples(st.integers(1, 50), st.integers(51, 99)), min_size=1, max_size=ENOUGH - 1))
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(51, 99)), min_size=1, max_size=MIN_SEEDS - 1))
 def test_fewer_seeds_than_the_test_needs_tell_nothing_apart(costs: list[tuple[int, int]]) -> None:
     """Where a seed matters, differences of fewer than six seeds are no verdict, however large; equal ones are equal."""
     a, b = zip(*costs, strict=True)
@@ -117,11 +123,11 @@ def test_fewer_seeds_than_the_test_needs_tell_nothing_apart(costs: list[tuple[in
 def test_no_two_times_are_better_or_worse(a: float, b: float, drift: float) -> None:
     """Seconds are shown, with their ratio over each side's reference loop, and never judged."""
     rows = [
-        took(10, time_to_target_s=time, step_s=time / 10, step_vs_reference=time / 10 / reference)
+        took(10, time_to_target_s=time, step_s=time / 10, step_time_ratio=time / 10 / reference)
         for time, reference in ((a, 1.0), (b, drift))
     ]
     found = both(rows[:1], rows[1:], "seconds").loc["gd"]
-    run = comparison(*(pd.DataFrame([{**row, "run": "0"}]) for row in rows)).iloc[0]
+    run = match_runs(*(pd.DataFrame([{**row, "run_id": "0"}]) for row in rows)).iloc[0]
 
     assert found["outcome"] == run["time_verdict"] == NOT_COMPARABLE
     assert (found["a"], found["b"]) == (run["time_to_target_s_a"], run["time_to_target_s_b"]) == (a, b)

@@ -9,9 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.analysis.tuning_metric import LEFT, MISS, best_of_cell, cost_class, gained, is_cost, per_configuration
+from gdbench.analysis.tuning_metric import (
+    LEFT,
+    MISS,
+    find_cost_class,
+    is_cost_metric,
+    is_improvement,
+    score_cell,
+    score_configurations,
+)
 from gdbench.config.schema import METRICS
-from gdbench.results.ranking import STATUS_RANK, may_win, runs_that_stay
+from gdbench.results.run_outcomes import has_settled, is_eligible
+from gdbench.results.statuses import STATUS_RANK
 
 INF = float("inf")
 
@@ -19,14 +28,14 @@ INF = float("inf")
 def table(*rows: dict[str, Any]) -> pd.DataFrame:
     """Runs that reached the target after ten steps and stay there, but for what is given."""
     blank = {
-        "run": "a",
+        "run_id": "a",
         "optimizer": "gd",
         "impl": "manual",
         "lr": 0.1,
         "seed": 0,
         "status": "target",
         "shifted_minimum": False,
-        "seed_effective": True,
+        "seed_used": True,
         "step_s": None,
         "start_loss": 3.0,
         "final_loss": 1e-8,
@@ -38,11 +47,11 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
         "target_loss": None,
         "steps_to_target": 10,
         "steps_to_settle": 15,
-        "gradients_to_target": 20,
+        "gradient_evals_to_target": 20,
         "time_to_target_s": None,
     }
     frame = pd.DataFrame([{**blank, **row} for row in rows])
-    whole = dict.fromkeys(("steps_to_target", "steps_to_settle", "gradients_to_target"), "Int64")
+    whole = dict.fromkeys(("steps_to_target", "steps_to_settle", "gradient_evals_to_target"), "Int64")
     floats = ("lr", "start_loss", "final_loss", "final_gap", "best_loss", "best_gap", "gap_floor", "target_loss")
     floats = (*floats, "time_to_target_s", "step_s")
     return frame.astype({**whole, **dict.fromkeys(floats, "float64"), "shifted_minimum": "boolean"})
@@ -54,7 +63,7 @@ def miss(gap: float | None, **more: Any) -> dict[str, Any]:
         "status": "budget",
         "steps_to_target": None,
         "steps_to_settle": None,
-        "gradients_to_target": None,
+        "gradient_evals_to_target": None,
         "final_gap": gap,
         "final_loss": gap,
         **more,
@@ -67,15 +76,15 @@ LEAVES = {"final_gap": 1e-3, "final_loss": 1e-3, "steps_to_settle": None}
 
 def ranked(metric: str, *rows: dict[str, Any]) -> pd.DataFrame:
     """The score and value of runs, each a configuration of its own."""
-    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run=[str(place) for place in range(len(rows))])
-    return per_configuration(runs, metric, ["lr"])
+    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run_id=[str(place) for place in range(len(rows))])
+    return score_configurations(runs, metric, ["lr"])
 
 
 @pytest.mark.parametrize(
     ("metric", "value"),
     [
         ("steps_to_target", 10),
-        ("gradients_to_target", 20),
+        ("gradient_evals_to_target", 20),
         ("time_to_target", 0.5),
         ("steps_to_settle", 15),
         ("final_gap", 1e-8),
@@ -89,7 +98,7 @@ def test_each_metric_is_a_column(metric: str, value: float) -> None:
     row = ranked(metric, {"time_to_target_s": 0.5, "final_loss": 2e-8})
 
     assert row["score"].tolist() == row["value"].tolist() == [value]
-    assert best_of_cell(table({"time_to_target_s": 0.5, "final_loss": 2e-8}), metric) == value
+    assert score_cell(table({"time_to_target_s": 0.5, "final_loss": 2e-8}), metric) == value
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -101,7 +110,7 @@ def test_what_may_not_win_is_inf(metric: str, status: str) -> None:
 
     assert row["value"].tolist() == row["score"].tolist() == [INF]
     assert row["outcome"].tolist() == ["cannot win"]
-    assert best_of_cell(table(runs), metric) == INF
+    assert score_cell(table(runs), metric) == INF
 
 
 def test_weight_decay_and_standing_still_do_not_win() -> None:
@@ -109,16 +118,16 @@ def test_weight_decay_and_standing_still_do_not_win() -> None:
     assert ranked("steps_to_target", {"shifted_minimum": True}, {"final_loss": 3.0})["score"].tolist() == [INF, INF]
 
 
-@pytest.mark.parametrize("metric", [metric for metric in METRICS if is_cost(metric)])
+@pytest.mark.parametrize("metric", [metric for metric in METRICS if is_cost_metric(metric)])
 def test_what_left_the_target_ranks_behind_what_stays_and_before_what_missed(metric: str) -> None:
     """A hit that did not last scores beyond all that lasted; its value is the cost of the hit all the same."""
     timed = {"time_to_target_s": 0.5}
     rows = ranked(
         metric,
-        {**timed, **LEAVES, "steps_to_target": 1, "gradients_to_target": 1},
-        {**timed, "steps_to_target": 10**9, "gradients_to_target": 10**10, "steps_to_settle": 10**9},
+        {**timed, **LEAVES, "steps_to_target": 1, "gradient_evals_to_target": 1},
+        {**timed, "steps_to_target": 10**9, "gradient_evals_to_target": 10**10, "steps_to_settle": 10**9},
         miss(1e-5),
-        {**timed, **LEAVES, "steps_to_target": 2, "gradients_to_target": 2, "time_to_target_s": 0.50001},
+        {**timed, **LEAVES, "steps_to_target": 2, "gradient_evals_to_target": 2, "time_to_target_s": 0.50001},
     )
 
     assert rows["outcome"].tolist() == ["left", "stays", "missed", "left"]
@@ -134,7 +143,7 @@ def test_a_search_tells_near_misses_from_far_ones_and_hydra_is_told_inf() -> Non
     assert rows["value"].tolist() == [INF, 1e9, INF, INF]
     assert rows["score"].rank().tolist() == [4, 1, 2, 3]
     assert np.isfinite(rows["score"]).all()
-    assert best_of_cell(table(miss(1e-1)), "steps_to_target") == INF
+    assert score_cell(table(miss(1e-1)), "steps_to_target") == INF
 
 
 def test_misses_of_an_absolute_target_are_ordered_by_the_loss_above_it() -> None:
@@ -172,8 +181,8 @@ def test_a_hit_that_was_not_timed_has_no_time() -> None:
 
 def test_the_best_of_nothing_is_inf() -> None:
     """A cell without rows, or with none that may win, has the metric inf."""
-    assert best_of_cell(table({}).iloc[:0], "final_loss") == INF
-    assert best_of_cell(table({"status": "failed"}, miss(0.5, lr=0.2)), "steps_to_target") == INF
+    assert score_cell(table({}).iloc[:0], "final_loss") == INF
+    assert score_cell(table({"status": "failed"}, miss(0.5, lr=0.2)), "steps_to_target") == INF
 
 
 def test_a_configuration_is_worth_its_median_seed() -> None:
@@ -181,7 +190,7 @@ def test_a_configuration_is_worth_its_median_seed() -> None:
     odd = [{"lr": 0.1, "seed": seed, "steps_to_target": steps} for seed, steps in enumerate((30, 10, 20))]
     even = [{"lr": 0.2, "seed": seed, "steps_to_target": steps} for seed, steps in enumerate((5, 6))]
     split = [{"lr": 0.3, "seed": 0}, {"lr": 0.3, **miss(0.1)}]
-    rows = per_configuration(table(*odd, *even, *split), "steps_to_target", ["lr"]).set_index("lr")
+    rows = score_configurations(table(*odd, *even, *split), "steps_to_target", ["lr"]).set_index("lr")
 
     assert rows["score"].tolist()[:2] == [20, 6]
     assert rows["score"].tolist()[2] > MISS
@@ -191,19 +200,19 @@ def test_a_configuration_is_worth_its_median_seed() -> None:
 def test_the_run_that_is_shown_has_the_number_that_is_told() -> None:
     """Of seeds of which one stays, one left and one missed, the row shown is the one whose cost was the median."""
     seeds = [{"seed": 0, "steps_to_target": 10}, {"seed": 1, "steps_to_target": 5, **LEAVES}, {"seed": 2, **miss(0.1)}]
-    row = per_configuration(table(*seeds), "steps_to_target", ["lr"]).iloc[0]
+    row = score_configurations(table(*seeds), "steps_to_target", ["lr"]).iloc[0]
 
     assert (row["outcome"], row["value"], row["steps_to_target"]) == ("left", 10, 10)
 
 
 def test_a_cost_is_compared_within_its_class_alone() -> None:
     """Costs of what stays and of what left are told by their class; misses are none, and any 1% gains."""
-    assert cost_class(100.0) == (0.0, LEFT)
-    assert cost_class(LEFT + 1)[0] == LEFT
-    assert cost_class(MISS + 1000) is None
-    assert gained(LEFT + 1000, LEFT + 990)
-    assert not gained(LEFT + 1000, LEFT + 999.5)
-    assert gained(MISS + 1000, MISS + 999.99)
+    assert find_cost_class(100.0) == (0.0, LEFT)
+    assert find_cost_class(LEFT + 1)[0] == LEFT
+    assert find_cost_class(MISS + 1000) is None
+    assert is_improvement(LEFT + 1000, LEFT + 990)
+    assert not is_improvement(LEFT + 1000, LEFT + 999.5)
+    assert is_improvement(MISS + 1000, MISS + 999.99)
 
 
 NUMBERS = st.none() | st.floats(-1e300, 1e300)
@@ -212,7 +221,7 @@ ROWS = st.lists(
         {
             "status": st.sampled_from(sorted(STATUS_RANK)),
             "steps_to_target": st.none() | st.integers(0, 10**9),
-            "gradients_to_target": st.none() | st.integers(0, 10**10),
+            "gradient_evals_to_target": st.none() | st.integers(0, 10**10),
             "time_to_target_s": st.none() | st.floats(0, 1e9),
             "final_gap": NUMBERS,
             "final_loss": NUMBERS,
@@ -229,15 +238,15 @@ ROWS = st.lists(
 @given(ROWS, st.sampled_from(METRICS))
 def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, Any]], metric: str) -> None:
     """Scores hold the order stays, left, missed, unsound, are never NaN, and are the value of all that stays."""
-    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run=[str(place) for place in range(len(rows))])
+    runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run_id=[str(place) for place in range(len(rows))])
     runs = runs.assign(target_loss=runs["target_loss"].iloc[0])  # a cell has one
-    told = per_configuration(runs, metric, ["lr"])
+    told = score_configurations(runs, metric, ["lr"])
     value, score = told["value"].to_numpy(), told["score"].to_numpy()
-    hit, able, stays = np.isfinite(value), may_win(runs).to_numpy(), runs_that_stay(runs)
+    hit, able, stays = np.isfinite(value), is_eligible(runs).to_numpy(), has_settled(runs)
 
     assert not np.isnan(score).any()
     assert np.isinf(score[~able]).all()
-    if is_cost(metric):
+    if is_cost_metric(metric):
         assert (score[hit & stays] == value[hit & stays]).all()
         assert np.isfinite(score[able]).all()
         groups = [score[hit & stays], score[hit & ~stays], score[~hit & able]]

@@ -23,7 +23,7 @@ from gdbench.results.columns import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 NOT_EXACT = re.compile(
-    r"_s$|_s_|reference|^time|^sweep$|^cell|^watched|^overrides$|^started_at$|^lanes$|^resolved$|peak_bytes|^lr_scale"
+    r"_s$|_s_|reference|^time|^sweep$|^cell|^overrides$|^started_at$|^lanes$|^implementation$|peak_bytes|^lr_scale"
 )
 """Columns that may differ between a run in a sweep and the same run repeated alone."""
 
@@ -122,7 +122,7 @@ def test_the_printed_command_repeats_the_run(command: Callable[..., Any], name: 
     timing = [] if name == "experiment" else ["timing=off"]
     assert command(*shlex.split(SWEEPS[name]), *timing, "--quiet").code == 0
     row = gdbench.load().iloc[-1]
-    again = repeated(command, row["run"][:10])
+    again = repeated(command, row["run_id"][:10])
     exact = [name for name in row.index if not NOT_EXACT.search(name) and name in again]
 
     assert len(exact) > 40
@@ -135,14 +135,14 @@ def test_the_printed_command_finds_code_of_ones_own(command: Callable[..., Any],
     assert command(*words, "--config-dir", str(own)).code == 0
     row = gdbench.load().iloc[1]
 
-    assert repeated(command, row["run"])["run"] == row["run"]
+    assert repeated(command, row["run_id"])["run_id"] == row["run_id"]
 
 
 def test_show_tells_the_columns_and_the_configuration(command: Callable[..., Any]) -> None:
     """Everything that is known of a run is printed, and the configuration of its cell."""
     command("-m", "optimizer=gd,adam", "lr=0.1,0.2", "timing=off", "--quiet")
     row = gdbench.load().iloc[2]
-    done = command("show", row["run"])
+    done = command("show", row["run_id"])
 
     assert done.code == 0
     assert re.search(r"^optimizer +adam$", done.out, re.MULTILINE)
@@ -165,7 +165,7 @@ def test_show_refuses_what_is_no_run_or_several(command: Callable[..., Any]) -> 
 
     assert none.err.startswith("gdbench: fff is neither a sweep nor the begin of a run's key in outputs. Allowed: ")
     assert neither.err.startswith("gdbench: zzz is neither a sweep nor ")
-    assert all(run in several.err for run in gdbench.load()["run"])
+    assert all(run in several.err for run in gdbench.load()["run_id"])
     assert {none.code, several.code, neither.code} == {2}
     assert {none.err.count("\n"), several.err.count("\n"), neither.err.count("\n")} == {1}
 
@@ -182,7 +182,7 @@ def test_show_prints_the_table_of_a_sweep_again(command: Callable[..., Any]) -> 
     assert command("show", "second").out == second.out
     assert " · 3 seeds" in first.out.splitlines()[0]
     assert (len(first.out.split("\n\n")[1].splitlines()), len(each.out.split("\n\n")[1].splitlines())) == (3, 7)
-    for option, of, word in (("--rerun", "run", "first"), ("--each", "sweep", gdbench.load()["run"][0])):
+    for option, of, word in (("--rerun", "run", "first"), ("--each", "sweep", gdbench.load()["run_id"][0])):
         refused = command("show", word, option)
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert refused.err.startswith(f"gdbench: show {option} is for a {of}, and ")
@@ -192,7 +192,7 @@ def test_show_of_a_run_asked_twice_shows_the_latest(command: Callable[..., Any])
     """The same question in two sweeps is one run: the latest answer is shown."""
     for name in ("first", "second"):
         command("lr=0.1", "timing=off", "--quiet", f"name={name}")
-    run = gdbench.load()["run"].unique()
+    run = gdbench.load()["run_id"].unique()
 
     assert len(run) == 1
     assert re.search(r"^sweep +\S+_second$", command("show", run[0]).out, re.MULTILINE)

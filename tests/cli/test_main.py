@@ -104,7 +104,7 @@ BAD_INPUT = [
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),
     ("start_noise=-1", "start_noise=-1 must be a number from 0."),
     ("threads=0", "threads=0 must be a whole number from 1"),
-    ("record=some", "record=some is not known."),
+    ("trace=some", "trace=some is not known."),
     ("points=1", "points=1 must be a whole number from 2"),
     ("name=a/b", "name=a/b must be a part of a folder's name"),
     ("lr=(", "lr=( cannot be read"),
@@ -344,7 +344,7 @@ def test_json_prints_the_rows(command: Callable[..., Any]) -> None:
     rows, runs = json.loads(done.out), gdbench.load()
 
     assert (done.code, done.err) == (0, "")
-    assert [row["run"] for row in rows] == runs["run"].tolist()
+    assert [row["run_id"] for row in rows] == runs["run_id"].tolist()
     assert list(rows[0]) == list(runs.columns)
     assert [row["lr"] for row in rows] == [0.1, 1e300]
     assert rows[0]["final_loss"] == runs["final_loss"][0]
@@ -531,7 +531,7 @@ def test_the_installed_script_completes(processes: Processes, tmp_path: Path) ->
 @pytest.fixture
 def begun(processes: Processes, tmp_path: Path) -> Process:
     """A sweep of a short and an endless cell, of which the short one has ended."""
-    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "lr=0.1,0.2", "timing=off", "record=none"]
+    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "lr=0.1,0.2", "timing=off", "trace=none"]
     process = processes.fork(*words, cwd=tmp_path)
     assert process.read_line().startswith("cell 1/2")
     return process
@@ -612,7 +612,7 @@ def test_a_reader_that_leaves_early_is_no_error(processes: Processes, tmp_path: 
 
 def test_logspace_is_an_axis_of_a_single_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``${logspace:-5,0,1000}`` makes a thousand lanes without -m, and a mistake in it is one line."""
-    words = ["optimizer=gd", "timing=off", "steps=1", "record=none", f"outputs={tmp_path}", "--quiet"]
+    words = ["optimizer=gd", "timing=off", "steps=1", "trace=none", f"outputs={tmp_path}", "--quiet"]
 
     assert main(["lr=${logspace:-5,0,1000}", *words]) == 0
     runs = gdbench.load(tmp_path)

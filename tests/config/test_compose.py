@@ -50,7 +50,7 @@ WORDS = [
     ["timing=off", "threads=2"],
     ["timing=full", "timing.seconds=1"],
     ["target_loss=-1.5", "target=0", "start_noise=1e-2"],
-    ["outputs=/some/where", "record=full", "impl=torch", "device=cpu", "seed=3"],
+    ["outputs=/some/where", "trace=full", "impl=torch", "device=cpu", "seed=3"],
     ["experiment=notebook"],
     ["part={folder:'/a',cell:3}"],
 ]

@@ -71,7 +71,7 @@ def test_a_value_of_a_swept_group_is_set_in_each_cell(
     objective = [one, other] if group == "objective" else None
     runs = gdbench.sweep(objective, **named, **{f"{group}.{key}": value}, steps=2, timing="off", outputs="python")
 
-    assert gdbench.load("shell")["run"].tolist() == runs["run"].tolist()
+    assert gdbench.load("shell")["run_id"].tolist() == runs["run_id"].tolist()
     assert runs[f"{group}.{key}"].tolist() == [value] * 2
 
 

@@ -34,7 +34,7 @@ def test_a_second_sweep_of_the_same_groups_composes_nothing(
 ) -> None:
     """Hydra composes once for a choice of groups, and what is asked beside it is that sweep's own."""
     monkeypatch.chdir(tmp_path)
-    asked = {"optimizer": ["gd", "adam"], "timing": "off", "record": "none", "steps": 2}
+    asked = {"optimizer": ["gd", "adam"], "timing": "off", "trace": "none", "steps": 2}
     first = gdbench.sweep("beale", lr=0.01, **asked)
     compositions.clear()
     second = gdbench.sweep("beale", lr=[0.02, 0.03], seed=4, **asked)
@@ -42,7 +42,7 @@ def test_a_second_sweep_of_the_same_groups_composes_nothing(
 
     assert compositions == []
     assert second[["lr", "seed"]].to_numpy().tolist() == [[0.02, 4], [0.03, 4]] * 2
-    assert third["run"].tolist() == first["run"].tolist()
+    assert third["run_id"].tolist() == first["run_id"].tolist()
 
 
 def test_a_changed_file_is_composed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

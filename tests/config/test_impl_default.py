@@ -37,7 +37,7 @@ def test_a_method_of_torch_alone_runs_by_default(command: Callable[..., Any], ha
 
     assert (done.code, done.err) == (0, "")
     assert runs["impl"].to_dict() == {"lbfgs": "torch", "own_sgd": "torch", "gd": "manual"}
-    assert runs["resolved"]["lbfgs"] == "torch.optim.LBFGS(torch), solo"
+    assert runs["implementation"]["lbfgs"] == "torch.optim.LBFGS(torch), solo"
     assert set(runs["status"]) <= {"target", "budget", "plateau"}
 
 
@@ -57,7 +57,7 @@ def test_keys_are_those_of_the_impl_that_was_named(command: Callable[..., Any]) 
     done = command("optimizer=gd", "name=same", "timing=off", "steps=20")
 
     assert "1 done; nothing to run" in done.err
-    assert gdbench.load()["run"].nunique() == 1
+    assert gdbench.load()["run_id"].nunique() == 1
 
 
 def test_an_impl_that_was_asked_for_is_not_replaced(command: Callable[..., Any]) -> None:
@@ -92,10 +92,10 @@ def test_python_tune_fixture_and_gate_take_the_same(command: Callable[..., Any],
 
     assert gdbench.run("notebook_square", optimizer="lbfgs", steps=5, timing="off")["impl"].tolist() == ["torch"]
     assert tuned["impl"].tolist() == ["torch"]
-    assert Bench()("notebook_square", "lbfgs", steps=5).row["resolved"].startswith("torch.optim.LBFGS(torch)")
+    assert Bench()("notebook_square", "lbfgs", steps=5).row["implementation"].startswith("torch.optim.LBFGS(torch)")
     assert (
         Bench()("notebook_square", torch.optim.SGD, lr=0.1, steps=5, impl="auto")
-        .row["resolved"]
+        .row["implementation"]
         .startswith("torch.optim.SGD(torch)")
     )
     assert [series.name.split()[:3] for series in load_suite("default", halved).series] == [

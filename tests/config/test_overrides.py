@@ -87,9 +87,9 @@ def test_a_folder_of_any_name_serves_python_and_the_command_line(
     assert Path(runs.attrs["folder"]).name.endswith(f"_{name}")
     assert command(*words, outputs, "--config-dir", str(mine)).code == 0
     (folder,) = (tmp_path / "shell").glob("*/*")
-    assert gdbench.load(folder)["run"].tolist() == runs["run"].tolist()
+    assert gdbench.load(folder)["run_id"].tolist() == runs["run_id"].tolist()
     assert command(f"resume={quote_text(str(folder))}", "--quiet").code == 0
     again = gdbench.sweep(resume=runs.attrs["folder"])
-    assert again["cell_key"].tolist() == runs["cell_key"].tolist()
-    repeat = command("show", runs["run"][0], "--folder", runs.attrs["folder"])
+    assert again["cell_fingerprint"].tolist() == runs["cell_fingerprint"].tolist()
+    repeat = command("show", runs["run_id"][0], "--folder", runs.attrs["folder"])
     assert "--config-dir" in repeat.out, repeat

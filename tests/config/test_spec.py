@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gdbench.config.axis import Axis
 from gdbench.config.spec import Question
 from gdbench.errors import UsageError, did_you_mean
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
-from gdbench.results.keys import run_keys
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, get_column
+from gdbench.results.run_ids import compute_run_ids
 
 CHOICES = {"objective": "notebook_manual", "optimizer": "gd"}
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
@@ -43,7 +43,7 @@ def config(**changed: Any) -> dict[str, Any]:
         "metric": "steps_to_target",
         "trials": None,
         "threads": 1,
-        "record": "thin",
+        "trace": "log",
         "name": None,
         "resume": None,
         "retry": None,
@@ -256,7 +256,7 @@ def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
         ({"threads": 0}, "threads=0 must be a whole number from 1"),
         ({"dtype": "float23"}, "dtype=float23 is not known. Did you mean float32 or float64 or float16?"),
         ({"impl": "torsh"}, "impl=torsh is not known. Did you mean torch"),
-        ({"record": "ful"}, "record=ful is not known. Did you mean full?"),
+        ({"trace": "ful"}, "trace=ful is not known. Did you mean full?"),
         ({"device": "cuda:x"}, "device=cuda:x is not known."),
         ({"device": "gpu"}, "device=gpu is not known."),
         ({"lr_scale": 2.0}, "lr_scale multiplies a method's own lr: set lr=null with it"),
@@ -265,7 +265,7 @@ def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
         ({"lrr": 1}, "lrr is not a setting. Did you mean lr"),
         ({"optimizer": None}, "optimizer is missing"),
         ({"timing": {"name": "x", "seconds": -1}}, "timing.seconds=-1 must be a number from 0"),
-        ({"timing": {"name": "x", "seconds": 1, "alone": "no"}}, "timing.alone=no must be true or false"),
+        ({"timing": {"name": "x", "seconds": 1, "exclusive": "no"}}, "timing.exclusive=no must be true or false"),
         ({"lr": "range(0.1,1000,0.001)", "seed": "range(0,100)"}, "99990000 runs in one cell are more than 10000000"),
     ],
 )
@@ -304,12 +304,12 @@ CONSTANTS = {"objective": "rosenbrock", "objective.n": 2, "optimizer": "adam", "
 
 def key(constants: dict[str, Any], **columns: float) -> bytes:
     """The key of one run."""
-    return run_keys(constants, {name: np.array([value]) for name, value in columns.items()})[0]
+    return compute_run_ids(constants, {name: np.array([value]) for name, value in columns.items()})[0]
 
 
 def test_keys_never_change() -> None:
     """Keys that were printed once are the same in every process, on every machine and in later versions."""
-    keys = run_keys(CONSTANTS, {"lr": np.array([0.1, 0.01, 1e-3]), "seed": np.array([0, 0, 7])})
+    keys = compute_run_ids(CONSTANTS, {"lr": np.array([0.1, 0.01, 1e-3]), "seed": np.array([0, 0, 7])})
 
     assert keys.tolist() == PINNED
 
@@ -345,7 +345,7 @@ def test_both_zeros_are_one_number_and_a_switch_is_none() -> None:
 def test_different_numbers_have_different_keys(first: int, second: int) -> None:
     """Any two floats of different value get different keys."""
     pair = np.array([first, second], dtype=np.uint64).view(np.float64)
-    keys = run_keys(CONSTANTS, {"lr": pair})
+    keys = compute_run_ids(CONSTANTS, {"lr": pair})
 
     assert (keys[0] == keys[1]) == (first == second or pair[0] == pair[1])
 
@@ -359,7 +359,7 @@ def test_swapped_values_are_different_questions() -> None:
 def test_many_keys_are_all_different_and_cheap() -> None:
     """A grid of 300,000 runs has as many keys, of sixteen digits."""
     lr, seed = (each.ravel() for each in np.meshgrid(np.geomspace(1e-9, 1, 1000), np.arange(300)))
-    keys = run_keys(CONSTANTS, {"lr": lr, "seed": seed})
+    keys = compute_run_ids(CONSTANTS, {"lr": lr, "seed": seed})
 
     assert len(np.unique(keys)) == 300_000
     assert all(int(each, 16) >= 0 and len(each) == 16 for each in keys[:1000])
@@ -381,8 +381,8 @@ def test_every_column_is_described_in_one_line(columns: dict[str, Any]) -> None:
 
 def test_a_hyper_parameter_is_described_by_its_name() -> None:
     """Columns that only some methods have are worded from their names."""
-    assert describe("optimizer.beta1").meaning == "beta1 of the optimizer"
-    assert describe("lr") is COLUMNS["lr"]
+    assert get_column("optimizer.beta1").meaning == "beta1 of the optimizer"
+    assert get_column("lr") is COLUMNS["lr"]
 
 
 def test_what_is_around_a_method_is_asked_only_where_it_is() -> None:

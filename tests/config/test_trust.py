@@ -52,7 +52,7 @@ REPEATS = (("plan", "resume=FOLDER"), ("resume=FOLDER",), ("show", "KEY", "--rer
 @pytest.fixture
 def shared(once: Callable[..., Path]) -> Path:
     """A sweep of one run of two coordinates, of which a report draws contours."""
-    return once("objective=rosenbrock steps=5 timing=off record=full --quiet")
+    return once("objective=rosenbrock steps=5 timing=off trace=full --quiet")
 
 
 def rewrite(folder: Path, objective: dict[str, Any], words: list[str], **settings: Any) -> None:
@@ -88,7 +88,7 @@ def archived(
 
 def words_for(folder: Path, words: tuple[str, ...]) -> list[str]:
     """A command line about a sweep."""
-    key = gdbench.load(folder, columns=["run"])["run"].iloc[0]
+    key = gdbench.load(folder, columns=["run_id"])["run_id"].iloc[0]
     return [word.replace("FOLDER", str(folder)).replace("KEY", key) for word in words]
 
 

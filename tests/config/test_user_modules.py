@@ -114,7 +114,7 @@ def test_autoreload_is_a_reload(tmp_path: Path) -> None:
         sys.modules.pop("autoreloaded", None)
 
     assert [start_loss(first), start_loss(second)] == [2.0, 40.0]
-    assert first["cell_key"][0] != second["cell_key"][0]
+    assert first["cell_fingerprint"][0] != second["cell_fingerprint"][0]
 
 
 HELD = ("data", "closure", "start", "minimum")

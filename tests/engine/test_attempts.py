@@ -23,7 +23,7 @@ from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +34,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sweep(*objective: Any, **asked: Any) -> pd.DataFrame:
     """A sweep on the CPU that is not timed."""
-    return gdbench.sweep(*objective, **{"timing": "off", "device": "cpu", "steps": 5, "record": "none", **asked})
+    return gdbench.sweep(*objective, **{"timing": "off", "device": "cpu", "steps": 5, "trace": "none", **asked})
 
 
 def assert_equal_rows(some: pd.DataFrame, others: pd.DataFrame) -> None:
     """Keys, statuses and exact columns are equal, but for how many shared a program."""
-    names = [name for name in some if exact(str(name)) and name not in ("lanes", "resolved")]
+    names = [name for name in some if is_exact(str(name)) and name not in ("lanes", "implementation")]
     pd.testing.assert_frame_equal(
         some[names].reset_index(drop=True), others[names].reset_index(drop=True), check_dtype=False
     )
@@ -106,9 +106,9 @@ def check_siblings(optimizer: str, impl: str, bad: dict[str, Any], worst: int | 
     if (siblings["lanes"] > 1).all() == (without["lanes"] > 1).all():
         assert_equal_rows(siblings, without)
     else:  # run by run where they went in lanes: equal but for rounding
-        assert siblings[["run", "status"]].to_numpy().tolist() == without[["run", "status"]].to_numpy().tolist()
+        assert siblings[["run_id", "status"]].to_numpy().tolist() == without[["run_id", "status"]].to_numpy().tolist()
         assert siblings["final_loss"].tolist() == pytest.approx(without["final_loss"].tolist(), rel=1e-3)
-    assert together["run"][worst] == alone["run"][0]
+    assert together["run_id"][worst] == alone["run_id"][0]
     if "failed" in (together["status"][worst], alone["status"][0]):
         assert together["status"][worst] == alone["status"][0]
 
@@ -169,7 +169,7 @@ def test_a_failed_run_is_timed_out_of_its_siblings_way() -> None:
 
     assert runs["status"].tolist() == ["failed", "budget"]
     assert runs["timed"].tolist() == [False, True]
-    assert runs["cold_s"].notna().all()
+    assert runs["warmup_s"].notna().all()
 
 
 # ------------------------------------------------------------------------------------------------- lanes that raise
@@ -192,15 +192,15 @@ def test_lanes_that_raise_as_a_whole_are_split() -> None:
     assert columns["status"][[1, 4]].tolist() == ["failed", "failed"]
     assert columns["error"].tolist() == [None, "ArithmeticError: too far", None, None, "ArithmeticError: too far", None]
     assert columns["final_loss"][good].tolist() == without["final_loss"].tolist()
-    assert columns["resolved"][1] == "tiny, run by run: lanes of one program raised (ArithmeticError: too far)"
+    assert columns["implementation"][1] == "tiny, run by run: lanes of one program raised (ArithmeticError: too far)"
     assert columns["lanes"][1] == 1
-    assert [plain(columns["event_step"], row) for row in (1, 4)] == [None, None]
+    assert [plain(columns["status_step"], row) for row in (1, 4)] == [None, None]
 
 
 def test_traces_of_split_lanes_name_their_own_rows() -> None:
     """What is traced of a run stays its own when lanes are split."""
     rates = [0.1, 5.0, 0.2, 0.3]
-    traces = run_cell(small(parabola(fn=fragile), lr=rates, steps=5, record="full")).traces
+    traces = run_cell(small(parabola(fn=fragile), lr=rates, steps=5, trace="full")).traces
     ends = {int(row): float(x[-1]) for row, x in zip(traces["row"], traces["x"], strict=True)}
 
     assert ends == pytest.approx({row: (1 - 2 * rates[row]) ** 5 for row in (0, 2, 3)})
@@ -319,7 +319,7 @@ def test_show_prints_where_a_run_failed(own: Path, command: Callable[..., Any]) 
     """``show RUN`` of a failed run has its traceback; its error stays one line."""
     command("--config-dir", str(own), "objective=raises", "steps=3", "timing=off", "--quiet")
     row = gdbench.load("outputs").iloc[0]
-    shown = command("show", row["run"])
+    shown = command("show", row["run_id"])
 
     assert "\n" not in row["error"]
     assert shown.code == 0
@@ -414,7 +414,7 @@ def test_minimisers_do_not_break_a_function_that_knows_one_dtype() -> None:
     assert known["final_loss"].tolist() == unknown["final_loss"].tolist()
     assert known["distance"].notna().all()
     assert (known["gap_floor"] == unknown["gap_floor"]).all()
-    assert "gap_floor from the start: f fails near its minimisers (RuntimeError:" in known["resolved"][0]
+    assert "gap_floor from the start: f fails near its minimisers (RuntimeError:" in known["implementation"][0]
 
 
 def test_minimisers_where_f_is_infinite_leave_targets_as_they_are() -> None:
@@ -438,4 +438,4 @@ def test_a_failed_row_tells_of_no_event() -> None:
     runs = sweep(lying, lr=[1.5, 0.1])
 
     assert runs["status"].tolist() == ["failed", "failed"]
-    assert runs["event_step"].isna().all()
+    assert runs["status_step"].isna().all()

@@ -29,7 +29,7 @@ def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gdbench.engine.batch_observer.LEAST", LEAST)
 
 
-NOT_COMPARED = ("watched_s", "lanes", "resolved")
+NOT_COMPARED = ("convergence_pass_s", "lanes", "implementation")
 
 
 ALL = [(steps, noise) for steps in (1, 7, 8, 9, 40, 300) for noise in (0.0, 0.1)]
@@ -42,7 +42,7 @@ def test_lanes_that_leave_are_told_as_if_they_had_stayed(steps: int, noise: floa
     """However many stop being finite, and whenever, each row is that of a pass in which nobody may leave."""
     count = LEAST + 100
     rates = np.where(np.random.default_rng(0).random(count) < dying, np.geomspace(1e3, 1e12, count), 0.2)
-    settings = {"steps": steps, "start_noise": noise, "seeds": np.arange(count), "record": "full"}
+    settings = {"steps": steps, "start_noise": noise, "seeds": np.arange(count), "trace": "full"}
     crowded = run_cell(small(parabola(), gd, lr=rates, **settings))
     alone = [run_cell(small(parabola(), gd, lr=part, **{**settings, "seeds": seeds})) for part, seeds in few(rates)]
 
@@ -104,12 +104,12 @@ def test_state_and_counts_stay_with_their_lanes(method: object, steps: int) -> N
     for name in (
         "status",
         "final_loss",
-        "gradients",
-        "evaluations",
+        "gradient_evals",
+        "function_evals",
         "steps_to_target",
         "steps_to_settle",
         "best_step",
-        "event_step",
+        "status_step",
     ):
         told = [column[name].tolist()[0] for column in alone]
         assert together[name].tolist()[:4] == together[name].tolist()[-4:]

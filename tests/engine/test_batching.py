@@ -78,7 +78,7 @@ def test_what_vmap_refuses_goes_run_by_run(fn: Callable[[Tensor], Tensor]) -> No
     assert how.endswith(")")
     assert "\n" not in how
     assert by_one["lanes"].tolist() == [1, 1]
-    assert by_one["resolved"].tolist() == [f"tiny, {how}"] * 2
+    assert by_one["implementation"].tolist() == [f"tiny, {how}"] * 2
     assert by_lanes["lanes"].tolist() == [2, 2]
     assert by_one["final_loss"].tolist() == pytest.approx(by_lanes["final_loss"].tolist(), rel=1e-14)
 
@@ -107,7 +107,7 @@ def test_torch_optimizers_go_run_by_run() -> None:
     maker = Tiny(lambda lr: torch_optim(torch.optim.SGD, {"lr": lr}), lanes=False)
     columns = run_cell(small(parabola(), maker, lr=[0.25, 0.5])).columns
 
-    assert columns["resolved"].tolist() == ["tiny, run by run: torch.optim objects hold one run"] * 2
+    assert columns["implementation"].tolist() == ["tiny, run by run: torch.optim objects hold one run"] * 2
     assert columns["final_loss"].tolist() == [4.0**-10, 0.0]
 
 
@@ -194,6 +194,6 @@ def test_a_method_that_takes_no_number_a_lane_runs_run_by_run() -> None:
     plane = Objective(fn=lambda x: (x**2).sum(), start=torch.tensor([1.0, 2.0, 3.0]), minimum=0.0)
     columns = run_cell(small(plane, forgetful, lr=[0.1, 0.2, 0.3])).columns
 
-    assert "per_run" in columns["resolved"][0]
+    assert "per_run" in columns["implementation"][0]
     assert columns["lanes"].tolist() == [1, 1, 1]
     assert columns["final_loss"] == pytest.approx(14 * np.array([0.8, 0.6, 0.4]) ** 20)

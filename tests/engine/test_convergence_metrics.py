@@ -11,42 +11,45 @@ from hypothesis import strategies as st
 from support.cells import HITS, first_at_or_below, hits, parabola, plain, row, scripted, small, told, walk
 
 from gdbench.engine.runner import run_cell
-from gdbench.engine.targets import LADDER
 from gdbench.objectives import Objective
 from gdbench.objectives.classical import styblinski_tang
 from gdbench.optimizers.sgd import gd
+from gdbench.results.columns import LADDER
 
 NAN, INF = math.nan, math.inf
 
 CASES: dict[str, tuple[list[float], dict[str, Any]]] = {
     "a hit, then NaN": (
         [1, 0.09, NAN, 0, 0],
-        {"status": "nonfinite", "event_step": 2, "hit_1e-01": 1, "hit_1e-02": None, "best_loss": 0.09, "best_step": 1},
+        {"status": "nonfinite", "status_step": 2, "hit_1e-01": 1, "hit_1e-02": None, "best_loss": 0.09, "best_step": 1},
     ),
-    "infinity": ([1, 0.5, INF, 0.1], {"status": "nonfinite", "event_step": 2, "best_loss": 0.5, "final_loss": INF}),
+    "infinity": ([1, 0.5, INF, 0.1], {"status": "nonfinite", "status_step": 2, "best_loss": 0.5, "final_loss": INF}),
     "minus infinity is no hit": (
         [1, 0.5, -INF, 0.1],
-        {"status": "nonfinite", "event_step": 2, "hit_1e-01": None, "best_loss": 0.5, "final_loss": -INF},
+        {"status": "nonfinite", "status_step": 2, "hit_1e-01": None, "best_loss": 0.5, "final_loss": -INF},
     ),
     "the first that is not finite stays": (
         [1, INF, NAN],
-        {"status": "nonfinite", "event_step": 1, "final_loss": INF, "best_loss": 1.0, "gradients": 1},
+        {"status": "nonfinite", "status_step": 1, "final_loss": INF, "best_loss": 1.0, "gradient_evals": 1},
     ),
-    "not finite at the very end": ([1, 0.5, NAN], {"status": "nonfinite", "event_step": 2, "gradients": 2}),
-    "not finite goes before diverged": ([1, 2, 3, NAN], {"status": "nonfinite", "event_step": 3}),
+    "not finite at the very end": ([1, 0.5, NAN], {"status": "nonfinite", "status_step": 2, "gradient_evals": 2}),
+    "not finite goes before diverged": ([1, 2, 3, NAN], {"status": "nonfinite", "status_step": 3}),
     "a rise that comes back": (
         [1, 5, 3, 0.9, 0.8],
-        {"status": "budget", "event_step": None, "best_step": 4, "final_loss": 0.8},
+        {"status": "budget", "status_step": None, "best_step": 4, "final_loss": 0.8},
     ),
-    "diverged": ([1, 2, 3, 4], {"status": "diverged", "event_step": 1, "best_loss": 1.0, "best_step": 0, "rate": None}),
+    "diverged": (
+        [1, 2, 3, 4],
+        {"status": "diverged", "status_step": 1, "best_loss": 1.0, "best_step": 0, "linear_rate": None},
+    ),
     "diverged for the last time": (
         [1, 2, 0.5, 1, 1.5, 2, 3],
-        {"status": "diverged", "event_step": 4, "best_loss": 0.5, "best_step": 2},
+        {"status": "diverged", "status_step": 4, "best_loss": 0.5, "best_step": 2},
     ),
-    "level with the start is not above it": ([1, 2, 1], {"status": "plateau", "event_step": None}),
+    "level with the start is not above it": ([1, 2, 1], {"status": "plateau", "status_step": None}),
     "diverged goes before target": (
         [1, 1e-7, 2],
-        {"status": "diverged", "event_step": 2, "steps_to_target": 1, "hit_1e-07": 1},
+        {"status": "diverged", "status_step": 2, "steps_to_target": 1, "hit_1e-07": 1},
     ),
     "target, left again": (
         [1, 1e-6, 0.5],
@@ -62,16 +65,19 @@ CASES: dict[str, tuple[list[float], dict[str, Any]]] = {
     ),
     "target at the last step": (
         [1, 0.5, 0],
-        {"status": "target", "steps_to_target": 2, "steps_to_settle": 2, "gradients_to_target": 2},
+        {"status": "target", "steps_to_target": 2, "steps_to_settle": 2, "gradient_evals_to_target": 2},
     ),
     "settled, then not finite": (
         [1, 0, 0, NAN],
         {"status": "nonfinite", "steps_to_target": 1, "steps_to_settle": None, "best_gap": 0.0},
     ),
-    "plateau": ([1, 0.5, 0.3, 0.3, 0.3], {"status": "plateau", "best_step": 2, "event_step": None}),
+    "plateau": ([1, 0.5, 0.3, 0.3, 0.3], {"status": "plateau", "best_step": 2, "status_step": None}),
     "nothing new in the last half": ([1, 0.5, 0.3, 0.9, 0.9], {"status": "plateau", "best_step": 2}),
     "something new in the last half": ([1, 0.5, 0.3, 0.2, 0.9], {"status": "budget", "best_step": 3}),
-    "budget": ([1, 0.9, 0.8], {"status": "budget", "final_gap": 0.8, "final_excess": 0.8, "steps_to_target": None}),
+    "budget": (
+        [1, 0.9, 0.8],
+        {"status": "budget", "final_gap": 0.8, "final_suboptimality": 0.8, "steps_to_target": None},
+    ),
 }
 """Losses written down by hand, and what is to be said of them."""
 
@@ -98,7 +104,7 @@ def test_each_lane_has_its_own_status() -> None:
     assert together["lanes"].tolist() == [len(padded)] * len(padded)
     for lane, losses in enumerate(padded):
         alone = told(losses, minimum=0.0)
-        shared = [name for name in alone if name not in ("lanes", "resolved", "watched_s")]
+        shared = [name for name in alone if name not in ("lanes", "implementation", "convergence_pass_s")]
         compare({name: plain(together[name], lane) for name in shared}, {name: alone[name] for name in shared})
 
 
@@ -116,8 +122,8 @@ def test_hits_are_the_first_steps_at_or_below(losses: list[float]) -> None:
     lived = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
     actual = told(losses, minimum=0.0)
 
-    assert hits(actual) == [first_at_or_below(losses[:lived], 1.0 * rung) for rung in LADDER]
-    assert actual["steps_to_target"] == actual["hit_1e-06"] == actual["gradients_to_target"]
+    assert hits(actual) == [first_at_or_below(losses[:lived], 1.0 * rung) for rung in LADDER.values()]
+    assert actual["steps_to_target"] == actual["hit_1e-06"] == actual["gradient_evals_to_target"]
     assert actual["best_loss"] == min(losses[:lived])
 
 
@@ -153,10 +159,10 @@ def test_halving_hits_by_hand(dtype: torch.dtype) -> None:
 
     assert hits(actual) == [math.ceil(power * math.log(10) / math.log(4)) for power in range(1, 13)]
     assert actual["status"] == "target"
-    assert actual["final_loss"] == actual["final_gap"] == actual["final_excess"] == 4.0**-30
+    assert actual["final_loss"] == actual["final_gap"] == actual["final_suboptimality"] == 4.0**-30
     assert actual["distance"] == 2.0**-30
     assert actual["grad_norm"] == 2.0**-29
-    assert actual["gradients"] == 30
+    assert actual["gradient_evals"] == 30
 
 
 def test_the_gap_is_relative_to_the_start() -> None:
@@ -174,20 +180,20 @@ def test_the_rate_of_linear_convergence(factor: float) -> None:
     """Gradient descent on a parabola shrinks its loss by (1 - 2 lr)^2 a step, and the rate says so to 1%."""
     actual = row(small(parabola(), lr=(1 - factor) / 2, steps=2000))
 
-    assert actual["rate"] == pytest.approx(factor**2, rel=0.01)
+    assert actual["linear_rate"] == pytest.approx(factor**2, rel=0.01)
 
 
 def test_a_rate_needs_four_rungs() -> None:
     """Three hits tell no rate."""
     three, four = (told([1, 0.1, 0.01, 0.001, last], minimum=0.0) for last in (0.0005, 0.0001))
 
-    assert three["rate"] is None
-    assert four["rate"] == pytest.approx(0.1)
+    assert three["linear_rate"] is None
+    assert four["linear_rate"] == pytest.approx(0.1)
 
 
 def test_all_rungs_at_one_step_have_no_rate() -> None:
     """A run that hits everything in one step has no slope to tell."""
-    assert told([1, 0], minimum=0.0)["rate"] is None
+    assert told([1, 0], minimum=0.0)["linear_rate"] is None
 
 
 # Targets and minima.
@@ -196,9 +202,15 @@ def test_all_rungs_at_one_step_have_no_rate() -> None:
 def test_an_unknown_minimum_has_no_gaps() -> None:
     """Without a minimum gaps, hits and excess are null, never measured from the best seen; the rest is told."""
     actual = told([3, 2, 1])
-    expected = {"status": "budget", "final_gap": None, "final_excess": None, "gap_floor": None, "steps_to_target": None}
+    expected = {
+        "status": "budget",
+        "final_gap": None,
+        "final_suboptimality": None,
+        "gap_floor": None,
+        "steps_to_target": None,
+    }
     expected |= {"best_gap": None, "steps_to_settle": None}
-    compare(actual, {**expected, "final_loss": 1.0, **dict.fromkeys(HITS), "rate": None, "distance": None})
+    compare(actual, {**expected, "final_loss": 1.0, **dict.fromkeys(HITS), "linear_rate": None, "distance": None})
 
 
 def test_an_absolute_target_works_without_a_minimum() -> None:
@@ -233,9 +245,9 @@ def test_a_start_at_the_minimum_fails(stated: float, dtype: torch.dtype) -> None
 def test_a_start_that_is_not_finite(start: float, minimisers: tuple[torch.Tensor, ...]) -> None:
     """A run that starts at no finite loss is non-finite at step 0, with nothing hit, done or best."""
     actual = row(small(scripted([start, 0.5, 0], minimum=0.0, minimisers=minimisers), walk, steps=2))
-    expected = {"status": "nonfinite", "event_step": 0, "best_loss": None, "best_step": None, "steps_to_target": None}
+    expected = {"status": "nonfinite", "status_step": 0, "best_loss": None, "best_step": None, "steps_to_target": None}
     expected |= {"steps_to_settle": None, "best_gap": None}
-    compare(actual, {**expected, **dict.fromkeys(HITS), "gradients": 0, "error": None, "final_gap": None})
+    compare(actual, {**expected, **dict.fromkeys(HITS), "gradient_evals": 0, "error": None, "final_gap": None})
 
 
 def test_a_gradient_that_is_not_finite_ends_a_run() -> None:
@@ -243,7 +255,7 @@ def test_a_gradient_that_is_not_finite_ends_a_run() -> None:
     root = Objective(fn=lambda x: x.abs().sqrt(), start=torch.tensor(0.25, dtype=torch.float64), minimum=0.0)
     compare(
         row(small(root, lr=0.25)),
-        {"status": "nonfinite", "event_step": 1, "hit_1e-01": None, "best_loss": 0.5, "grad_norm": None},
+        {"status": "nonfinite", "status_step": 1, "hit_1e-01": None, "best_loss": 0.5, "grad_norm": None},
     )
 
 
@@ -299,7 +311,7 @@ def test_climbing_is_judged_on_the_negative(runs: int) -> None:
     expected |= {"steps_to_settle": 4, "best_gap": None}
     for run in range(runs):
         actual = {name: plain(column, run) for name, column in columns.items()}
-        compare(actual, {**expected, **dict.fromkeys(HITS), "final_gap": None, "distance": None, "event_step": None})
+        compare(actual, {**expected, **dict.fromkeys(HITS), "final_gap": None, "distance": None, "status_step": None})
 
 
 def test_descending_what_should_be_climbed_diverges() -> None:
@@ -339,5 +351,5 @@ def test_a_frozen_lane_leaves_its_neighbours_alone() -> None:
     assert together["status"][0] == "budget"
     for lane, lr in enumerate(rates):
         alone = row(small(cube, lr=lr, steps=60))
-        names = ["status", "event_step", "best_step", "steps_to_target", *HITS]
+        names = ["status", "status_step", "best_step", "steps_to_target", *HITS]
         compare({name: plain(together[name], lane) for name in names}, {name: alone[name] for name in names})

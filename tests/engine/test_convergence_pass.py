@@ -22,9 +22,9 @@ from gdbench.optimizers.torch_optim import torch_optim
 
 
 @given(st.integers(1, 10**7))
-def test_a_thin_trace_keeps_ten_steps_a_decade(steps: int) -> None:
-    """Thinned, a trace holds start and end, the first ten steps, and from then on about ten a decade, in order."""
-    kept = trace_steps(steps, "thin")
+def test_a_log_spaced_trace_has_ten_steps_a_decade(steps: int) -> None:
+    """Log-spaced, a trace holds start and end, the first ten steps, and from then on about ten a decade, in order."""
+    kept = trace_steps(steps, "log")
 
     assert kept[0] == 0
     assert kept[-1] == steps
@@ -42,7 +42,7 @@ def test_full_and_no_traces() -> None:
 @pytest.mark.parametrize("lr", [0.25, [0.25, 0.25]], ids=["solo", "lanes"])
 def test_a_trace_by_hand(lr: float | list[float]) -> None:
     """Halving x leaves a trace of losses and gaps 4^-k, slopes 2 2^-k and points 2^-k, run after run."""
-    cell = small(parabola(), lr=lr, steps=5, record="full")
+    cell = small(parabola(), lr=lr, steps=5, trace="full")
     traces = run_cell(cell).traces
     k = np.tile(np.arange(6.0), cell.size)
 
@@ -56,7 +56,7 @@ def test_a_trace_by_hand(lr: float | list[float]) -> None:
 def test_a_trace_ends_where_a_run_stops_being_finite() -> None:
     """The first loss that is not finite is the last one in the trace, and no neighbour's trace is cut."""
     objective = scripted([1, 0.5, math.nan, 0.1], [1, 0.5, 0.3, 0.1])
-    traces = run_cell(small(objective, walk, seeds=[0, 1], steps=3, record="full")).traces
+    traces = run_cell(small(objective, walk, seeds=[0, 1], steps=3, trace="full")).traces
 
     assert traces["row"].tolist() == [0, 0, 0, 1, 1, 1, 1]
     assert traces["step"].tolist() == [0, 1, 2, 0, 1, 2, 3]
@@ -67,29 +67,29 @@ def test_a_trace_ends_where_a_run_stops_being_finite() -> None:
 def test_big_points_are_not_kept() -> None:
     """Points of more than 16 numbers leave losses and slopes only."""
     objective = Objective(fn=lambda x: (x**2).sum(-1), start=torch.ones(17).double(), minimum=0.0, laned=True)
-    traces = run_cell(small(objective, lr=[0.25, 0.1], record="full")).traces
+    traces = run_cell(small(objective, lr=[0.25, 0.1], trace="full")).traces
 
     assert traces["x"].shape == (22, 0)
     assert len(traces["loss"]) == 22
 
 
-def test_of_many_runs_a_thin_trace_keeps_some() -> None:
-    """Thinned traces are kept of 1000 runs of a cell, evenly chosen with both ends; full ones of all."""
+def test_of_many_runs_log_spaced_traces_are_stored_for_some() -> None:
+    """Log-spaced traces are stored for 1000 runs of a cell, evenly chosen with both ends; full ones of all."""
     rates = np.linspace(0.01, 0.2, 1500)
-    thin, full = (run_cell(small(parabola(), lr=rates, steps=2, record=record)).traces for record in ("thin", "full"))
-    rows = np.unique(thin["row"])
+    log, full = (run_cell(small(parabola(), lr=rates, steps=2, trace=trace)).traces for trace in ("log", "full"))
+    rows = np.unique(log["row"])
 
     assert len(rows) == TRACED_RUNS
     assert rows[0] == 0
     assert rows[-1] == 1499
     assert np.diff(rows).max() == 2
     assert len(np.unique(full["row"])) == 1500
-    assert thin["loss"][thin["step"] == 1].tolist() == pytest.approx((1 - 2 * rates[rows]) ** 2)
+    assert log["loss"][log["step"] == 1].tolist() == pytest.approx((1 - 2 * rates[rows]) ** 2)
 
 
 def test_climbing_leaves_a_trace_of_what_is_judged() -> None:
     """With ``maximize`` the trace holds -f, as every other column."""
-    traces = run_cell(small(parabola(), lr=0.25, steps=2, maximize=True, record="full")).traces
+    traces = run_cell(small(parabola(), lr=0.25, steps=2, maximize=True, trace="full")).traces
 
     assert traces["loss"].tolist() == [-1, -1 / 4, -1 / 16]
 
@@ -97,7 +97,7 @@ def test_climbing_leaves_a_trace_of_what_is_judged() -> None:
 def test_a_point_that_torch_moves_is_traced_where_it_was() -> None:
     """torch.optim moves x in place; the trace holds each x_k as it was when its loss was seen."""
     method = lambda lr: torch_optim(torch.optim.SGD, {"lr": lr})  # noqa: E731
-    traces = run_cell(small(parabola(), method, steps=4, record="full")).traces
+    traces = run_cell(small(parabola(), method, steps=4, trace="full")).traces
 
     assert (traces["x"][:, 0] ** 2).tolist() == traces["loss"].tolist()
     assert traces["x"][:, 0].tolist() == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16]
@@ -105,7 +105,7 @@ def test_a_point_that_torch_moves_is_traced_where_it_was() -> None:
 
 def test_joined_stories_are_lanes() -> None:
     """Runs told one by one and put side by side give the arrays that lanes give."""
-    cell = small(parabola(), lr=[0.25, 0.1], steps=5, record="full")
+    cell = small(parabola(), lr=[0.25, 0.1], steps=5, trace="full")
     one_by_one, lanes = (
         join([tell(cell.take([row]), False, np.array([0])) for row in (0, 1)]),
         tell(cell, True, np.arange(2)),
@@ -137,21 +137,21 @@ ENDINGS = (
 """Losses of lanes that hit, diverge, stand still and cease to be finite."""
 
 
-TOLD = [(record, fused) for record in ("none", "thin", "full") for fused in (1, 2, 3, 5)]
+TOLD = [(trace, fused) for trace in ("none", "log", "full") for fused in (1, 2, 3, 5)]
 
 
-@pytest.mark.parametrize(("record", "fused"), representatives(TOLD, [("thin", 3)]))
-def test_compiled_lanes_are_told_as_others(record: str, fused: int) -> None:
+@pytest.mark.parametrize(("trace", "fused"), representatives(TOLD, [("log", 3)]))
+def test_compiled_lanes_are_told_as_others(trace: str, fused: int) -> None:
     """Several steps a call, or one where a trace looks on: every column and every trace is that of eager lanes."""
     objective = scripted(*ENDINGS, minimum=0.0)
     told = []
     for make in (Tiny(walk), Compiled(walk)):
-        cell = small(objective, make, seeds=range(len(ENDINGS)), steps=6, record=record)
+        cell = small(objective, make, seeds=range(len(ENDINGS)), steps=6, trace=trace)
         cell.__dict__["fused"] = fused
         told.append(run_cell(cell))
     eager, compiled = told
     for name, column in eager.columns.items():
-        if name not in ("cold_s", "resolved", "watched_s"):
+        if name not in ("compile_s", "implementation", "convergence_pass_s"):
             assert repr(column.tolist()) == repr(compiled.columns[name].tolist()), name
     for name, column in eager.traces.items():
         assert repr(column.tolist()) == repr(compiled.traces[name].tolist()), name
@@ -166,10 +166,12 @@ def twice(lr: Hyper) -> Method:
 @pytest.mark.parametrize("maker", [Tiny(twice), Compiled(twice)], ids=["eager", "compiled"])
 def test_a_method_is_judged_where_it_says(maker: Any, lr: float | list[float]) -> None:
     """Losses, gradients, distances and traces are those of the judged point; the work is that of the steps alone."""
-    answer = run_cell(small(parabola(), maker, lr=lr, steps=3, record="full"))
-    told = {name: column[0].item() for name, column in answer.columns.items() if name in ("final_loss", "gradients")}
+    answer = run_cell(small(parabola(), maker, lr=lr, steps=3, trace="full"))
+    told = {
+        name: column[0].item() for name, column in answer.columns.items() if name in ("final_loss", "gradient_evals")
+    }
 
-    assert told == {"final_loss": 4.0**-2, "gradients": 3}
+    assert told == {"final_loss": 4.0**-2, "gradient_evals": 3}
     assert answer.columns["grad_norm"][0] == 2 * answer.columns["distance"][0] == 0.5
     assert answer.traces["loss"][:4].tolist() == [4, 1, 0.25, 0.0625]
     assert answer.traces["x"][:4].tolist() == [[2], [1], [0.5], [0.25]]

@@ -62,7 +62,7 @@ def test_a_machine_without_git_is_no_error(tmp_path: Path, monkeypatch: Any) -> 
 
 def test_a_sweep_keeps_the_digests_of_its_source_and_data(command: Any, own: Path) -> None:
     """What a result depends on and no version tells: each source file, also the user's own, and the data."""
-    words = ("-m", "objective=bowl,logistic", "optimizer=gd", "steps=2", "timing=off", "record=none")
+    words = ("-m", "objective=bowl,logistic", "optimizer=gd", "steps=2", "timing=off", "trace=none")
     assert command(*words, "--config-dir", str(own), "--quiet").code == 0
     (file,) = Path("outputs").glob("*/*/environment.json")
     told = json.loads(file.read_text())

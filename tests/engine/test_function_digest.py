@@ -259,7 +259,7 @@ def test_a_digest_is_of_the_place_too(value: Any) -> None:
         {"strong_convexity": 0.5},
         {"dtype": torch.float64},
         {"laned": True},
-        {"f_star_kind": "lower_bound"},
+        {"minimum_kind": "lower_bound"},
         {"batch": lambda data, seed, k: data},
         {"project": lambda x: x},
         {"prox": lambda x, t: x},

@@ -28,7 +28,7 @@ def test_every_run_asked_for_is_a_row() -> None:
     runs = sweep(optimizer=["gd", "lbfgs"], impl=["manual", "torch"], lr=[0.1, 1e10, 0.3], steps=20)
 
     assert len(runs) == 12
-    assert runs["run"].is_unique
+    assert runs["run_id"].is_unique
     assert set(runs["status"]) <= set(COLUMNS["status"].meaning.partition(", in")[0].replace(" or ", ", ").split(", "))
     assert runs["status"].notna().all()
 
@@ -46,7 +46,7 @@ def test_rows_tell_their_question() -> None:
     ]
     assert row[["lr", "steps", "seed", "objective.n", "optimizer.beta2"]].tolist() == [0.001, 3, 4, 2, 0.999]
     assert not [name for name in row.index if name.endswith(("_target_", ".manual", ".torch", ".default_lr"))]
-    assert gdbench.load(f"outputs/{row['sweep']}")["run"].tolist() == [row["run"]]
+    assert gdbench.load(f"outputs/{row['sweep']}")["run_id"].tolist() == [row["run_id"]]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_rows_tell_their_question() -> None:
         pytest.param({"target": 0}, {"target": 0.0}, True, marks=pytest.mark.slow),
         ({"optimizer": "adam", "optimizer.beta1": 0}, {"optimizer": "adam", "optimizer.beta1": [0.0, 0.9]}, True),
         pytest.param({"timing": "off"}, {"timing.seconds": 0.0}, True, marks=pytest.mark.slow),
-        ({"record": "thin"}, {"record": "none", "name": "other", "outputs": "other"}, True),
+        ({"trace": "log"}, {"trace": "none", "name": "other", "outputs": "other"}, True),
         ({"lr": 0.1}, {"lr": 0.10000000000000002}, False),
         pytest.param({"steps": 10}, {"steps": 11}, False, marks=pytest.mark.slow),
         pytest.param({"seed": 0}, {"seed": 1}, False, marks=pytest.mark.slow),
@@ -82,7 +82,7 @@ def test_rows_tell_their_question() -> None:
 )
 def test_equal_questions_have_equal_keys(first: dict[str, Any], second: dict[str, Any], same: bool) -> None:
     """A key depends on what is asked of whom, however it was asked; not on where it is kept or how it is timed."""
-    keys = [set(sweep(**{"steps": 2, **asked})["run"]) for asked in (first, second)]
+    keys = [set(sweep(**{"steps": 2, **asked})["run_id"]) for asked in (first, second)]
 
     assert bool(keys[0] & keys[1]) == same
 
@@ -97,7 +97,7 @@ def test_a_run_that_could_not_be_had_keeps_its_key() -> None:
     elsewhere = pd.concat(tables).query("optimizer == 'lbfgs' and device != 'cpu'")
 
     assert len(elsewhere) == len(tables)
-    assert elsewhere["run"].nunique() == 1
+    assert elsewhere["run_id"].nunique() == 1
 
 
 def test_equal_seeds_are_equal_runs_and_other_seeds_others() -> None:
@@ -109,9 +109,9 @@ def test_equal_seeds_are_equal_runs_and_other_seeds_others() -> None:
     assert noisy["final_loss"].nunique() == 3
     assert noisy["final_loss"][1] == pytest.approx(alone["final_loss"][0], rel=1e-12)
     assert noisy["start_loss"][1] == alone["start_loss"][0]
-    assert noisy["seed_effective"].tolist() == [True] * 3
+    assert noisy["seed_used"].tolist() == [True] * 3
     assert same["final_loss"].nunique() == 1
-    assert same["seed_effective"].tolist() == [False] * 3
+    assert same["seed_used"].tolist() == [False] * 3
 
 
 def test_a_run_that_raises_late_fails_alone() -> None:
@@ -127,7 +127,7 @@ def test_a_run_that_raises_late_fails_alone() -> None:
     assert runs["status"].tolist()[1] == "failed"
     assert runs["error"].tolist()[1] == "ArithmeticError: too far"
     assert runs["final_loss"][0] < 1e-2
-    assert "vmap refuses" in runs["resolved"][0]
+    assert "vmap refuses" in runs["implementation"][0]
 
 
 def test_threads_are_those_asked_for() -> None:
@@ -148,18 +148,18 @@ def test_threads_are_those_asked_for() -> None:
 
 
 def test_records_are_as_fine_as_asked() -> None:
-    """record=full keeps every step, thin the start, ten a decade and the end, none nothing."""
+    """trace=full keeps every step, log the start, ten a decade and the end, none nothing."""
     lengths = {}
-    for record in ("full", "thin"):
-        runs = sweep(lr=0.1, steps=100, record=record)
+    for trace in ("full", "log"):
+        runs = sweep(lr=0.1, steps=100, trace=trace)
         traces = gdbench.load(runs.attrs["folder"], "traces")
-        lengths[record] = len(traces)
+        lengths[trace] = len(traces)
         assert traces["step"].iloc[[0, -1]].tolist() == [0, 100]
         assert traces["step"].is_monotonic_increasing
-    folder = sweep(lr=0.1, record="none").attrs["folder"]
+    folder = sweep(lr=0.1, trace="none").attrs["folder"]
 
     assert lengths["full"] == 101
-    assert 15 <= lengths["thin"] <= 25
+    assert 15 <= lengths["log"] <= 25
     assert gdbench.load(folder, "traces").empty
 
 
@@ -170,7 +170,7 @@ def test_timed_rows_have_blocks() -> None:
     timed = runs[runs["timed"]]
 
     assert len(timed) >= 1
-    assert set(blocks["run"]) == set(timed["run"])
+    assert set(blocks["run_id"]) == set(timed["run_id"])
     for _, row in timed.iterrows():
-        assert row["step_s"] == pytest.approx(np.median(blocks.loc[blocks["run"] == row["run"], "step_s"]))
+        assert row["step_s"] == pytest.approx(np.median(blocks.loc[blocks["run_id"] == row["run_id"], "step_s"]))
     assert runs["step_s"].notna().all()

@@ -47,8 +47,8 @@ def by_definition(start: float, targets: list[float], story: Story) -> dict[str,
         "missed": missed,
         "gradients": sum(each[3] for each in steps),
         "evaluations": sum(each[4] for each in steps),
-        "gradients_to_target": sum(each[3] for each in to_target),
-        "evaluations_to_target": sum(each[4] for each in to_target),
+        "gradient_evals_to_target": sum(each[3] for each in to_target),
+        "function_evals_to_target": sum(each[4] for each in to_target),
     }
 
 

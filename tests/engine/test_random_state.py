@@ -22,7 +22,7 @@ from gdbench.engine.random_state import compute_number, preserved_globals, read_
 from gdbench.engine.runner import run_cell
 from gdbench.optimizers import Method
 from gdbench.optimizers.sgd import gd
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -143,7 +143,7 @@ def impl(optimizer: str) -> str:
 
 def facts(runs: pd.DataFrame) -> pd.DataFrame:
     """What must be the same bits when it is asked again, however the runs were carried, in the order of the seeds."""
-    names = [name for name in runs.columns if exact(name) and name not in ("lanes", "resolved")]
+    names = [name for name in runs.columns if is_exact(name) and name not in ("lanes", "implementation")]
     return runs[sorted(names)].sort_values(["optimizer", "lr", "seed"]).reset_index(drop=True)
 
 
@@ -158,11 +158,11 @@ def test_seeds_are_runs_of_their_own_that_repeat(drawing: Path, optimizer: str) 
     again = sweep(drawing, "rosenbrock", optimizer, impl=impl(optimizer), dtype="float64", **other)
 
     assert runs.final_loss.nunique() == 3
-    assert runs.seed_effective.all()
+    assert runs.seed_used.all()
     assert runs.deterministic.all()
     assert runs.error.isna().all()
     assert runs.timed.any()
-    assert runs.resolved.str.contains("run by run: ").all()
+    assert runs.implementation.str.contains("run by run: ").all()
     pd.testing.assert_frame_equal(facts(runs), facts(again[again.lr == 1e-3]))
 
 
@@ -174,7 +174,7 @@ def test_an_objective_draws_by_the_same_rule(drawing: Path, objective: str) -> N
     again = sweep(drawing, objective, ["adam", "gd"])
 
     assert (runs.groupby("optimizer").final_loss.nunique() == 3).all()
-    assert runs.seed_effective.all()
+    assert runs.seed_used.all()
     assert runs.deterministic.all()
     assert runs.error.isna().all()
     pd.testing.assert_frame_equal(facts(runs), facts(again))
@@ -182,7 +182,7 @@ def test_an_objective_draws_by_the_same_rule(drawing: Path, objective: str) -> N
 
 def test_a_judgement_draws_as_the_step_does(drawing: Path) -> None:
     """The loss that is judged at the start is the one that the first step sees: both draw from (seed, 0)."""
-    one, two = (sweep(drawing, "dropout", "gd", seed=3, steps=steps, record="full") for steps in (1, 2))
+    one, two = (sweep(drawing, "dropout", "gd", seed=3, steps=steps, trace="full") for steps in (1, 2))
     assert list(one.start_loss) == list(two.start_loss)
     first, longer = (gdbench.load(str(drawing.parent / "out"), "traces"),) * 2
     losses = first.groupby("step").loss.nunique()
@@ -203,7 +203,7 @@ def test_data_that_a_factory_draws_do_not_depend_on_what_ran_before(drawing: Pat
         made = locate("own_draws.drawn_data", "")()
 
     assert runs.start_loss[0] == float(made.value(made.start_at(0)))
-    assert not runs.seed_effective.any()
+    assert not runs.seed_used.any()
 
 
 def test_code_that_sets_its_own_seed_has_no_replicates(drawing: Path) -> None:
@@ -211,7 +211,7 @@ def test_code_that_sets_its_own_seed_has_no_replicates(drawing: Path) -> None:
     runs = sweep(drawing, "rosenbrock", "fixed", dtype="float64")
 
     assert runs.final_loss.nunique() == 1
-    assert not runs.seed_effective.any()
+    assert not runs.seed_used.any()
     assert runs.deterministic.all()
 
 
@@ -221,7 +221,7 @@ def test_what_no_seed_reaches_says_so(drawing: Path, optimizer: str) -> None:
     runs = sweep(drawing, "rosenbrock", optimizer, dtype="float64")
 
     assert not runs.deterministic.any()
-    assert not runs.seed_effective.any()
+    assert not runs.seed_used.any()
 
 
 def test_compiled_draws_are_unavailable(drawing: Path) -> None:
@@ -254,7 +254,7 @@ def test_who_never_draws_pays_nothing() -> None:
     assert cell.solo_method(0) is method
     assert repeats
     assert list(columns["lanes"]) == [2, 2]
-    assert not columns["seed_effective"].any()
+    assert not columns["seed_used"].any()
 
 
 def test_every_draw_of_a_run_has_a_stream_of_its_own() -> None:
@@ -296,7 +296,7 @@ def test_steps_made_once_more_are_counted_once() -> None:
     columns = run_cell(small(parabola(), Tiny(lambda lr: Method(inner.init, step))), pulse=heard.append).columns
 
     assert sum(heard) == 10
-    assert columns["seed_effective"].all()
+    assert columns["seed_used"].all()
 
 
 ALL_OF_CONF = """
@@ -342,12 +342,12 @@ def test_all_of_conf_repeats_in_another_process_and_order(shell: Callable[..., D
         done = shell(str(script), str(ROOT / "conf"), f"out{order}", str(order), real=order < 0)  # with other hashes
         assert done.code == 0, done.err
         runs = gdbench.load(str(tmp_path / f"out{order}"))
-        names = sorted(name for name in runs.columns if exact(name))
+        names = sorted(name for name in runs.columns if is_exact(name))
         answers.append(runs[names].sort_values(["objective", "optimizer", "lr", "seed"]).reset_index(drop=True))
     ran = answers[0][~answers[0].status.isin(["failed", "unavailable"])]
     by_cell = ran.groupby(["objective", "optimizer", "lr"])
     distinct = by_cell[["start_loss", "final_loss", "grad_norm"]].nunique().max(axis=1)
-    effective = by_cell.seed_effective.all()
+    effective = by_cell.seed_used.all()
 
     assert len(by_cell) > 150
     assert ran.deterministic.all()

@@ -51,10 +51,10 @@ def test_an_ineffective_seed_runs_once() -> None:
     once = len(calls)
     calls.clear()
     rates = np.repeat([0.25, 0.1, 0.3], 5)
-    answer = run_cell(small(objective, lr=rates, seeds=list(range(5)) * 3, record="full"))
+    answer = run_cell(small(objective, lr=rates, seeds=list(range(5)) * 3, trace="full"))
 
     assert len(calls) == once
-    assert answer.columns["seed_effective"].tolist() == [False] * 15
+    assert answer.columns["seed_used"].tolist() == [False] * 15
     assert answer.columns["lanes"].tolist() == [3] * 15
     assert answer.columns["final_loss"].tolist() == pytest.approx(((1 - 2 * rates) ** 20).tolist())
     assert np.unique(answer.traces["row"]).tolist() == list(range(15))
@@ -70,8 +70,8 @@ def test_rows_keep_their_order_when_seeds_are_folded() -> None:
 
 def test_a_seed_without_effect_alone_is_said_so() -> None:
     """One seed has no copies, but the row still says that the seed changes nothing."""
-    assert row(small(parabola(), seeds=[7]))["seed_effective"] is False
-    assert row(small(scripted([1, 2]), walk, steps=1))["seed_effective"] is True
+    assert row(small(parabola(), seeds=[7]))["seed_used"] is False
+    assert row(small(scripted([1, 2]), walk, steps=1))["seed_used"] is True
 
 
 def test_start_noise_makes_seeds_differ_and_repeat() -> None:
@@ -80,7 +80,7 @@ def test_start_noise_makes_seeds_differ_and_repeat() -> None:
     columns = run_cell(cell).columns
     losses = columns["start_loss"].tolist()
 
-    assert columns["seed_effective"].all()
+    assert columns["seed_used"].all()
     assert len(set(losses)) == 3
     assert losses[1] == losses[3]
     assert losses == run_cell(cell).columns["start_loss"].tolist()
@@ -134,19 +134,19 @@ def test_work_is_counted_per_lane() -> None:
     columns = run_cell(small(parabola(), armijo, lr=rates, steps=10)).columns
     alone = [row(small(parabola(), armijo, lr=lr, steps=10)) for lr in rates]
 
-    assert columns["gradients"].tolist() == [10] * 3
-    assert columns["evaluations"].tolist() == [each["evaluations"] for each in alone]
-    assert columns["evaluations"].tolist()[0] == 10
-    assert columns["evaluations_to_target"].tolist() == [each["evaluations_to_target"] for each in alone]
+    assert columns["gradient_evals"].tolist() == [10] * 3
+    assert columns["function_evals"].tolist() == [each["function_evals"] for each in alone]
+    assert columns["function_evals"].tolist()[0] == 10
+    assert columns["function_evals_to_target"].tolist() == [each["function_evals_to_target"] for each in alone]
 
 
 def test_work_to_the_target_ends_with_it() -> None:
     """With one gradient a step there are as many gradients to the target as steps; judging adds none."""
     actual = row(small(parabola(), steps=30))
 
-    assert actual["gradients_to_target"] == actual["steps_to_target"] == 10
-    assert actual["gradients"] == 30
-    assert actual["evaluations"] == actual["evaluations_to_target"] == 0
+    assert actual["gradient_evals_to_target"] == actual["steps_to_target"] == 10
+    assert actual["gradient_evals"] == 30
+    assert actual["function_evals"] == actual["function_evals_to_target"] == 0
 
 
 def test_the_closures_of_lbfgs_are_counted() -> None:
@@ -154,8 +154,8 @@ def test_the_closures_of_lbfgs_are_counted() -> None:
     maker = Tiny(lambda lr: torch_optim(torch.optim.LBFGS, {"lr": lr, "max_iter": 1, "max_eval": 25}), lanes=False)
     actual = row(small(parabola(start=torch.tensor([1.0, 2.0]).double(), fn=lambda x: (x**4).sum()), maker, lr=0.1))
 
-    assert actual["gradients"] >= 10
-    assert actual["evaluations"] == 0
+    assert actual["gradient_evals"] >= 10
+    assert actual["function_evals"] == 0
 
 
 # What goes wrong.
@@ -170,7 +170,7 @@ def failing(lr: float) -> Method:
 
 def test_a_run_that_raises_is_a_failed_row() -> None:
     """Run by run, the one that raises fails with its error in one line, and the others go on."""
-    columns = run_cell(small(parabola(), Tiny(failing, lanes=False), lr=[0.1, 0.2, 0.25], record="full")).columns
+    columns = run_cell(small(parabola(), Tiny(failing, lanes=False), lr=[0.1, 0.2, 0.25], trace="full")).columns
 
     assert columns["status"].tolist() == ["budget", "failed", "target"]
     assert columns["error"].tolist() == [None, "ZeroDivisionError: no such step", None]
@@ -180,7 +180,7 @@ def test_a_run_that_raises_is_a_failed_row() -> None:
 
 def test_traces_of_a_run_that_raises_are_none() -> None:
     """The traces of the others name their own rows."""
-    traces = run_cell(small(parabola(), Tiny(failing, lanes=False), lr=[0.2, 0.25], steps=1, record="full")).traces
+    traces = run_cell(small(parabola(), Tiny(failing, lanes=False), lr=[0.2, 0.25], steps=1, trace="full")).traces
 
     assert traces["row"].tolist() == [1, 1]
     assert traces["loss"].tolist() == [1, 1 / 4]
@@ -212,7 +212,7 @@ def test_the_notebook_through_the_runner(impl: str) -> None:
     from gdbench.objectives.notebook import notebook_manual
 
     makers = {"manual": Tiny(), "torch": Tiny(lambda lr: torch_optim(torch.optim.SGD, {"lr": lr}), lanes=False)}
-    cell = small(notebook_manual(), makers[impl], lr=0.1, steps=100, dtype=torch.float32, record="full")
+    cell = small(notebook_manual(), makers[impl], lr=0.1, steps=100, dtype=torch.float32, trace="full")
     answer = run_cell(cell)
 
     assert answer.traces["loss"][[0, 90]].tolist() == [64.0, 2.2737367544323206e-13]
@@ -236,7 +236,7 @@ def hungry(most: int) -> Objective:
 def test_lanes_that_do_not_fit_are_tried_again_in_smaller_chunks() -> None:
     """Out of memory, a chunk runs in four parts, and tells what the whole would have told."""
     rates = np.linspace(0.01, 0.4, 18)
-    fitting, split = (run_cell(small(hungry(most), lr=rates, record="full")) for most in (99, 5))
+    fitting, split = (run_cell(small(hungry(most), lr=rates, trace="full")) for most in (99, 5))
 
     assert split.columns["status"].tolist() == fitting.columns["status"].tolist()
     assert split.columns["final_loss"].tolist() == fitting.columns["final_loss"].tolist()
@@ -292,10 +292,10 @@ def test_parts_of_a_cell_are_of_its_kind() -> None:
 
 
 def test_what_the_compiler_took_is_told_untimed() -> None:
-    """``cold_s`` holds what torch.compile took for the watched pass, where nothing is timed too."""
+    """``compile_s`` holds what torch.compile took for the watched pass, where nothing is timed too."""
     columns = run_cell(small(parabola(), Compiled(), lr=[0.1, 0.2])).columns
 
-    assert columns["cold_s"].min() > 0
+    assert columns["compile_s"].min() > 0
 
 
 def test_lanes_that_cannot_be_compiled_are_unavailable() -> None:

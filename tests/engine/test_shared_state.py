@@ -118,7 +118,7 @@ def test_a_point_that_was_changed_in_place_is_traced_as_it_was(folder: Path) -> 
     traces = []
     for name in ("mutates", "gd"):
         runs = gdbench.sweep(
-            "rosenbrock", config_dir=folder, optimizer=name, lr=1e-3, steps=9, record="full", dtype="float64",
+            "rosenbrock", config_dir=folder, optimizer=name, lr=1e-3, steps=9, trace="full", dtype="float64",
             timing="off", outputs=name,
         )  # fmt: skip
         traces.append(np.stack(gdbench.load(runs.attrs["folder"], "traces")["x"].tolist()))

@@ -53,7 +53,7 @@ def objective_for(optimizer: str) -> str:
 def cells(optimizer: str, impl: str, *words: str) -> list[Job]:
     """Cells of a few steps with the clock on."""
     asked = [f"objective={objective_for(optimizer)}", f"optimizer={optimizer}", f"impl={impl}", "lr=1e-3", *words]
-    return folded(*asked, "steps=20", "record=none", "timing=quick", "timing.seconds=1e-6")
+    return folded(*asked, "steps=20", "trace=none", "timing=quick", "timing.seconds=1e-6")
 
 
 def check_timed(job: Job) -> None:

@@ -89,7 +89,7 @@ def test_a_step_takes_the_time_of_its_work() -> None:
     assert told(answer, "first_step_s") == 1 + TICK
     assert told(answer, "step_s_lo") <= told(answer, "step_s") <= told(answer, "step_s_hi")
     assert told(answer, "update_s") <= TICK
-    assert told(answer, "step_vs_reference") == pytest.approx(told(answer, "step_s") / told(answer, "reference_s"))
+    assert told(answer, "step_time_ratio") == pytest.approx(told(answer, "step_s") / told(answer, "reference_s"))
 
 
 def test_raw_blocks_are_kept() -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_is_not_timed_takes_the_median() -> None:
 
     assert 1 <= was.sum() < 50
     assert set(answer.columns["step_s"][~was]) == {np.ma.median(answer.columns["step_s"][was])}
-    for name in ("first_step_s", "update_s", "step_s_lo", "step_vs_reference"):
+    for name in ("first_step_s", "update_s", "step_s_lo", "step_time_ratio"):
         assert np.ma.getmaskarray(answer.columns[name]).tolist() == (~was).tolist()
     assert set(answer.blocks["row"]) == set(np.flatnonzero(was))
 
@@ -174,7 +174,7 @@ def lbfgs(lr: float) -> Method:
 def test_time_to_target_is_replayed_where_steps_differ(make: Any) -> None:
     """A line search's steps differ in cost: the run is timed again up to the target, every call of the objective."""
     answer = timed(make, lr=1.2)
-    calls = told(answer, "gradients_to_target") + told(answer, "evaluations_to_target")
+    calls = told(answer, "gradient_evals_to_target") + told(answer, "function_evals_to_target")
 
     assert told(answer, "time_to_target_kind") == "replayed"
     assert told(answer, "time_to_target_s") == calls + TICK
@@ -266,7 +266,7 @@ def test_a_cheat_is_caught(make: Callable[[float], Method], error: str) -> None:
     assert told(answer, "error") is None
     assert told(answer, "timing_error") == error
     assert told(answer, "timed") is False
-    for name in ("step_s", "first_step_s", "time_to_target_s", "update_s", "step_vs_reference", "time_to_target_kind"):
+    for name in ("step_s", "first_step_s", "time_to_target_s", "update_s", "step_time_ratio", "time_to_target_kind"):
         assert told(answer, name) is None
     assert not answer.blocks
 
@@ -292,7 +292,7 @@ def test_copies_of_an_ineffective_seed_are_timed_once() -> None:
 def test_cold_and_memory_times_are_the_cells() -> None:
     """What the first use of a method cost, and the memory-bound reference, are told once for all runs."""
     answer = timed(lr=[0.1, 0.2])
-    for name in ("cold_s", "memory_reference_s"):
+    for name in ("warmup_s", "memory_reference_s"):
         assert told(answer, name, 0) == told(answer, name, 1) > 0
     assert told(answer, "device_reference_s") is None
 

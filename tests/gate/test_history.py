@@ -24,7 +24,7 @@ def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:
     """What a gate tells of a commit."""
     numbers = {"status": "target", "ops per step": ops, "steps_to_target": None}
     exact = {"layer": "exact", "series": "adam", "numbers": numbers}
-    timed = {"layer": "time", "series": "adam", "numbers": {"step_vs_reference": ratio}}
+    timed = {"layer": "time", "series": "adam", "numbers": {"step_time_ratio": ratio}}
     return {"commit": commit, "fingerprint": "here", "findings": [exact, timed]}
 
 
@@ -155,7 +155,7 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
     assert (time.title, ops.title) == ("Time of a step", "Operations of a step")
     assert [(row["kind"], row["number"]) for row in drawn] == [*(("seen", n + 1) for n in range(30)), ("change", 10)]
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {
-        f"trend-{name}.{form}" for name in ("step_vs_reference", "ops-per-step") for form in ("svg", "png")
+        f"trend-{name}.{form}" for name in ("step_time_ratio", "ops-per-step") for form in ("svg", "png")
     }
     assert "number 9" in page
     assert not re.search(r"""(src|href)=["']http""", page)

@@ -174,7 +174,7 @@ def test_quadratics_state_their_curvature(n: int) -> None:
 def test_what_has_no_minimum_states_none(objective: Objective) -> None:
     """Where f has no least value none is claimed, though a box has one."""
     assert objective.minimum is None
-    assert objective.f_star_kind == "unknown"
+    assert objective.minimum_kind == "unknown"
 
 
 def test_schwefels_best_pit_is_reached() -> None:

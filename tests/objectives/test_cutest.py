@@ -32,7 +32,7 @@ def test_rosenbr_is_rosenbrocks(dtype: torch.dtype) -> None:
     assert (loss.dtype, grad.dtype) == (dtype, dtype)
     assert loss.item() == pytest.approx(rosen(x.double().numpy()), rel=4 * torch.finfo(dtype).eps)
     torch.testing.assert_close(grad, torch.tensor(rosen_der(x.double().numpy()), dtype=dtype))
-    assert (objective.minimum, objective.f_star_kind) == (0.0, "lower_bound")
+    assert (objective.minimum, objective.minimum_kind) == (0.0, "lower_bound")
 
 
 @pytest.mark.parametrize("name", ["HAIRY", "TOINTGOR", "PALMER1C", "HEART6LS", "SNAIL", "HILBERTA"])
@@ -105,7 +105,7 @@ def test_runs_are_carried_one_by_one(command: Callable[..., Any], tmp_path: Path
 
     assert done.code == 0
     assert (
-        runs["resolved"]
+        runs["implementation"]
         .str.contains("run by run: vmap refuses (CUTEst computes one point at a time)", regex=False)
         .all()
     )

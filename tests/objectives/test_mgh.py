@@ -103,7 +103,7 @@ def test_large_systems_state_a_bound() -> None:
     """A system too large to be solved in passing has 0 as a lower bound, and no minimiser."""
     objective = nonlinear_equations.broyden_banded(nonlinear_equations.MAX_SOLVED + 1)
 
-    assert (objective.minimum, objective.f_star_kind, objective.minimisers) == (0.0, "lower_bound", ())
+    assert (objective.minimum, objective.minimum_kind, objective.minimisers) == (0.0, "lower_bound", ())
 
 
 PRINTED = {
@@ -187,7 +187,7 @@ def test_chebyquad_is_exact(n: int) -> None:
     """The nodes of the sizes that have an exact quadrature solve all their equations."""
     objective = variable_dimension.chebyquad(n)
 
-    assert (objective.minimum, objective.f_star_kind) == (0.0, "exact")
+    assert (objective.minimum, objective.minimum_kind) == (0.0, "exact")
     assert float(objective.value(objective.minimisers[0])) <= 1e-29
 
 

@@ -187,8 +187,8 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
 def test_kind_of_minimum_fits(name: str) -> None:
     """An exact or computed minimum comes with its minimisers; an unknown one is None."""
     objective = build(name)
-    assert bool(objective.minimisers) == (objective.f_star_kind in {"exact", "computed"})
-    assert (objective.minimum is None) == (objective.f_star_kind == "unknown")
+    assert bool(objective.minimisers) == (objective.minimum_kind in {"exact", "computed"})
+    assert (objective.minimum is None) == (objective.minimum_kind == "unknown")
 
 
 @every_objective

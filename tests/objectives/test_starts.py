@@ -34,7 +34,7 @@ def total(x: Any) -> torch.Tensor:
 
 def run(fn: Callable[..., Any] = total, **settings: Any) -> Any:
     """A short run on the CPU that is not timed and keeps its whole path."""
-    return gdbench.run(fn, **{"timing": "off", "device": "cpu", "steps": 2, "record": "full", **settings})
+    return gdbench.run(fn, **{"timing": "off", "device": "cpu", "steps": 2, "trace": "full", **settings})
 
 
 def first_point(runs: Any) -> list[float]:
@@ -216,7 +216,7 @@ def test_a_start_that_is_not_finite_is_told_of() -> None:
     for start in ([float("nan")], [float("inf")], {"a": [1.0], "b": [-float("inf")]}):
         runs = run(x0=start)
 
-        assert runs[["status", "event_step"]].to_numpy().tolist() == [["nonfinite", 0]]
+        assert runs[["status", "status_step"]].to_numpy().tolist() == [["nonfinite", 0]]
 
 
 def test_a_dtype_that_cannot_hold_the_start_is_a_row_of_its_own() -> None:
@@ -355,7 +355,7 @@ def test_the_api_works_whatever_the_gradient_mode(mode: Any, impl: str) -> None:
         assert not torch.is_grad_enabled()
 
     assert inside["final_loss"].tolist() == stated["final_loss"].tolist() == plain["final_loss"].tolist()
-    assert inside["run"].tolist() == plain["run"].tolist()
+    assert inside["run_id"].tolist() == plain["run_id"].tolist()
 
 
 def test_data_made_in_inference_mode_are_data_as_others() -> None:

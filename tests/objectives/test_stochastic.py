@@ -252,7 +252,7 @@ def test_lanes_that_leave_take_their_seeds_along(monkeypatch: pytest.MonkeyPatch
 def test_runs_are_judged_on_all_data(made: Any) -> None:
     """Start, losses of the trace, last loss and gradient norm are those of all data, whatever the steps saw."""
     objective, seen = made(), []
-    of = small(objective, lr=0.1, seeds=[5], steps=6, record="full")
+    of = small(objective, lr=0.1, seeds=[5], steps=6, trace="full")
     story = tell(of, False, np.arange(1))
 
     def look(k: int, x: Any, saw: StepInfo) -> None:
@@ -291,5 +291,5 @@ def test_the_seed_is_known_to_matter() -> None:
     """Where gradients are of batches, runs of other seeds are other runs, though all start alike."""
     stochastic, same = (run_cell(small(logistic(batch=n), seeds=[0, 1], steps=3)).columns for n in (8, 0))
 
-    assert stochastic["seed_effective"].tolist() == [True, True]
-    assert same["seed_effective"].tolist() == [False, False]
+    assert stochastic["seed_used"].tolist() == [True, True]
+    assert same["seed_used"].tolist() == [False, False]

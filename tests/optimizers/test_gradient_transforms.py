@@ -128,7 +128,7 @@ def question(impl: str, **around: Choice) -> Question:
     words = [f"{group}={choice.name}" for group, choice in around.items()]
     more = [f"{group}.{key}={each}" for group, choice in around.items() for key, each in choice.config.items()]
     asked = ["objective=rosenbrock", f"impl={impl}", "optimizer=adam", "lr=0.01,0.02", "seed=0,1,2", "steps=25"]
-    (job,) = folded(*asked, "dtype=float64", "timing=off", "record=none", *words, *more)
+    (job,) = folded(*asked, "dtype=float64", "timing=off", "trace=none", *words, *more)
     return job.question
 
 
@@ -173,7 +173,7 @@ def test_what_is_around_is_asked_and_told() -> None:
         "schedule": "linear", "schedule.start": 1.0, "schedule.end": 0.0, "schedule.over": None,
         "clip": "norm", "clip.max_norm": 5.0, "noise": "gaussian", "noise.sigma": 1.0,
     }  # fmt: skip
-    assert "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build(wrapped)).columns["resolved"][0]
+    assert "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build(wrapped)).columns["implementation"][0]
 
 
 def test_noise_makes_the_seed_matter() -> None:

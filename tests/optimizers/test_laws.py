@@ -248,7 +248,7 @@ def test_lbfgs_leaves_the_finite_beyond_the_logarithm() -> None:
 
     assert columns["status"].tolist() == ["nonfinite"]
     assert columns["best_loss"][0] == columns["start_loss"][0]
-    assert columns["event_step"][0] == 1
+    assert columns["status_step"][0] == 1
 
 
 # Compiled is manual. That a compiler takes every method whole is tested beside the methods, and so are the objectives.
@@ -286,11 +286,11 @@ def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
     eager, compiled = told
 
     assert eager["status"].tolist() == compiled["status"].tolist()
-    for column in (*HITS, "steps_to_target", "steps_to_settle", "gradients", "evaluations"):
+    for column in (*HITS, "steps_to_target", "steps_to_settle", "gradient_evals", "function_evals"):
         for lane in range(len(rates)):
             here, there = plain(eager[column], lane), plain(compiled[column], lane)
             assert (here is None) == (there is None), column
-            assert here is None or abs(here - there) <= (30 if column == "evaluations" else 1), column
+            assert here is None or abs(here - there) <= (30 if column == "function_evals" else 1), column
 
 
 # A seed determines all.

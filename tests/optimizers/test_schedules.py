@@ -20,7 +20,7 @@ from gdbench.errors import UsageError
 from gdbench.optimizers import schedules
 from gdbench.optimizers.schedules import Schedule, with_schedule, with_torch_schedule
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.results import keys
+from gdbench.results import run_ids
 
 torch.set_num_threads(1)
 
@@ -180,7 +180,10 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
     assert [schedules.parse_length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
 
 
-LENGTHS = {name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in keys.LENGTHS] for name in CONFIGURATIONS}
+LENGTHS = {
+    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.SCHEDULE_LENGTHS]
+    for name in CONFIGURATIONS
+}
 SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 
 
@@ -219,7 +222,7 @@ def test_every_length_that_conf_ships_is_known_as_one() -> None:
         if "# steps" in line or "# likewise" in line
     }
 
-    assert described - {"schedule.milestones"} == set(keys.LENGTHS)
+    assert described - {"schedule.milestones"} == set(run_ids.SCHEDULE_LENGTHS)
 
 
 def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any]) -> None:
@@ -237,7 +240,7 @@ def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any
     runs = gdbench.load("outputs")
 
     assert done.code == 0
-    assert runs["run"].is_unique
+    assert runs["run_id"].is_unique
     assert runs["final_loss"][0] < runs["final_loss"][1]
 
 

@@ -61,7 +61,7 @@ def reader(
         monkeypatch.setenv(f"GIT_AUTHOR_{name}", value)
         monkeypatch.setenv(f"GIT_COMMITTER_{name}", value)
     folder = f"outputs/2026-11-23/{made.name}"
-    words = {"RUN": str(package.load(made)["run"].iloc[0]), "A": folder, "B": folder, "FOLDER": folder}
+    words = {"RUN": str(package.load(made)["run_id"].iloc[0]), "A": folder, "B": folder, "FOLDER": folder}
     before = {"gate --config-dir mine --time off": commit_and_change}
     path = list(sys.path)
     monkeypatch.setenv("BROWSER", "true")  # which opens nothing

@@ -66,7 +66,7 @@ def check_expected(name: str, rerun: ExperimentRun) -> None:
 def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None:
     """``gate --baseline experiments/NAME/expected.csv`` asks each run's own question again: its key says so."""
     table = read_baseline(HOME / name / "expected.csv")
-    rows = list(zip(posed(table), table["run"], strict=True))
+    rows = list(zip(posed(table), table["run_id"], strict=True))
     store()
     with initialized():
         compose = Composer()
@@ -121,8 +121,8 @@ def test_a_number_outside_its_tolerance_does_not_hold() -> None:
 def trace(request: pytest.FixtureRequest, rerun: Rerun) -> Callable[[str, float], pd.DataFrame]:
     """The trace of a notebook objective at a learning rate, by hand and by torch.optim."""
     runs, traces = rerun("notebook").runs, rerun("notebook").traces
-    keys = runs[runs["impl"] == request.param].set_index(["objective", "lr"])["run"]
-    return lambda objective, lr: traces[traces["run"] == keys[objective, lr]].set_index("step")
+    keys = runs[runs["impl"] == request.param].set_index(["objective", "lr"])["run_id"]
+    return lambda objective, lr: traces[traces["run_id"] == keys[objective, lr]].set_index("step")
 
 
 def test_the_notebooks_loops_come_out_digit_for_digit(trace: Callable[[str, float], pd.DataFrame]) -> None:

@@ -25,7 +25,7 @@ from gdbench.gate.git_worktree import worktree
 def test_middle(processes, tmp_path, number):
     """Is killed while a fork, its workers, real programs and a git worktree are there."""
     repository(tmp_path)
-    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "record=none", "hydra/launcher=joblib"]
+    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "trace=none", "hydra/launcher=joblib"]
     with worktree(tmp_path, "HEAD"):
         launched = processes.fork(*words, cwd=tmp_path)
         assert launched.read_line().startswith("cell 1/2 ")

@@ -29,7 +29,7 @@ def test_thousands_of_explicit_values_run_load_report_show_and_go_on(
         values = ",".join(f"{1e-4 * (1 + row / count):.7g}" for row in range(count))
         peaks[count] = {"run": peak_mb(processes, place, "-m", f"lr={values}", "steps=10", "timing=off", "--quiet")}
         (folder,) = (place / "outputs").glob("*/*")
-        code = f"import gdbench; runs = gdbench.load({str(folder)!r}); print(runs['run'].iloc[-1], len(runs))"
+        code = f"import gdbench; runs = gdbench.load({str(folder)!r}); print(runs['run_id'].iloc[-1], len(runs))"
         key, rows = processes.fork("-c", code, cwd=place).communicate().out.split()
         assert int(rows) == count
         peaks[count] |= {

@@ -78,9 +78,9 @@ SGD_Y = (
 def trace(outputs: Path, objective: str, impl: str, lr: float = 0.1, steps: int = 100, **more: Any) -> pd.DataFrame:
     """Every step of one run of gradient descent, by the real runner; its index is the step."""
     runs = gdbench.sweep(
-        objective, impl=impl, lr=lr, steps=steps, record="full", timing="off", outputs=outputs, device="cpu", **more
+        objective, impl=impl, lr=lr, steps=steps, trace="full", timing="off", outputs=outputs, device="cpu", **more
     )
-    return gdbench.load(runs.attrs["folder"], "traces").query(f"run == {runs['run'][0]!r}").set_index("step")
+    return gdbench.load(runs.attrs["folder"], "traces").query(f"run_id == {runs['run_id'][0]!r}").set_index("step")
 
 
 def gradient(objective: str) -> torch.Tensor:
@@ -140,9 +140,9 @@ def test_the_loop_with_sgd(tmp_path: Path, impl: str) -> None:
 
 def test_the_digits_hold_in_lanes(tmp_path: Path) -> None:
     """The same numbers come out of a lane between others."""
-    runs = gdbench.sweep(lr=[0.01, 0.1, 0.3], record="full", timing="off", outputs=tmp_path, device="cpu")
+    runs = gdbench.sweep(lr=[0.01, 0.1, 0.3], trace="full", timing="off", outputs=tmp_path, device="cpu")
     traces = gdbench.load(runs.attrs["folder"], "traces")
-    lane = traces[traces["run"] == runs["run"][1]].set_index("step")
+    lane = traces[traces["run_id"] == runs["run_id"][1]].set_index("step")
 
     assert runs["lanes"].tolist() == [3, 3, 3]
     assert tuple(float(lane["x"][k + 1][0]) for k in STEPS) == MANUAL_X
@@ -156,7 +156,7 @@ def test_the_experiment_prints_them_all(command: Any, impl: str) -> None:
     runs, traces = gdbench.load(), gdbench.load(table="traces")
     for name, xs, ys, after in (("manual", MANUAL_X, MANUAL_Y, 1), ("sgd", SGD_X, SGD_Y, 0)):
         row = runs[(runs["objective"] == f"notebook_{name}") & (runs["lr"] == 0.1)].iloc[0]
-        steps = traces[traces["run"] == row["run"]].set_index("step")
+        steps = traces[traces["run_id"] == row["run_id"]].set_index("step")
 
         assert tuple(float(steps["x"][k + after][0]) for k in STEPS) == xs
         assert tuple(float(steps["loss"][k]) for k in STEPS) == ys
@@ -167,7 +167,7 @@ def test_the_logarithms_end_honestly(tmp_path: Path) -> None:
     runs = gdbench.sweep("notebook_log", lr=[0.01, 0.1, 10.0], timing="off", outputs=tmp_path, device="cpu")
     hits = [name for name in runs if name.startswith("hit_")]
 
-    assert set(runs["f_star_kind"]) == {"unknown"}
+    assert set(runs["minimum_kind"]) == {"unknown"}
     assert runs[[*hits, "final_gap", "steps_to_target"]].isna().all(axis=None)
     assert "target" not in set(runs["status"])
     assert runs["status"].iloc[2] == "nonfinite"

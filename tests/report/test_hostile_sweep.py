@@ -11,7 +11,7 @@ import pytest
 from test_escaping import HOSTILE, has_control
 
 import gdbench
-from gdbench.results.labels import Labels, change
+from gdbench.results.labels import Labels, update_labels
 
 TEXT = "\x1b[31m[red]\u202e<b>|=1\x9b2J\x07"
 STORED = [text for text in HOSTILE if "\ud800" not in text and "\x00" not in text and len(text) < 100]
@@ -27,7 +27,7 @@ def sweep(once: Callable[..., Path]) -> Path:
     table["optimizer"] = [f"{name}{TEXT}" for name in table["optimizer"]]
     table["status"], table["error"], table["traceback"] = "failed", [*STORED[:3], "\n".join(STORED)], "\n".join(STORED)
     table.to_parquet(file)
-    change(folder, lambda held: Labels(TEXT, (TEXT,), "\n".join(STORED)))
+    update_labels(folder, lambda held: Labels(TEXT, (TEXT,), "\n".join(STORED)))
     return folder
 
 
@@ -37,7 +37,7 @@ def sweep(once: Callable[..., Path]) -> Path:
 )
 def test_a_strangers_texts_give_the_terminal_no_order(sweep: Path, command: Callable[..., Any], words: str) -> None:
     """Whatever looks at a sweep prints its texts without control codes and without markup taken for such."""
-    a, b = gdbench.load(sweep)["run"][[0, 2]]
+    a, b = gdbench.load(sweep)["run_id"][[0, 2]]
     names = {"RUN": a, "SWEEP": str(sweep), "A": a, "B": b}
     done = command(*(names.get(word, word) for word in words.split()))
     for line in (done.out + done.err).splitlines():

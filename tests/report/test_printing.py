@@ -60,7 +60,7 @@ def test_every_verb_prints_wherever_it_is_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     gdbench.sweep("rosenbrock", lr=[1e-3, 1e-4], steps=5, timing="off", name="mine")
     folder = next(Path("outputs").glob("*/*"))
-    key = str(gdbench.load(folder)["run"].iloc[0])
+    key = str(gdbench.load(folder)["run_id"].iloc[0])
     narrow = [io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict") for _ in range(2)]
     monkeypatch.setattr(sys, "stdout", narrow[0])
     monkeypatch.setattr(sys, "stderr", narrow[1])

@@ -16,7 +16,7 @@ from support.browser import open_browser
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.winners import find_winners
 from gdbench.errors import UsageError
 from gdbench.report.build import Report, assemble
 from gdbench.report.charts.tips import tip, write_tips
@@ -151,7 +151,9 @@ def test_grey_lines_lie_behind() -> None:
 def test_a_figure_says_which_optimizers_have_colours(report: Report) -> None:
     """Under a figure stands how many optimizers are grey, where some are, and the page offers them apart."""
     runs = report.source.runs.query("objective == 'rosenbrock' and dtype == 'float64'")
-    many = [runs.assign(optimizer=f"method{number:02d}", run=runs["run"] + f"-{number}") for number in range(MOST + 2)]
+    many = [
+        runs.assign(optimizer=f"method{number:02d}", run_id=runs["run_id"] + f"-{number}") for number in range(MOST + 2)
+    ]
     source = Source([], pd.concat(many, ignore_index=True), report.source.traces.head(0))
     crowded = assemble(source)
 
@@ -177,7 +179,7 @@ def test_a_broken_run_never_wins(report: Report) -> None:
     """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
     assert report.source.runs["status"].isin(["diverged", "nonfinite"]).any()
     told = report.facts.told
-    winners = verdict(report.facts.runs, told)
+    winners = find_winners(report.facts.runs, told)
     for _, row in winners[winners["outcome"].isin(["stays", "left"])].iterrows():
         mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
 
@@ -235,7 +237,7 @@ def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> 
     [
         {"lr": 1e30, "optimizer": "gd"},
         pytest.param({"objective": "notebook_log", "lr": [1e-3, 1e-2]}, marks=pytest.mark.slow),
-        {"lr": 0.1, "record": "none"},
+        {"lr": 0.1, "trace": "none"},
         {"optimizer": "lbfgs", "impl": ["manual"], "lr": [0.1, 0.2]},
         pytest.param({"lr": 0.1}, marks=pytest.mark.slow),
     ],
@@ -319,7 +321,7 @@ def sides(sweep: Path) -> Source:
     runs = b.runs.copy()
     hit = (runs["status"] == "target") & (runs["optimizer"] == "momentum")
     assert hit.any()
-    for name in ("gradients_to_target", "steps_to_target"):
+    for name in ("gradient_evals_to_target", "steps_to_target"):
         runs.loc[hit, name] = (runs.loc[hit, name] + 1) // 2
     return beside(a, replace(b, runs=runs))
 
@@ -373,20 +375,20 @@ def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], s
 
 def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
     """The second table is better where it needs fewer gradients, worse where it diverged, however early it hit."""
-    from gdbench.analysis.run_matching import comparison
+    from gdbench.analysis.run_matching import match_runs
 
     runs = gdbench.load(sweep)
     hit = runs.index[runs["status"] == "target"]
     other = runs.copy()
-    other.loc[hit[0], "gradients_to_target"] -= 1
+    other.loc[hit[0], "gradient_evals_to_target"] -= 1
     other.loc[hit[-1], "status"] = "diverged"
-    other.loc[hit[-1], "gradients_to_target"] = 1
+    other.loc[hit[-1], "gradient_evals_to_target"] = 1
 
-    counts = comparison(runs, other)["verdict"].value_counts().to_dict()
+    counts = match_runs(runs, other)["verdict"].value_counts().to_dict()
 
     assert counts.pop("same") > 0
     assert counts == {"better": 1, "worse": 1}
-    assert set(comparison(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
+    assert set(match_runs(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
 
 
 # ------------------------------------------------------------------------------------------------------- browser

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.winners import find_winners
 from gdbench.report.destination import destination
 from gdbench.report.summary_text import sentences
-from gdbench.results.costs import compared
+from gdbench.results.costs import select_comparable
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of three sweeps of different learning rates, which nobody changes."""
     outputs = tmp_path_factory.mktemp("made") / "outputs"
     for name, lr in {"a": 0.1, "b": 0.2, "c": 0.3}.items():
-        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", record="none", outputs=outputs)
+        gdbench.sweep(optimizer=["gd", "momentum"], lr=lr, name=name, timing="off", trace="none", outputs=outputs)
     return outputs
 
 
@@ -42,7 +42,7 @@ def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
     lines = command("report", str(three[0]), "--format", "html,md").out.splitlines()
 
     assert lines[:2] == [str(page), str(three[0] / "report.md")]
-    assert lines[2:-1] == sentences(verdict(runs, compared(runs)))
+    assert lines[2:-1] == sentences(find_winners(runs, select_comparable(runs)))
     assert all(line in page.read_text() for line in lines[2:-1])
     assert lines[-1] == f"Open in a browser (--open): {page}"
 
@@ -104,7 +104,7 @@ def test_open_without_a_page_is_refused(three: list[Path], command: Callable[...
 def test_a_comparison_without_hits_names_what_it_goes_by(three: list[Path], command: Callable[..., Any]) -> None:
     """Where no run reached a target, nothing is said of gradients: gaps decided."""
     for name, lr in {"d": 1e-6, "e": 2e-6}.items():
-        gdbench.sweep(optimizer="gd", lr=lr, name=name, timing="off", record="none")
+        gdbench.sweep(optimizer="gd", lr=lr, name=name, timing="off", trace="none")
     pair = [str(next(Path("outputs").glob(f"*/*_{name}"))) for name in "de"]
     out = command("compare", *pair, "--format", "html").out
 

@@ -15,14 +15,14 @@ from support.folding import folded
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.ranked_rows import build_configuration_rows, build_run_rows
 from gdbench.report.number_format import digits, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.table_cells import shown
 from gdbench.report.terminal.fitting import UNLIMITED
 from gdbench.report.terminal.progress import Bar, Lines, progress
 from gdbench.report.terminal.sweep import sweep_report
-from gdbench.results.costs import compared
-from gdbench.results.run_settings import differing_settings, distinct_texts
+from gdbench.results.costs import select_comparable
+from gdbench.results.run_settings import find_differing_settings, format_distinct
 
 FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 
@@ -111,11 +111,15 @@ def test_a_report_holds_its_width_and_cuts_nothing(
     assert max(len(line) for line in text.splitlines() if not line.startswith(("Files", "Next"))) <= width
     assert "…" not in re.sub(r"^ … and \d+ more.*$", "", text, flags=re.MULTILINE)
     words = text.split()
-    varied = [setting for setting in differing_settings(runs) if each or setting != "seed"]
-    shown = run_rows(runs) if each else configuration_rows(runs, compared(runs)).groupby("problem").head(20)
+    varied = [setting for setting in find_differing_settings(runs) if each or setting != "seed"]
+    shown = (
+        build_run_rows(runs)
+        if each
+        else build_configuration_rows(runs, select_comparable(runs)).groupby("problem").head(20)
+    )
     for setting in varied:
         if setting.partition(".")[0] not in ("objective", "steps", "threads"):  # told in headings, with a word beside
-            assert set(distinct_texts(shown[setting])) - {""} <= set(words), setting
+            assert set(format_distinct(shown[setting])) - {""} <= set(words), setting
 
 
 def settings_of_rows(text: str, columns: int) -> list[list[str]]:
@@ -153,7 +157,7 @@ def test_every_run_is_a_row_where_it_is_asked_for(tables: dict[str, pd.DataFrame
     assert header.split()[:3] == ["optimizer", "seed", "lr"]
     assert len(rows) == len(runs)
     keys = [row.split()[-1] for row in rows]
-    assert all(runs["run"].str.startswith(key).sum() == 1 for key in keys)
+    assert all(runs["run_id"].str.startswith(key).sum() == 1 for key in keys)
     left = runs["steps_to_target"].notna() & (runs["final_gap"] > runs["target"])
     assert sum("†" in row for row in rows) == left.sum() > 0
     assert "\n† reached the target and left it again.\n" in text
@@ -171,10 +175,10 @@ def test_the_least_important_columns_leave_first(tables: dict[str, pd.DataFrame]
     """In a narrow terminal the ratio to the reference leaves first, then times; the keys that show takes stay long."""
     wide, usual, narrow, narrowest = (rendered(timed, width=width) for width in (200, 80, 66, 46))
 
-    assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run"
+    assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
     assert re.search(r"Too narrow here for .*vs reference: a wider terminal shows all", " ".join(narrow.split()))
     for text in (wide, usual, narrow):
-        assert text.split("\n\n")[1].splitlines()[0].split()[-1] == "run"
+        assert text.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
     assert "final gap" in narrowest.split("Too narrow")[1]
     assert "steps to 1e-6" in narrowest.split("Too narrow")[0]
 
@@ -204,7 +208,7 @@ def test_equal_columns_go_to_the_caption(tables: dict[str, pd.DataFrame]) -> Non
 
     assert caption.endswith("notebook_manual · gd · manual · float32 · cpu · 50 steps · target 1e-6")
     assert header.split()[:2] == ["lr", "status"]
-    assert header.split()[-1] == "run"
+    assert header.split()[-1] == "run_id"
 
 
 SHARED_BY_PROBLEM = (

@@ -141,7 +141,7 @@ def test_a_file_of_another_shape_is_told_by_its_name(
 def test_the_configuration_of_a_stored_sweep_is_named(command: Callable[..., Any]) -> None:
     """A cell's file that is not UTF-8 any more: show still shows the run, and what repeats it names the file."""
     command("name=s", *QUIET)
-    run = gdbench.load()["run"].iloc[0]
+    run = gdbench.load()["run_id"].iloc[0]
     (file,) = Path("outputs").glob("*/*/.hydra/cell-00000.yaml")
     file.write_bytes(b"objective: caf\xe9\n")
 

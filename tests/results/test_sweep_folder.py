@@ -17,10 +17,10 @@ from support.folding import folded
 from support.processes import Processes
 
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder, table_files
+from gdbench.results import parquet_files, sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.columns import COLUMNS
-from gdbench.results.folder_layout import PARTS, part_numbers
+from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load
 from gdbench.sweeps.executor import execute_jobs
 from gdbench.sweeps.job_spec import Silent
@@ -38,7 +38,11 @@ DTYPES = {
 
 def runs(rows: int = 2, **columns: Any) -> dict[str, Any]:
     """The columns of a small cell."""
-    return {"run": np.array([b"%016x" % i for i in range(rows)]), "status": np.full(rows, "target", object), **columns}
+    return {
+        "run_id": np.array([b"%016x" % i for i in range(rows)]),
+        "status": np.full(rows, "target", object),
+        **columns,
+    }
 
 
 def part(folder: Path, number: int, **columns: Any) -> None:
@@ -53,7 +57,7 @@ def part(folder: Path, number: int, **columns: Any) -> None:
 def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) -> None:
     """Hundreds of sweeps that start in the same second never share a folder."""
     with ThreadPoolExecutor(16) as pool:
-        folders = list(pool.map(lambda _: sweep_folder.new_folder(str(tmp_path), "sweep"), range(300)))
+        folders = list(pool.map(lambda _: sweep_folder.create_folder(str(tmp_path), "sweep"), range(300)))
 
     assert len(set(folders)) == 300
     assert all((folder / PARTS).is_dir() for folder in folders)
@@ -62,7 +66,8 @@ def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) ->
 def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:
     """Sweeps of several processes at once never share a folder either."""
     program = (
-        "from gdbench.results.sweep_folder import new_folder\nfor _ in range(60): print(new_folder('outputs', 'sweep'))"
+        "from gdbench.results.sweep_folder import create_folder\n"
+        "for _ in range(60): print(create_folder('outputs', 'sweep'))"
     )
     started = [processes.fork("-c", program, cwd=tmp_path) for _ in range(3)]
     folders = [line for process in started for line in process.communicate().out.splitlines()]
@@ -73,18 +78,18 @@ def test_processes_that_start_together_get_folders_of_their_own(processes: Proce
 
 def test_a_folder_says_when_and_what(tmp_path: Path) -> None:
     """Folders lie by day, and are named by the time and the name given."""
-    folder = sweep_folder.new_folder(str(tmp_path), "mine")
+    folder = sweep_folder.create_folder(str(tmp_path), "mine")
 
     datetime.date.fromisoformat(folder.parent.name)
     datetime.time.fromisoformat(folder.name.removesuffix("_mine").replace("-", ":"))
-    assert "_" not in sweep_folder.new_folder(str(tmp_path / "other"), None).name
+    assert "_" not in sweep_folder.create_folder(str(tmp_path / "other"), None).name
 
 
 @pytest.mark.parametrize("name", ["a/b", "../x", "/tmp/x"])
 def test_a_name_cannot_lead_out_of_the_outputs(tmp_path: Path, name: str) -> None:
     """A name with a slash is refused by name, not blamed on the disk."""
     with pytest.raises(UsageError, match=r"^name="):
-        sweep_folder.new_folder(str(tmp_path), name)
+        sweep_folder.create_folder(str(tmp_path), name)
 
 
 # -------------------------------------------------------------------------------------------------------- writing
@@ -94,8 +99,8 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
     """Cells may end in any order: the table has them by number, and the parts are gone."""
     for cell in (11, 2, 0, 100):
         part(tmp_path, cell, cell=cell)
-    assert part_numbers(tmp_path) == {0, 2, 11, 100}
-    sweep_folder.gather(tmp_path)
+    assert find_finished_cells(tmp_path) == {0, 2, 11, 100}
+    sweep_folder.merge_parts(tmp_path)
 
     assert load(tmp_path)["cell"].tolist() == [0, 0, 2, 2, 11, 11, 100, 100]
     assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
@@ -104,10 +109,10 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
 def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
     """A million learning rates, each its own, are written as they are; names and steps once each."""
     (tmp_path / PARTS).mkdir()
-    many = table_files.SMALL + 1
+    many = parquet_files.SMALL_TABLE_ROWS + 1
     columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
     sweep_folder.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
-    sweep_folder.gather(tmp_path)
+    sweep_folder.merge_parts(tmp_path)
     written = pq.ParquetFile(tmp_path / "runs.parquet").metadata.row_group(0)
     column = {written.column(i).path_in_schema: written.column(i) for i in range(written.num_columns)}
 
@@ -122,9 +127,9 @@ def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Pat
 def test_a_part_counts_when_its_runs_are_there(tmp_path: Path) -> None:
     """Runs are written last: traces without them are of a cell that was cut off."""
     (tmp_path / PARTS).mkdir()
-    sweep_folder.write_part(tmp_path, 0, {"traces": {"run": np.array([b"0" * 16]), "step": np.array([0])}})
+    sweep_folder.write_part(tmp_path, 0, {"traces": {"run_id": np.array([b"0" * 16]), "step": np.array([0])}})
 
-    assert part_numbers(tmp_path) == set()
+    assert find_finished_cells(tmp_path) == set()
 
 
 def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -144,7 +149,7 @@ def test_a_disk_that_refuses_is_told_in_one_line(tmp_path: Path) -> None:
     """What the system says of a folder that cannot be written becomes a UsageError with a way out."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^outputs=.*file cannot be written \(.+\)\. Choose another") as refusal:
-        sweep_folder.new_folder(str(tmp_path / "file"), None)
+        sweep_folder.create_folder(str(tmp_path / "file"), None)
 
     assert "\n" not in str(refusal.value)
 
@@ -228,11 +233,11 @@ def test_methods_with_other_parameters_stand_in_one_table(sweeps: Path) -> None:
 def test_traces_hold_points_where_they_are_small(sweeps: Path) -> None:
     """x is a list of n numbers for n <= 16 and null beyond; traces begin at the start and end at the end."""
     traces = load(sweeps, "traces")
-    small = traces[traces["run"].isin(load(sweeps).query("objective == 'rosenbrock'")["run"])]
-    big = traces[~traces["run"].isin(small["run"])]
+    small = traces[traces["run_id"].isin(load(sweeps).query("objective == 'rosenbrock'")["run_id"])]
+    big = traces[~traces["run_id"].isin(small["run_id"])]
 
     assert {len(x) for x in small["x"]} == {2}
-    assert small.groupby("run")["step"].min().unique().tolist() == [0]
+    assert small.groupby("run_id")["step"].min().unique().tolist() == [0]
     assert small["step"].max() == 20
     assert big["x"].isna().all()
     assert len(big) == 3
@@ -273,7 +278,7 @@ def test_nothing_to_load_is_a_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_no_table_is_named(tmp_path: Path, harm: str) -> None:
     """A truncated or foreign file is refused by its name, in one line."""
     file = tmp_path / "runs.parquet"
-    pq.write_table(pa.table({"run": ["a"] * 1000}), file)
+    pq.write_table(pa.table({"run_id": ["a"] * 1000}), file)
     whole = file.read_bytes()
     file.write_bytes({"cut": whole[:-20], "empty": b"", "text": b"hello", "noise": whole[:4] + b"\0" * 99}[harm])
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench \(") as refusal:
@@ -284,14 +289,14 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, harm: str) -> None:
 
 def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
     """A Parquet file of somebody else's is no sweep."""
-    pq.write_table(pa.table({"name": ["a"], "run": [1]}), tmp_path / "runs.parquet")
+    pq.write_table(pa.table({"name": ["a"], "run_id": [1]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not a Parquet file of gdbench"):
         load(tmp_path)
 
 
 def test_a_foreign_table_beside_a_sweep_is_refused_too(sweeps: Path, tmp_path: Path) -> None:
     """A column of another type is told with the file that brought it."""
-    pq.write_table(pa.table({"run": ["a"], "status": ["x"], "lr": ["a word"]}), tmp_path / "runs.parquet")
+    pq.write_table(pa.table({"run_id": ["a"], "status": ["x"], "lr": ["a word"]}), tmp_path / "runs.parquet")
     with pytest.raises(UsageError, match=r"runs\.parquet is not .* \(its column lr is string, not double\)"):
         load([tmp_path, sweeps])
 
@@ -331,7 +336,7 @@ def test_a_constant_is_stored_as_its_column(tmp_path: Path) -> None:
     """A value that all runs share is written once and read in every row; None is null of the right type."""
     example = {"str": "word", "shared": "words", "int": 3, "float": 0.5, "bool": True}
     kinds = {name: column.kind for name, column in COLUMNS.items() if column.kind != "time"}
-    values = {name: example[kind] for name, kind in kinds.items() if name not in ("run", "status")}
+    values = {name: example[kind] for name, kind in kinds.items() if name not in ("run_id", "status")}
     part(tmp_path, 0, rows=3, **values)
     part(tmp_path, 1, rows=1, **dict.fromkeys(values))
     read = load(tmp_path)

@@ -16,7 +16,7 @@ import gdbench
 
 PEER = Path(__file__).parent / "peers" / "jax_vmap.py"
 GRID = ["lr=tag(log,interval(1e-5,1e-1))", "optimizer.momentum=interval(0,0.99)", "points=1000"]
-CELL = ["objective=rosenbrock", "optimizer=momentum", "dtype=float32", "device=cpu", "timing=off", "record=none"]
+CELL = ["objective=rosenbrock", "optimizer=momentum", "dtype=float32", "device=cpu", "timing=off", "trace=none"]
 GDBENCH = ["-m", "gdbench", "-m", *CELL]
 IMPORTS = [
     "-c",
@@ -88,13 +88,16 @@ def test_a_million_long_runs_beside_jax(
     apart = _apart(_table(tmp_path), pd.read_parquet(tmp_path / "rounded.parquet"))
     warm = [gdbench.load(folder).iloc[0] for folder in sorted((tmp_path / "ours").glob("*/*"))[1:]]
     parts = pd.read_json(tmp_path / "seconds.jsonl", lines=True)
-    run, jax_run = statistics.median(row["watched_s"] - row["cold_s"] for row in warm), parts["run_s"].median()
+    run, jax_run = (
+        statistics.median(row["convergence_pass_s"] - row["compile_s"] for row in warm),
+        parts["run_s"].median(),
+    )
 
     assert apart <= ROUNDING, f"{apart:.2%} of the runs differ: a ratio would compare two different things"
     figures(gdbench_s=taken["gdbench"], jax_s=taken["jax"], ratio=taken["gdbench"] / taken["jax"], apart=apart)
     figures(gdbench_run_s=run, jax_run_s=float(jax_run), ratio_of_runs=float(run / jax_run))
     figures(
-        gdbench_compile_s=float(statistics.median(row["cold_s"] for row in warm)),
+        gdbench_compile_s=float(statistics.median(row["compile_s"] for row in warm)),
         jax_compile_s=float(parts["compile_s"].median()),
     )
     assert taken["gdbench"] < taken["jax"]

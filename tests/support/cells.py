@@ -79,7 +79,7 @@ def small(objective: Objective, make: Any = gd, lr: float | Sequence[float] = 0.
     seeds = np.atleast_1d(np.asarray(more.pop("seeds", 0), dtype=np.int64))
     rates = np.atleast_1d(np.asarray(lr, dtype=np.float64))
     runs = max(len(seeds), len(rates))
-    settings = {"steps": 10, "dtype": torch.float64, "device": torch.device("cpu"), "record": "none", **more}
+    settings = {"steps": 10, "dtype": torch.float64, "device": torch.device("cpu"), "trace": "none", **more}
     maker = make if isinstance(make, Tiny | Compiled) else Tiny(make)
     return Cell(objective, maker, {"lr": np.resize(rates, runs)}, np.resize(seeds, runs), **settings)
 

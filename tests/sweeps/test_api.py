@@ -13,8 +13,8 @@ from support.tiers import representatives
 
 import gdbench
 
-NOT_EXACT = ("started_at", "sweep", "process", "overrides", "cell_s", "watched_s")
-EXACT = ("run", "status", "lr", "steps_to_target", "final_loss", "gradients", "hit_1e-03")
+NOT_EXACT = ("started_at", "sweep", "process", "overrides", "cell_s", "convergence_pass_s")
+EXACT = ("run_id", "status", "lr", "steps_to_target", "final_loss", "gradient_evals", "hit_1e-03")
 
 
 def sphere(x: torch.Tensor) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_a_function_of_ones_own(tmp_path: Path) -> None:
     """A function and a start are enough; the objective is called by the function's name."""
     runs = gdbench.run(sphere, x0=[3.0, 4.0], optimizer="adam", lr=0.1, steps=10, timing="off")
 
-    assert runs[["objective", "optimizer", "dtype", "f_star_kind"]].to_numpy().tolist() == [
+    assert runs[["objective", "optimizer", "dtype", "minimum_kind"]].to_numpy().tolist() == [
         ["sphere", "adam", "float32", "unknown"]
     ]
     assert runs["start_loss"].tolist() == [25.0]
@@ -96,7 +96,7 @@ def test_an_objective_can_state_its_minimum() -> None:
     runs = gdbench.sweep(objective, impl=["manual", "torch"], lr=[0.1, 0.25], timing="off")
 
     assert runs["status"].tolist() == ["target"] * 4
-    assert runs["f_star_kind"].tolist() == ["exact"] * 4
+    assert runs["minimum_kind"].tolist() == ["exact"] * 4
     assert runs["steps_to_target"].tolist() == [31, 10, 31, 10]
 
 
@@ -161,7 +161,7 @@ def test_the_folder_comes_with_the_table() -> None:
     traces = gdbench.load(runs.attrs["folder"], "traces")
 
     assert Path(runs.attrs["folder"]).parent.parent == Path("outputs")
-    assert set(traces["run"]) == set(runs["run"])
+    assert set(traces["run_id"]) == set(runs["run_id"])
 
 
 def test_a_table_says_what_its_columns_mean() -> None:
@@ -217,7 +217,7 @@ def test_a_folder_of_ones_own_works_by_config_dir(own: Path) -> None:
 def test_a_function_of_ones_own_has_no_command_that_repeats_it(command: Any) -> None:
     """``show`` does not print a command that would run something else."""
     runs = gdbench.run(sphere, x0=[1.0], steps=2, timing="off")
-    done = command("show", runs["run"][0])
+    done = command("show", runs["run_id"][0])
 
     assert done.code == 0
     assert "python -m gdbench" not in done.out
@@ -226,8 +226,8 @@ def test_a_function_of_ones_own_has_no_command_that_repeats_it(command: Any) -> 
 
 def test_functions_of_other_names_are_other_questions() -> None:
     """A function given from Python is known by its name: another name makes another key."""
-    ours = gdbench.run(sphere, x0=[1.0], steps=2, timing="off")["run"][0]
-    named = gdbench.run(lambda x: (x**2).sum(), x0=[1.0], steps=2, timing="off")["run"][0]
+    ours = gdbench.run(sphere, x0=[1.0], steps=2, timing="off")["run_id"][0]
+    named = gdbench.run(lambda x: (x**2).sum(), x0=[1.0], steps=2, timing="off")["run_id"][0]
 
     assert ours != named
 
@@ -236,7 +236,7 @@ def test_functions_of_one_name_are_not_one_question(tmp_path: Path) -> None:
     """Two lambdas differ in their key by what they compute; the same one written again does not."""
 
     def key(function: Callable[[torch.Tensor], torch.Tensor]) -> str:
-        return str(gdbench.run(function, x0=[1.0], steps=1, timing="off", outputs=tmp_path)["run"][0])
+        return str(gdbench.run(function, x0=[1.0], steps=1, timing="off", outputs=tmp_path)["run_id"][0])
 
     assert key(lambda x: (x**2).sum()) == key(lambda x: (x**2).sum())
     assert key(lambda x: (x**2).sum()) != key(lambda x: (x**4).sum())

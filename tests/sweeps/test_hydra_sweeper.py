@@ -118,7 +118,7 @@ def test_the_experiment_of_the_notebook_declares_its_sweep(command: Callable[...
 
     assert runs.groupby(["objective", "impl"]).ngroups == 10
     assert runs["impl"].unique().tolist() == ["manual", "torch"]
-    assert gdbench.load(table="traces").groupby("run").size().max() == 101
+    assert gdbench.load(table="traces").groupby("run_id").size().max() == 101
 
 
 def test_the_command_line_wins_over_the_experiment(command: Callable[..., Any]) -> None:
@@ -137,8 +137,17 @@ def test_a_laned_run_has_the_key_and_the_numbers_of_the_run_alone(command: Calla
     assert command("-m", *words, "lr=1e-4,1e-3", "optimizer.momentum=0,0.9", "outputs=lanes").code == 0
     for lr, momentum in values:
         assert command(*words, f"lr={lr}", f"optimizer.momentum={momentum}", "outputs=solo").code == 0
-    laned, solo = (gdbench.load(place).set_index("run") for place in ("lanes", "solo"))
-    exact = ["status", "steps", "lr", "optimizer.momentum", "steps_to_target", "hit_1e-01", "gradients", "event_step"]
+    laned, solo = (gdbench.load(place).set_index("run_id") for place in ("lanes", "solo"))
+    exact = [
+        "status",
+        "steps",
+        "lr",
+        "optimizer.momentum",
+        "steps_to_target",
+        "hit_1e-01",
+        "gradient_evals",
+        "status_step",
+    ]
 
     assert laned["lanes"].unique().tolist() == [4]
     assert solo["lanes"].unique().tolist() == [1]
@@ -159,7 +168,7 @@ def test_a_cell_that_a_launcher_lost_becomes_failed_rows(tmp_path: Path) -> None
 
     assert runs["status"].tolist() == ["budget", "budget", "failed", "failed"]
     assert runs["error"].tolist()[2:] == ["the machine went away"] * 2
-    assert runs["run"].tolist() == whole["run"].tolist()
+    assert runs["run_id"].tolist() == whole["run_id"].tolist()
 
 
 def test_a_sweep_keeps_what_repeats_it(command: Callable[..., Any]) -> None:

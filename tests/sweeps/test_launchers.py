@@ -27,7 +27,7 @@ from gdbench.sweeps.machine_lock import NOTE, place, turn
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ("joblib", "submitit_local", "ray")
 QUIET = ("timing=off", "--quiet")
-NOT_EXACT = ("started_at", "sweep", "process", "overrides", "cell_s", "watched_s")
+NOT_EXACT = ("started_at", "sweep", "process", "overrides", "cell_s", "convergence_pass_s")
 
 AWAY = '''
 import os
@@ -253,7 +253,7 @@ def test_a_sweep_outlives_the_head_of_its_ray(command: Callable[..., Any], away:
 
 def begun(processes: Processes, place: Path, launcher: str) -> Process:
     """A launched sweep of a short cell, which has ended, and an endless one."""
-    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "record=none", f"hydra/launcher={launcher}"]
+    words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "trace=none", f"hydra/launcher={launcher}"]
     process = processes.fork(*words, cwd=place)
     assert process.read_line().startswith("cell 1/2 ")
     return process
@@ -303,8 +303,8 @@ def test_timed_cells_of_a_machine_take_turns(command: Callable[..., Any], away: 
 
 @pytest.mark.slow
 def test_cells_that_need_not_be_alone_are_timed_side_by_side(command: Callable[..., Any], away: Path) -> None:
-    """timing.alone=false lets two timed cells meet, and nothing is said of turns."""
-    words = ["-m", "--config-dir", str(away), "objective=meets", "optimizer=gd,momentum", "timing.alone=false"]
+    """timing.exclusive=false lets two timed cells meet, and nothing is said of turns."""
+    words = ["-m", "--config-dir", str(away), "objective=meets", "optimizer=gd,momentum", "timing.exclusive=false"]
     done = command(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     runs = gdbench.load()
 
@@ -330,7 +330,7 @@ def test_a_turn_ends_with_its_worker(processes: Processes, tmp_path: Path) -> No
     lock = FileLock(place())
     with pytest.raises(Timeout):
         lock.acquire(timeout=0)
-    with turn(Timing(seconds=0.0)), turn(Timing(alone=False)):
+    with turn(Timing(seconds=0.0)), turn(Timing(exclusive=False)):
         pass
     holder.kill()
     holder.wait()

@@ -76,7 +76,7 @@ def test_the_command_repeats_the_best_trial(command: Callable[..., Any]) -> None
     assert command(*words[3:], "outputs=again").code == 0
     again = gdbench.load("again")
 
-    assert again["run"][0] in runs["run"].tolist()
+    assert again["run_id"][0] in runs["run_id"].tolist()
     assert again["steps_to_target"][0] == runs["steps_to_target"].min()
 
 
@@ -129,7 +129,7 @@ def test_failures_and_divergence_neither_stop_nor_win(
 @pytest.mark.parametrize(
     "metric",
     representatives(
-        ["steps_to_target", "gradients_to_target", "final_gap", "final_loss"], ["steps_to_target", "final_loss"]
+        ["steps_to_target", "gradient_evals_to_target", "final_gap", "final_loss"], ["steps_to_target", "final_loss"]
     ),
 )
 def test_the_metric_is_what_the_study_seeks(command: Callable[..., Any], metric: str) -> None:

@@ -94,7 +94,7 @@ def test_fifty_runs_over_all_of_conf_repeat_to_the_bit(tmp_path: Path) -> None:
 def test_a_run_repeats_with_its_lanes(command: Callable[..., Any], kept: Path) -> None:
     """``show RUN --rerun`` says Same, counts what it compared, exits with 0, and leaves nothing behind."""
     before = sorted(Path().rglob("*"))
-    done = command("show", gdbench.load()["run"][1], "--rerun")
+    done = command("show", gdbench.load()["run_id"][1], "--rerun")
 
     assert (done.code, done.err) == (0, "")
     assert re.fullmatch(r"Same: (5|6|7)\d exact columns and 8 recorded points\.\n", done.out)
@@ -105,7 +105,7 @@ def test_a_run_repeats_with_its_lanes(command: Callable[..., Any], kept: Path) -
 def test_a_setting_that_was_changed_is_named(command: Callable[..., Any], kept: Path, old: str, new: str) -> None:
     """Another seed or number of torch's threads is no repetition: it is named, and the exit code is 1."""
     edit(kept / ".hydra" / "cell-00000.yaml", old, new)
-    done = command("show", gdbench.load()["run"][0], "--rerun")
+    done = command("show", gdbench.load()["run_id"][0], "--rerun")
 
     assert done.code == 1
     assert done.out.startswith("Different: ")
@@ -118,7 +118,7 @@ def test_an_edited_optimizer_of_the_users_is_named(command: Callable[..., Any], 
     assert command(*words, "--config-dir", str(own)).code == 0
     edit(own / "own_things.py", "per_run(lr * factor, x)", "per_run(lr * factor * 1.5, x)")
     forget()
-    done = command("show", gdbench.load()["run"][0], "--rerun")
+    done = command("show", gdbench.load()["run_id"][0], "--rerun")
     forget()
 
     assert done.code == 1
@@ -133,7 +133,7 @@ def test_a_fact_of_the_environment_is_named(command: Callable[..., Any], kept: P
     then = json.loads(file.read_text())
     then["packages"]["torch"], then["threads"], then["determinism"]["cudnn_benchmark"] = "2.0.0", 77, "yes"
     file.write_text(json.dumps(then))
-    done = command("show", gdbench.load()["run"][0], "--rerun")
+    done = command("show", gdbench.load()["run_id"][0], "--rerun")
 
     assert done.code == 0
     assert "packages.torch               2.0.0 -> 2." in done.out
@@ -145,9 +145,9 @@ def test_what_cannot_be_repeated_says_why(command: Callable[..., Any], kept: Pat
     """Without its configuration, or with a Python function for objective, one line and exit code 2."""
     gdbench.run(lambda x: (x**2).sum(), x0=[1.0], steps=2, timing="off", name="own")
     row = gdbench.load().sort_values("started_at").iloc[-1]
-    function = command("show", row["run"], "--rerun")
+    function = command("show", row["run_id"], "--rerun")
     (kept / ".hydra" / "cell-00000.yaml").unlink()
-    lost = command("show", gdbench.load(kept)["run"][0], "--rerun")
+    lost = command("show", gdbench.load(kept)["run_id"][0], "--rerun")
 
     assert "its objective is a Python function" in function.err
     assert "without a cell's configuration" in lost.err
@@ -160,7 +160,7 @@ def test_what_cannot_be_repeated_says_why(command: Callable[..., Any], kept: Pat
 
 def test_diff_of_two_runs_names_settings_and_results(command: Callable[..., Any], kept: Path) -> None:
     """Two runs of one sweep differ in lr, and in what came of it; the environment they share is not spoken of."""
-    a, b = gdbench.load()["run"]
+    a, b = gdbench.load()["run_id"]
     done = command("diff", a, b)
     told = json.loads(command("diff", a, b, "--json").out)
 

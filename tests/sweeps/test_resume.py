@@ -19,13 +19,13 @@ from support.processes import Processes
 
 import gdbench
 from gdbench.results import sweep_folder
-from gdbench.results.load import Skipped
-from gdbench.results.table_files import read_table, write_table
-from gdbench.sweeps.fingerprint import cell_key
+from gdbench.results.load import SkippedFile
+from gdbench.results.parquet_files import read_table, write_table
+from gdbench.sweeps.fingerprint import cell_fingerprint
 from gdbench.sweeps.source_files import _imports, sources
 
 WORDS = ("-m", "optimizer=gd,adam", "impl=manual,torch", "lr=0.1,0.2", "steps=5", "timing=off")
-NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_key$|^process$")
+NOT_EXACT = re.compile(r"_s$|^started_at$|^sweep$|^overrides$|^cell_fingerprint$|^process$")
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def drop(place: Path, *cells: int) -> None:
     runs, traces = (read_table(place / f"{name}.parquet", name) for name in ("runs", "traces"))
     for cell in sorted({0, 1, 2, 3} - set(cells)):
         mine = runs.filter([each == cell for each in runs["cell"].to_pylist()])
-        keys = set(mine["run"].to_pylist())
+        keys = set(mine["run_id"].to_pylist())
         for name, table in (
-            ("traces", traces.filter([run in keys for run in traces["run"].to_pylist()])),
+            ("traces", traces.filter([run in keys for run in traces["run_id"].to_pylist()])),
             ("runs", mine),
         ):
             write_table(table, place / "parts" / f"cell-{cell:05d}.{name}.parquet")
@@ -270,7 +270,7 @@ def test_a_sweep_survives_a_kill_within_a_write(killed: Killed, size: int) -> No
 
 def test_two_sweeps_cannot_share_a_folder(command: Callable[..., Any], folder: Path) -> None:
     """While one process writes to a folder, another one is refused, and nothing is lost."""
-    with sweep_folder.locked(folder):
+    with sweep_folder.lock_folder(folder):
         done = command(f"resume={folder}")
 
     assert done.code == 2
@@ -301,7 +301,7 @@ def test_a_part_that_cannot_be_read_is_skipped_with_a_warning(folder: Path) -> N
     """Reading goes on without it, and names it."""
     drop(folder)
     (folder / "parts" / "cell-00001.runs.parquet").write_text("nothing")
-    with pytest.warns(Skipped, match=r"cell-00001\.runs\.parquet is skipped: it is not a Parquet file of gdbench"):
+    with pytest.warns(SkippedFile, match=r"cell-00001\.runs\.parquet is skipped: it is not a Parquet file of gdbench"):
         runs = gdbench.load("outputs")
 
     assert set(runs["cell"]) == {0, 2, 3}
@@ -322,7 +322,7 @@ def test_a_gathering_that_was_cut_off_is_made_up_for(
         pd.testing.assert_frame_equal(gdbench.load(folder).sort_values("cell", ignore_index=True), whole)
         both = gdbench.load(folder, "traces")
         pd.testing.assert_frame_equal(
-            *(each.sort_values(["run", "step"], ignore_index=True) for each in (both, traces))
+            *(each.sort_values(["run_id", "step"], ignore_index=True) for each in (both, traces))
         )
         assert command(f"resume={folder}", "--quiet").code == 0
 
@@ -352,13 +352,13 @@ def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
     from test_hydra_sweeper import folded
 
     keys = [
-        [cell_key(job.question) for job in folded("timing=off", *words)]
+        [cell_fingerprint(job.question) for job in folded("timing=off", *words)]
         for words in (["lr=0.1,0.2"], ["lr=[0.1,0.2]"], ["lr=interval(0.1,0.2)", "points=2"], ["lr=0.1,0.2", "name=x"])
     ]
 
     assert keys == [keys[0]] * 4
     different = folded("optimizer=gd,adam", "impl=manual,torch", "steps=3,4", "seed=0,1", "dtype=float32,float64")
-    assert len({cell_key(job.question) for job in different}) == len(different)
+    assert len({cell_fingerprint(job.question) for job in different}) == len(different)
 
 
 def test_sources_are_followed_through_imports() -> None:

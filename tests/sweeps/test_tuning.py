@@ -16,13 +16,13 @@ from rich.console import Console
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.tuning_metric import is_cost
-from gdbench.analysis.tuning_table import FOUND
+from gdbench.analysis.tuning_metric import is_cost_metric
+from gdbench.analysis.tuning_table import TUNING_COLUMNS
 from gdbench.config.schema import METRICS
 from gdbench.errors import UsageError
 from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.columns import COLUMNS
-from gdbench.results.ranking import SOUND
+from gdbench.results.statuses import SOUND
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +85,10 @@ def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
     for _, row in winners.iterrows():
         mine = sound[sound["optimizer"] == row["optimizer"]]
         assert row["status"] in SOUND
-        assert row["run"] in set(mine["run"])
-        able = mine if not is_cost(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
+        assert row["run_id"] in set(mine["run_id"])
+        able = (
+            mine if not is_cost_metric(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
+        )
         lowest = able[metric].astype("Float64").fillna(math.inf).min()
         best = row["value"] if pd.isna(row["spike_value"]) else row["spike_value"]
         assert best == max(lowest, row["gap_floor"] if metric.endswith("_gap") else lowest) <= row["value"]
@@ -105,7 +107,11 @@ def test_a_diverged_run_never_wins() -> None:
 def test_the_order_of_the_optimizers_does_not_matter(silent: pd.DataFrame) -> None:
     """Each row is tuned on its own: another order gives the same winners."""
     back = gdbench.tune(optimizer=["adam", "gd"], points=3, trials=6)
-    same = [name for name in back if name not in ("sweep", "cell", "cell_s", "watched_s", "started_at", "overrides")]
+    same = [
+        name
+        for name in back
+        if name not in ("sweep", "cell", "cell_s", "convergence_pass_s", "started_at", "overrides")
+    ]
 
     pd.testing.assert_frame_equal(silent[same], back[same])
 
@@ -296,7 +302,7 @@ def test_winners_are_timed_where_a_clock_was_asked_for(silent: pd.DataFrame) -> 
 def test_winners_are_runs_and_what_was_found(silent: pd.DataFrame) -> None:
     """The columns are those of a run, its hyper-parameters, and the ones that FOUND describes."""
     assert list(silent)[: len(COLUMNS)] == list(COLUMNS)
-    assert list(silent)[-len(FOUND) :] == list(FOUND)
+    assert list(silent)[-len(TUNING_COLUMNS) :] == list(TUNING_COLUMNS)
     assert silent["steps_to_target"].dtype == "Int64"
 
 
@@ -364,7 +370,7 @@ def test_the_command_of_a_winner_repeats_it(command: Callable[..., Any], own: Pa
     again = gdbench.load("again")
 
     assert done.code == 0, done.err
-    assert again["run"][0] in set(gdbench.load("outputs")["run"])
+    assert again["run_id"][0] in set(gdbench.load("outputs")["run_id"])
     assert again["final_loss"][0] == gdbench.load("outputs")["final_loss"].min()
 
 

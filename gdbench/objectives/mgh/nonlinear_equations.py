@@ -29,7 +29,7 @@ def _build_system(residuals: Callable[..., Tensor], start: Tensor, problem: int,
     """Build the sum of squares of a system's residuals; its minimiser is found by Newton's method from the start."""
     small = len(start) <= MAX_SOLVED
     known: dict[str, Any] = (
-        {"minimisers": (solve_system(residuals, start, data),)} if small else {"f_star_kind": "lower_bound"}
+        {"minimisers": (solve_system(residuals, start, data),)} if small else {"minimum_kind": "lower_bound"}
     )
     return Objective(
         fn=lambda x, **data: sum_of_squares(residuals(x, **data)),

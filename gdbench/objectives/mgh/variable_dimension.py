@@ -28,10 +28,10 @@ __all__ = [
 def minimum_fields(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
     """Build the fields of a minimum: computed for this size, or the lower bound 0 if ``minimum`` is None."""
     if minimum is None:
-        return {"minimum": 0.0, "f_star_kind": "lower_bound"}
+        return {"minimum": 0.0, "minimum_kind": "lower_bound"}
     return {
         "minimum": minimum,
-        "f_star_kind": "computed" if minimum else "exact",
+        "minimum_kind": "computed" if minimum else "exact",
         "minimisers": (vector(*least),),
     }
 

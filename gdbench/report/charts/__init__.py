@@ -25,7 +25,7 @@ def paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     """The recorded points of runs with two coordinates, finite ones, the first seed of each problem and solver."""
     points = traces[traces["x"].map(lambda each: each is not None and np.size(each) == 2)]
     first = runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
-    told = points.merge(first[["run", "problem", "solver", "configuration"]], on="run")
+    told = points.merge(first[["run_id", "problem", "solver", "configuration"]], on="run_id")
     x = np.stack(told["x"].to_list()) if len(told) else np.empty((0, 2))
     told = told.assign(x=x[:, 0], y=x[:, 1], optimizer=told["solver"])
     finite = np.isfinite(told[["x", "y", "loss"]].to_numpy(float)).all(axis=1)

@@ -48,7 +48,7 @@ def step_chart(table: pd.DataFrame, look: Look) -> Drawn:
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("impl:N"),
             tip("step_s", "step", "microseconds"),
-            tip("step_vs_reference", "vs reference", "figure"),
+            tip("step_time_ratio", "vs reference", "figure"),
             tip("vs_manual", "vs manual", "figure"),
             alt.Tooltip("noise:Q", format=".0%"),
         ],

@@ -213,7 +213,7 @@
   const get = (column, row) => (Array.isArray(column) ? column[row] : column.codes[row] < 0 ? null : column.names[column.codes[row]]);
   const table = one("#all");
   const status = runs.values[runs.columns.indexOf("status")];
-  let order = runs.run.map((_, index) => index);
+  let order = runs.run_id.map((_, index) => index);
   let kept = order;
   let first = 0;
   status.names.forEach((name) => one("#status").append(new Option(name)));
@@ -253,7 +253,7 @@
   const last = document.createElement("th");
   last.scope = "col";
   last.className = "l";
-  last.textContent = "run";
+  last.textContent = "run_id";
   head.append(last);
   one("thead", table).replaceChildren(head);
   function sort(place) {
@@ -275,7 +275,7 @@
       if (chosen.objective && get(runs.objective, row) !== chosen.objective) return false;
       if (chosen.dtype && get(runs.dtype, row) !== chosen.dtype) return false;
       if (!words.length) return true;
-      const text = [runs.run[row], ...runs.values.map((column, place) => (runs.kinds[place] === "text" ? get(column, row) : ""))].join(" ").toLowerCase();
+      const text = [runs.run_id[row], ...runs.values.map((column, place) => (runs.kinds[place] === "text" ? get(column, row) : ""))].join(" ").toLowerCase();
       return words.every((word) => text.includes(word));
     });
     first = 0;
@@ -304,9 +304,9 @@
     const more = document.createElement("button");
     more.type = "button";
     more.className = "more";
-    more.textContent = runs.run[row].slice(0, 8);
+    more.textContent = runs.run_id[row].slice(0, 8);
     more.setAttribute("aria-expanded", "false");
-    more.setAttribute("aria-label", `Details of run ${runs.run[row].slice(0, 8)}`);
+    more.setAttribute("aria-label", `Details of run ${runs.run_id[row].slice(0, 8)}`);
     more.addEventListener("click", () => {
       const open = more.getAttribute("aria-expanded") === "true";
       more.setAttribute("aria-expanded", String(!open));
@@ -325,7 +325,7 @@
     const add = (tag, text) => { const each = document.createElement(tag); each.textContent = text; td.append(each); return each; };
     if (error) add("p", error);
     add("p", "Everything about it, and the command that repeats it:");
-    add("code", `python -m gdbench show ${runs.run[row].slice(0, 12)}`);
+    add("code", `python -m gdbench show ${runs.run_id[row].slice(0, 12)}`);
     add("code", runs.command[row]);
     const link = add("a", "its cell's full configuration");
     link.href = get(runs.file, row);

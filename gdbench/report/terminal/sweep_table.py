@@ -12,10 +12,11 @@ import pandas as pd
 from gdbench.report.number_format import NEVER, between, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.setting_words import setting_header
 from gdbench.report.terminal.fitting import Column, FittedTable
-from gdbench.results.choices import PASSED_OVER, SPIKE
-from gdbench.results.ranking import SOUND, tied_with_previous
-from gdbench.results.run_settings import distinct_texts
-from gdbench.results.standings import OUTCOMES
+from gdbench.results.ranking import OUTCOMES
+from gdbench.results.run_outcomes import is_tied_with_previous
+from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import SOUND
+from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]
 
@@ -54,7 +55,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
     final gap, how many seeds reached the target, the key of a run, which ``show`` takes, the number of seeds, time to
     target, step time, and its ratio to the reference.
     """
-    rows = rows.assign(tied=tied_with_previous(rows))
+    rows = rows.assign(tied=is_tied_with_previous(rows))
     listed = list(rows.itertuples())
     hits = any(map(_steps, listed))
     measured: list[tuple[str, Cell, int | None]] = [
@@ -65,7 +66,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
         ("step", _step, 6),
         ("vs reference", _ratio, 7),
         ("to target", _time, 5),
-        ("run", _key(rows["run"]), 0 if each else 3),
+        ("run_id", _key(rows["run_id"]), 0 if each else 3),
     ]
     columns = [_status_column(listed), Column("tune", [_tuned(row) for row in listed], is_text=True)]
     columns += [Column(header, [cell(row) for row in listed], rank=rank) for header, cell, rank in measured]
@@ -75,7 +76,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
 def _setting_columns(rows: pd.DataFrame, settings: Sequence[str]) -> list[Column]:
     names = [name for name in settings if name != "objective"] or ["optimizer"]
     return [
-        Column(setting_header(name, names), distinct_texts(rows[name]), rows[name].dtype.kind not in "if")
+        Column(setting_header(name, names), format_distinct(rows[name]), rows[name].dtype.kind not in "if")
         for name in names
     ]
 
@@ -93,7 +94,7 @@ def _tuned(row: Any) -> str:
 
 
 def _status(row: Any) -> str:
-    return row.status if pd.isna(row.event_step) else f"{row.status} @{row.event_step}"
+    return row.status if pd.isna(row.status_step) else f"{row.status} @{row.status_step}"
 
 
 def _steps_header(rows: pd.DataFrame) -> str:
@@ -123,8 +124,8 @@ def _count(value: float) -> str:
 
 def _work(row: Any) -> str:
     """Gradients and values of the run in the middle."""
-    work = [] if row.gradients_to_target == row.steps_to_target else [f"{row.gradients_to_target} g"]
-    work += [f"{row.evaluations_to_target} f"] if row.evaluations_to_target else []
+    work = [] if row.gradient_evals_to_target == row.steps_to_target else [f"{row.gradient_evals_to_target} g"]
+    work += [f"{row.function_evals_to_target} f"] if row.function_evals_to_target else []
     return f" ({', '.join(work)})" if work else ""
 
 
@@ -176,7 +177,7 @@ def _step(row: Any) -> str:
 
 def _ratio(row: Any) -> str:
     mark = "" if pd.isna(row.overhead_bound) or row.overhead_bound else " *"
-    text = interval(row.step_vs_reference, row.step_vs_reference_lo, row.step_vs_reference_hi)
+    text = interval(row.step_time_ratio, row.step_time_ratio_lo, row.step_time_ratio_hi)
     return text and text + mark
 
 
@@ -193,7 +194,7 @@ def _key(keys: pd.Series) -> Cell:
     texts = keys.astype(str)
     most = max(texts.str.len())
     count = next((n for n in range(KEY, most) if texts.str[:n].nunique() == texts.nunique()), most)
-    return lambda row: str(row.run)[:count]
+    return lambda row: str(row.run_id)[:count]
 
 
 def legend(tables: Sequence[FittedTable]) -> list[str]:

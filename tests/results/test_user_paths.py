@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 
 RUN = ("objective=rosenbrock", "steps=2", "timing=off", "--quiet")
 
@@ -30,7 +30,7 @@ def test_a_path_from_home_is_in_the_home_folder(command: Callable[..., Any], hom
     assert command(*RUN, "outputs=~/x", "--config-dir=~/own", "objective=bowl").code == 0
     (folder,) = (home / "x").glob("*/*")
     tilde = f"~/{folder.relative_to(home)}"
-    key = gdbench.load("~/x")["run"].iloc[0]
+    key = gdbench.load("~/x")["run_id"].iloc[0]
     words = [
         ("plan", f"resume={tilde}"), (f"resume={tilde}", "--quiet"), ("runs", "--outputs=~/x"),
         ("watch", "--once", tilde),
