@@ -31,7 +31,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """Title, limits and scale of an axis; points outside of the limits are drawn on the edge."""
 
     name: str
@@ -56,7 +56,7 @@ class Axis:
         return [10.0**decade for decade in range(first, last + 1, max(1, (last - first + 4) // 5))]
 
 
-def draw_chart(title: str, curves: Sequence[Curve], across: Axis, up: Axis) -> str:
+def draw_chart(title: str, curves: Sequence[Curve], across: ChartAxis, up: ChartAxis) -> str:
     """Draw curves with a title, a grid and a legend at the right, as SVG."""
     names = [curve.label for curve in curves]
     beside = alt.Legend(title=None, orient="right", labelLimit=0, symbolType="stroke", symbolStrokeWidth=2.5)
@@ -109,7 +109,7 @@ def _padding(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {"left": 10, "top": 10, "bottom": 10, "right": 10 + 1.3 * longest}
 
 
-def _point_rows(curve: Curve, up: Axis) -> list[dict[str, Any]]:
+def _point_rows(curve: Curve, up: ChartAxis) -> list[dict[str, Any]]:
     """Build the rows of the finite points of a curve, thinned but with the last one."""
     points = list(zip(curve.across, curve.up, strict=True))
     thinned = [*points[:: max(1, len(points) // POINTS)], points[-1]]

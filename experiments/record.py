@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 import gdbench
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 from gdbench.config.overrides import format_override
 from gdbench.gate.baseline import AROUND
 from gdbench.sweeps.invocation import run_words
@@ -56,10 +56,10 @@ class ExperimentRun:
     traces: pd.DataFrame
 
     @cached_property
-    def finding(self) -> Finding:
+    def result(self) -> ExperimentResult:
         """The result that ``finding.py`` computes."""
-        result: Finding = load_code(self.name).find(self.runs, self.traces)
-        return result
+        found: ExperimentResult = load_code(self.name).find(self.runs, self.traces)
+        return found
 
     @property
     def expected(self) -> pd.DataFrame:
@@ -104,15 +104,15 @@ def run_experiment(name: str, outputs: str | Path = "outputs", full: bool = Fals
 
 def format_page(recorded: ExperimentRun) -> str:
     """Format the README's recorded part: the sentence, the truths and the table."""
-    finding = recorded.finding
-    table = format_runs(recorded.runs) if finding.table is None else to_markdown(finding.table)
-    parts = [finding.sentence, to_markdown(compare_with_truths(recorded)), table]
+    result = recorded.result
+    table = format_runs(recorded.runs) if result.table is None else to_markdown(result.table)
+    parts = [result.sentence, to_markdown(compare_with_truths(recorded)), table]
     return "\n\n".join(part for part in parts if part)
 
 
 def compare_with_truths(recorded: ExperimentRun) -> pd.DataFrame:
     """Build a table of the truths and the measured numbers."""
-    numbers = recorded.finding.numbers
+    numbers = recorded.result.numbers
     rows = [
         (truth.quantity, truth.interval, truth.format_number(numbers[truth.quantity]), truth.source)
         for truth in load_truths(recorded.name)
@@ -167,7 +167,7 @@ def record(name: str) -> None:
 def check_truths(recorded: ExperimentRun) -> None:
     """Exit with the first truth that does not hold."""
     for truth in load_truths(recorded.name):
-        found = recorded.finding.numbers[truth.quantity]
+        found = recorded.result.numbers[truth.quantity]
         if not truth.holds(found):
             raise SystemExit(f"{recorded.name}: {truth.quantity} is {found}, not {truth.interval}.")
 

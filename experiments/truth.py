@@ -50,7 +50,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ExperimentResult:
     """The answer of an experiment: a sentence, the numbers that its truths name, and a table for its README."""
 
     sentence: str

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("adam", "rmsprop", "adagrad", "adamax")
 SOURCE = "Kingma, Ba 2015, section 2.1"
@@ -36,12 +36,12 @@ def largest_change(runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, fac
     return float(np.abs(paths[1] - paths[0]).max())
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the changes of x over all steps."""
     cases = ((1024.0, 0.0), (1000.0, 0.0), (1000.0, 1.0))
     changes = [largest_change(runs, traces, name, *case) for case in cases for name in METHODS]
     unmoved = sum(change == 0 for change in changes[:4])
-    return Finding(
+    return ExperimentResult(
         f"With eps = 0 they do not: times 1024, the path of {unmoved} of {len(METHODS)} methods stays"
         " the same to the last"
         f" bit. With eps = 1 they do, Adam's by up to {changes[8]:.2g}.",
@@ -57,4 +57,4 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
         for factor, dash in ((1.0, (1, 0)), (1000.0, (5, 4))):
             gaps = find_trace(runs, traces, optimizer="adam", objective__smoothness=factor, optimizer__eps=eps)["gap"]
             curves.append(Curve(f"eps {eps:g}, loss times {factor:g}", gaps.index.tolist(), gaps.tolist(), dash))
-    return draw_chart("Adam, lr 0.01", curves, Axis("step", 0, 50), Axis("gap", 0, 1))
+    return draw_chart("Adam, lr 0.01", curves, ChartAxis("step", 0, 50), ChartAxis("gap", 0, 1))

@@ -7,9 +7,9 @@ from functools import cache
 import pandas as pd
 import torch
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_run, find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 from gdbench.engine.oracle import Eager
 from gdbench.objectives.classification import mlp_square
 from gdbench.tree import Params, dot, tree_map
@@ -70,7 +70,7 @@ def replay_cached(hidden: int, samples: int, lr: float, steps: int) -> tuple[lis
     return sharp, losses
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the sharpness along the trajectory of each run, repeated."""
     cells = {lr: find_run(runs, lr=lr) for lr in RATES}
     sharp, losses = zip(*(replay(cells[lr]) for lr in RATES), strict=True)
@@ -79,7 +79,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     recorded = find_trace(runs, traces, lr=RATES[0])["loss"]
     again = max(abs(loss / recorded[EVERY * number] - 1) for number, loss in enumerate(losses[0][: 100 // EVERY + 1]))
     ratios = [path[-1] / path[half] for path in losses]
-    return Finding(
+    return ExperimentResult(
         f"At lr {RATES[0]} it rises from {sharp[0][0]:.1f}/lr and settles at {settled[0]:.1f}/lr, at lr {RATES[1]} from"
         f" {sharp[1][0]:.1f}/lr at {settled[1]:.1f}/lr. The paper says at, or just above, the 2/lr at which a quadratic"
         f" would blow up: ours {'agrees, to a tenth' if all(abs(e - 2) <= 0.2 for e in settled) else 'does not'}.",
@@ -101,5 +101,8 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     curves = [Curve(f"lr {lr}", steps, replay(find_run(runs, lr=lr))[0]) for lr in RATES]
     limit = Curve("2, a quadratic's limit", [0, last], [2, 2], dash=(5, 4))
     return draw_chart(
-        "Gradient descent, all data", [*curves, limit], Axis("step", 0, last), Axis("lr times sharpness", 0, 3)
+        "Gradient descent, all data",
+        [*curves, limit],
+        ChartAxis("step", 0, last),
+        ChartAxis("lr times sharpness", 0, 3),
     )

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.truth import ExperimentResult, Truth
 
 CURVATURES = np.array([0.1, 1.0])
 WORST = (9 / 11) ** 2
@@ -37,11 +37,11 @@ def compute_ratios(runs: pd.DataFrame, traces: pd.DataFrame) -> tuple[np.ndarray
     return losses[:, 1:] / losses[:, :-1], 1 - inner[0] ** 2 / (inner[1] * inner[2])
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the ratios of all steps from all starts."""
     ratios, predicted = compute_ratios(runs, traces)
     numbers = (float(ratios.max()), float(ratios.max() / WORST), float(np.abs(ratios - predicted).max()))
-    return Finding(
+    return ExperimentResult(
         f"It may gain as little as {100 * (1 - ratios.max()):.1f}%, and from"
         f" {int((ratios[:, 0] > 0.9 * WORST).sum())} of {len(runs)} random starts it gains within a tenth of the least."
         f" From most starts it gains far more: the median step leaves {np.median(ratios):.2f} of f. In the plane every"
@@ -56,4 +56,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     first = np.sort(compute_ratios(runs, traces)[0][:, 0]).tolist()
     curves = [Curve("share left by a step, starts in order", list(range(len(first))), first)]
     limit = Curve("((κ-1)/(κ+1))²", [0, len(first)], [WORST, WORST], dash=(5, 4))
-    return draw_chart("Steepest descent, κ = 10", [*curves, limit], Axis("start", 0, len(first)), Axis("f ratio", 0, 1))
+    return draw_chart(
+        "Steepest descent, κ = 10", [*curves, limit], ChartAxis("start", 0, len(first)), ChartAxis("f ratio", 0, 1)
+    )

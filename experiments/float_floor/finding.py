@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_run, find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 SPACING = {"float32": 2.0**-22, "float64": 2.0**-51}
 """Distance from 2 to the next larger number."""
@@ -31,13 +31,13 @@ def find_parting_step(runs: pd.DataFrame, traces: pd.DataFrame, lr: float) -> in
     return int(np.argmax(np.abs(single - double) > 0.01 * np.abs(double)))
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the last distance in spacings, and the loss there."""
     ends = [
         read_path(runs, traces, dtype, lr)[-1] / spacing for lr in (0.1, 0.01) for dtype, spacing in SPACING.items()
     ]
     floors = [float(find_run(runs, dtype=dtype, lr=0.1)["final_loss"]) for dtype in SPACING]
-    return Finding(
+    return ExperimentResult(
         f"At lr 0.1 float32 stops at a loss of {floors[0]:.4g}, float64 at {floors[1]:.4g}, each two spacings above the"
         f" minimum. A smaller step stops earlier, further away. The two dtypes part (1% of the distance) at step"
         f" {find_parting_step(runs, traces, 0.1)} with lr 0.1, at step {find_parting_step(runs, traces, 0.01)} with lr"
@@ -53,4 +53,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
         for dtype, dash in (("float32", (1, 0)), ("float64", (5, 4))):
             losses = read_path(runs, traces, dtype, lr) ** 2
             curves.append(Curve(f"{dtype}, lr {lr}", list(range(1, len(losses))), losses[1:].tolist(), dash))
-    return draw_chart("(x−2)² from 10", curves, Axis("step", 1, 1900, log=True), Axis("loss", 1e-32, 100, log=True))
+    return draw_chart(
+        "(x−2)² from 10", curves, ChartAxis("step", 1, 1900, log=True), ChartAxis("loss", 1e-32, 100, log=True)
+    )

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_run
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 IMPLS = ("torch", "foreach", "fused")
 COUNTS = (1, 10, 40)
@@ -45,7 +45,7 @@ def count_ops(runs: pd.DataFrame, impl: str, count: int) -> int:
     return int(find_run(runs, impl=impl, objective__tensors=count)["ops"])
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the operations beyond those of fused, which are nearly those of the gradient alone."""
     beyond = {
         impl: [count_ops(runs, impl, count) - count_ops(runs, "fused", count) for count in COUNTS] for impl in IMPLS
@@ -54,7 +54,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     table = pd.DataFrame(
         {"tensors": COUNTS, **{impl: [count_ops(runs, impl, count) for count in COUNTS] for impl in IMPLS}}
     )
-    return Finding(
+    return ExperimentResult(
         f"To update one more tensor takes the loop {per_tensor['torch']:.3g} more operations than fused, and foreach"
         f" {per_tensor['foreach']:.3g}. By the documentation foreach takes one call for all tensors, as fused does:"
         f" here it {'does not, for the counts of steps' if per_tensor['foreach'] else 'does'}. The table holds all"
@@ -74,5 +74,5 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """Draw the operations of a step, by the number of tensors."""
     curves = [Curve(impl, COUNTS, [count_ops(runs, impl, count) for count in COUNTS]) for impl in IMPLS]
     return draw_chart(
-        "Adam, one step", curves, Axis("tensors", 1, 100, log=True), Axis("operations", 10, 1e4, log=True)
+        "Adam, one step", curves, ChartAxis("tensors", 1, 100, log=True), ChartAxis("operations", 10, 1e4, log=True)
     )

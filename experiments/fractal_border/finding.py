@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from experiments.drawing import draw_maps
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import mean_field
@@ -107,7 +107,7 @@ def read_sizes(runs: pd.DataFrame) -> tuple[int, int, int]:
     return int(runs["objective.width"].iloc[0]), len(runs), int(runs["steps"].iloc[0])
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the median of the slopes of all images and box sizes, as in the paper, and repeat the sweep's runs."""
     width, points, steps = read_sizes(runs)
     centre = {kind: compute_images(kind, width, points, steps)[0] for kind in LINE}
@@ -126,7 +126,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
             **{f"{name}, median slope": [f"{np.median(row):.1f}" for row in rows] for name, rows in slopes.items()},
         }
     )
-    return Finding(
+    return ExperimentResult(
         f"By boxes the border of the network has the dimension {network:.1f}, that of a quadratic {smooth:.1f}. The"
         f" paper tells {PUBLISHED} of tanh in full batches, at width {WIDTH}; what is found here, at width {width} and"
         f" with {points} points a side, lies {near}, and is {kind}. In the middle lr is {LINE['network']:g} for the"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import distance_factor, find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 KAPPA = 100
 BEST = 2 / (1 + 1 / KAPPA)
@@ -24,13 +24,13 @@ TRUTHS = tuple(
 )
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the rates from step 2000 to 3000, when only the slowest direction is left."""
     rates = {scale: distance_factor(find_trace(runs, traces, lr=scale), 2000, 3000) for scale in SCALES}
     best = min(rates, key=rates.__getitem__)
     falls = max(scale for scale in SCALES if rates[scale] < 1)
     grows = min(scale for scale in SCALES if rates[scale] > 1)
-    return Finding(
+    return ExperimentResult(
         f"The fastest of these steps is {best:.6g}/L, that is 2/(L + μ): each one leaves"
         f" {rates[best]:.9f} of the distance."
         f" At {falls}/L the distance falls in the long run, at {grows}/L it grows.",
@@ -42,4 +42,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """Draw the gap at each step size."""
     gaps = {scale: find_trace(runs, traces, lr=scale)["gap"] for scale in SCALES}
     curves = [Curve(f"lr {scale:.5g}/L", gap.index.tolist(), gap.tolist()) for scale, gap in gaps.items()]
-    return draw_chart("Gradient descent, κ = 100", curves, Axis("step", 0, 3000), Axis("gap", 1e-30, 1e6, log=True))
+    return draw_chart(
+        "Gradient descent, κ = 100", curves, ChartAxis("step", 0, 3000), ChartAxis("gap", 1e-30, 1e6, log=True)
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 COUNTS = (1, 5, 10, 50)
 
@@ -15,11 +15,11 @@ TRUTHS = tuple(
 )
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Read the loss after the number of steps for which the function is the worst."""
     losses = [float(find_trace(runs, traces, objective__iterations=n)["loss"][n]) for n in COUNTS]
     met = all(truth.holds(loss) for truth, loss in zip(TRUTHS, losses, strict=True))
-    return Finding(
+    return ExperimentResult(
         f"It {'does: the bound is met and cannot be lowered' if met else 'does not'}. After {COUNTS[-1]} steps"
         f" {losses[-1]:.6f} L R² is left.",
         dict(zip((truth.quantity for truth in TRUTHS), losses, strict=True)),
@@ -33,5 +33,5 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     curves = [Curve(f"worst for {n} steps", steps, path) for n, path in losses.items()]
     bound = Curve("bound", steps, [1 / (4 * step + 2) for step in steps], dash=(5, 4))
     return draw_chart(
-        "Gradient descent, lr 1/L", [*curves, bound], Axis("step", 0, 60), Axis("f - f*", 1e-3, 1, log=True)
+        "Gradient descent, lr 1/L", [*curves, bound], ChartAxis("step", 0, 60), ChartAxis("f - f*", 1e-3, 1, log=True)
     )

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("gd", "nesterov_convex", "ogm", "heavy_ball_optimal", "chebyshev")
 SIZES = (15, 101)
@@ -43,7 +43,7 @@ def count_early(steps: pd.DataFrame) -> int:
     return sum(int(np.count_nonzero(x[step:])) for step, x in steps["x"].items())
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the losses after N steps over 3 L R² / (32 (N + 1)²)."""
     over = {
         n: [
@@ -56,7 +56,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
     upper = read_excess(runs, traces, 101, "nesterov_convex")[50] / (2 * squared_radius(101) / 51**2)
     table = pd.DataFrame({"optimizer": METHODS, **{f"n = {n}": over[n] for n in SIZES}})
     best = METHODS[int(np.argmin(over[101]))]
-    return Finding(
+    return ExperimentResult(
         f"None gets below it. After 50 steps on 101 coordinates {best} comes nearest, with"
         f" {min(over[101]):.2f} times the"
         f" bound; gradient descent has {over[101][0]:.1f} times. After k steps no more than k"
@@ -73,5 +73,5 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     bound = 3 * squared_radius(101) / (32 * 51**2)
     curves = [Curve(name, steps, read_excess(runs, traces, 101, name).loc[:50].tolist()) for name in METHODS]
     limit = Curve("bound, at step 50", [0, 50], [bound, bound], dash=(5, 4))
-    up = Axis("f - f*", 1e-4, 1, log=True)
-    return draw_chart("Nesterov's worst function, n = 101", [*curves, limit], Axis("step", 0, 50), up)
+    up = ChartAxis("f - f*", 1e-4, 1, log=True)
+    return draw_chart("Nesterov's worst function, n = 101", [*curves, limit], ChartAxis("step", 0, 50), up)

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import distance_factor, find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 ROOT = math.sqrt(100)
 HEAVY = (ROOT - 1) / (ROOT + 1)
@@ -32,13 +32,13 @@ TRUTHS = (
 )
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the rates from step 400 to 600, when the start has no influence."""
     steps = {name: find_trace(runs, traces, optimizer=name) for name in RATES}
     rates = {name: distance_factor(path, 400, 600) for name, path in steps.items()}
     work = {name: math.log(1e-6) / math.log(rate) for name, rate in rates.items()}
     left = abs(float(steps["chebyshev"]["x"][20][0]))
-    return Finding(
+    return ExperimentResult(
         f"At these rates six digits of x take gradient descent {work['gd_optimal']:.0f} steps, Nesterov's momentum"
         f" {work['nesterov_optimal']:.0f} and the heavy ball {work['heavy_ball_optimal']:.0f}: at κ = 100 momentum is"
         f" worth a factor of {work['gd_optimal'] / work['heavy_ball_optimal']:.1f}.",
@@ -50,4 +50,4 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     """Draw the gap of each method."""
     gaps = {name: find_trace(runs, traces, optimizer=name)["gap"].loc[:200] for name in RATES}
     curves = [Curve(name, gap.index.tolist(), gap.tolist()) for name, gap in gaps.items()]
-    return draw_chart("Quadratic, κ = 100", curves, Axis("step", 0, 200), Axis("gap", 1e-32, 1, log=True))
+    return draw_chart("Quadratic, κ = 100", curves, ChartAxis("step", 0, 200), ChartAxis("gap", 1e-32, 1, log=True))

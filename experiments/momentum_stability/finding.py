@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_run, find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 LIMITS = {"gd": 2.0, "momentum": 2 * 1.9, "nesterov": 2 * 1.9 / 2.8}
 """Limits of lr L for b = 0.9."""
@@ -32,11 +32,11 @@ def log_growth(runs: pd.DataFrame, optimizer: str, lr: float) -> float:
     return math.log(run["final_loss"] / run["start_loss"])
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the growth on either side of each limit."""
     growth = [log_growth(runs, name, limit * side) for side in (BELOW, ABOVE) for name, limit in LIMITS.items()]
     turns = all(low < 0 < high for low, high in zip(growth[:3], growth[3:], strict=True))
-    return Finding(
+    return ExperimentResult(
         f"It {'does' if turns else 'does not'}. With momentum 0.9 the heavy ball bears steps of up to"
         f" {LIMITS['momentum']:.4g}/L, nearly twice those of gradient descent; Nesterov's form only"
         f" {LIMITS['nesterov']:.4g}/L.",
@@ -52,5 +52,5 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
             gaps = find_trace(runs, traces, optimizer=name, lr=limit * side)["gap"].loc[:1000]
             curves.append(Curve(f"{name}, lr {limit * side:.5g}/L", gaps.index.tolist(), gaps.tolist(), dash))
     return draw_chart(
-        "0.1% below and above the limit", curves, Axis("step", 0, 1000), Axis("gap", 1e-20, 1e20, log=True)
+        "0.1% below and above the limit", curves, ChartAxis("step", 0, 1000), ChartAxis("gap", 1e-20, 1e20, log=True)
     )

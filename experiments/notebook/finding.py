@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_run, find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 FLOOR = (2 * 2.0**-22) ** 2
 """(x - 2)² where x is two float32 spacings away: the next step, 0.2 of that, is less than half a spacing."""
@@ -26,7 +26,7 @@ CURVES = {
 }
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compare both impls, and read the final losses of both loops."""
     by_hand, by_torch = (runs[runs["impl"] == impl].set_index(["objective", "lr"]) for impl in ("manual", "torch"))
     differ = int((~np.isclose(by_hand["final_loss"], by_torch["final_loss"], rtol=1e-6, atol=0, equal_nan=True)).sum())
@@ -34,7 +34,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
         float(find_run(by_hand.reset_index(), objective=f"notebook_{name}", lr=0.1)["final_loss"])
         for name in ("manual", "sgd")
     ]
-    return Finding(
+    return ExperimentResult(
         f"They do in {len(by_hand) - differ} of {len(by_hand)} pairs of rows, and they hold lessons that"
         " the notebook did"
         " not print.",
@@ -53,4 +53,6 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
         Curve(CURVES[name], gap.index.tolist(), gap.tolist(), (5, 4) if name == "notebook_sgd" else (1, 0))
         for name, gap in gaps.items()
     ]
-    return draw_chart("Gradient descent, lr 0.1", curves, Axis("step", 0, 100), Axis("gap", 1e-20, 1, log=True))
+    return draw_chart(
+        "Gradient descent, lr 0.1", curves, ChartAxis("step", 0, 100), ChartAxis("gap", 1e-20, 1, log=True)
+    )

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("gd", "adam")
 SMALL = ("points=65", "steps=60", "objective.samples=150", "objective.hidden=8")
@@ -45,7 +45,7 @@ def read_curve(runs: pd.DataFrame, optimizer: str) -> pd.Series:
     return rows["steps_to_target"].astype(float).fillna(math.inf)
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the widths in decades, and the geometric mean of the best lrs."""
     steps = {name: read_curve(runs, name) for name in METHODS}
     decade = 8 / (len(steps["gd"]) - 1)
@@ -60,7 +60,7 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
             "decades": widths,
         }
     )
-    return Finding(
+    return ExperimentResult(
         f"gd does well over {widths[0]:.2g} decades of lr and adam over {widths[1]:.2g}. That Adam needs less tuning"
         f" {word_claim(wider)}. What differs more is where: their best lrs lie {math.log10(best[0] / best[1]):.1f}"
         " decades apart, so one lr for both would compare nothing.",
@@ -82,5 +82,8 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
     steps = {name: read_curve(runs, name).clip(upper=most) for name in METHODS}
     curves = [Curve(name, counts.index.tolist(), counts.tolist()) for name, counts in steps.items()]
     return draw_chart(
-        "Steps to a loss of 0.5 on digits", curves, Axis("lr", 1e-5, 1e3, log=True), Axis("steps", 1, most, log=True)
+        "Steps to a loss of 0.5 on digits",
+        curves,
+        ChartAxis("lr", 1e-5, 1e3, log=True),
+        ChartAxis("steps", 1, most, log=True),
     )

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, draw_chart
+from experiments.drawing import ChartAxis, Curve, draw_chart
 from experiments.lookup import find_trace
-from experiments.truth import Finding, Truth
+from experiments.truth import ExperimentResult, Truth
 
 EQUAL, UNEQUAL = ("gd", "momentum", "cg_pr", "bfgs"), ("adam", "signsgd")
 SHIFTED = (*EQUAL, "adam")  # signsgd lands on the minimum along the axes, where a rounding decides the next sign
@@ -51,13 +51,13 @@ def largest_difference(
     return max(float((read_gap(runs, traces, optimizer, *other) - along_axes).abs().max()) for other in others)
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
     """Compute the differences of the gap over all steps."""
     names = (*EQUAL, *UNEQUAL)
     rotations = [largest_difference(runs, traces, name, [(True, 0), (True, 1)]) for name in names]
     shifts = [largest_difference(runs, traces, name, [(False, 1)]) for name in SHIFTED]
     alike = [name for name, difference in zip(names, rotations, strict=True) if difference < 1e-12]
-    return Finding(
+    return ExperimentResult(
         f"{', '.join(alike)} do not: turned, the problem is the same to them. adam's gap changes by up"
         f" to {rotations[-2]:.2f}"
         f" of the start's, signsgd's by {rotations[-1]:.2f}: how well they do depends on the axes. A shift alone"
@@ -75,4 +75,4 @@ def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
         for words, (rotated, instance, dash) in systems.items():
             gaps = read_gap(runs, traces, name, rotated, instance)
             curves.append(Curve(f"{name}, {words}", gaps.index.tolist(), gaps.tolist(), dash))
-    return draw_chart("One quadratic, turned", curves, Axis("step", 0, 50), Axis("gap", 1e-3, 1, log=True))
+    return draw_chart("One quadratic, turned", curves, ChartAxis("step", 0, 50), ChartAxis("gap", 1e-3, 1, log=True))

@@ -79,7 +79,7 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
 
 def check_theory(name: str, rerun: ExperimentRun) -> None:
     """Each published number lies within its stated tolerance, and each number found has one to be compared with."""
-    numbers = rerun.finding.numbers
+    numbers = rerun.result.numbers
     assert set(numbers) == {truth.quantity for truth in record.load_truths(name)}
     assert numbers
     for each in record.load_truths(name):
