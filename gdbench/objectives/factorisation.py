@@ -13,7 +13,7 @@ from gdbench.objectives.validation import check_float, check_int
 __all__ = ["deep_linear", "matrix_factorisation", "phase_retrieval"]
 
 
-def draw_normal(*shape: int, seed: int) -> Tensor:
+def draw_normal_tensor(*shape: int, seed: int) -> Tensor:
     """Draw standard normal numbers."""
     return torch.randn(*shape, generator=make_generator(seed), dtype=torch.float64)
 
@@ -28,7 +28,7 @@ def matrix_factorisation(rows: int = 12, columns: int = 10, rank: int = 3, insta
     Raises UsageError for rank outside 1 ... min(rows, columns) - 1, or instance < 0.
     """
     least = min(check_int("rows", rows, least=2), check_int("columns", columns, least=2))
-    matrix = draw_normal(rows, columns, seed=check_int("instance", instance, least=0))
+    matrix = draw_normal_tensor(rows, columns, seed=check_int("instance", instance, least=0))
     check_int("rank", rank, least=1, most=least - 1)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     roots = values[:rank].sqrt()
@@ -37,7 +37,7 @@ def matrix_factorisation(rows: int = 12, columns: int = 10, rank: int = 3, insta
         return 0.5 * ((params["u"] @ params["v"].mT - matrix) ** 2).sum((-2, -1))
 
     def start(seed: int) -> dict[str, Tensor]:
-        both = 0.1 * draw_normal(rows + columns, rank, seed=seed)
+        both = 0.1 * draw_normal_tensor(rows + columns, rank, seed=seed)
         return {"u": both[:rows].clone(), "v": both[rows:].clone()}
 
     return Objective(
@@ -63,7 +63,7 @@ def phase_retrieval(n: int = 10, measurements: int = 80, instance: int = 0, batc
     check_int("n", n, least=1)
     if check_int("measurements", measurements, least=1) < n:
         raise UsageError(f"objective.measurements={measurements}: fewer than n={n}; try objective.measurements={4 * n}")
-    vectors = draw_normal(n, measurements + 1, seed=check_int("instance", instance, least=0))
+    vectors = draw_normal_tensor(n, measurements + 1, seed=check_int("instance", instance, least=0))
     target, vectors = vectors[:, 0].clone(), vectors[:, 1:].contiguous()
 
     def fn(x: Tensor, vectors: Tensor, squares: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def phase_retrieval(n: int = 10, measurements: int = 80, instance: int = 0, batc
     data = {"vectors": vectors, "squares": (target @ vectors) ** 2}
     return Objective(
         fn=fn,
-        start=lambda seed: draw_normal(n, seed=seed),
+        start=lambda seed: draw_normal_tensor(n, seed=seed),
         data=data,
         batch=make_batch_sampler(*data, batch=batch, of=measurements, axis=-1),
         minimum=0.0,
@@ -92,7 +92,7 @@ def deep_linear(width: int = 4, depth: int = 3, scale: float = 0.5, instance: in
     """
     size, layers = check_int("width", width, least=1), check_int("depth", depth, least=2)
     deviation = check_float("scale", scale, least=0, example=0.5, above=True) / size**0.5
-    wanted = draw_normal(size, size, seed=check_int("instance", instance, least=0))
+    wanted = draw_normal_tensor(size, size, seed=check_int("instance", instance, least=0))
     names = [f"w{layer}" for layer in range(1, layers + 1)]
 
     def fn(params: dict[str, Tensor], wanted: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def deep_linear(width: int = 4, depth: int = 3, scale: float = 0.5, instance: in
         return 0.5 * ((product - wanted) ** 2).sum((-2, -1))
 
     def start(seed: int) -> dict[str, Tensor]:
-        return dict(zip(names, deviation * draw_normal(layers, size, size, seed=seed), strict=True))
+        return dict(zip(names, deviation * draw_normal_tensor(layers, size, size, seed=seed), strict=True))
 
     one = torch.eye(size, dtype=torch.float64)
     return Objective(
