@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gdbench.errors import format_count
 from gdbench.report.escaping import escape_control_codes, escape_markdown, escape_workflow_command
-from gdbench.report.number_format import format_number
+from gdbench.report.number_format import format_interval, format_number
 from gdbench.report.terminal.column_fitting import (
     UNLIMITED,
     Column,
