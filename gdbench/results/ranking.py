@@ -45,7 +45,7 @@ class _SeedGroups:
 
     def __init__(self, runs: pd.DataFrame, by: Sequence[str]) -> None:
         """Configurations are numbered in order of appearance."""
-        self.codes = runs.groupby(list(by), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+        self.codes = _number_groups([runs[name] for name in by])
         self.sizes = np.bincount(self.codes)
         self.first = np.cumsum(self.sizes) - self.sizes
 
@@ -93,7 +93,9 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
     run).
     """
     seeds = _SeedGroups(runs, by)
-    hit, stay = _compute_run_costs(runs, cost)
+    eligible, settled = is_eligible(runs).to_numpy(bool), has_settled(runs)
+    hit = _compute_run_costs(runs, cost, eligible)
+    stay = np.where(settled, hit, np.inf)
     shortfall = compute_shortfalls(runs).to_numpy()
     has_gap = to_floats(runs, "final_gap").notna().to_numpy()
     medians = np.stack([seeds.compute_median(values) for values in (stay, hit, shortfall)])
@@ -112,8 +114,8 @@ def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequenc
             "stayed": seeds.count(np.isfinite(stay)),
             "seed_matters": seeds.count(runs["seed_used"].fillna(True).to_numpy(bool)) > 0,
             **_read_choices(runs, seeds, rows, cost),
-            **_compute_shown_columns(runs, seeds, outcome),
-            **_compute_seconds(runs, seeds),
+            **_compute_shown_columns(runs, seeds, eligible & (settled | (outcome != 0)[seeds.codes])),
+            **_compute_seconds(runs, seeds, eligible),
             "run_id": runs["run_id"].to_numpy()[seeds.find_median_runs(stay, hit, shortfall)],
         }
     )
@@ -128,11 +130,10 @@ def select_best(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataF
     return table[table["outcome"] != OUTCOMES[-1]].drop_duplicates(list(keys))
 
 
-def _compute_run_costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
-    """Cost of each run to its first hit, inf if ineligible or never; and the same of runs that stay."""
-    paid = to_floats(runs, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
-    hit = paid.where(is_eligible(runs) & paid.notna(), np.inf).to_numpy()
-    return hit, np.where(has_settled(runs), hit, np.inf)
+def _compute_run_costs(runs: pd.DataFrame, cost: str, eligible: Flags) -> Array:
+    """Cost of each run to its first hit, inf if ineligible or never."""
+    paid = to_floats(runs, COST_COLUMNS[cost]).to_numpy()
+    return np.where(eligible & ~np.isnan(paid), np.maximum(paid, MIN_COSTS[cost]), np.inf)
 
 
 def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, cost: str) -> dict[str, Any]:
@@ -146,9 +147,8 @@ def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, co
     return {"tuned_place": places, "tuned_for": rows["tuned_for"].astype(object).to_numpy(), "leads": leads}
 
 
-def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whole) -> dict[str, Any]:
-    """Median, minimum and maximum over seeds of each value that tables show."""
-    counts = is_eligible(runs).to_numpy(bool) & (has_settled(runs) | (outcome != 0)[seeds.codes])
+def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, counts: Flags) -> dict[str, Any]:
+    """Median, minimum and maximum over seeds of each value that tables show; costs of the runs that count."""
     columns: dict[str, Any] = {}
     for name in ("gradients", "steps"):
         columns |= seeds.describe(
@@ -162,10 +162,10 @@ def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whol
     return columns
 
 
-def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups) -> dict[str, Array]:
+def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups, eligible: Flags) -> dict[str, Array]:
     """Median time to the target, and by the quartiles of a step; null where a reaching run has none."""
     seconds, step = to_floats(runs, COST_COLUMNS["seconds"]), to_floats(runs, "step_s")
-    missed = to_floats(runs, COST_COLUMNS["gradients"]).isna() | ~is_eligible(runs)
+    missed = to_floats(runs, COST_COLUMNS["gradients"]).isna() | ~eligible
     columns = {}
     for name, quartile in (("seconds", "step_s"), ("seconds_low", "step_s_lo"), ("seconds_high", "step_s_hi")):
         scaled = seconds if quartile == "step_s" else (seconds * to_floats(runs, quartile) / step).fillna(seconds)
@@ -182,8 +182,8 @@ def _sort_configurations(
     Rows that are equal in ``alike`` differ in implementation only. Ineligible rows are sorted by status.
     """
     stay, hit, shortfall = medians
-    by_cost = table[alike].assign(stay=stay, hit=hit)
-    siblings = by_cost.groupby([*alike, "stay", "hit"], sort=False, dropna=False, observed=True).ngroup()
+    configuration = _number_groups([table[name] for name in alike])
+    siblings = _number_groups([configuration, stay, hit])
     problem = pd.factorize(table["problem"])[0] if "problem" in table else np.zeros(len(table), int)
     order = pd.DataFrame(
         {
@@ -193,18 +193,18 @@ def _sort_configurations(
             "missed": np.where(np.isfinite(hit), 0.0, shortfall),
             "shortfall": shortfall,
             "status": np.where(np.isfinite(shortfall), 0.0, status),
-            "configuration": table.groupby(alike, sort=False, dropna=False, observed=True).ngroup(),
+            "configuration": configuration,
             "time": np.where(np.isfinite(table["seconds"]), table["seconds"], step_s),
             "impl": table["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float),
         }
     )
     # Where costs decide, siblings stand together, at the shortfall of the first of them: rounding orders no impls.
-    quickest = order.assign(siblings=siblings).sort_values(["siblings", "time", "impl"], kind="stable")
-    of_first = quickest.drop_duplicates("siblings").set_index("siblings")["shortfall"].reindex(siblings).to_numpy()
-    order["shortfall"] = np.where(np.isfinite(hit), of_first, shortfall)
+    quickest = np.lexsort((order["impl"], order["time"], siblings))
+    firsts = quickest[np.unique(siblings[quickest], return_index=True)[1]]
+    order["shortfall"] = np.where(np.isfinite(hit), shortfall[firsts][siblings], shortfall)
     solver = table["solver"] if "solver" in table else table["optimizer"].astype(str) + " " + table["impl"].astype(str)
     order = promote_choices(order, table["tuned_place"], solver, table["leads"].to_numpy(bool))
-    ranks = order.sort_values(list(SORT_COLUMNS), kind="stable").index.to_numpy()
+    ranks = np.lexsort([order[name].to_numpy(float) for name in reversed(SORT_COLUMNS)])
     table = (
         table.assign(passed=label_passed_over(table, order["behind"]))
         .drop(columns=["tuned_place", "leads"])
@@ -213,6 +213,15 @@ def _sort_configurations(
     table = table.reset_index(drop=True)
     table.insert(0, "place", _compute_places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
     return table
+
+
+def _number_groups(keys: Sequence[pd.Series | npt.NDArray[Any]]) -> Whole:
+    """Number of each row's set of keys, in order of appearance; nulls are equal."""
+    numbers = np.zeros(len(keys[0]), np.int64)
+    for key in keys:
+        codes, values = pd.factorize(key, use_na_sentinel=False)
+        numbers = pd.factorize(numbers * max(len(values), 1) + codes)[0].astype(np.int64)
+    return numbers
 
 
 def _compute_places(problem: Whole, outcome: Whole, value: Array) -> Whole:

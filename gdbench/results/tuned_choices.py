@@ -57,11 +57,13 @@ def label_passed_over(table: pd.DataFrame, behind: pd.Series) -> pd.Series:
 
     A spike costs less by the search's own metric and was not chosen because its neighbours cost much more.
     """
+    words = pd.Series(None, index=table.index, dtype=object)
     rows = behind.notna().to_numpy()
+    if not rows.any():
+        return words
     choices = table.iloc[behind[rows].to_numpy(int)]
     work, least = (frame[["steps", "gradients"]].to_numpy(float) for frame in (table[rows], choices))
     less = (work < least).all(axis=1)
-    words = pd.Series(None, index=table.index, dtype=object)
     words[rows] = np.where(less & choices["tuned_for"].isin(PLATEAU_METRICS).to_numpy(bool), SPIKE, PASSED_OVER)
     return words
 
