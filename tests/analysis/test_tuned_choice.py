@@ -143,12 +143,12 @@ def test_decades_go_around_the_choice(search: pd.DataFrame) -> None:
 def test_each_problem_of_a_search_has_a_best_of_its_own(command: Callable[..., Any]) -> None:
     """Targets are problems: the easy one does not win against the other, in tune as in show; equal methods tie."""
     words = ("objective=notebook_manual", "optimizer=momentum", "optimizer.momentum=0", "impl=manual,torch")
-    out = one_line(command("tune", *words, "target=0.1,1e-6", "trials=10", "points=5", "timing=off").out)
+    out = one_line(command("tune", *words, "target=0.1,1e-6", "trials=16", "points=5", "timing=off").out)
     shown = one_line(command("show").out)
 
     for target in ("0.1", "1e-6"):
         best = re.search(
-            rf"Best on notebook_manual target {target}, of 10 tried for each: momentum .*? at lr (\S+),", out
+            rf"Best on notebook_manual target {target}, of 16 tried for each: momentum .*? at lr (\S+),", out
         )
         assert best is not None, out
         assert f"Best on notebook_manual target {target}: momentum" in shown
