@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 # How long an example takes on a busy machine says nothing of what it tests.
 settings.register_profile("fast", deadline=None, max_examples=15)
-settings.register_profile("slow", deadline=None, max_examples=100)
+settings.register_profile("slow", deadline=None, max_examples=50)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tiers import count_examples
 
 from gdbench.config.spacing import count_up, space_linearly, space_logarithmically, space_powers_of_ten
 
@@ -30,7 +31,7 @@ def log_values(low: Decimal, high: Decimal, count: int) -> list[float]:
 
 
 @given(ENDS, ENDS, st.integers(2, 60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(25, 100), deadline=None)
 def test_log_spaced_values_are_correctly_rounded(low: Decimal, high: Decimal, count: int) -> None:
     """Every value equals that of 50 digits, computed one by one, whatever the ends."""
     values = space_logarithmically(low, high, count)
@@ -39,7 +40,7 @@ def test_log_spaced_values_are_correctly_rounded(low: Decimal, high: Decimal, co
 
 
 @given(ANY, ANY, st.integers(2, 60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(25, 100), deadline=None)
 def test_linearly_spaced_values_are_correctly_rounded(low: Decimal, high: Decimal, count: int) -> None:
     """Every value is the float64 nearest to the exact fraction."""
     start, width = Fraction(low), Fraction(high) - Fraction(low)
@@ -49,7 +50,7 @@ def test_linearly_spaced_values_are_correctly_rounded(low: Decimal, high: Decima
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(1, 10**6), st.integers(0, 40), st.integers(1, 60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(25, 100), deadline=None)
 def test_counted_values_are_correctly_rounded(low: int, step: int, places: int, count: int) -> None:
     """A range counts in decimals, as it is written: 0.1, 0.2, 0.3."""
     first, width = Decimal(low).scaleb(-places), Decimal(step).scaleb(-places)
@@ -61,7 +62,7 @@ def test_counted_values_are_correctly_rounded(low: int, step: int, places: int, 
 
 
 @given(st.integers(-300, 299), st.integers(1, 300), st.integers(2, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=count_examples(12, 50), deadline=None)
 def test_powers_of_ten_are_correctly_rounded(low: int, decades: int, count: int) -> None:
     """The values between two powers of ten are those of an interval with these ends; whole decades are exact."""
     high = min(low + decades, 300)

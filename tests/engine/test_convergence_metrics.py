@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import HITS, first_at_or_below, hits, parabola, plain, row, scripted, small, told, walk
+from support.tiers import count_examples
 
 from gdbench.engine.runner import run_cell
 from gdbench.objectives import Objective
@@ -108,7 +109,7 @@ def test_each_lane_has_its_own_status() -> None:
         compare({name: plain(together[name], lane) for name in shared}, {name: alone[name] for name in shared})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(25, 100), deadline=None)
 @given(
     st.lists(
         st.one_of(*[st.floats(0.0, 2.0)] * 8, st.floats(0, 1e-5), st.sampled_from([NAN, INF, -INF])),
@@ -127,7 +128,7 @@ def test_hits_are_the_first_steps_at_or_below(losses: list[float]) -> None:
     assert actual["best_loss"] == min(losses[:lived])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(25, 100), deadline=None)
 @given(
     losses=st.lists(
         st.one_of(*[st.floats(0.0, 1.0)] * 8, st.floats(0, 1e-5), st.sampled_from([NAN, INF, -INF])),

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.processes import ROOT, Processes
-from support.tiers import representatives
+from support.tiers import count_examples, representatives
 
 import gdbench
 from gdbench import Objective
@@ -226,7 +226,7 @@ def rebuilt(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-@settings(max_examples=150)
+@settings(max_examples=count_examples(37, 150))
 @given(st.sampled_from(sorted(MAKERS)), VALUES, VALUES)
 def test_a_digest_is_of_the_value_wherever_a_function_holds_it(place: str, value: Any, other: Any) -> None:
     """Made twice it is the same; with another value, at any place, it is another."""

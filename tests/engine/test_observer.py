@@ -112,7 +112,7 @@ def test_a_lane_is_observed_as_a_run_alone(
         assert same(alone, by_definition(starts[lane], rows[lane], points))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=count_examples(12, 50), deadline=None)
 @given(points=points)
 def test_maximising_is_judged_on_the_negative(points: Points) -> None:
     """With sign -1 a run on -f has the observations of a run on f."""
@@ -152,7 +152,7 @@ def test_one_infinite_number_of_many_ends_a_run() -> None:
     assert not alive(spoilt)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(25, 100), deadline=None)
 @given(start=st.floats(-2, 2, width=32), targets=st.lists(threshold, min_size=1), points=points)
 def test_work_is_not_counted_where_a_step_is_a_gradient(start: float, targets: list[float], points: Points) -> None:
     """For a method of constant cost the work computed afterwards is the work that counting finds."""

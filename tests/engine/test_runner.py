@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import Compiled, Tiny, hits, parabola, plain, row, scripted, small, walk
+from support.tiers import count_examples
 from torch import Tensor
 from torch._dynamo.utils import counters
 
@@ -96,7 +97,7 @@ def test_start_noise_has_the_deviation_asked_for() -> None:
     assert abs(noise.std() - 0.5) < 4 * 0.5 / 100 / 2**0.5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=count_examples(12, 50), deadline=None)
 @given(seed=st.integers(0, 2**53 - 1), noise=st.sampled_from([0.0, 1e-3, 1.0]), centre=st.floats(-10, 10))
 def test_starts_of_all_dtypes_are_one_start(seed: int, noise: float, centre: float) -> None:
     """A float32 run starts at the float64 run's start, rounded; noise included."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import parabola
 from support.laws import OBJECTIVES, build_configured
-from support.tiers import representatives
+from support.tiers import count_examples, representatives
 
 from gdbench.engine.targets import SAFETY, Ladder, make_ladder, measure_rounding_size, round_thresholds_down
 from gdbench.objectives import Objective, make_generator
@@ -183,7 +183,7 @@ def test_the_size_of_the_terms_is_a_power_of_two_that_more_points_confirm(name: 
 anything = st.one_of(st.floats(allow_nan=False), st.floats(-1e-40, 1e-40), st.floats(-10, 10))
 
 
-@settings(max_examples=300)
+@settings(max_examples=count_examples(75, 300))
 @given(thresholds=st.lists(anything, min_size=1, max_size=5), dtype=st.sampled_from(list(EPS)))
 def test_thresholds_are_never_rounded_up(thresholds: list[float], dtype: torch.dtype) -> None:
     """In the dtype of the losses a threshold is the largest number that does not exceed it, so that no hit is early."""

@@ -90,7 +90,13 @@ def test_every_kind_of_method_is_timed_with_all_around_it(optimizer: str, impl: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "optimizer"), list(enumerate(options("optimizer"))))
+@pytest.mark.parametrize(
+    ("number", "optimizer"),
+    [
+        pytest.param(number, optimizer, marks=() if number % 3 == 0 else pytest.mark.campaign)
+        for number, optimizer in enumerate(options("optimizer"))
+    ],
+)
 def test_every_method_is_timed_with_changing_options(number: int, optimizer: str) -> None:
     """No option fails under the clock with the methods that meet it: each method has one of every group, in turn."""
     impl = "torch" if optimizer in ("lbfgs", "sparse_adam") else "manual"

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.laws import CONF, CONFIGURATIONS, SMALLER, build_configured, points, target
-from support.tiers import representatives
+from support.tiers import count_examples, representatives
 from torch.autograd.functional import hessian
 
 import gdbench
@@ -368,7 +368,7 @@ def test_notebook_descent_digit_for_digit() -> None:
     instance=st.integers(0, 5),
     rotated=st.booleans(),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=count_examples(12, 50), deadline=None)
 def test_quadratic_has_the_eigenvalues_asked_for(
     n: int, condition: float, spectrum: str, smoothness: float, instance: int, rotated: bool
 ) -> None:

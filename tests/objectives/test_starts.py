@@ -177,7 +177,7 @@ def try_call(call: Callable[[], Any]) -> tuple[Any, str]:
         return None, str(refusal)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(75, 300), deadline=None)
 @given(given=STARTS)
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import HITS, Compiled, Tiny, plain, small
 from support.laws import apart, factory, hypers, manual, path, twin
+from support.tiers import count_examples
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
@@ -57,7 +58,7 @@ def test_mixed_is_splitmix64() -> None:
 
 
 @given(seed=st.integers(0, 2**31 - 1), k=st.integers(0, 2**31 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=count_examples(12, 50), deadline=None)
 def test_bits_are_those_of_whole_numbers(seed: int, k: int) -> None:
     """The numbers that torch wraps around are those worked out without bounds, for a step as a number and a tensor."""
     stream = exact((k + seed * 0x9E3779B97F4A7C15) % 2**64)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.tiers import representatives
+from support.tiers import count_examples, representatives
 
 import gdbench
 from gdbench import UsageError
@@ -328,7 +328,7 @@ def test_what_stands_beside_gaps_and_is_left_out_is_named(own: pd.DataFrame, rat
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(15, 60), deadline=None)
 @example([(3.0, 2.2e-311)])
 @example([(1.7e308, -1.7e308)])
 @given(st.lists(st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2), max_size=8))

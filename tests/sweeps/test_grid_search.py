@@ -48,7 +48,7 @@ def steps(best: float, width: float) -> Callable[[float], float]:
     return fn
 
 
-@settings(max_examples=60)
+@settings(max_examples=count_examples(15, 60))
 @given(st.floats(-11, 5))
 def test_the_best_is_found_wherever_it_lies(exponent: float) -> None:
     """A range that nobody gave grows until it holds the best, which is found to half a percent."""
@@ -61,7 +61,7 @@ def test_the_best_is_found_wherever_it_lies(exponent: float) -> None:
     assert not search.at_ends()
 
 
-@settings(max_examples=60)
+@settings(max_examples=count_examples(15, 60))
 @given(st.floats(-4, 0), st.floats(-4, 0), st.floats(0.5, 3))
 def test_an_end_is_named_where_the_range_leaves_the_best_out_and_only_there(
     best: float, low: float, decades: float
@@ -76,7 +76,7 @@ def test_an_end_is_named_where_the_range_leaves_the_best_out_and_only_there(
         assert search.at_ends() == ends
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(10, 40))
 @given(st.floats(-4, -1), st.floats(0.05, 0.6))
 def test_the_middle_of_a_plateau_is_chosen(best: float, width: float) -> None:
     """Of learning rates that take equally few steps the middle one wins, and the plateau is measured."""
@@ -252,7 +252,7 @@ def test_a_range_with_fewer_numbers_is_tried_to_its_last(count: int) -> None:
     assert len(search.tried) == max(2, count)
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(10, 40))
 @given(st.floats(-3, 0), st.floats(-0.8, 0.0), st.integers(1, 40))
 def test_a_spike_beside_a_valley_is_shown_and_not_chosen(best: float, away: float, cost: int) -> None:
     """Where a first grid's point happens to be far better than all around it, the valley is chosen and refined."""
