@@ -147,7 +147,8 @@ def test_a_profile_without_a_step_says_why(tmp_path: Path) -> None:
         ["rosenbrock", "quadratic"],
         optimizer=["momentum", "adam"],
         lr=[0.001, 0.1],
-        steps=1500,
+        steps=300,
+        target=0.1,
         timing="off",
         outputs=tmp_path,
     )
@@ -361,8 +362,9 @@ def test_seeds_are_a_band_where_no_minimum_is_known(tmp_path: Path) -> None:
 def test_a_panel_without_a_line_says_so(tmp_path: Path) -> None:
     """Where no run stays at the target of one problem of several, its panel holds a word, in a notebook and a page."""
     runs = gdbench.sweep(
-        ["rosenbrock", "quadratic"], optimizer="adam", lr=[0.1, 0.2], steps=600, timing="off", outputs=tmp_path
-    )
+        ["rosenbrock", "quadratic"], optimizer="adam", lr=[0.1, 0.2], steps=200, target=1e-3, timing="off",
+        outputs=tmp_path,
+    )  # fmt: skip
     drawn = gdbench.plot.sensitivity(runs)
     texts = render_svg(drawn.to_dict())
 
