@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gdbench.config.own_names import check_own_names
+from gdbench.config.config_dir import check_own_names
 from gdbench.errors import UsageError, nearest
 from gdbench.results.columns import COLUMNS
 from gdbench.results.paths import PATH

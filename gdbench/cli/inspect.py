@@ -42,9 +42,9 @@ def show(
     if rerun:
         from gdbench.cli.show import list_repeat
         from gdbench.results.lookup import home
-        from gdbench.sweeps.reproduce import rerun as repeat
+        from gdbench.sweeps.reproduce import reproduce
 
-        found = repeat(home(folder, row), row, trust)
+        found = reproduce(home(folder, row), row, trust)
         typer.echo("\n".join(list_repeat(found)))
         return 0 if found.same else 1
     show_run(row, folder)

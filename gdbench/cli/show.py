@@ -20,7 +20,7 @@ from gdbench.results.load import load
 from gdbench.results.lookup import find_run, home
 
 if TYPE_CHECKING:
-    from gdbench.sweeps.reproduce import Repeat
+    from gdbench.sweeps.reproduce import Reproduction
 
 __all__ = ["check_options", "find_shown", "list_repeat", "show_run", "show_table"]
 
@@ -97,7 +97,7 @@ def _call(row: Any) -> str:
     return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."
 
 
-def list_repeat(repeat: Repeat) -> list[str]:
+def list_repeat(repeat: Reproduction) -> list[str]:
     """What came of a repetition, the verdict first, then whatever is not as it was."""
     points = f" and {repeat.points} recorded points" if repeat.points else ""
     if repeat.same:
@@ -117,7 +117,7 @@ def list_repeat(repeat: Repeat) -> list[str]:
     ]
 
 
-def _unexplained(repeat: Repeat) -> list[str]:
+def _unexplained(repeat: Reproduction) -> list[str]:
     """What is left to say where no recorded fact explains a difference."""
     if not repeat.steady:
         return ["Two repeats here differ from each other as well: the run is not deterministic."]

@@ -30,16 +30,16 @@ def tune(
     """
     from gdbench.config.mistakes import check_words
     from gdbench.report.terminal.progress import progress
-    from gdbench.sweeps.api import tuning
-    from gdbench.sweeps.job_spec import Silent
+    from gdbench.sweeps.api import make_tuning
+    from gdbench.sweeps.progress import Silent
 
     check_words(overrides or [])
-    search = tuning([expand_word(word) for word in overrides or []], config_dir)
+    search = make_tuning([expand_word(word) for word in overrides or []], config_dir)
     try:
         search.run(Silent() if quiet or json else progress("row"))
     except KeyboardInterrupt:
         _show_tuned(search, quiet, json)
-        typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
+        typer.echo(f"gdbench: interrupted. Finished cells: {search.sweep.folder}", err=True)
         return 130
     return _show_tuned(search, quiet, json)
 
@@ -56,5 +56,5 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     elif not quiet:
         from gdbench.report.terminal.tuning import show_tuned
 
-        show_tuned(winners, search.growing.folder)
+        show_tuned(winners, search.sweep.folder)
     return 1 if (winners["status"] == "failed").any() else 0

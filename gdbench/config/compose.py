@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
@@ -26,9 +23,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gdbench.config.composition_cache import KeptBases, kept_bases
 from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.config.hydra_plugins import store
 from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
-from gdbench.config.libyaml import read_by_libyaml
 from gdbench.config.mistakes import describe_unreadable
 from gdbench.config.paths import config_folder
 from gdbench.config.schema import GROUPS, NOT_ASKED, SETTINGS
@@ -61,7 +58,7 @@ def initialized() -> Iterator[None]:
 
     ``GlobalHydra`` is not touched, not even for a moment in which another thread of such an app could look.
     """
-    with _COMPOSING, read_by_libyaml():
+    with _COMPOSING:
         around = version.getbase()
         version.setbase("1.3")
         try:
@@ -121,16 +118,17 @@ class Composer:
         fixed: Sequence[str] = (),
         loader: ConfigLoader | None = None,
         known: tuple[Sequence[str], Composed] | None = None,
+        config_dir: Path | None = None,
     ) -> None:
         """``fixed`` are overrides that every cell shares and only Hydra understands: its search path.
 
-        ``loader`` is that of a command line, which knows its --config-dir, and ``known`` what Hydra has composed there
-        and of which overrides.
+        ``loader`` is that of a command line, and ``known`` what Hydra has composed there and of which overrides;
+        ``config_dir`` is the user's folder where there is no loader yet.
         """
         self.fixed = list(fixed)
         self.composed: dict[tuple[str, ...], Composed] = {}
         self.parsed: dict[str, Override] = {}
-        self.loader = loader or ConfigLoaderImpl(create_config_search_path(str(config_folder())))
+        self.loader = loader or ConfigLoader(config_folder(), config_dir)
         self.kept = KeptBases() if fixed else kept_bases(self.loader, config_folder())
         self.parser = OverridesParser.create(config_loader=self.loader)
         if known is not None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
+
+from gdbench.config.hydra_loader import ConfigLoader
 
 __all__ = ["MOST", "KeptBases", "kept_bases"]
 

@@ -1,16 +1,13 @@
-"""What is registered with Hydra: the schema, the sweeper, the Ray launcher, the mode of a run."""
+"""What is registered with Hydra: the schema, the sweepers, the Ray launcher."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -26,7 +23,6 @@ __all__ = [
     "RayArguments",
     "RayLauncher",
     "logspace",
-    "mode_by_flag",
     "register_sweeper",
     "store",
 ]
@@ -65,21 +61,13 @@ def store() -> None:
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
     Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
     nodes = ConfigStore.instance()
-    # Hydra copies its repository, and this store in it, some ten times a run, at 30 ms each; what it takes out it
-    # copies as well.
-    nodes.__deepcopy__ = partial(_itself, nodes)  # type: ignore[attr-defined]
     if _STORED and nodes.repo.get(f"{SCHEMA}.yaml") is _STORED[-1]:
         return  # to make nodes of them again is a sixth of a search's time
     nodes.store(name=SCHEMA, node=Run)
     _STORED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
-    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.Lanes", "params": None})
+    nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.BatchingSweeper", "params": None})
     if find_spec("ray"):
         nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)
-
-
-def _itself(store: ConfigStore, memo: Any) -> ConfigStore:
-    """The store, in place of a copy; a function with a name, as launchers pickle the store and all it holds."""
-    return store
 
 
 def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
@@ -88,23 +76,6 @@ def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any])
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[target] = sweeper
     ConfigStore.instance().store(group="hydra/sweeper", name=name, node={"_target_": target, **node})
-
-
-@contextmanager
-def mode_by_flag(words: Sequence[str]) -> Iterator[None]:
-    """Let ``-m`` alone decide between run and sweep, where no word could name another mode.
-
-    Hydra composes the whole configuration once for nothing but its ``hydra.mode``, a third of the time that a small
-    sweep takes beyond its imports. No file of ``conf/`` but an experiment may set it. It also takes any exception there
-    for "no mode" and goes on, a Ctrl-C among them that a cleanup of OmegaConf has replaced by an error of its own.
-    """
-    asked = Hydra.get_mode
-    if not any("hydra" in word or "experiment=" in word for word in words):
-        Hydra.get_mode = lambda self, config_name, overrides: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Hydra.get_mode = asked  # type: ignore[method-assign]
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""A sweep whose cells are not known beforehand: each batch follows from the answers to those before."""
+"""Adaptive sweep: each batch of cells is chosen from the results of earlier ones; all share a folder and a table."""
 
 from __future__ import annotations
 
@@ -19,80 +19,78 @@ from gdbench.results.export import wanted
 from gdbench.results.folder_layout import PARTS, part_numbers
 from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
-from gdbench.sweeps.executor import describe, export, keep_configurations
+from gdbench.sweeps.executor import export, write_configurations, write_environment
 from gdbench.sweeps.fingerprint import cell_fingerprint
 from gdbench.sweeps.job import check, finish, run_job
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.resume import Wish
+from gdbench.sweeps.resume import ResumeRequest
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Growing", "check_metric", "repeating"]
+__all__ = ["AdaptiveSweep", "write_run_command"]
 
 NOT_REPEATED = ("metric", "trials", "points", "outputs", "name", "code")
 """Overrides that a single run does not need."""
 
 
-class Growing:
-    """One folder and one table for cells that are asked for one after the other."""
+class AdaptiveSweep:
+    """The folder and the cells so far of a sweep whose cells are not known beforehand."""
 
-    def __init__(
-        self, likely: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None
-    ) -> None:
-        """``likely`` stand for all that may be asked: they are checked, and only then a folder is made."""
+    def __init__(self, spec: SweepSpec, likely: Sequence[Job], launch: Launch | None = None) -> None:
+        """``likely`` are cells that stand for all that may be run: they are checked, and only then a folder is made."""
         for job in likely:
-            check_metric(job)
+            _check_metric(job)
         check(likely, here=launch is None)
-        self.first = likely[0]
+        self.spec, self.launch, self.first = spec, launch, likely[0]
         self.trackers = wanted(self.first.config)
-        wish = Wish.parse(self.first.config, kind)
-        if wish.resume is not None:
-            raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
-        self.folder: Path = sweep_folder.new_folder(wish.outputs, wish.name or kind)
-        describe(self.folder, likely, arguments)
-        self.arguments, self.launch = arguments, launch
+        request = ResumeRequest.parse(self.first.config, spec.kind)
+        if request.resume is not None:
+            raise UsageError(f"resume={request.resume}: a search is begun anew each time; leave out resume=.")
+        self.folder: Path = sweep_folder.new_folder(request.outputs, request.name or spec.kind)
+        write_environment(self.folder, likely, spec)
         self.jobs: list[Job] = []
         self.lost: dict[int, str] = {}
 
-    def number(self, job: Job) -> Job:
-        """The job with the next free number of a cell."""
+    def add(self, job: Job) -> Job:
+        """The job with the next free number of a cell, and its fingerprint."""
         self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.question)))
         return self.jobs[-1]
 
-    def ask(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
-        """Run numbered cells, here or by the launcher; their rows are on disk when this returns."""
-        keep_configurations(self.folder, jobs, self.arguments)
+    def run(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
+        """Run cells that were added, here or by the launcher; their rows are on disk when this returns."""
+        write_configurations(self.folder, jobs, self.spec)
         if self.launch:
             reasons = self.launch(jobs, self.folder, lambda: None)
-            gone = {job.cell for job in jobs} - part_numbers(self.folder)
-            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
+            missing = {job.cell for job in jobs} - part_numbers(self.folder)
+            self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in missing}
         else:
             for job in jobs:
                 run_job(job, self.folder, pulse)
 
-    def trace(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
-        """Run again a part of a cell that left no traces, and keep these alone: its rows are there already."""
+    def add_traces(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
+        """Run part of an earlier cell again for its traces alone: its rows are on disk already."""
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / PARTS).mkdir()
             run_job(replace(job, cell=cell), Path(scratch), pulse)
             sweep_folder.move_traces(Path(scratch), self.folder, cell)
 
-    def answer(self, job: Job) -> pd.DataFrame | None:
-        """The rows of a cell that was run; None where a launcher lost it."""
+    def load_runs(self, job: Job) -> pd.DataFrame | None:
+        """The rows of a cell; None where a launcher lost it."""
         return load_part(self.folder, job.cell) if job.cell in part_numbers(self.folder) else None
 
-    def mark(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add columns to the rows on disk: what is known of some runs, by their keys, when all have ended."""
+    def add_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add columns to the rows on disk: values of some runs, by their keys."""
         sweep_folder.mark_runs(self.folder, columns)
 
     def close(self) -> None:
-        """Make one table of all cells, and copy it to the trackers that were asked for."""
+        """Write one table of all cells, and export it."""
         finish(self.jobs, self.folder, self.lost)
         export(self.trackers, self.folder)
 
 
-def repeating(job: Job, numbers: Mapping[str, float]) -> str:
+def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
     """The command line that runs a cell again, with these numbers for its axes."""
     options: list[str] = []
     words: list[str] = []
@@ -105,8 +103,8 @@ def repeating(job: Job, numbers: Mapping[str, float]) -> str:
     return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])
 
 
-def check_metric(job: Job) -> None:
-    """``UsageError`` where no run of a cell can have the metric, whatever it does."""
+def _check_metric(job: Job) -> None:
+    """``UsageError`` where no run of a cell can have the metric."""
     metric, question = str(job.config["metric"]), job.question
     relative = metric.endswith("_gap") or (is_cost(metric) and question.target_loss is None)
     if relative and stated_objective(question).minimum is None:

@@ -27,11 +27,11 @@ from gdbench.objectives.base import fingerprint
 from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
 __all__ = [
-    "asked",
     "cell_fingerprint",
     "data_digests",
+    "explain_incomparable",
     "key_of_what_ran",
-    "not_comparable",
+    "question_half",
     "refresh",
     "source_digests",
 ]
@@ -53,7 +53,7 @@ def cell_fingerprint(question: Question) -> str:
     by now. What a function given from Python computes with is a part of the question; where that cannot be compared,
     the second half is another one each time.
     """
-    if not_comparable(question):
+    if explain_incomparable(question):
         return f"{_digest(_question(question))}-{secrets.token_hex(6)}"
     return f"{_digest(_question(question))}-{_answerer(question, _device(question.device))}"
 
@@ -64,7 +64,7 @@ def key_of_what_ran(key: str, question: Question) -> str:
     A worker may have another device than the machine that asked, which is no other source; and where it cannot make
     the objective it has run nothing else.
     """
-    if not key or not_comparable(question) or _data(question) is None:
+    if not key or explain_incomparable(question) or _data(question) is None:
         return key
     question_half, _, answerer_half = key.partition("-")
     devices = (_device(question.device), "cpu", f"no {question.device}")
@@ -80,7 +80,7 @@ def _answerer(question: Question, device: str) -> str:
     return _digest([torch.__version__, device, sources, _data(question)])
 
 
-def not_comparable(question: Question) -> str | None:
+def explain_incomparable(question: Question) -> str | None:
     """Why a cell is never done: something in its Python function that no two processes could compare; else None."""
     code = str(question.objective_config.get("code", ""))
     return code.removeprefix(NOT_COMPARABLE) if code.startswith(NOT_COMPARABLE) else None
@@ -94,7 +94,7 @@ def refresh() -> None:
         known.cache_clear()
 
 
-def asked(key: str) -> str:
+def question_half(key: str) -> str:
     """The half of a key that says what was asked."""
     return key.partition("-")[0]
 

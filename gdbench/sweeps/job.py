@@ -32,14 +32,15 @@ from gdbench.results.constant_column import constant, is_constant
 from gdbench.results.keys import run_keys
 from gdbench.results.table_files import Table
 from gdbench.sweeps import fingerprint
-from gdbench.sweeps.job_spec import Job, Progress
+from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.machine_lock import one_at_a_time
+from gdbench.sweeps.progress import Progress
 
-__all__ = ["Job", "Progress", "check", "finish", "keys", "nothing", "run_job", "sweep"]
+__all__ = ["check", "compute_run_keys", "finish", "make_empty_answer", "run_here", "run_job"]
 
 
-def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
-    """Run cells one after the other in this process; each one's rows are on disk when it ends."""
+def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
+    """Run cells one after the other in this process; the rows of each are on disk when it ends."""
     progress.begin(jobs)
     try:
         for job in jobs:
@@ -47,7 +48,7 @@ def sweep(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
             progress.done(job, run_job(job, folder, progress.worked))
     finally:
         progress.close()
-    finish(jobs, folder)  # a sweep that was interrupted keeps its parts as they are, to be read or resumed
+    finish(jobs, folder)  # an interrupted sweep keeps its parts as they are, to be read or resumed
 
 
 @one_at_a_time()
@@ -62,10 +63,10 @@ def check(jobs: Sequence[Job], here: bool = True) -> None:
     for job in jobs:
         build.check(job.question)
     if here:
-        _insist_on_one(jobs)
+        _require_runnable(jobs)
 
 
-def _insist_on_one(jobs: Sequence[Job]) -> None:
+def _require_runnable(jobs: Sequence[Job]) -> None:
     """``UsageError``, with the first cell's reason, where every cell lacks its device or a fact of its objective."""
     reasons = []
     for job in jobs:
@@ -89,7 +90,7 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
     """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
     for job in jobs:
         if reason := (lost or {}).get(job.cell):
-            answer = nothing(job.question, "failed", reason)
+            answer = make_empty_answer(job.question, "failed", reason)
             _write(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
     sweep_folder.gather(folder)
 
@@ -115,7 +116,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
         failure = Failure.of(error)
-        return nothing(question, failure.status, failure.error, failure.traceback)
+        return make_empty_answer(question, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
     shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
@@ -130,7 +131,7 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def nothing(question: Question, status: str, error: str, traceback: str | None = None) -> Answer:
+def make_empty_answer(question: Question, status: str, error: str, traceback: str | None = None) -> Answer:
     """One row a run, with a status, its reason, and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
@@ -157,7 +158,7 @@ def _resolved(question: Question) -> dict[str, Any]:
 
 def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
     """Give the answer's rows their keys and their question, and put them on disk."""
-    question, run = job.question, keys(job.question, answer)
+    question, run = job.question, compute_run_keys(job.question, answer)
     asked = {
         "run_id": run,
         **AROUND,
@@ -190,7 +191,7 @@ def _scale(question: Question) -> dict[str, Any]:
     return {"lr_scale": lanes["lr_scale"], "lr_scale_of": question.lr_scale_of or "default"}
 
 
-def keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:
+def compute_run_keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
     return run_keys({**question.constants(), **told}, _numbers(question, answer))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench.analysis.plateau import bound_near
 from gdbench.analysis.tuning_metric import MISS, cost_class, is_cost
 from gdbench.config.axis import LIMITS
-from gdbench.sweeps.adaptive import repeating
+from gdbench.sweeps.adaptive import write_run_command
 from gdbench.sweeps.search_axes import Span
 from gdbench.sweeps.search_grid import Point
 
@@ -52,7 +52,7 @@ def _describe_point(row: Row, point: Point) -> dict[str, Any]:
         "within_2x_decades": _decades(row, point, near) if 0 < score < MISS else None,
         **_describe_spike(row),
         "edges": ", ".join(ends),
-        "command": repeating(row.job, dict(zip(row.names, point, strict=True))),
+        "command": write_run_command(row.job, dict(zip(row.names, point, strict=True))),
     }
 
 
@@ -65,7 +65,7 @@ def _describe_spike(row: Row) -> dict[str, Any]:
     return {
         "spike_lr": float(table["lr"].iloc[index]),
         "spike_value": float(table["value"].iloc[index]),
-        "spike_command": repeating(row.job, numbers),
+        "spike_command": write_run_command(row.job, numbers),
     }
 
 

@@ -20,7 +20,7 @@ from gdbench.config.compose import Composer, composing
 from gdbench.config.paths import config_folder
 from gdbench.config.schema import AROUND, GROUPS, OF_THE_SWEEP, ONE_VALUE
 from gdbench.config.sweep_axes import count_values, list_values
-from gdbench.sweeps.invocation import is_value
+from gdbench.sweeps.command_line import is_value
 
 SHORT = ("steps=2", "timing=off", "--quiet")
 

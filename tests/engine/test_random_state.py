@@ -304,8 +304,10 @@ import sys
 from pathlib import Path
 import yaml
 from gdbench.config.compose import Composer, composing, plain
-from gdbench.sweeps.executor import execute_jobs
-from gdbench.sweeps.job_spec import Job, Silent
+from gdbench.sweeps.executor import execute
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.sweep_spec import SweepSpec
 from gdbench.config.spec import Question
 
 conf, order = Path(sys.argv[1]), int(sys.argv[3])
@@ -323,7 +325,7 @@ def sweep(group, *words):
         asked = {**config, group: yaml.safe_load(file.read_text())}
         question = Question.parse(asked, {**composed.choices, group: file.stem})
         jobs.append(Job(question, number, (*words, f"{group}={file.stem}"), asked))
-    execute_jobs(jobs, words, "sweep", Silent())
+    execute(SweepSpec(given=words), jobs, Silent())
 
 
 halves = [("optimizer", "objective=quadratic", "lr=1e-3"), ("objective", "optimizer=gd", "lr=1e-6")]

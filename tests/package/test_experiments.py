@@ -17,7 +17,7 @@ from gdbench.config.compose import Composer, initialized, plain
 from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
 from gdbench.gate.baseline import posed, read_baseline
-from gdbench.sweeps.job import keys, nothing
+from gdbench.sweeps.job import compute_run_keys, make_empty_answer
 
 Rerun = Callable[[str], Recorded]
 
@@ -74,7 +74,7 @@ def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None
             composed = compose(series.words)
             question = Question.parse(plain(composed.config), composed.choices)
 
-            assert keys(question, nothing(question, "failed", ""))[0].decode() == run
+            assert compute_run_keys(question, make_empty_answer(question, "failed", ""))[0].decode() == run
 
 
 def check_theory(name: str, rerun: Recorded) -> None:

@@ -33,7 +33,7 @@ def callables() -> dict[str, Any]:
 def test_a_sweep_leaves_every_function_of_its_libraries_in_place(tmp_path: Path) -> None:
     """After a sweep no function, class or method of hydra, omegaconf and torch is another one than before."""
     words = ["-m", "lr=0.01,0.1", "timing=off", "steps=3", "--quiet", f"outputs={tmp_path}"]
-    importlib.import_module("gdbench.sweeps.invocation")
+    importlib.import_module("gdbench.sweeps.command_line")
     importlib.import_module("gdbench.sweeps.job")
     before = callables()
     assert main(words) == 0

@@ -18,7 +18,7 @@ from gdbench.engine.build import build
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable
-from gdbench.sweeps.hydra_sweeper import fold
+from gdbench.sweeps.planner import plan_overrides
 
 OPTIMIZERS = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/optimizer/*.yaml"))
 IMPLS = ("manual", "torch", "foreach", "fused")
@@ -60,7 +60,7 @@ def ready(composer: Composer, objective: str, optimizer: str, impl: str) -> Cell
         "lr=null",
         "lr_scale=0.1",
     ]
-    (job,) = fold(words, composer)
+    (job,) = plan_overrides(words, composer)
     return build(job.question)
 
 

@@ -10,9 +10,11 @@ from support.folding import folded
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.sweeps.executor import execute_jobs
+from gdbench.sweeps.executor import execute
 from gdbench.sweeps.job import run_job
-from gdbench.sweeps.job_spec import Job, Silent
+from gdbench.sweeps.job_spec import Job
+from gdbench.sweeps.progress import Silent
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 
 def lanes(job: Job) -> dict[str, list[float]]:
@@ -163,8 +165,8 @@ def test_a_cell_that_a_launcher_lost_becomes_failed_rows(tmp_path: Path) -> None
         run_job(given[0], folder)
         return {1: "the machine went away"}
 
-    runs = gdbench.load(execute_jobs(jobs, [], "sweep", Silent(), loses_the_second).folder)
-    whole = gdbench.load(execute_jobs(jobs, [], "sweep", Silent()).folder)
+    runs = gdbench.load(execute(SweepSpec(), jobs, Silent(), loses_the_second).folder)
+    whole = gdbench.load(execute(SweepSpec(), jobs, Silent()).folder)
 
     assert runs["status"].tolist() == ["budget", "budget", "failed", "failed"]
     assert runs["error"].tolist()[2:] == ["the machine went away"] * 2

@@ -1,4 +1,4 @@
-"""The names of a user's own options: none may be one of gdbench's, which would be taken instead without a word."""
+"""The folder of --config-dir: it exists, and no file in it has the name of one that gdbench ships."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ from pathlib import Path
 from gdbench.config.paths import config_folder
 from gdbench.config.schema import GROUPS
 from gdbench.errors import UsageError
+from gdbench.results.paths import expand_user
 
-__all__ = ["check_own_names"]
+__all__ = ["check_own_names", "find_config_dir"]
+
+
+def find_config_dir(folder: str | Path | None, option: str = "") -> Path | None:
+    """The full path of a user's folder; ``UsageError``, in which it is named as ``option`` names it, if it is none."""
+    if not folder:
+        return None
+    path = expand_user(folder)
+    if not path.is_dir():
+        raise UsageError(
+            f"{option}{folder} is no folder: it must hold objective/*.yaml or optimizer/*.yaml of your own."
+        )
+    check_own_names(path)
+    return path.resolve()
 
 
 def check_own_names(folder: Path) -> None:
