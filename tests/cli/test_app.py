@@ -23,7 +23,7 @@ from gdbench.results.columns import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 NOT_EXACT = re.compile(
-    r"_s$|_s_|reference|^time|^sweep$|^cell|^watched|^overrides$|^started_at$|^lanes$|^resolved$|peak_bytes|^lr_scale"
+    r"_s$|_s_|reference|^time|^sweep$|^cell|^overrides$|^started_at$|^lanes$|^implementation$|peak_bytes|^lr_scale"
 )
 """Columns that may differ between a run in a sweep and the same run repeated alone."""
 

@@ -104,7 +104,7 @@ BAD_INPUT = [
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),
     ("start_noise=-1", "start_noise=-1 must be a number from 0."),
     ("threads=0", "threads=0 must be a whole number from 1"),
-    ("record=some", "record=some is not known."),
+    ("trace=some", "trace=some is not known."),
     ("points=1", "points=1 must be a whole number from 2"),
     ("name=a/b", "name=a/b must be a part of a folder's name"),
     ("lr=(", "lr=( cannot be read"),
