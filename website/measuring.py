@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import yaml
 
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.engine.targets import LADDER, SAFETY
 from gdbench.engine.timer import Plan
 from gdbench.gate.timing.sequential_test import found_from

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gdbench.config.config_dir import check_own_names
+from gdbench.config.config_folders import check_own_names
 from gdbench.errors import UsageError, nearest
 from gdbench.results.columns import COLUMNS
 from gdbench.results.paths import PATH
@@ -27,7 +27,7 @@ def list_(
     cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
-    from gdbench.config.paths import config_folder
+    from gdbench.config.config_folders import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")

@@ -123,9 +123,11 @@ def _dispatch(words: list[str]) -> int:
 
 def _is_known_word(word: str) -> bool:
     """Whether a word that is no verb names a setting or an option: how it is to be written is told later."""
-    from gdbench.config.mistakes import option_files
+    from gdbench.config.command_errors import read_option_files
 
-    return word in (*SETTINGS, "experiment") or any(word in option_files(group) for group in ("optimizer", "objective"))
+    return word in (*SETTINGS, "experiment") or any(
+        word in read_option_files(group) for group in ("optimizer", "objective")
+    )
 
 
 def _recalled(words: list[str], trust: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench.config.trust import unstamped
+from gdbench.config.trust import remove_stamp
 from gdbench.errors import UsageError
 from gdbench.report.diff_text import differing_lines
 from gdbench.report.escaping import printable
@@ -89,7 +89,7 @@ def show_run(row: Any, folder: Path) -> None:
 
 def _configuration(place: Path, row: Any) -> str:
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
+    return remove_stamp(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
 
 
 def _call(row: Any) -> str:

@@ -28,7 +28,7 @@ def tune(
     is sought from 1e-6 to 10 and beyond. Commas over all else make a row each. metric= says what is best, trials= how
     many points each row tries. A better value that its neighbours do not come near is shown, and not chosen.
     """
-    from gdbench.config.mistakes import check_words
+    from gdbench.config.command_errors import check_words
     from gdbench.report.terminal.progress import progress
     from gdbench.sweeps.api import make_tuning
     from gdbench.sweeps.progress import Silent

@@ -17,16 +17,16 @@ __all__ = ["check_module", "check_object"]
 def check_module(target: str, where: str) -> None:
     """``UsageError`` for a name in Python's own library, told before anything is imported."""
     if _is_standard(target.partition(".")[0]):
-        raise _refusal(target, where)
+        raise _make_error(target, where)
 
 
 def check_object(found: Any, target: str, where: str) -> None:
     """``UsageError`` for what a module only imports from Python's own library."""
     if (inspect.isroutine(found) or inspect.isclass(found)) and _is_standard(str(found.__module__).partition(".")[0]):
-        raise _refusal(target, where)
+        raise _make_error(target, where)
 
 
-def _refusal(target: str, where: str) -> UsageError:
+def _make_error(target: str, where: str) -> UsageError:
     return UsageError(
         f"{where}: _target_ {target} is a part of Python itself, which makes no objective and no optimizer, and is not"
         " called. Write package.module.name of a function or class that does."

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.config.spacing import count_up, count_values, space_linearly, space_logarithmically
-from gdbench.config.validation import MAX_LANES, NUMBER, check_whole, written
+from gdbench.config.validation import MAX_LANES, NUMBER, check_whole, format_for_message
 from gdbench.errors import UsageError
 from gdbench.results.keys import is_number
 
@@ -65,7 +65,7 @@ class Axis:
         values = self._expand(self.given)
         bad = values[~self._allowed(values)]
         if len(bad) or not len(values):
-            raise self._error(f"{bad[0]:g}" if len(bad) else written(self.given))
+            raise self._error(f"{bad[0]:g}" if len(bad) else format_for_message(self.given))
         return values
 
     def _expand(self, given: Any) -> npt.NDArray[np.float64]:
@@ -94,7 +94,7 @@ class Axis:
                     " range(START,STOP,STEP) a larger step."
                 )
             return count_up(low, high, step)
-        raise self._error(text if isinstance(given, str) else written(given))
+        raise self._error(text if isinstance(given, str) else format_for_message(given))
 
     def _allowed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high, _ = LIMITS.get(self.name.removeprefix("optimizer."), (-math.inf, math.inf, ""))

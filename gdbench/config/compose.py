@@ -21,14 +21,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from gdbench.config.composition_cache import KeptBases, kept_bases
-from gdbench.config.hydra_errors import reworded
+from gdbench.config.command_errors import describe_unreadable
+from gdbench.config.composition_cache import CompositionCache, find_cache
+from gdbench.config.config_folders import config_folder
+from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
-from gdbench.config.hydra_plugins import store
+from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
-from gdbench.config.mistakes import describe_unreadable
-from gdbench.config.paths import config_folder
-from gdbench.config.schema import GROUPS, NOT_ASKED, SETTINGS
+from gdbench.config.schema import FACTORY_KEYS, GROUPS, SETTINGS
 from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
 
@@ -37,10 +37,10 @@ __all__ = [
     "Composed",
     "Composer",
     "check_options",
-    "composing",
-    "initialized",
-    "plain",
+    "lock_hydra",
+    "prepare_hydra",
     "read_overrides",
+    "to_plain",
 ]
 
 
@@ -53,7 +53,7 @@ belong to the process."""
 
 
 @contextmanager
-def initialized() -> Iterator[None]:
+def lock_hydra() -> Iterator[None]:
     """Let this thread alone compose, by Hydra 1.3's rules; an app around us finds its own Hydra as it left it.
 
     ``GlobalHydra`` is not touched, not even for a moment in which another thread of such an app could look.
@@ -68,22 +68,22 @@ def initialized() -> Iterator[None]:
 
 
 @contextmanager
-def composing(folders: Sequence[Path] = ()) -> Iterator[None]:
-    """As ``initialized``, with all that configurations need; what Hydra refuses is a ``UsageError`` of one line.
+def prepare_hydra(folders: Sequence[Path] = ()) -> Iterator[None]:
+    """As ``lock_hydra``, with all that configurations need; what Hydra refuses is a ``UsageError`` of one line.
 
     ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
     """
-    with initialized():
+    with lock_hydra():
         resolvers = BaseContainer._resolvers
         around = resolvers.get("logspace")
         setup_globals()
-        store()
+        register_configs()
         try:
             yield
         except UsageError:
             raise
         except Exception as error:
-            raise reworded(error, folders) from error
+            raise translate_error(error, folders) from error
         finally:
             if around is not None:  # of an app around us, or ours
                 resolvers["logspace"] = around
@@ -129,7 +129,7 @@ class Composer:
         self.composed: dict[tuple[str, ...], Composed] = {}
         self.parsed: dict[str, Override] = {}
         self.loader = loader or ConfigLoader(config_folder(), config_dir)
-        self.kept = KeptBases() if fixed else kept_bases(self.loader, config_folder())
+        self.kept = CompositionCache() if fixed else find_cache(self.loader, config_folder())
         self.parser = OverridesParser.create(config_loader=self.loader)
         if known is not None:
             overrides, composed = known
@@ -161,7 +161,7 @@ class Composer:
             try:
                 OmegaConf.update(composed.config, key, override.value(), merge=False)
             except (ConfigAttributeError, ConfigKeyError):
-                raise UsageError(describe_unknown_key(key, composed.choices, _own_keys(composed, key))) from None
+                raise UsageError(describe_unknown_key(key, composed.choices, _list_own_keys(composed, key))) from None
         return composed
 
     def parse(self, override: str) -> Override:
@@ -189,10 +189,10 @@ class Composer:
         return self.composed[overrides]
 
 
-def _own_keys(composed: Composed, key: str) -> list[str]:
+def _list_own_keys(composed: Composed, key: str) -> list[str]:
     """The settings of the option that a key is meant to belong to."""
     group = composed.config.get(key.partition(".")[0])
-    return [str(name) for name in group if name not in NOT_ASKED] if isinstance(group, DictConfig) else []
+    return [str(name) for name in group if name not in FACTORY_KEYS] if isinstance(group, DictConfig) else []
 
 
 def read_overrides(words: Sequence[str], parser: OverridesParser | None = None) -> list[Override]:
@@ -254,7 +254,7 @@ def _check_option(override: Override) -> None:
         raise UsageError(describe_choice(str(override.input_line), group, value))
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def to_plain(config: DictConfig) -> dict[str, Any]:
     """A configuration as plain containers, interpolations resolved."""
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)

@@ -13,16 +13,16 @@ from hydra.core.config_store import ConfigStore
 
 from gdbench.config.hydra_loader import ConfigLoader
 
-__all__ = ["MOST", "KeptBases", "kept_bases"]
+__all__ = ["MAX_ENTRIES", "CompositionCache", "find_cache"]
 
-MOST = 64
+MAX_ENTRIES = 64
 """Compositions that are kept, of 100 kB each: a sweep over all objectives and optimizers has thousands."""
-OURS = {"hydra", "_dummy_empty_config_.yaml", "gdbench_schema.yaml"}
+OUR_NODES = {"hydra", "_dummy_empty_config_.yaml", "gdbench_schema.yaml"}
 """What Hydra's store holds at its top where no app around us has stored configurations of its own."""
 
 
 @dataclass
-class KeptBases:
+class CompositionCache:
     """What was composed from one state of the files, by the overrides that chose it, and which keys are groups."""
 
     bases: OrderedDict[tuple[str, ...], Any] = field(default_factory=OrderedDict)
@@ -41,31 +41,31 @@ class KeptBases:
         """
         if not any("hydra" in override for override in overrides):
             self.bases[overrides] = base
-            if len(self.bases) > MOST:
+            if len(self.bases) > MAX_ENTRIES:
                 self.bases.popitem(last=False)
 
 
-_LATEST: tuple[Hashable, KeptBases] = (None, KeptBases())
+_LATEST: tuple[Hashable, CompositionCache] = (None, CompositionCache())
 
 
-def kept_bases(loader: ConfigLoader, folder: Path) -> KeptBases:
+def find_cache(loader: ConfigLoader, folder: Path) -> CompositionCache:
     """What this process has composed from the files of ``folder`` as they are now; empty where others' may matter."""
     global _LATEST
     places = [str(place.path) for place in loader.get_search_path().get_path()]
-    if places != ["pkg://hydra.conf", str(folder), "structured://"] or set(ConfigStore.instance().repo) - OURS:
-        return KeptBases()
-    state = (str(folder), *_state(str(folder)))
+    if places != ["pkg://hydra.conf", str(folder), "structured://"] or set(ConfigStore.instance().repo) - OUR_NODES:
+        return CompositionCache()
+    state = (str(folder), *_list_files(str(folder)))
     if _LATEST[0] != state:
-        _LATEST = (state, KeptBases())
+        _LATEST = (state, CompositionCache())
     return _LATEST[1]
 
 
-def _state(folder: str) -> Iterator[tuple[str, int, int]]:
+def _list_files(folder: str) -> Iterator[tuple[str, int, int]]:
     """The place, size and time of change of every file below a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _state(entry.path)
+                yield from _list_files(entry.path)
             else:
                 status = entry.stat()
                 yield entry.path, status.st_size, status.st_mtime_ns

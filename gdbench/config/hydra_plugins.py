@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from gdbench.config.schema import Run
+from gdbench.config.schema import Settings
 from gdbench.config.spacing import space_powers_of_ten
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "RayArguments",
     "RayLauncher",
     "logspace",
+    "register_configs",
     "register_sweeper",
-    "store",
 ]
 
 
@@ -52,19 +52,19 @@ class RayLauncher:
     ray: RayArguments = field(default_factory=RayArguments)
 
 
-_STORED: list[Any] = []
+_REGISTERED: list[Any] = []
 """The node of our schema that was put into Hydra's store last."""
 
 
-def store() -> None:
+def register_configs() -> None:
     """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
     Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
     nodes = ConfigStore.instance()
-    if _STORED and nodes.repo.get(f"{SCHEMA}.yaml") is _STORED[-1]:
+    if _REGISTERED and nodes.repo.get(f"{SCHEMA}.yaml") is _REGISTERED[-1]:
         return  # to make nodes of them again is a sixth of a search's time
-    nodes.store(name=SCHEMA, node=Run)
-    _STORED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
+    nodes.store(name=SCHEMA, node=Settings)
+    _REGISTERED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
     nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.BatchingSweeper", "params": None})
     if find_spec("ray"):
         nodes.store(group="hydra/launcher", name="ray", node=RayLauncher)

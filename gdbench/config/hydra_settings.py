@@ -46,7 +46,7 @@ VERBOSE = {"verbose": (False, NO_LOG)}
 def check_hydra_words(words: Iterable[str]) -> None:
     """``UsageError`` where a command line sets what is unused, before Hydra makes a folder or a log of it."""
     given = {key.lstrip("+~"): value for key, _, value in (word.partition("=") for word in words)}
-    keys, groups = _unused(given)
+    keys, groups = _list_unused(given)
     keys |= COUNTED
     for name, (default, instead) in {**{f"hydra.{key}": unused for key, unused in keys.items()}, **groups}.items():
         for key, value in given.items():
@@ -59,9 +59,9 @@ def check_hydra_node(node: DictConfig) -> None:
     """``UsageError`` where a composed configuration, of whatever file, sets what is unused."""
     check_callbacks(OmegaConf.to_container(node.callbacks, resolve=False))
     choices = node.runtime.choices
-    keys, groups = _unused(choices)
+    keys, groups = _list_unused(choices)
     for key, (default, instead) in keys.items():
-        value = _stated(node, key)
+        value = _read_stated(node, key)
         if value is not None and value != default:
             raise UsageError(f"hydra.{key}={value} has no effect: {instead}.")
     for group, (default, instead) in groups.items():
@@ -97,7 +97,7 @@ def _may_be_callback(target: str) -> bool:
     )
 
 
-def _unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:
+def _list_unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dict[str, tuple[Any, str]]]:
     """The keys and the groups that nothing reads, with this launcher and this log."""
     launched = choices.get("hydra/launcher", "basic") != "basic"
     logs = choices.get("hydra/hydra_logging", "none") != "none"
@@ -105,7 +105,7 @@ def _unused(choices: Mapping[Any, Any]) -> tuple[dict[str, tuple[Any, str]], dic
     return keys, {} if launched else LOGGING
 
 
-def _stated(node: DictConfig, key: str) -> Any:
+def _read_stated(node: DictConfig, key: str) -> Any:
     """The value as it was written; None where there is none."""
     parent, _, name = key.rpartition(".")
     holder = OmegaConf.select(node, parent) if parent else node

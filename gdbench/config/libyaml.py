@@ -9,10 +9,10 @@ from typing import Any, TextIO
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf, _utils
 
-__all__ = ["as_yaml", "read_config"]
+__all__ = ["read_config", "to_yaml"]
 
 
-def as_yaml(config: Mapping[str, Any]) -> str:
+def to_yaml(config: Mapping[str, Any]) -> str:
     """Plain containers as the YAML that ``OmegaConf.to_yaml`` writes: 7 ms a cell less."""
     layout: dict[str, Any] = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
     return str(yaml.dump(dict(config), Dumper=_Dumper, **layout))
@@ -20,7 +20,7 @@ def as_yaml(config: Mapping[str, Any]) -> str:
 
 def read_config(file: TextIO) -> Any:
     """The configuration that ``OmegaConf.load`` reads from a file: the 19 of a cell in a tenth of 40 ms."""
-    content = yaml.load(file, Loader=_loader())
+    content = yaml.load(file, Loader=_make_loader())
     if content is not None and not isinstance(content, (list, dict, str)):
         raise OSError(f"Invalid loaded object type: {type(content).__name__}")
     return OmegaConf.create() if content is None else OmegaConf.create(content)
@@ -34,7 +34,7 @@ _Dumper.add_representer(str, _utils.OmegaConfDumper.str_representer)
 
 
 @cache
-def _loader() -> type:
+def _make_loader() -> type:
     """OmegaConf's own loader, with the parser of libyaml below it where there is one."""
     slow = _utils.get_yaml_loader()
     if not yaml.__with_libyaml__:

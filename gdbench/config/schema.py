@@ -8,16 +8,16 @@ from typing import Any
 __all__ = [
     "AROUND",
     "DTYPES",
+    "FACTORY_KEYS",
     "FACTS",
     "GROUPS",
     "IMPLS",
     "METRICS",
-    "NOT_ASKED",
-    "OF_THE_SWEEP",
-    "ONE_VALUE",
+    "SCALAR_SETTINGS",
     "SETTINGS",
+    "SWEEP_SETTINGS",
     "TRACES",
-    "Run",
+    "Settings",
     "Timing",
 ]
 
@@ -31,7 +31,7 @@ METRICS = (
     *("final_gap", "best_gap", "final_loss", "best_loss"),
 )
 """What a search can rank by; lower is better in all of them (``gdbench.analysis.tuning_metric``)."""
-NOT_ASKED = ("_target_", "manual", "torch", "default_lr")
+FACTORY_KEYS = ("_target_", "manual", "torch", "default_lr")
 """Keys of an objective or optimizer that say how it is made, not what is asked of it."""
 FACTS = ("smoothness", "strong_convexity", "minimum")
 """Parameters of an optimizer that are null where the objective's own is meant."""
@@ -53,8 +53,8 @@ class Timing:
 
 
 @dataclass
-class Run:
-    """The schema of ``conf/config.yaml``: what a user may set. The values are checked by ``Question.parse``."""
+class Settings:
+    """The schema of ``conf/config.yaml``: what a user may set. The values are checked by ``CellSpec.parse``."""
 
     objective: Any = None
     optimizer: Any = None
@@ -92,11 +92,11 @@ class Run:
     """Where a launched job writes its part of a sweep; set by the sweeper."""
 
 
-SETTINGS = tuple(each.name for each in fields(Run) if each.name not in ("code", "part"))
+SETTINGS = tuple(each.name for each in fields(Settings) if each.name not in ("code", "part"))
 """What a user may set."""
-OF_THE_SWEEP = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
+SWEEP_SETTINGS = ("code", "metric", "name", "outputs", "resume", "retry", "trials")
 """Settings that a sweep has once, for all of its cells."""
-ONE_VALUE = tuple(
-    each.name for each in fields(Run) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
+SCALAR_SETTINGS = tuple(
+    each.name for each in fields(Settings) if each.name not in (*GROUPS, "lr", "lr_scale", "seed", "tracker", "part")
 )
 """Settings that are no axis within a cell, and so take no list."""

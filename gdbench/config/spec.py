@@ -15,23 +15,23 @@ from gdbench.config.axis import LIMITS, Axis
 from gdbench.config.schema import (
     AROUND,
     DTYPES,
+    FACTORY_KEYS,
     GROUPS,
     IMPLS,
     METRICS,
-    NOT_ASKED,
-    OF_THE_SWEEP,
-    ONE_VALUE,
+    SCALAR_SETTINGS,
     SETTINGS,
+    SWEEP_SETTINGS,
     TRACES,
-    Run,
+    Settings,
     Timing,
 )
-from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, written
+from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, format_for_message
 from gdbench.errors import UsageError, nearest
 from gdbench.results.constant_column import constant, is_constant
 from gdbench.results.keys import is_number
 
-__all__ = ["Choice", "Question", "resolve_impl"]
+__all__ = ["CellSpec", "Choice", "resolve_impl"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Question:
+class CellSpec:
     """One cell: an objective, optimizer, impl, dtype and device, and the axes whose product are its lanes."""
 
     objective: str
@@ -67,15 +67,15 @@ class Question:
     """What is put around the method: a schedule, clipping or noise, each if there is any."""
 
     @classmethod
-    def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> Question:
+    def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> CellSpec:
         """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
-        _no_others(config, choices)
-        _no_lists(config)
+        _check_keys(config, choices)
+        _check_no_lists(config)
         check_choice("metric", config["metric"], METRICS)
         if config["trials"] is not None:
             check_whole("trials", config["trials"], 1, MAX_LANES)
         optimizer = dict(config["optimizer"])
-        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _lanable(key, value)}
+        numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
         axes = tuple(Axis.parse(name, value, config["points"]) for name, value in given.items())
         question = cls(
@@ -86,15 +86,15 @@ class Question:
             axes=axes,
             impl=resolve_impl(check_choice("impl", config["impl"], IMPLS), optimizer),
             dtype=check_choice("dtype", config["dtype"], DTYPES),
-            device=_device(config["device"]),
+            device=_check_device(config["device"]),
             steps=check_whole("steps", config["steps"], 1, MAX_STEPS),
             target=check_number("target", config["target"], 0.0, 1.0),
             target_loss=None if config["target_loss"] is None else check_number("target_loss", config["target_loss"]),
             start_noise=check_number("start_noise", config["start_noise"], 0.0),
-            lr_scale_of=_scale_of(config["lr_scale_of"]),
+            lr_scale_of=_check_scale_of(config["lr_scale_of"]),
             threads=check_whole("threads", config["threads"], 1, 1024),
             trace=check_choice("trace", config["trace"], TRACES),
-            timing=_timing(config["timing"]),
+            timing=_parse_timing(config["timing"]),
             code=config.get("code"),
             around={
                 group: Choice(choices.get(group, nothing), dict(config[group]))
@@ -104,12 +104,12 @@ class Question:
         )
         return question._checked()
 
-    def _checked(self) -> Question:
+    def _checked(self) -> CellSpec:
         lr = next(axis for axis in self.axes if axis.name == "lr")
         scale = next(axis for axis in self.axes if axis.name == "lr_scale")
         if (scale.given != 1.0 or self.lr_scale_of) and lr.given is not None:
             raise UsageError(
-                f"lr_scale multiplies a method's own lr: set lr=null with it (lr={written(lr.given)} came)."
+                f"lr_scale multiplies a method's own lr: set lr=null with it (lr={format_for_message(lr.given)} came)."
             )
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
@@ -145,9 +145,9 @@ class Question:
         """What all runs of the cell share and what tells their question from others, by column name."""
         return {
             "objective": self.objective,
-            **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in NOT_ASKED},
+            **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in FACTORY_KEYS},
             "optimizer": self.optimizer,
-            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in NOT_ASKED},
+            **{f"optimizer.{key}": value for key, value in self.optimizer_config.items() if key not in FACTORY_KEYS},
             "impl": self.impl,
             "steps": self.steps,
             "target": self.target,
@@ -159,7 +159,7 @@ class Question:
                 f"{group}.{key}": value
                 for group, choice in self.around.items()
                 for key, value in choice.config.items()
-                if key not in NOT_ASKED
+                if key not in FACTORY_KEYS
             },
         }
 
@@ -171,8 +171,8 @@ def resolve_impl(impl: str, optimizer: Mapping[str, Any]) -> str:
     return "torch" if optimizer.get("torch") and not optimizer.get("manual") else "manual"
 
 
-def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
-    known = [each.name for each in fields(Run)]
+def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    known = [each.name for each in fields(Settings)]
     for key in config:
         if key not in known:
             raise UsageError(f"{key} is not a setting.{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
@@ -183,19 +183,19 @@ def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
             raise UsageError(f"{key} is missing: every run needs one. Leave it out to have the default.")
 
 
-def _no_lists(config: Mapping[str, Any]) -> None:
+def _check_no_lists(config: Mapping[str, Any]) -> None:
     """``UsageError`` where a setting of one value was given several."""
-    for name in ONE_VALUE:
+    for name in SCALAR_SETTINGS:
         value = config.get(name)
         if isinstance(value, (list, tuple)):
-            given = ",".join(map(written, value))
+            given = ",".join(map(format_for_message, value))
             instead = f"a sweep has one {name}; give one value"
-            if name not in OF_THE_SWEEP:
+            if name not in SWEEP_SETTINGS:
                 instead = f"and a run has one {name}: for a run of each write -m {name}={given or 'A,B'}"
-            raise UsageError(f"{name}=[{given}] is a list{':' if name in OF_THE_SWEEP else ','} {instead}.")
+            raise UsageError(f"{name}=[{given}] is a list{':' if name in SWEEP_SETTINGS else ','} {instead}.")
 
 
-def _lanable(key: str, value: Any) -> bool:
+def _is_batchable(key: str, value: Any) -> bool:
     """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(map(is_number, value))
@@ -204,25 +204,25 @@ def _lanable(key: str, value: Any) -> bool:
     return isinstance(value, float) or (key in LIMITS and is_number(value))  # a beta is a float, however written
 
 
-def _device(given: Any) -> str:
+def _check_device(given: Any) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", str(given)):
         raise UsageError(
-            f"device={written(given)} is not known.{nearest(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
+            f"device={format_for_message(given)} is not known.{nearest(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
             " Allowed: auto, cpu, cuda, cuda:N, mps."
         )
     return str(given)
 
 
-def _timing(given: Mapping[str, Any]) -> Timing:
+def _parse_timing(given: Mapping[str, Any]) -> Timing:
     exclusive = given.get("exclusive", True)
     if not isinstance(exclusive, bool):
-        raise UsageError(f"timing.exclusive={written(exclusive)} must be true or false.")
+        raise UsageError(f"timing.exclusive={format_for_message(exclusive)} must be true or false.")
     return Timing(str(given["name"]), check_number("timing.seconds", given["seconds"], 0.0, math.inf), exclusive)
 
 
-def _scale_of(given: Any) -> str | None:
+def _check_scale_of(given: Any) -> str | None:
     if given not in (None, "L"):
         raise UsageError(
-            f"lr_scale_of={written(given)} is not known. Allowed: null (the method's default lr), L (1/L)."
+            f"lr_scale_of={format_for_message(given)} is not known. Allowed: null (the method's default lr), L (1/L)."
         )
     return None if given is None else str(given)

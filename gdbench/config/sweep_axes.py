@@ -10,7 +10,7 @@ from decimal import Decimal
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from gdbench.config import spacing
-from gdbench.config.schema import OF_THE_SWEEP
+from gdbench.config.schema import SWEEP_SETTINGS
 from gdbench.errors import UsageError
 
 __all__ = ["check_count", "check_once", "count_values", "list_values"]
@@ -21,7 +21,7 @@ MAX_CELLS = 100_000
 def check_once(overrides: Mapping[str, Override]) -> None:
     """``UsageError`` where what a sweep has once is itself swept."""
     for key, override in overrides.items():
-        if key in OF_THE_SWEEP and override.is_sweep_override():
+        if key in SWEEP_SETTINGS and override.is_sweep_override():
             raise UsageError(f"{override.input_line}: a sweep has one {key}, for all of its cells; give one value.")
 
 
@@ -44,7 +44,7 @@ def count_values(override: Override) -> int:
     if not isinstance(values, RangeSweep):
         return len(list(override.sweep_iterator()))
     try:
-        return spacing.count_values(*_decimals(values))
+        return spacing.count_values(*_to_decimals(values))
     except (ArithmeticError, ValueError):
         raise UsageError(
             f"{override.input_line} counts to no end: write range(START,STOP,STEP) in finite numbers, and a STEP that"
@@ -52,7 +52,7 @@ def count_values(override: Override) -> int:
         ) from None
 
 
-def _decimals(values: RangeSweep) -> list[Decimal]:
+def _to_decimals(values: RangeSweep) -> list[Decimal]:
     """Start, stop and step of a range as they were written."""
     return [Decimal(str(number or 0)) for number in (values.start, values.stop, values.step)]
 
@@ -66,7 +66,7 @@ def list_values(override: Override) -> list[str]:
     if not isinstance(values, RangeSweep):
         return list(override.sweep_string_iterator())
     count_values(override)  # which refuses what counts to no end
-    counted = spacing.count_up(*_decimals(values)).tolist()
+    counted = spacing.count_up(*_to_decimals(values)).tolist()
     if values.shuffle:
         random.shuffle(counted)
     whole = all(isinstance(number, int) for number in (values.start, values.stop, values.step))

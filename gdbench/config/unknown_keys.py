@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from gdbench.config.mistakes import LINE, option_files
+from gdbench.config.command_errors import LINE, read_option_files
 from gdbench.config.schema import GROUPS, SETTINGS
 from gdbench.errors import list_few, nearest
 
@@ -46,11 +46,11 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
         )
     if "/" in key and key.partition("/")[0] in SETTINGS:
         dotted = key.replace("/", ".")
-        taken = _of_the_run(dotted)
+        taken = _suggest_run_setting(dotted)
         return f"{key} is not a setting.{taken}" if taken else f"{key} is written with a dot: {dotted}=VALUE."
     if "." in key:
         return _describe_below(key, chosen or {}, known)
-    names = [f"{group}.{key}" for group in GROUPS if _having(group, key)]
+    names = [f"{group}.{key}" for group in GROUPS if _list_options_with(group, key)]
     names = [SYNONYMS[key], *names] if key in SYNONYMS else names
     meant = f" Did you mean {' or '.join(names)}?" if names else nearest(key, SETTINGS)
     if key.replace("-", "_") == "config_dir":
@@ -63,11 +63,13 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
     group, _, name = key.partition(".")
     if group not in GROUPS:
         inner = f"{group} has no settings of its own" if group in SETTINGS else f"{group} is not a setting"
-        return f"{key} is not a setting: {inner}. {_allowed_groups()}"
-    if taken := _of_the_run(key):
+        return f"{key} is not a setting: {inner}. {_list_groups()}"
+    if taken := _suggest_run_setting(key):
         return f"{key} is not a setting of the chosen {group}.{taken}"
     near = nearest(name, known)
-    options = sorted((option for option in _having(group, name) if option != chosen.get(group)), key=name.__ne__)
+    options = sorted(
+        (option for option in _list_options_with(group, name) if option != chosen.get(group)), key=name.__ne__
+    )
     few = list_few((f"{group}={option}" for option in options), SEVERAL)
     others = f" Those that have it: {few}." if options and not near else ""
     if group not in chosen:
@@ -77,21 +79,21 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
     return f"{key} is not a setting of the chosen {group}, {chosen[group]}.{near}{others} {own}"
 
 
-def _of_the_run(key: str) -> str:
+def _suggest_run_setting(key: str) -> str:
     """Where ``optimizer.lr`` was meant to be ``lr``."""
     name = key.rpartition(".")[2]
     plain = name in SETTINGS and name not in GROUPS
     return f" {name} is a setting of the run: write {name}=VALUE." if plain else ""
 
 
-def _having(group: str, key: str) -> list[str]:
+def _list_options_with(group: str, key: str) -> list[str]:
     """The shipped options of a group that have a setting of this name."""
     pattern = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
     hidden = key in ("_target_", "manual", "torch", "default_lr")
-    return [] if hidden else [name for name, text in option_files(group).items() if pattern.search(text)]
+    return [] if hidden else [name for name, text in read_option_files(group).items() if pattern.search(text)]
 
 
-def _allowed_groups() -> str:
+def _list_groups() -> str:
     return f"Settings below others are those of {', '.join(GROUPS)}."
 
 
@@ -132,12 +134,12 @@ def describe_object(group: str, value: object) -> str:
 def _find_shipped(name: str) -> str | None:
     """The shipped optimizer that torch.optim's class of this name carries out; None where none does."""
     pattern = re.compile(rf"^torch: \{{_target_: torch\.optim\.{re.escape(name)}[,}}]", re.MULTILINE)
-    return next((option for option, text in option_files("optimizer").items() if pattern.search(text)), None)
+    return next((option for option, text in read_option_files("optimizer").items() if pattern.search(text)), None)
 
 
 def list_options(group: str, options: Collection[str] | None = None) -> str:
     """Which options a group has, or the verb that lists them."""
-    names = list(options or option_files(group))
+    names = list(options or read_option_files(group))
     if group in LISTED and len(names) > MANY:
         return f"All: {LISTED[group]}"
     return f"Allowed: {', '.join(names)}." if names else LINE

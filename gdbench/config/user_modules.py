@@ -1,9 +1,9 @@
 """Import the modules of a user's configuration folder: by folder, from their source as it is, with its digest.
 
-Two folders may hold modules of one name, and a file may be edited while the process lives. So each folder has modules
-of its own, which stand in ``sys.modules`` only while gdbench works with that folder; they are compiled from the text of
-their files (a .pyc is told by a whole second and a size), whose digest is noted with them; and ``refresh`` lets go of
-those whose file has changed, and of all that may have imported them.
+Two folders may hold modules of the same name, and a file may be edited while the process lives. So each folder has its
+own modules, which are in ``sys.modules`` only while gdbench works with that folder. They are compiled from the text of
+their files (a .pyc is identified by a whole second and a size), and the digest of that text is stored with them.
+``forget_changed`` drops those whose file has changed, and all that may have imported them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["USER_ERRORS", "digest_of_source", "importing", "is_installed", "loaded_digest", "refresh"]
+__all__ = ["USER_ERRORS", "digest_source", "find_loaded_digest", "forget_changed", "import_from", "is_installed"]
 
 INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 LAYERED = {"site-packages", "dist-packages"}
@@ -44,13 +44,13 @@ def is_installed(path: str | Path) -> bool:
     return str(path).startswith(INSTALLED) or bool(LAYERED & set(Path(path).parts))
 
 
-def digest_of_source(content: bytes) -> str:
+def digest_source(content: bytes) -> str:
     """The digest under which the source of a module is known."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 @contextlib.contextmanager
-def importing(folder: str | None) -> Iterator[None]:
+def import_from(folder: str | None) -> Iterator[None]:
     """Let names be imported from a folder, whose own modules stand in ``sys.modules`` meanwhile; None: no folder.
 
     The folder stays on ``sys.path``, for what imports later; a module of another place that has the name of one of the
@@ -66,7 +66,7 @@ def importing(folder: str | None) -> Iterator[None]:
         aside, finder = _set_aside(folder), _Finder(folder)
         others = set(sys.modules)
         sys.modules.update(_modules.get(folder, {}))
-        _to_front(folder)
+        _put_first(folder)
         _active.append(folder)
         sys.meta_path.insert(0, finder)
         try:
@@ -82,7 +82,7 @@ def importing(folder: str | None) -> Iterator[None]:
             sys.modules.update(aside)
 
 
-def refresh() -> bool:
+def forget_changed() -> bool:
     """Forget the modules of every folder in which a source has changed; whether any had."""
     with _lock:
         stale = [folder for folder in _digests if folder not in _active and _is_changed(folder)]
@@ -93,7 +93,7 @@ def refresh() -> bool:
     return bool(stale)
 
 
-def loaded_digest(folder: str | None, name: str) -> str | None:
+def find_loaded_digest(folder: str | None, name: str) -> str | None:
     """The digest of the source that a module of a folder was made of; None where it was not imported from there."""
     return None if folder is None else _digests.get(folder, {}).get(name)
 
@@ -101,17 +101,17 @@ def loaded_digest(folder: str | None, name: str) -> str | None:
 def _is_changed(folder: str) -> bool:
     """Whether a module of a folder could not be imported, or was made of another text than its file has now."""
     modules = _modules.get(folder, {})
-    return any(_disk_digest(modules.get(name)) != digest for name, digest in _digests[folder].items())
+    return any(_digest_file(modules.get(name)) != digest for name, digest in _digests[folder].items())
 
 
-def _disk_digest(module: ModuleType | None) -> str | None:
+def _digest_file(module: ModuleType | None) -> str | None:
     try:
-        return digest_of_source(Path(str(module.__file__)).read_bytes()) if module else None
+        return digest_source(Path(str(module.__file__)).read_bytes()) if module else None
     except OSError:
         return None
 
 
-def _to_front(folder: str) -> None:
+def _put_first(folder: str) -> None:
     """Make a folder the first of ``sys.path``."""
     if sys.path[:1] != [folder]:
         with contextlib.suppress(ValueError):
@@ -121,7 +121,7 @@ def _to_front(folder: str) -> None:
 
 def _set_aside(folder: str) -> dict[str, ModuleType]:
     """Take the modules out of ``sys.modules`` that have the names of the folder's, unless they are installed ones."""
-    tops = {name for name in _provided(folder) if _is_replaceable(sys.modules.get(name))}
+    tops = {name for name in _list_provided(folder) if _is_replaceable(sys.modules.get(name))}
     if not tops:  # as nearly always; to look through what torch has imported takes longer than all else here
         return {}
     aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
@@ -130,7 +130,7 @@ def _set_aside(folder: str) -> dict[str, ModuleType]:
     return aside
 
 
-def _provided(folder: str) -> set[str]:
+def _list_provided(folder: str) -> set[str]:
     """The names of the modules and packages in a folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         return {
@@ -167,7 +167,7 @@ class _Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         content = self.get_data(self.path)
-        _digests.setdefault(self.folder, {})[fullname] = digest_of_source(content)
+        _digests.setdefault(self.folder, {})[fullname] = digest_source(content)
         code: CodeType = self.source_to_code(content, self.path)
         return code
 

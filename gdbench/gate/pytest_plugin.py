@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from gdbench.config.spec import Question
+    from gdbench.config.spec import CellSpec
 
 __all__ = ["Bench", "Descent"]
 
@@ -133,10 +133,10 @@ def gdbench() -> Iterator[Bench]:
     torch.set_num_threads(threads)
 
 
-def _question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> Question:
-    from gdbench.config.compose import Composer, composing, plain
+def _question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> CellSpec:
+    from gdbench.config.compose import Composer, prepare_hydra, to_plain
     from gdbench.config.overrides import format_override
-    from gdbench.config.spec import Question
+    from gdbench.config.spec import CellSpec
 
     asked = {"device": "cpu", **{name: each for name, each in settings.items() if name in COMMON or "." in name}}
     hyper = {name: each for name, each in settings.items() if name not in asked}
@@ -146,13 +146,13 @@ def _question(objective: str, optimizer: str | Callable[..., Any], settings: dic
         asked |= {f"optimizer.{name}": each for name, each in hyper.items()}
     words = [format_override(name, value) for name, value in asked.items()]
     groups = [format_override("objective", objective), format_override("optimizer", named)]
-    with composing():
+    with prepare_hydra():
         composed = Composer()([*groups, "timing=off", *words])
-        question = Question.parse(plain(composed.config), composed.choices)
+        question = CellSpec.parse(to_plain(composed.config), composed.choices)
     return question if isinstance(optimizer, str) else _with(question, optimizer, hyper, asked)
 
 
-def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, Any], asked: dict[str, Any]) -> Question:
+def _with(question: CellSpec, optimizer: Callable[..., Any], hyper: dict[str, Any], asked: dict[str, Any]) -> CellSpec:
     """The question with an optimizer that is given as an object."""
     from dataclasses import replace
 

@@ -15,13 +15,13 @@ from gdbench.engine.factories import stated_objective
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
-from gdbench.results.export import wanted
+from gdbench.results.export import parse_trackers
 from gdbench.results.folder_layout import PARTS, part_numbers
 from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
 from gdbench.sweeps.executor import export, write_configurations, write_environment
 from gdbench.sweeps.fingerprint import cell_fingerprint
-from gdbench.sweeps.job import check, finish, run_job
+from gdbench.sweeps.job import check_cells, gather_parts, run_job
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.resume import ResumeRequest
 from gdbench.sweeps.sweep_spec import SweepSpec
@@ -42,9 +42,9 @@ class AdaptiveSweep:
         """``likely`` are cells that stand for all that may be run: they are checked, and only then a folder is made."""
         for job in likely:
             _check_metric(job)
-        check(likely, here=launch is None)
+        check_cells(likely, here=launch is None)
         self.spec, self.launch, self.first = spec, launch, likely[0]
-        self.trackers = wanted(self.first.config)
+        self.trackers = parse_trackers(self.first.config)
         request = ResumeRequest.parse(self.first.config, spec.kind)
         if request.resume is not None:
             raise UsageError(f"resume={request.resume}: a search is begun anew each time; leave out resume=.")
@@ -86,7 +86,7 @@ class AdaptiveSweep:
 
     def close(self) -> None:
         """Write one table of all cells, and export it."""
-        finish(self.jobs, self.folder, self.lost)
+        gather_parts(self.jobs, self.folder, self.lost)
         export(self.trackers, self.folder)
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.config.compose import Composer, composing
-from gdbench.config.config_dir import find_config_dir
+from gdbench.config.compose import Composer, prepare_hydra
+from gdbench.config.config_folders import find_config_dir
 from gdbench.config.overrides import format_value, quote_text
 from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
@@ -108,7 +108,7 @@ def make_tuning(
     folder = find_config_dir(config_dir)
 
     def plan_cells(overrides: Sequence[str]) -> list[Job]:
-        with composing([folder] if folder else []):
+        with prepare_hydra([folder] if folder else []):
             return plan(parse_spec(overrides, composer, objective=objective), composer)
 
     with _open_composer(folder) as composer:
@@ -155,7 +155,7 @@ def _resume(request: Mapping[str, Any], config_dir: str | Path | None, trust: bo
 @contextmanager
 def _open_composer(folder: Path | None) -> Iterator[Composer]:
     """A composer that knows the user's folder, while no other thread composes."""
-    with composing([folder] if folder else []):
+    with prepare_hydra([folder] if folder else []):
         yield Composer(config_dir=folder)
 
 

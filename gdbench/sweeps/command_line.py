@@ -16,15 +16,14 @@ from hydra._internal.utils import get_args_parser
 from hydra.types import RunMode
 from hydra.version import setbase
 
+from gdbench.config.command_errors import check_words, describe_option
 from gdbench.config.compose import CONFIG_NAME, check_options
-from gdbench.config.config_dir import find_config_dir
-from gdbench.config.hydra_errors import reworded
+from gdbench.config.config_folders import config_folder, find_config_dir
+from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
-from gdbench.config.hydra_plugins import register_sweeper, store
+from gdbench.config.hydra_plugins import register_configs, register_sweeper
 from gdbench.config.hydra_settings import check_hydra_words
-from gdbench.config.mistakes import check_words, describe_option
-from gdbench.config.paths import config_folder
-from gdbench.config.schema import GROUPS, Run
+from gdbench.config.schema import GROUPS, Settings
 from gdbench.errors import UsageError
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
 from gdbench.sweeps.hydra_task import HydraTask, HydraUsageError
@@ -100,7 +99,7 @@ def run_command(words: list[str], progress: Progress | None = None, plan_only: b
     values = [] if command.needs_all else [word for word in command.overrides if is_value(word)]
     seen = [word for word in [*command.overrides, *list_code_override(config_dir)] if word not in values]
     setbase("1.3")
-    store()
+    register_configs()
     register_sweeper("lanes", BatchingSweeper, {"params": None})
     register_optuna()
     check_options(
@@ -122,7 +121,7 @@ def run_command(words: list[str], progress: Progress | None = None, plan_only: b
     except UsageError:
         raise
     except Exception as error:
-        raise reworded(error, [config_dir] if config_dir else []) from error
+        raise translate_error(error, [config_dir] if config_dir else []) from error
 
 
 def _compose_and_run(task: HydraTask, command: CommandLine, seen: list[str]) -> SweepResult | None:
@@ -165,4 +164,4 @@ def is_value(override: str) -> bool:
     """Whether an override sets a value: ``schedule.over=10`` does, ``schedule=cosine`` chooses from a group."""
     key = override.partition("=")[0].lstrip("+~")
     root = key.partition(".")[0]
-    return root in Run.__dataclass_fields__ and (key != root or root not in GROUPS)
+    return root in Settings.__dataclass_fields__ and (key != root or root not in GROUPS)

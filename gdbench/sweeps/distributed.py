@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gdbench.results.folder_layout import part_numbers
 from gdbench.results.load import statuses
-from gdbench.sweeps.job import finish
+from gdbench.sweeps.job import gather_parts
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.machine_lock import NOTE, takes_turns
+from gdbench.sweeps.machine_lock import NOTE, is_exclusive
 from gdbench.sweeps.progress import Progress
 
 __all__ = ["UNKNOWN", "Launch", "run_by_launcher"]
@@ -45,9 +45,9 @@ def run_by_launcher(jobs: Sequence[Job], folder: Path, progress: Progress, launc
     tracker = CompletionTracker(jobs, folder, progress)
     progress.begin(jobs)
     try:
-        if sum(takes_turns(job.question.timing) for job in jobs) > 1:
+        if sum(is_exclusive(job.question.timing) for job in jobs) > 1:
             progress.note(NOTE)
         lost = tracker.give_up(launch(jobs, folder, tracker.update))
     finally:
         progress.close()
-    finish(jobs, folder, lost)
+    gather_parts(jobs, folder, lost)

@@ -8,16 +8,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gdbench.config.libyaml import as_yaml
-from gdbench.config.trust import stamped
+from gdbench.config.libyaml import to_yaml
+from gdbench.config.trust import add_stamp
 from gdbench.engine.environment import environment, git_diff
 from gdbench.results.atomic import write_json, write_text, writing
-from gdbench.results.export import send_all, wanted
+from gdbench.results.export import parse_trackers, send_all
 from gdbench.sweeps.distributed import Launch, run_by_launcher
-from gdbench.sweeps.fingerprint import data_digests, source_digests
-from gdbench.sweeps.job import check, run_here
+from gdbench.sweeps.fingerprint import list_data_digests, list_source_digests
+from gdbench.sweeps.job import check_cells, run_here
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.machine_lock import one_at_a_time
+from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.resume import (
     ResumeRequest,
@@ -38,8 +38,8 @@ def execute(spec: SweepSpec, jobs: Sequence[Job], progress: Progress, launch: La
 
     Raises ``UsageError`` before anything runs, and ``Interrupted`` where Ctrl-C comes after there is a folder.
     """
-    check(jobs, here=launch is None)
-    trackers = wanted(jobs[0].config)
+    check_cells(jobs, here=launch is None)
+    trackers = parse_trackers(jobs[0].config)
     jobs, request = with_fingerprints(jobs), ResumeRequest.parse(jobs[0].config, spec.kind)
     with open_folder(jobs, request) as (folder, status), interruptible(SweepResult(folder, status)) as result:
         missing = status.to_run
@@ -63,7 +63,7 @@ def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:
 
     ``here`` is false where a launcher would run them.
     """
-    check(jobs, here)
+    check_cells(jobs, here)
     jobs, request = with_fingerprints(jobs), ResumeRequest.parse(jobs[0].config, "sweep")
     folder = find_folder(jobs, request)
     return SweepResult(folder, find_status(jobs, folder, request.retry))
@@ -71,7 +71,7 @@ def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:
 
 def export(trackers: Sequence[str], folder: Path) -> None:
     """Copy a sweep to trackers, one sweep at a time: their libraries keep the open run for the whole process."""
-    with one_at_a_time():
+    with lock_process():
         send_all(trackers, folder)
 
 
@@ -85,8 +85,8 @@ def write_environment(folder: Path, jobs: Sequence[Job], spec: SweepSpec) -> Non
     questions = [job.question for job in jobs]
     facts = {
         **environment([*spec.given, *list_code_override(spec.config_dir)]),
-        "sources": {name: digest for question in questions for name, digest in source_digests(question).items()},
-        "data": data_digests(questions),
+        "sources": {name: digest for question in questions for name, digest in list_source_digests(question).items()},
+        "data": list_data_digests(questions),
     }
     write_json(folder / f"environment{ending}.json", facts)
     for name, diff in _diff_checkouts(facts).items():
@@ -111,4 +111,4 @@ def write_configurations(folder: Path, jobs: Sequence[Job], spec: SweepSpec) -> 
         overrides = OmegaConf.to_yaml(OmegaConf.create(list_repeated(spec)))
         (hydra / "overrides.yaml").write_text(overrides, encoding="utf-8")
         for job in jobs:
-            (hydra / f"cell-{job.cell:05d}.yaml").write_text(stamped(as_yaml(job.config)), encoding="utf-8")
+            (hydra / f"cell-{job.cell:05d}.yaml").write_text(add_stamp(to_yaml(job.config)), encoding="utf-8")

@@ -16,24 +16,24 @@ from typing import Any
 
 import torch
 
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, loaded_digest
-from gdbench.config.user_modules import refresh as refresh_modules
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, digest_source, find_loaded_digest, import_from
+from gdbench.config.user_modules import forget_changed as forget_changed_modules
 from gdbench.engine.device import device_of
 from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import fingerprint
-from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
+from gdbench.sweeps.source_files import find_source, find_sources, is_own_code, top_package
 
 __all__ = [
     "cell_fingerprint",
-    "data_digests",
     "explain_incomparable",
-    "key_of_what_ran",
+    "fingerprint_after_run",
+    "forget_changes",
+    "list_data_digests",
+    "list_source_digests",
     "question_half",
-    "refresh",
-    "source_digests",
 ]
 
 
@@ -43,7 +43,7 @@ EDITED = b"\n# edited since it was imported"
 """What stands for the text of which a module was made, where only that of its file is known, which is another."""
 
 
-def cell_fingerprint(question: Question) -> str:
+def cell_fingerprint(question: CellSpec) -> str:
     """``<question>-<answerer>``, 12 hexadecimal digits each: a cell whose key is known need not run again.
 
     The second half covers every Python file that is imported, directly or not, by what runs the cell, as far as it is
@@ -54,43 +54,43 @@ def cell_fingerprint(question: Question) -> str:
     the second half is another one each time.
     """
     if explain_incomparable(question):
-        return f"{_digest(_question(question))}-{secrets.token_hex(6)}"
-    return f"{_digest(_question(question))}-{_answerer(question, _device(question.device))}"
+        return f"{_hash_json(_list_question(question))}-{secrets.token_hex(6)}"
+    return f"{_hash_json(_list_question(question))}-{_hash_environment(question, _describe_device(question.device))}"
 
 
-def key_of_what_ran(key: str, question: Question) -> str:
+def fingerprint_after_run(key: str, question: CellSpec) -> str:
     """The key under which a cell is recorded that has just run: its own, unless it ran with other sources or data.
 
     A worker may have another device than the machine that asked, which is no other source; and where it cannot make
     the objective it has run nothing else.
     """
-    if not key or explain_incomparable(question) or _data(question) is None:
+    if not key or explain_incomparable(question) or _digest_data(question) is None:
         return key
     question_half, _, answerer_half = key.partition("-")
-    devices = (_device(question.device), "cpu", f"no {question.device}")
-    halves = [_answerer(question, device) for device in devices]
+    devices = (_describe_device(question.device), "cpu", f"no {question.device}")
+    halves = [_hash_environment(question, device) for device in devices]
     return key if answerer_half in halves else f"{question_half}-{halves[0]}"
 
 
-def _answerer(question: Question, device: str) -> str:
+def _hash_environment(question: CellSpec, device: str) -> str:
     """What answers a question, as the second half of its key."""
     modules = _named_modules(question)
-    with importing(question.code):
-        sources = _digest_of_sources(modules, question.code)
-    return _digest([torch.__version__, device, sources, _data(question)])
+    with import_from(question.code):
+        find_sources = _digest_of_sources(modules, question.code)
+    return _hash_json([torch.__version__, device, find_sources, _digest_data(question)])
 
 
-def explain_incomparable(question: Question) -> str | None:
+def explain_incomparable(question: CellSpec) -> str | None:
     """Why a cell is never done: something in its Python function that no two processes could compare; else None."""
     code = str(question.objective_config.get("code", ""))
     return code.removeprefix(NOT_COMPARABLE) if code.startswith(NOT_COMPARABLE) else None
 
 
-def refresh() -> None:
+def forget_changes() -> None:
     """See anew what may have changed since the last sweep: sources, and what objectives read when they are made."""
-    refresh_modules()
+    forget_changed_modules()
     forget_objectives()
-    for known in (_digest_of_sources, _digests, sources, is_own_code, find_source):
+    for known in (_digest_of_sources, _digest_modules, find_sources, is_own_code, find_source):
         known.cache_clear()
 
 
@@ -99,7 +99,7 @@ def question_half(key: str) -> str:
     return key.partition("-")[0]
 
 
-def _question(question: Question) -> list[Any]:
+def _list_question(question: CellSpec) -> list[Any]:
     """All that is asked; an axis counts by its values, however it was written."""
     told = {name: value for name, value in vars(question).items() if name not in ("around", "axes", "code", "timing")}
     if question.around:
@@ -108,7 +108,7 @@ def _question(question: Question) -> list[Any]:
     return [told, asdict(question.timing)]
 
 
-def _data(question: Question) -> str | None:
+def _digest_data(question: CellSpec) -> str | None:
     """The digest of what the objective is made with; None where it cannot be made, which a row will say."""
     try:
         return built_objective(question).digest
@@ -116,7 +116,7 @@ def _data(question: Question) -> str | None:
         return None
 
 
-def _device(name: str) -> str:
+def _describe_device(name: str) -> str:
     try:
         device = device_of(name)
     except Unavailable:
@@ -124,48 +124,51 @@ def _device(name: str) -> str:
     return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
 
 
-def _digest(content: Any) -> str:
+def _hash_json(content: Any) -> str:
     # An objective given from Python counts by the fingerprint of its code, which stands beside it.
     text = json.dumps(content, sort_keys=True, default=lambda other: type(other).__name__)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def source_digests(question: Question) -> dict[str, str]:
+def list_source_digests(question: CellSpec) -> dict[str, str]:
     """The digest of each source file that the second half of ``cell_fingerprint`` covers, by the name of its module."""
-    with importing(question.code):
-        return dict(_digests(_named_modules(question), question.code))
+    with import_from(question.code):
+        return dict(_digest_modules(_named_modules(question), question.code))
 
 
-def _named_modules(question: Question) -> frozenset[str]:
+def _named_modules(question: CellSpec) -> frozenset[str]:
     """The modules at which the sources of a question's answer begin."""
-    named = {_module(_target(question.objective_config)), *map(_module, _method_targets(question))} - {None}
+    named = {
+        _find_module(_find_target(question.objective_config)),
+        *map(_find_module, _iterate_method_targets(question)),
+    } - {None}
     return frozenset({*OURS, *(str(name) for name in named)})
 
 
 @cache
 def _digest_of_sources(modules: frozenset[str], folder: str | None) -> str:
-    return _digest(sorted(_digests(modules, folder).items()))
+    return _hash_json(sorted(_digest_modules(modules, folder).items()))
 
 
 @cache
-def _digests(modules: frozenset[str], folder: str | None) -> dict[str, str]:
-    return {name: _source_digest(folder, name, path) for name, path in sources(modules, folder).items()}
+def _digest_modules(modules: frozenset[str], folder: str | None) -> dict[str, str]:
+    return {name: _digest_module(folder, name, path) for name, path in find_sources(modules, folder).items()}
 
 
 _pinned: dict[str, tuple[ModuleSpec, str]] = {}
 """The digest of a module's source when it was first seen, and the spec of that import, which a reload replaces."""
 
 
-def _source_digest(folder: str | None, name: str, path: Path) -> str:
+def _digest_module(folder: str | None, name: str, path: Path) -> str:
     """The digest of the source that a module was made of; of its file where it has not been imported."""
-    if loaded := loaded_digest(folder, name):
+    if loaded := find_loaded_digest(folder, name):
         return loaded
     spec = getattr(sys.modules.get(name), "__spec__", None)
     if spec is None:
-        return digest_of_source(path.read_bytes())
+        return digest_source(path.read_bytes())
     if name not in _pinned or _pinned[name][0] is not spec:
         remark = EDITED if _is_edited_since_import(spec, path) else b""
-        _pinned[name] = spec, digest_of_source(path.read_bytes() + remark)
+        _pinned[name] = spec, digest_source(path.read_bytes() + remark)
     return _pinned[name][1]
 
 
@@ -186,9 +189,9 @@ def _is_edited_since_import(spec: ModuleSpec, path: Path) -> bool:
     return flags == 0 and (modified, size) != (int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF)
 
 
-def data_digests(questions: Iterable[Question]) -> dict[str, str]:
+def list_data_digests(questions: Iterable[CellSpec]) -> dict[str, str]:
     """SHA-256 of the data of each objective that has any, as they enter its loss; by name, with digits if several."""
-    asked_for = {_digest([each.objective, each.objective_config]): each for each in questions}
+    asked_for = {_hash_json([each.objective, each.objective_config]): each for each in questions}
     found: dict[str, str] = {}
     for question in asked_for.values():
         try:
@@ -200,18 +203,18 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
     return found
 
 
-def _target(config: Any) -> Any:
+def _find_target(config: Any) -> Any:
     target = config.get("_target_")
     return getattr(target, "fn", target)
 
 
-def _method_targets(question: Question) -> Iterator[Any]:
+def _iterate_method_targets(question: CellSpec) -> Iterator[Any]:
     blocks = ("manual", "torch")
-    yield from (_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
-    yield from (_target(choice.config) for choice in question.around.values())
+    yield from (_find_target(question.optimizer_config[name]) for name in blocks if question.optimizer_config.get(name))
+    yield from (_find_target(choice.config) for choice in question.around.values())
 
 
-def _module(target: Any) -> str | None:
+def _find_module(target: Any) -> str | None:
     """The module of ``package.module.name``, or of a function that was given; None for torch's and a notebook's."""
     name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
     return None if not name or name == "__main__" or top_package(name) == "torch" else str(name)

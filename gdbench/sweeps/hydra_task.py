@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from gdbench.config.command_errors import describe_sweep
 from gdbench.config.compose import Composed, Composer
-from gdbench.config.hydra_errors import reworded
+from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
-from gdbench.config.mistakes import describe_sweep
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
 from gdbench.sweeps.job_spec import Job
@@ -94,7 +94,7 @@ class HydraTask:
         except UsageError:
             raise
         except Exception as error:
-            raise reworded(error) from error
+            raise translate_error(error) from error
         if set(composed.axes) - set(spec.fixed):
             raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
         return spec, job

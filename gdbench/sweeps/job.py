@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 
 from gdbench.config.schema import AROUND
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, importing
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine import build
 from gdbench.engine.attempts import Failure
 from gdbench.engine.device import device_of
@@ -33,10 +33,10 @@ from gdbench.results.keys import run_keys
 from gdbench.results.table_files import Table
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.machine_lock import one_at_a_time
+from gdbench.sweeps.machine_lock import lock_process
 from gdbench.sweeps.progress import Progress
 
-__all__ = ["check", "compute_run_keys", "finish", "make_empty_answer", "run_here", "run_job"]
+__all__ = ["check_cells", "compute_run_keys", "gather_parts", "make_empty_answer", "run_here", "run_job"]
 
 
 def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
@@ -48,18 +48,18 @@ def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
             progress.done(job, run_job(job, folder, progress.worked))
     finally:
         progress.close()
-    finish(jobs, folder)  # an interrupted sweep keeps its parts as they are, to be read or resumed
+    gather_parts(jobs, folder)  # an interrupted sweep keeps its parts as they are, to be read or resumed
 
 
-@one_at_a_time()
-def check(jobs: Sequence[Job], here: bool = True) -> None:
+@lock_process()
+def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     """Check all cells before anything runs, by the sources and data as they are now.
 
     A device that is not there, or a fact that its objective does not state, makes a cell ``unavailable`` and no more,
     while others of its sweep can run; where that leaves none, it is a mistake in the command. Not ``here``, but where a
     launcher carries the cells, there may be other devices.
     """
-    fingerprint.refresh()
+    fingerprint.forget_changes()
     for job in jobs:
         build.check(job.question)
     if here:
@@ -70,13 +70,13 @@ def _require_runnable(jobs: Sequence[Job]) -> None:
     """``UsageError``, with the first cell's reason, where every cell lacks its device or a fact of its objective."""
     reasons = []
     for job in jobs:
-        if (reason := _find_lack(job.question)) is None:
+        if (reason := _find_missing(job.question)) is None:
             return
         reasons.append(reason)
     raise UsageError(reasons[0] if reasons[0].endswith(".") else f"{reasons[0]}.")
 
 
-def _find_lack(question: Question) -> str | None:
+def _find_missing(question: CellSpec) -> str | None:
     """Why a cell cannot run here, as far as it can be told before it runs; None where nothing is known against it."""
     try:
         device_of(question.device)
@@ -86,30 +86,30 @@ def _find_lack(question: Question) -> str | None:
     return None
 
 
-def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
+def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
     """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
     for job in jobs:
         if reason := (lost or {}).get(job.cell):
             answer = make_empty_answer(job.question, "failed", reason)
-            _write(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
+            _write_part(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
     sweep_folder.gather(folder)
 
 
-@one_at_a_time()
+@lock_process()
 def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
     started, question = datetime.datetime.now(datetime.UTC), job.question
-    if fingerprint.key_of_what_ran(job.key, question) != job.key:
-        fingerprint.refresh()  # a worker that ran another sweep before: what it has imported is older than the question
-    with importing(question.code), isolated_settings():
+    if fingerprint.fingerprint_after_run(job.key, question) != job.key:
+        fingerprint.forget_changes()  # a worker that ran another sweep before may have imported older sources
+    with import_from(question.code), isolated_settings():
         torch.set_num_threads(question.threads)
-        answer = _answer(question, pulse)
-    job = replace(job, key=fingerprint.key_of_what_ran(job.key, question))
-    _write(job, folder, answer, started)
+        answer = _run_cell_spec(question, pulse)
+    job = replace(job, key=fingerprint.fingerprint_after_run(job.key, question))
+    _write_part(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
 
-def _answer(question: Question, pulse: Pulse) -> Answer:
+def _run_cell_spec(question: CellSpec, pulse: Pulse) -> Answer:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:
         cell = build.build(question)
@@ -131,20 +131,20 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def make_empty_answer(question: Question, status: str, error: str, traceback: str | None = None) -> Answer:
+def make_empty_answer(question: CellSpec, status: str, error: str, traceback: str | None = None) -> Answer:
     """One row a run, with a status, its reason, and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
         "status": constant(status, runs),
         "error": error,
         "traceback": traceback,
-        **_resolved(question),
+        **_resolve_key_columns(question),
         "timed": False,
     }
     return Answer(columns, {}, {})
 
 
-def _resolved(question: Question) -> dict[str, Any]:
+def _resolve_key_columns(question: CellSpec) -> dict[str, Any]:
     """lr, dtype and device as far as they can be told of a cell that could not be built: its keys need them."""
     lr, dtype, device = question.lanes()["lr"], question.dtype, question.device
     with contextlib.suppress(Exception):
@@ -156,15 +156,15 @@ def _resolved(question: Question) -> dict[str, Any]:
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
-def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
+def _write_part(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
     """Give the answer's rows their keys and their question, and put them on disk."""
     question, run = job.question, compute_run_keys(job.question, answer)
     asked = {
         "run_id": run,
         **AROUND,
         **question.constants(),
-        **_numbers(question, answer),
-        **_scale(question),
+        **_number_columns(question, answer),
+        **_lr_scale_columns(question),
         "seed": question.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
@@ -177,13 +177,13 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
     runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
     tables: dict[Table, Mapping[str, Any]] = {
         "runs": runs,
-        "traces": _keyed(answer.traces, run),
-        "blocks": _keyed(answer.blocks, run),
+        "traces": _add_run_ids(answer.traces, run),
+        "blocks": _add_run_ids(answer.blocks, run),
     }
     sweep_folder.write_part(folder, job.cell, tables)
 
 
-def _scale(question: Question) -> dict[str, Any]:
+def _lr_scale_columns(question: CellSpec) -> dict[str, Any]:
     """What made the lr of each run, where it was not given: the same lr is the same question, however it was asked."""
     lanes = question.lanes()
     if not np.isnan(lanes["lr"]).any():
@@ -191,13 +191,13 @@ def _scale(question: Question) -> dict[str, Any]:
     return {"lr_scale": lanes["lr_scale"], "lr_scale_of": question.lr_scale_of or "default"}
 
 
-def compute_run_keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:
+def compute_run_keys(question: CellSpec, answer: Answer) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
-    return run_keys({**question.constants(), **told}, _numbers(question, answer))
+    return run_keys({**question.constants(), **told}, _number_columns(question, answer))
 
 
-def _numbers(question: Question, answer: Answer) -> dict[str, Any]:
+def _number_columns(question: CellSpec, answer: Answer) -> dict[str, Any]:
     """The numeric columns of a question: seed, the lr that was used, and every float of the optimizer."""
     lanes = question.lanes()
     hyper = {name: values for name, values in lanes.items() if name.startswith("optimizer.")}
@@ -205,7 +205,7 @@ def _numbers(question: Question, answer: Answer) -> dict[str, Any]:
     return {"seed": lanes["seed"], "lr": answer.columns["lr"], **hyper}
 
 
-def _keyed(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
+def _add_run_ids(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
     return (
         {"run_id": keys[table["row"]], **{name: each for name, each in table.items() if name != "row"}} if table else {}
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 
 __all__ = ["Job"]
 
@@ -15,7 +15,7 @@ __all__ = ["Job"]
 class Job:
     """A cell of a sweep: its question, its number, the overrides that repeat it and the configuration they make."""
 
-    question: Question
+    question: CellSpec
     cell: int = 0
     overrides: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)

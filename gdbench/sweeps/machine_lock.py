@@ -15,7 +15,7 @@ from filelock import FileLock
 from gdbench.config.schema import Timing
 from gdbench.errors import UsageError
 
-__all__ = ["NOTE", "one_at_a_time", "takes_turns", "turn"]
+__all__ = ["NOTE", "is_exclusive", "lock_machine", "lock_process"]
 
 NOTE = (
     "timed cells take turns on each machine, so that none disturbs another's clock."
@@ -28,7 +28,7 @@ _CELL = threading.RLock()
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
+def lock_process() -> Iterator[None]:
     """Keep the cells of other threads waiting meanwhile, whole sweeps of which may go on side by side.
 
     A cell sets what belongs to the process: torch's number of threads, default dtype and generators, the filters of
@@ -39,23 +39,23 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-def takes_turns(timing: Timing) -> bool:
+def is_exclusive(timing: Timing) -> bool:
     """Whether a cell that is carried by a launcher waits until it is the only timed one on its machine."""
     return timing.seconds > 0 and timing.exclusive
 
 
 @contextlib.contextmanager
-def turn(timing: Timing) -> Iterator[None]:
+def lock_machine(timing: Timing) -> Iterator[None]:
     """Keep other timed cells off this machine meanwhile; the system frees the lock of a worker that dies."""
-    if not takes_turns(timing):
+    if not is_exclusive(timing):
         yield
         return
-    lock = FileLock(place(), mode=0o600)
+    lock = FileLock(find_lock_file(), mode=0o600)
     try:
         lock.acquire()
     except OSError as error:
         raise UsageError(
-            f"{place()} cannot be locked ({error.strerror or error}), so timed cells cannot take turns:"
+            f"{find_lock_file()} cannot be locked ({error.strerror or error}), so timed cells cannot take turns:"
             " remove it, or write timing.exclusive=false."
         ) from error
     try:
@@ -64,7 +64,7 @@ def turn(timing: Timing) -> Iterator[None]:
         lock.release()
 
 
-def place() -> Path:
+def find_lock_file() -> Path:
     """The lock of this user on this machine."""
     shared = Path("/tmp")  # schedulers point TMPDIR at a folder of each job's own, in which nobody would meet
     folder = shared if shared.is_dir() else Path(tempfile.gettempdir())

@@ -98,7 +98,7 @@ class OptunaSweeper(BatchingSweeper):
         if not spaces:
             raise UsageError("there is nothing to sample: give 'lr=tag(log,interval(1e-4,1))' or optimizer=gd,adam.")
         whole = _find_whole(fixed, spaces, composer)
-        likely = _likely_cells(fixed, spaces, whole, composer)
+        likely = _list_likely(fixed, spaces, whole, composer)
         if likely[0].config["metric"] == "time_to_target" and not likely[0].question.timing.seconds:
             raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._make_study()
@@ -106,10 +106,10 @@ class OptunaSweeper(BatchingSweeper):
             from gdbench.sweeps.adaptive import AdaptiveSweep
 
         sweep = AdaptiveSweep(spec, likely, self.choose_launch())
-        distributions = {key: _distribution(space, key in whole) for key, space in spaces.items()}
+        distributions = {key: _make_distribution(space, key in whole) for key, space in spaces.items()}
         try:
             self._search(
-                study, sweep, distributions, lambda trial: plan_overrides([*fixed, *_overrides(trial)], composer)[0]
+                study, sweep, distributions, lambda trial: plan_overrides([*fixed, *_write_trial(trial)], composer)[0]
             )
             sweep.close()
         except KeyboardInterrupt as interrupt:
@@ -180,20 +180,21 @@ def _find_whole(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Com
     return {key for key, value in defaults.items() if isinstance(value, int) and not isinstance(value, bool)}
 
 
-def _likely_cells(fixed: Sequence[str], spaces: Mapping[str, Space], whole: set[str], composer: Composer) -> list[Job]:
+def _list_likely(fixed: Sequence[str], spaces: Mapping[str, Space], whole: set[str], composer: Composer) -> list[Job]:
     """Cells that stand for all trials, to be checked beforehand: every choice, and both ends of every range."""
     ends = {
-        key: space.values if isinstance(space, Choices) else _ends(space, key in whole) for key, space in spaces.items()
+        key: space.values if isinstance(space, Choices) else _write_ends(space, key in whole)
+        for key, space in spaces.items()
     }
     some = itertools.islice(itertools.product(*([f"{key}={word}" for word in ends[key]] for key in ends)), MOST_CHECKED)
     return [plan_overrides([*fixed, *chosen], composer)[0] for chosen in some]
 
 
-def _ends(space: Span | Steps, whole: bool) -> tuple[str, str]:
+def _write_ends(space: Span | Steps, whole: bool) -> tuple[str, str]:
     return (repr(int(space.low)), repr(int(space.high))) if whole else (repr(space.low), repr(space.high))
 
 
-def _distribution(space: Space, whole: bool) -> Any:
+def _make_distribution(space: Space, whole: bool) -> Any:
     """Optuna's distribution of a space."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -207,7 +208,7 @@ def _distribution(space: Space, whole: bool) -> Any:
     return FloatDistribution(space.low, space.high, log=space.log)
 
 
-def _overrides(trial: optuna.Trial) -> list[str]:
+def _write_trial(trial: optuna.Trial) -> list[str]:
     """The overrides of a trial: numbers, and words that are in the grammar of overrides already."""
     return [f"{key}={value}" for key, value in trial.params.items()]
 
@@ -223,7 +224,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
     runs = sweep.load_runs(job)
     trial.set_user_attr("command", write_run_command(job, {}))
     if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
-        study.tell(trial, state=_state("FAIL"))
+        study.tell(trial, state=_trial_state("FAIL"))
     else:
         scored = per_configuration(runs, str(job.config["metric"]), swept_axes(runs))
         best = scored.sort_values("score", kind="stable").iloc[0]
@@ -232,7 +233,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
     return ["failed"] if runs is None else [str(status) for status in runs["status"]]
 
 
-def _state(name: str) -> Any:
+def _trial_state(name: str) -> Any:
     from optuna.trial import TrialState
 
     return TrialState[name]

@@ -9,9 +9,9 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
-from gdbench.config.compose import Composed, Composer, plain
+from gdbench.config.compose import Composed, Composer, to_plain
 from gdbench.config.overrides import format_value
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
 from gdbench.errors import UsageError
 from gdbench.sweeps.job_spec import Job
@@ -54,8 +54,8 @@ def plan_overrides(words: Sequence[str], composer: Composer) -> list[Job]:
 
 def make_job(number: int, overrides: Sequence[str], composed: Composed, spec: SweepSpec | None = None) -> Job:
     """The cell of a composed configuration; ``UsageError`` where that asks for what cannot be."""
-    config = plain(composed.config)
-    job = Job(Question.parse(config, composed.choices), number, tuple(overrides), config)
+    config = to_plain(composed.config)
+    job = Job(CellSpec.parse(config, composed.choices), number, tuple(overrides), config)
     return spec.objective.put_into(job) if spec and spec.objective else job
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
 from gdbench.config.schema import AROUND, Timing
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.engine.environment import environment
 from gdbench.errors import UsageError
@@ -20,7 +20,7 @@ from gdbench.results.columns import exact
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
 from gdbench.results.lookup import environment_of, trace
-from gdbench.sweeps.fingerprint import cell_fingerprint, data_digests, refresh, source_digests
+from gdbench.sweeps.fingerprint import cell_fingerprint, forget_changes, list_data_digests, list_source_digests
 from gdbench.sweeps.job import run_job
 from gdbench.sweeps.job_spec import Job
 
@@ -60,7 +60,7 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     configuration was not recorded, the objective was a Python function, or code would run that is neither gdbench's
     nor the user's own, without ``trust``.
     """
-    refresh()
+    forget_changes()
     question = _read_question(place, row, trust)
     position = _find_position(place, row)
     again, points = _run_again(question, position, int(row["cell"]))
@@ -69,8 +69,8 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     first = Reproduction(
         **compared,
         configuration=configuration(row.to_frame().T, again.to_frame().T),
-        sources=_diff_digests(then.get("sources"), source_digests(question)),
-        data=_diff_digests(then.get("data"), data_digests([question])),
+        sources=_diff_digests(then.get("sources"), list_source_digests(question)),
+        data=_diff_digests(then.get("data"), list_data_digests([question])),
         environment=named(facts(then), facts(environment())) if then else [],
         stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(question).partition("-")[2],
     )
@@ -81,7 +81,7 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     return replace(first, steady=not second["results"] and second["first_step"] is None)
 
 
-def _read_question(place: Path, row: pd.Series, trust: bool) -> Question:
+def _read_question(place: Path, row: pd.Series, trust: bool) -> CellSpec:
     """The question of the row's cell, from its recorded configuration, untimed."""
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
     config = read_configuration(file)
@@ -91,7 +91,7 @@ def _read_question(place: Path, row: pd.Series, trust: bool) -> Question:
         )
     check_configuration(file, config, trust, "show --rerun")
     choices = {group: str(row[group]) for group in ("objective", "optimizer", *AROUND)}
-    return replace(Question.parse(config, choices), timing=Timing("off", 0.0))
+    return replace(CellSpec.parse(config, choices), timing=Timing("off", 0.0))
 
 
 def _find_position(place: Path, row: pd.Series) -> int:
@@ -101,7 +101,7 @@ def _find_position(place: Path, row: pd.Series) -> int:
     return int(cell.index[cell["run_id"] == row["run_id"]][0])
 
 
-def _run_again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
+def _run_again(question: CellSpec, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
     """The row and the trace that a run has now."""
     with tempfile.TemporaryDirectory(prefix="gdbench-rerun-") as folder:
         (Path(folder) / PARTS).mkdir()

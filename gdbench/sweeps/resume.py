@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.config.trust import check_words, stamp
-from gdbench.config.validation import written
+from gdbench.config.trust import check_command, compute_stamp
+from gdbench.config.validation import format_for_message
 from gdbench.errors import UsageError, format_count, nearest
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
@@ -58,7 +58,8 @@ class ResumeRequest:
         retry = config["retry"]
         if retry not in (None, "failed"):
             raise UsageError(
-                f"retry={written(retry)} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed."
+                f"retry={format_for_message(retry)} is not known.{nearest(str(retry), ('failed',))}"
+                " Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
@@ -147,7 +148,7 @@ def open_folder(jobs: Sequence[Job], request: ResumeRequest) -> Iterator[tuple[P
 def record_command(folder: Path, jobs: Sequence[Job], words: Sequence[str]) -> None:
     """Write the fingerprints and the command of a sweep, by which it can be continued."""
     write_json(folder / CELLS, {str(job.cell): job.key for job in jobs})
-    write_json(folder / COMMAND, {"words": list(words), "stamp": stamp(json.dumps(list(words)))})
+    write_json(folder / COMMAND, {"words": list(words), "stamp": compute_stamp(json.dumps(list(words)))})
 
 
 def find_folder(jobs: Sequence[Job], request: ResumeRequest) -> Path | None:
@@ -227,9 +228,9 @@ def read_command(folder: str | Path, given_code: bool = False, trust: bool = Fal
         mark = str(held.get("stamp"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"resume={folder} is no folder of a sweep: {COMMAND} is not there, or is cut off.") from None
-    own = hmac.compare_digest(mark.encode(), (stamp(json.dumps(words)) or "").encode())
+    own = hmac.compare_digest(mark.encode(), (compute_stamp(json.dumps(words)) or "").encode())
     if given_code and "--config-dir" in words:
         place = words.index("--config-dir")
         words = words[:place] + words[place + 2 :]
-    check_words(file, words, own, trust, f"resume={folder}")
+    check_command(file, words, own, trust, f"resume={folder}")
     return words

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Listed", "Span", "rounded"]
+__all__ = ["Axis", "Listed", "Span", "round_digits"]
 
 Array = npt.NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Span:
         """The values at positions, within the range, rounded to numbers that can be shown and typed."""
         given = np.asarray(positions, dtype=np.float64)
         values = 10.0**given if self.log else given * (self.high - self.low or 1.0)
-        return np.unique(np.clip([rounded(value) for value in values], self.low, self.high))
+        return np.unique(np.clip([round_digits(value) for value in values], self.low, self.high))
 
     def ends(self) -> tuple[float, float]:
         """The positions of both ends."""
@@ -49,8 +49,8 @@ class Span:
         if self.reach is None:
             return self
         if way == "smaller":
-            return replace(self, low=rounded(max(self.reach[0], self.low / 10**WIDER)))
-        return replace(self, high=rounded(min(self.reach[1], self.high * 10**WIDER)))
+            return replace(self, low=round_digits(max(self.reach[0], self.low / 10**WIDER)))
+        return replace(self, high=round_digits(min(self.reach[1], self.high * 10**WIDER)))
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,6 @@ class Listed:
 Axis = Span | Listed
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """A number with ``DIGITS`` significant digits."""
     return float(f"{value:.{DIGITS - 1}e}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gdbench.config.user_modules import is_installed
 
-__all__ = ["IMPORT", "find_source", "is_own_code", "sources", "top_package"]
+__all__ = ["IMPORT", "find_source", "find_sources", "is_own_code", "top_package"]
 
 
 IMPORT = re.compile(
@@ -25,7 +25,7 @@ looks like one, in a string, names a module that is not there, or one too many."
 
 
 @cache
-def sources(modules: frozenset[str], folder: str | None = None) -> dict[str, Path]:
+def find_sources(modules: frozenset[str], folder: str | None = None) -> dict[str, Path]:
     """The files of these modules and of all that they import, by the name of the module; ``folder`` is the user's."""
     named = {top_package(name) for name in modules}
     found: dict[str, Path] = {}
@@ -40,7 +40,7 @@ def sources(modules: frozenset[str], folder: str | None = None) -> dict[str, Pat
             continue  # gdbench itself names all that there is
         if path := find_source(name, folder):
             found[name] = path
-            left += [*_imports(name, path), *([name.rpartition(".")[0]] if "." in name else [])]
+            left += [*_list_imports(name, path), *([name.rpartition(".")[0]] if "." in name else [])]
     return found
 
 
@@ -68,37 +68,37 @@ def find_source(name: str, folder: str | None) -> Path | None:
     except (ImportError, ValueError):
         return None
     if spec is None or not below:
-        return _python(spec.origin if spec else None)
+        return _find_python_file(spec.origin if spec else None)
     for folder in spec.submodule_search_locations or ():
         place = os.path.join(folder, *below)  # noqa: PTH118  (hundreds of names, most of which are no module)
-        if found := _python(os.path.join(place, "__init__.py")) or _python(f"{place}.py"):  # noqa: PTH118
+        if found := _find_python_file(os.path.join(place, "__init__.py")) or _find_python_file(f"{place}.py"):  # noqa: PTH118
             return found
     return None
 
 
-def _python(path: str | None) -> Path | None:
+def _find_python_file(path: str | None) -> Path | None:
     return Path(path) if path and path.endswith(".py") and os.path.isfile(path) else None  # noqa: PTH113
 
 
-def _imports(name: str, path: Path) -> list[str]:
+def _list_imports(name: str, path: Path) -> list[str]:
     """The full names of what a module imports, anywhere in it; what is no module will not be found."""
-    return _imports_in(name if path.name == "__init__.py" else name.rpartition(".")[0], path.read_bytes())
+    return _list_imports_in(name if path.name == "__init__.py" else name.rpartition(".")[0], path.read_bytes())
 
 
 @lru_cache(maxsize=1024)
-def _imports_in(package: str, content: bytes) -> list[str]:
+def _list_imports_in(package: str, content: bytes) -> list[str]:
     names = []
     text = importlib.util.decode_source(content).replace("\\\n", " ")
     for source, members, modules in IMPORT.findall(text):
         if modules:
-            names += _names(modules)
+            names += _split_names(modules)
             continue
         with contextlib.suppress(ImportError):  # dots that lead out of the package: only in a string
             base = importlib.util.resolve_name(source, package)
-            names += [base, *(f"{base}.{name}" for name in _names(members))]
+            names += [base, *(f"{base}.{name}" for name in _split_names(members))]
     return names
 
 
-def _names(listed: str) -> list[str]:
+def _split_names(listed: str) -> list[str]:
     """``a as b, c`` without what they are called here."""
     return [each.split()[0] for each in re.sub(r"#.*|[()]", "", listed).split(",") if each.strip()]

@@ -63,7 +63,7 @@ class Tuning:
         self.clock = _choose_clock(plan([*jobs[0].overrides, *clock]), clock)
         points = jobs[0].question.axes[0].points if "points" in named else None
         self.rows = [Row(job, _make_search(job, _list_axes(job, spans), points)) for job in jobs]
-        likely = [self._make_trial(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]
+        likely = [self._make_trial(row, [_end_values(axis) for axis in row.search.axes]) for row in self.rows]
         self.sweep = AdaptiveSweep(spec, likely)
         self.pulse: Pulse = no_pulse
 
@@ -109,7 +109,9 @@ class Tuning:
             runs = self._run_cell(row, self._make_trial(row, grid), metric)
             statuses.extend(runs["status"].astype(str))
             if not runs["status"].isin(["failed", "unavailable"]).all():
-                return np.array([_score(row, point) for point in itertools.product(*(axis.tolist() for axis in grid))])
+                return np.array(
+                    [_read_score(row, point) for point in itertools.product(*(axis.tolist() for axis in grid))]
+                )
             raise NoRunnableCell
 
         try:
@@ -163,7 +165,7 @@ class Tuning:
         for point in finalists:
             self._run_cell(row, self._make_job(row, [np.array([value]) for value in point], self.clock), row.metric)
         if row.timed and finalists:
-            row.winner = min(finalists, key=lambda point: _score(row, point))
+            row.winner = min(finalists, key=lambda point: _read_score(row, point))
 
 
 def _choose_clock(jobs: Sequence[Job], given: list[str]) -> list[str]:
@@ -176,7 +178,7 @@ def _choose_clock(jobs: Sequence[Job], given: list[str]) -> list[str]:
     return (given or ["timing=quick"] if needs_time else given) if is_timed else []
 
 
-def _ends(axis: Axis) -> npt.NDArray[np.float64]:
+def _end_values(axis: Axis) -> npt.NDArray[np.float64]:
     """The first and the last value of an axis."""
     return np.array([axis.low, axis.high]) if isinstance(axis, Span) else np.array(axis.values)
 
@@ -208,7 +210,7 @@ def _make_search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
     return Refinement(axes, trials, points, gained, cost_class if shows_plateaus else no_cost)
 
 
-def _score(row: Row, point: Point) -> float:
+def _read_score(row: Row, point: Point) -> float:
     """The score of a point's median seed."""
     middle, index = row.seen[point]
     return float(middle["score"].iloc[index])

@@ -45,11 +45,11 @@ def _describe_point(row: Row, point: Point) -> dict[str, Any]:
     """What is known of a point that won."""
     score, (table, index) = row.search.tried[point], row.seen[point]
     near = bound_near(score, cost_class) if is_cost(row.metric) else 2 * score
-    ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
+    ends = [f"{name} {way}" for name, way in row.search.at_ends() if _has_more(row, name, way)]
     return {
         "value": math.inf if row.timed and not row.winner else float(table["value"].iloc[index]),
-        "plateau_decades": _decades(row, point, score) if score < MISS else None,
-        "within_2x_decades": _decades(row, point, near) if 0 < score < MISS else None,
+        "plateau_decades": _count_decades(row, point, score) if score < MISS else None,
+        "within_2x_decades": _count_decades(row, point, near) if 0 < score < MISS else None,
         **_describe_spike(row),
         "edges": ", ".join(ends),
         "command": write_run_command(row.job, dict(zip(row.names, point, strict=True))),
@@ -69,7 +69,7 @@ def _describe_spike(row: Row) -> dict[str, Any]:
     }
 
 
-def _decades(row: Row, point: Point, within: float) -> float | None:
+def _count_decades(row: Row, point: Point, within: float) -> float | None:
     """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
     if row.search.forgiving is None or row.search.trials < row.search.telling:
         return None
@@ -77,7 +77,7 @@ def _decades(row: Row, point: Point, within: float) -> float | None:
     return math.log10(high / low)
 
 
-def _can_go_on(row: Row, name: str, way: str) -> bool:
+def _has_more(row: Row, name: str, way: str) -> bool:
     """Whether an axis has any values beyond the end that was reached."""
     axis = next(axis for axis in row.search.axes if axis.name == name)
     low, _, _ = LIMITS.get(name.removeprefix("optimizer."), (-math.inf, math.inf, ""))

@@ -409,9 +409,9 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
 
 def test_help_names_every_key() -> None:
     """No setting of a run is missing from the help."""
-    from gdbench.config.schema import Run
+    from gdbench.config.schema import Settings
 
-    assert not [name for name in Run.__dataclass_fields__ if name not in HELP and name not in ("code", "part")]
+    assert not [name for name in Settings.__dataclass_fields__ if name not in HELP and name not in ("code", "part")]
 
 
 def test_version_is_printed(command: Callable[..., Any]) -> None:

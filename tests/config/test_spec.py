@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.config.axis import Axis
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.errors import UsageError, nearest
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
 from gdbench.results.keys import run_keys
@@ -205,7 +205,7 @@ def test_a_specification_travels_unexpanded(text: str) -> None:
 
 def test_a_question_is_the_product_of_its_axes() -> None:
     """Every combination of the axes is a lane, the first axis varying slowest."""
-    question = Question.parse(config(lr=[0.1, 0.2], seed=[0, 1, 2]), CHOICES)
+    question = CellSpec.parse(config(lr=[0.1, 0.2], seed=[0, 1, 2]), CHOICES)
     lanes = question.lanes()
 
     assert question.size == 6
@@ -218,7 +218,7 @@ def test_a_question_is_the_product_of_its_axes() -> None:
 def test_a_question_takes_floats_of_the_optimizer_as_axes_and_all_else_as_constants() -> None:
     """Switches, whole numbers and words of an optimizer are constants; floats and lists of numbers are axes."""
     optimizer = {"manual": None, "default_lr": 1.0, "eps": 1e-8, "beta1": [0, 0.9], "amsgrad": True, "history": 7}
-    question = Question.parse(config(optimizer=optimizer), CHOICES)
+    question = CellSpec.parse(config(optimizer=optimizer), CHOICES)
 
     assert [axis.name for axis in question.axes if axis.name.startswith("optimizer.")] == [
         "optimizer.default_lr",
@@ -232,11 +232,11 @@ def test_a_question_takes_floats_of_the_optimizer_as_axes_and_all_else_as_consta
 
 def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
     """beta1=0 is the number 0.0 and beta1=2 is refused, though both came without a point."""
-    question = Question.parse(config(optimizer={"default_lr": 1.0, "beta1": 0}), CHOICES)
+    question = CellSpec.parse(config(optimizer={"default_lr": 1.0, "beta1": 0}), CHOICES)
 
     assert question.lanes()["optimizer.beta1"].tolist() == [0.0]
     with pytest.raises(UsageError, match=r"^optimizer.beta1=2 must be a number from 0 to below 1"):
-        Question.parse(config(optimizer={"default_lr": 1.0, "beta1": 2}), CHOICES)
+        CellSpec.parse(config(optimizer={"default_lr": 1.0, "beta1": 2}), CHOICES)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_float_written_as_a_whole_number_is_still_an_axis() -> None:
 def test_a_question_refuses_bad_settings(changed: dict[str, Any], words: str) -> None:
     """Each bad setting is refused in one line that begins with its name."""
     with pytest.raises(UsageError) as refusal:
-        Question.parse(config(**changed), CHOICES)
+        CellSpec.parse(config(**changed), CHOICES)
 
     assert str(refusal.value).startswith(words)
     assert "\n" not in str(refusal.value)
@@ -284,7 +284,7 @@ def test_a_question_needs_every_setting(key: str) -> None:
     left = {name: value for name, value in config().items() if name != key}
 
     with pytest.raises(UsageError, match=f"^{key} is missing"):
-        Question.parse(left, CHOICES)
+        CellSpec.parse(left, CHOICES)
 
 
 @given(st.text(max_size=8))
@@ -389,9 +389,9 @@ def test_what_is_around_a_method_is_asked_only_where_it_is() -> None:
     """Without a schedule, clipping or noise a question has the constants, and so the keys, that it had before them."""
     around = {"schedule": "cosine", "clip": "none", "noise": "gaussian"}
     changed = {"schedule": {"_target_": "f", "floor": 0.1}, "noise": {"_target_": "g", "sigma": 0.5}}
-    bare = Question.parse(config(), CHOICES | {"schedule": "constant", "clip": "none", "noise": "none"})
-    wrapped = Question.parse(config(**changed), CHOICES | around)
+    bare = CellSpec.parse(config(), CHOICES | {"schedule": "constant", "clip": "none", "noise": "none"})
+    wrapped = CellSpec.parse(config(**changed), CHOICES | around)
     new = {"schedule": "cosine", "schedule.floor": 0.1, "noise": "gaussian", "noise.sigma": 0.5}
 
-    assert bare.constants() == Question.parse(config(), CHOICES).constants()
+    assert bare.constants() == CellSpec.parse(config(), CHOICES).constants()
     assert wrapped.constants() == bare.constants() | new

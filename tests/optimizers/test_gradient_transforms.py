@@ -12,7 +12,7 @@ from support.laws import apart, manual, objective, path
 from torch import Tensor
 
 from gdbench.config.schema import AROUND
-from gdbench.config.spec import Choice, Question
+from gdbench.config.spec import CellSpec, Choice
 from gdbench.engine import build
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
@@ -112,7 +112,7 @@ def test_the_true_gradient_is_recorded() -> None:
     assert float((x - start).norm()) == pytest.approx(0.1, rel=1e-6)  # type: ignore[operator,union-attr]
 
 
-def question(impl: str, **around: Choice) -> Question:
+def question(impl: str, **around: Choice) -> CellSpec:
     """A cell of three seeds and two learning rates, with something around the method."""
     words = [f"{group}={choice.name}" for group, choice in around.items()]
     more = [f"{group}.{key}={each}" for group, choice in around.items() for key, each in choice.config.items()]
@@ -128,7 +128,7 @@ WRAPPED = {
 }
 
 
-def losses(asked: Question) -> np.ndarray:
+def losses(asked: CellSpec) -> np.ndarray:
     """Where the runs of a cell end."""
     return np.asarray(run_cell(build.build(asked)).columns["final_loss"])
 

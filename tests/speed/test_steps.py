@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdbench.config.compose import Composer, composing
+from gdbench.config.compose import Composer, prepare_hydra
 from gdbench.engine.build import build
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
@@ -37,7 +37,7 @@ CELLS = [
 @pytest.fixture(scope="module")
 def composer() -> Iterator[Composer]:
     """One composer for all cells, as in a sweep."""
-    with composing():
+    with prepare_hydra():
         yield Composer()
 
 

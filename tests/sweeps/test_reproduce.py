@@ -15,7 +15,7 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.cli.show import list_repeat
-from gdbench.config.spec import Question
+from gdbench.config.spec import CellSpec
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.executor import execute
 from gdbench.sweeps.job_spec import Job
@@ -44,7 +44,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 def forget() -> None:
     """What a new process would not know of the sources."""
-    fingerprint.refresh()
+    fingerprint.forget_changes()
     fingerprint._pinned.clear()
 
 
@@ -67,7 +67,7 @@ def picked(outputs: Path) -> list[Job]:
             "optimizer": method | {fact: FACTS[fact] for fact in FACTS if method.get(fact, 0) is None},
         }
         choices = {"objective": objective, "optimizer": optimizer, **nothing}
-        jobs.append(Job(Question.parse(config, choices), number, (), config))
+        jobs.append(Job(CellSpec.parse(config, choices), number, (), config))
     return jobs
 
 

@@ -20,7 +20,7 @@ from gdbench.errors import UsageError, install_command, nearest
 from gdbench.results.export.names import TRACKERS
 from gdbench.results.export.tracked import Sent
 
-__all__ = ["NotSent", "hide_secrets", "insist", "send", "send_all", "wanted"]
+__all__ = ["NotSent", "hide_secrets", "insist", "parse_trackers", "send", "send_all"]
 
 
 NEEDS = {
@@ -41,7 +41,7 @@ class NotSent(UserWarning):
     """A tracker did not take a sweep; the sweep is whole."""
 
 
-def wanted(config: Mapping[str, Any]) -> tuple[str, ...]:
+def parse_trackers(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The trackers that a configuration names. ``UsageError`` where one cannot be had."""
     given = config["tracker"]
     names = given if isinstance(given, (list, tuple)) else str(given or "").split(",")

@@ -12,12 +12,12 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from gdbench.config.compose import Composed
-from gdbench.config.hydra_plugins import store
+from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.overrides import escape_interpolations, format_override
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.launchers import require_installed
 from gdbench.sweeps.launchers.subprocess_host import ImportableFunction, Request, launch_in_subprocess
-from gdbench.sweeps.machine_lock import turn
+from gdbench.sweeps.machine_lock import lock_machine
 from gdbench.sweeps.planner import make_job
 
 __all__ = ["HydraLaunch", "choose_launch", "run_worker"]
@@ -68,12 +68,12 @@ def run_worker(config: DictConfig) -> float:
     from gdbench.results.load import load_part
     from gdbench.sweeps.job import run_job
 
-    store()
+    register_configs()
     hydra = HydraConfig.get()
     overrides = [str(override) for override in hydra.overrides.task if not str(override).startswith("part=")]
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
     cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     job = replace(make_job(cell, overrides, Composed(config, choices)), key=key)
-    with turn(job.question.timing):
+    with lock_machine(job.question.timing):
         run_job(job, folder)
     return best_of_cell(load_part(folder, cell), str(config.metric))

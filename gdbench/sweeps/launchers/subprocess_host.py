@@ -26,7 +26,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from gdbench.config.hydra_plugins import store
+from gdbench.config.hydra_plugins import register_configs
 from gdbench.sweeps.launchers import install
 
 __all__ = ["ImportableFunction", "Request", "launch_in_subprocess"]
@@ -127,7 +127,7 @@ def shorten(text: object) -> str:
 def execute_request() -> None:
     """Launch the jobs of the request on standard input, and write the reasons of those that failed."""
     folder = Path(sys.argv[1])
-    store()
+    register_configs()
     request: Request = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, nearest
 
-__all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]
+__all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "read_option_files"]
 
 FUNCTIONS = {
     "interval": "interval(LOW,HIGH)",
@@ -69,10 +69,10 @@ def _describe_bare(word: str, before: str, after: str) -> str:
     if colon and key in SETTINGS:
         return f"{word} has no =: write {key}={value}."
     if word in SETTINGS or word == "experiment":
-        named = after if after and after in option_files(word) else EXAMPLES.get(word, "VALUE")
+        named = after if after and after in read_option_files(word) else EXAMPLES.get(word, "VALUE")
         return f"{word} needs a value: write {word}={named}. {LINE}"
     for group in ("optimizer", "objective"):
-        if word in option_files(group):
+        if word in read_option_files(group):
             return f"{word} has no =: it is the name of an {group}; write {group}={word}."
     if before.partition("=")[1]:
         return (
@@ -82,7 +82,7 @@ def _describe_bare(word: str, before: str, after: str) -> str:
     return f"{word} has no =: settings are written KEY=VALUE, such as lr=0.1. {LINE}"
 
 
-def option_files(group: str) -> dict[str, str]:
+def read_option_files(group: str) -> dict[str, str]:
     """The text of each file that a group of the shipped configurations has, by its name; none for what is no group."""
     folder = config_folder() / group
     return {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))}

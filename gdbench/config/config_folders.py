@@ -1,15 +1,20 @@
-"""The folder of --config-dir: it exists, and no file in it has the name of one that gdbench ships."""
+"""The folder of the configurations that gdbench ships, and that of a user's own (--config-dir)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gdbench.config.paths import config_folder
 from gdbench.config.schema import GROUPS
 from gdbench.errors import UsageError
 from gdbench.results.paths import expand_user
 
-__all__ = ["check_own_names", "find_config_dir"]
+__all__ = ["check_own_names", "config_folder", "find_config_dir"]
+
+
+def config_folder() -> Path:
+    """The folder of the shipped configurations: in the wheel beside the code, in a checkout at its top."""
+    inside = Path(__file__).parents[1] / "conf"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def find_config_dir(folder: str | Path | None, option: str = "") -> Path | None:
