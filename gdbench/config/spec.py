@@ -77,7 +77,7 @@ class CellSpec:
         optimizer = dict(config["optimizer"])
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
-        axes = tuple(Axis.parse(name, value, config["points"]) for name, value in given.items())
+        axes = tuple(Axis(name, value, config["points"]) for name, value in given.items())
         question = cls(
             objective=choices["objective"],
             objective_config=dict(config["objective"]),
@@ -118,11 +118,11 @@ class CellSpec:
     @property
     def size(self) -> int:
         """How many runs this cell holds."""
-        return math.prod(len(axis.values()) for axis in self.axes)
+        return math.prod(len(axis.values) for axis in self.axes)
 
     def lanes(self) -> dict[str, npt.NDArray[np.float64]]:
         """Every numeric axis as a column, one entry a run; the first axis varies slowest."""
-        grids = np.meshgrid(*(axis.values() for axis in self.axes), indexing="ij", copy=False, sparse=True)
+        grids = np.meshgrid(*(axis.values for axis in self.axes), indexing="ij", copy=False, sparse=True)
         shape = np.broadcast_shapes(*(grid.shape for grid in grids))
         columns = {}
         for axis, grid in zip(self.axes, grids, strict=True):
@@ -139,7 +139,7 @@ class CellSpec:
 
     def swept(self) -> tuple[str, ...]:
         """The names of the axes that hold more than one value."""
-        return tuple(axis.name for axis in self.axes if len(axis.values()) > 1)
+        return tuple(axis.name for axis in self.axes if len(axis.values) > 1)
 
     def constants(self) -> dict[str, Any]:
         """What all runs of the cell share and what tells their question from others, by column name."""

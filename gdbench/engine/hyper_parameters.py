@@ -33,7 +33,7 @@ def list_facts(question: CellSpec) -> list[str]:
 def named_values(question: CellSpec) -> dict[str, Any]:
     """The laneable hyper-parameters by the name the factory knows."""
     return {
-        axis.name.removeprefix("optimizer."): axis.values()
+        axis.name.removeprefix("optimizer."): axis.values
         for axis in question.axes
         if axis.name == "lr" or (axis.name.startswith("optimizer.") and axis.name != "optimizer.default_lr")
     }

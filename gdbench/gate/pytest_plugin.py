@@ -168,7 +168,7 @@ def _with(question: CellSpec, optimizer: Callable[..., Any], hyper: dict[str, An
     floats = {name: each for name, each in hyper.items() if isinstance(each, float)}
     fixed = {name: each for name, each in hyper.items() if name not in floats}
     axes = [axis for axis in question.axes if not axis.name.startswith("optimizer.")]
-    axes += [Axis.parse(f"optimizer.{name}", each) for name, each in floats.items()]
+    axes += [Axis(f"optimizer.{name}", each) for name, each in floats.items()]
     config = {"torch" if is_torch else "manual": {"_target_": optimizer}, **fixed}
     return replace(
         question,

@@ -104,7 +104,7 @@ def _list_question(question: CellSpec) -> list[Any]:
     told = {name: value for name, value in vars(question).items() if name not in ("around", "axes", "code", "timing")}
     if question.around:
         told["around"] = {group: [each.name, each.config] for group, each in question.around.items()}
-    told["axes"] = [(axis.name, hashlib.blake2b(axis.values().tobytes()).hexdigest()) for axis in question.axes]
+    told["axes"] = [(axis.name, hashlib.blake2b(axis.values.tobytes()).hexdigest()) for axis in question.axes]
     return [told, asdict(question.timing)]
 
 

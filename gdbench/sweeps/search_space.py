@@ -83,5 +83,5 @@ def _make_span(key: str, given: IntervalSweep) -> Span:
     if not low < high or (log and low <= 0):
         needs = "from a lower to a higher number" + (" above 0" if log else "")
         raise UsageError(f"{key}={f'tag(log,{text})' if log else text} must lead {needs}.")
-    Axis.parse(key, [low, high])
+    Axis(key, [low, high])
     return Span(key, low, high, log)

@@ -196,7 +196,7 @@ def _list_axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
             )
     axes: list[Axis] = [
         *spans,
-        *(Listed(name, tuple(dict.fromkeys(known[name].values().tolist()))) for name in listed),
+        *(Listed(name, tuple(dict.fromkeys(known[name].values.tolist()))) for name in listed),
     ]
     if not axes:
         raise UsageError("there is nothing to tune: leave out lr=, or give it as 'lr=tag(log,interval(1e-4,1))'.")

@@ -186,7 +186,7 @@ def test_a_range_has_the_values_of_an_axis(start: int, stop: int, step: int, par
     values = [float(value) for value in list_values(override)]
 
     assert count_values(override) == len(values)
-    assert not values or values == Axis.parse("objective.a", f"range({words})").values().tolist()
+    assert not values or values == Axis("objective.a", f"range({words})").values.tolist()
     if parts == 1:
         assert values == list(override.sweep_iterator())
 

@@ -19,7 +19,7 @@ from gdbench.sweeps.sweep_spec import SweepSpec
 
 def lanes(job: Job) -> dict[str, list[float]]:
     """The axes of a cell that hold several values, or one that was given."""
-    return {axis.name: axis.values().tolist() for axis in job.question.axes if axis.name in job.question.swept()}
+    return {axis.name: axis.values.tolist() for axis in job.question.axes if axis.name in job.question.swept()}
 
 
 # -------------------------------------------------------------------------------------------------------- folding
