@@ -1,4 +1,4 @@
-"""The axes along which the runs of a cell multiply: learning rates, seeds and other numbers."""
+"""Parse the axes of a cell: learning rates, seeds and hyper-parameters; the runs are their product."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ LIMITS: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("smoothness", "strong_convexity"), (math.ulp(0.0), math.inf, "a number above 0")),
     "minimum": (-math.inf, math.inf, "a finite number"),
 }
-"""Hyper-parameters with the same meaning in every method: lowest value, first value above, in words."""
+"""Ranges of hyper-parameters with the same meaning in every method: lowest value, first value above, in words."""
 _INTERVAL = re.compile(rf"^interval\(({NUMBER}),({NUMBER})\)$")
 _RANGE = re.compile(rf"^range\(({NUMBER}),({NUMBER})(?:,({NUMBER}))?\)$")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The values of one number: a scalar, a list, or a specification that travels unexpanded.
+    """The values of one hyper-parameter: a scalar, a list, or a specification that is recorded unexpanded.
 
     ``interval(a,b)`` is ``points`` evenly spaced values from a to b, ``tag(log,interval(a,b))`` the same in log space,
     ``range(a,b,step)`` counts from a up to but without b, as Hydra does.
@@ -50,7 +50,7 @@ class Axis:
     """The values, float64; ``lr=null`` is one NaN, which stands for the method's default."""
 
     def __post_init__(self) -> None:
-        """Expand the values, once; ``UsageError`` in one line where they are of no known form, or not allowed."""
+        """Expand the values once; ``UsageError`` for an unknown form or a value outside its range."""
         object.__setattr__(self, "points", check_whole("points", self.points, 2, MAX_LANES))
         object.__setattr__(self, "values", self._check_values())
 

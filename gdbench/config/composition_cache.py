@@ -1,4 +1,4 @@
-"""Compositions of shipped configurations, kept for the next sweep of this process: half of the time of a small one."""
+"""Cache of composed shipped configurations for later sweeps of this process: saves half of the time of a small one."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from gdbench.config.hydra_loader import ConfigLoader
 __all__ = ["MAX_ENTRIES", "CompositionCache", "find_cache"]
 
 MAX_ENTRIES = 64
-"""Compositions that are kept, of 100 kB each: a sweep over all objectives and optimizers has thousands."""
+"""Compositions of 100 kB each: a sweep over all objectives and optimizers has thousands."""
 OUR_NODES = {"hydra", "_dummy_empty_config_.yaml", "gdbench_schema.yaml"}
-"""What Hydra's store holds at its top where no app around us has stored configurations of its own."""
+"""Top-level entries of Hydra's store, unless the calling app has stored configurations of its own."""
 
 
 @dataclass
 class CompositionCache:
-    """What was composed from one state of the files, by the overrides that chose it, and which keys are groups."""
+    """Compositions of one state of the files, by the overrides that choose from groups; and which keys are groups."""
 
     bases: OrderedDict[tuple[str, ...], Any] = field(default_factory=OrderedDict)
     groups: dict[str, bool] = field(default_factory=dict)
 
     def get(self, overrides: tuple[str, ...]) -> Any:
-        """The composition of these overrides; None where it is not kept."""
+        """The composition of these overrides; None where there is none."""
         if overrides in self.bases:
             self.bases.move_to_end(overrides)
         return self.bases.get(overrides)
 
-    def keep(self, overrides: tuple[str, ...], base: Any) -> None:
-        """Keep a composition that nobody changes, and let go of the one that was not asked for the longest.
+    def put(self, overrides: tuple[str, ...], base: Any) -> None:
+        """Store a composition, which nobody changes; the least recently used one is dropped.
 
-        What names Hydra's own settings is not kept: they lead to other folders, and to what plugins have stored.
+        Compositions with Hydra's own settings are not stored: they refer to other folders and to plugins.
         """
         if not any("hydra" in override for override in overrides):
             self.bases[overrides] = base
@@ -49,7 +49,7 @@ _LATEST: tuple[Hashable, CompositionCache] = (None, CompositionCache())
 
 
 def find_cache(loader: ConfigLoader, folder: Path) -> CompositionCache:
-    """What this process has composed from the files of ``folder`` as they are now; empty where others' may matter."""
+    """The cache for the files of ``folder`` as they are now; an empty one where other sources may matter."""
     global _LATEST
     places = [str(place.path) for place in loader.get_search_path().get_path()]
     if places != ["pkg://hydra.conf", str(folder), "structured://"] or set(ConfigStore.instance().repo) - OUR_NODES:
@@ -61,7 +61,7 @@ def find_cache(loader: ConfigLoader, folder: Path) -> CompositionCache:
 
 
 def _list_files(folder: str) -> Iterator[tuple[str, int, int]]:
-    """The place, size and time of change of every file below a folder."""
+    """The path, size and time of change of every file below a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf say of a mistake in paragraphs, as one line in our words."""
+"""Translate the errors of Hydra and OmegaConf into one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gdbench.errors import UsageError, install_command, nearest, was_interrupted
 __all__ = ["translate_error"]
 
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-"""Launchers that are installed on demand, with the extra that brings each."""
+"""Optional launchers, with the extra that installs each."""
 KEY = r"([\w./@-]+)"
 INTERPOLATIONS = (
     (r"Unsupported interpolation type (\S+)", "it calls {}, which is not known"),
@@ -32,14 +32,14 @@ INTERPOLATIONS = (
     (r"Recursive interpolation", "it refers to itself"),
     (r"raised while resolving interpolation: (.*)", "{}"),
 )
-"""What OmegaConf says of ``${...}``, and in our words."""
+"""Messages of OmegaConf about ``${...}``, and what we say instead."""
 LOGSPACE = "'${logspace:-5,0,1000}' is a thousand numbers from 1e-5 to 1"
 
 
 def translate_error(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
-    """What Hydra and OmegaConf say in paragraphs, in one line and our words.
+    """The ``UsageError`` of one line for an error of Hydra or OmegaConf; any other error is raised again.
 
-    ``folders`` hold configurations of the user's own: a file in them may be what could not be read.
+    ``folders`` hold the user's own configurations, whose files may be the cause.
     """
     if was_interrupted(error):
         raise KeyboardInterrupt from error
@@ -74,7 +74,7 @@ def translate_error(error: Exception, folders: Iterable[Path] = ()) -> UsageErro
 
 
 def _describe_value(key: str, text: str, error: Exception) -> str:
-    """What is wrong with a key that is not there, or with its value."""
+    """The message for an unknown key, or for its value."""
     if re.search(r"is not in struct|not in '|No match in the defaults list", text):
         return describe_unknown_key(key)
     for pattern, words in INTERPOLATIONS:

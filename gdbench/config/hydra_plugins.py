@@ -1,4 +1,4 @@
-"""What is registered with Hydra: the schema, the sweepers, the Ray launcher."""
+"""Register the schema, the sweepers and the Ray launcher with Hydra."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = [
 
 
 NAMESPACE = "hydra_plugins.gdbench"
-"""Hydra 1.3 takes plugins only from here; the names in it are aliases in its table of plugins."""
+"""Hydra 1.3 takes plugins only from this namespace; the names in it are aliases in its table of plugins."""
 SCHEMA = "gdbench_schema"
-"""Its name in Hydra's store, which belongs to the process: an app around us may have a ``schema`` of its own."""
+"""Its name in Hydra's store, which the process shares: a calling app may have a ``schema`` of its own."""
 RAY = f"{NAMESPACE}.Ray"
 
 
 @dataclass
 class RayArguments:
-    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null is as if not given."""
+    """``hydra.launcher.ray``: the arguments of ``ray.init`` and ``ray.remote``; null means not given."""
 
     init: dict[str, Any] = field(default_factory=lambda: {"address": "local", "num_cpus": None, "num_gpus": None})
     """``local``: a cluster of this machine alone, which ends with the sweep; HOST:PORT, or auto: one that is there."""
@@ -53,16 +53,16 @@ class RayLauncher:
 
 
 _REGISTERED: list[Any] = []
-"""The node of our schema that was put into Hydra's store last."""
+"""The node of our schema in Hydra's store."""
 
 
 def register_configs() -> None:
-    """Put what no file of ``conf/`` holds where Hydra composes from: schema, sweeper and launcher."""
+    """Store schema, sweeper and launcher in Hydra's ConfigStore: no file of ``conf/`` holds them."""
     OmegaConf.register_new_resolver("logspace", logspace, replace=True)
-    Plugins.instance()  # the plugins that are installed store theirs first: our launcher takes the place of one
+    Plugins.instance()  # installed plugins store theirs first: our Ray launcher replaces one
     nodes = ConfigStore.instance()
     if _REGISTERED and nodes.repo.get(f"{SCHEMA}.yaml") is _REGISTERED[-1]:
-        return  # to make nodes of them again is a sixth of a search's time
+        return  # making the nodes again takes a sixth of a search's time
     nodes.store(name=SCHEMA, node=Settings)
     _REGISTERED[:] = [nodes.repo[f"{SCHEMA}.yaml"]]
     nodes.store(group="hydra/sweeper", name="lanes", node={"_target_": f"{NAMESPACE}.BatchingSweeper", "params": None})
@@ -71,7 +71,7 @@ def register_configs() -> None:
 
 
 def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any]) -> None:
-    """Make ``hydra/sweeper=name`` a sweeper of ours, with the settings in ``node``; one of a plugin's gives way."""
+    """Register ``hydra/sweeper=name`` with the settings in ``node``; it replaces a plugin's of this name."""
     target = f"{NAMESPACE}.{sweeper.__name__}"
     # Hydra looks a plugin up in this table before it imports; the table has no public door (hydra#1554).
     Plugins.instance().class_name_to_class[target] = sweeper
@@ -79,6 +79,6 @@ def register_sweeper(name: str, sweeper: type[Sweeper], node: Mapping[str, Any])
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:
-    """``${logspace:-5,0,1000}``: so many numbers from 10^low to 10^high, evenly spaced in their logarithm."""
+    """``${logspace:-5,0,1000}``: ``count`` numbers from 10^low to 10^high, evenly spaced in their logarithm."""
     numbers: list[float] = space_powers_of_ten(Decimal(str(low)), Decimal(str(high)), count).tolist()
     return numbers

@@ -1,4 +1,4 @@
-"""The question that a cell answers, validated once."""
+"""The specification of a cell, validated once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["CellSpec", "Choice", "resolve_impl"]
 
 @dataclass(frozen=True)
 class Choice:
-    """An option chosen in a group, with its parameters."""
+    """The chosen option of a group, with its parameters."""
 
     name: str
     config: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class CellSpec:
-    """One cell: an objective, optimizer, impl, dtype and device, and the axes whose product are its lanes."""
+    """One cell: objective, optimizer, impl, dtype and device, and the axes whose product are its runs."""
 
     objective: str
     objective_config: Mapping[str, Any]
@@ -64,11 +64,11 @@ class CellSpec:
     timing: Timing
     code: str | None = None
     around: Mapping[str, Choice] = field(default_factory=dict)
-    """What is put around the method: a schedule, clipping or noise, each if there is any."""
+    """The schedule, clipping and noise that wrap the method, where there are any."""
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], choices: Mapping[str, str]) -> CellSpec:
-        """Check a composed configuration (plain containers); ``UsageError`` in one line if something is amiss."""
+        """The cell of a composed configuration (plain containers); ``UsageError`` in one line for a wrong setting."""
         _check_keys(config, choices)
         _check_no_lists(config)
         check_choice("metric", config["metric"], METRICS)
@@ -78,7 +78,7 @@ class CellSpec:
         numbers = {f"optimizer.{key}": value for key, value in optimizer.items() if _is_batchable(key, value)}
         given = {**{name: config[name] for name in ("lr", "lr_scale", "seed")}, **numbers}
         axes = tuple(Axis(name, value, config["points"]) for name, value in given.items())
-        question = cls(
+        spec = cls(
             objective=choices["objective"],
             objective_config=dict(config["objective"]),
             optimizer=choices["optimizer"],
@@ -102,9 +102,11 @@ class CellSpec:
                 if config[group].get("_target_") is not None
             },
         )
-        return question._checked()
+        spec._check_combination()
+        return spec
 
-    def _checked(self) -> CellSpec:
+    def _check_combination(self) -> None:
+        """``UsageError`` for settings that exclude each other, and for too many runs."""
         lr = next(axis for axis in self.axes if axis.name == "lr")
         scale = next(axis for axis in self.axes if axis.name == "lr_scale")
         if (scale.given != 1.0 or self.lr_scale_of) and lr.given is not None:
@@ -113,15 +115,14 @@ class CellSpec:
             )
         if self.size > MAX_LANES:
             raise UsageError(f"{self.size} runs in one cell are more than {MAX_LANES}: take fewer points.")
-        return self
 
     @property
     def size(self) -> int:
-        """How many runs this cell holds."""
+        """The number of runs."""
         return math.prod(len(axis.values) for axis in self.axes)
 
     def lanes(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Every numeric axis as a column, one entry a run; the first axis varies slowest."""
+        """The columns of all axes, one entry a run; the first axis varies slowest."""
         grids = np.meshgrid(*(axis.values for axis in self.axes), indexing="ij", copy=False, sparse=True)
         shape = np.broadcast_shapes(*(grid.shape for grid in grids))
         columns = {}
@@ -133,16 +134,16 @@ class CellSpec:
         return columns
 
     def seeds(self) -> npt.NDArray[np.int64]:
-        """The column of seeds as whole numbers."""
+        """The column of seeds, as integers."""
         seeds = self.lanes()["seed"]
         return constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
-    def swept(self) -> tuple[str, ...]:
-        """The names of the axes that hold more than one value."""
+    def swept_axes(self) -> tuple[str, ...]:
+        """The names of the axes with more than one value."""
         return tuple(axis.name for axis in self.axes if len(axis.values) > 1)
 
     def constants(self) -> dict[str, Any]:
-        """What all runs of the cell share and what tells their question from others, by column name."""
+        """The settings that all runs share, by column name."""
         return {
             "objective": self.objective,
             **{f"objective.{key}": value for key, value in self.objective_config.items() if key not in FACTORY_KEYS},
@@ -165,14 +166,15 @@ class CellSpec:
 
 
 def resolve_impl(impl: str, optimizer: Mapping[str, Any]) -> str:
-    """The implementation that runs: of ``auto`` the first of manual and torch that an optimizer's configuration has."""
+    """The implementation that runs; for ``auto`` the first of manual and torch that the optimizer has."""
     if impl != "auto":
         return impl
     return "torch" if optimizer.get("torch") and not optimizer.get("manual") else "manual"
 
 
 def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
-    known = [each.name for each in fields(Settings)]
+    """``UsageError`` for unknown settings, and for groups without one option."""
+    known = [field.name for field in fields(Settings)]
     for key in config:
         if key not in known:
             raise UsageError(f"{key} is not a setting.{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
@@ -184,7 +186,7 @@ def _check_keys(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
 
 
 def _check_no_lists(config: Mapping[str, Any]) -> None:
-    """``UsageError`` where a setting of one value was given several."""
+    """``UsageError`` where a setting with one value was given a list."""
     for name in SCALAR_SETTINGS:
         value = config.get(name)
         if isinstance(value, (list, tuple)):
@@ -196,7 +198,7 @@ def _check_no_lists(config: Mapping[str, Any]) -> None:
 
 
 def _is_batchable(key: str, value: Any) -> bool:
-    """Whether an optimizer's parameter is a float, and so may be a lane axis; a list or specification of them too."""
+    """Whether an optimizer's parameter is a float, or an axis of them, and so may vary within a cell."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(map(is_number, value))
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The values that overrides sweep over: counted before any is made, and listed as they were written."""
+"""Count and list the values of swept overrides."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MAX_CELLS = 100_000
 
 
 def check_once(overrides: Mapping[str, Override]) -> None:
-    """``UsageError`` where what a sweep has once is itself swept."""
+    """``UsageError`` where a setting that all cells share is swept."""
     for key, override in overrides.items():
         if key in SWEEP_SETTINGS and override.is_sweep_override():
             raise UsageError(f"{override.input_line}: a sweep has one {key}, for all of its cells; give one value.")
 
 
 def check_count(counts: Mapping[str, int]) -> None:
-    """``UsageError`` where axes make more cells than anybody can run, before any is enumerated."""
+    """``UsageError`` where axes make more than ``MAX_CELLS`` cells, before any is enumerated."""
     cells = math.prod(counts.values())
     if cells > MAX_CELLS:
         axes = ", ".join(f"{count} of {key}" for key, count in counts.items() if count > 1)
@@ -37,7 +37,7 @@ def check_count(counts: Mapping[str, int]) -> None:
 
 
 def count_values(override: Override) -> int:
-    """How many values a sweep stands for, told without making them; an interval counts as one."""
+    """The number of values of a sweep, without listing them; an interval counts as one."""
     values = override.value()
     if isinstance(values, IntervalSweep):
         return 1
@@ -58,14 +58,14 @@ def _to_decimals(values: RangeSweep) -> list[Decimal]:
 
 
 def list_values(override: Override) -> list[str]:
-    """The values of a sweep, each as an override writes it.
+    """The values of a sweep, in the grammar of overrides.
 
-    A range counts in decimals, as an axis does: Hydra counts in binary ones, and lets in an end such as 2.8e-30 for 0.
+    A range is counted in decimals, as an axis is: Hydra counts in floats, and would include 2.8e-30 as the end 0.
     """
     values = override.value()
     if not isinstance(values, RangeSweep):
         return list(override.sweep_string_iterator())
-    count_values(override)  # which refuses what counts to no end
+    count_values(override)  # refuses an endless range
     counted = spacing.count_up(*_to_decimals(values)).tolist()
     if values.shuffle:
         random.shuffle(counted)

@@ -1,4 +1,4 @@
-"""Keys that a configuration does not have, told in one line with those that are near, and where a key is known."""
+"""Error lines for unknown keys and options: the nearest known ones, and where a key exists."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SYNONYMS = {
     "output": "outputs",
     "tol": "target",
 }
-"""What other tools call our settings."""
+"""Names that other tools use for our settings."""
 SEVERAL = 4
-"""So many options of a group that have a key are named."""
+"""Options with a key that an error line names."""
 MANY = 25
-"""Groups of more options than these are listed by a verb."""
+"""Groups with more options are listed by a verb instead."""
 LISTED = {"objective": "python -m gdbench list objectives", "optimizer": "python -m gdbench list optimizers"}
 
 
 def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, known: Collection[str] = ()) -> str:
-    """What is wrong with a key; ``chosen`` are the options of the groups, ``known`` the keys of this one's."""
+    """The error line for a key; ``chosen`` are the options of all groups, ``known`` the keys of the chosen one."""
     if key.startswith("hydra.launcher."):
         return (
             f"{key} is not a setting of the chosen launcher: choose another by hydra/launcher=NAME, such as joblib, and"
@@ -59,7 +59,7 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
 
 
 def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str]) -> str:
-    """What is wrong with a key below a group, or below what is no group."""
+    """The error line for a key with a dot."""
     group, _, name = key.partition(".")
     if group not in GROUPS:
         inner = f"{group} has no settings of its own" if group in SETTINGS else f"{group} is not a setting"
@@ -80,14 +80,14 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
 
 
 def _suggest_run_setting(key: str) -> str:
-    """Where ``optimizer.lr`` was meant to be ``lr``."""
+    """The hint that ``optimizer.lr`` is written ``lr``; empty for keys that are no settings of the run."""
     name = key.rpartition(".")[2]
     plain = name in SETTINGS and name not in GROUPS
     return f" {name} is a setting of the run: write {name}=VALUE." if plain else ""
 
 
 def _list_options_with(group: str, key: str) -> list[str]:
-    """The shipped options of a group that have a setting of this name."""
+    """The shipped options of a group with a setting of this name."""
     pattern = re.compile(rf"^{re.escape(key)}:", re.MULTILINE)
     hidden = key in ("_target_", "manual", "torch", "default_lr")
     return [] if hidden else [name for name, text in read_option_files(group).items() if pattern.search(text)]
@@ -98,7 +98,7 @@ def _list_groups() -> str:
 
 
 def describe_choice(text: str, group: str, value: object) -> str:
-    """What to write where a group was given something other than a name."""
+    """The error line for a group that was given anything but a name."""
     if isinstance(value, Mapping):
         given = " ".join(f"{group}.{key}={setting}" for key, setting in value.items())
         return f"{text} gives settings where a name is due: write {group}=NAME {given}. {list_options(group)}"
@@ -109,7 +109,7 @@ def describe_choice(text: str, group: str, value: object) -> str:
 
 
 def describe_object(group: str, value: object) -> str:
-    """What to write where a group was given a Python class, a function or any other object that is no name."""
+    """The error line for a group that was given a Python class, function or other object."""
     kind = "class" if isinstance(value, type) else "function" if callable(value) else "object"
     named = value if hasattr(value, "__qualname__") else type(value)
     name, module = str(getattr(named, "__qualname__", named)), str(getattr(named, "__module__", ""))
@@ -132,13 +132,13 @@ def describe_object(group: str, value: object) -> str:
 
 
 def _find_shipped(name: str) -> str | None:
-    """The shipped optimizer that torch.optim's class of this name carries out; None where none does."""
+    """The shipped optimizer whose torch implementation is this class of torch.optim; None where there is none."""
     pattern = re.compile(rf"^torch: \{{_target_: torch\.optim\.{re.escape(name)}[,}}]", re.MULTILINE)
     return next((option for option, text in read_option_files("optimizer").items() if pattern.search(text)), None)
 
 
 def list_options(group: str, options: Collection[str] | None = None) -> str:
-    """Which options a group has, or the verb that lists them."""
+    """The options of a group, or the verb that lists them."""
     names = list(options or read_option_files(group))
     if group in LISTED and len(names) > MANY:
         return f"All: {LISTED[group]}"

@@ -55,7 +55,7 @@ class AdaptiveSweep:
 
     def add(self, job: Job) -> Job:
         """The job with the next free number of a cell, and its fingerprint."""
-        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.question)))
+        self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.spec)))
         return self.jobs[-1]
 
     def run(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
@@ -105,11 +105,11 @@ def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
 
 def _check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric."""
-    metric, question = str(job.config["metric"]), job.question
-    relative = metric.endswith("_gap") or (is_cost(metric) and question.target_loss is None)
-    if relative and stated_objective(question).minimum is None:
+    metric, spec = str(job.config["metric"]), job.spec
+    relative = metric.endswith("_gap") or (is_cost(metric) and spec.target_loss is None)
+    if relative and stated_objective(spec).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
-            f"metric={metric}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"
+            f"metric={metric}: objective={spec.objective} states no minimum, so gaps are unknown;{absolute}"
             " take metric=final_loss."
         )

@@ -36,7 +36,7 @@ class CompletionTracker:
         """Report the cells without a result as failed; returns the reason of each."""
         self.update()
         for job in self.pending.values():
-            self.progress.done(job, ["failed"] * job.question.size)
+            self.progress.done(job, ["failed"] * job.spec.size)
         return {cell: reasons.get(cell) or UNKNOWN for cell in self.pending}
 
 
@@ -45,7 +45,7 @@ def run_by_launcher(jobs: Sequence[Job], folder: Path, progress: Progress, launc
     tracker = CompletionTracker(jobs, folder, progress)
     progress.begin(jobs)
     try:
-        if sum(is_exclusive(job.question.timing) for job in jobs) > 1:
+        if sum(is_exclusive(job.spec.timing) for job in jobs) > 1:
             progress.note(NOTE)
         lost = tracker.give_up(launch(jobs, folder, tracker.update))
     finally:

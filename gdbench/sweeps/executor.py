@@ -82,11 +82,11 @@ def write_environment(folder: Path, jobs: Sequence[Job], spec: SweepSpec) -> Non
     """
     count = len(list(folder.glob("environment*.json")))
     ending = f"_{count + 1}" if count else ""
-    questions = [job.question for job in jobs]
+    cells = [job.spec for job in jobs]
     facts = {
         **environment([*spec.given, *list_code_override(spec.config_dir)]),
-        "sources": {name: digest for question in questions for name, digest in list_source_digests(question).items()},
-        "data": list_data_digests(questions),
+        "sources": {name: digest for cell in cells for name, digest in list_source_digests(cell).items()},
+        "data": list_data_digests(cells),
     }
     write_json(folder / f"environment{ending}.json", facts)
     for name, diff in _diff_checkouts(facts).items():

@@ -1,4 +1,4 @@
-"""Cell configuration to records: the one place where torch meets the table."""
+"""Check and run cells with torch, and write their rows."""
 
 from __future__ import annotations
 
@@ -53,70 +53,69 @@ def run_here(jobs: Sequence[Job], folder: Path, progress: Progress) -> None:
 
 @lock_process()
 def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
-    """Check all cells before anything runs, by the sources and data as they are now.
+    """``UsageError`` for any cell that cannot be run as configured, before anything runs.
 
-    A device that is not there, or a fact that its objective does not state, makes a cell ``unavailable`` and no more,
-    while others of its sweep can run; where that leaves none, it is a mistake in the command. Not ``here``, but where a
-    launcher carries the cells, there may be other devices.
+    A missing device, or a constant that its objective does not state, only makes a cell ``unavailable`` while others of
+    the sweep can run; where no cell can, it is an error. With a launcher (not ``here``) devices are not checked.
     """
     fingerprint.forget_changes()
     for job in jobs:
-        build.check(job.question)
+        build.check(job.spec)
     if here:
         _require_runnable(jobs)
 
 
 def _require_runnable(jobs: Sequence[Job]) -> None:
-    """``UsageError``, with the first cell's reason, where every cell lacks its device or a fact of its objective."""
+    """``UsageError`` with the first cell's reason where every cell lacks its device or a constant of its objective."""
     reasons = []
     for job in jobs:
-        if (reason := _find_missing(job.question)) is None:
+        if (reason := _find_missing(job.spec)) is None:
             return
         reasons.append(reason)
     raise UsageError(reasons[0] if reasons[0].endswith(".") else f"{reasons[0]}.")
 
 
-def _find_missing(question: CellSpec) -> str | None:
-    """Why a cell cannot run here, as far as it can be told before it runs; None where nothing is known against it."""
+def _find_missing(spec: CellSpec) -> str | None:
+    """Why a cell cannot run here, as far as is known before it runs; else None."""
     try:
-        device_of(question.device)
-        hyper(question, stated_objective(question))
+        device_of(spec.device)
+        hyper(spec, stated_objective(spec))
     except Unavailable as reason:
         return str(reason)
     return None
 
 
 def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = None) -> None:
-    """Gather the parts; cells that left none, and the reason for it, become failed rows, without a key: nothing ran."""
+    """Write one table of all parts; ``lost`` cells, with their reasons, become failed rows without a fingerprint."""
     for job in jobs:
         if reason := (lost or {}).get(job.cell):
-            answer = make_empty_answer(job.question, "failed", reason)
+            answer = make_empty_answer(job.spec, "failed", reason)
             _write_part(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
     sweep_folder.gather(folder)
 
 
 @lock_process()
 def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
-    """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
-    started, question = datetime.datetime.now(datetime.UTC), job.question
-    if fingerprint.fingerprint_after_run(job.key, question) != job.key:
+    """The statuses of a cell's runs, which are run and written as a part; ``pulse`` is called with run-steps done."""
+    started, spec = datetime.datetime.now(datetime.UTC), job.spec
+    if fingerprint.fingerprint_after_run(job.key, spec) != job.key:
         fingerprint.forget_changes()  # a worker that ran another sweep before may have imported older sources
-    with import_from(question.code), isolated_settings():
-        torch.set_num_threads(question.threads)
-        answer = _run_cell_spec(question, pulse)
-    job = replace(job, key=fingerprint.fingerprint_after_run(job.key, question))
+    with import_from(spec.code), isolated_settings():
+        torch.set_num_threads(spec.threads)
+        answer = _run_cell_spec(spec, pulse)
+    job = replace(job, key=fingerprint.fingerprint_after_run(job.key, spec))
     _write_part(job, folder, answer, started)
     return [str(status) for status in answer.columns["status"]]
 
 
-def _run_cell_spec(question: CellSpec, pulse: Pulse) -> Answer:
-    """The cell's answer; what it cannot have and what went wrong are answers too."""
+def _run_cell_spec(spec: CellSpec, pulse: Pulse) -> Answer:
+    """The columns of a cell's runs; of one that fails or is unavailable, rows that say why."""
     try:
-        cell = build.build(question)
+        cell = build.build(spec)
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
         failure = Failure.of(error)
-        return make_empty_answer(question, failure.status, failure.error, failure.traceback)
+        return make_empty_answer(spec, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
     shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
@@ -131,41 +130,41 @@ def _run_cell_spec(question: CellSpec, pulse: Pulse) -> Answer:
     return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def make_empty_answer(question: CellSpec, status: str, error: str, traceback: str | None = None) -> Answer:
-    """One row a run, with a status, its reason, and nothing else to tell."""
-    runs = question.size
+def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> Answer:
+    """Rows with a status and its reason, and no results."""
+    runs = spec.size
     columns: dict[str, Any] = {
         "status": constant(status, runs),
         "error": error,
         "traceback": traceback,
-        **_resolve_key_columns(question),
+        **_resolve_key_columns(spec),
         "timed": False,
     }
     return Answer(columns, {}, {})
 
 
-def _resolve_key_columns(question: CellSpec) -> dict[str, Any]:
-    """lr, dtype and device as far as they can be told of a cell that could not be built: its keys need them."""
-    lr, dtype, device = question.lanes()["lr"], question.dtype, question.device
+def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
+    """lr, dtype and device of a cell that could not be built, as far as known: its run keys need them."""
+    lr, dtype, device = spec.lanes()["lr"], spec.dtype, spec.device
     with contextlib.suppress(Exception):
-        stated = stated_objective(question)
+        stated = stated_objective(spec)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
-        lr = hyper(question, stated)["lr"]
+        lr = hyper(spec, stated)["lr"]
     with contextlib.suppress(Unavailable):
         device = str(device_of(device))
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
 def _write_part(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
-    """Give the answer's rows their keys and their question, and put them on disk."""
-    question, run = job.question, compute_run_keys(job.question, answer)
+    """Write an answer's rows, with their keys and settings, as the part of a cell."""
+    spec, run = job.spec, compute_run_keys(job.spec, answer)
     asked = {
         "run_id": run,
         **AROUND,
-        **question.constants(),
-        **_number_columns(question, answer),
-        **_lr_scale_columns(question),
-        "seed": question.seeds(),
+        **spec.constants(),
+        **_number_columns(spec, answer),
+        **_lr_scale_columns(spec),
+        "seed": spec.seeds(),
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "cell_fingerprint": job.key or None,
@@ -174,7 +173,7 @@ def _write_part(job: Job, folder: Path, answer: Answer, started: datetime.dateti
         "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,
     }
-    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # what nobody could tell is null, but there
+    runs = {**dict.fromkeys(COLUMNS), **asked, **answer.columns}  # unknown columns are null
     tables: dict[Table, Mapping[str, Any]] = {
         "runs": runs,
         "traces": _add_run_ids(answer.traces, run),
@@ -183,29 +182,30 @@ def _write_part(job: Job, folder: Path, answer: Answer, started: datetime.dateti
     sweep_folder.write_part(folder, job.cell, tables)
 
 
-def _lr_scale_columns(question: CellSpec) -> dict[str, Any]:
-    """What made the lr of each run, where it was not given: the same lr is the same question, however it was asked."""
-    lanes = question.lanes()
+def _lr_scale_columns(spec: CellSpec) -> dict[str, Any]:
+    """The scale columns of runs whose lr was computed; the same lr has the same run key, however it was given."""
+    lanes = spec.lanes()
     if not np.isnan(lanes["lr"]).any():
         return {}
-    return {"lr_scale": lanes["lr_scale"], "lr_scale_of": question.lr_scale_of or "default"}
+    return {"lr_scale": lanes["lr_scale"], "lr_scale_of": spec.lr_scale_of or "default"}
 
 
-def compute_run_keys(question: CellSpec, answer: Answer) -> npt.NDArray[np.bytes_]:
-    """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
+def compute_run_keys(spec: CellSpec, answer: Answer) -> npt.NDArray[np.bytes_]:
+    """The keys of an answer's runs, from lr, dtype and device as resolved."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
-    return run_keys({**question.constants(), **told}, _number_columns(question, answer))
+    return run_keys({**spec.constants(), **told}, _number_columns(spec, answer))
 
 
-def _number_columns(question: CellSpec, answer: Answer) -> dict[str, Any]:
-    """The numeric columns of a question: seed, the lr that was used, and every float of the optimizer."""
-    lanes = question.lanes()
+def _number_columns(spec: CellSpec, answer: Answer) -> dict[str, Any]:
+    """The numeric columns of a cell: seed, the lr that was used, and every float of the optimizer."""
+    lanes = spec.lanes()
     hyper = {name: values for name, values in lanes.items() if name.startswith("optimizer.")}
     hyper.pop("optimizer.default_lr", None)
     return {"seed": lanes["seed"], "lr": answer.columns["lr"], **hyper}
 
 
 def _add_run_ids(table: Mapping[str, Any], keys: Any) -> Mapping[str, Any]:
-    return (
-        {"run_id": keys[table["row"]], **{name: each for name, each in table.items() if name != "row"}} if table else {}
-    )
+    """A table with the keys of its runs in place of their row numbers."""
+    if not table:
+        return {}
+    return {"run_id": keys[table["row"]], **{name: column for name, column in table.items() if name != "row"}}

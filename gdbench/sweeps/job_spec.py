@@ -13,27 +13,27 @@ __all__ = ["Job"]
 
 @dataclass(frozen=True)
 class Job:
-    """A cell of a sweep: its question, its number, the overrides that repeat it and the configuration they make."""
+    """A cell of a sweep: specification, number, the overrides that repeat it, and their configuration."""
 
-    question: CellSpec
+    spec: CellSpec
     cell: int = 0
     overrides: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
-    """What its result depends on (see ``sweeps.fingerprint.cell_fingerprint``); empty where that was not asked."""
+    """Its fingerprint (``sweeps.fingerprint.cell_fingerprint``); empty where it was not computed."""
 
     @property
     def label(self) -> str:
-        """The cell in a few words."""
-        asked = self.question
-        return " ".join((asked.objective, asked.optimizer, asked.impl, asked.dtype)).removesuffix(" auto")
+        """The cell in a few words, for progress."""
+        cell = self.spec
+        return " ".join((cell.objective, cell.optimizer, cell.impl, cell.dtype)).removesuffix(" auto")
 
     @property
     def lane_steps(self) -> int:
-        """How many steps all its runs make together in the watched pass, the look at the last point counted."""
-        return self.question.size * (self.question.steps + 1)
+        """The steps of all its runs in the convergence pass, with the evaluation at the last point."""
+        return self.spec.size * (self.spec.steps + 1)
 
     @property
     def timed(self) -> bool:
         """Whether a timed pass follows."""
-        return self.question.timing.seconds > 0
+        return self.spec.timing.seconds > 0

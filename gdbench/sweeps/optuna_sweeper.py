@@ -50,9 +50,9 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "random": {"_target_": "optuna.samplers.RandomSampler", "seed": 0},
     "nsgaii": {"_target_": "optuna.samplers.NSGAIISampler", "seed": 0, "population_size": 50},
 }
-"""Samplers that go by the order of values alone, as a miss is worth no certain number; the seed repeats each."""
+"""Samplers that use only the order of values, as a miss has no definite score; the seed makes each repeatable."""
 MOST_CHECKED = 500
-"""So many combinations of choices are checked before the first trial; where there are more, the first so many."""
+"""The number of combinations of choices that are checked before the first trial."""
 
 Space = Span | Steps | Choices
 
@@ -99,7 +99,7 @@ class OptunaSweeper(BatchingSweeper):
             raise UsageError("there is nothing to sample: give 'lr=tag(log,interval(1e-4,1))' or optimizer=gd,adam.")
         whole = _find_whole(fixed, spaces, composer)
         likely = _list_likely(fixed, spaces, whole, composer)
-        if likely[0].config["metric"] == "time_to_target" and not likely[0].question.timing.seconds:
+        if likely[0].config["metric"] == "time_to_target" and not likely[0].spec.timing.seconds:
             raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._make_study()
         with uncollected():  # torch is loaded here, so that a mistake is told without it
@@ -117,7 +117,7 @@ class OptunaSweeper(BatchingSweeper):
         return SweepResult(sweep.folder, remarks=_summarize(study, sweep))
 
     def _check(self) -> None:
-        """``UsageError`` for settings that mean nothing; not in ``__init__``, which Hydra wraps in words of its own."""
+        """``UsageError`` for wrong settings; not in ``__init__``, whose errors Hydra wraps in its own."""
         if self.task.plan_only:
             raise UsageError(
                 "plan: Optuna proposes each cell after the answers to those before, so none is known beforehand; leave"
@@ -132,7 +132,7 @@ class OptunaSweeper(BatchingSweeper):
             )
 
     def _make_study(self) -> optuna.Study:
-        """The study, new or continued; ``UsageError`` in one line where Optuna is not there or refuses it."""
+        """The study, new or continued; ``UsageError`` where Optuna is not installed or refuses it."""
         try:
             import optuna
         except ImportError:
@@ -143,7 +143,7 @@ class OptunaSweeper(BatchingSweeper):
                 study_name=self.study_name, storage=self.storage, direction="minimize", load_if_exists=True
             )
             settings = dict(self.sampler)
-            if isinstance(settings.get("seed"), int):  # a study that goes on does not begin again
+            if isinstance(settings.get("seed"), int):  # a continued study draws other numbers
                 settings["seed"] += len(study.trials)
             study.sampler = instantiate(settings)
         except Exception as error:
@@ -173,7 +173,7 @@ class OptunaSweeper(BatchingSweeper):
 
 
 def _find_whole(fixed: Sequence[str], spaces: Mapping[str, Space], composer: Composer) -> set[str]:
-    """The keys that are set to a whole number by default, and so are sampled in whole numbers."""
+    """The keys whose default is a whole number, and which are sampled in whole numbers."""
     chosen = [f"{key}={space.values[0]}" for key, space in spaces.items() if isinstance(space, Choices)]
     config = OmegaConf.create(dict(plan_overrides([*fixed, *chosen], composer)[0].config))
     defaults = {key: OmegaConf.select(config, key) for key in spaces}

@@ -52,8 +52,8 @@ class PythonObjective:
     def put_into(self, job: Job) -> Job:
         """The same cell of this objective."""
         config = {"_target_": self.objective, "code": self.digest}
-        question = replace(job.question, objective=self.name, objective_config=config)
-        return replace(job, question=question, config={**job.config, "objective": {"python": self.name}})
+        spec = replace(job.spec, objective=self.name, objective_config=config)
+        return replace(job, spec=spec, config={**job.config, "objective": {"python": self.name}})
 
 
 def make_objective(objective: Any, x0: Any) -> Objective | None:

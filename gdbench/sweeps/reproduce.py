@@ -61,28 +61,28 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     nor the user's own, without ``trust``.
     """
     forget_changes()
-    question = _read_question(place, row, trust)
+    spec = _read_spec(place, row, trust)
     position = _find_position(place, row)
-    again, points = _run_again(question, position, int(row["cell"]))
+    again, points = _run_again(spec, position, int(row["cell"]))
     then = environment_of(place, row)
     compared = _compare(row, trace(place, str(row["run_id"])), again, points)
     first = Reproduction(
         **compared,
         configuration=configuration(row.to_frame().T, again.to_frame().T),
-        sources=_diff_digests(then.get("sources"), list_source_digests(question)),
-        data=_diff_digests(then.get("data"), list_data_digests([question])),
+        sources=_diff_digests(then.get("sources"), list_source_digests(spec)),
+        data=_diff_digests(then.get("data"), list_data_digests([spec])),
         environment=named(facts(then), facts(environment())) if then else [],
-        stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(question).partition("-")[2],
+        stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(spec).partition("-")[2],
     )
     explained = first.configuration or first.sources or first.data or first.environment
     if first.same or explained:
         return first
-    second = _compare(again, points, *_run_again(question, position, int(row["cell"])))
+    second = _compare(again, points, *_run_again(spec, position, int(row["cell"])))
     return replace(first, steady=not second["results"] and second["first_step"] is None)
 
 
-def _read_question(place: Path, row: pd.Series, trust: bool) -> CellSpec:
-    """The question of the row's cell, from its recorded configuration, untimed."""
+def _read_spec(place: Path, row: pd.Series, trust: bool) -> CellSpec:
+    """The specification of the row's cell, from its recorded configuration, untimed."""
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
     config = read_configuration(file)
     if "python" in config["objective"]:
@@ -101,11 +101,11 @@ def _find_position(place: Path, row: pd.Series) -> int:
     return int(cell.index[cell["run_id"] == row["run_id"]][0])
 
 
-def _run_again(question: CellSpec, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
+def _run_again(spec: CellSpec, position: int, cell: int) -> tuple[pd.Series, pd.DataFrame]:
     """The row and the trace that a run has now."""
     with tempfile.TemporaryDirectory(prefix="gdbench-rerun-") as folder:
         (Path(folder) / PARTS).mkdir()
-        run_job(Job(question, cell), Path(folder))
+        run_job(Job(spec, cell), Path(folder))
         row = load(folder).iloc[position]
         return row, trace(Path(folder), str(row["run_id"]))
 

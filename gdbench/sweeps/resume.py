@@ -20,7 +20,7 @@ from gdbench.results.atomic import write_json
 from gdbench.results.load import cells
 from gdbench.results.paths import expand_user
 from gdbench.results.sweep_start import read_start
-from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, question_half
+from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
 from gdbench.sweeps.job_spec import Job
 
 __all__ = [
@@ -97,7 +97,7 @@ class SweepStatus:
 
     def _describe_incomparable(self) -> str:
         """Why some cells run each time; empty where none does."""
-        reasons = {job.question.objective: explain_incomparable(job.question) for job in self.jobs}
+        reasons = {job.spec.objective: explain_incomparable(job.spec) for job in self.jobs}
         return "".join(
             f"; objective={name} runs each time, as it cannot be told whether it is what it was ({reason})"
             for name, reason in reasons.items()
@@ -113,13 +113,13 @@ class SweepStatus:
             {
                 "cell": job.cell,
                 "what": " ".join(word for word in job.overrides if word not in shared) or job.label,
-                "objective": job.question.objective,
-                "optimizer": job.question.optimizer,
-                "impl": job.question.impl,
-                "dtype": job.question.dtype,
-                "runs": job.question.size,
-                "run_steps": job.question.size * job.question.steps,
-                "timing_s": job.question.timing.seconds,
+                "objective": job.spec.objective,
+                "optimizer": job.spec.optimizer,
+                "impl": job.spec.impl,
+                "dtype": job.spec.dtype,
+                "runs": job.spec.size,
+                "run_steps": job.spec.size * job.spec.steps,
+                "timing_s": job.spec.timing.seconds,
                 "state": state,
                 "runs_now": job.cell in running,
             }
@@ -129,7 +129,7 @@ class SweepStatus:
 
 def with_fingerprints(jobs: Sequence[Job]) -> list[Job]:
     """The jobs with the fingerprints of their cells."""
-    return [replace(job, key=cell_fingerprint(job.question)) for job in jobs]
+    return [replace(job, key=cell_fingerprint(job.spec)) for job in jobs]
 
 
 @contextlib.contextmanager
@@ -156,10 +156,10 @@ def find_folder(jobs: Sequence[Job], request: ResumeRequest) -> Path | None:
 
     A folder with other cells too is another sweep: ``UsageError`` where it was named, else it is passed over.
     """
-    questions = {question_half(job.key) for job in jobs}
+    known = {spec_half(job.key) for job in jobs}
     if request.resume is not None:
         folder = Path(request.resume)
-        foreign = [cell for cell, key in _read_fingerprints(folder).items() if question_half(key) not in questions]
+        foreign = [cell for cell, key in _read_fingerprints(folder).items() if spec_half(key) not in known]
         if foreign:
             raise UsageError(
                 f"resume={folder} holds {format_count(len(foreign), 'cell that is', 'cells that are')} not asked for"
@@ -171,7 +171,7 @@ def find_folder(jobs: Sequence[Job], request: ResumeRequest) -> Path | None:
         return None
     for folder in sorted(sweep_folder.named(request.outputs, request.name), key=read_start, reverse=True):
         with contextlib.suppress(UsageError):
-            if questions.issuperset(map(question_half, _read_fingerprints(folder).values())):
+            if known.issuperset(map(spec_half, _read_fingerprints(folder).values())):
                 return folder
     return None
 
@@ -208,11 +208,10 @@ def _assign_numbers(jobs: Sequence[Job], known: Mapping[int, str]) -> list[Job]:
         return list(jobs)
     taken: dict[str, list[int]] = {}
     for cell, key in sorted(known.items(), reverse=True):
-        taken.setdefault(question_half(key), []).append(cell)
+        taken.setdefault(spec_half(key), []).append(cell)
     fresh = itertools.count(max(known) + 1)
     return [
-        replace(job, cell=taken[half].pop() if taken.get(half := question_half(job.key)) else next(fresh))
-        for job in jobs
+        replace(job, cell=taken[half].pop() if taken.get(half := spec_half(job.key)) else next(fresh)) for job in jobs
     ]
 
 

@@ -1,4 +1,4 @@
-"""Points of a search, and the grids that hold them."""
+"""Points and grids of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Score = Callable[[Grid], Array]
 """The scores of all points of a grid, in their order; lower is better, inf is no candidate."""
 
 ZOOMED = {1: 17, 2: 9}
-"""Points an axis of each later grid, half as many where few trials are left; of more axes ``ZOOMED_MORE``."""
+"""Points an axis of each later grid by the number of ranges; for more ranges ``ZOOMED_MORE``."""
 ZOOMED_MORE = 5
 
 

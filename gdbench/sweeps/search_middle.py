@@ -1,4 +1,4 @@
-"""The middle of what a search chose: the point that lies farthest from any worse one."""
+"""Choose the middle of equally good points: the one farthest from any worse one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Point = tuple[float, ...]
 
 
 def find_middle(axes: Sequence[Axis], scores: Mapping[Point, float], choice: Choice) -> tuple[Point, float]:
-    """The middle of the chosen points, and how far around it, in positions, there is no worse one and no end.
+    """The middle of the chosen points, and its distance, in positions, to the nearest worse point or end of a range.
 
-    Of equal scores the widest plateau comes first, to a tenth of a decade; there the point farthest from worse ones.
+    The widest plateau comes first, to a tenth of a decade; on it the point farthest from worse ones.
     """
     best = np.array([_list_positions(axes, point) for point in choice.points])
     worse = [_list_positions(axes, point) for point, score in scores.items() if score > choice.score]
@@ -50,6 +50,6 @@ def _distance_to_ends(axes: Sequence[Axis], positions: Array) -> Array:
 
 
 def _distance_to_nearest(points: Array, others: Array) -> Array:
-    """The distance of each point to the nearest of the others, the largest difference on an axis counting."""
+    """The distance of each point to the nearest of the others, in the maximum norm."""
     nearest: Array = np.array([np.abs(others - point).max(1).min() for point in points])
     return nearest

@@ -52,7 +52,7 @@ def split_spans(words: Sequence[str], composer: Composer) -> tuple[list[Span], l
 
     ``lr_scale`` multiplies a method's own lr: without an lr beside it ``lr=null`` is added.
     """
-    overrides = read_axis_texts(composer.latest(words), composer)
+    overrides = read_axis_texts(composer.parse_latest(words), composer)
     values = {key: override.value() for key, override in overrides.items()}
     spans = [_make_span(key, value) for key, value in values.items() if isinstance(value, IntervalSweep)]
     others = [str(overrides[key].input_line) for key, value in values.items() if not isinstance(value, IntervalSweep)]

@@ -54,7 +54,7 @@ def parse_spec(
     kind: str = "sweep",
 ) -> SweepSpec:
     """The sweep that overrides describe; ``declared`` are the axes of an experiment, which ``words`` may replace."""
-    latest = composer.latest([*declared, *words])
+    latest = composer.parse_latest([*declared, *words])
     tracker = latest.get("tracker")
     if tracker is not None and tracker.is_sweep_override():  # nobody wants a run for each tracker
         latest["tracker"] = composer.parse(f"tracker=[{','.join(tracker.sweep_string_iterator())}]")

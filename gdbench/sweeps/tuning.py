@@ -36,9 +36,9 @@ Plan = Callable[[Sequence[str]], list[Job]]
 """The cells of overrides."""
 
 LR = Span("lr", 1e-6, 10.0, log=True, reach=(1e-12, 1e6))
-"""Where lr is sought unless the user says so."""
+"""The default range of lr."""
 FINALISTS = 5
-"""Points that are timed for metric=time_to_target: those with the least work."""
+"""Number of points that are timed for metric=time_to_target: those with the least work."""
 
 
 class NoRunnableCell(Exception):
@@ -46,7 +46,7 @@ class NoRunnableCell(Exception):
 
 
 class Tuning:
-    """A search for the best numbers of each row; ``winners`` can be read at any time, also after an interruption."""
+    """The search for the best numbers of each row; ``winners`` may be read at any time, also after an interruption."""
 
     def __init__(self, spec: SweepSpec, given: list[Span], others: Sequence[str], plan: Plan) -> None:
         """``given`` are the intervals among the overrides and ``others`` the rest; ``plan`` makes cells of overrides.
@@ -61,7 +61,7 @@ class Tuning:
         clock = [word for word in others if re.match(r"timing[.=]", word)]
         jobs = plan([word for word in others if word not in clock])
         self.clock = _choose_clock(plan([*jobs[0].overrides, *clock]), clock)
-        points = jobs[0].question.axes[0].points if "points" in named else None
+        points = jobs[0].spec.axes[0].points if "points" in named else None
         self.rows = [Row(job, _make_search(job, _list_axes(job, spans), points)) for job in jobs]
         likely = [self._make_trial(row, [_end_values(axis) for axis in row.search.axes]) for row in self.rows]
         self.sweep = AdaptiveSweep(spec, likely)
@@ -140,7 +140,7 @@ class Tuning:
         runs = self.sweep.load_runs(job)
         assert runs is not None
         row.runs += len(runs)
-        lanes = job.question.lanes()
+        lanes = job.spec.lanes()
         columns = [f"tuned.{name}" for name in row.names]
         runs = runs.assign(**{f"tuned.{name}": lanes[name] for name in row.names})
         middle = per_configuration(runs, metric, columns)
@@ -154,7 +154,7 @@ class Tuning:
         """Write the trace of a point, which trials leave out, so that it can be drawn."""
         job = self._make_job(row, [np.array([value]) for value in winner], ["timing=off"])
         table, index = row.seen[winner]
-        if job.question.trace != "none":
+        if job.spec.trace != "none":
             self.sweep.add_traces(job, int(table["cell"].iloc[index]), self.pulse)
 
     def _time(self, row: Row) -> None:
@@ -172,7 +172,7 @@ def _choose_clock(jobs: Sequence[Job], given: list[str]) -> list[str]:
     """The overrides that time winners: the user's, none, or, where time is the metric, at least timing=quick."""
     if len(jobs) > 1:
         raise UsageError(f"{' '.join(given)}: winners are timed in one way; give one value.")
-    is_timed, needs_time = jobs[0].question.timing.seconds > 0, jobs[0].config["metric"] == "time_to_target"
+    is_timed, needs_time = jobs[0].spec.timing.seconds > 0, jobs[0].config["metric"] == "time_to_target"
     if needs_time and not is_timed:
         raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
     return (given or ["timing=quick"] if needs_time else given) if is_timed else []
@@ -185,13 +185,13 @@ def _end_values(axis: Axis) -> npt.NDArray[np.float64]:
 
 def _list_axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
     """The axes of a row: the intervals, and the values that the user listed; ``UsageError`` where there is none."""
-    known = {axis.name: axis for axis in job.question.axes}
-    listed = [name for name in job.question.swept() if name != "seed"]
+    known = {axis.name: axis for axis in job.spec.axes}
+    listed = [name for name in job.spec.swept_axes() if name != "seed"]
     for span in spans:
         if span.name not in known or span.name == "seed":
             numbers = ", ".join(name for name in known if name not in ("seed", "optimizer.default_lr"))
             raise UsageError(
-                f"{span.name}=interval(...): optimizer={job.question.optimizer} has no such number to tune;"
+                f"{span.name}=interval(...): optimizer={job.spec.optimizer} has no such number to tune;"
                 f" it has {numbers}."
             )
     axes: list[Axis] = [

@@ -1,4 +1,4 @@
-"""What tuning says of the winner of a row."""
+"""The columns that tuning adds to the winner of a row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["describe_winner"]
 
 
 def describe_winner(row: Row) -> pd.DataFrame:
-    """A row's best run in all its columns, and what the search learned about it (``analysis.tuning_table.FOUND``)."""
+    """A row's best run with all its columns and those of the search (``analysis.tuning_table.FOUND``)."""
     point = row.choice
     table, index = row.seen[point or next(iter(row.seen))]
     facts = {
@@ -33,16 +33,16 @@ def describe_winner(row: Row) -> pd.DataFrame:
         "telling": row.search.telling,
         "rounds": row.search.rounds,
         "runs": row.runs,
-        "seeds": len(set(row.job.question.lanes()["seed"])),
+        "seeds": len(set(row.job.spec.lanes()["seed"])),
         "axes": ", ".join(row.names),
         "command": None,
     }
-    nowhere = {name: math.nan for name in row.names if name in table}  # no value of an axis is the best
-    return table.iloc[[index]].assign(**facts | (_describe_point(row, point) if point else nowhere))
+    none = {name: math.nan for name in row.names if name in table}  # no value of an axis is the best
+    return table.iloc[[index]].assign(**facts | (_describe_point(row, point) if point else none))
 
 
 def _describe_point(row: Row, point: Point) -> dict[str, Any]:
-    """What is known of a point that won."""
+    """The columns of a point that won."""
     score, (table, index) = row.search.tried[point], row.seen[point]
     near = bound_near(score, cost_class) if is_cost(row.metric) else 2 * score
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _has_more(row, name, way)]
@@ -57,7 +57,7 @@ def _describe_point(row: Row, point: Point) -> dict[str, Any]:
 
 
 def _describe_spike(row: Row) -> dict[str, Any]:
-    """The lowest point of all, where it was not chosen as its neighbours do not come near it; it has no time."""
+    """The columns of an isolated lower point that was not chosen; empty without one. It is not timed."""
     point = row.search.spike()
     if point is None or row.timed:
         return {}
@@ -70,7 +70,7 @@ def _describe_spike(row: Row) -> dict[str, Any]:
 
 
 def _count_decades(row: Row, point: Point, within: float) -> float | None:
-    """The decades of lr around a point, as far as they were tried, whose score stays within a bound."""
+    """The decades of lr around a point, as far as tried, in which the score stays within a bound."""
     if row.search.forgiving is None or row.search.trials < row.search.telling:
         return None
     low, high = row.search.along(row.names[row.search.forgiving], point, within)
@@ -78,7 +78,7 @@ def _count_decades(row: Row, point: Point, within: float) -> float | None:
 
 
 def _has_more(row: Row, name: str, way: str) -> bool:
-    """Whether an axis has any values beyond the end that was reached."""
+    """Whether an axis has values beyond the end that was reached."""
     axis = next(axis for axis in row.search.axes if axis.name == name)
     low, _, _ = LIMITS.get(name.removeprefix("optimizer."), (-math.inf, math.inf, ""))
     return not (isinstance(axis, Span) and way == "smaller" and axis.low <= low)

@@ -551,7 +551,7 @@ def test_an_interrupted_sweep_keeps_what_has_ended(begun: Process, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("verb", "under_way"), [("list optimizers", "config.paths.config_folder"), ("gate", "cli.gate._compare")]
+    ("verb", "under_way"), [("list optimizers", "config.config_folders.config_folder"), ("gate", "cli.gate._compare")]
 )
 def test_an_interrupted_verb_says_so(
     command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, verb: str, under_way: str

@@ -77,10 +77,10 @@ def test_the_number_of_kept_compositions_is_bounded() -> None:
     """The one that was not asked for the longest goes; what names Hydra's own settings is never kept."""
     kept = CompositionCache()
     for number in range(MAX_ENTRIES):
-        kept.keep((f"objective={number}",), number)
+        kept.put((f"objective={number}",), number)
     assert kept.get(("objective=0",)) == 0
-    kept.keep(("objective=new",), "new")
-    kept.keep(("hydra.searchpath=[file:///mine]",), "mine")
+    kept.put(("objective=new",), "new")
+    kept.put(("hydra.searchpath=[file:///mine]",), "mine")
 
     assert len(kept.bases) == MAX_ENTRIES
     assert kept.get(("objective=0",)) == 0

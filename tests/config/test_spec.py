@@ -208,7 +208,7 @@ def test_a_question_is_the_product_of_its_axes() -> None:
     lanes = question.lanes()
 
     assert question.size == 6
-    assert question.swept() == ("lr", "seed")
+    assert question.swept_axes() == ("lr", "seed")
     assert lanes["lr"].tolist() == [0.1, 0.1, 0.1, 0.2, 0.2, 0.2]
     assert lanes["seed"].tolist() == [0, 1, 2, 0, 1, 2]
     assert lanes["optimizer.weight_decay"].tolist() == [0.0] * 6

@@ -249,7 +249,7 @@ def question_of(target: str, **arguments: Any) -> Any:
     from support.folding import folded
 
     (job,) = folded("timing=off")
-    return replace(job.question, objective_config={"_target_": target, **arguments})
+    return replace(job.spec, objective_config={"_target_": target, **arguments})
 
 
 def test_what_an_import_sets_in_torch_holds_for_the_cells_that_name_it(tmp_path: Path) -> None:

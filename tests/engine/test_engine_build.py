@@ -17,7 +17,7 @@ from gdbench.errors import Unavailable, UsageError
 
 def questions(*overrides: str) -> list[CellSpec]:
     """The questions of a sweep's cells."""
-    return [job.question for job in folded(*overrides, "timing=off")]
+    return [job.spec for job in folded(*overrides, "timing=off")]
 
 
 def question(*overrides: str) -> CellSpec:

@@ -118,7 +118,7 @@ def question(impl: str, **around: Choice) -> CellSpec:
     more = [f"{group}.{key}={each}" for group, choice in around.items() for key, each in choice.config.items()]
     asked = ["objective=rosenbrock", f"impl={impl}", "optimizer=adam", "lr=0.01,0.02", "seed=0,1,2", "steps=25"]
     (job,) = folded(*asked, "dtype=float64", "timing=off", "trace=none", *words, *more)
-    return job.question
+    return job.spec
 
 
 WRAPPED = {

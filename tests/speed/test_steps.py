@@ -61,7 +61,7 @@ def ready(composer: Composer, objective: str, optimizer: str, impl: str) -> Cell
         "lr_scale=0.1",
     ]
     (job,) = plan_overrides(words, composer)
-    return build(job.question)
+    return build(job.spec)
 
 
 @pytest.mark.parametrize(("objective", "optimizer", "impl"), CELLS, ids=["-".join(each) for each in CELLS])

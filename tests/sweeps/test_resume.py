@@ -352,13 +352,13 @@ def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
     from test_hydra_sweeper import folded
 
     keys = [
-        [cell_fingerprint(job.question) for job in folded("timing=off", *words)]
+        [cell_fingerprint(job.spec) for job in folded("timing=off", *words)]
         for words in (["lr=0.1,0.2"], ["lr=[0.1,0.2]"], ["lr=interval(0.1,0.2)", "points=2"], ["lr=0.1,0.2", "name=x"])
     ]
 
     assert keys == [keys[0]] * 4
     different = folded("optimizer=gd,adam", "impl=manual,torch", "steps=3,4", "seed=0,1", "dtype=float32,float64")
-    assert len({cell_fingerprint(job.question) for job in different}) == len(different)
+    assert len({cell_fingerprint(job.spec) for job in different}) == len(different)
 
 
 def test_sources_are_followed_through_imports() -> None:

@@ -74,6 +74,6 @@ def run_worker(config: DictConfig) -> float:
     choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
     cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     job = replace(make_job(cell, overrides, Composed(config, choices)), key=key)
-    with lock_machine(job.question.timing):
+    with lock_machine(job.spec.timing):
         run_job(job, folder)
     return best_of_cell(load_part(folder, cell), str(config.metric))
