@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "quote_text",
     "read_text",
     "search_path_override",
+    "write_command",
 ]
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.:+-]*")
@@ -86,3 +88,16 @@ def code_override(folder: str | Path) -> str:
 def search_path_override(folder: str | Path) -> str:
     """The override that adds a user's folder to Hydra's search path."""
     return f"hydra.searchpath=[{quote_text(f'file://{folder}', literal=False)}]"
+
+
+def write_command(overrides: Iterable[str], dropped: Collection[str] = (), added: Iterable[str] = ()) -> str:
+    """The shell command that runs one cell: its overrides without ``dropped`` keys, then those ``added``."""
+    options: list[str] = []
+    words: list[str] = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key == "code":
+            options = ["--config-dir", read_text(value)]
+        elif key not in dropped:
+            words.append(word)
+    return shlex.join(["python", "-m", "gdbench", *options, *words, *added])

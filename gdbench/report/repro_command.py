@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from functools import cache
 from typing import Any
 
-from gdbench.config.overrides import read_text
+from gdbench.config.overrides import write_command
 
 __all__ = ["command"]
 
@@ -17,24 +16,10 @@ NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "n
 
 def command(row: Any) -> str:
     """The command that runs this run alone: its cell's overrides, with this run's numbers for its lanes."""
-    options, words = _words(str(row["overrides"]))
-    own = [
-        f"{key}={float(row[key])!r}" if key.startswith("optimizer.") and isinstance(row.get(key), float) else word
-        for key, word in words
-    ]
+    overrides = []
+    for word in shlex.split(str(row["overrides"])):
+        key = word.partition("=")[0]
+        is_number = key.startswith("optimizer.") and isinstance(row.get(key), float)
+        overrides.append(f"{key}={float(row[key])!r}" if is_number else word)
     lr = "null" if math.isnan(row["lr"]) else repr(float(row["lr"]))
-    return shlex.join(["python", "-m", "gdbench", *options, *own, f"lr={lr}", f"seed={row['seed']}"])
-
-
-@cache
-def _words(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """Options, and the overrides that are repeated with their keys."""
-    options: list[str] = []
-    words = []
-    for word in shlex.split(overrides):
-        key, _, value = word.partition("=")
-        if key == "code":
-            options = ["--config-dir", read_text(value)]
-        elif key not in NOT_REPEATED:
-            words.append((key, word))
-    return options, words
+    return write_command(overrides, NOT_REPEATED, [f"lr={lr}", f"seed={row['seed']}"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost
-from gdbench.config.overrides import read_text
+from gdbench.config.overrides import write_command
 from gdbench.engine.factories import stated_objective
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdaptiveSweep", "write_run_command"]
 
-NOT_REPEATED = ("metric", "trials", "points", "outputs", "name", "code")
+NOT_REPEATED = ("metric", "trials", "points", "outputs", "name")
 """Overrides that a single run does not need."""
 
 
@@ -92,15 +91,8 @@ class AdaptiveSweep:
 
 def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
     """The command line that runs a cell again, with these numbers for its axes."""
-    options: list[str] = []
-    words: list[str] = []
-    for word in job.overrides:
-        key, _, value = word.partition("=")
-        if key == "code":
-            options = ["--config-dir", read_text(value)]
-        elif key not in (*NOT_REPEATED, *numbers):
-            words.append(word)
-    return shlex.join(["python", "-m", "gdbench", *options, *words, *(f"{key}={numbers[key]!r}" for key in numbers)])
+    added = [f"{key}={number!r}" for key, number in numbers.items()]
+    return write_command(job.overrides, (*NOT_REPEATED, *numbers), added)
 
 
 def _check_metric(job: Job) -> None:

@@ -142,14 +142,12 @@ def _run_sweep(
 
 def _resume(request: Mapping[str, Any], config_dir: str | Path | None, trust: bool) -> pd.DataFrame:
     """The table of the sweep in the folder ``resume``, continued by the command that it was made with."""
+    from gdbench.sweeps.command_line import CommandLine
     from gdbench.sweeps.resume import read_command
 
-    words = [word for word in read_command(request["resume"], config_dir is not None, trust) if word != "-m"]
-    if "--config-dir" in words:
-        place = words.index("--config-dir")
-        config_dir = words[place + 1]
-        words = words[:place] + words[place + 2 :]
-    return _run_sweep([*words, *_write_overrides(None, request)], config_dir)
+    command = CommandLine.parse(read_command(request["resume"], config_dir is not None, trust))
+    words = [*command.overrides, *_write_overrides(None, request)]
+    return _run_sweep(words, command.args.config_dir or config_dir)
 
 
 @contextmanager

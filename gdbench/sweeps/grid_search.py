@@ -25,9 +25,8 @@ from gdbench.analysis.plateau import (
     measure_plateau,
     no_cost,
 )
-from gdbench.sweeps.search_axes import Axis, Listed, Span
+from gdbench.sweeps.search_axes import Axis, Grid, Listed, Point, Score, Span, differ_in
 from gdbench.sweeps.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
-from gdbench.sweeps.search_grid import ZOOMED, ZOOMED_MORE, Grid, Point, Score, differ_in
 from gdbench.sweeps.search_line import halve_intervals
 from gdbench.sweeps.search_middle import find_middle
 
@@ -49,6 +48,9 @@ EDGE = 1e-3
 COARSE = 0.005
 """While neighbours lie farther apart than this, a round without gain does not end the search."""
 MAX_ROUNDS = 16
+ZOOMED = {1: 17, 2: 9}
+"""Points an axis of each later grid by the number of ranges; for more ranges ``ZOOMED_MORE``."""
+ZOOMED_MORE = 5
 
 
 @dataclass
@@ -217,7 +219,7 @@ class Refinement:
         return False
 
     def _grow(self, score: Score, index: int, axis: Span, grown: Span) -> bool:
-        """Score the new part of a wider range, half as densely as the first; returns whether trials were left for it."""
+        """Score the new part of a wider range, half as densely as the first; returns whether trials were left."""
         (low, high), (old_low, old_high) = grown.ends(), axis.ends()
         new = (low, old_low) if low < old_low else (old_high, high)
         others = [np.array(sorted({point[i] for point in self.tried})) for i in range(len(self.axes))]

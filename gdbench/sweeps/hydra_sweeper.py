@@ -10,11 +10,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from gdbench.config.compose import Composed, Composer
-from gdbench.sweeps.hydra_task import HydraTask, list_search_path
+from gdbench.sweeps.hydra_task import HydraTask
 from gdbench.sweeps.launchers.hydra_launch import HydraLaunch, choose_launch
-from gdbench.sweeps.planner import plan, write_declared_axes
+from gdbench.sweeps.planner import plan
 from gdbench.sweeps.sweep_result import SweepResult
-from gdbench.sweeps.sweep_spec import SweepSpec, parse_spec
+from gdbench.sweeps.sweep_spec import SweepSpec
 
 __all__ = ["BatchingSweeper"]
 
@@ -25,8 +25,7 @@ class BatchingSweeper(Sweeper):
     kind = "sweep"
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
-        """``params`` are the axes that a configuration declares (hydra.sweeper.params)."""
-        self.params = dict(params or {})
+        """``params`` are the axes that a configuration declares; the composed configuration holds them too."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what planning and a launcher need.
@@ -43,11 +42,7 @@ class BatchingSweeper(Sweeper):
 
     def parse(self, arguments: list[str]) -> tuple[SweepSpec, Composer]:
         """The sweep that the command line and its experiment describe, and a composer for its cells."""
-        known = (arguments, Composed.parse(self.composed))
-        composer = Composer(list_search_path(self.composed.hydra), self.task.loader, known)
-        words, declared = self.task.list_overrides(arguments), write_declared_axes(self.params)
-        spec = parse_spec(words, composer, declared=declared, config_dir=self.task.config_dir, kind=self.kind)
-        return spec, composer
+        return self.task.parse(arguments, Composed.parse(self.composed), self.composed.hydra, self.kind)
 
     def choose_launch(self) -> HydraLaunch | None:
         """What runs cells elsewhere, if a launcher was asked for."""

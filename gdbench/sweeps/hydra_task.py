@@ -18,7 +18,7 @@ from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.planner import plan
+from gdbench.sweeps.planner import plan, write_declared_axes
 from gdbench.sweeps.progress import Progress
 from gdbench.sweeps.sweep_result import SweepResult
 from gdbench.sweeps.sweep_spec import SweepSpec, parse_spec
@@ -26,7 +26,7 @@ from gdbench.sweeps.sweep_spec import SweepSpec, parse_spec
 if TYPE_CHECKING:
     from gdbench.sweeps.distributed import Launch
 
-__all__ = ["HydraTask", "HydraUsageError", "list_search_path"]
+__all__ = ["HydraTask", "HydraUsageError"]
 
 
 class HydraUsageError(BaseException):
@@ -46,9 +46,13 @@ class HydraTask:
     finished: list[SweepResult] = field(default_factory=list)
     """The sweeps of one cell each that a sweeper of somebody else's has run: it returns nothing that we know."""
 
-    def list_overrides(self, seen: Sequence[str]) -> list[str]:
-        """All overrides of the command line, of which Hydra has seen some."""
-        return list(seen if self.overrides is None else self.overrides)
+    def parse(self, seen: Sequence[str], composed: Composed, hydra: Any, kind: str) -> tuple[SweepSpec, Composer]:
+        """The sweep of the command line, and a composer for its cells; ``seen`` are the overrides of ``composed``."""
+        fixed = [word for word in map(str, hydra.overrides.hydra) if word.startswith("hydra.searchpath=")]
+        composer = Composer(fixed, self.loader, (seen, composed))
+        words = seen if self.overrides is None else self.overrides
+        declared = write_declared_axes(composed.axes) if kind != "run" else []
+        return parse_spec(words, composer, declared=declared, config_dir=self.config_dir, kind=kind), composer
 
     def execute(self, spec: SweepSpec, jobs: Sequence[Job], launch: Launch | None = None) -> SweepResult:
         """The result of cells that are run, or planned; torch is loaded here, so that mistakes are told without it."""
@@ -82,14 +86,12 @@ class HydraTask:
         """The one cell of a command line; ``UsageError`` where several values need -m."""
         hydra: Any = HydraConfig.get()
         seen = [str(override) for override in hydra.overrides.task]
-        words = self.list_overrides(seen)
         try:
             composed = Composed.parse(config, hydra)
-            composer = Composer(list_search_path(hydra), self.loader, (seen, composed))
-            for override in map(composer.parse, words):
+            spec, composer = self.parse(seen, composed, hydra, "run")
+            for override in map(composer.parse, spec.given):
                 if override.is_sweep_override() and override.key_or_group != "tracker":
                     raise UsageError(describe_sweep(str(override.input_line)))
-            spec = parse_spec(words, composer, config_dir=self.config_dir, kind="run")
             (job,) = plan(spec, composer)
         except UsageError:
             raise
@@ -98,8 +100,3 @@ class HydraTask:
         if set(composed.axes) - set(spec.fixed):
             raise UsageError(f"experiment={hydra.runtime.choices.get('experiment')} is a sweep: add -m.")
         return spec, job
-
-
-def list_search_path(hydra: DictConfig) -> list[str]:
-    """The overrides of Hydra's own node without which cells cannot be composed."""
-    return [str(override) for override in hydra.overrides.hydra if str(override).startswith("hydra.searchpath=")]

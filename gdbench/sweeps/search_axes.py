@@ -1,14 +1,14 @@
-"""Axes of a search: ranges that are searched, and lists of which every value is tried."""
+"""Axes of a search (ranges that are searched, lists of which every value is tried), and the grids over them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Listed", "Span", "round_digits"]
+__all__ = ["Axis", "Grid", "Listed", "Point", "Score", "Span", "differ_in", "round_digits"]
 
 Array = npt.NDArray[np.float64]
 
@@ -67,3 +67,17 @@ Axis = Span | Listed
 def round_digits(value: float) -> float:
     """A number with ``DIGITS`` significant digits."""
     return float(f"{value:.{DIGITS - 1}e}")
+
+
+# -------------------------------------------------------------------------------------------------- points and grids
+
+Point = tuple[float, ...]
+Grid = list[Array]
+"""The values of each axis; the points are their product, the last axis varying fastest."""
+Score = Callable[[Grid], Array]
+"""The scores of all points of a grid, in their order; lower is better, inf is no candidate."""
+
+
+def differ_in(point: Point, other: Point, index: int) -> bool:
+    """Whether two points differ at most in one axis."""
+    return point[:index] == other[:index] and point[index + 1 :] == other[index + 1 :]

@@ -19,9 +19,8 @@ from gdbench.sweeps.adaptive import AdaptiveSweep
 from gdbench.sweeps.grid_search import Refinement
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.progress import Progress
-from gdbench.sweeps.search_axes import Axis, Listed, Span
+from gdbench.sweeps.search_axes import Axis, Grid, Listed, Point, Span
 from gdbench.sweeps.search_budget import choose_trials, fewest_trials
-from gdbench.sweeps.search_grid import Grid, Point
 from gdbench.sweeps.sweep_spec import SweepSpec
 from gdbench.sweeps.tuning_row import Row
 from gdbench.sweeps.tuning_text import describe_winner

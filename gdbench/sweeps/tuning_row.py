@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gdbench.sweeps.grid_search import Refinement
 from gdbench.sweeps.job_spec import Job
-from gdbench.sweeps.search_grid import Point
+from gdbench.sweeps.search_axes import Point
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,7 @@ from gdbench.analysis.plateau import bound_near
 from gdbench.analysis.tuning_metric import MISS, cost_class, is_cost
 from gdbench.config.axis import LIMITS
 from gdbench.sweeps.adaptive import write_run_command
-from gdbench.sweeps.search_axes import Span
-from gdbench.sweeps.search_grid import Point
+from gdbench.sweeps.search_axes import Point, Span
 
 if TYPE_CHECKING:
     import pandas as pd

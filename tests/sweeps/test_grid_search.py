@@ -13,9 +13,8 @@ from support.tiers import count_examples
 from gdbench.analysis.tuning_metric import cost_class
 from gdbench.errors import UsageError
 from gdbench.sweeps.grid_search import MAX_ROUNDS, Refinement
-from gdbench.sweeps.search_axes import Listed, Span, round_digits
+from gdbench.sweeps.search_axes import Grid, Listed, Score, Span, round_digits
 from gdbench.sweeps.search_budget import choose_trials
-from gdbench.sweeps.search_grid import Grid, Score
 
 FREE = Span("lr", 1e-6, 10.0, log=True, reach=(1e-12, 1e6))
 INF = math.inf
