@@ -10,13 +10,19 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 from gdbench.config.libyaml import read_config
+
+Plugins.instance()  # its scan runs the modules of core plugins, and would replace the classes imported here
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource  # noqa: E402
+from hydra._internal.core_plugins.importlib_resources_config_source import (  # noqa: E402
+    ImportlibResourcesConfigSource,
+)
 
 __all__ = ["ConfigLoader"]
 
@@ -38,7 +44,7 @@ class _Repository(ConfigRepository):
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         super().initialize_sources(config_search_path)
-        fast = {"file": _FileSource, "pkg": _PackageSource}  # by scheme: Hydra's scan of plugins makes each class twice
+        fast = {"file": _FileSource, "pkg": _PackageSource}
         self.sources = [
             fast[source.scheme()](source.provider, f"{source.scheme()}://{source.path}")
             if source.scheme() in fast
