@@ -12,22 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
-from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from gdbench.config.command_errors import describe_unreadable
 from gdbench.config.composition_cache import CompositionCache, find_cache
 from gdbench.config.config_folders import config_folder
 from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
 from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.hydra_settings import check_callbacks, check_hydra_node
+from gdbench.config.override_parser import parse_overrides
 from gdbench.config.schema import FACTORY_KEYS, GROUPS, SETTINGS
 from gdbench.config.unknown_keys import describe_choice, describe_unknown_key
 from gdbench.errors import UsageError
@@ -39,7 +37,6 @@ __all__ = [
     "check_options",
     "lock_hydra",
     "prepare_hydra",
-    "read_overrides",
     "to_plain",
 ]
 
@@ -130,7 +127,6 @@ class Composer:
         self.parsed: dict[str, Override] = {}
         self.loader = loader or ConfigLoader(config_folder(), config_dir)
         self.cache = CompositionCache() if fixed else find_cache(self.loader, config_folder())
-        self.parser = OverridesParser.create(config_loader=self.loader)
         if known is not None:
             overrides, composed = known
             slow = [override for override in overrides if self._needs_hydra(self.parse(override))]
@@ -167,7 +163,7 @@ class Composer:
     def parse(self, override: str) -> Override:
         """An override as Hydra parses it, once: cells share most of theirs, and a parse takes 0.1 ms."""
         if override not in self.parsed:
-            (self.parsed[override],) = read_overrides([override], self.parser)
+            (self.parsed[override],) = parse_overrides([override], self.loader)
         return self.parsed[override]
 
     def parse_latest(self, overrides: Iterable[str]) -> dict[str, Override]:
@@ -195,15 +191,6 @@ def _list_own_keys(composed: Composed, key: str) -> list[str]:
     return [str(name) for name in group if name not in FACTORY_KEYS] if isinstance(group, DictConfig) else []
 
 
-def read_overrides(words: Sequence[str], parser: OverridesParser | None = None) -> list[Override]:
-    """Overrides, parsed; ``UsageError`` for the first that the grammar cannot read."""
-    parser = parser or OverridesParser.create()
-    try:
-        return list(parser.parse_overrides(list(words)))
-    except OverrideParseException as error:
-        raise UsageError(describe_unreadable(str(error.override))) from None
-
-
 def check_options(
     overrides: Sequence[str], shown: bool = False, foreign: bool = False, own_files: bool = False
 ) -> None:
@@ -213,7 +200,7 @@ def check_options(
     user's own main configuration or in Hydra's completion. ``own_files``: the user's files may define callbacks, of
     which the command line changes a setting.
     """
-    for override in read_overrides(overrides):
+    for override in parse_overrides(overrides):
         root = override.key_or_group.partition(".")[0]
         if root == "":
             raise UsageError(f"{override.input_line} names no setting before its =: write KEY=VALUE, such as lr=0.1.")
