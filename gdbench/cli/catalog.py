@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from gdbench.config.config_folders import check_own_names
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 __all__ = ["KINDS", "NARROWEST", "columns", "headline", "list_"]
 
@@ -30,13 +30,13 @@ def list_(
     from gdbench.config.config_folders import config_folder
 
     if what not in KINDS:
-        raise UsageError(f"list {what} is not known.{nearest(what, KINDS)} Allowed: {', '.join(KINDS)}.")
+        raise UsageError(f"list {what} is not known.{did_you_mean(what, KINDS)} Allowed: {', '.join(KINDS)}.")
     if cutest:
         if what != "objectives":
             raise UsageError(f"list {what} --cutest: CUTEst holds problems; write list objectives --cutest.")
-        from gdbench.objectives.cutest import listing
+        from gdbench.objectives.cutest import format_listing
 
-        for line in listing():
+        for line in format_listing():
             typer.echo(line)
         return
     if config_dir and not config_dir.is_dir():
@@ -51,7 +51,7 @@ def list_(
 
 def columns() -> None:
     """Print what each column of runs.parquet means: name, unit, meaning, and which way is better."""
-    _print_pairs([(name, column.said) for name, column in COLUMNS.items()])
+    _print_pairs([(name, column.description) for name, column in COLUMNS.items()])
 
 
 def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:

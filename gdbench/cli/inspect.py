@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gdbench.errors import format_count
-from gdbench.results.paths import PATH, expand_user
+from gdbench.results.user_paths import PATH, expand_user
 
 __all__ = ["diff", "export", "show"]
 
@@ -41,10 +41,10 @@ def show(
         return 0
     if rerun:
         from gdbench.cli.show import list_repeat
-        from gdbench.results.lookup import home
+        from gdbench.results.lookup import find_sweep_of_run
         from gdbench.sweeps.reproduce import reproduce
 
-        found = reproduce(home(folder, row), row, trust)
+        found = reproduce(find_sweep_of_run(folder, row), row, trust)
         typer.echo("\n".join(list_repeat(found)))
         return 0 if found.same else 1
     show_run(row, folder)
@@ -58,11 +58,11 @@ def diff(
     json: Annotated[bool, typer.Option("--json", help="the differences as JSON")] = False,
 ) -> None:
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
-    from gdbench.analysis.sweep_diff import contrast
+    from gdbench.analysis.sweep_diff import diff_sweeps
     from gdbench.report.diff_text import describe_contrast, json_text, list_contrast
     from gdbench.report.escaping import printable
 
-    found = contrast(a, b, folder)
+    found = diff_sweeps(a, b, folder)
     typer.echo(json_text(describe_contrast(found)) if json else printable("\n".join(list_contrast(found)), lines=True))
 
 
@@ -78,11 +78,11 @@ def export(
     Each needs its extra, such as pip install -e '.[mlflow]', and keeps to its own environment variables:
     MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR. Without any, all of them keep what they get on this machine.
     """
-    from gdbench.results.catalog import find
-    from gdbench.results.export import insist, send
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.export import export_sweep, require_installed
 
-    insist([tracker])
+    require_installed([tracker])
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
-    sent = send(tracker, find(sweep, Path("outputs")), place)
-    there = f", {sent.there} there already" if sent.there else ""
-    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
+    sent = export_sweep(tracker, find_sweep(sweep, Path("outputs")), place)
+    there = f", {sent.already_present} there already" if sent.already_present else ""
+    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.view_hint}")

@@ -16,10 +16,10 @@ from gdbench import __version__
 from gdbench.cli.help import HELP
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
-from gdbench.engine.gc_pause import uncollected
-from gdbench.errors import UsageError, format_count, nearest, was_interrupted
+from gdbench.engine.gc_pause import pause_gc
+from gdbench.errors import UsageError, did_you_mean, format_count, was_interrupted
 from gdbench.report.escaping import printable
-from gdbench.results.paths import expand_user, expand_word
+from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +110,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if first != "plan" and re.fullmatch(r"[a-z]+", first) and not _is_known_word(first):
         raise UsageError(
-            f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
+            f"{first} is neither a verb nor KEY=VALUE.{did_you_mean(first, VERBS)} See python -m gdbench --help."
         )
     completes = any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}
     if completes and _complete_verbs(os.environ.get("COMP_LINE", "")):
@@ -178,7 +178,7 @@ def _complete_verbs(line: str) -> bool:
 
 def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
-    with uncollected():
+    with pause_gc():
         from gdbench.report.terminal.progress import progress
         from gdbench.sweeps.command_line import run_command
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from gdbench.errors import UsageError
-from gdbench.results.paths import PATH, expand_user
+from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
     from gdbench.report.inputs import Source
@@ -34,9 +34,9 @@ def report(
         from gdbench.report import inputs
         from gdbench.report.build import assemble
         from gdbench.report.destination import destination
-        from gdbench.results.catalog import newest
+        from gdbench.results.catalog import find_newest_sweep
 
-        places = places or [newest(Path("outputs"))]
+        places = places or [find_newest_sweep(Path("outputs"))]
         told = inputs.read(places)
         wanted.put(told, told.folders[0] if len(told.folders) == 1 else destination("report", places), assemble)
 
@@ -103,11 +103,11 @@ def compare(
     """
     places = _place(a), _place(b)
     if json:
-        from gdbench.analysis.run_matching import comparison
+        from gdbench.analysis.run_matching import match_runs
         from gdbench.report.json_rows import as_json
         from gdbench.results.load import load
 
-        typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
+        typer.echo(as_json(match_runs(load(places[0]), load(places[1]))))
         return
     with _Wanted(form, to, open_) as wanted:
         from gdbench.report.destination import destination
@@ -120,18 +120,18 @@ def compare(
 
 def _place(word: str) -> Path:
     """A folder that is there, or the sweep in outputs that a word means."""
-    from gdbench.results.catalog import find
+    from gdbench.results.catalog import find_sweep
 
     place = expand_user(word)
-    return place if place.exists() else find(word, Path("outputs"))
+    return place if place.exists() else find_sweep(word, Path("outputs"))
 
 
 def _landscape(folders: list[Path]) -> Any:
     """What draws contours; loads torch when it is first asked."""
 
     def values(run: Any, box: Any) -> Any:
-        from gdbench.engine.loss_landscape import landscape
+        from gdbench.engine.loss_landscape import compute_landscape
 
-        return landscape(folders, run, box)
+        return compute_landscape(folders, run, box)
 
     return values

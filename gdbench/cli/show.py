@@ -15,9 +15,9 @@ from gdbench.report.diff_text import differing_lines
 from gdbench.report.escaping import printable
 from gdbench.report.repro_command import command
 from gdbench.report.terminal.sweep import show_sweep
-from gdbench.results.catalog import NoSweep, find, newest
+from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
 from gdbench.results.load import load
-from gdbench.results.lookup import find_run, home
+from gdbench.results.lookup import find_run, find_sweep_of_run
 
 if TYPE_CHECKING:
     from gdbench.sweeps.reproduce import Reproduction
@@ -32,17 +32,17 @@ KEY = re.compile(r"[0-9a-f]{0,16}")
 def find_shown(word: str | None, folder: Path) -> tuple[Path | None, Any]:
     """The sweep that a word means, the newest for None; or else None, and the latest row of the run that it begins."""
     if word is None:
-        return newest(folder), None
+        return find_newest_sweep(folder), None
     if not word:
         return None, find_run(word, folder)
     try:
-        return find(word, folder), None  # named so, or the begin of its date
+        return find_sweep(word, folder), None  # named so, or the begin of its date
     except UsageError as error:
         if KEY.fullmatch(word) and _begins_a_key(word, folder):
             return None, find_run(word, folder)
-        if not isinstance(error, NoSweep):
+        if not isinstance(error, SweepNotFound):
             raise
-        newest(folder)  # says so where there is none at all
+        find_newest_sweep(folder)  # says so where there is none at all
         raise UsageError(
             f"{word} is neither a sweep nor the begin of a run's key in {folder}.{error.near} Allowed: a sweep's"
             " folder or name, as python -m gdbench runs lists them; or the first digits of a run's key, from the"
@@ -81,7 +81,7 @@ def show_run(row: Any, folder: Path) -> None:
         typer.echo(printable(f"{name:22}  {value}"))
     if "traceback" in known:
         typer.echo(printable(f"\n# where it failed\n{str(known['traceback']).rstrip()}", lines=True))
-    configuration = _configuration(home(folder, row), row)
+    configuration = _configuration(find_sweep_of_run(folder, row), row)
     typer.echo(printable(f"\n# its configuration\n{configuration}", lines=True))
     given = "objective:\n  python:" in configuration
     typer.echo(printable(f"# repeat it\n{_call(row) if given else command(row)}", lines=True))

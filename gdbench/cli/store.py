@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdbench.errors import UsageError, format_count
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +48,9 @@ def runs(
     import pyarrow as pa
 
     from gdbench.report.terminal import listing as sweeps
-    from gdbench.results.index import opened
-    from gdbench.results.listing import kinds, listing, ordered
-    from gdbench.results.query import holds, parse
+    from gdbench.results.index import open_index
+    from gdbench.results.query import match_rows, parse_query
+    from gdbench.results.sweep_list import get_query_types, list_sweeps, sort_sweeps
 
     if csv and json:
         raise UsageError("--csv and --json: choose one.")
@@ -60,15 +60,15 @@ def runs(
         raise UsageError(
             f"--outputs {outputs} is no folder. Run a sweep first, such as python -m gdbench -m lr=0.01,0.1."
         )
-    with opened(outputs, _note) as index:
+    with open_index(outputs, _note) as index:
         if sql is not None:
             _show_answer(index, sql, outputs, csv, json)
             return
-        conditions = parse(query or [], {**kinds(index), **dict.fromkeys(sweeps.TEXTS, pa.string())})
+        conditions = parse_query(query or [], {**get_query_types(index), **dict.fromkeys(sweeps.TEXTS, pa.string())})
         asked = [condition for condition in conditions if condition.column not in sweeps.TEXTS]
         of_texts = [condition for condition in conditions if condition.column in sweeps.TEXTS]
-        table = listing(index, asked, outputs)
-        table = ordered(table[holds(sweeps.tabulate_texts(table), of_texts)], sort)
+        table = list_sweeps(index, asked, outputs)
+        table = sort_sweeps(table[match_rows(sweeps.tabulate_texts(table), of_texts)], sort)
     many = limit if limit is not None else 0 if csv or json else LIMIT
     shown = table.head(many) if many else table
     if json:
@@ -97,9 +97,9 @@ def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> Non
 def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
     from gdbench.report.escaping import escape_csv_table
     from gdbench.report.json_rows import as_json
-    from gdbench.results.sql import answer
+    from gdbench.results.sql import run_sql
 
-    found = answer(index, sql, outputs)
+    found = run_sql(index, sql, outputs)
     if json:
         typer.echo(as_json(found))
     elif csv:
@@ -138,12 +138,12 @@ def name(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Give a sweep a name, by which the other verbs find it."""
-    from gdbench.results.catalog import find
-    from gdbench.results.labels import change, checked
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.labels import check_label, update_labels
 
-    folder = find(sweep, outputs)
-    given = checked("name", word) if word else ""
-    change(folder, lambda held: replace(held, name=given))
+    folder = find_sweep(sweep, outputs)
+    given = check_label("name", word) if word else ""
+    update_labels(folder, lambda held: replace(held, name=given))
     typer.echo(f"{folder}: {f'name {given}' if given else 'no name of its own'}")
 
 
@@ -155,11 +155,11 @@ def tag(
 ) -> None:
     """Put tags on a sweep, or take them away; find it by runs tag=TAG."""
     from gdbench.report.escaping import printable
-    from gdbench.results.catalog import find
-    from gdbench.results.labels import Labels, change, checked
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.labels import Labels, check_label, update_labels
 
-    folder = find(sweep, outputs)
-    given = [checked("tag", word) for word in words or []]
+    folder = find_sweep(sweep, outputs)
+    given = [check_label("tag", word) for word in words or []]
     if not given and not remove:
         raise UsageError("tag SWEEP TAG ...: name a tag, or --remove to take all away.")
 
@@ -167,7 +167,7 @@ def tag(
         left = [each for each in held.tags if given and each not in given]
         return replace(held, tags=tuple(left if remove else [*held.tags, *given]))
 
-    typer.echo(printable(f"{folder}: {' '.join(change(folder, changed).tags) or 'no tags'}"))
+    typer.echo(printable(f"{folder}: {' '.join(update_labels(folder, changed).tags) or 'no tags'}"))
 
 
 def note(
@@ -178,15 +178,15 @@ def note(
 ) -> None:
     """Keep a note beside a sweep; a new one replaces it."""
     from gdbench.report.escaping import printable
-    from gdbench.results.catalog import find
-    from gdbench.results.labels import change, labels
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.labels import read_labels, update_labels
 
-    folder = find(sweep, outputs)
+    folder = find_sweep(sweep, outputs)
     if words and remove:
         raise UsageError("note --remove takes no text.")
     if words or remove:
-        change(folder, lambda held: replace(held, note=" ".join(words or [])))
-    typer.echo(printable(f"{folder}: {labels(folder).note or 'no note'}", lines=True))
+        update_labels(folder, lambda held: replace(held, note=" ".join(words or [])))
+    typer.echo(printable(f"{folder}: {read_labels(folder).note or 'no note'}", lines=True))
 
 
 # ------------------------------------------------------------------------------------------------- away and elsewhere
@@ -198,13 +198,13 @@ def rm(
     outputs: Outputs = Path("outputs"),
 ) -> int:
     """Remove sweeps for good: their folders, with all that lies in them."""
-    from gdbench.results.archive import described, removed
-    from gdbench.results.catalog import find, idle
+    from gdbench.results.archive import describe_folder, remove_sweep
+    from gdbench.results.catalog import check_idle, find_sweep
 
-    folders = list(dict.fromkeys(find(each, outputs) for each in sweeps))
+    folders = list(dict.fromkeys(find_sweep(each, outputs) for each in sweeps))
     for folder in folders:
-        idle(folder, "remove")
-        typer.echo(described(folder), err=not yes)
+        check_idle(folder, "remove")
+        typer.echo(describe_folder(folder), err=not yes)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("rm asks before it removes, and nobody can answer here: add --yes.")
@@ -212,7 +212,7 @@ def rm(
             typer.echo("Nothing was removed.", err=True)
             return 1
     for folder in folders:
-        removed(folder)
+        remove_sweep(folder)
     return 0
 
 
@@ -222,16 +222,16 @@ def archive(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Pack sweeps into one zip file with the hash of each of their files, to be moved elsewhere."""
-    from gdbench.results.archive import pack
-    from gdbench.results.catalog import find, idle
+    from gdbench.results.archive import pack_sweeps
+    from gdbench.results.catalog import check_idle, find_sweep
 
-    folders = list(dict.fromkeys(find(each, outputs) for each in sweeps))
+    folders = list(dict.fromkeys(find_sweep(each, outputs) for each in sweeps))
     if to is None and len(folders) > 1:
         raise UsageError("archive of several sweeps needs a name: --to FILE.zip.")
     for folder in folders:
-        idle(folder, "archive")
+        check_idle(folder, "archive")
     file = to or Path(f"{folders[0].resolve().parent.name}_{folders[0].resolve().name}.zip")
-    files = format_count(pack(folders, file, outputs), "file")
+    files = format_count(pack_sweeps(folders, file, outputs), "file")
     typer.echo(f"{file}: {files}, {file.stat().st_size:,} bytes. Unpack it by python -m gdbench unarchive {file}")
 
 
@@ -239,9 +239,9 @@ def unarchive(
     file: Annotated[Path, typer.Argument(help="what archive wrote", **PATH)], outputs: Outputs = Path("outputs")
 ) -> None:
     """Put the sweeps of an archive among the others, if every file is as it was packed and none is there already."""
-    from gdbench.results.archive import unpack
+    from gdbench.results.archive import unpack_sweeps
 
-    for folder in unpack(file, outputs):
+    for folder in unpack_sweeps(file, outputs):
         typer.echo(f"{folder}")
 
 

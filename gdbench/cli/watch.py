@@ -12,7 +12,7 @@ from gdbench.cli.pipes import has_reader
 from gdbench.report.escaping import printable
 from gdbench.report.terminal.fitting import console
 from gdbench.report.terminal.live import frame, line
-from gdbench.results.live_status import Glance, Onlooker, place
+from gdbench.results.live_status import SweepMonitor, SweepSnapshot, find_watched_sweep
 
 __all__ = ["look_on"]
 
@@ -21,7 +21,7 @@ REFRESH_S = 1.0
 
 def look_on(word: str | None, outputs: Path, once: bool) -> int:
     """Show a sweep until it ends, or as it is now; returns the exit code."""
-    folder = place(word, outputs)
+    folder = find_watched_sweep(word, outputs)
     if folder is None:
         print(
             f"No sweep is in {word or outputs} yet{'.' if once else '; waiting for one to begin (Ctrl-C ends).'}",
@@ -32,36 +32,36 @@ def look_on(word: str | None, outputs: Path, once: bool) -> int:
             if once:
                 return 0
             time.sleep(REFRESH_S)
-            folder = place(word, outputs)
-        onlooker = Onlooker(folder)
-        seen = onlooker.look()
+            folder = find_watched_sweep(word, outputs)
+        monitor = SweepMonitor(folder)
+        seen = monitor.take_snapshot()
         if not once and seen.state == "running":
-            seen = _until_its_end(onlooker, seen)
-    except KeyboardInterrupt:  # it is the onlooker who ends
+            seen = _until_its_end(monitor, seen)
+    except KeyboardInterrupt:  # it is the monitor who ends
         return 0
     out = console()
-    out.print(frame(seen, onlooker.trace, out.width, out.is_terminal), crop=False)
+    out.print(frame(seen, monitor.read_trace, out.width, out.is_terminal), crop=False)
     return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
 
 
-def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
+def _until_its_end(monitor: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     out = console()
     if not out.is_terminal:
-        return _lines(onlooker, seen)
+        return _lines(monitor, seen)
     with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
         while seen.state == "running":
-            live.update(frame(seen, onlooker.trace, out.width, colour=True), refresh=True)
+            live.update(frame(seen, monitor.read_trace, out.width, colour=True), refresh=True)
             time.sleep(REFRESH_S)
-            seen = onlooker.look()
+            seen = monitor.take_snapshot()
     return seen
 
 
-def _lines(onlooker: Onlooker, seen: Glance) -> Glance:
+def _lines(monitor: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     told = -1
     while seen.state == "running" and has_reader():
         if seen.ended != told:
             told = seen.ended
             print(printable(line(seen)), flush=True)
         time.sleep(REFRESH_S)
-        seen = onlooker.look()
+        seen = monitor.take_snapshot()
     return seen

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gdbench.config.schema import GROUPS
 from gdbench.errors import UsageError
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 
 __all__ = ["check_own_names", "config_folder", "find_config_dir"]
 

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from gdbench.config.overrides import format_value
-from gdbench.errors import UsageError, nearest
-from gdbench.results.keys import is_number
+from gdbench.errors import UsageError, did_you_mean
+from gdbench.results.run_ids import is_number
 
 __all__ = ["MAX_LANES", "MAX_STEPS", "NUMBER", "check_choice", "check_number", "check_whole", "format_for_message"]
 
@@ -23,7 +23,8 @@ def check_choice(name: str, given: Any, known: tuple[str, ...]) -> str:
     """The value, if it is one of those known; else ``UsageError``."""
     if str(given) not in known:
         raise UsageError(
-            f"{name}={format_for_message(given)} is not known.{nearest(str(given), known)} Allowed: {', '.join(known)}."
+            f"{name}={format_for_message(given)} is not known.{did_you_mean(str(given), known)}"
+            f" Allowed: {', '.join(known)}."
         )
     return str(given)
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from gdbench import __version__
 from gdbench.report.charts import trend
 from gdbench.report.charts.vega_lite import Figure, picture, specification
-from gdbench.report.gate import told_changes
+from gdbench.report.gate import tabulate_changes
 from gdbench.report.page import HERE, as_json, html_table
 from gdbench.report.render_images import Images, bundle
 from gdbench.report.report_data import Shown
@@ -83,7 +83,7 @@ def _page(history: pd.DataFrame, changes: pd.DataFrame, made: list[Figure]) -> s
         fingerprints=list(history["fingerprint"].unique()),
         days=[f"{day:%Y-%m-%d}" for day in (history["when"].min(), history["when"].max())],
         figures=made,
-        changes=html_table(Shown("changes", "Changes", "", told_changes(changes))) if len(changes) else "",
+        changes=html_table(Shown("changes", "Changes", "", tabulate_changes(changes))) if len(changes) else "",
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         print_style=Markup((HERE / "print.css").read_text(encoding="utf-8")),
         vega=Markup(bundle()),

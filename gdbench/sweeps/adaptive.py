@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis.tuning_metric import is_cost
+from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.config.overrides import write_command
-from gdbench.engine.factories import stated_objective
-from gdbench.engine.runner import Pulse, no_pulse
+from gdbench.engine.factories import load_objective
+from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.export import parse_trackers
-from gdbench.results.folder_layout import PARTS, part_numbers
+from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
 from gdbench.sweeps.executor import export, write_configurations, write_environment
@@ -47,7 +47,7 @@ class AdaptiveSweep:
         request = ResumeRequest.parse(self.first.config, spec.kind)
         if request.resume is not None:
             raise UsageError(f"resume={request.resume}: a search is begun anew each time; leave out resume=.")
-        self.folder: Path = sweep_folder.new_folder(request.outputs, request.name or spec.kind)
+        self.folder: Path = sweep_folder.create_folder(request.outputs, request.name or spec.kind)
         write_environment(self.folder, likely, spec)
         self.jobs: list[Job] = []
         self.lost: dict[int, str] = {}
@@ -57,18 +57,18 @@ class AdaptiveSweep:
         self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.spec)))
         return self.jobs[-1]
 
-    def run(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
+    def run(self, jobs: Sequence[Job], pulse: ProgressCallback = ignore_progress) -> None:
         """Run cells that were added, here or by the launcher; their rows are on disk when this returns."""
         write_configurations(self.folder, jobs, self.spec)
         if self.launch:
             reasons = self.launch(jobs, self.folder, lambda: None)
-            missing = {job.cell for job in jobs} - part_numbers(self.folder)
+            missing = {job.cell for job in jobs} - find_finished_cells(self.folder)
             self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in missing}
         else:
             for job in jobs:
                 run_job(job, self.folder, pulse)
 
-    def add_traces(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
+    def add_traces(self, job: Job, cell: int, pulse: ProgressCallback = ignore_progress) -> None:
         """Run part of an earlier cell again for its traces alone: its rows are on disk already."""
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / PARTS).mkdir()
@@ -77,11 +77,11 @@ class AdaptiveSweep:
 
     def load_runs(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell; None where a launcher lost it."""
-        return load_part(self.folder, job.cell) if job.cell in part_numbers(self.folder) else None
+        return load_part(self.folder, job.cell) if job.cell in find_finished_cells(self.folder) else None
 
     def add_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Add columns to the rows on disk: values of some runs, by their keys."""
-        sweep_folder.mark_runs(self.folder, columns)
+        sweep_folder.add_run_columns(self.folder, columns)
 
     def close(self) -> None:
         """Write one table of all cells, and export it."""
@@ -98,8 +98,8 @@ def write_run_command(job: Job, numbers: Mapping[str, float]) -> str:
 def _check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric."""
     metric, spec = str(job.config["metric"]), job.spec
-    relative = metric.endswith("_gap") or (is_cost(metric) and spec.target_loss is None)
-    if relative and stated_objective(spec).minimum is None:
+    relative = metric.endswith("_gap") or (is_cost_metric(metric) and spec.target_loss is None)
+    if relative and load_objective(spec).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
             f"metric={metric}: objective={spec.objective} states no minimum, so gaps are unknown;{absolute}"

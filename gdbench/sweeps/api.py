@@ -13,7 +13,7 @@ from gdbench.config.config_folders import find_config_dir
 from gdbench.config.overrides import format_value, quote_text
 from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.planner import plan, write_declared_axes
@@ -114,7 +114,7 @@ def make_tuning(
     with _open_composer(folder) as composer:
         spans, others = split_spans([*_declared_axes(words, composer), *words, *list_code_override(folder)], composer)
         plan_cells([word for word in others if not word.startswith("hydra")])  # mistakes are told without torch
-    with uncollected():
+    with pause_gc():
         from gdbench.sweeps.tuning import Tuning
 
     return Tuning(SweepSpec(given=words, config_dir=folder, kind="tune"), spans, others, plan_cells)
@@ -129,7 +129,7 @@ def _run_sweep(
         declared = _declared_axes(words, composer)
         spec = parse_spec(words, composer, declared=declared, config_dir=folder, objective=objective)
         jobs = plan(spec, composer)
-    with uncollected():  # a mistake in the words is told without torch
+    with pause_gc():  # a mistake in the words is told without torch
         from gdbench.results.load import load
         from gdbench.sweeps.executor import execute
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gdbench.results.folder_layout import part_numbers
-from gdbench.results.load import statuses
+from gdbench.results.folder_layout import find_finished_cells
+from gdbench.results.load import load_statuses
 from gdbench.sweeps.job import gather_parts
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.machine_lock import NOTE, is_exclusive
@@ -29,8 +29,8 @@ class CompletionTracker:
 
     def update(self) -> None:
         """Report the cells whose results are new."""
-        for cell in sorted(part_numbers(self.folder) & set(self.pending)):
-            self.progress.done(self.pending.pop(cell), statuses(self.folder, cell))
+        for cell in sorted(find_finished_cells(self.folder) & set(self.pending)):
+            self.progress.done(self.pending.pop(cell), load_statuses(self.folder, cell))
 
     def give_up(self, reasons: Mapping[int, str]) -> dict[int, str]:
         """Report the cells without a result as failed; returns the reason of each."""

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 
 from gdbench.config.libyaml import to_yaml
 from gdbench.config.trust import add_stamp
-from gdbench.engine.environment import environment, git_diff
-from gdbench.results.atomic import write_json, write_text, writing
-from gdbench.results.export import parse_trackers, send_all
+from gdbench.engine.environment import describe_environment, read_git_diff
+from gdbench.results.atomic import explain_write_errors, write_json, write_text
+from gdbench.results.export import export_to_all, parse_trackers
 from gdbench.sweeps.distributed import Launch, run_by_launcher
 from gdbench.sweeps.fingerprint import list_data_digests, list_source_digests
 from gdbench.sweeps.job import check_cells, run_here
@@ -72,7 +72,7 @@ def find_progress(jobs: Sequence[Job], here: bool = True) -> SweepResult:
 def export(trackers: Sequence[str], folder: Path) -> None:
     """Copy a sweep to trackers, one sweep at a time: their libraries keep the open run for the whole process."""
     with lock_process():
-        send_all(trackers, folder)
+        export_to_all(trackers, folder)
 
 
 def write_environment(folder: Path, jobs: Sequence[Job], spec: SweepSpec) -> None:
@@ -84,20 +84,20 @@ def write_environment(folder: Path, jobs: Sequence[Job], spec: SweepSpec) -> Non
     ending = f"_{count + 1}" if count else ""
     cells = [job.spec for job in jobs]
     facts = {
-        **environment([*spec.given, *list_code_override(spec.config_dir)]),
+        **describe_environment([*spec.given, *list_code_override(spec.config_dir)]),
         "sources": {name: digest for cell in cells for name, digest in list_source_digests(cell).items()},
         "data": list_data_digests(cells),
     }
     write_json(folder / f"environment{ending}.json", facts)
     for name, diff in _diff_checkouts(facts).items():
-        write_text(folder / f"{name}{ending}.diff", diff)
+        write_text(folder / f"{name}{ending}.diff", diff, is_outputs=True)
 
 
 def _diff_checkouts(facts: Mapping[str, Any]) -> dict[str, str]:
     """The uncommitted changes of gdbench's checkout, and of the working folder's where that is another."""
     places = {"gdbench": Path(__file__).parents[1], "folder": Path(facts["folder"])}
     dirty = {name: place for name, place in places.items() if (facts["git"][name] or {}).get("dirty")}
-    diffs = {name: git_diff(place) for name, place in dirty.items()}
+    diffs = {name: read_git_diff(place) for name, place in dirty.items()}
     if diffs.get("folder") == diffs.get("gdbench"):
         diffs.pop("folder", None)
     return diffs
@@ -105,7 +105,7 @@ def _diff_checkouts(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def write_configurations(folder: Path, jobs: Sequence[Job], spec: SweepSpec) -> None:
     """Write what repeats any cell: the overrides as they came, and each cell's whole configuration."""
-    with writing(folder):
+    with explain_write_errors(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
         overrides = OmegaConf.to_yaml(OmegaConf.create(list_repeated(spec)))

@@ -19,11 +19,12 @@ import torch
 from gdbench.config.spec import CellSpec
 from gdbench.config.user_modules import USER_ERRORS, digest_source, find_loaded_digest, import_from
 from gdbench.config.user_modules import forget_changed as forget_changed_modules
-from gdbench.engine.device import device_of
-from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
+from gdbench.engine.device import resolve_device
+from gdbench.engine.factories import build_objective, forget_objectives, load_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
-from gdbench.objectives.base import fingerprint
+from gdbench.objectives.base import hash_data
+from gdbench.objectives.flat_names import find_module
 from gdbench.sweeps.source_files import find_source, find_sources, is_own_code, top_package
 
 __all__ = [
@@ -110,14 +111,14 @@ def _list_settings(spec: CellSpec) -> list[Any]:
 def _digest_data(spec: CellSpec) -> str | None:
     """The digest of the objective's data; None where it cannot be made, which its rows report."""
     try:
-        return built_objective(spec).digest
+        return build_objective(spec).digest
     except USER_ERRORS:
         return None
 
 
 def _describe_device(name: str) -> str:
     try:
-        device = device_of(name)
+        device = resolve_device(name)
     except Unavailable:
         return f"no {name}"
     return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
@@ -194,10 +195,10 @@ def list_data_digests(specs: Iterable[CellSpec]) -> dict[str, str]:
     digests: dict[str, str] = {}
     for spec in distinct.values():
         try:
-            stated = stated_objective(spec)
+            stated = load_objective(spec)
         except USER_ERRORS:  # its rows report why the objective cannot be made
             continue
-        if stated.data and digests.setdefault(spec.objective, digest := fingerprint(stated)) != digest:
+        if stated.data and digests.setdefault(spec.objective, digest := hash_data(stated)) != digest:
             digests[f"{spec.objective} ({digest[:8]})"] = digest
     return digests
 
@@ -214,6 +215,6 @@ def _iterate_method_targets(spec: CellSpec) -> Iterator[Any]:
 
 
 def _find_module(target: Any) -> str | None:
-    """The module of ``package.module.name``, or of a function; None for torch's and for a notebook's."""
-    name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
+    """The module that defines a factory, by name or as an object; None for torch's and for a notebook's."""
+    name = find_module(target) if isinstance(target, str) else getattr(target, "__module__", None)
     return None if not name or name == "__main__" or top_package(name) == "torch" else str(name)

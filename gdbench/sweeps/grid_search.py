@@ -19,11 +19,11 @@ from gdbench.analysis.plateau import (
     Choice,
     CostClass,
     Line,
-    bound_near,
-    choose_points,
+    classify_no_cost,
+    compute_near_bound,
     group_lines,
     measure_plateau,
-    no_cost,
+    select_points,
 )
 from gdbench.sweeps.search_axes import Axis, Grid, Listed, Point, Score, Span, differ_in
 from gdbench.sweeps.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
@@ -67,7 +67,7 @@ class Refinement:
     """Values of each axis in the first grid; None: by the number of axes."""
     gained: Callable[[float, float], bool] = lambda before, after: after < before - GAIN * abs(before)
     """Whether an improvement from one best score to another is worth a further round."""
-    cost_class: CostClass = no_cost
+    cost_class: CostClass = classify_no_cost
     """The class of a score that is a cost: a lower cost without similar neighbours is not chosen."""
     tried: dict[Point, float] = field(default_factory=dict)
     rounds: int = 0
@@ -137,7 +137,7 @@ class Refinement:
     def near(self, through: Point) -> list[Point]:
         """The plateau around a point: costs along lr of at most twice its own; empty without lr or a cost."""
         index, score = self.forgiving, self.tried[through]
-        bound = bound_near(score, self.cost_class)
+        bound = compute_near_bound(score, self.cost_class)
         if index is None or bound == score:
             return []
         stretch = measure_plateau(self._line(index, through), through[index], bound)
@@ -151,7 +151,7 @@ class Refinement:
 
     def _choice(self) -> Choice:
         if self.chosen is None:
-            self.chosen = choose_points(self.tried, self.forgiving, self.cost_class)
+            self.chosen = select_points(self.tried, self.forgiving, self.cost_class)
         return self.chosen
 
     def _find_middle(self) -> tuple[Point, float]:
@@ -294,7 +294,7 @@ class Refinement:
         axis = self.axes[index]
         assert isinstance(axis, Span)
         for around in [AROUND, math.inf] if count_spans(self.axes) > 1 else [math.inf]:
-            bound = bound_near(self.tried[through], self.cost_class)
+            bound = compute_near_bound(self.tried[through], self.cost_class)
             values = halve_intervals(axis, self._line(index, through), through[index], bound, self.left, around)
             line = np.array(sorted(values))
             self._visit(score, [line if i == index else np.array([value]) for i, value in enumerate(through)])

@@ -15,7 +15,7 @@ from gdbench.config.command_errors import describe_sweep
 from gdbench.config.compose import Composed, Composer
 from gdbench.config.hydra_errors import translate_error
 from gdbench.config.hydra_loader import ConfigLoader
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.planner import plan, write_declared_axes
@@ -56,7 +56,7 @@ class HydraTask:
 
     def execute(self, spec: SweepSpec, jobs: Sequence[Job], launch: Launch | None = None) -> SweepResult:
         """The result of cells that are run, or planned; torch is loaded here, so that mistakes are told without it."""
-        with uncollected():
+        with pause_gc():
             from gdbench.sweeps.executor import execute, find_progress
 
         if self.plan_only:
@@ -76,11 +76,11 @@ class HydraTask:
             raise HydraUsageError from error
         if HydraConfig.get().mode != RunMode.MULTIRUN or result.folder is None or self.plan_only:
             return result
-        from gdbench.analysis.tuning_metric import best_of_cell
+        from gdbench.analysis.tuning_metric import score_cell
         from gdbench.results.load import load
 
         self.finished.append(result)
-        return best_of_cell(load(result.folder), str(job.config["metric"]))
+        return score_cell(load(result.folder), str(job.config["metric"]))
 
     def _plan_one(self, config: DictConfig) -> tuple[SweepSpec, Job]:
         """The one cell of a command line; ``UsageError`` where several values need -m."""

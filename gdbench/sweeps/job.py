@@ -18,19 +18,19 @@ from gdbench.config.schema import AROUND
 from gdbench.config.spec import CellSpec
 from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine import build
-from gdbench.engine.attempts import Failure
-from gdbench.engine.device import device_of
-from gdbench.engine.environment import process_key
-from gdbench.engine.factories import stated_objective
-from gdbench.engine.hyper_parameters import hyper
-from gdbench.engine.runner import Answer, Pulse, no_pulse, run_cell
-from gdbench.engine.torch_globals import isolated_settings
+from gdbench.engine.device import resolve_device
+from gdbench.engine.environment import make_process_key
+from gdbench.engine.factories import load_objective
+from gdbench.engine.failure_isolation import Failure
+from gdbench.engine.hyper_parameters import make_hyper_columns
+from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
+from gdbench.engine.torch_globals import isolate_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
-from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import run_keys
-from gdbench.results.table_files import Table
+from gdbench.results.constant_column import is_constant, make_constant
+from gdbench.results.parquet_files import Table
+from gdbench.results.run_ids import compute_run_ids
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.machine_lock import lock_process
@@ -60,7 +60,7 @@ def check_cells(jobs: Sequence[Job], here: bool = True) -> None:
     """
     fingerprint.forget_changes()
     for job in jobs:
-        build.check(job.spec)
+        build.check_cell(job.spec)
     if here:
         _require_runnable(jobs)
 
@@ -78,8 +78,8 @@ def _require_runnable(jobs: Sequence[Job]) -> None:
 def _find_missing(spec: CellSpec) -> str | None:
     """Why a cell cannot run here, as far as is known before it runs; else None."""
     try:
-        device_of(spec.device)
-        hyper(spec, stated_objective(spec))
+        resolve_device(spec.device)
+        make_hyper_columns(spec, load_objective(spec))
     except Unavailable as reason:
         return str(reason)
     return None
@@ -91,16 +91,16 @@ def gather_parts(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | No
         if reason := (lost or {}).get(job.cell):
             answer = make_empty_answer(job.spec, "failed", reason)
             _write_part(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
-    sweep_folder.gather(folder)
+    sweep_folder.merge_parts(folder)
 
 
 @lock_process()
-def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
+def run_job(job: Job, folder: Path, pulse: ProgressCallback = ignore_progress) -> list[str]:
     """The statuses of a cell's runs, which are run and written as a part; ``pulse`` is called with run-steps done."""
     started, spec = datetime.datetime.now(datetime.UTC), job.spec
     if fingerprint.fingerprint_after_run(job.key, spec) != job.key:
         fingerprint.forget_changes()  # a worker that ran another sweep before may have imported older sources
-    with import_from(spec.code), isolated_settings():
+    with import_from(spec.code), isolate_settings():
         torch.set_num_threads(spec.threads)
         answer = _run_cell_spec(spec, pulse)
     job = replace(job, key=fingerprint.fingerprint_after_run(job.key, spec))
@@ -108,17 +108,17 @@ def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     return [str(status) for status in answer.columns["status"]]
 
 
-def _run_cell_spec(spec: CellSpec, pulse: Pulse) -> Answer:
+def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
     """The columns of a cell's runs; of one that fails or is unavailable, rows that say why."""
     try:
-        cell = build.build(spec)
+        cell = build.build_cell(spec)
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
         failure = Failure.of(error)
         return make_empty_answer(spec, failure.status, failure.error, failure.traceback)
-    decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
+    decays = cell.hyper.get("weight_decay", make_constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
-    shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
+    shifted = make_constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
     told: dict[str, Any] = {
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
@@ -127,35 +127,35 @@ def _run_cell_spec(spec: CellSpec, pulse: Pulse) -> Answer:
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
     }
-    return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
+    return CellResult({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> Answer:
+def make_empty_answer(spec: CellSpec, status: str, error: str, traceback: str | None = None) -> CellResult:
     """Rows with a status and its reason, and no results."""
     runs = spec.size
     columns: dict[str, Any] = {
-        "status": constant(status, runs),
+        "status": make_constant(status, runs),
         "error": error,
         "traceback": traceback,
         **_resolve_key_columns(spec),
         "timed": False,
     }
-    return Answer(columns, {}, {})
+    return CellResult(columns, {}, {})
 
 
 def _resolve_key_columns(spec: CellSpec) -> dict[str, Any]:
     """lr, dtype and device of a cell that could not be built, as far as known: its run keys need them."""
     lr, dtype, device = spec.lanes()["lr"], spec.dtype, spec.device
     with contextlib.suppress(Exception):
-        stated = stated_objective(spec)
+        stated = load_objective(spec)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
-        lr = hyper(spec, stated)["lr"]
+        lr = make_hyper_columns(spec, stated)["lr"]
     with contextlib.suppress(Unavailable):
-        device = str(device_of(device))
+        device = str(resolve_device(device))
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
-def _write_part(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
+def _write_part(job: Job, folder: Path, answer: CellResult, started: datetime.datetime) -> None:
     """Write an answer's rows, with their keys and settings, as the part of a cell."""
     spec, run = job.spec, compute_run_keys(job.spec, answer)
     asked = {
@@ -168,7 +168,7 @@ def _write_part(job: Job, folder: Path, answer: Answer, started: datetime.dateti
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "cell_fingerprint": job.key or None,
-        "process": process_key(),
+        "process": make_process_key(),
         "overrides": shlex.join(job.overrides),
         "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,
@@ -190,13 +190,13 @@ def _lr_scale_columns(spec: CellSpec) -> dict[str, Any]:
     return {"lr_scale": lanes["lr_scale"], "lr_scale_of": spec.lr_scale_of or "default"}
 
 
-def compute_run_keys(spec: CellSpec, answer: Answer) -> npt.NDArray[np.bytes_]:
+def compute_run_keys(spec: CellSpec, answer: CellResult) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, from lr, dtype and device as resolved."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
-    return run_keys({**spec.constants(), **told}, _number_columns(spec, answer))
+    return compute_run_ids({**spec.constants(), **told}, _number_columns(spec, answer))
 
 
-def _number_columns(spec: CellSpec, answer: Answer) -> dict[str, Any]:
+def _number_columns(spec: CellSpec, answer: CellResult) -> dict[str, Any]:
     """The numeric columns of a cell: seed, the lr that was used, and every float of the optimizer."""
     lanes = spec.lanes()
     hyper = {name: values for name, values in lanes.items() if name.startswith("optimizer.")}

@@ -18,8 +18,8 @@ from omegaconf import OmegaConf
 from gdbench.config.compose import Composer
 from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
-from gdbench.engine.gc_pause import uncollected
-from gdbench.errors import UsageError, format_count, install_command
+from gdbench.engine.gc_pause import pause_gc
+from gdbench.errors import UsageError, format_count, format_install_command
 from gdbench.sweeps.hydra_sweeper import BatchingSweeper
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.planner import plan_overrides
@@ -102,7 +102,7 @@ class OptunaSweeper(BatchingSweeper):
         if likely[0].config["metric"] == "time_to_target" and not likely[0].spec.timing.seconds:
             raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._make_study()
-        with uncollected():  # torch is loaded here, so that a mistake is told without it
+        with pause_gc():  # torch is loaded here, so that a mistake is told without it
             from gdbench.sweeps.adaptive import AdaptiveSweep
 
         sweep = AdaptiveSweep(spec, likely, self.choose_launch())
@@ -136,7 +136,7 @@ class OptunaSweeper(BatchingSweeper):
         try:
             import optuna
         except ImportError:
-            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {install_command('optuna')}") from None
+            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {format_install_command('optuna')}") from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the table says it all
         try:
             study = optuna.create_study(
@@ -218,7 +218,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
 
     A diverged trial scores inf; one that failed has no score.
     """
-    from gdbench.analysis.tuning_metric import per_configuration, swept_axes
+    from gdbench.analysis.tuning_metric import list_swept_axes, score_configurations
     from gdbench.sweeps.adaptive import write_run_command
 
     runs = sweep.load_runs(job)
@@ -226,7 +226,7 @@ def _report(study: optuna.Study, trial: optuna.Trial, sweep: AdaptiveSweep, job:
     if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
         study.tell(trial, state=_trial_state("FAIL"))
     else:
-        scored = per_configuration(runs, str(job.config["metric"]), swept_axes(runs))
+        scored = score_configurations(runs, str(job.config["metric"]), list_swept_axes(runs))
         best = scored.sort_values("score", kind="stable").iloc[0]
         trial.set_user_attr("value", float(best["value"]))
         study.tell(trial, float(best["score"]))
@@ -241,21 +241,21 @@ def _trial_state(name: str) -> Any:
 
 def _summarize(study: optuna.Study, sweep: AdaptiveSweep) -> list[str]:
     """The best trial and the command that repeats it; written to the sweep's folder too, in the plugin's format."""
-    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost
-    from gdbench.results.atomic import writing
+    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost_metric
+    from gdbench.results.atomic import explain_write_errors
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
         return [f"None of {format_count(len(study.trials), 'trial')} may win."]
     value, best = min(ended, key=lambda pair: pair[0])
-    with writing(sweep.folder):
+    with explain_write_errors(sweep.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
         OmegaConf.save(OmegaConf.create(results), sweep.folder / "optimization_results.yaml")
     metric = str(sweep.first.config["metric"])
     reached = f"{metric} {best.user_attrs.get('value', value):.4g}".replace("e-0", "e-")
-    if is_cost(metric) and value >= LEFT:
+    if is_cost_metric(metric) and value >= LEFT:
         reached += ", but it left the target again"
-    if is_cost(metric) and value >= MISS:
+    if is_cost_metric(metric) and value >= MISS:
         reached = "none reached the target, this one came nearest"
     return [
         f"Best of {format_count(len(study.trials), 'trial')}: number {best.number} ({reached}). Repeat it:",

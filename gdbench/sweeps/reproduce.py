@@ -10,16 +10,24 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
+from gdbench.analysis.diff import (
+    ValueDiff,
+    diff_mappings,
+    diff_results,
+    diff_settings,
+    find_first_differing_step,
+    flatten_environment,
+)
 from gdbench.config.schema import AROUND, Timing
 from gdbench.config.spec import CellSpec
 from gdbench.config.trust import check_configuration, read_configuration
-from gdbench.engine.environment import environment
+from gdbench.engine.environment import describe_environment
 from gdbench.errors import UsageError
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
+from gdbench.results.environment_file import find_environment
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
-from gdbench.results.lookup import environment_of, trace
+from gdbench.results.lookup import load_trace
 from gdbench.sweeps.fingerprint import cell_fingerprint, forget_changes, list_data_digests, list_source_digests
 from gdbench.sweeps.job import run_job
 from gdbench.sweeps.job_spec import Job
@@ -35,13 +43,13 @@ class Reproduction:
     """How many exact columns were compared."""
     points: int
     """How many recorded points of the trajectory were compared."""
-    results: list[Difference]
+    results: list[ValueDiff]
     first_step: int | None
     """The first recorded step after which the trajectories are not the same bits."""
-    configuration: list[Difference]
-    sources: list[Difference]
-    data: list[Difference]
-    environment: list[Difference]
+    configuration: list[ValueDiff]
+    sources: list[ValueDiff]
+    data: list[ValueDiff]
+    environment: list[ValueDiff]
     stale: bool
     """Whether the key of source, data, torch and device is another one."""
     steady: bool = True
@@ -64,14 +72,16 @@ def reproduce(place: Path, row: pd.Series, trust: bool = False) -> Reproduction:
     spec = _read_spec(place, row, trust)
     position = _find_position(place, row)
     again, points = _run_again(spec, position, int(row["cell"]))
-    then = environment_of(place, row)
-    compared = _compare(row, trace(place, str(row["run_id"])), again, points)
+    then = find_environment(place, row)
+    compared = _compare(row, load_trace(place, str(row["run_id"])), again, points)
     first = Reproduction(
         **compared,
-        configuration=configuration(row.to_frame().T, again.to_frame().T),
+        configuration=diff_settings(row.to_frame().T, again.to_frame().T),
         sources=_diff_digests(then.get("sources"), list_source_digests(spec)),
         data=_diff_digests(then.get("data"), list_data_digests([spec])),
-        environment=named(facts(then), facts(environment())) if then else [],
+        environment=diff_mappings(flatten_environment(then), flatten_environment(describe_environment()))
+        if then
+        else [],
         stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(spec).partition("-")[2],
     )
     explained = first.configuration or first.sources or first.data or first.environment
@@ -107,22 +117,22 @@ def _run_again(spec: CellSpec, position: int, cell: int) -> tuple[pd.Series, pd.
         (Path(folder) / PARTS).mkdir()
         run_job(Job(spec, cell), Path(folder))
         row = load(folder).iloc[position]
-        return row, trace(Path(folder), str(row["run_id"]))
+        return row, load_trace(Path(folder), str(row["run_id"]))
 
 
 def _compare(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.DataFrame) -> dict[str, Any]:
     """The fields of a ``Reproduction`` that two rows and their traces decide."""
     return {
-        "columns": sum(exact(str(name)) for name in a.index),
+        "columns": sum(is_exact(str(name)) for name in a.index),
         "points": len(a_points),
-        "results": results(a, b),
-        "first_step": first_step(a_points, b_points),
+        "results": diff_results(a, b),
+        "first_step": find_first_differing_step(a_points, b_points),
     }
 
 
-def _diff_digests(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[Difference]:
+def _diff_digests(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[ValueDiff]:
     """The digests that differ now; none where none were recorded, as in sweeps of earlier versions."""
     if then is None:
         return []
     kept = set(then.values())  # several of a name have digits beside it
-    return named({name: digest if digest in kept else then.get(name) for name, digest in now.items()}, now)
+    return diff_mappings({name: digest if digest in kept else then.get(name) for name, digest in now.items()}, now)

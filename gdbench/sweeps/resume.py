@@ -14,12 +14,12 @@ from typing import Any
 
 from gdbench.config.trust import check_command, compute_stamp
 from gdbench.config.validation import format_for_message
-from gdbench.errors import UsageError, format_count, nearest
+from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
-from gdbench.results.load import cells
-from gdbench.results.paths import expand_user
-from gdbench.results.sweep_start import read_start
+from gdbench.results.environment_file import read_start_time
+from gdbench.results.load import load_cells
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import cell_fingerprint, explain_incomparable, spec_half
 from gdbench.sweeps.job_spec import Job
 
@@ -58,7 +58,7 @@ class ResumeRequest:
         retry = config["retry"]
         if retry not in (None, "failed"):
             raise UsageError(
-                f"retry={format_for_message(retry)} is not known.{nearest(str(retry), ('failed',))}"
+                f"retry={format_for_message(retry)} is not known.{did_you_mean(str(retry), ('failed',))}"
                 " Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
@@ -136,12 +136,12 @@ def with_fingerprints(jobs: Sequence[Job]) -> list[Job]:
 def open_folder(jobs: Sequence[Job], request: ResumeRequest) -> Iterator[tuple[Path, SweepStatus]]:
     """The folder of a sweep, new or continued, locked against other processes until this ends."""
     earlier = find_folder(jobs, request)
-    folder = earlier or sweep_folder.new_folder(request.outputs, request.name or request.kind)
-    with sweep_folder.locked(folder):
+    folder = earlier or sweep_folder.create_folder(request.outputs, request.name or request.kind)
+    with sweep_folder.lock_folder(folder):
         if earlier:
-            sweep_folder.set_aside(folder)
+            sweep_folder.prepare_resume(folder)
         status = find_status(jobs, earlier, request.retry)
-        sweep_folder.discard(folder, [job.cell for job in status.to_run])
+        sweep_folder.delete_parts(folder, [job.cell for job in status.to_run])
         yield folder, status
 
 
@@ -169,7 +169,9 @@ def find_folder(jobs: Sequence[Job], request: ResumeRequest) -> Path | None:
         return folder
     if request.name is None:
         return None
-    for folder in sorted(sweep_folder.named(request.outputs, request.name), key=read_start, reverse=True):
+    for folder in sorted(
+        sweep_folder.find_named_folders(request.outputs, request.name), key=read_start_time, reverse=True
+    ):
         with contextlib.suppress(UsageError):
             if known.issuperset(map(spec_half, _read_fingerprints(folder).values())):
                 return folder
@@ -181,7 +183,7 @@ def find_status(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -
     if folder is None:
         return SweepStatus(False, jobs, ["missing"] * len(jobs), retry)
     jobs = _assign_numbers(jobs, _read_fingerprints(folder))
-    held = {cell: (key, statuses) for cell, key, statuses in cells(folder).itertuples(index=False)}
+    held = {cell: (key, statuses) for cell, key, statuses in load_cells(folder).itertuples(index=False)}
     return SweepStatus(True, jobs, [_find_state(job, held) for job in jobs], retry)
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.plateau import no_cost
-from gdbench.analysis.tuning_metric import cost_class, gained, is_cost, per_configuration
-from gdbench.analysis.tuning_table import winners_table
-from gdbench.engine.runner import Pulse, no_pulse
+from gdbench.analysis.plateau import classify_no_cost
+from gdbench.analysis.tuning_metric import find_cost_class, is_cost_metric, is_improvement, score_configurations
+from gdbench.analysis.tuning_table import build_tuning_table
+from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
 from gdbench.sweeps.adaptive import AdaptiveSweep
 from gdbench.sweeps.grid_search import Refinement
@@ -64,7 +64,7 @@ class Tuning:
         self.rows = [Row(job, _make_search(job, _list_axes(job, spans), points)) for job in jobs]
         likely = [self._make_trial(row, [_end_values(axis) for axis in row.search.axes]) for row in self.rows]
         self.sweep = AdaptiveSweep(spec, likely)
-        self.pulse: Pulse = no_pulse
+        self.pulse: ProgressCallback = ignore_progress
 
     def run(self, progress: Progress) -> None:
         """Tune row after row, time the winners where asked to, and write the table of all runs."""
@@ -82,7 +82,7 @@ class Tuning:
 
     def winners(self) -> pd.DataFrame:
         """The best run of each method and objective that was begun, with the columns that the search adds."""
-        return winners_table([describe_winner(row) for row in self.rows if row.seen])
+        return build_tuning_table([describe_winner(row) for row in self.rows if row.seen])
 
     def _tuned_columns(self) -> dict[str, dict[str, Any]]:
         """Columns of the chosen runs, by their keys: their place, and the metric that they were chosen by."""
@@ -142,7 +142,7 @@ class Tuning:
         lanes = job.spec.lanes()
         columns = [f"tuned.{name}" for name in row.names]
         runs = runs.assign(**{f"tuned.{name}": lanes[name] for name in row.names})
-        middle = per_configuration(runs, metric, columns)
+        middle = score_configurations(runs, metric, columns)
         points = middle[columns].itertuples(index=False, name=None)
         row.seen.update({point: (middle, i) for i, point in enumerate(points)})
         by_point = runs.groupby(columns, sort=False)["run_id"].agg(list)
@@ -205,8 +205,8 @@ def _list_axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
 def _make_search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
     """The search of a row, with as many trials as any other row; too few show no plateau to prefer."""
     trials = choose_trials(axes, job.config["trials"], points)
-    shows_plateaus = is_cost(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
-    return Refinement(axes, trials, points, gained, cost_class if shows_plateaus else no_cost)
+    shows_plateaus = is_cost_metric(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
+    return Refinement(axes, trials, points, is_improvement, find_cost_class if shows_plateaus else classify_no_cost)
 
 
 def _read_score(row: Row, point: Point) -> float:
@@ -217,7 +217,7 @@ def _read_score(row: Row, point: Point) -> float:
 
 def _list_finalists(row: Row, middle: Point) -> list[Point]:
     """The choice, and the points after it with the least work: on its plateau, or where it has none of its class."""
-    limits = cost_class(row.search.best)
+    limits = find_cost_class(row.search.best)
     if limits is None:
         return []
     near = row.search.near(middle) or [point for point, score in row.search.tried.items() if score <= limits[1]]

@@ -17,12 +17,12 @@ from support.cells import Tiny, parabola, small
 from support.tiers import representatives
 
 import gdbench
-from gdbench.engine.draw_check import check_draws
-from gdbench.engine.random_state import compute_number, preserved_globals, read_states, seeded_globals
+from gdbench.engine.random_state import compute_number, preserve_globals, read_states, seed_globals
+from gdbench.engine.randomness_check import find_draws
 from gdbench.engine.runner import run_cell
 from gdbench.optimizers import Method
 from gdbench.optimizers.sgd import gd
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -143,7 +143,7 @@ def impl(optimizer: str) -> str:
 
 def facts(runs: pd.DataFrame) -> pd.DataFrame:
     """What must be the same bits when it is asked again, however the runs were carried, in the order of the seeds."""
-    names = [name for name in runs.columns if exact(name) and name not in ("lanes", "implementation")]
+    names = [name for name in runs.columns if is_exact(name) and name not in ("lanes", "implementation")]
     return runs[sorted(names)].sort_values(["optimizer", "lr", "seed"]).reset_index(drop=True)
 
 
@@ -195,11 +195,11 @@ def test_a_judgement_draws_as_the_step_does(drawing: Path) -> None:
 def test_data_that_a_factory_draws_do_not_depend_on_what_ran_before(drawing: Path) -> None:
     """A factory that draws its data gives the same objective in every process: the generators are set for it."""
     from gdbench.engine.factories import locate
-    from gdbench.engine.random_state import MAKING
+    from gdbench.engine.random_state import FACTORY_STEP
 
     torch.manual_seed(77)
     runs = sweep(drawing, "drawn_data", "gd", seed=0, steps=1)
-    with seeded_globals(0, MAKING):
+    with seed_globals(0, FACTORY_STEP):
         made = locate("own_draws.drawn_data", "")()
 
     assert runs.start_loss[0] == float(made.value(made.start_at(0)))
@@ -248,7 +248,7 @@ def test_the_users_generators_are_as_they_were(drawing: Path, command: Callable[
 def test_who_never_draws_pays_nothing() -> None:
     """A method and an objective that do not draw are driven bare: no step is wrapped, and lanes stay lanes."""
     method = gd(0.25)
-    cell, repeats = check_draws(small(parabola(), Tiny(lambda lr: method)))
+    cell, repeats = find_draws(small(parabola(), Tiny(lambda lr: method)))
     columns = run_cell(small(parabola(), lr=[0.25, 0.1], seeds=[0, 1])).columns
 
     assert cell.solo_method(0) is method
@@ -267,7 +267,7 @@ def test_every_draw_of_a_run_has_a_stream_of_its_own() -> None:
     assert max(seeds) < 2**32
 
 
-@preserved_globals()
+@preserve_globals()
 def draw_and_raise() -> None:
     """Draw from all generators, then fail."""
     random.random()
@@ -344,7 +344,7 @@ def test_all_of_conf_repeats_in_another_process_and_order(shell: Callable[..., D
         done = shell(str(script), str(ROOT / "conf"), f"out{order}", str(order), real=order < 0)  # with other hashes
         assert done.code == 0, done.err
         runs = gdbench.load(str(tmp_path / f"out{order}"))
-        names = sorted(name for name in runs.columns if exact(name))
+        names = sorted(name for name in runs.columns if is_exact(name))
         answers.append(runs[names].sort_values(["objective", "optimizer", "lr", "seed"]).reset_index(drop=True))
     ran = answers[0][~answers[0].status.isin(["failed", "unavailable"])]
     by_cell = ran.groupby(["objective", "optimizer", "lr"])

@@ -16,7 +16,7 @@ from experiments.record import HOME, NAMES, Recorded
 from gdbench.config.compose import Composer, lock_hydra, to_plain
 from gdbench.config.hydra_plugins import register_configs
 from gdbench.config.spec import CellSpec
-from gdbench.gate.baseline import posed, read_baseline
+from gdbench.gate.baseline import build_series, read_baseline
 from gdbench.sweeps.job import compute_run_keys, make_empty_answer
 
 Rerun = Callable[[str], Recorded]
@@ -66,12 +66,12 @@ def check_expected(name: str, rerun: Recorded) -> None:
 def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None:
     """``gate --baseline experiments/NAME/expected.csv`` asks each run's own question again: its key says so."""
     table = read_baseline(HOME / name / "expected.csv")
-    rows = list(zip(posed(table), table["run_id"], strict=True))
+    rows = list(zip(build_series(table), table["run_id"], strict=True))
     register_configs()
     with lock_hydra():
         compose = Composer()
         for series, run in rows[:: max(1, len(rows) // 2)]:
-            composed = compose(series.words)
+            composed = compose(series.overrides)
             question = CellSpec.parse(to_plain(composed.config), composed.choices)
 
             assert compute_run_keys(question, make_empty_answer(question, "failed", ""))[0].decode() == run

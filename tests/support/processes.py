@@ -21,7 +21,7 @@ __all__ = ["LIMIT", "ROOT", "Done", "Process", "Processes", "Streams"]
 
 ROOT = Path(__file__).parents[2]
 SET_BY_IMPORTS = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"} - {*os.environ}
-"""Variables that joblib and threadpoolctl set where a test imports them: no test asks for them, and no shell has them."""
+"""Variables that joblib and threadpoolctl set where they are imported: no shell has them, so no child gets them."""
 LIMIT = 600.0
 """Seconds after which a process is taken to hang, on a machine that others use too: no test waits for them to pass."""
 

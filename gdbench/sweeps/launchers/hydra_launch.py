@@ -64,7 +64,7 @@ def _part_override(job: Job, folder: Path) -> str:
 
 def run_worker(config: DictConfig) -> float:
     """Run one cell in a launcher's worker and return its metric; what is raised becomes the reason of failed rows."""
-    from gdbench.analysis.tuning_metric import best_of_cell
+    from gdbench.analysis.tuning_metric import score_cell
     from gdbench.results.load import load_part
     from gdbench.sweeps.job import run_job
 
@@ -76,4 +76,4 @@ def run_worker(config: DictConfig) -> float:
     job = replace(make_job(cell, overrides, Composed(config, choices)), key=key)
     with lock_machine(job.spec.timing):
         run_job(job, folder)
-    return best_of_cell(load_part(folder, cell), str(config.metric))
+    return score_cell(load_part(folder, cell), str(config.metric))

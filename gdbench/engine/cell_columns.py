@@ -1,0 +1,81 @@
+"""The columns of a cell, put together from those of the runs that were carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gdbench.engine.cell import Cell
+from gdbench.engine.convergence_pass import PassResult
+from gdbench.engine.targets import Ladder
+from gdbench.engine.timing_columns import Timings
+from gdbench.results.constant_column import make_constant, take_rows
+
+__all__ = ["make_block_columns", "make_failed_columns", "make_null_column", "make_trace_columns", "spread_columns"]
+
+
+Array = npt.NDArray[Any]
+Columns = dict[str, Array]
+
+
+def make_null_column(runs: int, dtype: Any) -> Array:
+    """A column of nulls of a dtype."""
+    return np.ma.masked_array(np.zeros(runs, dtype), mask=True)
+
+
+def make_failed_columns(runs: int) -> Columns:
+    """The columns of a cell of which every run failed."""
+    return {
+        "status": make_constant("failed", runs),
+        "error": make_constant(None, runs),
+        "steps_to_target": make_null_column(runs, np.int64),
+    }
+
+
+def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
+    """Columns of the runs ``rows`` as columns of all runs, null elsewhere."""
+    if len(rows) == runs:  # in the order in which they were carried
+        in_order = bool((np.diff(rows) == 1).all())
+        return columns if in_order else {name: take_rows(column, np.argsort(rows)) for name, column in columns.items()}
+    spread: Columns = {}
+    for name, column in columns.items():
+        whole: Array = np.full(runs, None, dtype=object)
+        if column.dtype != object:
+            whole = make_null_column(runs, column.dtype)
+        whole[rows] = column
+        spread[name] = whole
+    spread["status"][np.setdiff1d(np.arange(runs), rows)] = "failed"
+    return spread
+
+
+def make_trace_columns(cell: Cell, story: PassResult, rows: Array, back: Array) -> Columns:
+    """The story's traces, one run after the other, up to the step at which a run stopped being finite."""
+    place = np.full(cell.size, -1)
+    place[rows[story.traced]] = np.arange(len(story.traced))
+    wanted = np.flatnonzero(place[back] >= 0)
+    told = place[back[wanted]]
+    ended = story.observations.finite_points[story.traced][told]
+    keep = story.steps[None, :] <= ended[:, None]
+    gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
+    table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}
+    return {
+        "row": np.repeat(wanted, keep.sum(1)),
+        "step": np.broadcast_to(story.steps, keep.shape)[keep],
+        **{name: values[keep] for name, values in table.items()},
+        "x": story.points[told][keep],
+    }
+
+
+def make_block_columns(timings: Timings, back: Array) -> Columns:
+    """The raw blocks of every run that was timed."""
+    timed = [(int(np.flatnonzero(back == row)[0]), samples) for row, samples in timings.blocks]
+    if not timed:
+        return {}
+    return {
+        "row": np.concatenate([np.full(len(samples.work), row) for row, samples in timed]),
+        "block": np.concatenate([np.arange(len(samples.work)) for _, samples in timed]),
+        "step_s": np.concatenate([samples.work for _, samples in timed]),
+        "reference_s": np.concatenate([samples.reference for _, samples in timed]),
+    }
