@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, importing
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.batching import check_scalar
 from gdbench.engine.cell import Cell
 from gdbench.engine.device import resolve_device
@@ -29,7 +29,7 @@ __all__ = ["build_cell", "check_cell"]
 
 
 @preserve_globals()
-def build_cell(question: Question) -> Cell:
+def build_cell(question: CellSpec) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
     device = resolve_device(question.device)
     built = build_objective(question)
@@ -58,7 +58,7 @@ def build_cell(question: Question) -> Cell:
     )
 
 
-def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dtype) -> str | None:
+def _find_unrepresentable(question: CellSpec, stated: Objective, dtype: torch.dtype) -> str | None:
     """Which value of an objective's start or data the dtype would make infinite, in words; None if it holds them."""
     try:
         start = stated.start_at(int(question.seeds()[0]))
@@ -74,12 +74,12 @@ def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dt
 
 
 @preserve_globals()
-def check_cell(question: Question) -> None:
+def check_cell(question: CellSpec) -> None:
     """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
 
     An objective that raises is not found here: that is a result, and becomes a row.
     """
-    with importing(question.code), isolate_settings():
+    with import_from(question.code), isolate_settings():
         with _word_in_one_line(f"objective={question.objective}"):
             stated = load_objective(question)
         with (
@@ -92,7 +92,7 @@ def check_cell(question: Question) -> None:
         _check_value(question)
 
 
-def _check_value(question: Question) -> None:
+def _check_value(question: CellSpec) -> None:
     """``UsageError`` unless the objective's value is a scalar that leaves alone what it is computed from."""
     built = build_objective(question)
     apply_settings(built.settings)

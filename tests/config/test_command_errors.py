@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.tiers import representatives
 
 import gdbench
-from gdbench.config.mistakes import FUNCTIONS
+from gdbench.config.command_errors import FUNCTIONS
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import did_you_mean, list_few
 
@@ -249,7 +249,7 @@ class Mine(torch.optim.SGD):
     ("given", "words"),
     [
         ({"optimizer": Mine}, "optimizer=Mine is a Python class, and optimizer= takes a name, that of a YAML file"),
-        ({"optimizer": ["gd", Mine]}, "{_target_: test_mistakes.Mine}' and 'default_lr: 0.01'; then write"),
+        ({"optimizer": ["gd", Mine]}, "{_target_: test_command_errors.Mine}' and 'default_lr: 0.01'; then write"),
         ({"optimizer": Mine}, 'optimizer="mine", config_dir="mine". All: python -m gdbench list optimizers'),
         ({"optimizer": torch.optim.AdamW}, 'takes a name: write optimizer="adamw", impl="torch". All: '),
         ({"optimizer": lambda points: None}, "mine/optimizer/name.yaml the three lines 'manual: null'"),
@@ -276,7 +276,7 @@ def test_the_lines_that_a_message_gives_make_the_class_known(monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     with pytest.raises(gdbench.UsageError) as refusal:
         gdbench.run(optimizer=Mine)
-    message = str(refusal.value).replace("test_mistakes", "own_classes")
+    message = str(refusal.value).replace("test_command_errors", "own_classes")
     file = re.search(r"give (\S+) the three lines", message)
     lines = re.search(
         r"lines '(.*?)', '(.*?)' and '(.*?)'; then write optimizer=\"(\w+)\", config_dir=\"(\w+)\"", message
