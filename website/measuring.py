@@ -9,7 +9,7 @@ import yaml
 
 from gdbench.config.paths import config_folder
 from gdbench.engine.targets import SAFETY
-from gdbench.engine.timer import Plan
+from gdbench.engine.timer import MeasurementPlan
 from gdbench.gate.timing.sequential_test import find_detectable_slowdown
 from gdbench.gate.timing.settings import TimingSettings
 from gdbench.results.columns import LADDER
@@ -34,7 +34,7 @@ def figures() -> dict[str, str]:
     return {
         "targets": f"{max(LADDER.values()):.0e} ... {min(LADDER.values()):.0e}",
         "safety": f"{SAFETY:g}",
-        "block": f"{Plan(1.0).block_s * 1e3:g} ms",
+        "block": f"{MeasurementPlan(1.0).block_s * 1e3:g} ms",
         "gate_block": f"{rule.block_s * 1e3:g} ms",
         "quads": str(rule.max_quads),
         "looks": ", ".join(map(str, rule.looks[:-1])) + f" and {rule.looks[-1]}",

@@ -16,10 +16,10 @@ import torch
 from gdbench.config.compose import Composer, initialized, plain
 from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
-from gdbench.engine.build import build as build_cell
+from gdbench.engine.build import build_cell
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.draw_check import check_draws
+from gdbench.engine.randomness_check import find_draws
 from gdbench.engine.runner import run_cell
 from gdbench.optimizers.base import Method, StepInfo
 
@@ -86,11 +86,11 @@ class Built:
 
     def solo(self) -> Solo:
         """The cell's first run."""
-        return _solo(self.cell, self.cell.maker(self.cell.solo_hyper(0)))
+        return _solo(self.cell, self.cell.make_method(self.cell.solo_hyper(0)))
 
     def seeded_solo(self) -> Solo:
         """The same; random draws of its steps depend on (seed, step) alone, so that their bits are reproducible."""
-        cell = check_draws(self.cell)[0]
+        cell = find_draws(self.cell)[0]
         return _solo(cell, cell.solo_method(0))
 
 
@@ -126,7 +126,7 @@ def build(parsed: Any) -> Built:
     """Build the cell of a specification, and set torch's number of threads to its own."""
     torch.set_num_threads(parsed.threads)
     cell = build_cell(parsed)
-    return Built(cell, parsed.threads, cell.maker.compiled, str(cell.dtype).removeprefix("torch."))
+    return Built(cell, parsed.threads, cell.make_method.compiled, str(cell.dtype).removeprefix("torch."))
 
 
 def run(built: Built) -> dict[str, Any]:

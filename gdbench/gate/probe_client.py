@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gdbench.engine.git import unhooked_environment
+from gdbench.engine.git import make_clean_environment
 from gdbench.errors import NotMeasured
 from gdbench.gate.series import Series, SourceTree
 
@@ -130,7 +130,7 @@ def build_environment(side: SourceTree) -> dict[str, str]:
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     home = [] if str(HOME) in (*INSTALLED, *site.getsitepackages()) else [str(HOME)]
     return {
-        **unhooked_environment(),
+        **make_clean_environment(),
         "PYTHONPATH": os.pathsep.join([*side.import_path, *inherited, *home]),
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",  # a user's tree stays as it is

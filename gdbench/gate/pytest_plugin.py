@@ -68,10 +68,10 @@ class BenchmarkFixture:
         ``**{"objective.n": 5}`` one of the objective's. What the command line would reject fails the test, in one line.
         """
         with _fail_on_usage_error():
-            from gdbench.engine.build import build
+            from gdbench.engine.build import build_cell
             from gdbench.engine.runner import run_cell
 
-            columns = run_cell(build(_make_question(objective, optimizer, settings))).columns
+            columns = run_cell(build_cell(_make_question(objective, optimizer, settings))).columns
         return RunResult({name: _convert(column[0]) for name, column in columns.items()})
 
     def no_slower(self, series: str, base: str | None = None, **options: Any) -> None:

@@ -12,9 +12,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench.errors import format_count
-from gdbench.report.escaping import escape_markdown, escape_workflow_command, printable
-from gdbench.report.number_format import interval, number
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
+from gdbench.report.escaping import escape_control_codes, escape_markdown, escape_workflow_command
+from gdbench.report.number_format import format_interval, format_number
+from gdbench.report.terminal.column_fitting import (
+    UNLIMITED,
+    Column,
+    FittedTable,
+    describe_dropped,
+    fit_columns,
+    make_console,
+)
 
 __all__ = [
     "describe_calibration",
@@ -32,7 +39,7 @@ STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", 
 OUTCOME_WORDS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
 NARROWEST = 24
 """Minimum width of a reason, or of the subject of a commit, before it is wrapped."""
-SUBJECT: dict[str, Any] = {"narrowest": NARROWEST, "rank": 1}
+SUBJECT: dict[str, Any] = {"wrap_width": NARROWEST, "drop_rank": 1}
 ABSENT = ("missing", "unmeasured")
 """Verdicts without a comparison."""
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
@@ -40,7 +47,7 @@ ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", 
 
 def print_gate_report(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
     """Print the report of a gate."""
-    out = console()
+    out = make_console()
     out.print(render_gate_report(header, findings, out.width), crop=False)
 
 
@@ -66,7 +73,7 @@ def _build_findings_table(listed: pd.DataFrame, width: int) -> FittedTable:
     columns = [
         Column("", [f" {row['series']}" for row in rows], is_text=True),
         Column("", [row["verdict"] for row in rows], is_text=True, styles=styles),
-        Column("", [_format_reason(row) for row in rows], is_text=True, narrowest=NARROWEST),
+        Column("", [_format_reason(row) for row in rows], is_text=True, wrap_width=NARROWEST),
     ]
     return fit_columns(columns, width, has_header=False)
 
@@ -104,7 +111,7 @@ def _format_outcome(header: Mapping[str, Any]) -> str:
 def print_changes(changes: pd.DataFrame) -> None:
     """Print the changes of measures along a branch."""
     table = tabulate_changes(changes)
-    out = console()
+    out = make_console()
     if not len(table):
         out.print("No measure changed.")
         return
@@ -128,7 +135,7 @@ def tabulate_changes(changes: pd.DataFrame) -> pd.DataFrame:
 def _format_value(value: Any) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return "never"
-    return number(value) if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def format_gate_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
@@ -183,10 +190,12 @@ def format_junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
         suite.set(name, str(count))
     for (_, row), kind in zip(findings.iterrows(), kinds, strict=True):
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"gate.{row['layer']}", name=printable(row["series"])
+            suite, "testcase", classname=f"gate.{row['layer']}", name=escape_control_codes(row["series"])
         )
         if kind:
-            element = ElementTree.SubElement(case, kind, message=printable(f"{row['verdict']}: {_format_reason(row)}"))
+            element = ElementTree.SubElement(
+                case, kind, message=escape_control_codes(f"{row['verdict']}: {_format_reason(row)}")
+            )
             if kind != "skipped":
                 element.set("type", row["verdict"])
     document = ElementTree.Element("testsuites")
@@ -218,7 +227,7 @@ def describe_calibration(result: Any) -> list[str]:
         size, below, above = (100 * (injected.size + error) for error in (0.0, -injected.error, injected.error))
         lines.append(
             f"injected slowdown {injected.requested:+.0%} (measured"
-            f" {interval(size, below, above, unit='%', decimals=1, sign='+')}): detected in {injected.slower} of"
+            f" {format_interval(size, below, above, unit='%', decimals=1, sign='+')}): detected in {injected.slower} of"
             f" {injected.comparisons} [{low:.0%}, {high:.0%}]"
         )
     if slowdowns := result.detectable_slowdown:

@@ -14,9 +14,8 @@ from support.layouts import COMMITS, LAYOUTS, edit
 from support.repositories import commit, git
 from support.tiers import representatives
 
-from gdbench.engine.environment import git as git_facts
-from gdbench.engine.environment import git_diff
-from gdbench.engine.git import git_environment, read_git, unhooked_environment
+from gdbench.engine.environment import describe_checkout, read_git_diff
+from gdbench.engine.git import make_clean_environment, make_git_environment, read_git
 from gdbench.errors import UsageError
 from gdbench.gate.git_worktree import find_repository, open_worktree
 from gdbench.gate.request import GateRequest, find_head
@@ -127,7 +126,7 @@ def test_every_variable_of_one_repository_is_dropped(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, "nonsense")
 
     assert len(names) > 10
-    assert not set(names) & {*unhooked_environment(), *git_environment(tmp_path)}
+    assert not set(names) & {*make_clean_environment(), *make_git_environment(tmp_path)}
 
 
 def test_what_is_asked_of_a_folder_is_told_of_it(hooked: tuple[Path, Path]) -> None:
@@ -138,14 +137,14 @@ def test_what_is_asked_of_a_folder_is_told_of_it(hooked: tuple[Path, Path]) -> N
         held = (side.root / "file").read_text()
 
     (asked / "file").write_text("changed")
-    diff = git_diff(asked)
+    diff = read_git_diff(asked)
     git(asked, "checkout", "--quiet", "file")
 
     assert held == "asked"
     assert "-asked" in diff
     assert "+changed" in diff
     assert find_repository(asked) == asked
-    assert git_facts(asked) == {"commit": git(asked, "rev-parse", "HEAD"), "dirty": False}
+    assert describe_checkout(asked) == {"commit": git(asked, "rev-parse", "HEAD"), "dirty": False}
     assert (around / ".git" / "index").read_bytes() == index
 
 
@@ -162,7 +161,7 @@ def test_another_users_repository_is_told_in_gits_own_words(tmp_path: Path, monk
         find_head(GateRequest(baseline=Path("baseline.csv")))
 
     assert "\n" not in str(raised.value)
-    assert "dubious ownership" in (git_facts(tmp_path) or {})["refused"]
+    assert "dubious ownership" in (describe_checkout(tmp_path) or {})["refused"]
 
 
 def test_a_worktree_runs_no_hook_and_prunes_nothing_of_the_users(tmp_path: Path) -> None:

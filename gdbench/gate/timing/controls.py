@@ -12,13 +12,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from gdbench.engine.reference_loops import memory_loop, plain_loop
+from gdbench.engine.reference_loops import make_memory_loop, make_plain_loop
 from gdbench.engine.timer import Prepare
 from gdbench.gate.timing.blocks import BlockLimits, make_block_timer
 
 __all__ = ["CONTROLS", "ControlLoop", "HostCounters"]
 
-CONTROLS: Mapping[str, Callable[[], Prepare]] = {"overhead": plain_loop, "memory": partial(memory_loop, megabytes=4)}
+CONTROLS: Mapping[str, Callable[[], Prepare]] = {
+    "overhead": make_plain_loop,
+    "memory": partial(make_memory_loop, megabytes=4),
+}
 
 
 class ControlLoop:

@@ -40,13 +40,13 @@ class WorkerClient:
 
     def __init__(self, python: Path, folder: Path, hash_seed: int) -> None:
         """Start one in a folder; memory layouts depend on the hash seed."""
-        from gdbench.engine.git import unhooked_environment
+        from gdbench.engine.git import make_clean_environment
 
         self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         self.process = subprocess.Popen(
             [str(python), "-P", str(WORKER)],
             cwd=folder,
-            env={**unhooked_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
+            env={**make_clean_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -106,7 +106,7 @@ class Worker:
         import numpy as np
         import torch
 
-        from gdbench.engine.environment import cpu_model
+        from gdbench.engine.environment import read_cpu_model
         from gdbench.gate.timing.controls import HostCounters
         from gdbench.gate.timing.dual_import import ImportedTree, TorchStateSnapshot, redirect_bytecode
         from gdbench.gate.timing.settings import TimingSettings
@@ -130,7 +130,7 @@ class Worker:
         return {
             "torch": torch.__version__,
             "python": platform.python_version(),
-            "cpu": cpu_model(),
+            "cpu": read_cpu_model(),
             "cores": os.cpu_count(),
             "capability": torch.backends.cpu.get_cpu_capability(),
         }
