@@ -1,6 +1,6 @@
 """Observer of the runs of a pass: best loss, first hits of the targets, status steps and work, one number a run.
 
-``observe_point`` is a pure function of tensors. A compiled step contains it, a run alone and eager lanes call it after
+``observe_point`` is a pure function of tensors. A compiled step contains it, a single run and eager lanes call it after
 each step; ``Observer`` holds its state there. Eager lanes record first hits in a ``HitLog`` and may drop lanes that are
 no longer finite, because in lanes observing costs as much as the steps themselves.
 """
@@ -29,11 +29,11 @@ class ObserverSpec(NamedTuple):
     """What runs are compared with, in the dtype of their losses."""
 
     targets: tuple[Tensor, ...]
-    """The targets whose misses are counted: one ``[T]`` of a run alone, T of ``[]`` or ``[L]`` in lanes; or none."""
+    """The targets whose misses are counted: one ``[T]`` of a single run, T of ``[]`` or ``[L]`` in lanes; or none."""
     run_target: Tensor
     """The run's own target, a tensor of its own: a compiler makes another graph where it is one of ``targets``."""
     start: Tensor
-    """The loss at x_0, above which a run counts as diverging; ``[L]`` in lanes, ``[]`` of a run alone."""
+    """The loss at x_0, above which a run counts as diverging; ``[L]`` in lanes, ``[]`` of a single run."""
     maximize: bool
     """Whether -f is judged."""
     laned: bool
@@ -223,7 +223,7 @@ class Observer:
     def __init__(
         self, thresholds: Tensor, start: Tensor, maximize: bool, counts: bool, *, eager_lanes: bool = False
     ) -> None:
-        """``thresholds`` is ``[T]`` of a run alone, else ``[T, L]``, or ``[T, 1]`` where the lanes share them."""
+        """``thresholds`` is ``[T]`` of a single run, else ``[T, L]``, or ``[T, 1]`` where the lanes share them."""
         self.start = start
         self.hit_log = HitLog(thresholds, start) if eager_lanes else None
         self.all_spec = self.spec = make_spec(thresholds, start, maximize, counts, counts_misses=not eager_lanes)

@@ -114,7 +114,7 @@ def _answer(question: Question, pulse: ProgressCallback) -> CellResult:
         cell = build.build_cell(question)
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
-        failure = Failure.of(error)
+        failure = Failure.from_exception(error)
         return nothing(question, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", make_constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
