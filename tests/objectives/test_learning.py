@@ -258,7 +258,7 @@ def test_data_are_those_known(name: str) -> None:
 def test_a_fingerprint_is_of_the_data() -> None:
     """What enters the loss decides the fingerprint: not the penalty, but the samples and what was done to them."""
     assert hash_data(mlp(samples=20)) == hash_data(mlp(hidden=3, samples=20))
-    assert len({hash_data(each) for each in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
+    assert len({hash_data(objective) for objective in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
 
 
 def test_the_text_is_plain() -> None:

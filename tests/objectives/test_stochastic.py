@@ -53,7 +53,7 @@ def test_mixed_is_splitmix64() -> None:
     """From the state 1234567 come the first numbers that SplitMix64 is published with."""
     states = torch.tensor([1234567, 1234567 - 0x61C8864680B583EB])
 
-    assert [each % 2**64 for each in mix_bits(states).tolist()] == [6457827717110365317, 3203168211198807973]
+    assert [number % 2**64 for number in mix_bits(states).tolist()] == [6457827717110365317, 3203168211198807973]
 
 
 @given(seed=st.integers(0, 2**31 - 1), k=st.integers(0, 2**31 - 1))
@@ -63,7 +63,7 @@ def test_bits_are_those_of_whole_numbers(seed: int, k: int) -> None:
     stream = exact((k + seed * 0x9E3779B97F4A7C15) % 2**64)
     expected = [exact((stream + i) % 2**64) for i in range(5)]
     for step in (k, torch.tensor(k, dtype=F64)):
-        assert [each % 2**64 for each in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
+        assert [number % 2**64 for number in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
 
 
 def test_a_compiler_draws_the_same() -> None:
@@ -107,8 +107,8 @@ def test_the_gradient_is_unbiased(made: Any) -> None:
     x = objective.start_at(0)
     seen = [ask.grad(x, k) for k in range(400)]
     losses = torch.stack([loss.detach() for loss, _ in seen])
-    slopes = torch.stack([torch.cat([each.flatten() for each in _leaves(grad)]) for _, grad in seen])
-    mean = torch.cat([each.flatten() for each in _leaves(ask.full.grad(x, 0)[1])])
+    slopes = torch.stack([torch.cat([leaf.flatten() for leaf in _leaves(grad)]) for _, grad in seen])
+    mean = torch.cat([leaf.flatten() for leaf in _leaves(ask.full.grad(x, 0)[1])])
 
     assert abs(float(losses.mean() - objective.value(x))) <= 5 * float(losses.std()) / 20 + 1e-12
     assert slopes.std(0).max() > 0
@@ -134,7 +134,7 @@ def test_a_lane_sees_its_own_batch(made: Any, compiled: bool) -> None:
 
             torch.testing.assert_close(losses[row], loss, rtol=1e-13, atol=1e-13)
             torch.testing.assert_close(select_run(grads, row), grad, rtol=1e-12, atol=1e-12)
-            assert not any(torch.equal(_leaves(grad)[0], _leaves(each)[0]) for each in (other, later))
+            assert not any(torch.equal(_leaves(grad)[0], _leaves(tree)[0]) for tree in (other, later))
 
 
 @of_each_kind
@@ -196,7 +196,7 @@ def check_same(ours: dict[str, Any], theirs: dict[str, Any], rows: Sequence[int]
 @of_each_kind
 def test_every_carrier_tells_the_same(made: Any) -> None:
     """Lanes, runs alone, other orders and companions, and torch.optim tell the same story."""
-    adam = partial(factory("adam"), **{name: each for name, each in hypers("adam", {}).items() if name != "lr"})
+    adam = partial(factory("adam"), **{name: value for name, value in hypers("adam", {}).items() if name != "lr"})
     lanes = columns_of(cell(made, adam))
     assert run_cell(cell(made, adam)).columns["lanes"].tolist() == [4] * 4
     assert len(set(lanes["final_loss"].tolist())) == 4
@@ -259,7 +259,7 @@ def test_runs_are_judged_on_all_data(made: Any) -> None:
         seen.append((float(objective.value(x)), float(saw.loss.detach())))
 
     end, _ = descent(manual("gd", lr=0.1), oracle(objective, laned=False, seeds=5), of.start(5), range(6), look=look)
-    norm = torch.cat([each.flatten() for each in _leaves(oracle(made(batch=0), False).grad(end, 0)[1])]).norm()
+    norm = torch.cat([leaf.flatten() for leaf in _leaves(oracle(made(batch=0), False).grad(end, 0)[1])]).norm()
 
     assert result.losses[:, 0].tolist() == [*(full for full, _ in seen), float(objective.value(end))]
     assert all(full != drawn for full, drawn in seen[1:])

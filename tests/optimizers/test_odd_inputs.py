@@ -130,7 +130,7 @@ class Newton(Stepping):
     def step(self, closure=None):
         leaves = self.param_groups[0]["params"]
         curvature = torch.autograd.grad([leaf.grad for leaf in leaves], leaves, [torch.ones_like(l) for l in leaves])
-        found = {id(leaf): each for leaf, each in zip(leaves, curvature)}
+        found = {id(leaf): diagonal for leaf, diagonal in zip(leaves, curvature)}
         self.moved(lambda leaf: found[id(leaf)])
 
 
