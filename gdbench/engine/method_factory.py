@@ -1,4 +1,4 @@
-"""What makes the method of a cell: ours, or one of torch's interface."""
+"""Method factories: the manual or compiled method of a configuration, or torch.optim's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MAX_SAMPLES = 64
 
 @dataclass(frozen=True)
 class _ConfiguredFactory:
-    """A maker: calls ``eager``, or has the program compile it, and says what really runs."""
+    """A method factory of one configuration, eager or compiled."""
 
     eager: Callable[[Mapping[str, Hyper]], Method]
     resolved: str
@@ -68,10 +68,10 @@ class _ConfiguredFactory:
 
 
 def make_method_factory(question: CellSpec, objective: Objective | None = None) -> MethodFactory:
-    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
+    """The method factory of a cell; Unavailable where there is no such implementation or compiler.
 
-    Methods are kept in the domain of the objective, where it gives a way to ``project``; proximal ones are Unavailable
-    where it gives no ``prox``.
+    Methods are projected onto the domain of the objective, where it has ``project``; proximal ones are Unavailable
+    where it has no ``prox``.
     """
     with import_from(question.code):
         return _make_factory(question, objective)
