@@ -14,7 +14,7 @@ from typing import Any
 from gdbench.cli.main import VERBS, main
 from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
-from gdbench.objectives.base import point_count
+from gdbench.objectives.base import count_coordinates
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
@@ -144,13 +144,9 @@ def overview(group: str, words: str) -> str:
 
 def family_page(family: str, members: list[Entry], section: Callable[[Entry], str]) -> str:
     """The page of a family: what its module says, and a section for each member."""
-    module = importlib.import_module(str(members[0].target).rpartition(".")[0])
-    package = (
-        importlib.import_module(f"gdbench.{members[0].group}s.{family}")
-        if module.__name__.startswith("gdbench.")
-        else None
-    )
-    words = prose(inspect.getdoc(package) or "") if package else ""
+    is_own = members[0].factory.__module__.startswith("gdbench.")
+    module = importlib.import_module(f"gdbench.{members[0].group}s.{family}") if is_own else None
+    words = prose(inspect.getdoc(module) or "") if module else ""
     return "\n\n".join([f"# {title(family, members)}", words, *map(section, members)])
 
 
@@ -163,27 +159,25 @@ def title(family: str, members: list[Entry]) -> str:
 TITLES = {
     ("objective", "bbob"): "COCO's bbob",
     ("objective", "cutest"): "CUTEst",
+    ("objective", "factorisation"): "Matrix factorisation",
     ("objective", "mgh"): "Moré, Garbow, Hillstrom",
-    ("objective", "delay"): "Fixed costs",
-    ("objective", "factors"): "Matrix factors",
-    ("objective", "noise"): "Known noise",
+    ("objective", "multimodal_2d"): "Multimodal, two variables",
+    ("objective", "multimodal_nd"): "Multimodal, n variables",
     ("objective", "notebook"): "The notebook's",
-    ("objective", "sequence"): "Sequences",
-    ("objective", "theory"): "Worst cases",
-    ("optimizer", "adagrad"): "AdaGrad and RMSprop",
-    ("optimizer", "adam_kin"): "Adam's kin",
+    ("objective", "overhead"): "Known cost",
+    ("objective", "pinn"): "Physics-informed network",
+    ("objective", "stochastic"): "Known gradient noise",
+    ("objective", "worst_case"): "Worst cases",
+    ("optimizer", "adagrad"): "AdaGrad, RMSprop, Adadelta",
+    ("optimizer", "adam_variants"): "Variants of Adam",
     ("optimizer", "asgd"): "Averaged SGD",
-    ("optimizer", "averaged"): "Several sequences",
-    ("optimizer", "conjugate"): "Conjugate gradients",
-    ("optimizer", "hessian"): "Hessian diagonals",
-    ("optimizer", "newton"): "Newton and quasi-Newton",
-    ("optimizer", "rprop"): "Rprop",
+    ("optimizer", "averaging"): "Averaging and look-ahead",
+    ("optimizer", "muon_adamw"): "Muon with AdamW",
+    ("optimizer", "nonlinear_cg"): "Conjugate gradients",
+    ("optimizer", "optimal_constants"): "Optimal constants",
+    ("optimizer", "second_order"): "Newton and quasi-Newton",
     ("optimizer", "sgd"): "Gradient descent, momentum",
-    ("optimizer", "shampoo"): "Shampoo",
-    ("optimizer", "sign"): "Signs and directions",
     ("optimizer", "soap"): "SOAP",
-    ("optimizer", "steps"): "Step sizes",
-    ("optimizer", "theory"): "Best constants",
     ("optimizer", "torch"): "torch.optim alone",
 }
 """Where the name of a file would not do as a title."""
@@ -205,8 +199,8 @@ def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
     least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.minimum_kind).replace('_', ' ')})"
     where = "; ".join(_point(each) for each in made.minimisers[:4])
     properties = {
-        "the seed decides the start": made.seeded,
-        "the seed decides each step's batch": made.stochastic,
+        "the seed decides the start": made.has_random_start,
+        "the seed decides each step's batch": made.is_stochastic,
         "has a domain, to which steps are brought back": made.project is not None,
         "has a proximal map": made.prox is not None,
         "float64 by default": str(made.dtype) == "torch.float64",
@@ -214,7 +208,7 @@ def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
         "[starts on a diagonal](../../measure.md#axes) of a minimum": entry.starts_on_diagonal,
     }
     return [
-        ("Numbers in a point", f"{point_count(made):,}"),
+        ("Numbers in a point", f"{count_coordinates(made):,}"),
         ("Start", _point(made.start_at(0))),
         ("Minimum", least + (f" at {where}{' …' if len(made.minimisers) > 4 else ''}" if where else "")),
         (

@@ -1,4 +1,4 @@
-"""Minimisers of strictly convex functions, found once in float64 so that they can be stated."""
+"""Newton's method in float64, for the minimisers of strictly convex objectives."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from functools import partial
 import torch
 from torch import Tensor
 
-__all__ = ["newton"]
+__all__ = ["minimise_newton"]
 
-SMALL, MOST = 1e-12, 200
+TOLERANCE, MAX_STEPS = 1e-12, 200
 
 
-def newton(fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """The minimiser of ``fn`` by Newton's method from ``start`` ``[n]``, to |gradient| <= 1e-12.
+def minimise_newton(
+    fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Minimise ``fn`` by Newton's method from ``start`` ``[n]`` to |gradient| <= 1e-12; returns the minimiser.
 
-    A step is halved until the value or the gradient shrinks. ``hessian`` gives the matrix ``[n, n]`` where automatic
-    differentiation, row by row, is too slow. Raises ArithmeticError where 200 steps do not do, or no part of one helps.
+    A step is halved until the value or the gradient decreases. ``hessian`` computes the matrix ``[n, n]`` where
+    automatic differentiation, row by row, is too slow. Raises ArithmeticError where 200 steps are not enough, or a step
+    fails.
     """
 
-    def gradient(x: Tensor) -> Tensor:  # not torch.func's, which brings in two seconds' worth of imports
+    def gradient(x: Tensor) -> Tensor:  # torch.func would import modules for two seconds
         x = x.detach().requires_grad_()
         return torch.autograd.grad(fn(x), x)[0]
 
     curvature = hessian or partial(torch.autograd.functional.hessian, fn)
     x, slope = start, gradient(start)
-    for _ in range(MOST):
-        if slope.norm() <= SMALL:
+    for _ in range(MAX_STEPS):
+        if slope.norm() <= TOLERANCE:
             return x
         step = torch.linalg.solve(curvature(x), slope)
         for halvings in range(50):

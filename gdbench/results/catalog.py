@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdbench.errors import UsageError, list_few, nearest
+from gdbench.errors import UsageError, did_you_mean, list_few
 from gdbench.results.damaged_files import DamagedFile, read_json
 from gdbench.results.environment_file import parse_folder_time, read_environment, read_start_time
 from gdbench.results.folder_layout import PARTS, find_sweep_folders, is_sweep, walk_sweeps
@@ -136,7 +136,7 @@ def find_sweep(word: str, outputs: Path) -> Path:
     if meant:
         raise UsageError(f"SWEEP={word} may be any of {len(meant)} sweeps: {list_few(meant)}. Name one by its folder.")
     every = [option for name, names in known.items() for option in (name, *names) if option]
-    raise SweepNotFound(word, outputs, nearest(word, every))
+    raise SweepNotFound(word, outputs, did_you_mean(word, every))
 
 
 def _list_names(outputs: Path, folder: str) -> set[str]:

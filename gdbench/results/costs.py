@@ -71,8 +71,8 @@ def _check_required_columns(runs: pd.DataFrame) -> None:
             where = list_few(sweeps) if len(sweeps) else runs.attrs.get("folder", "the table")
             raise UsageError(
                 f"{where}: {len(lacking)} of {len(runs)} runs have no {name} (columns {', '.join(REQUIRED_COLUMNS)}"
-                " must be filled): their table is not gdbench's, or of a version before its first release. Leave its"
-                " folder out."
+                " must be filled): their table is not gdbench's, or of a version before its first release."
+                " Leave its folder out."
             )
 
 

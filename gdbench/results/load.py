@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.arrow import to_pandas
 from gdbench.results.columns import describe_columns
 from gdbench.results.damaged_files import DamagedFile
@@ -53,7 +53,7 @@ def load(
     column, and ``df.attrs["folder"]`` the source. Raises UsageError where there is nothing to load.
     """
     if table not in TABLE_COLUMNS:
-        allowed = f"{nearest(str(table), TABLE_COLUMNS)} Allowed: {', '.join(TABLE_COLUMNS)}"
+        allowed = f"{did_you_mean(str(table), TABLE_COLUMNS)} Allowed: {', '.join(TABLE_COLUMNS)}"
         raise UsageError(f"table={table!r} is not known.{allowed}.")
     sources = [expand_user(source) for source in ([path] if isinstance(path, (str, Path)) else path)]
     places = list(dict.fromkeys(place for source in sources for place in _find_sources(str(source))))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 
 __all__ = ["FORMS", "Condition", "match_rows", "parse_query"]
 
@@ -83,7 +83,7 @@ def _parse_conditions(word: str, kinds: Mapping[str, Any]) -> list[Condition]:
 def _parse_condition(word: str, name: str, sign: str, text: str, kinds: Mapping[str, Any]) -> Condition:
     if name not in kinds:
         shown = [*kinds, *TIME_BOUNDS]
-        near = _suggest_parameter(name, shown) or nearest(name, shown)
+        near = _suggest_parameter(name, shown) or did_you_mean(name, shown)
         raise UsageError(
             f"{name} is no column of these sweeps.{near} All: python -m gdbench columns, and"
             f" {_list_sweep_columns(shown)}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from gdbench.errors import UsageError, install_command
+from gdbench.errors import UsageError, format_install_command
 from gdbench.results.index import Index
 from gdbench.results.sweep_list import list_sweeps
 from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER
@@ -27,7 +27,7 @@ def run_sql(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
     try:
         import duckdb
     except ImportError:
-        raise UsageError(f"--sql needs DuckDB: {install_command('sql')}") from None
+        raise UsageError(f"--sql needs DuckDB: {format_install_command('sql')}") from None
     with duckdb.connect(config={"python_enable_replacements": False}) as base:  # else it sees our local variables
         try:
             _check_selection(statement)

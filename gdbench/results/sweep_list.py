@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.catalog import SweepInfo, parse_sweep_name
 from gdbench.results.index import Index
 from gdbench.results.labels import Labels, read_labels
@@ -155,7 +155,7 @@ def sort_sweeps(table: pd.DataFrame, by: str) -> pd.DataFrame:
     allowed = [str(column) for column in table if column not in ("tags", "statuses")]
     if name not in allowed:
         raise UsageError(
-            f"--sort {by} is not known.{nearest(name, allowed)} Allowed: {', '.join(allowed)}; -COLUMN for the"
+            f"--sort {by} is not known.{did_you_mean(name, allowed)} Allowed: {', '.join(allowed)}; -COLUMN for the"
             " highest first."
         )
     return table.sort_values([name, "when", "folder"], ascending=[not by.startswith("-"), False, False], kind="stable")

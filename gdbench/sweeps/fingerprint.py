@@ -19,11 +19,12 @@ import torch
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, loaded_digest
 from gdbench.config.user_modules import refresh as refresh_modules
-from gdbench.engine.device import device_of
-from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
+from gdbench.engine.device import resolve_device
+from gdbench.engine.factories import build_objective, forget_objectives, load_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
-from gdbench.objectives.base import fingerprint
+from gdbench.objectives.base import hash_data
+from gdbench.objectives.flat_names import find_module
 from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
 __all__ = [
@@ -111,14 +112,14 @@ def _question(question: Question) -> list[Any]:
 def _data(question: Question) -> str | None:
     """The digest of what the objective is made with; None where it cannot be made, which a row will say."""
     try:
-        return built_objective(question).digest
+        return build_objective(question).digest
     except USER_ERRORS:
         return None
 
 
 def _device(name: str) -> str:
     try:
-        device = device_of(name)
+        device = resolve_device(name)
     except Unavailable:
         return f"no {name}"
     return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
@@ -192,10 +193,10 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
     found: dict[str, str] = {}
     for question in asked_for.values():
         try:
-            stated = stated_objective(question)
+            stated = load_objective(question)
         except USER_ERRORS:  # an objective that cannot be made is a row that says so
             continue
-        if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:
+        if stated.data and found.setdefault(question.objective, told := hash_data(stated)) != told:
             found[f"{question.objective} ({told[:8]})"] = told
     return found
 
@@ -212,6 +213,6 @@ def _method_targets(question: Question) -> Iterator[Any]:
 
 
 def _module(target: Any) -> str | None:
-    """The module of ``package.module.name``, or of a function that was given; None for torch's and a notebook's."""
-    name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
+    """The module that defines a factory, by name or as an object; None for torch's and a notebook's."""
+    name = find_module(target) if isinstance(target, str) else getattr(target, "__module__", None)
     return None if not name or name == "__main__" or top_package(name) == "torch" else str(name)

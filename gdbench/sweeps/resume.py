@@ -14,7 +14,7 @@ from typing import Any
 
 from gdbench.config.trust import check_words, stamp
 from gdbench.config.validation import written
-from gdbench.errors import UsageError, format_count, nearest
+from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.environment_file import read_start_time
@@ -49,7 +49,7 @@ class Wish:
         retry = config["retry"]
         if retry not in (None, "failed"):
             raise UsageError(
-                f"retry={written(retry)} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed."
+                f"retry={written(retry)} is not known.{did_you_mean(str(retry), ('failed',))} Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))

@@ -104,7 +104,7 @@ BAD_INPUT = [
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),
     ("start_noise=-1", "start_noise=-1 must be a number from 0."),
     ("threads=0", "threads=0 must be a whole number from 1"),
-    ("record=some", "record=some is not known."),
+    ("trace=some", "trace=some is not known."),
     ("points=1", "points=1 must be a whole number from 2"),
     ("name=a/b", "name=a/b must be a part of a folder's name"),
     ("lr=(", "lr=( cannot be read"),
@@ -143,11 +143,11 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
     command: Callable[..., Any], tmp_path: Path, device: str
 ) -> None:
     """A device that all cells lack is a mistake; where some lack it, they are rows, and the rest runs."""
-    from gdbench.engine.device import device_of
+    from gdbench.engine.device import resolve_device
     from gdbench.errors import Unavailable
 
     try:
-        device_of(device)
+        resolve_device(device)
     except Unavailable:
         pass
     else:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gdbench.config.axis import Axis
 from gdbench.config.spec import Question
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, get_column
 from gdbench.results.run_ids import compute_run_ids
 
@@ -22,8 +22,8 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 def config(**changed: Any) -> dict[str, Any]:
     """A composed configuration as plain containers."""
     return {
-        "objective": {"_target_": "gdbench.objectives.notebook.notebook_manual"},
-        "optimizer": {"manual": {"_target_": "gdbench.optimizers.sgd.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
+        "objective": {"_target_": "gdbench.objectives.notebook_manual"},
+        "optimizer": {"manual": {"_target_": "gdbench.optimizers.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
         "timing": {"name": "off", "seconds": 0.0},
         "schedule": {"_target_": None},
         "clip": {"_target_": None},
@@ -291,10 +291,10 @@ def test_a_question_needs_every_setting(key: str) -> None:
 def test_suggestions_come_from_what_is_known(word: str) -> None:
     """A suggestion names known words only, and one of them is found again by itself."""
     known = ("adam", "adamw", "gd")
-    said = nearest(word, known)
+    said = did_you_mean(word, known)
 
     assert set(said.removeprefix(" Did you mean ").removesuffix("?").split(" or ")) <= {*known, ""}
-    assert nearest("adam", known).startswith(" Did you mean adam")
+    assert did_you_mean("adam", known).startswith(" Did you mean adam")
 
 
 # ----------------------------------------------------------------------------------------------------------- keys

@@ -9,7 +9,7 @@ from support.cells import Compiled, Tiny, hits, parabola, plain, row, scripted, 
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from gdbench.engine.attempts import explained
+from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
@@ -19,7 +19,7 @@ from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.results.columns import COLUMNS
-from gdbench.tree import flat
+from gdbench.tree import flatten
 
 
 def counting() -> tuple[Objective, list[int]]:
@@ -112,7 +112,7 @@ def test_seeded_starts_of_all_dtypes_are_one_start() -> None:
     """What a seed draws does not depend on the dtype."""
     single, double = (small(mlp(4, 10), dtype=dtype).start(3) for dtype in (torch.float32, torch.float64))
 
-    assert torch.equal(flat(single, False), flat(double, False).float())
+    assert torch.equal(flatten(single, False), flatten(double, False).float())
 
 
 def test_lanes_of_seeds_start_where_each_starts_alone() -> None:
@@ -200,7 +200,7 @@ def test_an_objective_that_raises_fails_every_run() -> None:
 
 def test_an_exception_is_explained_in_one_line() -> None:
     """However long and however many lines, an error becomes one line of at most 500 characters."""
-    told = explained(ValueError("a\n  b\t" + "c" * 1000))
+    told = describe_exception(ValueError("a\n  b\t" + "c" * 1000))
 
     assert told.startswith("ValueError: a b ccc")
     assert len(told) == 500

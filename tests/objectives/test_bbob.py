@@ -18,7 +18,7 @@ from cocoex import BareProblem
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.bbob.coco_rng import rotation, uniform
+from gdbench.objectives.bbob.coco_rng import draw_rotation, draw_uniform
 
 torch.set_num_threads(1)
 
@@ -106,23 +106,23 @@ def exact(function: int, n: int) -> Any:
     def weierstrass(x: Any) -> Any:
         z = of["matrix"] * (of["turn"] * (mp.matrix(x) - of["best"])).apply(oscillated)
         half = mp.mpf(1) / 2
-        waves = [half**k * mp.cos(2 * mp.pi * 3**k * (each + half)) for each in z for k in range(12)]
+        waves = [half**k * mp.cos(2 * mp.pi * 3**k * (coordinate + half)) for coordinate in z for k in range(12)]
         bottom = mp.fsum(half**k * mp.cos(mp.pi * 3**k) for k in range(12))
         return 10 * (mp.fsum(waves) / n - bottom) ** 3
 
     def griewank_rosenbrock(x: Any) -> Any:
-        z = [each + mp.mpf(1) / 2 for each in of["matrix"] * mp.matrix(x)]
+        z = [coordinate + mp.mpf(1) / 2 for coordinate in of["matrix"] * mp.matrix(x)]
         valley = [100 * (a**2 - b) ** 2 + (a - 1) ** 2 for a, b in pairwise(z)]
         return 10 * mp.fsum(s / 4000 - mp.cos(s) for s in valley) / (n - 1) + 10
 
     def katsuura(x: Any) -> Any:
         z = of["matrix"] * (mp.matrix(x) - of["best"])
-        rough = [mp.fsum(abs(2**j * each - mp.nint(2**j * each)) / 2**j for j in range(1, 33)) for each in z]
+        rough = [mp.fsum(abs(2**j * t - mp.nint(2**j * t)) / 2**j for j in range(1, 33)) for t in z]
         product = mp.fprod((1 + i * r) ** (10 / mp.mpf(n) ** mp.mpf("1.2")) for i, r in enumerate(rough, 1))
         return mp.mpf(10) / n**2 * (product - 1)
 
     def lunacek(x: Any) -> Any:
-        y = [2 * s * each for s, each in zip(of["sign"], x, strict=True)]
+        y = [2 * s * coordinate for s, coordinate in zip(of["sign"], x, strict=True)]
         middle, s = mp.mpf(5) / 2, 1 - 1 / (2 * mp.sqrt(n + 20) - mp.mpf("8.2"))
         other = -mp.sqrt((middle**2 - 1) / s)
         funnels = mp.fsum((t - middle) ** 2 for t in y), n + s * mp.fsum((t - other) ** 2 for t in y)
@@ -139,7 +139,7 @@ def test_rugged_gradients_to_many_digits(function: int) -> None:
     f = exact(function, n)
     with mpmath.workdps(50):
         for x in points(function, n, 3, bound=4.0):
-            point = [mpmath.mpf(each) for each in x.tolist()]
+            point = [mpmath.mpf(number) for number in x.tolist()]
             value, slope = oracle(objective, laned=False).grad(torch.from_numpy(x), 0)
             assert value.item() - objective.minimum == pytest.approx(float(f(point)), rel=1e-11)
             width = mpmath.mpf(10) ** -20
@@ -152,10 +152,10 @@ def test_rugged_gradients_to_many_digits(function: int) -> None:
 @pytest.mark.parametrize("n", [2, 10, 40])
 def test_rotations_turn(n: int) -> None:
     """A rotation is orthogonal, and a seed always means the same one."""
-    turn = rotation(n, 1_010_010)
+    turn = draw_rotation(n, 1_010_010)
     torch.testing.assert_close(turn @ turn.T, torch.eye(n, dtype=torch.float64), rtol=0, atol=1e-12)
-    assert (uniform(100, 7) == uniform(100, 7)).all()
-    assert (uniform(100, 7) != uniform(100, 8)).any()
+    assert (draw_uniform(100, 7) == draw_uniform(100, 7)).all()
+    assert (draw_uniform(100, 7) != draw_uniform(100, 8)).any()
 
 
 @functions

@@ -17,7 +17,7 @@ from support.formulas import FORMULAS
 
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective, make_generator
 from gdbench.objectives.bowl_shaped import schwefel_1_2, trid
 from gdbench.objectives.hartmann_shekel import lennard_jones, shekel
 from gdbench.objectives.multimodal_2d import shubert
@@ -67,13 +67,13 @@ def test_sixty_have_a_referee() -> None:
 @every
 def test_value_and_gradient_are_the_sources(name: str) -> None:
     """Around the start the value agrees to 1e-12, and the gradient to 1e-10, with the formula as it is printed."""
-    objective, near = build(name), seeded(1)
+    objective, near = build(name), make_generator(1)
     for spread in (0.1, 0.3, 0.5):
         start = objective.start_at(0)
         x = start + spread * torch.randn(start.shape, generator=near, dtype=torch.float64)
         loss, slope = oracle(objective, laned=False).grad(x, 0)
         with mp.workdps(50):
-            point = [mpf(each) for each in x.flatten().tolist()]
+            point = [mpf(number) for number in x.flatten().tolist()]
             value = float(exact(name, point))
             found = np.array(slopes(name, point, mpf(10) ** -16), dtype=float)
         assert loss.item() == pytest.approx(value, rel=1e-12, abs=1e-14)
@@ -88,7 +88,7 @@ def test_minimum_is_right_to_the_last_digit(name: str) -> None:
         pytest.skip("a root or reciprocal of a rounded number is not that of the exact one")
     with mp.workdps(50):
         for x in objective.minimisers:
-            value = exact(name, [mpf(each) for each in x.flatten().tolist()])
+            value = exact(name, [mpf(number) for number in x.flatten().tolist()])
             assert float(value) == pytest.approx(objective.minimum, rel=2.3e-16, abs=1e-24)
 
 
@@ -105,7 +105,7 @@ def test_minimisers_are_rounded_once(name: str) -> None:
     """A Newton step of many digits from a stated minimiser leads to a number that rounds to the very same."""
     with mp.workdps(60):
         for stated in build(name).minimisers:
-            x, wide = [mpf(each) for each in stated.tolist()], mpf(10) ** -18
+            x, wide = [mpf(number) for number in stated.tolist()], mpf(10) ** -18
             slope = slopes(name, x, wide)
             bend = mp.matrix(len(x))
             for i in range(len(x)):
@@ -113,13 +113,13 @@ def test_minimisers_are_rounded_once(name: str) -> None:
                 for j in range(len(x)):
                     bend[j, i] = (there[j] - slope[j]) / wide
             step = mp.lu_solve(bend, mp.matrix(slope))
-            assert [float(each - step[i]) for i, each in enumerate(x)] == pytest.approx(stated.tolist(), rel=2.3e-16)
+            assert [float(value - step[i]) for i, value in enumerate(x)] == pytest.approx(stated.tolist(), rel=2.3e-16)
 
 
 @pytest.mark.parametrize("name", [name for name in FORMULAS if build(name).minimum is not None])
 def test_no_point_lies_below_the_minimum(name: str) -> None:
     """Among thousands of points far and near none lies below the stated minimum, but for rounding."""
-    objective, draw = build(name), seeded(2)
+    objective, draw = build(name), make_generator(2)
     shape = objective.minimisers[0].shape
     clouds = [torch.randn((2000, *shape), generator=draw, dtype=torch.float64) * width for width in (0.3, 1, 3, 10, 40)]
     near = [x + cloud[:500] * 0.1 for x in objective.minimisers[:4] for cloud in clouds[:2]]
@@ -245,7 +245,7 @@ def test_delay_is_busy_alone_and_absent_in_lanes(monkeypatch: pytest.MonkeyPatch
     from gdbench.objectives import overhead
 
     waits: list[int] = []
-    monkeypatch.setattr(overhead, "pause", waits.append)
+    monkeypatch.setattr(overhead, "busy_wait", waits.append)
     objective = fixed_delay(n=3, delay_us=125.0)
     way = oracle(objective, laned=False)
     x = objective.start_at(0)

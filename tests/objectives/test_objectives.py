@@ -13,21 +13,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.laws import CONF, CONFIGURATIONS, SMALLER, configured, points, target
+from support.laws import CONF, CONFIGURATIONS, SMALLER, build_configured, points, target
 from support.tiers import representatives
 from torch.autograd.functional import hessian
 
 import gdbench
-from gdbench.engine.oracle import Compilable, oracle
+from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.base import point_count
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.base import count_coordinates
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.instances import apply_fixed_rotation
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.objectives.vectors import alternating
-from gdbench.tree import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
+from gdbench.tree import Params, dot, leaves, rebuild, select_run, stack_runs, tree_map
 from website.axes import is_separable
 
 torch.set_num_threads(1)
@@ -93,7 +93,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def build(name: str) -> Objective:
     """The objective of a case."""
-    return configured(*CASES[name])
+    return build_configured(*CASES[name])
 
 
 def minus(a: Params, b: Params) -> Params:
@@ -169,15 +169,15 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
     """
     if name in NO_SLOPE:
         pytest.skip(NO_SLOPE[name])
-    objective, seed = build(name).to(torch.float64, "cpu"), seeded(0)
+    objective, seed = build(name).to(torch.float64, "cpu"), make_generator(0)
     scale = max(1.0, float(objective.value(objective.start_at(0)))) if objective.minimisers else 1.0
     for x in objective.minimisers:
         value, slope = float(objective.value(x)), gradient(objective, x)
         near = [
             tree_map(lambda leaf: leaf * (1 + 4e-16 * torch.randn_like(leaf, generator=seed)), x) for _ in range(10)
         ]
-        noise = max(abs(float(objective.value(each)) - value) for each in near)
-        tremor = max(length(minus(gradient(objective, each), slope)) for each in near)
+        noise = max(abs(float(objective.value(point)) - value) for point in near)
+        tremor = max(length(minus(gradient(objective, point), slope)) for point in near)
         assert value == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24 + 2 * noise)
         assert noise <= 1e-11 * abs(value) + 1e-24 * scale
         assert length(slope) <= 1e-12 + 4 * tremor
@@ -212,7 +212,7 @@ def test_seed_decides_the_start(name: str) -> None:
     (loss, slope), (loss_again, slope_again) = ask.grad(first, 0), ask.grad(again, 0)
     assert length(minus(first, again)) == length(minus(slope, slope_again)) == 0
     assert loss.item() == loss_again.item()
-    assert (length(minus(first, other)) > 0) == objective.seeded
+    assert (length(minus(first, other)) > 0) == objective.has_random_start
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -223,14 +223,16 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
     objective = build(name).to(torch.float64, "cpu")
     alone = points(objective, 3)
     ways = [oracle(objective, laned=True, compiled=compilable)]
-    ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
+    ways += (
+        [CompilableOracle(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
+    )
     for way in ways:
-        losses, grads = way.grad(stack_lanes(alone), 0)
+        losses, grads = way.grad(stack_runs(alone), 0)
         assert losses.shape == (3,)
         for i, x in enumerate(alone):
             loss, grad = oracle(objective, laned=False).grad(x, 0)
             torch.testing.assert_close(losses[i], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(select_run(grads, i), grad, rtol=1e-12, atol=1e-12)
 
 
 COMPILED = [(name, True) for name in CASES if not build(name).laned]
@@ -247,7 +249,7 @@ def test_compiler_takes_it_whole(name: str, laned: bool) -> None:
     """Value and gradient compile into one graph without breaks, and keep their values."""
     objective = build(name)
     way = oracle(objective, laned, compiled=True)
-    x = stack_lanes(points(objective, 3)) if laned else points(objective, 1)[0]
+    x = stack_runs(points(objective, 3)) if laned else points(objective, 1)[0]
     torch.compiler.reset()  # else the objectives before this one count as its recompilations
     compiled = torch.compile(lambda point: way.grad(point, 0), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(x), way.grad(x, 0))
@@ -436,7 +438,7 @@ def test_separable_objectives_have_a_diagonal_hessian(name: str) -> None:
     start = stated.start_at(0)
 
     assert name not in SEPARABLE | COUPLED or separable == (name in SEPARABLE)
-    if separable and point_count(stated) <= 100 and isinstance(start, torch.Tensor):
+    if separable and count_coordinates(stated) <= 100 and isinstance(start, torch.Tensor):
         for point in points(stated, 3, spread=0.1):
             second = hessian(lambda flat: stated.value(flat.reshape(start.shape)), point.reshape(-1))
             assert (second - second.diagonal().diag()).abs().max() <= 1e-9 * second.abs().max()
@@ -490,27 +492,27 @@ def test_gradient_descent_sees_no_instance() -> None:
         assert losses(turned) == pytest.approx(along_axes, rel=1e-10)
 
 
-INSTANCED = [name for name, each in CONFIGURATIONS.items() if hasattr(target(each), "__wrapped__")]
+INSTANCED = [name for name, block in CONFIGURATIONS.items() if hasattr(target(block), "__wrapped__")]
 """Objectives that have instances by ``gdbench.objectives.instances``: all classical ones of a vector."""
 
 
 @pytest.mark.parametrize("name", INSTANCED)
 def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
     """A rotation and a shift lead from the plain function to an instance; from the start no two go down alike."""
-    plain, made = configured(name, {}), [configured(name, {"instance": number}) for number in (1, 2)]
-    for each in made:
-        turn, centre, place = (each.data[key] for key in ("turned", "centred", "placed"))
+    plain, made = build_configured(name, {}), [build_configured(name, {"instance": number}) for number in (1, 2)]
+    for instance in made:
+        turn, centre, place = (instance.data[key] for key in ("turned", "centred", "placed"))
         torch.testing.assert_close(turn @ turn.mT, torch.eye(len(turn), dtype=torch.float64))
-        assert torch.equal(each.start_at(0), plain.start_at(0))
+        assert torch.equal(instance.start_at(0), plain.start_at(0))
         for x in points(plain, 2):
             (loss, slope), there = oracle(plain, laned=False).grad(x, 0), place + turn @ (x - centre)
-            found, seen = oracle(each, laned=False).grad(there, 0)
+            found, seen = oracle(instance, laned=False).grad(there, 0)
             torch.testing.assert_close(found, loss, rtol=1e-9, atol=1e-12)
             torch.testing.assert_close(seen, turn @ slope, rtol=1e-7, atol=1e-9 * float(slope.norm()))
-        for x, at in zip(plain.minimisers, each.minimisers, strict=True):
+        for x, at in zip(plain.minimisers, instance.minimisers, strict=True):
             torch.testing.assert_close(at, place + turn @ (x - centre), rtol=1e-14, atol=1e-14)
-        assert not plain.minimisers or each.value(each.minimisers[0]) == plain.value(plain.minimisers[0])
-    assert len({float(each.value(each.start_at(0))) for each in (plain, *made)}) == 3
+        assert not plain.minimisers or instance.value(instance.minimisers[0]) == plain.value(plain.minimisers[0])
+    assert len({float(instance.value(instance.start_at(0))) for instance in (plain, *made)}) == 3
 
 
 def test_every_classical_function_has_instances() -> None:
@@ -519,7 +521,7 @@ def test_every_classical_function_has_instances() -> None:
         *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
         *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),
     }
-    classical = {name for name, each in CONFIGURATIONS.items() if each["_target_"].split(".")[2] in families}
+    classical = {name for name, block in CONFIGURATIONS.items() if target(block).__module__.split(".")[2] in families}
 
     assert set(INSTANCED) == classical - {"lennard_jones"}
     assert all(CONFIGURATIONS[name]["instance"] == 0 for name in INSTANCED)

@@ -25,12 +25,12 @@ from support.laws import (
     default_dtype,
     factory,
     hypers,
+    identity_prox,
     manual,
     manual_equals_torch,
     path,
     rate,
     target,
-    unmoved,
 )
 from support.laws import twin as torch_twin
 from support.tiers import representatives
@@ -39,14 +39,14 @@ from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_map as every
 
-from gdbench.engine.compile.program import Program, compiled
+from gdbench.engine.compile.program import Program, compile_method
 from gdbench.engine.descent import descent
-from gdbench.engine.oracle import Compilable, oracle
+from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
-from gdbench.optimizers import Seen, Split, Step, judging
+from gdbench.optimizers import CompositeParts, Step, StepInfo, compute_output_info
 from gdbench.optimizers.torch_optim import torch_arguments
-from gdbench.tree import Params, leaves, stack_lanes, tree_map
+from gdbench.tree import Params, leaves, stack_runs, tree_map
 
 torch.set_num_threads(1)
 
@@ -78,7 +78,9 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(math.prod(shape), dtype=F64) + 1).reshape(shape)
 
 
-ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True, prox=unmoved)
+ROSENBROCK = Objective(
+    fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True, prox=identity_prox
+)
 OBJECTIVES = {
     "vector": ROSENBROCK,
     "scalar": Objective(fn=lambda x: (x - 2) ** 2, start=torch.tensor(-1.0, dtype=F64), minimum=0.0),
@@ -87,7 +89,7 @@ OBJECTIVES = {
         fn=regression,
         start={"weight": spread(5), "bias": torch.tensor(0.5, dtype=F64)},
         data={"a": spread(8, 5), "b": spread(8).sign()},
-        prox=unmoved,
+        prox=identity_prox,
     ),
 }
 SWITCHES: list[dict[str, Any]] = [
@@ -108,10 +110,10 @@ SWITCHES: list[dict[str, Any]] = [
 GENERAL = [name for name in MANUAL if name not in MATRICES]
 """Methods that move points of any shape."""
 SWITCHED = [
-    (name, each)
+    (name, switch)
     for name in TWINS
-    for each in SWITCHES
-    if name not in MATRICES and each.keys() <= OPTIMIZERS[name].hyper.keys()
+    for switch in SWITCHES
+    if name not in MATRICES and switch.keys() <= OPTIMIZERS[name].hyper.keys()
 ]
 FLOATS = [
     (name, other) for name in GENERAL for other, number in OPTIMIZERS[name].hyper.items() if type(number) is float
@@ -124,7 +126,7 @@ FLOATS = [
 @pytest.mark.parametrize(
     ("name", "objective", "dtype"),
     [
-        *((name, each, F64) for name in TWINS for each in OBJECTIVES if name not in MATRICES or each == "matrix"),
+        *((name, key, F64) for name in TWINS for key in OBJECTIVES if name not in MATRICES or key == "matrix"),
         *((name, "matrix", torch.float32) for name in TWINS),
     ],
     ids=str,
@@ -286,7 +288,7 @@ def test_lbfgs_counts_every_closure() -> None:
     """L-BFGS reports as many gradients as it asked for, and the loss of the point it started from."""
     counting, work, losses = Counting(ROSENBROCK), [], []
 
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         work.append(seen.gradients)
         losses.append(float(seen.loss.detach()) - float(ROSENBROCK.value(x)))
 
@@ -301,9 +303,9 @@ def test_lbfgs_counts_every_closure() -> None:
 
 FORMS = [("manual", name) for name in GENERAL] + [
     (impl, name)
-    for name, each in OPTIMIZERS.items()
+    for name, entry in OPTIMIZERS.items()
     for impl in ("torch", "foreach", "fused", "differentiable")
-    if each.torch and has(name, impl) and name not in MATRICES
+    if entry.torch and has(name, impl) and name not in MATRICES
 ]
 
 
@@ -353,8 +355,8 @@ def test_muon_with_adamw_is_torchs_pair() -> None:
         for leaf in x.values():
             leaf.grad = None
         of.value(x).backward()
-        for each in pair:
-            each.step()
+        for optimizer in pair:
+            optimizer.step()
 
         assert apart(here, tree_map(Tensor.detach, x), ours[0]) < 1e-12
         assert apart(there, tree_map(Tensor.detach, x), ours[0]) < 1e-12
@@ -364,7 +366,7 @@ def test_muon_in_lanes_is_muon_alone_but_for_bfloat16() -> None:
     """A step in a lane and one alone differ by the rounding of bfloat16: by 2% of lr at most."""
     of, rates = OBJECTIVES["matrix"], [0.1, 0.02, 0.03]
     lanes, ask = manual("muon", lr=torch.tensor(rates, dtype=F64)), oracle(of, laned=True)
-    start = stack_lanes([of.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
+    start = stack_runs([of.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
     x, _ = descent(lanes, ask, start, range(1))
     for index, lr in enumerate(rates):
         there, _ = descent(manual("muon", lr=lr), oracle(of, laned=False), start[index].clone(), range(1))
@@ -408,9 +410,9 @@ def test_asgd_is_judged_at_its_average() -> None:
     walks = [path(make("asgd", lr=0.4, t0=2.0), OBJECTIVES["scalar"], 12)[0] for make in (manual, torch_twin)]
     bare, _ = path(manual("asgd", lr=0.4), OBJECTIVES["scalar"], 12)
 
-    assert [float(each) for each in walks[0][:-1]] == pytest.approx([float(each) for each in walks[1][:-1]], rel=1e-6)
+    assert [float(loss) for loss in walks[0][:-1]] == pytest.approx([float(loss) for loss in walks[1][:-1]], rel=1e-6)
     assert float(walks[0][4]) == pytest.approx(float(bare[4]), rel=1e-12)
-    assert float(walks[0][6]) == pytest.approx(sum(float(each) for each in bare[4:7]) / 3, rel=1e-12)
+    assert float(walks[0][6]) == pytest.approx(sum(float(loss) for loss in bare[4:7]) / 3, rel=1e-12)
 
 
 # Lanes are solo.
@@ -429,12 +431,12 @@ def lane_values(name: str, *others: str) -> dict[str, list[float]]:
 
 def in_lanes(values: dict[str, list[float]]) -> dict[str, Any]:
     """Hyper-parameters as float64 tensors ``[L]``."""
-    return {name: torch.tensor(each, dtype=F64) for name, each in values.items()}
+    return {name: torch.tensor(numbers, dtype=F64) for name, numbers in values.items()}
 
 
 def one(values: dict[str, list[float]], index: int) -> dict[str, float]:
     """The hyper-parameters of one lane, as plain numbers."""
-    return {name: each[index] for name, each in values.items()}
+    return {name: tensor[index] for name, tensor in values.items()}
 
 
 def slice_of(state: Any, index: int) -> Any:
@@ -453,7 +455,7 @@ def test_a_step_in_lanes_is_a_step_alone(name: str, other: str) -> None:
     """From the same x and state a step in a lane and one alone differ by 4 ulps of float32 at most."""
     objective = ROSENBROCK.to(torch.float32, "cpu")
     values = lane_values(name, other)
-    start = stack_lanes([objective.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
+    start = stack_runs([objective.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
     lanes = manual(name, **in_lanes(values))
     x, state = descent(lanes, oracle(objective, laned=True), start, range(7))
     new, _, _ = lanes.step(oracle(objective, laned=True), 7, x, state)
@@ -471,7 +473,7 @@ def test_a_step_in_lanes_is_a_step_alone(name: str, other: str) -> None:
 def test_a_path_in_lanes_is_a_path_alone(name: str) -> None:
     """Over 15 steps in float64 the lanes go where each run goes alone, though no number of theirs is the same."""
     values = lane_values(name, *(other for method, other in FLOATS if method == name))
-    start = stack_lanes([ROSENBROCK.start_at(0)] * LANES)
+    start = stack_runs([ROSENBROCK.start_at(0)] * LANES)
     x, _ = descent(manual(name, **in_lanes(values)), oracle(ROSENBROCK, laned=True), start, range(15))
     for index in range(LANES):
         points, _ = path(manual(name, **one(values, index)), ROSENBROCK, 15)
@@ -482,7 +484,7 @@ def test_a_path_in_lanes_is_a_path_alone(name: str) -> None:
 @pytest.mark.parametrize("name", GENERAL)
 def test_a_nan_stays_in_its_lane(name: str) -> None:
     """A lane that is not finite changes no bit of its neighbours."""
-    clean = stack_lanes([ROSENBROCK.start_at(0)] * LANES)
+    clean = stack_runs([ROSENBROCK.start_at(0)] * LANES)
     spoilt = clean.clone()
     spoilt[1] = math.nan
     lanes = manual(name, **in_lanes({"lr": lane_values(name)["lr"]}))
@@ -499,9 +501,9 @@ def test_a_step_keeps_the_dtype(name: str) -> None:
     plain = Objective(fn=lambda x: (x * x)[..., 0] + (x * x)[..., 1], start=torch.tensor([1.0, 2.0]), laned=True)
     every_float = {other: [number] * LANES for other, number in hypers(name, {}).items() if type(number) is float}
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        objective = replace(plain, prox=unmoved).to(dtype, "cpu")
+        objective = replace(plain, prox=identity_prox).to(dtype, "cpu")
         alone, _ = descent(manual(name), oracle(objective, laned=False), objective.start_at(0), range(3))
-        start = stack_lanes([objective.start_at(0)] * LANES)
+        start = stack_runs([objective.start_at(0)] * LANES)
         lanes, _ = descent(manual(name, **in_lanes(every_float)), oracle(objective, laned=True), start, range(3))
 
         assert alone.dtype == lanes.dtype == dtype
@@ -515,7 +517,7 @@ def fewer_trips(name: str) -> dict[str, Any]:
     return {trips: 2 for trips in ("trips", "inner_trips") if trips in OPTIMIZERS[name].hyper}
 
 
-class Written(Compilable):
+class Written(CompilableOracle):
     """Rosenbrock's function with its derivatives written out: to differentiate is half of a compiler's time."""
 
     def grad(self, x: Tensor, k: Step) -> tuple[Tensor, Tensor]:
@@ -529,9 +531,9 @@ class Written(Compilable):
         return torch.stack([bend * v[..., 0] + mixed * v[..., 1], mixed * v[..., 0] + 200 * v[..., 1]], -1)
 
 
-def written(laned: bool) -> Compilable:
+def written(laned: bool) -> CompilableOracle:
     """The way to the function written out, in lanes or not."""
-    return Written(rosenbrock, laned, split=Split(Written(rosenbrock, laned), unmoved))
+    return Written(rosenbrock, laned, split=CompositeParts(Written(rosenbrock, laned), identity_prox))
 
 
 def check_compiled(name: str, backend: str, objective: Objective | None = None) -> int:
@@ -553,7 +555,7 @@ def check_compiled(name: str, backend: str, objective: Objective | None = None) 
 def check_compiled_lanes(name: str, backend: str, objective: Objective | None = None, steps: int = 1) -> int:
     """The same for ever more lanes, looked at within the graph, which holds so many steps."""
 
-    def add(weight: Any, k: Any, x: Params, seen: Seen, total: Tensor) -> Tensor:
+    def add(weight: Any, k: Any, x: Params, seen: StepInfo, total: Tensor) -> Tensor:
         return total + weight * seen.loss.detach() * k
 
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
@@ -564,7 +566,7 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective | None = 
         hyper = hypers(
             name, in_lanes({"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()}) | fewer_trips(name)
         )
-        method, start = program.in_lanes(hyper, add), stack_lanes([objective.start_at(0)] * count)
+        method, start = program.in_lanes(hyper, add), stack_runs([objective.start_at(0)] * count)
         x, state = method.init(start)
         weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)
         for _ in range(4):
@@ -572,9 +574,9 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective | None = 
         y, expected, inner = start, torch.zeros(count, dtype=F64), eager(**hyper).begin(start, laned=True)
         for k in range(4 * steps):
             ours = eager(**hyper)
-            at = ours.judged_at(y, inner)
+            at = ours.output_at(y, inner)
             y, inner, saw = ours.step(plain, k, y, inner)
-            expected = add(2.0, k, at, judging(ours, plain, k, at, Seen(*saw)), expected)
+            expected = add(2.0, k, at, compute_output_info(ours, plain, k, at, StepInfo(*saw)), expected)
 
         assert apart(method.shown(x), y, start) < TOLERANCE[leaves(y)[0].dtype]
         assert total.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
@@ -659,7 +661,7 @@ def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) 
         return leave(callback)
 
     monkeypatch.setattr(eval_frame, "set_eval_frame", disturbed)
-    method = compiled(factory("gd"), {"lr": 0.1}, noting)
+    method = compile_method(factory("gd"), {"lr": 0.1}, noting)
     x, _, _ = method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
     assert torch.isfinite(x).all()
@@ -667,7 +669,7 @@ def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_switched_off_compiler_is_unavailable() -> None:
     """Where torch.compile leaves a step as it is, the run says so instead of passing for compiled."""
-    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    method = compile_method(factory("gd"), {"lr": 0.1}, "eager")
     with torch._dynamo.config.patch(disable=True), pytest.raises(Unavailable, match="it has compiled nothing"):
         method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
@@ -675,7 +677,7 @@ def test_a_switched_off_compiler_is_unavailable() -> None:
 def test_what_cannot_be_compiled_is_unavailable() -> None:
     """An objective that branches on its numbers is refused in one line."""
     branching = Objective(fn=lambda x: x.sum() if x.sum() > 0 else -x.sum(), start=torch.ones(2))
-    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    method = compile_method(factory("gd"), {"lr": 0.1}, "eager")
     with pytest.raises(Unavailable, match=r"^torch.compile: .*[Dd]ata-dependent"):
         method.step(oracle(branching, False, compiled=True), 0, branching.start, method.init(branching.start))
 
@@ -705,8 +707,8 @@ def sequential(objective: Objective, x: Tensor, lr: float, shrink: float, c: flo
 def test_armijo_is_the_sequential_search(starts: list[tuple[float, float]], lr: float, shrink: float, c: float) -> None:
     """Alone and in lanes Armijo takes the first step that will do, and counts the trials up to it."""
     method = manual("armijo", lr=lr, shrink=shrink, c=c)
-    points = [torch.tensor(each, dtype=F64) for each in starts]
-    lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_lanes([*points]), ())
+    points = [torch.tensor(start, dtype=F64) for start in starts]
+    lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_runs([*points]), ())
     for index, x in enumerate(points):
         expected, trials = sequential(ROSENBROCK, x, lr, shrink, c, 30)
         alone, _, seen = method.step(oracle(ROSENBROCK, laned=False), 0, x, ())

@@ -18,7 +18,7 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.optimizers import schedules
-from gdbench.optimizers.schedules import Schedule, paced, scheduled
+from gdbench.optimizers.schedules import Schedule, with_schedule, with_torch_schedule
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.results import run_ids
 
@@ -36,7 +36,7 @@ def build(name: str, steps: int = STEPS, **changed: Any) -> Schedule:
     """A schedule as shipped, some of its numbers changed."""
     arguments = CONFIGURATIONS[name] | changed
     factory = target(arguments)
-    made: Schedule = factory(steps, **{key: each for key, each in arguments.items() if key != "_target_"})
+    made: Schedule = factory(steps, **{key: value for key, value in arguments.items() if key != "_target_"})
     return made
 
 
@@ -133,9 +133,9 @@ def test_a_configuration_ships_its_factorys_defaults(name: str) -> None:
 def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
     """A schedule means the same to our own form, to torch.optim's and to a compiled step."""
     of, factor, bare = objective("rosenbrock"), build("warmup_cosine", 20), factory(optimizer)
-    make = scheduled(lambda hyper: bare(**hyper), factor)
+    make = with_schedule(lambda hyper: bare(**hyper), factor)
     ours, _ = path(make({"lr": 1e-3}), of, 20)
-    theirs, _ = path(paced(twin(optimizer, lr=1e-3), factor), of, 20)
+    theirs, _ = path(with_torch_schedule(twin(optimizer, lr=1e-3), factor), of, 20)
     plain, _ = path(manual(optimizer, lr=1e-3), of, 20)
     program = Program(lambda **hyper: make(hyper), "eager")
     compiled, _ = descent(program.method({"lr": 1e-3}), oracle(of, False, compiled=True), of.start_at(0), range(20))
@@ -176,8 +176,8 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
     """A whole number counts steps, a float up to 1.0 is a share of the run, and null is all of it."""
     given = (7, 0.1, None, 0.0001, 1, 1.0, 1e3, 500)
 
-    assert [schedules.length("over", each, 200) for each in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
-    assert [schedules.length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
+    assert [schedules.parse_length("over", length, 200) for length in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
+    assert [schedules.parse_length("warmup", end, 200, fewest=0) for end in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
 
 
 LENGTHS = {
@@ -296,7 +296,7 @@ def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> N
     """Under every schedule a class walks bit for bit as under LambdaLR: each group's own lr times the factor."""
     of = objective("dict")
     for name in CONFIGURATIONS:
-        method = paced(torch_optim(cls, {"lr": 0.02}), build(name))
+        method = with_torch_schedule(torch_optim(cls, {"lr": 0.02}), build(name))
         x, _ = descent(method, oracle(of, laned=False), of.start_at(0), range(STEPS))
 
         assert same(x, lambda_path(cls, build(name), of)), name
@@ -304,7 +304,7 @@ def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> N
 
 def test_a_copy_keeps_its_groups_initial_rates() -> None:
     """From a copy taken in the middle of a run the schedule goes on from each group's own initial lr."""
-    of, method = objective("dict"), paced(torch_optim(Grouped, {"lr": 0.02}), build("linear"))
+    of, method = objective("dict"), with_torch_schedule(torch_optim(Grouped, {"lr": 0.02}), build("linear"))
     ask = oracle(of, laned=False)
     x, state = descent(method, ask, of.start_at(0), range(20))
     x, state = method.copy(x, state)

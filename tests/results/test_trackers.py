@@ -24,7 +24,7 @@ from support.processes import Done, Process, Processes, Streams
 from support.tiers import representatives
 
 import gdbench
-from gdbench.errors import install_command
+from gdbench.errors import format_install_command
 from gdbench.results.columns import is_setting
 from gdbench.results.export import ExportFailed, export_sweep
 from gdbench.results.export.build_payload import build_payload
@@ -518,7 +518,7 @@ def test_mistakes_are_told_before_anything_runs(
     assert all(
         "tracker=mlflo is not known. Did you mean mlflow? Allowed: mlflow, wandb, " in each.err for each in unknown
     )
-    assert all(each.err.endswith(f"wandb is not installed: {install_command('wandb')}\n") for each in absent)
+    assert all(each.err.endswith(f"wandb is not installed: {format_install_command('wandb')}\n") for each in absent)
     assert {each.code for each in (*unknown, *absent)} == {2}
     assert {each.err.count("\n") for each in (*unknown, *absent)} == {1}
     assert not Path("none").exists()

@@ -1,4 +1,4 @@
-"""What all 24 have in common: size, instance, start and what is known of the minimum."""
+"""An instance of one of the 24 functions: size, seed, rotations, start and minimum."""
 
 from __future__ import annotations
 
@@ -8,58 +8,58 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.bbob.coco_rng import optimum, rotation, value_at_optimum
-from gdbench.objectives.bbob.transforms import powers
-from gdbench.objectives.validation import whole
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.bbob.coco_rng import draw_minimum, draw_optimum, draw_rotation
+from gdbench.objectives.bbob.transforms import condition_diagonal
+from gdbench.objectives.validation import check_int
 
 __all__ = ["Instance"]
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance of one function: its seed is COCO's, ``function + 10000 instance``."""
+    """One instance of one function, with COCO's seed ``function + 10000 instance``."""
 
     function: int
     n: int
     instance: int
-    drawn_as: int | None = None
-    """The function whose seed this one shares, where it does: f4 draws as f3, f18 as f17."""
+    seed_function: int | None = None
+    """The function whose seed this one uses, if it is another: f4 uses that of f3, f18 that of f17."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that bbob does not have."""
-        whole("n", self.n, least=2)
-        whole("instance", self.instance, least=1)
+        """Raise UsageError for sizes and instances that bbob does not have."""
+        check_int("n", self.n, least=2)
+        check_int("instance", self.instance, least=1)
 
     @property
     def seed(self) -> int:
-        """What COCO draws from."""
-        return (self.drawn_as or self.function) + 10000 * self.instance
+        """COCO's seed."""
+        return (self.seed_function or self.function) + 10000 * self.instance
 
     def optimum(self) -> Tensor:
-        """x*, before what some functions do to it."""
-        return torch.from_numpy(optimum(self.n, self.seed))
+        """Draw x*, which some functions then modify."""
+        return torch.from_numpy(draw_optimum(self.n, self.seed))
 
-    def turn(self) -> Tensor:
-        """The rotation R."""
-        return rotation(self.n, self.seed + 1_000_000)
+    def rotation(self) -> Tensor:
+        """Draw the rotation R."""
+        return draw_rotation(self.n, self.seed + 1_000_000)
 
-    def other_turn(self) -> Tensor:
-        """The rotation Q."""
-        return rotation(self.n, self.seed)
+    def second_rotation(self) -> Tensor:
+        """Draw the rotation Q."""
+        return draw_rotation(self.n, self.seed)
 
-    def stretch(self, base: float) -> Tensor:
-        """R Lambda Q, as a matrix."""
-        return (self.turn() * powers(base, self.n)) @ self.other_turn()
+    def conditioned_matrix(self, base: float) -> Tensor:
+        """Compute the matrix R Lambda Q."""
+        return (self.rotation() * condition_diagonal(base, self.n)) @ self.second_rotation()
 
-    def objective(
+    def build(
         self, fn: Callable[..., Tensor], minimiser: Tensor, data: Mapping[str, Tensor], f_star: float | None = None
     ) -> Objective:
-        """The objective ``fn(x, **data) + f*``."""
-        lowest, n = value_at_optimum(self.seed) if f_star is None else f_star, self.n
+        """Build the objective ``fn(x, **data) + f*``."""
+        lowest, n = draw_minimum(self.seed) if f_star is None else f_star, self.n
 
         def start(seed: int) -> Tensor:
-            return 8 * torch.rand(n, generator=seeded(seed), dtype=torch.float64) - 4
+            return 8 * torch.rand(n, generator=make_generator(seed), dtype=torch.float64) - 4
 
         return Objective(
             fn=lambda x, **parts: fn(x, **parts) + lowest,

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gdbench.errors import UsageError, install_command, nearest
+from gdbench.errors import UsageError, did_you_mean, format_install_command
 from gdbench.results.export.payload import ExportResult
 
 __all__ = ["ExportFailed", "export_sweep", "export_to_all", "hide_secrets", "parse_trackers", "require_installed"]
@@ -55,10 +55,11 @@ def require_installed(names: Sequence[str]) -> None:
     for name in names:
         if name not in TRACKERS:
             raise UsageError(
-                f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}; null for none."
+                f"tracker={name} is not known.{did_you_mean(name, TRACKERS)} Allowed: {', '.join(TRACKERS)};"
+                " null for none."
             )
         if not all(find_spec(package) for package in REQUIRED_PACKAGES[name]):
-            raise UsageError(f"tracker={name} is not installed: {install_command(name)}")
+            raise UsageError(f"tracker={name} is not installed: {format_install_command(name)}")
 
 
 def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResult:
