@@ -18,7 +18,7 @@ import gdbench
 from gdbench.engine.attempts import explained
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.optimizers.needs import CLOSURE, GRAPH
+from gdbench.optimizers.torch_needs import CLOSURE, GRAPH
 from gdbench.optimizers.torch_optim import torch_optim
 
 torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from support.tiers import representatives
 import gdbench
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.optimizers.needs import HINTS
+from gdbench.optimizers.torch_needs import HINTS
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.tree import tree_map
 

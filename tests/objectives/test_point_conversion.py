@@ -17,7 +17,7 @@ from support.tiers import count_examples, representatives
 import gdbench
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.starts import convert_point, find_overflow, widest_dtype
+from gdbench.objectives.point_conversion import convert_point, find_overflow, widest_dtype
 from gdbench.tree import leaves
 
 
