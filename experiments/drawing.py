@@ -11,9 +11,9 @@ import altair as alt
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.report.charts.vega_lite import data
-from gdbench.report.render_images import as_svg
-from gdbench.report.style import COLOURS, POWERS, theme
+from gdbench.report.charts.vega_lite import named_data
+from gdbench.report.render_images import render_svg
+from gdbench.report.style import COLOURS, POWERS, vega_theme
 
 WIDTH, HEIGHT = 460, 300
 POINTS = 250
@@ -63,7 +63,7 @@ def draw_chart(title: str, curves: Sequence[Curve], across: ChartAxis, up: Chart
     colours = alt.Scale(domain=names, range=list(islice(COLOURS, len(names))))
     dashes = alt.Scale(domain=names, range=[list(curve.dash) for curve in curves])
     lines = (
-        alt.Chart(data(), title=title, width=WIDTH, height=HEIGHT)
+        alt.Chart(named_data(), title=title, width=WIDTH, height=HEIGHT)
         .mark_line(aria=False)
         .encode(
             x=across.channel(alt.X, "x"),
@@ -80,7 +80,7 @@ def draw_maps(title: str, images: Mapping[str, npt.NDArray[np.bool_]]) -> str:
     side = next(iter(images.values())).shape[0]
     scale = alt.Scale(domain=[0, side], nice=False)
     squares = (
-        alt.Chart(data(), title=title, width=205, height=205)
+        alt.Chart(named_data(), title=title, width=205, height=205)
         .mark_rect(color=COLOURS[0], stroke=COLOURS[0], strokeWidth=0.5, aria=False)
         .encode(
             x=alt.X("left:Q", scale=scale, axis=None),
@@ -99,8 +99,8 @@ def draw_maps(title: str, images: Mapping[str, npt.NDArray[np.bool_]]) -> str:
 def _render_svg(chart: alt.Chart, rows: list[dict[str, Any]]) -> str:
     spec = chart.to_dict(validate=False)
     view = {"view": {"stroke": "#c8ccd1"}} if "facet" in spec.get("encoding", {}) else {}
-    look = {"config": {**theme(dark=False), **view}, "padding": _padding(rows)}
-    return as_svg({**spec, "datasets": {"table": rows}, **look}) + "\n"
+    look = {"config": {**vega_theme(dark=False), **view}, "padding": _padding(rows)}
+    return render_svg({**spec, "datasets": {"table": rows}, **look}) + "\n"
 
 
 def _padding(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -23,7 +23,7 @@ import torch
 import gdbench
 from experiments.truth import ExperimentResult, Truth
 from gdbench.config.overrides import format_override
-from gdbench.gate.baseline import AROUND
+from gdbench.gate.baseline import OPTIONAL_SETTINGS
 from gdbench.sweeps.invocation import run_words
 
 HOME = Path(__file__).parent
@@ -66,7 +66,7 @@ class ExperimentRun:
         """The columns that a rerun must repeat."""
         fragile = getattr(load_code(self.name), "FRAGILE", ())
         also = getattr(load_code(self.name), "ALSO_EXACT", ())
-        settings = [*AROUND, *(name for name in self.runs if "." in name)]
+        settings = [*OPTIONAL_SETTINGS, *(name for name in self.runs if "." in name)]
         given = [name for name in settings if self.runs[name].notna().any()]
         return self.runs[[name for name in (*EXACT, *also, *ROUNDED, *given) if name not in fragile]]
 
