@@ -24,7 +24,7 @@ import torch
 import gdbench
 from experiments.truth import Finding, Truth
 from gdbench.config.overrides import format_override
-from gdbench.gate.baseline import AROUND
+from gdbench.gate.baseline import OPTIONAL_SETTINGS
 from gdbench.sweeps.invocation import run_words
 
 HOME = Path(__file__).parent
@@ -67,7 +67,7 @@ class Recorded:
         """The columns that a rerun must repeat."""
         fragile = getattr(code(self.name), "FRAGILE", ())
         also = getattr(code(self.name), "ALSO_EXACT", ())
-        posed = [*AROUND, *(name for name in self.runs if "." in name)]
+        posed = [*OPTIONAL_SETTINGS, *(name for name in self.runs if "." in name)]
         given = [name for name in posed if self.runs[name].notna().any()]
         return self.runs[[name for name in (*EXACT, *also, *ROUNDED, *given) if name not in fragile]]
 

@@ -10,7 +10,7 @@ import torch
 from experiments.drawing import Axis, Curve, chart
 from experiments.lookup import one, trace
 from experiments.truth import Finding, Truth
-from gdbench.engine.oracle import Eager
+from gdbench.engine.oracle import EagerOracle
 from gdbench.objectives.classification import mlp_square
 from gdbench.tree import Params, dot, tree_map
 
@@ -38,7 +38,7 @@ TRUTHS = (
 )
 
 
-def sharpness(oracle: Eager, x: Params, v: Params) -> tuple[float, Params]:
+def sharpness(oracle: EagerOracle, x: Params, v: Params) -> tuple[float, Params]:
     """The largest eigenvalue of the Hessian and its vector, by the power method."""
     for _ in range(TURNS):
         product = oracle.hvp(x, v, 0)
@@ -56,7 +56,7 @@ def replay(run: pd.Series) -> tuple[list[float], list[float]]:
 def walked(hidden: int, samples: int, lr: float, steps: int) -> tuple[list[float], list[float]]:
     """What ``replay`` gives."""
     objective = mlp_square(hidden, samples).to(torch.float64, "cpu")
-    oracle, x = Eager(objective.value, laned=False), objective.start_at(0)
+    oracle, x = EagerOracle(objective.value, laned=False), objective.start_at(0)
     v, sharp, losses = tree_map(torch.ones_like, x), [], []
     for step in range(steps + 1):
         loss, grad = oracle.grad(x, step)

@@ -16,7 +16,7 @@ from gdbench import __version__
 from gdbench.cli.help import HELP
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, did_you_mean, format_count, was_interrupted
 from gdbench.report.escaping import escape_control_codes
 from gdbench.results.user_paths import expand_user, expand_word
@@ -176,7 +176,7 @@ def _complete_verbs(line: str) -> bool:
 
 def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
-    with uncollected():
+    with pause_gc():
         from gdbench.report.terminal.progress import choose_progress
         from gdbench.sweeps.invocation import run_words
 

@@ -130,8 +130,8 @@ def _landscape(folders: list[Path]) -> Any:
     """What draws contours; loads torch when it is first asked."""
 
     def values(run: Any, box: Any) -> Any:
-        from gdbench.engine.loss_landscape import landscape
+        from gdbench.engine.loss_landscape import compute_landscape
 
-        return landscape(folders, run, box)
+        return compute_landscape(folders, run, box)
 
     return values

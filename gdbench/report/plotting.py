@@ -253,11 +253,11 @@ def _partly_drawn_problems(curves: pd.DataFrame, table: pd.DataFrame) -> list[st
 
 def _compute_landscape(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
     """The objective on a grid over the box, and its minimisers; None if the function is unknown."""
-    from gdbench.engine.loss_landscape import landscape, landscape_of
+    from gdbench.engine.loss_landscape import compute_function_landscape, compute_landscape
 
     if objective is not None:
-        return landscape_of(objective, str(run["dtype"]), box)
-    return landscape(_sweep_folders(runs), run, box)
+        return compute_function_landscape(objective, str(run["dtype"]), box)
+    return compute_landscape(_sweep_folders(runs), run, box)
 
 
 def _sweep_folders(runs: pd.DataFrame) -> list[Any]:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from gdbench import __version__
 from gdbench.report.charts.trend import draw_trend
 from gdbench.report.charts.vega_lite import Figure, image_specification, page_specification
-from gdbench.report.gate import told_changes
 from gdbench.report.page import json_for_script, render_table, render_template
 from gdbench.report.render_images import ImageRenderer, vega_bundle
 from gdbench.report.report_data import ReportTable
@@ -72,7 +71,7 @@ def _number_commits(rows: pd.DataFrame, numbers: dict[str, int]) -> pd.DataFrame
 
 def _render_page(history: pd.DataFrame, changes: pd.DataFrame, figures: list[Figure]) -> str:
     specifications = {figure.name: page_specification(figure) for figure in figures}
-    table = ReportTable("changes", "Changes", "", told_changes(changes))
+    table = ReportTable("changes", "Changes", "", tabulate_changes(changes))
     return render_template(
         "trend.html",
         version=__version__,

@@ -18,7 +18,7 @@ from support.tiers import representatives
 from torch.autograd.functional import hessian
 
 import gdbench
-from gdbench.engine.oracle import Compilable, oracle
+from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, make_generator
 from gdbench.objectives.base import count_coordinates
@@ -223,7 +223,9 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
     objective = build(name).to(torch.float64, "cpu")
     alone = points(objective, 3)
     ways = [oracle(objective, laned=True, compiled=compilable)]
-    ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
+    ways += (
+        [CompilableOracle(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
+    )
     for way in ways:
         losses, grads = way.grad(stack_runs(alone), 0)
         assert losses.shape == (3,)

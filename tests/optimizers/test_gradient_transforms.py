@@ -141,7 +141,7 @@ WRAPPED = {
 
 def losses(asked: Question) -> np.ndarray:
     """Where the runs of a cell end."""
-    return np.asarray(run_cell(build.build(asked)).columns["final_loss"])
+    return np.asarray(run_cell(build.build_cell(asked)).columns["final_loss"])
 
 
 def test_all_implementations_agree() -> None:
@@ -173,13 +173,15 @@ def test_what_is_around_is_asked_and_told() -> None:
         "schedule": "linear", "schedule.start": 1.0, "schedule.end": 0.0, "schedule.over": None,
         "clip": "norm", "clip.max_norm": 5.0, "noise": "gaussian", "noise.sigma": 1.0,
     }  # fmt: skip
-    assert "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build(wrapped)).columns["implementation"][0]
+    assert (
+        "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build_cell(wrapped)).columns["implementation"][0]
+    )
 
 
 def test_noise_makes_the_seed_matter() -> None:
     """Runs that differ in the seed of their noise alone are run each."""
-    assert build.build(question("manual", noise=WRAPPED["noise"])).seed_matters()
-    assert not build.build(question("manual", clip=WRAPPED["clip"])).seed_matters()
+    assert build.build_cell(question("manual", noise=WRAPPED["noise"])).seed_matters()
+    assert not build.build_cell(question("manual", clip=WRAPPED["clip"])).seed_matters()
 
 
 def test_clipping_bounds_the_path() -> None:

@@ -39,9 +39,9 @@ from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_map as every
 
-from gdbench.engine.compile.program import Program, compiled
+from gdbench.engine.compile.program import Program, compile_method
 from gdbench.engine.descent import descent
-from gdbench.engine.oracle import Compilable, oracle
+from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import CompositeParts, Step, StepInfo, compute_output_info
@@ -515,7 +515,7 @@ def fewer_trips(name: str) -> dict[str, Any]:
     return {trips: 2 for trips in ("trips", "inner_trips") if trips in OPTIMIZERS[name].hyper}
 
 
-class Written(Compilable):
+class Written(CompilableOracle):
     """Rosenbrock's function with its derivatives written out: to differentiate is half of a compiler's time."""
 
     def grad(self, x: Tensor, k: Step) -> tuple[Tensor, Tensor]:
@@ -529,7 +529,7 @@ class Written(Compilable):
         return torch.stack([bend * v[..., 0] + mixed * v[..., 1], mixed * v[..., 0] + 200 * v[..., 1]], -1)
 
 
-def written(laned: bool) -> Compilable:
+def written(laned: bool) -> CompilableOracle:
     """The way to the function written out, in lanes or not."""
     return Written(rosenbrock, laned, split=CompositeParts(Written(rosenbrock, laned), unmoved))
 
@@ -659,7 +659,7 @@ def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) 
         return leave(callback)
 
     monkeypatch.setattr(eval_frame, "set_eval_frame", disturbed)
-    method = compiled(factory("gd"), {"lr": 0.1}, noting)
+    method = compile_method(factory("gd"), {"lr": 0.1}, noting)
     x, _, _ = method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
     assert torch.isfinite(x).all()
@@ -667,7 +667,7 @@ def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_switched_off_compiler_is_unavailable() -> None:
     """Where torch.compile leaves a step as it is, the run says so instead of passing for compiled."""
-    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    method = compile_method(factory("gd"), {"lr": 0.1}, "eager")
     with torch._dynamo.config.patch(disable=True), pytest.raises(Unavailable, match="it has compiled nothing"):
         method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
@@ -675,7 +675,7 @@ def test_a_switched_off_compiler_is_unavailable() -> None:
 def test_what_cannot_be_compiled_is_unavailable() -> None:
     """An objective that branches on its numbers is refused in one line."""
     branching = Objective(fn=lambda x: x.sum() if x.sum() > 0 else -x.sum(), start=torch.ones(2))
-    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    method = compile_method(factory("gd"), {"lr": 0.1}, "eager")
     with pytest.raises(Unavailable, match=r"^torch.compile: .*[Dd]ata-dependent"):
         method.step(oracle(branching, False, compiled=True), 0, branching.start, method.init(branching.start))
 

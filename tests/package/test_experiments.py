@@ -16,7 +16,7 @@ from experiments.record import HOME, NAMES, Recorded
 from gdbench.config.compose import Composer, initialized, plain
 from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
-from gdbench.gate.baseline import posed, read_baseline
+from gdbench.gate.baseline import build_series, read_baseline
 from gdbench.sweeps.job import keys, nothing
 
 Rerun = Callable[[str], Recorded]
@@ -66,12 +66,12 @@ def check_expected(name: str, rerun: Recorded) -> None:
 def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None:
     """``gate --baseline experiments/NAME/expected.csv`` asks each run's own question again: its key says so."""
     table = read_baseline(HOME / name / "expected.csv")
-    rows = list(zip(posed(table), table["run_id"], strict=True))
+    rows = list(zip(build_series(table), table["run_id"], strict=True))
     store()
     with initialized():
         compose = Composer()
         for series, run in rows[:: max(1, len(rows) // 2)]:
-            composed = compose(series.words)
+            composed = compose(series.overrides)
             question = Question.parse(plain(composed.config), composed.choices)
 
             assert keys(question, nothing(question, "failed", ""))[0].decode() == run

@@ -19,8 +19,7 @@ from gdbench.report.escaping import (
     escape_markdown,
     escape_workflow_command,
 )
-from gdbench.report.gate import junit
-from gdbench.report.gate import markdown as gate_markdown
+from gdbench.report.gate import format_gate_markdown, format_junit
 from gdbench.report.table_formats import markdown_table
 
 HOSTILE = (
@@ -123,7 +122,7 @@ def test_csv_cells_are_not_computed(text: str, number: float) -> None:
 @given(STORED, STORED)
 def test_junit_is_xml_whatever_an_error_says(series: str, cause: str) -> None:
     """The gate's JUnit file can be read back with its texts, control codes shown as pictures."""
-    (case,) = ElementTree.fromstring(junit(header(), findings(series, cause))).iter("testcase")
+    (case,) = ElementTree.fromstring(format_junit(header(), findings(series, cause))).iter("testcase")
     assert case.get("name") == escape_control_codes(series)
     assert case[0].get("message") == escape_control_codes(f"worse: {cause}")
 
@@ -131,7 +130,7 @@ def test_junit_is_xml_whatever_an_error_says(series: str, cause: str) -> None:
 @given(STORED, STORED)
 def test_gate_markdown_has_one_row_a_finding(series: str, cause: str) -> None:
     """The gate's summary for a pull request has one table of verdicts and one of findings, and no other element."""
-    tokens = CELL.parse(gate_markdown(header(), findings(series, cause)))
+    tokens = CELL.parse(format_gate_markdown(header(), findings(series, cause)))
     assert [token.type for token in tokens].count("table_open") == 2
     assert [token.type for token in tokens].count("tr_open") == 4
     inline = [child.type for token in tokens for child in token.children or []]
@@ -152,7 +151,7 @@ def header() -> dict[str, object]:
         "base": "a",
         "head": "b",
         "series": 1,
-        "alike": True,
+        "same_fingerprint": True,
         "code": 1,
         "notes": [],
         "fingerprint": "f",

@@ -56,9 +56,8 @@ WRITING = {
     "report a --format md --to {}": "{} cannot be written (",
     "archive a --to {}": "{} cannot be written (",
     "export tensorboard a --uri {}": "tensorboard did not take outputs/",
-    "gate record {}": "{} cannot be written (",
+    "gate save-baseline {}": "{} cannot be written (",
     "gate --outputs {}": "{}/gate/gate.json cannot be written (",
-    "gate benchmarks a {}": "",
     "unarchive a.zip --outputs {}": "{} cannot be written (",
     "timing=off outputs={}": "outputs={} cannot be written (",
     "-m lr=0.1,0.2 timing=off outputs={}": "outputs={} cannot be written (",
@@ -115,7 +114,7 @@ def test_a_yaml_file_that_cannot_be_read_is_named(command: Callable[..., Any], o
         refused(command("--config-dir", str(own), "-m", f"objective={name}", "lr=0.1,0.2", *QUIET)),
     ]
     file.rename(suite)
-    told.append(refused(command("gate", "record", "x.csv", "--config-dir", str(own), "--suite", name)))
+    told.append(refused(command("gate", "save-baseline", "x.csv", "--config-dir", str(own), "--suite", name)))
 
     assert [line.partition(" cannot be read: ")[0] for line in told] == [str(file), str(file), str(suite)]
     assert command("list", "objectives", "--config-dir", str(own)).code == 0
