@@ -11,6 +11,7 @@ from markupsafe import Markup
 from gdbench import __version__
 from gdbench.report.charts.trend import draw_trend
 from gdbench.report.charts.vega_lite import Figure, image_specification, page_specification
+from gdbench.report.gate import tabulate_changes
 from gdbench.report.page import json_for_script, render_table, render_template
 from gdbench.report.render_images import ImageRenderer, vega_bundle
 from gdbench.report.report_data import ReportTable
