@@ -31,7 +31,6 @@ CHECKED = {
     "--base-python": "another torch: tests/gate/test_dual_import.py",
     "gate bisect": "many revisions: tests/gate/test_history.py",
     "gate history": "as before",
-    "hydra/sweeper=optuna": "thirty trials: tests/sweeps/test_optuna_sweeper.py",
     "runs --sql": "DuckDB: tests/results/test_catalog.py",
     "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": "27 CPU s: tests/sweeps/test_tuning.py",
 }
