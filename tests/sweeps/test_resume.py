@@ -349,7 +349,7 @@ def test_a_clearing_up_that_was_cut_off_leaves_the_order(command: Callable[..., 
 
 def test_the_same_question_has_the_same_key_however_it_is_written() -> None:
     """Keys count values, not words, and neither the place nor the name of a sweep."""
-    from test_hydra_sweeper import folded
+    from support.folding import folded
 
     keys = [
         [cell_fingerprint(job.spec) for job in folded("timing=off", *words)]
