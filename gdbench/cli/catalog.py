@@ -13,11 +13,11 @@ from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
 from gdbench.results.user_paths import PATH
 
-__all__ = ["KINDS", "NARROWEST", "columns", "headline", "list_"]
+__all__ = ["KINDS", "WRAP_WIDTH", "columns", "headline", "list_"]
 
 
 KINDS = ("objectives", "optimizers")
-NARROWEST = 30
+WRAP_WIDTH = 30
 """How narrow a sentence beside a name may get."""
 
 
@@ -56,11 +56,11 @@ def columns() -> None:
 
 def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print a name and what it is in each line; in a narrow terminal the words go on in further lines."""
-    from gdbench.report.terminal.fitting import Column, console, fit_columns
+    from gdbench.report.terminal.column_fitting import Column, fit_columns, make_console
 
-    out = console()
+    out = make_console()
     names, words = ([pair[place] for pair in pairs] for place in (0, 1))
-    columns = [Column("", names, is_text=True), Column("", words, is_text=True, narrowest=NARROWEST)]
+    columns = [Column("", names, is_text=True), Column("", words, is_text=True, wrap_width=WRAP_WIDTH)]
     out.print(fit_columns(columns, out.width, has_header=False), crop=False)
 
 

@@ -59,11 +59,16 @@ def diff(
 ) -> None:
     """Name what differs between two sweeps, or two runs: in configuration, environment, source, data and result."""
     from gdbench.analysis.sweep_diff import diff_sweeps
-    from gdbench.report.diff_text import describe_contrast, json_text, list_contrast
-    from gdbench.report.escaping import printable
+    from gdbench.report.diff_text import list_sweep_diff, sweep_diff_as_json
+    from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.json_format import dump_json
 
     found = diff_sweeps(a, b, folder)
-    typer.echo(json_text(describe_contrast(found)) if json else printable("\n".join(list_contrast(found)), lines=True))
+    typer.echo(
+        dump_json(sweep_diff_as_json(found))
+        if json
+        else escape_control_codes("\n".join(list_sweep_diff(found)), lines=True)
+    )
 
 
 def export(

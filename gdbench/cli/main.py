@@ -18,7 +18,7 @@ from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, did_you_mean, format_count, was_interrupted
-from gdbench.report.escaping import printable
+from gdbench.report.escaping import escape_control_codes
 from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         if (line := _describe_error(error)) is None:
             raise
-        print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
+        print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
         return 2
 
 
@@ -89,7 +89,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **others: Any) -> None:
         if category.__module__.startswith("gdbench."):
             if str(message) not in said:  # a file is read for its runs, its traces, and what they are of
-                print(f"gdbench: {printable(str(message), lines=True)}", file=sys.stderr)
+                print(f"gdbench: {escape_control_codes(str(message), lines=True)}", file=sys.stderr)
             said.add(str(message))
         else:
             show(message, category, *rest, **others)
@@ -179,11 +179,11 @@ def _complete_verbs(line: str) -> bool:
 def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
     with pause_gc():
-        from gdbench.report.terminal.progress import progress
+        from gdbench.report.terminal.progress import choose_progress
         from gdbench.sweeps.command_line import run_command
 
     try:
-        result = run_command(words, None if output.quiet or output.json else progress(), output.plan)
+        result = run_command(words, None if output.quiet or output.json else choose_progress(), output.plan)
     except KeyboardInterrupt as cut:
         return _cut_short(getattr(cut, "result", None), output)
     if result is None:
@@ -195,12 +195,12 @@ def _run(words: list[str], output: Output) -> int:
 
 def _planned(result: SweepResult, output: Output) -> int:
     """Show what a sweep would do."""
-    from gdbench.report.terminal.plan import plan_table, show_plan
+    from gdbench.report.terminal.plan import predict_times, print_plan
 
     status = result.status
     assert status is not None
     outputs = str(expand_user(status.jobs[0].config["outputs"] or "outputs"))
-    show_plan(plan_table(status.rows(), outputs), status.summary(), result.folder, output.json)
+    print_plan(predict_times(status.rows(), outputs), status.summary(), result.folder, output.json)
     return 0
 
 
@@ -222,17 +222,17 @@ def _shown(result: SweepResult, output: Output) -> int:
     assert folder is not None
     runs = load(folder, columns=["status", "error"] if output.quiet and not output.json else None)
     if output.json:
-        from gdbench.report.json_rows import as_json
+        from gdbench.report.json_format import runs_as_json
 
-        print(as_json(runs))
+        print(runs_as_json(runs))
     elif not output.quiet:
-        from gdbench.report.terminal.sweep import show_sweep
+        from gdbench.report.terminal.sweep import print_sweep
 
-        show_sweep(runs, folder, output.each)
+        print_sweep(runs, folder, output.each)
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0
-    print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
+    print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
     return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
 
 

@@ -12,8 +12,8 @@ from gdbench.errors import UsageError
 from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
-    from gdbench.report.inputs import Source
-    from gdbench.report.writer import Assembler
+    from gdbench.report.inputs import ReportInputs
+    from gdbench.report.writer import ReportBuilder
 
 __all__ = ["compare", "report"]
 
@@ -32,13 +32,13 @@ def report(
     places = [_place(word) for word in folders or []]
     with _Wanted(form, to, open_) as wanted:
         from gdbench.report import inputs
-        from gdbench.report.build import assemble
-        from gdbench.report.destination import destination
+        from gdbench.report.build import build_report
+        from gdbench.report.output_folder import output_folder
         from gdbench.results.catalog import find_newest_sweep
 
         places = places or [find_newest_sweep(Path("outputs"))]
-        told = inputs.read(places)
-        wanted.put(told, told.folders[0] if len(told.folders) == 1 else destination("report", places), assemble)
+        told = inputs.read_inputs(places)
+        wanted.put(told, told.folders[0] if len(told.folders) == 1 else output_folder("report", places), build_report)
 
 
 class _Wanted:
@@ -46,10 +46,10 @@ class _Wanted:
 
     def __init__(self, form: str, to: Path | None, open_: bool) -> None:
         """Made before pandas and Altair are imported, so that JavaScript starts meanwhile."""
-        from gdbench.report.render_images import Images
+        from gdbench.report.render_images import ImageRenderer
 
         self.form, self.to, self.open = form, to, open_
-        self.images = Images() if not form or "figures" in form else None
+        self.images = ImageRenderer() if not form or "figures" in form else None
 
     def __enter__(self) -> Self:
         """Have the processes that draw ended in any case: a start that is cut short tells of itself on the terminal."""
@@ -62,10 +62,10 @@ class _Wanted:
         if self.images:
             self.images.close()
 
-    def put(self, told: Source, usual: Path, make: Assembler) -> None:
+    def put(self, told: ReportInputs, usual: Path, build: ReportBuilder) -> None:
         """Write the report, say what it was written to, its verdict and where its page is, and show that."""
-        from gdbench.report.closing import print_closing
-        from gdbench.report.writer import FORMS, as_markdown, write
+        from gdbench.report.terminal.report_summary import print_report_summary
+        from gdbench.report.writer import FORMS, render_markdown, write_report
 
         forms = [each.strip() for each in self.form.split(",") if each.strip()] or list(FORMS)
         if self.open and "html" not in forms:
@@ -73,13 +73,13 @@ class _Wanted:
                 f"--open shows the page, and --format {self.form} writes none: add html, or leave out --open."
             )
         if forms == ["md"] and self.to is None:
-            typer.echo(as_markdown(told, make))
+            typer.echo(render_markdown(told, build))
             return
         place = self.to or usual
-        report, files = write(told, place, forms, _landscape(told.folders), self.images, make)
+        report, files = write_report(told, place, forms, _landscape(told.folders), self.images, build)
         for file in files:
             typer.echo(str(file))
-        print_closing(report, next((file for file in files if file.suffix == ".html"), None), self.open)
+        print_report_summary(report, next((file for file in files if file.suffix == ".html"), None), self.open)
         for remark in told.partial:
             typer.echo(f"gdbench: partial: {remark}", err=True)
         if self.open:
@@ -104,18 +104,18 @@ def compare(
     places = _place(a), _place(b)
     if json:
         from gdbench.analysis.run_matching import match_runs
-        from gdbench.report.json_rows import as_json
+        from gdbench.report.json_format import runs_as_json
         from gdbench.results.load import load
 
-        typer.echo(as_json(match_runs(load(places[0]), load(places[1]))))
+        typer.echo(runs_as_json(match_runs(load(places[0]), load(places[1]))))
         return
     with _Wanted(form, to, open_) as wanted:
-        from gdbench.report.destination import destination
-        from gdbench.report.inputs import read
-        from gdbench.report.sweep_comparison import beside, compared
+        from gdbench.report.inputs import read_inputs
+        from gdbench.report.output_folder import output_folder
+        from gdbench.report.sweep_comparison import build_comparison, combine_inputs
 
-        told = beside(*(read([place]) for place in places))
-        wanted.put(told, destination("compare", places), compared)
+        told = combine_inputs(*(read_inputs([place]) for place in places))
+        wanted.put(told, output_folder("compare", places), build_comparison)
 
 
 def _place(word: str) -> Path:

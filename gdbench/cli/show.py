@@ -11,10 +11,10 @@ import typer
 
 from gdbench.config.trust import remove_stamp
 from gdbench.errors import UsageError
-from gdbench.report.diff_text import differing_lines
-from gdbench.report.escaping import printable
-from gdbench.report.repro_command import command
-from gdbench.report.terminal.sweep import show_sweep
+from gdbench.report.diff_text import list_differences
+from gdbench.report.escaping import escape_control_codes
+from gdbench.report.repro_command import repro_command
+from gdbench.report.terminal.sweep import print_sweep
 from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
 from gdbench.results.load import load
 from gdbench.results.lookup import find_run, find_sweep_of_run
@@ -71,20 +71,20 @@ def check_options(
 
 def show_table(sweep: Path, each: bool) -> None:
     """Print the table of a sweep as it was printed at its end."""
-    show_sweep(load(sweep), sweep, each)
+    print_sweep(load(sweep), sweep, each)
 
 
 def show_run(row: Any, folder: Path) -> None:
     """Print everything about a run: columns, where it failed, its configuration, and the command that repeats it."""
     known = row.dropna()
     for name, value in known.drop("traceback", errors="ignore").items():
-        typer.echo(printable(f"{name:22}  {value}"))
+        typer.echo(escape_control_codes(f"{name:22}  {value}"))
     if "traceback" in known:
-        typer.echo(printable(f"\n# where it failed\n{str(known['traceback']).rstrip()}", lines=True))
+        typer.echo(escape_control_codes(f"\n# where it failed\n{str(known['traceback']).rstrip()}", lines=True))
     configuration = _configuration(find_sweep_of_run(folder, row), row)
-    typer.echo(printable(f"\n# its configuration\n{configuration}", lines=True))
+    typer.echo(escape_control_codes(f"\n# its configuration\n{configuration}", lines=True))
     given = "objective:\n  python:" in configuration
-    typer.echo(printable(f"# repeat it\n{_call(row) if given else command(row)}", lines=True))
+    typer.echo(escape_control_codes(f"# repeat it\n{_call(row) if given else repro_command(row)}", lines=True))
 
 
 def _configuration(place: Path, row: Any) -> str:
@@ -108,11 +108,11 @@ def list_repeat(repeat: Reproduction) -> list[str]:
         verdict = f"Different: {count} of {repeat.columns} exact columns{step}."
     return [
         verdict,
-        *differing_lines("Result, then -> now", repeat.results),
-        *differing_lines("Asked otherwise", repeat.configuration),
-        *differing_lines("Source edited since (digests)", repeat.sources),
-        *differing_lines("Data changed since (digests)", repeat.data),
-        *differing_lines("Environment", repeat.environment),
+        *list_differences("Result, then -> now", repeat.results),
+        *list_differences("Asked otherwise", repeat.configuration),
+        *list_differences("Source edited since (digests)", repeat.sources),
+        *list_differences("Data changed since (digests)", repeat.data),
+        *list_differences("Environment", repeat.environment),
         *_unexplained(repeat),
     ]
 

@@ -68,13 +68,13 @@ def runs(
         asked = [condition for condition in conditions if condition.column not in sweeps.TEXTS]
         of_texts = [condition for condition in conditions if condition.column in sweeps.TEXTS]
         table = list_sweeps(index, asked, outputs)
-        table = sort_sweeps(table[match_rows(sweeps.tabulate_texts(table), of_texts)], sort)
+        table = sort_sweeps(table[match_rows(sweeps.query_columns(table), of_texts)], sort)
     many = limit if limit is not None else 0 if csv or json else LIMIT
     shown = table.head(many) if many else table
     if json:
-        typer.echo(sweeps.sweeps_json(shown))
+        typer.echo(sweeps.sweeps_as_json(shown))
     elif csv:
-        typer.echo(sweeps.sweeps_csv(shown), nl=False)
+        typer.echo(sweeps.sweeps_as_csv(shown), nl=False)
     else:
         _print_list(shown, len(table), outputs, bool(query))
 
@@ -84,32 +84,32 @@ def _note(words: str) -> None:
 
 
 def _print_list(table: pd.DataFrame, of: int, outputs: Path, asked: bool) -> None:
-    from gdbench.report.terminal.fitting import console
-    from gdbench.report.terminal.listing import sweeps_report
+    from gdbench.report.terminal.column_fitting import make_console
+    from gdbench.report.terminal.listing import render_sweeps
 
     if not of:
         typer.echo(f"No sweep in {outputs}{' fits' if asked else ''}.")
         return
-    out = console()
-    out.print(sweeps_report(table, of, outputs, out.width), crop=False)
+    out = make_console()
+    out.print(render_sweeps(table, of, outputs, out.width), crop=False)
 
 
 def _show_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
     from gdbench.report.escaping import escape_csv_table
-    from gdbench.report.json_rows import as_json
+    from gdbench.report.json_format import runs_as_json
     from gdbench.results.sql import run_sql
 
     found = run_sql(index, sql, outputs)
     if json:
-        typer.echo(as_json(found))
+        typer.echo(runs_as_json(found))
     elif csv:
         typer.echo(escape_csv_table(found).to_csv(index=False, lineterminator="\n"), nl=False)
     else:
-        from gdbench.report.terminal.fitting import console
-        from gdbench.report.terminal.listing import answer_report
+        from gdbench.report.terminal.column_fitting import make_console
+        from gdbench.report.terminal.listing import render_sql_result
 
-        out = console()
-        out.print(answer_report(found, out.width), crop=False)
+        out = make_console()
+        out.print(render_sql_result(found, out.width), crop=False)
 
 
 def watch(
@@ -124,9 +124,9 @@ def watch(
     Everything is read from the sweep's folder, so any machine that sees it will do; the sweep is not disturbed. Ends
     with the sweep, with its exit code: 1 where a run failed, or where it was killed.
     """
-    from gdbench.cli.watch import look_on
+    from gdbench.cli.watch import follow
 
-    return look_on(folder, outputs, once)
+    return follow(folder, outputs, once)
 
 
 # ------------------------------------------------------------------------------------------------------------ labels
@@ -154,7 +154,7 @@ def tag(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Put tags on a sweep, or take them away; find it by runs tag=TAG."""
-    from gdbench.report.escaping import printable
+    from gdbench.report.escaping import escape_control_codes
     from gdbench.results.catalog import find_sweep
     from gdbench.results.labels import Labels, check_label, update_labels
 
@@ -167,7 +167,7 @@ def tag(
         left = [each for each in held.tags if given and each not in given]
         return replace(held, tags=tuple(left if remove else [*held.tags, *given]))
 
-    typer.echo(printable(f"{folder}: {' '.join(update_labels(folder, changed).tags) or 'no tags'}"))
+    typer.echo(escape_control_codes(f"{folder}: {' '.join(update_labels(folder, changed).tags) or 'no tags'}"))
 
 
 def note(
@@ -177,7 +177,7 @@ def note(
     outputs: Outputs = Path("outputs"),
 ) -> None:
     """Keep a note beside a sweep; a new one replaces it."""
-    from gdbench.report.escaping import printable
+    from gdbench.report.escaping import escape_control_codes
     from gdbench.results.catalog import find_sweep
     from gdbench.results.labels import read_labels, update_labels
 
@@ -186,7 +186,7 @@ def note(
         raise UsageError("note --remove takes no text.")
     if words or remove:
         update_labels(folder, lambda held: replace(held, note=" ".join(words or [])))
-    typer.echo(printable(f"{folder}: {read_labels(folder).note or 'no note'}", lines=True))
+    typer.echo(escape_control_codes(f"{folder}: {read_labels(folder).note or 'no note'}", lines=True))
 
 
 # ------------------------------------------------------------------------------------------------- away and elsewhere

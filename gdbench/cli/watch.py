@@ -9,17 +9,17 @@ from rich.live import Live
 from rich.text import Text
 
 from gdbench.cli.pipes import has_reader
-from gdbench.report.escaping import printable
-from gdbench.report.terminal.fitting import console
-from gdbench.report.terminal.live import frame, line
+from gdbench.report.escaping import escape_control_codes
+from gdbench.report.terminal.column_fitting import make_console
+from gdbench.report.terminal.live import format_progress_line, render_snapshot
 from gdbench.results.live_status import SweepMonitor, SweepSnapshot, find_watched_sweep
 
-__all__ = ["look_on"]
+__all__ = ["follow"]
 
 REFRESH_S = 1.0
 
 
-def look_on(word: str | None, outputs: Path, once: bool) -> int:
+def follow(word: str | None, outputs: Path, once: bool) -> int:
     """Show a sweep until it ends, or as it is now; returns the exit code."""
     folder = find_watched_sweep(word, outputs)
     if folder is None:
@@ -39,18 +39,18 @@ def look_on(word: str | None, outputs: Path, once: bool) -> int:
             seen = _until_its_end(monitor, seen)
     except KeyboardInterrupt:  # it is the monitor who ends
         return 0
-    out = console()
-    out.print(frame(seen, monitor.read_trace, out.width, out.is_terminal), crop=False)
+    out = make_console()
+    out.print(render_snapshot(seen, monitor.read_trace, out.width, out.is_terminal), crop=False)
     return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
 
 
 def _until_its_end(monitor: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
-    out = console()
+    out = make_console()
     if not out.is_terminal:
         return _lines(monitor, seen)
     with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
         while seen.state == "running":
-            live.update(frame(seen, monitor.read_trace, out.width, colour=True), refresh=True)
+            live.update(render_snapshot(seen, monitor.read_trace, out.width, colour=True), refresh=True)
             time.sleep(REFRESH_S)
             seen = monitor.take_snapshot()
     return seen
@@ -61,7 +61,7 @@ def _lines(monitor: SweepMonitor, seen: SweepSnapshot) -> SweepSnapshot:
     while seen.state == "running" and has_reader():
         if seen.ended != told:
             told = seen.ended
-            print(printable(line(seen)), flush=True)
+            print(escape_control_codes(format_progress_line(seen)), flush=True)
         time.sleep(REFRESH_S)
         seen = monitor.take_snapshot()
     return seen

@@ -1,4 +1,4 @@
-"""The factories that configurations name: found, imported and, for objectives, called once a sweep."""
+"""Import the factories that configurations name, and build each objective once a sweep."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> 
 def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group: str, choice: str) -> None:
     """``UsageError`` if a factory does not take parameters of these names, or takes other kinds of values."""
     known = inspect.signature(factory).parameters
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return
     for name, value in given.items():
         if name not in known:

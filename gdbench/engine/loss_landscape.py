@@ -1,4 +1,4 @@
-"""The values of an objective of two coordinates on a grid, for the report's contours."""
+"""Loss landscape: values of an objective of two coordinates on a grid, for the report's contours."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _make_table(points: torch.Tensor, values: npt.NDArray[Any]) -> pd.DataFrame:
 
 
 def _list_minimisers(objective: Objective) -> pd.DataFrame:
-    return pd.DataFrame([np.asarray(each) for each in objective.minimisers], columns=["x", "y"])
+    return pd.DataFrame([np.asarray(minimiser) for minimiser in objective.minimisers], columns=["x", "y"])
 
 
 def _load_objective(folders: list[Path], run: pd.Series) -> Objective | None:
@@ -84,7 +84,7 @@ def _load_objective(folders: list[Path], run: pd.Series) -> Objective | None:
         for folder in folders
         if str(folder).endswith(str(run["sweep"]))
     ]
-    file = next((each for each in kept if each.is_file()), None)
+    file = next((file for file in kept if file.is_file()), None)
     if file is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What makes the method of a cell: ours, or one of torch's interface."""
+"""Method factories: the manual or compiled method of a configuration, or torch.optim's."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
 from gdbench.optimizers.gradient_transforms import gradient_noise, with_gradient_transform
-from gdbench.optimizers.needs import read_needs
 from gdbench.optimizers.projection import with_projection
 from gdbench.optimizers.schedules import with_schedule, with_torch_schedule
+from gdbench.optimizers.torch_needs import read_needs
 from gdbench.optimizers.torch_optim import find_kind, list_lr_names, public_name, torch_arguments, torch_optim
 from gdbench.tree import Params
 
@@ -43,7 +43,7 @@ MAX_SAMPLES = 64
 
 @dataclass(frozen=True)
 class _ConfiguredFactory:
-    """A maker: calls ``eager``, or has the program compile it, and says what really runs."""
+    """A method factory of one configuration, eager or compiled."""
 
     eager: Callable[[Mapping[str, Hyper]], Method]
     resolved: str
@@ -68,10 +68,10 @@ class _ConfiguredFactory:
 
 
 def make_method_factory(question: CellSpec, objective: Objective | None = None) -> MethodFactory:
-    """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
+    """The method factory of a cell; Unavailable where there is no such implementation or compiler.
 
-    Methods are kept in the domain of the objective, where it gives a way to ``project``; proximal ones are Unavailable
-    where it gives no ``prox``.
+    Methods are projected onto the domain of the objective, where it has ``project``; proximal ones are Unavailable
+    where it has no ``prox``.
     """
     with import_from(question.code):
         return _make_factory(question, objective)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.gate.exact_measures import ExactResult
 from gdbench.gate.policy import FAILING, Verdict
-from gdbench.report.number_format import interval
+from gdbench.report.number_format import format_interval
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.verdicts import GroupTiming, SeriesTiming, TimeReport
@@ -73,4 +73,4 @@ def _format_interval(timing: SeriesTiming | GroupTiming) -> str:
     """``step +6.1% [4.8, 7.3], confirmed in fresh processes``."""
     value, low, high = (100 * (ratio - 1) for ratio in (timing.ratio, timing.lower, timing.upper))
     confirmed = ", confirmed in fresh processes" if timing.confirmed else ""
-    return f"step {interval(value, low, high, unit='%', decimals=1, sign='+')}{confirmed}"
+    return f"step {format_interval(value, low, high, unit='%', decimals=1, sign='+')}{confirmed}"

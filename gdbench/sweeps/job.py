@@ -114,7 +114,7 @@ def _run_cell_spec(spec: CellSpec, pulse: ProgressCallback) -> CellResult:
         cell = build.build_cell(spec)
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
-        failure = Failure.of(error)
+        failure = Failure.from_exception(error)
         return make_empty_answer(spec, failure.status, failure.error, failure.traceback)
     decays = cell.hyper.get("weight_decay", make_constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None

@@ -209,7 +209,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
         "gdbench: runn is neither a sweep nor the begin of a run's key in outputs. Did you mean"
     )
     assert "mean run? Allowed: " in guess.err
-    assert "SWEEP=run may be any of 6 sweeps: " in several.err
+    assert "SWEEP=run is ambiguous (6 sweeps): " in several.err
     assert " and 2 others. Name one by its folder.\n" in several.err
     assert re.search(r"Those that have it: (optimizer=\w+, ){3}optimizer=\w+ and \d+ others\. gd has: ", having.err)
     assert "...." not in guess.err + several.err + having.err

@@ -17,7 +17,7 @@ from gdbench.errors import UsageError
 from gdbench.gate import history
 from gdbench.gate.bisect import bisect_commits
 from gdbench.gate.history import add_report, find_exact_changes, find_time_changes, load_history
-from gdbench.report.trend_page import figures, write_trend
+from gdbench.report.trend_page import make_trend_figures, write_trend
 
 
 def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:
@@ -148,12 +148,12 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
     """A point per commit for times and for the exact measure that changed, a line at the change; on its own page."""
     rows = load_history(kept[0])
     changes = find_exact_changes(rows)
-    time, ops = figures(rows, changes)
+    time, ops = make_trend_figures(rows, changes)
     drawn = ops.chart.datasets["table"] if ops.chart else []
     page = write_trend(rows, changes, tmp_path).read_text()
 
     assert (time.title, ops.title) == ("Time of a step", "Operations of a step")
-    assert [(row["kind"], row["number"]) for row in drawn] == [*(("seen", n + 1) for n in range(30)), ("change", 10)]
+    assert [(row["kind"], row["number"]) for row in drawn] == [*(("value", n + 1) for n in range(30)), ("change", 10)]
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {
         f"trend-{name}.{form}" for name in ("step_time_ratio", "ops-per-step") for form in ("svg", "png")
     }
