@@ -134,5 +134,5 @@ def _diff_digests(then: Mapping[str, str] | None, now: Mapping[str, str]) -> lis
     """The digests that differ now; none where none were recorded, as in sweeps of earlier versions."""
     if then is None:
         return []
-    kept = set(then.values())  # several of a name have digits beside it
-    return diff_mappings({name: digest if digest in kept else then.get(name) for name, digest in now.items()}, now)
+    recorded = set(then.values())  # several of a name have digits beside it
+    return diff_mappings({name: digest if digest in recorded else then.get(name) for name, digest in now.items()}, now)
