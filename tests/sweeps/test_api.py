@@ -173,7 +173,7 @@ def test_a_table_says_what_its_columns_mean() -> None:
     assert list(told) == list(runs)
     assert all(told.values())
     assert told["steps_to_target"].endswith("null: never [steps] (lower is better)")
-    assert traces.attrs["columns"]["x"].startswith("x_k, flattened")
+    assert traces.attrs["columns"]["x"].startswith("iterate x_k, flattened")
     for made in (runs[runs["lr"] > 0.1], runs.assign(more=1), pd.concat([runs, runs]), runs.sort_values("lr").head(1)):
         assert made.attrs["columns"] is told
     runs.drop(columns="overrides").to_parquet("copy.parquet")
