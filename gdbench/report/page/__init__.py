@@ -20,7 +20,7 @@ from gdbench import __version__
 from gdbench.report.build import Report
 from gdbench.report.caveats import list_caveats
 from gdbench.report.charts.vega_lite import MAX_PANELS, Figure, page_specification
-from gdbench.report.json_format import to_json_value
+from gdbench.report.json_format import to_json_column
 from gdbench.report.number_format import format_number
 from gdbench.report.report_data import ReportTable, Section
 from gdbench.report.repro_command import repro_command
@@ -33,8 +33,6 @@ __all__ = ["json_for_script", "render_page", "render_table", "render_template"]
 HERE = Path(__file__).parent
 FIRST_ROWS = 50
 """Runs in the table without JavaScript."""
-SIGNIFICANT = 6
-"""Digits of the numbers in the page's data."""
 COLUMNS = {
     "problem": "problem",
     "optimizer": "optimizer",
@@ -250,6 +248,6 @@ def _relative_link(target: Path, start: Path) -> str:
 def _encode_column(values: pd.Series) -> Any:
     """Numbers with six digits; texts as codes and the distinct texts, which are far fewer."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return [to_json_value(value, SIGNIFICANT) for value in values.tolist()]
+        return to_json_column(values)
     codes, names = pd.factorize(values.astype(object))
     return {"names": [str(name) for name in names], "codes": codes.tolist()}
