@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gdbench.cli.main import VERBS, main
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
@@ -159,27 +159,25 @@ def title(family: str, members: list[Entry]) -> str:
 TITLES = {
     ("objective", "bbob"): "COCO's bbob",
     ("objective", "cutest"): "CUTEst",
+    ("objective", "factorisation"): "Matrix factorisation",
     ("objective", "mgh"): "Moré, Garbow, Hillstrom",
-    ("objective", "delay"): "Fixed costs",
-    ("objective", "factors"): "Matrix factors",
-    ("objective", "noise"): "Known noise",
+    ("objective", "multimodal_2d"): "Multimodal, two variables",
+    ("objective", "multimodal_nd"): "Multimodal, n variables",
     ("objective", "notebook"): "The notebook's",
-    ("objective", "sequence"): "Sequences",
-    ("objective", "theory"): "Worst cases",
-    ("optimizer", "adagrad"): "AdaGrad and RMSprop",
-    ("optimizer", "adam_kin"): "Adam's kin",
+    ("objective", "overhead"): "Known cost",
+    ("objective", "pinn"): "Physics-informed network",
+    ("objective", "stochastic"): "Known gradient noise",
+    ("objective", "worst_case"): "Worst cases",
+    ("optimizer", "adagrad"): "AdaGrad, RMSprop, Adadelta",
+    ("optimizer", "adam_variants"): "Variants of Adam",
     ("optimizer", "asgd"): "Averaged SGD",
-    ("optimizer", "averaged"): "Several sequences",
-    ("optimizer", "conjugate"): "Conjugate gradients",
-    ("optimizer", "hessian"): "Hessian diagonals",
-    ("optimizer", "newton"): "Newton and quasi-Newton",
-    ("optimizer", "rprop"): "Rprop",
+    ("optimizer", "averaging"): "Averaging and look-ahead",
+    ("optimizer", "muon_adamw"): "Muon with AdamW",
+    ("optimizer", "nonlinear_cg"): "Conjugate gradients",
+    ("optimizer", "optimal_constants"): "Optimal constants",
+    ("optimizer", "second_order"): "Newton and quasi-Newton",
     ("optimizer", "sgd"): "Gradient descent, momentum",
-    ("optimizer", "shampoo"): "Shampoo",
-    ("optimizer", "sign"): "Signs and directions",
     ("optimizer", "soap"): "SOAP",
-    ("optimizer", "steps"): "Step sizes",
-    ("optimizer", "theory"): "Best constants",
     ("optimizer", "torch"): "torch.optim alone",
 }
 """Where the name of a file would not do as a title."""

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import parabola
-from support.laws import OBJECTIVES, configured
+from support.laws import OBJECTIVES, build_configured
 from support.tiers import representatives
 
 from gdbench.engine.targets import SAFETY, Ladder, make_ladder, measure_rounding_size, round_thresholds_down
@@ -24,7 +24,7 @@ FLAT = ("extended_powell", "variably_dimensioned")
 
 def shipped(name: str) -> Objective:
     """An objective as conf/objective states it."""
-    return configured(name, {})
+    return build_configured(name, {})
 
 
 @cache

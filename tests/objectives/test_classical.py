@@ -60,7 +60,7 @@ def slopes(name: str, x: list[Any], width: Any) -> list[Any]:
 
 
 def test_sixty_have_a_referee() -> None:
-    """As many objectives at least are compared with a formula of 50 digits, beside those of other test files."""
+    """At least this many objectives are compared with a formula of 50 digits, besides those of other test files."""
     assert len(FORMULAS) >= 60
 
 
@@ -73,7 +73,7 @@ def test_value_and_gradient_are_the_sources(name: str) -> None:
         x = start + spread * torch.randn(start.shape, generator=near, dtype=torch.float64)
         loss, slope = oracle(objective, laned=False).grad(x, 0)
         with mp.workdps(50):
-            point = [mpf(each) for each in x.flatten().tolist()]
+            point = [mpf(number) for number in x.flatten().tolist()]
             value = float(exact(name, point))
             found = np.array(slopes(name, point, mpf(10) ** -16), dtype=float)
         assert loss.item() == pytest.approx(value, rel=1e-12, abs=1e-14)
@@ -88,7 +88,7 @@ def test_minimum_is_right_to_the_last_digit(name: str) -> None:
         pytest.skip("a root or reciprocal of a rounded number is not that of the exact one")
     with mp.workdps(50):
         for x in objective.minimisers:
-            value = exact(name, [mpf(each) for each in x.flatten().tolist()])
+            value = exact(name, [mpf(number) for number in x.flatten().tolist()])
             assert float(value) == pytest.approx(objective.minimum, rel=2.3e-16, abs=1e-24)
 
 
@@ -102,10 +102,10 @@ SOLVED = (
 
 @pytest.mark.parametrize("name", SOLVED)
 def test_minimisers_are_rounded_once(name: str) -> None:
-    """A Newton step of many digits from a stated minimiser leads to a number that rounds to the very same."""
+    """A Newton step with many digits from a stated minimiser rounds to the same numbers."""
     with mp.workdps(60):
         for stated in build(name).minimisers:
-            x, wide = [mpf(each) for each in stated.tolist()], mpf(10) ** -18
+            x, wide = [mpf(number) for number in stated.tolist()], mpf(10) ** -18
             slope = slopes(name, x, wide)
             bend = mp.matrix(len(x))
             for i in range(len(x)):
@@ -113,7 +113,7 @@ def test_minimisers_are_rounded_once(name: str) -> None:
                 for j in range(len(x)):
                     bend[j, i] = (there[j] - slope[j]) / wide
             step = mp.lu_solve(bend, mp.matrix(slope))
-            assert [float(each - step[i]) for i, each in enumerate(x)] == pytest.approx(stated.tolist(), rel=2.3e-16)
+            assert [float(value - step[i]) for i, value in enumerate(x)] == pytest.approx(stated.tolist(), rel=2.3e-16)
 
 
 @pytest.mark.parametrize("name", [name for name in FORMULAS if build(name).minimum is not None])
@@ -172,13 +172,13 @@ def test_quadratics_state_their_curvature(n: int) -> None:
 
 @pytest.mark.parametrize("objective", [mccormick(), monkey_saddle(), schwefel(), michalewicz()])
 def test_what_has_no_minimum_states_none(objective: Objective) -> None:
-    """Where f has no least value none is claimed, though a box has one."""
+    """Where f has no minimum none is stated, even if a box has one."""
     assert objective.minimum is None
     assert objective.minimum_kind == "unknown"
 
 
 def test_schwefels_best_pit_is_reached() -> None:
-    """From the start gradient descent ends in the pit that the docstring names."""
+    """From the start gradient descent converges to the local minimum that the docstring names."""
     objective, x = schwefel(2), schwefel(2).start_at(0)
     for _ in range(300):
         x = x - gradient(objective, x)
@@ -202,7 +202,7 @@ def test_small_clusters_touch_all_round(atoms: int) -> None:
 
 
 def test_ackley_keeps_its_digits_near_the_minimum() -> None:
-    """A millionth of a millionth beside the minimum the value is still right, where the textbook's form gives 0."""
+    """At a distance of 1e-12 from the minimum the value is still accurate, where the textbook formula gives 0."""
     with mp.workdps(60):
         value = float(FORMULAS["ackley"]([mpf(1e-18), mpf(0)]))
     assert ackley(2).value(torch.tensor([1e-18, 0.0], dtype=torch.float64)).item() == pytest.approx(value, rel=1e-12)

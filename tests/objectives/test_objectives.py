@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.laws import CONF, CONFIGURATIONS, SMALLER, configured, points, target
+from support.laws import CONF, CONFIGURATIONS, SMALLER, build_configured, points, target
 from support.tiers import representatives
 from torch.autograd.functional import hessian
 
@@ -43,7 +43,7 @@ CASES = {name: (name, SMALLER.get(name, {})) for name in CONFIGURATIONS} | {
     "himmelblau, moved": ("himmelblau", {"instance": 1}),
     "mccormick, moved": ("mccormick", {"instance": 1}),
 }
-"""What the laws are checked on: the shipped configurations, and sizes that take other code."""
+"""The cases of the laws: the shipped configurations, and sizes for which the code differs."""
 
 BEYOND_HALF = {
     "bbob_f02_ellipsoid": "its 1e6 is beyond float16",
@@ -93,7 +93,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def build(name: str) -> Objective:
     """The objective of a case."""
-    return configured(*CASES[name])
+    return build_configured(*CASES[name])
 
 
 def minus(a: Params, b: Params) -> Params:
@@ -122,7 +122,7 @@ def gradient(objective: Objective, x: Params) -> Params:
 
 
 def test_configuration_says_what_it_is() -> None:
-    """A configuration opens with a line for people, and names a factory that is called as the file is."""
+    """A configuration begins with a description, and names a factory of the file's name."""
     for file in FILES:
         name, opening = file.stem, file.read_text().splitlines()[0]
         assert opening.startswith("# "), name
@@ -176,8 +176,8 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
         near = [
             tree_map(lambda leaf: leaf * (1 + 4e-16 * torch.randn_like(leaf, generator=seed)), x) for _ in range(10)
         ]
-        noise = max(abs(float(objective.value(each)) - value) for each in near)
-        tremor = max(length(minus(gradient(objective, each), slope)) for each in near)
+        noise = max(abs(float(objective.value(point)) - value) for point in near)
+        tremor = max(length(minus(gradient(objective, point), slope)) for point in near)
         assert value == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24 + 2 * noise)
         assert noise <= 1e-11 * abs(value) + 1e-24 * scale
         assert length(slope) <= 1e-12 + 4 * tremor
@@ -193,7 +193,7 @@ def test_kind_of_minimum_fits(name: str) -> None:
 
 @every_objective
 def test_start_leaves_something_to_do(name: str) -> None:
-    """The start lies above the minimum by part of its value, and is not stationary."""
+    """The start lies above the minimum and is not stationary."""
     objective = build(name)
     x = objective.start_at(0)
     value = float(objective.value(x))
@@ -333,7 +333,7 @@ def test_notebook_gradients(name: str, loss: float, grad: list[float]) -> None:
     ],
 )
 def test_notebook_digits(name: str, written: object) -> None:
-    """A sum over the axes of the point has the very bits of the notebook's sum over everything."""
+    """A sum over the axes of the point has the same bits as the notebook's sum over everything."""
     objective = build(name)
     for point in points(objective, 100):
         x = point.to(objective.dtype)
@@ -405,7 +405,7 @@ def test_the_fixed_rotation_is_dense_and_has_no_axis(n: int) -> None:
 
 
 def test_the_fixed_rotation_has_the_same_bits_everywhere() -> None:
-    """Rows of ten coordinates are turned into these very numbers, also by other sums than the processor's own."""
+    """Rows of ten coordinates are rotated to exactly these numbers, also with another order of summation."""
     rotation = apply_fixed_rotation(torch.eye(10, dtype=torch.float64))
     start = quadratic().start_at(0)
 
@@ -477,7 +477,7 @@ def test_spectra(spectrum: str, eigenvalues: list[float]) -> None:
 
 
 def test_gradient_descent_sees_no_instance() -> None:
-    """Gradient descent loses the same along the axes, turned, and turned otherwise and shifted."""
+    """Gradient descent has the same losses along the axes, rotated, and otherwise rotated and shifted."""
 
     def losses(objective: Objective) -> list[float]:
         x, seen = objective.start_at(0), []
@@ -492,36 +492,36 @@ def test_gradient_descent_sees_no_instance() -> None:
         assert losses(turned) == pytest.approx(along_axes, rel=1e-10)
 
 
-INSTANCED = [name for name, each in CONFIGURATIONS.items() if hasattr(target(each), "__wrapped__")]
+INSTANCED = [name for name, block in CONFIGURATIONS.items() if hasattr(target(block), "__wrapped__")]
 """Objectives that have instances by ``gdbench.objectives.instances``: all classical ones of a vector."""
 
 
 @pytest.mark.parametrize("name", INSTANCED)
 def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
-    """A rotation and a shift lead from the plain function to an instance; from the start no two go down alike."""
-    plain, made = configured(name, {}), [configured(name, {"instance": number}) for number in (1, 2)]
-    for each in made:
-        turn, centre, place = (each.data[key] for key in ("turned", "centred", "placed"))
+    """An instance is a rotation and shift of the function; no two have the same loss at the start."""
+    plain, made = build_configured(name, {}), [build_configured(name, {"instance": number}) for number in (1, 2)]
+    for instance in made:
+        turn, centre, place = (instance.data[key] for key in ("turned", "centred", "placed"))
         torch.testing.assert_close(turn @ turn.mT, torch.eye(len(turn), dtype=torch.float64))
-        assert torch.equal(each.start_at(0), plain.start_at(0))
+        assert torch.equal(instance.start_at(0), plain.start_at(0))
         for x in points(plain, 2):
             (loss, slope), there = oracle(plain, laned=False).grad(x, 0), place + turn @ (x - centre)
-            found, seen = oracle(each, laned=False).grad(there, 0)
+            found, seen = oracle(instance, laned=False).grad(there, 0)
             torch.testing.assert_close(found, loss, rtol=1e-9, atol=1e-12)
             torch.testing.assert_close(seen, turn @ slope, rtol=1e-7, atol=1e-9 * float(slope.norm()))
-        for x, at in zip(plain.minimisers, each.minimisers, strict=True):
+        for x, at in zip(plain.minimisers, instance.minimisers, strict=True):
             torch.testing.assert_close(at, place + turn @ (x - centre), rtol=1e-14, atol=1e-14)
-        assert not plain.minimisers or each.value(each.minimisers[0]) == plain.value(plain.minimisers[0])
-    assert len({float(each.value(each.start_at(0))) for each in (plain, *made)}) == 3
+        assert not plain.minimisers or instance.value(instance.minimisers[0]) == plain.value(plain.minimisers[0])
+    assert len({float(instance.value(instance.start_at(0))) for instance in (plain, *made)}) == 3
 
 
 def test_every_classical_function_has_instances() -> None:
-    """The families of the literature take ``instance``, in their files too; clusters, which no turn changes, do not."""
+    """The families of the literature have ``instance``, in their files too, except rotation-invariant clusters."""
     families = {
         *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
         *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),
     }
-    classical = {name for name, each in CONFIGURATIONS.items() if target(each).__module__.split(".")[2] in families}
+    classical = {name for name, block in CONFIGURATIONS.items() if target(block).__module__.split(".")[2] in families}
 
     assert set(INSTANCED) == classical - {"lennard_jones"}
     assert all(CONFIGURATIONS[name]["instance"] == 0 for name in INSTANCED)

@@ -17,7 +17,7 @@ from support.tiers import count_examples, representatives
 import gdbench
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.starts import convert_point, find_overflow, widest_dtype
+from gdbench.objectives.point_conversion import convert_point, find_overflow, widest_dtype
 from gdbench.tree import leaves
 
 
@@ -143,7 +143,7 @@ if np.longdouble(1).itemsize > 8:  # on some machines it is float64
 @pytest.mark.parametrize("form", REFUSED)
 @pytest.mark.filterwarnings("ignore:Sparse CSR:UserWarning")
 def test_what_is_no_real_point_is_refused_in_one_line(form: str) -> None:
-    """What cannot be descended in, or not without losing what was given, raises one line and leaves no folder."""
+    """A start that cannot be optimised, or not without loss, raises one line and leaves no folder."""
     given, words = REFUSED[form]
     with pytest.raises(UsageError) as refusal:
         run(x0=given)
@@ -169,7 +169,7 @@ def values(given: Any) -> list[complex]:
     return [complex(number) for part in parts for number in np.asarray(part, dtype=object).ravel().tolist()]
 
 
-def attempted(call: Callable[[], Any]) -> tuple[Any, str]:
+def try_call(call: Callable[[], Any]) -> tuple[Any, str]:
     """What a call returned, or the words of its refusal."""
     try:
         return call(), ""
@@ -182,7 +182,7 @@ def attempted(call: Callable[[], Any]) -> tuple[Any, str]:
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
     """Whatever is given becomes floating tensors of the same numbers, or is refused in one line."""
-    point, refusal = attempted(lambda: convert_point("x0", given))
+    point, refusal = try_call(lambda: convert_point("x0", given))
     if point is None:
         assert "\n" not in refusal
         return
@@ -202,7 +202,7 @@ def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_run_starts_where_it_was_told_to_or_refuses(given: Any) -> None:
     """Through the public API: the row's start holds the given numbers, rounded to its dtype, or one line says no."""
-    runs, refusal = attempted(lambda: run(x0=given, steps=1))
+    runs, refusal = try_call(lambda: run(x0=given, steps=1))
     if runs is None:
         assert "\n" not in refusal
         return
@@ -248,7 +248,7 @@ def test_the_tensor_of_the_user_stays_as_it_is() -> None:
 
 
 def test_x0_is_for_functions_alone() -> None:
-    """An objective that has a start of its own is not given another one in silence."""
+    """A start for an objective that has one is refused."""
     with pytest.raises(UsageError, match=r"^x0= is the start of a function"):
         gdbench.run("rosenbrock", x0=[1.0, 2.0])
     with pytest.raises(UsageError, match=r"dataclasses\.replace"):
@@ -273,7 +273,7 @@ def test_an_objective_converts_what_it_is_stated_with() -> None:
     assert list(stated.minimisers[0]) == ["a", "b"]
     assert (stated.minimum, stated.smoothness) == (0.0, 2.0)
     assert type(stated.minimum) is type(stated.smoothness) is float
-    assert [each.dtype for each in stated.data.values()] == [torch.float64, torch.int64]
+    assert [tensor.dtype for tensor in stated.data.values()] == [torch.float64, torch.int64]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_an_objective_converts_what_it_is_stated_with() -> None:
     ],
 )
 def test_an_objective_refuses_what_it_cannot_keep(changed: dict[str, Any], words: str) -> None:
-    """What would be cast, broadcast or dropped without a word is refused where it is stated."""
+    """What would be cast, broadcast or dropped silently is refused where it is stated."""
     with pytest.raises(UsageError) as refusal:
         Objective(**{"fn": total, "start": torch.ones(2), **changed})
 
