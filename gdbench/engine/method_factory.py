@@ -200,7 +200,7 @@ def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: s
         )
 
 
-def _call_group_factory(question: Question, group: str, **told: Any) -> Any:
+def _call_group_factory(question: Question, group: str, **extra: Any) -> Any:
     """What a group puts around the method; None where that is nothing."""
     choice = question.around.get(group)
     if choice is None:
@@ -208,8 +208,8 @@ def _call_group_factory(question: Question, group: str, **told: Any) -> Any:
     arguments = {key: value for key, value in choice.config.items() if key != "_target_"}
     factory = locate(choice.config.get("_target_"), f"{group}={choice.name}")
     apply_settings_of(factory)
-    check_arguments(factory, {**arguments, **told}, group, choice.name)
-    return factory(**arguments, **told)
+    check_arguments(factory, {**arguments, **extra}, group, choice.name)
+    return factory(**arguments, **extra)
 
 
 def _describe_groups(question: Question) -> str:

@@ -61,33 +61,33 @@ def ignore_progress(lane_steps: int) -> None:
     """No-op progress callback."""
 
 
-def run_cell(cell: Cell, clock: Clock | None = None, pulse: ProgressCallback = ignore_progress) -> CellResult:
+def run_cell(cell: Cell, clock: Clock | None = None, progress: ProgressCallback = ignore_progress) -> CellResult:
     """The result of a cell: all runs observed, then some timed; copies by an ineffective seed run once.
 
     A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
     it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
     """
-    return run_seeded(cell, pulse, lambda cell, repeats, pulse: _run_checked(cell, repeats, clock, pulse))
+    return run_seeded(cell, progress, lambda cell, repeats, progress: _run_checked(cell, repeats, clock, progress))
 
 
-def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: ProgressCallback) -> CellResult:
+def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: ProgressCallback) -> CellResult:
     """The result of a cell whose random draws are known; ``repeats``: whether its first steps repeat."""
     distinct, back = _select_distinct(cell)
     apart = _is_beyond_dtype(distinct)
     some_apart = bool(apart.any() and not apart.all())
     laned, how = choose_execution_mode(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started, before = time.perf_counter(), read_states()
-    watched = _observe(distinct, laned, apart, pulse)
+    observed = _observe(distinct, laned, apart, progress)
     convergence_pass_s = time.perf_counter() - started
     find_late_draws(distinct, before)
-    story, rows = watched.story, watched.rows
+    result, rows = observed.result, observed.rows
     columns = (
-        spread_columns(convergence_columns(distinct, story), rows, distinct.size)
-        if story
+        spread_columns(convergence_columns(distinct, result), rows, distinct.size)
+        if result
         else make_failed_columns(distinct.size)
     )
-    timings = time_runs(distinct, ObservedRuns(columns, watched.marks), clock or _choose_clock(distinct.device))
-    _set_failures(columns, watched.failures)
+    timings = time_runs(distinct, ObservedRuns(columns, observed.marks), clock or _choose_clock(distinct.device))
+    _set_failures(columns, observed.failures)
     columns.update(make_timing_columns(timings, columns["steps_to_target"]))
     shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.compiled else {}
     shared |= {
@@ -96,7 +96,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: Progress
         "deterministic": repeats,
     }
     columns.update({name: make_constant(value, distinct.size) for name, value in shared.items()})
-    columns.update(_make_execution_columns(distinct, laned, how, watched.alone))
+    columns.update(_make_execution_columns(distinct, laned, how, observed.alone))
     if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
             f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
@@ -104,7 +104,7 @@ def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: Progress
         )
     return CellResult(
         columns if distinct is cell else {name: take_rows(column, back) for name, column in columns.items()},
-        make_trace_columns(distinct, story, rows, back) if story else {},
+        make_trace_columns(distinct, result, rows, back) if result else {},
         make_block_columns(timings, back) if timings else {},
     )
 
@@ -170,7 +170,7 @@ def _select_distinct(cell: Cell) -> tuple[Cell, Array]:
 class _ObservedCell:
     """The results of the convergence pass of a cell, by run."""
 
-    story: PassResult | None
+    result: PassResult | None
     """Of the runs ``rows``, in this order; None where every run failed."""
     rows: Array
     failures: dict[int, Failure]
@@ -180,7 +180,7 @@ class _ObservedCell:
     """Of runs executed one by one: the digests of their points at marked steps."""
 
 
-def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> _ObservedCell:
+def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) -> _ObservedCell:
     """Observe all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` always are."""
     traced = select_traced_runs(cell)
     chunks = _split_into_chunks(cell, np.flatnonzero(~apart), laned)
@@ -189,28 +189,31 @@ def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> 
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     isolation = Isolation()
     attempts = _run_chunks(
-        lambda rows, halt: observe_runs(cell, rows, laned, traced, halt, isolation), chunks, cell, pulse
+        lambda rows, before_steps: observe_runs(cell, rows, laned, traced, before_steps, isolation),
+        chunks,
+        cell,
+        progress,
     )
     attempts += _run_chunks(
-        lambda rows, halt: observe_runs(cell, rows, False, traced, halt, isolation),
+        lambda rows, before_steps: observe_runs(cell, rows, False, traced, before_steps, isolation),
         list(np.flatnonzero(apart)[:, None]),
         cell,
-        pulse,
+        progress,
     )
     pieces = [piece for attempt in attempts for piece in attempt]
-    stories = [story for _, story in pieces if isinstance(story, PassResult)]
-    rows = [rows for rows, story in pieces if isinstance(story, PassResult)]
-    failures = {int(row): story for rows, story in pieces if isinstance(story, Failure) for row in rows}
+    results = [result for _, result in pieces if isinstance(result, PassResult)]
+    rows = [rows for rows, result in pieces if isinstance(result, PassResult)]
+    failures = {int(row): result for rows, result in pieces if isinstance(result, Failure) for row in rows}
     marks = {
         int(row): digests
-        for rows, story in pieces
-        if isinstance(story, PassResult) and story.marks
-        for row, digests in zip(rows, story.marks, strict=True)
+        for rows, result in pieces
+        if isinstance(result, PassResult) and result.marks
+        for row, digests in zip(rows, result.marks, strict=True)
     }
     beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
     alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
     return _ObservedCell(
-        concatenate(stories) if stories else None,
+        concatenate(results) if results else None,
         np.concatenate([np.empty(0, np.int64), *rows]),
         failures,
         alone | isolation.reasons,
@@ -243,22 +246,22 @@ def _split_into_chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
 
 
 def _run_chunks(
-    work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, pulse: ProgressCallback
+    work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, progress: ProgressCallback
 ) -> list[list[Piece]]:
     """Run chunks of lanes on all cores, as nothing is timed meanwhile; single runs and devices one after the other."""
     halted = threading.Event()
 
-    def halt(lanes: int, steps: int) -> None:
-        pulse(lanes * steps)
+    def before_steps(lanes: int, steps: int) -> None:
+        progress(lanes * steps)
         if halted.is_set():
             raise KeyboardInterrupt
 
     # Only plain tensor code is thread-safe: torch's functional_call swaps the weights of a shared module.
     if len(chunks) < 2 or len(chunks[0]) == 1 or cell.device.type != "cpu" or not cell.objective.laned:
-        return [work(rows, partial(halt, len(rows))) for rows in chunks]
+        return [work(rows, partial(before_steps, len(rows))) for rows in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            return list(pool.map(lambda rows: work(rows, partial(halt, len(rows))), chunks))
+            return list(pool.map(lambda rows: work(rows, partial(before_steps, len(rows))), chunks))
         except BaseException:
             halted.set()  # else the threads would finish their chunks
             pool.shutdown(cancel_futures=True)

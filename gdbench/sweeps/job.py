@@ -112,7 +112,7 @@ def _answer(question: Question, pulse: ProgressCallback) -> CellResult:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:
         cell = build.build_cell(question)
-        answer = run_cell(cell, pulse=pulse)
+        answer = run_cell(cell, progress=pulse)
     except USER_ERRORS as error:
         failure = Failure.from_exception(error)
         return nothing(question, failure.status, failure.error, failure.traceback)

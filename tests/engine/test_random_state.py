@@ -293,7 +293,7 @@ def test_steps_made_once_more_are_counted_once() -> None:
         x, state, seen = inner.step(oracle, k, x, state)
         return (x + torch.rand_like(x) if k == 7 else x), state, seen
 
-    columns = run_cell(small(parabola(), Tiny(lambda lr: Method(inner.init, step))), pulse=heard.append).columns
+    columns = run_cell(small(parabola(), Tiny(lambda lr: Method(inner.init, step))), progress=heard.append).columns
 
     assert sum(heard) == 10
     assert columns["seed_used"].all()
