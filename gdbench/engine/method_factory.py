@@ -16,12 +16,7 @@ from gdbench.config.schema import NOT_ASKED
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine.cell import MethodFactory
-from gdbench.engine.factories import (
-    apply_settings_of,
-    check_arguments,
-    is_ours,
-    locate,
-)
+from gdbench.engine.factory_import import apply_settings_of, check_arguments, is_ours, locate
 from gdbench.engine.gc_pause import pause_gc
 from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.errors import Unavailable, UsageError

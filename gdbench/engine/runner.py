@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.engine.batching import choose_execution_mode
+from gdbench.engine.batching import choose_execution_mode, find_overflowing_runs, split_into_chunks
 from gdbench.engine.cell import Cell
 from gdbench.engine.cell_columns import make_block_columns, make_failed_columns, make_trace_columns, spread_columns
 from gdbench.engine.convergence_metrics import convergence_columns
@@ -32,8 +31,7 @@ from gdbench.engine.timing_verification import ObservedRuns
 from gdbench.engine.trace_recorder import select_traced_runs
 from gdbench.errors import UsageError
 from gdbench.objectives.base import find_changed_data
-from gdbench.results.constant_column import is_constant, make_constant, take_rows
-from gdbench.tree import numel
+from gdbench.results.constant_column import make_constant, take_rows
 
 __all__ = ["CellResult", "ProgressCallback", "ignore_progress", "run_cell"]
 
@@ -42,10 +40,6 @@ ProgressCallback = Callable[[int], None]
 """Called with the number of steps made, summed over runs."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
-
-CACHE_NUMBERS = 2**18
-"""x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the observer too."""
-MIN_CHUNK_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def run_cell(cell: Cell, clock: Clock | None = None, progress: ProgressCallback 
 def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, progress: ProgressCallback) -> CellResult:
     """The result of a cell whose random draws are known; ``repeats``: whether its first steps repeat."""
     distinct, back = _select_distinct(cell)
-    apart = _is_beyond_dtype(distinct)
+    apart = find_overflowing_runs(distinct)
     some_apart = bool(apart.any() and not apart.all())
     laned, how = choose_execution_mode(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started, before = time.perf_counter(), read_states()
@@ -183,7 +177,7 @@ class _ObservedCell:
 def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) -> _ObservedCell:
     """Observe all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` always are."""
     traced = select_traced_runs(cell)
-    chunks = _split_into_chunks(cell, np.flatnonzero(~apart), laned)
+    chunks = split_into_chunks(cell, np.flatnonzero(~apart), laned)
     with contextlib.suppress(Exception):  # what raises here raises in every run, whose row says so
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
@@ -219,30 +213,6 @@ def _observe(cell: Cell, laned: bool, apart: Array, progress: ProgressCallback) 
         alone | isolation.reasons,
         marks,
     )
-
-
-def _is_beyond_dtype(cell: Cell) -> Array:
-    """Which runs have a hyper-parameter that overflows in the dtype: torch may refuse it, lanes would have infinity.
-
-    Compiled steps hold hyper-parameters as float64 tensors in any case.
-    """
-    beyond = np.zeros(cell.size, dtype=bool)
-    if not cell.make_method.compiled:
-        most = torch.finfo(cell.dtype).max
-        for column in cell.hyper.values():
-            beyond |= np.abs(column[:1] if is_constant(column) else column) > most
-    return beyond
-
-
-def _split_into_chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
-    """Rows that run together: as many as keep a tensor within a core's cache; without lanes, one by one."""
-    if not laned:
-        return list(every[:, None])
-    if cell.make_method.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
-        return [every]
-    numbers = CACHE_NUMBERS // 4 if cell.make_method.compiled else CACHE_NUMBERS
-    lanes = max(MIN_CHUNK_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
-    return np.array_split(every, math.ceil(len(every) / lanes))
 
 
 def _run_chunks(

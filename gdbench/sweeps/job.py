@@ -20,9 +20,9 @@ from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine import build
 from gdbench.engine.device import resolve_device
 from gdbench.engine.environment import make_process_key
-from gdbench.engine.factories import load_objective
 from gdbench.engine.failure_isolation import Failure
 from gdbench.engine.hyper_parameters import make_hyper_columns
+from gdbench.engine.objective_factory import load_objective
 from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
 from gdbench.engine.torch_globals import isolate_settings
 from gdbench.errors import Unavailable, UsageError

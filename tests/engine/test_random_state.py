@@ -194,7 +194,7 @@ def test_a_judgement_draws_as_the_step_does(drawing: Path) -> None:
 
 def test_data_that_a_factory_draws_do_not_depend_on_what_ran_before(drawing: Path) -> None:
     """A factory that draws its data gives the same objective in every process: the generators are set for it."""
-    from gdbench.engine.factories import locate
+    from gdbench.engine.factory_import import locate
     from gdbench.engine.random_state import FACTORY_STEP
 
     torch.manual_seed(77)
