@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import USER_ERRORS, importing
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import USER_ERRORS, import_from
 from gdbench.engine.batching import check_scalar
 from gdbench.engine.cell import Cell
 from gdbench.engine.device import resolve_device
@@ -19,14 +19,14 @@ from gdbench.engine.random_state import preserve_globals
 from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
-from gdbench.objectives.starts import find_overflow
+from gdbench.objectives.point_conversion import find_overflow
 from gdbench.tree import leaves, tree_map
 
 __all__ = ["build_cell", "check_cell"]
 
 
 @preserve_globals()
-def build_cell(question: Question) -> Cell:
+def build_cell(question: CellSpec) -> Cell:
     """The cell of a spec. Raises Unavailable where this machine, torch or the method cannot run it."""
     device = resolve_device(question.device)
     built = build_objective(question)
@@ -55,7 +55,7 @@ def build_cell(question: Question) -> Cell:
     )
 
 
-def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dtype) -> str | None:
+def _find_unrepresentable(question: CellSpec, stated: Objective, dtype: torch.dtype) -> str | None:
     """A message naming a value of the objective's start or data that overflows in the dtype; None if none does."""
     try:
         start = stated.start_at(int(question.seeds()[0]))
@@ -71,12 +71,12 @@ def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dt
 
 
 @preserve_globals()
-def check_cell(question: Question) -> None:
+def check_cell(question: CellSpec) -> None:
     """Check a cell's configuration before anything runs. Raises ``UsageError`` in one line.
 
     An objective that raises is not an error here: it is a result, and becomes a row.
     """
-    with importing(question.code), isolate_settings():
+    with import_from(question.code), isolate_settings():
         with _word_in_one_line(f"objective={question.objective}"):
             stated = load_objective(question)
         with (
@@ -89,7 +89,7 @@ def check_cell(question: Question) -> None:
         _check_value(question)
 
 
-def _check_value(question: Question) -> None:
+def _check_value(question: CellSpec) -> None:
     """``UsageError`` unless the objective's value is a scalar and its evaluation changes nothing in place."""
     built = build_objective(question)
     apply_settings(built.settings)

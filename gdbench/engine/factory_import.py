@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from gdbench.config.allowed_targets import check_module, check_object
-from gdbench.config.validation import written
+from gdbench.config.validation import format_for_message
 from gdbench.engine.torch_globals import Values, apply_settings, isolate_settings, run_and_diff
 from gdbench.errors import UsageError
 from gdbench.results.run_ids import is_number
@@ -83,7 +83,7 @@ def check_arguments(factory: Callable[..., Any], given: Mapping[str, Any], group
             )
         default = known[name].default
         if isinstance(default, bool) and not isinstance(value, bool):
-            raise UsageError(f"{group}.{name}={written(value)} must be true or false.")
+            raise UsageError(f"{group}.{name}={format_for_message(value)} must be true or false.")
         if is_number(default) and not is_number(value):
-            quotes = ", without quotes" if isinstance(value, str) and written(value) != value else ""
-            raise UsageError(f"{group}.{name}={written(value)} must be a number{quotes}.")
+            quotes = ", without quotes" if isinstance(value, str) and format_for_message(value) != value else ""
+            raise UsageError(f"{group}.{name}={format_for_message(value)} must be a number{quotes}.")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from gdbench.config.trust import read_configuration, shipped_targets
+from gdbench.config.trust import list_shipped_targets, read_configuration
 from gdbench.engine.factory_import import locate
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
@@ -91,7 +91,7 @@ def _load_objective(folders: list[Path], run: pd.Series) -> Objective | None:
         config = read_configuration(file)["objective"]
         target = config.pop("_target_", None)
         # A report may be of somebody else's sweep: of what its files name, only what our own conf/ names is called.
-        if target not in shipped_targets("objective") or not all(map(_is_plain, config.values())):
+        if target not in list_shipped_targets("objective") or not all(map(_is_plain, config.values())):
             return None
         objective: Objective = locate(target, "objective")(**config)
     except (UsageError, TypeError, ValueError) as error:  # the file is damaged, or of another version

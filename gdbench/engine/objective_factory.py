@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gdbench.config.spec import Question
-from gdbench.config.user_modules import importing
+from gdbench.config.spec import CellSpec
+from gdbench.config.user_modules import import_from
 from gdbench.engine.factory_import import apply_settings_of, check_arguments, is_ours, locate, read_settings_of
 from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.engine.random_state import FACTORY_STEP, seed_globals
@@ -50,18 +50,18 @@ def forget_objectives() -> None:
             del _objectives[key]
 
 
-def load_objective(question: Question) -> Objective:
+def load_objective(question: CellSpec) -> Objective:
     """The objective as stated; built once a sweep for each configuration, and never changed: ``to`` makes copies."""
     return build_objective(question).objective
 
 
-def build_objective(question: Question) -> BuiltObjective:
+def build_objective(question: CellSpec) -> BuiltObjective:
     """The objective as stated, with what its factory set and the digest of its content."""
     config = dict(question.objective_config)
     target = config.pop("_target_", None)
     if isinstance(target, Objective):
         return BuiltObjective(target, {}, str(config.get("code", "")))
-    with importing(question.code):
+    with import_from(question.code):
         factory = locate(target, f"objective={question.objective}")
         check_arguments(factory, config, "objective", question.objective)
         # As JSON, for 1, 1.0 and true are equal in Python, and lists cannot be hashed.
