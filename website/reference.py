@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gdbench.cli.main import VERBS, main
-from gdbench.config.paths import config_folder
+from gdbench.config.config_folders import config_folder
 from gdbench.objectives import Objective
 from gdbench.objectives.base import count_coordinates
 from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact

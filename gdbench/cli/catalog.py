@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gdbench.config.own_names import check_own_names
+from gdbench.config.config_folders import check_own_names
 from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
 from gdbench.results.user_paths import PATH
@@ -27,7 +27,7 @@ def list_(
     cutest: Annotated[bool, typer.Option("--cutest", help="the problems of objective=cutest instead")] = False,
 ) -> None:
     """List all objectives or optimizers: name, what it is, and its source."""
-    from gdbench.config.paths import config_folder
+    from gdbench.config.config_folders import config_folder
 
     if what not in KINDS:
         raise UsageError(f"list {what} is not known.{did_you_mean(what, KINDS)} Allowed: {', '.join(KINDS)}.")

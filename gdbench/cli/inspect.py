@@ -42,9 +42,9 @@ def show(
     if rerun:
         from gdbench.cli.show import list_repeat
         from gdbench.results.lookup import find_sweep_of_run
-        from gdbench.sweeps.reproduce import rerun as repeat
+        from gdbench.sweeps.reproduce import reproduce
 
-        found = repeat(find_sweep_of_run(folder, row), row, trust)
+        found = reproduce(find_sweep_of_run(folder, row), row, trust)
         typer.echo("\n".join(list_repeat(found)))
         return 0 if found.same else 1
     show_run(row, folder)

@@ -24,7 +24,7 @@ from gdbench.results.user_paths import expand_user, expand_word
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.sweeps.executor import SweepResult
+    from gdbench.sweeps.sweep_result import SweepResult
 
 __all__ = ["main"]
 
@@ -123,9 +123,11 @@ def _dispatch(words: list[str]) -> int:
 
 def _is_known_word(word: str) -> bool:
     """Whether a word that is no verb names a setting or an option: how it is to be written is told later."""
-    from gdbench.config.mistakes import option_files
+    from gdbench.config.command_errors import read_option_files
 
-    return word in (*SETTINGS, "experiment") or any(word in option_files(group) for group in ("optimizer", "objective"))
+    return word in (*SETTINGS, "experiment") or any(
+        word in read_option_files(group) for group in ("optimizer", "objective")
+    )
 
 
 def _recalled(words: list[str], trust: bool) -> list[str]:
@@ -135,10 +137,10 @@ def _recalled(words: list[str], trust: bool) -> list[str]:
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
         return words
     from gdbench.config.overrides import read_text
-    from gdbench.sweeps.resume import recorded
+    from gdbench.sweeps.resume import read_command
 
     given_code = any(word in ("--config-dir", "-cd") or word.startswith("--config-dir=") for word in words)
-    return [*recorded(read_text(folders[-1]), given_code, trust), *words]
+    return [*read_command(read_text(folders[-1]), given_code, trust), *words]
 
 
 def _look(words: list[str]) -> int:
@@ -178,10 +180,10 @@ def _run(words: list[str], output: Output) -> int:
     """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
     with pause_gc():
         from gdbench.report.terminal.progress import choose_progress
-        from gdbench.sweeps.invocation import run_words
+        from gdbench.sweeps.command_line import run_command
 
     try:
-        result = run_words(words, None if output.quiet or output.json else choose_progress(), output.plan)
+        result = run_command(words, None if output.quiet or output.json else choose_progress(), output.plan)
     except KeyboardInterrupt as cut:
         return _cut_short(getattr(cut, "result", None), output)
     if result is None:
@@ -195,10 +197,10 @@ def _planned(result: SweepResult, output: Output) -> int:
     """Show what a sweep would do."""
     from gdbench.report.terminal.plan import predict_times, print_plan
 
-    standing = result.standing
-    assert standing is not None
-    outputs = str(expand_user(standing.jobs[0].config["outputs"] or "outputs"))
-    print_plan(predict_times(standing.rows(), outputs), standing.summary(), result.folder, output.json)
+    status = result.status
+    assert status is not None
+    outputs = str(expand_user(status.jobs[0].config["outputs"] or "outputs"))
+    print_plan(predict_times(status.rows(), outputs), status.summary(), result.folder, output.json)
     return 0
 
 

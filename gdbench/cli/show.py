@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench.config.trust import unstamped
+from gdbench.config.trust import remove_stamp
 from gdbench.errors import UsageError
 from gdbench.report.diff_text import list_differences
 from gdbench.report.escaping import escape_control_codes
@@ -20,7 +20,7 @@ from gdbench.results.load import load
 from gdbench.results.lookup import find_run, find_sweep_of_run
 
 if TYPE_CHECKING:
-    from gdbench.sweeps.reproduce import Repeat
+    from gdbench.sweeps.reproduce import Reproduction
 
 __all__ = ["check_options", "find_shown", "list_repeat", "show_run", "show_table"]
 
@@ -89,7 +89,7 @@ def show_run(row: Any, folder: Path) -> None:
 
 def _configuration(place: Path, row: Any) -> str:
     file = place / ".hydra" / f"cell-{row['cell']:05d}.yaml"
-    return unstamped(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
+    return remove_stamp(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else "(not kept)\n"
 
 
 def _call(row: Any) -> str:
@@ -97,7 +97,7 @@ def _call(row: Any) -> str:
     return f"gdbench.run({row['objective']}, x0=..., ...) with the settings above: its objective is a Python function."
 
 
-def list_repeat(repeat: Repeat) -> list[str]:
+def list_repeat(repeat: Reproduction) -> list[str]:
     """What came of a repetition, the verdict first, then whatever is not as it was."""
     points = f" and {repeat.points} recorded points" if repeat.points else ""
     if repeat.same:
@@ -117,7 +117,7 @@ def list_repeat(repeat: Repeat) -> list[str]:
     ]
 
 
-def _unexplained(repeat: Repeat) -> list[str]:
+def _unexplained(repeat: Reproduction) -> list[str]:
     """What is left to say where no recorded fact explains a difference."""
     if not repeat.steady:
         return ["Two repeats here differ from each other as well: the run is not deterministic."]

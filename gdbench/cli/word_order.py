@@ -15,7 +15,7 @@ def place_verb_first(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     """The words with the options that stand before a verb put behind it; as they came where there is no such verb.
 
     ``--config-dir mine list optimizers`` is ``list --config-dir mine optimizers``, and likewise
-    ``gate --only x record`` is ``gate record --only x``: what a group of verbs takes, its verbs take as well.
+    ``gate --only x bisect`` is ``gate bisect --only x``: what a group of verbs takes, its verbs take as well.
     """
     if not words or not (words[0].startswith("-") or words[0] == "gate") or not set(words) & set(verbs):
         return list(words)

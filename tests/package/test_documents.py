@@ -158,7 +158,7 @@ def test_tex_becomes_mathml() -> None:
 def test_the_reference_leaves_nothing_out() -> None:
     """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
     from gdbench.cli.main import VERBS
-    from gdbench.config.paths import config_folder
+    from gdbench.config.config_folders import config_folder
     from website import reference
     from website.facts import by_family, entries
 

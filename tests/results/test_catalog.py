@@ -530,7 +530,7 @@ def test_an_archive_gives_the_same_folders(outputs: Path, command: Callable[...,
     assert command("archive", "first", "sweep", "--to", "both.zip").code == 0
     assert command("archive", "first", "--to", "both.zip").code == 2
     refused = command("unarchive", "both.zip")
-    assert (refused.code, "is there already" in refused.err) == (2, True)
+    assert (refused.code, " exists: " in refused.err) == (2, True)
     assert command("rm", "first", "sweep", "--yes").code == 0
     done = command("unarchive", "both.zip")
 
@@ -582,7 +582,7 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
 
     for word in (str(folder), f"{folder.parent.name}/{folder.name}", "first", folder.name):
         assert find_sweep(word, outputs) == folder
-    with pytest.raises(UsageError, match=r"may be any of 2 sweeps: .*Name one by its folder"):
+    with pytest.raises(UsageError, match=r"is ambiguous .2 sweeps.: .*Give the folder"):
         find_sweep(folder.parent.name, outputs)
 
 
