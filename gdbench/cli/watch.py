@@ -1,67 +1,126 @@
-"""``python -m gdbench watch``: frame after frame in a terminal, a line whenever a cell ends elsewhere."""
+"""The verb ``sweeps watch``: a running sweep, redrawn every second; a line per cell where output is no terminal."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.live import Live
-from rich.text import Text
+import typer
 
+from gdbench.cli.options import OUTPUTS, Outputs
 from gdbench.cli.pipes import has_reader
-from gdbench.report.escaping import printable
-from gdbench.report.terminal.fitting import console
-from gdbench.report.terminal.live import frame, line
-from gdbench.results.live_status import Glance, Onlooker, place
 
-__all__ = ["look_on"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdbench.results.live_status import Glance, Onlooker
+
+__all__ = ["watch"]
 
 REFRESH_S = 1.0
 
 
-def look_on(word: str | None, outputs: Path, once: bool) -> int:
-    """Show a sweep until it ends, or as it is now; returns the exit code."""
-    folder = place(word, outputs)
-    if folder is None:
-        print(
-            f"No sweep is in {word or outputs} yet{'.' if once else '; waiting for one to begin (Ctrl-C ends).'}",
-            flush=True,
-        )
+def watch(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="SWEEP", help="a sweep, or a folder of sweeps for its newest")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="show the present state, and end")] = False,
+    outputs: Outputs = OUTPUTS,
+    json: Annotated[bool, typer.Option("--json", help="print a JSON object per line, whenever a cell ends")] = False,
+) -> int:
+    """Follow a running sweep until it ends.
+
+    Shows cells done, time left, and the best so far with its curve. Everything is read from the sweep's folder, so it
+    works from any machine that sees it, and the sweep is not disturbed. The exit code is 1 where a run failed, or where
+    the sweep was killed.
+    """
+    from gdbench.results.live_status import Onlooker
+
     try:
-        while folder is None:
-            if once:
-                return 0
-            time.sleep(REFRESH_S)
-            folder = place(word, outputs)
+        folder = _wait_for_sweep(sweep, outputs, once, json)
+        if folder is None:
+            return 0
         onlooker = Onlooker(folder)
-        seen = onlooker.look()
-        if not once and seen.state == "running":
-            seen = _until_its_end(onlooker, seen)
-    except KeyboardInterrupt:  # it is the onlooker who ends
+        status = onlooker.look()
+        if not once and status.state == "running":
+            status = _follow(onlooker, status, json)
+    except KeyboardInterrupt:  # ends the watching, not the sweep
         return 0
-    out = console()
-    out.print(frame(seen, onlooker.trace, out.width, out.is_terminal), crop=False)
-    return 0 if seen.state == "running" else int(seen.state == "stopped" or seen.statuses["failed"] > 0)
+    _print_status(onlooker, status, json)
+    return 0 if status.state == "running" else int(status.state == "stopped" or status.statuses["failed"] > 0)
 
 
-def _until_its_end(onlooker: Onlooker, seen: Glance) -> Glance:
-    out = console()
-    if not out.is_terminal:
-        return _lines(onlooker, seen)
-    with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
-        while seen.state == "running":
-            live.update(frame(seen, onlooker.trace, out.width, colour=True), refresh=True)
-            time.sleep(REFRESH_S)
-            seen = onlooker.look()
-    return seen
+def _wait_for_sweep(sweep: str | None, outputs: Path, once: bool, json: bool) -> Path | None:
+    """The folder of the sweep to watch, as soon as there is one; None where ``once`` forbids to wait."""
+    from gdbench.results.live_status import place
 
-
-def _lines(onlooker: Onlooker, seen: Glance) -> Glance:
-    told = -1
-    while seen.state == "running" and has_reader():
-        if seen.ended != told:
-            told = seen.ended
-            print(printable(line(seen)), flush=True)
+    folder = place(sweep, outputs)
+    if folder is None:
+        waits = "." if once else "; waiting for one to start (Ctrl-C ends)."
+        typer.echo(f"No sweep is in {sweep or outputs} yet{waits}", err=json)
+    while folder is None and not once:
         time.sleep(REFRESH_S)
-        seen = onlooker.look()
-    return seen
+        folder = place(sweep, outputs)
+    return folder
+
+
+def _print_status(onlooker: Onlooker, status: Glance, json: bool) -> None:
+    if json:
+        _print_json(status)
+        return
+    from gdbench.report.terminal.fitting import console
+    from gdbench.report.terminal.live import frame
+
+    out = console()
+    out.print(frame(status, onlooker.trace, out.width, out.is_terminal), crop=False)
+
+
+def _print_json(status: Glance) -> None:
+    from json import loads
+
+    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_rows import as_json
+
+    counts = {"cells_planned": status.planned, "cells_ended": status.ended, "cells_failed": status.failed}
+    times = {"elapsed_s": status.elapsed_s, "left_s": status.left_s, "quiet_s": status.quiet_s}
+    whole = {"folder": str(status.folder), "state": status.state, **counts, "statuses": dict(status.statuses), **times}
+    typer.echo(json_text({**whole, "best": loads(as_json(status.best))}))
+
+
+def _print_line(status: Glance) -> None:
+    from gdbench.report.escaping import printable
+    from gdbench.report.terminal.live import line
+
+    print(printable(line(status)), flush=True)
+
+
+def _follow(onlooker: Onlooker, status: Glance, json: bool) -> Glance:
+    """Show the sweep until it ends; returns its last status."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from gdbench.report.terminal.fitting import console
+    from gdbench.report.terminal.live import frame
+
+    out = console()
+    if json or not out.is_terminal:
+        return _print_changes(onlooker, status, _print_json if json else _print_line)
+    with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
+        while status.state == "running":
+            live.update(frame(status, onlooker.trace, out.width, colour=True), refresh=True)
+            time.sleep(REFRESH_S)
+            status = onlooker.look()
+    return status
+
+
+def _print_changes(onlooker: Onlooker, status: Glance, show: Callable[[Glance], None]) -> Glance:
+    """Print the status whenever a cell has ended, until the sweep ends or nobody reads it."""
+    printed = -1
+    while status.state == "running" and has_reader():
+        if status.ended != printed:
+            printed = status.ended
+            show(status)
+        time.sleep(REFRESH_S)
+        status = onlooker.look()
+    return status

@@ -24,7 +24,7 @@ COMMON = ("steps", "seed", "dtype", "device", "target", "target_loss", "start_no
 
 @dataclass(frozen=True)
 class Descent:
-    """What came of a run; ``row`` holds all exact columns of ``python -m gdbench columns``."""
+    """What came of a run; ``row`` holds all exact columns of ``python -m gdbench list columns``."""
 
     row: dict[str, Any]
 

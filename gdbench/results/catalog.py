@@ -36,7 +36,7 @@ class NoSweep(UsageError):
         self.near = near
         super().__init__(
             f"SWEEP={word} is no sweep of {outputs}.{near} Allowed: a sweep's folder, or its name;"
-            " python -m gdbench runs lists them."
+            " python -m gdbench sweeps lists them."
         )
 
 

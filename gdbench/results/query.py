@@ -85,7 +85,7 @@ def _condition(word: str, name: str, sign: str, text: str, kinds: Mapping[str, A
         shown = [*kinds, *SPANS]
         near = _last_part(name, shown) or nearest(name, shown)
         raise UsageError(
-            f"{name} is no column of these sweeps.{near} All: python -m gdbench columns, and {_own(shown)}."
+            f"{name} is no column of these sweeps.{near} All: python -m gdbench list columns, and {_own(shown)}."
         )
     if text == NULL and sign in ("=", "!="):
         return Condition(name, sign, (None,))

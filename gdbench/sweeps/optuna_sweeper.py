@@ -112,8 +112,8 @@ class Trials(Lanes):
         """``UsageError`` for settings that mean nothing; not in ``__init__``, which Hydra wraps in words of its own."""
         if self.session.plan_only:
             raise UsageError(
-                "plan: Optuna proposes each cell after the answers to those before, so none is known beforehand; leave"
-                " out hydra/sweeper=optuna, or the word plan."
+                "--dry-run: Optuna proposes each cell from the results of earlier ones, so none is known beforehand;"
+                " leave out hydra/sweeper=optuna, or --dry-run."
             )
         for name, given in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
             if isinstance(given, bool) or not isinstance(given, int) or given < 1:

@@ -83,6 +83,8 @@ class Standing:
         }
         told = [f"{counted[state]} {state}{words.get(state, '')}" for state in STATES if counted[state]]
         cells = format_count(len(self.jobs), "cell")
+        if counted["missing"] == len(self.jobs):
+            return f"{cells}, none run yet{self._never_done()}"
         return f"{cells}: {', '.join(told)}{'' if self.to_run else '; nothing to run'}{self._never_done()}"
 
     def _never_done(self) -> str:

@@ -23,7 +23,7 @@ from gdbench.results.columns import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 NOT_EXACT = re.compile(
-    r"_s$|_s_|reference|^time|^sweep$|^cell|^watched|^overrides$|^started_at$|^lanes$|^resolved$|peak_bytes|^lr_scale"
+    r"_s$|_s_|^step_time_ratio|^time|^sweep$|^cell|^overrides$|^started_at$|^lanes$|^implementation$|peak_bytes|^lr_scale"
 )
 """Columns that may differ between a run in a sweep and the same run repeated alone."""
 
@@ -50,7 +50,7 @@ def test_list_tells_those_of_a_user(command: Callable[..., Any], own: Path) -> N
 
 def test_columns_tells_every_column(command: Callable[..., Any]) -> None:
     """One line a column: name, meaning, unit, and which way is better."""
-    done = command("columns")
+    done = command("list", "columns")
     lines = done.out.splitlines()
 
     assert done.code == 0
@@ -62,7 +62,7 @@ def test_a_terminal_sets_the_width(tmp_path: Path) -> None:
     """In a terminal of 60 columns a sentence goes on in further lines; a pipe has every line whole."""
     shown, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 60, 0, 0))
-    words = [sys.executable, "-m", "gdbench", "columns"]
+    words = [sys.executable, "-m", "gdbench", "list", "columns"]
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment = {**kept, "PYTHONPATH": str(ROOT)}
     piped = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
@@ -80,7 +80,7 @@ def test_a_terminal_sets_the_width(tmp_path: Path) -> None:
     assert " ".join("".join(f"{line} " for line in lines).split()) == " ".join(piped.split())
 
 
-@pytest.mark.parametrize("verb", ["list", "show", "columns"])
+@pytest.mark.parametrize("verb", ["list", "show", "run"])
 def test_every_verb_has_help(command: Callable[..., Any], verb: str) -> None:
     """VERB --help says what the verb does."""
     done = command(verb, "--help")
@@ -163,7 +163,7 @@ def test_show_refuses_what_is_no_run_or_several(command: Callable[..., Any]) -> 
     command("-m", "lr=0.1,0.2", "timing=off", "--quiet")
     none, several, neither = command("show", "fff"), command("show", ""), command("show", "zzz")
 
-    assert none.err.startswith("gdbench: fff is neither a sweep nor the begin of a run's key in outputs. Allowed: ")
+    assert none.err.startswith("gdbench: fff is neither a sweep nor the start of a run_id in outputs. Allowed: ")
     assert neither.err.startswith("gdbench: zzz is neither a sweep nor ")
     assert all(run in several.err for run in gdbench.load()["run_id"])
     assert {none.code, several.code, neither.code} == {2}
@@ -171,21 +171,20 @@ def test_show_refuses_what_is_no_run_or_several(command: Callable[..., Any]) -> 
 
 
 def test_show_prints_the_table_of_a_sweep_again(command: Callable[..., Any]) -> None:
-    """By folder, name or nothing, which is the newest, show prints what the sweep printed; --each a row a run."""
+    """By folder, name or nothing, which is the newest, show prints what the sweep printed; --all-runs a row a run."""
     words = ("-m", "objective=rosenbrock", "lr=0.001,0.002", "seed=0,1,2", "start_noise=0.1", "steps=5", "timing=off")
     first, second = (command(*words, f"name={name}") for name in ("first", "second"))
-    each = command(*words, "name=third", "--each")
+    whole = command(*words, "name=third", "--all-runs")
     folder = next(line for line in first.out.splitlines() if line.startswith("Files: ")).removeprefix("Files: ")
 
     assert command("show", folder).out == command("show", "first").out == first.out
-    assert command("show", "--each").out == each.out
+    assert command("show", "--all-runs").out == whole.out
     assert command("show", "second").out == second.out
     assert " · 3 seeds" in first.out.splitlines()[0]
-    assert (len(first.out.split("\n\n")[1].splitlines()), len(each.out.split("\n\n")[1].splitlines())) == (3, 7)
-    for option, of, word in (("--rerun", "run", "first"), ("--each", "sweep", gdbench.load()["run_id"][0])):
-        refused = command("show", word, option)
-        assert (refused.code, refused.err.count("\n")) == (2, 1)
-        assert refused.err.startswith(f"gdbench: show {option} is for a {of}, and ")
+    assert (len(first.out.split("\n\n")[1].splitlines()), len(whole.out.split("\n\n")[1].splitlines())) == (3, 7)
+    refused = command("show", gdbench.load()["run_id"][0], "--all-runs")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("gdbench: show --all-runs is for a sweep, and ")
 
 
 def test_show_of_a_run_asked_twice_shows_the_latest(command: Callable[..., Any]) -> None:

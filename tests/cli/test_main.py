@@ -17,8 +17,8 @@ from support.repositories import git
 from support.tiers import representatives
 
 import gdbench
-from gdbench.cli.help import HELP
-from gdbench.cli.main import VERBS, main
+from gdbench.cli.help import HELP, SUBVERBS, VERBS
+from gdbench.cli.main import main
 
 QUIET = ("timing=off", "--quiet")
 
@@ -104,7 +104,7 @@ BAD_INPUT = [
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),
     ("start_noise=-1", "start_noise=-1 must be a number from 0."),
     ("threads=0", "threads=0 must be a whole number from 1"),
-    ("record=some", "record=some is not known."),
+    ("trace=some", "trace=some is not known."),
     ("points=1", "points=1 must be a whole number from 2"),
     ("name=a/b", "name=a/b must be a part of a folder's name"),
     ("lr=(", "lr=( cannot be read"),
@@ -120,14 +120,14 @@ BAD_INPUT = [
     ("--cfg everything", "argument --cfg/-c: invalid choice: 'everything'"),
     ("lst", "lst is neither a verb nor KEY=VALUE. Did you mean list?"),
     ("lr", "lr needs a value: write lr=0.1."),
-    ("list", "Missing argument 'what'. See python -m gdbench list --help."),
-    ("list things", "list things is not known. Allowed: objectives, optimizers."),
+    ("list", "list needs KIND: objectives, optimizers or columns. See python -m gdbench list --help."),
+    ("list things", "list things is not known. Allowed: objectives, optimizers, columns."),
     ("list objective", "list objective is not known. Did you mean objectives?"),
     ("show", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
     ("show nothing", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
     ("show abc123", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
     ("show abc", "outputs holds no sweep. Run one first, such as python -m gdbench -m lr=0.01,0.1."),
-    ("columns all", "Got unexpected extra argument"),
+    ("list columns all", "Got unexpected extra argument"),
 ]
 
 
@@ -153,7 +153,12 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
     else:
         pytest.skip(f"{device} is there")
     words = f"device={device} is not there (torch sees: cpu). Use device=auto"
-    for line in ([], ["-m", "optimizer=gd,adam"], ["plan", "-m", "optimizer=gd,adam"], ["tune", "optimizer=gd,adam"]):
+    for line in (
+        [],
+        ["-m", "optimizer=gd,adam"],
+        ["--dry-run", "-m", "optimizer=gd,adam"],
+        ["tune", "optimizer=gd,adam"],
+    ):
         assert refused(command(*line, f"device={device}")).startswith(words)
     assert not list(tmp_path.iterdir())
     done = command("-m", f"device={device},cpu", *QUIET)
@@ -393,7 +398,7 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
     from gdbench.cli.app import app
 
     monkeypatch.setenv("COLUMNS", "200")
-    paths: list[tuple[str, ...]] = [(), ("plan",)]
+    paths: list[tuple[str, ...]] = [()]
     listed: list[tuple[tuple[str, ...], Any]] = [((), get_command(app))]
     for path, verb in listed:
         below = [((*path, name), inner) for name, inner in getattr(verb, "commands", {}).items()]
@@ -402,7 +407,10 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
     helps = {path: command(*path, "--help").out for path in paths}
     wide = [(path, line) for path, text in helps.items() for line in text.splitlines() if len(line) > 80]
 
-    assert {name for path in paths for name in path} >= set(VERBS)
+    assert {name for path in paths for name in path} == {
+        *VERBS,
+        *(name for names in SUBVERBS.values() for name in names),
+    }
     assert all(helps.values())
     assert not wide
 
@@ -437,7 +445,7 @@ assert not loaded, loaded
 
 MISTAKES = (
     "--nonsense", "nonsense", "optimzer=adam", "optimizer=nothing", "optimizer.beta9=1", "lr=-1", "-m lr=0.1,-1",
-    "-m impl=manual,nothing", "plan lr=-1", "tune optimzer=adam", "tune steps=0", "list nothing", "show a b c",
+    "-m impl=manual,nothing", "--dry-run lr=-1", "tune optimzer=adam", "tune steps=0", "list nothing", "show a b c",
     "-m hydra/sweeper=optuna optimzer=adam",
 )  # fmt: skip
 UNLOADED = """
@@ -580,11 +588,11 @@ def test_a_killed_sweep_can_be_read(begun: Process, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("columns", 0),
+        ("list columns", 0),
         pytest.param("list optimizers", 0, marks=pytest.mark.slow),
         ("--help", 0),
-        pytest.param("columns --help", 0, marks=pytest.mark.slow),
-        ("runs", 2),
+        pytest.param("list columns --help", 0, marks=pytest.mark.slow),
+        ("sweeps", 2),
         ("lr=0.1 steps=2 timing=off", 0),
         pytest.param("tune steps=2 trials=9 timing=off", 0, marks=pytest.mark.slow),
         pytest.param("-m optimizer=lbfgs impl=manual,torch steps=2 timing=off", 0, marks=pytest.mark.slow),
@@ -602,8 +610,8 @@ def test_a_reader_that_has_left_changes_nothing(processes: Processes, tmp_path: 
 
 @pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(processes: Processes, tmp_path: Path) -> None:
-    """``gdbench columns | head -1`` ends without a traceback."""
-    line = '"$0" -m gdbench columns | head -1'
+    """``gdbench list columns | head -1`` ends without a traceback."""
+    line = '"$0" -m gdbench list columns | head -1'
     done = processes.start("bash", "-c", line, sys.executable, cwd=tmp_path).communicate()
 
     assert (done.code, done.err) == (0, "")

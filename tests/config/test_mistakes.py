@@ -159,7 +159,7 @@ def test_a_mistake_is_answered_by_its_own_fault(command: Callable[..., Any], tmp
 @pytest.mark.parametrize("words", ['steps="100"', 'target="0.5"', 'lr="0.1"', 'seed="1"', "points='7'"])
 def test_a_number_in_quotes_is_a_number(command: Callable[..., Any], words: str) -> None:
     """Quotes that reach us, as from a file, change nothing of a number of the run."""
-    done = command("plan", words)
+    done = command("--dry-run", words)
 
     assert (done.code, done.err) == (0, "")
 
@@ -219,7 +219,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
 def test_show_says_that_a_run_is_allowed_too(command: Callable[..., Any], tmp_path: Path, word: str) -> None:
     """A word that is neither a sweep nor a run is answered by both that it might be."""
     assert command("steps=2", "timing=off", "--quiet", "outputs=here").code == 0
-    done = command("show", word, "--folder", "here")
+    done = command("show", word, "--outputs", "here")
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the begin of a run's key in here. Allowed: ")

@@ -31,7 +31,7 @@ CHECKED = {
     "--base-python": "another torch: tests/gate/test_dual_import.py",
     "gate bisect": "many revisions: tests/gate/test_history.py",
     "gate history": "as before",
-    "runs --sql": "DuckDB: tests/results/test_catalog.py",
+    "sweeps --sql": "DuckDB: tests/results/test_catalog.py",
     "tune objective=rosenbrock optimizer=gd,momentum,adam steps=3000": "27 CPU s: tests/sweeps/test_tuning.py",
 }
 """What README says without room for a remark, and where it is carried out."""
@@ -157,7 +157,7 @@ def test_tex_becomes_mathml() -> None:
 
 def test_the_reference_leaves_nothing_out() -> None:
     """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
-    from gdbench.cli.main import VERBS
+    from gdbench.cli.help import VERBS
     from gdbench.config.paths import config_folder
     from website import reference
     from website.facts import by_family, entries
@@ -172,6 +172,6 @@ def test_the_reference_leaves_nothing_out() -> None:
 
     assert page.count("<svg") == page.count("\n## ") == len(classical)
     assert all(f'id="{name}"' in columns for name in COLUMNS)
-    assert all(f"\n## {verb}\n" in commands for verb in VERBS if verb != "plan")
+    assert all(f"\n## {verb}\n" in commands for verb in VERBS)
     assert settings.count("<svg") == len(entries("schedule")) - 1  # the constant has no factory
     assert all(f"| `{each.name}` |" in settings for group in ("schedule", "clip", "noise") for each in entries(group))

@@ -89,8 +89,10 @@ def _sum(plan: pd.DataFrame) -> str:
         return "Nothing is left to run."
     known = left["predicted_s"].notna()
     runs = int(left["runs"].sum())
-    text = f"To run: {format_count(len(left), 'cell')}, {format_count(runs, 'run')}"
+    text = f"{format_count(len(left), 'cell')} ({format_count(runs, 'run')}) to run"
     if known.any():
-        text += f"; {seconds(float(left.loc[known, 'predicted_s'].sum()))} by the times of earlier ones"
-    text += f" ({(~known).sum()} like none that ran)" if not known.all() else ""
-    return f"{text}. Leave out the word plan to run {'them' if len(left) > 1 else 'it'}."
+        text += f", about {seconds(float(left.loc[known, 'predicted_s'].sum()))} judging by earlier sweeps"
+    if not known.all():
+        others = f"{(~known).sum()} of them" if known.any() else "it" if len(left) == 1 else "them"
+        text += f" (no earlier sweep has one like {others})"
+    return f"{text}. Leave out --dry-run to start."

@@ -1,0 +1,92 @@
+"""The verbs ``sweeps archive``, ``restore`` and ``rm``: sweeps packed, unpacked and removed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdbench.cli.options import OUTPUTS, Json, Outputs, SweepNames
+from gdbench.errors import UsageError, format_count
+from gdbench.results.paths import PATH
+
+__all__ = ["archive", "restore", "rm"]
+
+
+def archive(
+    sweeps: SweepNames,
+    to: Annotated[Path | None, typer.Option(help="the file; default: the sweep's name, in this folder", **PATH)] = None,
+    outputs: Outputs = OUTPUTS,
+    json: Json = False,
+) -> None:
+    """Pack sweeps into one zip file, with the hash of each file in it."""
+    from gdbench.report.diff_text import json_text
+    from gdbench.results.archive import pack
+
+    folders = _find_idle(sweeps, outputs, "archive")
+    if to is None and len(folders) > 1:
+        raise UsageError("sweeps archive of several sweeps needs the name of the file: --to FILE.zip.")
+    file = to or Path(f"{folders[0].resolve().parent.name}_{folders[0].resolve().name}.zip")
+    count = pack(folders, file, outputs)
+    size = file.stat().st_size
+    if json:
+        typer.echo(json_text({"archive": str(file), "files": count, "bytes": size}))
+        return
+    typer.echo(
+        f"{file}: {format_count(count, 'file')}, {size:,} bytes. Unpack with: python -m gdbench sweeps restore {file}"
+    )
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="a zip file that sweeps archive wrote", **{**PATH, "metavar": "FILE"})],
+    outputs: Outputs = OUTPUTS,
+    json: Json = False,
+) -> None:
+    """Unpack an archive: verifies every hash, never overwrites."""
+    from gdbench.report.diff_text import json_text
+    from gdbench.results.archive import unpack
+
+    folders = [str(folder) for folder in unpack(file, outputs)]
+    typer.echo(json_text({"restored": folders}) if json else "\n".join(folders))
+
+
+def rm(
+    sweeps: SweepNames,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")] = False,
+    outputs: Outputs = OUTPUTS,
+    json: Json = False,
+) -> int:
+    """Remove sweeps for good: their folders with all files."""
+    from gdbench.report.diff_text import json_text
+    from gdbench.results.archive import described, removed
+
+    folders = _find_idle(sweeps, outputs, "remove")
+    for folder in folders:
+        typer.echo(described(folder), err=json or not yes)
+    if not yes and not _confirm(len(folders)):
+        typer.echo("Nothing was removed.", err=True)
+        return 1
+    for folder in folders:
+        removed(folder)
+    if json:
+        typer.echo(json_text({"removed": [str(folder) for folder in folders]}))
+    return 0
+
+
+def _confirm(count: int) -> bool:
+    """Whether the user agrees to remove ``count`` sweeps; ``UsageError`` where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise UsageError("sweeps rm asks before it removes, and standard input is no terminal: add --yes.")
+    return typer.confirm(f"Remove {'them' if count > 1 else 'it'} for good?", err=True)
+
+
+def _find_idle(sweeps: list[str], outputs: Path, purpose: str) -> list[Path]:
+    """The folders of sweeps, each once; ``UsageError`` while a process writes to one."""
+    from gdbench.results.catalog import find, idle
+
+    folders = list(dict.fromkeys(find(sweep, outputs) for sweep in sweeps))
+    for folder in folders:
+        idle(folder, purpose)
+    return folders

@@ -1,0 +1,25 @@
+"""Shell completion of verbs; Hydra completes settings."""
+
+from __future__ import annotations
+
+import os
+
+from gdbench.cli.help import KINDS, SUBVERBS, VERBS
+
+__all__ = ["complete_verbs"]
+
+WITH_SETTINGS = ("run", "tune")
+"""Verbs whose words are those of a run."""
+
+
+def complete_verbs(line: str) -> bool:
+    """Print the verbs that may stand at the end of ``line``; returns whether Hydra has nothing to add."""
+    typed = line.split()[1:] + ([""] if line.endswith(" ") else [])
+    if len(typed) > 1 and typed[0] in WITH_SETTINGS:
+        os.environ["COMP_LINE"] = line.replace(f"{typed[0]} ", "", 1)
+        return False
+    choices = VERBS if len(typed) <= 1 else KINDS if typed[0] == "list" else SUBVERBS.get(typed[0], ())
+    for choice in choices:
+        if choice.startswith(typed[-1] if typed else ""):
+            print(choice)
+    return len(typed) > 1 and typed[0] in VERBS

@@ -1,0 +1,158 @@
+"""The verb ``run``: one configuration or a sweep; its words go to Hydra, and its table is shown at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gdbench.engine.gc_pause import uncollected
+from gdbench.errors import UsageError, format_count
+from gdbench.report.escaping import printable
+from gdbench.results.paths import expand_user, expand_word
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gdbench.sweeps.executor import SweepResult
+
+__all__ = ["PASSED_ON", "run"]
+
+PASSED_ON: dict[str, Any] = {"ignore_unknown_options": True}
+"""Options that are Hydra's, such as ``--cfg job``, stay among the words."""
+WITHOUT_RESULT = ("failed", "unavailable")
+"""Statuses of runs that did not run to their end."""
+
+
+def run(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="settings, such as lr=0.1 optimizer=adam")
+    ] = None,
+    multirun: Annotated[
+        bool, typer.Option("-m", "--multirun", help="a sweep: values with commas between, ranges, intervals")
+    ] = False,
+    config_dir: Annotated[
+        str | None, typer.Option(metavar="PATH", help="a folder with objectives and optimizers of your own")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="list the cells, their state and the expected time; run nothing")
+    ] = False,
+    all_runs: Annotated[
+        bool, typer.Option("--all-runs", help="one row per run, instead of one per configuration")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print no progress and no table")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print the runs as JSON (with --dry-run the cells)")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="with resume=FOLDER alone: run the code that somebody else's folder names")
+    ] = False,
+) -> int:
+    """Run one configuration, or with -m a sweep, and print its table; the word run may be left out.
+
+    All keys: python -m gdbench --help. Hydra's options work too, such as --cfg job, which prints the configuration.
+
+    --dry-run checks every cell without running a step: it builds each objective and optimizer, evaluates the objective
+    once at its start, and says which cells are done, failed, stale or missing.
+    """
+    words = [*(["--multirun"] if multirun else []), *(["--config-dir", config_dir] if config_dir is not None else [])]
+    words = [expand_word(word) for word in [*words, *(overrides or [])]]
+    return _run(_recalled(words, trust), Output(quiet, json, all_runs, dry_run))
+
+
+@dataclass
+class Output:
+    """What the user wants to see of a sweep."""
+
+    quiet: bool = False
+    json: bool = False
+    all_runs: bool = False
+    """A row for every run, rather than for every configuration."""
+    dry_run: bool = False
+    """Say what would run, and run nothing."""
+
+
+def _recalled(words: list[str], trust: bool) -> list[str]:
+    """``resume=FOLDER`` without other settings stands for the command that the folder was made with."""
+    settings = [word for word in words if "=" in word and not word.startswith("-")]
+    folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
+    if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
+        return words
+    from gdbench.config.overrides import read_text
+    from gdbench.sweeps.resume import recorded
+
+    given_code = any(word in ("--config-dir", "-cd") or word.startswith("--config-dir=") for word in words)
+    return [*recorded(read_text(folders[-1]), given_code, trust), *words]
+
+
+def _run(words: list[str], output: Output) -> int:
+    """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
+    with uncollected():
+        from gdbench.report.terminal.progress import progress
+        from gdbench.sweeps.invocation import run_words
+
+    try:
+        result = run_words(words, None if output.quiet or output.json else progress(), output.dry_run)
+    except KeyboardInterrupt as cut:
+        return _cut_short(getattr(cut, "result", None), output)
+    if result is None:
+        return 0
+    if output.dry_run:
+        return _planned(result, output)
+    return _shown(result, output)
+
+
+def _planned(result: SweepResult, output: Output) -> int:
+    """Show what a sweep would do."""
+    from gdbench.report.terminal.plan import plan_table, show_plan
+
+    standing = result.standing
+    assert standing is not None
+    outputs = str(expand_user(standing.jobs[0].config["outputs"] or "outputs"))
+    show_plan(plan_table(standing.rows(), outputs), standing.summary(), result.folder, output.json)
+    return 0
+
+
+def _cut_short(result: SweepResult | None, output: Output) -> int:
+    """Show the table so far of a sweep that was interrupted, and where its finished cells are."""
+    folder = result.folder if result else None
+    with contextlib.suppress(UsageError):  # no cell has ended
+        if result and folder:
+            _shown(result, output)
+    print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
+    return 130
+
+
+def _shown(result: SweepResult, output: Output) -> int:
+    """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
+    from gdbench.results.load import load
+
+    folder = result.folder
+    assert folder is not None
+    runs = load(folder, columns=["status", "error"] if output.quiet and not output.json else None)
+    if output.json:
+        from gdbench.report.json_rows import as_json
+
+        print(as_json(runs))
+    elif not output.quiet:
+        from gdbench.report.terminal.sweep import show_sweep
+
+        show_sweep(runs, folder, output.all_runs)
+        print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
+    if (line := _describe_missing(runs)) is None:
+        return 0
+    print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
+    return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
+
+
+def _describe_missing(runs: pd.DataFrame) -> str | None:
+    """How many runs have no result, and why the first of them has none, in one line; None if all have one."""
+    missing = runs[runs["status"].isin(WITHOUT_RESULT)]
+    if not len(missing):
+        return None
+    counts = missing["status"].value_counts()
+    words = ", ".join(f"{counts[status]} {status}" for status in WITHOUT_RESULT if status in counts)
+    reasons = list(missing["error"].dropna().unique())
+    more = f"; {format_count(len(reasons) - 1, 'other reason')} in the column error" if len(reasons) > 1 else ""
+    return f"{len(missing)} of {len(runs)} runs have no result: {words} ({' '.join(reasons[:1])[:200]}{more})."
