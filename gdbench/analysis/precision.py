@@ -34,12 +34,12 @@ def floors(told: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     pairs = sound.merge(wide, on=names, suffixes=("", "_wide"))
     pairs = pairs[pairs["rank"] < pairs["rank_wide"]].reset_index(drop=True)
     told_of = pairs[[*names[:5], "dtype", "attained", "floor", "run_id"]].assign(
-        wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_wide=pairs["run_wide"]
+        wide_dtype=pairs["dtype_wide"], wide_attained=pairs["attained_wide"], run_id_wide=pairs["run_id_wide"]
     )
     if pairs.empty:
-        return told_of.drop(columns=["run_id", "run_wide"]).assign(parted=np.nan)
-    steps = _parting(pairs[["run_id", "run_wide"]], traces)
-    return told_of.merge(steps, on=["run_id", "run_wide"], how="left").drop(columns=["run_id", "run_wide"])
+        return told_of.drop(columns=["run_id", "run_id_wide"]).assign(parted=np.nan)
+    steps = _parting(pairs[["run_id", "run_id_wide"]], traces)
+    return told_of.merge(steps, on=["run_id", "run_id_wide"], how="left").drop(columns=["run_id", "run_id_wide"])
 
 
 def _settings(told: pd.DataFrame) -> list[str]:
@@ -57,7 +57,7 @@ def _attained(told: pd.DataFrame) -> pd.Series:
 def _parting(pairs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
     lines = traces[["run_id", "step", "gap"]]
     both = pairs.merge(lines, on="run_id").merge(
-        lines.rename(columns={"run_id": "run_wide"}), on=["run_wide", "step"], suffixes=("", "_wide")
+        lines.rename(columns={"run_id": "run_id_wide"}), on=["run_id_wide", "step"], suffixes=("", "_wide")
     )
     apart = (both["gap"] - both["gap_wide"]).abs() > PARTED * np.maximum(both["gap"].abs(), both["gap_wide"].abs())
-    return both[apart].groupby(["run_id", "run_wide"])["step"].min().rename("parted").reset_index()
+    return both[apart].groupby(["run_id", "run_id_wide"])["step"].min().rename("parted").reset_index()

@@ -38,7 +38,7 @@ SWEEP_KINDS = {
 """Columns of a sweep that can be asked for, beside those of its runs."""
 BEST = ("objective", "optimizer", "impl", "lr", "run_id", *(f"_{name}" for name in STANDING))
 """What is told of the best configuration, as ``best_<name>``: ``best_value``, in units of ``best_measure``, is the
-median over its ``best_n`` seeds, and ``best_run`` the run in the middle of them."""
+median over its ``best_n`` seeds, and ``best_run_id`` the run in the middle of them."""
 
 
 def kinds(index: Index) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def with_places(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     of_rows.index = told.index
     of_rows["problem"], of_rows["configuration"] = problem, configuration
     able = of_rows[may_win(told).to_numpy(bool)]
-    able = able.assign(other=able["run_id"] != able["run_middle"]).sort_values(["position", "other"], kind="stable")
+    able = able.assign(other=able["run_id"] != able["run_id_middle"]).sort_values(["position", "other"], kind="stable")
     place = pd.Series(np.arange(len(able)), able.index)
     first = place.groupby(told.loc[able.index, NUMBER]).transform("min")
     columns = {PLACE: (place - first).reindex(rows.index).astype("Int64")}

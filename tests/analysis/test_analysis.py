@@ -22,7 +22,7 @@ INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
     "objective": "bowl", "optimizer": "gd", "impl": "manual", "dtype": "float64", "seed": 0, "lr": 0.1,
     "status": "target", "shifted_minimum": False, "seed_used": True, "started_at": 0.0, "timed": False,
-    "steps": 100, "target": 1e-6, "gradients": 100, "steps_to_target": 10, "gradient_evals_to_target": 10,
+    "steps": 100, "target": 1e-6, "gradient_evals": 100, "steps_to_target": 10, "gradient_evals_to_target": 10,
     "time_to_target_s": NAN, "start_loss": 1.0, "final_loss": 1e-9, "best_loss": 1e-9, "final_suboptimality": 1e-9,
     "final_gap": 1e-9, "gap_floor": 1e-15, "smoothness": NAN, "step_s": NAN, "step_s_lo": NAN, "step_s_hi": NAN,
     "denormals": 0, "step_time_ratio": NAN, "step_time_ratio_lo": NAN, "step_time_ratio_hi": NAN,
@@ -64,7 +64,7 @@ def test_costs_of_what_did_not_solve_are_infinite() -> None:
 
 def test_rungs_below_the_resolution_are_no_questions() -> None:
     """A dtype that resolves 1e-3 is asked for three rungs; steps are exact, and gradients follow them evenly."""
-    told = compared(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradients": 300}))
+    told = compared(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradient_evals": 300}))
 
     assert rung_costs(told, "steps")["cost"].tolist() == [2, 4, INF]
     assert rung_costs(told, "gradients")["cost"].tolist() == [6, 12, INF]
@@ -185,7 +185,7 @@ def test_a_curve_of_failures_and_of_one_run() -> None:
 
 def test_without_a_minimum_the_loss_speaks() -> None:
     """Where no gap is known it stays null, and the median loss and its quartiles are there; a step costs gradients."""
-    told = compared(runs({"gradients": 250}, {"seed": 1, "gradients": 250}))
+    told = compared(runs({"gradient_evals": 250}, {"seed": 1, "gradient_evals": 250}))
     curve = convergence(told, lines((4, 2), (6, 3)).assign(gap=NAN))
 
     assert curve["gap"].isna().all()

@@ -37,7 +37,7 @@ OPTIMIZERS = ("gd", "adam", "lion")
 OUTCOME = st.sampled_from(["stays", "stays", "left", "missed", "diverged"])
 RUN: dict[str, Any] = {
     "dtype": "float64", "device": "cpu", "threads": 1, "steps": 100, "target": 1e-6, "target_loss": NAN,
-    "start_noise": 0.1, "start_loss": 1.0, "gap_floor": 1e-15, "gradients": 200, "timed": False, "step_s": NAN,
+    "start_noise": 0.1, "start_loss": 1.0, "gap_floor": 1e-15, "gradient_evals": 200, "timed": False, "step_s": NAN,
     "time_to_target_s": NAN, "shifted_minimum": False, "denormals": 0, "error": None, "function_evals": 0,
 }  # fmt: skip
 
@@ -285,4 +285,4 @@ def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable
         assert done.code == 2
         assert len(done.err.strip().splitlines()) == 1
         assert "have no objective" in done.err
-    assert json.loads(command("sweeps", "--json").out)[0]["best_run"] is None
+    assert json.loads(command("sweeps", "--json").out)[0]["best_run_id"] is None

@@ -162,7 +162,7 @@ def test_seeds_are_runs_of_their_own_that_repeat(drawing: Path, optimizer: str) 
     assert runs.deterministic.all()
     assert runs.error.isna().all()
     assert runs.timed.any()
-    assert runs.resolved.str.contains("run by run: ").all()
+    assert runs.implementation.str.contains("run by run: ").all()
     pd.testing.assert_frame_equal(facts(runs), facts(again[again.lr == 1e-3]))
 
 

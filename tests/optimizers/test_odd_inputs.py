@@ -175,7 +175,7 @@ def test_closures_and_graphs_are_handed_over_where_they_are_asked_for(
 
     assert done.code == 1
     assert rows.loc[["optional", "optional_closure", "needing"]].final_loss.nunique() == 1
-    assert rows.loc[["optional", "optional_closure", "needing", "newton"]].gradients.tolist() == [4, 4, 4, 12]
+    assert rows.loc[["optional", "optional_closure", "needing", "newton"]].gradient_evals.tolist() == [4, 4, 4, 12]
     assert rows.loc["newton"].final_loss != rows.loc["optional"].final_loss
     assert rows.loc[["optional", "needing", "newton"]].timing_error.isna().all()
     assert f"`{CLOSURE}: true` in the torch block of its YAML file gives its step a closure" in failed["bare_needing"]

@@ -150,7 +150,7 @@ def test_a_class_of_another_package_is_a_method(mine: Path, tmp_path: Path) -> N
 
     assert runs.status.isin(["target", "budget", "plateau"]).all()
     assert list(runs.error.dropna()) == []
-    assert runs.resolved.str.startswith("schedulefree.SGDScheduleFree(torch)").all()
+    assert runs.implementation.str.startswith("schedulefree.SGDScheduleFree(torch)").all()
     assert runs.final_loss.nunique() == 2
 
 
@@ -299,7 +299,7 @@ def test_a_function_may_make_an_optimizer_that_searches(command: Callable[..., D
     done, row = run_mine(command, torch_like, "make_lbfgs", "timing=off")
 
     assert done.code == 0, done.err
-    assert row.gradients > 20
+    assert row.gradient_evals > 20
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
 
     assert (row["runs"], row["cells"], row["planned"]) == (12, 4, 4)
     assert row["statuses"] == runs["status"].value_counts().to_dict()
-    assert (row["best_run"], row["best_lr"]) == (best["run_id"], best["lr"])
+    assert (row["best_run_id"], row["best_lr"]) == (best["run_id"], best["lr"])
     assert (row["best_value"], row["best_measure"]) == (best["value"], best["measure"])
     assert row["when"] == runs["started_at"].min().floor("s")
     assert table.loc["sweep", "statuses"] == load(find("sweep", outputs))["status"].value_counts().to_dict()

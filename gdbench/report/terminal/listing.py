@@ -81,7 +81,7 @@ def _best(row: Any) -> str:
     """Who was best, and by what number; where there are several problems, on the first of them."""
     if row.fault:
         return "cannot be read"
-    if not isinstance(row.best_run, str):
+    if not isinstance(row.best_run_id, str):
         return ""
     result = amount(row.best_value, row.best_measure) + (", left again" if row.best_outcome == "left" else "")
     impl = "" if row.best_impl == "manual" else f" ({row.best_impl})"
