@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gdbench.cli.options import OUTPUTS, Json, Outputs, SweepName
-
-if TYPE_CHECKING:
-    from gdbench.results.labels import Labels
 
 __all__ = ["label"]
 
@@ -37,7 +34,7 @@ def label(
     from gdbench.report.diff_text import json_text
     from gdbench.report.escaping import printable
     from gdbench.results.catalog import find
-    from gdbench.results.labels import change, checked, labels
+    from gdbench.results.labels import Labels, change, checked, labels
 
     folder = find(sweep, outputs)
     new_name = checked("name", name) if name else name

@@ -118,7 +118,7 @@ MISTAKES = {
     "-m optimizer=gd hydra.launcher.n_jobs=8": "hydra.launcher.n_jobs is not a setting of the chosen launcher: choose",
     "--hlep": "unrecognized arguments: --hlep. Did you mean --help?",
     "gate recrod": "No such command 'recrod'. Did you mean 'record'? See python -m gdbench gate --help.\n",
-    "gate accept x": "Missing option '--reason'. See python -m gdbench gate accept --help.\n",
+    "gate accept x": "gate accept needs --reason: why the change is meant. See python -m gdbench gate accept --help.\n",
     "report 'outputs/2026-*'": "SWEEP=outputs/2026-* is no sweep of outputs. No folder fits this pattern. Allowed: a",
     # Hydra's callbacks
     "+hydra.callbacks.a=3": "hydra.callbacks.a=3 is no callback: it is made of the _target_ of a class",
@@ -205,9 +205,7 @@ def test_what_may_be_meant_is_counted_and_named_once(command: Callable[..., Any]
     guess, several = command("show", "runn"), command("report", "run")
     having = command("optimizer=gd", "optimizer.beta1=0.9")
 
-    assert guess.err.startswith(
-        "gdbench: runn is neither a sweep nor the begin of a run's key in outputs. Did you mean"
-    )
+    assert guess.err.startswith("gdbench: runn is neither a sweep nor the start of a run_id in outputs. Did you mean")
     assert "mean run? Allowed: " in guess.err
     assert "SWEEP=run may be any of 6 sweeps: " in several.err
     assert " and 2 others. Name one by its folder.\n" in several.err
@@ -222,7 +220,7 @@ def test_show_says_that_a_run_is_allowed_too(command: Callable[..., Any], tmp_pa
     done = command("show", word, "--outputs", "here")
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the begin of a run's key in here. Allowed: ")
+    assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the start of a run_id in here. Allowed: ")
     assert "the first digits of a run's key, from the column run" in done.err
 
 
