@@ -60,7 +60,7 @@ def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
         raise UsageError(
             f"{word} is neither a sweep nor the start of a run_id in {outputs}.{error.near} Allowed: a sweep's"
             " folder or name, as python -m gdbench sweeps lists them; or the first digits of a run_id, from the"
-            " last column of the table that show SWEEP prints."
+            " table that show SWEEP prints."
         ) from None
 
 

@@ -19,7 +19,5 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         name = seen[0]
     if name not in seen and not (name == "cuda" and "cuda:0" in seen):
-        raise Unavailable(
-            f"device={name} is not there (torch sees: {', '.join(seen)}). Use device=auto to take what there is."
-        )
+        raise Unavailable(f"device={name} is not available (torch finds: {', '.join(seen)}). Use device=auto.")
     return torch.device("cuda:0" if name == "cuda" else name)

@@ -238,7 +238,9 @@ def fold(arguments: Sequence[str], composer: Composer) -> list[Job]:
             del lanes[key]
     chosen = [[*fixed, *cell, *lanes.values()] for cell in itertools.product(*axes)]
     if not chosen:
-        raise UsageError("these overrides stand for no run at all: a glob(...) that fits no name makes nothing.")
+        raise UsageError(
+            "the overrides select no runs: glob(...) matched nothing. List the names with python -m gdbench list."
+        )
     whole = [composer.set(cell, lanes.values()) for cell in cells]
     return [_job(number, *each) for number, each in enumerate(zip(chosen, whole, strict=True))]
 

@@ -232,7 +232,7 @@ def _summary(study: optuna.Study, growing: Growing) -> list[str]:
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
-        return [f"None of {format_count(len(study.trials), 'trial')} may win."]
+        return [f"All of {format_count(len(study.trials), 'trial')} diverged or failed."]
     value, best = min(ended, key=lambda each: each[0])
     with writing(growing.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}

@@ -59,7 +59,7 @@ BAD_INPUT = [
     ("dtype=float23", "dtype=float23 is not known. Did you mean float32"),
     ("impl=torsh", "impl=torsh is not known. Did you mean torch"),
     ("-m impl=manual,torsh", "impl=torsh is not known. Did you mean torch"),
-    ("device=cuda:99", "device=cuda:99 is not there (torch sees: "),
+    ("device=cuda:99", "device=cuda:99 is not available (torch finds: "),
     ("device=gpu", "device=gpu is not known."),
     ("+foo=1", "foo is not a setting."),
     ("foo=1", "foo is not a setting."),
@@ -98,7 +98,7 @@ BAD_INPUT = [
     ("-m steps=interval(1,10)", "steps=interval(1,10): an interval makes lanes, which only lr"),
     ("-m steps=tag(log,interval(1,10))", "steps=tag(log,interval(1,10)): an interval makes lanes"),
     ("-m objective=quadratic objective.condition=interval(1,9)", "objective.condition=interval(1,9): an interval"),
-    ("-m optimizer=glob(xyz*)", "these overrides stand for no run at all"),
+    ("-m optimizer=glob(xyz*)", "the overrides select no runs: glob(...) matched nothing."),
     ("-m hydra/launcher=moon lr=1,2", "hydra/launcher=moon is not known."),
     ("seed=-1", "seed=-1 must be a whole number from 0"),
     ("seed=1.5", "seed=1.5 must be a whole number from 0"),
@@ -152,7 +152,7 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
         pass
     else:
         pytest.skip(f"{device} is there")
-    words = f"device={device} is not there (torch sees: cpu). Use device=auto"
+    words = f"device={device} is not available (torch finds: cpu). Use device=auto"
     for line in (
         [],
         ["-m", "optimizer=gd,adam"],

@@ -221,7 +221,7 @@ def test_show_says_that_a_run_is_allowed_too(command: Callable[..., Any], tmp_pa
 
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith(f"gdbench: {word} is neither a sweep nor the start of a run_id in here. Allowed: ")
-    assert "the first digits of a run's key, from the column run" in done.err
+    assert "the first digits of a run_id, from the table that show SWEEP prints" in done.err
 
 
 @pytest.mark.parametrize("verb", [[], ["-m"], ["tune"]], ids=str)

@@ -252,8 +252,8 @@ def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame],
     legends = {
         r"\(\d+ g(, \d+ f)?\)|\(\d+ f\)": "(n g, m f): gradients and values",
         r"  ~ ": "~ not timed itself",
-        r"  ≈ ": "≈ same work as the row above",
-        r"[\d\]] \*$|[\d\]] \*  ": "* bound by its numbers",
+        r"  ≈ ": "≈ time difference to the row above",
+        r"[\d\]] \*$|[\d\]] \*  ": "* limited by computation",
         r" † ?": "† reached the target and left it",
     }
     for runs in (*tables.values(), timed, timed.assign(overhead_bound=False), timed.assign(timed=False)):

@@ -153,10 +153,10 @@ def test_a_range_without_more_numbers_is_told(command: Callable[..., Any]) -> No
 @pytest.mark.parametrize(
     ("lrs", "words"),
     [
-        ("lr=0.001,0.007382,0.1", "no lr that was tried beside it comes within twice of it: a lucky hit"),
+        ("lr=0.001,0.007382,0.1", "no neighbouring lr performs similarly; treat this optimum as fragile"),
         (
             "lr=0.001,0.00736,0.00738,0.0074,0.1",
-            "only lrs within a factor of 1.01 of one another come within twice of it",
+            "only lrs within a factor of 1.01 of one another cost at most twice as much",
         ),
     ],
 )
@@ -427,7 +427,7 @@ def test_a_method_that_is_not_to_be_had_is_a_row(command: Callable[..., Any]) ->
     runs = gdbench.load()
 
     assert done.code == 0
-    assert "lbfgs on notebook_manual: none of 5 runs may win (optimizer=lbfgs has no manual" in done.out
+    assert "lbfgs on notebook_manual: none of 5 runs has a result (optimizer=lbfgs has no manual" in done.out
     assert (runs["status"] == "unavailable").sum() == 5
 
 

@@ -113,7 +113,7 @@ def _counts(runs: pd.DataFrame) -> str:
         if name in counted
     ]
     last = (
-        " (what cannot win is listed last)"
+        " (diverged and failed runs are listed last)"
         if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"}
         else ""
     )
@@ -126,7 +126,8 @@ def _resolution(runs: pd.DataFrame) -> list[str]:
         runs[runs["gap_floor"] > 1e-12].groupby(["objective", "dtype"], sort=False, as_index=False)["gap_floor"].max()
     )
     return [
-        f"{row['dtype']} tells gaps down to {row['gap_floor']:.0e} on {row['objective']}; targets below are null."
+        f"{row['dtype']} resolves gaps down to {row['gap_floor']:.0e} on {row['objective']};"
+        " smaller targets are left empty."
         for _, row in coarse.iterrows()
     ]
 

@@ -37,8 +37,8 @@ MARKS = (
     ),
     ("steps", LEFT, f"{LEFT} reached the target and left it again."),
     ("step$", "~", "~ not timed itself: the median of its cell (timing=full times more)."),
-    ("to ", "≈", "≈ same work as the row above, and the times of this process do not tell them apart."),
-    ("vs ", r"\*", "* bound by its numbers, not by overhead: the reference loop is no yardstick for it."),
+    ("to ", "≈", "≈ time difference to the row above is within noise."),
+    ("vs ", r"\*", "* limited by computation rather than Python overhead; do not compare with the reference loop."),
 )
 """What is meant by a mark, as it is found in the cells of a column."""
 KEY = 6

@@ -249,8 +249,9 @@ def _row_names(winners: pd.DataFrame) -> list[str]:
 
 def _remarks(row: Row) -> list[str]:
     if pd.isna(row["command"]):
-        reason = row["error"] if pd.notna(row["error"]) else "they diverged or got nowhere"
-        return [f"none of {row['runs']} runs may win ({str(reason).rstrip('.')})"]
+        if pd.notna(row["error"]):
+            return [f"none of {row['runs']} runs has a result ({str(row['error']).rstrip('.')})"]
+        return [f"all {row['runs']} runs diverged or failed"]
     if _tells_little(row):
         return [_describe_few(row)]
     edges = [edge.split() for edge in row["edges"].split(", ") if edge]
@@ -258,7 +259,7 @@ def _remarks(row: Row) -> list[str]:
     if math.isinf(row["value"]) and row["status"] != "target":
         remarks.append("no run reached the target, so the final gap decided; give it more steps")
     elif row["outcome"] == "left":
-        remarks.append("it reached the target and left it again, as all that were tried did: ranked behind what stays")
+        remarks.append("every lr that reached the target left it again; runs that stay at it would rank first")
     if pd.notna(row["within_2x_decades"]) and row["within_2x_decades"] < GOOD_DECADES and is_cost(row["metric"]):
         remarks.append(_describe_narrow(row["within_2x_decades"]))
     if row["trials"] < row["budget"]:
@@ -269,8 +270,8 @@ def _remarks(row: Row) -> list[str]:
 def _describe_narrow(decades: float) -> str:
     """How little the lr may differ before the cost doubles, where that is less than a good plateau."""
     if decades == 0:
-        return "no lr that was tried beside it comes within twice of it: a lucky hit"
-    return f"only lrs within a factor of {10**decades:.3g} of one another come within twice of it: easily missed"
+        return "no neighbouring lr performs similarly; treat this optimum as fragile"
+    return f"only lrs within a factor of {10**decades:.3g} of one another cost at most twice as much: easily missed"
 
 
 def _tells_little(row: Row) -> bool:
