@@ -55,7 +55,7 @@ def label(
         typer.echo(json_text({"folder": str(folder), **asdict(replace(new, tags=tuple(sorted(set(new.tags)))))}))
         return
     words = [
-        f"name {new.name}" if new.name else "no name of its own",
+        f"name {new.name}" if new.name else "no name set",
         f"tags {' '.join(sorted(set(new.tags)))}" if new.tags else "no tags",
         f"note: {new.note}" if new.note else "no note",
     ]

@@ -4,7 +4,7 @@ Programs that only print, such as ``ls``, die of a pipe without a reader, and a 
 only prints too, ends with 0. A command of gdbench has work to do and a verdict to give: a sweep that died for the sake
 of a table would be lost, and a gate that ended with 0 would have passed. So what nobody reads any more is dropped, and
 the exit code says what it always says: under ``set -o pipefail``, ``gdbench list columns | head -1`` is 0, and
-``gdbench gate | head -1`` that of the gate. ``watch``, which does nothing but print, ends.
+``gdbench gate | head -1`` that of the gate. ``sweeps watch``, which only prints, ends.
 """
 
 from __future__ import annotations

@@ -464,7 +464,7 @@ def test_labels_are_kept_in_the_sweeps_folder(outputs: Path, command: Callable[.
         "tags": ["good"],
         "note": "made by hand",
     }
-    assert label("best", "--name", "", "--untag", "*", "--note", "") == "no name of its own, no tags, no note"
+    assert label("best", "--name", "", "--untag", "*", "--note", "") == "no name set, no tags, no note"
 
 
 @pytest.mark.parametrize(

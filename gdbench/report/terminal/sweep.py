@@ -61,7 +61,7 @@ def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each:
 def _count_hidden(rows: pd.DataFrame) -> list[Text]:
     """How many more configurations its problems have than are shown."""
     more = int(rows.drop_duplicates("problem")["of"].sum()) - len(rows)
-    return [Text(f" … and {more} more, all in runs.parquet; --each shows every run", style="dim")] if more else []
+    return [Text(f" … and {more} more, all in runs.parquet; --all-runs shows every run", style="dim")] if more else []
 
 
 def _words(row: pd.Series, names: list[str]) -> list[str]:
