@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gdbench.cli.help import SUBVERBS, VERBS
+from gdbench.cli.app import list_subverbs
+from gdbench.cli.help import VERBS
 from gdbench.cli.main import main
 from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
@@ -334,7 +335,7 @@ def _keys(prefix: str, told: list[Setting]) -> str:
 
 def commands() -> str:
     """The help of the command line and of each of its verbs, as they print it."""
-    verbs = [*((verb,) for verb in VERBS), *((verb, name) for verb, names in SUBVERBS.items() for name in names)]
+    verbs = [*((verb,) for verb in VERBS), *((verb, name) for verb in VERBS for name in list_subverbs(verb))]
     parts = [f"# Commands\n\n```text\n{_help()}```"]
     parts += [f"## {' '.join(words)}\n\n```text\n{_help(*words)}```" for words in sorted(verbs)]
     return "\n\n".join(parts)

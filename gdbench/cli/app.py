@@ -19,7 +19,7 @@ from gdbench.cli.show import show
 from gdbench.cli.sweeps import sweeps
 from gdbench.cli.tune import tune
 
-__all__ = ["Interrupted", "app", "build_command"]
+__all__ = ["Interrupted", "app", "build_command", "list_subverbs"]
 
 
 class Interrupted(BaseException):
@@ -52,3 +52,8 @@ app.add_typer(sweeps, name="sweeps")
 def build_command() -> Any:
     """The command that parses words; built once, because typer takes 25 ms to inspect all verbs and options."""
     return typer.main.get_command(app)
+
+
+def list_subverbs(verb: str) -> list[str]:
+    """The names of the verbs below another one, such as ``sweeps``."""
+    return list(getattr(build_command().commands[verb], "commands", {}))

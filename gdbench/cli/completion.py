@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from gdbench.cli.help import KINDS, SUBVERBS, VERBS
+from gdbench.cli.help import GROUPS, KINDS, VERBS
 
 __all__ = ["complete_verbs"]
 
@@ -18,8 +19,18 @@ def complete_verbs(line: str) -> bool:
     if len(typed) > 1 and typed[0] in WITH_SETTINGS:
         os.environ["COMP_LINE"] = line.replace(f"{typed[0]} ", "", 1)
         return False
-    choices = VERBS if len(typed) <= 1 else KINDS if typed[0] == "list" else SUBVERBS.get(typed[0], ())
-    for choice in choices:
+    for choice in _find_choices(typed):
         if choice.startswith(typed[-1] if typed else ""):
             print(choice)
     return len(typed) > 1 and typed[0] in VERBS
+
+
+def _find_choices(typed: Sequence[str]) -> Sequence[str]:
+    """The words that may stand behind those that were typed."""
+    if len(typed) <= 1:
+        return VERBS
+    if typed[0] in GROUPS:
+        from gdbench.cli.app import list_subverbs
+
+        return list_subverbs(typed[0])
+    return KINDS if typed[0] == "list" else ()

@@ -1,23 +1,33 @@
-"""The verb ``export``: a sweep copied to an experiment tracker."""
+"""The verb ``export``: a sweep copied to an experiment tracker, or its times written for pytest-benchmark."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gdbench.cli.options import OUTPUTS, Json, Outputs, SweepName
-from gdbench.errors import format_count
+from gdbench.errors import UsageError, format_count, nearest
+from gdbench.results.export.names import TRACKERS
 from gdbench.results.paths import expand_user
 
 __all__ = ["export"]
 
+PYTEST_BENCHMARK = "pytest-benchmark"
+
 
 def export(
-    tracker: Annotated[str, typer.Argument(metavar="TRACKER", help="mlflow, wandb, trackio or tensorboard")],
+    tracker: Annotated[
+        str, typer.Argument(metavar="TRACKER", help="mlflow, wandb, trackio, tensorboard or pytest-benchmark")
+    ],
     sweep: SweepName,
     uri: Annotated[
-        str | None, typer.Option(help="mlflow: a server; wandb: online, or a server; trackio, tensorboard: a folder")
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="mlflow: a server; wandb: online, or a server; trackio, tensorboard: a folder; pytest-benchmark: file",
+        ),
     ] = None,
     outputs: Outputs = OUTPUTS,
     json: Json = False,
@@ -27,17 +37,42 @@ def export(
     Exports can be repeated and resumed: runs that the tracker has already are left as they are. Each tracker needs its
     extra, such as pip install -e '.[mlflow]', and reads its own environment variables: MLFLOW_TRACKING_URI, WANDB_MODE,
     TRACKIO_DIR. Without them everything stays on this machine.
+
+    pytest-benchmark writes the times of a timed sweep as JSON, for pytest-benchmark compare and its dashboards.
     """
+    from gdbench.results.catalog import find
+
+    known = (*TRACKERS, PYTEST_BENCHMARK)
+    if tracker not in known:
+        raise UsageError(f"export {tracker} is not known.{nearest(tracker, known)} Allowed: {', '.join(known)}.")
+    place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
+    if tracker == PYTEST_BENCHMARK:
+        _write_benchmarks(find(sweep, outputs), Path(place or f"{PYTEST_BENCHMARK}.json"), json)
+    else:
+        _send(tracker, sweep, outputs, place, json)
+
+
+def _send(tracker: str, sweep: str, outputs: Path, uri: str | None, json: bool) -> None:
     from gdbench.report.diff_text import json_text
     from gdbench.results.catalog import find
     from gdbench.results.export import insist, send
 
     insist([tracker])
-    place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
-    sent = send(tracker, find(sweep, outputs), place)
+    sent = send(tracker, find(sweep, outputs), uri)
     if json:
         counts = {"added": sent.added, "already_there": sent.there}
         typer.echo(json_text({"tracker": tracker, **counts, "look": sent.look}))
         return
     there = f", {sent.there} already there" if sent.there else ""
     typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
+
+
+def _write_benchmarks(folder: Path, file: Path, json: bool) -> None:
+    from gdbench.report.diff_text import json_text
+    from gdbench.results.export.pytest_benchmark import write_benchmarks
+
+    count = write_benchmarks(folder, file)
+    if json:
+        typer.echo(json_text({"tracker": PYTEST_BENCHMARK, "benchmarks": count, "file": str(file)}))
+        return
+    typer.echo(f"{format_count(count, 'benchmark')}: {file}")

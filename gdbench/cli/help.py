@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from gdbench import __version__
 
-__all__ = ["FORMER_VERBS", "HELP", "KINDS", "SUBVERBS", "VERBS"]
+__all__ = ["FORMER_VERBS", "GROUPS", "HELP", "KINDS", "VERBS"]
 
 VERBS = ("run", "tune", "report", "compare", "show", "reproduce", "export", "list", "sweeps", "gate")
-SUBVERBS = {
-    "gate": ("accept", "record", "bisect", "self-test", "history", "benchmarks"),
-    "sweeps": ("watch", "label", "archive", "restore", "rm"),
-}
-"""The verbs below another one."""
+GROUPS = ("gate", "sweeps")
+"""Verbs with further verbs below them."""
 KINDS = ("objectives", "optimizers", "columns")
 """What ``list`` lists."""
 FORMER_VERBS = {
@@ -101,9 +98,10 @@ Verbs (python -m gdbench VERB --help explains one)
   show [SWEEP]      the table of a sweep again, of the newest if none is named
   show RUN          everything about a run, and the command that repeats it
   reproduce RUN     repeat a run: is every deterministic column the same?
-  export TRACKER SWEEP
+  export TRACKER SWEEP [--uri]
                     copy a sweep to mlflow, wandb, trackio or tensorboard
-                    (tracker=NAME does so after every sweep)
+                    (tracker=NAME does so after every sweep), or to the JSON of
+                    pytest-benchmark
   list objectives|optimizers|columns
                     all objectives and optimizers, with source (of CUTEst: list
                     objectives --cutest); what each column of a table means

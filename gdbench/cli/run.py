@@ -58,23 +58,23 @@ def run(
     """
     words = [*(["--multirun"] if multirun else []), *(["--config-dir", config_dir] if config_dir is not None else [])]
     words = [expand_word(word) for word in [*words, *(overrides or [])]]
-    return _run(_recalled(words, trust), Output(quiet, json, all_runs, dry_run))
+    return _run(_expand_resume(words, trust), Output(quiet, json, all_runs, dry_run))
 
 
 @dataclass
 class Output:
-    """What the user wants to see of a sweep."""
+    """What to print of a sweep."""
 
     quiet: bool = False
     json: bool = False
     all_runs: bool = False
-    """A row for every run, rather than for every configuration."""
+    """One row per run, rather than one per configuration."""
     dry_run: bool = False
-    """Say what would run, and run nothing."""
+    """Print what would run, and run nothing."""
 
 
-def _recalled(words: list[str], trust: bool) -> list[str]:
-    """``resume=FOLDER`` without other settings stands for the command that the folder was made with."""
+def _expand_resume(words: list[str], trust: bool) -> list[str]:
+    """The words, preceded by the command that made FOLDER where ``resume=FOLDER`` stands without other settings."""
     settings = [word for word in words if "=" in word and not word.startswith("-")]
     folders = [word.partition("=")[2] for word in settings if word.startswith("resume=")]
     if not folders or any(not word.startswith(("resume=", "retry=")) for word in settings):
@@ -87,24 +87,24 @@ def _recalled(words: list[str], trust: bool) -> list[str]:
 
 
 def _run(words: list[str], output: Output) -> int:
-    """Carry out a command line of Hydra's, and show what came of it; returns the exit code."""
+    """Run a sweep by Hydra, and show its result; returns the exit code."""
     with uncollected():
         from gdbench.report.terminal.progress import progress
         from gdbench.sweeps.invocation import run_words
 
     try:
         result = run_words(words, None if output.quiet or output.json else progress(), output.dry_run)
-    except KeyboardInterrupt as cut:
-        return _cut_short(getattr(cut, "result", None), output)
+    except KeyboardInterrupt as interrupt:
+        return _show_interrupted(getattr(interrupt, "result", None), output)
     if result is None:
         return 0
     if output.dry_run:
-        return _planned(result, output)
-    return _shown(result, output)
+        return _show_plan(result, output)
+    return _show_result(result, output)
 
 
-def _planned(result: SweepResult, output: Output) -> int:
-    """Show what a sweep would do."""
+def _show_plan(result: SweepResult, output: Output) -> int:
+    """Print the cells of a sweep, their state and predicted time; returns the exit code."""
     from gdbench.report.terminal.plan import plan_table, show_plan
 
     standing = result.standing
@@ -114,18 +114,18 @@ def _planned(result: SweepResult, output: Output) -> int:
     return 0
 
 
-def _cut_short(result: SweepResult | None, output: Output) -> int:
-    """Show the table so far of a sweep that was interrupted, and where its finished cells are."""
+def _show_interrupted(result: SweepResult | None, output: Output) -> int:
+    """Print the table so far of an interrupted sweep, and where its finished cells are; returns the exit code."""
     folder = result.folder if result else None
     with contextlib.suppress(UsageError):  # no cell has ended
         if result and folder:
-            _shown(result, output)
+            _show_result(result, output)
     print(f"gdbench: interrupted.{f' Finished cells: {folder}' if folder else ''}", file=sys.stderr)
     return 130
 
 
-def _shown(result: SweepResult, output: Output) -> int:
-    """Show the table of a sweep and what its sweeper remarks; returns the exit code."""
+def _show_result(result: SweepResult, output: Output) -> int:
+    """Print the table of a sweep and the remarks of its sweeper; returns the exit code."""
     from gdbench.results.load import load
 
     folder = result.folder
@@ -147,7 +147,7 @@ def _shown(result: SweepResult, output: Output) -> int:
 
 
 def _describe_missing(runs: pd.DataFrame) -> str | None:
-    """How many runs have no result, and why the first of them has none, in one line; None if all have one."""
+    """One line with the number of runs without a result, and the reason of the first; None if all have one."""
     missing = runs[runs["status"].isin(WITHOUT_RESULT)]
     if not len(missing):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from gdbench.cli.help import SUBVERBS
+from gdbench.cli.help import GROUPS
 
 __all__ = ["place_verb_first"]
 
@@ -30,14 +30,14 @@ def place_verb_first(words: Sequence[str], verbs: Collection[str]) -> list[str]:
     ``--config-dir mine list optimizers`` becomes ``list --config-dir mine optimizers``, and ``gate --only x record``
     becomes ``gate record --only x``: the verbs below another verb take its options too.
     """
-    is_group = bool(words) and words[0] in SUBVERBS
+    is_group = bool(words) and words[0] in GROUPS
     if not words or not (words[0].startswith("-") or is_group) or not set(words) & set(verbs):
         return list(words)
     from gdbench.cli.app import build_command
 
     root = build_command()
     ordered = _move(words, verbs, _find_valued(root) | set(HYDRA_OPTIONS))
-    if ordered[0] in SUBVERBS:
+    if ordered[0] in GROUPS:
         group = root.commands[ordered[0]]
         ordered = [ordered[0], *_move(ordered[1:], group.commands, _find_valued(group))]
     return ordered

@@ -17,7 +17,8 @@ from support.repositories import git
 from support.tiers import representatives
 
 import gdbench
-from gdbench.cli.help import HELP, SUBVERBS, VERBS
+from gdbench.cli.app import list_subverbs
+from gdbench.cli.help import HELP, VERBS
 from gdbench.cli.main import main
 
 QUIET = ("timing=off", "--quiet")
@@ -409,7 +410,7 @@ def test_no_help_has_a_line_above_80_columns(command: Callable[..., Any], monkey
 
     assert {name for path in paths for name in path} == {
         *VERBS,
-        *(name for names in SUBVERBS.values() for name in names),
+        *(name for verb in VERBS for name in list_subverbs(verb)),
     }
     assert all(helps.values())
     assert not wide
@@ -509,6 +510,8 @@ def complete(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line:
         ("gdbench l", {"list", "lr="}),
         ("gdbench sh", {"show"}),
         ("gdbench list o", {"objectives", "optimizers"}),
+        ("gdbench sweeps ", {"watch", "label", "archive", "restore", "rm"}),
+        ("gdbench run optimizer=rms", {"optimizer=rmsprop"}),
         ("gdbench -m lr=0.1,0.2 impl", {"impl="}),
         ("gdbench -m optimizer=rms", {"optimizer=rmsprop"}),
     ],

@@ -58,7 +58,7 @@ WRITING = {
     "export tensorboard a --uri {}": "tensorboard did not take outputs/",
     "gate record {}": "{} cannot be written (",
     "gate --outputs {}": "{}/gate/gate.json cannot be written (",
-    "gate benchmarks a {}": "",
+    "export pytest-benchmark a --uri {}": "",
     "sweeps restore a.zip --outputs {}": "{} cannot be written (",
     "timing=off outputs={}": "outputs={} cannot be written (",
     "-m lr=0.1,0.2 timing=off outputs={}": "outputs={} cannot be written (",
