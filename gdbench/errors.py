@@ -38,8 +38,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if same := [name for name in known if name.lower() in (word.lower(), tail)]:
         return f" Did you mean {' or '.join(same)}?"
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.55)
-    alike = [difflib.SequenceMatcher(None, each, word).ratio() for each in near]
-    meant = [each for each, share in zip(near, alike, strict=True) if share > alike[0] - SLIP]
+    ratios = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
+    meant = [name for name, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - SLIP]
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 

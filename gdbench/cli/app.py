@@ -19,22 +19,22 @@ from gdbench.cli.show import show
 from gdbench.cli.sweeps import sweeps
 from gdbench.cli.tune import tune
 
-__all__ = ["Interrupted", "app", "build_command", "list_subverbs"]
+__all__ = ["VerbInterrupted", "app", "build_command", "list_subverbs"]
 
 
-class Interrupted(BaseException):
+class VerbInterrupted(BaseException):
     """Ctrl-C during a verb, with its message; typer would turn a KeyboardInterrupt into an exit without a message."""
 
 
 class VerbGroup(TyperGroup):
-    """The group of all verbs; it reports an interrupted verb as ``Interrupted``."""
+    """The group of all verbs; it reports an interrupted verb as ``VerbInterrupted``."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb that was named."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
-            raise Interrupted(*interrupt.args) from interrupt
+            raise VerbInterrupted(*interrupt.args) from interrupt
 
 
 app = typer.Typer(

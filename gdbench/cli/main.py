@@ -106,11 +106,11 @@ def _is_known_word(word: str) -> bool:
 
 def _run_verb(words: list[str]) -> int:
     """Run a verb by typer; returns the exit code."""
-    from gdbench.cli.app import Interrupted, build_command
+    from gdbench.cli.app import VerbInterrupted, build_command
 
     try:
         return int(build_command()(words, prog_name="python -m gdbench", standalone_mode=False) or 0)
-    except Interrupted as interrupt:
+    except VerbInterrupted as interrupt:
         raise KeyboardInterrupt(*interrupt.args) from None
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's class for a mistake on the command line has it
