@@ -63,23 +63,26 @@ def rm(
     from gdbench.results.archive import described, removed
 
     folders = _find_idle(sweeps, outputs, "remove")
-    for folder in folders:
-        typer.echo(described(folder), err=json or not yes)
-    if not yes and not _confirm(len(folders)):
+    descriptions = [described(folder) for folder in folders]
+    if not yes and not _confirm(descriptions):
         typer.echo("Nothing was removed.", err=True)
         return 1
-    for folder in folders:
+    for folder, description in zip(folders, descriptions, strict=True):
         removed(folder)
+        if not json:
+            typer.echo(f"Removed {description}")
     if json:
         typer.echo(json_text({"removed": [str(folder) for folder in folders]}))
     return 0
 
 
-def _confirm(count: int) -> bool:
-    """Whether the user agrees to remove ``count`` sweeps; ``UsageError`` where nobody can answer."""
+def _confirm(descriptions: list[str]) -> bool:
+    """Whether the user agrees to remove these sweeps; ``UsageError`` where nobody can answer."""
     if not sys.stdin.isatty():
         raise UsageError("sweeps rm asks before it removes, and standard input is no terminal: add --yes.")
-    return typer.confirm(f"Remove {'them' if count > 1 else 'it'} for good?", err=True)
+    for description in descriptions:
+        typer.echo(description, err=True)
+    return typer.confirm(f"Remove {'them' if len(descriptions) > 1 else 'it'} for good?", err=True)
 
 
 def _find_idle(sweeps: list[str], outputs: Path, purpose: str) -> list[Path]:

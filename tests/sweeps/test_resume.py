@@ -427,7 +427,7 @@ def test_a_plan_runs_nothing(command: Callable[..., Any], folder: Path) -> None:
     assert [row["state"] for row in rows] == ["done", "done", "missing", "done"]
     assert [row["predicted_s"] for row in rows] == [0, 0, None, 0]
     assert done.out.splitlines()[0] == f"{folder}: 4 cells: 3 done, 1 missing."
-    assert "1 cell (2 runs) to run (no earlier sweep has one like it). Leave out --dry-run to start." in done.out
+    assert "1 cell (2 runs) to run, 1 without an estimate: no earlier sweep has a similar cell." in done.out
     assert {file: file.stat().st_mtime_ns for file in Path().rglob("*")} == before
 
 

@@ -93,6 +93,5 @@ def _sum(plan: pd.DataFrame) -> str:
     if known.any():
         text += f", about {seconds(float(left.loc[known, 'predicted_s'].sum()))} judging by earlier sweeps"
     if not known.all():
-        others = f"{(~known).sum()} of them" if known.any() else "it" if len(left) == 1 else "them"
-        text += f" (no earlier sweep has one like {others})"
+        text += f", {(~known).sum()} without an estimate: no earlier sweep has a similar cell"
     return f"{text}. Leave out --dry-run to start."
