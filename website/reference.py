@@ -335,7 +335,10 @@ def _keys(prefix: str, told: list[Setting]) -> str:
 
 def commands() -> str:
     """The help of the command line and of each of its verbs, as they print it."""
-    verbs = [*((verb,) for verb in VERBS), *((verb, name) for verb in VERBS for name in list_subverbs(verb))]
+    verbs = [
+        *((verb,) for verb in VERBS if verb != "run"),
+        *((verb, name) for verb in VERBS for name in list_subverbs(verb)),
+    ]
     parts = [f"# Commands\n\n```text\n{_help()}```"]
     parts += [f"## {' '.join(words)}\n\n```text\n{_help(*words)}```" for words in sorted(verbs)]
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""The typer app with all verbs; each verb is a function in the module of its name."""
+"""The typer app with all verbs but ``run``; each verb is a function in the module of its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from gdbench.cli.gate import gate
 from gdbench.cli.list import list_
 from gdbench.cli.report import report
 from gdbench.cli.reproduce import reproduce
-from gdbench.cli.run import PASSED_ON, run
 from gdbench.cli.show import show
 from gdbench.cli.sweeps import sweeps
 from gdbench.cli.tune import tune
@@ -40,7 +39,6 @@ class VerbGroup(TyperGroup):
 app = typer.Typer(
     cls=VerbGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False
 )
-app.command(context_settings=PASSED_ON)(run)
 app.command("list")(list_)
 for verb in (tune, report, compare, show, reproduce, export):
     app.command()(verb)
@@ -56,4 +54,4 @@ def build_command() -> Any:
 
 def list_subverbs(verb: str) -> list[str]:
     """The names of the verbs below another one, such as ``sweeps``."""
-    return list(getattr(build_command().commands[verb], "commands", {}))
+    return list(getattr(build_command().commands.get(verb), "commands", {}))

@@ -9,7 +9,6 @@ import typer
 
 from gdbench.cli.options import OUTPUTS, Json, Outputs, SweepName
 from gdbench.errors import UsageError, format_count, nearest
-from gdbench.results.export.names import TRACKERS
 from gdbench.results.paths import expand_user
 
 __all__ = ["export"]
@@ -41,6 +40,7 @@ def export(
     pytest-benchmark writes the times of a timed sweep as JSON, for pytest-benchmark compare and its dashboards.
     """
     from gdbench.results.catalog import find
+    from gdbench.results.export.names import TRACKERS
 
     known = (*TRACKERS, PYTEST_BENCHMARK)
     if tracker not in known:

@@ -13,6 +13,7 @@ from typing import Any
 from gdbench import __version__
 from gdbench.cli.completion import complete_verbs
 from gdbench.cli.help import FORMER_VERBS, HELP, VERBS
+from gdbench.cli.run import run
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, nearest, was_interrupted
@@ -71,7 +72,7 @@ def _shorten_warnings(show: Callable[..., None]) -> Callable[..., None]:
 def _dispatch(words: list[str]) -> int:
     words = place_verb_first(words, VERBS)
     first = words[0] if words else ""
-    if first in VERBS:
+    if first in VERBS and first != "run":
         return _run_verb(words)
     if first in ("--help", "-h") or (set(words) & {"--help", "-h"}):
         print(HELP, end="")
@@ -79,16 +80,18 @@ def _dispatch(words: list[str]) -> int:
     if first == "--version":
         print(f"gdbench {__version__}")
         return 0
-    _check_first_word(words)
+    if first == "run":
+        words = words[1:]
+    else:
+        _check_first_word(first)
     completes = any(word.startswith("query=") for word in words) and set(words) & {"-sc", "--shell-completion"}
     if completes and complete_verbs(os.environ.get("COMP_LINE", "")):
         return 0
-    return _run_verb(["run", *words])
+    return run(words)
 
 
-def _check_first_word(words: list[str]) -> None:
+def _check_first_word(first: str) -> None:
     """``UsageError`` for a first word that is no setting, or was a verb of earlier versions."""
-    first = words[0] if words else ""
     if first in FORMER_VERBS:
         raise UsageError(f"{first} is not a verb. Did you mean {FORMER_VERBS[first]}? See python -m gdbench --help.")
     if re.fullmatch(r"[a-z]+", first) and not _is_known_word(first):

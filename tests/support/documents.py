@@ -145,7 +145,7 @@ class Reader:
         elif words[2] != "gdbench":
             assert words[:2] == ["python", "-m"]
             assert find_spec(words[2]), words
-        elif words[3] in VERBS:
+        elif words[3] in VERBS and words[3] != "run":
             parsed(words[3:])
         else:
             planned = [word.replace("device=cuda", "device=cpu") for word in _short(words[3:])]
