@@ -1,4 +1,4 @@
-"""Errors that a user meets, and how they are worded."""
+"""Exceptions that a user can meet, and helpers that word their messages."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ __all__ = [
     "NotMeasured",
     "Unavailable",
     "UsageError",
+    "did_you_mean",
     "format_count",
+    "format_install_command",
     "format_range",
-    "install_command",
     "list_few",
-    "nearest",
     "was_interrupted",
 ]
 
 
-SLIP = 0.15
-"""Of words that are near, those are meant too that are so much less alike than the nearest."""
+SIMILARITY_MARGIN = 0.15
+"""Of similar words, all are suggested whose similarity is lower than that of the best by at most this."""
 
 
 class UsageError(Exception):
-    """Input that cannot be carried out: one line that says what came, what is allowed and what to do; exit code 2."""
+    """Invalid input: one line that says what came, what is allowed and what to do; exit code 2."""
 
 
 class Unavailable(Exception):
-    """What was asked cannot be had here (no such device, twin or compiler): a row with this status, and the reason."""
+    """What was asked is not available here (device, implementation, compiler): a row with this status and reason."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``Did you mean a or b?``, or nothing where no known word is near."""
-    known = list(dict.fromkeys(known))  # two sweeps may bear one name
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Word a suggestion, `` Did you mean a or b?``; empty where no known word is similar."""
+    known = list(dict.fromkeys(known))  # two sweeps may have one name
     tail = word.lower().rpartition(".")[2]
     if same := [name for name in known if name.lower() in (word.lower(), tail)]:
         return f" Did you mean {' or '.join(same)}?"
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.55)
-    ratios = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
-    meant = [name for name, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - SLIP]
-    return f" Did you mean {' or '.join(meant)}?" if meant else ""
+    similarity = [difflib.SequenceMatcher(None, name, word).ratio() for name in near]
+    best = [name for name, share in zip(near, similarity, strict=True) if share > similarity[0] - SIMILARITY_MARGIN]
+    return f" Did you mean {' or '.join(best)}?" if best else ""
 
 
 class NotMeasured(Exception):
-    """There is nothing to compare: one line that says why; exit code 4."""
+    """Nothing can be compared: one line that says why; exit code 4."""
 
 
-def install_command(extra: str) -> str:
-    """The shell command that adds an extra: ``pip install -e '/my/gdbench[mlflow]'``.
+def format_install_command(extra: str) -> str:
+    """Word the shell command that installs an extra: ``pip install -e '/my/gdbench[mlflow]'``.
 
-    gdbench is on no package index yet: in an editable checkout the command names its folder, elsewhere the repository
-    by the URL that the package's metadata state.
+    gdbench is on no package index yet: in an editable checkout the command names its folder, elsewhere the URL of the
+    repository in the package's metadata.
     """
     checkout = Path(__file__).parents[1]
     if (checkout / "pyproject.toml").is_file():
@@ -71,7 +71,7 @@ def _repository() -> str:
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Whether an exception was raised while a KeyboardInterrupt was handled, as in a ``finally`` of OmegaConf's."""
+    """Whether an exception was raised while a KeyboardInterrupt was handled, as in a ``finally`` of OmegaConf."""
     seen: set[int] = set()
     links: list[BaseException | None] = [error]
     while links:
@@ -85,21 +85,21 @@ def was_interrupted(error: BaseException) -> bool:
 
 
 def format_count(count: int, one: str, several: str | None = None) -> str:
-    """``1 run``, ``0 runs``, ``1,234 runs``: a number and its noun, or noun and verb, in the form that it takes.
+    """Word a count, ``1 run``, ``0 runs``, ``1,234 runs``: a number and its noun in the singular or plural.
 
-    ``several`` is the form of all numbers but one, by default ``one`` with an s.
+    ``several`` is the plural, by default ``one`` with an s.
     """
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
 def format_range(counts: Iterable[int], one: str) -> str:
-    """``2 to 4 seeds``, and ``3 seeds`` where all counts are the same: the lowest and the highest, and their noun."""
+    """Word a range of counts, ``2 to 4 seeds``; ``3 seeds`` where all counts are the same."""
     lowest, *between = sorted({int(count) for count in counts})
     return f"{lowest:,} to {format_count(between[-1], one)}" if between else format_count(lowest, one)
 
 
 def list_few(names: Iterable[str], most: int = 4) -> str:
-    """``a, b, c, d and 3 others``: the first names, each once, and how many more there are."""
+    """Word a list, ``a, b, c, d and 3 others``: the first names, without repetition, and the number of the others."""
     different = list(dict.fromkeys(names))
     if len(different) <= most + 1:  # "and 1 other" would be no shorter than its name
         return ", ".join(different)

@@ -1,7 +1,8 @@
-"""Parameters are one tensor or a dict of tensors; these few functions treat both alike.
+"""Functions of a *tree*: a point, gradient or state that is one tensor or a dict of tensors (its *leaves*).
 
-A run alone (*solo*) has leaves of the objective's own shape, the *event*. In *lanes* every leaf shows ``[L, *event]``
-through a view, while the L lanes lie last in memory, where elementwise work on them is fastest.
+One run alone (*solo*) has leaves of the objective's own shape, called the *event*. When L runs are stepped at once they
+are called *lanes*: every leaf then has the shape ``[L, *event]``. It is a view of memory in which the lanes lie last,
+where elementwise operations on them are fastest.
 """
 
 from __future__ import annotations
@@ -16,44 +17,44 @@ Params = Tensor | dict[str, Tensor]
 
 
 def tree_map(fn: Callable[..., Tensor], tree: Params, *rest: Any) -> Params:
-    """Apply ``fn`` leaf by leaf; every further tree has the shape of the first."""
+    """Apply ``fn`` to each leaf; further trees, of the same structure, give further arguments."""
     if isinstance(tree, dict):
         return {name: fn(leaf, *(other[name] for other in rest)) for name, leaf in tree.items()}
     return fn(tree, *rest)
 
 
 def leaves(tree: Params) -> list[Tensor]:
-    """The tensors of a tree, in the order of its keys."""
+    """List the tensors of a tree, in the order of its keys."""
     return list(tree.values()) if isinstance(tree, dict) else [tree]
 
 
 def rebuild(tree: Params, new: Iterable[Tensor]) -> Params:
-    """A tree like ``tree`` that holds the tensors ``new``, which come in the order of ``leaves``."""
+    """Build a tree with the keys of ``tree`` from the tensors ``new``, which are in the order of ``leaves``."""
     if isinstance(tree, dict):
         return dict(zip(tree, new, strict=True))
     return next(iter(new))
 
 
-def size(tree: Params) -> int:
-    """How many numbers a tree holds."""
+def numel(tree: Params) -> int:
+    """Count the numbers in a tree."""
     return sum(leaf.numel() for leaf in leaves(tree))
 
 
-def flat(tree: Params, laned: bool) -> Tensor:
-    """All numbers of one run as a vector ``[n]``, or one vector a lane ``[L, n]``."""
+def flatten(tree: Params, laned: bool) -> Tensor:
+    """Concatenate all numbers of a run to a vector ``[n]``; in lanes ``[L, n]``."""
     parts = [leaf.reshape(leaf.shape[0], -1) if laned else leaf.reshape(-1) for leaf in leaves(tree)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
-def unflat(vector: Tensor, tree: Params, laned: bool) -> Params:
-    """The inverse of ``flat``: a vector ``[n]``, or one a lane ``[L, n]``, as a tree like ``tree``."""
+def unflatten(vector: Tensor, tree: Params, laned: bool) -> Params:
+    """Split a vector ``[n]``, or ``[L, n]`` in lanes, into a tree with the shapes of ``tree``: undo ``flatten``."""
     sizes = [leaf[0].numel() if laned else leaf.numel() for leaf in leaves(tree)]
     parts = torch.split(vector, sizes, dim=-1)
     return rebuild(tree, (part.reshape(leaf.shape) for part, leaf in zip(parts, leaves(tree), strict=True)))
 
 
 def dot(a: Params, b: Params, laned: bool) -> Tensor:
-    """The inner product over all leaves: ``[]`` solo, ``[L]`` in lanes."""
+    """Inner product over all leaves: ``[]`` for one run, ``[L]`` in lanes."""
     terms = [
         (u * v).reshape(u.shape[0], -1).sum(-1) if laned else (u * v).sum()
         for u, v in zip(leaves(a), leaves(b), strict=True)
@@ -61,11 +62,12 @@ def dot(a: Params, b: Params, laned: bool) -> Tensor:
     return terms[0] if len(terms) == 1 else torch.stack(terms).sum(0)
 
 
-def per_lane(number: Any, leaf: Tensor) -> Any:
-    """A hyper-parameter ready to meet ``leaf``: a plain number as it is, ``[L]`` as ``[L, 1, ...]`` in its dtype.
+def per_run(number: Any, leaf: Tensor) -> Any:
+    """Shape a hyper-parameter for arithmetic with ``leaf``: ``[L]`` (one number per run) becomes ``[L, 1, ...]``.
 
-    Hyper-parameters are float64; constants derived from them are formed in float64 and cast here, last. A 0-d tensor
-    counts as a number and needs no cast, which in half precision would round it, unless ``leaf`` is 0-d itself.
+    A plain number is returned as it is. Hyper-parameters are float64: compute constants from them in float64, and cast
+    them here, last. A 0-d tensor counts as a number and is not cast, which would round it in half precision, unless
+    ``leaf`` is 0-d itself.
     """
     if not isinstance(number, Tensor):
         return number
@@ -75,23 +77,23 @@ def per_lane(number: Any, leaf: Tensor) -> Any:
 
 
 def coordinates(point: Tensor) -> tuple[Tensor, ...]:
-    """The coordinates of a point ``[n]``, or of lanes of points ``[L, n]``, each ``[]`` or ``[L]``.
+    """The coordinates of a point ``[n]``, each ``[]``; in lanes of points ``[L, n]``, each ``[L]``.
 
-    The same as ``point.unbind(-1)``, but its gradient has the lanes last in memory, where x has them.
+    Equal to ``point.unbind(-1)``, but its gradient has the lanes last in memory, as x does, and is computed faster.
     """
     return point.unbind(0) if point.dim() == 1 else point.movedim(-1, 0).unbind(0)
 
 
-def lanes_last(leaf: Tensor) -> Tensor:
-    """The same ``[L, *event]`` numbers, copied so that the lanes lie last in memory."""
+def put_lanes_last(leaf: Tensor) -> Tensor:
+    """Copy a leaf ``[L, *event]`` so that the lanes lie last in memory."""
     return leaf.movedim(0, -1).contiguous().movedim(-1, 0)
 
 
-def stack_lanes(trees: list[Params]) -> Params:
-    """Runs of one shape as lanes of one tree, lanes last in memory."""
-    return tree_map(lambda *each: lanes_last(torch.stack(each)), trees[0], *trees[1:])
+def stack_runs(trees: list[Params]) -> Params:
+    """Stack the trees of several runs to one tree of lanes, with the lanes last in memory."""
+    return tree_map(lambda *leaves: put_lanes_last(torch.stack(leaves)), trees[0], *trees[1:])
 
 
-def lane(tree: Params, index: int) -> Params:
-    """One lane of a tree, on its own memory."""
+def select_run(tree: Params, index: int) -> Params:
+    """Copy one run out of a tree of lanes."""
     return tree_map(lambda leaf: leaf[index].clone(memory_format=torch.contiguous_format), tree)

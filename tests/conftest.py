@@ -169,7 +169,7 @@ OWN = """
 import torch
 from gdbench.objectives import Objective
 from gdbench.optimizers import Method, first_order
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 
 def bowl(n: int = 2, steepness: float = 1.0) -> Objective:
@@ -200,7 +200,7 @@ def broken() -> Objective:
 
 
 def sign(lr, factor=1.0, flip: bool = False) -> Method:
-    return first_order(lambda x: (), lambda k, grad, state, x: (x - per_lane(lr * factor, x) * torch.sign(grad), state))
+    return first_order(lambda x: (), lambda k, grad, state, x: (x - per_run(lr * factor, x) * torch.sign(grad), state))
 """
 OBJECTIVES = ("bowl", "raises", "vector", "detached", "number", "broken")
 

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.base import point_count
-from gdbench.tree import flat, unflat
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.base import count_coordinates
+from gdbench.tree import flatten, unflatten
 
 __all__ = ["is_separable", "starts_on_diagonal"]
 
@@ -28,9 +28,9 @@ def is_separable(objective: Objective) -> bool:
     stays the same where, and only where, no coordinate of one half acts together with one of the other. What is not
     finite says nothing. False for a function of one number.
     """
-    if point_count(objective) == 1:
+    if count_coordinates(objective) == 1:
         return False
-    stated, generator = objective.to(torch.float64, "cpu"), seeded(0)
+    stated, generator = objective.to(torch.float64, "cpu"), make_generator(0)
     known = False
     for reach in REACHES * TRIES:
         difference = _mixed_difference(stated, generator, reach)
@@ -43,11 +43,11 @@ def is_separable(objective: Objective) -> bool:
 def _mixed_difference(objective: Objective, generator: torch.Generator, reach: float) -> float:
     """f(a, b) + f(c, d) - f(a, d) - f(c, b) over the largest of them, for halves (a, b) and (c, d) of two points."""
     start = objective.start_at(0)
-    at = flat(start, laned=False)
+    at = flatten(start, laned=False)
     one, other = (at + reach * torch.randn(len(at), generator=generator, dtype=at.dtype) * (1 + at.abs()) for _ in "ab")
     half = torch.randperm(len(at), generator=generator) < len(at) // 2
     points = (one, other, torch.where(half, one, other), torch.where(half, other, one))
-    losses = [float(objective.value(unflat(point, start, laned=False)).detach()) for point in points]
+    losses = [float(objective.value(unflatten(point, start, laned=False)).detach()) for point in points]
     return (losses[0] + losses[1] - losses[2] - losses[3]) / max(1e-300, *map(abs, losses))
 
 

@@ -69,7 +69,7 @@ class Entry:
     @property
     def family(self) -> str:
         """The file, or folder, of gdbench that holds its factory."""
-        parts = str(self.target).split(".")
+        parts = self.factory.__module__.split(".")
         return parts[2] if parts[0] == "gdbench" else parts[0]
 
     @property

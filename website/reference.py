@@ -16,8 +16,8 @@ from gdbench.cli.help import VERBS
 from gdbench.cli.main import main
 from gdbench.config.paths import config_folder
 from gdbench.objectives import Objective
-from gdbench.objectives.base import point_count
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, exact
+from gdbench.objectives.base import count_coordinates
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, Column, is_exact
 from website.facts import Entry, Setting, by_family, entries, settings
 from website.pictures import around, contours, curve, plane
 from website.typeset import prose, table, typeset
@@ -108,7 +108,7 @@ def _columns(told: Mapping[str, Column]) -> str:
             ", ".join(
                 filter(
                     None,
-                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and exact(name) else ""],
+                    [each.better and f"{each.better} is better", "exact" if told is COLUMNS and is_exact(name) else ""],
                 )
             ),
         )
@@ -146,13 +146,9 @@ def overview(group: str, words: str) -> str:
 
 def family_page(family: str, members: list[Entry], section: Callable[[Entry], str]) -> str:
     """The page of a family: what its module says, and a section for each member."""
-    module = importlib.import_module(str(members[0].target).rpartition(".")[0])
-    package = (
-        importlib.import_module(f"gdbench.{members[0].group}s.{family}")
-        if module.__name__.startswith("gdbench.")
-        else None
-    )
-    words = prose(inspect.getdoc(package) or "") if package else ""
+    is_own = members[0].factory.__module__.startswith("gdbench.")
+    module = importlib.import_module(f"gdbench.{members[0].group}s.{family}") if is_own else None
+    words = prose(inspect.getdoc(module) or "") if module else ""
     return "\n\n".join([f"# {title(family, members)}", words, *map(section, members)])
 
 
@@ -207,8 +203,8 @@ def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
     least = "unknown" if made.minimum is None else f"{made.minimum:.10g} ({str(made.minimum_kind).replace('_', ' ')})"
     where = "; ".join(_point(each) for each in made.minimisers[:4])
     properties = {
-        "the seed decides the start": made.seeded,
-        "the seed decides each step's batch": made.stochastic,
+        "the seed decides the start": made.has_random_start,
+        "the seed decides each step's batch": made.is_stochastic,
         "has a domain, to which steps are brought back": made.project is not None,
         "has a proximal map": made.prox is not None,
         "float64 by default": str(made.dtype) == "torch.float64",
@@ -216,7 +212,7 @@ def facts(entry: Entry, made: Objective) -> list[tuple[str, str]]:
         "[starts on a diagonal](../../measure.md#axes) of a minimum": entry.starts_on_diagonal,
     }
     return [
-        ("Numbers in a point", f"{point_count(made):,}"),
+        ("Numbers in a point", f"{count_coordinates(made):,}"),
         ("Start", _point(made.start_at(0))),
         ("Minimum", least + (f" at {where}{' …' if len(made.minimisers) > 4 else ''}" if where else "")),
         (

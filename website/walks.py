@@ -36,7 +36,7 @@ class Walk:
 def bowl() -> Objective:
     """The bowl that all of them walk in: two coordinates, condition 20, turned."""
     arguments = {name.partition(".")[2]: value for name, value in BOWL.items()}
-    made: Objective = locate("gdbench.objectives.quadratic.quadratic", "objective")(**arguments)
+    made: Objective = locate("gdbench.objectives.quadratic", "objective")(**arguments)
     return made
 
 

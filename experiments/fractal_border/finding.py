@@ -16,7 +16,7 @@ from experiments.truth import Finding, Truth
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import mean_field
-from gdbench.tree import Params, per_lane, tree_map
+from gdbench.tree import Params, per_run, tree_map
 
 SMALL = ("points=64", "steps=100", "objective.width=4")
 FRAGILE = ("best_step", "final_loss", "best_loss", "status_step", "status", "gradient_evals")
@@ -62,7 +62,7 @@ def _learns(objective: Objective, first: Tensor, last: Tensor, steps: int) -> Im
     for step in range(steps):
         loss, grad = ask.grad(x, step)
         losses.append(loss.detach())
-        x = tree_map(lambda leaf, slope, lr: leaf - per_lane(lr, leaf) * slope, x, grad, rates)
+        x = tree_map(lambda leaf, slope, lr: leaf - per_run(lr, leaf) * slope, x, grad, rates)
     late = torch.stack(losses[-20:]) / losses[0]
     return (torch.where(late.isfinite(), late, 1e6).clamp(max=1e6).mean(0) < 1).numpy()
 

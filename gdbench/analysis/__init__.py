@@ -1,1 +1,1 @@
-"""Small pure functions from DataFrame to DataFrame: what the report and the gate know of runs they know from here."""
+"""Pure functions from DataFrame to DataFrame: costs, profiles, ranks, tests, comparisons. No I/O, no formatting."""

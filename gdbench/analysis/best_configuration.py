@@ -1,62 +1,65 @@
-"""Which configuration stands for a solver: the best on each problem, or one for all; and which impl for a method."""
+"""Selection of the configuration that represents a solver: the best on each problem, or one for all problems."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from gdbench.results.standings import KEYS, standings
+from gdbench.results.ranking import KEYS, rank_configurations
 
-__all__ = ["leading", "merged", "one_for_all", "solved_costs", "tuned"]
+__all__ = [
+    *("add_solution_costs", "rank_solvers", "select_best_configurations"),
+    *("select_best_impls", "select_common_configurations"),
+]
 
 
-def merged(told: pd.DataFrame) -> pd.DataFrame:
-    """Compared runs with one impl of each configuration, that which stands first; ``solver`` is the optimizer.
+def select_best_impls(compared: pd.DataFrame) -> pd.DataFrame:
+    """Comparable runs with the best-ranked implementation of each configuration only; ``solver`` is the optimizer.
 
-    Configurations keep the order in which they came, whichever of their impls is kept: it decides what is else equal.
+    Configurations keep their order of appearance, whichever implementation is kept: that order breaks ties.
     """
-    one = told.assign(solver=told["optimizer"].astype(object))
-    if told["impl"].nunique() < 2:
+    one = compared.assign(solver=compared["optimizer"].astype(object))
+    if compared["impl"].nunique() < 2:
         return one
     alike = ["problem", "optimizer", "configuration"]
-    first = standings(told).drop_duplicates(alike)
-    kept = pd.MultiIndex.from_frame(told[list(KEYS)]).isin(pd.MultiIndex.from_frame(first[list(KEYS)]))
-    came = np.argsort(told.groupby(alike, sort=False, observed=True).ngroup(), kind="stable")
+    first = rank_configurations(compared).drop_duplicates(alike)
+    kept = pd.MultiIndex.from_frame(compared[list(KEYS)]).isin(pd.MultiIndex.from_frame(first[list(KEYS)]))
+    came = np.argsort(compared.groupby(alike, sort=False, observed=True).ngroup(), kind="stable")
     return one.iloc[came[kept[came]]]
 
 
-def solved_costs(table: pd.DataFrame) -> pd.DataFrame:
-    """Standings with ``cost``: what a configuration pays to its target by its median; inf unless it stays there."""
+def add_solution_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """Ranking table with ``cost``: the median cost to the target; inf unless the configuration stays at the target."""
     return table.assign(cost=table["value"].where(table["outcome"] == "stays", np.inf))
 
 
-def tuned(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """The best configuration of each solver on each problem: the first of its rows in the standings, in their order.
+def select_best_configurations(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """The first-ranked configuration of each solver on each problem, in ranking order.
 
-    Of compared runs. Columns beside those of ``standings``: cost (see ``solved_costs``) and trials, how many
-    configurations were tried. All seeds count in all numbers, and the same ones have chosen: a configuration that is
-    best of many owes something to luck. The verdict's test alone holds seeds out.
+    Input: comparable runs. Columns: those of ``rank_configurations``, cost (see ``add_solution_costs``) and trials
+    (number of configurations tried). All seeds are used both to select and to report, so that the best of many
+    configurations is optimistically biased; only the test in ``winners`` holds seeds out.
     """
-    table = standings(told, cost)
+    table = rank_configurations(compared, cost)
     keys = ["problem", "solver"]
     trials = table.groupby(keys, sort=False, observed=True)["configuration"].transform("size")
-    return solved_costs(table.assign(trials=trials).drop_duplicates(keys)).reset_index(drop=True)
+    return add_solution_costs(table.assign(trials=trials).drop_duplicates(keys)).reset_index(drop=True)
 
 
-def leading(best: pd.DataFrame) -> list[str]:
-    """The solvers of ``tuned`` by their mean place over the problems, the best first; equals by name."""
+def rank_solvers(best: pd.DataFrame) -> list[str]:
+    """Solver names by mean rank over the problems, best first; ties by name. Input: ``select_best_configurations``."""
     places = best.assign(row=best.groupby("problem", sort=False, observed=True).cumcount()).sort_values("solver")
     means = places.groupby("solver", observed=True)["row"].mean().sort_values(kind="stable")
     return [str(name) for name in means.index]
 
 
-def one_for_all(told: pd.DataFrame) -> pd.DataFrame:
-    """The same configuration of a solver on all problems: that which solves most of them, then the cheapest.
+def select_common_configurations(compared: pd.DataFrame) -> pd.DataFrame:
+    """The one configuration of each solver that solves most problems; ties by the lowest sum of log costs.
 
-    Of compared runs. Cheapest is the lowest sum of log costs over what it solves. A problem that a configuration was
-    not run on counts as unsolved. Columns: problem, solver, configuration, lr, cost and trials.
+    Input: comparable runs. The sum is over the solved problems; a problem without runs of a configuration counts as
+    unsolved. Columns: problem, solver, configuration, lr, cost and trials.
     """
-    table = solved_costs(standings(told))
+    table = add_solution_costs(rank_configurations(compared))
     finite = np.isfinite(table["cost"])
     keys = ["solver", "configuration"]
     scored = table.assign(solves=finite, logs=np.log(table["cost"].where(finite, 1.0)))

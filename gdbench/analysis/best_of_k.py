@@ -1,4 +1,4 @@
-"""What tuning costs: how good the best of k configurations, drawn at random, can be expected to be."""
+"""Cost of tuning: the expected cost of the best of k configurations drawn at random."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
-__all__ = ["expected_best"]
+__all__ = ["compute_expected_best"]
 
-ENTRIES = 10**6
-"""Chances that are in memory at once."""
+MAX_ENTRIES = 10**6
+"""Largest number of probabilities held in memory at once."""
 
 
-def expected_best(table: pd.DataFrame) -> pd.DataFrame:
-    """The best of k configurations drawn without replacement from those tried, k = 1 ... n.
+def compute_expected_best(table: pd.DataFrame) -> pd.DataFrame:
+    """Expected cost of the best of k configurations drawn without replacement, for k = 1 ... n.
 
-    Of a table with solver, problem, configuration and cost (one row a configuration), for each solver and problem: k,
-    reached (the chance that one of the k solves), mean (the expected lowest cost, inf unless k is sure to contain one
-    that solves) and median (the lowest cost that at least half of the draws reach; inf where reached < 1/2).
+    Input: a table with solver, problem, configuration and cost, one row per configuration. Output for each solver and
+    problem: k, reached (probability that at least one of the k solves), mean (expected lowest cost; inf unless every
+    draw of k contains one that solves) and median (median lowest cost; inf where reached < 1/2).
 
     P(best > the i-th lowest of n) = C(n - i, k) / C(n, k).
     """
@@ -27,22 +27,23 @@ def expected_best(table: pd.DataFrame) -> pd.DataFrame:
     solver: Any
     problem: Any
     for (solver, problem), group in table.groupby(["solver", "problem"], sort=False, observed=True):
-        told = _best_of_k(np.sort(group["cost"].to_numpy(float)))
-        rows.append(told.assign(solver=solver, problem=problem)[list(rows[0])])
+        table = _best_of_k(np.sort(group["cost"].to_numpy(float)))
+        rows.append(table.assign(solver=solver, problem=problem)[list(rows[0])])
     return pd.concat(rows[1:] or rows, ignore_index=True)
 
 
 def _best_of_k(ordered: np.ndarray) -> pd.DataFrame:
-    """A row for each k, made for some k at a time: the chances of all at once are the square of their number."""
+    """Rows for all k of one solver and problem, in blocks of k: the full matrix has n (n + 1) entries."""
     n = len(ordered)
-    some = max(1, ENTRIES // (n + 1))
+    some = max(1, MAX_ENTRIES // (n + 1))
     blocks = [np.arange(first, min(first + some, n + 1)) for first in range(1, n + 1, some)]
-    return pd.concat([_best_of(k, ordered) for k in blocks], ignore_index=True)
+    return pd.concat([_compute_block(k, ordered) for k in blocks], ignore_index=True)
 
 
-def _best_of(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
+def _compute_block(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
+    """Rows for some values of k, from costs in ascending order."""
     n = len(ordered)
-    misses = _missed(n, k)  # [k, i]: the chance that none of the i lowest is drawn
+    misses = _compute_miss_probabilities(n, k)  # [k, i]: the chance that none of the i lowest is drawn
     solved = int(np.isfinite(ordered).sum())
     lowest = misses[:, :-1] - misses[:, 1:]  # that the i-th lowest is the best drawn
     mean = np.full(len(k), np.inf)
@@ -52,8 +53,8 @@ def _best_of(k: np.ndarray, ordered: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"k": k, "reached": 1 - misses[:, solved], "mean": mean, "median": ordered[half]})
 
 
-def _missed(n: int, k: np.ndarray) -> np.ndarray:
-    """C(n - i, k) / C(n, k) for i = 0 ... n."""
+def _compute_miss_probabilities(n: int, k: np.ndarray) -> np.ndarray:
+    """C(n - i, k) / C(n, k), shape [len(k), n + 1], i = 0 ... n: none of the i lowest is drawn."""
     left = n - np.arange(n + 1)[None, :]
     k = k[:, None]
     possible = left >= k

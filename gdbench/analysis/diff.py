@@ -1,4 +1,4 @@
-"""What two things differ in, by name: rows of the table, what is known of two machines, traces."""
+"""Differences by name between two mappings, tables of runs, environments or traces."""
 
 from __future__ import annotations
 
@@ -8,93 +8,93 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from gdbench.results.columns import asked, exact
+from gdbench.results.columns import is_exact, is_setting
+from gdbench.results.values import is_null
 
-__all__ = ["Difference", "configuration", "facts", "first_step", "named", "results"]
+__all__ = [
+    *("ValueDiff", "diff_mappings", "diff_results", "diff_settings"),
+    *("find_first_differing_step", "flatten_environment"),
+]
 
-NO_FACTS = ("at", "command", "folder", "git.folder", "sources", "data")
-"""What environment.json holds beside facts of an environment, or tells in a place of its own."""
+EXCLUDED_FIELDS = ("at", "command", "folder", "git.folder", "sources", "data")
+"""Fields of environment.json that are not part of the environment, or are compared separately."""
 
 
-class Difference(NamedTuple):
-    """A thing that has one value here and another there; None where it has none."""
+class ValueDiff(NamedTuple):
+    """A name with different values on the two sides; None where a side has no value."""
 
     name: str
     a: Any
     b: Any
 
 
-def named(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
-    """The names under which two mappings hold different things, in the order of the first."""
+def diff_mappings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[ValueDiff]:
+    """Names whose values differ between two mappings, in the order of the first, then of the second."""
     every = dict.fromkeys([*a, *b])
-    return [Difference(name, a.get(name), b.get(name)) for name in every if not _same(a.get(name), b.get(name))]
+    return [ValueDiff(name, a.get(name), b.get(name)) for name in every if not _is_equal(a.get(name), b.get(name))]
 
 
-def facts(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``environment.json`` tells of versions, machine and switches, by dotted names."""
-    flat = dict(_flat(environment, ""))
-    return {name: value for name, value in flat.items() if not _under(name, NO_FACTS)}
+def flatten_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, hardware and switches of ``environment.json`` by dotted names."""
+    flat = dict(_flatten(environment, ""))
+    return {name: value for name, value in flat.items() if not _is_below(name, EXCLUDED_FIELDS)}
 
 
-def configuration(a: pd.DataFrame, b: pd.DataFrame) -> list[Difference]:
-    """The settings whose values are not the same in two tables of runs: all values of each, in their order."""
-    names = [name for name in dict.fromkeys([*a, *b]) if asked(str(name))]
-    return named(*({name: _values(runs, name) for name in names} for runs in (a, b)))
+def diff_settings(a: pd.DataFrame, b: pd.DataFrame) -> list[ValueDiff]:
+    """Settings with different values in two tables of runs: all values of each, in order of appearance."""
+    names = [name for name in dict.fromkeys([*a, *b]) if is_setting(str(name))]
+    return diff_mappings(*({name: _find_values(runs, name) for name in names} for runs in (a, b)))
 
 
-def results(a: pd.Series, b: pd.Series) -> list[Difference]:
-    """The exact columns in which two runs differ, but for what was asked of them."""
-    answers = [{str(name): row[name] for name in row.index if _answer(str(name))} for row in (a, b)]
-    return named(*answers)
+def diff_results(a: pd.Series, b: pd.Series) -> list[ValueDiff]:
+    """Deterministic result columns in which two runs differ."""
+    answers = [{str(name): row[name] for name in row.index if _is_result(str(name))} for row in (a, b)]
+    return diff_mappings(*answers)
 
 
-def first_step(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
-    """The first recorded step at which the traces of two runs are not the same bits; None where there is none."""
+def find_first_differing_step(a: pd.DataFrame, b: pd.DataFrame) -> int | None:
+    """First recorded step at which two traces are not bitwise equal; None if they are equal."""
     columns = ["step", "loss", "gap", "grad_norm", "x"]
-    for here, there in zip(_rows(a, columns), _rows(b, columns), strict=False):
-        if named(here, there):
+    for here, there in zip(_list_rows(a, columns), _list_rows(b, columns), strict=False):
+        if diff_mappings(here, there):
             return int(min(here["step"], there["step"]))
     return int(min(len(a), len(b))) if len(a) != len(b) else None
 
 
-def _answer(name: str) -> bool:
-    return exact(name) and not asked(name) and name != "run_id"
+def _is_result(name: str) -> bool:
+    return is_exact(name) and not is_setting(name) and name != "run_id"
 
 
-def _rows(trace: pd.DataFrame, columns: list[str]) -> Iterable[dict[str, Any]]:
+def _list_rows(trace: pd.DataFrame, columns: list[str]) -> Iterable[dict[str, Any]]:
     return trace.reindex(columns=columns).astype(object).to_dict(orient="records")  # type: ignore[return-value]
 
 
-def _values(runs: pd.DataFrame, name: str) -> Any:
-    """The values of a column, a single one as it is; None where it is not there or null in every row."""
-    found = [each for each in runs[name].unique() if not _missing(each)] if name in runs else []
+def _find_values(runs: pd.DataFrame, name: str) -> Any:
+    """Distinct values of a column; a single one without its list; None if the column is missing or all null."""
+    found = [value for value in runs[name].unique() if not is_null(value)] if name in runs else []
     return found[0] if len(found) == 1 else (found or None)
 
 
-def _flat(told: Any, prefix: str) -> Iterable[tuple[str, Any]]:
-    if not isinstance(told, Mapping):
-        yield prefix, told
+def _flatten(value_or_mapping: Any, prefix: str) -> Iterable[tuple[str, Any]]:
+    if not isinstance(value_or_mapping, Mapping):
+        yield prefix, value_or_mapping
         return
-    for name, each in told.items():
-        yield from _flat(each, f"{prefix}.{name}" if prefix else str(name))
+    for name, value in value_or_mapping.items():
+        yield from _flatten(value, f"{prefix}.{name}" if prefix else str(name))
 
 
-def _under(name: str, places: Iterable[str]) -> bool:
+def _is_below(name: str, places: Iterable[str]) -> bool:
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
-def _same(a: Any, b: Any) -> bool:
-    if _missing(a) or _missing(b):
-        return _missing(a) and _missing(b)
-    return bool(_plain(a) == _plain(b))
+def _is_equal(a: Any, b: Any) -> bool:
+    if is_null(a) or is_null(b):
+        return is_null(a) and is_null(b)
+    return bool(_to_python(a) == _to_python(b))
 
 
-def _plain(value: Any) -> Any:
-    """A value without numpy, whose comparison with a list would be one for each entry."""
+def _to_python(value: Any) -> Any:
+    """Value without NumPy types: comparing an array with a list would be elementwise."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    return list(map(_plain, value)) if isinstance(value, (list, tuple)) else value
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (not hasattr(value, "__len__") and bool(pd.isna(value)))
+    return list(map(_to_python, value)) if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""How much a method forgives its learning rate."""
+"""Sensitivity to the learning rate: cost at each lr, and the width of the range of good ones."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis.convergence_curves import QUARTILES
-from gdbench.results.costs import costs
-from gdbench.results.ranking import numbers
-from gdbench.results.standings import standings
+from gdbench.results.costs import compute_costs
+from gdbench.results.ranking import rank_configurations
+from gdbench.results.statuses import DIVERGING
+from gdbench.results.values import to_floats
 
-__all__ = ["decades_within", "final_losses", "over_dtypes", "sensitivity"]
+__all__ = ["compute_dtype_sensitivity", "compute_lr_sensitivity", "measure_lr_width", "select_final_losses"]
 
 
-def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """The cost to the target at every lr: one row for each problem, solver, lr and set of other numbers.
+def compute_lr_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """Cost to the target at each lr: one row per problem, solver, lr and set of other hyper-parameters.
 
-    Of compared runs. Columns: problem, solver, lr, others (the other numbers, as a text), cost (median over seeds; inf
-    where more than half did not solve), lo and hi (quartiles), runs, solved, broke (runs that diverged or became
-    nonfinite), smoothness (L of the objective; null where it is not stated), and chosen (whether tune chose it).
+    Input: comparable runs. Columns: problem, solver, lr, others (the other hyper-parameters as text), cost (median over
+    seeds; inf where more than half did not solve), lo and hi (quartiles), runs, solved, broke (diverged or nonfinite
+    runs), smoothness (L of the objective; null if not stated), chosen (whether tune chose it).
     """
-    table = costs(told, cost).assign(
-        hit=lambda each: np.isfinite(each["cost"]),
-        broke=told["status"].isin(["diverged", "nonfinite"]),
-        smoothness=numbers(told, "smoothness"),
-        chosen=numbers(told, "tuned_place").notna(),
-        others=told["configuration"].str.replace(
+    table = compute_costs(compared, cost).assign(
+        hit=lambda rows: np.isfinite(rows["cost"]),
+        broke=compared["status"].isin(DIVERGING),
+        smoothness=to_floats(compared, "smoothness"),
+        chosen=to_floats(compared, "tuned_place").notna(),
+        others=compared["configuration"].str.replace(
             r"^(lr \S+( lr_scale \S+)?( lr_scale_of \S+)?|no lr)\s*", "", regex=True
         ),
     )
@@ -45,24 +46,29 @@ def sensitivity(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     return pd.DataFrame(cost_of).join(counted).reset_index().sort_values(keys, kind="stable", ignore_index=True)
 
 
-def final_losses(told: pd.DataFrame) -> pd.DataFrame:
-    """The final loss of each solver at every lr: of the standings, the best row of each problem, solver and lr.
+def select_final_losses(compared: pd.DataFrame) -> pd.DataFrame:
+    """Final loss of each solver at each lr: the best-ranked row per problem, solver and lr.
 
-    Of compared runs; left out is what may not win, and what has no lr.
+    Input: comparable runs; ineligible ones and those without an lr are left out.
     """
-    table = standings(told)
+    table = rank_configurations(compared)
     shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"]) & table["lr"].notna()]
     best: pd.DataFrame = shown.drop_duplicates(["problem", "solver", "lr"]).sort_values("lr", kind="stable")
     return best
 
 
-def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """``sensitivity`` where one question was asked in several dtypes: the dtype is in ``others``, not in ``problem``.
+def compute_dtype_sensitivity(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """``compute_lr_sensitivity`` of problems run in several dtypes; ``others`` is the dtype.
 
-    Of numbers that were varied besides, the best counts at each lr. ``objective`` and ``dtype`` say what a row is of.
+    ``problem`` has no dtype in its name. At each lr the best of the other hyper-parameters counts. ``objective`` and
+    ``dtype`` say what a row is of.
     """
-    table = sensitivity(told, cost).sort_values("cost", kind="stable").drop_duplicates(["problem", "solver", "lr"])
-    posed = told.drop_duplicates("problem").set_index("problem")[["objective", "dtype"]].astype(str)
+    table = (
+        compute_lr_sensitivity(compared, cost)
+        .sort_values("cost", kind="stable")
+        .drop_duplicates(["problem", "solver", "lr"])
+    )
+    posed = compared.drop_duplicates("problem").set_index("problem")[["objective", "dtype"]].astype(str)
     table = table.assign(**{name: table["problem"].map(posed[name]) for name in ("objective", "dtype")})
     names = [name.replace(f" {dtype}", "", 1) for name, dtype in zip(table["problem"], table["dtype"], strict=True)]
     table = table.assign(problem=names, others=table["dtype"]).sort_index()
@@ -70,19 +76,20 @@ def over_dtypes(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
     return several
 
 
-def decades_within(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
-    """How many decades of lr, as tried, cost at most ``factor`` times the best, in one stretch around it.
+def measure_lr_width(table: pd.DataFrame, factor: float = 2.0) -> pd.DataFrame:
+    """Width in decades of the contiguous range of tried lrs that cost at most ``factor`` times the best.
 
-    Of ``sensitivity``. Columns: problem, solver, others, lr (what tune chose, else the best; of equals the middle one),
-    cost, low, high, decades and chosen. Solvers that never solved have no row.
+    Input: ``compute_lr_sensitivity``. Columns: problem, solver, others, lr (tune's choice, else the best; of ties the
+    middle one), cost, low, high, decades and chosen. Solvers that never solved have no row.
     """
     keys = ["problem", "solver", "others"]
     groups = table.sort_values("lr").groupby(keys, sort=False, observed=True)
-    rows = [[*names, *_stretch(group, factor)] for names, group in groups if np.isfinite(group["cost"]).any()]
+    rows = [[*names, *_measure_width(group, factor)] for names, group in groups if np.isfinite(group["cost"]).any()]
     return pd.DataFrame(rows, columns=[*keys, "lr", "cost", "low", "high", "decades", "chosen"])
 
 
-def _stretch(group: pd.DataFrame, factor: float) -> list[float]:
+def _measure_width(group: pd.DataFrame, factor: float) -> list[float]:
+    """Values of one row of ``measure_lr_width``, from lr on, from rows sorted by lr."""
     cost, lr = group["cost"].to_numpy(), group["lr"].to_numpy()
     chosen = group["chosen"].to_numpy(bool) & np.isfinite(cost)
     equals = np.flatnonzero(chosen if chosen.any() else cost == cost.min())

@@ -1,7 +1,7 @@
-"""The choice among scored points: the lowest score that its neighbours confirm, before a lower one that stands alone.
+"""Selection among scored points: the lowest score on a good plateau, in preference to a lower isolated one.
 
-Nothing here knows what is scored. A line is all tried points that differ in one coordinate, as pairs of that coordinate
-and the score, sorted; a plateau of a point is the longest stretch of its line around it with scores within a bound.
+Independent of what is scored. A line is the list of points that differ in one coordinate only, as sorted pairs of that
+coordinate and the score; a point's plateau is the longest stretch of its line around it with scores within a bound.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from typing import NamedTuple
 
 __all__ = [
     *("GOOD_COUNT", "GOOD_DECADES", "Choice", "CostClass", "Line"),
-    *("bound_near", "choose_points", "group_lines", "measure_plateau", "no_cost"),
+    *("compute_near_bound", "select_points", "group_lines", "measure_plateau", "classify_no_cost"),
 ]
 
 Point = tuple[float, ...]
 Line = list[tuple[float, float]]
 CostClass = Callable[[float], tuple[float, float] | None]
-"""Of a score the first and last of its class, within which score minus first is a cost; None where it is no cost."""
+"""Maps a score to the first and last score of its class, in which score - first is a cost; None if it is no cost."""
 
-WITHIN = 2.0
-"""Costs up to so many times another are near it."""
+NEAR_FACTOR = 2.0
+"""Costs up to this factor times another are near it."""
 GOOD_COUNT = 3
-"""A good plateau holds so many tried values at least, neighbours of each other ..."""
+"""Minimum number of adjacent tried values on a good plateau."""
 GOOD_DECADES = 0.1
-"""... and spans so many decades at least: a value that is off by 12% is still on it."""
+"""Minimum width of a good plateau in decades: a value that is off by 12% is still on it."""
 
 
 class Choice(NamedTuple):
-    """What was chosen among scored points."""
+    """Result of ``select_points``."""
 
     points: list[Point]
-    """Those that share the chosen score, each on a good plateau where there is any."""
+    """Points that share the chosen score, each on a good plateau if there is any."""
     score: float
     decades: dict[Point, float]
-    """How wide the plateau of each of them is; empty where none is good."""
+    """Width in decades of the plateau of each; empty where none is good."""
 
 
-def no_cost(score: float) -> None:
-    """The cost class of scores that are no costs: of these the lowest is chosen."""
+def classify_no_cost(score: float) -> None:
+    """Cost class of scores that are no costs: the lowest is chosen."""
 
 
-def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:
-    """The points of the lowest score that has a good plateau along coordinate ``index``.
+def select_points(scores: Mapping[Point, float], index: int | None, cost_class: CostClass) -> Choice:
+    """The points of the lowest score that have a good plateau along coordinate ``index``.
 
-    A plateau is good that holds at least GOOD_COUNT tried points and GOOD_DECADES, all within twice the point's cost.
-    Where no point of the best class has one, or scores are no costs, those of the lowest score are chosen.
+    A plateau is good with at least GOOD_COUNT tried points over GOOD_DECADES, all within NEAR_FACTOR times the point's
+    cost. Where no point of the best class has one, or scores are no costs, the points of the lowest score are chosen.
     """
     lowest = min(scores.values(), default=math.inf)
     limits = cost_class(lowest) if index is not None and math.isfinite(lowest) else None
@@ -57,7 +57,9 @@ def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: 
         for point in sorted((point for point in scores if scores[point] <= limits[1]), key=lambda point: scores[point]):
             if scores[point] > level:
                 break
-            width = _good_decades(lines[_others(point, index)], point[index], bound_near(scores[point], cost_class))
+            width = _measure_good_decades(
+                lines[_drop_coordinate(point, index)], point[index], compute_near_bound(scores[point], cost_class)
+            )
             if width is not None:
                 level, decades[point] = scores[point], width
         if decades:
@@ -65,22 +67,22 @@ def choose_points(scores: Mapping[Point, float], index: int | None, cost_class: 
     return Choice([point for point, score in scores.items() if score == lowest], lowest, {})
 
 
-def bound_near(score: float, cost_class: CostClass) -> float:
-    """The highest score that is near another: twice its cost, or the score itself where that is no cost."""
+def compute_near_bound(score: float, cost_class: CostClass) -> float:
+    """Highest score that is near another: NEAR_FACTOR times its cost, or the score itself if it is no cost."""
     limits = cost_class(score)
-    return score if limits is None else limits[0] + WITHIN * (score - limits[0])
+    return score if limits is None else limits[0] + NEAR_FACTOR * (score - limits[0])
 
 
 def group_lines(scores: Mapping[Point, float], index: int) -> dict[Point, Line]:
-    """All lines along coordinate ``index``, by the other coordinates."""
+    """All lines along coordinate ``index``, keyed by the other coordinates."""
     lines: dict[Point, Line] = defaultdict(list)
     for point, score in scores.items():
-        lines[_others(point, index)].append((point[index], score))
+        lines[_drop_coordinate(point, index)].append((point[index], score))
     return {others: sorted(line) for others, line in lines.items()}
 
 
 def measure_plateau(line: Line, value: float, bound: float) -> Line:
-    """The stretch of a line around a value, as far as scores stay within ``bound``; the value's own is not asked."""
+    """Stretch of a line around ``value`` with scores <= ``bound``; the score at ``value`` itself is not checked."""
     here = [place for place, _ in line].index(value)
     low = high = here
     while low > 0 and line[low - 1][1] <= bound:
@@ -90,8 +92,8 @@ def measure_plateau(line: Line, value: float, bound: float) -> Line:
     return line[low : high + 1]
 
 
-def _good_decades(line: Line, value: float, bound: float) -> float | None:
-    """The decades of a plateau; None where it is not good."""
+def _measure_good_decades(line: Line, value: float, bound: float) -> float | None:
+    """Width of a plateau in decades; None if it is not good."""
     plateau = measure_plateau(line, value, bound)
     low, high = plateau[0][0], plateau[-1][0]
     if len(plateau) < GOOD_COUNT or low <= 0:
@@ -100,5 +102,5 @@ def _good_decades(line: Line, value: float, bound: float) -> float | None:
     return decades if decades >= GOOD_DECADES else None
 
 
-def _others(point: Point, index: int) -> Point:
+def _drop_coordinate(point: Point, index: int) -> Point:
     return point[:index] + point[index + 1 :]

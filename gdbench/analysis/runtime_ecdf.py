@@ -1,4 +1,4 @@
-"""How many targets are reached within a budget: the runtime ECDF with bands, expected running time, and its area."""
+"""Runtime ECDF over (problem, target, run) with bootstrap bands, expected running time, and area over the curve."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["area_over_curve", "expected_running_time", "runtime_ecdf"]
+__all__ = ["compute_area_over_curve", "compute_expected_running_time", "compute_runtime_ecdf"]
 
 DRAWS = 200
-"""Bootstrap draws of a band."""
+"""Bootstrap samples of a band."""
 POINTS = 80
-"""Budgets at which an ECDF is told."""
+"""Budgets at which an ECDF is evaluated."""
 
 
-def expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
-    """ERT = (costs of the runs that solved + what the others spent) / how many solved; inf where none did.
+def compute_expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
+    """ERT = (costs of the runs that solved + costs spent by the others) / number that solved; inf if none did.
 
-    Of a table with solver, problem, cost and spent, and target if it has one, a row for each of these, with ert, solved
-    and runs. It is the expected cost of restarting until one run solves, so it means something only where runs differ
-    by chance; each failed run counts with what it spent itself.
+    Input: a table with solver, problem, cost, spent and optionally target; one row for each of these, with ert, solved
+    and runs. It is the expected cost of restarting until one run solves, and so is meaningful only where runs differ by
+    chance.
     """
     keys = [name for name in ("solver", "problem", "target") if name in table]
     hit = np.isfinite(table["cost"])
@@ -31,12 +31,12 @@ def expected_running_time(table: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(ert=ert)[["ert", "solved", "runs"]].reset_index()
 
 
-def runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -> pd.DataFrame:
-    """The share of (problem, target, run) that each solver reached within a cost, with a bootstrap band.
+def compute_runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -> pd.DataFrame:
+    """Share of (problem, target, run) that each solver reached within a cost, with a bootstrap band.
 
-    Of a table with solver, problem, target, seed and cost. Problems weigh the same, and so do the runs of one. Columns:
-    solver, cost, share, lo, hi, problems, targets. The band takes problems anew, or, where there is only one, its runs;
-    where there is nothing to take anew it is null. No restarts are simulated: a run that failed never reaches.
+    Input: a table with solver, problem, target, seed and cost. Problems have equal weight, as have the runs of one
+    problem. Columns: solver, cost, share, lo, hi, problems, targets. The bootstrap resamples problems, or runs where
+    there is one problem only; lo and hi are null where there is nothing to resample. Restarts are not simulated.
     """
     finite = table["cost"][np.isfinite(table["cost"])]
     if finite.empty:
@@ -45,16 +45,16 @@ def runtime_ecdf(table: pd.DataFrame, level: float = 0.95, draws: int = DRAWS) -
     budgets[-1] = finite.max()
     rows = []
     for solver, group in table.groupby("solver", sort=False, observed=True):
-        blocks = _blocks(group, budgets)
-        lo, hi = _band(blocks, level, draws)
-        told = {"solver": solver, "cost": budgets, "share": blocks.mean(0), "lo": lo, "hi": hi}
+        blocks = _compute_block_shares(group, budgets)
+        lo, hi = _compute_band(blocks, level, draws)
+        columns = {"solver": solver, "cost": budgets, "share": blocks.mean(0), "lo": lo, "hi": hi}
         counts = {"problems": group["problem"].nunique(), "targets": group["target"].nunique()}
-        rows.append(pd.DataFrame({**told, **counts}))
+        rows.append(pd.DataFrame({**columns, **counts}))
     return pd.concat(rows, ignore_index=True)
 
 
-def _blocks(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``[B, budgets]``: the share reached in each problem, or in each run where there is one problem only."""
+def _compute_block_shares(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Share reached per problem, or per run where there is one problem only, shape [blocks, budgets]."""
     key = "problem" if group["problem"].nunique() > 1 else "seed"
     reached = group["cost"].to_numpy()[:, None] <= budgets
     codes, names = pd.factorize(group[key])
@@ -63,9 +63,10 @@ def _blocks(group: pd.DataFrame, budgets: npt.NDArray[np.float64]) -> npt.NDArra
     return shares
 
 
-def _band(
+def _compute_band(
     blocks: npt.NDArray[np.float64], level: float, draws: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Lower and upper ``level`` bootstrap quantiles of the mean over blocks."""
     if len(blocks) < 2:
         nothing = np.full(blocks.shape[1], np.nan)
         return nothing, nothing
@@ -76,13 +77,13 @@ def _band(
     return lo, hi
 
 
-def area_over_curve(table: pd.DataFrame, budget: float | None = None) -> pd.DataFrame:
-    """AOCC of each solver: the mean over targets and runs of max(0, 1 - cost / budget), problems weighing the same.
+def compute_area_over_curve(table: pd.DataFrame, budget: float | None = None) -> pd.DataFrame:
+    """AOCC of each solver: mean of max(0, 1 - cost / budget) over targets and runs; problems have equal weight.
 
-    With the ladder as targets this is the area over the convergence curve, up to the budget (default: the largest that
-    any run spent), of the loss on a log scale cut into decades. 1 would be to reach every target at once.
+    With the target ladder this is the area over the convergence curve (log loss, in decades) up to the budget, by
+    default the largest cost that any run spent. 1: every target is reached at once.
     """
     most = float(table["spent"].max()) if budget is None else budget
     worth = (1 - table["cost"] / most).clip(lower=0.0)
-    each = worth.groupby([table["solver"], table["problem"]], observed=True, sort=False).mean()
-    return each.groupby("solver", sort=False).mean().rename("aocc").reset_index().assign(budget=most)
+    means = worth.groupby([table["solver"], table["problem"]], observed=True, sort=False).mean()
+    return means.groupby("solver", sort=False).mean().rename("aocc").reset_index().assign(budget=most)

@@ -1,62 +1,62 @@
-"""What a step costs in seconds, beside the reference and beside other impls of the same method."""
+"""Step times in seconds, relative to the reference loop and to other implementations of the same method."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from gdbench.results.ranking import numbers
+from gdbench.results.values import to_floats
 
-__all__ = ["NOISY", "SPREAD", "count_processes", "step_times", "within_noise"]
+__all__ = ["NOISE_FACTOR", "NOISY", "count_processes", "is_within_noise", "summarise_step_times"]
 
 NOISY = 0.1
-"""Quartiles of a step time farther apart than this part of it say that the machine was not quiet."""
-SPREAD = 1.1
-"""Times of one process that differ by a smaller factor are not told apart: so much two processes differ by."""
-MEASURED = (
+"""Relative spread of a step time's quartiles above which the machine counts as noisy."""
+NOISE_FACTOR = 1.1
+"""Factor below which two times of one process are within noise: the usual difference between processes."""
+TIME_COLUMNS = (
     *("step_s", "step_s_lo", "step_s_hi", "step_time_ratio", "step_time_ratio_lo", "step_time_ratio_hi"),
     *("update_s", "first_step_s", "warmup_s", "compile_s", "ops"),
 )
 
 
 def count_processes(runs: pd.DataFrame) -> int:
-    """How many processes timed these runs; runs of tables that do not say it are told apart by their sweep.
+    """Number of processes that timed these runs; runs without a process column are counted per sweep.
 
-    Times of two processes differ by more than most methods do: nothing is called faster across them.
+    Times of two processes differ by more than most methods do: no method is called faster across processes.
     """
-    timed = runs[numbers(runs, "step_s").notna()]
+    timed = runs[to_floats(runs, "step_s").notna()]
     names = [name for name in ("sweep", "process") if name in timed]
     return len(timed[names].drop_duplicates()) if names else min(len(timed), 1)
 
 
-def within_noise(rows: pd.DataFrame, first: pd.Series) -> pd.Series:
-    """Whether the time of each row of the standings is not told apart from that of a faster one, of one process.
+def is_within_noise(rows: pd.DataFrame, first: pd.Series) -> pd.Series:
+    """Whether the time of each ranking row is within noise of that of a faster row of the same process.
 
-    They differ by less than SPREAD, or by less than the blocks of one run: their quartiles overlap.
+    Their ratio is below NOISE_FACTOR, or their quartiles over blocks overlap.
     """
-    near = rows["seconds"] <= SPREAD * first["seconds"]
+    near = rows["seconds"] <= NOISE_FACTOR * first["seconds"]
     overlap = rows["seconds_low"] <= first["seconds_high"]
     alike: pd.Series = (near | overlap) & np.isfinite(rows["seconds"].astype(float))
     return alike
 
 
-def step_times(told: pd.DataFrame) -> pd.DataFrame:
-    """One row for each problem, optimizer and impl that was timed, of compared runs: medians over its timed runs.
+def summarise_step_times(compared: pd.DataFrame) -> pd.DataFrame:
+    """One row per problem, optimizer and implementation that was timed: medians over its timed runs.
 
-    Columns: problem, optimizer, impl, those of MEASURED, runs, overhead_bound (all of them are), denormals (how many
-    runs end among subnormal numbers), noise ((hi - lo) / step_s) and vs_manual (step_s over that of impl=manual; null
-    where that was not timed, or in another process).
+    Input: comparable runs. Columns: problem, optimizer, impl, TIME_COLUMNS, runs, overhead_bound (all runs are),
+    denormals (runs that end with subnormal numbers), noise ((hi - lo) / step_s) and vs_manual (step_s over that of
+    impl=manual; null where that was not timed in the same process).
     """
-    timed = told[told["timed"].fillna(False).astype(bool) & told["step_s"].notna()]
+    timed = compared[compared["timed"].fillna(False).astype(bool) & compared["step_s"].notna()]
     keys = ["problem", "optimizer", "impl"]
     values = timed[keys].assign(
-        **{name: numbers(timed, name) for name in MEASURED},
+        **{name: to_floats(timed, name) for name in TIME_COLUMNS},
         overhead_bound=timed["overhead_bound"].fillna(True).astype(bool),
-        subnormal=numbers(timed, "denormals") > 0,
+        subnormal=to_floats(timed, "denormals") > 0,
     )
     groups = values.groupby(keys, sort=False, observed=True)
     table = (
-        groups[list(MEASURED)]
+        groups[list(TIME_COLUMNS)]
         .median()
         .join(
             groups.agg(
@@ -64,7 +64,7 @@ def step_times(told: pd.DataFrame) -> pd.DataFrame:
             )
         )
     )
-    table = table.reset_index().assign(noise=lambda each: (each["step_s_hi"] - each["step_s_lo"]) / each["step_s"])
+    table = table.reset_index().assign(noise=lambda rows: (rows["step_s_hi"] - rows["step_s_lo"]) / rows["step_s"])
     manual = table[table["impl"] == "manual"].set_index(["problem", "optimizer"])["step_s"]
     apart = [key for key, group in timed.groupby(["problem", "optimizer"], observed=True) if count_processes(group) > 1]
     manual = manual.drop(apart, errors="ignore")

@@ -1,4 +1,4 @@
-"""The number by which a search ranks: what ``metric=`` asks for, lower is better, in the order of the standings."""
+"""Score that a search minimises: the metric of ``metric=``, mapped to one float in ranking order."""
 
 from __future__ import annotations
 
@@ -8,91 +8,95 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.results.costs import LEAST
-from gdbench.results.ranking import may_win, numbers, runs_that_stay, shortfalls
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.results.costs import MIN_COSTS
+from gdbench.results.ranking import OUTCOMES, rank_configurations
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.values import to_floats
 
-__all__ = ["LEFT", "MISS", "best_of_cell", "cost_class", "gained", "is_cost", "per_configuration", "swept_axes"]
+__all__ = [
+    *("LEFT", "MISS", "find_cost_class", "is_cost_metric", "is_improvement", "list_swept_axes"),
+    *("score_cell", "score_configurations"),
+]
 
-COSTS = {
+COST_METRICS = {
     "steps_to_target": ("steps", "steps_to_target"),
     "gradient_evals_to_target": ("gradients", "gradient_evals_to_target"),
     "time_to_target": ("seconds", "time_to_target_s"),
     "steps_to_settle": ("steps", "steps_to_target"),
 }
-"""Metrics that are costs of a target: what the standings call the cost, and its column."""
+"""Metrics that are costs to the target: the cost's name in the ranking, and its column."""
 LEFT, MISS = 2.0**40, 2.0**41
-"""Beyond every number of steps, gradients and microseconds: from LEFT on score the configurations that reached the
-target and left it again, from MISS on those that missed it."""
+"""Above every number of steps, gradients and microseconds: scores from LEFT on are of configurations that reached the
+target and left it again, from MISS on of those that missed it."""
 Array = npt.NDArray[np.float64]
 
 
-def per_configuration(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
-    """One row a configuration, a run of the median seed, in the order of the runs; with score, value and outcome.
+def score_configurations(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
+    """One row per configuration (the run of the median seed, in input order) with score, value and outcome.
 
-    ``value`` is the metric, the median over the configuration's seeds (of an even number the worse of the two in the
-    middle), inf where the target was missed or nothing may win; ``outcome`` is that of the standings. ``score`` is one
-    float that orders as the standings do: the cost of what stays at the target; LEFT and the cost (a time in
-    microseconds) of what left it; MISS and more of what missed it, by how near it came; inf of what may not win.
+    ``value``: the metric, median over seeds (upper median); inf where the target was missed or the configuration is
+    ineligible. ``outcome``: as in the ranking. ``score``: one float in ranking order: the cost of what stays at the
+    target; LEFT + cost (seconds in microseconds) of what left it; MISS + a distance of what missed it; inf of
+    ineligible ones.
     """
-    if not is_cost(metric):
-        return _by_column(runs, metric, axes)
-    cost, column = COSTS[metric]
+    if not is_cost_metric(metric):
+        return _score_by_column(runs, metric, axes)
+    cost, column = COST_METRICS[metric]
     if metric == "steps_to_settle":
         runs = runs.assign(steps_to_target=runs["steps_to_settle"].fillna(runs["steps_to_target"]))
-    table = standings(runs, cost, list(axes))
+    table = rank_configurations(runs, cost, list(axes))
     outcome = np.array([OUTCOMES.index(name) for name in table["outcome"]], dtype=np.int64)
     hit = outcome < 2
     table = table.assign(
-        value=table["value"].where(hit, np.inf), decides=table["value"], score=_score(table, runs, outcome)
+        value=table["value"].where(hit, np.inf), decides=table["value"], score=_compute_scores(table, runs, outcome)
     )
     rows = runs.reset_index(drop=True).reset_index(names="position")
     rows = rows.merge(table[[*axes, "outcome", "value", "decides", "score"]], on=list(axes), how="left")
-    near = _deciding(rows, column) != rows["decides"].to_numpy()
-    other = (rows["outcome"] == OUTCOMES[0]).to_numpy() & ~runs_that_stay(rows)
+    near = _select_deciding_values(rows, column) != rows["decides"].to_numpy()
+    other = (rows["outcome"] == OUTCOMES[0]).to_numpy() & ~has_settled(rows)
     rows = rows.assign(other=near | other).sort_values(["other", "position"], kind="stable")
     return rows.drop_duplicates(list(axes)).sort_values("position").drop(columns=["position", "decides", "other"])
 
 
-def is_cost(metric: str) -> bool:
-    """Whether a metric is the cost of reaching the target, and not what a run ends with."""
-    return metric in COSTS
+def is_cost_metric(metric: str) -> bool:
+    """Whether a metric is the cost of reaching the target."""
+    return metric in COST_METRICS
 
 
-def cost_class(score: float) -> tuple[float, float] | None:
-    """The first and last score of the class in which a score is a cost: of what stays, or what left; None elsewhere."""
+def find_cost_class(score: float) -> tuple[float, float] | None:
+    """First and last score of the class in which ``score`` is a cost (stays, or left); None elsewhere."""
     if score >= MISS:
         return None
     return (0.0, LEFT) if score < LEFT else (LEFT, np.nextafter(MISS, 0.0))
 
 
-def gained(before: float, after: float) -> bool:
-    """Whether a score improved enough to search on: by 0.1%, or, among misses, by 1% of the distance left."""
+def is_improvement(before: float, after: float) -> bool:
+    """Whether a score improved enough to continue: by 0.1%, or, of misses, by 1% of the distance left."""
     if before >= MISS:
         return after < before - 0.0043
     first = LEFT if before >= LEFT else 0.0
     return after < before - 0.001 * abs(before - first)
 
 
-def best_of_cell(runs: pd.DataFrame, metric: str) -> float:
-    """The score of the best configuration of a cell; inf where none reached the target or may win."""
+def score_cell(runs: pd.DataFrame, metric: str) -> float:
+    """Score of the best configuration of a cell; inf where none reached the target or is eligible."""
     if not len(runs):
         return np.inf
-    lowest = float(per_configuration(runs, metric, swept_axes(runs))["score"].min())
-    return np.inf if is_cost(metric) and lowest >= MISS else lowest
+    lowest = float(score_configurations(runs, metric, list_swept_axes(runs))["score"].min())
+    return np.inf if is_cost_metric(metric) and lowest >= MISS else lowest
 
 
-def swept_axes(runs: pd.DataFrame) -> list[str]:
-    """The columns in which the runs of one cell may differ, but for their seed."""
+def list_swept_axes(runs: pd.DataFrame) -> list[str]:
+    """Columns in which the runs of one cell may differ, other than the seed."""
     return [str(name) for name in runs if name == "lr" or str(name).startswith("optimizer.")]
 
 
-def _by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
-    """``per_configuration`` by what runs end with: gaps that the dtype cannot tell count as its floor."""
-    value = numbers(runs, metric)
+def _score_by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataFrame:
+    """``score_configurations`` by a final value; gaps below gap_floor count as gap_floor."""
+    value = to_floats(runs, metric)
     if metric.endswith("_gap"):
-        value = value.clip(lower=numbers(runs, "gap_floor").fillna(0.0))
-    able = may_win(runs) & value.notna()
+        value = value.clip(lower=to_floats(runs, "gap_floor").fillna(0.0))
+    able = is_eligible(runs) & value.notna()
     rows = runs.assign(score=value.where(able, np.inf)).sort_values("score", kind="stable")
     alike = rows.groupby(list(axes), sort=False, dropna=False)["score"]
     rows = rows[alike.cumcount() == alike.transform("size") // 2].sort_index()
@@ -100,12 +104,12 @@ def _by_column(runs: pd.DataFrame, metric: str, axes: Sequence[str]) -> pd.DataF
     return rows.assign(value=rows["score"], outcome=outcomes)
 
 
-def _score(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArray[np.int64]) -> Array:
-    """A float for each row of the standings, by its outcome and what decided it."""
+def _compute_scores(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArray[np.int64]) -> Array:
+    """Score of each ranking row from its outcome and deciding value."""
     value = table["value"].to_numpy(float)
     fine = 1e6 if (table["measure"] == "seconds").any() else 1.0  # where scores are 2^40, a second has no decimals
     gap = table["measure"].eq("final gap").to_numpy()
-    targets = numbers(runs, "target_loss").dropna()
+    targets = to_floats(runs, "target_loss").dropna()
     above = table["final_loss"].to_numpy(float) - (targets.iloc[0] if len(targets) else np.nan)
     known = np.where(len(targets) > 0, above, np.where(gap, value, np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -117,8 +121,8 @@ def _score(table: pd.DataFrame, runs: pd.DataFrame, outcome: npt.NDArray[np.int6
     )
 
 
-def _deciding(rows: pd.DataFrame, column: str) -> Array:
-    """Of each run the number by which its configuration is ranked: its cost, or where that missed its gap or loss."""
-    least = LEAST["seconds" if column.endswith("_s") else "steps"]
+def _select_deciding_values(rows: pd.DataFrame, column: str) -> Array:
+    """Value by which each run's configuration is ranked: its cost, or its shortfall where it missed."""
+    least = MIN_COSTS["seconds" if column.endswith("_s") else "steps"]
     reached = rows["outcome"].isin(OUTCOMES[:2])
-    return numbers(rows, column).clip(lower=least).where(reached, shortfalls(rows)).to_numpy()
+    return to_floats(rows, column).clip(lower=least).where(reached, compute_shortfalls(rows)).to_numpy()

@@ -1,4 +1,4 @@
-"""The table of what a search found: a row for each method and objective, the best first."""
+"""Result table of a search: one row per method and objective, best first."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from gdbench.results.columns import COLUMNS
-from gdbench.results.run_settings import problem_names
+from gdbench.results.run_settings import name_problems
 
-__all__ = ["FOUND", "winners_table"]
+__all__ = ["TUNING_COLUMNS", "build_tuning_table"]
 
-FOUND: dict[str, str] = {
+TUNING_COLUMNS: dict[str, str] = {
     "metric": "what was sought; lower is better",
     "value": "the metric of the best, the median over seeds; inf where none reached it or may win",
     "outcome": "by a target: stays, left (it hit the target, and ended above), missed or cannot win",
@@ -30,24 +30,24 @@ FOUND: dict[str, str] = {
     "axes": "what was tuned",
     "command": "what repeats the best run; null where none may win",
 }
-"""What a row of winners says beyond the columns of its run."""
+"""Meaning of the columns that a row has beside those of its run."""
 
 
-def winners_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Winners grouped by problem, in the order of the standings: stays, left, missed, the rest."""
+def build_tuning_table(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Best configurations grouped by problem, in ranking order: stays, left, missed, the rest."""
     if not rows:  # cut short before the first grid had ended
         return pd.DataFrame()
     table = pd.concat(rows, ignore_index=True)
     named = [name for name in table if not str(name).startswith("tuned.")]
-    hyper = [name for name in named if name not in (*COLUMNS, *FOUND, "score")]
+    hyper = [name for name in named if name not in (*COLUMNS, *TUNING_COLUMNS, "score")]
     order = pd.DataFrame(
         {
-            "problem": pd.factorize(problem_names(table))[0],
+            "problem": pd.factorize(name_problems(table))[0],
             "score": table["score"],
             "name": table["optimizer"] + " " + table["impl"],
         }
     ).sort_values(["problem", "score", "name"], kind="stable")
-    winners = table.loc[order.index, [*COLUMNS, *hyper, *FOUND]].reset_index(drop=True)
+    winners = table.loc[order.index, [*COLUMNS, *hyper, *TUNING_COLUMNS]].reset_index(drop=True)
     won = winners["command"].notna()
-    places = won.astype(int).groupby(problem_names(winners), sort=False).cumsum().where(won)
+    places = won.astype(int).groupby(name_problems(winners), sort=False).cumsum().where(won)
     return winners.assign(tuned_place=places.astype("Int64"), tuned_for=winners["metric"].where(won))

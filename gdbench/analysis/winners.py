@@ -1,4 +1,4 @@
-"""Who wins on each problem, by how much, and who cannot be told apart from the winner."""
+"""The winner on each problem: margin, runner-up, ties and the test behind them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gdbench.analysis.best_configuration import merged
-from gdbench.analysis.first import NOTHING_SAID, describe_first
-from gdbench.analysis.rank_tests import holm, log_ratios, signed_rank
-from gdbench.analysis.step_times import count_processes, within_noise
-from gdbench.results.costs import COSTS
-from gdbench.results.ranking import SOUND, may_win, numbers, runs_that_stay, shortfalls
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.analysis.best_configuration import select_best_impls
+from gdbench.analysis.rank_tests import adjust_p_holm, compute_log_ratios, compute_signed_rank_p
+from gdbench.analysis.step_times import count_processes, is_within_noise
+from gdbench.analysis.winner_notes import NO_NOTES, describe_winner
+from gdbench.results.costs import COST_COLUMNS
+from gdbench.results.ranking import OUTCOMES, rank_configurations
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.statuses import DIVERGING, SOUND
+from gdbench.results.values import to_floats
 
-__all__ = ["ALPHA", "ENOUGH", "seeds_needed", "verdict"]
+__all__ = ["ALPHA", "MIN_SEEDS", "count_seeds_needed", "find_winners"]
 
 ALPHA = 0.05
 COLUMNS = [
@@ -41,65 +43,65 @@ Array = npt.NDArray[np.float64]
 
 
 @cache
-def seeds_needed(comparisons: int = 1) -> int:
-    """From how many seeds on the test can tell any of so many rivals apart, Holm's correction included."""
-    return next(n for n in itertools.count(2) if comparisons * signed_rank(np.arange(1.0, n + 1)) < ALPHA)
+def count_seeds_needed(comparisons: int = 1) -> int:
+    """Smallest number of seeds at which the test can be significant for ``comparisons`` rivals (Holm)."""
+    return next(n for n in itertools.count(2) if comparisons * compute_signed_rank_p(np.arange(1.0, n + 1)) < ALPHA)
 
 
-ENOUGH = seeds_needed()
-"""Seeds from which on a test can tell two solvers apart at all: five equal signs have p = 0.06."""
+MIN_SEEDS = count_seeds_needed()
+"""Smallest number of seeds for a significant difference of two solvers: five equal signs have p = 0.06."""
 
 
-def verdict(runs: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
-    """One row for each problem and cost (steps, gradients, seconds where timed), of all runs and the compared ones.
+def find_winners(runs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """One row per problem and cost (steps, gradients, seconds where timed), of all and of the comparable runs.
 
-    Seconds are compared where one process timed all of a problem's runs; ``processes`` counts them.
+    Seconds are compared only where one process timed all of a problem's runs; ``processes`` counts them. Each solver is
+    represented by its best configuration (``rank_configurations``), with the median over all of its seeds.
 
-    Each solver stands for its best configuration (``standings``), with the median over all of its seeds. Columns:
-    winner, its configuration and lr; outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss and
-    best_loss of its row (winner is null where nobody may win); runner_up (the first that is not tied), its value and
-    outcome, and ratio (how many times more that costs or ends at; inf where its outcome is worse, null between losses);
-    tied (solvers that cannot be told apart from the winner, comma-separated); seeds (that all share) and needed, how
-    many a test needs (null where it has them, or no seed matters); held_out (whether a test on seeds that chose nothing
-    was made); edge (``larger`` or ``smaller`` where its lr is the last that was tried); sooner (who reached the target
-    with less, and left it again); solvers and solved (how many there are, and how many stay at the target at their
-    best); equals (the winner's other configurations that are as good), tuned_for, passed, passed_configuration and
-    passed_value (of ``describe_first``); targeted (whether the problem has a target at all); and the problem's runs:
-    reached, left (of those), broke (diverged or nonfinite), failed; shifted counts the runs that are left out of
-    all of these.
+    - winner, configuration, lr, outcome, measure, value, value_lo, value_hi, n, final_gap, final_loss, best_loss: of
+      the first row (winner is null where none is eligible).
+    - runner_up: the first that is not tied; runner_up_value, runner_up_outcome; ratio: its value over the winner's (inf
+      where its outcome is worse, null between losses). tied: solvers tied with the winner, comma-separated.
+    - seeds: number in common; needed: number that the test needs (null where reached, or where no seed matters);
+      held_out: whether the test used seeds that selected nothing.
+    - edge, equals, tuned_for, passed, passed_configuration, passed_value: see ``winner_notes.describe_winner``.
+    - sooner: the configuration that reached the target at lower cost and left it again.
+    - solvers, solved: number of solvers, and of those whose best stays at the target; targeted: the problem has a
+      target.
+    - runs, reached, left (of those), broke (diverged or nonfinite), failed: numbers of runs; shifted: runs excluded
+      because weight decay shifts the minimum.
 
-    Solvers whose seed changes nothing are compared exactly: equal numbers are a tie; of seconds, those within the
-    noise of the clock (``times.within_noise``). Others are told apart by Wilcoxon's test of their paired numbers (Holm
-    over the problem's solvers, 5%), from ``seeds_needed`` on; where a solver has several configurations, half of the
-    seeds choose one and the others are tested, which needs twice as many. With fewer seeds nothing is called told apart
-    or tied, but for equal numbers.
+    Solvers without randomness are compared exactly: equal values tie; of seconds, those within noise
+    (``step_times.is_within_noise``). Others are tested by Wilcoxon's signed-rank test of their paired values (Holm over
+    the problem's solvers, 5%), from ``count_seeds_needed`` on. Where a solver has several configurations, half of the
+    seeds select one and the other half test it, which needs twice as many. With fewer seeds only equal values tie.
     """
     rows = []
-    one_impl = merged(told)
+    one_impl = select_best_impls(compared)
     # a problem that nobody timed has no seconds to speak of
-    timed = told[told["problem"].isin(told.loc[told["step_s"].notna(), "problem"])]
+    timed = compared[compared["problem"].isin(compared.loc[compared["step_s"].notna(), "problem"])]
     for cost, pool in {"steps": one_impl, "gradients": one_impl, "seconds": timed}.items():
         if pool.empty:
             continue
-        table = standings(pool, cost)
+        table = rank_configurations(pool, cost)
         for problem, group in pool.groupby("problem", sort=False, observed=True):
             if cost == "seconds" and count_processes(group) > 1:
                 continue
-            won = _won(group, table[table["problem"] == problem], cost)
-            mine = told[told["problem"] == problem]  # all impls: one number of runs, whatever is compared
-            counts = {**_counted(mine), "processes": count_processes(mine)}
+            won = _describe_problem(group, table[table["problem"] == problem], cost)
+            mine = compared[compared["problem"] == problem]  # all impls: one number of runs, whatever is compared
+            counts = {**_count_runs(mine), "processes": count_processes(mine)}
             rows.append({"problem": problem, "cost": cost, **won, **counts})
     shifted = int(runs["shifted_minimum"].fillna(False).sum())
     return pd.DataFrame(rows).reindex(columns=COLUMNS).assign(shifted=shifted)
 
 
-def _won(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
+def _describe_problem(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
     order = table.drop_duplicates("solver").reset_index(drop=True)
     first = order.iloc[0]
     counts = {"solvers": len(order), "solved": int((order["outcome"] == "stays").sum())}
     if first["outcome"] == OUTCOMES[-1]:
-        return {"winner": None, "value": np.inf, "tied": "", "held_out": False, **NOTHING_SAID, **counts}
-    tied, test = _ties(pool, table, order, cost)
+        return {"winner": None, "value": np.inf, "tied": "", "held_out": False, **NO_NOTES, **counts}
+    tied, test = _find_ties(pool, table, order, cost)
     rivals = order[1:]
     apart = rivals[~tied]
     second = apart.iloc[0] if len(apart) else None
@@ -108,18 +110,19 @@ def _won(pool: pd.DataFrame, table: pd.DataFrame, cost: str) -> dict[str, Any]:
         "winner": first["solver"],
         **{name: first[name] for name in ("outcome", "measure", *shown)},
         "runner_up": None if second is None else second["solver"],
-        "ratio": np.nan if second is None else _ratio(first, second),
+        "ratio": np.nan if second is None else _compute_ratio(first, second),
         "runner_up_value": np.nan if second is None else second["value"],
         "runner_up_outcome": None if second is None else second["outcome"],
         "tied": ", ".join(rivals["solver"][tied]),
         **test,
-        "sooner": _sooner(table, first),
-        **describe_first(table, first),
+        "sooner": _find_sooner(table, first),
+        **describe_winner(table, first),
         **counts,
     }
 
 
-def _ratio(first: pd.Series, second: pd.Series) -> float:
+def _compute_ratio(first: pd.Series, second: pd.Series) -> float:
+    """Value of the second over that of the first; inf between outcomes, NaN between losses."""
     if first["outcome"] != second["outcome"]:
         return np.inf
     if first["measure"] == "final loss" or not first["value"] > 0:
@@ -127,8 +130,8 @@ def _ratio(first: pd.Series, second: pd.Series) -> float:
     return float(second["value"] / first["value"])
 
 
-def _sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
-    """The configuration that reached the target with less than the winner, which stays there, and left it again."""
+def _find_sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
+    """The configuration that reached the target at lower cost than the winner, but did not stay there."""
     left = table[(table["outcome"] == "left") & (table["value"] < first["value"]) & (first["outcome"] == "stays")]
     return None if left.empty else f"{left.iloc[0]['solver']} ({left.iloc[0]['configuration']})"
 
@@ -136,82 +139,85 @@ def _sooner(table: pd.DataFrame, first: pd.Series) -> str | None:
 # --------------------------------------------------------------------------------------------------------- told apart
 
 
-def _ties(
+def _find_ties(
     pool: pd.DataFrame, table: pd.DataFrame, order: pd.DataFrame, cost: str
 ) -> tuple[npt.NDArray[np.bool_], dict[str, Any]]:
-    """Which of the solvers behind the first are tied with it, and what is known of the test."""
+    """Whether each rival is tied with the first, and the columns seeds, needed and held_out."""
     first, rivals = order.iloc[0], order[1:]
     tied = rivals["place"].eq(first["place"])
     if cost == "seconds":
         alike = rivals["outcome"].eq(first["outcome"]) & rivals["measure"].eq(first["measure"])
-        tied |= alike & within_noise(rivals, first)
+        tied |= alike & is_within_noise(rivals, first)
     noisy = rivals["seed_matters"] | first["seed_matters"]
     if not noisy.any():
         return tied.to_numpy(bool), {"held_out": False}
     held_out = bool(table["solver"].duplicated().any())
-    seeds = _common_seeds(pool, order)
-    needed = seeds_needed(int(noisy.sum())) * (2 if held_out else 1)
+    seeds = _find_common_seeds(pool, order)
+    needed = count_seeds_needed(int(noisy.sum())) * (2 if held_out else 1)
     if len(seeds) < needed:
         return tied.to_numpy(bool), {"seeds": len(seeds), "needed": needed, "held_out": False}
     chosen, tested = order, seeds
     if held_out:
-        chosen, tested = standings(_of_seeds(pool, seeds[::2]), cost).drop_duplicates("solver"), seeds[1::2]
+        chosen, tested = (
+            rank_configurations(_select_seeds(pool, seeds[::2]), cost).drop_duplicates("solver"),
+            seeds[1::2],
+        )
     configurations = dict(zip(chosen["solver"], chosen["configuration"], strict=True))
     names = [first["solver"], *rivals["solver"][noisy]]
-    values = [_per_seed(pool, name, configurations[name], tested, first, cost) for name in names]
-    p = [_p_value(values[0], other, first["measure"] == "final loss") for other in values[1:]]
-    tied[noisy] |= holm(np.array(p)) >= ALPHA
+    values = [_compute_seed_values(pool, name, configurations[name], tested, first, cost) for name in names]
+    p = [_compute_p_value(values[0], other, first["measure"] == "final loss") for other in values[1:]]
+    tied[noisy] |= adjust_p_holm(np.array(p)) >= ALPHA
     return tied.to_numpy(bool), {"seeds": len(seeds), "held_out": held_out}
 
 
-def _common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
-    """The seeds that all of the noisy configurations have."""
+def _find_common_seeds(pool: pd.DataFrame, order: pd.DataFrame) -> list[int]:
+    """Seeds that all configurations with randomness have in common."""
     noisy = order[order["seed_matters"]]
     keys = zip(noisy["solver"], noisy["configuration"], strict=True)
-    each = [set(_runs_of(pool, solver, configuration)["seed"]) for solver, configuration in keys]
-    return sorted(set.intersection(*each))
+    seeds = [set(_select_runs(pool, solver, configuration)["seed"]) for solver, configuration in keys]
+    return sorted(set.intersection(*seeds))
 
 
-def _of_seeds(pool: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
-    """The runs of these seeds, and those whose seed changes nothing; without what tune chose, which saw all seeds."""
+def _select_seeds(pool: pd.DataFrame, seeds: list[int]) -> pd.DataFrame:
+    """Runs of these seeds and runs without randomness; without tuned_place, which was chosen on all seeds."""
     mine = pool[pool["seed"].isin(seeds) | ~pool["seed_used"].fillna(True).astype(bool)]
     return mine.drop(columns="tuned_place", errors="ignore")
 
 
-def _runs_of(pool: pd.DataFrame, solver: str, configuration: str) -> pd.DataFrame:
+def _select_runs(pool: pd.DataFrame, solver: str, configuration: str) -> pd.DataFrame:
     return pool[(pool["solver"] == solver) & (pool["configuration"] == configuration)]
 
 
-def _per_seed(
+def _compute_seed_values(
     pool: pd.DataFrame, solver: str, configuration: str, seeds: list[int], first: pd.Series, cost: str
 ) -> Array:
-    """What a configuration attained with each seed, in the winner's measure; inf where it did not."""
-    mine = _runs_of(pool, solver, configuration)
+    """Value of a configuration for each seed, in the winner's measure; inf where it was not attained."""
+    mine = _select_runs(pool, solver, configuration)
     if first["outcome"] in ("stays", "left"):
-        counts = may_win(mine) & (runs_that_stay(mine) | (first["outcome"] == "left"))
-        values = numbers(mine, COSTS[cost]).where(counts).fillna(np.inf)
+        counts = is_eligible(mine) & (has_settled(mine) | (first["outcome"] == "left"))
+        values = to_floats(mine, COST_COLUMNS[cost]).where(counts).fillna(np.inf)
     else:
-        values = shortfalls(mine)
+        values = compute_shortfalls(mine)
     if not mine["seed_used"].fillna(True).any():
         return np.full(len(seeds), values.iloc[0])
     return values.set_axis(mine["seed"]).reindex(seeds).fillna(np.inf).to_numpy(float)
 
 
-def _p_value(first: Array, other: Array, losses: bool) -> float:
-    """The p of the test that the first is not lower; 1 where it is not the lower one on these seeds."""
+def _compute_p_value(first: Array, other: Array, losses: bool) -> float:
+    """p of the test that the first is lower; 1 where it is not the lower one on most seeds."""
     with np.errstate(invalid="ignore"):
         apart = np.nan_to_num(first - other, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    apart = apart if losses else log_ratios(first, other)
-    return signed_rank(apart) if (apart < 0).sum() > (apart > 0).sum() else 1.0
+    apart = apart if losses else compute_log_ratios(first, other)
+    return compute_signed_rank_p(apart) if (apart < 0).sum() > (apart > 0).sum() else 1.0
 
 
-def _counted(pool: pd.DataFrame) -> dict[str, Any]:
+def _count_runs(pool: pd.DataFrame) -> dict[str, Any]:
     status = pool["status"]
     return {
-        "targeted": bool((numbers(pool, "target_loss").notna() | numbers(pool, "final_gap").notna()).any()),
+        "targeted": bool((to_floats(pool, "target_loss").notna() | to_floats(pool, "final_gap").notna()).any()),
         "runs": len(pool),
         "reached": int(status.eq("target").sum()),
-        "left": int((status.eq("target") & ~runs_that_stay(pool)).sum()),
-        "broke": int(status.isin(["diverged", "nonfinite"]).sum()),
-        "failed": int((~status.isin([*SOUND, "diverged", "nonfinite"])).sum()),
+        "left": int((status.eq("target") & ~has_settled(pool)).sum()),
+        "broke": int(status.isin(DIVERGING).sum()),
+        "failed": int((~status.isin([*SOUND, *DIVERGING])).sum()),
     }

@@ -10,7 +10,7 @@ import typer
 
 from gdbench.cli.options import OUTPUTS, Json, Outputs, SweepNames
 from gdbench.errors import UsageError, format_count
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 __all__ = ["archive", "restore", "rm"]
 
@@ -23,13 +23,13 @@ def archive(
 ) -> None:
     """Pack sweeps into one zip file, with the hash of each file in it."""
     from gdbench.report.diff_text import json_text
-    from gdbench.results.archive import pack
+    from gdbench.results.archive import pack_sweeps
 
     folders = _find_idle(sweeps, outputs, "archive")
     if to is None and len(folders) > 1:
         raise UsageError("sweeps archive of several sweeps needs the name of the file: --to FILE.zip.")
     file = to or Path(f"{folders[0].resolve().parent.name}_{folders[0].resolve().name}.zip")
-    count = pack(folders, file, outputs)
+    count = pack_sweeps(folders, file, outputs)
     size = file.stat().st_size
     if json:
         typer.echo(json_text({"archive": str(file), "files": count, "bytes": size}))
@@ -46,9 +46,9 @@ def restore(
 ) -> None:
     """Unpack an archive: verifies every hash, never overwrites."""
     from gdbench.report.diff_text import json_text
-    from gdbench.results.archive import unpack
+    from gdbench.results.archive import unpack_sweeps
 
-    folders = [str(folder) for folder in unpack(file, outputs)]
+    folders = [str(folder) for folder in unpack_sweeps(file, outputs)]
     typer.echo(json_text({"restored": folders}) if json else "\n".join(folders))
 
 
@@ -60,15 +60,15 @@ def rm(
 ) -> int:
     """Remove sweeps for good: their folders with all files."""
     from gdbench.report.diff_text import json_text
-    from gdbench.results.archive import described, removed
+    from gdbench.results.archive import describe_folder, remove_sweep
 
     folders = _find_idle(sweeps, outputs, "remove")
-    descriptions = [described(folder) for folder in folders]
+    descriptions = [describe_folder(folder) for folder in folders]
     if not yes and not _confirm(descriptions):
         typer.echo("Nothing was removed.", err=True)
         return 1
     for folder, description in zip(folders, descriptions, strict=True):
-        removed(folder)
+        remove_sweep(folder)
         if not json:
             typer.echo(f"Removed {description}")
     if json:
@@ -87,9 +87,9 @@ def _confirm(descriptions: list[str]) -> bool:
 
 def _find_idle(sweeps: list[str], outputs: Path, purpose: str) -> list[Path]:
     """The folders of sweeps, each once; ``UsageError`` while a process writes to one."""
-    from gdbench.results.catalog import find, idle
+    from gdbench.results.catalog import check_idle, find_sweep
 
-    folders = list(dict.fromkeys(find(sweep, outputs) for sweep in sweeps))
+    folders = list(dict.fromkeys(find_sweep(sweep, outputs) for sweep in sweeps))
     for folder in folders:
-        idle(folder, purpose)
+        check_idle(folder, purpose)
     return folders

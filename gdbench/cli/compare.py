@@ -10,7 +10,7 @@ import typer
 from gdbench.cli.options import OUTPUTS, Outputs
 from gdbench.cli.report import Formats, Open, ReportRequest, find_place
 from gdbench.errors import UsageError
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 __all__ = ["compare"]
 
@@ -40,11 +40,11 @@ def compare(
         return
     places = find_place(a, outputs), find_place(b, outputs)
     if json:
-        from gdbench.analysis.run_matching import comparison
+        from gdbench.analysis.run_matching import match_runs
         from gdbench.report.json_rows import as_json
         from gdbench.results.load import load
 
-        typer.echo(as_json(comparison(load(places[0]), load(places[1]))))
+        typer.echo(as_json(match_runs(load(places[0]), load(places[1]))))
         return
     with ReportRequest(formats, to, open_, json) as request:
         from gdbench.report.destination import destination
@@ -55,9 +55,9 @@ def compare(
 
 
 def _print_differences(a: str, b: str, outputs: Path, json: bool) -> None:
-    from gdbench.analysis.sweep_diff import contrast
+    from gdbench.analysis.sweep_diff import diff_sweeps
     from gdbench.report.diff_text import describe_contrast, json_text, list_contrast
     from gdbench.report.escaping import printable
 
-    found = contrast(a, b, outputs)
+    found = diff_sweeps(a, b, outputs)
     typer.echo(json_text(describe_contrast(found)) if json else printable("\n".join(list_contrast(found)), lines=True))

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from gdbench.cli.options import OUTPUTS, Json, Outputs, SweepName
-from gdbench.errors import UsageError, format_count, nearest
-from gdbench.results.paths import expand_user
+from gdbench.errors import UsageError, did_you_mean, format_count
+from gdbench.results.user_paths import expand_user
 
 __all__ = ["export"]
 
@@ -39,32 +39,32 @@ def export(
 
     pytest-benchmark writes the times of a timed sweep as JSON, for pytest-benchmark compare and its dashboards.
     """
-    from gdbench.results.catalog import find
-    from gdbench.results.export.names import TRACKERS
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.export import TRACKERS
 
     known = (*TRACKERS, PYTEST_BENCHMARK)
     if tracker not in known:
-        raise UsageError(f"export {tracker} is not known.{nearest(tracker, known)} Allowed: {', '.join(known)}.")
+        raise UsageError(f"export {tracker} is not known.{did_you_mean(tracker, known)} Allowed: {', '.join(known)}.")
     place = str(expand_user(uri)) if uri and uri.startswith("~") else uri  # a server is no path
     if tracker == PYTEST_BENCHMARK:
-        _write_benchmarks(find(sweep, outputs), Path(place or f"{PYTEST_BENCHMARK}.json"), json)
+        _write_benchmarks(find_sweep(sweep, outputs), Path(place or f"{PYTEST_BENCHMARK}.json"), json)
     else:
         _send(tracker, sweep, outputs, place, json)
 
 
 def _send(tracker: str, sweep: str, outputs: Path, uri: str | None, json: bool) -> None:
     from gdbench.report.diff_text import json_text
-    from gdbench.results.catalog import find
-    from gdbench.results.export import insist, send
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.export import export_sweep, require_installed
 
-    insist([tracker])
-    sent = send(tracker, find(sweep, outputs), uri)
+    require_installed([tracker])
+    sent = export_sweep(tracker, find_sweep(sweep, outputs), uri)
     if json:
-        counts = {"added": sent.added, "already_there": sent.there}
-        typer.echo(json_text({"tracker": tracker, **counts, "look": sent.look}))
+        counts = {"added": sent.added, "already_present": sent.already_present}
+        typer.echo(json_text({"tracker": tracker, **counts, "view_hint": sent.view_hint}))
         return
-    there = f", {sent.there} already there" if sent.there else ""
-    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.look}")
+    there = f", {sent.already_present} already there" if sent.already_present else ""
+    typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.view_hint}")
 
 
 def _write_benchmarks(folder: Path, file: Path, json: bool) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdbench.errors import UsageError, format_count, nearest
-from gdbench.results.paths import PATH, expand_user
+from gdbench.errors import UsageError, did_you_mean, format_count
+from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
     from gdbench.gate.run import Report
@@ -229,11 +229,11 @@ def benchmarks(
     outputs: Outputs = "outputs",
 ) -> int:
     """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
-    from gdbench.results.catalog import find
+    from gdbench.results.catalog import find_sweep
     from gdbench.results.export.pytest_benchmark import write_benchmarks
 
     place = expand_user(sweep)
-    count = write_benchmarks(place if place.exists() else find(sweep, Path(outputs)), file)
+    count = write_benchmarks(place if place.exists() else find_sweep(sweep, Path(outputs)), file)
     typer.echo(f"{format_count(count, 'benchmark')}: {file}")
     return 0
 
@@ -293,4 +293,4 @@ def _carried_out(work: Callable[[], int]) -> int:
 
 def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise UsageError(f"--{name} {given} is not known.{nearest(given, known)} Allowed: {', '.join(known)}.")
+        raise UsageError(f"--{name} {given} is not known.{did_you_mean(given, known)} Allowed: {', '.join(known)}.")

@@ -33,12 +33,12 @@ def label(
     """
     from gdbench.report.diff_text import json_text
     from gdbench.report.escaping import printable
-    from gdbench.results.catalog import find
-    from gdbench.results.labels import Labels, change, checked, labels
+    from gdbench.results.catalog import find_sweep
+    from gdbench.results.labels import Labels, check_label, read_labels, update_labels
 
-    folder = find(sweep, outputs)
-    new_name = checked("name", name) if name else name
-    added = [checked("tag", word) for word in _split(tag)]
+    folder = find_sweep(sweep, outputs)
+    new_name = check_label("name", name) if name else name
+    added = [check_label("tag", word) for word in _split(tag)]
     removed = _split(untag)
 
     def update(held: Labels) -> Labels:
@@ -50,7 +50,7 @@ def label(
         )
 
     nothing = name is None and note is None and not added and not removed
-    new = labels(folder) if nothing else change(folder, update)
+    new = read_labels(folder) if nothing else update_labels(folder, update)
     if json:
         typer.echo(json_text({"folder": str(folder), **asdict(replace(new, tags=tuple(sorted(set(new.tags)))))}))
         return

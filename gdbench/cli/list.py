@@ -12,7 +12,7 @@ import typer
 from gdbench.cli.help import KINDS
 from gdbench.cli.options import ConfigDir, Json
 from gdbench.config.own_names import check_own_names
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.results.columns import COLUMNS
 
 __all__ = ["list_", "read_headline"]
@@ -29,7 +29,7 @@ def list_(
 ) -> None:
     """List all objectives or optimizers (name, description, source), or the columns of runs.parquet."""
     if kind not in KINDS:
-        raise UsageError(f"list {kind} is not known.{nearest(kind, KINDS)} Allowed: {', '.join(KINDS)}.")
+        raise UsageError(f"list {kind} is not known.{did_you_mean(kind, KINDS)} Allowed: {', '.join(KINDS)}.")
     if cutest and kind != "objectives":
         raise UsageError(f"list {kind} --cutest: CUTEst holds problems; write list objectives --cutest.")
     if config_dir and kind == "columns":
@@ -46,15 +46,15 @@ def list_(
 
 def _list_cutest(json: bool) -> None:
     from gdbench.objectives.cutest import KINDS as PROBLEM_KINDS
-    from gdbench.objectives.cutest import listing, problems
+    from gdbench.objectives.cutest import format_listing, load_problem_table
 
     if json:
         _print_json(
             {"name": name, "kind": PROBLEM_KINDS[row["ptype"]], "dimensions": [int(n) for n in row["dims"].split()]}
-            for name, row in problems().items()
+            for name, row in load_problem_table().items()
         )
         return
-    for line in listing():
+    for line in format_listing():
         typer.echo(line)
 
 
@@ -62,7 +62,7 @@ def _list_columns(json: bool) -> None:
     if json:
         _print_json({"name": name, **asdict(column)} for name, column in COLUMNS.items())
         return
-    _print_descriptions([(name, column.said) for name, column in COLUMNS.items()], json)
+    _print_descriptions([(name, column.description) for name, column in COLUMNS.items()], json)
 
 
 def _find_files(group: str, config_dir: Path | None) -> list[Path]:

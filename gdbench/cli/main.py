@@ -16,7 +16,7 @@ from gdbench.cli.help import FORMER_VERBS, HELP, VERBS
 from gdbench.cli.run import run
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
-from gdbench.errors import UsageError, nearest, was_interrupted
+from gdbench.errors import UsageError, did_you_mean, was_interrupted
 from gdbench.report.escaping import printable
 
 __all__ = ["main"]
@@ -96,7 +96,7 @@ def _check_first_word(first: str) -> None:
         raise UsageError(f"{first} is not a verb. Did you mean {FORMER_VERBS[first]}? See python -m gdbench --help.")
     if re.fullmatch(r"[a-z]+", first) and not _is_known_word(first):
         raise UsageError(
-            f"{first} is neither a verb nor KEY=VALUE.{nearest(first, VERBS)} See python -m gdbench --help."
+            f"{first} is neither a verb nor KEY=VALUE.{did_you_mean(first, VERBS)} See python -m gdbench --help."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gdbench.results.paths import PATH
+from gdbench.results.user_paths import PATH
 
 __all__ = ["OUTPUTS", "ConfigDir", "Json", "Outputs", "SweepName", "SweepNames"]
 

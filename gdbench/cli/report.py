@@ -10,7 +10,7 @@ import typer
 
 from gdbench.cli.options import OUTPUTS, Outputs
 from gdbench.errors import UsageError
-from gdbench.results.paths import PATH, expand_user
+from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
     from gdbench.report.inputs import Source
@@ -44,9 +44,9 @@ def report(
         from gdbench.report import inputs
         from gdbench.report.build import assemble
         from gdbench.report.destination import destination
-        from gdbench.results.catalog import newest
+        from gdbench.results.catalog import find_newest_sweep
 
-        places = places or [newest(outputs)]
+        places = places or [find_newest_sweep(outputs)]
         source = inputs.read(places)
         folder = source.folders[0] if len(source.folders) == 1 else destination("report", places, outputs)
         request.write(source, folder, assemble)
@@ -111,10 +111,10 @@ class ReportRequest:
 
 def find_place(word: str, outputs: Path) -> Path:
     """The file or folder that a word is the path of, or else the sweep in ``outputs`` that it names."""
-    from gdbench.results.catalog import find
+    from gdbench.results.catalog import find_sweep
 
     place = expand_user(word)
-    return place if place.exists() else find(word, outputs)
+    return place if place.exists() else find_sweep(word, outputs)
 
 
 def _make_landscape(folders: list[Path]) -> Any:

@@ -29,11 +29,11 @@ def reproduce(
     Code that neither gdbench ships nor you ran on this machine is listed, and runs only with --trust.
     """
     from gdbench.report.diff_text import json_text
-    from gdbench.results.lookup import find_run, home
+    from gdbench.results.lookup import find_run, find_sweep_of_run
     from gdbench.sweeps.reproduce import rerun
 
     row = find_run(run, outputs)
-    repeat = rerun(home(outputs, row), row, trust)
+    repeat = rerun(find_sweep_of_run(outputs, row), row, trust)
     typer.echo(json_text(_as_dict(repeat)) if json else "\n".join(list_lines(repeat)))
     return 0 if repeat.same else 1
 

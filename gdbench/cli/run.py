@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError, format_count
 from gdbench.report.escaping import printable
-from gdbench.results.paths import expand_user, expand_word
+from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
     import pandas as pd

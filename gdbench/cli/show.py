@@ -42,21 +42,21 @@ def show(
 
 def _find(word: str | None, outputs: Path) -> tuple[Path | None, Any]:
     """The sweep that ``word`` names (the newest for None), or else None and the latest row of the run that it names."""
-    from gdbench.results.catalog import NoSweep, find, newest
+    from gdbench.results.catalog import SweepNotFound, find_newest_sweep, find_sweep
     from gdbench.results.lookup import find_run
 
     if word is None:
-        return newest(outputs), None
+        return find_newest_sweep(outputs), None
     if not word:
         return None, find_run(word, outputs)
     try:
-        return find(word, outputs), None
+        return find_sweep(word, outputs), None
     except UsageError as error:
         if RUN_ID.fullmatch(word) and _has_run(word, outputs):
             return None, find_run(word, outputs)
-        if not isinstance(error, NoSweep):
+        if not isinstance(error, SweepNotFound):
             raise
-        newest(outputs)  # raises where there is no sweep at all
+        find_newest_sweep(outputs)  # raises where there is no sweep at all
         raise UsageError(
             f"{word} is neither a sweep nor the start of a run_id in {outputs}.{error.near} Allowed: a sweep's"
             " folder or name, as python -m gdbench sweeps lists them; or the first digits of a run_id, from the"
@@ -93,9 +93,9 @@ def _show_run(row: Any, outputs: Path, json: bool) -> None:
     from gdbench.report.diff_text import json_text
     from gdbench.report.escaping import printable
     from gdbench.report.json_rows import as_json
-    from gdbench.results.lookup import home
+    from gdbench.results.lookup import find_sweep_of_run
 
-    configuration = _read_configuration(home(outputs, row), row)
+    configuration = _read_configuration(find_sweep_of_run(outputs, row), row)
     command = _repeat_command(row, configuration)
     if json:
         from json import loads

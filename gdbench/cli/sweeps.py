@@ -12,7 +12,7 @@ from gdbench.cli.archive import archive, restore, rm
 from gdbench.cli.label import label
 from gdbench.cli.options import OUTPUTS, Outputs
 from gdbench.cli.watch import watch
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class QueryOrVerb(TyperGroup):
 
     def _check_first_word(self, word: str) -> None:
         """``UsageError`` for a mistyped verb; a condition has a sign in it."""
-        if word.isalpha() and (near := nearest(word, self.commands)):
+        if word.isalpha() and (near := did_you_mean(word, self.commands)):
             raise UsageError(f"sweeps {word} is not known.{near} A query is COLUMN=VALUE, such as optimizer=adam.")
 
 
@@ -96,9 +96,9 @@ def list_sweeps(
         raise UsageError(
             f"--outputs {outputs} is no folder. Run a sweep first, such as python -m gdbench -m lr=0.01,0.1."
         )
-    from gdbench.results.index import opened
+    from gdbench.results.index import open_index
 
-    with opened(outputs, lambda words: typer.echo(f"gdbench: {words}", err=True)) as index:
+    with open_index(outputs, lambda words: typer.echo(f"gdbench: {words}", err=True)) as index:
         if sql is not None:
             _print_answer(index, sql, outputs, csv, json)
             return
@@ -116,14 +116,14 @@ def _select(index: Index, query: list[str], outputs: Path, sort: str) -> pd.Data
     import pyarrow as pa
 
     from gdbench.report.terminal.listing import TEXTS, tabulate_texts
-    from gdbench.results.listing import kinds, listing, ordered
-    from gdbench.results.query import holds, parse
+    from gdbench.results.query import match_rows, parse_query
+    from gdbench.results.sweep_list import get_query_types, list_sweeps, sort_sweeps
 
-    conditions = parse(query, {**kinds(index), **dict.fromkeys(TEXTS, pa.string())})
+    conditions = parse_query(query, {**get_query_types(index), **dict.fromkeys(TEXTS, pa.string())})
     of_columns = [condition for condition in conditions if condition.column not in TEXTS]
     of_texts = [condition for condition in conditions if condition.column in TEXTS]
-    table = listing(index, of_columns, outputs)
-    return ordered(table[holds(tabulate_texts(table), of_texts)], sort)
+    table = list_sweeps(index, of_columns, outputs)
+    return sort_sweeps(table[match_rows(tabulate_texts(table), of_texts)], sort)
 
 
 def _print_sweeps(table: pd.DataFrame, total: int, outputs: Path, has_query: bool, csv: bool, json: bool) -> None:
@@ -146,9 +146,9 @@ def _print_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) 
     from gdbench.report.json_rows import as_json
     from gdbench.report.terminal.fitting import console
     from gdbench.report.terminal.listing import answer_report
-    from gdbench.results.sql import answer
+    from gdbench.results.sql import run_sql
 
-    table = answer(index, sql, outputs)
+    table = run_sql(index, sql, outputs)
     if json:
         typer.echo(as_json(table))
     elif csv:

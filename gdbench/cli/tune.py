@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gdbench.cli.options import ConfigDir
-from gdbench.results.paths import expand_word
+from gdbench.results.user_paths import expand_word
 
 if TYPE_CHECKING:
     from gdbench.sweeps.tuning import Tuning

@@ -14,7 +14,7 @@ from gdbench.cli.pipes import has_reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gdbench.results.live_status import Glance, Onlooker
+    from gdbench.results.live_status import SweepMonitor, SweepSnapshot
 
 __all__ = ["watch"]
 
@@ -35,37 +35,37 @@ def watch(
     works from any machine that sees it, and the sweep is not disturbed. The exit code is 1 where a run failed, or where
     the sweep was killed.
     """
-    from gdbench.results.live_status import Onlooker
+    from gdbench.results.live_status import SweepMonitor
 
     try:
         folder = _wait_for_sweep(sweep, outputs, once, json)
         if folder is None:
             return 0
-        onlooker = Onlooker(folder)
-        status = onlooker.look()
+        monitor = SweepMonitor(folder)
+        status = monitor.take_snapshot()
         if not once and status.state == "running":
-            status = _follow(onlooker, status, json)
+            status = _follow(monitor, status, json)
     except KeyboardInterrupt:  # ends the watching, not the sweep
         return 0
-    _print_status(onlooker, status, json)
+    _print_status(monitor, status, json)
     return 0 if status.state == "running" else int(status.state == "stopped" or status.statuses["failed"] > 0)
 
 
 def _wait_for_sweep(sweep: str | None, outputs: Path, once: bool, json: bool) -> Path | None:
     """The folder of the sweep to watch, as soon as there is one; None where ``once`` forbids to wait."""
-    from gdbench.results.live_status import place
+    from gdbench.results.live_status import find_watched_sweep
 
-    folder = place(sweep, outputs)
+    folder = find_watched_sweep(sweep, outputs)
     if folder is None:
         waits = "." if once else "; waiting for one to start (Ctrl-C ends)."
         typer.echo(f"No sweep is in {sweep or outputs} yet{waits}", err=json)
     while folder is None and not once:
         time.sleep(REFRESH_S)
-        folder = place(sweep, outputs)
+        folder = find_watched_sweep(sweep, outputs)
     return folder
 
 
-def _print_status(onlooker: Onlooker, status: Glance, json: bool) -> None:
+def _print_status(monitor: SweepMonitor, status: SweepSnapshot, json: bool) -> None:
     if json:
         _print_json(status)
         return
@@ -73,10 +73,10 @@ def _print_status(onlooker: Onlooker, status: Glance, json: bool) -> None:
     from gdbench.report.terminal.live import frame
 
     out = console()
-    out.print(frame(status, onlooker.trace, out.width, out.is_terminal), crop=False)
+    out.print(frame(status, monitor.read_trace, out.width, out.is_terminal), crop=False)
 
 
-def _print_json(status: Glance) -> None:
+def _print_json(status: SweepSnapshot) -> None:
     from json import loads
 
     from gdbench.report.diff_text import json_text
@@ -88,14 +88,14 @@ def _print_json(status: Glance) -> None:
     typer.echo(json_text({**whole, "best": loads(as_json(status.best))}))
 
 
-def _print_line(status: Glance) -> None:
+def _print_line(status: SweepSnapshot) -> None:
     from gdbench.report.escaping import printable
     from gdbench.report.terminal.live import line
 
     print(printable(line(status)), flush=True)
 
 
-def _follow(onlooker: Onlooker, status: Glance, json: bool) -> Glance:
+def _follow(monitor: SweepMonitor, status: SweepSnapshot, json: bool) -> SweepSnapshot:
     """Show the sweep until it ends; returns its last status."""
     from rich.live import Live
     from rich.text import Text
@@ -105,16 +105,18 @@ def _follow(onlooker: Onlooker, status: Glance, json: bool) -> Glance:
 
     out = console()
     if json or not out.is_terminal:
-        return _print_changes(onlooker, status, _print_json if json else _print_line)
+        return _print_changes(monitor, status, _print_json if json else _print_line)
     with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
         while status.state == "running":
-            live.update(frame(status, onlooker.trace, out.width, colour=True), refresh=True)
+            live.update(frame(status, monitor.read_trace, out.width, colour=True), refresh=True)
             time.sleep(REFRESH_S)
-            status = onlooker.look()
+            status = monitor.take_snapshot()
     return status
 
 
-def _print_changes(onlooker: Onlooker, status: Glance, show: Callable[[Glance], None]) -> Glance:
+def _print_changes(
+    monitor: SweepMonitor, status: SweepSnapshot, show: Callable[[SweepSnapshot], None]
+) -> SweepSnapshot:
     """Print the status whenever a cell has ended, until the sweep ends or nobody reads it."""
     printed = -1
     while status.state == "running" and has_reader():
@@ -122,5 +124,5 @@ def _print_changes(onlooker: Onlooker, status: Glance, show: Callable[[Glance], 
             printed = status.ended
             show(status)
         time.sleep(REFRESH_S)
-        status = onlooker.look()
+        status = monitor.take_snapshot()
     return status

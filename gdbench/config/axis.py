@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gdbench.config.spacing import count_up, count_values, space_linearly, space_logarithmically
 from gdbench.config.validation import MAX_LANES, NUMBER, check_whole, written
 from gdbench.errors import UsageError
-from gdbench.results.keys import is_number
+from gdbench.results.run_ids import is_number
 
 __all__ = ["LIMITS", "LR_FORMS", "LR_SCALE_FORMS", "SEED_FORMS", "Axis"]
 

@@ -19,7 +19,7 @@ from gdbench.config.yaml_files import (
     describe_shape_error,
     describe_yaml_error,
 )
-from gdbench.errors import UsageError, install_command, nearest, was_interrupted
+from gdbench.errors import UsageError, did_you_mean, format_install_command, was_interrupted
 
 __all__ = ["reworded"]
 
@@ -46,10 +46,10 @@ def reworded(error: Exception, folders: Iterable[Path] = ()) -> UsageError:
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in EXTRAS:
-            return UsageError(f"{group}={name} is not installed: {install_command(EXTRAS[name])}")
+            return UsageError(f"{group}={name} is not installed: {format_install_command(EXTRAS[name])}")
         installable = EXTRAS if group == "hydra/launcher" else {}
         options = list(dict.fromkeys([*error.options, *installable]))
-        return UsageError(f"{group}={name} is not known.{nearest(name, options)} {list_options(group, options)}")
+        return UsageError(f"{group}={name} is not known.{did_you_mean(name, options)} {list_options(group, options)}")
     if isinstance(error, OverrideParseException):
         return UsageError(describe_unreadable(str(error.override)))
     if isinstance(error, UnicodeDecodeError):

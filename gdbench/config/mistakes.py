@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gdbench.config.paths import config_folder
 from gdbench.config.schema import SETTINGS
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 
 __all__ = ["LINE", "check_words", "describe_option", "describe_sweep", "describe_unreadable", "option_files"]
 
@@ -110,7 +110,7 @@ def describe_option(message: str) -> str:
         return (
             f"{word} is no option: settings are written without dashes, {name}={value or EXAMPLES.get(name, 'VALUE')}."
         )
-    near = nearest(f"--{name.replace('_', '-')}", OPTIONS)
+    near = did_you_mean(f"--{name.replace('_', '-')}", OPTIONS)
     return f"unrecognized arguments: {' '.join(words)}.{near} {LINE}"
 
 
@@ -149,9 +149,8 @@ def _find_fault(key: str, value: str) -> str:
     for name in re.findall(r"([A-Za-z_]\w*)\(", value):
         if name not in FUNCTIONS:
             usual = ", ".join(list(FUNCTIONS.values())[:USUAL])
-            return (
-                f"{name}(...) is not known.{nearest(name, FUNCTIONS)} Allowed: {usual}, and '${{logspace:-5,0,100}}'."
-            )
+            hint = did_you_mean(name, FUNCTIONS)
+            return f"{name}(...) is not known.{hint} Allowed: {usual}, and '${{logspace:-5,0,100}}'."
     if called := re.match(r"([A-Za-z_]\w*)\(", value):
         return f"it takes other arguments; write {key}={FUNCTIONS[called[1]]}."
     quoted = f"within those of the shell: {_quote_twice(key, value)}."

@@ -27,9 +27,9 @@ from gdbench.config.schema import (
     Timing,
 )
 from gdbench.config.validation import MAX_LANES, MAX_STEPS, check_choice, check_number, check_whole, written
-from gdbench.errors import UsageError, nearest
-from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import is_number
+from gdbench.errors import UsageError, did_you_mean
+from gdbench.results.constant_column import is_constant, make_constant
+from gdbench.results.run_ids import is_number
 
 __all__ = ["Choice", "Question", "resolve_impl"]
 
@@ -128,14 +128,14 @@ class Question:
         for axis, grid in zip(self.axes, grids, strict=True):
             fixed = grid.size == 1
             columns[axis.name] = (
-                constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
+                make_constant(grid.item(), math.prod(shape)) if fixed else np.broadcast_to(grid, shape).ravel()
             )
         return columns
 
     def seeds(self) -> npt.NDArray[np.int64]:
         """The column of seeds as whole numbers."""
         seeds = self.lanes()["seed"]
-        return constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
+        return make_constant(int(seeds[0]), len(seeds)) if is_constant(seeds) else seeds.astype(np.int64)
 
     def swept(self) -> tuple[str, ...]:
         """The names of the axes that hold more than one value."""
@@ -175,7 +175,7 @@ def _no_others(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     known = [each.name for each in fields(Run)]
     for key in config:
         if key not in known:
-            raise UsageError(f"{key} is not a setting.{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
+            raise UsageError(f"{key} is not a setting.{did_you_mean(key, SETTINGS)} Allowed: {', '.join(SETTINGS)}.")
     for key in known:
         if key in GROUPS and key in choices and not isinstance(config.get(key) or {}, Mapping):
             raise UsageError(f"{key}={choices[key]}: its file must hold lines of the form KEY: VALUE.")
@@ -207,7 +207,7 @@ def _lanable(key: str, value: Any) -> bool:
 def _device(given: Any) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", str(given)):
         raise UsageError(
-            f"device={written(given)} is not known.{nearest(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
+            f"device={written(given)} is not known.{did_you_mean(str(given), ('auto', 'cpu', 'cuda', 'mps'))}"
             " Allowed: auto, cpu, cuda, cuda:N, mps."
         )
     return str(given)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from gdbench.config.mistakes import LINE, option_files
 from gdbench.config.schema import GROUPS, SETTINGS
-from gdbench.errors import list_few, nearest
+from gdbench.errors import did_you_mean, list_few
 
 __all__ = ["describe_choice", "describe_object", "describe_unknown_key", "list_options"]
 
@@ -52,7 +52,7 @@ def describe_unknown_key(key: str, chosen: Mapping[str, str] | None = None, know
         return _describe_below(key, chosen or {}, known)
     names = [f"{group}.{key}" for group in GROUPS if _having(group, key)]
     names = [SYNONYMS[key], *names] if key in SYNONYMS else names
-    meant = f" Did you mean {' or '.join(names)}?" if names else nearest(key, SETTINGS)
+    meant = f" Did you mean {' or '.join(names)}?" if names else did_you_mean(key, SETTINGS)
     if key.replace("-", "_") == "config_dir":
         meant = " Did you mean the option --config-dir FOLDER?"
     return f"{key} is not a setting.{meant} Allowed: {', '.join(SETTINGS)}."
@@ -66,7 +66,7 @@ def _describe_below(key: str, chosen: Mapping[str, str], known: Collection[str])
         return f"{key} is not a setting: {inner}. {_allowed_groups()}"
     if taken := _of_the_run(key):
         return f"{key} is not a setting of the chosen {group}.{taken}"
-    near = nearest(name, known)
+    near = did_you_mean(name, known)
     options = sorted((option for option in _having(group, name) if option != chosen.get(group)), key=name.__ne__)
     few = list_few((f"{group}={option}" for option in options), SEVERAL)
     others = f" Those that have it: {few}." if options and not near else ""

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from gdbench.config.overrides import format_value
-from gdbench.errors import UsageError, nearest
-from gdbench.results.keys import is_number
+from gdbench.errors import UsageError, did_you_mean
+from gdbench.results.run_ids import is_number
 
 __all__ = ["MAX_LANES", "MAX_STEPS", "NUMBER", "check_choice", "check_number", "check_whole", "written"]
 
@@ -23,7 +23,7 @@ def check_choice(name: str, given: Any, known: tuple[str, ...]) -> str:
     """A value that is one of those known."""
     if str(given) not in known:
         raise UsageError(
-            f"{name}={written(given)} is not known.{nearest(str(given), known)} Allowed: {', '.join(known)}."
+            f"{name}={written(given)} is not known.{did_you_mean(str(given), known)} Allowed: {', '.join(known)}."
         )
     return str(given)
 

@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_map_only
 
 from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
 from gdbench.engine.observer import Told, Watched, begin, finite, judged, told, update, watching
-from gdbench.optimizers.base import Seen
-from gdbench.tree import Params, lanes_last
+from gdbench.optimizers.base import StepInfo
+from gdbench.tree import Params, put_lanes_last
 
 __all__ = ["LEAST", "Crowd", "Onlooker", "Watcher", "staying"]
 
@@ -35,7 +35,7 @@ class Onlooker(Protocol):
         """The loss of every run at x_0, as it is judged."""
         ...
 
-    def look(self, k: int, x: Params, seen: Seen) -> None:
+    def look(self, k: int, x: Params, seen: StepInfo) -> None:
         """Look at x_k of all that go on (see ``engine.observer.update``)."""
         ...
 
@@ -57,7 +57,7 @@ class Watcher:
         self.watch = watching(thresholds, start, maximize, laned=laned, counts=counts)
         self.seen = begin(self.watch)
 
-    def look(self, k: int, x: Params, seen: Seen) -> None:
+    def look(self, k: int, x: Params, seen: StepInfo) -> None:
         """Look at x_k."""
         self.seen = update(self.watch, k, x, seen, self.seen)
 
@@ -130,7 +130,7 @@ class Crowd:
     def _zeros(self) -> Tensor:
         return torch.zeros_like(self.start, dtype=torch.int32)
 
-    def look(self, k: int, x: Params, seen: Seen) -> None:
+    def look(self, k: int, x: Params, seen: StepInfo) -> None:
         """Look at x_k of all that go on (see ``engine.observer.update``).
 
         Comparisons to numbers, and ``lerp_`` with these as weights, which puts k where they are 1, are vectorised by
@@ -170,7 +170,7 @@ class Crowd:
         self.below[lanes] = now
         self.next[lanes] = rungs.expand(-1, len(lanes)).gather(0, now[None])[0]
 
-    def _count(self, seen: Seen) -> None:
+    def _count(self, seen: StepInfo) -> None:
         """The work of a step, in all and on the way to the target."""
         searching = self.alive & (self.here.loss > self.own)
         self.here.gradients.add_(seen.gradients * self.alive)
@@ -254,6 +254,6 @@ def staying(tree: Any, lanes: int, stay: Tensor) -> Any:
     """An x, or a method's state, of some of the lanes; what has no axis of lanes stays as it is."""
 
     def pick(leaf: Tensor) -> Tensor:
-        return lanes_last(leaf.detach()[stay]) if leaf.shape[:1] == (lanes,) else leaf
+        return put_lanes_last(leaf.detach()[stay]) if leaf.shape[:1] == (lanes,) else leaf
 
     return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])

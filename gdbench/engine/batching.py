@@ -17,9 +17,9 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Prox
-from gdbench.optimizers.base import Split, Step
+from gdbench.optimizers.base import CompositeParts, Step
 from gdbench.results.constant_column import is_constant
-from gdbench.tree import Params, dot, lane, leaves, stack_lanes, tree_map
+from gdbench.tree import Params, dot, leaves, select_run, stack_runs, tree_map
 
 __all__ = ["carrier", "check_scalar"]
 
@@ -43,10 +43,10 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         if not cell.starts_differ():  # no run gets further than this
             raise
         return False, f"run by run: the objective raises at a start ({_first_line(error)})"
-    if cell.objective.stochastic and (refusal := _batches_refuse(cell, points)):
+    if cell.objective.is_stochastic and (refusal := _batches_refuse(cell, points)):
         return False, refusal
     if cell.objective.laned:
-        if not _agree(cell.objective.value(stack_lanes(points)), solo):
+        if not _agree(cell.objective.value(stack_runs(points)), solo):
             raise UsageError(
                 "the objective says laned=True but maps [L, ...] to other losses than one point at a time:"
                 " sum over the event axes only (dim=-1), or leave laned out."
@@ -54,7 +54,7 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         return True, "lanes"
     try:
         way = oracle(cell.objective, laned=True)
-        laned = (way.full or way).grad(stack_lanes(points), 0)[0]
+        laned = (way.full or way).grad(stack_runs(points), 0)[0]
     except USER_ERRORS as error:  # whatever vmap cannot follow, a solo run still can
         return False, f"run by run: vmap refuses ({_first_line(error)})"
     if not _agree(laned, solo):
@@ -65,9 +65,9 @@ def carrier(cell: Cell) -> tuple[bool, str]:
 def _batches_refuse(cell: Cell, points: list[Params]) -> str | None:
     """Why lanes cannot see a batch each: vmap, which carries these, refuses or mixes them up; None if they can."""
     seeds = torch.arange(len(points), device=cell.device)
-    solo = [cell.objective.drawn(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
+    solo = [cell.objective.batch_value(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
     try:
-        laned = oracle(cell.objective, laned=True).of(seeds).grad(stack_lanes(points), 0)[0]
+        laned = oracle(cell.objective, laned=True).of(seeds).grad(stack_runs(points), 0)[0]
     except USER_ERRORS as error:
         return f"run by run: vmap refuses batches ({_first_line(error)})"
     return None if _agree(laned, torch.stack(solo)) else "run by run: vmap gives other batches than one run at a time"
@@ -102,7 +102,7 @@ def _method_refuses(cell: Cell) -> str | None:
     points = [tree_map(lambda leaf, i=i: torch.full_like(leaf, 1 + i / 4), start) for i in range(few.size)]
     together, apart = (_Bowl(laned, cell.objective.prox) for laned in (True, False))
     try:
-        x, state = descent(cell.maker.eager(few.laned_hyper()), together, stack_lanes(points), range(2))
+        x, state = descent(cell.maker.eager(few.laned_hyper()), together, stack_runs(points), range(2))
         describe_form(state)  # of which lanes that leave take their part
     except USER_ERRORS as error:
         return _first_line(error)
@@ -111,8 +111,8 @@ def _method_refuses(cell: Cell) -> str | None:
             alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), apart, point, range(2))
         except USER_ERRORS as error:
             return f"one of its runs raises, which lanes would hide: {_first_line(error)}"
-        if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(lane(x, row)), leaves(alone), strict=True)):
-            return "it goes elsewhere than alone; see gdbench.tree.per_lane"
+        if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(select_run(x, row)), leaves(alone), strict=True)):
+            return "it goes elsewhere than alone; see gdbench.tree.per_run"
     return None
 
 
@@ -135,8 +135,8 @@ class _Bowl:
     full: None = None
 
     @property
-    def split(self) -> Split | None:
-        return None if self.prox is None else Split(_Bowl(self.laned), self.prox)
+    def split(self) -> CompositeParts | None:
+        return None if self.prox is None else CompositeParts(_Bowl(self.laned), self.prox)
 
     def value(self, x: Params, k: Step) -> Tensor:
         return dot(x, x, self.laned) / 2

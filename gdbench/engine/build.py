@@ -21,7 +21,7 @@ from gdbench.engine.method_factory import maker
 from gdbench.engine.random_state import preserved_globals
 from gdbench.engine.torch_globals import apply_settings, isolated_settings
 from gdbench.errors import Unavailable, UsageError
-from gdbench.objectives.base import Objective, changed_in_place, is_same_content
+from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.starts import find_overflow
 from gdbench.tree import leaves, tree_map
 
@@ -103,7 +103,7 @@ def _check_value(question: Question) -> None:
         raise UsageError(f"objective={question.objective}: {error}") from None
     except USER_ERRORS:
         return
-    changed = changed_in_place(used, stated)
+    changed = find_changed_data(used, stated)
     if not all(map(is_same_content, leaves(start), map(torch.detach, leaves(point)))):
         changed = "the point x"
     if changed:

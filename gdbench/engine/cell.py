@@ -14,10 +14,10 @@ import torch
 from gdbench.engine.oracle import Compilable, Eager, Sampled, oracle
 from gdbench.engine.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
 from gdbench.engine.targets import rounding_size
-from gdbench.objectives.base import Objective, cast, seeded
+from gdbench.objectives.base import Objective, cast, make_generator
 from gdbench.optimizers.base import Hyper, Method, Oracle
-from gdbench.results.constant_column import is_constant, take
-from gdbench.tree import Params, lanes_last, size, tree_map
+from gdbench.results.constant_column import is_constant, take_rows
+from gdbench.tree import Params, numel, put_lanes_last, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
     from gdbench.engine.compile.program import Lanes
@@ -135,7 +135,7 @@ class Cell:
         set_globals(self.draws, seed, STARTING)
         if not self.start_noise:
             return self.objective.start_at(seed)
-        generator = seeded(seed)
+        generator = make_generator(seed)
 
         def perturbed(leaf: torch.Tensor) -> torch.Tensor:
             return leaf + self.start_noise * torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
@@ -148,7 +148,7 @@ class Cell:
         seeds, which = _distinct(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
-        return tree_map(lambda *each: lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
+        return tree_map(lambda *each: put_lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
 
     def solo_hyper(self, row: int) -> dict[str, Hyper]:
         """One run's hyper-parameters as plain numbers."""
@@ -175,13 +175,13 @@ class Cell:
     @cached_property
     def fused(self) -> int:
         """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
-        few = size(self.start(int(self.seeds[0]))) <= FUSED_SIZE
+        few = numel(self.start(int(self.seeds[0]))) <= FUSED_SIZE
         return FUSED if few and self.size * self.steps >= FUSED_WORK else 1
 
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
-        hyper = {name: take(column, rows) for name, column in self.hyper.items()}
-        return self.changed(hyper=hyper, seeds=take(self.seeds, rows))
+        hyper = {name: take_rows(column, rows) for name, column in self.hyper.items()}
+        return self.changed(hyper=hyper, seeds=take_rows(self.seeds, rows))
 
     def changed(self, **fields: Any) -> Cell:
         """The same cell with other fields, none of them one that its objective or oracles depend on."""
@@ -197,7 +197,7 @@ class Cell:
         But for their seeds it is always the same one, as compiled steps know theirs by it.
         """
         known = self._laned_oracle if laned else self._solo_oracle
-        if not self.objective.stochastic:
+        if not self.objective.is_stochastic:
             return known
         seeds = self.seeds.copy() if laned and not self.one_seed else self.seeds[row]
         return known.of(torch.as_tensor(seeds, device=self.device))
@@ -224,11 +224,11 @@ class Cell:
 
     def starts_differ(self) -> bool:
         """Whether the seed changes the start."""
-        return self.objective.seeded or self.start_noise > 0
+        return self.objective.has_random_start or self.start_noise > 0
 
     def seed_matters(self) -> bool:
         """Whether the seed changes anything."""
-        return self.starts_differ() or self.objective.stochastic or self.noisy or bool(self.draws)
+        return self.starts_differ() or self.objective.is_stochastic or self.noisy or bool(self.draws)
 
 
 def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import Story
-from gdbench.engine.targets import LADDER, Ladder
-from gdbench.results.constant_column import constant
+from gdbench.engine.targets import Ladder
+from gdbench.results.columns import LADDER
+from gdbench.results.constant_column import make_constant
 
 __all__ = ["judged"]
 
@@ -46,7 +47,7 @@ def judged(cell: Cell, story: Story) -> Columns:
         "steps_to_settle": _maybe(seen.settled_since, seen.settled_since >= 0),
         "gradient_evals_to_target": _maybe(seen.gradient_evals_to_target, hit[-1]),
         "function_evals_to_target": _maybe(seen.function_evals_to_target, hit[-1]),
-        **{f"hit_1e-{i + 1:02d}": _maybe(seen.missed[i], hit[i]) for i in range(len(LADDER))},
+        **{name: _maybe(seen.missed[i], hit[i]) for i, name in enumerate(LADDER)},
         "grad_norm": _known(story.grad_norm.astype(np.float64), ~nonfinite),
         "distance": _known(story.distance.astype(np.float64), ~nonfinite),
         "linear_rate": _known(_rate(seen.missed[: len(LADDER)], hit[: len(LADDER)]), ~nonfinite & ~diverged),
@@ -79,7 +80,7 @@ def _below_minimum(cell: Cell, story: Story, final: Array) -> Array:
 
 def _errors(cell: Cell, story: Story, final: Array, below: Array) -> Array:
     if not below.any():
-        return constant(None, len(final))
+        return make_constant(None, len(final))
     errors = np.full(len(final), None, dtype=object)
     for run in np.flatnonzero(below):
         if story.start[run] <= cell.f_star:
@@ -95,7 +96,7 @@ def _rate(first_hits: Array, hit: Array) -> Array:
     """exp of the least-squares slope of ln(target) against first-hit step; NaN where too few rungs were hit."""
     rates = np.full(hit.shape[1], np.nan)
     enough = np.flatnonzero(hit.sum(0) >= LEAST_HITS)
-    hit, logs = hit[:, enough], np.log(np.array(LADDER))[:, None]
+    hit, logs = hit[:, enough], np.log(np.array([*LADDER.values()]))[:, None]
     steps = np.where(hit, first_hits[:, enough], 0.0)
     centred = np.where(hit, steps - steps.sum(0) / hit.sum(0), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):  # all rungs hit in one step have no slope

@@ -24,7 +24,7 @@ from gdbench.engine.tensor_stats import (
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
-from gdbench.optimizers.base import Method, Oracle, Seen, judging
+from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
 from gdbench.tree import Params, tree_map
 
 __all__ = ["Halt", "Story", "join", "strides", "tell"]
@@ -90,7 +90,7 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
         x, ended, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
-    crowd.look(cell.steps, x, Seen(loss, grad, 0, 0))
+    crowd.look(cell.steps, x, StepInfo(loss, grad, 0, 0))
     trace.look(cell.steps, crowd, x, loss, grad)
     denormals = count_denormals(ended, len(loss) if laned else None, cell.device)
     return Story(
@@ -116,7 +116,7 @@ def _walk(
     seen_by = watcher(not method.constant_cost)
     look = _looking(method, cell.judge(laned=False), seen_by, trace, halt)
     x, state = descent(method, oracle, x, range(cell.steps), look=look)
-    return method.judged_at(x, state), (x, state), seen_by
+    return method.output_at(x, state), (x, state), seen_by
 
 
 def _walk_lanes(
@@ -133,13 +133,13 @@ def _walk_lanes(
             x, state = staying((x, state), len(crowd.alive), stay)
             left = cell.take(crowd.leave(stay).cpu().numpy())
             method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
-    return method.judged_at(x, state), (x, state), crowd
+    return method.output_at(x, state), (x, state), crowd
 
 
 def _looking(method: Method, judge: Oracle, onlooker: Onlooker, trace: TraceRecorder, halt: Halt) -> Look:
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         halt(1)
-        seen = judging(method, judge, k, x, seen)
+        seen = compute_output_info(method, judge, k, x, seen)
         onlooker.look(k, x, seen)
         trace.look(k, onlooker, x, seen.loss, seen.grad)
 
@@ -158,8 +158,8 @@ def _walk_fused(
         at = x, state
         x, state, seen_by.seen, seen = method.steps(count, oracle, *at, seen_by.watch, seen_by.seen)
         if seen:
-            trace.look(k, seen_by, method.judged_at(*at), seen.loss, seen.grad)
-    return method.judged_at(x, state), method.shown((x, state.inner)), seen_by
+            trace.look(k, seen_by, method.output_at(*at), seen.loss, seen.grad)
+    return method.output_at(x, state), method.shown((x, state.inner)), seen_by
 
 
 def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:

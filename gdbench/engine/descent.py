@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gdbench.optimizers.base import Method, Oracle, Seen
+from gdbench.optimizers.base import Method, Oracle, StepInfo
 from gdbench.tree import Params, tree_map
 
 __all__ = ["Look", "descent"]
 
-Look = Callable[[int, Params, Seen], None]
+Look = Callable[[int, Params, StepInfo], None]
 """Looks on at x_k, or the point judged in its place, and what the step that starts there saw; k is its index."""
 
 _NEW = object()
@@ -32,9 +32,9 @@ def descent(
             x, state, _ = step(oracle, k, x, state)
         return x, state
     for k in steps:
-        at = method.judged_at(x, state)
+        at = method.output_at(x, state)
         if method.mutates:
             at = tree_map(lambda leaf: leaf.detach().clone(), at)
         x, state, seen = step(oracle, k, x, state)
-        look(k, at, Seen(*seen))
+        look(k, at, StepInfo(*seen))
     return x, state

@@ -15,7 +15,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.engine.random_state import find_moved, preserved_globals, read_states
 from gdbench.errors import Unavailable
-from gdbench.optimizers.base import Seen
+from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves, tree_map
 
 __all__ = ["LateDraws", "check_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
@@ -84,7 +84,7 @@ def try_steps(cell: Cell) -> list[Tensor]:
     """
     numbers: list[Tensor] = []
 
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         numbers.append(seen.loss.detach().clone())
 
     try:

@@ -23,8 +23,8 @@ from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
 from gdbench.engine.random_state import MAKING, seeded_globals
 from gdbench.engine.torch_globals import Values, apply_settings, isolated_settings, with_changes
 from gdbench.errors import UsageError
-from gdbench.objectives.base import Objective, cast, fingerprint
-from gdbench.results.keys import is_number
+from gdbench.objectives.base import Objective, cast, hash_data
+from gdbench.results.run_ids import is_number
 
 __all__ = [
     "Built",
@@ -143,7 +143,7 @@ def _content(objective: Objective, factory: Callable[..., Any]) -> str:
     """
     ours = is_ours(factory)
     counted = replace(objective, data=cast(objective.data, torch.float32, "cpu")) if ours else objective
-    data = fingerprint(counted) if objective.data else ""
+    data = hash_data(counted) if objective.data else ""
     whole = "" if ours else digest_or_reason(objective)
     return data if whole.startswith(NOT_COMPARABLE) else data + whole
 

@@ -10,7 +10,7 @@ from gdbench.config.schema import FACTS
 from gdbench.config.spec import Question
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Objective
-from gdbench.results.constant_column import constant
+from gdbench.results.constant_column import make_constant
 
 __all__ = ["SEED", "hyper", "hyper_names", "list_facts", "named_values"]
 
@@ -53,7 +53,7 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
     if "noise" in question.around:
         columns[SEED] = lanes["seed"] + 1.0  # a plain 0 would be a structure of its own in compiled steps
     facts = {name: _stated(question, objective, name) for name in list_facts(question)}
-    return columns | {name: constant(number, question.size) for name, number in facts.items()}
+    return columns | {name: make_constant(number, question.size) for name, number in facts.items()}
 
 
 def _stated(question: Question, objective: Objective, fact: str) -> float:

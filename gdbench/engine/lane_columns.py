@@ -11,7 +11,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.convergence_pass import Story
 from gdbench.engine.targets import Ladder
 from gdbench.engine.timing_columns import Timings
-from gdbench.results.constant_column import constant, take
+from gdbench.results.constant_column import make_constant, take_rows
 
 __all__ = ["block_columns", "failed_columns", "null_column", "spread_columns", "trace_columns"]
 
@@ -28,8 +28,8 @@ def null_column(runs: int, dtype: Any) -> Array:
 def failed_columns(runs: int) -> Columns:
     """The columns of a cell of which every run failed."""
     return {
-        "status": constant("failed", runs),
-        "error": constant(None, runs),
+        "status": make_constant("failed", runs),
+        "error": make_constant(None, runs),
         "steps_to_target": null_column(runs, np.int64),
     }
 
@@ -38,7 +38,7 @@ def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
     """Columns of the runs ``rows`` as columns of all runs, null elsewhere."""
     if len(rows) == runs:  # in the order in which they were carried
         in_order = bool((np.diff(rows) == 1).all())
-        return columns if in_order else {name: take(column, np.argsort(rows)) for name, column in columns.items()}
+        return columns if in_order else {name: take_rows(column, np.argsort(rows)) for name, column in columns.items()}
     spread: Columns = {}
     for name, column in columns.items():
         whole: Array = np.full(runs, None, dtype=object)

@@ -16,7 +16,7 @@ from gdbench.config.trust import read_configuration, shipped_targets
 from gdbench.engine.factories import locate
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
-from gdbench.results.load import Skipped
+from gdbench.results.load import SkippedFile
 
 __all__ = ["landscape", "landscape_of"]
 
@@ -93,7 +93,7 @@ def _objective(folders: list[Path], run: pd.Series) -> Objective | None:
             return None
         objective: Objective = locate(target, "objective")(**config)
     except (UsageError, TypeError, ValueError) as error:  # the file is damaged, or of another version
-        warnings.warn(f"{file}: no contours are drawn ({str(error).splitlines()[0]}).", Skipped, stacklevel=2)
+        warnings.warn(f"{file}: no contours are drawn ({str(error).splitlines()[0]}).", SkippedFile, stacklevel=2)
         return None
     return objective.to(torch.float64, "cpu")
 

@@ -26,12 +26,12 @@ from gdbench.engine.gc_pause import uncollected
 from gdbench.engine.hyper_parameters import SEED, hyper_names, list_facts, named_values
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
-from gdbench.optimizers.base import Hyper, Method, Step, first_order, treat_as_mutating
-from gdbench.optimizers.gradient_transforms import altered, noisy
+from gdbench.optimizers.base import Hyper, Method, Step, first_order
+from gdbench.optimizers.gradient_transforms import gradient_noise, with_gradient_transform
 from gdbench.optimizers.needs import read_needs
-from gdbench.optimizers.projection import projected
-from gdbench.optimizers.schedules import paced, scheduled
-from gdbench.optimizers.torch_optim import find_kind, named, rate_names, torch_arguments, torch_optim
+from gdbench.optimizers.projection import with_projection
+from gdbench.optimizers.schedules import with_schedule, with_torch_schedule
+from gdbench.optimizers.torch_optim import find_kind, list_lr_names, public_name, torch_arguments, torch_optim
 from gdbench.tree import Params
 
 __all__ = ["MOST_SAMPLES", "maker"]
@@ -106,11 +106,11 @@ def _manual(
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         made = factory(**fixed, **hyper)
-        method = projected(made if isinstance(made, Method) else first_order(*made), project)
-        return method if ours else treat_as_mutating(method)
+        method = with_projection(made if isinstance(made, Method) else first_order(*made), project)
+        return method if ours else method.as_mutating()
 
     schedule = _surrounding(question, "schedule", steps=question.steps)
-    make = _on_changed_gradients(question, scheduled(bare, schedule) if schedule else bare)
+    make = _on_changed_gradients(question, with_schedule(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
     sample = _sample(lambda numbers: _method(factory(**fixed, **numbers), name), question)
     if sample.proximal and objective and objective.prox is None:
@@ -179,11 +179,11 @@ def _torch(
 
     def bare(hyper: Mapping[str, Hyper]) -> Method:
         method = torch_optim(factory, torch_arguments(block, {**fixed, **hyper}), question.impl, kind, needs)
-        method = projected(method, project)
-        return paced(method, schedule, rate_names(block)) if schedule else method
+        method = with_projection(method, project)
+        return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
     _sample(bare, question)
-    resolved = f"{named(factory)}({question.impl})" + _surroundings(question)
+    resolved = f"{public_name(factory)}({question.impl})" + _surroundings(question)
     return _Made(_on_changed_gradients(question, bare), resolved, False)
 
 
@@ -192,7 +192,7 @@ def _insist_on_rate(factory: Callable[..., Any], names: Mapping[str, Any], choic
     known = inspect.signature(factory).parameters
     if "lr" in names and "lr" not in known and all(known[name].kind is not known[name].VAR_KEYWORD for name in known):
         raise UsageError(
-            f"optimizer={choice}: {named(factory)} has no parameter lr; it takes: {', '.join(known)}."
+            f"optimizer={choice}: {public_name(factory)} has no parameter lr; it takes: {', '.join(known)}."
             " Where its learning rate has another name, say so in the torch block: `learning_rate: lr`."
         )
 
@@ -224,12 +224,12 @@ def _on_changed_gradients(
 
     def made(hyper: Mapping[str, Hyper]) -> Method:
         numbers = dict(hyper)
-        add = noisy(noise, numbers.pop(SEED)) if noise else None
+        add = gradient_noise(noise, numbers.pop(SEED)) if noise else None
 
         def change(grad: Params, k: Step, laned: bool) -> Params:
             grad = add(grad, k, laned) if add else grad
             return clip(grad, laned) if clip else grad
 
-        return altered(make(numbers), change)
+        return with_gradient_transform(make(numbers), change)
 
     return made

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import Seen
+from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves
 
 __all__ = ["Told", "Watch", "Watched", "begin", "finite", "judged", "told", "update", "watching"]
@@ -104,7 +104,7 @@ def begin(watch: Watch) -> Watched:
     )
 
 
-def update(watch: Watch, k: int | Tensor, x: Params, seen: Seen, w: Watched) -> Watched:
+def update(watch: Watch, k: int | Tensor, x: Params, seen: StepInfo, w: Watched) -> Watched:
     """Look at x_k, which is finite or ends its lane's story, and at the work of the step that starts there.
 
     k is a number, or in a compiled step a 0-d int32 tensor.
@@ -133,7 +133,7 @@ def _counters(k: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return now, after
 
 
-def _counted(seen: Seen, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
+def _counted(seen: StepInfo, alive: Tensor, searching: Tensor, w: Watched) -> Watched:
     """The work of a step, in all and on the way to the target."""
     return w._replace(
         gradients=w.gradients + seen.gradients * alive,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.optimizers.base import Split, Step
+from gdbench.optimizers.base import CompositeParts, Step
 from gdbench.tree import Params, dot, leaves, rebuild, tree_map
 
 __all__ = ["Compilable", "Eager", "Sampled", "oracle"]
@@ -35,7 +35,7 @@ class Eager:
 
     full: None = None
 
-    def __init__(self, fn: Callable[[Any], Tensor], laned: bool, split: Split | None = None) -> None:
+    def __init__(self, fn: Callable[[Any], Tensor], laned: bool, split: CompositeParts | None = None) -> None:
         """Lanes do not see each other, so the gradient of the sum of their losses is each lane's own."""
         differentiate = torch.autograd.grad
 
@@ -80,7 +80,7 @@ class Sampled:
     laned: bool
     seeds: Tensor
     full: Eager
-    split: Split | None = None
+    split: CompositeParts | None = None
 
     def at(self, k: Step) -> Eager:
         """The way to those of step k."""
@@ -115,7 +115,7 @@ class Compilable:
     laned: bool
     seeds: Tensor | None = None
     full: Compilable | None = None
-    split: Split | None = None
+    split: CompositeParts | None = None
 
     def value(self, x: Params, k: Step) -> Tensor:
         """f(x), or that of the batch of step k."""
@@ -161,9 +161,9 @@ def dense(slope: Tensor) -> Tensor:
     return slope.to_dense() if slope.is_sparse else slope
 
 
-def seeded(split: Split | None, seeds: Tensor) -> Split | None:
+def seeded(split: CompositeParts | None, seeds: Tensor) -> CompositeParts | None:
     """The same parts for runs of these seeds."""
-    return None if split is None else Split(split.smooth.of(seeds), split.prox)  # type: ignore[attr-defined]
+    return None if split is None else CompositeParts(split.smooth.of(seeds), split.prox)  # type: ignore[attr-defined]
 
 
 def oracle(
@@ -176,10 +176,10 @@ def oracle(
     fn, split = partial(objective.fn, **objective.data) if objective.data else objective.fn, None
     if objective.prox is not None:
         smooth = replace(objective, fn=objective.smooth or objective.fn, smooth=None, prox=None)
-        split = Split(oracle(smooth, laned, compiled, seeds), objective.prox)
+        split = CompositeParts(oracle(smooth, laned, compiled, seeds), objective.prox)
     if laned and not objective.laned:
         fn = torch.func.vmap(fn)
-    if not objective.stochastic:
+    if not objective.is_stochastic:
         return Compilable(fn, laned, split=split) if compiled else Eager(fn, laned, split)
     seeds, draw = torch.as_tensor(seeds), drawn(objective, laned)
     if compiled:
@@ -192,7 +192,7 @@ def drawn(objective: Objective, laned: bool) -> Drawn:
 
     def losses(x: Params, seeds: Tensor, k: Step) -> Tensor:
         def loss(x: Params, seed: Tensor) -> Tensor:
-            return objective.drawn(x, seed, k)
+            return objective.batch_value(x, seed, k)
 
         if seeds.dim():
             loss = torch.func.vmap(loss)

@@ -26,7 +26,8 @@ from gdbench.engine.descent import descent
 from gdbench.engine.marks import digest, mark_steps
 from gdbench.engine.timer import Clock
 from gdbench.errors import format_count
-from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Method, Oracle, Saw, Split, Step
+from gdbench.optimizers.base import HESSIAN_PRODUCT, CompositeParts, Hyper, Method, Oracle, Step, StepFields
+from gdbench.results.columns import LADDER
 from gdbench.tree import Params
 
 __all__ = ["HORIZON", "CountingOracle", "Proof", "Watched", "prove", "prove_again"]
@@ -41,7 +42,7 @@ LOSS_ROUNDING = 0.5
 """The power of the dtype's rounding to which the losses of a run in lanes and alone agree, relative to the start's."""
 NUDGES = 3
 """How many runs are made whose x is moved by a rounding in every step."""
-COMPARED = ("steps_to_target", *(f"hit_1e-{power:02d}" for power in range(1, 13)))
+COMPARED = ("steps_to_target", *LADDER)
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,10 @@ class CountingOracle:
     work: Counter[str] = field(default_factory=Counter)
 
     @property
-    def split(self) -> Split | None:
+    def split(self) -> CompositeParts | None:
         """The two parts of the objective, of which the smooth one counts too."""
         parts = self.inner.split
-        return None if parts is None else Split(CountingOracle(parts.smooth, work=self.work), parts.prox)
+        return None if parts is None else CompositeParts(CountingOracle(parts.smooth, work=self.work), parts.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         """f(x)."""
@@ -152,7 +153,7 @@ def _walk_bare(one: Cell, clock: Clock | None, seconds: float, most: int | None 
         if marks and (mark > most if most else k >= HORIZON and clock is not None and clock.now() > end):
             break
         x, state = descent(method, oracle, x, range(k, mark), state)
-        marks[mark], k = digest(method.judged_at(x, state)), mark
+        marks[mark], k = digest(method.output_at(x, state)), mark
     return marks
 
 
@@ -228,11 +229,11 @@ class _Nudging:
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:
         method: Method = self.inner(hyper)
 
-        def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+        def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
             moved, _ = nudge(x, (), self.number * 1_000_003 + int(k))
             return method.step(oracle, k, moved, state)
 
-        return method.stepping(step)
+        return method.with_step(step)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import Method, Oracle, Saw, Split, Step
+from gdbench.optimizers.base import CompositeParts, Method, Oracle, Step, StepFields
 from gdbench.tree import Params
 
 __all__ = [
@@ -154,7 +154,7 @@ def seed_method(method: Method, seed: int, names: Collection[str]) -> Method:
         set_globals(names, seed, BEGINNING)
         return method.init(x)
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
         set_globals(names, seed, int(k))
         return method.step(oracle, k, x, state)
 
@@ -180,7 +180,7 @@ class SeededOracle:
         return None if self.inner.full is None else SeededOracle(self.inner.full, self.seed, self.names)
 
     @property
-    def split(self) -> Split | None:
+    def split(self) -> CompositeParts | None:
         """The objective's two parts, of which nobody judges."""
         return self.inner.split
 

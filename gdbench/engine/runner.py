@@ -31,9 +31,9 @@ from gdbench.engine.timing_columns import timing_columns
 from gdbench.engine.timing_pass import clocked
 from gdbench.engine.trace_recorder import traced_runs
 from gdbench.errors import UsageError
-from gdbench.objectives.base import changed_in_place
-from gdbench.results.constant_column import constant, is_constant, take
-from gdbench.tree import size
+from gdbench.objectives.base import find_changed_data
+from gdbench.results.constant_column import is_constant, make_constant, take_rows
+from gdbench.tree import numel
 
 __all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
 
@@ -91,15 +91,15 @@ def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer
         "seed_used": is_seed_effective(distinct, columns),
         "deterministic": repeats,
     }
-    columns.update({name: constant(value, distinct.size) for name, value in shared.items()})
+    columns.update({name: make_constant(value, distinct.size) for name, value in shared.items()})
     columns.update(_carried(distinct, laned, how, watched.alone))
-    if changed := changed_in_place(distinct.objective, distinct.stated):
+    if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
             f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
             " the objective or the optimizer must compute with new tensors."
         )
     return Answer(
-        columns if distinct is cell else {name: take(column, back) for name, column in columns.items()},
+        columns if distinct is cell else {name: take_rows(column, back) for name, column in columns.items()},
         trace_columns(distinct, story, rows, back) if story else {},
         block_columns(timings, back) if timings else {},
     )
@@ -109,8 +109,8 @@ def _carried(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Col
     """The columns that say how runs were carried: all of them in one way, but for those that went alone."""
     remark = f"; gap_floor from the start: f fails near its minimisers ({failure})" if (failure := _blind(cell)) else ""
     columns: Columns = {
-        "lanes": constant(cell.size - len(alone) if laned else 1, cell.size),
-        "implementation": constant(f"{cell.maker.resolved}, {how}{remark}", cell.size),
+        "lanes": make_constant(cell.size - len(alone) if laned else 1, cell.size),
+        "implementation": make_constant(f"{cell.maker.resolved}, {how}{remark}", cell.size),
     }
     if alone:
         columns = {name: column.copy() for name, column in columns.items()}
@@ -230,7 +230,7 @@ def _chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
     if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
     numbers = CACHED_NUMBERS // 4 if cell.maker.compiled else CACHED_NUMBERS
-    lanes = max(LEAST_LANES, numbers // size(cell.start(int(cell.seeds[0]))))
+    lanes = max(LEAST_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(len(every) / lanes))
 
 

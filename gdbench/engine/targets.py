@@ -11,12 +11,10 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
+from gdbench.results.columns import LADDER
 from gdbench.tree import tree_map
 
-__all__ = ["LADDER", "Ladder", "ladder", "rounding_size", "thresholds_in"]
-
-LADDER = tuple(10.0**-power for power in range(1, 13))
-"""The relative gaps whose first hits are recorded: 1e-1 ... 1e-12."""
+__all__ = ["Ladder", "ladder", "rounding_size", "thresholds_in"]
 
 SAFETY = 4.0
 """c of the resolution. Among 2,000 further points as near to each shipped minimiser the error was at most 0.4 to 2.5
@@ -54,7 +52,7 @@ def ladder(
     is known (see ``rounding_size``); where it is None, |f0| stands for it. Otherwise |f0| plays no part: near a minimum
     of 0 that is a sum of squares, float32 tells gaps far below eps, as the notebook's 2.3e-13 of 64 shows.
     """
-    targets = np.array([*LADDER, target])
+    targets = np.array([*LADDER.values(), target])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if f_star is None:
             floor = np.full_like(start, np.nan)

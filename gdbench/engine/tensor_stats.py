@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.tree import Params, flat
+from gdbench.tree import Params, flatten
 
 __all__ = ["count_denormals", "distance_to_minimisers", "put_runs_last", "to_numpy", "tree_norm", "widen_loss"]
 
@@ -40,16 +40,16 @@ def _widest(tensor: Tensor) -> Tensor:
 
 def tree_norm(tree: Params, laned: bool) -> Tensor:
     """The Euclidean norm of each run, in float64 where the device has it."""
-    norm: Tensor = torch.linalg.vector_norm(_widest(flat(tree, laned).detach()), dim=-1)
+    norm: Tensor = torch.linalg.vector_norm(_widest(flatten(tree, laned).detach()), dim=-1)
     return norm
 
 
 def distance_to_minimisers(cell: Cell, x: Params, laned: bool) -> Tensor:
     """Distance of each run to its nearest minimiser; NaN where none is known."""
-    point = flat(x, laned)
+    point = flatten(x, laned)
     if not cell.objective.minimisers or cell.maximize:
         return torch.full(point.shape[:-1], torch.nan)
-    each = [_widest(point) - _widest(flat(minimiser, False)) for minimiser in cell.objective.minimisers]
+    each = [_widest(point) - _widest(flatten(minimiser, False)) for minimiser in cell.objective.minimisers]
     return torch.stack([torch.linalg.vector_norm(gap, dim=-1) for gap in each]).amin(0)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gdbench.engine.op_counter import StepWork
 from gdbench.engine.timer import Samples
-from gdbench.results.constant_column import constant
+from gdbench.results.constant_column import make_constant
 
 __all__ = ["CLOCKS", "OVERHEAD_S", "RATIOS", "Timings", "timing_columns"]
 
@@ -71,7 +71,7 @@ class Timings:
 def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
     if timings is None:
-        return {"timed": constant(False, len(steps_to_target))}
+        return {"timed": make_constant(False, len(steps_to_target))}
     timed = timings.timed
     runs = len(timed)
     median = float(np.median(timings.step_s[timed])) if timed.any() else np.nan

@@ -23,7 +23,8 @@ from gdbench.engine.timer import Clock, Plan, Prepare, measure, once, quiet
 from gdbench.engine.timing_columns import Timings
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
-from gdbench.optimizers.base import Oracle, Split, Step
+from gdbench.optimizers.base import CompositeParts, Oracle, Step
+from gdbench.results.statuses import STATUS_RANK
 from gdbench.tree import Params, tree_map
 
 __all__ = ["clocked"]
@@ -50,9 +51,9 @@ class _Given:
     full: None = None
 
     @property
-    def split(self) -> Split | None:
+    def split(self) -> CompositeParts | None:
         # The smooth part states no prox: whoever wraps an oracle wraps its parts too, and must come to an end.
-        return None if self.prox is None else Split(_Given(self.loss, self.gradient), self.prox)
+        return None if self.prox is None else CompositeParts(_Given(self.loss, self.gradient), self.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
@@ -102,7 +103,7 @@ def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
 
 def _order(status: Array, steps_to_target: Array) -> Array:
     """Runs worth timing, the fastest to the target first, diverged ones last."""
-    rank = np.array([{"target": 0, "plateau": 1, "budget": 1, "diverged": 2}.get(each, 3) for each in status])
+    rank = np.array([STATUS_RANK[name] for name in status])
     order = np.lexsort((np.ma.filled(steps_to_target, np.iinfo(np.int32).max), rank))
     return order[rank[order] < 3]
 

@@ -18,7 +18,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.marks import digest, mark_steps
 from gdbench.engine.tensor_stats import to_numpy, tree_norm, widen_loss
 from gdbench.optimizers.base import Oracle
-from gdbench.tree import Params, flat, size, tree_map
+from gdbench.tree import Params, flatten, numel, tree_map
 
 __all__ = ["TRACED_RUNS", "X_SIZE", "TraceRecorder", "trace_steps", "traced_runs"]
 
@@ -65,7 +65,7 @@ class TraceRecorder:
         if laned and len(traced) < cell.size:
             index = torch.from_numpy(traced).to(cell.device)
             self.pick = lambda leaf: leaf[index]
-        self.keep_x = size(cell.start(int(cell.seeds[0]))) <= X_SIZE
+        self.keep_x = numel(cell.start(int(cell.seeds[0]))) <= X_SIZE
         self.sign = -1.0 if cell.maximize else 1.0
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
@@ -82,7 +82,7 @@ class TraceRecorder:
         x, loss, grad = crowd.spread((x, loss.detach(), grad))
         loss = self.pick(widen_loss(loss)) * self.sign
         norm = tree_norm(tree_map(self.pick, grad), self.laned)
-        point = flat(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
+        point = flatten(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
 
     def kept(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from gdbench.errors import UsageError
 from gdbench.gate.exact_measures import ABSENT, EVERYWHERE, HERE
-from gdbench.results.atomic import replace_text
+from gdbench.results.atomic import write_text
 
 __all__ = ["PLACE", "Acceptance", "accept", "acceptances", "recorded_changes"]
 
@@ -150,5 +150,5 @@ def accept(
     known = {(one.series, one.fingerprint, one.against): one for one in [*acceptances(root), *new]}
     (root / PLACE).parent.mkdir(exist_ok=True)
     table = pd.DataFrame([row for key in sorted(known) for row in known[key].rows], columns=COLUMNS)
-    replace_text(root / PLACE, table.to_csv(index=False, lineterminator="\n"))
+    write_text(root / PLACE, table.to_csv(index=False, lineterminator="\n"))
     return new

@@ -14,7 +14,7 @@ from gdbench.errors import UsageError
 from gdbench.gate.exact_measures import EVERYWHERE, HERE, Finding, compared, has_run, measures
 from gdbench.gate.probe_client import Answers
 from gdbench.gate.series import Series
-from gdbench.results.atomic import replace_text
+from gdbench.results.atomic import write_text
 
 __all__ = ["AROUND", "digest_of_file", "fingerprint_words", "kept", "posed", "read_baseline", "record"]
 
@@ -45,7 +45,7 @@ def record(file: Path, answers: Answers) -> int:
     whole = {name: "Int64" for name in table if pd.api.types.is_numeric_dtype(table[name]) and _whole(table[name])}
     ordered = [*FIRST, *(name for name in table if name not in FIRST)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_text(file, table.astype(whole)[ordered].to_csv(index=False, lineterminator="\n"))
+    write_text(file, table.astype(whole)[ordered].to_csv(index=False, lineterminator="\n"))
     return len(rows)
 
 

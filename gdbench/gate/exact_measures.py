@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gdbench.results.columns import LADDER
+from gdbench.results.statuses import STATUS_RANK
+
 __all__ = ["ABSENT", "EVERYWHERE", "EXACT", "HERE", "Difference", "Finding", "compared", "digest_of", "has_run"]
 __all__ += ["measures", "why_not"]
 
@@ -15,9 +18,7 @@ EXACT = ("same", "better", "new", "changed", "worse", "missing", "unmeasured")
 """What the exact layer may find: the first three pass, changed and worse fail, the last two were not measured."""
 ABSENT = ("missing", "unmeasured")
 """Verdicts where nothing was compared."""
-RANKS = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
-"""Statuses, the better ones first; plateau and budget both end short of the target."""
-RUNGS = tuple(f"hit_1e-{power:02d}" for power in range(1, 13))
+RUNGS = tuple(LADDER)
 NO_RUN = ("failed", "unavailable")
 """Statuses of runs without numbers: two of them are not the same, they are nothing to compare."""
 SETTLED = "steps_to_settle"
@@ -186,7 +187,7 @@ def digest_of(answer: Mapping[str, Any]) -> str | None:
 def _status(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Difference]:
     was, now = base["columns"]["status"], head["columns"]["status"]
     if was != now:
-        ranks = RANKS[now] - RANKS[was]
+        ranks = STATUS_RANK[now] - STATUS_RANK[was]
         error = head["columns"].get("error")
         said = f"{now} ({error})" if error else now
         yield Difference("status", was, said, worse=None if ranks == 0 else ranks > 0)

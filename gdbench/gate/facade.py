@@ -21,7 +21,7 @@ from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.engine.draw_check import check_draws
 from gdbench.engine.runner import run_cell
-from gdbench.optimizers.base import Method, Seen
+from gdbench.optimizers.base import Method, StepInfo
 
 __all__ = ["VERSION", "Built", "Solo", "build", "compose", "descend", "parse", "run"]
 
@@ -145,7 +145,7 @@ def descend(
     if look is None:
         return descent(solo.method, solo.oracle, x, steps, *state)
 
-    def seen(_: int, at: Any, saw: Seen) -> None:
+    def seen(_: int, at: Any, saw: StepInfo) -> None:
         look(at, float(saw.loss.detach()))
 
     go_on = {"state": state[0]} if state else {}

@@ -28,7 +28,7 @@ from gdbench.gate.sides import WORKING_TREE, Asked, based, dropped, head_of, sui
 from gdbench.gate.suite import Suite
 from gdbench.gate.timing_findings import joined, time_header, time_rulings
 from gdbench.report.gate import junit, markdown
-from gdbench.results.atomic import new_reports
+from gdbench.results.atomic import create_report_folder
 
 if TYPE_CHECKING:
     from gdbench.gate.timing.calibration_result import SelfTest
@@ -69,7 +69,7 @@ class Report:
         findings.to_parquet(packed)
         whole = {**self.header, "code": self.code, "findings": [asdict(each) for each in self.rulings]}
         header = {**self.header, "code": self.code}
-        folder = new_reports(
+        folder = create_report_folder(
             outputs,
             {
                 "gate.parquet": packed.getvalue(),

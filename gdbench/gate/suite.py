@@ -13,7 +13,7 @@ from typing import Any
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import resolve_impl
 from gdbench.config.yaml_files import read_yaml
-from gdbench.errors import UsageError, nearest
+from gdbench.errors import UsageError, did_you_mean
 from gdbench.gate.series import POLICIES, Series
 
 __all__ = ["Suite", "Waiver", "load_suite"]
@@ -64,7 +64,7 @@ class Suite:
             if not any(fnmatch.fnmatchcase(each.name, pattern) for each in self.series):
                 names = [each.name for each in self.series]
                 raise UsageError(
-                    f"--only {pattern!r} fits none of {len(names)} series.{nearest(pattern, names)} It may hold *."
+                    f"--only {pattern!r} fits none of {len(names)} series.{did_you_mean(pattern, names)} It may hold *."
                 )
         kept = [s for s in self.series if not patterns or any(fnmatch.fnmatchcase(s.name, p) for p in patterns)]
         return replace(self, series=tuple(kept))
@@ -76,7 +76,7 @@ def load_suite(name: str, config_dir: Path | None = None, code: str | None = Non
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         known = sorted({each.stem for place in places for each in place.parent.glob("*.yaml")})
-        raise UsageError(f"--suite {name} is not known.{nearest(name, known)} Allowed: {', '.join(known)}.")
+        raise UsageError(f"--suite {name} is not known.{did_you_mean(name, known)} Allowed: {', '.join(known)}.")
     stated = read_yaml(file)
     if not isinstance(stated, dict):
         raise UsageError(f"{file} must hold the keys {', '.join(KEYS)}; at least series.")
@@ -86,7 +86,9 @@ def load_suite(name: str, config_dir: Path | None = None, code: str | None = Non
 def _parsed(stated: Mapping[str, Any], file: str, code: str | None, config_dir: Path | None) -> Suite:
     for key in stated:
         if key not in KEYS:
-            raise UsageError(f"{file}: {key} is not a key of a suite.{nearest(key, KEYS)} Allowed: {', '.join(KEYS)}.")
+            raise UsageError(
+                f"{file}: {key} is not a key of a suite.{did_you_mean(key, KEYS)} Allowed: {', '.join(KEYS)}."
+            )
     common = _entry(stated.get("defaults") or {}, file)
     entries = stated.get("series") or []
     if not entries or not isinstance(entries, list):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from gdbench.objectives.base import Objective, Prox, cast, changed_in_place, fingerprint, is_same_content, seeded
+import sys
 
-__all__ = ["Objective", "Prox", "cast", "changed_in_place", "fingerprint", "is_same_content", "seeded"]
+from gdbench.objectives.base import Objective, Prox, cast, find_changed_data, hash_data, is_same_content, make_generator
+from gdbench.objectives.flat_names import FlatPackage
+
+__all__ = ["Objective", "Prox", "cast", "find_changed_data", "hash_data", "is_same_content", "make_generator"]
+
+sys.modules[__name__].__class__ = FlatPackage

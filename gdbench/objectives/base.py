@@ -18,7 +18,7 @@ from gdbench.objectives.counter_rng import Batch
 from gdbench.objectives.starts import convert_data, convert_number, convert_point, is_plain
 from gdbench.tree import Params, leaves, tree_map
 
-__all__ = ["Objective", "Prox", "cast", "changed_in_place", "fingerprint", "is_same_content", "seeded"]
+__all__ = ["Objective", "Prox", "cast", "find_changed_data", "hash_data", "is_same_content", "make_generator"]
 
 NUMBERS = ("minimum", "smoothness", "strong_convexity")
 Prox = Callable[[Params, Any], Params]
@@ -74,7 +74,9 @@ class Objective:
         if not callable(self.start):
             stated["start"] = self.start if is_plain(self.start) else convert_point("start", self.start)
         start = stated.get("start")
-        stated["minimisers"] = tuple(_minimiser(f"minimisers[{i}]", m, start) for i, m in enumerate(self.minimisers))
+        stated["minimisers"] = tuple(
+            _convert_minimiser(f"minimisers[{i}]", m, start) for i, m in enumerate(self.minimisers)
+        )
         for name, value in stated.items():
             object.__setattr__(self, name, value)
         if self.minimum_kind is None:
@@ -84,7 +86,7 @@ class Objective:
         """f(x) on all data, by which runs are judged: ``[]``; with ``laned``, ``[L]`` for x of ``[L, *event]``."""
         return self.fn(x, **self.data)
 
-    def drawn(self, x: Params, seed: Tensor, k: int | Tensor) -> Tensor:
+    def batch_value(self, x: Params, seed: Tensor, k: int | Tensor) -> Tensor:
         """f(x) on the batch of step k of a seed ``[]``, whose gradient that step sees."""
         assert self.batch is not None
         return self.fn(x, **{**self.data, **self.batch(self.data, seed, k)})
@@ -96,12 +98,12 @@ class Objective:
         return tree_map(lambda leaf: leaf.detach().clone(), point)
 
     @property
-    def seeded(self) -> bool:
+    def has_random_start(self) -> bool:
         """Whether the start depends on the seed."""
         return callable(self.start)
 
     @property
-    def stochastic(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether gradients are those of a batch, which depends on the seed."""
         return self.batch is not None
 
@@ -131,7 +133,7 @@ def cast(tree: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
     return tree_map(copy_leaf, tree)
 
 
-def _minimiser(name: str, given: Any, start: Any) -> Params:
+def _convert_minimiser(name: str, given: Any, start: Any) -> Params:
     """A stated minimiser as a point in the form of the start, as far as that is known before there is a seed."""
     point: Params = given if is_plain(given) else convert_point(name, given)
     if start is None:
@@ -139,38 +141,40 @@ def _minimiser(name: str, given: Any, start: Any) -> Params:
     both_dicts = isinstance(start, dict), isinstance(point, dict)
     names = [sorted(tree) if isinstance(tree, dict) else [] for tree in (start, point)]
     if len(set(both_dicts)) > 1 or names[0] != names[1]:
-        raise UsageError(f"{name} is not of the form of start: {_form(point)}, where start is {_form(start)}.")
+        raise UsageError(
+            f"{name} is not of the form of start: {_describe_form(point)}, where start is {_describe_form(start)}."
+        )
     if isinstance(point, dict):
         point = {key: point[key] for key in start}  # numbers are compared in the order of the start's names
     if [leaf.shape for leaf in leaves(point)] != [leaf.shape for leaf in leaves(start)]:
         raise UsageError(
-            f"{name} is not of the shape of start: {_form(point)}, where start is {_form(start)};"
+            f"{name} is not of the shape of start: {_describe_form(point)}, where start is {_describe_form(start)};"
             " minimisers= is a tuple of points, one too: (point,)."
         )
     return point
 
 
-def _form(point: Params) -> str:
+def _describe_form(point: Params) -> str:
     if isinstance(point, dict):
         return "{" + ", ".join(f"{name}: {list(leaf.shape)}" for name, leaf in point.items()) + "}"
     return f"a tensor of shape {list(point.shape)}"
 
 
-def changed_in_place(used: Objective, stated: Objective) -> str | None:
+def find_changed_data(used: Objective, stated: Objective) -> str | None:
     """What of an objective's data and minimisers differs from the stated; None where nothing does.
 
     ``used`` is ``stated.to(dtype, device)`` after it has been used.
     """
     for name, tensor in used.data.items():
-        if not _is_copy(tensor, stated.data[name]):
+        if not _is_equal_after_cast(tensor, stated.data[name]):
             return f"its data {name!r}"
     for point, original in zip(used.minimisers, stated.minimisers, strict=True):
-        if not all(map(_is_copy, leaves(point), leaves(original))):
+        if not all(map(_is_equal_after_cast, leaves(point), leaves(original))):
             return "its minimisers"
     return None
 
 
-def _is_copy(tensor: Tensor, original: Tensor) -> bool:
+def _is_equal_after_cast(tensor: Tensor, original: Tensor) -> bool:
     """Whether a tensor holds what its original holds in the same dtype."""
     return is_same_content(tensor, original.detach().to(device=tensor.device, dtype=tensor.dtype))
 
@@ -182,12 +186,12 @@ def is_same_content(a: Tensor, b: Tensor) -> bool:
     return bool(((a == b) | ((a != a) & (b != b))).all())
 
 
-def seeded(seed: int) -> torch.Generator:
+def make_generator(seed: int) -> torch.Generator:
     """A generator on the CPU, so that a seed means the same numbers on every device."""
     return torch.Generator().manual_seed(seed)
 
 
-def fingerprint(objective: Objective) -> str:
+def hash_data(objective: Objective) -> str:
     """SHA-256 of an objective's data as they enter its loss: names, dtypes, shapes and numbers."""
     told = hashlib.sha256()
     for name, each in sorted(objective.data.items()):
@@ -196,6 +200,6 @@ def fingerprint(objective: Objective) -> str:
     return told.hexdigest()
 
 
-def point_count(objective: Objective) -> int:
+def count_coordinates(objective: Objective) -> int:
     """n, how many numbers a point of this objective holds."""
     return sum(leaf.numel() for leaf in leaves(objective.start_at(0)))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import alternating, ramp, vector
 from gdbench.tree import coordinates
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 
-def origin(n: int) -> tuple[Tensor]:
+def origin_minimiser(n: int) -> tuple[Tensor]:
     """The one minimiser (0, ..., 0)."""
     return (torch.zeros(n, dtype=torch.float64),)
 
 
-@instanced
+@with_instances
 def booth() -> Objective:
-    """A plane quadratic bowl, tilted against the axes.
+    """A quadratic in the plane, with a Hessian that is not diagonal.
 
     f(x, y) = (x + 2y - 7)^2 + (2x + y - 5)^2, point of shape [2]. Start (-5, 5). Minimum 0 at (1, 3). Hessian
     [[10, 8], [8, 10]], so L = 18 and mu = 2. Jamil and Yang 2013, arXiv 1308.4008, function 17.
@@ -56,9 +56,9 @@ def booth() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def matyas() -> Objective:
-    """A plane quadratic trough along the diagonal.
+    """A quadratic in the plane, with its long axis along the diagonal.
 
     f(x, y) = 0.26 (x^2 + y^2) - 0.48 x y, point of shape [2]. Start (5, -3). Minimum 0 at (0, 0); L = 1 and mu = 0.04.
     Jamil and Yang 2013.
@@ -72,7 +72,7 @@ def matyas() -> Objective:
         fn=fn,
         start=vector(5, -3),
         minimum=0.0,
-        minimisers=origin(2),
+        minimisers=origin_minimiser(2),
         smoothness=1.0,
         strong_convexity=0.04,
         laned=True,
@@ -80,15 +80,15 @@ def matyas() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def trid(n: int = 6) -> Objective:
-    """A quadratic with a tridiagonal Hessian, whose minimiser grows with n^2.
+    """A quadratic with a tridiagonal Hessian; the coordinates of the minimiser grow like n^2.
 
     f(x) = sum_i (x_i - 1)^2 - sum_{i > 1} x_i x_{i-1}, x of shape [n]. Start (0, ..., 0), where f = n. Minimum
     -n (n + 4) (n - 1) / 6 at x_i = i (n + 1 - i). The eigenvalues are 2 - 2 cos(k pi / (n + 1)). Raises UsageError for
     n < 2. Neumaier, Global Optimization Test Problems.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def fn(x: Tensor) -> Tensor:
         return ((x - 1) ** 2).sum(-1) - (x[..., 1:] * x[..., :-1]).sum(-1)
@@ -105,19 +105,19 @@ def trid(n: int = 6) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def schwefel_1_2(n: int = 4) -> Objective:
-    """The double sum: a quadratic that couples every coordinate with all before it.
+    """Schwefel's double sum: a quadratic that couples each coordinate with all before it.
 
     f(x) = sum_i (x_1 + ... + x_i)^2, x of shape [n]. Start (5, -3, 5, -3, ...). Minimum 0 at (0, ..., 0). The
     eigenvalues are 1 / (2 sin^2((2k - 1) pi / (4n + 2))). Raises UsageError for n < 1. Schwefel 1981, problem 1.2.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: (x.cumsum(-1) ** 2).sum(-1),
         start=alternating(n, 5, -3),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         smoothness=0.5 / math.sin(math.pi / (4 * n + 2)) ** 2,
         strong_convexity=0.5 / math.cos(math.pi / (2 * n + 1)) ** 2,
         laned=True,
@@ -125,14 +125,14 @@ def schwefel_1_2(n: int = 4) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def zakharov(n: int = 4) -> Objective:
-    """A bowl with a steep quartic wall across one direction.
+    """A quadratic plus a quartic term in one direction.
 
     f(x) = sum_i x_i^2 + s^2 + s^4 with s = sum_i i x_i / 2, x of shape [n]. Start (1, ..., 1). Minimum 0 at
     (0, ..., 0). Convex with mu = 2; the Hessian is unbounded. Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor, index: Tensor) -> Tensor:
         square = (0.5 * index * x).sum(-1) ** 2
@@ -143,102 +143,102 @@ def zakharov(n: int = 4) -> Objective:
         start=torch.ones(n, dtype=torch.float64),
         data={"index": ramp(n)},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         strong_convexity=2.0,
         laned=True,
         source="Jamil and Yang 2013",
     )
 
 
-@instanced
+@with_instances
 def chung_reynolds(n: int = 4) -> Objective:
-    """The square of the sphere: a quartic bottom in every direction.
+    """The square of the sphere function, with a Hessian of 0 at the minimum.
 
     f(x) = (sum_i x_i^2)^2, x of shape [n]. Start (2, -1, 2, -1, ...). Minimum 0 at (0, ..., 0), where the Hessian
     vanishes. Convex. Raises UsageError for n < 1. Chung and Reynolds 1998, International Journal on Artificial
     Intelligence Tools 7:239.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: (x**2).sum(-1) ** 2,
         start=alternating(n, 2, -1),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Chung and Reynolds 1998",
     )
 
 
-@instanced
+@with_instances
 def quartic(n: int = 4) -> Objective:
-    """De Jong's fourth function without its noise: flat at the bottom, along each axis alone.
+    """De Jong's fourth function without noise: separable, with a Hessian of 0 at the minimum.
 
     f(x) = sum_i i x_i^4, x of shape [n]. Start (1.2, -0.8, 1.2, -0.8, ...). Minimum 0 at (0, ..., 0), where the Hessian
     vanishes, so gradient descent slows down like a power of the step. Convex. Raises UsageError for n < 1. De Jong
     1975, thesis, F4.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x, index: (index * x**4).sum(-1),
         start=alternating(n, 1.2, -0.8),
         data={"index": ramp(n)},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="De Jong 1975",
     )
 
 
-@instanced
+@with_instances
 def schwefel_2_23(n: int = 4) -> Objective:
-    """A plateau with steep walls.
+    """A sum of tenth powers: flat near the minimum and steep beyond 1.
 
     f(x) = sum_i x_i^10, x of shape [n]. Start (1.2, -0.9, 1.2, -0.9, ...). Minimum 0 at (0, ..., 0), where nine
     derivatives vanish. Convex. Raises UsageError for n < 1. Schwefel 1981, problem 2.23.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: (x**10).sum(-1),
         start=alternating(n, 1.2, -0.9),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Schwefel 1981, problem 2.23",
     )
 
 
-@instanced
+@with_instances
 def sum_of_different_powers(n: int = 4) -> Objective:
-    """A bowl that is flatter along each further axis.
+    """A sum of powers, flatter along each further axis.
 
     f(x) = sum_i |x_i|^(i + 1), x of shape [n]. Start (0.9, -0.7, 0.9, -0.7, ...). Minimum 0 at (0, ..., 0). Convex.
     Also known as Powell's sum. Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x, power: (x.abs() ** power).sum(-1),
         start=alternating(n, 0.9, -0.7),
         data={"power": ramp(n) + 1},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Jamil and Yang 2013",
     )
 
 
-@instanced
+@with_instances
 def exponential(n: int = 2) -> Objective:
-    """An upturned bell, whose slope vanishes far out.
+    """The negative of a Gaussian, whose gradient vanishes far from the minimum.
 
     f(x) = -exp(-sum_i x_i^2 / 2), x of shape [n]. Start (1, -0.5, 1, -0.5, ...). Minimum -1 at (0, ..., 0). Not convex
     beyond the distance 1. Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: -torch.exp(-0.5 * (x**2).sum(-1)),
         start=alternating(n, 1, -0.5),
         minimum=-1.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Jamil and Yang 2013",
     )

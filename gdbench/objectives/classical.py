@@ -11,35 +11,35 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import alternating, vector
 from gdbench.tree import coordinates
 
 __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 
 
-def valley(x: Tensor, y: Tensor) -> Tensor:
+def rosenbrock_term(x: Tensor, y: Tensor) -> Tensor:
     """One link of Rosenbrock's chain: the valley y = x^2, and its slope towards x = 1."""
     return 100 * (y - x**2) ** 2 + (1 - x) ** 2
 
 
-@instanced
+@with_instances
 def rosenbrock(n: int = 2) -> Objective:
-    """The chained curved valley.
+    """Rosenbrock's curved valley, chained for more than two coordinates.
 
     f(x) = sum_i 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2, i = 1 ... n - 1, x of shape [n]. Start (-1.2, 1, -1.2, 1, ...).
     Minimum 0 at (1, ..., 1); from n = 4 on there is a second, local minimum near (-1, 1, ..., 1). Not convex, and the
     Hessian is unbounded. Raises UsageError for n < 2. Rosenbrock 1960, Computer Journal
     3:175.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def pair(x: Tensor) -> Tensor:
-        return valley(*coordinates(x))
+        return rosenbrock_term(*coordinates(x))
 
     def chain(x: Tensor) -> Tensor:
-        return valley(x[..., :-1], x[..., 1:]).sum(-1)
+        return rosenbrock_term(x[..., :-1], x[..., 1:]).sum(-1)
 
     return Objective(
         fn=pair if n == 2 else chain,
@@ -51,9 +51,9 @@ def rosenbrock(n: int = 2) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def beale() -> Objective:
-    """A flat valley between steep corners.
+    """Beale's function: a flat valley between steep corners.
 
     f(x, y) = (1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2, point of shape [2]. Start (1, 1).
     Minimum 0 at (3, 0.5), which every dtype holds exactly; (0, 1) is a saddle. Not convex. Beale 1958, Princeton
@@ -83,9 +83,9 @@ HIMMELBLAU = (
 """The four common roots of x^2 + y = 11 and x + y^2 = 7, solved with 50 digits and rounded to float64."""
 
 
-@instanced
+@with_instances
 def himmelblau() -> Objective:
-    """Four equal minima.
+    """Himmelblau's function with four equal minima.
 
     f(x, y) = (x^2 + y - 11)^2 + (x + y^2 - 7)^2, point of shape [2]. Start (1, 1), where f = 106. Minimum 0 at (3, 2),
     (-2.805118, 3.131313), (-3.779310, -3.283186) and (3.584428, -1.848127). Not convex. Himmelblau 1972, Applied
@@ -110,15 +110,15 @@ STYBLINSKI_ROOT, STYBLINSKI_LEAST = -2.903534027771177, Decimal("-39.16616570377
 """The least root of 4 t^3 - 32 t + 5 and the value there of one term, solved with 50 digits."""
 
 
-@instanced
+@with_instances
 def styblinski_tang(n: int = 2) -> Objective:
-    """Two wells along every axis, so 2^n minima, of which one is lowest.
+    """Two minima along every axis, so 2^n minima, of which one is lowest.
 
     f(x) = 1/2 sum_i (x_i^4 - 16 x_i^2 + 5 x_i), x of shape [n]. Start (-1, -4, -1, -4, ...), on the two slopes of the
     lowest well. Minimum -39.16616570377142 n at (-2.903534, ..., -2.903534). Not convex, and the Hessian is unbounded.
     Raises UsageError for n < 1. Styblinski and Tang 1990, Neural Networks 3:467.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         square = x**2

@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.counter_rng import drawn
-from gdbench.objectives.datasets import scaled, table
-from gdbench.objectives.newton_solver import newton
-from gdbench.objectives.validation import choice, real, whole
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.counter_rng import make_batch_sampler
+from gdbench.objectives.datasets import build_columns, load_dataset
+from gdbench.objectives.newton_solver import minimise_newton
+from gdbench.objectives.validation import check_choice, check_float, check_int
 
 __all__ = ["cnn", "logistic", "mean_field", "mlp", "mlp_square"]
 
@@ -34,18 +34,18 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
     Raises UsageError for l2 < 1e-6 (without a penalty separable data have no minimiser) an unknown data set, or a batch
     that is larger than it.
     """
-    penalty = real("l2", l2, least=1e-6, example=0.01)
-    signed = signed_features(choice("dataset", dataset, ("breast_cancer", "digits")))
+    penalty = check_float("l2", l2, least=1e-6, example=0.01)
+    signed = load_signed_columns(check_choice("dataset", dataset, ("breast_cancer", "digits")))
 
     def fn(w: Tensor, signed: Tensor) -> Tensor:
         return (penalty / 2) * (w**2).sum(-1) - nn.functional.logsigmoid(w @ signed).mean(-1)
 
-    minimiser = newton(partial(fn, signed=signed), torch.zeros(len(signed), dtype=torch.float64))
+    minimiser = minimise_newton(partial(fn, signed=signed), torch.zeros(len(signed), dtype=torch.float64))
     return Objective(
         fn=fn,
         start=torch.zeros_like(minimiser),
         data={"signed": signed},
-        batch=drawn("signed", batch=batch, of=signed.shape[1], axis=1),
+        batch=make_batch_sampler("signed", batch=batch, of=signed.shape[1], axis=1),
         minimum=float(fn(minimiser, signed)),
         minimum_kind="computed",
         minimisers=(minimiser,),
@@ -56,14 +56,14 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
     )
 
 
-def signed_features(dataset: str) -> Tensor:
+def load_signed_columns(dataset: str) -> Tensor:
     """The columns y_i a_i of a data set, ``[features + 1, m]``: all that the loss needs of it."""
-    features, target = table(dataset)
-    return scaled(features) * (2 * (target % 2) - 1)
+    features, target = load_dataset(dataset)
+    return build_columns(features) * (2 * (target % 2) - 1)
 
 
 def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
-    """A small neural network that learns to read digits.
+    """A neural network with one hidden layer that classifies digits.
 
     f(params) = mean cross-entropy of Linear(64, hidden), tanh, Linear(hidden, 10) on the first ``samples`` images of
     the digits (8 x 8 pixels, scaled to [0, 1]); a step's gradient is of ``batch`` of them drawn for it, of all for 0.
@@ -73,14 +73,14 @@ def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
 
     Raises UsageError for hidden < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
     """
-    whole("hidden", hidden, least=1)
+    check_int("hidden", hidden, least=1)
     with torch.device("meta"):  # shapes and names only: the numbers come from ``params``
         net = nn.Sequential(nn.Linear(64, hidden), nn.Tanh(), nn.Linear(hidden, 10))
-    return reader(net, (64,), samples, batch)
+    return _build_classifier(net, (64,), samples, batch)
 
 
 def mlp_square(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
-    """The deeper network whose sharpness, trained in full batches, rises to the edge of stability.
+    """A network with two hidden layers, whose sharpness rises to the edge of stability under full-batch descent.
 
     f(params) = mean of 1/2 |out - label|^2, labels as unit vectors [10], out of Linear(64, hidden), tanh,
     Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and least value are those of
@@ -89,21 +89,21 @@ def mlp_square(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Obje
 
     Raises UsageError for hidden < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
     """
-    wide = whole("hidden", hidden, least=1)
+    wide = check_int("hidden", hidden, least=1)
     with torch.device("meta"):
         layers = (nn.Linear(64, wide), nn.Tanh(), nn.Linear(wide, wide), nn.Tanh(), nn.Linear(wide, 10))
         net = nn.Sequential(*layers)
-    return reader(net, (64,), samples, batch, half_square)
+    return _build_classifier(net, (64,), samples, batch, half_squared_error)
 
 
-def half_square(out: Tensor, labels: Tensor) -> Tensor:
+def half_squared_error(out: Tensor, labels: Tensor) -> Tensor:
     """The mean of 1/2 |out - label|^2 over the samples, labels as unit vectors."""
     unit = nn.functional.one_hot(labels, 10).to(out.dtype)
     return 0.5 * ((out - unit) ** 2).sum(-1).mean(-1)
 
 
 def mean_field(width: int = 8, instance: int = 0) -> Objective:
-    """A network of one hidden layer on random data, whose border between learning and divergence is a fractal.
+    """A network with one hidden layer on random data, whose boundary of trainability is a fractal.
 
     f(params) = mean_i (v'tanh(sqrt(2 / n) W'a_i) / n - y_i)^2, n = ``width``; ``params``: first, W of [n, n], and last,
     v of [n]. As many samples as parameters, n^2 + n, standard normal by ``instance``; so is the start, by the seed. The
@@ -111,7 +111,7 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
 
     Raises UsageError for width < 1 or instance < 0.
     """
-    n, draw = whole("width", width, least=1), seeded(whole("instance", instance, least=0))
+    n, draw = check_int("width", width, least=1), make_generator(check_int("instance", instance, least=0))
     data = {
         "inputs": torch.randn(n * n + n, n, generator=draw, dtype=torch.float64),
         "targets": torch.randn(n * n + n, generator=draw, dtype=torch.float64),
@@ -125,7 +125,7 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
         return loss
 
     def start(seed: int) -> dict[str, Tensor]:
-        normal = seeded(seed)
+        normal = make_generator(seed)
         return {
             name: torch.randn(shape, generator=normal, dtype=torch.float64)
             for name, shape in (("first", (n, n)), ("last", (n,)))
@@ -143,7 +143,7 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
 
 
 def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
-    """A small convolutional network that learns to read digits.
+    """A small convolutional network that classifies digits.
 
     f(params) = mean cross-entropy of Conv(1, channels, 3 x 3, padded), tanh, mean over 2 x 2, Conv(channels,
     2 channels, 3 x 3, padded), tanh, mean over 2 x 2, Linear(8 channels, 10); images, ``samples``, ``batch``, start and
@@ -152,7 +152,7 @@ def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
 
     Raises UsageError for channels < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
     """
-    narrow = whole("channels", channels, least=1)
+    narrow = check_int("channels", channels, least=1)
     with torch.device("meta"):
         net = nn.Sequential(
             nn.Conv2d(1, narrow, 3, padding=1),
@@ -164,10 +164,10 @@ def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
             nn.Flatten(),
             nn.Linear(8 * narrow, 10),
         )
-    return reader(net, (1, 8, 8), samples, batch)
+    return _build_classifier(net, (1, 8, 8), samples, batch)
 
 
-def reader(
+def _build_classifier(
     net: nn.Sequential,
     shape: tuple[int, ...],
     samples: int,
@@ -175,8 +175,8 @@ def reader(
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
 ) -> Objective:
     """The loss of a network on the digits, each handed to it in this shape."""
-    count = whole("samples", samples, least=1, most=SAMPLES)
-    pixels, labels = table("digits")
+    count = check_int("samples", samples, least=1, most=SAMPLES)
+    pixels, labels = load_dataset("digits")
     data = {"images": (pixels[:count] / 16).reshape(count, *shape), "labels": labels[:count].long()}
 
     def fn(params: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
@@ -184,16 +184,16 @@ def reader(
 
     return Objective(
         fn=fn,
-        start=lambda seed: as_torch_starts(net, seeded(seed)),
+        start=lambda seed: draw_torch_init(net, make_generator(seed)),
         data=data,
-        batch=drawn(*data, batch=batch, of=count),
+        batch=make_batch_sampler(*data, batch=batch, of=count),
         minimum=0.0,
         minimum_kind="lower_bound",
         source="Alpaydin and Kaynak 1998, UCI optical digits; data from scikit-learn",
     )
 
 
-def as_torch_starts(net: nn.Sequential, generator: torch.Generator) -> dict[str, Tensor]:
+def draw_torch_init(net: nn.Sequential, generator: torch.Generator) -> dict[str, Tensor]:
     """Parameters drawn evenly from within 1 / sqrt(inputs of a unit) of 0, as torch starts its layers."""
     return {
         f"{name}.{kind}": (2 * torch.rand(leaf.shape, generator=generator, dtype=torch.float64) - 1)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from gdbench.objectives.validation import whole
+from gdbench.objectives.validation import check_int
 
-__all__ = ["Batch", "bits", "drawn", "normals", "positions"]
+__all__ = ["Batch", "make_batch_sampler", "random_bits", "random_indices", "random_normals"]
 
 Batch = Callable[[Mapping[str, Tensor], Tensor, int | Tensor], Mapping[str, Tensor]]
 """``batch(data, seed, k)``: what the gradient of step k sees in place of the data of the same names."""
@@ -23,7 +23,7 @@ GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECC
 """The constants of SplitMix64 as signed numbers; the first is 2^64 over the golden ratio."""
 
 
-def mixed(state: Tensor) -> Tensor:
+def mix_bits(state: Tensor) -> Tensor:
     """The output of SplitMix64 (Steele, Lea and Flood 2014, OOPSLA) in this state, int64; products wrap around."""
     z = state + GOLDEN
     z = (z ^ (z >> 30 & (1 << 34) - 1)) * FIRST  # torch shifts the sign in, which the mask takes away
@@ -31,38 +31,38 @@ def mixed(state: Tensor) -> Tensor:
     return z ^ (z >> 31 & (1 << 33) - 1)
 
 
-def bits(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
+def random_bits(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
     """Numbers 0 ... count - 1 of step k of a seed: int64 ``[count]``, all 64 bits random.
 
     ``mixed(mixed(k + seed G) + i)``, G the golden constant: multiples of it lie so far apart that no two pairs of a
     seed and a step below 2^31 share a stream.
     """
     k = k.to(torch.int64) if isinstance(k, Tensor) else k
-    return mixed(mixed(k + seed * GOLDEN) + torch.arange(count, device=seed.device))
+    return mix_bits(mix_bits(k + seed * GOLDEN) + torch.arange(count, device=seed.device))
 
 
-def positions(seed: Tensor, k: int | Tensor, count: int, of: int) -> Tensor:
+def random_indices(seed: Tensor, k: int | Tensor, count: int, of: int) -> Tensor:
     """``count`` whole numbers in [0, of), evenly drawn, with replacement."""
-    return ((bits(seed, k, count) >> 33 & (1 << 31) - 1) * of) >> 31
+    return ((random_bits(seed, k, count) >> 33 & (1 << 31) - 1) * of) >> 31
 
 
-def normals(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
+def random_normals(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
     """``count`` standard normal numbers (Box and Muller 1958), in the widest dtype of the device."""
     dtype = torch.float32 if seed.device.type == "mps" else torch.float64
-    even = ((bits(seed, k, 2 * count) >> 11 & (1 << 53) - 1).to(dtype) + 0.5) * 2.0**-53
+    even = ((random_bits(seed, k, 2 * count) >> 11 & (1 << 53) - 1).to(dtype) + 0.5) * 2.0**-53
     return (-2 * even[:count].log()).sqrt() * (2 * math.pi * even[count:]).cos()
 
 
-def drawn(*names: str, batch: object, of: int, axis: int = 0) -> Batch | None:
+def make_batch_sampler(*names: str, batch: object, of: int, axis: int = 0) -> Batch | None:
     """The batch of so many of the samples that lie along an axis of the data ``names``; None, all of them, for 0.
 
     Drawn with replacement: each is any sample with the same chance, so the gradient is unbiased.
     Raises UsageError for a batch outside 0 ... ``of``.
     """
-    count = whole("batch", batch, least=0, most=of)
+    count = check_int("batch", batch, least=0, most=of)
 
     def draw(data: Mapping[str, Tensor], seed: Tensor, k: int | Tensor) -> Mapping[str, Tensor]:
-        chosen = positions(seed, k, count, of)
+        chosen = random_indices(seed, k, count, of)
         return {name: data[name].index_select(axis, chosen) for name in names}
 
     return draw if count else None

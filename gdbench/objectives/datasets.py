@@ -11,10 +11,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
-__all__ = ["digest", "scaled", "standardised", "table"]
+__all__ = ["build_columns", "hash_dataset", "load_dataset", "standardise"]
 
 
-def table(name: str) -> tuple[Tensor, Tensor]:
+def load_dataset(name: str) -> tuple[Tensor, Tensor]:
     """Features ``[m, n]`` and targets ``[m]`` or ``[m, t]`` as scikit-learn hands them out, in float64; copies.
 
     breast_cancer [569, 30] (Street, Wolberg and Mangasarian 1993), diabetes [442, 10] (Efron et al. 2004), digits
@@ -33,20 +33,20 @@ def _read(name: str) -> tuple[Tensor, Tensor]:
     return torch.tensor(features, dtype=torch.float64), torch.tensor(target, dtype=torch.float64)
 
 
-def digest(name: str) -> str:
+def hash_dataset(name: str) -> str:
     """SHA-256 of a table's numbers as little-endian float64, features first: the same wherever the data are."""
     numbers = hashlib.sha256()
-    for part in table(name):
+    for part in load_dataset(name):
         numbers.update(part.contiguous().numpy().astype("<f8").tobytes())
     return numbers.hexdigest()
 
 
-def standardised(features: Tensor) -> Tensor:
+def standardise(features: Tensor) -> Tensor:
     """Columns of mean 0 and population deviation 1; a constant column becomes 0."""
     deviation = features.std(0, correction=0)
     return (features - features.mean(0)) / deviation.where(deviation > 0, 1.0)
 
 
-def scaled(features: Tensor) -> Tensor:
+def build_columns(features: Tensor) -> Tensor:
     """The standardised features and a last 1 for the bias, one column a sample: ``[n + 1, m]``."""
-    return torch.cat([standardised(features), torch.ones(len(features), 1, dtype=features.dtype)], 1).T.contiguous()
+    return torch.cat([standardise(features), torch.ones(len(features), 1, dtype=features.dtype)], 1).T.contiguous()

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
@@ -84,17 +84,17 @@ MULLER_BROWN = (
 """Height, the three coefficients of the exponent, and the place of each of the four terms."""
 
 
-def table(rows: Sequence[Sequence[float]] | Sequence[float]) -> Tensor:
+def to_tensor(rows: Sequence[Sequence[float]] | Sequence[float]) -> Tensor:
     """Data in float64."""
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def gaussians(x: Tensor, height: Tensor, sharpness: Tensor, centre: Tensor) -> Tensor:
+def negative_gaussian_sum(x: Tensor, height: Tensor, sharpness: Tensor, centre: Tensor) -> Tensor:
     """-sum_i h_i exp(-sum_j s_ij (x_j - c_ij)^2)."""
     return -(height * torch.exp(-(sharpness * (x[..., None, :] - centre) ** 2).sum(-1))).sum(-1)
 
 
-@instanced
+@with_instances
 def hartmann3() -> Objective:
     """Four Gaussian wells in three dimensions.
 
@@ -103,10 +103,10 @@ def hartmann3() -> Objective:
     (0.114589, 0.555649, 0.852547). Hartman 1973, Naval Research Logistics Quarterly 20:569; the constants are those of
     Dixon and Szego 1978, Towards Global Optimisation 2.
     """
-    return hartmann(HARTMANN3, -3.8627797873326624, (0.11458887665506896, 0.55564889461693, 0.8525469846866774))
+    return _build_hartmann(HARTMANN3, -3.8627797873326624, (0.11458887665506896, 0.55564889461693, 0.8525469846866774))
 
 
-@instanced
+@with_instances
 def hartmann6() -> Objective:
     """Four Gaussian wells in six dimensions.
 
@@ -118,16 +118,16 @@ def hartmann6() -> Objective:
         0.20168951100670543, 0.15001069182345797, 0.476873974221897,
         0.2753324304940561, 0.31165161660011326, 0.6573005340656203,
     )  # fmt: skip
-    return hartmann(HARTMANN6, -3.3223680114155147, least)
+    return _build_hartmann(HARTMANN6, -3.3223680114155147, least)
 
 
-def hartmann(constants: Hartmann, minimum: float, minimiser: Sequence[float]) -> Objective:
+def _build_hartmann(constants: Hartmann, minimum: float, minimiser: Sequence[float]) -> Objective:
     """The wells of these heights, sharpnesses and centres."""
     heights, sharpness, centres = constants
     return Objective(
-        fn=gaussians,
+        fn=negative_gaussian_sum,
         start=torch.full((len(minimiser),), 0.5, dtype=torch.float64),
-        data={"height": table(heights), "sharpness": table(sharpness), "centre": table(centres)},
+        data={"height": to_tensor(heights), "sharpness": to_tensor(sharpness), "centre": to_tensor(centres)},
         minimum=minimum,
         minimisers=(vector(*minimiser),),
         laned=True,
@@ -135,7 +135,7 @@ def hartmann(constants: Hartmann, minimum: float, minimiser: Sequence[float]) ->
     )
 
 
-SHEKEL_LEAST = {
+SHEKEL_MINIMA = {
     5: (-10.153199679058227, (4.000037152819676, 4.00013327659156, 4.000037152819676, 4.00013327659156)),
     7: (-10.40294056681866, (4.000572916185823, 4.000689366185305, 3.9994897088591506, 3.9996061588586316)),
     10: (-10.536409816692043, (4.000746531592046, 4.000592934138532, 3.9996633980403224, 3.9995098005868077)),
@@ -143,18 +143,18 @@ SHEKEL_LEAST = {
 """By the number of wells: the minimum and where it lies."""
 
 
-@instanced
+@with_instances
 def shekel(wells: int = 10) -> Objective:
-    """Foxholes: wells with heavy tails in four dimensions.
+    """Shekel's foxholes: wells with heavy tails in four dimensions.
 
     f(x) = -sum_i 1 / (|x - a_i|^2 + c_i), with the constants of ``SHEKEL``, of which ``wells`` takes the first 5, 7 or
     10, x of shape [4]. Start (3, 3.5, 3, 3.5). Minimum -10.153200, -10.402941 or -10.536410 near (4, 4, 4, 4). Raises
     UsageError for another number of wells. Shekel 1971, fifth Princeton conference on information sciences; the
     constants are those of Dixon and Szego 1978, whose seventh well is at (5, 5, 3, 3).
     """
-    if wells not in SHEKEL_LEAST:
+    if wells not in SHEKEL_MINIMA:
         raise UsageError(f"objective.wells={wells!r}: it must be 5, 7 or 10; try objective.wells=10")
-    minimum, minimiser = SHEKEL_LEAST[wells]
+    minimum, minimiser = SHEKEL_MINIMA[wells]
 
     def fn(x: Tensor, width: Tensor, centre: Tensor) -> Tensor:
         return -(1 / (((x[..., None, :] - centre) ** 2).sum(-1) + width)).sum(-1)
@@ -163,7 +163,7 @@ def shekel(wells: int = 10) -> Objective:
     return Objective(
         fn=fn,
         start=vector(3, 3.5, 3, 3.5),
-        data={"width": table(widths), "centre": table(centres)},
+        data={"width": to_tensor(widths), "centre": to_tensor(centres)},
         minimum=minimum,
         minimisers=(vector(*minimiser),),
         laned=True,
@@ -171,9 +171,9 @@ def shekel(wells: int = 10) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def langermann() -> Objective:
-    """Ring waves around five points, fading outwards.
+    """Damped cosines of the squared distances to five points.
 
     f(x, y) = sum_i c_i exp(-d_i / pi) cos(pi d_i), d_i the squared distance to the i-th point, with the constants of
     ``LANGERMANN``, point of shape [2]. Start (3, 2). Minimum -4.155809 at (2.793402, 1.597233). Molga and Smutnicki
@@ -188,7 +188,7 @@ def langermann() -> Objective:
     return Objective(
         fn=fn,
         start=vector(3, 2),
-        data={"height": table(heights), "centre": table(centres)},
+        data={"height": to_tensor(heights), "centre": to_tensor(centres)},
         minimum=-4.155809291847785,
         minimisers=(vector(2.7934022086450367, 1.5972325013283601),),
         laned=True,
@@ -196,9 +196,9 @@ def langermann() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def de_jong_5() -> Objective:
-    """Twenty-five steep holes in a plateau.
+    """Shekel's foxholes in the plane: 25 steep holes in a plateau.
 
     f(x, y) = 1 / (0.002 + sum_i 1 / (i + (x - a_i)^6 + (y - b_i)^6)), the centres (a_i, b_i) on the grid of -32, -16,
     0, 16, 32, x first, point of shape [2]. Start (-30, -30). Minimum 0.998004 at (-31.978335, -31.978335). De Jong
@@ -212,7 +212,7 @@ def de_jong_5() -> Objective:
     return Objective(
         fn=fn,
         start=vector(-30, -30),
-        data={"centre": table(FOXHOLES), "rank": torch.arange(1.0, 26.0, dtype=torch.float64)},
+        data={"centre": to_tensor(FOXHOLES), "rank": torch.arange(1.0, 26.0, dtype=torch.float64)},
         minimum=0.9980038377944502,
         minimisers=(vector(-31.97833483565697, -31.978334837300796),),
         laned=True,
@@ -220,9 +220,9 @@ def de_jong_5() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def muller_brown() -> Objective:
-    """The energy of a small reaction: three wells, joined by curved passes.
+    """A model potential energy surface: three minima, connected by curved paths.
 
     f(x, y) = sum_i h_i exp(a_i u^2 + b_i u v + c_i v^2), u = x - x_i, v = y - y_i, i = 1 ... 4, with the constants of
     ``MULLER_BROWN``, point of shape [2]. Start (0, 1). Minimum -146.699517 at (-0.558224, 1.441726); local minima
@@ -234,7 +234,7 @@ def muller_brown() -> Objective:
         u, v = (point[..., None, :] - at).unbind(-1)
         return (height * torch.exp(a * u**2 + b * u * v + c * v**2)).sum(-1)
 
-    columns = table(MULLER_BROWN).T.contiguous()
+    columns = to_tensor(MULLER_BROWN).T.contiguous()
     return Objective(
         fn=fn,
         start=vector(0, 1),
@@ -246,9 +246,9 @@ def muller_brown() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def gramacy_lee() -> Objective:
-    """One well and its mirror hill on a plain.
+    """One minimum and one maximum, with a gradient that vanishes far away.
 
     f(x, y) = x exp(-x^2 - y^2), point of shape [2]. Start (0.3, 0.8). Minimum -1 / sqrt(2 e) = -0.428882 at
     (-1 / sqrt(2), 0). Gramacy and Lee 2008, Journal of the American Statistical Association 103:1119.
@@ -269,7 +269,7 @@ def gramacy_lee() -> Objective:
 
 
 def lennard_jones(atoms: int = 4) -> Objective:
-    """The energy of a cluster of atoms that attract each other from afar and repel each other nearby.
+    """The energy of a cluster of atoms with attraction at long and repulsion at short distance.
 
     f(x) = 4 sum_{i < j} r_ij^-12 - r_ij^-6, r_ij the distance of two atoms, x of shape [atoms, 3]. Start: a helix,
     (cos i, sin i, 0.6 i) for i = 0, 1, ... For 2, 3 and 4 atoms the minimum is -1, -3 and -6, with all distances
@@ -277,7 +277,7 @@ def lennard_jones(atoms: int = 4) -> Objective:
     for atoms < 2. Jones 1924, Proceedings of the Royal Society A 106:463; as a test of optimisers Hoare and Pal 1971,
     Advances in Physics 20:161.
     """
-    whole("atoms", atoms, least=2)
+    check_int("atoms", atoms, least=2)
 
     def fn(x: Tensor, one: Tensor, other: Tensor) -> Tensor:
         apart = x.index_select(-2, one) - x.index_select(-2, other)
@@ -286,7 +286,7 @@ def lennard_jones(atoms: int = 4) -> Objective:
 
     one, other = torch.triu_indices(atoms, atoms, offset=1)
     turn = torch.arange(atoms, dtype=torch.float64)
-    simplex = 2 ** (1 / 6) / math.sqrt(8) * table(((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
+    simplex = 2 ** (1 / 6) / math.sqrt(8) * to_tensor(((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)))
     known = atoms <= 4
     return Objective(
         fn=fn,

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.counter_rng import bits
-from gdbench.objectives.validation import whole
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.counter_rng import random_bits
+from gdbench.objectives.validation import check_int
 
-__all__ = ["apply_fixed_rotation", "instanced", "moved", "rotation"]
+__all__ = ["apply_fixed_rotation", "build_instance", "random_rotation", "with_instances"]
 
-SHARE = 0.25
+SHIFT_SHARE = 0.25
 """How far a minimiser moves, as a share of its distance from the start: the root of the mean square."""
 
 
@@ -38,7 +38,7 @@ def apply_fixed_rotation(rows: Tensor) -> Tensor:
     n, rows = len(rows), rows.clone()
     cosines, sines = (rows.new_tensor(numbers) for numbers in (COSINES, SINES))
     for layer in range(EXTRA_LAYERS + math.ceil(math.log2(n)) if n > 1 else 0):
-        order = bits(torch.tensor(STREAM), layer, n).argsort()
+        order = random_bits(torch.tensor(STREAM), layer, n).argsort()
         first, second = order[: n // 2], order[n // 2 : 2 * (n // 2)]
         cosine, sine = (numbers[first % 3].unsqueeze(-1) for numbers in (cosines, sines))
         a, b = rows[first], rows[second]
@@ -46,22 +46,22 @@ def apply_fixed_rotation(rows: Tensor) -> Tensor:
     return rows
 
 
-def rotation(n: int, generator: torch.Generator) -> Tensor:
+def random_rotation(n: int, generator: torch.Generator) -> Tensor:
     """A rotation or reflection ``[n, n]``, all alike likely: QR of a Gaussian matrix (Mezzadri 2007)."""
     q, r = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
     turn: Tensor = q * r.diagonal().sign()  # without the signs, QR's own convention would prefer some rotations
     return turn
 
 
-def instanced(factory: Callable[..., Objective]) -> Callable[..., Objective]:
-    """The factory with one argument more, ``instance=0``, by which what it makes is ``moved``.
+def with_instances(factory: Callable[..., Objective]) -> Callable[..., Objective]:
+    """The factory with one argument more, ``instance=0``, by which what it makes is ``build_instance``.
 
     What the factory says of its minimisers is said of instance 0.
     """
 
     @wraps(factory)
     def made(*args: Any, instance: int = 0, **kwargs: Any) -> Objective:
-        return moved(factory(*args, **kwargs), instance)
+        return build_instance(factory(*args, **kwargs), instance)
 
     told = inspect.signature(factory)
     more = inspect.Parameter("instance", inspect.Parameter.KEYWORD_ONLY, default=0)
@@ -69,7 +69,7 @@ def instanced(factory: Callable[..., Objective]) -> Callable[..., Objective]:
     return made
 
 
-def moved(objective: Objective, instance: int) -> Objective:
+def build_instance(objective: Objective, instance: int) -> Objective:
     """An instance of an objective of a vector: turned about its first minimiser, which is then shifted.
 
     ``f_i(x) = f(c + Q'(x - c - s))``, c the minimiser, Q uniform among rotations and reflections, and s normal, its
@@ -78,16 +78,16 @@ def moved(objective: Objective, instance: int) -> Objective:
     coordinates too; minimum, L and mu stay. Nothing is scaled, for that would be another condition number. Instance 0
     is the objective itself. Raises UsageError for instance < 0.
     """
-    if not whole("instance", instance, least=0):
+    if not check_int("instance", instance, least=0):
         return objective
-    start, generator = objective.start_at(0), seeded(instance)
+    start, generator = objective.start_at(0), make_generator(instance)
     centre = objective.minimisers[0] if objective.minimisers else start
     assert isinstance(centre, Tensor)
     assert isinstance(start, Tensor)
     n, plain = len(centre), objective.fn
-    turn = rotation(n, generator)
+    turn = random_rotation(n, generator)
     reach = (start - centre).norm() if objective.minimisers else start.norm() + 1
-    shift = torch.randn(n, generator=generator, dtype=torch.float64) * SHARE * reach / n**0.5
+    shift = torch.randn(n, generator=generator, dtype=torch.float64) * SHIFT_SHARE * reach / n**0.5
 
     def fn(x: Tensor, turned: Tensor, centred: Tensor, placed: Tensor, **data: Any) -> Tensor:
         return plain(centred + (x - placed) @ turned, **data)

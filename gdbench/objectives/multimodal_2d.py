@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.bowl_shaped import origin
-from gdbench.objectives.instances import instanced
+from gdbench.objectives.bowl_shaped import origin_minimiser
+from gdbench.objectives.instances import with_instances
 from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 
-@instanced
+@with_instances
 def price_2() -> Objective:
-    """Even waves with one pit that is a little deeper than the others.
+    """Squared sines with one minimum that is lower than the others.
 
     f(x, y) = 1 + sin(x)^2 + sin(y)^2 - 0.1 exp(-x^2 - y^2), point of shape [2]. Start (1, -2). Minimum 0.9 at (0, 0).
     Price 1977, Computer Journal 20:367.
@@ -43,12 +43,14 @@ def price_2() -> Objective:
     def fn(point: Tensor) -> Tensor:
         return 1 + (torch.sin(point) ** 2).sum(-1) - 0.1 * torch.exp(-(point**2).sum(-1))
 
-    return Objective(fn=fn, start=vector(1, -2), minimum=0.9, minimisers=origin(2), laned=True, source="Price 1977")
+    return Objective(
+        fn=fn, start=vector(1, -2), minimum=0.9, minimisers=origin_minimiser(2), laned=True, source="Price 1977"
+    )
 
 
-@instanced
+@with_instances
 def levy13() -> Objective:
-    """A bowl with waves across both axes.
+    """A quadratic times squared sines along both axes.
 
     f(x, y) = sin(3 pi x)^2 + (x - 1)^2 (1 + sin(3 pi y)^2) + (y - 1)^2 (1 + sin(2 pi y)^2), point of shape [2]. Start
     (-3, 4). Minimum 0 at (1, 1). Levy and Montalvo 1985, SIAM Journal on Scientific and Statistical Computing 6:15.
@@ -69,9 +71,9 @@ def levy13() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def easom() -> Objective:
-    """One narrow pit in a plane of fading waves.
+    """One narrow minimum in a nearly flat plane.
 
     f(x, y) = -cos(x) cos(y) exp(-(x - pi)^2 - (y - pi)^2), point of shape [2]. Start (2, 4). Minimum -1 at (pi, pi).
     Easom 1990, thesis, University of Louisville.
@@ -91,9 +93,9 @@ def easom() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def drop_wave() -> Objective:
-    """Rings like those of a drop in water.
+    """Rings of local minima around the global one.
 
     f(x, y) = -(1 + cos(12 r)) / (r^2 / 2 + 2), r = sqrt(x^2 + y^2), point of shape [2]. Start (1.2, 0.5). Minimum -1 at
     (0, 0). Surjanovic and Bingham 2013, Virtual Library of Simulation Experiments.
@@ -107,15 +109,15 @@ def drop_wave() -> Objective:
         fn=fn,
         start=vector(1.2, 0.5),
         minimum=-1.0,
-        minimisers=origin(2),
+        minimisers=origin_minimiser(2),
         laned=True,
         source="Surjanovic and Bingham 2013",
     )
 
 
-@instanced
+@with_instances
 def schaffer_2() -> Objective:
-    """Waves along hyperbolas, that level off far out.
+    """Squared sines of x^2 - y^2, damped far from the minimum.
 
     f(x, y) = 0.5 + (sin(x^2 - y^2)^2 - 0.5) / (1 + 0.001 (x^2 + y^2))^2, point of shape [2]. Start (2, 1). Minimum 0 at
     (0, 0). Mishra 2006, Some New Test Functions for Global Optimization; after Schaffer 1984.
@@ -123,33 +125,35 @@ def schaffer_2() -> Objective:
 
     def fn(point: Tensor) -> Tensor:
         x, y = coordinates(point**2)
-        return levelling(x + y, torch.sin(x - y))
+        return schaffer_quotient(x + y, torch.sin(x - y))
 
-    return Objective(fn=fn, start=vector(2, 1), minimum=0.0, minimisers=origin(2), laned=True, source="Mishra 2006")
+    return Objective(
+        fn=fn, start=vector(2, 1), minimum=0.0, minimisers=origin_minimiser(2), laned=True, source="Mishra 2006"
+    )
 
 
-@instanced
+@with_instances
 def schaffer_6() -> Objective:
-    """Rings that level off far out.
+    """Squared sines of the radius, damped far from the minimum.
 
     f(x, y) = 0.5 + (sin(r)^2 - 0.5) / (1 + 0.001 r^2)^2, r = sqrt(x^2 + y^2), point of shape [2]. Start (2, 1). Minimum
     0 at (0, 0). Schaffer, Caruana, Eshelman and Das 1989.
     """
 
     def fn(point: Tensor) -> Tensor:
-        return levelling((point**2).sum(-1), torch.sin(torch.linalg.vector_norm(point, dim=-1)))
+        return schaffer_quotient((point**2).sum(-1), torch.sin(torch.linalg.vector_norm(point, dim=-1)))
 
     return Objective(
         fn=fn,
         start=vector(2, 1),
         minimum=0.0,
-        minimisers=origin(2),
+        minimisers=origin_minimiser(2),
         laned=True,
         source="Schaffer et al. 1989",
     )
 
 
-def levelling(square: Tensor, wave: Tensor) -> Tensor:
+def schaffer_quotient(square: Tensor, wave: Tensor) -> Tensor:
     """0.5 + (w^2 - 0.5) / q^2 with q = 1 + 0.001 s, as (w^2 + (q^2 - 1) / 2) / q^2: no digits are lost near 0."""
     small = 0.001 * square
     return (wave**2 + small * (1 + 0.5 * small)) / (1 + small) ** 2
@@ -159,9 +163,9 @@ SHUBERT = (-1.425128428319761, -0.8003211004719731)
 """In one period, where sum_i i cos((i + 1) t + i) is least and where it is greatest."""
 
 
-@instanced
+@with_instances
 def shubert() -> Objective:
-    """A product of two wave sums, with pits of all depths.
+    """A product of two sums of cosines, with local minima of many depths.
 
     f(x, y) = g(x) g(y) with g(t) = sum_i i cos((i + 1) t + i), i = 1 ... 5, point of shape [2]. Start (0.5, -0.5).
     Minimum -186.730909 at the two orders of (-1.425128, -0.800321), and again at every period of 2 pi along each axis.
@@ -182,9 +186,9 @@ def shubert() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def bird() -> Objective:
-    """Crossed exponential waves over a trough along the diagonal.
+    """Products of sines and exponentials of cosines, plus a quadratic in x - y.
 
     f(x, y) = sin(x) exp((1 - cos y)^2) + cos(y) exp((1 - sin x)^2) + (x - y)^2, point of shape [2]. Start (-2, -2).
     Minimum -106.764537 at (4.701043, 3.152939) and (-1.582142, -3.130247), and again at every 2 pi along the diagonal.
@@ -206,9 +210,9 @@ def bird() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def chichinadze() -> Objective:
-    """Two waves along x over a bowl, and one dent along y.
+    """A quadratic plus two waves in x, minus a Gaussian in y.
 
     f(x, y) = x^2 - 12 x + 11 + 10 cos(pi x / 2) + 8 sin(5 pi x / 2) - exp(-(y - 0.5)^2 / 2) / sqrt(5), point of shape
     [2]. Start (2, 2). Minimum -42.944387 at (6.189867, 0.5). Jamil and Yang 2013.
@@ -229,9 +233,9 @@ def chichinadze() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def eggholder() -> Objective:
-    """Waves that grow outwards and turn.
+    """Sines of square roots, whose amplitude grows without bound.
 
     f(x, y) = -(y + 47) sin sqrt|y + x / 2 + 47| - x sin sqrt|x - (y + 47)|, point of shape [2]. Start (400, 300). No
     minimum: the waves grow without bound. In the customary box [-512, 512]^2 the lowest point is -959.640663 at its
@@ -246,9 +250,9 @@ def eggholder() -> Objective:
     return Objective(fn=fn, start=vector(400, 300), laned=True, source="Whitley et al. 1996")
 
 
-@instanced
+@with_instances
 def trefethen() -> Objective:
-    """Fine and coarse waves over a bowl: the fourth problem of the hundred-digit challenge.
+    """Fine and coarse waves over a quadratic: problem 4 of the hundred-digit challenge.
 
     f(x, y) = exp(sin 50x) + sin(60 e^y) + sin(70 sin x) + sin(sin 80y) - sin(10 (x + y)) + (x^2 + y^2) / 4, point of
     shape [2]. Start (0.1, -0.2). Minimum -3.306868647475237 at (-0.024403, 0.210612). Trefethen 2002, SIAM News 35(1).

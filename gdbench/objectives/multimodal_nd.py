@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.bowl_shaped import origin
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
-from gdbench.objectives.vectors import alternating, ramp, signed
+from gdbench.objectives.bowl_shaped import origin_minimiser
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
+from gdbench.objectives.vectors import alternating, ramp, sign_combinations
 
 __all__ = [
     "ackley",
@@ -29,15 +29,15 @@ __all__ = [
 ]
 
 
-@instanced
+@with_instances
 def ackley(n: int = 2) -> Objective:
-    """A funnel under ripples, with a kink at its bottom.
+    """An exponential of the radius plus cosines, with a kink at the minimum.
 
     f(x) = -20 exp(-0.2 sqrt(mean x_i^2)) - exp(mean cos(2 pi x_i)) + 20 + e, x of shape [n]. Start
     (2.2, -1.3, 2.2, -1.3, ...). Minimum 0 at (0, ..., 0), where the slope does not fade. Raises UsageError for n < 1.
     Ackley 1987, A Connectionist Machine for Genetic Hillclimbing; n dimensions: Back 1996.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         funnel = torch.expm1(torch.linalg.vector_norm(x, dim=-1) * (-0.2 / math.sqrt(n)))
@@ -48,22 +48,22 @@ def ackley(n: int = 2) -> Objective:
         fn=fn,
         start=alternating(n, 2.2, -1.3),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Ackley 1987",
     )
 
 
-@instanced
+@with_instances
 def levy(n: int = 2) -> Objective:
-    """A bowl with waves whose height grows with the distance.
+    """A quadratic times squared sines.
 
     With w_i = 1 + (x_i - 1) / 4: f(x) = sin(pi w_1)^2 + sum_{i < n} (w_i - 1)^2 (1 + 10 sin(pi w_i + 1)^2)
     + (w_n - 1)^2 (1 + sin(2 pi w_n)^2), x of shape [n]. Start (-4, 5, -4, 5, ...). Minimum 0 at (1, ..., 1). Raises
     UsageError for n < 1. Levy and Montalvo 1985, SIAM Journal on Scientific and Statistical Computing 6:15; in this
     form Laguna and Marti 2005.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         u = (x - 1) / 4  # w - 1; each sine below is squared, so that whole half turns of it drop out
@@ -82,16 +82,16 @@ def levy(n: int = 2) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def schwefel(n: int = 2) -> Objective:
-    """Waves that grow outwards, with the best pit far from the second best: problem 2.26.
+    """Schwefel's problem 2.26: waves that grow outwards, with the best local minimum far from the second best.
 
     f(x) = 418.9829 n - sum_i x_i sin sqrt|x_i|, x of shape [n]. Start (400, 350, 400, 350, ...). No minimum: the waves
     grow without bound. In the customary box [-500, 500]^n the lowest point is the local minimum 0.000012728 n at
     (420.968746, ..., 420.968746), in whose basin the start lies; set it as target_loss. Raises UsageError for n < 1.
     Schwefel 1981.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x: 418.9829 * n - (x * torch.sin(x.abs().sqrt())).sum(-1),
         start=alternating(n, 400, 350),
@@ -100,7 +100,7 @@ def schwefel(n: int = 2) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def michalewicz(n: int = 5) -> Objective:
     """Narrow ravines that cross on a plateau.
 
@@ -109,7 +109,7 @@ def michalewicz(n: int = 5) -> Objective:
     -4.6876582 for n = 5. Raises UsageError for n < 1. Michalewicz 1992, Genetic Algorithms + Data Structures =
     Evolution Programs.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     return Objective(
         fn=lambda x, index: -(torch.sin(x) * torch.sin(index * x**2 / math.pi) ** 20).sum(-1),
         start=alternating(n, 2, 1.5),
@@ -119,14 +119,14 @@ def michalewicz(n: int = 5) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def trigonometric_2(n: int = 2) -> Objective:
-    """A bowl with waves that grow denser outwards.
+    """A quadratic plus squared sines of squares, whose frequency grows outwards.
 
     With d_i = x_i - 0.9: f(x) = 1 + sum_i 8 sin(7 d_i^2)^2 + 6 sin(14 d_1^2)^2 + d_i^2, x of shape [n]. Start
     (1.5, 0.2, 1.5, 0.2, ...). Minimum 1 at (0.9, ..., 0.9). Raises UsageError for n < 1. Jamil and Yang 2013.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         square = (x - 0.9) ** 2
@@ -143,15 +143,15 @@ def trigonometric_2(n: int = 2) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def whitley(n: int = 2) -> Objective:
-    """Griewank's waves over Rosenbrock's valley, for every pair of coordinates.
+    """Griewank's function of Rosenbrock's, for every pair of coordinates.
 
     With y_ij = 100 (x_i^2 - x_j)^2 + (1 - x_j)^2: f(x) = sum_ij y_ij^2 / 4000 - cos(y_ij) + 1, x of shape [n]. Start
     (-0.5, 0.5, -0.5, 0.5, ...). Minimum 0 at (1, ..., 1). Raises UsageError for n < 1. Whitley, Rana, Dzubera and
     Mathias 1996, Artificial Intelligence 85:245.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         a, b = x[..., :, None], x[..., None, :]
@@ -168,15 +168,15 @@ def whitley(n: int = 2) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def pinter(n: int = 4) -> Objective:
-    """Waves and logarithms that tie each coordinate to both neighbours, in a ring.
+    """Squares, squared sines and logarithms that couple each coordinate with its neighbours in a ring.
 
     With A_i = x_{i-1} sin x_i + sin x_{i+1} and B_i = x_{i-1}^2 - 2 x_i + 3 x_{i+1} - cos x_i + 1: f(x) = sum_i i
     (x_i^2 + 20 sin(A_i)^2 + log10(1 + i B_i^2)), x of shape [n]. Start (1, -1.5, 1, -1.5, ...). Minimum 0 at
     (0, ..., 0). Raises UsageError for n < 2. Pinter 1996, Global Optimization in Action.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def fn(x: Tensor, index: Tensor) -> Tensor:
         before, after = x.roll(1, -1), x.roll(-1, -1)
@@ -189,42 +189,42 @@ def pinter(n: int = 4) -> Objective:
         start=alternating(n, 1, -1.5),
         data={"index": ramp(n)},
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Pinter 1996",
     )
 
 
-@instanced
+@with_instances
 def qing(n: int = 2) -> Objective:
-    """Two equal wells along every axis, at the roots of whole numbers.
+    """Two equal minima along every axis, at the square roots of whole numbers.
 
     f(x) = sum_i (x_i^2 - i)^2, x of shape [n]. Start (3, -2, 3, -2, ...). Minimum 0 at the 2^n points
     (+-1, +-sqrt(2), ..., +-sqrt(n)), stated for n <= 4 and else that with no minus alone. Raises UsageError for n < 1.
     Qing 2006, IEEE Congress on Evolutionary Computation.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
     roots = ramp(n).sqrt()
     return Objective(
         fn=lambda x, index: ((x**2 - index) ** 2).sum(-1),
         start=alternating(n, 3, -2),
         data={"index": ramp(n)},
         minimum=0.0,
-        minimisers=signed(roots.tolist()) if n <= 4 else (roots,),
+        minimisers=sign_combinations(roots.tolist()) if n <= 4 else (roots,),
         laned=True,
         source="Qing 2006",
     )
 
 
-@instanced
+@with_instances
 def xin_she_yang_3(n: int = 2) -> Objective:
-    """A needle in a wide plateau.
+    """A narrow minimum in a wide plateau.
 
     f(x) = exp(-sum_i (x_i / 15)^10) - 2 exp(-sum_i x_i^2) prod_i cos(x_i)^2, x of shape [n]. Start
     (1.2, -0.8, 1.2, -0.8, ...). Minimum -1 at (0, ..., 0). Raises UsageError for n < 1. Yang 2010, Engineering
     Optimization.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         needle = torch.exp(-(x**2).sum(-1)) * (torch.cos(x) ** 2).prod(-1)
@@ -234,7 +234,7 @@ def xin_she_yang_3(n: int = 2) -> Objective:
         fn=fn,
         start=alternating(n, 1.2, -0.8),
         minimum=-1.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         laned=True,
         source="Yang 2010",
     )

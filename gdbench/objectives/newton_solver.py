@@ -8,12 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-__all__ = ["newton"]
+__all__ = ["minimise_newton"]
 
-SMALL, MOST = 1e-12, 200
+TOLERANCE, MAX_STEPS = 1e-12, 200
 
 
-def newton(fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+def minimise_newton(
+    fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """The minimiser of ``fn`` by Newton's method from ``start`` ``[n]``, to |gradient| <= 1e-12.
 
     A step is halved until the value or the gradient shrinks. ``hessian`` gives the matrix ``[n, n]`` where automatic
@@ -26,8 +28,8 @@ def newton(fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Ten
 
     curvature = hessian or partial(torch.autograd.functional.hessian, fn)
     x, slope = start, gradient(start)
-    for _ in range(MOST):
-        if slope.norm() <= SMALL:
+    for _ in range(MAX_STEPS):
+        if slope.norm() <= TOLERANCE:
             return x
         step = torch.linalg.solve(curvature(x), slope)
         for halvings in range(50):

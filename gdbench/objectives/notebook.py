@@ -15,7 +15,7 @@ CELL = "the notebook, cell {}"
 
 
 def notebook_square() -> Objective:
-    """The first gradient of the notebook.
+    """The first function of the notebook.
 
     f(x) = 10 sum(x^2), x of shape [1]. Start (1), where the gradient is 20. Minimum 0 at (0); L = mu = 20. Cell 3.
     """
@@ -62,22 +62,22 @@ def notebook_matrix() -> Objective:
 
 
 def notebook_manual() -> Objective:
-    """The parabola that the notebook descends by hand.
+    """The parabola that the notebook minimises by hand.
 
     f(x) = sum((x - 2)^2), x of shape [1]. Start (10). Minimum 0 at (2); L = mu = 2. Cell 16.
     """
-    return parabola(2, cell=16)
+    return _build_parabola(2, cell=16)
 
 
 def notebook_sgd() -> Objective:
-    """The parabola that the notebook descends with torch.optim.SGD.
+    """The parabola that the notebook minimises with torch.optim.SGD.
 
     f(x) = sum((x - 3)^2), x of shape [1]. Start (10). Minimum 0 at (3); L = mu = 2. Cell 18.
     """
-    return parabola(3, cell=18)
+    return _build_parabola(3, cell=18)
 
 
-def parabola(centre: int, cell: int) -> Objective:
+def _build_parabola(centre: int, cell: int) -> Objective:
     """f(x) = sum((x - centre)^2) from (10)."""
     return Objective(
         fn=lambda x: ((x - centre) ** 2).sum(),

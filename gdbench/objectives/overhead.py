@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.validation import real, whole
+from gdbench.objectives.validation import check_float, check_int
 
 __all__ = ["fixed_delay", "many_tensors"]
 
 
-def pause(nanoseconds: int) -> None:
+def busy_wait(nanoseconds: int) -> None:
     """Keeps the processor busy for so long."""
     until = time.perf_counter_ns() + nanoseconds
     while time.perf_counter_ns() < until:
@@ -21,27 +21,27 @@ def pause(nanoseconds: int) -> None:
 
 
 @torch.library.custom_op("gdbench::wait", mutates_args=())
-def wait(x: Tensor, nanoseconds: int) -> Tensor:
+def copy_after_wait(x: Tensor, nanoseconds: int) -> Tensor:
     """A copy of x after a pause, as an operator: into a loop over the clock the compiler would look, and refuse it."""
-    pause(nanoseconds)
+    busy_wait(nanoseconds)
     return x.clone()
 
 
-@wait.register_fake
+@copy_after_wait.register_fake
 def _(x: Tensor, nanoseconds: int) -> Tensor:
     return torch.empty_like(x)
 
 
 def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
-    """A bowl that takes a fixed time to evaluate.
+    """A quadratic that takes a fixed time to evaluate.
 
     f(x) = 1/2 sum_i x_i^2, x of shape [n], after a busy wait of ``delay_us`` microseconds. Start (1, ..., 1). Minimum 0
     at (0, ..., 0); L = mu = 1. Every value and every gradient of a run alone waits once, on the processor, whatever the
     device: what a step takes beyond gradients times ``delay_us`` is the optimizer, autograd and the loop. Lanes do not
     wait, for time is never taken from them. Raises UsageError for n < 1 or delay_us < 0.
     """
-    whole("n", n, least=1)
-    nanoseconds = round(1e3 * real("delay_us", delay_us, least=0, example=200))
+    check_int("n", n, least=1)
+    nanoseconds = round(1e3 * check_float("delay_us", delay_us, least=0, example=200))
 
     def fn(x: Tensor) -> Tensor:
         if x.dim() == 1:
@@ -51,7 +51,7 @@ def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
                     torch.ops.gdbench.wait(fixed, nanoseconds) - fixed
                 )  # x itself, which has to wait for the difference 0
             else:
-                pause(nanoseconds)  # at once: the first use of an operator of one's own loads half of the compiler
+                busy_wait(nanoseconds)  # at once: the first use of an operator of one's own loads half of the compiler
         return 0.5 * (x**2).sum(-1)
 
     return Objective(
@@ -67,15 +67,15 @@ def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
 
 
 def many_tensors(tensors: int = 100, n: int = 10) -> Objective:
-    """A bowl whose point comes in many small tensors, as a network's parameters do.
+    """A quadratic whose point consists of many small tensors, as a network's parameters do.
 
     f(x) = 1/2 sum_t (t / T) |x_t|^2 over the tensors t = 1 ... T = ``tensors``, x a dict of T tensors [n]. Start 1
     everywhere. Minimum 0 at 0; L = 1 and mu = 1 / T. Operations grow with T, numbers hardly: what a method pays for
     each tensor, which ``impl=foreach`` and ``impl=fused`` save, is told from its ops. Raises UsageError for tensors < 1
     or n < 1.
     """
-    names = [f"{number:03d}" for number in range(1, whole("tensors", tensors, least=1) + 1)]
-    numbers = whole("n", n, least=1)
+    names = [f"{number:03d}" for number in range(1, check_int("tensors", tensors, least=1) + 1)]
+    numbers = check_int("n", n, least=1)
 
     def fn(x: dict[str, Tensor]) -> Tensor:
         parts = [(0.5 * (place + 1) / tensors) * (x[name] ** 2).sum(-1) for place, name in enumerate(names)]

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.counter_rng import drawn
-from gdbench.objectives.validation import whole
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.counter_rng import make_batch_sampler
+from gdbench.objectives.validation import check_int
 
-__all__ = ["pinn", "solution"]
+__all__ = ["evaluate_solution", "pinn"]
 
 
 def pinn(hidden: int = 16, points: int = 64, batch: int = 0) -> Objective:
@@ -25,22 +25,22 @@ def pinn(hidden: int = 16, points: int = 64, batch: int = 0) -> Objective:
 
     Raises UsageError for hidden < 1, points < 1 or batch outside 0 ... points. Raissi, Perdikaris and Karniadakis 2019.
     """
-    units, count = whole("hidden", hidden, least=1), whole("points", points, least=1)
+    units, count = check_int("hidden", hidden, least=1), check_int("points", points, least=1)
 
     def fn(params: dict[str, Tensor], t: Tensor) -> Tensor:
-        value, slope, bend = network(params, t)
+        value, slope, bend = evaluate_network(params, t)
         curvature = -2 * value + 2 * (1 - 2 * t) * slope + t * (1 - t) * bend
         return ((curvature + math.pi**2 * (math.pi * t).sin()) ** 2).mean(-1)
 
     def start(seed: int) -> dict[str, Tensor]:
-        w, b, c = torch.randn(3, units, generator=seeded(seed), dtype=torch.float64)
+        w, b, c = torch.randn(3, units, generator=make_generator(seed), dtype=torch.float64)
         return {"w": 3 * w, "b": 3 * b, "c": c / units**0.5, "d": torch.zeros(1, dtype=torch.float64)}
 
     return Objective(
         fn=fn,
         start=start,
         data={"t": (torch.arange(count, dtype=torch.float64) + 0.5) / count},
-        batch=drawn("t", batch=batch, of=count),
+        batch=make_batch_sampler("t", batch=batch, of=count),
         minimum=0.0,
         minimum_kind="lower_bound",
         laned=True,
@@ -48,7 +48,7 @@ def pinn(hidden: int = 16, points: int = 64, batch: int = 0) -> Objective:
     )
 
 
-def network(params: dict[str, Tensor], t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def evaluate_network(params: dict[str, Tensor], t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """sum_j c_j tanh(w_j t + b_j) + d at the points ``[p]``, and its first two derivatives, each ``[p]``."""
     w, b, c = (params[name].unsqueeze(-1) for name in ("w", "b", "c"))
     bent = (w * t + b).tanh()
@@ -57,6 +57,6 @@ def network(params: dict[str, Tensor], t: Tensor) -> tuple[Tensor, Tensor, Tenso
     return value, (c * w * falling).sum(-2), (-2 * c * w**2 * bent * falling).sum(-2)
 
 
-def solution(params: dict[str, Tensor], t: Tensor) -> Tensor:
+def evaluate_solution(params: dict[str, Tensor], t: Tensor) -> Tensor:
     """u at the points ``[p]``."""
-    return t * (1 - t) * network(params, t)[0]
+    return t * (1 - t) * evaluate_network(params, t)[0]

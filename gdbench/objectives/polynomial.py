@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.vectors import signed, vector
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.vectors import sign_combinations, vector
 from gdbench.tree import coordinates
 
 __all__ = ["cragg_levy", "dekkers_aarts", "el_attar", "engvall", "price_4", "wayburn_seader", "zettl"]
 
 
-@instanced
+@with_instances
 def zettl() -> Objective:
-    """A ring-shaped valley on a gentle slope.
+    """A ring-shaped valley plus a linear term.
 
     f(x, y) = (x^2 + y^2 - 2x)^2 + x / 4, point of shape [2]. Start (-0.5, 1). Minimum -0.00379124 at (-0.029896, 0).
     Schwefel 1995, Evolution and Optimum Seeking, after Zettl 1970.
@@ -38,9 +38,9 @@ def zettl() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def engvall() -> Objective:
-    """A quartic bowl off the middle.
+    """A convex quartic whose minimiser is not the origin.
 
     f(x, y) = x^4 + y^4 + 2 x^2 y^2 - 4x + 3, point of shape [2]. Start (2, 2). Minimum 0 at (1, 0). Convex. Jamil and
     Yang 2013.
@@ -60,9 +60,9 @@ def engvall() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def el_attar() -> Objective:
-    """Three equations that cannot all hold.
+    """Least squares of three equations in two variables that have no common solution.
 
     f(x, y) = (x^2 + y - 10)^2 + (x + y^2 - 7)^2 + (x^2 + y^3 - 1)^2, point of shape [2]. Start (1, 1). Minimum 1.71278
     at (3.409187, -2.171433). El-Attar, Vidyasagar and Dutta 1979, SIAM Journal on Numerical Analysis 16:70.
@@ -82,9 +82,9 @@ def el_attar() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def wayburn_seader() -> Objective:
-    """Two equations with two common roots.
+    """Least squares of two equations with two common solutions.
 
     f(x, y) = (x^6 + y^4 - 17)^2 + (2x + y - 4)^2, point of shape [2]. Start (2, 2). Minimum 0 at (1, 2) and
     (1.596804, 0.806392). Wayburn and Seader 1987, Computers and Chemical Engineering 11:7.
@@ -104,9 +104,9 @@ def wayburn_seader() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def price_4() -> Objective:
-    """A product of curves with three common roots.
+    """Least squares of two equations with three common solutions.
 
     f(x, y) = (2 x^3 y - y^3)^2 + (6x - y^2 + y)^2, point of shape [2]. Start (1, 2), where f = 32. Minimum 0 at (0, 0),
     (2, 4) and (1.464352, -2.506013). Price 1977, Computer Journal 20:367.
@@ -126,9 +126,9 @@ def price_4() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def dekkers_aarts() -> Objective:
-    """Two deep pits at the ends of a valley that seems to end at the origin.
+    """Two minima at the ends of a valley, with a saddle at the origin.
 
     f(x, y) = 1e5 x^2 + y^2 - (x^2 + y^2)^2 + 1e-5 (x^2 + y^2)^4, point of shape [2]. Start (0.5, 5). Minimum
     -24776.518342317686 at (0, +-14.945112). Dekkers and Aarts 1991, Mathematical Programming 50:367.
@@ -143,15 +143,15 @@ def dekkers_aarts() -> Objective:
         fn=fn,
         start=vector(0.5, 5),
         minimum=-24776.51834231769,
-        minimisers=signed((0, 14.945112151891959)),
+        minimisers=sign_combinations((0, 14.945112151891959)),
         laned=True,
         source="Dekkers and Aarts 1991",
     )
 
 
-@instanced
+@with_instances
 def cragg_levy() -> Objective:
-    """Four variables chained by an exponential, a sixth power and a tangent; all but flat at the bottom.
+    """Exponential, sixth power and tangent of four variables, with a singular Hessian at the minimum.
 
     f(x) = (exp(x_1) - x_2)^4 + 100 (x_2 - x_3)^6 + tan(x_3 - x_4)^4 + x_1^8 + (x_4 - 1)^2, x of shape [4]. Start
     (1, 2, 2, 2). Minimum 0 at (0, 1, 1, 1), where the Hessian is singular. Cragg and Levy 1969, Journal of Optimization

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.instances import apply_fixed_rotation, rotation
-from gdbench.objectives.validation import boolean, choice, real, whole
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.instances import apply_fixed_rotation, random_rotation
+from gdbench.objectives.validation import check_bool, check_choice, check_float, check_int
 
 __all__ = ["quadratic"]
 
@@ -54,19 +54,19 @@ def quadratic(
     Raises UsageError for n < 1, n > 4096 where it is rotated, condition < 1 (or != 1 where n = 1), smoothness <= 0,
     instance < 0 or an unknown spectrum.
     """
-    whole("n", n, least=1)
-    if boolean("rotated", rotated) and n > MOST_ROTATED:
+    check_int("n", n, least=1)
+    if check_bool("rotated", rotated) and n > MOST_ROTATED:
         raise UsageError(
             f"objective.n={n}: rotated, it is a matrix of n x n numbers, and n at most {MOST_ROTATED}; set"
             " objective.rotated=false"
         )
-    top = real("smoothness", smoothness, least=0, example=1, above=True)
-    mu = top / real("condition", condition, least=1, example=100)
+    top = check_float("smoothness", smoothness, least=0, example=1, above=True)
+    mu = top / check_float("condition", condition, least=1, example=100)
     if n == 1 and condition != 1:
         raise UsageError(f"objective.condition={condition!r}: n=1 has one eigenvalue only; set objective.condition=1")
-    eigenvalues = SPECTRA[choice("spectrum", spectrum, SPECTRA)](n, mu, top)
-    build_parts = rotated_parts if rotated else axis_parts
-    fn, data, minimiser, start = build_parts(eigenvalues, whole("instance", instance, least=0))
+    eigenvalues = SPECTRA[check_choice("spectrum", spectrum, SPECTRA)](n, mu, top)
+    build_parts = build_rotated_parts if rotated else build_axis_parts
+    fn, data, minimiser, start = build_parts(eigenvalues, check_int("instance", instance, least=0))
     return Objective(
         fn=fn,
         start=start,
@@ -80,32 +80,37 @@ def quadratic(
     )
 
 
-def along_axes(x: Tensor, eigenvalues: Tensor, minimiser: Tensor | None = None) -> Tensor:
+def axis_quadratic(x: Tensor, eigenvalues: Tensor, minimiser: Tensor | None = None) -> Tensor:
     """1/2 sum(e_i (x_i - x*_i)^2); without a minimiser it is 0."""
     return 0.5 * (eigenvalues * (x if minimiser is None else x - minimiser) ** 2).sum(-1)
 
 
-def squared_norm(x: Tensor, factor: Tensor, minimiser: Tensor | None = None) -> Tensor:
+def rotated_quadratic(x: Tensor, factor: Tensor, minimiser: Tensor | None = None) -> Tensor:
     """1/2 |(x - x*) factor|^2, which unlike (x - x*)' A (x - x*) stays >= 0 whatever the rounding."""
     return 0.5 * (((x if minimiser is None else x - minimiser) @ factor) ** 2).sum(-1)
 
 
-def axis_parts(eigenvalues: Tensor, instance: int) -> Parts:
+def build_axis_parts(eigenvalues: Tensor, instance: int) -> Parts:
     """The parts of an instance whose eigenvectors are the axes, for which n numbers suffice."""
     ones = torch.ones_like(eigenvalues)
     if not instance:
-        return along_axes, {"eigenvalues": eigenvalues}, torch.zeros_like(ones), ones
-    minimiser = torch.randn(len(ones), generator=seeded(instance), dtype=torch.float64)
-    return along_axes, {"eigenvalues": eigenvalues, "minimiser": minimiser}, minimiser, minimiser + 1
+        return axis_quadratic, {"eigenvalues": eigenvalues}, torch.zeros_like(ones), ones
+    minimiser = torch.randn(len(ones), generator=make_generator(instance), dtype=torch.float64)
+    return axis_quadratic, {"eigenvalues": eigenvalues, "minimiser": minimiser}, minimiser, minimiser + 1
 
 
-def rotated_parts(eigenvalues: Tensor, instance: int) -> Parts:
+def build_rotated_parts(eigenvalues: Tensor, instance: int) -> Parts:
     """The parts of an instance whose eigenvectors are the columns of a rotation."""
-    n, generator = len(eigenvalues), seeded(instance)
+    n, generator = len(eigenvalues), make_generator(instance)
     if not instance:
         turned = apply_fixed_rotation(torch.cat([torch.eye(n, dtype=torch.float64), torch.ones(n, 1).double()], 1))
         q, start = turned[:, :n], turned[:, n].clone()
-        return squared_norm, {"factor": q * eigenvalues.sqrt()}, torch.zeros_like(start), start
-    q = rotation(n, generator)
+        return rotated_quadratic, {"factor": q * eigenvalues.sqrt()}, torch.zeros_like(start), start
+    q = random_rotation(n, generator)
     minimiser = torch.randn(n, generator=generator, dtype=torch.float64)
-    return squared_norm, {"minimiser": minimiser, "factor": q * eigenvalues.sqrt()}, minimiser, minimiser + q.sum(1)
+    return (
+        rotated_quadratic,
+        {"minimiser": minimiser, "factor": q * eigenvalues.sqrt()},
+        minimiser,
+        minimiser + q.sum(1),
+    )

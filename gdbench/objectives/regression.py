@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
-from gdbench.objectives.counter_rng import drawn
-from gdbench.objectives.datasets import scaled, table
-from gdbench.objectives.newton_solver import newton
-from gdbench.objectives.validation import choice, real
-from gdbench.tree import Params, per_lane, tree_map
+from gdbench.objectives.counter_rng import make_batch_sampler
+from gdbench.objectives.datasets import build_columns, load_dataset
+from gdbench.objectives.newton_solver import minimise_newton
+from gdbench.objectives.validation import check_choice, check_float
+from gdbench.tree import Params, per_run, tree_map
 
 __all__ = ["huber_regression", "lasso", "lasso_proximal", "poisson", "ridge", "softmax", "squared_hinge"]
 
 DIABETES = "Efron, Hastie, Johnstone and Tibshirani 2004, Ann. Stat. 32:407; data from scikit-learn"
 
 
-def linear(
+def _build_regression(
     fn: Callable[..., Tensor],
     data: dict[str, Tensor],
     batch: int,
@@ -44,13 +44,13 @@ def linear(
     columns = data["columns"]
     minimiser = more.pop("minimiser", None)
     if minimiser is None:
-        minimiser = newton(partial(fn, **data), torch.zeros(len(columns), dtype=torch.float64))
+        minimiser = minimise_newton(partial(fn, **data), torch.zeros(len(columns), dtype=torch.float64))
     top = float(torch.linalg.matrix_norm(columns, 2) ** 2) / columns.shape[1]
     return Objective(
         fn=fn,
         start=torch.zeros_like(minimiser),
         data=data,
-        batch=drawn(*data, batch=batch, of=columns.shape[1], axis=-1),
+        batch=make_batch_sampler(*data, batch=batch, of=columns.shape[1], axis=-1),
         minimum=float(fn(minimiser, **data)),
         minimum_kind="computed",
         minimisers=(minimiser,),
@@ -62,10 +62,10 @@ def linear(
     )
 
 
-def diabetes() -> dict[str, Tensor]:
+def load_diabetes() -> dict[str, Tensor]:
     """Columns ``[11, 442]``, and the progression of the disease in units of its deviation ``[442]``, 2.0 on average."""
-    features, progression = table("diabetes")
-    return {"columns": scaled(features), "target": progression / progression.std(correction=0)}
+    features, progression = load_dataset("diabetes")
+    return {"columns": build_columns(features), "target": progression / progression.std(correction=0)}
 
 
 def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
@@ -76,7 +76,7 @@ def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
     eigenvalue of that matrix.
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 442.
     """
-    penalty, data = real("l2", l2, least=1e-6, example=0.01), diabetes()
+    penalty, data = check_float("l2", l2, least=1e-6, example=0.01), load_diabetes()
     columns, m = data["columns"], data["columns"].shape[1]
     gram = columns @ columns.T / m + penalty * torch.eye(len(columns), dtype=torch.float64)
 
@@ -85,7 +85,7 @@ def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
 
     minimiser = torch.linalg.solve(gram, columns @ data["target"] / m)
     source = f"Hoerl and Kennard 1970, Technometrics 12:55; {DIABETES}"
-    stated = linear(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
+    stated = _build_regression(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
     return replace(stated, strong_convexity=float(torch.linalg.eigvalsh(gram)[0]))
 
 
@@ -97,33 +97,33 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
     Hastie 2005). Start 0. L = lambda_max(A'A) / m + l1 / width + l2, mu = lambda_min(A'A) / m + l2.
     Raises UsageError for l1 < 0, width < 1e-4, l2 < 1e-6 or batch outside 0 ... 442.
     """
-    weight = real("l1", l1, least=0, example=0.1)
-    bend = real("width", width, least=1e-4, example=0.01)
-    penalty = real("l2", l2, least=1e-6, example=0.01)
+    weight = check_float("l1", l1, least=0, example=0.1)
+    bend = check_float("width", width, least=1e-4, example=0.01)
+    penalty = check_float("l2", l2, least=1e-6, example=0.01)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor, bend: float = bend) -> Tensor:
         edges = ((w**2 + bend**2).sqrt() - bend).sum(-1)
         return 0.5 * ((w @ columns - target) ** 2).mean(-1) + weight * edges + (penalty / 2) * (w**2).sum(-1)
 
-    data, minimiser = diabetes(), torch.zeros(11, dtype=torch.float64)
+    data, minimiser = load_diabetes(), torch.zeros(11, dtype=torch.float64)
     for wider in range(10, -1, -1):  # each minimiser is near the next
-        minimiser = newton(partial(fn, **data, bend=bend * 2**wider), minimiser)
+        minimiser = minimise_newton(partial(fn, **data, bend=bend * 2**wider), minimiser)
     source = f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}"
-    stated = linear(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
+    stated = _build_regression(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
     assert stated.smoothness is not None
     lowest = float(torch.linalg.eigvalsh(data["columns"] @ data["columns"].T / data["columns"].shape[1])[0])
     return replace(stated, smoothness=stated.smoothness + weight / bend, strong_convexity=lowest + penalty)
 
 
 def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
-    """Least squares with an l1 penalty on the diabetes data, kinks and all.
+    """Least squares with an l1 penalty on the diabetes data, with its proximal map.
 
     f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 |w|_1, w of shape [11], y in units of its deviation. Start 0. The proximal
     map of t l1 |w|_1 moves every w_j towards 0 by t l1, or onto it. L = lambda_max(A'A) / m and
     mu = lambda_min(A'A) / m, of the first term. Where w_j = 0 its slope is the middle of what it is on either side.
     Raises UsageError for l1 < 0, an l1 so large that the start is the minimiser, or batch outside 0 ... 442.
     """
-    weight, data = real("l1", l1, least=0, example=0.1), diabetes()
+    weight, data = check_float("l1", l1, least=0, example=0.1), load_diabetes()
     columns, m = data["columns"], data["columns"].shape[1]
     gram, right = columns @ columns.T / m, columns @ data["target"] / m
     most = float(right.abs().max())
@@ -136,19 +136,19 @@ def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
         return smooth(w, columns, target) + weight * w.abs().sum(-1)
 
-    made = linear(
+    made = _build_regression(
         fn, data, batch, 0.0, 1.0, f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}",
-        minimiser=sparse(gram, right, weight), prox=partial(shrunk, weight), smooth=smooth,
+        minimiser=solve_lasso(gram, right, weight), prox=partial(soft_threshold, weight), smooth=smooth,
     )  # fmt: skip
     return replace(made, strong_convexity=float(torch.linalg.eigvalsh(gram)[0]))
 
 
-def shrunk(weight: float, w: Params, t: Any) -> Params:
+def soft_threshold(weight: float, w: Params, t: Any) -> Params:
     """The proximal map of ``t weight |w|_1``: every number nearer to 0 by ``t weight``, 0 if it would pass it."""
-    return tree_map(lambda leaf: leaf.sign() * (leaf.abs() - per_lane(t * weight, leaf)).relu(), w)
+    return tree_map(lambda leaf: leaf.sign() * (leaf.abs() - per_run(t * weight, leaf)).relu(), w)
 
 
-def sparse(gram: Tensor, right: Tensor, weight: float) -> Tensor:
+def solve_lasso(gram: Tensor, right: Tensor, weight: float) -> Tensor:
     """The minimiser of ``w'Gw / 2 - r'w + weight |w|_1``, G having full rank.
 
     Proximal gradient steps find which coordinates are 0 and the signs of the others, which then solve a linear system.
@@ -157,7 +157,7 @@ def sparse(gram: Tensor, right: Tensor, weight: float) -> Tensor:
     w, length = torch.zeros_like(right), 1 / float(torch.linalg.matrix_norm(gram, 2))
     for _ in range(200):
         for _ in range(100):
-            w = shrunk(weight, w - length * (gram @ w - right), length)  # type: ignore[assignment]
+            w = soft_threshold(weight, w - length * (gram @ w - right), length)  # type: ignore[assignment]
         kept, solved = w != 0, torch.zeros_like(w)
         solved[kept] = torch.linalg.solve(gram[kept][:, kept], right[kept] - weight * w[kept].sign())
         slope = right - gram @ solved
@@ -167,14 +167,14 @@ def sparse(gram: Tensor, right: Tensor, weight: float) -> Tensor:
 
 
 def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Objective:
-    """Regression that large residuals pull at with no more than a constant force, on the diabetes data.
+    """Regression with the Huber loss, which is linear for large residuals, on the diabetes data.
 
     f(w) = mean_i h(a_i'w - y_i) + l2/2 |w|^2, h(r) = r^2 / 2 within |r| <= knee and knee (|r| - knee / 2) beyond, w of
     shape [11], y in units of its deviation. Start 0. L = lambda_max(A'A) / m + l2, mu = l2 (Huber 1964).
     Raises UsageError for knee <= 0, l2 < 1e-6 or batch outside 0 ... 442.
     """
-    penalty = real("l2", l2, least=1e-6, example=0.01)
-    turn = real("knee", knee, least=0, example=1.35, above=True)
+    penalty = check_float("l2", l2, least=1e-6, example=0.01)
+    turn = check_float("knee", knee, least=0, example=1.35, above=True)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
         # Of abs and clamp, differentiated twice, autograd would import the compiler.
@@ -182,26 +182,28 @@ def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Ob
         within = torch.where(residual > turn, turn, torch.where(residual < -turn, -turn, residual))
         return (within * (residual - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
 
-    return linear(fn, diabetes(), batch, penalty, 1.0, f"Huber 1964, Ann. Math. Stat. 35:73; {DIABETES}")
+    return _build_regression(
+        fn, load_diabetes(), batch, penalty, 1.0, f"Huber 1964, Ann. Math. Stat. 35:73; {DIABETES}"
+    )
 
 
 def poisson(l2: float = 0.01, batch: int = 0) -> Objective:
-    """Poisson regression: how many chin-ups twenty men do, by their weight, waist and pulse.
+    """Poisson regression of the chin-ups of twenty men on their weight, waist and pulse.
 
     f(w) = mean_i (exp(a_i'w) - y_i a_i'w) + l2/2 |w|^2, w of shape [4], y_i the count. Start 0, where f = 1. The second
     derivative grows with exp(a_i'w), so there is no L; mu = l2 (Nelder and Wedderburn 1972).
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 20.
     """
-    penalty = real("l2", l2, least=1e-6, example=0.01)
+    penalty = check_float("l2", l2, least=1e-6, example=0.01)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
         logarithm = w @ columns
         return (logarithm.exp() - target * logarithm).mean(-1) + (penalty / 2) * (w**2).sum(-1)
 
-    exercises, men = table("linnerud")
-    data = {"columns": scaled(men), "target": exercises[:, 0].contiguous()}
+    exercises, men = load_dataset("linnerud")
+    data = {"columns": build_columns(men), "target": exercises[:, 0].contiguous()}
     source = "Nelder and Wedderburn 1972, J. R. Stat. Soc. A 135:370; Linnerud's data from scikit-learn"
-    return linear(fn, data, batch, penalty, None, source)
+    return _build_regression(fn, data, batch, penalty, None, source)
 
 
 def squared_hinge(l2: float = 0.01, batch: int = 0) -> Objective:
@@ -211,15 +213,15 @@ def squared_hinge(l2: float = 0.01, batch: int = 0) -> Objective:
     f = 1. Once, not twice differentiable. L = 2 lambda_max(A'A) / m + l2, mu = l2 (Mangasarian 2002).
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 569.
     """
-    penalty = real("l2", l2, least=1e-6, example=0.01)
+    penalty = check_float("l2", l2, least=1e-6, example=0.01)
 
     def fn(w: Tensor, columns: Tensor) -> Tensor:
         return ((1 - w @ columns).relu() ** 2).mean(-1) + (penalty / 2) * (w**2).sum(-1)
 
-    features, benign = table("breast_cancer")
-    signed = scaled(features) * (2 * benign - 1)
+    features, benign = load_dataset("breast_cancer")
+    signed = build_columns(features) * (2 * benign - 1)
     source = "Mangasarian 2002, Optim. Methods Softw. 17:913; data from scikit-learn"
-    return linear(fn, {"columns": signed}, batch, penalty, 2.0, source)
+    return _build_regression(fn, {"columns": signed}, batch, penalty, 2.0, source)
 
 
 def softmax(dataset: str = "wine", l2: float = 0.01, batch: int = 0) -> Objective:
@@ -230,10 +232,10 @@ def softmax(dataset: str = "wine", l2: float = 0.01, batch: int = 0) -> Objectiv
     f = log(classes). L = lambda_max(A'A) / (2 m) + l2 (Böhning 1992), mu = l2.
     Raises UsageError for l2 < 1e-6, an unknown data set, or a batch that is larger than it.
     """
-    penalty = real("l2", l2, least=1e-6, example=0.01)
-    name = choice("dataset", dataset, ("digits", "iris", "wine"))
-    features, labels = table(name)
-    columns, chosen = scaled(features), nn.functional.one_hot(labels.long()).T.double().contiguous()
+    penalty = check_float("l2", l2, least=1e-6, example=0.01)
+    name = check_choice("dataset", dataset, ("digits", "iris", "wine"))
+    features, labels = load_dataset(name)
+    columns, chosen = build_columns(features), nn.functional.one_hot(labels.long()).T.double().contiguous()
     classes, n = len(chosen), len(columns)
 
     def fn(w: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
@@ -247,9 +249,9 @@ def softmax(dataset: str = "wine", l2: float = 0.01, batch: int = 0) -> Objectiv
         matrix = torch.cat([torch.cat(row, 1) for row in blocks]) / columns.shape[1]
         return matrix + penalty * torch.eye(classes * n, dtype=torch.float64)
 
-    flat = newton(
+    flat = minimise_newton(
         lambda w: fn(w.reshape(classes, n), columns, chosen), torch.zeros(classes * n, dtype=torch.float64), hessian
     )
     source = "Cox 1966, Research Papers in Statistics; Böhning 1992, Ann. Inst. Stat. Math. 44:197; scikit-learn's data"
     data = {"columns": columns, "chosen": chosen}
-    return linear(fn, data, batch, penalty, 0.5, source, minimiser=flat.reshape(classes, n))
+    return _build_regression(fn, data, batch, penalty, 0.5, source, minimiser=flat.reshape(classes, n))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.tree import Params, leaves, size
+from gdbench.tree import Params, leaves, numel
 
 __all__ = ["convert_data", "convert_number", "convert_point", "find_overflow", "is_plain", "widest_dtype"]
 
@@ -30,12 +30,14 @@ def convert_point(name: str, given: Any) -> Params:
     ``name`` is what the user calls it, for messages.
     """
     if isinstance(given, Mapping):
-        point: Params = {_key(name, key): _convert_floats(f"{name}[{key!r}]", leaf) for key, leaf in given.items()}
+        point: Params = {
+            _check_key(name, key): _convert_floats(f"{name}[{key!r}]", leaf) for key, leaf in given.items()
+        }
         if not point:
             raise UsageError(f"{name} is an empty dict: there is nothing to move; {FORMS}.")
     else:
         point = _convert_floats(name, given)
-    if not size(point):
+    if not numel(point):
         raise UsageError(f"{name} holds no number: there is nothing to move; {FORMS}.")
     return point
 
@@ -113,7 +115,7 @@ def _is_plain_tensor(leaf: Any) -> bool:
     )
 
 
-def _key(name: str, key: Any) -> str:
+def _check_key(name: str, key: Any) -> str:
     if not isinstance(key, str):
         raise UsageError(f"{name} has the key {key!r}: the names of a point's tensors are text.")
     return key
@@ -123,7 +125,7 @@ def _convert_floats(name: str, given: Any) -> Tensor:
     tensor = _convert_tensor(name, given)
     if tensor.is_complex():
         raise UsageError(
-            f"{name} is complex ({_words(tensor.dtype)}), and gdbench descends in real numbers: give"
+            f"{name} is complex ({_dtype_name(tensor.dtype)}), and gdbench descends in real numbers: give"
             " torch.view_as_real of it, and let the function begin with torch.view_as_complex(x)."
         )
     if tensor.dtype == torch.bool:
@@ -131,14 +133,14 @@ def _convert_floats(name: str, given: Any) -> Tensor:
     if not tensor.is_floating_point():
         return tensor.to(torch.float64)
     if tensor.dtype not in FLOATS:
-        raise UsageError(f"{name} is {_words(tensor.dtype)}; allowed: {', '.join(map(_words, FLOATS))}.")
+        raise UsageError(f"{name} is {_dtype_name(tensor.dtype)}; allowed: {', '.join(map(_dtype_name, FLOATS))}.")
     return tensor
 
 
 def _convert_tensor(name: str, given: Any) -> Tensor:
     """A tensor of the same values, whatever their kind; one that was a tensor shares its memory where it can."""
     if not isinstance(given, Tensor):
-        return _from_array(name, _array(name, given))
+        return _tensor_from_array(name, _convert_array(name, given))
     if given.is_nested or given.layout is not torch.strided or given.is_quantized:
         raise UsageError(f"{name} is a nested, sparse or quantized tensor: give a dense one, such as its .to_dense().")
     if given.device.type == "meta":
@@ -148,7 +150,7 @@ def _convert_tensor(name: str, given: Any) -> Tensor:
         return (plain.clone() if plain.is_inference() else plain).resolve_neg().resolve_conj()
 
 
-def _array(name: str, given: Any) -> npt.NDArray[Any]:
+def _convert_array(name: str, given: Any) -> npt.NDArray[Any]:
     """The numbers of whatever is no tensor, as an array of their own kind."""
     if isinstance(given, Mapping):
         raise UsageError(f"{name} is a dict within a dict: name its tensors in one dict, as a state_dict does.")
@@ -170,7 +172,7 @@ def _has_tensor(given: Any) -> bool:
     return any(isinstance(part, Tensor) or (isinstance(part, list | tuple) and _has_tensor(part)) for part in given)
 
 
-def _from_array(name: str, array: npt.NDArray[Any]) -> Tensor:
+def _tensor_from_array(name: str, array: npt.NDArray[Any]) -> Tensor:
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
         raise UsageError(f"{name} is of {array.dtype} values, which torch has no dtype for; {FORMS}.")
     kind = np.dtype(f"{array.dtype.kind}{array.dtype.itemsize}")
@@ -179,5 +181,5 @@ def _from_array(name: str, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(native)
 
 
-def _words(dtype: torch.dtype) -> str:
+def _dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
-from gdbench.objectives.counter_rng import normals
-from gdbench.objectives.validation import real, whole
+from gdbench.objectives.counter_rng import random_normals
+from gdbench.objectives.validation import check_float, check_int
 
 __all__ = ["noisy_quadratic", "reddi"]
 
 
 def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.0, noise: float = 0.1) -> Objective:
-    """A quadratic whose gradient comes with normal noise: where methods settle is known.
+    """A quadratic with Gaussian gradient noise, on which the stationary loss of methods is known.
 
     f(x) = 1/2 sum_i e_i x_i^2, x of shape [n], e_i from mu = smoothness / condition to L = smoothness, evenly spaced in
     logarithm. Step k of a seed sees e_i x_i + noise z_i, z standard normal, drawn from seed and k. Start (1, ..., 1),
@@ -25,17 +25,17 @@ def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.
     sum_i a noise^2 (1 + b) / (2 (1 - b) (2 (1 + b) - a e_i)), as a linear recurrence with independent noise has it.
     Raises UsageError for n < 2, condition < 1, smoothness <= 0 or noise <= 0.
     """
-    whole("n", n, least=2)
-    top = real("smoothness", smoothness, least=0, example=1, above=True)
-    mu = top / real("condition", condition, least=1, example=100)
-    deviation = real("noise", noise, least=0, example=0.1, above=True)
+    check_int("n", n, least=2)
+    top = check_float("smoothness", smoothness, least=0, example=1, above=True)
+    mu = top / check_float("condition", condition, least=1, example=100)
+    deviation = check_float("noise", noise, least=0, example=0.1, above=True)
     eigenvalues = top * (mu / top) ** torch.linspace(1, 0, n, dtype=torch.float64)
 
     def fn(x: Tensor, eigenvalues: Tensor, noise: Tensor) -> Tensor:
         return (x * (0.5 * eigenvalues * x + noise)).sum(-1)
 
     def batch(data: Mapping[str, Tensor], seed: Tensor, k: int | Tensor) -> Mapping[str, Tensor]:
-        return {"noise": (deviation * normals(seed, k, n)).to(data["noise"].dtype)}
+        return {"noise": (deviation * random_normals(seed, k, n)).to(data["noise"].dtype)}
 
     return Objective(
         fn=fn,
@@ -52,7 +52,7 @@ def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.
 
 
 def reddi(up: float = 1010.0, down: float = 10.0, period: int = 101) -> Objective:
-    """A rare steep slope up and many gentle ones down: the example on which Adam goes the wrong way.
+    """One large positive slope and many small negative ones in turn: Adam moves away from the minimum.
 
     Step k sees f_k(x) = up x where k is a multiple of ``period``, else -down x; x of shape [1] in [-1, 1], to which
     every step is brought back. f(x) = s x with s = (up - (period - 1) down) / period, the mean slope. Start 0, minimum
@@ -61,9 +61,9 @@ def reddi(up: float = 1010.0, down: float = 10.0, period: int = 101) -> Objectiv
     Raises UsageError for period < 2, down <= 0, or up <= (period - 1) down, where the mean slope would not lead to -1.
     Reddi, Kale and Kumar 2018, ICLR, section 3.
     """
-    length = whole("period", period, least=2)
-    gentle = real("down", down, least=0, example=10, above=True)
-    steep = real("up", up, least=0, example=1010, above=True)
+    length = check_int("period", period, least=2)
+    gentle = check_float("down", down, least=0, example=10, above=True)
+    steep = check_float("up", up, least=0, example=1010, above=True)
     mean = (steep - (length - 1) * gentle) / length
     if mean <= 0:
         raise UsageError(f"objective.up={up!r}: it must be above (period - 1) down = {(length - 1) * gentle:g}")

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from gdbench.errors import UsageError
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.counter_rng import drawn
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.counter_rng import make_batch_sampler
 from gdbench.objectives.text_corpus import TEXT
-from gdbench.objectives.validation import whole
+from gdbench.objectives.validation import check_int
 
 __all__ = ["transformer"]
 
@@ -17,7 +17,7 @@ ALPHABET = "".join(sorted(set(TEXT)))
 
 
 def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int = 0) -> Objective:
-    """A transformer of one block, with causal attention, that reads our own text.
+    """A transformer with one block and causal attention that predicts the characters of a text.
 
     f(params) = mean cross-entropy of every next character, in windows of ``context`` characters that follow upon each
     other (what does not fill one is left out). x = embed[c] + place; x += attention(norm(x)) out; x +=
@@ -29,8 +29,8 @@ def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int =
     Raises UsageError for width < 1, heads that do not divide width, context outside 1 ... 256 or a batch larger than
     the number of windows. Vaswani et al. 2017, NeurIPS; the text is part of gdbench.
     """
-    size, length = whole("width", width, least=1), whole("context", context, least=1, most=256)
-    if size % whole("heads", heads, least=1):
+    size, length = check_int("width", width, least=1), check_int("context", context, least=1, most=256)
+    if size % check_int("heads", heads, least=1):
         raise UsageError(f"objective.heads={heads}: it must divide width={width}; try objective.heads=1")
     letters = torch.tensor([ALPHABET.index(each) for each in TEXT])
     count = (len(letters) - 1) // length
@@ -49,12 +49,12 @@ def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int =
 
     def fn(params: dict[str, Tensor], before: Tensor, after: Tensor) -> Tensor:
         x = params["embed"][before] + params["place"]
-        x = x + attention(norm(x) @ params["qkv"], heads) @ params["out"]
-        x = x + nn.functional.gelu(norm(x) @ params["up"]) @ params["down"]
-        return nn.functional.cross_entropy((norm(x) @ params["embed"].T).flatten(0, 1), after.flatten())
+        x = x + attention(layer_norm(x) @ params["qkv"], heads) @ params["out"]
+        x = x + nn.functional.gelu(layer_norm(x) @ params["up"]) @ params["down"]
+        return nn.functional.cross_entropy((layer_norm(x) @ params["embed"].T).flatten(0, 1), after.flatten())
 
     def start(seed: int) -> dict[str, Tensor]:
-        generator = seeded(seed)
+        generator = make_generator(seed)
         return {
             name: (0.1 if name in ("embed", "place") else size**-0.5)
             * torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -65,14 +65,14 @@ def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int =
         fn=fn,
         start=start,
         data=data,
-        batch=drawn(*data, batch=batch, of=count),
+        batch=make_batch_sampler(*data, batch=batch, of=count),
         minimum=0.0,
         minimum_kind="lower_bound",
         source="Vaswani et al. 2017, NeurIPS, Attention is all you need; a text of gdbench's own",
     )
 
 
-def norm(x: Tensor) -> Tensor:
+def layer_norm(x: Tensor) -> Tensor:
     """Every vector with mean 0 and variance 1, but for 1e-5 that keeps a constant one finite."""
     return nn.functional.layer_norm(x, x.shape[-1:])
 

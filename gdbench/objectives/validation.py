@@ -7,10 +7,10 @@ from collections.abc import Collection
 
 from gdbench.errors import UsageError
 
-__all__ = ["boolean", "choice", "multiple", "real", "whole"]
+__all__ = ["check_bool", "check_choice", "check_float", "check_int", "check_multiple"]
 
 
-def whole(name: str, value: object, least: int, most: int | None = None) -> int:
+def check_int(name: str, value: object, least: int, most: int | None = None) -> int:
     """``value`` if it is a whole number in ``[least, most]``, else a UsageError."""
     good = isinstance(value, int) and not isinstance(value, bool) and value >= least
     if good and (most is None or value <= most):  # type: ignore[operator]
@@ -19,7 +19,7 @@ def whole(name: str, value: object, least: int, most: int | None = None) -> int:
     raise UsageError(f"objective.{name}={value!r}: it must be a whole number {bounds}; try objective.{name}={least}")
 
 
-def real(name: str, value: object, least: float, example: float, above: bool = False) -> float:
+def check_float(name: str, value: object, least: float, example: float, above: bool = False) -> float:
     """``value`` if it is finite and at least ``least`` (``above`` it, if so asked), else a UsageError."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if good and (value > least or (value == least and not above)):  # type: ignore[operator]
@@ -28,14 +28,14 @@ def real(name: str, value: object, least: float, example: float, above: bool = F
     raise UsageError(f"objective.{name}={value!r}: it must be {bound}; try objective.{name}={example:g}")
 
 
-def boolean(name: str, value: object) -> bool:
+def check_bool(name: str, value: object) -> bool:
     """``value`` if it is true or false, else a UsageError."""
     if isinstance(value, bool):
         return value
     raise UsageError(f"objective.{name}={value!r}: it must be true or false; try objective.{name}=true")
 
 
-def choice(name: str, value: object, allowed: Collection[str]) -> str:
+def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
     """``value`` if it is one of the ``allowed`` words, else a UsageError."""
     if isinstance(value, str) and value in allowed:
         return value
@@ -43,7 +43,7 @@ def choice(name: str, value: object, allowed: Collection[str]) -> str:
     raise UsageError(f"objective.{name}={value!r}: it must be one of {words}; try objective.{name}={min(allowed)}")
 
 
-def multiple(name: str, value: object, of: int) -> int:
+def check_multiple(name: str, value: object, of: int) -> int:
     """``value`` if it is a positive multiple of ``of``, else a UsageError."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0 and value % of == 0:
         return value

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.instances import instanced
-from gdbench.objectives.validation import whole
+from gdbench.objectives.instances import with_instances
+from gdbench.objectives.validation import check_int
 from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
@@ -31,9 +31,9 @@ __all__ = [
 ]
 
 
-@instanced
+@with_instances
 def cube() -> Objective:
-    """Rosenbrock's valley bent to a cubic.
+    """A cubic variant of Rosenbrock's valley.
 
     f(x, y) = 100 (y - x^3)^2 + (1 - x)^2, point of shape [2]. Start (-1.2, 1), where f = 749.0376. Minimum 0 at (1, 1).
     Leon 1966, in Recent Advances in Optimization Techniques, p. 23.
@@ -53,15 +53,15 @@ def cube() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def chebyshev_rosenbrock(n: int = 4) -> Objective:
-    """Nesterov's smooth valley along Chebyshev polynomials, whose length grows like 2^n.
+    """Nesterov's smooth variant of Rosenbrock's valley along Chebyshev polynomials, of length about 2^n.
 
     f(x) = (x_1 - 1)^2 / 4 + sum_{i < n} (x_{i+1} - 2 x_i^2 + 1)^2, x of shape [n]. Start (-1, 1, ..., 1), where f = 1.
     Minimum 0 at (1, ..., 1), the only stationary point. Raises UsageError for n < 2. Gurbuzbalaban and Overton 2012,
     Nonlinear Analysis 75:1282.
     """
-    whole("n", n, least=2)
+    check_int("n", n, least=2)
 
     def fn(x: Tensor) -> Tensor:
         return 0.25 * (x[..., 0] - 1) ** 2 + ((x[..., 1:] - 2 * x[..., :-1] ** 2 + 1) ** 2).sum(-1)
@@ -78,9 +78,9 @@ def chebyshev_rosenbrock(n: int = 4) -> Objective:
     )
 
 
-@instanced
+@with_instances
 def rosenbrock_modified() -> Objective:
-    """Rosenbrock's valley with a narrow hole beside it, deeper than the valley's end.
+    """Rosenbrock's valley with a narrow second minimum beside it, which is lower.
 
     f(x, y) = 74 + 100 (y - x^2)^2 + (1 - x)^2 - 400 exp(-10 ((x + 1)^2 + (y + 1)^2)), point of shape [2]. Start
     (-1.2, 1). Minimum 34.0402 at (-0.909554, -0.950572); the valley leads to 74 at (1, 1). Jamil and Yang 2013.
@@ -101,9 +101,9 @@ def rosenbrock_modified() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def three_hump_camel() -> Objective:
-    """Three basins in a row, the middle one lowest.
+    """Three minima in a row, of which the middle one is lowest.
 
     f(x, y) = 2 x^2 - 1.05 x^4 + x^6 / 6 + x y + y^2, point of shape [2]. Start (1, 1). Minimum 0 at (0, 0); local
     minima 0.2986 at +-(1.7476, -0.8738). Jamil and Yang 2013.
@@ -124,9 +124,9 @@ def three_hump_camel() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def six_hump_camel() -> Objective:
-    """Six minima, two of them lowest.
+    """Six minima, of which two are lowest.
 
     f(x, y) = (4 - 2.1 x^2 + x^4 / 3) x^2 + x y + (4 y^2 - 4) y^2, point of shape [2]. Start (1, 1). Minimum -1.0316285
     at +-(0.089842, -0.712656). Dixon and Szego 1978, Towards Global Optimisation 2.
@@ -148,9 +148,9 @@ def six_hump_camel() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def goldstein_price() -> Objective:
-    """An eighth-degree polynomial that spans six orders of magnitude.
+    """A polynomial of degree eight with values over six orders of magnitude.
 
     f(x, y) = (1 + (x + y + 1)^2 (19 - 14 x + 3 x^2 - 14 y + 6 x y + 3 y^2))
     (30 + (2x - 3y)^2 (18 - 32 x + 12 x^2 + 48 y - 36 x y + 27 y^2)), point of shape [2]. Start (1, 1), where f = 1876.
@@ -172,9 +172,9 @@ def goldstein_price() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def branin() -> Objective:
-    """A parabola-shaped valley with equal pits along it.
+    """A parabolic valley with equal minima along it.
 
     f(x, y) = (y - 5.1 x^2 / (4 pi^2) + 5 x / pi - 6)^2 + 10 (1 - 1 / (8 pi)) cos x + 10, point of shape [2]. Start
     (2.5, 7.5), the middle of the customary box [-5, 10] x [0, 15]. Minimum 5 / (4 pi) = 0.397887 at (-pi, 12.275),
@@ -197,9 +197,9 @@ def branin() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def mccormick() -> Objective:
-    """A wave down a sloping trough, which has no bottom.
+    """A sine plus a quadratic plus a linear term, unbounded below.
 
     f(x, y) = sin(x + y) + (x - y)^2 - 1.5 x + 2.5 y + 1, point of shape [2]. Start (0, 0), where f = 1. No minimum: f
     falls without bound along x = y to minus infinity. In the customary box [-1.5, 4] x [-3, 4] the lowest point is the
@@ -214,9 +214,9 @@ def mccormick() -> Objective:
     return Objective(fn=fn, start=vector(0, 0), laned=True, source="Adorio and Diliman 2005")
 
 
-@instanced
+@with_instances
 def monkey_saddle() -> Objective:
-    """A saddle with three ways down, flat to second order at its middle.
+    """A saddle with three descent directions and a Hessian of 0.
 
     f(x, y) = x^3 - 3 x y^2, point of shape [2]. Start (1, 0.01), on a slope that leads to the saddle at (0, 0) and, but
     for the 0.01, no further. No minimum: f is unbounded below. Hilbert and Cohn-Vossen 1932, Anschauliche Geometrie.
@@ -229,9 +229,9 @@ def monkey_saddle() -> Objective:
     return Objective(fn=fn, start=vector(1, 0.01), laned=True, source="Hilbert and Cohn-Vossen 1932")
 
 
-@instanced
+@with_instances
 def aluffi_pentini() -> Objective:
-    """Two wells of nearly the same depth, side by side.
+    """Two minima of nearly the same depth.
 
     f(x, y) = x^4 / 4 - x^2 / 2 + x / 10 + y^2 / 2, point of shape [2]. Start (0, 1), on the slope to the deeper one.
     Minimum -0.352386 at (-1.046681, 0); a local one -0.152 at (0.945583, 0). Aluffi-Pentini, Parisi and Zirilli 1985,
@@ -252,9 +252,9 @@ def aluffi_pentini() -> Objective:
     )
 
 
-@instanced
+@with_instances
 def trecanni() -> Objective:
-    """Two equal wells with a saddle half way.
+    """Two equal minima with a saddle half way between them.
 
     f(x, y) = x^4 + 4 x^3 + 4 x^2 + y^2, point of shape [2]. Start (1, 1). Minimum 0 at (0, 0) and (-2, 0). Jamil and
     Yang 2013.

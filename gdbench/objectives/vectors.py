@@ -8,7 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-__all__ = ["alternating", "ramp", "signed", "vector"]
+__all__ = ["alternating", "ramp", "sign_combinations", "vector"]
 
 
 def vector(*numbers: float) -> Tensor:
@@ -26,6 +26,6 @@ def ramp(n: int) -> Tensor:
     return torch.arange(1, n + 1, dtype=torch.float64)
 
 
-def signed(numbers: Iterable[float]) -> tuple[Tensor, ...]:
+def sign_combinations(numbers: Iterable[float]) -> tuple[Tensor, ...]:
     """The points (+-a, +-b, ...), two for every number that is not 0."""
     return tuple(vector(*point) for point in product(*([a, -a] if a else [a] for a in numbers)))

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.bowl_shaped import origin
-from gdbench.objectives.validation import real, whole
+from gdbench.objectives.bowl_shaped import origin_minimiser
+from gdbench.objectives.validation import check_float, check_int
 from gdbench.objectives.vectors import ramp
 
 __all__ = ["gd_worst", "nesterov_worst"]
 
 
 def nesterov_worst(n: int = 21, smoothness: float = 1.0) -> Objective:
-    """The chain that no method gets along faster than one coordinate a gradient.
+    """Nesterov's worst function for first-order methods: a chain along which gradients spread one coordinate a step.
 
     f(x) = L/8 (x_1^2 + sum_{i < n} (x_i - x_{i+1})^2 + x_n^2) - L/4 x_1, x of shape [n], L = smoothness. Start
     (0, ..., 0), where f = 0. Minimum -L/8 (1 - 1 / (n + 1)) at x_i = 1 - i / (n + 1). From this start every method
@@ -25,8 +25,8 @@ def nesterov_worst(n: int = 21, smoothness: float = 1.0) -> Objective:
     Further coordinates, which the theory leaves at 0, are left out. Raises UsageError for n < 1 or smoothness <= 0.
     Nesterov 2004, Introductory Lectures on Convex Optimization, section 2.1.2.
     """
-    whole("n", n, least=1)
-    top = real("smoothness", smoothness, least=0, example=1, above=True)
+    check_int("n", n, least=1)
+    top = check_float("smoothness", smoothness, least=0, example=1, above=True)
 
     def fn(x: Tensor) -> Tensor:
         ends = x[..., 0] ** 2 + x[..., -1] ** 2
@@ -54,10 +54,10 @@ def gd_worst(n: int = 2, iterations: int = 50, smoothness: float = 1.0, radius: 
     leaves. Convex, not strongly. Raises UsageError for n < 1, iterations < 1, smoothness <= 0 or radius <= 0. Drori and
     Teboulle 2014, Mathematical Programming 145:451, theorem 3.2.
     """
-    whole("n", n, least=1)
-    steps = whole("iterations", iterations, least=1)
-    top = real("smoothness", smoothness, least=0, example=1, above=True)
-    far = real("radius", radius, least=0, example=1, above=True)
+    check_int("n", n, least=1)
+    steps = check_int("iterations", iterations, least=1)
+    top = check_float("smoothness", smoothness, least=0, example=1, above=True)
+    far = check_float("radius", radius, least=0, example=1, above=True)
     knee = far / (2 * steps + 1)
 
     def fn(x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def gd_worst(n: int = 2, iterations: int = 50, smoothness: float = 1.0, radius: 
         fn=fn,
         start=torch.full((n,), far / math.sqrt(n), dtype=torch.float64),
         minimum=0.0,
-        minimisers=origin(n),
+        minimisers=origin_minimiser(n),
         smoothness=top,
         laned=True,
         source="Drori and Teboulle 2014",

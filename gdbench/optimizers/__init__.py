@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+import sys
+
+from gdbench.objectives.flat_names import FlatPackage
 from gdbench.optimizers.base import (
     HESSIAN_PRODUCT,
-    At,
+    CompositeParts,
+    GradientInfo,
     Hyper,
-    Inner,
+    InnerProduct,
     Method,
-    Number,
     Oracle,
-    Saw,
-    Seen,
-    Split,
+    RunNumber,
     Step,
+    StepFields,
+    StepInfo,
+    compute_output_info,
     first_order,
-    judging,
-    searching,
-    treat_as_mutating,
-    whole,
+    line_search_method,
+    matrix_method,
+    tree_method,
 )
 
 __all__ = [
     "HESSIAN_PRODUCT",
-    "At",
+    "CompositeParts",
+    "GradientInfo",
     "Hyper",
-    "Inner",
+    "InnerProduct",
     "Method",
-    "Number",
     "Oracle",
-    "Saw",
-    "Seen",
-    "Split",
+    "RunNumber",
     "Step",
+    "StepFields",
+    "StepInfo",
+    "compute_output_info",
     "first_order",
-    "judging",
-    "searching",
-    "treat_as_mutating",
-    "whole",
+    "line_search_method",
+    "matrix_method",
+    "tree_method",
 ]
+
+sys.modules[__name__].__class__ = FlatPackage

@@ -1,6 +1,7 @@
-"""Accelerated gradients for convex functions: each step starts from a point y beyond the last one.
+"""Accelerated gradient methods for convex functions: Nesterov's, the optimized gradient method, triple momentum.
 
-x of the Method is y, where the gradient is taken; judged is the sequence that theory bounds. lr stands for 1 / L.
+x of the Method is the extrapolated point y, where the gradient is evaluated; its output is the sequence that theory
+bounds. lr stands for 1 / L.
 """
 
 from __future__ import annotations
@@ -12,144 +13,149 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import At, Hyper, Method, Number, Step, first_order, whole
-from gdbench.optimizers.update_ops import add, along, difference
+from gdbench.optimizers.base import GradientInfo, Hyper, Method, RunNumber, Step, first_order, tree_method
+from gdbench.optimizers.update_ops import add, add_scaled, subtract
 from gdbench.tree import Params, tree_map
 
 
-class Last(NamedTuple):
-    """The last point x_k of the sequence that is judged."""
+class PreviousPoint(NamedTuple):
+    """x_k, the last point of the output sequence."""
 
     point: Tensor
 
 
-class Weighed(NamedTuple):
-    """x_k, and the weight t_k: a number where lr is one."""
+class FistaState(NamedTuple):
+    """x_k and the weight t_k, which is a number where lr is a number."""
 
     point: Tensor
     t: Hyper
 
 
-class Restarting(NamedTuple):
-    """x_k of the whole tree, and t_k, a number a lane."""
+class RestartState(NamedTuple):
+    """x_k as a tree and t_k, one number per run."""
 
     point: Params
     t: Tensor
 
 
-class Two(NamedTuple):
-    """The last two points of a sequence, the latest first."""
+class TripleMomentumState(NamedTuple):
+    """The last two points of the sequence z."""
 
-    now: Tensor
-    before: Tensor
+    z: Tensor
+    previous: Tensor
 
 
-def longer(t: Any) -> Any:
-    """The weight after t: ``(1 + sqrt(1 + 4 t^2)) / 2``."""
+def next_weight(t: Any) -> Any:
+    """Compute the weight that follows t: ``(1 + sqrt(1 + 4 t^2)) / 2``."""
     return (1 + (1 + 4 * t * t) ** 0.5) / 2
 
 
-def each(pick: Callable[[Any], Tensor]) -> Callable[[Params, Any], Params]:
-    """The point that ``pick`` makes of a leaf's state, of all leaves."""
-    return lambda x, state: {name: pick(own) for name, own in state.items()} if isinstance(x, dict) else pick(state)
+def output_from(pick: Callable[[Any], Tensor]) -> Callable[[Params, Any], Params]:
+    """Build a Method's ``output``, which applies ``pick`` to the state of each leaf."""
+    return lambda x, state: {name: pick(leaf) for name, leaf in state.items()} if isinstance(x, dict) else pick(state)
 
 
 def nesterov_convex(lr: Hyper) -> Method:
     """Nesterov's method, ``x' = y - lr g(y); y = x' + k / (k + 3) (x' - x)`` (Su, Boyd, Candes 2016, equation 1).
 
-    Judged at x: f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) for convex f and lr <= 1 / L.
+    Output x: f(x_k) - f* <= 2 |x_0 - x*|^2 / (lr (k + 1)^2) for convex f and lr <= 1 / L.
     """
 
-    def update(k: Step, grad: Tensor, state: Last, y: Tensor) -> tuple[Tensor, Last]:
+    def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
         point = add(y, -lr, grad)
-        return add(point, k / (k + 3), point - state.point), Last(point)
+        return add(point, k / (k + 3), point - state.point), PreviousPoint(point)
 
-    return replace(first_order(lambda x: Last(x.detach().clone()), update), judged=each(lambda own: own.point))
+    return replace(
+        first_order(lambda x: PreviousPoint(x.detach().clone()), update), output=output_from(lambda own: own.point)
+    )
 
 
 def nesterov_fista(lr: Hyper) -> Method:
-    """Nesterov's first form, ``x' = y - lr g(y); y = x' + (t - 1) / t' (x' - x)``, ``t' = (1 + sqrt(1 + 4 t^2)) / 2``.
+    """Nesterov's method of 1983, ``x' = y - lr g(y); y = x' + (t - 1) / t' (x' - x)``.
 
-    t_0 = 1 (Nesterov 1983; Beck and Teboulle 2009). Judged at x, with the bound of ``nesterov_convex``.
+    ``t' = (1 + sqrt(1 + 4 t^2)) / 2``, t_0 = 1 (Nesterov 1983; Beck and Teboulle 2009). Output x, with the bound of
+    ``nesterov_convex``.
     """
 
-    def init(x: Tensor) -> Weighed:
-        return Weighed(x.detach().clone(), 1 + 0 * lr)
+    def init(x: Tensor) -> FistaState:
+        return FistaState(x.detach().clone(), 1 + 0 * lr)
 
-    def update(k: Step, grad: Tensor, state: Weighed, y: Tensor) -> tuple[Tensor, Weighed]:
-        point, t = add(y, -lr, grad), longer(state.t)
-        return add(point, (state.t - 1) / t, point - state.point), Weighed(point, t)
+    def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
+        point, t = add(y, -lr, grad), next_weight(state.t)
+        return add(point, (state.t - 1) / t, point - state.point), FistaState(point, t)
 
-    return replace(first_order(init, update), judged=each(lambda own: own.point))
+    return replace(first_order(init, update), output=output_from(lambda own: own.point))
 
 
 def nesterov_restart(lr: Hyper) -> Method:
-    """``nesterov_fista``, begun anew at x' wherever the step goes uphill, ``g(y) (x' - x) > 0``.
+    """Nesterov's method with adaptive restart: ``nesterov_fista``, restarted where ``g(y) (x' - x) > 0``.
 
-    O'Donoghue and Candes 2015, section 3.2, the gradient scheme: t is 1 again and y is x'. Judged at x.
+    A restart sets t to 1 and y to x' (O'Donoghue and Candes 2015, section 3.2, gradient scheme). Output x.
     """
 
-    def init(x: Params, number: Number) -> Restarting:
-        return Restarting(tree_map(torch.clone, x), number(1.0))
+    def init(x: Params, number: RunNumber) -> RestartState:
+        return RestartState(tree_map(torch.clone, x), number(1.0))
 
-    def update(k: Step, at: At, state: Restarting, y: Params) -> tuple[Params, Restarting]:
-        point = along(y, -lr, at.grad)
-        moved, t = difference(point, state.point), longer(state.t)
-        uphill = at.inner(at.grad, moved) > 0
-        size = torch.where(uphill, 0.0, (state.t - 1) / t)
-        return along(point, size, moved), Restarting(point, torch.where(uphill, 1.0, t))
+    def update(k: Step, at: GradientInfo, state: RestartState, y: Params) -> tuple[Params, RestartState]:
+        point = add_scaled(y, -lr, at.grad)
+        change, t = subtract(point, state.point), next_weight(state.t)
+        restart = at.inner(at.grad, change) > 0
+        size = torch.where(restart, 0.0, (state.t - 1) / t)
+        return add_scaled(point, size, change), RestartState(point, torch.where(restart, 1.0, t))
 
-    return replace(whole(init, update), judged=lambda x, state: state.point)
+    return replace(tree_method(init, update), output=lambda x, state: state.point)
 
 
 def nag_sc(lr: Hyper, strong_convexity: Hyper) -> Method:
     """Nesterov's method for strongly convex f, ``x' = y - lr g(y); y = x' + (1 - q) / (1 + q) (x' - x)``.
 
-    ``q = sqrt(lr mu)`` (Nesterov 2004, method 2.2.11). Judged at x: f(x_k) - f* falls at least as (1 - q)^k.
+    ``q = sqrt(lr mu)`` (Nesterov 2004, method 2.2.11). Output x: f(x_k) - f* decreases at least as (1 - q)^k.
     """
     root = (lr * strong_convexity) ** 0.5
     momentum = (1 - root) / (1 + root)
 
-    def update(k: Step, grad: Tensor, state: Last, y: Tensor) -> tuple[Tensor, Last]:
+    def update(k: Step, grad: Tensor, state: PreviousPoint, y: Tensor) -> tuple[Tensor, PreviousPoint]:
         point = add(y, -lr, grad)
-        return add(point, momentum, point - state.point), Last(point)
+        return add(point, momentum, point - state.point), PreviousPoint(point)
 
-    return replace(first_order(lambda x: Last(x.detach().clone()), update), judged=each(lambda own: own.point))
+    return replace(
+        first_order(lambda x: PreviousPoint(x.detach().clone()), update), output=output_from(lambda own: own.point)
+    )
 
 
 def ogm(lr: Hyper) -> Method:
     """Optimized gradient method, ``x' = y - lr g(y); y' = x' + (t - 1) / t' (x' - x) + t / t' (x' - y)``.
 
-    t as in ``nesterov_fista`` (Kim and Fessler 2016, algorithm OGM2, without its last step). Judged at x, whose bound
-    is half of Nesterov's: f(x_{k+1}) - f* <= |x_0 - x*|^2 / (4 lr t_k^2) (Kim and Fessler 2017).
+    t as in ``nesterov_fista`` (Kim and Fessler 2016, algorithm OGM2, without its last step). Output x, whose bound is
+    half of Nesterov's: f(x_{k+1}) - f* <= |x_0 - x*|^2 / (4 lr t_k^2) (Kim and Fessler 2017).
     """
 
-    def init(x: Tensor) -> Weighed:
-        return Weighed(x.detach().clone(), 1 + 0 * lr)
+    def init(x: Tensor) -> FistaState:
+        return FistaState(x.detach().clone(), 1 + 0 * lr)
 
-    def update(k: Step, grad: Tensor, state: Weighed, y: Tensor) -> tuple[Tensor, Weighed]:
-        point, t = add(y, -lr, grad), longer(state.t)
-        ahead = add(point, (state.t - 1) / t, point - state.point)
-        return add(ahead, state.t / t, point - y), Weighed(point, t)
+    def update(k: Step, grad: Tensor, state: FistaState, y: Tensor) -> tuple[Tensor, FistaState]:
+        point, t = add(y, -lr, grad), next_weight(state.t)
+        extrapolated = add(point, (state.t - 1) / t, point - state.point)
+        return add(extrapolated, state.t / t, point - y), FistaState(point, t)
 
-    return replace(first_order(init, update), judged=each(lambda own: own.point))
+    return replace(first_order(init, update), output=output_from(lambda own: own.point))
 
 
 def triple_momentum(lr: Hyper, strong_convexity: Hyper) -> Method:
     """Triple momentum, ``z' = z + b (z - z_old) - (1 + r) lr g(y); y' = z' + c (z' - z)`` (Van Scoy et al. 2018).
 
-    ``r = 1 - sqrt(lr mu)``, ``b = r^2 / (2 - r)``, ``c = b / (1 + r)``. Judged at ``z + d (z - z_old)``,
-    ``d = r^2 / (1 - r^2)``, whose distance to the minimiser falls as r^k.
+    ``r = 1 - sqrt(lr mu)``, ``b = r^2 / (2 - r)``, ``c = b / (1 + r)``. Output ``z + d (z - z_old)``,
+    ``d = r^2 / (1 - r^2)``, whose distance to the minimiser decreases as r^k.
     """
-    rate = 1 - (lr * strong_convexity) ** 0.5
-    inertia = rate**2 / (2 - rate)
-    beyond, out = inertia / (1 + rate), rate**2 / (1 - rate**2)
+    r = 1 - (lr * strong_convexity) ** 0.5
+    b = r**2 / (2 - r)
+    c, d = b / (1 + r), r**2 / (1 - r**2)
 
-    def update(k: Step, grad: Tensor, state: Two, y: Tensor) -> tuple[Tensor, Two]:
-        new = add(add(state.now, inertia, state.now - state.before), -(1 + rate) * lr, grad)
-        return add(new, beyond, new - state.now), Two(new, state.now)
+    def update(k: Step, grad: Tensor, state: TripleMomentumState, y: Tensor) -> tuple[Tensor, TripleMomentumState]:
+        z = add(add(state.z, b, state.z - state.previous), -(1 + r) * lr, grad)
+        return add(z, c, z - state.z), TripleMomentumState(z, state.z)
 
-    def init(x: Tensor) -> Two:
-        return Two(x.detach().clone(), x.detach().clone())
+    def init(x: Tensor) -> TripleMomentumState:
+        return TripleMomentumState(x.detach().clone(), x.detach().clone())
 
-    return replace(first_order(init, update), judged=each(lambda own: add(own.now, out, own.now - own.before)))
+    return replace(first_order(init, update), output=output_from(lambda own: add(own.z, d, own.z - own.previous)))

@@ -1,4 +1,4 @@
-"""Steps scaled by the size of past gradients, each coordinate on its own: Adagrad and its forgetful heirs."""
+"""AdaGrad, RMSprop and Adadelta: each coordinate's step is scaled by the size of its past gradients."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.optimizers.update_ops import add, add_quotient, is_zero, mean, mean_square, slope
-from gdbench.tree import per_lane
+from gdbench.optimizers.update_ops import add, add_quotient, effective_gradient, ema, ema_square, is_zero
+from gdbench.tree import per_run
 
 
-class Total(NamedTuple):
-    """The sum of all squared gradients."""
+class AdagradState(NamedTuple):
+    """Sum of all squared gradients."""
 
     squares: Tensor
 
 
-class Averages(NamedTuple):
-    """Moving averages of g^2 and, where asked for, of g; and the momentum buffer where there is momentum."""
+class RMSpropState(NamedTuple):
+    """Moving averages of g^2 and, if ``centered``, of g; the momentum buffer, if there is momentum."""
 
     square: Tensor
     mean: Tensor | None
     buffer: Tensor | None
 
 
-class Deltas(NamedTuple):
+class AdadeltaState(NamedTuple):
     """Moving averages of g^2 and of the squared steps."""
 
     square: Tensor
@@ -43,15 +43,15 @@ def adagrad(
     maximize: bool = False,
 ) -> Method:
     """Adagrad, ``s = s + g^2; x - lr / (1 + k lr_decay) g / (sqrt(s) + eps)`` (Duchi, Hazan, Singer 2011)."""
-    grad_of = slope(weight_decay, maximize)
+    grad_of = effective_gradient(weight_decay, maximize)
 
-    def init(x: Tensor) -> Total:
-        return Total(torch.zeros_like(x) + per_lane(initial_accumulator_value, x))
+    def init(x: Tensor) -> AdagradState:
+        return AdagradState(torch.zeros_like(x) + per_run(initial_accumulator_value, x))
 
-    def update(k: Step, grad: Tensor, state: Total, x: Tensor) -> tuple[Tensor, Total]:
+    def update(k: Step, grad: Tensor, state: AdagradState, x: Tensor) -> tuple[Tensor, AdagradState]:
         grad = grad_of(grad, x)
         squares = torch.addcmul(state.squares, grad, grad)
-        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + per_lane(eps, x)), Total(squares)
+        return add_quotient(x, -lr / (1 + k * lr_decay), grad, squares.sqrt() + per_run(eps, x)), AdagradState(squares)
 
     return first_order(init, update)
 
@@ -67,27 +67,27 @@ def rmsprop(
 ) -> Method:
     """RMSprop, ``v = alpha v + (1 - alpha) g^2; x - lr g / (sqrt(v) + eps)`` (Hinton 2012, lecture 6e).
 
-    ``centered`` takes the squared moving average of g off v (Graves 2013); ``momentum`` sums the scaled gradients up,
+    ``centered`` subtracts the squared moving average of g from v (Graves 2013); with ``momentum``,
     ``b = momentum b + g / (sqrt(v) + eps); x - lr b``.
     """
-    grad_of, down = slope(weight_decay, maximize), -lr
+    grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
-    def init(x: Tensor) -> Averages:
-        zeros = partial(torch.zeros_like, x)  # one tensor for two fields would be an alias, which a compiler sees
-        return Averages(zeros(), zeros() if centered else None, None if is_zero(momentum) else zeros())
+    def init(x: Tensor) -> RMSpropState:
+        zeros = partial(torch.zeros_like, x)  # one tensor in two fields would be an alias, which a compiler sees
+        return RMSpropState(zeros(), zeros() if centered else None, None if is_zero(momentum) else zeros())
 
-    def update(k: Step, grad: Tensor, state: Averages, x: Tensor) -> tuple[Tensor, Averages]:
+    def update(k: Step, grad: Tensor, state: RMSpropState, x: Tensor) -> tuple[Tensor, RMSpropState]:
         grad = grad_of(grad, x)
-        square = spread = mean_square(state.square, grad, alpha)
+        square = spread = ema_square(state.square, grad, alpha)
         average, buffer = state.mean, state.buffer
         if average is not None:
-            average = mean(average, grad, alpha)
+            average = ema(average, grad, alpha)
             spread = torch.addcmul(square, average, average, value=-1)
-        scale = spread.sqrt() + per_lane(eps, x)
+        scale = spread.sqrt() + per_run(eps, x)
         if buffer is None:
-            return add_quotient(x, down, grad, scale), Averages(square, average, None)
-        buffer = torch.addcdiv(per_lane(momentum, x) * buffer, grad, scale)
-        return add(x, down, buffer), Averages(square, average, buffer)
+            return add_quotient(x, down, grad, scale), RMSpropState(square, average, None)
+        buffer = torch.addcdiv(per_run(momentum, x) * buffer, grad, scale)
+        return add(x, down, buffer), RMSpropState(square, average, buffer)
 
     return first_order(init, update)
 
@@ -95,13 +95,13 @@ def rmsprop(
 def adadelta(
     lr: Hyper, rho: Hyper = 0.9, eps: Hyper = 1e-6, weight_decay: Hyper = 0.0, maximize: bool = False
 ) -> Method:
-    """Adadelta, ``d = g sqrt(u + eps) / sqrt(v + eps); x - lr d``, v and u averaging g^2 and d^2 (Zeiler 2012)."""
-    grad_of, down = slope(weight_decay, maximize), -lr
+    """Adadelta, ``d = g sqrt(u + eps) / sqrt(v + eps); x - lr d``; v and u average g^2 and d^2 (Zeiler 2012)."""
+    grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
-    def update(k: Step, grad: Tensor, state: Deltas, x: Tensor) -> tuple[Tensor, Deltas]:
+    def update(k: Step, grad: Tensor, state: AdadeltaState, x: Tensor) -> tuple[Tensor, AdadeltaState]:
         grad = grad_of(grad, x)
-        square = mean_square(state.square, grad, rho)
-        delta = (state.delta + per_lane(eps, x)).sqrt() / (square + per_lane(eps, x)).sqrt() * grad
-        return add(x, down, delta), Deltas(square, mean_square(state.delta, delta, rho))
+        square = ema_square(state.square, grad, rho)
+        delta = (state.delta + per_run(eps, x)).sqrt() / (square + per_run(eps, x)).sqrt() * grad
+        return add(x, down, delta), AdadeltaState(square, ema_square(state.delta, delta, rho))
 
-    return first_order(lambda x: Deltas(torch.zeros_like(x), torch.zeros_like(x)), update)
+    return first_order(lambda x: AdadeltaState(torch.zeros_like(x), torch.zeros_like(x)), update)

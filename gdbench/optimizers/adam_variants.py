@@ -1,6 +1,6 @@
-"""Descendants of Adam: other averages, other scales, or both; each coordinate on its own.
+"""Variants of Adam that are not in torch.optim, all of them coordinate-wise.
 
-As in ``gdbench.optimizers.adam``, ``t = k + 1`` is the number of the step, and a hat frees an average of its bias.
+As in ``adam.py``, ``t = k + 1``, and a hat marks an average whose bias is corrected.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.adam import Moments
+from gdbench.optimizers.adam import Moments, zero_moments
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.optimizers.update_ops import add, add_quotient, mean, mean_square
-from gdbench.tree import per_lane
+from gdbench.optimizers.update_ops import add, add_quotient, ema, ema_square
+from gdbench.tree import per_run
 
 
-class Buffer(NamedTuple):
-    """The moving average of the gradient."""
+class QHMState(NamedTuple):
+    """Moving average of the gradient."""
 
     mean: Tensor
 
 
-class Mixed(NamedTuple):
-    """Fast and slow moving averages of g, and that of g^2."""
+class AdEMAMixState(NamedTuple):
+    """Fast and slow moving averages of g, and the moving average of g^2."""
 
     fast: Tensor
     slow: Tensor
     square: Tensor
 
 
-class Changes(NamedTuple):
-    """Moving averages of g, of its changes, and of the squares of both together; and the last g."""
+class AdanState(NamedTuple):
+    """Moving averages of g, of its changes and of the squares of their sum; and the last g."""
 
     mean: Tensor
     change: Tensor
@@ -39,30 +39,25 @@ class Changes(NamedTuple):
     last: Tensor
 
 
-class Dual(NamedTuple):
-    """The start, and the weighed sums of g and g^2."""
+class MadgradState(NamedTuple):
+    """The start, and the weighted sums of g and g^2."""
 
     start: Tensor
     total: Tensor
     squares: Tensor
 
 
-def moments(x: Tensor) -> Moments:
-    """Nothing averaged yet."""
-    return Moments(torch.zeros_like(x), torch.zeros_like(x))
-
-
 def adabelief(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-16) -> Method:
-    """AdaBelief, Adam with ``v = beta2 v + (1 - beta2) (g - m)^2 + eps`` for the square (Zhuang et al. 2020)."""
+    """AdaBelief: Adam with ``v = beta2 v + (1 - beta2) (g - m)^2 + eps`` (Zhuang et al. 2020)."""
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
-        average = mean(state.mean, grad, beta1)
-        square = mean_square(state.square, grad - average, beta2) + per_lane(eps, x)
+        average = ema(state.mean, grad, beta1)
+        square = ema_square(state.square, grad - average, beta2) + per_run(eps, x)
         root = (1 - beta2 ** (k + 1)) ** 0.5
         size = -lr * root / (1 - beta1 ** (k + 1))
-        return add_quotient(x, size, average, square.sqrt() + per_lane(eps * root, x)), Moments(average, square)
+        return add_quotient(x, size, average, square.sqrt() + per_run(eps * root, x)), Moments(average, square)
 
-    return first_order(moments, update)
+    return first_order(zero_moments, update)
 
 
 def yogi(
@@ -75,22 +70,22 @@ def yogi(
 ) -> Method:
     """Yogi, ``v = v - (1 - beta2) sign(v - g^2) g^2; x - lr m / (sqrt(v) + eps)`` (Zaheer et al. 2018, algorithm 2).
 
-    With ``bias_correction``, as in torch-optimizer and pytorch_optimizer: both averages start at
-    ``initial_accumulator_value`` and are divided by ``1 - beta^t``. The paper's algorithm does neither to m.
+    With ``bias_correction``, both averages start at ``initial_accumulator_value`` and are divided by ``1 - beta^t``, as
+    in torch-optimizer and pytorch_optimizer. In the paper's algorithm neither applies to m.
     """
 
     def init(x: Tensor) -> Moments:
-        initial = torch.zeros_like(x) + per_lane(initial_accumulator_value, x)
+        initial = torch.zeros_like(x) + per_run(initial_accumulator_value, x)
         return Moments(initial if bias_correction else torch.zeros_like(x), initial.clone())
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
-        average, squared = mean(state.mean, grad, beta1), grad * grad
-        square = state.square - per_lane(1 - beta2, x) * torch.sign(state.square - squared) * squared
+        average, squared = ema(state.mean, grad, beta1), grad * grad
+        square = state.square - per_run(1 - beta2, x) * torch.sign(state.square - squared) * squared
         if not bias_correction:
-            return add_quotient(x, -lr, average, square.sqrt() + per_lane(eps, x)), Moments(average, square)
+            return add_quotient(x, -lr, average, square.sqrt() + per_run(eps, x)), Moments(average, square)
         root = (1 - beta2 ** (k + 1)) ** 0.5
         size = -lr * root / (1 - beta1 ** (k + 1))
-        return add_quotient(x, size, average, square.sqrt() + per_lane(eps * root, x)), Moments(average, square)
+        return add_quotient(x, size, average, square.sqrt() + per_run(eps * root, x)), Moments(average, square)
 
     return first_order(init, update)
 
@@ -103,21 +98,21 @@ def adabound(
     final_lr: Hyper = 0.1,
     gamma: Hyper = 1e-3,
 ) -> Method:
-    """AdaBound, Adam whose every step size goes to ``final_lr`` (Luo et al. 2019, algorithm 2, with Adam's hats).
+    """AdaBound: Adam whose step sizes all converge to ``final_lr`` (Luo et al. 2019, algorithm 2, bias corrected).
 
     ``x - clip(lr / (sqrt(v^) + eps), final_lr (1 - 1 / (gamma t + 1)), final_lr (1 + 1 / (gamma t))) m^``.
     """
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         t = k + 1
-        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
+        average, square = ema(state.mean, grad, beta1), ema_square(state.square, grad, beta2)
         root = (1 - beta2**t) ** 0.5
-        size = per_lane(lr * root, x) / (square.sqrt() + per_lane(eps * root, x))
+        size = per_run(lr * root, x) / (square.sqrt() + per_run(eps * root, x))
         low, high = final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t))
-        size = size.clamp(per_lane(low, x), per_lane(high, x))
+        size = size.clamp(per_run(low, x), per_run(high, x))
         return add(x, -1 / (1 - beta1**t), size * average), Moments(average, square)
 
-    return first_order(moments, update)
+    return first_order(zero_moments, update)
 
 
 def ademamix(
@@ -130,41 +125,43 @@ def ademamix(
 ) -> Method:
     """AdEMAMix: ``x - lr (m^ + slow_weight s) / (sqrt(v^) + eps)``, s averages g by beta3 (Pagliardini et al. 2024)."""
 
-    def init(x: Tensor) -> Mixed:
-        return Mixed(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+    def init(x: Tensor) -> AdEMAMixState:
+        return AdEMAMixState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
 
-    def update(k: Step, grad: Tensor, state: Mixed, x: Tensor) -> tuple[Tensor, Mixed]:
-        fast, slow = mean(state.fast, grad, beta1), mean(state.slow, grad, beta3)
-        square, root = mean_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
-        way = add(per_lane(1 / (1 - beta1 ** (k + 1)), x) * fast, slow_weight, slow)
-        return add_quotient(x, -lr * root, way, square.sqrt() + per_lane(eps * root, x)), Mixed(fast, slow, square)
+    def update(k: Step, grad: Tensor, state: AdEMAMixState, x: Tensor) -> tuple[Tensor, AdEMAMixState]:
+        fast, slow = ema(state.fast, grad, beta1), ema(state.slow, grad, beta3)
+        square, root = ema_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
+        way = add(per_run(1 / (1 - beta1 ** (k + 1)), x) * fast, slow_weight, slow)
+        return add_quotient(x, -lr * root, way, square.sqrt() + per_run(eps * root, x)), AdEMAMixState(
+            fast, slow, square
+        )
 
     return first_order(init, update)
 
 
 def adopt(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.9999, eps: Hyper = 1e-6) -> Method:
-    """ADOPT, ``m = beta1 m + (1 - beta1) g / max(sqrt(v), eps); x - lr m``, and then v averages g^2.
+    """ADOPT, ``m = beta1 m + (1 - beta1) g / max(sqrt(v), eps); x - lr m``, after which v averages g^2.
 
-    Taniguchi et al. 2024, algorithm 2, without clipping: the first step only sets ``v = g^2``.
+    Taniguchi et al. 2024, algorithm 2, without clipping. The first step only sets ``v = g^2``.
     """
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
         later = k > 0
-        scaled = grad / state.square.sqrt().clamp(min=per_lane(eps, x))
-        average = mean(state.mean, per_lane(later + 0 * lr, x) * scaled, beta1)
-        return add(x, -lr, average), Moments(average, mean_square(state.square, grad, beta2 * later))
+        scaled = grad / state.square.sqrt().clamp(min=per_run(eps, x))
+        average = ema(state.mean, per_run(later + 0 * lr, x) * scaled, beta1)
+        return add(x, -lr, average), Moments(average, ema_square(state.square, grad, beta2 * later))
 
-    return first_order(moments, update)
+    return first_order(zero_moments, update)
 
 
 def qhm(lr: Hyper, momentum: Hyper = 0.999, nu: Hyper = 0.7) -> Method:
-    """Quasi-hyperbolic momentum, ``x - lr ((1 - nu) g + nu m)``, m averaging g (Ma and Yarats 2019)."""
+    """Quasi-hyperbolic momentum, ``x - lr ((1 - nu) g + nu m)``, where m averages g (Ma and Yarats 2019)."""
 
-    def update(k: Step, grad: Tensor, state: Buffer, x: Tensor) -> tuple[Tensor, Buffer]:
-        average = mean(state.mean, grad, momentum)
-        return add(x, -lr, mean(average, grad, nu)), Buffer(average)
+    def update(k: Step, grad: Tensor, state: QHMState, x: Tensor) -> tuple[Tensor, QHMState]:
+        average = ema(state.mean, grad, momentum)
+        return add(x, -lr, ema(average, grad, nu)), QHMState(average)
 
-    return first_order(lambda x: Buffer(torch.zeros_like(x)), update)
+    return first_order(lambda x: QHMState(torch.zeros_like(x)), update)
 
 
 def qhadam(
@@ -181,13 +178,13 @@ def qhadam(
     """
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
-        average, square = mean(state.mean, grad, beta1), mean_square(state.square, grad, beta2)
-        m = per_lane(1 / (1 - beta1 ** (k + 1)), x) * average
-        v = per_lane(1 / (1 - beta2 ** (k + 1)), x) * square
-        scale = mean(v, grad * grad, nu2).sqrt() + per_lane(eps, x)
-        return add_quotient(x, -lr, mean(m, grad, nu1), scale), Moments(average, square)
+        average, square = ema(state.mean, grad, beta1), ema_square(state.square, grad, beta2)
+        m = per_run(1 / (1 - beta1 ** (k + 1)), x) * average
+        v = per_run(1 / (1 - beta2 ** (k + 1)), x) * square
+        scale = ema(v, grad * grad, nu2).sqrt() + per_run(eps, x)
+        return add_quotient(x, -lr, ema(m, grad, nu1), scale), Moments(average, square)
 
-    return first_order(moments, update)
+    return first_order(zero_moments, update)
 
 
 def adan(
@@ -198,43 +195,43 @@ def adan(
     eps: Hyper = 1e-8,
     bias_correction: bool = False,
 ) -> Method:
-    """Adan, ``x - lr (m + beta2 v) / (sqrt(n) + eps)`` (Xie et al. 2022, algorithm 1, whose betas are 1 less ours).
+    """Adan, ``x - lr (m + beta2 v) / (sqrt(n) + eps)`` (Xie et al. 2022, algorithm 1, with 1 - beta for its betas).
 
-    m averages g, v its changes ``g - g_old``, n the squares of ``g + beta2 (g - g_old)``; at first ``m = g``, ``v = 0``
-    and ``n = g^2``. With ``bias_correction``, as in the authors' code and pytorch_optimizer, all three start at 0 and
-    are divided by ``1 - beta^t``.
+    m averages g, v its changes ``g - g_old``, n the squares of ``g + beta2 (g - g_old)``; in the first step ``m = g``,
+    ``v = 0`` and ``n = g^2``. With ``bias_correction``, as in the authors' code and pytorch_optimizer, all three start
+    at 0 and are divided by ``1 - beta^t``.
     """
 
-    def init(x: Tensor) -> Changes:
-        return Changes(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+    def init(x: Tensor) -> AdanState:
+        return AdanState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
 
-    def update(k: Step, grad: Tensor, state: Changes, x: Tensor) -> tuple[Tensor, Changes]:
+    def update(k: Step, grad: Tensor, state: AdanState, x: Tensor) -> tuple[Tensor, AdanState]:
         later = k > 0
-        remembers = True if bias_correction else later  # without correction, the first step takes g and g^2 whole
-        changed = per_lane(later + 0 * lr, x) * (grad - state.last)
-        average, change = mean(state.mean, grad, beta1 * remembers), mean(state.change, changed, beta2)
-        square = mean_square(state.square, add(grad, beta2, changed), beta3 * remembers)
-        new = Changes(average, change, square, grad)
+        keep = True if bias_correction else later  # without correction, the first step sets m = g and n = g^2
+        difference = per_run(later + 0 * lr, x) * (grad - state.last)
+        average, change = ema(state.mean, grad, beta1 * keep), ema(state.change, difference, beta2)
+        square = ema_square(state.square, add(grad, beta2, difference), beta3 * keep)
+        new = AdanState(average, change, square, grad)
         if not bias_correction:
-            return add_quotient(x, -lr, add(average, beta2, change), square.sqrt() + per_lane(eps, x)), new
+            return add_quotient(x, -lr, add(average, beta2, change), square.sqrt() + per_run(eps, x)), new
         root = (1 - beta3 ** (k + 1)) ** 0.5
-        scaled_average = per_lane(1 / (1 - beta1 ** (k + 1)), x) * average
+        scaled_average = per_run(1 / (1 - beta1 ** (k + 1)), x) * average
         direction = add(scaled_average, beta2 / (1 - beta2 ** (k + 1)), change)
-        return add_quotient(x, -lr * root, direction, square.sqrt() + per_lane(eps * root, x)), new
+        return add_quotient(x, -lr * root, direction, square.sqrt() + per_run(eps * root, x)), new
 
     return first_order(init, update)
 
 
 def laprop(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e-15) -> Method:
-    """LaProp, ``m = beta1 m + (1 - beta1) g / (sqrt(v^) + eps); x - lr m^``, scaled first (Ziyin et al. 2020)."""
+    """LaProp, ``m = beta1 m + (1 - beta1) g / (sqrt(v^) + eps); x - lr m^`` (Ziyin et al. 2020)."""
 
     def update(k: Step, grad: Tensor, state: Moments, x: Tensor) -> tuple[Tensor, Moments]:
-        square, root = mean_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
-        scaled = per_lane(root, x) * grad / (square.sqrt() + per_lane(eps * root, x))
-        average = mean(state.mean, scaled, beta1)
+        square, root = ema_square(state.square, grad, beta2), (1 - beta2 ** (k + 1)) ** 0.5
+        scaled = per_run(root, x) * grad / (square.sqrt() + per_run(eps * root, x))
+        average = ema(state.mean, scaled, beta1)
         return add(x, -lr / (1 - beta1 ** (k + 1)), average), Moments(average, square)
 
-    return first_order(moments, update)
+    return first_order(zero_moments, update)
 
 
 def madgrad(lr: Hyper, momentum: Hyper = 0.9, eps: Hyper = 1e-6) -> Method:
@@ -243,13 +240,13 @@ def madgrad(lr: Hyper, momentum: Hyper = 0.9, eps: Hyper = 1e-6) -> Method:
     s and n are the sums of ``a g`` and ``a g^2`` with ``a = lr sqrt(t)``.
     """
 
-    def init(x: Tensor) -> Dual:
-        return Dual(x.detach().clone(), torch.zeros_like(x), torch.zeros_like(x))
+    def init(x: Tensor) -> MadgradState:
+        return MadgradState(x.detach().clone(), torch.zeros_like(x), torch.zeros_like(x))
 
-    def update(k: Step, grad: Tensor, state: Dual, x: Tensor) -> tuple[Tensor, Dual]:
+    def update(k: Step, grad: Tensor, state: MadgradState, x: Tensor) -> tuple[Tensor, MadgradState]:
         weight = lr * (k + 1) ** 0.5
         total, squares = add(state.total, weight, grad), add(state.squares, weight, grad * grad)
-        z = state.start - total / (squares ** (1 / 3) + per_lane(eps, x))
-        return mean(x, z, momentum), Dual(state.start, total, squares)
+        z = state.start - total / (squares ** (1 / 3) + per_run(eps, x))
+        return ema(x, z, momentum), MadgradState(state.start, total, squares)
 
     return first_order(init, update)

@@ -1,8 +1,8 @@
-"""Copies of torch optimizers with everything they hold: state, groups, attributes, and what these share.
+"""Copies of torch optimizers with everything they hold: state, groups, attributes, and references among these.
 
-``Optimizer.__getstate__`` leaves out what a subclass keeps in its own attributes, so deepcopy alone loses an average, a
-counter or an inner optimizer. Here every attribute goes through one deepcopy, whose memo makes references to a
-parameter, a state tensor or the optimizer itself lead to their copies.
+``Optimizer.__getstate__`` omits the attributes of a subclass, so deepcopy alone loses an average, a counter or an inner
+optimizer. Here every attribute goes through one deepcopy, whose memo makes references to a parameter, a state tensor or
+the optimizer itself lead to their copies.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ CONSTANTS = (
     *(bool, int, float, complex, str, bytes, type, types.ModuleType, types.BuiltinFunctionType, type(None)),
     *(torch.dtype, torch.device, torch.layout, torch.memory_format),
 )
-"""What nothing can change, and copies share."""
+"""Types of immutable objects, which copies share."""
 PLAIN = frozenset({bool, float, complex, str, bytes, type(None), torch.dtype, torch.device})
-"""The types of what needs no look: nine in ten of the objects that an optimizer holds."""
+"""Types that need no inspection: nine in ten of the objects that an optimizer holds."""
 LEAST_ADDRESS = 1 << 16
-"""No object lies below it, so that smaller numbers are none's address."""
+"""No object has an address below it, so smaller numbers are not addresses."""
 
 
 def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Optimizer, Params, Params]:
-    """A copy of an optimizer with copies of ``point``, the parameters it moves, and of x, which may be that point.
+    """Copy an optimizer, with ``point``, the parameters it updates, and x, which may be the same object as ``point``.
 
-    Raises Unavailable with the attribute and the reason where something it holds cannot be copied.
+    Raises Unavailable with the attribute and the reason where something that it holds cannot be copied.
     """
-    parts = list(walk(optimizer))
+    parts = list(walk_objects(optimizer))
     refuse_uncopyable(optimizer, parts, point)
     memo: dict[int, Any] = {}
     originals = [part for _, part in parts if is_optimizer(part, optimizer)]
     functions = [part for _, part in parts if isinstance(part, types.FunctionType) and not is_constant(part)]
-    for original in originals:  # before all else, so that references among optimizers lead to the copies
+    for original in originals:  # first, so that references among optimizers lead to the copies
         memo[id(original)] = object.__new__(type(original))
     for function in functions:
         memo[id(function)] = copy_empty(function)
@@ -56,14 +56,14 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
             memo[id(part)] = part
         elif isinstance(part, weakref.ref):
             if id(part()) not in memo:
-                raise uncopyable(optimizer, name, "it holds a weak reference to what is not the optimizer's own")
+                raise copy_error(optimizer, name, "it holds a weak reference to an object outside of the optimizer")
             memo[id(part)] = weakref.ref(memo[id(part())])
     for original in originals:
-        for name, value in attributes(original):
+        for name, value in iterate_attributes(original):
             try:
                 copied = value if type(value) in PLAIN else deepcopy(value, memo)
             except (TypeError, RuntimeError) as error:
-                raise uncopyable(optimizer, name, " ".join(str(error).split())) from error
+                raise copy_error(optimizer, name, " ".join(str(error).split())) from error
             if name in vars(original):
                 vars(memo[id(original)])[name] = copied
             else:
@@ -75,13 +75,13 @@ def copy_optimizer(optimizer: Optimizer, point: Params, x: Params) -> tuple[Opti
 
 
 def copy_empty(function: types.FunctionType) -> types.FunctionType:
-    """A copy of a function that refers to nothing yet: deepcopy would give the function itself."""
+    """Copy a function with an empty closure and without defaults: deepcopy would return the function itself."""
     cells = tuple(types.CellType() for _ in function.__closure__ or ())
     return types.FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
 
 
 def fill_function(function: types.FunctionType, copied: types.FunctionType, memo: dict[int, Any]) -> None:
-    """Let a copied function refer to the copies of what the original refers to."""
+    """Set closure, defaults and attributes of a copied function to copies of the original's."""
     for cell, original in zip(copied.__closure__ or (), function.__closure__ or (), strict=True):
         if original != types.CellType():
             cell.cell_contents = deepcopy(original.cell_contents, memo)
@@ -91,7 +91,7 @@ def fill_function(function: types.FunctionType, copied: types.FunctionType, memo
 
 
 def rename_keys(parts: Iterable[tuple[str, Any]], memo: Mapping[int, Any]) -> None:
-    """In the copied dicts, replace keys that are the ``id()`` of a copied object by the id of its copy."""
+    """Replace keys of the copied dicts that are the ``id()`` of a copied object by the id of its copy."""
     for _, part in parts:
         if isinstance(part, dict) and any(key in memo for key in part if type(key) is int):
             copied = memo[id(part)]
@@ -101,12 +101,12 @@ def rename_keys(parts: Iterable[tuple[str, Any]], memo: Mapping[int, Any]) -> No
 
 
 def is_optimizer(part: Any, outermost: Any) -> bool:
-    """Whether a part is copied attribute by attribute: any Optimizer, and the outermost, of whatever class it is."""
+    """Whether an object is copied attribute by attribute: any Optimizer, and the outermost object of any class."""
     return part is outermost or isinstance(part, Optimizer)
 
 
-def attributes(part: Any) -> Iterator[tuple[str, Any]]:
-    """The attributes of an object, in ``__dict__`` and in slots."""
+def iterate_attributes(part: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over the attributes of an object, in ``__dict__`` and in slots."""
     yield from getattr(part, "__dict__", {}).items()
     for cls in type(part).__mro__:
         slots = cls.__dict__.get("__slots__", ())
@@ -115,10 +115,10 @@ def attributes(part: Any) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(part, name)
 
 
-def walk(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
-    """Every object that an optimizer holds, itself first, with the attribute that leads there; no tensor's inside.
+def walk_objects(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
+    """Iterate over all objects that an optimizer holds, itself first, each with the attribute that leads to it.
 
-    Text and small numbers are left out.
+    Text, small numbers and the insides of tensors are left out.
     """
     seen: set[int] = set()
     waiting: deque[tuple[str, Any]] = deque([("", optimizer)])
@@ -131,20 +131,20 @@ def walk(optimizer: Optimizer) -> Iterator[tuple[str, Any]]:
             seen.add(id(part))
         yield name, part
         if is_optimizer(part, optimizer):
-            waiting.extend(attributes(part))
+            waiting.extend(iterate_attributes(part))
         else:
-            waiting.extend((name, held) for held in contents(part, kind))
+            waiting.extend((name, held) for held in iterate_contents(part, kind))
 
 
-def contents(part: Any, kind: type) -> Iterator[Any]:
-    """What an object of a type holds: members, attributes, what a function, a partial or a bound method refers to."""
+def iterate_contents(part: Any, kind: type) -> Iterator[Any]:
+    """Iterate over what an object holds: members, attributes, and what a function, partial or method refers to."""
     if kind is dict or isinstance(part, Mapping):
         yield from (key for key in part if type(key) is not int)
         yield from part.values()
     elif isinstance(part, (Tensor, weakref.ref, *CONSTANTS)):
         return
     elif isinstance(part, types.FunctionType):
-        yield from captured(part)
+        yield from list_captured(part)
     elif isinstance(part, (list, tuple, set, frozenset, deque)):
         yield from part
     elif isinstance(part, functools.partial):
@@ -152,37 +152,37 @@ def contents(part: Any, kind: type) -> Iterator[Any]:
     elif isinstance(part, types.MethodType):
         yield from (part.__self__, part.__func__)
     if kind not in (dict, OrderedDict, list, tuple):
-        yield from (held for _, held in attributes(part))
+        yield from (held for _, held in iterate_attributes(part))
 
 
-def captured(function: types.FunctionType) -> list[Any]:
-    """What a function refers to beside its globals: the variables of its closure and its defaults."""
+def list_captured(function: types.FunctionType) -> list[Any]:
+    """List what a function refers to besides its globals: the variables of its closure and its defaults."""
     enclosed = inspect.getclosurevars(function).nonlocals.values()
     return [*enclosed, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
 def is_constant(value: Any) -> bool:
-    """Whether nothing can change a value: numbers, text, types, and functions and tuples of these."""
+    """Whether a value is immutable: numbers, text, types, and functions and tuples of these."""
     if isinstance(value, types.FunctionType):
-        return all(map(is_constant, captured(value)))
+        return all(map(is_constant, list_captured(value)))
     if isinstance(value, (tuple, frozenset)):
         return all(map(is_constant, value))
     return isinstance(value, CONSTANTS)
 
 
 def refuse_uncopyable(optimizer: Optimizer, parts: Iterable[tuple[str, Any]], point: Params) -> None:
-    """Raise Unavailable where deepcopy would share a part between the copies, or leave it behind, without a word."""
+    """Raise Unavailable where deepcopy would silently share an object between the copies or leave it out."""
     memory = {leaf.data_ptr() for leaf in leaves(point) if leaf.numel()}
     places = memory | {id(leaf) for leaf in leaves(point)}
     for name, part in parts:
         if (isinstance(part, int) and part in places) or (isinstance(part, Mapping) and memory & part.keys()):
-            raise uncopyable(optimizer, name, "it goes by the address of a parameter; use the parameter itself as key")
+            raise copy_error(optimizer, name, "it uses the address of a parameter; use the parameter itself as key")
         if isinstance(part, types.BuiltinFunctionType) and isinstance(part.__self__, Tensor):
-            raise uncopyable(optimizer, name, "it holds a method of a tensor")
+            raise copy_error(optimizer, name, "it holds a method of a tensor")
 
 
-def uncopyable(optimizer: Optimizer, name: str, reason: str) -> Unavailable:
-    """The refusal of an optimizer that cannot be copied, which timing must do."""
+def copy_error(optimizer: Optimizer, name: str, reason: str) -> Unavailable:
+    """Word the error for an optimizer that cannot be copied, which timing needs."""
     cls = type(optimizer)
     return Unavailable(
         f"{cls.__module__}.{cls.__qualname__} cannot be copied for timing, its attribute {name}: {reason}"

@@ -1,7 +1,7 @@
-"""Steps scaled by an estimate of the Hessian's diagonal: ``z * (H z)`` with random signs z (Hutchinson 1989).
+"""Sophia and AdaHessian: steps scaled by an estimate of the Hessian's diagonal, ``z * (H z)`` (Hutchinson 1989).
 
-The signs follow from ``probe_seed``, the step and the coordinate alone: every lane, and a run that is resumed, sees the
-same ones.
+z holds random signs, which depend on ``probe_seed``, the step and the coordinate alone: they are the same in every lane
+and in a resumed run.
 """
 
 from __future__ import annotations
@@ -12,13 +12,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import HESSIAN_PRODUCT, Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.update_ops import add, add_quotient, mean, mean_square, zeros
-from gdbench.tree import Params, leaves, per_lane, rebuild, tree_map
+from gdbench.optimizers.base import (
+    HESSIAN_PRODUCT,
+    Hyper,
+    InnerProduct,
+    Method,
+    Oracle,
+    RunNumber,
+    Step,
+    StepInfo,
+    line_search_method,
+)
+from gdbench.optimizers.update_ops import add, add_quotient, ema, ema_square, zeros_like
+from gdbench.tree import Params, leaves, per_run, rebuild, tree_map
 
 
-class Curved(NamedTuple):
-    """Moving averages of the gradient and of the diagonal, or of its square."""
+class DiagonalState(NamedTuple):
+    """Moving averages of the gradient, and of the Hessian's diagonal or its square."""
 
     mean: Params
     diagonal: Params
@@ -35,31 +45,35 @@ def sophia(
 ) -> Method:
     """Sophia-H, ``x - lr clip(m / max(gamma h, eps), 1)`` (Liu et al. 2023, algorithm 3).
 
-    m averages the gradient; h averages the diagonal of the Hessian, seen anew in every ``period``-th step, from the
-    first. Such a step costs a Hessian product more. Under a compiler, which cannot leave it out, all steps make it; the
-    work that is counted is that of the algorithm.
+    m averages the gradient; h averages the diagonal of the Hessian, estimated in every ``period``-th step, beginning
+    with the first. Such a step costs one Hessian product more. A compiled step, which cannot branch, always computes
+    it; the counted work is that of the algorithm.
     """
 
-    def init(x: Params, number: Number) -> Curved:
-        return Curved(zeros(x), zeros(x))
+    def init(x: Params, number: RunNumber) -> DiagonalState:
+        return DiagonalState(zeros_like(x), zeros_like(x))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Curved, inner: Inner) -> tuple[Params, Curved, Seen]:
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: DiagonalState, inner: InnerProduct
+    ) -> tuple[Params, DiagonalState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, grad)
-        due, known = k % period == 0, state.diagonal
+        average = tree_map(lambda old, new: ema(old, new, beta1), state.mean, grad)
+        due, average_diagonal = k % period == 0, state.diagonal
         if isinstance(due, Tensor) or due:
-            seen = diagonal(oracle, k, x, probe_seed)
-            fresh = tree_map(lambda old, new: mean(old, new, beta2), known, seen)
-            known = fresh if due is True else tree_map(lambda new, old: torch.where(due, new, old), fresh, known)
+            estimate = estimate_diagonal(oracle, k, x, probe_seed)
+            new = tree_map(lambda old, fresh: ema(old, fresh, beta2), average_diagonal, estimate)
+            average_diagonal = (
+                new if due is True else tree_map(lambda a, b: torch.where(due, a, b), new, average_diagonal)
+            )
 
-        def move(leaf: Tensor, along: Tensor, bend: Tensor) -> Tensor:
-            scale = (per_lane(gamma, bend) * bend).clamp(min=per_lane(eps, bend))
-            return add(leaf, -lr, (along / scale).clamp(-1, 1))
+        def move(leaf: Tensor, m: Tensor, h: Tensor) -> Tensor:
+            scale = (per_run(gamma, h) * h).clamp(min=per_run(eps, h))
+            return add(leaf, -lr, (m / scale).clamp(-1, 1))
 
-        work = 1 + HESSIAN_PRODUCT * due
-        return tree_map(move, x, average, known), Curved(average, known), Seen(loss, grad, work, 0)
+        state = DiagonalState(average, average_diagonal)
+        return tree_map(move, x, *state), state, StepInfo(loss, grad, 1 + HESSIAN_PRODUCT * due, 0)
 
-    return searching(init, step)
+    return line_search_method(init, step)
 
 
 def adahessian(
@@ -69,51 +83,57 @@ def adahessian(
     eps: Hyper = 1e-4,
     probe_seed: int = 0,
 ) -> Method:
-    """AdaHessian, Adam with the Hessian's diagonal in place of the gradient's square (Yao et al. 2021).
+    """AdaHessian: Adam with the Hessian's diagonal in place of the gradient in v (Yao et al. 2021).
 
-    ``x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)``, v averaging ``d^2`` with ``d = z * (H z)``, without
-    the paper's averages over blocks. Each step costs a Hessian product.
+    ``x - lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)``; v averages ``d^2`` with ``d = z * (H z)``, without
+    the paper's averages over blocks. Each step costs one Hessian product more.
     """
 
-    def init(x: Params, number: Number) -> Curved:
-        return Curved(zeros(x), zeros(x))
+    def init(x: Params, number: RunNumber) -> DiagonalState:
+        return DiagonalState(zeros_like(x), zeros_like(x))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Curved, inner: Inner) -> tuple[Params, Curved, Seen]:
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: DiagonalState, inner: InnerProduct
+    ) -> tuple[Params, DiagonalState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        average = tree_map(lambda old, new: mean(old, new, beta1), state.mean, grad)
-        seen = diagonal(oracle, k, x, probe_seed)
-        square = tree_map(lambda old, new: mean_square(old, new, beta2), state.diagonal, seen)
-        size, spread = lr / (1 - beta1 ** (k + 1)), 1 / (1 - beta2 ** (k + 1))
+        average = tree_map(lambda old, new: ema(old, new, beta1), state.mean, grad)
+        estimate = estimate_diagonal(oracle, k, x, probe_seed)
+        square = tree_map(lambda old, new: ema_square(old, new, beta2), state.diagonal, estimate)
+        size, correction = lr / (1 - beta1 ** (k + 1)), 1 / (1 - beta2 ** (k + 1))
 
-        def move(leaf: Tensor, along: Tensor, bend: Tensor) -> Tensor:
-            return add_quotient(leaf, -size, along, (per_lane(spread, leaf) * bend).sqrt() + per_lane(eps, leaf))
+        def move(leaf: Tensor, m: Tensor, v: Tensor) -> Tensor:
+            return add_quotient(leaf, -size, m, (per_run(correction, leaf) * v).sqrt() + per_run(eps, leaf))
 
-        return tree_map(move, x, average, square), Curved(average, square), Seen(loss, grad, 1 + HESSIAN_PRODUCT, 0)
+        return (
+            tree_map(move, x, average, square),
+            DiagonalState(average, square),
+            StepInfo(loss, grad, 1 + HESSIAN_PRODUCT, 0),
+        )
 
-    return searching(init, step)
+    return line_search_method(init, step)
 
 
-def diagonal(oracle: Oracle, k: Step, x: Params, seed: int) -> Params:
-    """``z * (H z)``, whose mean over z is the Hessian's diagonal; of a quadratic along the axes it is exact."""
-    probe = signs(k, x, oracle.laned, seed)
+def estimate_diagonal(oracle: Oracle, k: Step, x: Params, seed: int) -> Params:
+    """Estimate the Hessian's diagonal by ``z * (H z)``, whose mean over z it is; exact for a diagonal Hessian."""
+    probe = random_signs(k, x, oracle.laned, seed)
     return tree_map(torch.mul, probe, oracle.hvp(x, probe, k))
 
 
-def signs(k: Step, x: Params, laned: bool, seed: int) -> Params:
-    """A random sign for each coordinate, the same in every lane."""
-    first, made = 0, []
+def random_signs(k: Step, x: Params, laned: bool, seed: int) -> Params:
+    """Draw a random sign for each coordinate, the same in every lane."""
+    first, signs = 0, []
     for leaf in leaves(x):
         event = leaf.shape[1:] if laned else leaf.shape
         count = math.prod(event)
         place = torch.arange(first, first + count, device=leaf.device).reshape(event)
-        bits = mixed(mixed(place) + mixed(torch.zeros_like(place) + k + 2**20 * seed))
-        made.append((1 - 2 * (bits & 1)).to(leaf.dtype) + torch.zeros_like(leaf))
+        bits = hash_32_bits(hash_32_bits(place) + hash_32_bits(torch.zeros_like(place) + k + 2**20 * seed))
+        signs.append((1 - 2 * (bits & 1)).to(leaf.dtype) + torch.zeros_like(leaf))
         first += count
-    return rebuild(x, made)
+    return rebuild(x, signs)
 
 
-def mixed(number: Tensor) -> Tensor:
-    """32 bits that depend on all bits of a number (the hash lowbias32, Wellons 2018)."""
+def hash_32_bits(number: Tensor) -> Tensor:
+    """Hash whole numbers to 32 bits, each of which depends on all bits of the number (lowbias32, Wellons 2018)."""
     low = 2**32 - 1
     number = number.long() & low
     number = (number ^ (number >> 16)) * 0x7FEB352D & low

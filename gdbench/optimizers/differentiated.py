@@ -1,4 +1,4 @@
-"""Gradients that torch optimizers may differentiate: theirs is the Hessian product of the run's own oracle."""
+"""Steps of torch optimizers that differentiate the gradient, by the Hessian product of the run's oracle."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import HESSIAN_PRODUCT, Oracle, Seen, Step
+from gdbench.optimizers.base import HESSIAN_PRODUCT, Oracle, Step, StepInfo
 from gdbench.tree import Params, leaves, rebuild
 
-__all__ = ["step_differentiated"]
+__all__ = ["step_with_graph"]
 
 Product = Callable[[Sequence[Tensor]], list[Tensor]]
-"""The Hessian at the point times some directions, leaf by leaf."""
+"""The product of the Hessian at the point with a direction, leaf by leaf."""
 
 
-class Slopes(torch.autograd.Function):
-    """The gradient as a function of the point, whose own gradient is the Hessian product."""
+class DifferentiableGradient(torch.autograd.Function):
+    """The gradient as a function of the point; its derivative is the Hessian product."""
 
     @staticmethod
     def forward(ctx: Any, product: Product, slopes: Sequence[Tensor], *point: Tensor) -> tuple[Tensor, ...]:
-        """The slopes that are known already, as new tensors."""
+        """Return copies of the gradients that were computed already."""
         ctx.product = product
         return tuple(slope.clone() for slope in slopes)
 
     @staticmethod
     def backward(ctx: Any, *along: Tensor) -> tuple[Any, ...]:
-        """What differentiating them along some directions gives."""
+        """Return the product of the Hessian with a direction."""
         return (None, None, *ctx.product(along))
 
 
-def step_differentiated(
+def step_with_graph(
     oracle: Oracle, k: Step, point: Params, optimizer: torch.optim.Optimizer
-) -> tuple[Params, Seen]:
-    """One step of an optimizer that differentiates ``.grad``, as after ``backward(create_graph=True)``.
+) -> tuple[Params, StepInfo]:
+    """Make one step of an optimizer that differentiates ``.grad``, as after ``backward(create_graph=True)``.
 
-    Each time it does so is a Hessian product, and counted as the oracle's own is.
+    Each differentiation is a Hessian product, and is counted as one of the oracle's.
     """
     products = 0
 
@@ -49,10 +49,10 @@ def step_differentiated(
 
     loss, grad = oracle.grad(point, k)
     with torch.enable_grad():
-        slopes = Slopes.apply(product, leaves(grad), *leaves(point))  # type: ignore[no-untyped-call]
+        slopes = DifferentiableGradient.apply(product, leaves(grad), *leaves(point))  # type: ignore[no-untyped-call]
     for leaf, slope in zip(leaves(point), slopes, strict=True):
         leaf.grad = slope
     optimizer.step()
-    for leaf in leaves(point):  # a copy of the run must not meet the graph
+    for leaf in leaves(point):  # a copy of the run must not reach the graph
         leaf.grad = None
-    return point, Seen(loss, grad, 1 + HESSIAN_PRODUCT * products, 0)
+    return point, StepInfo(loss, grad, 1 + HESSIAN_PRODUCT * products, 0)

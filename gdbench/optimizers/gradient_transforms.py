@@ -1,7 +1,7 @@
-"""Gradients that are not taken as they are: clipped, or noisy. The method sees them changed, the records the true ones.
+"""Gradient transforms, clipping and noise: the method receives transformed gradients, and the true ones are recorded.
 
-Each factory is named by ``_target_`` in ``conf/clip/*.yaml`` or ``conf/noise/*.yaml``. Where both are asked for, noise
-comes first: it belongs to the gradient, and clipping to the method. Losses, and so line searches, are left alone.
+Each factory is named by ``_target_`` in ``conf/clip/*.yaml`` or ``conf/noise/*.yaml``. With both, noise is added first:
+it is part of the gradient, and clipping of the method. Losses, and so line searches, are not changed.
 """
 
 from __future__ import annotations
@@ -14,141 +14,148 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.objectives.counter_rng import normals
-from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Split, Step
-from gdbench.tree import Params, flat, leaves, per_lane, tree_map, unflat
+from gdbench.objectives.counter_rng import random_normals
+from gdbench.optimizers.base import CompositeParts, Hyper, Method, Oracle, Step, StepFields
+from gdbench.tree import Params, flatten, leaves, per_run, tree_map, unflatten
 
-__all__ = ["Change", "Clip", "Noise", "altered", "noisy"]
+__all__ = ["Clip", "GradientTransform", "Noise", "gradient_noise", "with_gradient_transform"]
 
 Clip = Callable[[Params, bool], Params]
 """``clip(grad, laned) -> grad``."""
 Noise = Callable[[Params, Params, Step], Params]
-"""``noise(grad, z, k) -> grad``, z being standard normal numbers that meet the gradient leaf by leaf."""
-Change = Callable[[Params, Step, bool], Params]
+"""``noise(grad, z, k) -> grad``, where z holds standard normal numbers in the structure of the gradient."""
+GradientTransform = Callable[[Params, Step, bool], Params]
 """``change(grad, k, laned) -> grad``."""
 
-APART = 0x5DEECE66D
-"""What tells the noise of a seed from the batches that it draws."""
+NOISE_STREAM = 0x5DEECE66D
+"""XORed into a seed, so that its noise is independent of the minibatches that it draws."""
 
 
 # ------------------------------------------------------------------------------------------------------------- clipping
 
 
-def norm(most: float = 1.0) -> Clip:
-    """``g min(1, most / (|g| + 1e-6))``, |g| over all parameters of a run: torch.nn.utils.clip_grad_norm_."""
-    limit = _limit(most)
+def clip_norm(max_norm: float = 1.0) -> Clip:
+    """Clip by norm, ``g min(1, max_norm / (|g| + 1e-6))``, |g| over all parameters of a run.
+
+    Equal to torch.nn.utils.clip_grad_norm_.
+    """
+    limit = _check_limit("max_norm", max_norm)
 
     def clip(grad: Params, laned: bool) -> Params:
-        scale = (limit / (_length(grad, laned) + 1e-6)).clamp(max=1.0)
-        return tree_map(lambda leaf: leaf * per_lane(scale, leaf), grad)
+        scale = (limit / (_norm(grad, laned) + 1e-6)).clamp(max=1.0)
+        return tree_map(lambda leaf: leaf * per_run(scale, leaf), grad)
 
     return clip
 
 
-def value(most: float = 1.0) -> Clip:
-    """Every coordinate within [-most, most]: torch.nn.utils.clip_grad_value_."""
-    limit = _limit(most)
+def clip_value(max_value: float = 1.0) -> Clip:
+    """Clamp every coordinate to [-max_value, max_value], as torch.nn.utils.clip_grad_value_ does."""
+    limit = _check_limit("max_value", max_value)
     return lambda grad, laned: tree_map(lambda leaf: leaf.clamp(-limit, limit), grad)
 
 
-def unit(most: float = 1.0) -> Clip:
-    """``most g / |g|``, |g| over all parameters of a run; 0 stays 0."""
-    limit = _limit(most)
+def normalise(norm: float = 1.0) -> Clip:
+    """Normalise, ``norm g / |g|``, |g| over all parameters of a run; a gradient of 0 stays 0."""
+    limit = _check_limit("norm", norm)
 
     def clip(grad: Params, laned: bool) -> Params:
-        length = _length(grad, laned)
+        length = _norm(grad, laned)
         scale = torch.where(length > 0, limit / length, 0.0)
-        return tree_map(lambda leaf: leaf * per_lane(scale, leaf), grad)
+        return tree_map(lambda leaf: leaf * per_run(scale, leaf), grad)
 
     return clip
 
 
-def _length(grad: Params, laned: bool) -> Tensor:
-    length: Tensor = torch.linalg.vector_norm(flat(grad, laned), dim=-1)
+def _norm(grad: Params, laned: bool) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(flatten(grad, laned), dim=-1)
     return length
 
 
-def _limit(most: Any) -> float:
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most < math.inf:
-        raise UsageError(f"clip.most={most}: it must be a number above 0.")
-    return float(most)
+def _check_limit(name: str, given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise UsageError(f"clip.{name}={given}: it must be a number above 0.")
+    return float(given)
 
 
 # ---------------------------------------------------------------------------------------------------------------- noise
 
 
-def gaussian(sigma: float = 0.1) -> Noise:
-    """``g + sigma z``."""
-    size = _size("sigma", sigma)
-    return lambda grad, z, k: tree_map(lambda leaf, each: leaf + size * each.to(leaf.dtype), grad, z)
+def gaussian_noise(sigma: float = 0.1) -> Noise:
+    """Gaussian noise of constant size, ``g + sigma z``."""
+    size = _check_scale("sigma", sigma)
+    return lambda grad, z, k: tree_map(lambda leaf, normal: leaf + size * normal.to(leaf.dtype), grad, z)
 
 
-def annealed(eta: float = 0.01, gamma: float = 0.55) -> Noise:
-    """``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015, equation 1)."""
-    variance, fall = _size("eta", eta), _size("gamma", gamma)
+def annealed_noise(eta: float = 0.01, gamma: float = 0.55) -> Noise:
+    """Gaussian noise whose variance decreases, ``g + z sqrt(eta / (1 + k)^gamma)`` (Neelakantan et al. 2015)."""
+    variance, decay = _check_scale("eta", eta), _check_scale("gamma", gamma)
 
     def add(grad: Params, z: Params, k: Step) -> Params:
-        deviation: Hyper = (variance / (1 + k) ** fall) ** 0.5
-        return tree_map(lambda leaf, each: leaf + (deviation * each).to(leaf.dtype), grad, z)
+        deviation: Hyper = (variance / (1 + k) ** decay) ** 0.5
+        return tree_map(lambda leaf, normal: leaf + (deviation * normal).to(leaf.dtype), grad, z)
 
     return add
 
 
-def relative(sigma: float = 0.1) -> Noise:
-    """``g (1 + sigma z)``, coordinate by coordinate: noise that vanishes at a minimum."""
-    size = _size("sigma", sigma)
-    return lambda grad, z, k: tree_map(lambda leaf, each: leaf * (1 + size * each).to(leaf.dtype), grad, z)
+def relative_noise(sigma: float = 0.1) -> Noise:
+    """Multiplicative Gaussian noise per coordinate, ``g (1 + sigma z)``, which vanishes at a minimum."""
+    size = _check_scale("sigma", sigma)
+    return lambda grad, z, k: tree_map(lambda leaf, normal: leaf * (1 + size * normal).to(leaf.dtype), grad, z)
 
 
-def noisy(noise: Noise, seed: Hyper) -> Change:
-    """The change that a seed makes of a noise: z is a function of seed, k and coordinate, whoever asks, and when."""
+def gradient_noise(noise: Noise, seed: Hyper) -> GradientTransform:
+    """Build the transform that adds the noise of a seed, or of one seed per run.
+
+    z is a pure function of seed, k and coordinate, so the noise is the same in every execution mode.
+    """
     seeds = seed if isinstance(seed, Tensor) else torch.tensor(int(seed))
 
-    def change(grad: Params, k: Step, laned: bool) -> Params:
-        salted = seeds.to(leaves(grad)[0].device, torch.int64) ^ APART
-        each_own = laned and salted.dim() == 1
-        count = flat(grad, laned).shape[-1]
-        if each_own:
-            return noise(grad, unflat(torch.func.vmap(lambda one: normals(one, k, count))(salted), grad, True), k)
-        event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # lanes of one seed have the same noise
-        return noise(grad, unflat(normals(salted, k, count), event, False), k)
+    def add_noise(grad: Params, k: Step, laned: bool) -> Params:
+        salted = seeds.to(leaves(grad)[0].device, torch.int64) ^ NOISE_STREAM
+        count = flatten(grad, laned).shape[-1]
+        if laned and salted.dim() == 1:
+            return noise(
+                grad, unflatten(torch.func.vmap(lambda one: random_normals(one, k, count))(salted), grad, True), k
+            )
+        event = tree_map(lambda leaf: leaf[0], grad) if laned else grad  # runs of one seed have the same noise
+        return noise(grad, unflatten(random_normals(salted, k, count), event, False), k)
 
-    return change
+    return add_noise
 
 
-def _size(name: str, given: Any) -> float:
+def _check_scale(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
         raise UsageError(f"noise.{name}={given}: it must be a number from 0 upward.")
     return float(given)
 
 
-# --------------------------------------------------------------------------------------------------------- what sees it
+# ------------------------------------------------------------------------------------------------------------- wrapping
 
 
-def altered(method: Method, change: Change) -> Method:
-    """The same method on changed gradients; what it is seen to see is the first true one of each step."""
+def with_gradient_transform(method: Method, transform: GradientTransform) -> Method:
+    """Wrap a method so that it receives transformed gradients; the first true gradient of each step is reported."""
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        changed = Changed(oracle, change, [])
-        x, state, (loss, _, gradients, evaluations) = method.step(changed, k, x, state)
-        return x, state, (loss, changed.true[0], gradients, evaluations)
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
+        transformed = TransformedOracle(oracle, transform, [])
+        x, state, (loss, _, gradients, evaluations) = method.step(transformed, k, x, state)
+        return x, state, (loss, transformed.gradients[0], gradients, evaluations)
 
-    return method.stepping(step)
+    return method.with_step(step)
 
 
-class Changed:
-    """An oracle whose gradients are changed, but for those that it keeps."""
+class TransformedOracle:
+    """An oracle that returns transformed gradients and collects the true ones."""
 
-    def __init__(self, oracle: Oracle, change: Change, true: list[Params]) -> None:
-        """Losses, Hessians and proximal maps stay what they are; ``true`` gets the gradients before the change."""
-        self.oracle, self.change, self.true = oracle, change, true
+    def __init__(self, oracle: Oracle, transform: GradientTransform, gradients: list[Params]) -> None:
+        """Losses, Hessian products and proximal maps are not changed; ``gradients`` collects the true gradients."""
+        self.oracle, self.transform, self.gradients = oracle, transform, gradients
         self.laned, self.full, self.value, self.hvp = oracle.laned, oracle.full, oracle.value, oracle.hvp
-        self.split: Split | None = oracle.split
+        self.split: CompositeParts | None = oracle.split
         if self.split is not None:
-            self.split = self.split._replace(smooth=Changed(self.split.smooth, change, true))
+            self.split = self.split._replace(smooth=TransformedOracle(self.split.smooth, transform, gradients))
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
-        """f(x), and its gradient as the method sees it."""
+        """Evaluate f(x) and its gradient, and return the gradient transformed."""
         loss, grad = self.oracle.grad(x, k)
-        self.true.append(grad)
-        return loss, self.change(grad, k, self.laned)
+        self.gradients.append(grad)
+        return loss, self.transform(grad, k, self.laned)

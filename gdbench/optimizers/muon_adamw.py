@@ -1,4 +1,4 @@
-"""Muon for the matrices of a network and AdamW for all else: how Muon is used, for it moves nothing but matrices."""
+"""Muon for the matrices of a network and AdamW for all other tensors, the usual way to use Muon."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gdbench.optimizers.adafactor_muon import muon
 from gdbench.optimizers.adam import adamw
-from gdbench.optimizers.base import Hyper, Method, Oracle, Saw, Step
+from gdbench.optimizers.base import Hyper, Method, Oracle, Step, StepFields
+from gdbench.optimizers.muon import muon
 from gdbench.tree import Params
 
 __all__ = ["muon_adamw"]
 
 
-class Both(NamedTuple):
-    """The states of the two methods."""
+class MuonAdamWState(NamedTuple):
+    """The states of both methods."""
 
     matrices: Any
     others: Any
 
 
-class Given:
-    """An oracle whose answer is there already, so that two methods go by one gradient."""
+class PrecomputedOracle:
+    """An oracle with a gradient that was computed already, so that two methods share one."""
 
-    def __init__(self, laned: bool, told: tuple[Tensor, Params]) -> None:
-        self.laned, self.told = laned, told
+    def __init__(self, laned: bool, result: tuple[Tensor, Params]) -> None:
+        self.laned, self.result = laned, result
 
     def grad(self, x: Params, k: Step) -> tuple[Tensor, Params]:
-        """f and the gradient of the point that was asked about."""
-        return self.told
+        """Return the loss and gradient that were computed."""
+        return self.result
 
 
 def muon_adamw(
@@ -46,44 +46,44 @@ def muon_adamw(
 ) -> Method:
     """Muon on every matrix, AdamW with ``lr_ratio lr`` on every other tensor (Jordan 2024; Liu et al. 2025).
 
-    ``match_rms_adamw`` makes Muon's steps as long as AdamW's usual ones, so that one lr does for both; without it
-    (null) Muon wants about a hundred times more. Embeddings and output layers, which are often left to AdamW, are
-    matrices here like any other.
+    ``match_rms_adamw`` makes Muon's steps as long as typical ones of AdamW, so that one lr fits both; without it (null)
+    Muon needs about a hundred times more. Embeddings and output layers, which are often given to AdamW, are treated as
+    matrices here.
     """
-    turning = muon(lr, momentum, weight_decay, nesterov, adjust_lr_fn=adjust_lr_fn)
-    return by_shape(turning, adamw(lr * lr_ratio, beta1, beta2, eps, weight_decay))
+    matrix = muon(lr, momentum, weight_decay, nesterov, adjust_lr_fn=adjust_lr_fn)
+    return combine_by_shape(matrix, adamw(lr * lr_ratio, beta1, beta2, eps, weight_decay))
 
 
-def by_shape(turning: Method, other: Method) -> Method:
-    """The Method of one for matrices and one for all else, both of them of one gradient a step."""
+def combine_by_shape(matrix: Method, other: Method) -> Method:
+    """Combine a method for matrices and one for all other tensors; both use the same gradient."""
 
-    def init(laned: bool, x: Params) -> Both:
-        matrices, others = parted(x, laned)
-        return Both(turning.begin(matrices, laned), other.begin(others, laned))
+    def init(laned: bool, x: Params) -> MuonAdamWState:
+        matrices, others = split_matrices(x, laned)
+        return MuonAdamWState(matrix.begin(matrices, laned), other.begin(others, laned))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Both) -> tuple[Params, Any, Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: MuonAdamWState) -> tuple[Params, Any, StepFields]:
         loss, grad = oracle.grad(x, k)
-        given: Any = Given(oracle.laned, (loss, named(grad)))
-        matrices, others = parted(x, oracle.laned)
-        here, turned, _ = turning.step(given, k, matrices, state.matrices)
-        there, moved, _ = other.step(given, k, others, state.others)
-        both = {**here, **there}  # type: ignore[dict-item]
-        new: Params = {name: both[name] for name in x} if isinstance(x, dict) else both[ALONE]
-        return new, Both(turned, moved), (loss, grad, 1, 0)
+        computed: Any = PrecomputedOracle(oracle.laned, (loss, as_dict(grad)))
+        matrices, others = split_matrices(x, oracle.laned)
+        new_matrices, matrix_state, _ = matrix.step(computed, k, matrices, state.matrices)
+        new_others, other_state, _ = other.step(computed, k, others, state.others)
+        both = {**new_matrices, **new_others}  # type: ignore[dict-item]
+        new: Params = {name: both[name] for name in x} if isinstance(x, dict) else both[SINGLE]
+        return new, MuonAdamWState(matrix_state, other_state), (loss, grad, 1, 0)
 
     return Method(partial(init, False), step, init_lanes=partial(init, True))
 
 
-ALONE = "x"
-"""What the one tensor of a point is called that has no names."""
+SINGLE = "x"
+"""The name given to the tensor of a point that is a single tensor."""
 
 
-def named(x: Params) -> dict[str, Tensor]:
-    """A point as a dict."""
-    return x if isinstance(x, dict) else {ALONE: x}
+def as_dict(x: Params) -> dict[str, Tensor]:
+    """Return a point as a dict of tensors."""
+    return x if isinstance(x, dict) else {SINGLE: x}
 
 
-def parted(x: Params, laned: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The matrices of a point, and all else."""
-    matrices = {name: leaf for name, leaf in named(x).items() if leaf.dim() - laned == 2}
-    return matrices, {name: leaf for name, leaf in named(x).items() if name not in matrices}
+def split_matrices(x: Params, laned: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Split a point into its matrices and all other tensors."""
+    matrices = {name: leaf for name, leaf in as_dict(x).items() if leaf.dim() - laned == 2}
+    return matrices, {name: leaf for name, leaf in as_dict(x).items() if name not in matrices}

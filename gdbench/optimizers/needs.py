@@ -1,4 +1,4 @@
-"""What the step of a torch-like class needs that its signature does not tell, stated in the ``torch:`` block."""
+"""Needs of a torch-like optimizer that its signature does not show, stated in the ``torch:`` block of its YAML file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gdbench.errors import UsageError
 __all__ = ["CLOSURE", "GRAPH", "NEEDS", "find_hint", "read_needs"]
 
 CLOSURE, GRAPH = "_closure_", "_create_graph_"
-"""A closure that evaluates the gradient; a gradient that the class can differentiate."""
+"""The step needs a closure that evaluates the gradient; it needs a gradient that it can differentiate."""
 NEEDS = (CLOSURE, GRAPH)
 HINTS = {
     "closure": f"`{CLOSURE}: true` in the torch block of its YAML file gives its step a closure",
     "does not require grad": f"`{GRAPH}: true` in the torch block of its YAML file gives it a gradient that it can"
     " differentiate",
 }
-"""What helps, by words of an error that a first step raised."""
+"""What to write, by words of the error that a first step raised."""
 
 
 def read_needs(block: Mapping[str, Any], choice: str) -> frozenset[str]:
-    """The needs that a ``torch:`` block states, of those in ``NEEDS``; UsageError for any other key of that form."""
+    """Read the needs that a ``torch:`` block states; UsageError for a key of that form that is not in ``NEEDS``."""
     keys = [name for name in block if name.startswith("_") and name != "_target_"]
     if wrong := next((name for name in keys if name not in NEEDS or not isinstance(block[name], bool)), None):
         raise UsageError(
@@ -35,5 +35,5 @@ def read_needs(block: Mapping[str, Any], choice: str) -> frozenset[str]:
 
 
 def find_hint(error: Exception) -> str | None:
-    """What helps against an error of a first step, as far as its words tell."""
+    """Find the hint that fits the words of a first step's error; None if there is none."""
     return next((hint for words, hint in HINTS.items() if words in str(error).lower()), None)

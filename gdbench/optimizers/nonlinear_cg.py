@@ -1,9 +1,9 @@
-"""Nonlinear conjugate gradients: the gradient, bent towards the last direction, and a search along it.
+"""Nonlinear conjugate gradient methods with a strong-Wolfe line search.
 
-``p = g + b p_old; x - t p``, with t from a strong Wolfe search (``gdbench.optimizers.line_search.wolfe``). The methods
-differ in b, in which g_old and y = g - g_old look back. Where p does not point uphill it is g again (a restart). The
-first trial of a search is lr, after that the step that would promise the fall of the one before it (Nocedal and Wright
-2006, equation 3.60).
+``p = g + b p_old; x - t p``, with t from a strong Wolfe search (``line_search.search_strong_wolfe``). The methods
+differ in b, a function of g, g_old, p_old and ``y = g - g_old``. Where p is not an ascent direction it is reset to g (a
+restart). The first trial of a search is lr in the first step, then the step that predicts the same decrease as in the
+step before (Nocedal and Wright 2006, equation 3.60).
 """
 
 from __future__ import annotations
@@ -14,106 +14,112 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import Hyper, Inner, Method, Number, Oracle, Seen, Step, searching
-from gdbench.optimizers.line_search import Line, moved, wolfe
-from gdbench.optimizers.update_ops import along, difference, ratio, zeros
-from gdbench.tree import Params, per_lane
+from gdbench.optimizers.base import Hyper, InnerProduct, Method, Oracle, RunNumber, Step, StepInfo, line_search_method
+from gdbench.optimizers.line_search import SearchLine, search_strong_wolfe, step_along
+from gdbench.optimizers.update_ops import add_scaled, safe_ratio, subtract, zeros_like
+from gdbench.tree import Params, per_run
 
 
-class Direction(NamedTuple):
-    """The last gradient and direction, and the fall that the last step promised, ``t (g p)``: 0 at first."""
+class CGState(NamedTuple):
+    """The last gradient and direction, and the decrease predicted for the last step, ``t (g p)``; 0 at first."""
 
     grad: Params
-    way: Params
-    promise: Tensor
+    direction: Params
+    predicted: Tensor
 
 
-class Last(NamedTuple):
-    """What b is made of: g, g_old, p_old, their change y, and the inner product."""
+class BetaInputs(NamedTuple):
+    """The arguments of b: g, g_old, p_old, y, and the inner product."""
 
     grad: Params
     old: Params
-    way: Params
+    direction: Params
     change: Params
-    inner: Inner
+    inner: InnerProduct
 
 
-Weight = Callable[[Last], Tensor]
+BetaRule = Callable[[BetaInputs], Tensor]
 
 
 def cg_fr(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Fletcher and Reeves (1964), ``b = g g / g_old g_old``."""
-    return conjugate(lambda at: ratio(at.inner(at.grad, at.grad), at.inner(at.old, at.old), 0.0), lr, c1, c2, trips)
+    return cg_method(
+        lambda at: safe_ratio(at.inner(at.grad, at.grad), at.inner(at.old, at.old), 0.0), lr, c1, c2, trips
+    )
 
 
 def cg_pr(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Polak and Ribiere (1969), ``b = max(g y / g_old g_old, 0)``: PR+ (Powell 1986)."""
 
-    def weight(at: Last) -> Tensor:
-        return ratio(at.inner(at.grad, at.change), at.inner(at.old, at.old), 0.0).clamp(min=0)
+    def weight(at: BetaInputs) -> Tensor:
+        return safe_ratio(at.inner(at.grad, at.change), at.inner(at.old, at.old), 0.0).clamp(min=0)
 
-    return conjugate(weight, lr, c1, c2, trips)
+    return cg_method(weight, lr, c1, c2, trips)
 
 
 def cg_hs(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Hestenes and Stiefel (1952), ``b = g y / (-p_old y)``."""
-    return conjugate(lambda at: ratio(at.inner(at.grad, at.change), bent(at), 0.0), lr, c1, c2, trips)
+    return cg_method(lambda at: safe_ratio(at.inner(at.grad, at.change), slope_growth(at), 0.0), lr, c1, c2, trips)
 
 
 def cg_dy(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Dai and Yuan (1999), ``b = g g / (-p_old y)``."""
-    return conjugate(lambda at: ratio(at.inner(at.grad, at.grad), bent(at), 0.0), lr, c1, c2, trips)
+    return cg_method(lambda at: safe_ratio(at.inner(at.grad, at.grad), slope_growth(at), 0.0), lr, c1, c2, trips)
 
 
 def cg_hz(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
-    """Conjugate gradients of Hager and Zhang (2005): that of Hestenes and Stiefel, held to a descent.
+    """Conjugate gradients of Hager and Zhang (2005): ``cg_hs`` modified to guarantee descent.
 
     ``b = (g y + 2 (g p_old) (y y) / (-p_old y)) / (-p_old y)``, but at least ``-1 / (|p_old| min(0.01, |g_old|))``.
     """
 
-    def weight(at: Last) -> Tensor:
-        turn, inner = bent(at), at.inner
-        held = 2 * inner(at.grad, at.way) * ratio(inner(at.change, at.change), turn, 0.0)
-        least = -ratio(1.0, inner(at.way, at.way).sqrt() * inner(at.old, at.old).sqrt().clamp(max=0.01), 0.0)
-        return torch.maximum(ratio(inner(at.grad, at.change) + held, turn, 0.0), least)
+    def weight(at: BetaInputs) -> Tensor:
+        growth, inner = slope_growth(at), at.inner
+        correction = 2 * inner(at.grad, at.direction) * safe_ratio(inner(at.change, at.change), growth, 0.0)
+        length = inner(at.direction, at.direction).sqrt()
+        least = -safe_ratio(1.0, length * inner(at.old, at.old).sqrt().clamp(max=0.01), 0.0)
+        return torch.maximum(safe_ratio(inner(at.grad, at.change) + correction, growth, 0.0), least)
 
-    return conjugate(weight, lr, c1, c2, trips)
-
-
-def bent(at: Last) -> Tensor:
-    """``-p_old y``, how much the slope along the last direction has grown: above 0 after a Wolfe step."""
-    return -at.inner(at.way, at.change)
+    return cg_method(weight, lr, c1, c2, trips)
 
 
-def conjugate(weight: Weight, lr: Hyper, c1: Hyper, c2: Hyper, trips: int) -> Method:
-    """The method whose b is ``weight``."""
+def slope_growth(at: BetaInputs) -> Tensor:
+    """Compute ``-p_old y``, the increase of the slope along the last direction: above 0 after a Wolfe step."""
+    return -at.inner(at.direction, at.change)
 
-    def init(x: Params, number: Number) -> Direction:
-        return Direction(zeros(x), zeros(x), number(0.0))
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Direction, inner: Inner) -> tuple[Params, Direction, Seen]:
+def cg_method(weight: BetaRule, lr: Hyper, c1: Hyper, c2: Hyper, trips: int) -> Method:
+    """Build the method whose b is ``weight``."""
+
+    def init(x: Params, number: RunNumber) -> CGState:
+        return CGState(zeros_like(x), zeros_like(x), number(0.0))
+
+    def step(
+        oracle: Oracle, k: Step, x: Params, state: CGState, inner: InnerProduct
+    ) -> tuple[Params, CGState, StepInfo]:
         loss, grad = oracle.grad(x, k)
-        b = weight(Last(grad, state.grad, state.way, difference(grad, state.grad), inner))
-        way, slope = uphill(grad, along(grad, b, state.way), inner)
-        first = ratio(state.promise, slope, 0.0)
-        first = torch.where(first > 0, first, per_lane(lr, first))
-        size, gradients = wolfe(oracle, k, Line(x, loss.detach(), way, slope), first, c1, c2, trips)
-        state = Direction(grad, way, size * slope)
-        return moved(x, size, way), state, Seen(loss, grad, 1 + gradients, 0)
+        b = weight(BetaInputs(grad, state.grad, state.direction, subtract(grad, state.grad), inner))
+        direction, slope = ensure_ascent(grad, add_scaled(grad, b, state.direction), inner)
+        first = safe_ratio(state.predicted, slope, 0.0)
+        first = torch.where(first > 0, first, per_run(lr, first))
+        line = SearchLine(x, loss.detach(), direction, slope)
+        size, gradients = search_strong_wolfe(oracle, k, line, first, c1, c2, trips)
+        state = CGState(grad, direction, size * slope)
+        return step_along(x, size, direction), state, StepInfo(loss, grad, 1 + gradients, 0)
 
-    return searching(init, step)
+    return line_search_method(init, step)
 
 
-def uphill(grad: Params, way: Params, inner: Inner) -> tuple[Params, Tensor]:
-    """A direction and the slope along it, if that is above 0 and finite; else the gradient and its square."""
-    slope, squared = inner(grad, way), inner(grad, grad)
+def ensure_ascent(grad: Params, direction: Params, inner: InnerProduct) -> tuple[Params, Tensor]:
+    """Return a direction and its slope if that is above 0 and finite; otherwise the gradient and its square."""
+    slope, squared = inner(grad, direction), inner(grad, grad)
     good = (slope > 0) & torch.isfinite(slope)
-    return chosen(good, way, grad), torch.where(good, slope, squared)
+    return select_per_run(good, direction, grad), torch.where(good, slope, squared)
 
 
-def chosen(good: Tensor, way: Params, otherwise: Params) -> Params:
-    """One tree where ``good``, a truth a run, holds, another elsewhere."""
-    if isinstance(way, dict):
-        return {name: chosen(good, leaf, otherwise[name]) for name, leaf in way.items()}  # type: ignore[misc, index]
-    shape = good.shape + (1,) * (way.dim() - good.dim())
-    return torch.where(good.reshape(shape), way, otherwise)  # type: ignore[arg-type]
+def select_per_run(condition: Tensor, tree: Params, otherwise: Params) -> Params:
+    """Select ``tree`` in the runs where the condition (one truth value per run) holds, ``otherwise`` in the others."""
+    if isinstance(tree, dict):
+        return {name: select_per_run(condition, leaf, otherwise[name]) for name, leaf in tree.items()}  # type: ignore[misc, index]
+    shape = condition.shape + (1,) * (tree.dim() - condition.dim())
+    return torch.where(condition.reshape(shape), tree, otherwise)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A method that is kept within the domain of its objective."""
+"""Projection of every step onto the domain of the objective."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 import torch
 
-from gdbench.optimizers.base import Method, Oracle, Saw, Step
+from gdbench.optimizers.base import Method, Oracle, Step, StepFields
 from gdbench.tree import Params, tree_map
 
-__all__ = ["projected"]
+__all__ = ["with_projection"]
 
 
-def projected(method: Method, project: Callable[[Params], Params] | None) -> Method:
-    """The method whose every step is followed by ``project``; the method itself where there is none.
+def with_projection(method: Method, project: Callable[[Params], Params] | None) -> Method:
+    """Wrap a method so that ``project`` is applied after every step; return the method itself where it is None.
 
-    What the method keeps in its state, such as an average, is left as it is.
+    The method's state, such as an average, is not projected.
     """
     if project is None:
         return method
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, Saw]:
-        x, state, seen = method.step(oracle, k, x, state)
+    def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:
+        x, state, info = method.step(oracle, k, x, state)
         inside = project(x)
         if not method.mutates:
-            return inside, state, seen
-        with torch.no_grad():  # torch.optim goes on from the very tensor that it moved
-            return tree_map(lambda leaf, new: leaf.copy_(new), x, inside), state, seen
+            return inside, state, info
+        with torch.no_grad():  # torch.optim continues from the same tensor object
+            return tree_map(lambda leaf, new: leaf.copy_(new), x, inside), state, info
 
-    return method.stepping(step)
+    return method.with_step(step)

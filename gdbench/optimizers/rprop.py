@@ -1,4 +1,4 @@
-"""Steps that only the sign of the gradient decides: Rprop."""
+"""Rprop: step sizes per coordinate that adapt to the sign of the gradient alone."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 
-class Lengths(NamedTuple):
-    """The last gradient, 0 where it turned, and the length of each coordinate's step."""
+class RpropState(NamedTuple):
+    """The last gradient, 0 where its sign changed, and the step size of each coordinate."""
 
     grad: Tensor
     length: Tensor
@@ -26,28 +26,28 @@ def rprop(
     step_size_max: Hyper = 50.0,
     maximize: bool = False,
 ) -> Method:
-    """Rprop without backtracking, ``x - s sign(g)``, s growing while g keeps its sign (Riedmiller and Braun 1993).
+    """Rprop without backtracking, ``x - s sign(g)``; s grows while g keeps its sign (Riedmiller and Braun 1993).
 
-    Where g turns, s shrinks by ``etaminus`` and x waits for a step; ``lr`` is the first s and nothing more.
+    Where g changes its sign, s is multiplied by ``etaminus`` and x makes no step; ``lr`` is only the first s.
     """
 
-    def init(x: Tensor) -> Lengths:
-        return Lengths(torch.zeros_like(x), torch.zeros_like(x) + per_lane(lr, x))
+    def init(x: Tensor) -> RpropState:
+        return RpropState(torch.zeros_like(x), torch.zeros_like(x) + per_run(lr, x))
 
-    def update(k: Step, grad: Tensor, state: Lengths, x: Tensor) -> tuple[Tensor, Lengths]:
+    def update(k: Step, grad: Tensor, state: RpropState, x: Tensor) -> tuple[Tensor, RpropState]:
         grad = -grad if maximize else grad
         turn = (grad * state.grad).sign()
-        grown = torch.where(turn > 0, per_lane(etaplus, x) * state.length, state.length)
-        length = torch.where(turn < 0, per_lane(etaminus, x) * state.length, grown)
-        length = within(length, step_size_min, step_size_max)
+        grown = torch.where(turn > 0, per_run(etaplus, x) * state.length, state.length)
+        length = torch.where(turn < 0, per_run(etaminus, x) * state.length, grown)
+        length = clamp_between(length, step_size_min, step_size_max)
         grad = torch.where(turn < 0, 0.0, grad)
-        return torch.addcmul(x, grad.sign(), length, value=-1), Lengths(grad, length)
+        return torch.addcmul(x, grad.sign(), length, value=-1), RpropState(grad, length)
 
     return first_order(init, update)
 
 
-def within(leaf: Tensor, low: Hyper, high: Hyper) -> Tensor:
-    """Every number between two bounds."""
+def clamp_between(leaf: Tensor, low: Hyper, high: Hyper) -> Tensor:
+    """Clamp every number of a tensor between two bounds."""
     if isinstance(low, Tensor) or isinstance(high, Tensor):
-        return leaf.clamp(*(torch.zeros_like(leaf) + per_lane(each, leaf) for each in (low, high)))
+        return leaf.clamp(*(torch.zeros_like(leaf) + per_run(bound, leaf) for bound in (low, high)))
     return leaf.clamp(low, high)

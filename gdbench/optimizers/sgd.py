@@ -1,4 +1,4 @@
-"""Gradient descent, plain and with momentum."""
+"""Gradient descent, plain and with heavy-ball or Nesterov momentum."""
 
 from __future__ import annotations
 
@@ -8,56 +8,56 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
-from gdbench.optimizers.update_ops import add, is_zero, slope
-from gdbench.tree import per_lane
+from gdbench.optimizers.update_ops import add, effective_gradient, is_zero
+from gdbench.tree import per_run
 
 
-class Momentum(NamedTuple):
-    """The decaying sum of all gradients so far."""
+class MomentumState(NamedTuple):
+    """The momentum buffer, a decaying sum of all gradients so far."""
 
     buffer: Tensor
 
 
 def gd(lr: Hyper, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
     """Gradient descent with a fixed step, ``x - lr g`` (Cauchy 1847)."""
-    grad_of = slope(weight_decay, maximize)
+    grad_of = effective_gradient(weight_decay, maximize)
 
     def update(k: Step, grad: Tensor, state: tuple[()], x: Tensor) -> tuple[Tensor, tuple[()]]:
-        return x - per_lane(lr, x) * grad_of(grad, x), state
+        return x - per_run(lr, x) * grad_of(grad, x), state
 
-    def bare(k: Step, grad: Tensor, state: tuple[()], x: Tensor) -> tuple[Tensor, tuple[()]]:
+    def update_plain(k: Step, grad: Tensor, state: tuple[()], x: Tensor) -> tuple[Tensor, tuple[()]]:
         return x - lr * grad, state
 
-    # The simplest step there is is what all others are measured against: nothing may stand in its way.
+    # The simplest step is the reference for all others, so it makes no call that it does not need.
     return first_order(
-        lambda x: (), update if isinstance(lr, Tensor) or maximize or not is_zero(weight_decay) else bare
+        lambda x: (), update if isinstance(lr, Tensor) or maximize or not is_zero(weight_decay) else update_plain
     )
 
 
 def momentum(
     lr: Hyper, momentum: Hyper = 0.9, dampening: Hyper = 0.0, weight_decay: Hyper = 0.0, maximize: bool = False
 ) -> Method:
-    """Heavy ball, ``b = momentum b + (1 - dampening) g; x - lr b``, undamped in the first step (Polyak 1964)."""
-    grad_of, down = slope(weight_decay, maximize), -lr
+    """Heavy ball, ``b = momentum b + (1 - dampening) g; x - lr b``; no dampening in the first step (Polyak 1964)."""
+    grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
-    def update(k: Step, grad: Tensor, state: Momentum, x: Tensor) -> tuple[Tensor, Momentum]:
+    def update(k: Step, grad: Tensor, state: MomentumState, x: Tensor) -> tuple[Tensor, MomentumState]:
         grad = grad_of(grad, x)
         if not is_zero(dampening):
-            # torch has no buffer, and so nothing to damp, in the first step and without momentum.
-            grad = per_lane(1 - dampening * (k > 0) * (momentum != 0), x) * grad
-        buffer = per_lane(momentum, x) * state.buffer + grad
-        return add(x, down, buffer), Momentum(buffer)
+            # In the first step and without momentum torch has no buffer, and so applies no dampening.
+            grad = per_run(1 - dampening * (k > 0) * (momentum != 0), x) * grad
+        buffer = per_run(momentum, x) * state.buffer + grad
+        return add(x, down, buffer), MomentumState(buffer)
 
-    return first_order(lambda x: Momentum(torch.zeros_like(x)), update)
+    return first_order(lambda x: MomentumState(torch.zeros_like(x)), update)
 
 
 def nesterov(lr: Hyper, momentum: Hyper = 0.9, weight_decay: Hyper = 0.0, maximize: bool = False) -> Method:
     """Nesterov, ``b = momentum b + g; x - lr (g + momentum b)`` (Nesterov 1983; Sutskever et al. 2013)."""
-    grad_of, down = slope(weight_decay, maximize), -lr
+    grad_of, down = effective_gradient(weight_decay, maximize), -lr
 
-    def update(k: Step, grad: Tensor, state: Momentum, x: Tensor) -> tuple[Tensor, Momentum]:
+    def update(k: Step, grad: Tensor, state: MomentumState, x: Tensor) -> tuple[Tensor, MomentumState]:
         grad = grad_of(grad, x)
-        buffer = per_lane(momentum, x) * state.buffer + grad
-        return add(x, down, add(grad, momentum, buffer)), Momentum(buffer)
+        buffer = per_run(momentum, x) * state.buffer + grad
+        return add(x, down, add(grad, momentum, buffer)), MomentumState(buffer)
 
-    return first_order(lambda x: Momentum(torch.zeros_like(x)), update)
+    return first_order(lambda x: MomentumState(torch.zeros_like(x)), update)

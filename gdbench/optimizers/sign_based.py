@@ -1,4 +1,4 @@
-"""Steps that are as long as lr says, however large the gradient: normalised, or its signs alone."""
+"""Normalised and sign-based methods, whose step length is set by lr alone and not by the size of the gradient."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import At, Hyper, Method, Number, Step, first_order, whole
-from gdbench.optimizers.update_ops import add, along, is_zero, mean, ratio, zeros
-from gdbench.tree import Params, per_lane, tree_map
+from gdbench.optimizers.base import GradientInfo, Hyper, Method, RunNumber, Step, first_order, tree_method
+from gdbench.optimizers.update_ops import add, add_scaled, ema, is_zero, safe_ratio, zeros_like
+from gdbench.tree import Params, per_run, tree_map
 
 
-class Averaged(NamedTuple):
-    """The moving average of the gradient."""
+class SignState(NamedTuple):
+    """Moving average of the gradient of one tensor."""
 
     mean: Tensor
 
 
-class Whole(NamedTuple):
-    """The same of a whole tree."""
+class NormalisedState(NamedTuple):
+    """Moving average of the gradient of the whole tree."""
 
     mean: Params
 
@@ -27,38 +27,38 @@ class Whole(NamedTuple):
 def normalised(lr: Hyper) -> Method:
     """Normalised gradient descent, ``x - lr g / |g|`` (Shor 1964; Nesterov 2004, section 3.2.3)."""
 
-    def update(k: Step, at: At, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
-        return along(x, -ratio(lr, at.inner(at.grad, at.grad).sqrt(), 0.0), at.grad), state
+    def update(k: Step, at: GradientInfo, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
+        return add_scaled(x, -safe_ratio(lr, at.inner(at.grad, at.grad).sqrt(), 0.0), at.grad), state
 
-    return whole(lambda x, number: (), update)
+    return tree_method(lambda x, number: (), update)
 
 
 def normalised_momentum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
-    """Along the averaged gradient, ``m = momentum m + (1 - momentum) g; x - lr m / |m|`` (Cutkosky, Mehta 2020)."""
+    """Normalised momentum, ``m = momentum m + (1 - momentum) g; x - lr m / |m|`` (Cutkosky, Mehta 2020)."""
 
-    def init(x: Params, number: Number) -> Whole:
-        return Whole(zeros(x))
+    def init(x: Params, number: RunNumber) -> NormalisedState:
+        return NormalisedState(zeros_like(x))
 
-    def update(k: Step, at: At, state: Whole, x: Params) -> tuple[Params, Whole]:
-        average = tree_map(lambda old, grad: mean(old, grad, momentum), state.mean, at.grad)
-        return along(x, -ratio(lr, at.inner(average, average).sqrt(), 0.0), average), Whole(average)
+    def update(k: Step, at: GradientInfo, state: NormalisedState, x: Params) -> tuple[Params, NormalisedState]:
+        average = tree_map(lambda old, grad: ema(old, grad, momentum), state.mean, at.grad)
+        return add_scaled(x, -safe_ratio(lr, at.inner(average, average).sqrt(), 0.0), average), NormalisedState(average)
 
-    return whole(init, update)
+    return tree_method(init, update)
 
 
 def signsgd(lr: Hyper) -> Method:
-    """Steps along the signs of the gradient, ``x - lr sign(g)`` (Bernstein et al. 2018)."""
+    """Sign descent, ``x - lr sign(g)`` (Bernstein et al. 2018)."""
     return first_order(lambda x: (), lambda k, grad, state, x: (add(x, -lr, torch.sign(grad)), state))
 
 
 def signum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
-    """Signs of the averaged gradient, ``m = momentum m + (1 - momentum) g; x - lr sign(m)`` (Bernstein et al. 2018)."""
+    """Signum, ``m = momentum m + (1 - momentum) g; x - lr sign(m)`` (Bernstein et al. 2018)."""
 
-    def update(k: Step, grad: Tensor, state: Averaged, x: Tensor) -> tuple[Tensor, Averaged]:
-        average = mean(state.mean, grad, momentum)
-        return add(x, -lr, torch.sign(average)), Averaged(average)
+    def update(k: Step, grad: Tensor, state: SignState, x: Tensor) -> tuple[Tensor, SignState]:
+        average = ema(state.mean, grad, momentum)
+        return add(x, -lr, torch.sign(average)), SignState(average)
 
-    return first_order(lambda x: Averaged(torch.zeros_like(x)), update)
+    return first_order(lambda x: SignState(torch.zeros_like(x)), update)
 
 
 def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99, weight_decay: Hyper = 0.0) -> Method:
@@ -67,8 +67,8 @@ def lion(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.99, weight_decay: Hyper
     ``weight_decay`` is decoupled, as in the paper: x is first multiplied by ``1 - lr weight_decay``.
     """
 
-    def update(k: Step, grad: Tensor, state: Averaged, x: Tensor) -> tuple[Tensor, Averaged]:
-        x = x if is_zero(weight_decay) else per_lane(1 - lr * weight_decay, x) * x
-        return add(x, -lr, torch.sign(mean(state.mean, grad, beta1))), Averaged(mean(state.mean, grad, beta2))
+    def update(k: Step, grad: Tensor, state: SignState, x: Tensor) -> tuple[Tensor, SignState]:
+        x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
+        return add(x, -lr, torch.sign(ema(state.mean, grad, beta1))), SignState(ema(state.mean, grad, beta2))
 
-    return first_order(lambda x: Averaged(torch.zeros_like(x)), update)
+    return first_order(lambda x: SignState(torch.zeros_like(x)), update)

@@ -1,4 +1,4 @@
-"""Gradient descent whose step length follows from the path: from its curvature, its loss or its gradients."""
+"""Gradient descent with adaptive step sizes: Barzilai-Borwein, Polyak, AdGD, hypergradient, steepest descent."""
 
 from __future__ import annotations
 
@@ -7,20 +7,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gdbench.optimizers.base import HESSIAN_PRODUCT, At, Hyper, Method, Number, Oracle, Saw, Step, whole
-from gdbench.optimizers.update_ops import along, difference, ratio, zeros
-from gdbench.tree import Params, dot, per_lane, tree_map
+from gdbench.optimizers.base import (
+    HESSIAN_PRODUCT,
+    GradientInfo,
+    Hyper,
+    Method,
+    Oracle,
+    RunNumber,
+    Step,
+    StepFields,
+    tree_method,
+)
+from gdbench.optimizers.update_ops import add_scaled, safe_ratio, subtract, zeros_like
+from gdbench.tree import Params, dot, per_run, tree_map
 
 
-class Before(NamedTuple):
+class BarzilaiBorweinState(NamedTuple):
     """The last point and its gradient."""
 
     x: Params
     grad: Params
 
 
-class Sized(NamedTuple):
-    """The last point, its gradient, its step length, and by which factor that had grown."""
+class AdGDState(NamedTuple):
+    """The last point, its gradient, its step size, and the factor by which that had grown."""
 
     x: Params
     grad: Params
@@ -28,108 +38,115 @@ class Sized(NamedTuple):
     growth: Tensor
 
 
-class Learned(NamedTuple):
-    """The last gradient and the step length so far."""
+class HypergradientState(NamedTuple):
+    """The last gradient and the current step size."""
 
     grad: Params
     size: Tensor
 
 
-def before(x: Params, number: Number) -> Before:
-    """Nothing before x: a difference of 0 to the last point."""
-    return Before(tree_map(torch.clone, x), zeros(x))
+def init_previous(x: Params, number: RunNumber) -> BarzilaiBorweinState:
+    """Initialise the last point with x, and its gradient with 0."""
+    return BarzilaiBorweinState(tree_map(torch.clone, x), zeros_like(x))
 
 
 def bb1(lr: Hyper) -> Method:
-    """Barzilai-Borwein's long step, ``x - (s s / s y) g`` with the last changes s of x and y of g (1988).
+    """Barzilai-Borwein, long step: ``x - (s s / s y) g`` with the last changes s of x and y of g (1988).
 
     The step is lr at first and wherever ``s y`` is not above 0.
     """
 
-    def update(k: Step, at: At, state: Before, x: Params) -> tuple[Params, Before]:
-        s, y = difference(x, state.x), difference(at.grad, state.grad)
-        return along(x, -ratio(at.inner(s, s), at.inner(s, y), per_lane(lr, at.loss)), at.grad), Before(x, at.grad)
+    def update(
+        k: Step, at: GradientInfo, state: BarzilaiBorweinState, x: Params
+    ) -> tuple[Params, BarzilaiBorweinState]:
+        s, y = subtract(x, state.x), subtract(at.grad, state.grad)
+        return add_scaled(
+            x, -safe_ratio(at.inner(s, s), at.inner(s, y), per_run(lr, at.loss)), at.grad
+        ), BarzilaiBorweinState(x, at.grad)
 
-    return whole(before, update)
+    return tree_method(init_previous, update)
 
 
 def bb2(lr: Hyper) -> Method:
-    """Barzilai-Borwein's short step, ``x - (s y / y y) g`` with the last changes s of x and y of g (1988).
+    """Barzilai-Borwein, short step: ``x - (s y / y y) g`` with the last changes s of x and y of g (1988).
 
     The step is lr at first and wherever ``s y`` is not above 0.
     """
 
-    def update(k: Step, at: At, state: Before, x: Params) -> tuple[Params, Before]:
-        s, y = difference(x, state.x), difference(at.grad, state.grad)
+    def update(
+        k: Step, at: GradientInfo, state: BarzilaiBorweinState, x: Params
+    ) -> tuple[Params, BarzilaiBorweinState]:
+        s, y = subtract(x, state.x), subtract(at.grad, state.grad)
         curvature = at.inner(s, y)
-        size = torch.where(curvature > 0, ratio(curvature, at.inner(y, y), 0.0), per_lane(lr, at.loss))
-        return along(x, -size, at.grad), Before(x, at.grad)
+        size = torch.where(curvature > 0, safe_ratio(curvature, at.inner(y, y), 0.0), per_run(lr, at.loss))
+        return add_scaled(x, -size, at.grad), BarzilaiBorweinState(x, at.grad)
 
-    return whole(before, update)
+    return tree_method(init_previous, update)
 
 
 def polyak(lr: Hyper, minimum: Hyper) -> Method:
-    """Polyak's step, ``x - lr (f - f*) / |g|^2 g``, f* being the minimum (Polyak 1969).
+    """Polyak's step, ``x - lr (f - f*) / |g|^2 g``, where f* is the minimum (Polyak 1969).
 
-    With lr = 1 no step leads away from a minimiser of a convex function. Below the minimum it stays where it is.
+    With lr = 1 no step increases the distance to a minimiser of a convex function. Where f < f*, x does not move.
     """
 
-    def update(k: Step, at: At, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
-        excess = (at.loss - per_lane(minimum, at.loss)).clamp(min=0)
-        return along(x, -lr * ratio(excess, at.inner(at.grad, at.grad), 0.0), at.grad), state
+    def update(k: Step, at: GradientInfo, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
+        excess = (at.loss - per_run(minimum, at.loss)).clamp(min=0)
+        return add_scaled(x, -lr * safe_ratio(excess, at.inner(at.grad, at.grad), 0.0), at.grad), state
 
-    return whole(lambda x, number: (), update)
+    return tree_method(lambda x, number: (), update)
 
 
 def adgd(lr: Hyper) -> Method:
-    """AdGD, steps ``min(sqrt(1 + a / a_old) a, |s| / (2 |y|))`` after a, at first lr (Malitsky, Mishchenko 2020).
+    """AdGD, whose next step is ``min(sqrt(1 + a / a_old) a, |s| / (2 |y|))``, the first lr (Malitsky, Mishchenko 2020).
 
-    s and y are the last changes of x and of the gradient: half the inverse of the curvature met, and no steep growth.
+    s and y are the last changes of x and of the gradient. The step is at most half the inverse of the local curvature,
+    and the first term limits its growth.
     """
 
-    def init(x: Params, number: Number) -> Sized:
-        return Sized(*before(x, number), number(lr), number(0.0))
+    def init(x: Params, number: RunNumber) -> AdGDState:
+        return AdGDState(*init_previous(x, number), number(lr), number(0.0))
 
-    def update(k: Step, at: At, state: Sized, x: Params) -> tuple[Params, Sized]:
-        s, y = difference(x, state.x), difference(at.grad, state.grad)
-        moved, bent = at.inner(s, s).sqrt(), at.inner(y, y).sqrt()
-        local = torch.where(moved > 0, ratio(moved, 2 * bent, torch.inf), torch.inf)
+    def update(k: Step, at: GradientInfo, state: AdGDState, x: Params) -> tuple[Params, AdGDState]:
+        s, y = subtract(x, state.x), subtract(at.grad, state.grad)
+        s_norm, y_norm = at.inner(s, s).sqrt(), at.inner(y, y).sqrt()
+        local = torch.where(s_norm > 0, safe_ratio(s_norm, 2 * y_norm, torch.inf), torch.inf)
         size = torch.minimum((1 + state.growth).sqrt() * state.size, local)
-        size = torch.where(torch.isfinite(size), size, state.size)  # along a straight line nothing bounds it
-        growth = torch.where(moved > 0, size / state.size, torch.inf)
-        return along(x, -size, at.grad), Sized(x, at.grad, size, growth)
+        size = torch.where(torch.isfinite(size), size, state.size)  # without curvature nothing bounds it
+        growth = torch.where(s_norm > 0, size / state.size, torch.inf)
+        return add_scaled(x, -size, at.grad), AdGDState(x, at.grad, size, growth)
 
-    return whole(init, update)
+    return tree_method(init, update)
 
 
 def hypergradient(lr: Hyper, hyper_lr: Hyper = 0.02) -> Method:
-    """Descent in the step length a too, from lr on: ``a = a (1 + hyper_lr c); x - a g`` (Baydin et al. 2018).
+    """Hypergradient descent, ``a = a (1 + hyper_lr c); x - a g``, the first a is lr (Baydin et al. 2018).
 
-    c is the cosine of the angle between g and g_old, at first 0: the multiplicative rule, which knows no units.
+    c is the cosine of the angle between g and g_old, 0 at first: the multiplicative rule, which is free of units.
     """
 
-    def init(x: Params, number: Number) -> Learned:
-        return Learned(zeros(x), number(lr))
+    def init(x: Params, number: RunNumber) -> HypergradientState:
+        return HypergradientState(zeros_like(x), number(lr))
 
-    def update(k: Step, at: At, state: Learned, x: Params) -> tuple[Params, Learned]:
+    def update(k: Step, at: GradientInfo, state: HypergradientState, x: Params) -> tuple[Params, HypergradientState]:
         lengths = at.inner(at.grad, at.grad).sqrt() * at.inner(state.grad, state.grad).sqrt()
-        cosine = ratio(at.inner(at.grad, state.grad), lengths, 0.0)
-        size = state.size * (1 + per_lane(hyper_lr, cosine) * cosine)
-        return along(x, -size, at.grad), Learned(at.grad, size)
+        cosine = safe_ratio(at.inner(at.grad, state.grad), lengths, 0.0)
+        size = state.size * (1 + per_run(hyper_lr, cosine) * cosine)
+        return add_scaled(x, -size, at.grad), HypergradientState(at.grad, size)
 
-    return whole(init, update)
+    return tree_method(init, update)
 
 
 def steepest(lr: Hyper) -> Method:
-    """Steepest descent, ``x - (g g / g H g) g``: exact along the gradient of a quadratic (Cauchy 1847).
+    """Steepest descent, ``x - (g g / g H g) g``: an exact line search on a quadratic (Cauchy 1847).
 
-    One Hessian product a step; where the curvature ``g H g`` is not above 0 the step is lr.
+    One Hessian product per step; where the curvature ``g H g`` is not above 0 the step is lr.
     """
 
-    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], Saw]:
+    def step(oracle: Oracle, k: Step, x: Params, state: tuple[()]) -> tuple[Params, tuple[()], StepFields]:
         loss, grad = oracle.grad(x, k)
-        squared, curvature = (dot(grad, each, oracle.laned) for each in (grad, oracle.hvp(x, grad, k)))
-        size = ratio(squared, curvature, per_lane(lr, squared))
-        return along(x, -size, grad), state, (loss, grad, 1 + HESSIAN_PRODUCT, 0)
+        squared, curvature = (dot(grad, other, oracle.laned) for other in (grad, oracle.hvp(x, grad, k)))
+        size = safe_ratio(squared, curvature, per_run(lr, squared))
+        return add_scaled(x, -size, grad), state, (loss, grad, 1 + HESSIAN_PRODUCT, 0)
 
     return Method(lambda x: (), step, constant_cost=False)

@@ -1,4 +1,4 @@
-"""torch.optim.Muon and torch.optim.AdamW as one class, which torch itself does not have."""
+"""torch.optim.Muon and torch.optim.AdamW combined in one class, which torch does not have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["MuonAdamW"]
 
 
 class MuonAdamW(Optimizer):
-    """``Muon`` on the matrices among the parameters, ``AdamW`` with ``lr_ratio lr`` on all others."""
+    """``Muon`` on the matrices among the parameters, ``AdamW`` with ``lr_ratio lr`` on all other tensors."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class MuonAdamW(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of each; lr and memory are those of this class, which others set and copy."""
+        """Make one step of each, with the lr and state of this object, which schedules set and timing copies."""
         for ratio, part in self.parts:
             part.state = self.state
             part.param_groups[0]["lr"] = ratio * self.param_groups[0]["lr"]

@@ -1,4 +1,4 @@
-"""``torch.optim`` in the clothes of a Method: same oracle, same loop, only the update is torch's."""
+"""Adapter that makes a Method of a class of ``torch.optim``: same oracle, same loop, only the update is torch's."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.optim import ASGD, Optimizer, SparseAdam
 
 from gdbench.errors import Unavailable, UsageError
-from gdbench.optimizers.base import Method, Oracle, Seen, Step
+from gdbench.optimizers.base import Method, Oracle, Step, StepInfo
 from gdbench.optimizers.copying import copy_optimizer
-from gdbench.optimizers.differentiated import step_differentiated
+from gdbench.optimizers.differentiated import step_with_graph
 from gdbench.optimizers.needs import CLOSURE, GRAPH, NEEDS, find_hint
 from gdbench.tree import Params, leaves, tree_map
 
-__all__ = ["Factory", "find_kind", "named", "rate_names", "torch_arguments", "torch_optim"]
+__all__ = ["Factory", "find_kind", "list_lr_names", "public_name", "torch_arguments", "torch_optim"]
 
 SWITCHES: dict[str, dict[str, bool]] = {
     "torch": {"foreach": False, "fused": False},
@@ -27,26 +27,26 @@ SWITCHES: dict[str, dict[str, bool]] = {
     "capturable": {"capturable": True},
     "differentiable": {"differentiable": True},
 }
-"""The arguments by which a torch.optim class is told what to run on."""
+"""The arguments of a torch.optim class that select an implementation, by the name of the implementation."""
 
 
-class Held(NamedTuple):
-    """A torch optimizer and the point it moves, in place."""
+class TorchState(NamedTuple):
+    """A torch optimizer and the point that it updates in place."""
 
     point: Params
     optimizer: Optimizer
 
 
 Factory = Callable[..., Optimizer]
-"""A class of torch.optim's kind, or a function that makes its optimizers: ``factory(params, **arguments)``."""
-TorchStep = Callable[[Oracle, Step, Params, Held], tuple[Params, Held, Seen]]
+"""A class like those of torch.optim, or a function that makes an optimizer: ``factory(params, **arguments)``."""
+TorchStep = Callable[[Oracle, Step, Params, TorchState], tuple[Params, TorchState, StepInfo]]
 
 
 def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a torch.optim class: ``hyper`` by name, as the ``torch:`` block of the method amends it.
+    """Translate hyper-parameters to the arguments of a torch.optim class, by the ``torch:`` block of the method.
 
     In the block a list names the hyper-parameters that torch takes as one tuple (``betas: [beta1, beta2]``), and a
-    single name the one that torch knows by another name (``learning_rate: lr``); every other entry is a constant.
+    single name a hyper-parameter that torch calls otherwise (``learning_rate: lr``); every other entry is a constant.
     """
     entries = {name: entry for name, entry in block.items() if name not in ("_target_", *NEEDS)}
     groups = {name: list(e) for name, e in entries.items() if isinstance(e, Sequence) and not isinstance(e, str)}
@@ -60,16 +60,16 @@ def torch_arguments(block: Mapping[str, Any], hyper: Mapping[str, Any]) -> dict[
     }
 
 
-def rate_names(block: Mapping[str, Any]) -> list[str]:
-    """The names under which a group may hold its learning rate: lr, and the name that the ``torch:`` block gives it."""
+def list_lr_names(block: Mapping[str, Any]) -> list[str]:
+    """List the keys under which a group may hold its learning rate: lr, and its name in the ``torch:`` block."""
     return ["lr", *(name for name, entry in block.items() if entry == "lr" and name != "lr")]
 
 
 def find_kind(factory: Factory, point: Params, arguments: Mapping[str, Any]) -> type[Optimizer]:
-    """The class of the optimizers that a function makes: that of one for a copy of ``point``, as a sample."""
-    kind = type(factory([fresh(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
+    """Find the class of the optimizers that a function makes, by making one for a copy of ``point``."""
+    kind = type(factory([clone_parameter(leaf).requires_grad_() for leaf in leaves(point)], **arguments))
     if not (hasattr(kind, "step") and hasattr(kind, "zero_grad")):
-        raise UsageError(f"{named(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
+        raise UsageError(f"{public_name(factory)} returned {kind.__name__}; it must return a torch.optim.Optimizer.")
     return kind
 
 
@@ -80,14 +80,14 @@ def torch_optim(
     kind: type[Optimizer] | None = None,
     needs: frozenset[str] = frozenset(),
 ) -> Method:
-    """The Method of a torch.optim class with arguments ``hyper``; ``impl`` is one of ``SWITCHES``, ``needs`` of NEEDS.
+    """Build the Method of a torch.optim class with the arguments ``hyper``.
 
-    A function that makes optimizers serves as a class does, once it is told of which ``kind`` they are.
-    The state holds the point that torch moves in place, at first a copy of the x given to ``init``. A step finds its
-    point there; the x it is given is that very point, except in the first step, where it is equal to it.
-    Raises Unavailable, here or in the first step, where torch has no such implementation.
+    ``impl`` is a key of ``SWITCHES``, ``needs`` holds entries of ``NEEDS``. A function that makes optimizers may take
+    the place of the class, with their class as ``kind``. The state holds the point that torch updates in place, at
+    first a copy of the x given to ``init``; the x that a step receives is the same object, except in the first step,
+    where it is equal. Raises Unavailable, here or in the first step, where torch has no such implementation.
     """
-    arguments = {**hyper, **switches(factory, impl)}
+    arguments = {**hyper, **find_switches(factory, impl)}
     if kind is None:
         assert isinstance(factory, type)
         kind = factory
@@ -97,78 +97,78 @@ def torch_optim(
             optimizer = factory(leaves(point), **arguments)
         except (RuntimeError, ValueError) as error:
             if is_refusal(kind, impl, error):
-                raise refusal(factory, impl, error) from error
-            if isinstance(error, RuntimeError) and not is_torchs(kind):
-                raise unmade(factory, error) from error
+                raise unavailable_error(factory, impl, error) from error
+            if isinstance(error, RuntimeError) and not is_from_torch(kind):
+                raise construction_error(factory, error) from error
             raise
         except (AttributeError, TypeError) as error:
-            raise unmade(factory, error) from error
-        if switched(kind):
+            raise construction_error(factory, error) from error
+        if has_eval_mode(kind):
             optimizer.train()  # type: ignore[attr-defined]
         return optimizer
 
-    def init(x: Params) -> Held:
-        # A differentiable step must not meet leaves that autograd knows, as it writes to them under autograd.
-        point = tree_map(lambda leaf: fresh(leaf).requires_grad_(impl != "differentiable"), x)
-        return Held(point, build(point))
+    def init(x: Params) -> TorchState:
+        # A differentiable step writes to its leaves under autograd, which must not require a gradient of them.
+        point = tree_map(lambda leaf: clone_parameter(leaf).requires_grad_(impl != "differentiable"), x)
+        return TorchState(point, build(point))
 
-    def copy(x: Params, state: Held) -> tuple[Params, Held]:
+    def copy(x: Params, state: TorchState) -> tuple[Params, TorchState]:
         optimizer, point, x = copy_optimizer(state.optimizer, state.point, x)
-        return x, Held(point, optimizer)
+        return x, TorchState(point, optimizer)
 
-    def evaluated(x: Params, state: Held) -> Params:
-        _, there = copy(x, state)  # the way to it and back again would not end at the very bits
-        there.optimizer.eval()  # type: ignore[attr-defined]
-        return there.point
+    def eval_point(x: Params, state: TorchState) -> Params:
+        _, copied = copy(x, state)  # train() after eval() is not exact to the bit, so a copy is switched
+        copied.optimizer.eval()  # type: ignore[attr-defined]
+        return copied.point
 
     searches = needs_closure(kind) or CLOSURE in needs
     differentiates = GRAPH in needs
-    step = searching(kind) if searches else differentiating if differentiates else plain(factory, kind, impl)
-    judged = averaged if issubclass(kind, ASGD) else evaluated if switched(kind) else None
+    step = closure_step(kind) if searches else graph_step if differentiates else gradient_step(factory, kind, impl)
+    output = asgd_average if issubclass(kind, ASGD) else eval_point if has_eval_mode(kind) else None
     return Method(
-        init, step, copy, mutates=True, constant_cost=not (searches or differentiates), lanes=False, judged=judged
+        init, step, copy, mutates=True, constant_cost=not (searches or differentiates), lanes=False, output=output
     )
 
 
-def averaged(x: Params, state: Held) -> Params:
-    """The average that ASGD keeps; before its first step x itself."""
+def asgd_average(x: Params, state: TorchState) -> Params:
+    """Return the average that ASGD keeps; x itself before its first step."""
     memory = state.optimizer.state
     return tree_map(lambda leaf: memory[leaf]["ax"] if leaf in memory else leaf, state.point)
 
 
-def plain(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
-    """The step of a class that moves by one gradient."""
-    hand_over = assign_sparse if issubclass(kind, SparseAdam) else assign
+def gradient_step(factory: Factory, kind: type[Optimizer], impl: str) -> TorchStep:
+    """Build the step of a class that uses one gradient."""
+    set_grad = assign_sparse if issubclass(kind, SparseAdam) else assign
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+    def step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
         point, optimizer = state
         loss, grad = oracle.grad(point, k)
-        hand_over(point, grad)
+        set_grad(point, grad)
         try:
             optimizer.step()
         except Exception as error:
             if k:
                 raise
             if isinstance(error, RuntimeError | AssertionError) and is_refusal(kind, impl, error):
-                raise refusal(factory, impl, error) from error
-            if not is_torchs(kind) and (hint := find_hint(error)):
+                raise unavailable_error(factory, impl, error) from error
+            if not is_from_torch(kind) and (hint := find_hint(error)):
                 error.add_note(hint)
             raise
-        return point, state, Seen(loss, grad, 1, 0)
+        return point, state, StepInfo(loss, grad, 1, 0)
 
     return step
 
 
-def differentiating(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
-    """The step of a class that differentiates the gradient it is given."""
-    point, seen = step_differentiated(oracle, k, state.point, state.optimizer)
-    return point, state, seen
+def graph_step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
+    """Make the step of a class that differentiates its gradient."""
+    point, info = step_with_graph(oracle, k, state.point, state.optimizer)
+    return point, state, info
 
 
-def searching(kind: type[Optimizer]) -> TorchStep:
-    """The step of a class that asks for gradients itself, through a closure: all are counted, the first is seen."""
+def closure_step(kind: type[Optimizer]) -> TorchStep:
+    """Build the step of a class that evaluates gradients through a closure: all are counted, the first is reported."""
 
-    def step(oracle: Oracle, k: Step, x: Params, state: Held) -> tuple[Params, Held, Seen]:
+    def step(oracle: Oracle, k: Step, x: Params, state: TorchState) -> tuple[Params, TorchState, StepInfo]:
         point, optimizer = state
         first: list[Params] = []
         losses: list[Tensor] = []
@@ -184,25 +184,25 @@ def searching(kind: type[Optimizer]) -> TorchStep:
         try:
             optimizer.step(closure=closure)  # type: ignore[arg-type]
         except (IndexError, TypeError):
-            # From a loss that is not finite torch's line search runs out of brackets: the run has left the finite.
-            if not is_torchs(kind) or not losses or bool(torch.stack(losses).isfinite().all()):
+            # Torch's line search fails where a loss is not finite: the run has become non-finite.
+            if not is_from_torch(kind) or not losses or bool(torch.stack(losses).isfinite().all()):
                 raise
             with torch.no_grad():
                 tree_map(lambda leaf: leaf.fill_(torch.nan), point)
         if not losses:
-            raise RuntimeError(f"{named(kind)}.step took a closure and did not call it: no loss was seen")
-        return point, state, Seen(losses[0], first[0], len(losses), 0)
+            raise RuntimeError(f"{public_name(kind)}.step took a closure and did not call it: no loss was seen")
+        return point, state, StepInfo(losses[0], first[0], len(losses), 0)
 
     return step
 
 
-def fresh(leaf: Tensor) -> Tensor:
-    """A parameter of torch's own: a copy, contiguous."""
+def clone_parameter(leaf: Tensor) -> Tensor:
+    """Copy a leaf to a contiguous tensor, for torch to update in place."""
     return leaf.detach().clone(memory_format=torch.contiguous_format)
 
 
 def assign(point: Params, grad: Params) -> None:
-    """Hand the gradient over in ``.grad``, laid out like its parameter: the fused kernels read it by position."""
+    """Set ``.grad`` with the memory layout of the parameter: fused kernels read both by position."""
     if isinstance(point, Tensor):
         point.grad = grad.contiguous()  # type: ignore[union-attr]
     else:
@@ -211,76 +211,76 @@ def assign(point: Params, grad: Params) -> None:
 
 
 def assign_sparse(point: Params, grad: Params) -> None:
-    """The same as sparse tensors, whose pattern leaves the zeros out: SparseAdam takes no other."""
+    """Set ``.grad`` to a sparse tensor without the zeros, the only kind that SparseAdam accepts."""
     for leaf, slope in zip(leaves(point), leaves(grad), strict=True):
         leaf.grad = slope.to_sparse()
 
 
-def switched(cls: type[Optimizer]) -> bool:
-    """Whether a class stands at another point for training than for judging (the package schedulefree's do)."""
+def has_eval_mode(cls: type[Optimizer]) -> bool:
+    """Whether a class has one point for training and one for evaluation, as those of the package schedulefree have."""
     return hasattr(cls, "train") and hasattr(cls, "eval")
 
 
 def needs_closure(kind: type[Optimizer]) -> bool:
-    """Whether a class cannot step without a closure, as it evaluates the gradient more than once.
+    """Whether the step of a class needs a closure, because it evaluates the gradient more than once.
 
-    Raises UsageError where its step needs something else, which nobody could give it.
+    Raises UsageError where it needs another argument.
     """
     _, *taken = inspect.signature(kind.step).parameters.values()
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [entry.name for entry in taken if entry.default is entry.empty and entry.kind not in variadic]
     if needed not in ([], ["closure"]):
-        raise UsageError(f"{named(kind)}.step needs {', '.join(needed)}; it may need a closure and nothing else.")
+        raise UsageError(f"{public_name(kind)}.step needs {', '.join(needed)}; it may need a closure and nothing else.")
     return bool(needed)
 
 
-def switches(factory: Factory, impl: str) -> dict[str, bool]:
-    """The switches that turn ``impl`` on, of those the class has; single-tensor is what a class without any does."""
+def find_switches(factory: Factory, impl: str) -> dict[str, bool]:
+    """Find the arguments that select ``impl``, of those the class has; a class without any is single-tensor."""
     known = inspect.signature(factory).parameters
     if impl != "torch" and impl not in known:
-        raise Unavailable(f"{named(factory)} has no {impl} implementation")
+        raise Unavailable(f"{public_name(factory)} has no {impl} implementation")
     return {name: on for name, on in SWITCHES[impl].items() if name in known}
 
 
 def is_refusal(kind: type[Optimizer], impl: str, error: Exception) -> bool:
-    """Whether an error is torch's own refusal of an implementation, and no error of a user's optimizer.
+    """Whether an error says that torch lacks an implementation, and is not an error of a user's optimizer.
 
-    It is raised by code of torch.optim, in a class of torch's (or ours), or where one of its switches was asked for.
+    It must be raised by code of torch.optim, in a class of torch (or ours) or where one of its switches was set.
     """
     raised_by_torch = raising_module(error.__traceback__).startswith(("torch.optim", "torch.utils._foreach_utils"))
-    asked = is_torchs(kind) or impl != "torch"
+    asked = is_from_torch(kind) or impl != "torch"
     about_a_number = isinstance(error, torch.OutOfMemoryError) or "cannot be converted to type" in str(error)
     return raised_by_torch and asked and not about_a_number
 
 
 def raising_module(trace: TracebackType | None) -> str:
-    """The name of the module whose code raised, the last in a traceback."""
+    """Find the name of the module whose code raised, the last of a traceback."""
     name = ""
     while trace is not None:
         name, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_next
     return name
 
 
-def is_torchs(kind: type[Optimizer]) -> bool:
-    """Whether a class is one of torch's, or of ours that put two of them together."""
+def is_from_torch(kind: type[Optimizer]) -> bool:
+    """Whether a class is one of torch, or one of ours that combines two of them."""
     return kind.__module__.partition(".")[0] in ("torch", "gdbench")
 
 
-def refusal(factory: Factory, impl: str, error: Exception) -> Unavailable:
-    """Torch's own reason, on one line."""
-    return Unavailable(f"{named(factory)}, impl={impl}: {str(error).splitlines()[0]}")
+def unavailable_error(factory: Factory, impl: str, error: Exception) -> Unavailable:
+    """Word torch's reason in one line."""
+    return Unavailable(f"{public_name(factory)}, impl={impl}: {str(error).splitlines()[0]}")
 
 
-def unmade(factory: Factory, error: Exception) -> RuntimeError:
-    """Why a class cannot be made from a list of parameters, and what can be done."""
+def construction_error(factory: Factory, error: Exception) -> RuntimeError:
+    """Word why an optimizer cannot be made from a list of parameters, and what to do."""
     return RuntimeError(
-        f"{named(factory)} cannot be made from a list of parameters ({type(error).__name__}: {error}): where it takes"
-        " something else, `_target_` may name a function(params, ...) that makes it"
+        f"{public_name(factory)} cannot be made from a list of parameters ({type(error).__name__}: {error}): where it"
+        " takes something else, `_target_` may name a function(params, ...) that makes it"
     )
 
 
-def named(factory: Factory) -> str:
-    """A class or function by the name under which it is imported: torch's, and those of other packages."""
+def public_name(factory: Factory) -> str:
+    """Name a class or function as users import it: ``torch.optim.Adam``, ``package.Class``."""
     package = str(getattr(factory, "__module__", "")).partition(".")[0]
     name = getattr(factory, "__name__", type(factory).__name__)
     return f"{'torch.optim' if package == 'torch' else package}.{name}"

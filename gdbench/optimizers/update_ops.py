@@ -1,8 +1,8 @@
-"""The few sums that every method is made of, fast where the hyper-parameter is a number, right where it is a tensor.
+"""Arithmetic that updates are made of, for hyper-parameters that are plain numbers or tensors.
 
-A plain number goes into the kernel as its scalar: one kernel, no tensor made. A tensor (a number a lane, or a 0-d
-tensor of a compiled step) cannot, and takes an operation more, which a compiler fuses again. In all sums x or the state
-comes before the gradient, because a result takes the layout of its first operand: so lanes stay last in memory.
+A plain number is passed to the kernel as its scalar: one kernel, no extra tensor. A tensor (one number per run, or the
+0-d tensor of a compiled step) cannot be, and takes one operation more, which a compiler fuses again. In all sums x or
+the state comes before the gradient, because a result has the layout of its first operand: so lanes stay last in memory.
 """
 
 from __future__ import annotations
@@ -13,63 +13,63 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers.base import Hyper
-from gdbench.tree import Params, per_lane, tree_map
+from gdbench.tree import Params, per_run, tree_map
 
 
 def is_zero(number: Hyper) -> bool:
-    """Whether a term can be left out: only a plain number is known to be zero, a tensor may hold anything."""
+    """Whether a term can be left out: only a plain number is known to be 0, not a tensor."""
     return not isinstance(number, Tensor) and number == 0.0
 
 
 def add(x: Tensor, scale: Hyper, y: Tensor) -> Tensor:
     """``x + scale y``."""
-    return torch.addcmul(x, per_lane(scale, x), y) if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
+    return torch.addcmul(x, per_run(scale, x), y) if isinstance(scale, Tensor) else torch.add(x, y, alpha=scale)
 
 
 def add_product(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a b``."""
-    return x + per_lane(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
+    return x + per_run(scale, x) * a * b if isinstance(scale, Tensor) else torch.addcmul(x, a, b, value=scale)
 
 
 def add_quotient(x: Tensor, scale: Hyper, a: Tensor, b: Tensor) -> Tensor:
     """``x + scale a / b``."""
-    return x + per_lane(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
+    return x + per_run(scale, x) * a / b if isinstance(scale, Tensor) else torch.addcdiv(x, a, b, value=scale)
 
 
-def along(x: Params, size: Hyper, way: Params) -> Params:
-    """``x + size way``, leaf by leaf."""
-    return tree_map(lambda leaf, direction: add(leaf, size, direction), x, way)
+def add_scaled(x: Params, size: Hyper, direction: Params) -> Params:
+    """``x + size direction``, leaf by leaf."""
+    return tree_map(lambda leaf, change: add(leaf, size, change), x, direction)
 
 
-def difference(a: Params, b: Params) -> Params:
+def subtract(a: Params, b: Params) -> Params:
     """``a - b``, leaf by leaf."""
     return tree_map(torch.sub, a, b)
 
 
-def zeros(x: Params) -> Params:
-    """As many zeros as x has numbers, laid out like x."""
+def zeros_like(x: Params) -> Params:
+    """Build a tree of zeros with the shapes and memory layout of x."""
     return tree_map(torch.zeros_like, x)
 
 
-def ratio(a: Hyper, b: Tensor, otherwise: Hyper) -> Tensor:
-    """``a / b`` where b is above 0; elsewhere ``otherwise``, which nothing infinite reaches."""
+def safe_ratio(a: Hyper, b: Tensor, otherwise: Hyper) -> Tensor:
+    """``a / b`` where b is above 0, ``otherwise`` elsewhere; no division by 0 takes place."""
     good = b > 0
-    answer: Tensor = torch.where(good, a / torch.where(good, b, 1.0), otherwise)
-    return answer
+    quotient: Tensor = torch.where(good, a / torch.where(good, b, 1.0), otherwise)
+    return quotient
 
 
-def mean(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
-    """The moving average ``decay old + (1 - decay) new``."""
-    return torch.lerp(old, new, per_lane(1 - decay, old))
+def ema(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
+    """Exponential moving average, ``decay old + (1 - decay) new``."""
+    return torch.lerp(old, new, per_run(1 - decay, old))
 
 
-def mean_square(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
-    """The moving average of squares ``decay old + (1 - decay) new^2``."""
-    return add_product(per_lane(decay, old) * old, 1 - decay, new, new)
+def ema_square(old: Tensor, new: Tensor, decay: Hyper) -> Tensor:
+    """Exponential moving average of squares, ``decay old + (1 - decay) new^2``."""
+    return add_product(per_run(decay, old) * old, 1 - decay, new, new)
 
 
-def slope(weight_decay: Hyper, maximize: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    """What a method descends instead of the gradient g: ``(g, x) -> +-g + weight_decay x``, minus to maximize."""
+def effective_gradient(weight_decay: Hyper, maximize: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """Build ``(g, x) -> +-g + weight_decay x``, the gradient with weight decay; the sign is minus to maximize."""
     if is_zero(weight_decay):
         return (lambda grad, x: -grad) if maximize else (lambda grad, x: grad)
     if maximize:

@@ -8,7 +8,7 @@ import pandas as pd
 from gdbench.analysis import (
     best_configuration,
     best_of_k,
-    profiles,
+    performance_profiles,
     rank_tests,
     runtime_ecdf,
 )
@@ -18,7 +18,7 @@ from gdbench.report.charts import profiles as profile
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import Facts, Shown
 from gdbench.report.section import describe_band
-from gdbench.results.standings import standings
+from gdbench.results.ranking import rank_configurations
 
 __all__ = ["draw_across", "tabulate_across"]
 
@@ -35,10 +35,14 @@ def draw_across(facts: Facts) -> list[Figure]:
 
 
 def _profile(facts: Facts, across: str) -> Figure:
-    maker = profiles.performance_profile if across == "ratio" else profiles.data_profile
+    maker = (
+        performance_profiles.compute_performance_profile
+        if across == "ratio"
+        else performance_profiles.compute_data_profile
+    )
     table = charts.both_views(facts.best, facts.one_lr, maker)
     views = (facts.best, facts.one_lr)
-    unsolved = [int((~np.isfinite(profiles.cost_matrix(view))).all(axis=1).sum()) for view in views]
+    unsolved = [int((~np.isfinite(performance_profiles.build_cost_matrix(view))).all(axis=1).sum()) for view in views]
     counts = facts.best.groupby("solver")["trials"].max()
     equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
     rule = (
@@ -57,9 +61,9 @@ def _profile(facts: Facts, across: str) -> Figure:
 
 
 def _ranks(facts: Facts) -> Figure:
-    table = rank_tests.average_ranks(facts.best)
-    difference = rank_tests.critical_difference(len(table), len(facts.problems))
-    groups = rank_tests.alike(table["rank"].tolist(), difference)
+    table = rank_tests.compute_average_ranks(facts.best)
+    difference = rank_tests.compute_critical_difference(len(table), len(facts.problems))
+    groups = rank_tests.find_tied_ranges(table["rank"].tolist(), difference)
     names = table["solver"].tolist()
     words = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
     p = table["p"].iloc[0]
@@ -74,7 +78,7 @@ def _ranks(facts: Facts) -> Figure:
 
 
 def _ecdf(facts: Facts) -> Figure:
-    table = runtime_ecdf.runtime_ecdf(facts.rungs)
+    table = runtime_ecdf.compute_runtime_ecdf(facts.rungs)
     title = "Share of targets reached within a budget"
     if table.empty:
         return Figure("ecdf", title, "No target was reached by any run.", table)
@@ -95,9 +99,9 @@ def _ecdf(facts: Facts) -> Figure:
 
 
 def _trials(facts: Facts) -> list[Figure]:
-    table = best_of_k.expected_best(best_configuration.solved_costs(standings(facts.merged))).assign(
-        optimizer=lambda each: each["solver"]
-    )
+    table = best_of_k.compute_expected_best(
+        best_configuration.add_solution_costs(rank_configurations(facts.merged))
+    ).assign(optimizer=lambda each: each["solver"])
     if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
         return []
     rule = (
@@ -116,7 +120,7 @@ def tabulate_across(facts: Facts) -> list[Shown]:
     if facts.best["solver"].nunique() < 2:
         return []
     if len(facts.problems) > 1:
-        told = rank_tests.pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
+        told = rank_tests.compare_pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
         rule = (
             f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
             " solve, that is, end at the target; p: Wilcoxon's signed-rank test, a lone solution ranking above all"
@@ -125,9 +129,9 @@ def tabulate_across(facts: Facts) -> list[Shown]:
         )
         tables.append(Shown("pairs", "Pairwise", rule, told))
     if len(facts.rungs):
-        area = runtime_ecdf.area_over_curve(facts.rungs)
+        area = runtime_ecdf.compute_area_over_curve(facts.rungs)
         scores = [
-            profiles.profile_score(view).rename(name)
+            performance_profiles.compute_profile_score(view).rename(name)
             for name, view in (("score_tuned", facts.best), ("score_one_lr", facts.one_lr))
         ]
         wide = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
@@ -143,7 +147,7 @@ def tabulate_across(facts: Facts) -> list[Shown]:
 def _restarts(facts: Facts) -> list[Shown]:
     """What restarting would cost, of methods of which a seed did not solve: of the others the median says it all."""
     paid = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
-    table = runtime_ecdf.expected_running_time(paid)
+    table = runtime_ecdf.compute_expected_running_time(paid)
     table = table[(table["runs"] > 1) & (table["solved"] > 0) & (table["solved"] < table["runs"])]
     if table.empty:
         return []

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.first import describe_first, describe_impls
 from gdbench.analysis.step_times import count_processes
+from gdbench.analysis.winner_notes import describe_impls, describe_winner
 from gdbench.report.number_format import number, seconds
 from gdbench.report.setting_words import METRICS, WORDED, setting_header
-from gdbench.results.choices import SPIKE
-from gdbench.results.run_settings import differing_settings, text_among
-from gdbench.results.standings import OUTCOMES, best_of_each, standings
+from gdbench.results.ranking import OUTCOMES, rank_configurations, select_best
+from gdbench.results.run_settings import find_differing_settings, format_among
+from gdbench.results.tuned_choices import SPIKE
 
 __all__ = [
     *("amount", "best_lines", "describe_choice", "describe_edge", "describe_equals", "describe_range"),
@@ -120,9 +120,9 @@ def best_lines(told: pd.DataFrame) -> list[str]:
     """
     if told.empty:
         return []
-    table = standings(told)
+    table = rank_configurations(told)
     several = told["problem"].nunique() > 1
-    return [_best_line(told, table, row, several) for _, row in best_of_each(table, ["problem"]).iterrows()]
+    return [_best_line(told, table, row, several) for _, row in select_best(table, ["problem"]).iterrows()]
 
 
 def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several: bool) -> str:
@@ -130,7 +130,7 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
     rows = table[(table["problem"] == best["problem"]) & (table["outcome"] != OUTCOMES[-1])]
     where = f" on {best['problem']}" if several else ""
     standing = table[table["problem"] == best["problem"]]
-    first = {str(name): value for name, value in best.items()} | describe_first(standing, best)
+    first = {str(name): value for name, value in best.items()} | describe_winner(standing, best)
     equals = rows.loc[rows["place"] == best["place"], "optimizer"].drop_duplicates()
     equals = equals[equals != best["optimizer"]]
     tied = f", tied with {', '.join(equals)}" if len(equals) else ""
@@ -143,10 +143,10 @@ def _best_line(told: pd.DataFrame, table: pd.DataFrame, best: pd.Series, several
 def _settings(alike: pd.DataFrame, best: pd.Series) -> str:
     """The values of the best by which it differs from the other configurations of its problem."""
     run = alike[alike["run_id"] == best["run_id"]].iloc[0]
-    differing = [name for name in differing_settings(alike) if name not in NAMED_APART]
+    differing = [name for name in find_differing_settings(alike) if name not in NAMED_APART]
     words = [
         WORDED.get(name, f"{setting_header(name, differing)} {{}}").format(text)
         for name in differing
-        if (text := text_among(run[name], alike[name]))
+        if (text := format_among(run[name], alike[name]))
     ]
-    return ", ".join([f"lr {text_among(run['lr'], alike['lr'])}", *words])
+    return ", ".join([f"lr {format_among(run['lr'], alike['lr'])}", *words])

@@ -13,8 +13,8 @@ from gdbench.analysis import (
     convergence_curves,
     step_times,
 )
-from gdbench.analysis.precision import PARTED, floors
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
+from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
 from gdbench.report import lr_section
 from gdbench.report.across_section import draw_across, tabulate_across
@@ -62,7 +62,7 @@ def assemble(
     """All sections of the report of a source; ``ready`` is told of each figure that can be drawn, at once."""
     facts = Facts(source)
     made = kept(facts, sections(facts, landscape), ready)
-    table = verdict(facts.runs, facts.told)
+    table = find_winners(facts.runs, facts.told)
     places = [str(each) for each in source.folders]
     return Report(source, facts, sentences(table), verdict_table(table, facts.problems), made, places)
 
@@ -96,7 +96,7 @@ def _convergence(facts: Facts) -> list[Figure]:
     if facts.traces.empty or runs.empty:
         rule = "No traces were kept (trace=none), so there is nothing to draw."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
-    table = convergence_curves.convergence(runs, facts.traces)
+    table = convergence_curves.compute_convergence_curves(runs, facts.traces)
     work = (table["gradients"] - 1).abs().max() > 1e-9
     wanted = {
         "step": True,
@@ -158,7 +158,7 @@ def _ladder_table(facts: Facts) -> list[Shown]:
 
 
 def _floors(facts: Facts) -> list[Figure]:
-    table = floors(facts.told, facts.traces)
+    table = compute_attained_gaps(facts.told, facts.traces)
     if table.empty:
         return []
     best = table.sort_values("wide_attained").drop_duplicates(["objective", "optimizer", "dtype"]).sort_index()
@@ -170,7 +170,7 @@ def _floors(facts: Facts) -> list[Figure]:
     rule = (
         f"The smallest gap of the same run in each dtype, at the configuration that gets lowest in the widest:"
         f" {format_count(len(table), 'pair')} of runs. The paths have parted where the gaps differ by more than"
-        f" {PARTED:.0%}; the step is"
+        f" {PARTING_DIFFERENCE:.0%}; the step is"
         f" in the tooltip and the data."
     )
     rule += f" {zeros} gaps of exactly 0 are not on the log axis." if zeros else ""

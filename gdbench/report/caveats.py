@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gdbench.errors import format_count
-from gdbench.results.ranking import describe_randomness, may_win, runs_that_stay
+from gdbench.results.run_outcomes import describe_randomness, has_settled, is_eligible
 
 __all__ = ["caveats"]
 
@@ -44,8 +44,8 @@ def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
 
 
 def _hits_that_left(told: pd.DataFrame) -> list[str]:
-    hit = told["steps_to_target"].notna() & may_win(told)
-    left = int((hit & ~runs_that_stay(told)).sum())
+    hit = told["steps_to_target"].notna() & is_eligible(told)
+    left = int((hit & ~has_settled(told)).sum())
     if not left:
         return []
     return [f"{left} of {hit.sum()} runs that reached the target left it again: they rank behind all that stay there."]

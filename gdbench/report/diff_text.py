@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import Difference
+from gdbench.analysis.diff import ValueDiff
 from gdbench.analysis.run_matching import VERDICTS
 from gdbench.errors import format_count
 
 if TYPE_CHECKING:
-    from gdbench.analysis.sweep_diff import Contrast
+    from gdbench.analysis.sweep_diff import SweepDiff
 
 __all__ = ["as_objects", "describe_contrast", "differing_lines", "json_text", "list_contrast"]
 
@@ -26,7 +26,7 @@ DIGITS = 12
 MOST = 40
 
 
-def differing_lines(title: str, found: Sequence[Difference], words: tuple[str, str] = ("", "")) -> list[str]:
+def differing_lines(title: str, found: Sequence[ValueDiff], words: tuple[str, str] = ("", "")) -> list[str]:
     """A title, and a line for each difference: ``lr: 0.1 -> 0.2``; nothing where there is none."""
     if not found:
         return []
@@ -36,7 +36,7 @@ def differing_lines(title: str, found: Sequence[Difference], words: tuple[str, s
     return [title, *lines, *more]
 
 
-def as_objects(found: Sequence[Difference]) -> list[dict[str, Any]]:
+def as_objects(found: Sequence[ValueDiff]) -> list[dict[str, Any]]:
     """Differences as JSON has them."""
     return [{"name": each.name, "a": _plain(each.a), "b": _plain(each.b)} for each in found]
 
@@ -72,7 +72,7 @@ def _plain(value: Any) -> Any:
     return plain if isinstance(plain, (int, float, str, bool)) and not infinite else str(plain)
 
 
-def list_contrast(contrast: Contrast) -> list[str]:
+def list_contrast(contrast: SweepDiff) -> list[str]:
     """The lines that tell in the terminal what differs between two sides."""
     counted = ", ".join(f"{contrast.verdicts[each]} {each}" for each in VERDICTS if contrast.verdicts.get(each))
     step = [] if contrast.first_step is None else [f"The trajectories first differ at step {contrast.first_step}."]
@@ -85,12 +85,12 @@ def list_contrast(contrast: Contrast) -> list[str]:
         *step,
         *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
     ]
-    nothing = [] if contrast.differs else ["Nothing differs in configuration, environment or exact results."]
+    nothing = [] if contrast.has_differences else ["Nothing differs in configuration, environment or exact results."]
     sides = zip("ab", contrast.names, contrast.sizes, strict=True)
     return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
 
 
-def describe_contrast(contrast: Contrast) -> dict[str, Any]:
+def describe_contrast(contrast: SweepDiff) -> dict[str, Any]:
     """What differs between two sides as JSON has it."""
     parts = ("configuration", "environment", "sources", "data", "results")
     told = {name: as_objects(getattr(contrast, name)) for name in parts}

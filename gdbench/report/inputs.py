@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from gdbench.errors import UsageError
-from gdbench.results.folder_layout import sweep_folders
+from gdbench.results.environment_file import read_environment
+from gdbench.results.folder_layout import find_sweep_folders
 from gdbench.results.load import load
-from gdbench.results.sweep_start import read_environment
 
 __all__ = ["Source", "read"]
 
@@ -52,7 +52,7 @@ def read(places: Sequence[Path]) -> Source:
 def _sweeps(place: Path) -> set[Path]:
     if place.is_file():
         return {place.parent}
-    return set(sweep_folders(place))
+    return set(find_sweep_folders(place))
 
 
 def _unfinished(folder: Path) -> str:

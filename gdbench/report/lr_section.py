@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.lr_sensitivity import decades_within, over_dtypes, sensitivity
+from gdbench.analysis.lr_sensitivity import compute_dtype_sensitivity, compute_lr_sensitivity, measure_lr_width
 from gdbench.analysis.step_times import count_processes
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
@@ -36,7 +36,7 @@ def figures(facts: Facts) -> list[Figure]:
 
 def _varied(facts: Facts, cost: str) -> pd.DataFrame:
     """The costs on problems on which several lrs were tried."""
-    table = facts.sensitivity if cost == "gradients" else sensitivity(facts.merged, cost)
+    table = facts.sensitivity if cost == "gradients" else compute_lr_sensitivity(facts.merged, cost)
     return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
@@ -98,7 +98,7 @@ def _beside_dtypes(facts: Facts) -> list[Figure]:
     """A heatmap for each optimizer that was run in several dtypes."""
     if facts.merged["dtype"].nunique() < 2:
         return []
-    table = over_dtypes(facts.merged)
+    table = compute_dtype_sensitivity(facts.merged)
     table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
     places = {name: place for place, name in enumerate(facts.look.optimizers)}
     table = table.loc[table["solver"].map(places).sort_values(kind="stable").index]
@@ -139,7 +139,7 @@ def _final_losses(facts: Facts) -> list[Shown]:
 
 
 def _forgiveness(facts: Facts) -> list[Shown]:
-    table = decades_within(facts.sensitivity)
+    table = measure_lr_width(facts.sensitivity)
     best = table.sort_values(["chosen", "cost"], ascending=[False, True], kind="stable")
     best = best.drop(columns="chosen").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():

@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis import best_configuration, convergence_curves, profiles
+from gdbench.analysis import best_configuration, convergence_curves, performance_profiles
 from gdbench.analysis import lr_sensitivity as over_lr
-from gdbench.analysis.endings import add_nonfinite_ends, cut_curves, cut_paths, diverging_solvers
-from gdbench.analysis.lines import Lines, choose_lines
+from gdbench.analysis.chart_lines import ChartLines, select_chart_lines
+from gdbench.analysis.divergence_clipping import add_nonfinite_steps, clip_curves, clip_paths, find_diverging
 from gdbench.errors import UsageError, list_few
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
@@ -58,8 +58,8 @@ def convergence(
     _check_choice("against", against, convergence_chart.AXES)
     recorded = _traces(runs, traces)
     lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
-    steps = convergence_curves.convergence(lines.runs, add_nonfinite_ends(lines.runs, recorded))
-    table = convergence_chart.drawn(cut_curves(steps, diverging_solvers(lines.runs)), against)
+    steps = convergence_curves.compute_convergence_curves(lines.runs, add_nonfinite_steps(lines.runs, recorded))
+    table = convergence_chart.drawn(clip_curves(steps, find_diverging(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
     reasons = [f"{name} is not drawn: {_why_missing(steps[steps['problem'] == name], against)}" for name in missing]
     if table.empty:
@@ -76,10 +76,10 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 
     Where no run stays at a target, as where none is known, the final losses are drawn.
     """
-    _check_choice("cost", cost, costs.COSTS)
+    _check_choice("cost", cost, costs.COST_COLUMNS)
     told, best = _told(runs)
-    look = Look.of(best["solver"], best_configuration.leading(best))
-    table = over_lr.sensitivity(told, cost)
+    look = Look.of(best["solver"], best_configuration.rank_solvers(best))
+    table = over_lr.compute_lr_sensitivity(told, cost)
     reached = table["cost"] < math.inf
     if reached.any():
         missed = [name for name in table["problem"].unique() if name not in set(table.loc[reached, "problem"])]
@@ -87,7 +87,7 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
         return _shown(table, sensitivity_chart.chart(table, look, cost), notes)
     if cost == "seconds" and told["step_s"].isna().all():
         raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
-    losses = over_lr.final_losses(told)
+    losses = over_lr.select_final_losses(told)
     if losses.empty:
         raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
     return _shown(losses, losses_chart.chart(losses, look), [f"{UNREACHED}: final losses are drawn"])
@@ -96,9 +96,9 @@ def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
 def profile(runs: pd.DataFrame) -> Any:
     """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
     told, best = _told(runs)
-    one_lr = best_configuration.one_for_all(told)
-    table = charts.both_views(best, one_lr, profiles.performance_profile)
-    drawn = profile_chart.chart(table, Look.of(best["solver"], best_configuration.leading(best)))
+    one_lr = best_configuration.select_common_configurations(told)
+    table = charts.both_views(best, one_lr, performance_profiles.compute_performance_profile)
+    drawn = profile_chart.chart(table, Look.of(best["solver"], best_configuration.rank_solvers(best)))
     return _shown(table, drawn, _describe_flat(table))
 
 
@@ -118,11 +118,11 @@ def trajectory(
     paths = charts.paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
-    rows = diverging_solvers(first)
+    rows = find_diverging(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
     calm = ~paths["optimizer"].isin(diverging)
     box = charts.box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near(paths)])
-    shown, ends = cut_paths(paths, box, diverging)
+    shown, ends = clip_paths(paths, box, diverging)
     ground = _ground(runs, lines.runs.iloc[0], box, objective)
     notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]
     if ground is None:
@@ -141,12 +141,12 @@ def trajectory(
 def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
-    told = best_configuration.merged(costs.compared(runs))
-    return told, best_configuration.tuned(told)
+    told = best_configuration.select_best_impls(costs.select_comparable(runs))
+    return told, best_configuration.select_best_configurations(told)
 
 
-def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
-    lines = choose_lines(runs, [by] if isinstance(by, str) else list(by))
+def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> ChartLines:
+    lines = select_chart_lines(runs, [by] if isinstance(by, str) else list(by))
     if by and len(lines.solvers) > MOST:
         raise UsageError(
             f"by= gives {len(lines.solvers)} lines, and more than {MOST} cannot be told apart:"
@@ -155,7 +155,7 @@ def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> Lines:
     return lines
 
 
-def _look(lines: Lines) -> Look:
+def _look(lines: ChartLines) -> Look:
     if not lines.chosen:
         return Look.of(lines.solvers, lines.leading)
     panels = min(lines.runs["problem"].nunique(), 3)
@@ -254,9 +254,9 @@ def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any
 
 
 def _folders(runs: pd.DataFrame) -> list[Any]:
-    from gdbench.results.load import sweep_folders_of
+    from gdbench.results.load import find_origin_folders
 
-    return sweep_folders_of(runs.attrs["folder"]) if "folder" in runs.attrs else []
+    return find_origin_folders(runs.attrs["folder"]) if "folder" in runs.attrs else []
 
 
 def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:

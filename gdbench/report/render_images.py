@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gdbench.results.atomic import open_beside
-from gdbench.results.paths import find_cache_folder
+from gdbench.results.atomic import replace_atomically
+from gdbench.results.user_paths import find_cache_folder
 
 __all__ = ["Images", "as_svg", "bundle"]
 
@@ -147,5 +147,5 @@ def _keep(file: Path, text: str) -> None:
     """Write whole or not at all; a cache that cannot be written is none."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with open_beside(file) as beside:
+        with replace_atomically(file) as beside:
             beside.write_text(text, encoding="utf-8")

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from gdbench.analysis import best_configuration
-from gdbench.analysis.lr_sensitivity import sensitivity
-from gdbench.analysis.step_times import step_times
+from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity
+from gdbench.analysis.step_times import summarise_step_times
 from gdbench.report.charts.vega_lite import PANELS, Figure
 from gdbench.report.inputs import Source
 from gdbench.report.style import Look
 from gdbench.results import costs as problems
-from gdbench.results.ranking import runs_that_stay
-from gdbench.results.standings import OUTCOMES, standings
+from gdbench.results.ranking import OUTCOMES, rank_configurations
+from gdbench.results.run_outcomes import has_settled
+from gdbench.results.values import to_floats
 
 __all__ = ["Facts", "Shown"]
 
@@ -37,36 +38,36 @@ class Facts:
     def __init__(self, source: Source, told: pd.DataFrame | None = None) -> None:
         """Of the runs and traces of a source; ``told`` are those that are compared, where that is not for us to say."""
         self.runs, self.traces = source.runs, source.traces
-        self.told = problems.compared(source.runs) if told is None else told
-        self.merged = best_configuration.merged(self.told)
+        self.told = problems.select_comparable(source.runs) if told is None else told
+        self.merged = best_configuration.select_best_impls(self.told)
         self.problems = list(self.told["problem"].unique())
 
     @cached_property
     def costs(self) -> pd.DataFrame:
         """What every run paid, in gradients, impls merged."""
-        return problems.costs(self.merged)
+        return problems.compute_costs(self.merged)
 
     @cached_property
     def best(self) -> pd.DataFrame:
         """The best configuration of each optimizer on each problem."""
-        return best_configuration.tuned(self.merged)
+        return best_configuration.select_best_configurations(self.merged)
 
     @cached_property
     def unsolved(self) -> pd.DataFrame:
         """The standings on the problems on which no configuration reaches a target: by final gap or loss."""
-        table = standings(self.merged)
+        table = rank_configurations(self.merged)
         reached = table["outcome"].isin(OUTCOMES[:2]).groupby(table["problem"]).transform("any")
         return table[~reached.astype(bool)]
 
     @cached_property
     def look(self) -> Look:
         """Colours: of many optimizers those with the best mean place have one."""
-        return Look.of(self.runs["optimizer"].astype(str), best_configuration.leading(self.best))
+        return Look.of(self.runs["optimizer"].astype(str), best_configuration.rank_solvers(self.best))
 
     @cached_property
     def one_lr(self) -> pd.DataFrame:
         """The one configuration of each optimizer for all problems."""
-        return best_configuration.one_for_all(self.merged)
+        return best_configuration.select_common_configurations(self.merged)
 
     @cached_property
     def best_runs(self) -> pd.DataFrame:
@@ -77,7 +78,7 @@ class Facts:
     @cached_property
     def rungs(self) -> pd.DataFrame:
         """What the best configurations paid for each rung of the ladder."""
-        return problems.rung_costs(self.best_runs)
+        return problems.compute_ladder_costs(self.best_runs)
 
     @cached_property
     def steps_to_rungs(self) -> pd.DataFrame:
@@ -87,11 +88,11 @@ class Facts:
         steps to the target are those that it is ranked by.
         """
         runs = self.best_runs
-        table = problems.rung_costs(runs, "steps")
+        table = problems.compute_ladder_costs(runs, "steps")
         keys = ["problem", "solver", "configuration"]
         stays = runs[keys].merge(self.best[[*keys, "outcome"]], on=keys, how="left")["outcome"].eq("stays").to_numpy()
-        left = pd.Series(stays & ~runs_that_stay(runs), runs.index)
-        target = problems.numbers(runs, "target")
+        left = pd.Series(stays & ~has_settled(runs), runs.index)
+        target = to_floats(runs, "target")
         gone = left.reindex(table.index) & (table["target"] <= target.reindex(table.index))
         table["cost"] = table["cost"].where(~gone, np.inf)
         steps = table.groupby([*keys, "target"], sort=False, observed=True)["cost"].quantile(
@@ -102,12 +103,12 @@ class Facts:
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """What every lr costs in gradients."""
-        return sensitivity(self.merged)
+        return compute_lr_sensitivity(self.merged)
 
     @cached_property
     def step_times(self) -> pd.DataFrame:
         """What a step of each optimizer and impl takes."""
-        return step_times(self.told)
+        return summarise_step_times(self.told)
 
     @property
     def seeds(self) -> int:
@@ -119,7 +120,7 @@ class Facts:
     @property
     def is_tuned(self) -> bool:
         """Whether tune chose any of the configurations."""
-        return bool(problems.numbers(self.told, "tuned_place").notna().any())
+        return bool(to_floats(self.told, "tuned_place").notna().any())
 
     @property
     def impls(self) -> str:

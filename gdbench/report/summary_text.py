@@ -21,10 +21,9 @@ from gdbench.report.best import (
 )
 from gdbench.report.number_format import digits, number
 from gdbench.report.report_data import Shown
+from gdbench.results.statuses import STATUSES
 
 __all__ = ["amount", "counted", "sentences", "times", "verdict_table"]
-
-STATUSES = ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
 
 
 TUNED = (

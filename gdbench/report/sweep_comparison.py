@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, sides
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS, compare_sides
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
-from gdbench.analysis.run_matching import comparison
+from gdbench.analysis.run_matching import match_runs
 from gdbench.errors import format_count, format_range
 from gdbench.report.best import amount
 from gdbench.report.build import Report, kept, sections
@@ -52,9 +52,9 @@ def compared(
     source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
 ) -> Report:
     """The report of a source that ``beside`` made."""
-    told = costs.compared(source.runs, ["side"])
-    table = sides(told)
-    runs = comparison(*(source.runs[source.runs["side"] == side] for side in "ab"))
+    told = costs.select_comparable(source.runs, ["side"])
+    table = compare_sides(told)
+    runs = match_runs(*(source.runs[source.runs["side"] == side] for side in "ab"))
     named = replace(source, runs=_named(source.runs))
     facts = Both(named, _named(told))
     made = [_differences(facts, table, runs), *sections(facts, landscape)]

@@ -12,7 +12,7 @@ from gdbench.errors import format_count
 from gdbench.report.charts import step_times as times_chart
 from gdbench.report.charts.vega_lite import Figure
 from gdbench.report.report_data import Facts, Shown
-from gdbench.results import costs
+from gdbench.results.values import to_floats
 
 __all__ = ["draw_times", "tabulate_times"]
 
@@ -36,11 +36,11 @@ def draw_times(facts: Facts) -> list[Figure]:
     ]
     if step_times.count_processes(facts.told) > 1:
         return figures
-    best = best_configuration.tuned(facts.told, "seconds")
+    best = best_configuration.select_best_configurations(facts.told, "seconds")
     keys = ["problem", "solver", "configuration"]
     runs = facts.told.merge(best.loc[np.isfinite(best["cost"]), keys], on=keys)
-    split = runs.assign(steps=costs.numbers(runs, "steps_to_target"), step_us=costs.numbers(runs, "step_s") * 1e6)
-    split = split.assign(time=[times_chart.spoken(value * 1e6) for value in costs.numbers(runs, "time_to_target_s")])
+    split = runs.assign(steps=to_floats(runs, "steps_to_target"), step_us=to_floats(runs, "step_s") * 1e6)
+    split = split.assign(time=[times_chart.spoken(value * 1e6) for value in to_floats(runs, "time_to_target_s")])
     split = split.groupby([*keys, "optimizer", "impl"], sort=False, observed=True).first().reset_index()
     split = split.loc[
         (split["steps"] > 0) & (split["step_us"] > 0), [*keys, "optimizer", "impl", "steps", "step_us", "time"]

@@ -16,7 +16,7 @@ from gdbench.report.render_images import Images, bundle
 from gdbench.report.report_data import Shown
 from gdbench.report.section import Landscape
 from gdbench.report.table_formats import latex, markdown
-from gdbench.results.atomic import open_beside
+from gdbench.results.atomic import replace_atomically
 
 __all__ = ["FORMS", "as_markdown", "write"]
 
@@ -101,7 +101,7 @@ def _tables(report: Report, folder: Path) -> Path:
 
 
 def _written(file: Path, text: str) -> Path:
-    with open_beside(file) as beside:
+    with replace_atomically(file) as beside:
         beside.write_text(text, encoding="utf-8")
     return file
 

@@ -1,1 +1,1 @@
-"""All sweeps ever run: found, named, listed, asked in SQL, packed up and removed. Their folders are the only truth."""
+"""What is on disk and what a row means: columns, Parquet files, sweep folders, index, ranking, archive, export."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes: a file or folder appears complete, or not at all."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from typing import Any
 
 from gdbench.errors import UsageError
 
-__all__ = ["check_writable", "new_reports", "open_beside", "replace_text", "write_json", "write_text", "writing"]
+__all__ = [
+    *("check_writable", "create_report_folder", "explain_write_errors", "replace_atomically"),
+    *("write_json", "write_text"),
+]
 
 
-FORGOTTEN_S = 3600.0
-"""A folder in the making that is older was left by a process that died."""
+ABANDONED_S = 3600.0
+"""Age in seconds above which an unfinished report folder is removed."""
 
 
 @contextlib.contextmanager
-def open_beside(file: Path) -> Iterator[Path]:
-    """The path of a new file that takes the place of ``file`` when the block ends, and is gone if it raises."""
+def replace_atomically(file: Path) -> Iterator[Path]:
+    """Context manager: a temporary path that replaces ``file`` at the end, and is removed on errors."""
     beside = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         yield beside
@@ -36,19 +39,24 @@ def open_beside(file: Path) -> Iterator[Path]:
             beside.unlink()
 
 
-def replace_text(file: Path, text: str) -> None:
-    """Write a file in one piece; ``UsageError`` where the disk refuses."""
-    with _writing(file), open_beside(file) as beside:
+def write_text(file: Path, text: str, is_outputs: bool = False) -> None:
+    """Write a text file atomically; ``UsageError`` if the disk refuses. ``is_outputs``: as explain_write_errors."""
+    with explain_write_errors(file.parent if is_outputs else file, is_outputs), replace_atomically(file) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
-def check_writable(file: Path) -> None:
-    """``UsageError`` unless a file can be written at this place, before hours are spent on what it is to hold.
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file of a sweep's folder atomically."""
+    write_text(file, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n", is_outputs=True)
 
-    Folders that are made for the trial go again: a gate that is killed leaves nothing.
+
+def check_writable(file: Path) -> None:
+    """Raise ``UsageError`` unless ``file`` can be written, before time is spent on its content.
+
+    Folders created for the check are removed again.
     """
     missing = [folder for folder in file.parents if not folder.exists()]
-    with _writing(file):
+    with explain_write_errors(file, is_outputs=False):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -61,22 +69,26 @@ def check_writable(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _writing(file: Path) -> Iterator[None]:
+def explain_write_errors(place: str | Path, is_outputs: bool = True) -> Iterator[None]:
+    """Turn an OSError into a UsageError of one line; ``is_outputs``: the place was chosen by ``outputs=``."""
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space or choose" if full or not is_outputs else "Choose"
+        other = "folder with outputs=FOLDER; finished parts are intact" if is_outputs else "place"
         raise UsageError(
-            f"{file} cannot be written ({error.strerror or error}). Free some space or choose another place."
+            f"{'outputs=' * is_outputs}{place} cannot be written ({error.strerror or error}). {advice} another {other}."
         ) from error
 
 
-def new_reports(outputs: Path, contents: Mapping[str, bytes]) -> Path:
-    """A new folder ``gate/<date>_<time>`` that holds these files: it appears with all of them."""
+def create_report_folder(outputs: Path, contents: Mapping[str, bytes]) -> Path:
+    """New folder ``gate/<date>_<time>`` with these files; it appears with all of them."""
     place = outputs / "gate"
     place.mkdir(parents=True, exist_ok=True)
     (place / ".gitignore").write_text("*\n")
     for left in place.glob(".making-*"):
-        if time.time() - left.stat().st_mtime > FORGOTTEN_S:
+        if time.time() - left.stat().st_mtime > ABANDONED_S:
             shutil.rmtree(left, ignore_errors=True)
     making = place / f".making-{uuid.uuid4().hex[:8]}"
     making.mkdir()
@@ -92,28 +104,3 @@ def new_reports(outputs: Path, contents: Mapping[str, bytes]) -> Path:
             if not folder.exists():
                 raise
     raise AssertionError
-
-
-@contextlib.contextmanager
-def writing(place: str | Path) -> Any:
-    """Turn what the disk refuses into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "Free some space or choose" if full else "Choose"
-        raise UsageError(
-            f"outputs={place} cannot be written ({error.strerror or error})."
-            f" {advice} another folder with outputs=FOLDER; finished parts are intact."
-        ) from error
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file of text, whole or not at all."""
-    with writing(path.parent), open_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8")

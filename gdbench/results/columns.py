@@ -1,4 +1,4 @@
-"""What each column of ``runs.parquet`` and ``traces.parquet`` means: one line each, read by README, report and gate."""
+"""Schema of runs.parquet, traces.parquet and blocks.parquet: type, unit, meaning and direction of each column."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 __all__ = [
-    "BLOCK_COLUMNS",
-    "COLUMNS",
-    "TRACE_COLUMNS",
-    "Column",
-    "Described",
-    "asked",
-    "describe",
-    "described",
-    "exact",
+    *("BLOCK_COLUMNS", "COLUMNS", "LADDER", "TRACE_COLUMNS", "Column", "ColumnMeanings"),
+    *("describe_columns", "get_column", "is_exact", "is_setting"),
 ]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's kind, unit, meaning in one line, and which way is better.
+    """Type, unit and meaning of a column, and which direction is better.
 
-    Kinds are str, int, float, bool, time, list, and shared: text that the runs of a cell have in common, in pandas a
-    category.
+    Kinds are str, int, float, bool, time, list, and shared: text common to the runs of a cell, a category in pandas.
     """
 
     kind: str
@@ -32,218 +24,273 @@ class Column:
     better: str = ""
 
     @property
-    def said(self) -> str:
-        """Its meaning, unit and direction, as in ``time of a step [s] (lower is better)``."""
+    def description(self) -> str:
+        """Meaning, unit and direction, as in ``median time per step [s] (lower is better)``."""
         unit = f" [{self.unit}]" if self.unit else ""
         return f"{self.meaning}{unit}" + (f" ({self.better} is better)" if self.better else "")
 
 
-def _hits() -> dict[str, Column]:
-    return {
-        f"hit_1e-{power:02d}": Column(
-            "int",
-            "steps",
-            f"first step with a gap of at most 1e-{power:02d}; null: never, or below resolution",
-            "lower",
-        )
-        for power in range(1, 13)
-    }
+LADDER = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
+"""Column of each target of the ladder: the step of its first hit; the target is a relative gap."""
+
+
+def _describe_hits() -> dict[str, Column]:
+    meaning = "first step with a gap of at most {}; null: never, or below gap_floor"
+    return {name: Column("int", "steps", meaning.format(name.removeprefix("hit_")), "lower") for name in LADDER}
 
 
 COLUMNS: dict[str, Column] = {
-    "run_id": Column("str", "", "stable key of the question: equal for equal questions, on every machine"),
+    "run_id": Column(
+        "str", "", "identifier of a run: hash of its settings; equal settings give equal ids on every machine"
+    ),
     "objective": Column("str", "", "name of the objective (python -m gdbench list objectives)"),
-    "optimizer": Column("str", "", "name of the method (python -m gdbench list optimizers)"),
+    "optimizer": Column("str", "", "name of the optimizer (python -m gdbench list optimizers)"),
     "impl": Column(
         "str",
         "",
-        "who carries it out, after resolving auto: manual, compiled; torch.optim's torch, foreach, fused, capturable,"
-        " differentiable",
+        "implementation after resolving auto: manual or compiled (gdbench); torch, foreach, fused, capturable "
+        "or differentiable (torch.optim)",
     ),
-    "dtype": Column("str", "", "floating-point type of x, gradient and state, after resolving auto"),
-    "device": Column("str", "", "where it ran, after resolving auto"),
-    "seed": Column("int", "", "seed of start perturbation, initialisation and sampling"),
-    "lr": Column("float", "", "learning rate used (after lr=null and lr_scale)"),
+    "dtype": Column("str", "", "floating-point type of x, gradient and optimizer state, after resolving auto"),
+    "device": Column("str", "", "device of the run, after resolving auto"),
+    "seed": Column("int", "", "random seed of start perturbation, initialisation and sampling"),
+    "lr": Column("float", "", "learning rate used, after resolving lr=null and lr_scale"),
     "lr_scale": Column(
-        "float", "", "factor of the method's own lr, or of 1/L, that made lr; null: lr itself was given"
+        "float", "", "multiplier from which lr was derived, see lr_scale_of; null: lr was given directly"
     ),
     "lr_scale_of": Column(
-        "str", "", "what lr_scale multiplies: default, the method's own lr, or L, 1/L; null: nothing"
+        "str", "", "base of lr_scale: default (the optimizer's default lr) or L (1/L); null: lr was given directly"
     ),
-    "steps": Column("int", "steps", "steps asked for; all are made, target hit or not"),
-    "target": Column("float", "", "relative gap that steps_to_target refers to"),
-    "target_loss": Column("float", "loss", "absolute loss that replaces the relative target, if given"),
-    "start_noise": Column("float", "", "standard deviation of the normal noise that the seed adds to the start"),
-    "threads": Column("int", "", "CPU threads that torch was given"),
-    "schedule": Column("str", "", "how lr changes over the steps; its numbers stand beside it as schedule.<name>"),
-    "clip": Column("str", "", "how gradients are clipped before the method sees them; numbers as clip.<name>"),
-    "noise": Column("str", "", "what noise is added to gradients before the method sees them; numbers as noise.<name>"),
+    "steps": Column("int", "steps", "number of steps; all are made, even after the target is reached"),
+    "target": Column("float", "", "relative gap to which steps_to_target and time_to_target_s refer"),
+    "target_loss": Column("float", "loss", "absolute loss used as target instead of a relative gap; null: not given"),
+    "start_noise": Column("float", "", "standard deviation of the Gaussian noise added to the start"),
+    "threads": Column("int", "", "CPU threads of torch"),
+    "schedule": Column("str", "", "learning-rate schedule; its parameters are in schedule.<name>"),
+    "clip": Column("str", "", "gradient clipping; its parameters are in clip.<name>"),
+    "noise": Column("str", "", "gradient noise; its parameters are in noise.<name>"),
     "status": Column(
-        "str", "", "failed, unavailable, nonfinite, diverged, target, plateau or budget, in this precedence"
+        "str", "", "first that applies of: failed, unavailable, nonfinite, diverged, target, plateau, budget"
     ),
     "status_step": Column(
-        "int", "steps", "nonfinite: first step that was; diverged: start of the last rise above f0; null: all others"
+        "int",
+        "steps",
+        "nonfinite: first step with a nonfinite value; diverged: first step of the final stretch above "
+        "f(x_0); null: other statuses",
     ),
-    "error": Column("str", "", "why a run failed or was unavailable"),
-    "traceback": Column("str", "", "of a failed run: where what it raised came from, as Python prints it"),
-    "start_loss": Column("float", "loss", "f, of all data, at x_0 (of -f where the method maximises, as all losses)"),
+    "error": Column("str", "", "error message; null unless the status is failed or unavailable"),
+    "traceback": Column("str", "", "Python traceback of a failed run; null: no exception"),
+    "start_loss": Column(
+        "float", "loss", "full-data loss f(x_0); -f if the optimizer maximises, as in all loss columns"
+    ),
     "final_loss": Column(
-        "float", "loss", "f at the last x, or the point judged for it; the first non-finite value if any", "lower"
+        "float",
+        "loss",
+        "full-data loss at the last iterate (or at the method's averaged point); the first nonfinite loss, if any",
+        "lower",
     ),
     "best_loss": Column("float", "loss", "lowest finite loss of the run", "lower"),
     "best_step": Column("int", "steps", "step of best_loss"),
-    "final_gap": Column("float", "", "(final_loss - f*) / (f0 - f*); null where f* is unknown", "lower"),
-    "best_gap": Column("float", "", "(best_loss - f*) / (f0 - f*); null where f* is unknown", "lower"),
-    "final_suboptimality": Column("float", "loss", "final_loss - f*; null where f* is unknown", "lower"),
-    "gap_floor": Column("float", "", "smallest gap that the dtype can tell here; hits below it are null"),
+    "final_gap": Column(
+        "float", "", "relative suboptimality at the end, (final_loss - f*) / (f(x_0) - f*); null: f* unknown", "lower"
+    ),
+    "best_gap": Column(
+        "float", "", "relative suboptimality of best_loss, (best_loss - f*) / (f(x_0) - f*); null: f* unknown", "lower"
+    ),
+    "final_suboptimality": Column(
+        "float", "loss", "absolute suboptimality at the end, final_loss - f*; null: f* unknown", "lower"
+    ),
+    "gap_floor": Column("float", "", "rounding resolution of the gap in this dtype; hits of smaller targets are null"),
     "minimum_kind": Column("str", "", "how f* is known: exact, computed, lower_bound or unknown"),
-    "smoothness": Column("float", "", "L, the largest curvature of the objective, where it is stated"),
-    "shifted_minimum": Column("bool", "", "weight decay moves the minimum away from the stated one"),
-    "steps_to_target": Column("int", "steps", "first step at or below the target; null: never", "lower"),
+    "smoothness": Column(
+        "float", "", "smoothness constant L of the objective (Lipschitz constant of its gradient); null: not stated"
+    ),
+    "shifted_minimum": Column("bool", "", "weight decay shifts the minimum; such runs are excluded from comparisons"),
+    "steps_to_target": Column(
+        "int", "steps", "first step with a gap (or loss) at or below the target; null: never", "lower"
+    ),
     "steps_to_settle": Column(
         "int",
         "steps",
         "first step from which the gap stays at or below the target until the end; null: it does not",
         "lower",
     ),
-    "gradient_evals_to_target": Column("int", "gradients", "gradients evaluated up to the target", "lower"),
-    "function_evals_to_target": Column("int", "evaluations", "value-only evaluations up to the target", "lower"),
-    **_hits(),
-    "grad_norm": Column("float", "", "Euclidean norm of the gradient, of all data, at the last x", "lower"),
-    "distance": Column("float", "", "Euclidean distance of the last x to the nearest stated minimiser", "lower"),
+    "gradient_evals_to_target": Column(
+        "int", "gradients", "gradient evaluations until steps_to_target; null: never", "lower"
+    ),
+    "function_evals_to_target": Column(
+        "int", "evaluations", "function evaluations without gradient until steps_to_target; null: never", "lower"
+    ),
+    **_describe_hits(),
+    "grad_norm": Column("float", "", "Euclidean norm of the full-data gradient at the last iterate", "lower"),
+    "distance": Column(
+        "float", "", "Euclidean distance of the last iterate to the nearest known minimiser; null: none known", "lower"
+    ),
     "linear_rate": Column(
-        "float", "", "gap factor a step: exp of the slope of ln(target) over the first-hit steps (>= 4 hits)", "lower"
+        "float",
+        "",
+        "estimated linear convergence rate, gap ratio per step: exp(slope of ln(target) over first-hit "
+        "steps); null: fewer than 4 hits",
+        "lower",
     ),
-    "gradient_evals": Column("int", "gradients", "gradients evaluated in all; a Hessian product counts as two"),
-    "function_evals": Column("int", "evaluations", "value-only evaluations in all (line searches)"),
-    "lanes": Column("int", "runs", "how many runs shared the watched pass; 1 is solo"),
-    "implementation": Column("str", "", "what really ran: the class or function, its switches, how lanes were carried"),
-    "seed_used": Column("bool", "", "whether the seed changes anything; if not, the run was made once"),
+    "gradient_evals": Column(
+        "int", "gradients", "gradient evaluations of the whole run; a Hessian-vector product counts as two"
+    ),
+    "function_evals": Column(
+        "int", "evaluations", "function evaluations without gradient of the whole run (line searches)"
+    ),
+    "lanes": Column("int", "runs", "number of runs computed in one batch; 1: alone"),
+    "implementation": Column(
+        "str", "", "resolved implementation: class or function, its switches, and the batching method"
+    ),
+    "seed_used": Column("bool", "", "whether the seed affects the run; if not, the configuration is run once"),
     "deterministic": Column(
-        "bool", "", "whether the first steps, repeated with the same seed, gave the same bits; if not, no run repeats"
+        "bool", "", "whether repeating the first steps with the same seed gave the same bits; null: not checked"
     ),
-    "timed": Column("bool", "", "whether this very run was timed; if not, step_s is the median of its cell"),
+    "timed": Column("bool", "", "whether this run itself was timed; if not, step_s is the median over its cell"),
     "timing_error": Column(
-        "str", "", "why a run has no times: its timed pass was not the watched run; null: it was, or nothing was timed"
+        "str", "", "reason for missing times: the timed pass did not reproduce the run; null: it did, or timing was off"
     ),
-    "verified_steps": Column("int", "steps", "steps of the bare pass that were held against the watched run"),
-    "first_step_s": Column("float", "s", "making the optimizer's state and its first step, after a process warm-up"),
+    "verified_steps": Column("int", "steps", "steps of the timed pass that were verified against the recorded run"),
+    "first_step_s": Column(
+        "float", "s", "time to create the optimizer state and make the first step, in a warm process"
+    ),
     "warmup_s": Column(
-        "float", "s", "first use of a method that is not compiled: imports, lazy dispatch; before its first step"
+        "float",
+        "s",
+        "time of the first use of an uncompiled method (imports, dispatch), before its first step",
     ),
-    "compile_s": Column(
-        "float", "s", "time that torch.compile took for the method on this objective; null: not compiled"
-    ),
+    "compile_s": Column("float", "s", "time of torch.compile for this method and objective; null: not compiled"),
     "convergence_pass_s": Column(
-        "float", "s", "time of the pass that watches, all runs of the cell together, compiling included"
+        "float", "s", "time of the untimed recording pass, all runs of the cell together, including compilation"
     ),
-    "step_s": Column("float", "s", "median time of a step over short blocks that record nothing", "lower"),
-    "step_s_lo": Column("float", "s", "lower quartile of the blocks' step times"),
-    "step_s_hi": Column("float", "s", "upper quartile of the blocks' step times"),
-    "update_s": Column("float", "s", "median time of the update alone, its gradient given", "lower"),
-    "step_time_ratio": Column("float", "", "median ratio of step_s to the reference block beside it", "lower"),
-    "step_time_ratio_lo": Column("float", "", "lower end of its 95% interval, within this process"),
-    "step_time_ratio_hi": Column("float", "", "upper end of its 95% interval, within this process"),
-    "reference_s": Column("float", "s", "median step of the frozen reference loop, the notebook's, beside this run"),
-    "memory_reference_s": Column("float", "s", "time to add one array of 32 MB to another in this cell"),
-    "device_reference_s": Column("float", "s", "median step of the reference loop on the run's own accelerator"),
-    "overhead_bound": Column("bool", "", "operations take under 20 us each, so that step_time_ratio compares"),
-    "time_to_target_s": Column("float", "s", "time from x_0 to the target; null: never reached", "lower"),
-    "time_to_target_kind": Column("str", "", "modelled: steps x step_s; replayed: timed from the start to the hit"),
-    "ops": Column("int", "operations", "operations dispatched in one steady step", "lower"),
-    "peak_bytes": Column("int", "bytes", "most bytes alive at once in one untimed step, beyond x and state", "lower"),
+    "step_s": Column(
+        "float", "s", "median time per step over short blocks without recording; null: not timed", "lower"
+    ),
+    "step_s_lo": Column("float", "s", "lower quartile of the time per step over blocks"),
+    "step_s_hi": Column("float", "s", "upper quartile of the time per step over blocks"),
+    "update_s": Column("float", "s", "median time of the optimizer update alone, without the gradient", "lower"),
+    "step_time_ratio": Column(
+        "float", "", "median ratio of step_s to the reference loop's step time in the adjacent block", "lower"
+    ),
+    "step_time_ratio_lo": Column(
+        "float", "", "lower end of the 95% confidence interval of step_time_ratio, within this process"
+    ),
+    "step_time_ratio_hi": Column(
+        "float", "", "upper end of the 95% confidence interval of step_time_ratio, within this process"
+    ),
+    "reference_s": Column(
+        "float",
+        "s",
+        "median step time of the fixed CPU reference loop (plain gradient descent on (x - 2)^2), measured "
+        "beside this run",
+    ),
+    "memory_reference_s": Column("float", "s", "time to add two arrays of 32 MB, measured in this cell"),
+    "device_reference_s": Column(
+        "float", "s", "median step time of the reference loop on the run's accelerator; null: CPU"
+    ),
+    "overhead_bound": Column(
+        "bool", "", "whether operations take under 20 us each, so that step_time_ratio is comparable"
+    ),
+    "time_to_target_s": Column("float", "s", "time from x_0 to the target; null: never reached, or not timed", "lower"),
+    "time_to_target_kind": Column(
+        "str",
+        "",
+        "how time_to_target_s was obtained: modelled (steps x step_s) or replayed (timed from the start to the hit)",
+    ),
+    "ops": Column("int", "operations", "torch operations dispatched in one steady step", "lower"),
+    "peak_bytes": Column(
+        "int", "bytes", "peak memory of one untimed step, in addition to x and optimizer state", "lower"
+    ),
     "denormals": Column(
-        "int", "numbers", "subnormal numbers in x and state at the end, which slow a CPU; null: nonfinite"
+        "int",
+        "numbers",
+        "subnormal numbers in x and optimizer state at the end, which slow down a CPU; null: nonfinite run",
     ),
     "tuned_place": Column(
-        "int", "", "of what tune chose: place among the choices for its problem, 1 is best; null: no choice of tune"
+        "int", "", "rank among the configurations that tune chose for this problem, 1 is best; null: not chosen by tune"
     ),
-    "tuned_for": Column("str", "", "of what tune chose: the metric that it was chosen by"),
-    "sweep": Column("str", "", "folder of the sweep, within outputs"),
+    "tuned_for": Column("str", "", "metric by which tune chose this run; null: not chosen by tune"),
+    "sweep": Column("str", "", "folder of the sweep, relative to outputs"),
     "cell": Column("int", "", "number of the cell within its sweep"),
     "cell_fingerprint": Column(
-        "str", "", "what the cell's result depends on: its configuration - source, data, torch, device"
+        "str", "", "cache key of the cell: hash of its configuration, then of source, data, torch version and device"
     ),
-    "process": Column("str", "", "key of the process in which the cell ran: times compare within one alone"),
-    "cell_s": Column("float", "s", "wall time of the whole cell, all its runs together"),
-    "overrides": Column("shared", "", "the cell's overrides, which repeat it"),
-    "started_at": Column("time", "UTC", "when the cell started"),
+    "process": Column(
+        "str", "", "identifier of the process that ran the cell; times are comparable within one process only"
+    ),
+    "cell_s": Column("float", "s", "wall time of the whole cell, all runs together"),
+    "overrides": Column("shared", "", "command-line overrides that reproduce the cell"),
+    "started_at": Column("time", "UTC", "start time of the cell"),
 }
 """Columns of runs.parquet, in their order; hyper-parameters come beside them as optimizer.<name>, objective.<name>."""
 
 TRACE_COLUMNS: dict[str, Column] = {
-    "run_id": Column("str", "", "key of the run"),
-    "step": Column("int", "steps", "k, from 0 (the start)"),
-    "loss": Column("float", "loss", "f at x_k"),
-    "gap": Column("float", "", "(loss - f*) / (f0 - f*); null where f* is unknown"),
+    "run_id": Column("str", "", "identifier of the run"),
+    "step": Column("int", "steps", "step k; 0 is the start"),
+    "loss": Column("float", "loss", "full-data loss f(x_k)"),
+    "gap": Column("float", "", "relative suboptimality (loss - f*) / (f(x_0) - f*); null: f* unknown"),
     "grad_norm": Column("float", "", "Euclidean norm of the gradient at x_k"),
-    "x": Column("list", "", "x_k, flattened, where it holds at most 16 numbers"),
+    "x": Column("list", "", "iterate x_k, flattened; null: more than 16 numbers"),
 }
 
 BLOCK_COLUMNS: dict[str, Column] = {
-    "run_id": Column("str", "", "key of the run"),
-    "block": Column("int", "", "number of the block"),
-    "step_s": Column("float", "s", "time of a step in this block"),
-    "reference_s": Column("float", "s", "time of a reference step in the block beside it"),
+    "run_id": Column("str", "", "identifier of the run"),
+    "block": Column("int", "", "number of the timing block"),
+    "step_s": Column("float", "s", "time per step in this block"),
+    "reference_s": Column("float", "s", "time per step of the reference loop in the adjacent block"),
 }
 
 
-def describe(name: str) -> Column:
-    """The column of that name; a hyper-parameter's is worded from its name."""
+def get_column(name: str) -> Column:
+    """Column of that name; the meaning of a hyper-parameter is made from its name."""
     if name in COLUMNS:
         return COLUMNS[name]
     group, _, parameter = name.partition(".")
     return Column("any", "", f"{parameter} of the {group}")
 
 
-class Described(dict[str, str]):
-    """What columns mean, for ``DataFrame.attrs``: pandas copies these in every step, and this is shared."""
+class ColumnMeanings(dict[str, str]):
+    """Meanings by column for ``DataFrame.attrs``: pandas deep-copies attrs often, so this is shared."""
 
-    def __deepcopy__(self, memo: object) -> Described:
-        """Itself: nobody changes it."""
+    def __deepcopy__(self, memo: object) -> ColumnMeanings:
+        """Itself, as it is immutable by convention."""
         return self
 
 
-def described(names: Iterable[str], known: Mapping[str, Column]) -> Described:
-    """What the columns of these names mean, as ``Column.said``; ``known`` are those of the table, before all others."""
-    return Described({name: (known[name] if name in known else describe(name)).said for name in names})
+def describe_columns(names: Iterable[str], known: Mapping[str, Column]) -> ColumnMeanings:
+    """Text of each column, as ``Column.description``; ``known`` is looked up before COLUMNS."""
+    return ColumnMeanings({name: (known[name] if name in known else get_column(name)).description for name in names})
 
 
-GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
-ASKED = (
-    *(*GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
+SETTING_GROUPS = ("objective", "optimizer", "schedule", "clip", "noise")
+SETTINGS = (
+    *(*SETTING_GROUPS, "impl", "dtype", "device", "seed", "lr", "lr_scale", "lr_scale_of"),
     *("steps", "target", "target_loss", "start_noise", "threads"),
 )
-PLACES = (
-    *(
-        "sweep",
-        "cell",
-        "cell_fingerprint",
-        "process",
-        "overrides",
-        "started_at",
-        "traceback",
-        "tuned_place",
-        "tuned_for",
-    ),
+PROVENANCE = (
+    *("sweep", "cell", "cell_fingerprint", "process", "overrides", "started_at"),
+    *("traceback", "tuned_place", "tuned_for"),
 )
-"""Where and when a run was made, where it failed (lines and folders of one machine), what a search made of it."""
-TIMED = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
-"""What the timed pass tells beside seconds: absent where it was left out."""
+"""When and where a run was made, where it failed, and how a search rated it."""
+TIMING = ("timed", "timing_error", "verified_steps", "ops", "peak_bytes", "overhead_bound", "time_to_target_kind")
+"""Results of the timed pass other than seconds: null without timing."""
 
 
-SCALED = ("lr_scale", "lr_scale_of")
-"""How an lr came about: the same lr is the same question, however it was asked."""
+LR_ORIGIN = ("lr_scale", "lr_scale_of")
+"""How lr was derived: runs of equal lr are the same question."""
 
 
-def asked(name: str) -> bool:
-    """Whether a column is a part of the question, and not of the answer."""
-    return name in ASKED or name.partition(".")[0] in GROUPS
+def is_setting(name: str) -> bool:
+    """Whether a column is a setting of a run, and not a result."""
+    return name in SETTINGS or name.partition(".")[0] in SETTING_GROUPS
 
 
-def exact(name: str) -> bool:
-    """Whether the same question must give the same bits here, asked again of the same source on the same machine.
+def is_exact(name: str) -> bool:
+    """Whether a column is reproduced bitwise by the same settings, source and machine.
 
-    Steps, counts, losses and statuses are; seconds, what stands over them, and where a run lies are not.
+    Steps, counts, losses and statuses are; seconds, their ratios, and provenance are not.
     """
-    return not (name in (*PLACES, *TIMED, *SCALED) or describe(name).unit == "s" or name.startswith("step_time_ratio"))
+    return not (
+        name in (*PROVENANCE, *TIMING, *LR_ORIGIN) or get_column(name).unit == "s" or name.startswith("step_time_ratio")
+    )

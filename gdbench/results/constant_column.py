@@ -1,4 +1,4 @@
-"""A column of one value that takes no memory: numpy's broadcast, whose stride of zero tells it apart up to the disk."""
+"""Constant columns without memory: NumPy broadcasts, recognised by their stride of zero up to the Parquet file."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["constant", "is_constant", "take"]
+__all__ = ["is_constant", "make_constant", "take_rows"]
 
 Array = npt.NDArray[Any]
 
 
-def constant(value: Any, rows: int) -> Array:
-    """So many rows of one value, read-only."""
+def make_constant(value: Any, rows: int) -> Array:
+    """Read-only array of ``rows`` times one value."""
     return np.broadcast_to(np.array(value, dtype=object if value is None or isinstance(value, str) else None), rows)
 
 
 def is_constant(column: Array) -> bool:
-    """Whether a column is one value by the way it lies in memory; one that merely repeats itself is not."""
+    """Whether a column is a broadcast of one value; repeated values in memory do not count."""
     return column.ndim == 1 and len(column) > 0 and column.strides == (0,)
 
 
-def take(column: Array, rows: Array) -> Array:
-    """Some rows of a column; of a constant they are one."""
+def take_rows(column: Array, rows: Array) -> Array:
+    """Selected rows of a column; of a constant, a constant."""
     if is_constant(column) and not isinstance(column, np.ma.MaskedArray):
         return np.broadcast_to(column[:1].reshape(()), len(rows))
     some: Array = column[rows]

@@ -1,4 +1,4 @@
-"""What is compared with what: problems, solvers, their configurations, and what each run cost."""
+"""Selection of comparable runs, names of problems, solvers and configurations, and the cost of each run."""
 
 from __future__ import annotations
 
@@ -7,117 +7,113 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gdbench.errors import UsageError
-from gdbench.results.ranking import may_win, numbers, runs_that_stay
-from gdbench.results.run_settings import configuration_names, problem_names
+from gdbench.errors import UsageError, list_few
+from gdbench.results.columns import LADDER
+from gdbench.results.run_outcomes import has_settled, is_eligible
+from gdbench.results.run_settings import name_configurations, name_problems
+from gdbench.results.values import to_floats
 
 __all__ = [
-    "COSTS",
-    "IMPL_ORDER",
-    "NAMED",
-    "compared",
-    "costs",
-    "name_questions",
-    "numbers",
-    "rung_costs",
+    *("COST_COLUMNS", "IMPL_ORDER", "REQUIRED_COLUMNS", "add_configuration_names", "compute_costs"),
+    *("compute_ladder_costs", "select_comparable"),
 ]
 
-COSTS = {"steps": "steps_to_target", "gradients": "gradient_evals_to_target", "seconds": "time_to_target_s"}
-LEAST = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
-"""What a solution costs at least, so that ratios of costs exist: one step, one gradient, the clock's resolution."""
+COST_COLUMNS = {"steps": "steps_to_target", "gradients": "gradient_evals_to_target", "seconds": "time_to_target_s"}
+MIN_COSTS = {"steps": 1.0, "gradients": 1.0, "seconds": 1e-9}
+"""Lower bounds of costs, so that ratios exist: one step, one gradient, the resolution of the clock."""
 IMPL_ORDER = ("manual", "torch", "foreach", "fused", "compiled")
-NAMED = ("objective", "optimizer", "impl", "status")
-"""What a run must say of itself to be compared."""
-RUNGS = {f"hit_1e-{power:02d}": 10.0**-power for power in range(1, 13)}
+REQUIRED_COLUMNS = ("objective", "optimizer", "impl", "status")
+"""Columns without which a run cannot be compared."""
 
 
-def compared(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
-    """The runs that a comparison is made of, with ``problem``, ``solver`` and ``configuration``.
+def select_comparable(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
+    """Comparable runs, with ``problem``, ``solver`` and ``configuration``.
 
-    A problem is an objective with its numbers, dtype, device, threads, start noise, steps and target; a solver is an
-    optimizer and its impl; a configuration is its lr, its other numbers, and the schedule, clipping and noise around it
-    (``gdbench.results.run_settings``). The names show what differs in these runs. Of
-    runs that are the same question, the latest counts; where the seed changes nothing, one of them. Left out are runs
-    that were unavailable, and those whose weight decay moves the minimum. Runs that differ in the columns
-    ``apart`` are never the same question. Raises UsageError where a run does not say what it is of.
+    A problem is an objective with its parameters, dtype, device, threads, start noise, steps and target; a solver is an
+    optimizer and its implementation; a configuration is lr, the other hyper-parameters, schedule, clipping and noise
+    (``gdbench.results.run_settings``). Names show only what differs in these runs. Of runs with equal settings the
+    latest counts, and of runs whose seed changes nothing, one. Excluded are unavailable runs and those whose weight
+    decay shifts the minimum. Runs that differ in the columns ``apart`` are never merged. Raises UsageError where a run
+    lacks one of REQUIRED_COLUMNS.
     """
-    _check_named(runs)
+    _check_required_columns(runs)
     moved = runs["shifted_minimum"].fillna(False).astype(bool)
-    return name_questions(runs[~moved & (runs["status"] != "unavailable")], apart)
+    return add_configuration_names(runs[~moved & (runs["status"] != "unavailable")], apart)
 
 
-def name_questions(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
-    """Runs with ``problem``, ``solver`` and ``configuration``, each question once: ``compared``, and none left out."""
-    told = _keep_choices(runs).sort_values("started_at", kind="stable")
-    told = told.drop_duplicates(["run_id", *apart], keep="last").sort_index()
-    told = told.assign(
-        problem=problem_names(told),
-        solver=(told["optimizer"] + " " + told["impl"]).astype(object),
-        configuration=configuration_names(told),
+def add_configuration_names(runs: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
+    """Runs with ``problem``, ``solver`` and ``configuration``, duplicates removed, but none excluded."""
+    compared = _copy_choices(runs).sort_values("started_at", kind="stable")
+    compared = compared.drop_duplicates(["run_id", *apart], keep="last").sort_index()
+    compared = compared.assign(
+        problem=name_problems(compared),
+        solver=(compared["optimizer"] + " " + compared["impl"]).astype(object),
+        configuration=name_configurations(compared),
     )
-    idle = ~told["seed_used"].fillna(True).astype(bool)
-    again = told.duplicated(["problem", "solver", "configuration", *apart])
-    return told[~(idle & again)]
+    idle = ~compared["seed_used"].fillna(True).astype(bool)
+    again = compared.duplicated(["problem", "solver", "configuration", *apart])
+    return compared[~(idle & again)]
 
 
-def _keep_choices(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs of which all that are one question say what tune said of any of them: it may be asked again later."""
+def _copy_choices(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs in which duplicates of a run_id share tune's choice: the run may have been repeated since."""
     if "tuned_place" not in runs or not runs["tuned_place"].notna().any():
         return runs
     chosen = runs[runs["tuned_place"].notna()].drop_duplicates("run_id").set_index("run_id")
     return runs.assign(**{name: runs["run_id"].map(chosen[name]) for name in ("tuned_place", "tuned_for")})
 
 
-def _check_named(runs: pd.DataFrame) -> None:
-    lacking = [name for name in NAMED if name not in runs or runs[name].isna().any()]
-    if lacking:
-        count = int(runs[lacking[0]].isna().sum()) if lacking[0] in runs else len(runs)
-        raise UsageError(
-            f"{count} of {len(runs)} runs have no {lacking[0]} (columns {', '.join(NAMED)} must be filled): their table"
-            " is not gdbench's, or of a version before its first release. Leave its folder out."
-        )
+def _check_required_columns(runs: pd.DataFrame) -> None:
+    for name in REQUIRED_COLUMNS:
+        lacking = runs[runs[name].isna()] if name in runs else runs
+        if len(lacking):
+            sweeps = lacking["sweep"].dropna().astype(str).unique() if "sweep" in lacking else ()
+            where = list_few(sweeps) if len(sweeps) else runs.attrs.get("folder", "the table")
+            raise UsageError(
+                f"{where}: {len(lacking)} of {len(runs)} runs have no {name} (columns {', '.join(REQUIRED_COLUMNS)}"
+                " must be filled): their table is not gdbench's, or of a version before its first release."
+                " Leave its folder out."
+            )
 
 
-def costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """What each compared run paid to its target, in steps, gradients or seconds; inf where it did not solve.
+def compute_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """Cost of each comparable run to its target, in steps, gradients or seconds; inf if it did not solve.
 
-    A run solves if it reaches its target and ends at or below it: one that left again did not.
-
-    Columns: problem, solver, configuration, lr, seed, seed_matters, cost, spent (what a run paid in all) and shortfall
-    (its final gap, else final loss; inf where it may not win), which orders the runs that did not solve.
+    A run solves if it reaches its target and ends at or below it. Columns: problem, solver, configuration, lr, seed,
+    seed_matters, cost, spent (cost of the whole run) and shortfall (final gap, else final loss; inf if ineligible).
     """
-    paid = numbers(told, COSTS[cost]).clip(lower=LEAST[cost])
-    sound = may_win(told)
-    gap = numbers(told, "final_gap").clip(lower=numbers(told, "gap_floor").fillna(0.0))
+    paid = to_floats(compared, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
+    sound = is_eligible(compared)
+    gap = to_floats(compared, "final_gap").clip(lower=to_floats(compared, "gap_floor").fillna(0.0))
     return pd.DataFrame(
         {
-            **{name: told[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
-            "seed_matters": told["seed_used"].fillna(True).astype(bool),
-            "cost": paid.where(sound & paid.notna() & runs_that_stay(told), np.inf),
-            "spent": _spent(told, cost),
-            "shortfall": gap.fillna(numbers(told, "final_loss")).where(sound, np.inf).fillna(np.inf),
+            **{name: compared[name] for name in ("problem", "solver", "configuration", "lr", "seed")},
+            "seed_matters": compared["seed_used"].fillna(True).astype(bool),
+            "cost": paid.where(sound & paid.notna() & has_settled(compared), np.inf),
+            "spent": _compute_spent(compared, cost),
+            "shortfall": gap.fillna(to_floats(compared, "final_loss")).where(sound, np.inf).fillna(np.inf),
         }
     )
 
 
-def rung_costs(told: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
-    """``costs`` for every rung of the ladder that the dtype can tell: one row a run and ``target``.
+def compute_ladder_costs(compared: pd.DataFrame, cost: str = "gradients") -> pd.DataFrame:
+    """``compute_costs`` for every target of the ladder above gap_floor: one row per run and ``target``.
 
-    Here a first hit counts, whether a run stays or leaves again. Steps to a rung are exact. Gradients and seconds are
-    those of the whole run, divided evenly among its steps.
+    A first hit counts, whether or not the run stays. Steps are exact; gradients and seconds are those of the whole run
+    divided evenly among its steps.
     """
-    base = costs(told, cost)
-    per_step = base["spent"] / numbers(told, "steps") if cost != "steps" else 1.0
-    sound, floor = may_win(told), numbers(told, "gap_floor")
+    base = compute_costs(compared, cost)
+    per_step = base["spent"] / to_floats(compared, "steps") if cost != "steps" else 1.0
+    sound, floor = is_eligible(compared), to_floats(compared, "gap_floor")
     rungs = []
-    for name, target in RUNGS.items():
-        hit = numbers(told, name)
-        paid = (hit * per_step).clip(lower=LEAST[cost]).where(sound & hit.notna(), np.inf)
+    for name, target in LADDER.items():
+        hit = to_floats(compared, name)
+        paid = (hit * per_step).clip(lower=MIN_COSTS[cost]).where(sound & hit.notna(), np.inf)
         rungs.append(base.assign(target=target, cost=paid)[floor.le(target)])
     return pd.concat(rungs)
 
 
-def _spent(told: pd.DataFrame, cost: str) -> pd.Series:
+def _compute_spent(compared: pd.DataFrame, cost: str) -> pd.Series:
     if cost == "seconds":
-        return numbers(told, "steps") * numbers(told, "step_s")
-    return numbers(told, "steps" if cost == "steps" else "gradient_evals")
+        return to_floats(compared, "steps") * to_floats(compared, "step_s")
+    return to_floats(compared, "steps" if cost == "steps" else "gradient_evals")

@@ -1,4 +1,4 @@
-"""Where the files of a sweep lie in its folder, and where the folders of sweeps are."""
+"""Layout of a sweep's folder, and the search for such folders."""
 
 from __future__ import annotations
 
@@ -6,40 +6,43 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gdbench.results.table_files import Table
+from gdbench.results.parquet_files import Table
 
-__all__ = ["PARTS", "is_sweep", "part_file", "part_files", "part_numbers", "sweep_folders", "walk_sweeps"]
+__all__ = [
+    *("PARTS", "find_finished_cells", "find_part_files", "find_sweep_folders", "get_part_path"),
+    *("is_sweep", "walk_sweeps"),
+]
 
 
 PARTS = "parts"
-"""The folder, inside a sweep's, where each cell's rows lie from the moment it ends until the sweep is gathered."""
+"""Subfolder with one file per cell and table, until these are merged at the end of the sweep."""
 
 
-def part_file(folder: Path, cell: int, table: Table) -> Path:
-    """Where a cell's rows of a table lie until the sweep is gathered."""
+def get_part_path(folder: Path, cell: int, table: Table) -> Path:
+    """Path of a cell's rows of a table until they are merged."""
     return folder / PARTS / f"cell-{cell:05d}.{table}.parquet"
 
 
-def part_files(folder: Path, table: Table) -> list[Path]:
-    """The parts of a table; traces and blocks without their runs are of a cell that was cut off, or gathered."""
+def find_part_files(folder: Path, table: Table) -> list[Path]:
+    """Part files of a table, sorted; traces and blocks count only beside the runs of their cell."""
     found = sorted((folder / PARTS).glob(f"cell-*.{table}.parquet"))
-    return [part for part in found if part_file(folder, int(part.name[5:10]), "runs").exists()]
+    return [part for part in found if get_part_path(folder, int(part.name[5:10]), "runs").exists()]
 
 
-def part_numbers(folder: Path) -> set[int]:
-    """The cells that have left a part."""
-    return {int(path.name[5:10]) for path in part_files(folder, "runs")}
+def find_finished_cells(folder: Path) -> set[int]:
+    """Numbers of the cells that have a part."""
+    return {int(path.name[5:10]) for path in find_part_files(folder, "runs")}
 
 
-def sweep_folders(place: Path) -> list[Path]:
-    """The folders of all sweeps at or below a place, in the order of their names."""
+def find_sweep_folders(place: Path) -> list[Path]:
+    """Folders of all sweeps at or below ``place``, sorted."""
     return sorted(folder for folder, _ in walk_sweeps(place))
 
 
 def walk_sweeps(place: Path) -> Iterator[tuple[Path, dict[str, os.DirEntry[str]]]]:
-    """The folder of each sweep at or below a place, with its entries.
+    """Folder of each sweep at or below ``place``, with its entries.
 
-    Hidden folders are not entered, nor are links: a sweep that is being removed or unpacked is none yet.
+    Hidden folders and links are not followed: a sweep that is being removed or unpacked does not count.
     """
     try:
         with os.scandir(place) as scanned:

@@ -1,8 +1,7 @@
-"""What a person says of a sweep: its name, tags and note, in one small file in its folder."""
+"""Labels of a sweep given by the user: name, tags and note, in ``labels.json`` in its folder."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,44 +11,46 @@ import filelock
 
 from gdbench.errors import UsageError
 from gdbench.results.atomic import write_json
+from gdbench.results.damaged_files import DamagedFile, read_json
 
-__all__ = ["FILE", "Labels", "change", "checked", "labels"]
+__all__ = ["FILE", "Labels", "check_label", "read_labels", "update_labels"]
 
 FILE = "labels.json"
 LOCK = ".hydra/labels.lock"
-WAIT_S = 10.0
+LOCK_TIMEOUT_S = 10.0
 WORD = re.compile(r"[^\s,=*?/]+")
-"""Names and tags can be typed as they are, in a query and in a shell."""
+"""Names and tags need no quotes in a query or a shell."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """A name (else that of the folder), tags, and a note of any text."""
+    """Name (default: that of the folder), tags, and a note of any text."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
     note: str = ""
 
 
-def labels(folder: Path) -> Labels:
-    """The labels of a sweep; ``UsageError`` where their file is not one."""
+def read_labels(folder: Path) -> Labels:
+    """Labels of a sweep; ``UsageError`` if their file is damaged."""
     file = folder / FILE
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        return Labels(str(held.get("name", "")), tuple(map(str, held.get("tags", ()))), str(held.get("note", "")))
+        held = read_json(file, dict)
+        if not isinstance(tags := held.get("tags", []), list):
+            raise DamagedFile("its tags are not a list")
     except FileNotFoundError:
         return Labels()
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{file} cannot be read ({reason}): mend or remove it; the tables are intact.") from None
+    except DamagedFile as error:
+        raise UsageError(f"{file} cannot be read ({error}): mend or remove it; the tables are intact.") from None
+    return Labels(str(held.get("name", "")), tuple(map(str, tags)), str(held.get("note", "")))
 
 
-def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
-    """Read, change and write the labels of a sweep, while no other process does."""
+def update_labels(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
+    """Read, change and write the labels of a sweep under a lock."""
     try:
         (folder / LOCK).parent.mkdir(exist_ok=True)
-        with filelock.FileLock(folder / LOCK, timeout=WAIT_S):
-            new = changed(labels(folder))
+        with filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S):
+            new = changed(read_labels(folder))
             write_json(folder / FILE, asdict(replace(new, tags=tuple(sorted(set(new.tags))))))
     except filelock.Timeout:
         raise UsageError(f"{folder}: another process holds its labels; try again.") from None
@@ -58,8 +59,8 @@ def change(folder: Path, changed: Callable[[Labels], Labels]) -> Labels:
     return new
 
 
-def checked(kind: str, word: str) -> str:
-    """A name or a tag that a query can hold."""
+def check_label(kind: str, word: str) -> str:
+    """The name or tag itself; ``UsageError`` unless a query can contain it."""
     if not WORD.fullmatch(word):
         raise UsageError(
             f"{kind}={word!r} must be one word, without spaces and any of , = * ? /; a note may be any text."

@@ -1,4 +1,4 @@
-"""The tables of sweep folders, read."""
+"""Loading of the tables of sweeps; damaged files are skipped with a warning."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gdbench.errors import UsageError, nearest
-from gdbench.results.arrow import frame
-from gdbench.results.columns import described
-from gdbench.results.folder_layout import is_sweep, part_file, part_files, sweep_folders
-from gdbench.results.paths import expand_user
-from gdbench.results.schema_union import union
-from gdbench.results.table_files import DESCRIBED, Table, Unreadable, promised, read_table
+from gdbench.errors import UsageError, did_you_mean
+from gdbench.results.arrow import to_pandas
+from gdbench.results.columns import describe_columns
+from gdbench.results.damaged_files import DamagedFile
+from gdbench.results.folder_layout import find_part_files, find_sweep_folders, get_part_path, is_sweep
+from gdbench.results.parquet_files import TABLE_COLUMNS, Table, add_missing_columns, read_table
+from gdbench.results.schema_union import concat_tables
+from gdbench.results.user_paths import expand_user
 
-__all__ = ["Skipped", "cells", "load", "load_part", "statuses", "sweep_folders_of", "sweep_table"]
-
-
-class Skipped(UserWarning):
-    """A file that stands where a table should is none of ours, or is cut off: the others are read without it."""
+__all__ = ["SkippedFile", "find_origin_folders", "load", "load_cells", "load_part", "load_statuses", "read_sweep_table"]
 
 
-def statuses(folder: Path, cell: int) -> list[str]:
-    """The statuses of the runs of a cell whose part is whole."""
-    return [str(status) for status in load(part_file(folder, cell, "runs"), columns=["status"])["status"]]
+class SkippedFile(UserWarning):
+    """A file is not a Parquet file of gdbench, or is damaged; the others are read without it."""
 
 
-def cells(folder: Path) -> pd.DataFrame:
-    """One row a cell of a sweep's folder: ``cell``, ``cell_fingerprint``, and its runs' ``statuses``, joined."""
+def load_statuses(folder: Path, cell: int) -> list[str]:
+    """Statuses of the runs of a cell that has a part."""
+    return [str(status) for status in load(get_part_path(folder, cell, "runs"), columns=["status"])["status"]]
+
+
+def load_cells(folder: Path) -> pd.DataFrame:
+    """One row per cell of a sweep: ``cell``, ``cell_fingerprint``, and ``statuses`` of its runs, joined."""
     wanted = ["cell", "cell_fingerprint", "status"]
-    held = sweep_table(folder, "runs", wanted)
+    held = read_sweep_table(folder, "runs", wanted)
     if held is None:
         return pd.DataFrame(columns=[*wanted[:2], "statuses"])
-    runs = frame(promised(held, "runs", wanted)).drop_duplicates().astype({"status": str})
+    runs = to_pandas(add_missing_columns(held, "runs", wanted)).drop_duplicates().astype({"status": str})
     by_cell: pd.DataFrame = runs.groupby("cell", sort=True).agg({"cell_fingerprint": "first", "status": " ".join})
     return by_cell.rename(columns={"status": "statuses"}).reset_index()
 
@@ -45,43 +46,42 @@ def cells(folder: Path) -> pd.DataFrame:
 def load(
     path: str | Path | Iterable[str | Path] = "outputs", table: Table = "runs", columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The runs (or ``traces``, ``blocks``) of one or many sweeps as a DataFrame, typed as COLUMNS promises.
+    """Load the runs (or ``traces``, ``blocks``) of one or many sweeps as a DataFrame, typed as COLUMNS states.
 
-    ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. A sweep that
-    still runs gives the cells that have ended. ``columns`` names those that are wanted, if not all are.
-    ``df.attrs["columns"]`` says what each column means, and ``df.attrs["folder"]`` where it was loaded from.
-    Raises UsageError where there is nothing to load.
+    ``path`` is a sweep's folder, a folder of sweeps, a Parquet file, a glob pattern, or several of these. Of a running
+    sweep the finished cells are loaded. ``columns`` selects columns. ``df.attrs["columns"]`` has the meaning of each
+    column, and ``df.attrs["folder"]`` the source. Raises UsageError where there is nothing to load.
     """
-    if table not in DESCRIBED:
-        allowed = f"{nearest(str(table), DESCRIBED)} Allowed: {', '.join(DESCRIBED)}"
+    if table not in TABLE_COLUMNS:
+        allowed = f"{did_you_mean(str(table), TABLE_COLUMNS)} Allowed: {', '.join(TABLE_COLUMNS)}"
         raise UsageError(f"table={table!r} is not known.{allowed}.")
     sources = [expand_user(source) for source in ([path] if isinstance(path, (str, Path)) else path)]
-    places = list(dict.fromkeys(place for source in sources for place in _places(str(source))))
+    places = list(dict.fromkeys(place for source in sources for place in _find_sources(str(source))))
     named = set(sources)
-    tables = [rows for place in places if (rows := _table(place, table, columns, place in named)) is not None]
+    tables = [rows for place in places if (rows := _read_source(place, table, columns, place in named)) is not None]
     if not tables:
         raise UsageError(
             f"nothing to load at {', '.join(map(str, sources))}: no {table}.parquet is there. Run a sweep first."
         )
-    rows = frame(promised(union(tables), table, columns))
-    rows.attrs["columns"] = described(map(str, rows), DESCRIBED[table])
+    rows = to_pandas(add_missing_columns(concat_tables(tables), table, columns))
+    rows.attrs["columns"] = describe_columns(map(str, rows), TABLE_COLUMNS[table])
     origins = [str(source.absolute()) for source in sources]
     rows.attrs["folder"] = origins[0] if len(origins) == 1 else origins
     return rows
 
 
-def sweep_folders_of(origin: str | Sequence[str]) -> list[Path]:
-    """The folders of the sweeps at ``attrs["folder"]`` of a table."""
-    return [place for source in ([origin] if isinstance(origin, str) else origin) for place in _places(source)]
+def find_origin_folders(origin: str | Sequence[str]) -> list[Path]:
+    """Folders of the sweeps in ``attrs["folder"]`` of a table."""
+    return [place for source in ([origin] if isinstance(origin, str) else origin) for place in _find_sources(source)]
 
 
 def load_part(folder: Path, cell: int) -> pd.DataFrame:
-    """The runs of a cell that has ended, of a sweep that goes on."""
-    return load(part_file(folder, cell, "runs"))
+    """Runs of a finished cell of a running sweep."""
+    return load(get_part_path(folder, cell, "runs"))
 
 
-def _places(source: str) -> Iterator[Path]:
-    """The files and the sweeps' folders that a source stands for."""
+def _find_sources(source: str) -> Iterator[Path]:
+    """Files and sweep folders that a path or pattern stands for."""
     pattern = glob.has_magic(source) and not Path(source).exists()
     found = [Path(match) for match in sorted(glob.glob(source))] if pattern else [Path(source)]  # noqa: PTH207 (a pattern may be absolute)
     for place in found:
@@ -90,69 +90,71 @@ def _places(source: str) -> Iterator[Path]:
         elif place.is_file() or is_sweep(place):
             yield place
         elif place.is_dir():
-            yield from sweep_folders(place)
+            yield from find_sweep_folders(place)
 
 
-def _table(place: Path, table: Table, columns: Sequence[str] | None, named: bool) -> pa.Table | None:
-    """The table of one place; None where it has none, and UsageError where it was named and cannot be read."""
+def _read_source(place: Path, table: Table, columns: Sequence[str] | None, named: bool) -> pa.Table | None:
+    """Table of one source; None if it has none, ``UsageError`` if it was named and is damaged."""
     file = place if place.is_file() else place / f"{table}.parquet"
-    alone = file.is_file() and not part_files(place, table)
+    alone = file.is_file() and not find_part_files(place, table)
     if (named or place.is_file()) and alone:
         try:
             return read_table(file, table, columns)
-        except Unreadable as fault:
+        except DamagedFile as fault:
             raise UsageError(f"{file} is not a Parquet file of gdbench ({fault}).") from None
-    return sweep_table(place, table, columns)
+    return read_sweep_table(place, table, columns)
 
 
-def sweep_table(folder: Path, table: Table = "runs", columns: Sequence[str] | None = None) -> pa.Table | None:
-    """A sweep's rows, gathered or not: of a cell that has been done again, the part alone.
+def read_sweep_table(folder: Path, table: Table = "runs", columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Rows of a sweep's table and parts; a part replaces the rows of its cell in the table.
 
-    None where it has no such table, or none that can be read: a warning names each file that cannot.
+    None without a readable file; a warning names each damaged one.
     """
-    whole, parts = folder / f"{table}.parquet", part_files(folder, table)
-    if not whole.is_file() or not part_files(folder, "runs"):
-        read = _readable([*([whole] if whole.is_file() else []), *parts], table, columns)
-        return union(read) if read else None
-    key, again = _done_again(folder, table)
+    whole, parts = folder / f"{table}.parquet", find_part_files(folder, table)
+    if not whole.is_file() or not find_part_files(folder, "runs"):
+        read = _read_undamaged([*([whole] if whole.is_file() else []), *parts], table, columns)
+        return concat_tables(read) if read else None
+    key, again = _find_replaced(folder, table)
     named = None if columns is None else list(dict.fromkeys([*columns, key]))
-    gathered = _readable([whole], table, named)
-    left = [_without(old, key, again) for old in gathered]
-    both = [*left, *_readable(parts, table, named)]
+    gathered = _read_undamaged([whole], table, named)
+    left = [_drop_replaced(old, key, again) for old in gathered]
+    both = [*left, *_read_undamaged(parts, table, named)]
     if not both:
         return None
-    rows = union(both)
+    rows = concat_tables(both)
     return rows if columns is None else rows.select([name for name in rows.column_names if name in columns])
 
 
-def _without(old: pa.Table, key: str, again: pa.Array) -> pa.Table:
-    """The rows of a gathered table that no part replaces; all of them where it does not tell."""
+def _drop_replaced(old: pa.Table, key: str, again: pa.Array) -> pa.Table:
+    """Rows of a table that no part replaces; all of them if it lacks the column ``key``."""
     return old.filter(pc.invert(pc.is_in(old.column(key), again))) if key in old.column_names else old
 
 
-def _done_again(folder: Path, table: Table) -> tuple[str, pa.Array]:
-    """Which rows of a gathered table the parts replace: a column, and its values there.
+def _find_replaced(folder: Path, table: Table) -> tuple[str, pa.Array]:
+    """Key column and its values, of the rows that the parts replace.
 
-    Runs go by their cell. Traces and blocks know their run alone: those of the parts, and of the cells they replace.
+    Runs are replaced by cell; traces and blocks by run_id, of the parts' runs and of the runs that these replace.
     """
     keys = ["run_id", "cell"]
     nothing = pa.table({"run_id": pa.array([], pa.string()), "cell": pa.array([], pa.int64())})
-    fresh = union([nothing, *_readable(part_files(folder, "runs"), "runs", keys)])
+    fresh = concat_tables([nothing, *_read_undamaged(find_part_files(folder, "runs"), "runs", keys)])
     numbers = fresh.column("cell").combine_chunks()
     if table == "runs":
         return "cell", numbers
     gathered = folder / "runs.parquet"
-    old = union([nothing, *_readable([gathered] if gathered.is_file() else [], "runs", keys)])
-    replaced = union([fresh, old.filter(pc.is_in(old.column("cell"), numbers))])
+    old = concat_tables([nothing, *_read_undamaged([gathered] if gathered.is_file() else [], "runs", keys)])
+    replaced = concat_tables([fresh, old.filter(pc.is_in(old.column("cell"), numbers))])
     return "run_id", replaced.column("run_id").combine_chunks()
 
 
-def _readable(files: Sequence[Path], table: Table, columns: Sequence[str] | None) -> list[pa.Table]:
-    """The tables of the files that are whole and ours; a warning names each of the others."""
+def _read_undamaged(files: Sequence[Path], table: Table, columns: Sequence[str] | None) -> list[pa.Table]:
+    """Tables of the readable files; a warning names each of the others."""
     tables = []
     for file in files:
         try:
             tables.append(read_table(file, table, columns))
-        except Unreadable as fault:
-            warnings.warn(f"{file} is skipped: it is not a Parquet file of gdbench ({fault}).", Skipped, stacklevel=3)
+        except DamagedFile as fault:
+            warnings.warn(
+                f"{file} is skipped: it is not a Parquet file of gdbench ({fault}).", SkippedFile, stacklevel=3
+            )
     return tables

@@ -1,92 +1,225 @@
-"""What tells runs apart: sound statuses, what stays at its target, ties, and the edge of the grid of learning rates."""
+"""Ranking of configurations on each problem: the one order used by every table, sentence and figure.
+
+    table = rank_configurations(select_comparable(runs))  # one row per problem, solver and configuration, best first
+    best = select_best(table, ["problem"])
+
+- ``run_id`` is the run of the median seed, for columns that are not here (status, step time). Rows of one problem with
+  equal ``place`` are tied.
+- ``tune`` passes its axes: ``rank_configurations(runs, by=[...])`` has one row per set of their values.
+- ``value`` is the one number of a row, in units of ``measure`` (gradients, steps or seconds to the target, else final
+  gap, else final loss), with ``value_lo`` and ``value_hi`` over all ``n`` seeds.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = [
-    "SOUND",
-    "describe_randomness",
-    "edge_of_grid",
-    "may_win",
-    "numbers",
-    "runs_that_stay",
-    "shortfalls",
-    "tied_with_previous",
-]
+from gdbench.results.costs import COST_COLUMNS, IMPL_ORDER, MIN_COSTS
+from gdbench.results.run_outcomes import compute_shortfalls, has_settled, is_eligible
+from gdbench.results.statuses import STATUS_RANK
+from gdbench.results.tuned_choices import is_single_search, label_passed_over, promote_choices
+from gdbench.results.values import to_floats
 
-STATUS_RANK = {"target": 0, "plateau": 1, "budget": 1, "diverged": 2, "nonfinite": 3, "unavailable": 4, "failed": 5}
-SOUND = ("target", "plateau", "budget")
-"""Statuses of runs that may win anything; hits of others are no solutions."""
+__all__ = ["KEYS", "OUTCOMES", "rank_configurations", "select_best"]
 
-
-def may_win(runs: pd.DataFrame) -> pd.Series:
-    """Whether a run may be called best: not one that diverged, failed, got nowhere or moved the minimum."""
-    moved = runs["shifted_minimum"].fillna(False).astype(bool)
-    lower = (runs["final_loss"] < runs["start_loss"]).fillna(False).astype(bool)
-    return runs["status"].isin(SOUND) & lower & ~moved
+KEYS = ("problem", "solver", "configuration")
+OUTCOMES = ("stays", "left", "missed", "cannot win")
+"""Outcome of a configuration by its medians, best first: ended at or below the target; reached it and left it again;
+never reached it; ineligible."""
+SORT_COLUMNS = (
+    *("problem", "lead", "stay", "hit", "missed", "beside", "shortfall", "status", "configuration", "time", "impl"),
+)
+"""Sort keys of configurations, in this order."""
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Whole = npt.NDArray[np.int64]
 
 
-def runs_that_stay(runs: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each run reached its target and ended there: from some step on it is at or below it, to the last one."""
-    hit = numbers(runs, "steps_to_target").notna()
-    absolute = numbers(runs, "target_loss")
-    ends_below = numbers(runs, "final_gap") <= numbers(runs, "target")
-    ends_below = ends_below.where(absolute.isna(), numbers(runs, "final_loss") <= absolute)
-    return (hit & (ends_below | numbers(runs, "steps_to_settle").notna())).to_numpy(bool)
+class _SeedGroups:
+    """Groups of runs that are the seeds of one configuration, and quantiles over them."""
+
+    def __init__(self, runs: pd.DataFrame, by: Sequence[str]) -> None:
+        """Configurations are numbered in order of appearance."""
+        self.codes = runs.groupby(list(by), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+        self.sizes = np.bincount(self.codes)
+        self.first = np.cumsum(self.sizes) - self.sizes
+
+    def compute_quantiles(self, values: npt.NDArray[Any]) -> tuple[Array, Array, Array]:
+        """Median (the upper one of two), minimum and maximum per configuration; NaN sorts after inf."""
+        if len(self.sizes) == len(values):
+            return values, values, values
+        ordered = values[np.lexsort((values, self.codes))]
+        return ordered[self.first + self.sizes // 2], ordered[self.first], ordered[self.first + self.sizes - 1]
+
+    def compute_median(self, values: npt.NDArray[Any]) -> Array:
+        """Upper median per configuration."""
+        return self.compute_quantiles(values)[0]
+
+    def count(self, which: Flags) -> Whole:
+        """Number of runs per configuration for which ``which`` holds."""
+        return np.bincount(self.codes, weights=which, minlength=len(self.sizes)).astype(np.int64)
+
+    def describe(self, name: str, values: Array) -> dict[str, Array]:
+        """The quantiles as three columns."""
+        return dict(zip((name, f"{name}_lo", f"{name}_hi"), self.compute_quantiles(values), strict=True))
+
+    def find_median_runs(self, *keys: Array) -> Whole:
+        """Position of each configuration's median run by these keys, in lexicographic order."""
+        order = np.lexsort((*keys[::-1], self.codes))
+        return np.asarray(order[self.first + self.sizes // 2])
 
 
-def shortfalls(runs: pd.DataFrame) -> pd.Series:
-    """The final gap of each run, else its final loss; inf where it may not win.
+def rank_configurations(runs: pd.DataFrame, cost: str = "gradients", by: Sequence[str] = KEYS) -> pd.DataFrame:
+    """Rank each configuration by its medians over seeds: one row per set of values of ``by``, best first.
 
-    A gap below what the dtype can tell counts as that floor, so that rounding decides nothing.
+    Input: comparable runs. The median of an even number of seeds is the worse of the two in the middle. Sort keys, in
+    this order: median cost to the target of runs that stay there (inf of others), median cost to the first hit (inf of
+    others), and median shortfall (final gap, at least gap_floor, else final loss; inf if ineligible). Where tune chose
+    among a solver's configurations, its choice precedes all others of that solver, and what is better by its medians is
+    ``passed`` (a spike, or passed over); where all runs of a problem come from one search, its places order the methods
+    too, unless ``cost`` is not gradients. Implementations of one configuration with equal costs are ordered by time;
+    times decide nothing else unless ``cost`` is seconds. Remaining ties keep the input order.
+
+    Columns: those of ``by``; place (1 is the best of its problem; ties share it); optimizer, impl, lr; outcome (one of
+    OUTCOMES); measure, value, value_lo, value_hi (what decided); passed and tuned_for (metric of tune's choice; null of
+    others); n (seeds), reached and stayed (numbers of seeds), seed_matters; gradients and steps to the target,
+    final_gap, final_loss and best_loss (medians, with extremes ``_lo`` and ``_hi``; inf: never, null: unknown); seconds
+    to the target, seconds_low and seconds_high by the quartiles of a step (null if not timed); run_id (of the median
+    run).
     """
-    gap = numbers(runs, "final_gap").clip(lower=numbers(runs, "gap_floor").fillna(0.0))
-    return gap.fillna(numbers(runs, "final_loss")).where(may_win(runs), np.inf).fillna(np.inf)
-
-
-def numbers(runs: pd.DataFrame, name: str) -> pd.Series:
-    """A column as plain floats, NaN where it is null or not there."""
-    if name not in runs:
-        return pd.Series(np.nan, index=runs.index)
-    return runs[name].astype("Float64").astype(float)
-
-
-def describe_randomness(runs: pd.DataFrame) -> list[str]:
-    """A warning, in one line, of runs whose first steps did not repeat; nothing where all did."""
-    count = int((runs["deterministic"] == False).sum()) if "deterministic" in runs else 0  # noqa: E712 (nullable)
-    if not count:
-        return []
-    line = f"{count} of {len(runs)} runs did not repeat their first steps from one seed (column deterministic)"
-    return [f"{line}: their randomness lies outside of it, so their seeds are no repeats of anything."]
-
-
-def edge_of_grid(table: pd.DataFrame, best: pd.Series) -> str | None:
-    """``larger`` or ``smaller`` where the best lr is the last of those tried with its method; None where it is not.
-
-    Of runs or standings of one problem.
-    """
-    tried = np.unique(table.loc[table["optimizer"] == best["optimizer"], "lr"].dropna())
-    if len(tried) < 2:
-        return None
-    return "larger" if best["lr"] == tried[-1] else "smaller" if best["lr"] == tried[0] else None
-
-
-def tied_with_previous(runs: pd.DataFrame) -> pd.Series:
-    """Whether a ranked run did the same work as the row above and their times cannot be told apart.
-
-    Times are compared by the intervals of their ratios to the reference, which hold within one process.
-    """
-    above = runs.shift(1)
-    same_work = (runs["objective"] == above["objective"]) & (
-        runs["gradient_evals_to_target"] == above["gradient_evals_to_target"]
-    ).fillna(False)
-    overlap = (runs["step_time_ratio_lo"] <= above["step_time_ratio_hi"]) & (
-        above["step_time_ratio_lo"] <= runs["step_time_ratio_hi"]
+    seeds = _SeedGroups(runs, by)
+    hit, stay = _compute_run_costs(runs, cost)
+    shortfall = compute_shortfalls(runs).to_numpy()
+    has_gap = to_floats(runs, "final_gap").notna().to_numpy()
+    medians = np.stack([seeds.compute_median(values) for values in (stay, hit, shortfall)])
+    outcome = np.append(np.isfinite(medians), np.ones((1, len(seeds.sizes)), bool), axis=0).argmax(axis=0)
+    decides = np.stack([stay, hit, shortfall])[outcome.clip(max=2)[seeds.codes], np.arange(len(runs))]
+    lacks_cost = np.where(seeds.count(has_gap) > 0, "final gap", "final loss").astype(object)
+    rows = runs.iloc[np.unique(seeds.codes, return_index=True)[1]]
+    table = pd.DataFrame(
+        {
+            **{name: rows[name].to_numpy() for name in dict.fromkeys((*by, "optimizer", "impl", "lr"))},
+            "outcome": np.array(OUTCOMES, dtype=object)[outcome],
+            "measure": np.where(outcome < 2, cost, lacks_cost),
+            **seeds.describe("value", decides),
+            "n": seeds.sizes,
+            "reached": seeds.count(np.isfinite(hit)),
+            "stayed": seeds.count(np.isfinite(stay)),
+            "seed_matters": seeds.count(runs["seed_used"].fillna(True).to_numpy(bool)) > 0,
+            **_read_choices(runs, seeds, rows, cost),
+            **_compute_shown_columns(runs, seeds, outcome),
+            **_compute_seconds(runs, seeds),
+            "run_id": runs["run_id"].to_numpy()[seeds.find_median_runs(stay, hit, shortfall)],
+        }
     )
-    alike = [runs[name].eq(above[name]) for name in ("sweep", "process") if name in runs]
-    for one_process in alike:
-        same_work &= one_process.fillna(False)
-    return (same_work & overlap).astype(bool)
+    status = runs["status"].map(STATUS_RANK).astype(float).to_numpy()
+    step_s = seeds.compute_median(to_floats(runs, "step_s").to_numpy())
+    alike = ["optimizer", *(name for name in by if name not in ("optimizer", "solver", "impl"))]
+    return _sort_configurations(table, alike, medians, outcome, seeds.compute_median(status), step_s)
+
+
+def select_best(table: pd.DataFrame, keys: Sequence[str] = KEYS[:2]) -> pd.DataFrame:
+    """First eligible row of the ranking for each set of ``keys``."""
+    return table[table["outcome"] != OUTCOMES[-1]].drop_duplicates(list(keys))
+
+
+def _compute_run_costs(runs: pd.DataFrame, cost: str) -> tuple[Array, Array]:
+    """Cost of each run to its first hit, inf if ineligible or never; and the same of runs that stay."""
+    paid = to_floats(runs, COST_COLUMNS[cost]).clip(lower=MIN_COSTS[cost])
+    hit = paid.where(is_eligible(runs) & paid.notna(), np.inf).to_numpy()
+    return hit, np.where(has_settled(runs), hit, np.inf)
+
+
+def _read_choices(runs: pd.DataFrame, seeds: _SeedGroups, rows: pd.DataFrame, cost: str) -> dict[str, Any]:
+    """Tune's place and metric of each configuration, and whether its places order the methods."""
+    place = to_floats(runs, "tuned_place")
+    if not place.notna().any():
+        return {"tuned_place": np.nan, "tuned_for": None, "leads": False}
+    leads = is_single_search(runs).loc[rows.index].to_numpy(bool) & (cost == "gradients")
+    best = seeds.compute_quantiles(place.fillna(np.inf).to_numpy())[1]
+    places = np.where(np.isfinite(best), best, np.nan)
+    return {"tuned_place": places, "tuned_for": rows["tuned_for"].astype(object).to_numpy(), "leads": leads}
+
+
+def _compute_shown_columns(runs: pd.DataFrame, seeds: _SeedGroups, outcome: Whole) -> dict[str, Any]:
+    """Median, minimum and maximum over seeds of each value that tables show."""
+    counts = is_eligible(runs).to_numpy(bool) & (has_settled(runs) | (outcome != 0)[seeds.codes])
+    columns: dict[str, Any] = {}
+    for name in ("gradients", "steps"):
+        columns |= seeds.describe(
+            name, to_floats(runs, COST_COLUMNS[name]).fillna(np.inf).where(counts, np.inf).to_numpy()
+        )
+    gap = to_floats(runs, "final_gap")
+    unknown = (seeds.count(gap.notna().to_numpy()) == 0)[seeds.codes]
+    columns |= seeds.describe("final_gap", gap.fillna(np.inf).where(~unknown, np.nan).to_numpy())
+    for name in ("final_loss", "best_loss"):
+        columns |= seeds.describe(name, to_floats(runs, name).fillna(np.inf).to_numpy())
+    return columns
+
+
+def _compute_seconds(runs: pd.DataFrame, seeds: _SeedGroups) -> dict[str, Array]:
+    """Median time to the target, and by the quartiles of a step; null where a reaching run has none."""
+    seconds, step = to_floats(runs, COST_COLUMNS["seconds"]), to_floats(runs, "step_s")
+    missed = to_floats(runs, COST_COLUMNS["gradients"]).isna() | ~is_eligible(runs)
+    columns = {}
+    for name, quartile in (("seconds", "step_s"), ("seconds_low", "step_s_lo"), ("seconds_high", "step_s_hi")):
+        scaled = seconds if quartile == "step_s" else (seconds * to_floats(runs, quartile) / step).fillna(seconds)
+        median, _, highest = seeds.compute_quantiles(scaled.where(~missed, np.inf).to_numpy())
+        columns[name] = np.where(np.isnan(highest), np.nan, median)
+    return columns
+
+
+def _sort_configurations(
+    table: pd.DataFrame, alike: list[str], medians: Array, outcome: Whole, status: Array, step_s: Array
+) -> pd.DataFrame:
+    """Table sorted by its medians, implementations of one configuration by time; with ``place``.
+
+    Rows that are equal in ``alike`` differ in implementation only. Ineligible rows are sorted by status.
+    """
+    stay, hit, shortfall = medians
+    by_cost = table[alike].assign(stay=stay, hit=hit)
+    siblings = by_cost.groupby([*alike, "stay", "hit"], sort=False, dropna=False, observed=True).ngroup()
+    problem = pd.factorize(table["problem"])[0] if "problem" in table else np.zeros(len(table), int)
+    order = pd.DataFrame(
+        {
+            "problem": problem,
+            "stay": stay,
+            "hit": hit,
+            "missed": np.where(np.isfinite(hit), 0.0, shortfall),
+            "shortfall": shortfall,
+            "status": np.where(np.isfinite(shortfall), 0.0, status),
+            "configuration": table.groupby(alike, sort=False, dropna=False, observed=True).ngroup(),
+            "time": np.where(np.isfinite(table["seconds"]), table["seconds"], step_s),
+            "impl": table["impl"].map({name: rank for rank, name in enumerate(IMPL_ORDER)}).astype(float),
+        }
+    )
+    # Where costs decide, siblings stand together, at the shortfall of the first of them: rounding orders no impls.
+    quickest = order.assign(siblings=siblings).sort_values(["siblings", "time", "impl"], kind="stable")
+    of_first = quickest.drop_duplicates("siblings").set_index("siblings")["shortfall"].reindex(siblings).to_numpy()
+    order["shortfall"] = np.where(np.isfinite(hit), of_first, shortfall)
+    solver = table["solver"] if "solver" in table else table["optimizer"].astype(str) + " " + table["impl"].astype(str)
+    order = promote_choices(order, table["tuned_place"], solver, table["leads"].to_numpy(bool))
+    ranks = order.sort_values(list(SORT_COLUMNS), kind="stable").index.to_numpy()
+    table = (
+        table.assign(passed=label_passed_over(table, order["behind"]))
+        .drop(columns=["tuned_place", "leads"])
+        .take(ranks)
+    )
+    table = table.reset_index(drop=True)
+    table.insert(0, "place", _compute_places(problem[ranks], outcome[ranks], table["value"].to_numpy()))
+    return table
+
+
+def _compute_places(problem: Whole, outcome: Whole, value: Array) -> Whole:
+    """Place of each sorted row in its problem: that of the row above where outcome and value are equal."""
+    starts = np.append(True, problem[1:] != problem[:-1])[: len(problem)]
+    fresh = starts.copy()
+    fresh[1:] |= (outcome[1:] != outcome[:-1]) | ((value[1:] != value[:-1]) & (outcome[1:] < len(OUTCOMES) - 1))
+    rows = np.arange(len(problem))
+    first, opened = (np.maximum.accumulate(np.where(flags, rows, 0)) for flags in (starts, fresh))
+    return opened - first + 1

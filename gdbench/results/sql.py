@@ -1,4 +1,4 @@
-"""SQL over all sweeps at once, by DuckDB: the views ``runs`` (one row a run) and ``sweeps`` (one row a sweep)."""
+"""SQL over all sweeps with DuckDB: views ``runs`` (one row per run) and ``sweeps`` (one row per sweep)."""
 
 from __future__ import annotations
 
@@ -8,40 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from gdbench.errors import UsageError, install_command
+from gdbench.errors import UsageError, format_install_command
 from gdbench.results.index import Index
-from gdbench.results.listing import listing
-from gdbench.results.places import NUMBER, PLACE, STANDING
+from gdbench.results.sweep_list import list_sweeps
+from gdbench.results.sweep_ranks import RANK, RANKING_FIELDS, SWEEP_NUMBER
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["answer"]
+__all__ = ["run_sql"]
 
 
-def answer(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
-    """The table that a statement selects, and nothing but a look: no file is read but those of the index, none written.
+def run_sql(index: Index, statement: str, outputs: Path) -> pd.DataFrame:
+    """Result of a SELECT statement; read-only, without access to files other than the index.
 
-    ``UsageError`` with DuckDB's own words where the statement is wrong, and where it would do more than select.
+    ``UsageError`` with DuckDB's message for an invalid statement, and for one that does more than select.
     """
     try:
         import duckdb
     except ImportError:
-        raise UsageError(f"--sql needs DuckDB: {install_command('sql')}") from None
+        raise UsageError(f"--sql needs DuckDB: {format_install_command('sql')}") from None
     with duckdb.connect(config={"python_enable_replacements": False}) as base:  # else it sees our local variables
         try:
             _check_selection(statement)
-            _views(base, index, outputs, statement)
-            _lock(base, index)
+            _create_views(base, index, outputs, statement)
+            _lock_connection(base, index)
             return base.execute(statement).df()
         except duckdb.Error as error:
-            raise UsageError(f"--sql: {_one_line(str(error))} Tables: runs, sweeps, each with its columns.") from None
+            raise UsageError(
+                f"--sql: {_format_error(str(error))} Tables: runs, sweeps, each with its columns."
+            ) from None
 
 
 def _check_selection(statement: str) -> None:
-    """``UsageError`` unless the text is one statement that selects: DuckDB would execute whatever it is given.
+    """Raise ``UsageError`` unless the text is one SELECT: DuckDB would execute any statement.
 
-    ``EXPLAIN ANALYZE`` executes what it explains, and PIVOT is the one selection that DuckDB takes apart into several.
+    ``EXPLAIN ANALYZE`` executes what it explains; PIVOT is the one selection that DuckDB splits into several
+    statements.
     """
     import duckdb
 
@@ -54,43 +57,43 @@ def _check_selection(statement: str) -> None:
         )
 
 
-def _lock(base: Any, index: Index) -> None:
-    """Take from the connection every file but the index's own, and the way back."""
+def _lock_connection(base: Any, index: Index) -> None:
+    """Restrict the connection to the files of the index, irrevocably."""
     base.execute("SET allowed_paths = ?", [[str(segment.file) for segment, _ in index.segments]])
     base.execute("SET enable_external_access = false")
     base.execute("SET lock_configuration = true")
 
 
-def _one_line(words: str) -> str:
-    """DuckDB's message without the picture of the statement."""
+def _format_error(words: str) -> str:
+    """DuckDB's message without its excerpt of the statement."""
     lines = [line.strip() for line in words.splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
-def _views(base: Any, index: Index, outputs: Path, statement: str) -> None:
-    """``runs``, with ``folder`` first; and ``sweeps``, as the list shows them, if the statement speaks of it."""
+def _create_views(base: Any, index: Index, outputs: Path, statement: str) -> None:
+    """Create ``runs``, with ``folder`` first; and ``sweeps``, as in the list, if the statement mentions it."""
     known = pa.table(
         {
             "filename": [str(segment.file) for segment, numbers in index.segments for _ in numbers],
-            NUMBER: [local for _, numbers in index.segments for local in range(len(numbers))],
+            SWEEP_NUMBER: [local for _, numbers in index.segments for local in range(len(numbers))],
             "folder": [
                 index.sweeps[number].folder if number >= 0 else None
                 for _, numbers in index.segments
                 for number in numbers
             ],
         },
-        pa.schema({"filename": pa.string(), NUMBER: pa.int64(), "folder": pa.string()}),
+        pa.schema({"filename": pa.string(), SWEEP_NUMBER: pa.int64(), "folder": pa.string()}),
     )
     base.register("_known", known)
     files = [str(segment.file) for segment, _ in index.segments]
     if files:
         table = base.read_parquet(files, union_by_name=True, filename=True)
         base.register("_rows", table)
-        hidden = ", ".join(["filename", NUMBER, PLACE, *(f"_{name}" for name in STANDING)])
+        hidden = ", ".join(["filename", SWEEP_NUMBER, RANK, *(f"_{name}" for name in RANKING_FIELDS)])
         base.execute(
             f"CREATE VIEW runs AS SELECT folder, _rows.* EXCLUDE ({hidden})"
-            f" FROM _rows JOIN _known USING (filename, {NUMBER}) WHERE folder IS NOT NULL"
+            f" FROM _rows JOIN _known USING (filename, {SWEEP_NUMBER}) WHERE folder IS NOT NULL"
         )
     if re.search(r"\bsweeps\b", statement, re.IGNORECASE):
-        base.register("sweeps", listing(index, [], outputs))
+        base.register("sweeps", list_sweeps(index, [], outputs))

@@ -1,4 +1,4 @@
-"""Columns to Parquet and back: atomic, append-only, readable while a sweep runs."""
+"""Writing of a sweep's folder: creation, lock, parts of cells, merging of parts; atomic, readable while it runs."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gdbench.errors import UsageError
-from gdbench.results.arrow import ARROW, arrow
-from gdbench.results.atomic import writing
-from gdbench.results.folder_layout import PARTS, part_file, part_files
-from gdbench.results.load import Skipped, sweep_table
-from gdbench.results.table_files import DESCRIBED, TABLES, Table, Unreadable, promised, read_table, write_table
+from gdbench.results.arrow import ARROW_TYPES, to_arrow
+from gdbench.results.atomic import explain_write_errors
+from gdbench.results.damaged_files import DamagedFile
+from gdbench.results.folder_layout import PARTS, find_part_files, get_part_path
+from gdbench.results.load import SkippedFile, read_sweep_table
+from gdbench.results.parquet_files import (
+    TABLE_COLUMNS,
+    TABLES,
+    Table,
+    add_missing_columns,
+    read_table,
+    write_table,
+)
 
 __all__ = [
-    "busy",
-    "discard",
-    "gather",
-    "locked",
-    "mark_runs",
-    "move_traces",
-    "named",
-    "new_folder",
-    "set_aside",
-    "write_part",
+    *("add_run_columns", "create_folder", "delete_parts", "find_named_folders", "is_locked", "lock_folder"),
+    *("merge_parts", "move_traces", "prepare_resume", "write_part"),
 ]
 
 
 LOCK = ".hydra/lock"
-"""A file that the process which writes to a sweep's folder holds locked; the system frees it when that dies."""
-ASKED_S = 0.2
-"""How long to wait for it: somebody may only be asking whether it is held."""
+"""Locked by the process that writes to a sweep's folder; the system releases it when that process ends."""
+LOCK_TIMEOUT_S = 0.2
+"""Time to wait for the lock: another process may only be testing it."""
 
 
-def new_folder(outputs: str, name: str | None) -> Path:
-    """A folder of its own for a sweep: outputs/<date>/<time>_<name>, numbered where two start in the same second."""
+def create_folder(outputs: str, name: str | None) -> Path:
+    """New folder outputs/<date>/<time>_<name>, numbered if it exists."""
     now = datetime.datetime.now()
     day = Path(outputs) / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S") + (f"_{name}" if name else "")
     if Path(stem).name != stem:
         raise UsageError(f"name={name} must be a part of a folder's name, without / in it.")
-    with writing(outputs):
+    with explain_write_errors(outputs):
         day.mkdir(parents=True, exist_ok=True)
         for count in itertools.count(1):
             folder = day / (stem if count == 1 else f"{stem}_{count}")
@@ -61,18 +61,18 @@ def new_folder(outputs: str, name: str | None) -> Path:
     raise AssertionError
 
 
-def named(outputs: str, name: str) -> list[Path]:
-    """The folders of the sweeps of this name."""
+def find_named_folders(outputs: str, name: str) -> list[Path]:
+    """Folders of the sweeps with this name."""
     wanted = re.compile(rf"\d\d-\d\d-\d\d_{re.escape(name)}(_\d+)?")
     return [folder for folder in Path(outputs).glob("*/*") if wanted.fullmatch(folder.name)]
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only process that writes to a sweep's folder; ``UsageError`` where another one is."""
-    with writing(folder):
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Context manager: exclusive write access to a sweep's folder; ``UsageError`` if another process has it."""
+    with explain_write_errors(folder):
         (folder / LOCK).parent.mkdir(exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK, timeout=ASKED_S)
+        lock = filelock.FileLock(folder / LOCK, timeout=LOCK_TIMEOUT_S)
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -86,8 +86,8 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def busy(folder: Path) -> bool | None:
-    """Whether a process writes to a sweep's folder; None where that cannot be told: no lock is there, or not for us."""
+def is_locked(folder: Path) -> bool | None:
+    """Whether a process writes to a sweep's folder; None if unknown (no lock file, or no permission)."""
     if not (folder / LOCK).is_file():
         return None
     lock = filelock.FileLock(folder / LOCK, timeout=0)
@@ -102,45 +102,45 @@ def busy(folder: Path) -> bool | None:
 
 
 def write_part(folder: Path, cell: int, tables: Mapping[Table, Mapping[str, Any]]) -> None:
-    """Put a cell's rows on disk; its ``runs`` come last, and say by being there that the part is whole."""
-    with writing(folder):
+    """Write a cell's tables; ``runs`` comes last and marks the part as complete."""
+    with explain_write_errors(folder):
         for name in ("traces", "blocks", "runs"):
             if tables.get(name):
-                write_table(arrow(tables[name]), part_file(folder, cell, name))
+                write_table(to_arrow(tables[name]), get_part_path(folder, cell, name))
 
 
 def move_traces(source: Path, folder: Path, cell: int) -> None:
-    """Move the traces of a cell, if it has any, from one sweep's parts to those of another that has none."""
-    traces = part_file(source, cell, "traces")
+    """Move the traces of a cell, if any, to the parts of another sweep."""
+    traces = get_part_path(source, cell, "traces")
     if traces.exists():
-        with writing(folder):
-            shutil.move(traces, part_file(folder, cell, "traces"))
+        with explain_write_errors(folder):
+            shutil.move(traces, get_part_path(folder, cell, "traces"))
 
 
-def mark_runs(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add columns to the runs in a sweep's parts: a value for some runs, by their keys, and null for all others."""
-    with writing(folder):
-        for part in part_files(folder, "runs"):
+def add_run_columns(folder: Path, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add columns to the runs in a sweep's parts: values by run_id, null for other runs."""
+    with explain_write_errors(folder):
+        for part in find_part_files(folder, "runs"):
             table = read_table(part, "runs")
             keys = table.column("run_id").to_pylist()
             if any(key in values for values in columns.values() for key in keys):
                 table = table.drop_columns([name for name in columns if name in table.column_names])
                 for name, values in columns.items():
-                    kind = ARROW[DESCRIBED["runs"][name].kind]
+                    kind = ARROW_TYPES[TABLE_COLUMNS["runs"][name].kind]
                     table = table.append_column(name, pa.array(map(values.get, keys), kind))
                 write_table(table, part)
 
 
-def gather(folder: Path) -> None:
-    """Make one table of the parts, in the order of the cells, and remove them; earlier rows of their cells go.
+def merge_parts(folder: Path) -> None:
+    """Merge the parts into one table, sorted by cell, and delete them; they replace earlier rows of their cells.
 
-    Killed at any moment it leaves what can be gathered again: parts go when all tables are there, runs first, for what
-    is left without its runs does not count.
+    Safe against kills: parts are deleted, runs first, only when all tables are written; traces and blocks without their
+    runs do not count.
     """
-    with writing(folder):
-        if part_files(folder, "runs"):
+    with explain_write_errors(folder):
+        if find_part_files(folder, "runs"):
             for name in reversed(TABLES):
-                _gather_table(folder, name)
+                _merge_table(folder, name)
         for name in TABLES:
             for part in (folder / PARTS).glob(f"cell-*.{name}.parquet"):
                 part.unlink()
@@ -148,32 +148,32 @@ def gather(folder: Path) -> None:
             (folder / PARTS).rmdir()
 
 
-def _gather_table(folder: Path, name: Table) -> None:
-    whole, parts = folder / f"{name}.parquet", part_files(folder, name)
+def _merge_table(folder: Path, name: Table) -> None:
+    whole, parts = folder / f"{name}.parquet", find_part_files(folder, name)
     if len(parts) == 1 and not whole.exists():  # it is the table already
         parts[0].replace(whole)
     elif parts or whole.exists():
-        table = sweep_table(folder, name)
+        table = read_sweep_table(folder, name)
         assert table is not None
         if name == "runs" or whole.exists():  # of parts alone, which come in order, traces can be many
-            table = table.take(pc.array_sort_indices(_cells(table, folder)))
+            table = table.take(pc.array_sort_indices(_find_cells(table, folder)))
         write_table(table, whole)
 
 
-def _cells(table: pa.Table, folder: Path) -> pa.Array:
-    """The cell of each row; traces and blocks know their run alone, whose cell is told by the runs."""
+def _find_cells(table: pa.Table, folder: Path) -> pa.Array:
+    """Cell of each row; that of traces and blocks is found by run_id."""
     if "cell" in table.column_names:
         return table.column("cell").combine_chunks()
-    held = sweep_table(folder, "runs", ["run_id", "cell"])
+    held = read_sweep_table(folder, "runs", ["run_id", "cell"])
     assert held is not None
-    runs = promised(held, "runs", ["run_id", "cell"])
+    runs = add_missing_columns(held, "runs", ["run_id", "cell"])
     places = pc.index_in(table.column("run_id").combine_chunks(), value_set=runs.column("run_id").combine_chunks())
     return runs.column("cell").combine_chunks().take(places)
 
 
-def set_aside(folder: Path) -> None:
-    """Before a sweep goes on: rename what cannot be read, with a warning, and remove what a killed process left."""
-    with writing(folder):
+def prepare_resume(folder: Path) -> None:
+    """Before a resume: rename damaged files, with a warning, and delete leftovers of killed processes."""
+    with explain_write_errors(folder):
         (folder / PARTS).mkdir(exist_ok=True)
         for place in (folder, folder / ".hydra", folder / PARTS):
             for left in place.glob(".*.[0-9]*"):  # as write_table and write_text call what they have not written whole
@@ -187,15 +187,15 @@ def set_aside(folder: Path) -> None:
 def _rename_unreadable(file: Path, table: Table) -> None:
     try:
         read_table(file, table)
-    except Unreadable as fault:
+    except DamagedFile as fault:
         aside = file.with_name(f"{file.name}.unreadable")
         file.replace(aside)
-        warnings.warn(f"{file} is renamed to {aside.name}: {fault}.", Skipped, stacklevel=4)
+        warnings.warn(f"{file} is renamed to {aside.name}: {fault}.", SkippedFile, stacklevel=4)
 
 
-def discard(folder: Path, numbers: Sequence[int]) -> None:
-    """Remove the parts of cells that are to run again."""
-    with writing(folder):
+def delete_parts(folder: Path, numbers: Sequence[int]) -> None:
+    """Delete the parts of cells that run again."""
+    with explain_write_errors(folder):
         for number in numbers:
             for name in TABLES:
-                part_file(folder, number, name).unlink(missing_ok=True)
+                get_part_path(folder, number, name).unlink(missing_ok=True)

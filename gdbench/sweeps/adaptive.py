@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis.tuning_metric import is_cost
+from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.config.overrides import read_text
 from gdbench.engine.factories import stated_objective
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
-from gdbench.results.export import wanted
-from gdbench.results.folder_layout import PARTS, part_numbers
+from gdbench.results.export import parse_trackers
+from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load_part
 from gdbench.sweeps.distributed import UNKNOWN, Launch
 from gdbench.sweeps.executor import describe, export, keep_configurations
@@ -45,11 +45,11 @@ class Growing:
             check_metric(job)
         check(likely, here=launch is None)
         self.first = likely[0]
-        self.trackers = wanted(self.first.config)
+        self.trackers = parse_trackers(self.first.config)
         wish = Wish.parse(self.first.config, kind)
         if wish.resume is not None:
             raise UsageError(f"resume={wish.resume}: a search is begun anew each time; leave out resume=.")
-        self.folder: Path = sweep_folder.new_folder(wish.outputs, wish.name or kind)
+        self.folder: Path = sweep_folder.create_folder(wish.outputs, wish.name or kind)
         describe(self.folder, likely, arguments)
         self.arguments, self.launch = arguments, launch
         self.jobs: list[Job] = []
@@ -65,7 +65,7 @@ class Growing:
         keep_configurations(self.folder, jobs, self.arguments)
         if self.launch:
             reasons = self.launch(jobs, self.folder, lambda: None)
-            gone = {job.cell for job in jobs} - part_numbers(self.folder)
+            gone = {job.cell for job in jobs} - find_finished_cells(self.folder)
             self.lost |= {cell: reasons.get(cell) or UNKNOWN for cell in gone}
         else:
             for job in jobs:
@@ -80,11 +80,11 @@ class Growing:
 
     def answer(self, job: Job) -> pd.DataFrame | None:
         """The rows of a cell that was run; None where a launcher lost it."""
-        return load_part(self.folder, job.cell) if job.cell in part_numbers(self.folder) else None
+        return load_part(self.folder, job.cell) if job.cell in find_finished_cells(self.folder) else None
 
     def mark(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
         """Add columns to the rows on disk: what is known of some runs, by their keys, when all have ended."""
-        sweep_folder.mark_runs(self.folder, columns)
+        sweep_folder.add_run_columns(self.folder, columns)
 
     def close(self) -> None:
         """Make one table of all cells, and copy it to the trackers that were asked for."""
@@ -108,7 +108,7 @@ def repeating(job: Job, numbers: Mapping[str, float]) -> str:
 def check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric, whatever it does."""
     metric, question = str(job.config["metric"]), job.question
-    relative = metric.endswith("_gap") or (is_cost(metric) and question.target_loss is None)
+    relative = metric.endswith("_gap") or (is_cost_metric(metric) and question.target_loss is None)
     if relative and stated_objective(question).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(

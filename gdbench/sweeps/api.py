@@ -17,7 +17,7 @@ from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
 from gdbench.engine.gc_pause import uncollected
 from gdbench.errors import UsageError
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.hydra_sweeper import declared_axes, fold
 from gdbench.sweeps.job_spec import Job, Silent
 from gdbench.sweeps.search_space import spans
@@ -121,7 +121,7 @@ def tune(
     objective=rosenbrock optimizer=gd,adam steps=1000``; numbers to tune are given as ``lr="tag(log,interval(1e-4,1))"``
     or ``**{"optimizer.momentum": "interval(0,0.99)"}``, ``metric`` says what is best, and ``trials`` how many points
     each row tries. Takes what ``sweep`` takes. The columns are those of a run, and
-    ``gdbench.analysis.tuning_table.FOUND``; ``attrs["folder"]`` holds every run.
+    ``gdbench.analysis.tuning_table.TUNING_COLUMNS``; ``attrs["folder"]`` holds every run.
     Raises UsageError for what the command line would refuse.
     """
     own = _own(objective, x0)

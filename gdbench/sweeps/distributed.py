@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gdbench.results.folder_layout import part_numbers
-from gdbench.results.load import statuses
+from gdbench.results.folder_layout import find_finished_cells
+from gdbench.results.load import load_statuses
 from gdbench.sweeps.job import finish
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.machine_lock import NOTE, takes_turns
@@ -28,8 +28,8 @@ class Returned:
 
     def look(self) -> None:
         """Tell of the parts that are new."""
-        for cell in sorted(part_numbers(self.folder) & set(self.away)):
-            self.progress.done(self.away.pop(cell), statuses(self.folder, cell))
+        for cell in sorted(find_finished_cells(self.folder) & set(self.away)):
+            self.progress.done(self.away.pop(cell), load_statuses(self.folder, cell))
 
     def lose(self, reasons: Mapping[int, str]) -> dict[int, str]:
         """Tell of the cells that will not come back; returns the reason of each."""

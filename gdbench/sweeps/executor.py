@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from gdbench.config.libyaml import as_yaml
 from gdbench.config.trust import stamped
 from gdbench.engine.environment import environment, git_diff
-from gdbench.results.atomic import write_json, write_text, writing
-from gdbench.results.export import send_all, wanted
+from gdbench.results.atomic import explain_write_errors, write_json, write_text
+from gdbench.results.export import export_to_all, parse_trackers
 from gdbench.sweeps.distributed import Launch, elsewhere
 from gdbench.sweeps.fingerprint import data_digests, source_digests
 from gdbench.sweeps.job import check, sweep
@@ -64,7 +64,7 @@ def execute_jobs(
     Raises ``Interrupted`` where Ctrl-C comes after there is a folder.
     """
     check(jobs, here=launch is None)
-    trackers = wanted(jobs[0].config)
+    trackers = parse_trackers(jobs[0].config)
     jobs, wish = keyed(jobs), Wish.parse(jobs[0].config, kind)
     with opened(jobs, wish) as (folder, standing), interruptible(SweepResult(folder, standing)) as result:
         if standing.to_run:
@@ -96,7 +96,7 @@ def interruptible(result: SweepResult) -> Iterator[SweepResult]:
 def export(trackers: Sequence[str], folder: Path) -> None:
     """Copy a sweep to trackers, one sweep at a time: their libraries keep the open run for the whole process."""
     with one_at_a_time():
-        send_all(trackers, folder)
+        export_to_all(trackers, folder)
 
 
 def plan_jobs(jobs: Sequence[Job], here: bool = True) -> SweepResult:
@@ -125,7 +125,7 @@ def describe(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> Non
     }
     write_json(folder / f"environment{ending}.json", told)
     for name, diff in _diffs(told).items():
-        write_text(folder / f"{name}{ending}.diff", diff)
+        write_text(folder / f"{name}{ending}.diff", diff, is_outputs=True)
 
 
 def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _words(job: Job, arguments: Sequence[str], kind: str) -> list[str]:
 
 def keep_configurations(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> None:
     """All that is needed to repeat any cell: the overrides as they came, and each cell's whole configuration."""
-    with writing(folder):
+    with explain_write_errors(folder):
         hydra = folder / ".hydra"
         hydra.mkdir(exist_ok=True)
         given = OmegaConf.to_yaml(OmegaConf.create(_given(arguments)))

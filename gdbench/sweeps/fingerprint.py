@@ -23,7 +23,8 @@ from gdbench.engine.device import device_of
 from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
-from gdbench.objectives.base import fingerprint
+from gdbench.objectives.base import hash_data
+from gdbench.objectives.flat_names import find_module
 from gdbench.sweeps.source_files import find_source, is_own_code, sources, top_package
 
 __all__ = [
@@ -195,7 +196,7 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
             stated = stated_objective(question)
         except USER_ERRORS:  # an objective that cannot be made is a row that says so
             continue
-        if stated.data and found.setdefault(question.objective, told := fingerprint(stated)) != told:
+        if stated.data and found.setdefault(question.objective, told := hash_data(stated)) != told:
             found[f"{question.objective} ({told[:8]})"] = told
     return found
 
@@ -212,6 +213,6 @@ def _method_targets(question: Question) -> Iterator[Any]:
 
 
 def _module(target: Any) -> str | None:
-    """The module of ``package.module.name``, or of a function that was given; None for torch's and a notebook's."""
-    name = target.rpartition(".")[0] if isinstance(target, str) else getattr(target, "__module__", None)
+    """The module that defines a factory, by name or as an object; None for torch's and a notebook's."""
+    name = find_module(target) if isinstance(target, str) else getattr(target, "__module__", None)
     return None if not name or name == "__main__" or top_package(name) == "torch" else str(name)

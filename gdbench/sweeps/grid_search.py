@@ -19,11 +19,11 @@ from gdbench.analysis.plateau import (
     Choice,
     CostClass,
     Line,
-    bound_near,
-    choose_points,
+    classify_no_cost,
+    compute_near_bound,
     group_lines,
     measure_plateau,
-    no_cost,
+    select_points,
 )
 from gdbench.sweeps.search_axes import Axis, Listed, Span
 from gdbench.sweeps.search_budget import count_listed, count_spans, fewest_trials, first_points, nth_root
@@ -65,7 +65,7 @@ class Refinement:
     """Values of each axis in the first grid; None: what suits their number."""
     gained: Callable[[float, float], bool] = lambda before, after: after < before - GAIN * abs(before)
     """Whether going from one best score to another is worth a further round."""
-    cost_class: CostClass = no_cost
+    cost_class: CostClass = classify_no_cost
     """In which class a score is a cost: a lower cost that its neighbours do not come near is not chosen."""
     tried: dict[Point, float] = field(default_factory=dict)
     rounds: int = 0
@@ -135,7 +135,7 @@ class Refinement:
     def near(self, through: Point) -> list[Point]:
         """The points of the plateau around one: costs along lr of at most twice its own; none without lr or a cost."""
         index, score = self.forgiving, self.tried[through]
-        bound = bound_near(score, self.cost_class)
+        bound = compute_near_bound(score, self.cost_class)
         if index is None or bound == score:
             return []
         stretch = measure_plateau(self._line(index, through), through[index], bound)
@@ -149,7 +149,7 @@ class Refinement:
 
     def _choice(self) -> Choice:
         if self.chosen is None:
-            self.chosen = choose_points(self.tried, self.forgiving, self.cost_class)
+            self.chosen = select_points(self.tried, self.forgiving, self.cost_class)
         return self.chosen
 
     def _deepest(self) -> tuple[Point, float]:
@@ -292,7 +292,7 @@ class Refinement:
         axis = self.axes[index]
         assert isinstance(axis, Span)
         for around in [AROUND, math.inf] if count_spans(self.axes) > 1 else [math.inf]:
-            bound = bound_near(self.tried[through], self.cost_class)
+            bound = compute_near_bound(self.tried[through], self.cost_class)
             values = halve_intervals(axis, self._line(index, through), through[index], bound, self.left, around)
             line = np.array(sorted(values))
             self._visit(score, [line if i == index else np.array([value]) for i, value in enumerate(through)])

@@ -88,12 +88,12 @@ class Session:
 
     def _metric(self, job: Job) -> float:
         """The metric of the best configuration."""
-        from gdbench.analysis.tuning_metric import best_of_cell
+        from gdbench.analysis.tuning_metric import score_cell
         from gdbench.results.load import load
 
         assert self.result is not None
         assert self.result.folder is not None
-        return best_of_cell(load(self.result.folder), str(job.config["metric"]))
+        return score_cell(load(self.result.folder), str(job.config["metric"]))
 
 
 class Refusal(BaseException):
@@ -173,7 +173,7 @@ def _search_path(hydra: DictConfig) -> list[str]:
 
 def run_part(config: DictConfig) -> float:
     """Run a cell of a sweep in a worker of a launcher, where what is raised becomes the reason of a row."""
-    from gdbench.analysis.tuning_metric import best_of_cell
+    from gdbench.analysis.tuning_metric import score_cell
     from gdbench.results.load import load_part
     from gdbench.sweeps.job import run_job
 
@@ -185,7 +185,7 @@ def run_part(config: DictConfig) -> float:
     cell, key, folder = int(config.part["cell"]), str(config.part["key"]), Path(config.part["folder"])
     with turn(job.question.timing):
         run_job(replace(job, cell=cell, key=key), folder)
-    return best_of_cell(load_part(folder, cell), str(config.metric))
+    return score_cell(load_part(folder, cell), str(config.metric))
 
 
 def _compose_single(session: Session, config: DictConfig) -> Job:

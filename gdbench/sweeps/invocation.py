@@ -23,7 +23,7 @@ from gdbench.config.own_names import check_own_names
 from gdbench.config.paths import config_folder
 from gdbench.config.schema import GROUPS, Run
 from gdbench.errors import UsageError
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.hydra_sweeper import Lanes, Refusal, Session
 from gdbench.sweeps.job_spec import Progress, Silent
 from gdbench.sweeps.optuna_sweeper import register_trials

@@ -28,9 +28,9 @@ from gdbench.engine.torch_globals import isolated_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
-from gdbench.results.constant_column import constant, is_constant
-from gdbench.results.keys import run_keys
-from gdbench.results.table_files import Table
+from gdbench.results.constant_column import is_constant, make_constant
+from gdbench.results.parquet_files import Table
+from gdbench.results.run_ids import compute_run_ids
 from gdbench.sweeps import fingerprint
 from gdbench.sweeps.job_spec import Job, Progress
 from gdbench.sweeps.machine_lock import one_at_a_time
@@ -91,7 +91,7 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
         if reason := (lost or {}).get(job.cell):
             answer = nothing(job.question, "failed", reason)
             _write(replace(job, key=""), folder, answer, datetime.datetime.now(datetime.UTC))
-    sweep_folder.gather(folder)
+    sweep_folder.merge_parts(folder)
 
 
 @one_at_a_time()
@@ -116,9 +116,9 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
     except USER_ERRORS as error:
         failure = Failure.of(error)
         return nothing(question, failure.status, failure.error, failure.traceback)
-    decays = cell.hyper.get("weight_decay", constant(0.0, cell.size))
+    decays = cell.hyper.get("weight_decay", make_constant(0.0, cell.size))
     shifts = cell.stated.minimum is not None
-    shifted = constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
+    shifted = make_constant(bool(decays[0]) and shifts, cell.size) if is_constant(decays) else (decays != 0) & shifts
     told: dict[str, Any] = {
         "dtype": str(cell.dtype).removeprefix("torch."),
         "device": str(cell.device),
@@ -134,7 +134,7 @@ def nothing(question: Question, status: str, error: str, traceback: str | None =
     """One row a run, with a status, its reason, and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
-        "status": constant(status, runs),
+        "status": make_constant(status, runs),
         "error": error,
         "traceback": traceback,
         **_resolved(question),
@@ -193,7 +193,7 @@ def _scale(question: Question) -> dict[str, Any]:
 def keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
-    return run_keys({**question.constants(), **told}, _numbers(question, answer))
+    return compute_run_ids({**question.constants(), **told}, _numbers(question, answer))
 
 
 def _numbers(question: Question, answer: Answer) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from gdbench.config.compose import Composer
 from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
 from gdbench.engine.gc_pause import uncollected
-from gdbench.errors import UsageError, format_count, install_command
+from gdbench.errors import UsageError, format_count, format_install_command
 from gdbench.sweeps.hydra_sweeper import Lanes, fold
 from gdbench.sweeps.job_spec import Job
 from gdbench.sweeps.search_axes import Span
@@ -128,7 +128,7 @@ class Trials(Lanes):
         try:
             import optuna
         except ImportError:
-            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {install_command('optuna')}") from None
+            raise UsageError(f"hydra/sweeper=optuna needs Optuna: {format_install_command('optuna')}") from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the table says it all
         try:
             study = optuna.create_study(
@@ -204,7 +204,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) 
 
     Returns the statuses of its runs.
     """
-    from gdbench.analysis.tuning_metric import per_configuration, swept_axes
+    from gdbench.analysis.tuning_metric import list_swept_axes, score_configurations
     from gdbench.sweeps.adaptive import repeating
 
     runs = growing.answer(job)
@@ -212,7 +212,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, growing: Growing, job: Job) 
     if runs is None or runs["status"].isin(["failed", "unavailable"]).all():
         study.tell(trial, state=_state("FAIL"))
     else:
-        scored = per_configuration(runs, str(job.config["metric"]), swept_axes(runs))
+        scored = score_configurations(runs, str(job.config["metric"]), list_swept_axes(runs))
         best = scored.sort_values("score", kind="stable").iloc[0]
         trial.set_user_attr("value", float(best["value"]))
         study.tell(trial, float(best["score"]))
@@ -227,21 +227,21 @@ def _state(name: str) -> Any:
 
 def _summary(study: optuna.Study, growing: Growing) -> list[str]:
     """The best trial and what repeats it, in words; kept in the sweep's folder too, in the words of the plugin."""
-    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost
-    from gdbench.results.atomic import writing
+    from gdbench.analysis.tuning_metric import LEFT, MISS, is_cost_metric
+    from gdbench.results.atomic import explain_write_errors
 
     ended = [(trial.value, trial) for trial in study.trials if trial.value is not None and math.isfinite(trial.value)]
     if not ended:
         return [f"All of {format_count(len(study.trials), 'trial')} diverged or failed."]
     value, best = min(ended, key=lambda each: each[0])
-    with writing(growing.folder):
+    with explain_write_errors(growing.folder):
         results = {"name": "optuna", "best_params": best.params, "best_value": value}
         OmegaConf.save(OmegaConf.create(results), growing.folder / "optimization_results.yaml")
     metric = str(growing.first.config["metric"])
     reached = f"{metric} {best.user_attrs.get('value', value):.4g}".replace("e-0", "e-")
-    if is_cost(metric) and value >= LEFT:
+    if is_cost_metric(metric) and value >= LEFT:
         reached += ", but it left the target again"
-    told = "none reached the target, this one came nearest" if is_cost(metric) and value >= MISS else reached
+    told = "none reached the target, this one came nearest" if is_cost_metric(metric) and value >= MISS else reached
     return [
         f"Best of {format_count(len(study.trials), 'trial')}: number {best.number} ({told}). Repeat it:",
         f"  {best.user_attrs.get('command', best.params)}",

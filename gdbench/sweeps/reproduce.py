@@ -10,16 +10,24 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.analysis.diff import Difference, configuration, facts, first_step, named, results
+from gdbench.analysis.diff import (
+    ValueDiff,
+    diff_mappings,
+    diff_results,
+    diff_settings,
+    find_first_differing_step,
+    flatten_environment,
+)
 from gdbench.config.schema import AROUND, Timing
 from gdbench.config.spec import Question
 from gdbench.config.trust import check_configuration, read_configuration
 from gdbench.engine.environment import environment
 from gdbench.errors import UsageError
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
+from gdbench.results.environment_file import find_environment
 from gdbench.results.folder_layout import PARTS
 from gdbench.results.load import load
-from gdbench.results.lookup import environment_of, trace
+from gdbench.results.lookup import load_trace
 from gdbench.sweeps.fingerprint import cell_fingerprint, data_digests, refresh, source_digests
 from gdbench.sweeps.job import run_job
 from gdbench.sweeps.job_spec import Job
@@ -35,13 +43,13 @@ class Repeat:
     """How many exact columns were compared."""
     points: int
     """How many recorded points of the trajectory were."""
-    results: list[Difference]
+    results: list[ValueDiff]
     first_step: int | None
     """The first recorded step after which the trajectories are not the same bits."""
-    configuration: list[Difference]
-    sources: list[Difference]
-    data: list[Difference]
-    environment: list[Difference]
+    configuration: list[ValueDiff]
+    sources: list[ValueDiff]
+    data: list[ValueDiff]
+    environment: list[ValueDiff]
     stale: bool
     """Whether the key of source, data, torch and device is another one."""
     steady: bool = True
@@ -64,14 +72,14 @@ def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
     question = _question(place, row, trust)
     position = _position(place, row)
     again, points = _again(question, position, int(row["cell"]))
-    then = environment_of(place, row)
-    compared = _compared(row, trace(place, str(row["run_id"])), again, points)
+    then = find_environment(place, row)
+    compared = _compared(row, load_trace(place, str(row["run_id"])), again, points)
     repeat = Repeat(
         **compared,
-        configuration=configuration(row.to_frame().T, again.to_frame().T),
+        configuration=diff_settings(row.to_frame().T, again.to_frame().T),
         sources=_changed(then.get("sources"), source_digests(question)),
         data=_changed(then.get("data"), data_digests([question])),
-        environment=named(facts(then), facts(environment())) if then else [],
+        environment=diff_mappings(flatten_environment(then), flatten_environment(environment())) if then else [],
         stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(question).partition("-")[2],
     )
     explained = repeat.configuration or repeat.sources or repeat.data or repeat.environment
@@ -107,21 +115,21 @@ def _again(question: Question, position: int, cell: int) -> tuple[pd.Series, pd.
         (Path(folder) / PARTS).mkdir()
         run_job(Job(question, cell), Path(folder))
         row = load(folder).iloc[position]
-        return row, trace(Path(folder), str(row["run_id"]))
+        return row, load_trace(Path(folder), str(row["run_id"]))
 
 
 def _compared(a: pd.Series, a_points: pd.DataFrame, b: pd.Series, b_points: pd.DataFrame) -> dict[str, Any]:
     return {
-        "columns": sum(exact(str(name)) for name in a.index),
+        "columns": sum(is_exact(str(name)) for name in a.index),
         "points": len(a_points),
-        "results": results(a, b),
-        "first_step": first_step(a_points, b_points),
+        "results": diff_results(a, b),
+        "first_step": find_first_differing_step(a_points, b_points),
     }
 
 
-def _changed(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[Difference]:
+def _changed(then: Mapping[str, str] | None, now: Mapping[str, str]) -> list[ValueDiff]:
     """What has another digest now; nothing where none were kept, as in sweeps of earlier versions."""
     if then is None:
         return []
     kept = set(then.values())  # several of a name have digits beside it
-    return named({name: each if each in kept else then.get(name) for name, each in now.items()}, now)
+    return diff_mappings({name: each if each in kept else then.get(name) for name, each in now.items()}, now)

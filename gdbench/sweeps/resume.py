@@ -14,12 +14,12 @@ from typing import Any
 
 from gdbench.config.trust import check_words, stamp
 from gdbench.config.validation import written
-from gdbench.errors import UsageError, format_count, nearest
+from gdbench.errors import UsageError, did_you_mean, format_count
 from gdbench.results import sweep_folder
 from gdbench.results.atomic import write_json
-from gdbench.results.load import cells
-from gdbench.results.paths import expand_user
-from gdbench.results.sweep_start import read_start
+from gdbench.results.environment_file import read_start_time
+from gdbench.results.load import load_cells
+from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.fingerprint import asked, cell_fingerprint, not_comparable
 from gdbench.sweeps.job_spec import Job
 
@@ -49,7 +49,7 @@ class Wish:
         retry = config["retry"]
         if retry not in (None, "failed"):
             raise UsageError(
-                f"retry={written(retry)} is not known.{nearest(str(retry), ('failed',))} Allowed: null, failed."
+                f"retry={written(retry)} is not known.{did_you_mean(str(retry), ('failed',))} Allowed: null, failed."
             )
         name, resume = (None if config[key] is None else str(config[key]) for key in ("name", "resume"))
         outputs, resume = (None if place is None else str(expand_user(place)) for place in (config["outputs"], resume))
@@ -128,12 +128,12 @@ def keyed(jobs: Sequence[Job]) -> list[Job]:
 def opened(jobs: Sequence[Job], wish: Wish) -> Iterator[tuple[Path, Standing]]:
     """The folder of a sweep, new or gone on with, which no other process writes to until this ends."""
     earlier = find(jobs, wish)
-    folder = earlier or sweep_folder.new_folder(wish.outputs, wish.name or wish.kind)
-    with sweep_folder.locked(folder):
+    folder = earlier or sweep_folder.create_folder(wish.outputs, wish.name or wish.kind)
+    with sweep_folder.lock_folder(folder):
         if earlier:
-            sweep_folder.set_aside(folder)
+            sweep_folder.prepare_resume(folder)
         found = standing(jobs, earlier, wish.retry)
-        sweep_folder.discard(folder, [job.cell for job in found.to_run])
+        sweep_folder.delete_parts(folder, [job.cell for job in found.to_run])
         yield folder, found
 
 
@@ -161,7 +161,7 @@ def find(jobs: Sequence[Job], wish: Wish) -> Path | None:
         return folder
     if wish.name is None:
         return None
-    for folder in sorted(sweep_folder.named(wish.outputs, wish.name), key=read_start, reverse=True):
+    for folder in sorted(sweep_folder.find_named_folders(wish.outputs, wish.name), key=read_start_time, reverse=True):
         with contextlib.suppress(UsageError):
             if questions.issuperset(map(asked, _known(folder).values())):
                 return folder
@@ -173,7 +173,7 @@ def standing(jobs: Sequence[Job], folder: Path | None, retry: bool = False) -> S
     if folder is None:
         return Standing(False, jobs, ["missing"] * len(jobs), retry)
     jobs = _numbered(jobs, _known(folder))
-    held = {cell: (key, statuses) for cell, key, statuses in cells(folder).itertuples(index=False)}
+    held = {cell: (key, statuses) for cell, key, statuses in load_cells(folder).itertuples(index=False)}
     return Standing(True, jobs, [_state(job, held) for job in jobs], retry)
 
 

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from gdbench.config.user_modules import is_installed
+from gdbench.objectives.flat_names import find_module
 
 __all__ = ["IMPORT", "find_source", "is_own_code", "sources", "top_package"]
 
@@ -41,6 +42,8 @@ def sources(modules: frozenset[str], folder: str | None = None) -> dict[str, Pat
         if path := find_source(name, folder):
             found[name] = path
             left += [*_imports(name, path), *([name.rpartition(".")[0]] if "." in name else [])]
+        elif "." in name:
+            left.append(find_module(name))
     return found
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gdbench.analysis.plateau import no_cost
-from gdbench.analysis.tuning_metric import cost_class, gained, is_cost, per_configuration
-from gdbench.analysis.tuning_table import winners_table
+from gdbench.analysis.plateau import classify_no_cost
+from gdbench.analysis.tuning_metric import find_cost_class, is_cost_metric, is_improvement, score_configurations
+from gdbench.analysis.tuning_table import build_tuning_table
 from gdbench.engine.runner import Pulse, no_pulse
 from gdbench.errors import UsageError
 from gdbench.sweeps.adaptive import Growing
@@ -81,7 +81,7 @@ class Tuning:
 
     def winners(self) -> pd.DataFrame:
         """One row for each method and objective that was begun: the best run, and what was found about it."""
-        return winners_table([describe_winner(row) for row in self.rows if row.seen])
+        return build_tuning_table([describe_winner(row) for row in self.rows if row.seen])
 
     def _choices(self) -> dict[str, dict[str, Any]]:
         """What the table of runs says of the chosen ones: their place, and the metric that they were chosen by."""
@@ -138,7 +138,7 @@ class Tuning:
         lanes = job.question.lanes()
         columns = [f"tuned.{name}" for name in row.names]
         runs = runs.assign(**{f"tuned.{name}": lanes[name] for name in row.names})
-        middle = per_configuration(runs, metric, columns)
+        middle = score_configurations(runs, metric, columns)
         points = middle[columns].itertuples(index=False, name=None)
         row.seen.update({point: (middle, i) for i, point in enumerate(points)})
         by_point = runs.groupby(columns, sort=False)["run_id"].agg(list)
@@ -201,8 +201,8 @@ def _axes(job: Job, spans: Sequence[Span]) -> list[Axis]:
 def _search(job: Job, axes: list[Axis], points: int | None) -> Refinement:
     """The search of a row: as many trials for all rows, as all have the same axes; few show no plateau to prefer."""
     trials = choose_trials(axes, job.config["trials"], points)
-    shows_plateaus = is_cost(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
-    return Refinement(axes, trials, points, gained, cost_class if shows_plateaus else no_cost)
+    shows_plateaus = is_cost_metric(str(job.config["metric"])) and trials >= fewest_trials(axes, points)
+    return Refinement(axes, trials, points, is_improvement, find_cost_class if shows_plateaus else classify_no_cost)
 
 
 def _score(row: Row, point: Point) -> float:
@@ -212,7 +212,7 @@ def _score(row: Row, point: Point) -> float:
 
 def _finalists(row: Row, middle: Point) -> list[Point]:
     """The choice, and the points after it with the least work: on its plateau, or where it has none of its class."""
-    limits = cost_class(row.search.best)
+    limits = find_cost_class(row.search.best)
     if limits is None:
         return []
     near = row.search.near(middle) or [point for point, score in row.search.tried.items() if score <= limits[1]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from gdbench.analysis.plateau import bound_near
-from gdbench.analysis.tuning_metric import MISS, cost_class, is_cost
+from gdbench.analysis.plateau import compute_near_bound
+from gdbench.analysis.tuning_metric import MISS, find_cost_class, is_cost_metric
 from gdbench.config.axis import LIMITS
 from gdbench.sweeps.adaptive import repeating
 from gdbench.sweeps.search_axes import Span
@@ -44,7 +44,7 @@ def describe_winner(row: Row) -> pd.DataFrame:
 def _describe_point(row: Row, point: Point) -> dict[str, Any]:
     """What is known of a point that won."""
     score, (table, index) = row.search.tried[point], row.seen[point]
-    near = bound_near(score, cost_class) if is_cost(row.metric) else 2 * score
+    near = compute_near_bound(score, find_cost_class) if is_cost_metric(row.metric) else 2 * score
     ends = [f"{name} {way}" for name, way in row.search.at_ends() if _can_go_on(row, name, way)]
     return {
         "value": math.inf if row.timed and not row.winner else float(table["value"].iloc[index]),

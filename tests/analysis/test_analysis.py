@@ -9,14 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdbench.analysis.best_configuration import leading, merged, one_for_all, tuned
-from gdbench.analysis.convergence_curves import convergence
-from gdbench.analysis.lr_sensitivity import decades_within, over_dtypes, sensitivity
-from gdbench.analysis.precision import floors
-from gdbench.analysis.rank_tests import signed_rank
-from gdbench.analysis.step_times import step_times
-from gdbench.analysis.winners import ALPHA, seeds_needed, verdict
-from gdbench.results.costs import compared, costs, rung_costs
+from gdbench.analysis.best_configuration import (
+    rank_solvers,
+    select_best_configurations,
+    select_best_impls,
+    select_common_configurations,
+)
+from gdbench.analysis.convergence_curves import compute_convergence_curves
+from gdbench.analysis.lr_sensitivity import compute_dtype_sensitivity, compute_lr_sensitivity, measure_lr_width
+from gdbench.analysis.precision import compute_attained_gaps
+from gdbench.analysis.rank_tests import compute_signed_rank_p
+from gdbench.analysis.step_times import summarise_step_times
+from gdbench.analysis.winners import ALPHA, count_seeds_needed, find_winners
+from gdbench.results.costs import compute_costs, compute_ladder_costs, select_comparable
 
 INF, NAN = math.inf, math.nan
 RUN: dict[str, Any] = {
@@ -47,7 +52,7 @@ def took(gradients: float, **others: Any) -> dict[str, Any]:
 
 def paid(*rows: dict[str, Any]) -> pd.DataFrame:
     """What such runs paid."""
-    return costs(compared(runs(*rows)))
+    return compute_costs(select_comparable(runs(*rows)))
 
 
 # ----------------------------------------------------------------------------------------------------------- costs
@@ -64,10 +69,10 @@ def test_costs_of_what_did_not_solve_are_infinite() -> None:
 
 def test_rungs_below_the_resolution_are_no_questions() -> None:
     """A dtype that resolves 1e-3 is asked for three rungs; steps are exact, and gradients follow them evenly."""
-    told = compared(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradient_evals": 300}))
+    told = select_comparable(runs({"gap_floor": 5e-4, "hit_1e-01": 2, "hit_1e-02": 4, "gradient_evals": 300}))
 
-    assert rung_costs(told, "steps")["cost"].tolist() == [2, 4, INF]
-    assert rung_costs(told, "gradients")["cost"].tolist() == [6, 12, INF]
+    assert compute_ladder_costs(told, "steps")["cost"].tolist() == [2, 4, INF]
+    assert compute_ladder_costs(told, "gradients")["cost"].tolist() == [6, 12, INF]
 
 
 # ---------------------------------------------------------------------------------------------------------- chosen
@@ -75,7 +80,7 @@ def test_rungs_below_the_resolution_are_no_questions() -> None:
 
 def chosen_among(*rows: dict[str, Any]) -> pd.DataFrame:
     """The best configurations of such runs."""
-    return tuned(compared(runs(*rows)))
+    return select_best_configurations(select_comparable(runs(*rows)))
 
 
 def test_the_best_configuration_is_the_cheapest() -> None:
@@ -128,7 +133,7 @@ def test_one_rate_for_all_solves_most() -> None:
         *(took(90, lr=1.0), took(90, lr=1.0, objective="bend")),
         took(2, lr=5.0),
     )
-    one = one_for_all(compared(table))
+    one = select_common_configurations(select_comparable(table))
 
     assert one[["problem", "lr", "cost", "trials"]].to_numpy().tolist() == [["bend", 1.0, 90, 3], ["bowl", 1.0, 90, 3]]
 
@@ -142,7 +147,7 @@ def test_leaders_have_the_best_mean_place() -> None:
         took(INF, objective="bowl2", optimizer="sgd", final_gap=0.2),
     )
 
-    assert leading(best) == ["gd manual", "adam manual", "sgd manual"]
+    assert rank_solvers(best) == ["gd manual", "adam manual", "sgd manual"]
 
 
 def test_a_method_is_merged_by_the_impl_that_stands_first() -> None:
@@ -150,7 +155,10 @@ def test_a_method_is_merged_by_the_impl_that_stands_first() -> None:
     slow = [took(cost, seed=seed) for seed, cost in enumerate((10, 30))]
     fast = [took(cost, seed=seed, impl="torch") for seed, cost in enumerate((20, 20))]
 
-    assert merged(compared(runs(*slow, *fast)))[["impl", "solver"]].to_numpy().tolist() == [["torch", "gd"]] * 2
+    assert (
+        select_best_impls(select_comparable(runs(*slow, *fast)))[["impl", "solver"]].to_numpy().tolist()
+        == [["torch", "gd"]] * 2
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- curves
@@ -164,8 +172,8 @@ def lines(*gaps: tuple[float, ...]) -> pd.DataFrame:
 
 def test_a_curve_is_the_median_of_all_runs_not_of_the_survivors() -> None:
     """A run whose trace ends counts as infinite from then on; the quartiles are values of runs that enclose half."""
-    told = compared(runs({}, {"seed": 1}, {"seed": 2}))
-    curve = convergence(told, lines((1, 0.1, 0.01), (1, 0.3, 0.03), (1, 0.2)))
+    told = select_comparable(runs({}, {"seed": 1}, {"seed": 2}))
+    curve = compute_convergence_curves(told, lines((1, 0.1, 0.01), (1, 0.3, 0.03), (1, 0.2)))
 
     assert curve["gap"].tolist() == [1, 0.2, 0.03]
     assert curve["lo"].tolist() == [1, 0.1, 0.01]
@@ -175,8 +183,8 @@ def test_a_curve_is_the_median_of_all_runs_not_of_the_survivors() -> None:
 
 def test_a_curve_of_failures_and_of_one_run() -> None:
     """What was never finite is infinite at every step; one run is its own median and band."""
-    failed = convergence(compared(runs({"status": "nonfinite"})), lines((INF, INF)))
-    alone = convergence(compared(runs({})), lines((1, 0.5)))
+    failed = compute_convergence_curves(select_comparable(runs({"status": "nonfinite"})), lines((INF, INF)))
+    alone = compute_convergence_curves(select_comparable(runs({})), lines((1, 0.5)))
 
     assert failed["gap"].tolist() == [INF, INF]
     assert failed["ended"].tolist() == [1, 1]
@@ -185,8 +193,8 @@ def test_a_curve_of_failures_and_of_one_run() -> None:
 
 def test_without_a_minimum_the_loss_speaks() -> None:
     """Where no gap is known it stays null, and the median loss and its quartiles are there; a step costs gradients."""
-    told = compared(runs({"gradient_evals": 250}, {"seed": 1, "gradient_evals": 250}))
-    curve = convergence(told, lines((4, 2), (6, 3)).assign(gap=NAN))
+    told = select_comparable(runs({"gradient_evals": 250}, {"seed": 1, "gradient_evals": 250}))
+    curve = compute_convergence_curves(told, lines((4, 2), (6, 3)).assign(gap=NAN))
 
     assert curve["gap"].isna().all()
     assert curve["loss"].tolist() == [6, 3]
@@ -200,8 +208,8 @@ def test_without_a_minimum_the_loss_speaks() -> None:
 def test_floors_of_two_dtypes_and_where_they_part() -> None:
     """The narrow run attains 1e-7 of the way, the wide one 1e-13; at step 2 they differ by half, before by a 20th."""
     shared = {"start_loss": 10.0, "final_loss": 1e-12, "final_suboptimality": 1e-12}
-    told = compared(runs({**shared, "dtype": "float32", "best_loss": 1e-6}, {**shared, "best_loss": 1e-12}))
-    found = floors(told, lines((1, 0.100, 1e-7), (1, 0.105, 2e-7)))
+    told = select_comparable(runs({**shared, "dtype": "float32", "best_loss": 1e-6}, {**shared, "best_loss": 1e-12}))
+    found = compute_attained_gaps(told, lines((1, 0.100, 1e-7), (1, 0.105, 2e-7)))
 
     assert found[["dtype", "wide_dtype", "parted"]].to_numpy().tolist() == [["float32", "float64", 2]]
     assert found[["attained", "wide_attained"]].to_numpy()[0] == pytest.approx([1e-7, 1e-13])
@@ -209,16 +217,16 @@ def test_floors_of_two_dtypes_and_where_they_part() -> None:
 
 def test_floors_leave_out_what_broke_and_what_is_alone() -> None:
     """A pair of which one diverged, and a run in one dtype, attain nothing that can be compared."""
-    broken = compared(runs({"dtype": "float32", **BROKE}, {}))
+    broken = select_comparable(runs({"dtype": "float32", **BROKE}, {}))
 
-    assert floors(broken, lines((1,), (1,))).empty
-    assert floors(compared(runs({})), lines((1,))).empty
+    assert compute_attained_gaps(broken, lines((1,), (1,))).empty
+    assert compute_attained_gaps(select_comparable(runs({})), lines((1,))).empty
 
 
 def test_a_loss_below_the_minimum_attains_zero() -> None:
     """Rounding below the minimum is a gap of 0, and paths that never differ have no step at which they part."""
-    told = compared(runs({"dtype": "float32", "best_loss": -1e-9}, {}))
-    found = floors(told, lines((1, 0.5), (1, 0.5)))
+    told = select_comparable(runs({"dtype": "float32", "best_loss": -1e-9}, {}))
+    found = compute_attained_gaps(told, lines((1, 0.5), (1, 0.5)))
 
     assert found["attained"].tolist() == [0]
     assert found["parted"].isna().all()
@@ -229,8 +237,8 @@ def test_a_loss_below_the_minimum_attains_zero() -> None:
 
 def test_the_cost_at_a_rate_is_that_of_the_median_seed() -> None:
     """Of 10, 30 and a run that diverged the median is 30 and the upper quartile infinite; all three are counted."""
-    told = compared(runs(took(10), took(30, seed=1), took(1, seed=2, **BROKE)))
-    table = sensitivity(told)
+    told = select_comparable(runs(took(10), took(30, seed=1), took(1, seed=2, **BROKE)))
+    table = compute_lr_sensitivity(told)
 
     assert table[["cost", "lo", "hi"]].to_numpy().tolist() == [[30, 10, INF]]
     assert table[["runs", "solved", "broke"]].to_numpy().tolist() == [[3, 2, 1]]
@@ -238,8 +246,8 @@ def test_the_cost_at_a_rate_is_that_of_the_median_seed() -> None:
 
 def test_decades_within_twice_the_best_by_hand() -> None:
     """At 20, 10, 10 and 50 gradients a decade apart, two decades cost at most 20; of the equals the later is best."""
-    told = compared(runs(*(took(cost, lr=lr) for lr, cost in ((0.01, 20), (0.1, 10), (1, 10), (10, 50)))))
-    table = decades_within(sensitivity(told))
+    told = select_comparable(runs(*(took(cost, lr=lr) for lr, cost in ((0.01, 20), (0.1, 10), (1, 10), (10, 50)))))
+    table = measure_lr_width(compute_lr_sensitivity(told))
 
     assert table[["lr", "cost", "low", "high"]].to_numpy().tolist() == [[1, 10, 0.01, 1]]
     assert table["decades"].tolist() == [pytest.approx(2)]
@@ -247,17 +255,19 @@ def test_decades_within_twice_the_best_by_hand() -> None:
 
 def test_a_hole_ends_the_stretch_and_failures_have_none() -> None:
     """Beyond a rate that missed nothing counts, however cheap; a solver that never solved has no row."""
-    hole = compared(runs(*(took(cost, lr=lr) for lr, cost in ((0.1, 10), (1, INF), (10, 11)))))
-    failed = compared(runs(took(INF), took(INF, lr=1.0)))
+    hole = select_comparable(runs(*(took(cost, lr=lr) for lr, cost in ((0.1, 10), (1, INF), (10, 11)))))
+    failed = select_comparable(runs(took(INF), took(INF, lr=1.0)))
 
-    assert decades_within(sensitivity(hole))[["low", "high", "decades"]].to_numpy().tolist() == [[0.1, 0.1, 0]]
-    assert decades_within(sensitivity(failed)).empty
+    assert measure_lr_width(compute_lr_sensitivity(hole))[["low", "high", "decades"]].to_numpy().tolist() == [
+        [0.1, 0.1, 0]
+    ]
+    assert measure_lr_width(compute_lr_sensitivity(failed)).empty
 
 
 def test_rates_beside_dtypes_are_of_one_question() -> None:
     """Dtypes of one objective share a problem and keep their costs; what ran in one dtype alone is left out."""
     both = (took(10, dtype="float32"), took(20), took(5, lr=1.0, dtype="float32"), took(INF, lr=1.0))
-    table = over_dtypes(compared(runs(*both, took(1, optimizer="adam"))))
+    table = compute_dtype_sensitivity(select_comparable(runs(*both, took(1, optimizer="adam"))))
 
     assert set(table["problem"]) == {"bowl"}
     assert set(table["solver"]) == {"gd manual"}
@@ -272,7 +282,7 @@ def test_rates_beside_dtypes_are_of_one_question() -> None:
 def test_step_times_are_medians_of_timed_runs() -> None:
     """Steps of 1 and 3 us have the median 2, torch at 4 takes twice as long; what was not timed says nothing."""
     timed = {"timed": True, "step_s_lo": 1e-6, "step_s_hi": 3e-6}
-    told = compared(
+    told = select_comparable(
         runs(
             {**timed, "step_s": 1e-6},
             {**timed, "step_s": 3e-6, "lr": 1.0, "overhead_bound": False},
@@ -280,7 +290,7 @@ def test_step_times_are_medians_of_timed_runs() -> None:
             {"lr": 2.0, "step_s": 99.0},
         )
     )
-    table = step_times(told)
+    table = summarise_step_times(told)
 
     assert table["step_s"].tolist() == pytest.approx([2e-6, 4e-6])
     assert table["vs_manual"].tolist() == pytest.approx([1, 2])
@@ -294,7 +304,7 @@ def test_step_times_are_medians_of_timed_runs() -> None:
 def judged(*rows: dict[str, Any], cost: str = "gradients") -> dict[str, Any]:
     """The verdict's row on the one problem of such runs."""
     table = runs(*rows)
-    found = verdict(table, compared(table)).set_index("cost")
+    found = find_winners(table, select_comparable(table)).set_index("cost")
     row: dict[Any, Any] = found.loc[cost].to_dict()
     return row
 
@@ -417,8 +427,8 @@ def test_what_the_seed_does_not_change_is_compared_exactly() -> None:
 def test_the_number_of_seeds_needed_is_that_of_the_test() -> None:
     """From that number on pairs of one sign are told apart after Holm's correction, and with one less they are not."""
     for rivals in (1, 2, 3, 5):
-        needed = seeds_needed(rivals)
-        p = [signed_rank(np.arange(1.0, count + 1)) for count in (needed - 1, needed)]
+        needed = count_seeds_needed(rivals)
+        p = [compute_signed_rank_p(np.arange(1.0, count + 1)) for count in (needed - 1, needed)]
 
         assert rivals * p[1] < ALPHA <= rivals * p[0]
 

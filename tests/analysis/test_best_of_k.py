@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbench.analysis.best_of_k import expected_best
+from gdbench.analysis.best_of_k import compute_expected_best
 
 INF = math.inf
 
 
 def best_of(costs: list[float]) -> pd.DataFrame:
     """The best of k of these costs, for every k."""
-    return expected_best(
+    return compute_expected_best(
         pd.DataFrame({"solver": "a", "problem": "p", "configuration": range(len(costs)), "cost": costs})
     )
 

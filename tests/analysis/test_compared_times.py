@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.paired_comparison import NOT_COMPARABLE, sides
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.paired_comparison import NOT_COMPARABLE, compare_sides
+from gdbench.analysis.winners import find_winners
 from gdbench.report.inputs import read
 from gdbench.report.summary_text import sentences
 from gdbench.report.sweep_comparison import beside
 from gdbench.report.sweep_comparison import compared as report_of
-from gdbench.results.costs import compared
+from gdbench.results.costs import select_comparable
 
 TIMED = ("timing.seconds=0.02", "--quiet")
 REPEATS, LOADED = 40, 10
@@ -74,9 +74,9 @@ def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[.
     assert runs["process"].nunique() == 1
     apart = runs.assign(process=["a", "b"], step_time_ratio_lo=1.0, step_time_ratio_hi=2.0)
 
-    assert "seconds" in set(verdict(runs, compared(runs))["cost"])
-    assert "seconds" not in set(verdict(apart, compared(apart))["cost"])
-    assert "taken in 2 processes" in sentences(verdict(apart, compared(apart)))[0]
+    assert "seconds" in set(find_winners(runs, select_comparable(runs))["cost"])
+    assert "seconds" not in set(find_winners(apart, select_comparable(apart))["cost"])
+    assert "taken in 2 processes" in sentences(find_winners(apart, select_comparable(apart)))[0]
 
 
 @contextmanager
@@ -104,7 +104,8 @@ def test_forty_repeats_of_one_command_give_no_verdict_on_time(
     tables = [gdbench.load(tmp_path / f"o{number}") for number in range(REPEATS)]
     pairs = [(a, b) for a in range(REPEATS) for b in (a + 1, a + 7) if b < REPEATS]
     found = [
-        sides(compared(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"])) for a, b in pairs
+        compare_sides(select_comparable(pd.concat([tables[a].assign(side="a"), tables[b].assign(side="b")]), ["side"]))
+        for a, b in pairs
     ]
     outcomes = pd.concat(found).groupby("cost")["outcome"].value_counts()
     times = pd.concat(found).query("cost == 'seconds'")

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.convergence_curves import convergence
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.convergence_curves import compute_convergence_curves
+from gdbench.analysis.winners import find_winners
 from gdbench.report.best import amount, best_lines
 from gdbench.report.inputs import Source
 from gdbench.report.report_data import Facts
@@ -28,9 +28,9 @@ from gdbench.report.setting_words import METRICS
 from gdbench.report.summary_text import sentences, verdict_table
 from gdbench.report.table_cells import short
 from gdbench.results.columns import COLUMNS
-from gdbench.results.costs import compared
-from gdbench.results.places import PLACE, with_places
-from gdbench.results.standings import best_of_each, standings
+from gdbench.results.costs import select_comparable
+from gdbench.results.ranking import rank_configurations, select_best
+from gdbench.results.sweep_ranks import RANK, add_sweep_ranks
 
 NAN = math.nan
 OPTIMIZERS = ("gd", "adam", "lion")
@@ -68,7 +68,7 @@ def sweeps(draw: Callable[..., Any]) -> pd.DataFrame:
 
 def choose_some(runs: pd.DataFrame, metric: str, chance: Any) -> pd.DataFrame:
     """The runs as a search leaves them that chose any configuration of each method that may win, in any order."""
-    table = standings(compared(runs))
+    table = rank_configurations(select_comparable(runs))
     able = table[table["outcome"] != "cannot win"]
     places: dict[str, int] = {}
     for _, problem in able.groupby("problem", sort=False):
@@ -109,15 +109,15 @@ def traces_of(runs: pd.DataFrame) -> pd.DataFrame:
 
 def assert_all_agree(runs: pd.DataFrame) -> None:
     """Terminal, sentence, verdict's table, figures, list of sweeps and a choice by axes name one winner and number."""
-    told = compared(runs)
+    told = select_comparable(runs)
     facts = Facts(Source([Path()], runs, traces_of(runs)), told)
-    table = verdict(runs, told)
+    table = find_winners(runs, told)
     said = {line.partition(": ")[0]: line for line in sentences(table)}
     lines = best_lines(told)
     first = table[table["cost"] == "gradients"].set_index("problem")
     shown = verdict_table(table, facts.problems).table
     shown = shown[shown["in"] == "gradients"] if "in" in shown else shown
-    curves = convergence(facts.best_runs, facts.traces)
+    curves = compute_convergence_curves(facts.best_runs, facts.traces)
     for problem, row in first.assign(problem=first.index).iterrows():
         beginning = f"Best on {problem}: " if len(first) > 1 else "Best: "
         line = next((line for line in lines if line.startswith(beginning)), "")
@@ -158,7 +158,7 @@ def assert_ties_agree(facts: Facts, row: pd.Series, problem: Any, line: str, sen
 
 def assert_equals_agree(facts: Facts, row: pd.Series, line: str, sentence: str, cell: pd.Series) -> None:
     """Configurations of the winner that share its place are counted and named by all, but where tune chose."""
-    table = standings(facts.merged)
+    table = rank_configurations(facts.merged)
     mine = table[(table["problem"] == row["problem"]) & (table["solver"] == row["winner"])]
     equals = [] if pd.notna(row["tuned_for"]) else mine.loc[mine["place"] == 1, "configuration"].tolist()
     words = f"{len(equals)} of its configurations tie: {'; '.join(equals)}."
@@ -187,12 +187,14 @@ def assert_lists_agree(runs: pd.DataFrame, told: pd.DataFrame, problem: Any, row
     """The row that the list of sweeps takes as best, and the choice among the axes of each method, are the winner."""
     if problem == told["problem"].iloc[0]:
         columns = {name: runs[name] for name in runs if runs[name].notna().any()}
-        rows = with_places(pa.table({name: pa.array(each) for name, each in columns.items()}), np.zeros(len(runs), int))
-        best = rows.to_pandas().sort_values(PLACE).iloc[0]
+        rows = add_sweep_ranks(
+            pa.table({name: pa.array(each) for name, each in columns.items()}), np.zeros(len(runs), int)
+        )
+        best = rows.to_pandas().sort_values(RANK).iloc[0]
         assert (best["optimizer"], best["_value"], best["_measure"]) == tuple(row[["winner", "value", "measure"]])
         assert best["lr"] == row["lr"]
     pool = told[(told["problem"] == problem) & (told["optimizer"] == row["winner"])]
-    choice = best_of_each(standings(pool, by=["impl", "lr"]).assign(problem=problem), ["problem"]).iloc[0]
+    choice = select_best(rank_configurations(pool, by=["impl", "lr"]).assign(problem=problem), ["problem"]).iloc[0]
     assert (choice["lr"], choice["value"], choice["measure"]) == tuple(row[["lr", "value", "measure"]])
 
 
@@ -251,8 +253,8 @@ def test_a_real_sweep_has_one_winner_everywhere(
     listed = json.loads(command("sweeps", "--json").out)[0]
 
     assert_all_agree(runs)
-    assert best == [re.sub(r"\s+", " ", line) for line in best_lines(compared(runs))]
-    assert all(short(line) in page or line in page for line in sentences(verdict(runs, compared(runs))))
+    assert best == [re.sub(r"\s+", " ", line) for line in best_lines(select_comparable(runs))]
+    assert all(short(line) in page or line in page for line in sentences(find_winners(runs, select_comparable(runs))))
     assert f"{listed['best_optimizer']} ({listed['best_impl']})" in best[0]
     assert amount(listed["best_value"], listed["best_measure"]) in best[0]
 
@@ -264,7 +266,7 @@ def test_a_hit_that_left_again_is_not_best_and_is_marked(
     folder = once(LEFT)
     out = " ".join(command("show", str(folder)).out.split())
     runs = gdbench.load(folder).set_index("lr")
-    told = sentences(verdict(runs.reset_index(), compared(runs.reset_index())))
+    told = sentences(find_winners(runs.reset_index(), select_comparable(runs.reset_index())))
 
     assert runs.loc[1.0, "gradient_evals_to_target"] < runs.loc[0.15, "gradient_evals_to_target"]
     assert runs.loc[1.0, "final_gap"] > 1e-6 > runs.loc[0.15, "final_gap"]

@@ -7,8 +7,15 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES, bound_near, choose_points, measure_plateau, no_cost
-from gdbench.analysis.tuning_metric import LEFT, MISS, cost_class
+from gdbench.analysis.plateau import (
+    GOOD_COUNT,
+    GOOD_DECADES,
+    classify_no_cost,
+    compute_near_bound,
+    measure_plateau,
+    select_points,
+)
+from gdbench.analysis.tuning_metric import LEFT, MISS, find_cost_class
 
 INF = math.inf
 SCORES = st.one_of(
@@ -34,7 +41,7 @@ def curves(draw: st.DrawFn) -> dict[tuple[float, ...], float]:
 def is_good(scores: dict[tuple[float, ...], float], lr: float) -> bool:
     """Whether the neighbours of a learning rate confirm its cost, by the words of the documentation."""
     line = sorted((point[0], score) for point, score in scores.items())
-    within = measure_plateau(line, lr, bound_near(scores[(lr,)], cost_class))
+    within = measure_plateau(line, lr, compute_near_bound(scores[(lr,)], find_cost_class))
     return len(within) >= GOOD_COUNT and math.log10(within[-1][0] / within[0][0]) >= GOOD_DECADES
 
 
@@ -46,7 +53,7 @@ def class_of(score: float) -> int:
 @given(curves())
 def test_the_lowest_score_with_a_good_plateau_is_chosen(scores: dict[tuple[float, ...], float]) -> None:
     """No lower score of the best class has a good plateau, and where none has one the lowest of all is chosen."""
-    choice = choose_points(scores, 0, cost_class)
+    choice = select_points(scores, 0, find_cost_class)
     lowest = min(scores.values())
     alike = {lr: score for (lr,), score in scores.items() if class_of(score) == class_of(lowest)}
     good = [score for lr, score in alike.items() if class_of(score) < 2 and is_good(scores, lr)]
@@ -65,7 +72,7 @@ def test_a_spike_in_a_plateau_is_not_chosen(count: int, cost: int, spike: int, d
     rest = {point: score for point, score in scores.items() if point != place}
     scores[place] = float(spike)
 
-    choice = choose_points(scores, 0, cost_class)
+    choice = select_points(scores, 0, find_cost_class)
     sides = [[point for point in rest if (point < place) == low] for low in (True, False)]
     if any(is_good(scores, lr) for (lr,) in rest):
         assert choice.score > spike
@@ -79,8 +86,8 @@ def test_without_a_cost_the_lowest_score_is_chosen(scores: dict[tuple[float, ...
     """Gaps and losses have no scale on which twice as much is near: there the lowest wins, wherever it stands."""
     lowest = min(scores.values())
 
-    assert choose_points(scores, 0, no_cost).score == lowest
-    assert choose_points(scores, None, cost_class).score == lowest
+    assert select_points(scores, 0, classify_no_cost).score == lowest
+    assert select_points(scores, None, find_cost_class).score == lowest
 
 
 def test_a_plateau_ends_at_the_first_score_beyond_its_bound() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gdbench.analysis.runtime_ecdf import area_over_curve, expected_running_time, runtime_ecdf
+from gdbench.analysis.runtime_ecdf import compute_area_over_curve, compute_expected_running_time, compute_runtime_ecdf
 
 INF = math.inf
 
@@ -38,7 +38,7 @@ ROWS = st.lists(
 
 def test_expected_running_time_by_hand() -> None:
     """Two hits at 10 and 20 and a miss that spent 100 cost 130 together: 65 a hit, with ragged repeats or not."""
-    ert = expected_running_time(
+    ert = compute_expected_running_time(
         table(
             [
                 ("a", "p", 0.1, 0, 10, 50),
@@ -55,7 +55,7 @@ def test_expected_running_time_by_hand() -> None:
 
 def test_expected_running_time_of_failures_is_infinite() -> None:
     """Where no run solved, restarting would never end."""
-    assert expected_running_time(table([("a", "p", 0.1, 0, INF, 50)]))["ert"].tolist() == [INF]
+    assert compute_expected_running_time(table([("a", "p", 0.1, 0, INF, 50)]))["ert"].tolist() == [INF]
 
 
 @settings(max_examples=25)
@@ -65,7 +65,7 @@ def test_expected_running_time_is_success_plus_the_odds_of_failure(
 ) -> None:
     """It equals E[success] + (1 - p) / p E[failure], the other way to write it."""
     runs = table(rows)
-    for _, found in expected_running_time(runs).iterrows():
+    for _, found in compute_expected_running_time(runs).iterrows():
         mine = runs[
             (runs["solver"] == found["solver"])
             & (runs["problem"] == found["problem"])
@@ -98,7 +98,7 @@ def cocos() -> Callable[..., Any]:
 def test_expected_running_time_is_cocos(cocos: Callable[..., Any], costs: list[float], budget: float) -> None:
     """COCO's own post-processing gives the same number for the same runs."""
     runs = table([("a", "p", 0.1, seed, cost, budget) for seed, cost in enumerate(costs)])
-    ours = expected_running_time(runs)["ert"].iloc[0]
+    ours = compute_expected_running_time(runs)["ert"].iloc[0]
     hit = [cost < INF for cost in costs]
     theirs = cocos([cost if ok else budget for cost, ok in zip(costs, hit, strict=True)], issuccessful=hit)[0]
 
@@ -110,7 +110,7 @@ def test_an_ecdf_by_hand() -> None:
     runs = table(
         [("a", "p", 0.1, 0, 1, 9), ("a", "p", 0.01, 0, 10, 99), ("a", "q", 0.1, 0, 10, 9), ("a", "q", 0.01, 0, INF, 9)]
     )
-    ecdf = runtime_ecdf(runs)
+    ecdf = compute_runtime_ecdf(runs)
 
     assert ecdf["share"].iloc[0] == 0.25
     assert ecdf["share"].iloc[-1] == 0.75
@@ -119,12 +119,12 @@ def test_an_ecdf_by_hand() -> None:
 
 def test_an_ecdf_of_failures_is_empty() -> None:
     """Where nothing was ever reached there is no curve."""
-    assert runtime_ecdf(table([("a", "p", 0.1, 0, INF, 9)])).empty
+    assert compute_runtime_ecdf(table([("a", "p", 0.1, 0, INF, 9)])).empty
 
 
 def test_a_single_run_has_no_band() -> None:
     """One problem with one run leaves nothing to draw anew: the band is null, not a line."""
-    assert runtime_ecdf(table([("a", "p", 0.1, 0, 3, 9)]))["lo"].isna().all()
+    assert compute_runtime_ecdf(table([("a", "p", 0.1, 0, 3, 9)]))["lo"].isna().all()
 
 
 @settings(max_examples=25)
@@ -132,7 +132,7 @@ def test_a_single_run_has_no_band() -> None:
 def test_an_ecdf_is_a_mean_over_problems_within_its_band(rows: list[tuple[str, str, float, int, float, float]]) -> None:
     """At each budget it is the plain mean over problems of the share reached; the band holds it, and nothing falls."""
     runs = table(rows)
-    for solver, curve in runtime_ecdf(runs).groupby("solver"):
+    for solver, curve in compute_runtime_ecdf(runs).groupby("solver"):
         mine = runs[runs["solver"] == solver]
         budgets = curve["cost"].to_numpy()
         shares = [np.mean(each["cost"].to_numpy()[:, None] <= budgets, axis=0) for _, each in mine.groupby("problem")]
@@ -149,7 +149,7 @@ def test_an_ecdf_is_a_mean_over_problems_within_its_band(rows: list[tuple[str, s
 )
 def test_an_ecdf_of_one_problem_is_scipys(costs: list[float]) -> None:
     """What is never reached lies beyond every budget."""
-    curve = runtime_ecdf(table([("a", "p", 0.1, seed, cost, 99.0) for seed, cost in enumerate(costs)]))
+    curve = compute_runtime_ecdf(table([("a", "p", 0.1, seed, cost, 99.0) for seed, cost in enumerate(costs)]))
     theirs = stats.ecdf(np.nan_to_num(costs, posinf=1e300)).cdf
 
     assert curve["share"].to_numpy() == pytest.approx(theirs.evaluate(curve["cost"].to_numpy()))
@@ -158,6 +158,6 @@ def test_an_ecdf_of_one_problem_is_scipys(costs: list[float]) -> None:
 def test_the_area_by_hand() -> None:
     """Of a budget of 100, targets reached at 20, at 50, never and beyond it are worth 0.8, 0.5, 0 and 0."""
     runs = table([("a", "p", t, 0, cost, 100) for t, cost in ((0.1, 20), (0.01, 50), (0.001, INF), (0.0001, 130))])
-    area = area_over_curve(runs, 100)
+    area = compute_area_over_curve(runs, 100)
 
     assert area["aocc"].tolist() == [pytest.approx(1.3 / 4)]

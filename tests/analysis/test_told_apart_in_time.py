@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import gdbench
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.winners import find_winners
 from gdbench.report.best import best_lines
 from gdbench.report.summary_text import sentences, verdict_table
-from gdbench.results.costs import compared
+from gdbench.results.costs import select_comparable
 
 STEP_S = 1e-5
 
@@ -40,8 +40,8 @@ def timed(runs: pd.DataFrame, step_s: list[float], spread: float = 0.0, processe
 
 def told(runs: pd.DataFrame) -> tuple[str, str, pd.DataFrame]:
     """The line of the best, the sentence of the verdict, and the rows of its table in seconds."""
-    chosen = compared(runs)
-    table = verdict(runs, chosen)
+    chosen = select_comparable(runs)
+    table = find_winners(runs, chosen)
     shown = verdict_table(table, list(chosen["problem"].unique())).table
     return best_lines(chosen)[0], sentences(table)[0], shown[shown["in"] == "seconds"]
 
@@ -88,7 +88,7 @@ def test_untimed_impls_and_those_of_several_processes_are_not_ranked_by_a_clock(
     apart = timed(gd, [STEP_S * (1 + 3 * place) for place in range(len(gd))], processes=2)
 
     for runs in (gd, apart):
-        line = best_lines(compared(runs))[0]
+        line = best_lines(select_comparable(runs))[0]
         assert " does the same." in line
         assert "in time" not in line
 
@@ -96,7 +96,7 @@ def test_untimed_impls_and_those_of_several_processes_are_not_ranked_by_a_clock(
 def test_one_number_of_runs_stands_in_all_rows_of_a_verdict(untimed: pd.DataFrame) -> None:
     """In gradients and in seconds the verdict counts the same runs of a problem: those of all impls."""
     gd = timed(untimed, [STEP_S] * len(untimed))
-    table = verdict(gd, compared(gd))
+    table = find_winners(gd, select_comparable(gd))
 
     assert set(table["cost"]) == {"steps", "gradients", "seconds"}
     assert set(table["runs"]) == {len(untimed)}

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.lr_sensitivity import decades_within, sensitivity
+from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity, measure_lr_width
 from gdbench.report.inputs import read
 from gdbench.report.report_data import Facts
-from gdbench.results.costs import compared
-from gdbench.results.standings import best_of_each, standings
+from gdbench.results.costs import select_comparable
+from gdbench.results.ranking import rank_configurations, select_best
 
 SPIKE = ("objective=notebook_manual", "optimizer=gd", "timing=off")
 """On (x - 2)^2 from 10 gd takes one step at lr 1/2 alone, in the plateau of those that take two."""
@@ -59,7 +59,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert listed["best_value"] == 2
     assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
     assert facts.best_runs["run_id"].isin(facts.traces["run_id"]).all()
-    assert decades_within(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
+    assert measure_lr_width(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
 def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., Any]) -> None:
@@ -69,7 +69,7 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     first = winners[0]
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
     listed = json.loads(command("sweeps", "--json").out)[0]
-    table = best_of_each(standings(compared(gdbench.load(folder))))
+    table = select_best(rank_configurations(select_comparable(gdbench.load(folder))))
 
     assert [row["tuned_place"] for row in winners] == [1, 2]
     assert f"Best: {first['optimizer']} (manual) at lr {first['lr']:.4g}" in shown
@@ -84,7 +84,7 @@ def test_beside_another_sweep_a_search_stands_at_its_choice_and_beats_nothing_by
     still = {"optimizer.momentum": 0}
     gdbench.tune(objective="notebook_manual", optimizer="gd", outputs="both")
     gdbench.sweep(objective="notebook_manual", optimizer="momentum", lr=0.5, timing="off", outputs="both", **still)
-    table = standings(compared(gdbench.load("both")))
+    table = rank_configurations(select_comparable(gdbench.load("both")))
     rows = table.drop_duplicates("solver").set_index("optimizer")
 
     assert rows.loc["gd", "value"] == 2
@@ -100,7 +100,7 @@ def test_a_choice_that_was_run_again_is_still_the_choice() -> None:
     runs = gdbench.load("both")
 
     assert (runs["run_id"] == winner["run_id"]).sum() == 2
-    assert standings(compared(runs))["lr"].iloc[0] == winner["lr"]
+    assert rank_configurations(select_comparable(runs))["lr"].iloc[0] == winner["lr"]
 
 
 def test_seeds_share_the_choice_and_an_ordinary_sweep_has_none() -> None:
@@ -112,16 +112,18 @@ def test_seeds_share_the_choice_and_an_ordinary_sweep_has_none() -> None:
     assert set(runs.loc[runs["tuned_place"].notna(), "lr"]) == {winner["lr"]}
     assert runs["tuned_place"].eq(1).sum() == 3
     assert plain["tuned_place"].isna().all()
-    assert standings(compared(plain))["tuned_for"].isna().all()
+    assert rank_configurations(select_comparable(plain))["tuned_for"].isna().all()
 
 
 def test_decades_go_around_the_choice() -> None:
     """What a method forgives is measured around the lr that tune chose, and not around its spike."""
     winner = gdbench.tune(objective="notebook_manual", optimizer="gd").iloc[0]
-    told = compared(gdbench.load("outputs"))
+    told = select_comparable(gdbench.load("outputs"))
 
-    assert decades_within(sensitivity(told))["lr"].tolist() == [winner["lr"]]
-    assert decades_within(sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [winner["spike_lr"]]
+    assert measure_lr_width(compute_lr_sensitivity(told))["lr"].tolist() == [winner["lr"]]
+    assert measure_lr_width(compute_lr_sensitivity(told.assign(tuned_place=None)))["lr"].tolist() == [
+        winner["spike_lr"]
+    ]
 
 
 def test_each_problem_of_a_search_has_a_best_of_its_own(command: Callable[..., Any]) -> None:

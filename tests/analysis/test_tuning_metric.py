@@ -9,9 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.analysis.tuning_metric import LEFT, MISS, best_of_cell, cost_class, gained, is_cost, per_configuration
+from gdbench.analysis.tuning_metric import (
+    LEFT,
+    MISS,
+    find_cost_class,
+    is_cost_metric,
+    is_improvement,
+    score_cell,
+    score_configurations,
+)
 from gdbench.config.schema import METRICS
-from gdbench.results.ranking import STATUS_RANK, may_win, runs_that_stay
+from gdbench.results.run_outcomes import has_settled, is_eligible
+from gdbench.results.statuses import STATUS_RANK
 
 INF = float("inf")
 
@@ -68,7 +77,7 @@ LEAVES = {"final_gap": 1e-3, "final_loss": 1e-3, "steps_to_settle": None}
 def ranked(metric: str, *rows: dict[str, Any]) -> pd.DataFrame:
     """The score and value of runs, each a configuration of its own."""
     runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run_id=[str(place) for place in range(len(rows))])
-    return per_configuration(runs, metric, ["lr"])
+    return score_configurations(runs, metric, ["lr"])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +98,7 @@ def test_each_metric_is_a_column(metric: str, value: float) -> None:
     row = ranked(metric, {"time_to_target_s": 0.5, "final_loss": 2e-8})
 
     assert row["score"].tolist() == row["value"].tolist() == [value]
-    assert best_of_cell(table({"time_to_target_s": 0.5, "final_loss": 2e-8}), metric) == value
+    assert score_cell(table({"time_to_target_s": 0.5, "final_loss": 2e-8}), metric) == value
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -101,7 +110,7 @@ def test_what_may_not_win_is_inf(metric: str, status: str) -> None:
 
     assert row["value"].tolist() == row["score"].tolist() == [INF]
     assert row["outcome"].tolist() == ["cannot win"]
-    assert best_of_cell(table(runs), metric) == INF
+    assert score_cell(table(runs), metric) == INF
 
 
 def test_weight_decay_and_standing_still_do_not_win() -> None:
@@ -109,7 +118,7 @@ def test_weight_decay_and_standing_still_do_not_win() -> None:
     assert ranked("steps_to_target", {"shifted_minimum": True}, {"final_loss": 3.0})["score"].tolist() == [INF, INF]
 
 
-@pytest.mark.parametrize("metric", [metric for metric in METRICS if is_cost(metric)])
+@pytest.mark.parametrize("metric", [metric for metric in METRICS if is_cost_metric(metric)])
 def test_what_left_the_target_ranks_behind_what_stays_and_before_what_missed(metric: str) -> None:
     """A hit that did not last scores beyond all that lasted; its value is the cost of the hit all the same."""
     timed = {"time_to_target_s": 0.5}
@@ -134,7 +143,7 @@ def test_a_search_tells_near_misses_from_far_ones_and_hydra_is_told_inf() -> Non
     assert rows["value"].tolist() == [INF, 1e9, INF, INF]
     assert rows["score"].rank().tolist() == [4, 1, 2, 3]
     assert np.isfinite(rows["score"]).all()
-    assert best_of_cell(table(miss(1e-1)), "steps_to_target") == INF
+    assert score_cell(table(miss(1e-1)), "steps_to_target") == INF
 
 
 def test_misses_of_an_absolute_target_are_ordered_by_the_loss_above_it() -> None:
@@ -172,8 +181,8 @@ def test_a_hit_that_was_not_timed_has_no_time() -> None:
 
 def test_the_best_of_nothing_is_inf() -> None:
     """A cell without rows, or with none that may win, has the metric inf."""
-    assert best_of_cell(table({}).iloc[:0], "final_loss") == INF
-    assert best_of_cell(table({"status": "failed"}, miss(0.5, lr=0.2)), "steps_to_target") == INF
+    assert score_cell(table({}).iloc[:0], "final_loss") == INF
+    assert score_cell(table({"status": "failed"}, miss(0.5, lr=0.2)), "steps_to_target") == INF
 
 
 def test_a_configuration_is_worth_its_median_seed() -> None:
@@ -181,7 +190,7 @@ def test_a_configuration_is_worth_its_median_seed() -> None:
     odd = [{"lr": 0.1, "seed": seed, "steps_to_target": steps} for seed, steps in enumerate((30, 10, 20))]
     even = [{"lr": 0.2, "seed": seed, "steps_to_target": steps} for seed, steps in enumerate((5, 6))]
     split = [{"lr": 0.3, "seed": 0}, {"lr": 0.3, **miss(0.1)}]
-    rows = per_configuration(table(*odd, *even, *split), "steps_to_target", ["lr"]).set_index("lr")
+    rows = score_configurations(table(*odd, *even, *split), "steps_to_target", ["lr"]).set_index("lr")
 
     assert rows["score"].tolist()[:2] == [20, 6]
     assert rows["score"].tolist()[2] > MISS
@@ -191,19 +200,19 @@ def test_a_configuration_is_worth_its_median_seed() -> None:
 def test_the_run_that_is_shown_has_the_number_that_is_told() -> None:
     """Of seeds of which one stays, one left and one missed, the row shown is the one whose cost was the median."""
     seeds = [{"seed": 0, "steps_to_target": 10}, {"seed": 1, "steps_to_target": 5, **LEAVES}, {"seed": 2, **miss(0.1)}]
-    row = per_configuration(table(*seeds), "steps_to_target", ["lr"]).iloc[0]
+    row = score_configurations(table(*seeds), "steps_to_target", ["lr"]).iloc[0]
 
     assert (row["outcome"], row["value"], row["steps_to_target"]) == ("left", 10, 10)
 
 
 def test_a_cost_is_compared_within_its_class_alone() -> None:
     """Costs of what stays and of what left are told by their class; misses are none, and any 1% gains."""
-    assert cost_class(100.0) == (0.0, LEFT)
-    assert cost_class(LEFT + 1)[0] == LEFT
-    assert cost_class(MISS + 1000) is None
-    assert gained(LEFT + 1000, LEFT + 990)
-    assert not gained(LEFT + 1000, LEFT + 999.5)
-    assert gained(MISS + 1000, MISS + 999.99)
+    assert find_cost_class(100.0) == (0.0, LEFT)
+    assert find_cost_class(LEFT + 1)[0] == LEFT
+    assert find_cost_class(MISS + 1000) is None
+    assert is_improvement(LEFT + 1000, LEFT + 990)
+    assert not is_improvement(LEFT + 1000, LEFT + 999.5)
+    assert is_improvement(MISS + 1000, MISS + 999.99)
 
 
 NUMBERS = st.none() | st.floats(-1e300, 1e300)
@@ -231,13 +240,13 @@ def test_no_miss_outranks_a_hit_and_nothing_unsound_a_miss(rows: list[dict[str, 
     """Scores hold the order stays, left, missed, unsound, are never NaN, and are the value of all that stays."""
     runs = table(*rows).assign(lr=np.arange(len(rows), dtype=float), run_id=[str(place) for place in range(len(rows))])
     runs = runs.assign(target_loss=runs["target_loss"].iloc[0])  # a cell has one
-    told = per_configuration(runs, metric, ["lr"])
+    told = score_configurations(runs, metric, ["lr"])
     value, score = told["value"].to_numpy(), told["score"].to_numpy()
-    hit, able, stays = np.isfinite(value), may_win(runs).to_numpy(), runs_that_stay(runs)
+    hit, able, stays = np.isfinite(value), is_eligible(runs).to_numpy(), has_settled(runs)
 
     assert not np.isnan(score).any()
     assert np.isinf(score[~able]).all()
-    if is_cost(metric):
+    if is_cost_metric(metric):
         assert (score[hit & stays] == value[hit & stays]).all()
         assert np.isfinite(score[able]).all()
         groups = [score[hit & stays], score[hit & ~stays], score[~hit & able]]

@@ -247,7 +247,7 @@ def test_show_tells_the_columns_and_the_configuration(command: Callable[..., Any
     assert done.code == 0
     assert re.search(r"^optimizer +adam$", done.out, re.MULTILINE)
     assert re.search(rf"^final_loss +{re.escape(str(row['final_loss']))}$", done.out, re.MULTILINE)
-    assert "_target_: gdbench.optimizers.adam.adam" in done.out
+    assert "_target_: gdbench.optimizers.adam" in done.out
 
 
 def test_show_takes_a_sweep_kept_elsewhere(command: Callable[..., Any]) -> None:

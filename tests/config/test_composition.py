@@ -55,7 +55,6 @@ def refusal(done: Any) -> str:
         ("objective", "n", "rosenbrock", "rastrigin"),
         pytest.param("optimizer", "momentum", "momentum", "nesterov", marks=pytest.mark.slow),
         pytest.param("noise", "sigma", "gaussian", "relative", marks=pytest.mark.slow),
-        pytest.param("clip", "most", "norm", "value", marks=pytest.mark.slow),
     ],
 )
 def test_a_value_of_a_swept_group_is_set_in_each_cell(

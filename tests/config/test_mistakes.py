@@ -18,7 +18,7 @@ from support.tiers import representatives
 import gdbench
 from gdbench.config.mistakes import FUNCTIONS
 from gdbench.config.schema import SETTINGS
-from gdbench.errors import list_few, nearest
+from gdbench.errors import did_you_mean, list_few
 
 JARGON = re.compile(
     r"Lexer|NoViable|viable|mismatched|expecting|EOF|BRACKET|OmegaConf|omegaconf|struct|ConfigKey|full_key|Traceback"
@@ -70,7 +70,7 @@ MISTAKES = {
     " momentum has: momentum, dampening",
     "optimizer.momentum=0.9": "optimizer.momentum is not a setting of the chosen optimizer, gd. Those that have it:"
     " optimizer=momentum, ",
-    "clip.most=1": "clip.most is not a setting of the chosen clip, none. Those that have it: clip=norm, ",
+    "clip.max_norm=1": "clip.max_norm is not a setting of the chosen clip, none. Those that have it: clip=norm",
     "lr.a=1": "lr.a is not a setting: lr has no settings of its own.",
     "epochs=10": "epochs is not a setting. Did you mean steps?",
     "learning_rate=0.1": "learning_rate is not a setting. Did you mean lr?",
@@ -178,7 +178,7 @@ def test_settings_have_no_key_of_the_inside() -> None:
 @given(st.text("runegd", min_size=1, max_size=6), st.lists(st.text("runegd", min_size=1, max_size=6), max_size=8))
 def test_no_guess_names_a_word_twice(word: str, known: list[str]) -> None:
     """However often a name is known, as of two sweeps of one name, it is guessed once."""
-    guessed = re.findall(r"\w+", nearest(word, known * 2).removeprefix(" Did you mean"))
+    guessed = re.findall(r"\w+", did_you_mean(word, known * 2).removeprefix(" Did you mean"))
 
     assert set(guessed) - {"or"} <= set(known)
     assert len([name for name in guessed if name != "or"]) == len(set(guessed) - {"or"})

@@ -19,12 +19,12 @@ from rich.console import Console
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.run_matching import comparison
+from gdbench.analysis.run_matching import match_runs
 from gdbench.config.schema import Run
 from gdbench.report.terminal.sweep import sweep_report
 from gdbench.report.terminal.tuning import tuned_report
-from gdbench.results.costs import compared
-from gdbench.results.run_settings import configuration_names, differing_settings, distinct_texts, objective_names
+from gdbench.results.costs import select_comparable
+from gdbench.results.run_settings import find_differing_settings, format_distinct, name_configurations, name_objectives
 
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective": (["quadratic", "rosenbrock"], {}),
@@ -41,7 +41,7 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "schedule": (["constant", "cosine"], {}),
     "schedule.over": ([None, 5], {"schedule": "cosine"}),
     "clip": (["none", "norm"], {}),
-    "clip.most": ([1.0, 2.0], {"clip": "norm"}),
+    "clip.max_norm": ([1.0, 2.0], {"clip": "norm"}),
     "noise": (["none", "gaussian"], {}),
     "noise.sigma": ([0.1, 0.2], {"noise": "gaussian"}),
     "steps": ([5, 6], {}),
@@ -95,10 +95,10 @@ def shown(renderable: Any) -> str:
 
 def rows_by_settings(runs: pd.DataFrame) -> list[tuple[str, ...]]:
     """Each run by its problem and the settings that the table shows."""
-    names = objective_names(runs)
+    names = name_objectives(runs)
     rows = []
     for problem, group in runs.groupby(names, sort=False):
-        columns = [distinct_texts(group[name]) for name in differing_settings(group)]
+        columns = [format_distinct(group[name]) for name in find_differing_settings(group)]
         rows += [(str(problem), *texts) for texts in zip(*columns, strict=True)] if columns else [(str(problem),)]
     return rows
 
@@ -120,15 +120,15 @@ def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_pat
     """Rows of a swept setting are told apart in the table, none is a repeat in a report, and all match themselves."""
     runs = sweep(name, tmp_path)
     text = shown(sweep_report(runs, tmp_path))
-    told = compared(runs)
-    same = comparison(runs, runs)
+    told = select_comparable(runs)
+    same = match_runs(runs, runs)
 
     assert len(set(rows_by_settings(runs))) == len(runs)
     assert len(told) == len(runs)
     assert not told.duplicated(["problem", "solver", "configuration", "seed"]).any()
     assert (len(same), set(same["verdict"])) == (len(runs), {"same"})
     if not name.startswith(("objective", "schedule.over", "lr_scale_of")):  # of null nothing is said
-        assert any(value in text.splitlines()[-3] for value in distinct_texts(pd.Series(SWEPT[name][0])))
+        assert any(value in text.splitlines()[-3] for value in format_distinct(pd.Series(SWEPT[name][0])))
 
 
 TUNED = [name for name in SWEPT if not name.startswith(("lr", "seed"))]
@@ -172,13 +172,13 @@ def test_an_lr_is_the_same_question_however_it_came_about(tmp_path: Path) -> Non
     """Where some runs had their lr given, configurations are named by that alone, and match those that were scaled."""
     scaled = gdbench.sweep(optimizer="gd", lr=None, lr_scale=[50.0, 100.0], timing="off", outputs=str(tmp_path))
     given_lr = gdbench.sweep(optimizer="gd", lr=scaled["lr"].tolist(), timing="off", outputs=str(tmp_path))
-    together = compared(gdbench.load(tmp_path))
+    together = select_comparable(gdbench.load(tmp_path))
 
     assert scaled["run_id"].tolist() == given_lr["run_id"].tolist()
     assert scaled["lr_scale"].tolist() == [50.0, 100.0]
     assert given_lr["lr_scale"].isna().all()
     assert len(together) == 2
-    assert set(comparison(scaled, given_lr)["verdict"]) == {"same"}
+    assert set(match_runs(scaled, given_lr)["verdict"]) == {"same"}
 
 
 def test_swept_setting_is_seen_in_json(command: Callable[..., Any]) -> None:
@@ -208,7 +208,7 @@ def test_best_names_the_problem_and_every_setting_that_differs(command: Callable
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, unique=True))
 def test_distinct_texts_keep_different_numbers_apart(numbers: list[float]) -> None:
     """Texts of different numbers differ, however near they are; those of equal numbers do not."""
-    texts = distinct_texts(pd.Series(numbers, dtype=float))
+    texts = format_distinct(pd.Series(numbers, dtype=float))
 
     assert len(set(texts)) == len(set(numbers))
 
@@ -226,5 +226,5 @@ def test_null_is_a_value_of_a_parameter() -> None:
         }
     )
 
-    assert configuration_names(runs).nunique() == 3
-    assert "schedule.over" in differing_settings(runs)
+    assert name_configurations(runs).nunique() == 3
+    assert "schedule.over" in find_differing_settings(runs)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gdbench.config.axis import Axis
 from gdbench.config.spec import Question
-from gdbench.errors import UsageError, nearest
-from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, describe
-from gdbench.results.keys import run_keys
+from gdbench.errors import UsageError, did_you_mean
+from gdbench.results.columns import BLOCK_COLUMNS, COLUMNS, TRACE_COLUMNS, get_column
+from gdbench.results.run_ids import compute_run_ids
 
 CHOICES = {"objective": "notebook_manual", "optimizer": "gd"}
 POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
@@ -22,8 +22,8 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 def config(**changed: Any) -> dict[str, Any]:
     """A composed configuration as plain containers."""
     return {
-        "objective": {"_target_": "gdbench.objectives.notebook.notebook_manual"},
-        "optimizer": {"manual": {"_target_": "gdbench.optimizers.sgd.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
+        "objective": {"_target_": "gdbench.objectives.notebook_manual"},
+        "optimizer": {"manual": {"_target_": "gdbench.optimizers.gd"}, "default_lr": 0.001, "weight_decay": 0.0},
         "timing": {"name": "off", "seconds": 0.0},
         "schedule": {"_target_": None},
         "clip": {"_target_": None},
@@ -291,10 +291,10 @@ def test_a_question_needs_every_setting(key: str) -> None:
 def test_suggestions_come_from_what_is_known(word: str) -> None:
     """A suggestion names known words only, and one of them is found again by itself."""
     known = ("adam", "adamw", "gd")
-    said = nearest(word, known)
+    said = did_you_mean(word, known)
 
     assert set(said.removeprefix(" Did you mean ").removesuffix("?").split(" or ")) <= {*known, ""}
-    assert nearest("adam", known).startswith(" Did you mean adam")
+    assert did_you_mean("adam", known).startswith(" Did you mean adam")
 
 
 # ----------------------------------------------------------------------------------------------------------- keys
@@ -304,12 +304,12 @@ CONSTANTS = {"objective": "rosenbrock", "objective.n": 2, "optimizer": "adam", "
 
 def key(constants: dict[str, Any], **columns: float) -> bytes:
     """The key of one run."""
-    return run_keys(constants, {name: np.array([value]) for name, value in columns.items()})[0]
+    return compute_run_ids(constants, {name: np.array([value]) for name, value in columns.items()})[0]
 
 
 def test_keys_never_change() -> None:
     """Keys that were printed once are the same in every process, on every machine and in later versions."""
-    keys = run_keys(CONSTANTS, {"lr": np.array([0.1, 0.01, 1e-3]), "seed": np.array([0, 0, 7])})
+    keys = compute_run_ids(CONSTANTS, {"lr": np.array([0.1, 0.01, 1e-3]), "seed": np.array([0, 0, 7])})
 
     assert keys.tolist() == PINNED
 
@@ -345,7 +345,7 @@ def test_both_zeros_are_one_number_and_a_switch_is_none() -> None:
 def test_different_numbers_have_different_keys(first: int, second: int) -> None:
     """Any two floats of different value get different keys."""
     pair = np.array([first, second], dtype=np.uint64).view(np.float64)
-    keys = run_keys(CONSTANTS, {"lr": pair})
+    keys = compute_run_ids(CONSTANTS, {"lr": pair})
 
     assert (keys[0] == keys[1]) == (first == second or pair[0] == pair[1])
 
@@ -359,7 +359,7 @@ def test_swapped_values_are_different_questions() -> None:
 def test_many_keys_are_all_different_and_cheap() -> None:
     """A grid of 300,000 runs has as many keys, of sixteen digits."""
     lr, seed = (each.ravel() for each in np.meshgrid(np.geomspace(1e-9, 1, 1000), np.arange(300)))
-    keys = run_keys(CONSTANTS, {"lr": lr, "seed": seed})
+    keys = compute_run_ids(CONSTANTS, {"lr": lr, "seed": seed})
 
     assert len(np.unique(keys)) == 300_000
     assert all(int(each, 16) >= 0 and len(each) == 16 for each in keys[:1000])
@@ -381,8 +381,8 @@ def test_every_column_is_described_in_one_line(columns: dict[str, Any]) -> None:
 
 def test_a_hyper_parameter_is_described_by_its_name() -> None:
     """Columns that only some methods have are worded from their names."""
-    assert describe("optimizer.beta1").meaning == "beta1 of the optimizer"
-    assert describe("lr") is COLUMNS["lr"]
+    assert get_column("optimizer.beta1").meaning == "beta1 of the optimizer"
+    assert get_column("lr") is COLUMNS["lr"]
 
 
 def test_what_is_around_a_method_is_asked_only_where_it_is() -> None:

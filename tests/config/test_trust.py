@@ -156,7 +156,7 @@ def test_a_recorded_command_that_names_more_than_settings_is_refused(
     shared: Path, command: Callable[..., Any], words: list[str]
 ) -> None:
     """Only plain settings of a recorded command that nobody vouches for are gone on with."""
-    rewrite(shared, {"_target_": "gdbench.objectives.classical.rosenbrock"}, words)
+    rewrite(shared, {"_target_": "gdbench.objectives.rosenbrock"}, words)
     done = command("--dry-run", f"resume={shared}")
 
     assert done.code == 2
@@ -210,13 +210,14 @@ def visible() -> Iterator[str]:
             if callable(value) and id(value) not in known:
                 known.add(id(value))
                 yield f"{module.name}.{name}"
+    yield from (f"gdbench.objectives.{name}" for name in gdbench.objectives.modules)
 
 
 def test_arguments_that_are_no_plain_data_are_not_handed_over(shared: Path) -> None:
     """A factory of ours is not called for looking with anything but numbers and text."""
     row = pd.Series({"cell": 0, "sweep": f"{shared.parent.name}/{shared.name}"})
     for argument in ({"_target_": "os.system"}, [{"a": 1}]):
-        rewrite(shared, {"_target_": "gdbench.objectives.classical.rosenbrock", "n": argument}, [])
+        rewrite(shared, {"_target_": "gdbench.objectives.rosenbrock", "n": argument}, [])
         assert _objective([shared], row) is None
 
 

@@ -23,7 +23,7 @@ from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def sweep(*objective: Any, **asked: Any) -> pd.DataFrame:
 
 def assert_equal_rows(some: pd.DataFrame, others: pd.DataFrame) -> None:
     """Keys, statuses and exact columns are equal, but for how many shared a program."""
-    names = [name for name in some if exact(str(name)) and name not in ("lanes", "implementation")]
+    names = [name for name in some if is_exact(str(name)) and name not in ("lanes", "implementation")]
     pd.testing.assert_frame_equal(
         some[names].reset_index(drop=True), others[names].reset_index(drop=True), check_dtype=False
     )

@@ -17,7 +17,7 @@ from gdbench.optimizers import Hyper, Method, Step, first_order
 from gdbench.optimizers.adam import adam
 from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 LEAST = 128
 """Lanes from which on some may leave, in these tests: as shipped it is many more, and all else is the same."""
@@ -84,7 +84,7 @@ def heavy_ball(kind: Callable[[Tensor], Any], lr: Hyper) -> Method:
     """Momentum whose velocity is held by an object."""
 
     def update(k: Step, grad: Tensor, state: Any, x: Tensor) -> tuple[Tensor, Any]:
-        velocity = 0.9 * state.velocity - per_lane(lr, x) * grad
+        velocity = 0.9 * state.velocity - per_run(lr, x) * grad
         return x + velocity, kind(velocity)
 
     return first_order(lambda x: kind(torch.zeros_like(x)), update)

@@ -186,7 +186,7 @@ def test_a_scalar_that_hangs_on_x_is_accepted() -> None:
 
 
 def test_a_method_that_takes_no_number_a_lane_runs_run_by_run() -> None:
-    """An update that forgets per_lane would meet coordinates with lanes: it is found out by value and run alone."""
+    """An update that forgets per_run would meet coordinates with lanes: it is found out by value and run alone."""
 
     def forgetful(lr: Hyper) -> Method:
         return first_order(lambda x: (), lambda k, grad, state, x: (x - lr * grad, state))
@@ -194,6 +194,6 @@ def test_a_method_that_takes_no_number_a_lane_runs_run_by_run() -> None:
     plane = Objective(fn=lambda x: (x**2).sum(), start=torch.tensor([1.0, 2.0, 3.0]), minimum=0.0)
     columns = run_cell(small(plane, forgetful, lr=[0.1, 0.2, 0.3])).columns
 
-    assert "per_lane" in columns["implementation"][0]
+    assert "per_run" in columns["implementation"][0]
     assert columns["lanes"].tolist() == [1, 1, 1]
     assert columns["final_loss"] == pytest.approx(14 * np.array([0.8, 0.6, 0.4]) ** 20)

@@ -20,8 +20,8 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
-from gdbench.optimizers import Hyper, Method, Seen, first_order
-from gdbench.tree import Params, flat, leaves, stack_lanes, tree_map
+from gdbench.optimizers import Hyper, Method, StepInfo, first_order
+from gdbench.tree import Params, flatten, leaves, stack_runs, tree_map
 
 STEPS = 12
 RATES = (0.02, 0.05, 0.1)
@@ -60,7 +60,7 @@ def check_solo(make: Callable[[Hyper], Method], start: Any, backend: Any = "eage
         torch.testing.assert_close(seen, losses, rtol=1e-12, atol=1e-12)
 
 
-def add_loss(weight: Any, k: Tensor, x: Params, seen: Seen, total: Tensor) -> Tensor:
+def add_loss(weight: Any, k: Tensor, x: Params, seen: StepInfo, total: Tensor) -> Tensor:
     """What is seen of lanes: the sum of their losses."""
     return total + weight * seen.loss.detach()
 
@@ -69,7 +69,7 @@ def check_lanes(make: Callable[[Hyper], Method], start: Any, backend: Any = "eag
     """Lanes in strides of two steps end where the method itself does in lanes, by the same losses."""
     of, program = bowl(start), Program(make, backend)
     hyper = {"lr": torch.tensor(RATES, dtype=torch.float64)}
-    lanes, xs = program.in_lanes(hyper, add_loss), stack_lanes([start] * len(RATES))
+    lanes, xs = program.in_lanes(hyper, add_loss), stack_runs([start] * len(RATES))
     ask, total = oracle(of, True, compiled=True), torch.zeros(len(RATES), dtype=torch.float64)
     sums: list[Tensor] = []
     expected, _ = descent(
@@ -82,7 +82,7 @@ def check_lanes(make: Callable[[Hyper], Method], start: Any, backend: Any = "eag
     x, state = lanes.init(xs)
     for _ in range(STEPS // 2):
         x, state, total, _ = lanes.steps(2, ask, x, state, torch.ones_like(total), total)
-    torch.testing.assert_close(flat(lanes.shown(x), True), flat(expected, True), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(flatten(lanes.shown(x), True), flatten(expected, True), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(total, torch.stack(sums).sum(0), rtol=1e-12, atol=1e-12)
 
 
@@ -194,7 +194,7 @@ def test_rounding_is_no_error() -> None:
     method = Program(make, rounded).method({"lr": 0.1})
     x, _ = descent(method, oracle(of, False, compiled=True), at_minimum, range(2))  # type: ignore[arg-type]
 
-    assert torch.isfinite(flat(x, False)).all()
+    assert torch.isfinite(flatten(x, False)).all()
 
 
 def test_forms_are_taken_apart_and_put_together() -> None:
@@ -214,7 +214,7 @@ def raises_alone(make: Callable[[Hyper], Method], start: Any, laned: bool) -> bo
     """Whether a method cannot run here at all, as one that writes in place cannot to a tensor that is expanded."""
     of, lr = bowl(start), torch.tensor(RATES, dtype=torch.float64) if laned else RATES[0]
     try:
-        walked(make(lr), oracle(of, laned), stack_lanes([start] * len(RATES)) if laned else start)
+        walked(make(lr), oracle(of, laned), stack_runs([start] * len(RATES)) if laned else start)
     except RuntimeError:
         return True
     return False

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.cells import HITS, first_at_or_below, hits, parabola, plain, row, scripted, small, told, walk
 
 from gdbench.engine.runner import run_cell
-from gdbench.engine.targets import LADDER
 from gdbench.objectives import Objective
 from gdbench.objectives.classical import styblinski_tang
 from gdbench.optimizers.sgd import gd
+from gdbench.results.columns import LADDER
 
 NAN, INF = math.nan, math.inf
 
@@ -122,7 +122,7 @@ def test_hits_are_the_first_steps_at_or_below(losses: list[float]) -> None:
     lived = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
     actual = told(losses, minimum=0.0)
 
-    assert hits(actual) == [first_at_or_below(losses[:lived], 1.0 * rung) for rung in LADDER]
+    assert hits(actual) == [first_at_or_below(losses[:lived], 1.0 * rung) for rung in LADDER.values()]
     assert actual["steps_to_target"] == actual["hit_1e-06"] == actual["gradient_evals_to_target"]
     assert actual["best_loss"] == min(losses[:lived])
 

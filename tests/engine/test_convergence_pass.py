@@ -159,7 +159,7 @@ def test_compiled_lanes_are_told_as_others(trace: str, fused: int) -> None:
 
 def twice(lr: Hyper) -> Method:
     """Gradient descent on x^2 that is judged at twice its x."""
-    return replace(gd(lr), judged=lambda x, state: 2 * x)
+    return replace(gd(lr), output=lambda x, state: 2 * x)
 
 
 @pytest.mark.parametrize("lr", [0.25, [0.25, 0.25]], ids=["solo", "lanes"])

@@ -6,7 +6,7 @@ from support.cells import parabola
 
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.optimizers import Method, Seen
+from gdbench.optimizers import Method, StepInfo
 from gdbench.optimizers.sgd import gd, momentum
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.tree import Params
@@ -23,7 +23,7 @@ METHODS = pytest.mark.parametrize(
 @METHODS
 def test_the_look_sees_the_point_before_its_step(method: Method) -> None:
     """At step k the look is given k, x_k as it was, also where the step moves it in place, and the loss there."""
-    looks: list[tuple[int, Params, Seen]] = []
+    looks: list[tuple[int, Params, StepInfo]] = []
     descent(method, ASK, OBJECTIVE.start_at(0), range(5), look=lambda *each: looks.append(each))
 
     assert [k for k, _, _ in looks] == [0, 1, 2, 3, 4]
@@ -73,9 +73,9 @@ def test_steps_count_on_from_where_they_begin() -> None:
     """A step is told its own index, from the range it is in."""
     told: list[int] = []
 
-    def step(oracle: object, k: int, x: Params, state: None) -> tuple[Params, None, Seen]:
+    def step(oracle: object, k: int, x: Params, state: None) -> tuple[Params, None, StepInfo]:
         told.append(k)
-        return x, None, Seen(torch.zeros(()), x, 0, 0)
+        return x, None, StepInfo(torch.zeros(()), x, 0, 0)
 
     descent(Method(lambda x: None, step), ASK, torch.zeros(()), range(3, 6))
 

@@ -159,7 +159,7 @@ def test_auto_takes_the_accelerator_if_there_is_one() -> None:
         (None, "its file names no factory: write _target_"),
         ("nothing", "_target_ nothing cannot be imported"),
         ("no.such.module", "_target_ no.such.module cannot be imported"),
-        ("gdbench.objectives.classical.rosenbrok", "cannot be imported"),
+        ("gdbench.objectives.rosenbrok", "cannot be imported"),
         ("numpy.pi", "_target_ numpy.pi is not a function or class."),
         ("", "cannot be imported"),
     ],

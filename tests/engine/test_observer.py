@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gdbench.engine.batch_observer import Crowd, Onlooker, Watcher
 from gdbench.engine.observer import begin, told, update, watching
-from gdbench.optimizers import Seen
+from gdbench.optimizers import StepInfo
 
 threshold = st.one_of(st.just(-math.inf), st.floats(-3, 3, width=32))
 mostly_finite = st.one_of(*[st.floats(-3, 3, width=32)] * 9, st.sampled_from([math.nan, math.inf, -math.inf]))
@@ -57,7 +57,7 @@ def solo(start: float, targets: list[float], story: Story, sign: float = 1.0, co
     watch = watching(torch.tensor(targets), torch.tensor(start), sign < 0, laned=False, counts=counts)
     seen = begin(watch)
     for k, (loss, x, slope, gradients, evaluations) in enumerate(story):
-        looked = Seen(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
+        looked = StepInfo(torch.tensor(sign * loss), torch.tensor([0.0, slope]), gradients, evaluations)
         seen = update(watch, k, torch.tensor([x, 0.0]), looked, seen)
     return {name: each.tolist() for name, each in told(watch, len(story) - 1, seen)._asdict().items()}
 
@@ -103,7 +103,7 @@ def test_a_lane_is_watched_as_a_run_alone(
         loss, x, slope, gradients, evaluations = (torch.tensor(each) for each in zip(*points, strict=True))
         tree = {"a": x[:, None].expand(-1, 2), "b": torch.zeros(len(stories), 1, 1)}
         grad = {"a": torch.zeros(len(stories), 2), "b": slope[:, None, None]}
-        onlooker.look(k, tree, Seen(loss, grad, gradients, evaluations))
+        onlooker.look(k, tree, StepInfo(loss, grad, gradients, evaluations))
     whole = onlooker.told(len(stories[0]) - 1)
     for lane, story in enumerate(stories):
         alone = {name: each[..., lane].tolist() for name, each in whole._asdict().items()}
@@ -128,7 +128,7 @@ def test_half_precision_is_judged_widened(dtype: torch.dtype) -> None:
     """A loss in half precision is compared as it is, in the dtype of the start, and not rounded once more."""
     watch = watching(torch.tensor([0.3]), torch.tensor(1.0), laned=False)
     loss, x = torch.tensor(0.3, dtype=dtype), torch.zeros(2, dtype=dtype)
-    seen = update(watch, 0, x, Seen(loss, x, 1, 0), begin(watch))
+    seen = update(watch, 0, x, StepInfo(loss, x, 1, 0), begin(watch))
 
     assert seen.best.dtype == torch.float32
     assert float(seen.best) == float(loss)
@@ -140,7 +140,7 @@ def test_the_smallest_gradient_of_many_still_tells() -> None:
     watch = watching(torch.tensor([0.1]), torch.tensor(1.0), laned=False)
 
     def alive(grad: Tensor) -> bool:
-        return bool(update(watch, 0, torch.zeros(10_000), Seen(torch.tensor(0.5), grad, 1, 0), begin(watch)).lived)
+        return bool(update(watch, 0, torch.zeros(10_000), StepInfo(torch.tensor(0.5), grad, 1, 0), begin(watch)).lived)
 
     huge = torch.full((10_000,), torch.finfo(torch.float32).max)
     spoilt = torch.zeros(10_000)

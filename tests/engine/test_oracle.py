@@ -8,7 +8,7 @@ from support.cells import parabola
 
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
-from gdbench.tree import stack_lanes, tree_map
+from gdbench.tree import stack_runs, tree_map
 
 WAYS = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compilable"])
 CUBE = Objective(
@@ -33,9 +33,9 @@ def test_each_lane_has_its_own_gradient(compiled: bool) -> None:
     """In lanes, by vmap as this objective knows one point only, losses and gradients do not mix."""
     starts = [CUBE.start_at(0), tree_map(lambda leaf: 2 * leaf, CUBE.start_at(0))]
     ask = oracle(CUBE, laned=True, compiled=compiled)
-    loss, grad = ask.grad(stack_lanes(starts), 0)
+    loss, grad = ask.grad(stack_runs(starts), 0)
 
-    assert loss.tolist() == ask.value(stack_lanes(starts), 0).tolist() == [90, 648 + 36]
+    assert loss.tolist() == ask.value(stack_runs(starts), 0).tolist() == [90, 648 + 36]
     assert grad["a"].tolist() == [[3, 120], [12, 480]]
     assert grad["b"].tolist() == [6, 12]
 
@@ -47,7 +47,7 @@ def test_a_hessian_product_is_the_hessian_times_a_vector(compiled: bool, laned: 
     x, v = CUBE.start_at(0), {"a": torch.tensor([1.0, -1.0]), "b": torch.tensor(3.0)}
     ask = oracle(CUBE, laned=laned, compiled=compiled)
     if laned:
-        x, v = stack_lanes([x, tree_map(lambda leaf: 2 * leaf, x)]), stack_lanes([v, v])
+        x, v = stack_runs([x, tree_map(lambda leaf: 2 * leaf, x)]), stack_runs([v, v])
     product = ask.hvp(x, v, 0)
 
     assert product["a"].tolist() == ([[6, -120], [12, -240]] if laned else [6, -120])

@@ -22,7 +22,7 @@ from gdbench.engine.random_state import compute_number, preserved_globals, read_
 from gdbench.engine.runner import run_cell
 from gdbench.optimizers import Method
 from gdbench.optimizers.sgd import gd
-from gdbench.results.columns import exact
+from gdbench.results.columns import is_exact
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -143,7 +143,7 @@ def impl(optimizer: str) -> str:
 
 def facts(runs: pd.DataFrame) -> pd.DataFrame:
     """What must be the same bits when it is asked again, however the runs were carried, in the order of the seeds."""
-    names = [name for name in runs.columns if exact(name) and name not in ("lanes", "implementation")]
+    names = [name for name in runs.columns if is_exact(name) and name not in ("lanes", "implementation")]
     return runs[sorted(names)].sort_values(["optimizer", "lr", "seed"]).reset_index(drop=True)
 
 
@@ -342,7 +342,7 @@ def test_all_of_conf_repeats_in_another_process_and_order(shell: Callable[..., D
         done = shell(str(script), str(ROOT / "conf"), f"out{order}", str(order), real=order < 0)  # with other hashes
         assert done.code == 0, done.err
         runs = gdbench.load(str(tmp_path / f"out{order}"))
-        names = sorted(name for name in runs.columns if exact(name))
+        names = sorted(name for name in runs.columns if is_exact(name))
         answers.append(runs[names].sort_values(["objective", "optimizer", "lr", "seed"]).reset_index(drop=True))
     ran = answers[0][~answers[0].status.isin(["failed", "unavailable"])]
     by_cell = ran.groupby(["objective", "optimizer", "lr"])

@@ -19,7 +19,7 @@ from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.optimizers.torch_optim import torch_optim
 from gdbench.results.columns import COLUMNS
-from gdbench.tree import flat
+from gdbench.tree import flatten
 
 
 def counting() -> tuple[Objective, list[int]]:
@@ -112,7 +112,7 @@ def test_seeded_starts_of_all_dtypes_are_one_start() -> None:
     """What a seed draws does not depend on the dtype."""
     single, double = (small(mlp(4, 10), dtype=dtype).start(3) for dtype in (torch.float32, torch.float64))
 
-    assert torch.equal(flat(single, False), flat(double, False).float())
+    assert torch.equal(flatten(single, False), flatten(double, False).float())
 
 
 def test_lanes_of_seeds_start_where_each_starts_alone() -> None:

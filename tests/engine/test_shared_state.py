@@ -20,7 +20,7 @@ from gdbench import Objective
 from gdbench.engine import build
 from gdbench.engine.runner import run_cell
 from gdbench.engine.torch_globals import SETTINGS, apply_settings, isolated_settings, read_settings
-from gdbench.optimizers import first_order, treat_as_mutating
+from gdbench.optimizers import first_order
 
 IN_PLACE = """
 import torch
@@ -210,7 +210,7 @@ def test_a_copy_of_a_methods_state_is_free_of_the_original(seed: int, written: s
             x.data.sub_(0.1 * grad)
         return x, state
 
-    method = treat_as_mutating(first_order(lambda x: x if written == "alias" else x.clone(), update))
+    method = first_order(lambda x: x if written == "alias" else x.clone(), update).as_mutating()
     x = start.clone()
     state = method.init(x)
     there = method.copy(x, state)

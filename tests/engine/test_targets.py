@@ -12,8 +12,9 @@ from support.cells import parabola
 from support.laws import OBJECTIVES, configured
 from support.tiers import representatives
 
-from gdbench.engine.targets import LADDER, SAFETY, Ladder, ladder, rounding_size, thresholds_in
-from gdbench.objectives import Objective, seeded
+from gdbench.engine.targets import SAFETY, Ladder, ladder, rounding_size, thresholds_in
+from gdbench.objectives import Objective, make_generator
+from gdbench.results.columns import LADDER
 from gdbench.tree import tree_map
 
 EPS = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
@@ -70,7 +71,7 @@ def test_an_absolute_target_needs_no_minimum() -> None:
     unknown, known = rungs([10.0], None, target_loss=3.0), rungs([10.0], target_loss=3.0)
 
     assert unknown.thresholds[:, 0].tolist() == [-np.inf] * 12 + [3.0]
-    assert known.thresholds[:, 0].tolist() == [*(10 * rung for rung in LADDER), 3.0]
+    assert known.thresholds[:, 0].tolist() == [*(10 * rung for rung in LADDER.values()), 3.0]
 
 
 @pytest.mark.parametrize("start", [np.inf, -np.inf, np.nan])
@@ -110,7 +111,7 @@ def test_targets_below_the_floor_cannot_be_told() -> None:
     of = rungs([10.0], -5.0, dtype=torch.float32)
     told = of.thresholds[:, 0] > -np.inf
 
-    assert told.tolist() == [rung >= of.floor[0] for rung in (*LADDER, 1e-6)]
+    assert told.tolist() == [rung >= of.floor[0] for rung in (*LADDER.values(), 1e-6)]
     assert told.sum() == 7  # the floor lies at 3.2e-7
     assert of.thresholds[0, 0] == pytest.approx(-5 + 0.1 * 15)
 
@@ -149,7 +150,7 @@ def test_the_floor_covers_the_rounding_of_shipped_objectives(name: str) -> None:
         return
     single, double = objective.to(torch.float32, "cpu"), objective.to(torch.float64, "cpu")
     allowed = SAFETY * EPS[torch.float32] * max(size, abs(objective.minimum))
-    generator = seeded(99)
+    generator = make_generator(99)
 
     def around(leaf: torch.Tensor) -> torch.Tensor:
         return leaf * (1 + 1e-6 * (torch.rand(leaf.shape, generator=generator) - 0.5))

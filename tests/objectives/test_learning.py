@@ -19,12 +19,12 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, fingerprint, seeded
+from gdbench.objectives import Objective, hash_data, make_generator
 from gdbench.objectives.classification import cnn, mlp
-from gdbench.objectives.datasets import digest
+from gdbench.objectives.datasets import hash_dataset
 from gdbench.objectives.factorisation import deep_linear, matrix_factorisation, phase_retrieval
-from gdbench.objectives.newton_solver import newton
-from gdbench.objectives.pinn import pinn, solution
+from gdbench.objectives.newton_solver import minimise_newton
+from gdbench.objectives.pinn import evaluate_solution, pinn
 from gdbench.objectives.regression import (
     huber_regression,
     lasso,
@@ -37,8 +37,8 @@ from gdbench.objectives.regression import (
 from gdbench.objectives.stochastic import noisy_quadratic, reddi
 from gdbench.objectives.text_corpus import TEXT
 from gdbench.objectives.transformer import ALPHABET, transformer
-from gdbench.optimizers.projection import projected
-from gdbench.tree import stack_lanes
+from gdbench.optimizers.projection import with_projection
+from gdbench.tree import stack_runs
 
 torch.set_num_threads(1)
 
@@ -120,13 +120,13 @@ def softmax_by_sklearn(w: np.ndarray) -> tuple[float, np.ndarray]:
 
 def factors_by_numpy(x: dict[str, np.ndarray]) -> tuple[float, dict[str, np.ndarray]]:
     """Half the sum of squares, with the matrix drawn again."""
-    rest = x["u"] @ x["v"].T - torch.randn(12, 10, generator=seeded(0), dtype=F64).numpy()
+    rest = x["u"] @ x["v"].T - torch.randn(12, 10, generator=make_generator(0), dtype=F64).numpy()
     return np.sum(rest**2) / 2, {"u": rest @ x["v"], "v": rest.T @ x["u"]}
 
 
 def phases_by_numpy(x: np.ndarray) -> tuple[float, np.ndarray]:
     """Mean quarter of squares of differences of squares."""
-    drawn = torch.randn(10, 81, generator=seeded(0), dtype=F64).numpy()
+    drawn = torch.randn(10, 81, generator=make_generator(0), dtype=F64).numpy()
     a, rest = drawn[:, 1:].T, (drawn[:, 1:].T @ x) ** 2 - (drawn[:, 1:].T @ drawn[:, 0]) ** 2
     return np.mean(rest**2) / 4, a.T @ (rest * (a @ x)) / len(a)
 
@@ -134,7 +134,7 @@ def phases_by_numpy(x: np.ndarray) -> tuple[float, np.ndarray]:
 def layers_by_numpy(x: dict[str, np.ndarray]) -> tuple[float, dict[str, np.ndarray]]:
     """Half the sum of squares; each layer's slope lies between the others."""
     w1, w2, w3 = x.values()
-    rest = w3 @ w2 @ w1 - torch.randn(4, 4, generator=seeded(0), dtype=F64).numpy()
+    rest = w3 @ w2 @ w1 - torch.randn(4, 4, generator=make_generator(0), dtype=F64).numpy()
     return np.sum(rest**2) / 2, {"w1": (w3 @ w2).T @ rest, "w2": w3.T @ rest @ w1.T, "w3": rest @ (w2 @ w1).T}
 
 
@@ -163,7 +163,7 @@ REFEREES: dict[str, tuple[Callable[[], Objective], Referee]] = {
 def test_values_and_gradients_are_the_referees(name: str) -> None:
     """At random points values agree to 1e-12 and gradients to 1e-10 with formulas of numpy, scipy or scikit-learn."""
     made, referee = REFEREES[name]
-    objective, random = made(), seeded(1)
+    objective, random = made(), make_generator(1)
     for _ in range(5):
         start = objective.start_at(0)
         x: Any = (
@@ -226,7 +226,7 @@ def test_softmax_digits_has_its_minimum() -> None:
 def test_newton_says_where_it_fails() -> None:
     """A kink, at which no gradient vanishes, is told of, rather than stated as a minimum."""
     with pytest.raises(ArithmeticError, match="stopped at a gradient of"):
-        newton(lambda x: torch.where(x > 0, x, -x).sum() + (x**2).sum() / 2, torch.full((1,), 0.9, dtype=F64))
+        minimise_newton(lambda x: torch.where(x > 0, x, -x).sum() + (x**2).sum() / 2, torch.full((1,), 0.9, dtype=F64))
 
 
 def test_eckart_and_young() -> None:
@@ -252,13 +252,13 @@ DIGESTS = {
 @pytest.mark.parametrize("name", DIGESTS)
 def test_data_are_those_known(name: str) -> None:
     """The tables are, to the last bit, those on which the minima were found."""
-    assert digest(name)[:16] == DIGESTS[name]
+    assert hash_dataset(name)[:16] == DIGESTS[name]
 
 
 def test_a_fingerprint_is_of_the_data() -> None:
     """What enters the loss decides the fingerprint: not the penalty, but the samples and what was done to them."""
-    assert fingerprint(mlp(samples=20)) == fingerprint(mlp(hidden=3, samples=20))
-    assert len({fingerprint(each) for each in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
+    assert hash_data(mlp(samples=20)) == hash_data(mlp(hidden=3, samples=20))
+    assert len({hash_data(each) for each in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
 
 
 def test_the_text_is_plain() -> None:
@@ -323,13 +323,13 @@ def test_pinn_finds_the_solution() -> None:
     x, _ = descent(twin("lbfgs"), oracle(objective, False), objective.start_at(0), range(150))
     known = {name: leaf.detach() for name, leaf in x.items()}
 
-    assert float((solution(known, t) - (torch.pi * t).sin()).abs().max()) < 1e-3
+    assert float((evaluate_solution(known, t) - (torch.pi * t).sin()).abs().max()) < 1e-3
 
 
 def test_pinn_knows_its_second_derivative() -> None:
     """The derivatives worked out by hand are those of automatic differentiation."""
-    x, t = pinn(hidden=5).start_at(2), torch.rand(7, generator=seeded(0), dtype=F64).requires_grad_()
-    slope = torch.autograd.grad(solution(x, t).sum(), t, create_graph=True)[0]
+    x, t = pinn(hidden=5).start_at(2), torch.rand(7, generator=make_generator(0), dtype=F64).requires_grad_()
+    slope = torch.autograd.grad(evaluate_solution(x, t).sum(), t, create_graph=True)[0]
     bend = torch.autograd.grad(slope.sum(), t)[0]
     residual = bend + torch.pi**2 * (torch.pi * t).sin()
 
@@ -344,7 +344,7 @@ def test_noise_settles_where_the_formula_says(momentum: float, lr: float) -> Non
     """Over many seeds the mean loss of the heavy ball is the closed form of the docstring, within 5 standard errors."""
     objective, noise = noisy_quadratic(n=3, condition=10, noise=0.3), 0.3
     seeds = torch.arange(2000)
-    ask, x = oracle(objective, laned=True, seeds=seeds), stack_lanes([objective.start_at(0)] * len(seeds))
+    ask, x = oracle(objective, laned=True, seeds=seeds), stack_runs([objective.start_at(0)] * len(seeds))
     x, _ = descent(manual("momentum", lr=lr, momentum=momentum), ask, x, range(300))
     losses, e = objective.value(x), objective.data["eigenvalues"]
     b = momentum
@@ -358,7 +358,7 @@ def walk(name: str, objective: Objective, steps: int, **hyper: Any) -> float:
     """Where a method ends on Reddi's example, with the paper's lr / sqrt(t)."""
     lr, x, state = hyper.pop("lr"), objective.start_at(0), None
     for k in range(steps):
-        method = projected(manual(name, lr=lr / (k + 1) ** 0.5, **hyper), objective.project)
+        method = with_projection(manual(name, lr=lr / (k + 1) ** 0.5, **hyper), objective.project)
         x, state = descent(method, oracle(objective, False), x, range(k, k + 1), method.init(x) if k == 0 else state)
     return float(x)
 
@@ -400,7 +400,7 @@ def test_compiled_runs_stay_there_too() -> None:
     """A compiled step ends with the way back into the domain, in lanes and alone, as an eager one does."""
     told, gd, project = [], factory("gd"), reddi().project
     for kind in (Tiny, partial(Compiled, backend="eager")):
-        maker = kind(lambda lr: projected(gd(lr), project))
+        maker = kind(lambda lr: with_projection(gd(lr), project))
         for rates in ([0.01, 0.1], [0.1]):
             columns = run_cell(small(reddi(), maker, lr=rates, steps=150, start_noise=0.1)).columns
             told += columns["final_loss"].tolist()[-1:]

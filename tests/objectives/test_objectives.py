@@ -20,14 +20,14 @@ from torch.autograd.functional import hessian
 import gdbench
 from gdbench.engine.oracle import Compilable, oracle
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.base import point_count
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.base import count_coordinates
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.instances import apply_fixed_rotation
 from gdbench.objectives.quadratic import SPECTRA, quadratic
 from gdbench.objectives.vectors import alternating
-from gdbench.tree import Params, dot, lane, leaves, rebuild, stack_lanes, tree_map
+from gdbench.tree import Params, dot, leaves, rebuild, select_run, stack_runs, tree_map
 from website.axes import is_separable
 
 torch.set_num_threads(1)
@@ -169,7 +169,7 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
     """
     if name in NO_SLOPE:
         pytest.skip(NO_SLOPE[name])
-    objective, seed = build(name).to(torch.float64, "cpu"), seeded(0)
+    objective, seed = build(name).to(torch.float64, "cpu"), make_generator(0)
     scale = max(1.0, float(objective.value(objective.start_at(0)))) if objective.minimisers else 1.0
     for x in objective.minimisers:
         value, slope = float(objective.value(x)), gradient(objective, x)
@@ -212,7 +212,7 @@ def test_seed_decides_the_start(name: str) -> None:
     (loss, slope), (loss_again, slope_again) = ask.grad(first, 0), ask.grad(again, 0)
     assert length(minus(first, again)) == length(minus(slope, slope_again)) == 0
     assert loss.item() == loss_again.item()
-    assert (length(minus(first, other)) > 0) == objective.seeded
+    assert (length(minus(first, other)) > 0) == objective.has_random_start
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -225,12 +225,12 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
     ways = [oracle(objective, laned=True, compiled=compilable)]
     ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
     for way in ways:
-        losses, grads = way.grad(stack_lanes(alone), 0)
+        losses, grads = way.grad(stack_runs(alone), 0)
         assert losses.shape == (3,)
         for i, x in enumerate(alone):
             loss, grad = oracle(objective, laned=False).grad(x, 0)
             torch.testing.assert_close(losses[i], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, i), grad, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(select_run(grads, i), grad, rtol=1e-12, atol=1e-12)
 
 
 COMPILED = [(name, True) for name in CASES if not build(name).laned]
@@ -247,7 +247,7 @@ def test_compiler_takes_it_whole(name: str, laned: bool) -> None:
     """Value and gradient compile into one graph without breaks, and keep their values."""
     objective = build(name)
     way = oracle(objective, laned, compiled=True)
-    x = stack_lanes(points(objective, 3)) if laned else points(objective, 1)[0]
+    x = stack_runs(points(objective, 3)) if laned else points(objective, 1)[0]
     torch.compiler.reset()  # else the objectives before this one count as its recompilations
     compiled = torch.compile(lambda point: way.grad(point, 0), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(x), way.grad(x, 0))
@@ -436,7 +436,7 @@ def test_separable_objectives_have_a_diagonal_hessian(name: str) -> None:
     start = stated.start_at(0)
 
     assert name not in SEPARABLE | COUPLED or separable == (name in SEPARABLE)
-    if separable and point_count(stated) <= 100 and isinstance(start, torch.Tensor):
+    if separable and count_coordinates(stated) <= 100 and isinstance(start, torch.Tensor):
         for point in points(stated, 3, spread=0.1):
             second = hessian(lambda flat: stated.value(flat.reshape(start.shape)), point.reshape(-1))
             assert (second - second.diagonal().diag()).abs().max() <= 1e-9 * second.abs().max()
@@ -519,7 +519,7 @@ def test_every_classical_function_has_instances() -> None:
         *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
         *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),
     }
-    classical = {name for name, each in CONFIGURATIONS.items() if each["_target_"].split(".")[2] in families}
+    classical = {name for name, each in CONFIGURATIONS.items() if target(each).__module__.split(".")[2] in families}
 
     assert set(INSTANCED) == classical - {"lennard_jones"}
     assert all(CONFIGURATIONS[name]["instance"] == 0 for name in INSTANCED)

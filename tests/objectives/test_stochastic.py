@@ -25,9 +25,9 @@ from gdbench.engine.timer import WALL
 from gdbench.engine.timing_pass import clocked
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import logistic, mlp
-from gdbench.objectives.counter_rng import bits, mixed, normals, positions
-from gdbench.optimizers import Seen
-from gdbench.tree import lane, stack_lanes
+from gdbench.objectives.counter_rng import mix_bits, random_bits, random_indices, random_normals
+from gdbench.optimizers import StepInfo
+from gdbench.tree import select_run, stack_runs
 
 torch.set_num_threads(1)
 
@@ -53,7 +53,7 @@ def test_mixed_is_splitmix64() -> None:
     """From the state 1234567 come the first numbers that SplitMix64 is published with."""
     states = torch.tensor([1234567, 1234567 - 0x61C8864680B583EB])
 
-    assert [each % 2**64 for each in mixed(states).tolist()] == [6457827717110365317, 3203168211198807973]
+    assert [each % 2**64 for each in mix_bits(states).tolist()] == [6457827717110365317, 3203168211198807973]
 
 
 @given(seed=st.integers(0, 2**31 - 1), k=st.integers(0, 2**31 - 1))
@@ -63,20 +63,20 @@ def test_bits_are_those_of_whole_numbers(seed: int, k: int) -> None:
     stream = exact((k + seed * 0x9E3779B97F4A7C15) % 2**64)
     expected = [exact((stream + i) % 2**64) for i in range(5)]
     for step in (k, torch.tensor(k, dtype=F64)):
-        assert [each % 2**64 for each in bits(torch.tensor(seed), step, 5).tolist()] == expected
+        assert [each % 2**64 for each in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
 
 
 def test_a_compiler_draws_the_same() -> None:
     """Bits drawn by inductor's kernels are the eager ones: products wrap around there too."""
-    draw = torch.compile(partial(bits, count=7), fullgraph=True)
+    draw = torch.compile(partial(random_bits, count=7), fullgraph=True)
     for seed, k in ((0, 0), (5, 1000), (2**31 - 1, 3)):
         step = torch.tensor(float(k), dtype=F64)
-        assert torch.equal(draw(torch.tensor(seed), step), bits(torch.tensor(seed), k, 7))
+        assert torch.equal(draw(torch.tensor(seed), step), random_bits(torch.tensor(seed), k, 7))
 
 
 def test_positions_are_even() -> None:
     """Over many steps every sample is drawn equally often, and each pair of successive draws too, but for chance."""
-    drawn = torch.stack([positions(torch.tensor(4), k, 50, 10) for k in range(2000)])
+    drawn = torch.stack([random_indices(torch.tensor(4), k, 50, 10) for k in range(2000)])
     singles = torch.bincount(drawn.flatten(), minlength=10)
     pairs = torch.bincount((10 * drawn[:, :-1] + drawn[:, 1:]).flatten(), minlength=100)
 
@@ -90,7 +90,7 @@ def test_normals_are_normal() -> None:
     """The distribution of the normal numbers of many steps and seeds is the normal one (Kolmogorov and Smirnov)."""
     from scipy.stats import kstest
 
-    drawn = torch.cat([normals(torch.tensor(seed), k, 100) for seed in range(10) for k in range(20)])
+    drawn = torch.cat([random_normals(torch.tensor(seed), k, 100) for seed in range(10) for k in range(20)])
 
     assert drawn.dtype == F64
     assert kstest(drawn.numpy(), "norm").pvalue > 1e-3
@@ -124,16 +124,16 @@ def _leaves(x: Any) -> Sequence[Tensor]:
 def test_a_lane_sees_its_own_batch(made: Any, compiled: bool) -> None:
     """In lanes of several seeds, and in lanes of one, each sees what it sees alone; another seed or step, another."""
     objective = made()
-    x = stack_lanes([objective.start_at(seed) for seed in SEEDS])
+    x = stack_runs([objective.start_at(seed) for seed in SEEDS])
     for seeds in (torch.tensor(SEEDS), torch.tensor(7)):
         losses, grads = oracle(objective, True, compiled, seeds).grad(x, 5)
         for row, seed in enumerate(seeds.expand(4).tolist()):
-            loss, grad = oracle(objective, False, compiled, seed).grad(lane(x, row), 5)
-            other = oracle(objective, False, compiled, seed + 1).grad(lane(x, row), 5)[1]
-            later = oracle(objective, False, compiled, seed).grad(lane(x, row), 6)[1]
+            loss, grad = oracle(objective, False, compiled, seed).grad(select_run(x, row), 5)
+            other = oracle(objective, False, compiled, seed + 1).grad(select_run(x, row), 5)[1]
+            later = oracle(objective, False, compiled, seed).grad(select_run(x, row), 6)[1]
 
             torch.testing.assert_close(losses[row], loss, rtol=1e-13, atol=1e-13)
-            torch.testing.assert_close(lane(grads, row), grad, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(select_run(grads, row), grad, rtol=1e-12, atol=1e-12)
             assert not any(torch.equal(_leaves(grad)[0], _leaves(each)[0]) for each in (other, later))
 
 
@@ -255,7 +255,7 @@ def test_runs_are_judged_on_all_data(made: Any) -> None:
     of = small(objective, lr=0.1, seeds=[5], steps=6, trace="full")
     story = tell(of, False, np.arange(1))
 
-    def look(k: int, x: Any, saw: Seen) -> None:
+    def look(k: int, x: Any, saw: StepInfo) -> None:
         seen.append((float(objective.value(x)), float(saw.loss.detach())))
 
     end, _ = descent(manual("gd", lr=0.1), oracle(objective, laned=False, seeds=5), of.start(5), range(6), look=look)

@@ -263,7 +263,7 @@ class Bound(Own):
     ("cls", "reason"),
     [
         (Unfinished, "its attribute numbers: cannot pickle 'generator' object"),
-        (ByAddress, "its attribute shadow: it goes by the address of a parameter; use the parameter itself as key"),
+        (ByAddress, "its attribute shadow: it uses the address of a parameter; use the parameter itself as key"),
         (Bound, "its attribute total: it holds a method of a tensor"),
     ],
 )

@@ -17,8 +17,17 @@ from gdbench.engine import build
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
-from gdbench.optimizers.gradient_transforms import altered, annealed, gaussian, noisy, norm, relative, unit, value
-from gdbench.tree import Params, lane, leaves, stack_lanes
+from gdbench.optimizers.gradient_transforms import (
+    annealed_noise,
+    clip_norm,
+    clip_value,
+    gaussian_noise,
+    gradient_noise,
+    normalise,
+    relative_noise,
+    with_gradient_transform,
+)
+from gdbench.tree import Params, leaves, select_run, stack_runs
 
 torch.set_num_threads(1)
 
@@ -43,7 +52,7 @@ def torchs(clip: Any, grad: dict[str, Tensor], most: float) -> dict[str, Tensor]
 
 @pytest.mark.parametrize("grad", GRADS)
 @pytest.mark.parametrize(
-    ("clip", "of_torch"), [(norm, torch.nn.utils.clip_grad_norm_), (value, torch.nn.utils.clip_grad_value_)]
+    ("clip", "of_torch"), [(clip_norm, torch.nn.utils.clip_grad_norm_), (clip_value, torch.nn.utils.clip_grad_value_)]
 )
 def test_clipping_is_torchs(clip: Any, of_torch: Any, grad: dict[str, Tensor]) -> None:
     """Norm and value clip as torch.nn.utils does, short gradients and long ones."""
@@ -52,25 +61,25 @@ def test_clipping_is_torchs(clip: Any, of_torch: Any, grad: dict[str, Tensor]) -
 
 def test_unit_gradients_have_one_length() -> None:
     """Each gradient gets the length asked for, and 0 stays 0."""
-    ones = [unit(3.0)(grad, False) for grad in GRADS]
+    ones = [normalise(3.0)(grad, False) for grad in GRADS]
 
     for each in ones:
         assert float(torch.cat([leaf.reshape(-1) for leaf in leaves(each)]).norm()) == pytest.approx(3.0)
-    assert torch.equal(unit()(torch.zeros(4), False), torch.zeros(4))  # type: ignore[arg-type]
+    assert torch.equal(normalise()(torch.zeros(4), False), torch.zeros(4))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("clip", [norm(1.0), value(1.0), unit(1.0)])
+@pytest.mark.parametrize("clip", [clip_norm(1.0), clip_value(1.0), normalise(1.0)])
 def test_each_lane_is_clipped_by_itself(clip: Any) -> None:
     """Lanes are clipped as each would be alone."""
-    together = clip(stack_lanes(GRADS), True)
+    together = clip(stack_runs(GRADS), True)
     for index, grad in enumerate(GRADS):
-        torch.testing.assert_close(lane(together, index), clip(grad, False), rtol=1e-14, atol=0.0)
+        torch.testing.assert_close(select_run(together, index), clip(grad, False), rtol=1e-14, atol=0.0)
 
 
-@pytest.mark.parametrize("noise", [gaussian(0.5), annealed(0.25, 0.0), relative(0.5)])
+@pytest.mark.parametrize("noise", [gaussian_noise(0.5), annealed_noise(0.25, 0.0), relative_noise(0.5)])
 def test_noise_has_its_size(noise: Any) -> None:
     """Over many coordinates and steps noise has mean 0 and the deviation asked for, and no step repeats another."""
-    change, ones = noisy(noise, 3.0), torch.ones(2000, dtype=F64)
+    change, ones = gradient_noise(noise, 3.0), torch.ones(2000, dtype=F64)
     drawn = torch.stack([change(ones, k, False) - ones for k in range(20)])  # type: ignore[operator]
 
     assert float(drawn.mean()) == pytest.approx(0.0, abs=4 * 0.5 / 40000**0.5)
@@ -80,7 +89,7 @@ def test_noise_has_its_size(noise: Any) -> None:
 
 def test_annealed_noise_falls() -> None:
     """The deviation of step k is sqrt(eta / (1 + k)^gamma)."""
-    change, zeros = noisy(annealed(0.01, 0.55), 0.0), torch.zeros(20000, dtype=F64)
+    change, zeros = gradient_noise(annealed_noise(0.01, 0.55), 0.0), torch.zeros(20000, dtype=F64)
     deviations = [float(change(zeros, k, False).std()) for k in (0, 9, 99)]  # type: ignore[union-attr]
 
     assert deviations == pytest.approx([(0.01 / (1 + k) ** 0.55) ** 0.5 for k in (0, 9, 99)], rel=0.03)
@@ -89,13 +98,15 @@ def test_annealed_noise_falls() -> None:
 def test_noise_is_that_of_the_seed() -> None:
     """A lane draws what its seed draws alone; lanes of one seed draw the same; another seed draws something else."""
     seeds = [1.0, 5.0, 1.0]
-    together = noisy(gaussian(), torch.tensor(seeds, dtype=F64))(stack_lanes(GRADS), 7, True)
-    shared = noisy(gaussian(), 5.0)(stack_lanes(GRADS), 7, True)
+    together = gradient_noise(gaussian_noise(), torch.tensor(seeds, dtype=F64))(stack_runs(GRADS), 7, True)
+    shared = gradient_noise(gaussian_noise(), 5.0)(stack_runs(GRADS), 7, True)
     for index, (seed, grad) in enumerate(zip(seeds, GRADS, strict=True)):
-        alone = noisy(gaussian(), seed)(grad, 7, False)
-        torch.testing.assert_close(lane(together, index), alone, rtol=0.0, atol=0.0)
-        torch.testing.assert_close(lane(shared, index), noisy(gaussian(), 5.0)(grad, 7, False), rtol=0.0, atol=0.0)
-    first = [noisy(gaussian(), seed)(GRADS[0], 7, False)["weight"] for seed in (1.0, 5.0)]  # type: ignore[call-overload]
+        alone = gradient_noise(gaussian_noise(), seed)(grad, 7, False)
+        torch.testing.assert_close(select_run(together, index), alone, rtol=0.0, atol=0.0)
+        torch.testing.assert_close(
+            select_run(shared, index), gradient_noise(gaussian_noise(), 5.0)(grad, 7, False), rtol=0.0, atol=0.0
+        )
+    first = [gradient_noise(gaussian_noise(), seed)(GRADS[0], 7, False)["weight"] for seed in (1.0, 5.0)]  # type: ignore[call-overload]
 
     assert not torch.equal(*first)
 
@@ -103,7 +114,7 @@ def test_noise_is_that_of_the_seed() -> None:
 def test_the_true_gradient_is_recorded() -> None:
     """A method walks along the gradient that it sees, and tells of the one that there was."""
     of = objective("rosenbrock")
-    method = altered(manual("gd", lr=0.1), lambda grad, k, laned: norm(1.0)(grad, laned))
+    method = with_gradient_transform(manual("gd", lr=0.1), lambda grad, k, laned: clip_norm(1.0)(grad, laned))
     start = of.start_at(0)
     x, _, saw = method.step(oracle(of, False), 0, start, ())
     _, grad = oracle(of, False).grad(start, 0)
@@ -123,7 +134,7 @@ def question(impl: str, **around: Choice) -> Question:
 
 WRAPPED = {
     "schedule": Choice("linear", {}),
-    "clip": Choice("norm", {"most": 5.0}),
+    "clip": Choice("norm", {"max_norm": 5.0}),
     "noise": Choice("gaussian", {"sigma": 1.0}),
 }
 
@@ -160,7 +171,7 @@ def test_what_is_around_is_asked_and_told() -> None:
     assert not set(bare.constants()) & set(AROUND)
     assert {name: each for name, each in wrapped.constants().items() if name.partition(".")[0] in AROUND} == {
         "schedule": "linear", "schedule.start": 1.0, "schedule.end": 0.0, "schedule.over": None,
-        "clip": "norm", "clip.most": 5.0, "noise": "gaussian", "noise.sigma": 1.0,
+        "clip": "norm", "clip.max_norm": 5.0, "noise": "gaussian", "noise.sigma": 1.0,
     }  # fmt: skip
     assert "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build(wrapped)).columns["implementation"][0]
 
@@ -175,7 +186,9 @@ def test_clipping_bounds_the_path() -> None:
     """From a steep start descent on clipped gradients stays near, where plain descent leaves."""
     of = objective("rosenbrock")
     plain, _ = path(manual("gd", lr=0.01), of, 3)
-    clipped, _ = path(altered(manual("gd", lr=0.01), lambda grad, k, laned: norm(1.0)(grad, laned)), of, 3)
+    clipped, _ = path(
+        with_gradient_transform(manual("gd", lr=0.01), lambda grad, k, laned: clip_norm(1.0)(grad, laned)), of, 3
+    )
 
     assert apart(clipped[-1], of.start_at(0), of.start_at(0)) < 0.03 < 1 < apart(plain[-1], plain[0], plain[0])
 
@@ -183,10 +196,10 @@ def test_clipping_bounds_the_path() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: norm(0), "clip.most=0: it must be a number above 0"),
-        (lambda: value(True), "clip.most=True: it must be a number above 0"),
-        (lambda: gaussian(-1), "noise.sigma=-1: it must be a number from 0 upward"),
-        (lambda: annealed(gamma=-1), "noise.gamma=-1: it must be a number from 0 upward"),
+        (lambda: clip_norm(0), "clip.max_norm=0: it must be a number above 0"),
+        (lambda: clip_value(True), "clip.max_value=True: it must be a number above 0"),
+        (lambda: gaussian_noise(-1), "noise.sigma=-1: it must be a number from 0 upward"),
+        (lambda: annealed_noise(gamma=-1), "noise.gamma=-1: it must be a number from 0 upward"),
     ],
 )
 def test_refusals_teach(make: Any, said: str) -> None:

@@ -51,9 +51,9 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
-from gdbench.objectives import Objective, seeded
-from gdbench.objectives.regression import shrunk
-from gdbench.tree import Params, flat, leaves, stack_lanes
+from gdbench.objectives import Objective, make_generator
+from gdbench.objectives.regression import soft_threshold
+from gdbench.tree import Params, flatten, leaves, stack_runs
 
 torch.set_num_threads(1)
 
@@ -72,8 +72,8 @@ def trait(name: str) -> tuple[bool, ...]:
     of = objective(name)
     told = (
         of.laned,
-        of.stochastic,
-        of.seeded,
+        of.is_stochastic,
+        of.has_random_start,
         of.project,
         of.smooth,
         of.minimum is None,
@@ -188,16 +188,16 @@ def test_a_step_in_lanes_is_a_step_alone(optimizer: str, name: str, dtype: torch
     of = objective(name, dtype)
     rates, half = rate(optimizer, name) * np.array([1.0, 0.7, 0.3]), WALK // 2
     lanes, ask = manual(optimizer, lr=torch.from_numpy(rates)), oracle(of, laned=True)
-    x, state = descent(lanes, ask, stack_lanes([of.start_at(0)] * len(rates)), range(half))
+    x, state = descent(lanes, ask, stack_runs([of.start_at(0)] * len(rates)), range(half))
     new, _, _ = lanes.step(ask, half, x, state)
     for index, lr in enumerate(rates):
         here = lane_of(x, index)
         alone = manual(optimizer, lr=float(lr))
         there, _, _ = alone.step(oracle(of, laned=False), half, here, lane_of(state, index))
-        ulp = torch.finfo(dtype).eps * max(flat(each, laned=False).abs().max() for each in (here, there))
+        ulp = torch.finfo(dtype).eps * max(flatten(each, laned=False).abs().max() for each in (here, there))
 
         most = SUMMING.get(optimizer, 4)
-        assert (flat(lane_of(new, index), laned=False) - flat(there, laned=False)).abs().max() <= most * ulp
+        assert (flatten(lane_of(new, index), laned=False) - flatten(there, laned=False)).abs().max() <= most * ulp
 
 
 @crossed(MANUAL, "a nan stays in its lane", {"adam": OBJECTIVES, "momentum": UNLIKE})
@@ -205,7 +205,7 @@ def test_a_nan_stays_in_its_lane(optimizer: str, name: str, dtype: torch.dtype) 
     """A lane that is not finite changes no bit of its neighbours."""
     of, lr = objective(name, dtype), rate(optimizer, name)
     lanes, ask = manual(optimizer, lr=torch.tensor([lr, lr, lr / 2], dtype=F64)), oracle(of, laned=True)
-    clean, spoilt = stack_lanes([of.start_at(0)] * 3), stack_lanes([of.start_at(0)] * 3)
+    clean, spoilt = stack_runs([of.start_at(0)] * 3), stack_runs([of.start_at(0)] * 3)
     for leaf in leaves(spoilt):
         leaf[1] = torch.nan
     x, _ = descent(lanes, ask, clean, range(5))
@@ -334,13 +334,13 @@ def valley(x: Tensor) -> Tensor:
 @cache
 def trail(optimizer: str) -> Tensor:
     """Where a method goes on a random objective, at a step size and with a weight decay that all share."""
-    start = torch.randn(3, 4, dtype=F64, generator=seeded(3))
+    start = torch.randn(3, 4, dtype=F64, generator=make_generator(3))
     decay = {"weight_decay": 0.1} if "weight_decay" in OPTIMIZERS[optimizer].hyper else {}
     rough = Objective(
-        fn=lambda x: valley(x) + 0.1 * x.abs().sum(), start=start, prox=partial(shrunk, 0.1), smooth=valley
+        fn=lambda x: valley(x) + 0.1 * x.abs().sum(), start=start, prox=partial(soft_threshold, 0.1), smooth=valley
     )
     points, _ = path(form(optimizer, lr=0.2, **decay), rough, 24)
-    return torch.stack([flat(each, laned=False) for each in points])
+    return torch.stack([flatten(each, laned=False) for each in points])
 
 
 def test_no_two_methods_are_one() -> None:
@@ -379,7 +379,7 @@ def told_at_random(of: Objective) -> tuple[tuple[Any, ...], Tensor]:
     origin = Objective(fn=of.fn, start=every(lambda leaf: torch.full_like(leaf, 0.4), of.start_at(0)))
     for x in points(origin, 3, spread=0.2, seed=7):
         loss, grad = oracle(of, laned=False).grad(x, 0)
-        told += [loss.detach().reshape(1), flat(grad, laned=False)]
+        told += [loss.detach().reshape(1), flatten(grad, laned=False)]
     shape = tuple(tuple(leaf.shape) for leaf in leaves(of.start_at(0)))
     return shape, torch.cat(told)
 

@@ -23,11 +23,11 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.objectives import Objective
 from gdbench.objectives.quadratic import quadratic
-from gdbench.objectives.regression import lasso_proximal, shrunk
-from gdbench.optimizers import HESSIAN_PRODUCT, Method, Seen, Split, Step
-from gdbench.optimizers.diagonal_hessian import signs
-from gdbench.optimizers.line_search import Line, wolfe
-from gdbench.tree import Params, stack_lanes
+from gdbench.objectives.regression import lasso_proximal, soft_threshold
+from gdbench.optimizers import HESSIAN_PRODUCT, CompositeParts, Method, Step, StepInfo
+from gdbench.optimizers.diagonal_hessian import random_signs
+from gdbench.optimizers.line_search import SearchLine, search_strong_wolfe
+from gdbench.tree import Params, stack_runs
 
 torch.set_num_threads(1)
 
@@ -59,7 +59,7 @@ def bowl(diagonal: bool, l1: float = 0.0) -> tuple[Objective, Known]:
         minimum=4.0,
         prox=lambda x, t: np.where(np.abs(x) > t * l1, x - t * l1 * np.sign(x), 0.0),
     )
-    prox = partial(shrunk, l1) if l1 else unmoved
+    prox = partial(soft_threshold, l1) if l1 else unmoved
     start = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=F64)
     return Objective(fn=fn, start=start, data={"a": torch.from_numpy(a)}, prox=prox, minimum=4.0, laned=True), known
 
@@ -80,7 +80,7 @@ def judged(method: Method, objective: Objective, steps: int = STEPS) -> list[Par
     points: list[Params] = []
     ask = oracle(objective, laned=False)
     x, state = descent(method, ask, objective.start_at(0), range(steps), look=lambda k, x, seen: points.append(x))
-    return [*points, method.judged_at(x, state)]
+    return [*points, method.output_at(x, state)]
 
 
 def lr_of(name: str) -> float:
@@ -328,9 +328,9 @@ def test_a_wolfe_step_is_one(x: float, y: float, first: float, c2: float) -> Non
     at, alone, lanes = problem.start_at(0), oracle(problem, laned=False), oracle(problem, laned=True)
     loss, grad = alone.grad(at, 0)
     here, slope = loss.detach(), grad @ grad
-    step, gradients = wolfe(alone, 0, Line(at, here, grad, slope), first, 1e-4, c2, 25)
-    twice = Line(stack_lanes([at, at]), here.expand(2), stack_lanes([grad, grad]), slope.expand(2))
-    steps, counted = wolfe(lanes, 0, twice, first, 1e-4, c2, int(gradients))
+    step, gradients = search_strong_wolfe(alone, 0, SearchLine(at, here, grad, slope), first, 1e-4, c2, 25)
+    twice = SearchLine(stack_runs([at, at]), here.expand(2), stack_runs([grad, grad]), slope.expand(2))
+    steps, counted = search_strong_wolfe(lanes, 0, twice, first, 1e-4, c2, int(gradients))
     after, there = alone.grad(at - step * grad, 0)
 
     assert after <= here - 1e-4 * step * slope or slope < 1e-20
@@ -345,9 +345,9 @@ def test_a_wolfe_step_is_one(x: float, y: float, first: float, c2: float) -> Non
 def test_signs_are_random_and_repeatable() -> None:
     """Probes are +-1 in equal numbers, other ones at every step, coordinate and seed, and the same in every lane."""
     x = torch.zeros(10_000)
-    first, again = signs(0, x, False, 0), signs(0, x, False, 0)
-    others = [signs(1, x, False, 0), signs(0, x, False, 1), torch.roll(first, 1)]
-    lanes = signs(torch.tensor(0.0, dtype=F64), torch.zeros(3, 10_000), True, 0)
+    first, again = random_signs(0, x, False, 0), random_signs(0, x, False, 0)
+    others = [random_signs(1, x, False, 0), random_signs(0, x, False, 1), torch.roll(first, 1)]
+    lanes = random_signs(torch.tensor(0.0, dtype=F64), torch.zeros(3, 10_000), True, 0)
 
     assert torch.equal(first, again)
     assert set(first.tolist()) == {-1.0, 1.0}
@@ -364,7 +364,7 @@ class Counting:
     def __init__(self, objective: Objective) -> None:
         self.oracle, self.laned = oracle(objective, laned=False), False
         self.gradients = self.values = 0
-        self.split = Split(self, unmoved)
+        self.split = CompositeParts(self, unmoved)
 
     def value(self, x: Params, k: Step) -> Tensor:
         """f(x)."""
@@ -387,7 +387,7 @@ def test_work_is_counted_as_it_is_done(name: str) -> None:
     """Each step counts the gradients, Hessian products and values it asked for; a constant cost is one gradient."""
     counting, work = Counting(BOWL), []
 
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         work.append((int(seen.gradients), int(seen.evaluations)))
         assert (counting.gradients, counting.values) == tuple(map(sum, zip(*work, strict=True)))
 

@@ -44,9 +44,9 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import Compilable, oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
-from gdbench.optimizers import Seen, Split, Step, judging
+from gdbench.optimizers import CompositeParts, Step, StepInfo, compute_output_info
 from gdbench.optimizers.torch_optim import torch_arguments
-from gdbench.tree import Params, leaves, stack_lanes, tree_map
+from gdbench.tree import Params, leaves, stack_runs, tree_map
 
 torch.set_num_threads(1)
 
@@ -286,7 +286,7 @@ def test_lbfgs_counts_every_closure() -> None:
     """L-BFGS reports as many gradients as it asked for, and the loss of the point it started from."""
     counting, work, losses = Counting(ROSENBROCK), [], []
 
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         work.append(seen.gradients)
         losses.append(float(seen.loss.detach()) - float(ROSENBROCK.value(x)))
 
@@ -364,7 +364,7 @@ def test_muon_in_lanes_is_muon_alone_but_for_bfloat16() -> None:
     """A step in a lane and one alone differ by the rounding of bfloat16: by 2% of lr at most."""
     of, rates = OBJECTIVES["matrix"], [0.1, 0.02, 0.03]
     lanes, ask = manual("muon", lr=torch.tensor(rates, dtype=F64)), oracle(of, laned=True)
-    start = stack_lanes([of.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
+    start = stack_runs([of.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
     x, _ = descent(lanes, ask, start, range(1))
     for index, lr in enumerate(rates):
         there, _ = descent(manual("muon", lr=lr), oracle(of, laned=False), start[index].clone(), range(1))
@@ -453,7 +453,7 @@ def test_a_step_in_lanes_is_a_step_alone(name: str, other: str) -> None:
     """From the same x and state a step in a lane and one alone differ by 4 ulps of float32 at most."""
     objective = ROSENBROCK.to(torch.float32, "cpu")
     values = lane_values(name, other)
-    start = stack_lanes([objective.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
+    start = stack_runs([objective.start_at(0) * factor for factor in (1.0, 0.9, 0.8)])
     lanes = manual(name, **in_lanes(values))
     x, state = descent(lanes, oracle(objective, laned=True), start, range(7))
     new, _, _ = lanes.step(oracle(objective, laned=True), 7, x, state)
@@ -471,7 +471,7 @@ def test_a_step_in_lanes_is_a_step_alone(name: str, other: str) -> None:
 def test_a_path_in_lanes_is_a_path_alone(name: str) -> None:
     """Over 15 steps in float64 the lanes go where each run goes alone, though no number of theirs is the same."""
     values = lane_values(name, *(other for method, other in FLOATS if method == name))
-    start = stack_lanes([ROSENBROCK.start_at(0)] * LANES)
+    start = stack_runs([ROSENBROCK.start_at(0)] * LANES)
     x, _ = descent(manual(name, **in_lanes(values)), oracle(ROSENBROCK, laned=True), start, range(15))
     for index in range(LANES):
         points, _ = path(manual(name, **one(values, index)), ROSENBROCK, 15)
@@ -482,7 +482,7 @@ def test_a_path_in_lanes_is_a_path_alone(name: str) -> None:
 @pytest.mark.parametrize("name", GENERAL)
 def test_a_nan_stays_in_its_lane(name: str) -> None:
     """A lane that is not finite changes no bit of its neighbours."""
-    clean = stack_lanes([ROSENBROCK.start_at(0)] * LANES)
+    clean = stack_runs([ROSENBROCK.start_at(0)] * LANES)
     spoilt = clean.clone()
     spoilt[1] = math.nan
     lanes = manual(name, **in_lanes({"lr": lane_values(name)["lr"]}))
@@ -501,7 +501,7 @@ def test_a_step_keeps_the_dtype(name: str) -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         objective = replace(plain, prox=unmoved).to(dtype, "cpu")
         alone, _ = descent(manual(name), oracle(objective, laned=False), objective.start_at(0), range(3))
-        start = stack_lanes([objective.start_at(0)] * LANES)
+        start = stack_runs([objective.start_at(0)] * LANES)
         lanes, _ = descent(manual(name, **in_lanes(every_float)), oracle(objective, laned=True), start, range(3))
 
         assert alone.dtype == lanes.dtype == dtype
@@ -531,7 +531,7 @@ class Written(Compilable):
 
 def written(laned: bool) -> Compilable:
     """The way to the function written out, in lanes or not."""
-    return Written(rosenbrock, laned, split=Split(Written(rosenbrock, laned), unmoved))
+    return Written(rosenbrock, laned, split=CompositeParts(Written(rosenbrock, laned), unmoved))
 
 
 def check_compiled(name: str, backend: str, objective: Objective | None = None) -> int:
@@ -553,7 +553,7 @@ def check_compiled(name: str, backend: str, objective: Objective | None = None) 
 def check_compiled_lanes(name: str, backend: str, objective: Objective | None = None, steps: int = 1) -> int:
     """The same for ever more lanes, looked at within the graph, which holds so many steps."""
 
-    def add(weight: Any, k: Any, x: Params, seen: Seen, total: Tensor) -> Tensor:
+    def add(weight: Any, k: Any, x: Params, seen: StepInfo, total: Tensor) -> Tensor:
         return total + weight * seen.loss.detach() * k
 
     before, program = counters["stats"]["unique_graphs"], Program(factory(name), backend)
@@ -564,7 +564,7 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective | None = 
         hyper = hypers(
             name, in_lanes({"lr": (lr_of(name) * torch.linspace(0.2, 1.0, count)).tolist()}) | fewer_trips(name)
         )
-        method, start = program.in_lanes(hyper, add), stack_lanes([objective.start_at(0)] * count)
+        method, start = program.in_lanes(hyper, add), stack_runs([objective.start_at(0)] * count)
         x, state = method.init(start)
         weight, total = torch.full([count], 2.0, dtype=F64), torch.zeros(count, dtype=F64)
         for _ in range(4):
@@ -572,9 +572,9 @@ def check_compiled_lanes(name: str, backend: str, objective: Objective | None = 
         y, expected, inner = start, torch.zeros(count, dtype=F64), eager(**hyper).begin(start, laned=True)
         for k in range(4 * steps):
             ours = eager(**hyper)
-            at = ours.judged_at(y, inner)
+            at = ours.output_at(y, inner)
             y, inner, saw = ours.step(plain, k, y, inner)
-            expected = add(2.0, k, at, judging(ours, plain, k, at, Seen(*saw)), expected)
+            expected = add(2.0, k, at, compute_output_info(ours, plain, k, at, StepInfo(*saw)), expected)
 
         assert apart(method.shown(x), y, start) < TOLERANCE[leaves(y)[0].dtype]
         assert total.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
@@ -706,7 +706,7 @@ def test_armijo_is_the_sequential_search(starts: list[tuple[float, float]], lr: 
     """Alone and in lanes Armijo takes the first step that will do, and counts the trials up to it."""
     method = manual("armijo", lr=lr, shrink=shrink, c=c)
     points = [torch.tensor(each, dtype=F64) for each in starts]
-    lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_lanes([*points]), ())
+    lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_runs([*points]), ())
     for index, x in enumerate(points):
         expected, trials = sequential(ROSENBROCK, x, lr, shrink, c, 30)
         alone, _, seen = method.step(oracle(ROSENBROCK, laned=False), 0, x, ())

@@ -100,11 +100,11 @@ def test_package_switch_equals_the_package(name: str, on: str) -> None:
 FOLDER = {
     "own_pair.py": """
 import torch
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 
 def signed(lr):
-    return lambda x: torch.zeros_like(x), lambda k, grad, state, x: (x - per_lane(lr, x) * (grad + state).sign(), grad)
+    return lambda x: torch.zeros_like(x), lambda k, grad, state, x: (x - per_run(lr, x) * (grad + state).sign(), grad)
 
 
 def wrong(lr):

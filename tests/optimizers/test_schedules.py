@@ -18,9 +18,9 @@ from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.errors import UsageError
 from gdbench.optimizers import schedules
-from gdbench.optimizers.schedules import Schedule, paced, scheduled
+from gdbench.optimizers.schedules import Schedule, with_schedule, with_torch_schedule
 from gdbench.optimizers.torch_optim import torch_optim
-from gdbench.results import keys
+from gdbench.results import run_ids
 
 torch.set_num_threads(1)
 
@@ -133,9 +133,9 @@ def test_a_configuration_ships_its_factorys_defaults(name: str) -> None:
 def test_manual_torch_and_compiled_walk_one_path(optimizer: str) -> None:
     """A schedule means the same to our own form, to torch.optim's and to a compiled step."""
     of, factor, bare = objective("rosenbrock"), build("warmup_cosine", 20), factory(optimizer)
-    make = scheduled(lambda hyper: bare(**hyper), factor)
+    make = with_schedule(lambda hyper: bare(**hyper), factor)
     ours, _ = path(make({"lr": 1e-3}), of, 20)
-    theirs, _ = path(paced(twin(optimizer, lr=1e-3), factor), of, 20)
+    theirs, _ = path(with_torch_schedule(twin(optimizer, lr=1e-3), factor), of, 20)
     plain, _ = path(manual(optimizer, lr=1e-3), of, 20)
     program = Program(lambda **hyper: make(hyper), "eager")
     compiled, _ = descent(program.method({"lr": 1e-3}), oracle(of, False, compiled=True), of.start_at(0), range(20))
@@ -176,11 +176,14 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
     """A whole number counts steps, a float up to 1.0 is a share of the run, and null is all of it."""
     given = (7, 0.1, None, 0.0001, 1, 1.0, 1e3, 500)
 
-    assert [schedules.length("over", each, 200) for each in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
-    assert [schedules.length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
+    assert [schedules.parse_length("over", each, 200) for each in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
+    assert [schedules.parse_length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
 
 
-LENGTHS = {name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in keys.LENGTHS] for name in CONFIGURATIONS}
+LENGTHS = {
+    name: [key for key in CONFIGURATIONS[name] if f"schedule.{key}" in run_ids.SCHEDULE_LENGTHS]
+    for name in CONFIGURATIONS
+}
 SHARES_OF_60 = {0.0: 0, 0.25: 15, 1.0: 60}
 
 
@@ -219,7 +222,7 @@ def test_every_length_that_conf_ships_is_known_as_one() -> None:
         if "# steps" in line or "# likewise" in line
     }
 
-    assert described - {"schedule.milestones"} == set(keys.LENGTHS)
+    assert described - {"schedule.milestones"} == set(run_ids.SCHEDULE_LENGTHS)
 
 
 def test_one_step_and_the_whole_run_are_two_questions(command: Callable[..., Any]) -> None:
@@ -293,7 +296,7 @@ def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> N
     """Under every schedule a class walks bit for bit as under LambdaLR: each group's own lr times the factor."""
     of = objective("dict")
     for name in CONFIGURATIONS:
-        method = paced(torch_optim(cls, {"lr": 0.02}), build(name))
+        method = with_torch_schedule(torch_optim(cls, {"lr": 0.02}), build(name))
         x, _ = descent(method, oracle(of, laned=False), of.start_at(0), range(STEPS))
 
         assert same(x, lambda_path(cls, build(name), of)), name
@@ -301,7 +304,7 @@ def test_every_group_is_paced_as_torchs_schedulers_do(cls: type[Optimizer]) -> N
 
 def test_a_copy_keeps_its_groups_initial_rates() -> None:
     """From a copy taken in the middle of a run the schedule goes on from each group's own initial lr."""
-    of, method = objective("dict"), paced(torch_optim(Grouped, {"lr": 0.02}), build("linear"))
+    of, method = objective("dict"), with_torch_schedule(torch_optim(Grouped, {"lr": 0.02}), build("linear"))
     ask = oracle(of, laned=False)
     x, state = descent(method, ask, of.start_at(0), range(20))
     x, state = method.copy(x, state)

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from gdbench import errors
-from gdbench.errors import install_command
+from gdbench.errors import format_install_command
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -31,14 +31,14 @@ TEXTS = sorted(
 
 def test_install_command_names_the_checkout_in_use() -> None:
     """In a checkout the command names its folder, wherever the user stands."""
-    assert install_command("mlflow") == f"pip install -e '{ROOT}[mlflow]'"
+    assert format_install_command("mlflow") == f"pip install -e '{ROOT}[mlflow]'"
 
 
 def test_install_command_of_a_wheel_names_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed from a wheel, pip is given a requirement with the repository's URL, which it can parse."""
     monkeypatch.setattr(errors, "__file__", str(tmp_path / "gdbench" / "installation.py"))
     monkeypatch.setattr(errors, "_repository", lambda: "https://github.com/OWNER/gdbench")
-    words = install_command("mlflow")
+    words = format_install_command("mlflow")
     requirement = Requirement(re.fullmatch(r"pip install '(.*)'", words).group(1))
 
     assert (requirement.name, requirement.extras) == ("gdbench", {"mlflow"})

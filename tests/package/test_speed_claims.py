@@ -15,7 +15,7 @@ UNNEEDED |= {
 }
 UNNEEDED |= {
     f"gdbench.optimizers.{family}"
-    for family in ("adam", "line_search", "adafactor_muon", "shampoo", "torch_muon_adamw")
+    for family in ("adam", "line_search", "adafactor", "muon", "shampoo", "torch_muon_adamw")
 }
 RUN = """
 import sys

@@ -11,7 +11,7 @@ import pytest
 from test_escaping import HOSTILE, has_control
 
 import gdbench
-from gdbench.results.labels import Labels, change
+from gdbench.results.labels import Labels, update_labels
 
 TEXT = "\x1b[31m[red]\u202e<b>|=1\x9b2J\x07"
 STORED = [text for text in HOSTILE if "\ud800" not in text and "\x00" not in text and len(text) < 100]
@@ -27,7 +27,7 @@ def sweep(once: Callable[..., Path]) -> Path:
     table["optimizer"] = [f"{name}{TEXT}" for name in table["optimizer"]]
     table["status"], table["error"], table["traceback"] = "failed", [*STORED[:3], "\n".join(STORED)], "\n".join(STORED)
     table.to_parquet(file)
-    change(folder, lambda held: Labels(TEXT, (TEXT,), "\n".join(STORED)))
+    update_labels(folder, lambda held: Labels(TEXT, (TEXT,), "\n".join(STORED)))
     return folder
 
 

@@ -16,7 +16,7 @@ from support.folding import folded
 from gdbench.errors import UsageError
 from gdbench.report.terminal.live import frame, line
 from gdbench.report.terminal.text_plot import Curve, picture
-from gdbench.results.live_status import Glance, Onlooker
+from gdbench.results.live_status import SweepMonitor, SweepSnapshot
 from gdbench.sweeps.executor import execute_jobs
 from gdbench.sweeps.job_spec import Silent
 
@@ -26,13 +26,13 @@ class Looks(Silent):
 
     def __init__(self, root: Path) -> None:
         """Nothing has been seen."""
-        self.root, self.seen, self.onlooker = root, [], None  # type: ignore[var-annotated]
+        self.root, self.seen, self.monitor = root, [], None  # type: ignore[var-annotated]
 
     def done(self, job: Any, statuses: Sequence[str]) -> None:
         """Look, and copy."""
         (folder,) = self.root.glob("outputs/*/*")
-        self.onlooker = self.onlooker or Onlooker(folder)
-        self.seen.append(self.onlooker.look())
+        self.monitor = self.monitor or SweepMonitor(folder)
+        self.seen.append(self.monitor.take_snapshot())
         shutil.copytree(folder, self.root / "killed" / str(len(self.seen)))
 
 
@@ -47,10 +47,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Looks:
     return looks
 
 
-def shown(seen: Glance, onlooker: Onlooker, width: int = 80) -> str:
+def shown(seen: SweepSnapshot, monitor: SweepMonitor, width: int = 80) -> str:
     """A frame as plain text."""
     screen = io.StringIO()
-    Console(file=screen, width=width).print(frame(seen, onlooker.trace, width, colour=False))
+    Console(file=screen, width=width).print(frame(seen, monitor.read_trace, width, colour=False))
     return screen.getvalue()
 
 
@@ -106,21 +106,21 @@ def test_nothing_to_watch_is_a_line(command: Callable[..., Any], tmp_path: Path)
 
 
 def test_a_folder_that_goes_while_it_is_watched_is_a_line(watched: Looks) -> None:
-    """What is removed under the eyes of an onlooker is told in one line."""
+    """What is removed under the eyes of an monitor is told in one line."""
     folder = watched.root / "killed" / "1"
-    onlooker = Onlooker(folder)
-    onlooker.look()
+    monitor = SweepMonitor(folder)
+    monitor.take_snapshot()
     shutil.rmtree(folder)
 
     with pytest.raises(UsageError, match=r"1 has been removed, or renamed\.$"):
-        onlooker.look()
+        monitor.take_snapshot()
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_frame_fits_the_terminal(watched: Looks, width: int) -> None:
     """No line of a frame is longer than the terminal is wide."""
-    told = shown(watched.seen[-1], watched.onlooker, width)
-    path = str(watched.onlooker.folder)
+    told = shown(watched.seen[-1], watched.monitor, width)
+    path = str(watched.monitor.folder)
 
     assert max(len(each) for each in told.splitlines() if path[-8:] not in each) <= width
 

@@ -17,8 +17,8 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench import UsageError
-from gdbench.analysis.endings import cut_paths
-from gdbench.analysis.profiles import performance_profile
+from gdbench.analysis.divergence_clipping import clip_paths
+from gdbench.analysis.performance_profiles import compute_performance_profile
 from gdbench.report.charts import both_views
 from gdbench.report.plotting import _describe_flat
 from gdbench.report.render_images import as_svg
@@ -164,7 +164,7 @@ def test_a_profile_without_a_step_says_why(tmp_path: Path) -> None:
 def test_every_flat_view_of_a_profile_is_named(costs: list[tuple[int, int, float]]) -> None:
     """A note stands for each view of which no line has a step, and for no other."""
     table = pd.DataFrame(costs, columns=["problem", "solver", "cost"]).drop_duplicates(["problem", "solver"])
-    profiles = both_views(table, table[table["problem"] == table["problem"].iloc[0]], performance_profile)
+    profiles = both_views(table, table[table["problem"] == table["problem"].iloc[0]], compute_performance_profile)
     steps = profiles.groupby(["view", "optimizer"])["share"].nunique().groupby("view").max()
     flat = set(steps.index[steps == 1])
     notes = _describe_flat(profiles.assign(optimizer=profiles["optimizer"].astype(str)))
@@ -336,7 +336,7 @@ def test_a_path_that_leaves_ends_in_the_box(points: list[tuple[float, float]]) -
     path = pd.DataFrame([(0.0, 0.0), *points], columns=["x", "y"])
     path = path.assign(optimizer="gd", step=range(len(path)))
 
-    shown, ends = cut_paths(path, box, {"gd"})
+    shown, ends = clip_paths(path, box, {"gd"})
     (end,) = ends[["x", "y"]].to_numpy().tolist()
     assert all(box[name][0] <= value <= box[name][1] for name, value in zip("xy", end, strict=True))
     pd.testing.assert_frame_equal(shown[:-1], path[: len(shown) - 1])

@@ -16,7 +16,7 @@ from support.browser import open_browser
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.winners import find_winners
 from gdbench.errors import UsageError
 from gdbench.report.build import Report, assemble
 from gdbench.report.charts.tips import tip, write_tips
@@ -179,7 +179,7 @@ def test_a_broken_run_never_wins(report: Report) -> None:
     """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
     assert report.source.runs["status"].isin(["diverged", "nonfinite"]).any()
     told = report.facts.told
-    winners = verdict(report.facts.runs, told)
+    winners = find_winners(report.facts.runs, told)
     for _, row in winners[winners["outcome"].isin(["stays", "left"])].iterrows():
         mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
 
@@ -375,7 +375,7 @@ def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], s
 
 def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> None:
     """The second table is better where it needs fewer gradients, worse where it diverged, however early it hit."""
-    from gdbench.analysis.run_matching import comparison
+    from gdbench.analysis.run_matching import match_runs
 
     runs = gdbench.load(sweep)
     hit = runs.index[runs["status"] == "target"]
@@ -384,11 +384,11 @@ def test_fewer_gradients_are_better_and_a_broken_run_is_worse(sweep: Path) -> No
     other.loc[hit[-1], "status"] = "diverged"
     other.loc[hit[-1], "gradient_evals_to_target"] = 1
 
-    counts = comparison(runs, other)["verdict"].value_counts().to_dict()
+    counts = match_runs(runs, other)["verdict"].value_counts().to_dict()
 
     assert counts.pop("same") > 0
     assert counts == {"better": 1, "worse": 1}
-    assert set(comparison(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
+    assert set(match_runs(runs, other.drop(hit[0]))["verdict"]) == {"same", "worse", "only a"}
 
 
 # ------------------------------------------------------------------------------------------------------- browser

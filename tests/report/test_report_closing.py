@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.analysis.winners import verdict
+from gdbench.analysis.winners import find_winners
 from gdbench.report.destination import destination
 from gdbench.report.summary_text import sentences
-from gdbench.results.costs import compared
+from gdbench.results.costs import select_comparable
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
     lines = command("report", str(three[0]), "--format", "html,md").out.splitlines()
 
     assert lines[:2] == [str(page), str(three[0] / "report.md")]
-    assert lines[2:-1] == sentences(verdict(runs, compared(runs)))
+    assert lines[2:-1] == sentences(find_winners(runs, select_comparable(runs)))
     assert all(line in page.read_text() for line in lines[2:-1])
     assert lines[-1] == f"Open in a browser (--open): {page}"
 

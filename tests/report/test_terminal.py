@@ -15,14 +15,14 @@ from support.folding import folded
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.ranked_rows import build_configuration_rows, build_run_rows
 from gdbench.report.number_format import digits, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.table_cells import shown
 from gdbench.report.terminal.fitting import UNLIMITED
 from gdbench.report.terminal.progress import Bar, Lines, progress
 from gdbench.report.terminal.sweep import sweep_report
-from gdbench.results.costs import compared
-from gdbench.results.run_settings import differing_settings, distinct_texts
+from gdbench.results.costs import select_comparable
+from gdbench.results.run_settings import find_differing_settings, format_distinct
 
 FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 
@@ -111,11 +111,15 @@ def test_a_report_holds_its_width_and_cuts_nothing(
     assert max(len(line) for line in text.splitlines() if not line.startswith(("Files", "Next"))) <= width
     assert "…" not in re.sub(r"^ … and \d+ more.*$", "", text, flags=re.MULTILINE)
     words = text.split()
-    varied = [setting for setting in differing_settings(runs) if each or setting != "seed"]
-    shown = run_rows(runs) if each else configuration_rows(runs, compared(runs)).groupby("problem").head(20)
+    varied = [setting for setting in find_differing_settings(runs) if each or setting != "seed"]
+    shown = (
+        build_run_rows(runs)
+        if each
+        else build_configuration_rows(runs, select_comparable(runs)).groupby("problem").head(20)
+    )
     for setting in varied:
         if setting.partition(".")[0] not in ("objective", "steps", "threads"):  # told in headings, with a word beside
-            assert set(distinct_texts(shown[setting])) - {""} <= set(words), setting
+            assert set(format_distinct(shown[setting])) - {""} <= set(words), setting
 
 
 def settings_of_rows(text: str, columns: int) -> list[list[str]]:

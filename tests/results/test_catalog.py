@@ -24,17 +24,17 @@ from hypothesis import strategies as st
 from support.tiers import representatives
 
 import gdbench
-from gdbench.errors import UsageError, install_command
+from gdbench.errors import UsageError, format_install_command
 from gdbench.results import sweep_folder
-from gdbench.results.catalog import find
+from gdbench.results.catalog import find_sweep
 from gdbench.results.columns import COLUMNS
-from gdbench.results.costs import compared
-from gdbench.results.index import FOLDER, opened
-from gdbench.results.labels import Labels, change, labels
-from gdbench.results.listing import kinds, listing
+from gdbench.results.costs import select_comparable
+from gdbench.results.index import FOLDER, open_index
+from gdbench.results.labels import Labels, read_labels, update_labels
 from gdbench.results.load import load
-from gdbench.results.query import parse
-from gdbench.results.standings import best_of_each, standings
+from gdbench.results.query import parse_query
+from gdbench.results.ranking import rank_configurations, select_best
+from gdbench.results.sweep_list import get_query_types, list_sweeps
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,8 +67,8 @@ def rows(made: Path) -> pd.DataFrame:
 
 def listed(*words: str, outputs: Path = Path("outputs")) -> pd.DataFrame:
     """The list of sweeps that a query gives."""
-    with opened(outputs) as index:
-        return listing(index, parse(words, kinds(index)), outputs).sort_values("folder")
+    with open_index(outputs) as index:
+        return list_sweeps(index, parse_query(words, get_query_types(index)), outputs).sort_values("folder")
 
 
 def the_first(outputs: Path) -> Path:
@@ -83,7 +83,7 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     """Cells, runs, statuses and the best run are those of the sweep's own table."""
     table = listed().set_index("name")
     runs = load(the_first(outputs))
-    best = best_of_each(standings(compared(runs)), ["problem"]).iloc[0]
+    best = select_best(rank_configurations(select_comparable(runs)), ["problem"]).iloc[0]
     row = table.loc["first"]
 
     assert (row["runs"], row["cells"], row["planned"]) == (12, 4, 4)
@@ -91,7 +91,7 @@ def test_the_list_tells_what_the_tables_hold(outputs: Path) -> None:
     assert (row["best_run_id"], row["best_lr"]) == (best["run_id"], best["lr"])
     assert (row["best_value"], row["best_measure"]) == (best["value"], best["measure"])
     assert row["when"] == runs["started_at"].min().floor("s")
-    assert table.loc["sweep", "statuses"] == load(find("sweep", outputs))["status"].value_counts().to_dict()
+    assert table.loc["sweep", "statuses"] == load(find_sweep("sweep", outputs))["status"].value_counts().to_dict()
 
 
 QUERIES = {
@@ -158,7 +158,7 @@ ASKED = [
 
 def test_sweeps_are_asked_for_by_what_they_are(outputs: Path) -> None:
     """Time, name, tags, note and counts pick whole sweeps."""
-    change(the_first(outputs), lambda held: Labels(tags=("good", "old"), note="made by hand"))
+    update_labels(the_first(outputs), lambda held: Labels(tags=("good", "old"), note="made by hand"))
     for words, names in ASKED:
         assert listed(*words)["name"].tolist() == names, words
 
@@ -214,7 +214,7 @@ def test_the_table_fits_the_terminal(outputs: Path, width: int) -> None:
 
     from gdbench.report.terminal.listing import sweeps_report
 
-    change(the_first(outputs), lambda held: Labels("a_rather_long_name", ("good",), "A note of many words."))
+    update_labels(the_first(outputs), lambda held: Labels("a_rather_long_name", ("good",), "A note of many words."))
     screen = io.StringIO()
     Console(file=screen, width=width).print(sweeps_report(listed(), 2, outputs, width))
     lines = screen.getvalue().splitlines()
@@ -257,14 +257,14 @@ def test_a_harmed_index_loses_nothing(outputs: Path, harm: str) -> None:
 def test_an_index_is_not_read_again_where_nothing_changed(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second list reads no table of a sweep."""
     before = listed()
-    monkeypatch.setattr("gdbench.results.index.sweep_table", None)
+    monkeypatch.setattr("gdbench.results.index.read_sweep_table", None)
 
     pd.testing.assert_frame_equal(listed(), before)
 
 
 def test_folders_that_change_vanish_or_come_are_noticed(outputs: Path) -> None:
     """A changed table, one replaced by another of its size and time, a removed and a copied folder are all noticed."""
-    first, second = the_first(outputs), find("sweep", outputs)
+    first, second = the_first(outputs), find_sweep("sweep", outputs)
     counted = counts()
     file = first / "runs.parquet"
     state = file.stat()
@@ -283,9 +283,9 @@ def test_folders_that_change_vanish_or_come_are_noticed(outputs: Path) -> None:
 
 def test_many_small_changes_leave_few_files(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that come one after the other are gathered in few files of the index, and all are there."""
-    monkeypatch.setattr("gdbench.results.index.FILES", 2)
+    monkeypatch.setattr("gdbench.results.index.MAX_SMALL_SEGMENTS", 2)
     for number in range(5):
-        shutil.copytree(find("sweep", outputs), outputs / "copies" / f"copy{number}")
+        shutil.copytree(find_sweep("sweep", outputs), outputs / "copies" / f"copy{number}")
         counts()
 
     assert len(counts()) == 2 + 5
@@ -326,7 +326,7 @@ def test_what_is_no_table_is_listed_with_the_reason(
 
 def test_columns_of_other_types_stand_beside_each_other(outputs: Path) -> None:
     """A parameter that is a number in one sweep and text in another is compared as text."""
-    file = find("sweep", outputs) / "runs.parquet"
+    file = find_sweep("sweep", outputs) / "runs.parquet"
     table = pq.read_table(file)
     table = table.append_column("optimizer.beta1", pa.array(["auto"] * len(table)))
     pq.write_table(table, file)
@@ -334,10 +334,10 @@ def test_columns_of_other_types_stand_beside_each_other(outputs: Path) -> None:
     assert listed("optimizer.beta1=auto")["name"].tolist() == ["sweep"]
     assert listed("optimizer.beta1=0.9")["name"].tolist() == ["first"]
     pytest.importorskip("duckdb")
-    with opened(outputs) as index:
-        from gdbench.results.sql import answer
+    with open_index(outputs) as index:
+        from gdbench.results.sql import run_sql
 
-        found = answer(index, 'select distinct "optimizer.beta1" b from runs where b is not null order by b', outputs)
+        found = run_sql(index, 'select distinct "optimizer.beta1" b from runs where b is not null order by b', outputs)
     assert found["b"].tolist() == ["0.9", "auto"]
 
 
@@ -436,7 +436,7 @@ def test_sql_without_duckdb_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     done = command("sweeps", "--sql", "select 1")
 
-    assert (done.code, done.err) == (2, f"gdbench: --sql needs DuckDB: {install_command('sql')}\n")
+    assert (done.code, done.err) == (2, f"gdbench: --sql needs DuckDB: {format_install_command('sql')}\n")
 
 
 # --------------------------------------------------------------------------------------------------------- the labels
@@ -456,7 +456,7 @@ def test_labels_are_kept_in_the_sweeps_folder(outputs: Path, command: Callable[.
     assert label("best") == "name best, tags good, note: made by hand"
     shutil.rmtree(outputs / FOLDER, ignore_errors=True)
 
-    assert labels(folder) == Labels("best", ("good",), "made by hand")
+    assert read_labels(folder) == Labels("best", ("good",), "made by hand")
     assert listed("name=best", "tag=good")["note"].tolist() == ["made by hand"]
     assert json.loads(command("sweeps", "label", "best", "--json").out) == {
         "folder": str(folder),
@@ -518,7 +518,7 @@ def test_rm_removes_what_was_named_and_nothing_else(outputs: Path, command: Call
 
 def test_a_sweep_that_runs_is_left_alone(outputs: Path, command: Callable[..., Any]) -> None:
     """rm and archive refuse a folder that is being written."""
-    with sweep_folder.locked(the_first(outputs)):
+    with sweep_folder.lock_folder(the_first(outputs)):
         done = [command("sweeps", "rm", "first", "--yes"), command("sweeps", "archive", "first")]
 
     assert [each.code for each in done] == [2, 2]
@@ -529,7 +529,7 @@ def test_a_sweep_that_runs_is_left_alone(outputs: Path, command: Callable[..., A
 def test_an_archive_gives_the_same_folders(outputs: Path, command: Callable[..., Any]) -> None:
     """Every file comes back, bit for bit, labels too, and sha256sum agrees."""
     command("sweeps", "label", "first", "--tag", "good")
-    folders = [the_first(outputs), find("sweep", outputs)]
+    folders = [the_first(outputs), find_sweep("sweep", outputs)]
     wanted = {
         file: file.read_bytes()
         for folder in folders
@@ -590,9 +590,9 @@ def test_find_takes_folders_names_and_beginnings(outputs: Path) -> None:
     folder = the_first(outputs)
 
     for word in (str(folder), f"{folder.parent.name}/{folder.name}", "first", folder.name):
-        assert find(word, outputs) == folder
+        assert find_sweep(word, outputs) == folder
     with pytest.raises(UsageError, match=r"may be any of 2 sweeps: .*Name one by its folder"):
-        find(folder.parent.name, outputs)
+        find_sweep(folder.parent.name, outputs)
 
 
 # -------------------------------------------------------------------------------------- what the list shows, typed back
@@ -608,13 +608,15 @@ def test_every_text_of_the_list_finds_its_sweep_again(
     monkeypatch.setenv("COLUMNS", str(width))
     names = sorted(file.parent.relative_to(outputs).as_posix() for file in outputs.glob("*/*/runs.parquet"))
     for number, name in enumerate(names):
-        change(outputs / name, lambda held, number=number: Labels(f"n{number}", ("b", "a"), "one, two; and\nthree"))
+        update_labels(
+            outputs / name, lambda held, number=number: Labels(f"n{number}", ("b", "a"), "one, two; and\nthree")
+        )
         environment = outputs / name / "environment.json"
         told = json.loads(environment.read_text())
         told["git"]["folder"] = {"commit": f"{number}618539abc0123456789abcdef0123456789abcd", "dirty": number == 0}
         environment.write_text(json.dumps(told))
-    with opened(outputs, lambda words: None) as index:
-        table = listing(index, [], outputs)
+    with open_index(outputs, lambda words: None) as index:
+        table = list_sweeps(index, [], outputs)
     cells = sweeps._cells(table)
     for column, texts in cells.items():
         for text, folder in zip(texts, cells["sweep"], strict=True):
@@ -645,10 +647,10 @@ def test_a_commit_is_found_by_its_first_digits_and_a_dirty_one_by_yes(
 )
 def test_a_time_means_as_long_as_it_says(text: str, rows: int) -> None:
     """A day is a day, and a minute a minute, as the list shows them."""
-    from gdbench.results.query import holds
+    from gdbench.results.query import match_rows
 
     began = pd.Timestamp("2026-11-30 10:20:30.5").tz_localize(datetime.now().astimezone().tzinfo).tz_convert("UTC")
     kind = pa.timestamp("us", tz="UTC")
-    conditions = parse([f"when={text}"], {"when": kind})
+    conditions = parse_query([f"when={text}"], {"when": kind})
 
-    assert holds(pa.table({"when": pa.array([began.to_pydatetime()], kind)}), conditions).sum() == rows
+    assert match_rows(pa.table({"when": pa.array([began.to_pydatetime()], kind)}), conditions).sum() == rows

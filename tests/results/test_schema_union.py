@@ -19,15 +19,15 @@ from support.tiers import count_examples, representatives
 import gdbench
 from gdbench.results import sweep_folder
 from gdbench.results.folder_layout import PARTS
-from gdbench.results.index import opened
-from gdbench.results.listing import kinds, listing
-from gdbench.results.load import Skipped
-from gdbench.results.query import parse
-from gdbench.results.schema_union import MixedKinds, union
-from gdbench.results.table_files import DESCRIBED
+from gdbench.results.index import open_index
+from gdbench.results.load import SkippedFile
+from gdbench.results.parquet_files import TABLE_COLUMNS
+from gdbench.results.query import parse_query
+from gdbench.results.schema_union import MixedTypes, concat_tables
+from gdbench.results.sweep_list import get_query_types, list_sweeps
 
 pytestmark = pytest.mark.filterwarnings(
-    "always::gdbench.results.load.Skipped", "always::gdbench.results.schema_union.MixedKinds"
+    "always::gdbench.results.load.SkippedFile", "always::gdbench.results.schema_union.MixedTypes"
 )
 
 OWN = """
@@ -157,21 +157,21 @@ def test_no_kinds_of_values_lose_a_row(
     shutil.rmtree(outputs, ignore_errors=True)
     rows = 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MixedKinds)
+        warnings.simplefilter("ignore", MixedTypes)
         for number, (gathered, parts) in enumerate(sweeps):
             place = outputs / "2026-01-01" / f"00-00-{number:02d}_sweep"
             rows += sum(put(place, cell, values, shared) for cell, values in enumerate(parts))
             if gathered:
-                sweep_folder.gather(place)
+                sweep_folder.merge_parts(place)
         runs = gdbench.load(outputs)
         given = [value for _, parts in sweeps for values in parts for value in values]
         missing = sum(value is None for value in given)
         assert len(runs) == rows
         # To pandas a number that is none is missing too.
         assert missing <= runs["objective.width"].isna().sum() <= missing + sum(value != value for value in given)
-        with opened(outputs) as index:
-            table = listing(index, [], outputs)
-            present = listing(index, parse(["objective.width!=null"], kinds(index)), outputs)
+        with open_index(outputs) as index:
+            table = list_sweeps(index, [], outputs)
+            present = list_sweeps(index, parse_query(["objective.width!=null"], get_query_types(index)), outputs)
         assert table["runs"].sum() == rows
         assert not table["fault"].any()
         assert present["runs"].sum() == rows - missing
@@ -181,8 +181,8 @@ def test_no_kinds_of_values_lose_a_row(
 def test_numbers_lose_no_digit(first: int, second: float) -> None:
     """Whole numbers beside others are floats where that keeps them, and text where it does not."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MixedKinds)
-        both = union([pa.table({"a": [first]}), pa.table({"a": [second]})]).column("a").to_pylist()
+        warnings.simplefilter("ignore", MixedTypes)
+        both = concat_tables([pa.table({"a": [first]}), pa.table({"a": [second]})]).column("a").to_pylist()
 
     assert both == [first, second] or both[0] == str(first)
 
@@ -211,11 +211,11 @@ def test_text_that_a_cell_shares_is_in_memory_once(tmp_path: Path) -> None:
                 "objective.matrix": str(list(range(20_000))),
             }
             sweep_folder.write_part(place, cell, {"runs": runs})
-        sweep_folder.gather(place)
+        sweep_folder.merge_parts(place)
         loaded = gdbench.load(tmp_path / "outputs")
-        with opened(tmp_path / "outputs") as index:
-            assert listing(index, [], tmp_path / "outputs")["runs"].tolist() == [2 * rows]
-            assert index.rows(["overrides"]).num_rows == 2 * rows
+        with open_index(tmp_path / "outputs") as index:
+            assert list_sweeps(index, [], tmp_path / "outputs")["runs"].tolist() == [2 * rows]
+            assert index.read_rows(["overrides"]).num_rows == 2 * rows
     finally:
         pa.set_memory_pool(usual)
 
@@ -307,15 +307,15 @@ def read_all(made: Path, command: Callable[..., Any], count: int) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         runs = gdbench.load("outputs")
-    said = [str(note.message) for note in caught if note.category is Skipped]
+    said = [str(note.message) for note in caught if note.category is SkippedFile]
 
     assert len(runs) == rows
     assert sorted(said) == sorted(
         line for line in said for place in broken if f"{place}/runs.parquet is skipped" in line
     )
     assert len(said) == len(broken)
-    assert {note.category for note in caught} == {Skipped, MixedKinds}
-    assert set(DESCRIBED["runs"]) <= set(runs)
+    assert {note.category for note in caught} == {SkippedFile, MixedTypes}
+    assert set(TABLE_COLUMNS["runs"]) <= set(runs)
     listed = command("sweeps", "--csv", "--limit", "0").out.splitlines()
     assert len(listed) == count + 1
     key = str(runs["run_id"].iloc[0])

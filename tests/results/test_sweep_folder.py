@@ -17,10 +17,10 @@ from support.folding import folded
 from support.processes import Processes
 
 from gdbench.errors import UsageError
-from gdbench.results import sweep_folder, table_files
+from gdbench.results import parquet_files, sweep_folder
 from gdbench.results.atomic import write_json
 from gdbench.results.columns import COLUMNS
-from gdbench.results.folder_layout import PARTS, part_numbers
+from gdbench.results.folder_layout import PARTS, find_finished_cells
 from gdbench.results.load import load
 from gdbench.sweeps.executor import execute_jobs
 from gdbench.sweeps.job_spec import Silent
@@ -57,7 +57,7 @@ def part(folder: Path, number: int, **columns: Any) -> None:
 def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) -> None:
     """Hundreds of sweeps that start in the same second never share a folder."""
     with ThreadPoolExecutor(16) as pool:
-        folders = list(pool.map(lambda _: sweep_folder.new_folder(str(tmp_path), "sweep"), range(300)))
+        folders = list(pool.map(lambda _: sweep_folder.create_folder(str(tmp_path), "sweep"), range(300)))
 
     assert len(set(folders)) == 300
     assert all((folder / PARTS).is_dir() for folder in folders)
@@ -66,7 +66,8 @@ def test_threads_that_start_together_get_folders_of_their_own(tmp_path: Path) ->
 def test_processes_that_start_together_get_folders_of_their_own(processes: Processes, tmp_path: Path) -> None:
     """Sweeps of several processes at once never share a folder either."""
     program = (
-        "from gdbench.results.sweep_folder import new_folder\nfor _ in range(60): print(new_folder('outputs', 'sweep'))"
+        "from gdbench.results.sweep_folder import create_folder\n"
+        "for _ in range(60): print(create_folder('outputs', 'sweep'))"
     )
     started = [processes.fork("-c", program, cwd=tmp_path) for _ in range(3)]
     folders = [line for process in started for line in process.communicate().out.splitlines()]
@@ -77,18 +78,18 @@ def test_processes_that_start_together_get_folders_of_their_own(processes: Proce
 
 def test_a_folder_says_when_and_what(tmp_path: Path) -> None:
     """Folders lie by day, and are named by the time and the name given."""
-    folder = sweep_folder.new_folder(str(tmp_path), "mine")
+    folder = sweep_folder.create_folder(str(tmp_path), "mine")
 
     datetime.date.fromisoformat(folder.parent.name)
     datetime.time.fromisoformat(folder.name.removesuffix("_mine").replace("-", ":"))
-    assert "_" not in sweep_folder.new_folder(str(tmp_path / "other"), None).name
+    assert "_" not in sweep_folder.create_folder(str(tmp_path / "other"), None).name
 
 
 @pytest.mark.parametrize("name", ["a/b", "../x", "/tmp/x"])
 def test_a_name_cannot_lead_out_of_the_outputs(tmp_path: Path, name: str) -> None:
     """A name with a slash is refused by name, not blamed on the disk."""
     with pytest.raises(UsageError, match=r"^name="):
-        sweep_folder.new_folder(str(tmp_path), name)
+        sweep_folder.create_folder(str(tmp_path), name)
 
 
 # -------------------------------------------------------------------------------------------------------- writing
@@ -98,8 +99,8 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
     """Cells may end in any order: the table has them by number, and the parts are gone."""
     for cell in (11, 2, 0, 100):
         part(tmp_path, cell, cell=cell)
-    assert part_numbers(tmp_path) == {0, 2, 11, 100}
-    sweep_folder.gather(tmp_path)
+    assert find_finished_cells(tmp_path) == {0, 2, 11, 100}
+    sweep_folder.merge_parts(tmp_path)
 
     assert load(tmp_path)["cell"].tolist() == [0, 0, 2, 2, 11, 11, 100, 100]
     assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
@@ -108,10 +109,10 @@ def test_parts_are_gathered_in_the_order_of_the_cells(tmp_path: Path) -> None:
 def test_a_big_table_has_dictionaries_only_where_values_come_again(tmp_path: Path) -> None:
     """A million learning rates, each its own, are written as they are; names and steps once each."""
     (tmp_path / PARTS).mkdir()
-    many = table_files.SMALL + 1
+    many = parquet_files.SMALL_TABLE_ROWS + 1
     columns = {"lr": np.arange(float(many)), "optimizer": "gd", "steps": np.arange(many) % 7}
     sweep_folder.write_part(tmp_path, 0, {"runs": runs(many, **columns)})
-    sweep_folder.gather(tmp_path)
+    sweep_folder.merge_parts(tmp_path)
     written = pq.ParquetFile(tmp_path / "runs.parquet").metadata.row_group(0)
     column = {written.column(i).path_in_schema: written.column(i) for i in range(written.num_columns)}
 
@@ -128,7 +129,7 @@ def test_a_part_counts_when_its_runs_are_there(tmp_path: Path) -> None:
     (tmp_path / PARTS).mkdir()
     sweep_folder.write_part(tmp_path, 0, {"traces": {"run_id": np.array([b"0" * 16]), "step": np.array([0])}})
 
-    assert part_numbers(tmp_path) == set()
+    assert find_finished_cells(tmp_path) == set()
 
 
 def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_disk_that_refuses_is_told_in_one_line(tmp_path: Path) -> None:
     """What the system says of a folder that cannot be written becomes a UsageError with a way out."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"^outputs=.*file cannot be written \(.+\)\. Choose another") as refusal:
-        sweep_folder.new_folder(str(tmp_path / "file"), None)
+        sweep_folder.create_folder(str(tmp_path / "file"), None)
 
     assert "\n" not in str(refusal.value)
 

@@ -24,11 +24,11 @@ from support.processes import Done, Process, Processes, Streams
 from support.tiers import representatives
 
 import gdbench
-from gdbench.errors import install_command
-from gdbench.results.columns import asked
-from gdbench.results.export import NotSent, send
-from gdbench.results.export.payload import read
-from gdbench.results.export.tracked import TrackedSweep
+from gdbench.errors import format_install_command
+from gdbench.results.columns import is_setting
+from gdbench.results.export import ExportFailed, export_sweep
+from gdbench.results.export.build_payload import build_payload
+from gdbench.results.export.payload import SweepPayload
 
 BLOCK = 2**15
 SERVER = ("mlflow", "flask", "flask_cors", "graphene", "aiohttp", "huey", "sqlalchemy", "alembic")
@@ -69,16 +69,16 @@ def finite(numbers: dict[str, float]) -> bool:
 
 def test_a_run_is_told_whole(sweep: Path) -> None:
     """Every column of every run is a parameter, a finite metric or a tag; curves hold each recorded number."""
-    told, runs, traces = read(sweep), gdbench.load(sweep), gdbench.load(sweep, "traces")
+    told, runs, traces = build_payload(sweep), gdbench.load(sweep), gdbench.load(sweep, "traces")
 
     assert [run.tags["run_id"] for run in told.runs] == list(runs["run_id"])
     for run, (_, row) in zip(told.runs, runs.iterrows(), strict=True):
         known = {name: value for name, value in row.dropna().items() if value == value}
         assert set(known) == set(run.params) | set(run.metrics) | set(run.tags)
-        assert set(run.params) == {name for name in known if asked(name)}
+        assert set(run.params) == {name for name in known if is_setting(name)}
         assert finite(run.metrics)
     first = traces[traces["run_id"] == runs["run_id"][0]]
-    assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.points()] == list(first["loss"])
+    assert [numbers["trace/loss"] for _, numbers in told.runs[0].curves.list_points()] == list(first["loss"])
     assert told.runs[-1].tags["status"] == "nonfinite"
     assert len({run.id for run in told.runs}) == len(runs)
 
@@ -87,7 +87,7 @@ def test_a_copied_folder_is_the_same_sweep(few: Path, tmp_path: Path) -> None:
     """A sweep keeps its identity wherever its folder lies, and the same question asked again is another run."""
     copy = shutil.copytree(few, tmp_path / "elsewhere" / "copy")
     again = gdbench.run("beale", lr=[1e-3, 1e-2, 10.0], steps=9, timing="off", outputs=str(tmp_path / "again"))
-    ids = [{run.id for run in read(Path(place)).runs} for place in (few, copy, again.attrs["folder"])]
+    ids = [{run.id for run in build_payload(Path(place)).runs} for place in (few, copy, again.attrs["folder"])]
 
     assert ids[0] == ids[1]
     assert not ids[0] & ids[2]
@@ -126,7 +126,7 @@ def _wait(address: str, process: Process, log: Path) -> None:
     raise AssertionError(log.read_text()[-2000:])
 
 
-def held(server: str, sweep: TrackedSweep) -> tuple[Any, dict[str, Any]]:
+def held(server: str, sweep: SweepPayload) -> tuple[Any, dict[str, Any]]:
     """MLflow's client, and the runs that it gives of a sweep, by our id."""
     from mlflow.tracking import MlflowClient
 
@@ -141,14 +141,14 @@ def held(server: str, sweep: TrackedSweep) -> tuple[Any, dict[str, Any]]:
 @pytest.mark.slow
 def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path) -> None:
     """40 runs have the same parameters, metrics, curves and statuses there; a second time adds nothing."""
-    told = read(sweep)
-    sent = send("mlflow", sweep, server)
+    told = build_payload(sweep)
+    sent = export_sweep("mlflow", sweep, server)
     client, found = held(server, told)
     parent = found.pop(told.id)
 
     experiment = client.get_experiment_by_name("gdbench").experiment_id
-    assert (sent.added, sent.there) == (40, 0)
-    assert sent.look == f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    assert (sent.added, sent.already_present) == (40, 0)
+    assert sent.view_hint == f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
     assert set(found) == {run.id for run in told.runs}
     for run in told.runs:
         data = found[run.id].data
@@ -159,15 +159,17 @@ def test_a_server_of_mlflow_gives_back_what_it_was_sent(server: str, sweep: Path
         assert found[run.id].info.status == "FINISHED"
     for run in (told.runs[0], told.runs[-2], told.runs[-1]):
         history = client.get_metric_history(found[run.id].info.run_id, "trace/loss")
-        points = [(step, numbers["trace/loss"]) for step, numbers in run.curves.points() if "trace/loss" in numbers]
+        points = [
+            (step, numbers["trace/loss"]) for step, numbers in run.curves.list_points() if "trace/loss" in numbers
+        ]
         assert [(point.step, point.value) for point in history] == points
     assert parent.info.status == "FINISHED"
     kind = client.get_experiment_by_name("gdbench").tags["mlflow.experimentKind"]
     assert kind == "custom_model_development", "or the page opens on the traces of language models"
     assert {"environment.json", "runs.parquet"} <= {each.path for each in client.list_artifacts(parent.info.run_id)}
 
-    again = send("mlflow", sweep, server)
-    assert (again.added, again.there) == (0, 40)
+    again = export_sweep("mlflow", sweep, server)
+    assert (again.added, again.already_present) == (0, 40)
     assert len(held(server, told)[1]) == 41
 
 
@@ -176,7 +178,7 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     """What was whole stays, what was not is sent again, and what was missing comes."""
     import gdbench.results.export.mlflow as adapter
 
-    told, real = read(few), adapter.MlflowClient.set_terminated
+    told, real = build_payload(few), adapter.MlflowClient.set_terminated
 
     def cut(self: Any, run_id: str, *rest: Any) -> None:
         """End one run, and be interrupted at the next."""
@@ -188,14 +190,14 @@ def test_an_interrupted_export_goes_on(server: str, few: Path, monkeypatch: pyte
     stopped: list[str] = []
     with monkeypatch.context() as patched:
         patched.setattr(adapter.MlflowClient, "set_terminated", cut)
-        patched.setattr(adapter, "AT_ONCE", 1)
+        patched.setattr(adapter, "WORKERS", 1)
         with pytest.raises(KeyboardInterrupt):
-            send("mlflow", few, server)
+            export_sweep("mlflow", few, server)
     assert [run.info.status for run in held(server, told)[1].values()].count("RUNNING") >= 2
 
-    sent = send("mlflow", few, server)
+    sent = export_sweep("mlflow", few, server)
     _, found = held(server, told)
-    assert (sent.added, sent.there) == (2, 1)
+    assert (sent.added, sent.already_present) == (2, 1)
     assert set(found) == {told.id, *(run.id for run in told.runs)}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert all(len(found[run.id].data.params) == len(run.params) for run in told.runs)
@@ -212,12 +214,12 @@ def test_a_store_that_is_a_file_keeps_the_journal_it_has(
     file = tmp_path / "runs.db"
     if owner == "old":
         file.touch()
-    sent = send("mlflow", few, f"sqlite:///{file}")
-    again = send("mlflow", few, f"sqlite:///{file}")
+    sent = export_sweep("mlflow", few, f"sqlite:///{file}")
+    again = export_sweep("mlflow", few, f"sqlite:///{file}")
     alone = shutil.copy(file, tmp_path / "copy.db")
 
-    assert (sent.added, again.added, again.there) == (3, 0, 3)
-    assert len(held(f"sqlite:///{alone}", read(few))[1]) == 4
+    assert (sent.added, again.added, again.already_present) == (3, 0, 3)
+    assert len(held(f"sqlite:///{alone}", build_payload(few))[1]) == 4
     assert journal(file) == kept
 
 
@@ -285,7 +287,7 @@ def test_a_server_that_is_down_costs_a_line(
         export = command("export", "mlflow", str(few), "--uri", address)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         with warnings.catch_warnings():
-            warnings.simplefilter("default", NotSent)
+            warnings.simplefilter("default", ExportFailed)
             swept = command("lr=0.1", "timing=off", "tracker=mlflow", "--quiet", "outputs=mine")
 
     (folder,) = Path("mine").glob("*/*")
@@ -338,9 +340,9 @@ def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest
 
     monkeypatch.chdir(few.parent)
     monkeypatch.setenv("WANDB_SILENT", "true")
-    told = read(few)
-    assert send("wandb", few).added == 3
-    assert send("wandb", few)[:2] == (0, 3)
+    told = build_payload(few)
+    assert export_sweep("wandb", few).added == 3
+    assert export_sweep("wandb", few)[:2] == (0, 3)
     for run in told.runs:
         (file,) = Path("wandb").glob(f"offline-run-*-{run.id}/*.wandb")
         records = [Record.FromString(each) for each in logged(file.read_bytes())]
@@ -365,7 +367,7 @@ def test_weights_and_biases_files_read_back_equal(few: Path, monkeypatch: pytest
         assert {name: summary[name] for name in run.metrics} == run.metrics
         assert [
             (each["_step"], {name: each[name] for name in each if name.startswith("trace/")}) for each in history
-        ] == run.curves.points()
+        ] == run.curves.list_points()
 
 
 def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> None:
@@ -375,9 +377,9 @@ def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> 
     from tensorboard.plugins.hparams import plugin_data_pb2
     from tensorboard.util.tensor_util import make_ndarray
 
-    told, logs = read(few), tmp_path / "logs"
-    assert send("tensorboard", few, str(logs)).added == 3
-    assert send("tensorboard", few, str(logs))[:2] == (0, 3)
+    told, logs = build_payload(few), tmp_path / "logs"
+    assert export_sweep("tensorboard", few, str(logs)).added == 3
+    assert export_sweep("tensorboard", few, str(logs))[:2] == (0, 3)
     assert not list(logs.glob(".making*"))
     for run in told.runs:
         (folder,) = logs.glob(f"*/*_{run.id}")
@@ -390,7 +392,7 @@ def test_tensorboards_event_files_read_back_equal(few: Path, tmp_path: Path) -> 
         assert {name: read_back[name] for name in run.metrics} == {
             name: [(0, float32(run.metrics[name]))] for name in run.metrics
         }
-        points = [(step, numbers["trace/gap"]) for step, numbers in run.curves.points() if "trace/gap" in numbers]
+        points = [(step, numbers["trace/gap"]) for step, numbers in run.curves.list_points() if "trace/gap" in numbers]
         assert read_back["trace/gap"] == [(step, float32(gap)) for step, gap in points]
         assert all(tensor.dtype == DT_FLOAT for name in read_back for tensor in tensors_of(events, name)), "or dropped"
         content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
@@ -421,8 +423,8 @@ def test_tensorboards_own_server_shows_every_metric(
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     logs = tmp_path / "logs"
     for folder in (sweep, few):
-        send("tensorboard", folder, str(logs))
-    runs = [*read(sweep).runs, *read(few).runs]
+        export_sweep("tensorboard", folder, str(logs))
+    runs = [*build_payload(sweep).runs, *build_payload(few).runs]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -434,7 +436,7 @@ def test_tensorboards_own_server_shows_every_metric(
     tags = _tags_of(address, len(runs))
     shown = {run_id: names for path, names in tags.items() for run_id in [path.rpartition("_")[2]]}
     for run in runs:
-        curves = {name for _, numbers in run.curves.points() for name in numbers}
+        curves = {name for _, numbers in run.curves.list_points() for name in numbers}
         drawable = {name for name, value in run.metrics.items() if abs(value) < 3e38}
         assert drawable | {name for name in curves if run.tags["status"] != "nonfinite"} <= set(shown[run.id])
 
@@ -453,9 +455,9 @@ def _tags_of(address: str, runs: int) -> dict[str, Any]:
 @pytest.mark.slow
 def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
     """The store holds configuration, curves and numbers of each run; a second time adds nothing."""
-    told, place = read(few), tmp_path / "trackio"
-    assert send("trackio", few, str(place)).added == 3
-    assert send("trackio", few, str(place))[:2] == (0, 3)
+    told, place = build_payload(few), tmp_path / "trackio"
+    assert export_sweep("trackio", few, str(place)).added == 3
+    assert export_sweep("trackio", few, str(place))[:2] == (0, 3)
     from trackio import context_vars
     from trackio.sqlite_storage import SQLiteStorage  # it reads once, when it is imported, where its store is
 
@@ -465,7 +467,7 @@ def test_trackios_store_reads_back_equal(few: Path, tmp_path: Path) -> None:
         config = SQLiteStorage.get_run_config("gdbench", f"{run.name} {run.id}")
         *curve, end = logs
         assert [(each["step"], {name: each[name] for name in each if name.startswith("trace/")}) for each in curve] == [
-            *run.curves.points()
+            *run.curves.list_points()
         ]
         assert {name: end[name] for name in run.metrics} == run.metrics
         assert {name: config[name] for name in run.params} == run.params
@@ -516,7 +518,7 @@ def test_mistakes_are_told_before_anything_runs(
     assert all(
         "tracker=mlflo is not known. Did you mean mlflow? Allowed: mlflow, wandb, " in each.err for each in unknown
     )
-    assert all(each.err.endswith(f"wandb is not installed: {install_command('wandb')}\n") for each in absent)
+    assert all(each.err.endswith(f"wandb is not installed: {format_install_command('wandb')}\n") for each in absent)
     assert {each.code for each in (*unknown, *absent)} == {2}
     assert {each.err.count("\n") for each in (*unknown, *absent)} == {1}
     assert not Path("none").exists()

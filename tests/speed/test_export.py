@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gdbench
-from gdbench.results.export import send
+from gdbench.results.export import export_sweep
 
 RUNS = 1000
 MOST_S = 60.0
@@ -30,7 +30,7 @@ def test_a_thousand_runs_reach_mlflow_within_a_minute(
 
     def exported() -> float:
         started = time.perf_counter()
-        assert send("mlflow", folder, f"sqlite:///{tmp_path}/mlflow.db").added == RUNS
+        assert export_sweep("mlflow", folder, f"sqlite:///{tmp_path}/mlflow.db").added == RUNS
         return time.perf_counter() - started
 
     taken = timed(exported)

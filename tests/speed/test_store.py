@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdbench
-from gdbench.results.index import opened
-from gdbench.results.listing import kinds, listing
-from gdbench.results.query import parse
-from gdbench.results.sql import answer
+from gdbench.results.index import open_index
+from gdbench.results.query import parse_query
+from gdbench.results.sql import run_sql
+from gdbench.results.sweep_list import get_query_types, list_sweeps
 
 SWEEPS, RUNS = 1000, 1000
 ALLOWED_S = 1.0
@@ -43,7 +43,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows = rows.set_column(rows.column_names.index(name), name, drawn)
         keys = pa.array([f"{key:016x}" for key in random.integers(0, 2**62, RUNS)])
         pq.write_table(rows.set_column(rows.column_names.index("run_id"), "run_id", keys), folder / "runs.parquet")
-    with opened(outputs) as index:
+    with open_index(outputs) as index:
         assert len(index.sweeps) == SWEEPS
     return outputs
 
@@ -55,8 +55,8 @@ def test_a_thousand_sweeps_answer_at_once(
     """Listing and filtering a million runs takes less than a second once they have been read."""
 
     def asked() -> int:
-        with opened(outputs) as index:
-            return len(listing(index, parse(words, kinds(index)), outputs))
+        with open_index(outputs) as index:
+            return len(list_sweeps(index, parse_query(words, get_query_types(index)), outputs))
 
     assert benchmark.pedantic(asked, rounds=3, warmup_rounds=1) == SWEEPS
     figures(answer_s=benchmark.stats.stats.min)
@@ -68,8 +68,8 @@ def test_sql_answers_at_once(outputs: Path, benchmark: Any, figures: Callable[..
     statement = "select optimizer, count(*) n, min(final_gap) from runs group by all"
 
     def asked() -> int:
-        with opened(outputs) as index:
-            return int(answer(index, statement, outputs)["n"].sum())
+        with open_index(outputs) as index:
+            return int(run_sql(index, statement, outputs)["n"].sum())
 
     assert benchmark.pedantic(asked, rounds=3, warmup_rounds=1) == SWEEPS * RUNS
     figures(answer_s=benchmark.stats.stats.min)

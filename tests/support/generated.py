@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gdbench.optimizers import Hyper, Method, first_order
-from gdbench.tree import per_lane
+from gdbench.tree import per_run
 
 Part = tuple[Callable[[Tensor], Any], Callable[[Tensor, Any, Tensor], tuple[Tensor, Any]]]
 """``init(x) -> state`` and ``update(grad, state, x) -> (direction, state)``."""
@@ -148,7 +148,7 @@ def make_method(names: tuple[str, ...], container: str, in_place: bool, lr: Hype
 
     def update(k: Any, grad: Tensor, state: Any, x: Tensor) -> tuple[Tensor, Any]:
         results = [part[1](grad, held, x) for part, held in zip(parts, open_container(state), strict=True)]
-        move = per_lane(lr, x) * sum(direction for direction, _ in results) / len(results)
+        move = per_run(lr, x) * sum(direction for direction, _ in results) / len(results)
         new: Tensor = x.sub_(move) if in_place else x - move
         return new, pack([held for _, held in results])
 

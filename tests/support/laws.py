@@ -17,10 +17,10 @@ from torch import Tensor
 
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.objectives import Objective, seeded
-from gdbench.optimizers import Method, Seen
+from gdbench.objectives import Objective, make_generator
+from gdbench.optimizers import Method, StepInfo
 from gdbench.optimizers.torch_optim import torch_arguments, torch_optim
-from gdbench.tree import Params, dot, flat, leaves, tree_map
+from gdbench.tree import Params, dot, flatten, leaves, tree_map
 
 CONF = Path(__file__).parents[2] / "conf"
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-4}
@@ -93,7 +93,7 @@ def objective(name: str, dtype: torch.dtype = torch.float64) -> Objective:
 
 def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
     """Distinct float64 points around the start."""
-    near = seeded(seed)
+    near = make_generator(seed)
     start = objective.start_at(0)
     return [
         tree_map(lambda leaf: leaf + spread * leaf.new_empty(leaf.shape).normal_(generator=near), start)
@@ -250,7 +250,7 @@ def path(method: Method, objective: Objective, steps: int) -> tuple[list[Params]
     points: list[Params] = []
     losses: list[float] = []
 
-    def look(k: int, x: Params, seen: Seen) -> None:
+    def look(k: int, x: Params, seen: StepInfo) -> None:
         points.append(x)
         losses.append(float(seen.loss.detach()))
 
@@ -271,7 +271,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def apart(a: Params, b: Params, start: Params) -> float:
     """How far apart two points are, relative to the larger of the second and the start (largest coordinates)."""
-    there, here, origin = (flat(each, laned=False).double() for each in (a, b, start))
+    there, here, origin = (flatten(each, laned=False).double() for each in (a, b, start))
     return float((there - here).abs().max() / torch.maximum(here.abs().max(), origin.abs().max()))
 
 

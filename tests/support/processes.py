@@ -20,6 +20,8 @@ from support.fresh_start import READ_AT_START, Program
 __all__ = ["LIMIT", "ROOT", "Done", "Process", "Processes", "Streams"]
 
 ROOT = Path(__file__).parents[2]
+SET_BY_IMPORTS = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"} - {*os.environ}
+"""Variables that joblib and threadpoolctl set where they are imported: no shell has them, so no child gets them."""
 LIMIT = 600.0
 """Seconds after which a process is taken to hang, on a machine that others use too: no test waits for them to pass."""
 
@@ -181,8 +183,9 @@ class Processes:
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment of a child: ours and this checkout, with what is given."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    """The environment of a child: ours but for what imports have set in it, this checkout, and what is given."""
+    ours = {name: value for name, value in os.environ.items() if name not in SET_BY_IMPORTS}
+    return {**ours, "PYTHONPATH": str(ROOT), **(env or {})}
 
 
 class Process:

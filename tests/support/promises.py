@@ -77,7 +77,7 @@ _PROMISES = {
         "12 runs",
         "cosine",
     ),
-    "-m optimizer=gd noise=gaussian noise.sigma=0.5 clip=norm clip.most=1 seed=0,1,2": ("3 runs",),
+    "-m optimizer=gd noise=gaussian noise.sigma=0.5 clip=norm clip.max_norm=1 seed=0,1,2": ("3 runs",),
     "--config-dir mine -m objective=bowl optimizer=signed,gd lr=0.01,0.1": ("4 runs", "signed"),
     "gate --config-dir mine --time off": ("signed", "report: "),
     "gate accept 'signed *' --reason 'sign(0) is 0 now'": ("accepted: signed", "Commit gate/accepted.csv"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import count_examples
 
-from gdbench.analysis.tuning_metric import cost_class
+from gdbench.analysis.tuning_metric import find_cost_class
 from gdbench.errors import UsageError
 from gdbench.sweeps.grid_search import MAX_ROUNDS, Refinement
 from gdbench.sweeps.search_axes import Listed, Span, rounded
@@ -230,7 +230,7 @@ def test_every_search_makes_all_of_its_trials(
     """Whatever is scored, a search tries as many distinct points as it was given, and never more."""
     noise = np.random.default_rng(seed)
     budget = choose_trials(searched_axes, trials)
-    search = Refinement(list(searched_axes), budget, None, cost_class=cost_class)
+    search = Refinement(list(searched_axes), budget, None, cost_class=find_cost_class)
 
     def score(grid: Grid) -> np.ndarray:
         points = list(itertools.product(*(axis.tolist() for axis in grid)))
@@ -259,7 +259,7 @@ def test_a_spike_beside_a_valley_is_shown_and_not_chosen(best: float, away: floa
     grid = FREE.value(np.linspace(*FREE.ends(), 57))
     lucky = float(grid[np.abs(np.log10(grid) - best - away).argmin()])
     smooth = steps(10.0**best, 0.2)
-    search = Refinement([FREE], 100, cost_class=cost_class)
+    search = Refinement([FREE], 100, cost_class=find_cost_class)
     search.run(scored(lambda lr: float(cost) if lr == lucky else 5 * smooth(lr)))
     middle = search.middle()
     assert middle is not None

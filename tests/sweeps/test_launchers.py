@@ -21,7 +21,7 @@ from support.tiers import representatives
 import gdbench
 from gdbench.config.overrides import quote_text
 from gdbench.config.schema import Timing
-from gdbench.errors import UsageError, install_command
+from gdbench.errors import UsageError, format_install_command
 from gdbench.sweeps.machine_lock import NOTE, place, turn
 
 ROOT = Path(__file__).parents[2]
@@ -363,7 +363,8 @@ def test_a_launcher_that_is_not_installed_names_its_extra(shell: Callable[..., A
 
     assert done.code == 2 * len(extras)
     assert done.err.splitlines() == [
-        f"gdbench: hydra/launcher={name} is not installed: {install_command(extra)}" for name, extra in extras.items()
+        f"gdbench: hydra/launcher={name} is not installed: {format_install_command(extra)}"
+        for name, extra in extras.items()
     ]
     assert not list(tmp_path.iterdir())
 

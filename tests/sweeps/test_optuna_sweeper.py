@@ -14,7 +14,7 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.analysis.tuning_metric import MISS
-from gdbench.errors import install_command
+from gdbench.errors import format_install_command
 from gdbench.sweeps.optuna_sweeper import SAMPLERS
 
 optuna = pytest.importorskip("optuna")
@@ -236,7 +236,7 @@ def test_without_optuna_one_line_says_what_to_install(
     done = command(*STUDY, LR)
 
     assert done.code == 2
-    assert done.err == f"gdbench: hydra/sweeper=optuna needs Optuna: {install_command('optuna')}\n"
+    assert done.err == f"gdbench: hydra/sweeper=optuna needs Optuna: {format_install_command('optuna')}\n"
     assert not (tmp_path / "outputs").exists()
 
 

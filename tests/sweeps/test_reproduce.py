@@ -116,7 +116,7 @@ def test_an_edited_optimizer_of_the_users_is_named(command: Callable[..., Any], 
     """A source file that is not what it was is named by its module, whether git knows it or not."""
     words = ("objective=bowl", "optimizer=sign", "lr=0.3", "steps=4", "timing=off", "--quiet")
     assert command(*words, "--config-dir", str(own)).code == 0
-    edit(own / "own_things.py", "per_lane(lr * factor, x)", "per_lane(lr * factor * 1.5, x)")
+    edit(own / "own_things.py", "per_run(lr * factor, x)", "per_run(lr * factor * 1.5, x)")
     forget()
     done = command("reproduce", gdbench.load()["run_id"][0])
     forget()

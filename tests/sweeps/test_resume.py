@@ -19,8 +19,8 @@ from support.processes import Processes
 
 import gdbench
 from gdbench.results import sweep_folder
-from gdbench.results.load import Skipped
-from gdbench.results.table_files import read_table, write_table
+from gdbench.results.load import SkippedFile
+from gdbench.results.parquet_files import read_table, write_table
 from gdbench.sweeps.fingerprint import cell_fingerprint
 from gdbench.sweeps.source_files import _imports, sources
 
@@ -270,7 +270,7 @@ def test_a_sweep_survives_a_kill_within_a_write(killed: Killed, size: int) -> No
 
 def test_two_sweeps_cannot_share_a_folder(command: Callable[..., Any], folder: Path) -> None:
     """While one process writes to a folder, another one is refused, and nothing is lost."""
-    with sweep_folder.locked(folder):
+    with sweep_folder.lock_folder(folder):
         done = command(f"resume={folder}")
 
     assert done.code == 2
@@ -301,7 +301,7 @@ def test_a_part_that_cannot_be_read_is_skipped_with_a_warning(folder: Path) -> N
     """Reading goes on without it, and names it."""
     drop(folder)
     (folder / "parts" / "cell-00001.runs.parquet").write_text("nothing")
-    with pytest.warns(Skipped, match=r"cell-00001\.runs\.parquet is skipped: it is not a Parquet file of gdbench"):
+    with pytest.warns(SkippedFile, match=r"cell-00001\.runs\.parquet is skipped: it is not a Parquet file of gdbench"):
         runs = gdbench.load("outputs")
 
     assert set(runs["cell"]) == {0, 2, 3}

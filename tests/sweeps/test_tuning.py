@@ -16,13 +16,13 @@ from rich.console import Console
 from support.tiers import representatives
 
 import gdbench
-from gdbench.analysis.tuning_metric import is_cost
-from gdbench.analysis.tuning_table import FOUND
+from gdbench.analysis.tuning_metric import is_cost_metric
+from gdbench.analysis.tuning_table import TUNING_COLUMNS
 from gdbench.config.schema import METRICS
 from gdbench.errors import UsageError
 from gdbench.report.terminal.tuning import tuned_report
 from gdbench.results.columns import COLUMNS
-from gdbench.results.ranking import SOUND
+from gdbench.results.statuses import SOUND
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,9 @@ def test_no_run_of_the_table_is_better_than_the_winner(metric: str) -> None:
         mine = sound[sound["optimizer"] == row["optimizer"]]
         assert row["status"] in SOUND
         assert row["run_id"] in set(mine["run_id"])
-        able = mine if not is_cost(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
+        able = (
+            mine if not is_cost_metric(metric) or row["outcome"] != "stays" else mine[mine["steps_to_settle"].notna()]
+        )
         lowest = able[metric].astype("Float64").fillna(math.inf).min()
         best = row["value"] if pd.isna(row["spike_value"]) else row["spike_value"]
         assert best == max(lowest, row["gap_floor"] if metric.endswith("_gap") else lowest) <= row["value"]
@@ -300,7 +302,7 @@ def test_winners_are_timed_where_a_clock_was_asked_for(silent: pd.DataFrame) -> 
 def test_winners_are_runs_and_what_was_found(silent: pd.DataFrame) -> None:
     """The columns are those of a run, its hyper-parameters, and the ones that FOUND describes."""
     assert list(silent)[: len(COLUMNS)] == list(COLUMNS)
-    assert list(silent)[-len(FOUND) :] == list(FOUND)
+    assert list(silent)[-len(TUNING_COLUMNS) :] == list(TUNING_COLUMNS)
     assert silent["steps_to_target"].dtype == "Int64"
 
 

@@ -24,7 +24,7 @@ from gdbench.engine.compile.state_kinds import Kind, Origin, Stage, Walk, others
 from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
 from gdbench.engine.compile.traceable import At, Look, inward, outward, step_of, steps_of
 from gdbench.engine.gc_pause import uncollected
-from gdbench.optimizers.base import Method, Seen, Step
+from gdbench.optimizers.base import Method, Step, StepInfo
 from gdbench.optimizers.update_ops import is_zero
 from gdbench.tree import Params, leaves
 
@@ -49,10 +49,10 @@ class Lanes(NamedTuple):
 
     init: Callable[[Params], tuple[Params, Running]]
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
-    steps: Callable[..., tuple[Params, Running, Any, Seen | None]]
+    steps: Callable[..., tuple[Params, Running, Any, StepInfo | None]]
     """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; of several, none is ``seen``."""
-    judged_at: Callable[[Params, Running], Params]
-    """``judged_at(x, state)``: the point that is judged, lanes first."""
+    output_at: Callable[[Params, Running], Params]
+    """``output_at(x, state)``: the point that is judged, lanes first."""
     constant_cost: bool
 
     @staticmethod
@@ -92,7 +92,7 @@ class Program:
         make, numbers, structure = self._parts(hyper)
         ready: dict[tuple[int, int], Stage] = {}
 
-        def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, Seen]:
+        def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, StepInfo]:
             count, hyper, inner, kind, origin = state
             if origin is not None:  # leaves of the start may share memory, which those of a graph do not
                 x = tree_map_only(Tensor, owned, x)
@@ -110,8 +110,8 @@ class Program:
             lambda x: self._begin(make, numbers, x, laned=False)[1],
             step,
             constant_cost=made.constant_cost,
-            judged=(lambda x, state: made.judged_at(x, assemble(state.kind.form, state.inner)))
-            if made.judged
+            output=(lambda x, state: made.output_at(x, assemble(state.kind.form, state.inner)))
+            if made.output
             else None,
         )
 
@@ -132,12 +132,12 @@ class Program:
             x, k, inner, so_far, seen = stage.graph(*at)
             return x, Running(k, hyper, inner, stage.after), so_far, seen
 
-        def judged_at(x: Params, state: Running) -> Params:
+        def output_at(x: Params, state: Running) -> Params:
             x, inner = inward((x, state.inner))
-            return made.judged_at(x, assemble(state.kind.form, inner))
+            return made.output_at(x, assemble(state.kind.form, inner))
 
         made = make(**numbers)
-        return Lanes(lambda x: self._begin(make, numbers, x, laned=True), steps, judged_at, made.constant_cost)
+        return Lanes(lambda x: self._begin(make, numbers, x, laned=True), steps, output_at, made.constant_cost)
 
     def _parts(self, hyper: Mapping[str, Any]) -> tuple[Callable[..., Method], dict[str, Any], tuple[Any, ...]]:
         """The method still to be given its numbers, these, and what else makes its graph."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from gdbench.engine.compile.state_structure import Form, assemble, list_tensors
-from gdbench.optimizers.base import Method, Seen, judging
+from gdbench.optimizers.base import Method, StepInfo, compute_output_info
 from gdbench.tree import Params
 
 __all__ = ["WIDTH", "At", "Look", "inward", "outward", "step_of", "steps_of", "widened"]
@@ -19,7 +19,7 @@ __all__ = ["WIDTH", "At", "Look", "inward", "outward", "step_of", "steps_of", "w
 WIDTH = 1009
 """Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
 
-Look = Callable[[Any, Tensor, Params, Seen, Any], Any]
+Look = Callable[[Any, Tensor, Params, StepInfo, Any], Any]
 """``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
 Pack = Callable[[Any], Sequence[Tensor]]
 """The tensors of a state."""
@@ -48,7 +48,7 @@ def step_of(
         x, state, seen = make(**hyper).step(oracle.of(seeds), k, x, assemble(form, inner))
         # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
         x, inner = tree_map_only(Tensor, torch.Tensor.contiguous, (x, tuple(pack(state))))
-        return x, k + 1, inner, so_far, Seen(*seen)
+        return x, k + 1, inner, so_far, StepInfo(*seen)
 
     return step
 
@@ -71,9 +71,9 @@ def steps_of(
             x, inner = copied((x, inner))
         method, ask, state = make(**hyper), oracle.of(seeds), assemble(form, inner)
         for _ in range(count):
-            at = copied(method.judged_at(x, state)) if isolated else method.judged_at(x, state)
+            at = copied(method.output_at(x, state)) if isolated else method.output_at(x, state)
             x, state, saw = method.step(ask, k, x, state)
-            seen = judging(method, ask, k, at, Seen(*saw))
+            seen = compute_output_info(method, ask, k, at, StepInfo(*saw))
             so_far = look(watch, k.to(torch.int32), at, seen, so_far)
             k = k + 1
         x, inner = outward((x, tuple(pack(state))))

@@ -14,8 +14,8 @@ from scipy import stats
 
 from gdbench.errors import format_count
 from gdbench.report.number_format import interval
-from gdbench.results.atomic import open_beside
-from gdbench.results.paths import find_cache_folder
+from gdbench.results.atomic import replace_atomically
+from gdbench.results.user_paths import find_cache_folder
 
 __all__ = ["Injected", "SelfTest", "share_interval", "stored"]
 
@@ -95,7 +95,7 @@ class SelfTest:
         """Keep it for later comparisons on this machine; returns the file."""
         file = _file(self.fingerprint, folder)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with open_beside(file) as beside:
+        with replace_atomically(file) as beside:
             beside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
         return file
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["gauss", "optimum", "rotation", "uniform", "value_at_optimum"]
+__all__ = ["draw_minimum", "draw_normal", "draw_optimum", "draw_rotation", "draw_uniform"]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +23,7 @@ SHELF, WARM_UP = 32, 40
 """Numbers on the shelf that shuffles the sequence (Bays and Durham), and steps until it is full."""
 
 
-def uniform(n: int, seed: int) -> Array:
+def draw_uniform(n: int, seed: int) -> Array:
     """n numbers in (0, 1)."""
     state = max(1, abs(seed))
     shelf = [0] * SHELF
@@ -40,31 +40,31 @@ def uniform(n: int, seed: int) -> Array:
     return np.where(drawn == 0, 1e-99, drawn)
 
 
-def gauss(n: int, seed: int) -> Array:
+def draw_normal(n: int, seed: int) -> Array:
     """n standard normal numbers, by Box and Muller."""
-    drawn = uniform(2 * n, seed)
+    drawn = draw_uniform(2 * n, seed)
     normal = [
         math.sqrt(-2 * math.log(u)) * math.cos(2 * math.pi * v) for u, v in zip(drawn[:n], drawn[n:], strict=True)
     ]
     return np.where(np.array(normal) == 0, 1e-99, normal)
 
 
-def optimum(n: int, seed: int) -> Array:
+def draw_optimum(n: int, seed: int) -> Array:
     """x* on a grid of [-4, 4]^n, never 0."""
-    place = 8 * np.floor(1e4 * uniform(n, seed)) / 1e4 - 4
+    place = 8 * np.floor(1e4 * draw_uniform(n, seed)) / 1e4 - 4
     return np.where(place == 0, -1e-5, place)
 
 
-def value_at_optimum(seed: int) -> float:
+def draw_minimum(seed: int) -> float:
     """f*, a ratio of two normal numbers: Cauchy distributed, two decimals, cut off at +-1000."""
-    ratio = float(gauss(1, seed)[0]) / float(gauss(1, seed + 1)[0])
+    ratio = float(draw_normal(1, seed)[0]) / float(draw_normal(1, seed + 1)[0])
     return min(1000.0, max(-1000.0, math.floor(100 * 100 * ratio + 0.5) / 100))
 
 
 @lru_cache(maxsize=64)
-def rotation(n: int, seed: int) -> Tensor:
+def draw_rotation(n: int, seed: int) -> Tensor:
     """An orthogonal matrix: normal columns, made orthogonal one after the other (Gram and Schmidt)."""
-    columns = gauss(n * n, seed).reshape(n, n)  # row j holds column j
+    columns = draw_normal(n * n, seed).reshape(n, n)  # row j holds column j
     for i, column in enumerate(columns):
         for before in columns[:i]:
             column -= (column @ before) * before

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.bbob.coco_rng import optimum
+from gdbench.objectives.bbob.coco_rng import draw_optimum
 from gdbench.objectives.bbob.instance import Instance
-from gdbench.objectives.bbob.transforms import asymmetric, linear, oscillated, powers
+from gdbench.objectives.bbob.transforms import apply_asymmetry, apply_matrix, condition_diagonal, oscillate
 
 __all__ = [
     "bbob_f10_ellipsoid_rotated",
@@ -27,9 +27,9 @@ def bbob_f10_ellipsoid_rotated(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, weight: Tensor) -> Tensor:
-        return (weight * oscillated(linear(x - best, turn)) ** 2).sum(-1)
+        return (weight * oscillate(apply_matrix(x - best, turn)) ** 2).sum(-1)
 
-    return own.objective(fn, best, {"best": best, "turn": own.turn(), "weight": powers(1e6, n)})
+    return own.build(fn, best, {"best": best, "turn": own.rotation(), "weight": condition_diagonal(1e6, n)})
 
 
 def bbob_f11_discus(n: int = 10, instance: int = 1) -> Objective:
@@ -41,10 +41,10 @@ def bbob_f11_discus(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor) -> Tensor:
-        z = oscillated(linear(x - best, turn)) ** 2
+        z = oscillate(apply_matrix(x - best, turn)) ** 2
         return 1e6 * z[..., 0] + z[..., 1:].sum(-1)
 
-    return own.objective(fn, best, {"best": best, "turn": own.turn()})
+    return own.build(fn, best, {"best": best, "turn": own.rotation()})
 
 
 def bbob_f12_bent_cigar(n: int = 10, instance: int = 1) -> Objective:
@@ -53,14 +53,14 @@ def bbob_f12_bent_cigar(n: int = 10, instance: int = 1) -> Objective:
     z = R T_asy^0.5(R (x - x*)).
     """
     own = Instance(12, n, instance)
-    best = torch.from_numpy(optimum(n, own.seed + 1_000_000))
+    best = torch.from_numpy(draw_optimum(n, own.seed + 1_000_000))
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, strength: Tensor) -> Tensor:
-        z = linear(asymmetric(linear(x - best, turn), strength), turn) ** 2
+        z = apply_matrix(apply_asymmetry(apply_matrix(x - best, turn), strength), turn) ** 2
         return z[..., 0] + 1e6 * z[..., 1:].sum(-1)
 
     strength = 0.5 * torch.linspace(0, 1, n, dtype=torch.float64)
-    return own.objective(fn, best, {"best": best, "turn": own.turn(), "strength": strength})
+    return own.build(fn, best, {"best": best, "turn": own.rotation(), "strength": strength})
 
 
 def bbob_f13_sharp_ridge(n: int = 10, instance: int = 1) -> Objective:
@@ -72,11 +72,11 @@ def bbob_f13_sharp_ridge(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, matrix: Tensor) -> Tensor:
-        z = linear(x - best, matrix)
+        z = apply_matrix(x - best, matrix)
         across: Tensor = torch.linalg.vector_norm(z[..., 1:], dim=-1)
         return z[..., 0] ** 2 + 100 * across
 
-    return own.objective(fn, best, {"best": best, "matrix": own.stretch(math.sqrt(10))})
+    return own.build(fn, best, {"best": best, "matrix": own.conditioned_matrix(math.sqrt(10))})
 
 
 def bbob_f14_different_powers(n: int = 10, instance: int = 1) -> Objective:
@@ -85,9 +85,9 @@ def bbob_f14_different_powers(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, power: Tensor) -> Tensor:
-        terms = linear(x - best, turn).abs() ** (power / 2)  # whose squares are the powers
+        terms = apply_matrix(x - best, turn).abs() ** (power / 2)  # whose squares are the powers
         norm: Tensor = torch.linalg.vector_norm(terms, dim=-1)
         return norm
 
     power = 2 + 4 * torch.linspace(0, 1, n, dtype=torch.float64)
-    return own.objective(fn, best, {"best": best, "turn": own.turn(), "power": power})
+    return own.build(fn, best, {"best": best, "turn": own.rotation(), "power": power})

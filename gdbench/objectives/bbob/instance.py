@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gdbench.objectives.base import Objective, seeded
-from gdbench.objectives.bbob.coco_rng import optimum, rotation, value_at_optimum
-from gdbench.objectives.bbob.transforms import powers
-from gdbench.objectives.validation import whole
+from gdbench.objectives.base import Objective, make_generator
+from gdbench.objectives.bbob.coco_rng import draw_minimum, draw_optimum, draw_rotation
+from gdbench.objectives.bbob.transforms import condition_diagonal
+from gdbench.objectives.validation import check_int
 
 __all__ = ["Instance"]
 
@@ -23,43 +23,43 @@ class Instance:
     function: int
     n: int
     instance: int
-    drawn_as: int | None = None
+    seed_function: int | None = None
     """The function whose seed this one shares, where it does: f4 draws as f3, f18 as f17."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that bbob does not have."""
-        whole("n", self.n, least=2)
-        whole("instance", self.instance, least=1)
+        check_int("n", self.n, least=2)
+        check_int("instance", self.instance, least=1)
 
     @property
     def seed(self) -> int:
         """What COCO draws from."""
-        return (self.drawn_as or self.function) + 10000 * self.instance
+        return (self.seed_function or self.function) + 10000 * self.instance
 
     def optimum(self) -> Tensor:
         """x*, before what some functions do to it."""
-        return torch.from_numpy(optimum(self.n, self.seed))
+        return torch.from_numpy(draw_optimum(self.n, self.seed))
 
-    def turn(self) -> Tensor:
+    def rotation(self) -> Tensor:
         """The rotation R."""
-        return rotation(self.n, self.seed + 1_000_000)
+        return draw_rotation(self.n, self.seed + 1_000_000)
 
-    def other_turn(self) -> Tensor:
+    def second_rotation(self) -> Tensor:
         """The rotation Q."""
-        return rotation(self.n, self.seed)
+        return draw_rotation(self.n, self.seed)
 
-    def stretch(self, base: float) -> Tensor:
+    def conditioned_matrix(self, base: float) -> Tensor:
         """R Lambda Q, as a matrix."""
-        return (self.turn() * powers(base, self.n)) @ self.other_turn()
+        return (self.rotation() * condition_diagonal(base, self.n)) @ self.second_rotation()
 
-    def objective(
+    def build(
         self, fn: Callable[..., Tensor], minimiser: Tensor, data: Mapping[str, Tensor], f_star: float | None = None
     ) -> Objective:
         """The objective ``fn(x, **data) + f*``."""
-        lowest, n = value_at_optimum(self.seed) if f_star is None else f_star, self.n
+        lowest, n = draw_minimum(self.seed) if f_star is None else f_star, self.n
 
         def start(seed: int) -> Tensor:
-            return 8 * torch.rand(n, generator=seeded(seed), dtype=torch.float64) - 4
+            return 8 * torch.rand(n, generator=make_generator(seed), dtype=torch.float64) - 4
 
         return Objective(
             fn=lambda x, **parts: fn(x, **parts) + lowest,

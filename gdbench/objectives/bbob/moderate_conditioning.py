@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.objectives.base import Objective
 from gdbench.objectives.bbob.instance import Instance
-from gdbench.objectives.bbob.transforms import linear, oscillated, outside, powers, raised
+from gdbench.objectives.bbob.transforms import apply_matrix, boundary_penalty, condition_diagonal, oscillate, root_power
 
 __all__ = [
     "bbob_f06_attractive_sector",
@@ -28,10 +28,10 @@ def bbob_f06_attractive_sector(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, matrix: Tensor) -> Tensor:
-        z = linear(x - best, matrix)
-        return raised(oscillated(((1 + 9999 * (z * best > 0)) * z**2).sum(-1)), 0.9)
+        z = apply_matrix(x - best, matrix)
+        return root_power(oscillate(((1 + 9999 * (z * best > 0)) * z**2).sum(-1)), 0.9)
 
-    return own.objective(fn, best, {"best": best, "matrix": own.stretch(math.sqrt(10))})
+    return own.build(fn, best, {"best": best, "matrix": own.conditioned_matrix(math.sqrt(10))})
 
 
 def bbob_f07_step_ellipsoid(n: int = 10, instance: int = 1) -> Objective:
@@ -44,16 +44,18 @@ def bbob_f07_step_ellipsoid(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-        y = linear(x - best, first)
+        y = apply_matrix(x - best, first)
         stepped = torch.where(y.abs() > 0.5, torch.floor(y + 0.5), torch.floor(10 * y + 0.5) / 10)
-        z = linear(stepped, second)
-        return 0.1 * torch.maximum(y[..., 0].abs() * 1e-4, (weight * z**2).sum(-1)) + outside(x)
+        z = apply_matrix(stepped, second)
+        return 0.1 * torch.maximum(y[..., 0].abs() * 1e-4, (weight * z**2).sum(-1)) + boundary_penalty(x)
 
-    first = powers(math.sqrt(10), n)[:, None] * own.other_turn()
-    return own.objective(fn, best, {"best": best, "first": first, "second": own.turn(), "weight": powers(100, n)})
+    first = condition_diagonal(math.sqrt(10), n)[:, None] * own.second_rotation()
+    return own.build(
+        fn, best, {"best": best, "first": first, "second": own.rotation(), "weight": condition_diagonal(100, n)}
+    )
 
 
-def links(z: Tensor) -> Tensor:
+def rosenbrock_sum(z: Tensor) -> Tensor:
     """Rosenbrock's chained valley."""
     return (100 * (z[..., :-1] ** 2 - z[..., 1:]) ** 2 + (z[..., :-1] - 1) ** 2).sum(-1)
 
@@ -66,7 +68,7 @@ def bbob_f08_rosenbrock(n: int = 10, instance: int = 1) -> Objective:
     own = Instance(8, n, instance)
     best = 0.75 * own.optimum()
     scale = max(1.0, math.sqrt(n) / 8)
-    return own.objective(lambda x, best: links(scale * (x - best) + 1), best, {"best": best})
+    return own.build(lambda x, best: rosenbrock_sum(scale * (x - best) + 1), best, {"best": best})
 
 
 def bbob_f09_rosenbrock_rotated(n: int = 10, instance: int = 1) -> Objective:
@@ -76,6 +78,6 @@ def bbob_f09_rosenbrock_rotated(n: int = 10, instance: int = 1) -> Objective:
     """
     own = Instance(9, n, instance)
     scale = max(1.0, math.sqrt(n) / 8)
-    turn = own.other_turn()
+    turn = own.second_rotation()
     best = turn.sum(0) * (0.5 / scale)
-    return own.objective(lambda x, matrix: links(linear(x, matrix) + 0.5), best, {"matrix": scale * turn})
+    return own.build(lambda x, matrix: rosenbrock_sum(apply_matrix(x, matrix) + 0.5), best, {"matrix": scale * turn})

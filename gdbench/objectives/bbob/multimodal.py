@@ -9,8 +9,16 @@ from torch import Tensor
 
 from gdbench.objectives.base import Objective
 from gdbench.objectives.bbob.instance import Instance
-from gdbench.objectives.bbob.separable import pits
-from gdbench.objectives.bbob.transforms import asymmetric, linear, oscillated, outside, powers, raised, steadily_linear
+from gdbench.objectives.bbob.separable import rastrigin_sum
+from gdbench.objectives.bbob.transforms import (
+    apply_asymmetry,
+    apply_matrix,
+    apply_matrix_in_order,
+    boundary_penalty,
+    condition_diagonal,
+    oscillate,
+    root_power,
+)
 
 __all__ = [
     "bbob_f15_rastrigin_rotated",
@@ -30,11 +38,11 @@ def bbob_f15_rastrigin_rotated(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, strength: Tensor, matrix: Tensor) -> Tensor:
-        return pits(linear(asymmetric(oscillated(linear(x - best, turn)), strength), matrix))
+        return rastrigin_sum(apply_matrix(apply_asymmetry(oscillate(apply_matrix(x - best, turn)), strength), matrix))
 
     strength = 0.2 * torch.linspace(0, 1, n, dtype=torch.float64)
-    matrix = own.stretch(math.sqrt(10))
-    return own.objective(fn, best, {"best": best, "turn": own.turn(), "strength": strength, "matrix": matrix})
+    matrix = own.conditioned_matrix(math.sqrt(10))
+    return own.build(fn, best, {"best": best, "turn": own.rotation(), "strength": strength, "matrix": matrix})
 
 
 def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
@@ -47,28 +55,34 @@ def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, matrix: Tensor, height: Tensor, octave: Tensor) -> Tensor:
-        z = steadily_linear(oscillated(steadily_linear(x - best, turn)), matrix)
+        z = apply_matrix_in_order(oscillate(apply_matrix_in_order(x - best, turn)), matrix)
         waves = height * torch.sin(math.pi * octave * z[..., None]) ** 2  # above f_0, by half angles
-        return 10 * waves.sum(-1).mean(-1) ** 3 + 10 / n * outside(x)
+        return 10 * waves.sum(-1).mean(-1) ** 3 + 10 / n * boundary_penalty(x)
 
     k = torch.arange(12, dtype=torch.float64)
-    data = {"best": best, "turn": own.turn(), "matrix": own.stretch(0.1), "height": 2 ** (1 - k), "octave": 3**k}
-    return own.objective(fn, best, data)
+    data = {
+        "best": best,
+        "turn": own.rotation(),
+        "matrix": own.conditioned_matrix(0.1),
+        "height": 2 ** (1 - k),
+        "octave": 3**k,
+    }
+    return own.build(fn, best, data)
 
 
-def rings(own: Instance, condition: float) -> Objective:
+def _build_schaffers_f7(own: Instance, condition: float) -> Objective:
     """Schaffer's F7 of two conditions."""
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, strength: Tensor, matrix: Tensor) -> Tensor:
-        z = linear(asymmetric(linear(x - best, turn), strength), matrix) ** 2
+        z = apply_matrix(apply_asymmetry(apply_matrix(x - best, turn), strength), matrix) ** 2
         square = z[..., :-1] + z[..., 1:]
-        terms = raised(square, 0.25) * (1 + torch.sin(50 * raised(square, 0.1)) ** 2)
-        return terms.mean(-1) ** 2 + 10 * outside(x)
+        terms = root_power(square, 0.25) * (1 + torch.sin(50 * root_power(square, 0.1)) ** 2)
+        return terms.mean(-1) ** 2 + 10 * boundary_penalty(x)
 
     strength = 0.5 * torch.linspace(0, 1, own.n, dtype=torch.float64)
-    matrix = powers(math.sqrt(condition), own.n)[:, None] * own.other_turn()
-    return own.objective(fn, best, {"best": best, "turn": own.turn(), "strength": strength, "matrix": matrix})
+    matrix = condition_diagonal(math.sqrt(condition), own.n)[:, None] * own.second_rotation()
+    return own.build(fn, best, {"best": best, "turn": own.rotation(), "strength": strength, "matrix": matrix})
 
 
 def bbob_f17_schaffers_f7(n: int = 10, instance: int = 1) -> Objective:
@@ -76,12 +90,12 @@ def bbob_f17_schaffers_f7(n: int = 10, instance: int = 1) -> Objective:
 
     s_i = sqrt(z_i^2 + z_{i+1}^2), z = Lambda^10 Q T_asy^0.5(R (x - x*)).
     """
-    return rings(Instance(17, n, instance), 10)
+    return _build_schaffers_f7(Instance(17, n, instance), 10)
 
 
 def bbob_f18_schaffers_f7_ill(n: int = 10, instance: int = 1) -> Objective:
     """Schaffer's F7 with the condition 1000: as f17 with z = Lambda^1000 Q T_asy^0.5(R (x - x*)), x* and R as there."""
-    return rings(Instance(18, n, instance, drawn_as=17), 1000)
+    return _build_schaffers_f7(Instance(18, n, instance, seed_function=17), 1000)
 
 
 def bbob_f19_griewank_rosenbrock(n: int = 10, instance: int = 1) -> Objective:
@@ -91,11 +105,11 @@ def bbob_f19_griewank_rosenbrock(n: int = 10, instance: int = 1) -> Objective:
     """
     own = Instance(19, n, instance)
     scale = max(1.0, math.sqrt(n) / 8)
-    turn = own.other_turn()
+    turn = own.second_rotation()
 
     def fn(x: Tensor, matrix: Tensor) -> Tensor:
-        z = steadily_linear(x, matrix) + 0.5
+        z = apply_matrix_in_order(x, matrix) + 0.5
         valley = 100 * (z[..., :-1] ** 2 - z[..., 1:]) ** 2 + (z[..., :-1] - 1) ** 2
         return 10 * (valley / 4000 + 2 * torch.sin(valley / 2) ** 2).mean(-1)
 
-    return own.objective(fn, turn.sum(0) * (0.5 / scale), {"matrix": scale * turn})
+    return own.build(fn, turn.sum(0) * (0.5 / scale), {"matrix": scale * turn})

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gdbench.objectives.base import Objective
 from gdbench.objectives.bbob.instance import Instance
-from gdbench.objectives.bbob.transforms import asymmetric, oscillated, outside, powers
+from gdbench.objectives.bbob.transforms import apply_asymmetry, boundary_penalty, condition_diagonal, oscillate
 
 __all__ = [
     "bbob_f01_sphere",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def pits(z: Tensor) -> Tensor:
+def rastrigin_sum(z: Tensor) -> Tensor:
     """Rastrigin's 10 (n - sum cos(2 pi z_i)) + |z|^2, by half angles, which loses no digits near 0."""
     return (z**2 + 20 * torch.sin(math.pi * z) ** 2).sum(-1)
 
@@ -29,7 +29,7 @@ def bbob_f01_sphere(n: int = 10, instance: int = 1) -> Objective:
     """The sphere: f(x) = |x - x*|^2 + f*. L = mu = 2."""
     own = Instance(1, n, instance)
     best = own.optimum()
-    return own.objective(lambda x, best: ((x - best) ** 2).sum(-1), best, {"best": best})
+    return own.build(lambda x, best: ((x - best) ** 2).sum(-1), best, {"best": best})
 
 
 def bbob_f02_ellipsoid(n: int = 10, instance: int = 1) -> Objective:
@@ -38,9 +38,9 @@ def bbob_f02_ellipsoid(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, weight: Tensor) -> Tensor:
-        return (weight * oscillated(x - best) ** 2).sum(-1)
+        return (weight * oscillate(x - best) ** 2).sum(-1)
 
-    return own.objective(fn, best, {"best": best, "weight": powers(1e6, n)})
+    return own.build(fn, best, {"best": best, "weight": condition_diagonal(1e6, n)})
 
 
 def bbob_f03_rastrigin(n: int = 10, instance: int = 1) -> Objective:
@@ -52,10 +52,10 @@ def bbob_f03_rastrigin(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, strength: Tensor, scale: Tensor) -> Tensor:
-        return pits(scale * asymmetric(oscillated(x - best), strength))
+        return rastrigin_sum(scale * apply_asymmetry(oscillate(x - best), strength))
 
     strength = 0.2 * torch.linspace(0, 1, n, dtype=torch.float64)
-    return own.objective(fn, best, {"best": best, "strength": strength, "scale": powers(math.sqrt(10), n)})
+    return own.build(fn, best, {"best": best, "strength": strength, "scale": condition_diagonal(math.sqrt(10), n)})
 
 
 def bbob_f04_bueche_rastrigin(n: int = 10, instance: int = 1) -> Objective:
@@ -63,17 +63,17 @@ def bbob_f04_bueche_rastrigin(n: int = 10, instance: int = 1) -> Objective:
 
     z_i = s_i T_osz(x - x*)_i with s_i = 10^((i-1)/(2n-2)), ten times that where z_i > 0 and i is odd.
     """
-    own = Instance(4, n, instance, drawn_as=3)
+    own = Instance(4, n, instance, seed_function=3)
     best = own.optimum()
     best[::2] = best[::2].abs()
     steeper = torch.ones(n, dtype=torch.float64)
     steeper[::2] = 10
 
     def fn(x: Tensor, best: Tensor, scale: Tensor, steeper: Tensor) -> Tensor:
-        z = oscillated(x - best)
-        return pits(torch.where(z > 0, steeper, 1) * scale * z) + 100 * outside(x)
+        z = oscillate(x - best)
+        return rastrigin_sum(torch.where(z > 0, steeper, 1) * scale * z) + 100 * boundary_penalty(x)
 
-    return own.objective(fn, best, {"best": best, "scale": powers(math.sqrt(10), n), "steeper": steeper})
+    return own.build(fn, best, {"best": best, "scale": condition_diagonal(math.sqrt(10), n), "steeper": steeper})
 
 
 def bbob_f05_linear_slope(n: int = 10, instance: int = 1) -> Objective:
@@ -88,4 +88,4 @@ def bbob_f05_linear_slope(n: int = 10, instance: int = 1) -> Objective:
         z = torch.where(x * best < 25, x, best)
         return (5 * slope.abs() - slope * z).sum(-1)
 
-    return own.objective(fn, best, {"best": best, "slope": best.sign() * powers(10, n)})
+    return own.build(fn, best, {"best": best, "slope": best.sign() * condition_diagonal(10, n)})

@@ -6,39 +6,39 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "asymmetric",
-    "linear",
-    "oscillated",
-    "outside",
-    "powers",
-    "powers_of",
-    "raised",
-    "steadily_linear",
-    "wiggled",
+    "apply_asymmetry",
+    "apply_matrix",
+    "apply_matrix_in_order",
+    "boundary_penalty",
+    "condition_diagonal",
+    "oscillate",
+    "oscillate_with",
+    "ranked_diagonal",
+    "root_power",
 ]
 
 
-def powers(base: float, n: int) -> Tensor:
+def condition_diagonal(base: float, n: int) -> Tensor:
     """The diagonal of bbob's Lambda: base^(i / (n - 1)), i = 0 ... n - 1."""
     return base ** (torch.arange(n, dtype=torch.float64) / (n - 1))
 
 
-def powers_of(base: float, ranks: Tensor) -> Tensor:
+def ranked_diagonal(base: float, ranks: Tensor) -> Tensor:
     """The same in the order of the ranks 0 ... n - 1: base^(rank / (n - 1))."""
     return base ** (ranks / (len(ranks) - 1))
 
 
-def linear(x: Tensor, matrix: Tensor) -> Tensor:
+def apply_matrix(x: Tensor, matrix: Tensor) -> Tensor:
     """The product of a matrix with the point, or with each lane's."""
     return x @ matrix.T
 
 
-def raised(x: Tensor, power: float) -> Tensor:
+def root_power(x: Tensor, power: float) -> Tensor:
     """x^power for x >= 0 and a power below 1, whose endless slope at 0 is given as 0."""
     return torch.where(x == 0, 0 * x, torch.where(x == 0, 1, x) ** power)
 
 
-def wiggled(x: Tensor, above: tuple[float, float], below: tuple[float, float]) -> Tensor:
+def oscillate_with(x: Tensor, above: tuple[float, float], below: tuple[float, float]) -> Tensor:
     """sign(x) exp(t + 0.049 (sin(10 c t) + sin(10 d t))), t = log|x|, where c and d depend on the sign; 0 at 0."""
     apart = torch.where(x == 0, 1, x)  # keeps the logarithm's slope out of the lanes that do not need it
     log = apart.abs().log() / 0.1
@@ -48,22 +48,22 @@ def wiggled(x: Tensor, above: tuple[float, float], below: tuple[float, float]) -
     return torch.where(x == 0, 0 * x, torch.sign(x) * size)
 
 
-def oscillated(x: Tensor) -> Tensor:
+def oscillate(x: Tensor) -> Tensor:
     """T_osz: small, irregular waves along each axis, the same on every scale."""
-    return wiggled(x, (1.0, 0.79), (0.55, 0.31))
+    return oscillate_with(x, (1.0, 0.79), (0.55, 0.31))
 
 
-def asymmetric(x: Tensor, strength: Tensor) -> Tensor:
+def apply_asymmetry(x: Tensor, strength: Tensor) -> Tensor:
     """T_asy: x_i^(1 + beta i / (n - 1) sqrt(x_i)) where x_i > 0, ``strength`` holding beta i / (n - 1)."""
     positive = torch.where(x > 0, x, 1)
     return torch.where(x > 0, positive ** (1 + strength * positive.sqrt()), x)
 
 
-def steadily_linear(x: Tensor, matrix: Tensor) -> Tensor:
+def apply_matrix_in_order(x: Tensor, matrix: Tensor) -> Tensor:
     """The same, summed term after term: in lanes it has the very digits that it has alone, where they are magnified."""
     return (matrix * x[..., None, :]).cumsum(-1)[..., -1]
 
 
-def outside(x: Tensor) -> Tensor:
+def boundary_penalty(x: Tensor) -> Tensor:
     """f_pen: the sum of squares by which coordinates lie beyond [-5, 5]."""
     return (torch.clamp(x.abs() - 5, min=0) ** 2).sum(-1)

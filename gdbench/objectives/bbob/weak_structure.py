@@ -9,9 +9,17 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.bbob.coco_rng import gauss, uniform
+from gdbench.objectives.bbob.coco_rng import draw_normal, draw_uniform
 from gdbench.objectives.bbob.instance import Instance
-from gdbench.objectives.bbob.transforms import linear, outside, powers, powers_of, raised, steadily_linear, wiggled
+from gdbench.objectives.bbob.transforms import (
+    apply_matrix,
+    apply_matrix_in_order,
+    boundary_penalty,
+    condition_diagonal,
+    oscillate_with,
+    ranked_diagonal,
+    root_power,
+)
 
 __all__ = [
     "bbob_f20_schwefel",
@@ -32,7 +40,7 @@ def bbob_f20_schwefel(n: int = 10, instance: int = 1) -> Objective:
     s the signs of x*, c = 4.2096874637. COCO writes x* = 4.2096874633 s / 2, which is right to 10 digits.
     """
     own = Instance(20, n, instance)
-    sign = torch.where(torch.from_numpy(uniform(n, own.seed)) < 0.5, -1.0, 1.0).to(torch.float64)
+    sign = torch.where(torch.from_numpy(draw_uniform(n, own.seed)) < 0.5, -1.0, 1.0).to(torch.float64)
     best = 0.5 * SCHWEFEL_BEST * sign
 
     def fn(x: Tensor, sign: Tensor, scale: Tensor) -> Tensor:
@@ -40,26 +48,26 @@ def bbob_f20_schwefel(n: int = 10, instance: int = 1) -> Objective:
         before = torch.nn.functional.pad(turned[..., :-1] - SCHWEFEL_SHIFT, (1, 0))
         z = 100 * (scale * (turned + 0.25 * before - SCHWEFEL_SHIFT) + SCHWEFEL_SHIFT)
         beyond = (torch.clamp(z.abs() - 500, min=0) ** 2).sum(-1)
-        return 0.01 * (beyond + 418.9828872724339 - (z * torch.sin(raised(z.abs(), 0.5))).mean(-1))
+        return 0.01 * (beyond + 418.9828872724339 - (z * torch.sin(root_power(z.abs(), 0.5))).mean(-1))
 
-    return own.objective(fn, best, {"sign": sign, "scale": powers(math.sqrt(10), n)})
+    return own.build(fn, best, {"sign": sign, "scale": condition_diagonal(math.sqrt(10), n)})
 
 
-def peaks(own: Instance, count: int, first_condition: float, width: float) -> Objective:
+def _build_gallagher(own: Instance, count: int, first_condition: float, width: float) -> Objective:
     """Gallagher's peaks: places in [-width / 2, width / 2]^n, the first one drawn in to be the best."""
-    n, turn = own.n, own.other_turn()
-    order = torch.from_numpy(np.argsort(uniform(count - 1, own.seed), kind="stable")).double()
-    conditions = torch.cat([torch.tensor([first_condition], dtype=torch.float64), powers_of(1000.0, order)])
+    n, turn = own.n, own.second_rotation()
+    order = torch.from_numpy(np.argsort(draw_uniform(count - 1, own.seed), kind="stable")).double()
+    conditions = torch.cat([torch.tensor([first_condition], dtype=torch.float64), ranked_diagonal(1000.0, order)])
     heights = [10.0, *(1.1 + 8 * i / (count - 2) for i in range(count - 1))]
-    ranks = np.stack([np.argsort(uniform(n, own.seed + 1000 * i), kind="stable") for i in range(count)])
+    ranks = np.stack([np.argsort(draw_uniform(n, own.seed + 1000 * i), kind="stable") for i in range(count)])
     scales = conditions[:, None] ** (torch.from_numpy(ranks).double() / (n - 1) - 0.5)
-    places = torch.from_numpy(width * uniform(n * count, own.seed) - width / 2).reshape(count, n)
+    places = torch.from_numpy(width * draw_uniform(n * count, own.seed) - width / 2).reshape(count, n)
     places[0] *= 0.8
 
     def fn(x: Tensor, turn: Tensor, scale: Tensor, centre: Tensor, height: Tensor) -> Tensor:
-        apart = linear(x, turn)[..., None, :] - centre
+        apart = apply_matrix(x, turn)[..., None, :] - centre
         highest = (height * torch.exp(-0.5 / n * (scale * apart**2).sum(-1))).amax(-1)
-        return wiggled(10 - highest, (1.0, 0.79), (0.55, 0.31)) ** 2 + outside(x)
+        return oscillate_with(10 - highest, (1.0, 0.79), (0.55, 0.31)) ** 2 + boundary_penalty(x)
 
     data = {
         "turn": turn,
@@ -67,7 +75,7 @@ def peaks(own: Instance, count: int, first_condition: float, width: float) -> Ob
         "centre": places @ turn.T,
         "height": torch.tensor(heights, dtype=torch.float64),
     }
-    return own.objective(fn, places[0].clone(), data)
+    return own.build(fn, places[0].clone(), data)
 
 
 def bbob_f21_gallagher_101(n: int = 10, instance: int = 1) -> Objective:
@@ -77,12 +85,12 @@ def bbob_f21_gallagher_101(n: int = 10, instance: int = 1) -> Objective:
     Peaks of conditions up to 1000 at random places in [-5, 5]^n; the best, of condition sqrt(1000), has the height
     w = 10, the others 1.1 to 9.1.
     """
-    return peaks(Instance(21, n, instance), 101, math.sqrt(1000), 10)
+    return _build_gallagher(Instance(21, n, instance), 101, math.sqrt(1000), 10)
 
 
 def bbob_f22_gallagher_21(n: int = 10, instance: int = 1) -> Objective:
     """Gallagher's 21 Gaussian peaks: as f21, in [-4.9, 4.9]^n, the best of condition 1000."""
-    return peaks(Instance(22, n, instance), 21, 1000, 9.8)
+    return _build_gallagher(Instance(22, n, instance), 21, 1000, 9.8)
 
 
 def bbob_f23_katsuura(n: int = 10, instance: int = 1) -> Objective:
@@ -95,14 +103,14 @@ def bbob_f23_katsuura(n: int = 10, instance: int = 1) -> Objective:
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, matrix: Tensor, index: Tensor, octave: Tensor) -> Tensor:
-        scaled = steadily_linear(x - best, matrix)[..., None] * octave
+        scaled = apply_matrix_in_order(x - best, matrix)[..., None] * octave
         rough = ((scaled - torch.floor(scaled + 0.5)).abs() / octave).sum(-1)
         grown = torch.log1p(index * rough).sum(-1) * (10 / n**1.2)
-        return 10 / n**2 * torch.expm1(grown) + outside(x)
+        return 10 / n**2 * torch.expm1(grown) + boundary_penalty(x)
 
     index = torch.arange(1, n + 1, dtype=torch.float64)
     octave = 2.0 ** torch.arange(1, 33, dtype=torch.float64)
-    return own.objective(fn, best, {"best": best, "matrix": own.stretch(10), "index": index, "octave": octave})
+    return own.build(fn, best, {"best": best, "matrix": own.conditioned_matrix(10), "index": index, "octave": octave})
 
 
 NEAR, LIFT = 2.5, 1.0
@@ -117,14 +125,14 @@ def bbob_f24_lunacek(n: int = 10, instance: int = 1) -> Objective:
     mu_1 = -sqrt((mu_0^2 - 1) / s), x* = +-mu_0 / 2.
     """
     own = Instance(24, n, instance)
-    sign = torch.where(torch.from_numpy(gauss(n, own.seed)) < 0, -1.0, 1.0).to(torch.float64)
+    sign = torch.where(torch.from_numpy(draw_normal(n, own.seed)) < 0, -1.0, 1.0).to(torch.float64)
     width = 1 - 0.5 / (math.sqrt(n + 20) - 4.1)
     far = -math.sqrt((NEAR**2 - LIFT) / width)
 
     def fn(x: Tensor, sign: Tensor, matrix: Tensor) -> Tensor:
         y = 2 * sign * x
         right, wrong = ((y - NEAR) ** 2).sum(-1), LIFT * n + width * ((y - far) ** 2).sum(-1)
-        waves = 20 * (torch.sin(math.pi * steadily_linear(y - NEAR, matrix)) ** 2).sum(-1)
-        return torch.minimum(right, wrong) + waves + 1e4 * outside(x)
+        waves = 20 * (torch.sin(math.pi * apply_matrix_in_order(y - NEAR, matrix)) ** 2).sum(-1)
+        return torch.minimum(right, wrong) + waves + 1e4 * boundary_penalty(x)
 
-    return own.objective(fn, 0.5 * NEAR * sign, {"sign": sign, "matrix": own.stretch(10)})
+    return own.build(fn, 0.5 * NEAR * sign, {"sign": sign, "matrix": own.conditioned_matrix(10)})

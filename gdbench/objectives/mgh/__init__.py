@@ -7,24 +7,19 @@ with 50 digits and rounded to float64, and agree with the paper's in all digits 
 
 from __future__ import annotations
 
-from torch import Tensor, float64, tensor
+from torch import Tensor
 
 from gdbench.tree import coordinates
 
-__all__ = ["columns", "mgh", "sum_of_squares", "vector"]
+__all__ = ["coordinate_columns", "format_source", "sum_of_squares"]
 
 
-def mgh(problem: int) -> str:
+def format_source(problem: int) -> str:
     """The source of a problem."""
     return f"Moré, Garbow and Hillstrom 1981, ACM TOMS 7:17, problem {problem}"
 
 
-def vector(*numbers: float) -> Tensor:
-    """A point or a row of data, in float64."""
-    return tensor(numbers, dtype=float64)
-
-
-def columns(x: Tensor) -> tuple[Tensor, ...]:
+def coordinate_columns(x: Tensor) -> tuple[Tensor, ...]:
     """The coordinates of a point ``[n]`` or of lanes ``[L, n]``, each to meet a row of data: ``[1]`` or ``[L, 1]``."""
     return tuple(each.unsqueeze(-1) for each in coordinates(x))
 

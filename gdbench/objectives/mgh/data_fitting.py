@@ -6,18 +6,19 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import columns, mgh, sum_of_squares, vector
+from gdbench.objectives.mgh import coordinate_columns, format_source, sum_of_squares
+from gdbench.objectives.vectors import vector
 
 __all__ = ["bard", "gaussian", "kowalik_osborne", "meyer", "osborne1", "osborne2"]
 
 
-def steps(first: float, count: int, width: float) -> Tensor:
+def arithmetic_sequence(first: float, count: int, width: float) -> Tensor:
     """``count`` numbers from ``first`` on, ``width`` apart."""
     return first + width * torch.arange(count, dtype=torch.float64)
 
 
 def bard() -> Objective:
-    """A rational model of three parameters.
+    """A rational model with three parameters.
 
     f(x) = sum_i (y_i - x_1 - u_i / (v_i x_2 + w_i x_3))^2, i = 1 ... 15, u_i = i, v_i = 16 - i, w_i = min(u_i, v_i),
     point of shape [3]. Start (1, 1, 1), where f = 41.68. Minimum 8.214877306578975e-3 at (0.082411, 1.133036,
@@ -25,10 +26,10 @@ def bard() -> Objective:
     """
 
     def fn(x: Tensor, u: Tensor, v: Tensor, w: Tensor, y: Tensor) -> Tensor:
-        a, b, c = columns(x)
+        a, b, c = coordinate_columns(x)
         return sum_of_squares(y - (a + u / (v * b + w * c)))
 
-    u = steps(1, 15, 1)
+    u = arithmetic_sequence(1, 15, 1)
     y = vector(0.14, 0.18, 0.22, 0.25, 0.29, 0.32, 0.35, 0.39, 0.37, 0.58, 0.73, 0.96, 1.34, 2.10, 4.39)
     return Objective(
         fn=fn,
@@ -38,36 +39,36 @@ def bard() -> Objective:
         minimum_kind="computed",
         minimisers=(vector(0.08241055974978893, 1.1330360920297216, 2.343695178642537),),
         laned=True,
-        source=mgh(8),
+        source=format_source(8),
     )
 
 
 def gaussian() -> Objective:
-    """A bell curve, from a start that is nearly right.
+    """A Gaussian fitted to data, from a start near the minimum.
 
     f(x) = sum_i (x_1 exp(-x_2 (t_i - x_3)^2 / 2) - y_i)^2, t_i = (8 - i) / 2, i = 1 ... 15, point of shape [3]. Start
     (0.4, 1, 0), where f = 3.9e-6. Minimum 1.127932769618648e-8 at (0.398956, 1.000019, 0). Problem 9.
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        a, b, c = columns(x)
+        a, b, c = coordinate_columns(x)
         return sum_of_squares(a * torch.exp(-b * (t - c) ** 2 / 2) - y)
 
     left = vector(0.0009, 0.0044, 0.0175, 0.0540, 0.1295, 0.2420, 0.3521)
     return Objective(
         fn=fn,
         start=vector(0.4, 1, 0),
-        data={"t": steps(3.5, 15, -0.5), "y": torch.cat([left, vector(0.3989), left.flip(0)])},
+        data={"t": arithmetic_sequence(3.5, 15, -0.5), "y": torch.cat([left, vector(0.3989), left.flip(0)])},
         minimum=1.127932769618648e-08,
         minimum_kind="computed",
         minimisers=(vector(0.39895613783875666, 1.0000190844878056, 0.0),),
         laned=True,
-        source=mgh(9),
+        source=format_source(9),
     )
 
 
 def meyer() -> Objective:
-    """The resistance of a thermistor: five orders of magnitude between the parameters.
+    """The resistance of a thermistor, with parameters that differ by five orders of magnitude.
 
     f(x) = sum_i (x_1 exp(x_2 / (t_i + x_3)) - y_i)^2, t_i = 45 + 5 i, i = 1 ... 16, point of shape [3]. Start
     (0.02, 4000, 250), where f = 1.7e9. Minimum 87.94585517085112 at (0.0056096, 6181.346, 345.2236), where the
@@ -75,7 +76,7 @@ def meyer() -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        a, b, c = columns(x)
+        a, b, c = coordinate_columns(x)
         return sum_of_squares(a * torch.exp(b / (t + c)) - y)
 
     low = (34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744)
@@ -83,17 +84,17 @@ def meyer() -> Objective:
     return Objective(
         fn=fn,
         start=vector(0.02, 4000, 250),
-        data={"t": steps(50, 16, 5), "y": vector(*low, *high)},
+        data={"t": arithmetic_sequence(50, 16, 5), "y": vector(*low, *high)},
         minimum=87.94585517085112,
         minimum_kind="computed",
         minimisers=(vector(0.005609636471028053, 6181.346346286372, 345.2236346241365),),
         laned=True,
-        source=mgh(10),
+        source=format_source(10),
     )
 
 
 def kowalik_osborne() -> Objective:
-    """The kinetics of an enzyme, by a rational model of four parameters.
+    """A rational model of enzyme kinetics with four parameters.
 
     f(x) = sum_i (y_i - x_1 (u_i^2 + u_i x_2) / (u_i^2 + u_i x_3 + x_4))^2, i = 1 ... 11, point of shape [4]. Start
     (0.25, 0.39, 0.415, 0.39), where f = 5.3e-3. Minimum 3.0750560384923745e-4 at (0.192807, 0.191282, 0.123057,
@@ -102,7 +103,7 @@ def kowalik_osborne() -> Objective:
     """
 
     def fn(x: Tensor, u: Tensor, y: Tensor) -> Tensor:
-        a, b, c, d = columns(x)
+        a, b, c, d = coordinate_columns(x)
         return sum_of_squares(y - a * (u**2 + u * b) / (u**2 + u * c + d))
 
     u = vector(4, 2, 1, 0.5, 0.25, 0.167, 0.125, 0.1, 0.0833, 0.0714, 0.0625)
@@ -115,12 +116,12 @@ def kowalik_osborne() -> Objective:
         minimum_kind="computed",
         minimisers=(vector(0.19280693457903786, 0.19128232873436696, 0.12305650692632066, 0.13606233068379484),),
         laned=True,
-        source=mgh(15),
+        source=format_source(15),
     )
 
 
 def osborne1() -> Objective:
-    """Two exponentials and a constant that decay slowly.
+    """A sum of a constant and two slowly decaying exponentials, fitted to data.
 
     f(x) = sum_i (y_i - x_1 - x_2 exp(-t_i x_4) - x_3 exp(-t_i x_5))^2, t_i = 10 (i - 1), i = 1 ... 33, point of shape
     [5]. Start (0.5, 1.5, -1, 0.01, 0.02), where f = 0.879; other collections start x_3 at +1. Minimum
@@ -128,13 +129,13 @@ def osborne1() -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        a, b, c, d, e = columns(x)
+        a, b, c, d, e = coordinate_columns(x)
         return sum_of_squares(y - (a + b * torch.exp(-t * d) + c * torch.exp(-t * e)))
 
     return Objective(
         fn=fn,
         start=vector(0.5, 1.5, -1, 0.01, 0.02),
-        data={"t": steps(0, 33, 10), "y": vector(*OSBORNE1)},
+        data={"t": arithmetic_sequence(0, 33, 10), "y": vector(*OSBORNE1)},
         minimum=5.464894697482907e-05,
         minimum_kind="computed",
         minimisers=(
@@ -143,7 +144,7 @@ def osborne1() -> Objective:
             ),
         ),
         laned=True,
-        source=mgh(17),
+        source=format_source(17),
     )
 
 
@@ -156,7 +157,7 @@ OSBORNE1 = (
 
 
 def osborne2() -> Objective:
-    """A decaying exponential with three bells on it: eleven parameters.
+    """A sum of a decaying exponential and three Gaussians with eleven parameters, fitted to data.
 
     f(x) = sum_i (y_i - x_1 exp(-t_i x_5) - sum_k x_k exp(-(t_i - x_{k+7})^2 x_{k+4}))^2, k = 2, 3, 4,
     t_i = (i - 1) / 10, i = 1 ... 65, point of shape [11]. Start (1.3, 0.65, 0.65, 0.7, 0.6, 3, 5, 7, 2, 4.5, 5.5),
@@ -165,19 +166,19 @@ def osborne2() -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        a1, a2, a3, a4, decay, w2, w3, w4, t2, t3, t4 = columns(x)
+        a1, a2, a3, a4, decay, w2, w3, w4, t2, t3, t4 = coordinate_columns(x)
         bells = sum(a * torch.exp(-((t - s) ** 2) * w) for a, w, s in ((a2, w2, t2), (a3, w3, t3), (a4, w4, t4)))
         return sum_of_squares(y - (a1 * torch.exp(-t * decay) + bells))
 
     return Objective(
         fn=fn,
         start=vector(1.3, 0.65, 0.65, 0.7, 0.6, 3, 5, 7, 2, 4.5, 5.5),
-        data={"t": steps(0, 65, 0.1), "y": vector(*OSBORNE2)},
+        data={"t": arithmetic_sequence(0, 65, 0.1), "y": vector(*OSBORNE2)},
         minimum=0.040137736293547735,
         minimum_kind="computed",
-        minimisers=(vector(*OSBORNE2_LEAST),),
+        minimisers=(vector(*OSBORNE2_MINIMISER),),
         laned=True,
-        source=mgh(19),
+        source=format_source(19),
     )
 
 
@@ -189,7 +190,7 @@ OSBORNE2 = (
     0.054,
 )
 """The data of ``osborne2``."""
-OSBORNE2_LEAST = (
+OSBORNE2_MINIMISER = (
     *(1.3099771546273005, 0.4315537946029889, 0.633661698960724, 0.5994305347859163, 0.7541832263280113),
     *(0.9042885798596336, 1.3658118352370285, 4.8236988172271555, 2.3986848661317546, 4.568874597667672),
     5.6753414705806415,

@@ -6,19 +6,15 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import columns, mgh, sum_of_squares, vector
-from gdbench.objectives.validation import whole
+from gdbench.objectives.mgh import coordinate_columns, format_source, sum_of_squares
+from gdbench.objectives.validation import check_int
+from gdbench.objectives.vectors import ramp, vector
 
 __all__ = ["biggs_exp6", "box_3d", "brown_dennis", "gulf", "jennrich_sampson"]
 
 
-def count(m: int) -> Tensor:
-    """1, 2, ..., m."""
-    return torch.arange(1, m + 1, dtype=torch.float64)
-
-
 def jennrich_sampson(m: int = 10) -> Objective:
-    """Two exponentials that cannot fit straight data: a large minimum.
+    """Two exponentials fitted to a straight line, with a large minimum.
 
     f(x, y) = sum_i (2 + 2 i - exp(i x) - exp(i y))^2, i = 1 ... m, point of shape [2]. Start (0.3, 0.4), where
     f = 4171.3. Minimum 124.36218235561486 at x = y = 0.2578252136703641 for m = 10; for another m it is not stated, but
@@ -26,19 +22,19 @@ def jennrich_sampson(m: int = 10) -> Objective:
     """
 
     def fn(point: Tensor, i: Tensor) -> Tensor:
-        x, y = columns(point)
+        x, y = coordinate_columns(point)
         return sum_of_squares(2 + 2 * i - (torch.exp(i * x) + torch.exp(i * y)))
 
-    stated = whole("m", m, least=2) == 10
+    stated = check_int("m", m, least=2) == 10
     return Objective(
         fn=fn,
         start=vector(0.3, 0.4),
-        data={"i": count(m)},
+        data={"i": ramp(m)},
         minimum=124.36218235561485 if stated else 0.0,
         minimum_kind="computed" if stated else "lower_bound",
         minimisers=(vector(0.2578252136703641, 0.2578252136703641),) if stated else (),
         laned=True,
-        source=mgh(6),
+        source=format_source(6),
     )
 
 
@@ -52,10 +48,10 @@ def gulf(m: int = 99) -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        a, b, c = columns(x)
+        a, b, c = coordinate_columns(x)
         return sum_of_squares(torch.exp(-((y - b).abs() ** c) / a) - t)
 
-    t = count(whole("m", m, least=3, most=100)) / 100
+    t = ramp(check_int("m", m, least=3, most=100)) / 100
     return Objective(
         fn=fn,
         start=vector(5, 2.5, 0.15),
@@ -63,12 +59,12 @@ def gulf(m: int = 99) -> Objective:
         minimum=0.0,
         minimisers=(vector(50, 25, 1.5),),
         laned=True,
-        source=mgh(11),
+        source=format_source(11),
     )
 
 
 def box_3d(m: int = 10) -> Objective:
-    """Three parameters of two exponentials, with a whole line of minima.
+    """Three parameters of two exponentials, with a line of minima.
 
     f(x) = sum_i (exp(-t_i x_1) - exp(-t_i x_2) - x_3 (exp(-t_i) - exp(-10 t_i)))^2, t_i = i / 10, i = 1 ... m, point of
     shape [3]. Start (0, 10, 20), where f = 1031.2 for m = 10; CUTEst starts at (0, 10, 1). Minimum 0 at (1, 10, 1), at
@@ -76,10 +72,10 @@ def box_3d(m: int = 10) -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, wave: Tensor) -> Tensor:
-        a, b, c = columns(x)
+        a, b, c = coordinate_columns(x)
         return sum_of_squares(torch.exp(-t * a) - torch.exp(-t * b) - c * wave)
 
-    t = count(whole("m", m, least=3)) / 10
+    t = ramp(check_int("m", m, least=3)) / 10
     return Objective(
         fn=fn,
         start=vector(0, 10, 20),
@@ -87,12 +83,12 @@ def box_3d(m: int = 10) -> Objective:
         minimum=0.0,
         minimisers=(vector(1, 10, 1), vector(10, 1, -1)),
         laned=True,
-        source=mgh(12),
+        source=format_source(12),
     )
 
 
 def brown_dennis(m: int = 20) -> Objective:
-    """Exponential and circle, fitted by straight lines: a minimum of 85822.
+    """Least squares of sums of squares, with a minimum of 85822.
 
     f(x) = sum_i ((x_1 + t_i x_2 - exp(t_i))^2 + (x_3 + x_4 sin t_i - cos t_i)^2)^2, t_i = i / 5, i = 1 ... m, point of
     shape [4]. Start (25, 5, -5, -1), where f = 7926693.3 for m = 20. Minimum 85822.20162635634 at (-11.594440,
@@ -101,11 +97,11 @@ def brown_dennis(m: int = 20) -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, exponential: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
-        a, b, c, d = columns(x)
+        a, b, c, d = coordinate_columns(x)
         return sum_of_squares((a + t * b - exponential) ** 2 + (c + d * sine - cosine) ** 2)
 
-    stated = whole("m", m, least=4) == 20
-    t = count(m) / 5
+    stated = check_int("m", m, least=4) == 20
+    t = ramp(m) / 5
     least = vector(-11.594439904762165, 13.203630051207204, -0.40343948817685954, 0.2367787744557363)
     return Objective(
         fn=fn,
@@ -115,7 +111,7 @@ def brown_dennis(m: int = 20) -> Objective:
         minimum_kind="computed" if stated else "lower_bound",
         minimisers=(least,) if stated else (),
         laned=True,
-        source=mgh(16),
+        source=format_source(16),
     )
 
 
@@ -129,10 +125,10 @@ def biggs_exp6(m: int = 13) -> Objective:
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        a, b, c, d, e, f = columns(x)
+        a, b, c, d, e, f = coordinate_columns(x)
         return sum_of_squares(c * torch.exp(-t * a) - d * torch.exp(-t * b) + f * torch.exp(-t * e) - y)
 
-    t = count(whole("m", m, least=6)) / 10
+    t = ramp(check_int("m", m, least=6)) / 10
     return Objective(
         fn=fn,
         start=vector(1, 2, 1, 1, 1, 1),
@@ -140,5 +136,5 @@ def biggs_exp6(m: int = 13) -> Objective:
         minimum=0.0,
         minimisers=(vector(1, 10, 1, 5, 4, 3), vector(4, 10, 3, 5, 1, 1)),
         laned=True,
-        source=mgh(18),
+        source=format_source(18),
     )

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import mgh, sum_of_squares
-from gdbench.objectives.validation import whole
+from gdbench.objectives.mgh import format_source, sum_of_squares
+from gdbench.objectives.validation import check_int
 
 __all__ = [
     "boundary_value",
@@ -21,15 +21,15 @@ __all__ = [
     "trigonometric",
 ]
 
-SOLVED = 100
+MAX_SOLVED = 100
 """Up to so many unknowns the minimiser is solved for when the objective is made; it takes n^3 work."""
 
 
-def system(residuals: Callable[..., Tensor], start: Tensor, problem: int, **data: Tensor) -> Objective:
+def _build_system(residuals: Callable[..., Tensor], start: Tensor, problem: int, **data: Tensor) -> Objective:
     """The sum of squares of a system's residuals, with the minimiser that Newton's method finds from the start."""
-    small = len(start) <= SOLVED
+    small = len(start) <= MAX_SOLVED
     known: dict[str, Any] = (
-        {"minimisers": (root(residuals, start, data),)} if small else {"minimum_kind": "lower_bound"}
+        {"minimisers": (solve_system(residuals, start, data),)} if small else {"minimum_kind": "lower_bound"}
     )
     return Objective(
         fn=lambda x, **data: sum_of_squares(residuals(x, **data)),
@@ -37,12 +37,12 @@ def system(residuals: Callable[..., Tensor], start: Tensor, problem: int, **data
         data=data,
         minimum=0.0,
         laned=True,
-        source=mgh(problem),
+        source=format_source(problem),
         **known,
     )
 
 
-def root(residuals: Callable[..., Tensor], start: Tensor, data: dict[str, Tensor]) -> Tensor:
+def solve_system(residuals: Callable[..., Tensor], start: Tensor, data: dict[str, Tensor]) -> Tensor:
     """The solution of a system near its start, by Newton's method until no step makes the residuals smaller.
 
     The Jacobian comes by central differences, all columns at once in lanes, and is good for ten digits a step.
@@ -57,30 +57,30 @@ def root(residuals: Callable[..., Tensor], start: Tensor, data: dict[str, Tensor
         x, left = new, residuals(new, **data)
 
 
-def steps(n: int) -> Tensor:
+def interior_grid(n: int) -> Tensor:
     """t_i = i / (n + 1), i = 1 ... n."""
     return torch.arange(1, n + 1, dtype=torch.float64) / (n + 1)
 
 
-def before(x: Tensor) -> Tensor:
+def shift_right(x: Tensor) -> Tensor:
     """x_{i-1}, with x_0 = 0."""
     return torch.nn.functional.pad(x[..., :-1], (1, 0))
 
 
-def after(x: Tensor) -> Tensor:
+def shift_left(x: Tensor) -> Tensor:
     """x_{i+1}, with x_{n+1} = 0."""
     return torch.nn.functional.pad(x[..., 1:], (0, 1))
 
 
 def trigonometric(n: int = 10) -> Objective:
-    """Sines and cosines: a minimum at the origin, and local ones all around.
+    """A system of sines and cosines with many local minima.
 
     f(x) = sum_i (n - sum_j cos x_j + i (1 - cos x_i) - sin x_i)^2, i, j = 1 ... n, x of shape [n]. Start 1/n, where
     f = 7.1e-3 for n = 10. Minimum 0 at the origin; for n = 10 a local one of 2.79506e-5 draws many methods. 1 - cos is
     computed as 2 sin^2(x / 2), which loses no digits near 0. CUTEst multiplies the sine by i, the paper does not.
     Raises UsageError for n < 1. Problem 26; Spedicato 1975.
     """
-    i = torch.arange(1, whole("n", n, least=1) + 1, dtype=torch.float64)
+    i = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
 
     def fn(x: Tensor, i: Tensor) -> Tensor:
         short = 2 * torch.sin(x / 2) ** 2
@@ -93,61 +93,61 @@ def trigonometric(n: int = 10) -> Objective:
         minimum=0.0,
         minimisers=(torch.zeros_like(i),),
         laned=True,
-        source=mgh(26),
+        source=format_source(26),
     )
 
 
 def brown_almost_linear(n: int = 10) -> Objective:
-    """Linear equations, but for one that asks for a product.
+    """Linear equations and one equation with a product.
 
     f(x) = sum_{i < n} (x_i + sum_j x_j - (n + 1))^2 + (prod_j x_j - 1)^2, x of shape [n]. Start (1/2, ..., 1/2), where
     f = 273.248 for n = 10. Minimum 0 at (1, ..., 1); f = 1 at (0, ..., 0, n + 1), around which it is flat. Raises
     UsageError for n < 2. Problem 27; Brown 1969.
     """
-    ones = torch.ones(whole("n", n, least=2), dtype=torch.float64)
+    ones = torch.ones(check_int("n", n, least=2), dtype=torch.float64)
 
     def fn(x: Tensor) -> Tensor:
         linear = x[..., :-1] + (x.sum(-1, keepdim=True) - (n + 1))
         return sum_of_squares(linear) + (x.prod(-1) - 1) ** 2
 
-    return Objective(fn=fn, start=ones / 2, minimum=0.0, minimisers=(ones,), laned=True, source=mgh(27))
+    return Objective(fn=fn, start=ones / 2, minimum=0.0, minimisers=(ones,), laned=True, source=format_source(27))
 
 
 def boundary_value(n: int = 10) -> Objective:
-    """Differences in place of the equation u'' = (u + t + 1)^3 / 2 with u(0) = u(1) = 0.
+    """The boundary value problem u'' = (u + t + 1)^3 / 2, u(0) = u(1) = 0, by finite differences.
 
     f(x) = sum_i (2 x_i - x_{i-1} - x_{i+1} + h^2 (x_i + t_i + 1)^3 / 2)^2, h = 1 / (n + 1), t_i = i h,
     x_0 = x_{n+1} = 0, x of shape [n]. Start t_i (t_i - 1). Minimum 0, at the solution of ``integral_equation`` too. The
     minimiser is solved for up to n = 100, above that the minimum is a lower bound. Raises UsageError for n < 1.
     Problem 28; Moré and Cosnard 1979.
     """
-    t = steps(whole("n", n, least=1))
+    t = interior_grid(check_int("n", n, least=1))
 
     def residuals(x: Tensor, t: Tensor) -> Tensor:
-        return 2 * x - before(x) - after(x) + (x + t + 1) ** 3 / (2 * (n + 1) ** 2)
+        return 2 * x - shift_right(x) - shift_left(x) + (x + t + 1) ** 3 / (2 * (n + 1) ** 2)
 
-    return system(residuals, t * (t - 1), problem=28, t=t)
+    return _build_system(residuals, t * (t - 1), problem=28, t=t)
 
 
 def integral_equation(n: int = 10) -> Objective:
-    """A quadrature in place of the integral equation that ``boundary_value`` is equivalent to: every x_i meets all.
+    """The integral equation equivalent to ``boundary_value``, by quadrature: each equation has all variables.
 
     f(x) = sum_i (x_i + h/2 ((1 - t_i) sum_{j <= i} t_j (x_j + t_j + 1)^3 + t_i sum_{j > i} (1 - t_j)
     (x_j + t_j + 1)^3))^2, h = 1 / (n + 1), t_i = i h, x of shape [n]. Start t_i (t_i - 1). Minimum 0, at the solution
     of ``boundary_value``. The minimiser is solved for up to n = 100, above that the minimum is a lower bound. Raises
     UsageError for n < 1. Problem 29; Moré and Cosnard 1979.
     """
-    t = steps(whole("n", n, least=1))
+    t = interior_grid(check_int("n", n, least=1))
     kernel = torch.minimum(t[:, None], t) * (1 - torch.maximum(t[:, None], t)) / (2 * (n + 1))
 
     def residuals(x: Tensor, t: Tensor, kernel: Tensor) -> Tensor:
         return x + (x + t + 1) ** 3 @ kernel
 
-    return system(residuals, t * (t - 1), problem=29, t=t, kernel=kernel)
+    return _build_system(residuals, t * (t - 1), problem=29, t=t, kernel=kernel)
 
 
 def broyden_tridiagonal(n: int = 10) -> Objective:
-    """Quadratic equations in which each unknown meets its neighbours.
+    """Quadratic equations, each with one variable and its two neighbours.
 
     f(x) = sum_i ((3 - 2 x_i) x_i - x_{i-1} - 2 x_{i+1} + 1)^2, x_0 = x_{n+1} = 0, x of shape [n]. Start (-1, ..., -1),
     where f = 21 for n = 10. Minimum 0. The minimiser is solved for up to n = 100, above that the minimum is a lower
@@ -155,13 +155,13 @@ def broyden_tridiagonal(n: int = 10) -> Objective:
     """
 
     def residuals(x: Tensor) -> Tensor:
-        return (3 - 2 * x) * x - before(x) - 2 * after(x) + 1
+        return (3 - 2 * x) * x - shift_right(x) - 2 * shift_left(x) + 1
 
-    return system(residuals, -torch.ones(whole("n", n, least=1), dtype=torch.float64), problem=30)
+    return _build_system(residuals, -torch.ones(check_int("n", n, least=1), dtype=torch.float64), problem=30)
 
 
 def broyden_banded(n: int = 10) -> Objective:
-    """Cubic equations in which each unknown meets five before it and one after.
+    """Cubic equations, each with one variable, five before it and one after.
 
     f(x) = sum_i (x_i (2 + 5 x_i^2) + 1 - sum_j x_j (1 + x_j))^2, j = max(1, i - 5) ... min(n, i + 1) but not i, x of
     shape [n]. Start (-1, ..., -1), where f = 360 for n = 10; CUTEst starts at +1 and has another band. Minimum 0. The
@@ -174,4 +174,4 @@ def broyden_banded(n: int = 10) -> Objective:
         met = sum(band[..., k : k + n] for k in (0, 1, 2, 3, 4, 6))
         return x * (2 + 5 * x**2) + 1 - met
 
-    return system(residuals, -torch.ones(whole("n", n, least=1), dtype=torch.float64), problem=31)
+    return _build_system(residuals, -torch.ones(check_int("n", n, least=1), dtype=torch.float64), problem=31)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import mgh, vector
+from gdbench.objectives.mgh import format_source
+from gdbench.objectives.vectors import vector
 from gdbench.tree import coordinates
 
 __all__ = [
@@ -22,7 +23,7 @@ __all__ = [
 
 
 def freudenstein_roth() -> Objective:
-    """Two minima, of which the higher draws most methods from the start.
+    """Two minima, of which most methods reach the higher one from the start.
 
     f(x, y) = (x - 13 + ((5 - y) y - 2) y)^2 + (x - 29 + ((y + 1) y - 14) y)^2, point of shape [2]. Start (0.5, -2).
     Minimum 0 at (5, 4), exact in every dtype; a local minimum of 48.98425367924002 at (11.412779, -0.896805).
@@ -39,7 +40,7 @@ def freudenstein_roth() -> Objective:
         minimum=0.0,
         minimisers=(vector(5, 4),),
         laned=True,
-        source=mgh(2),
+        source=format_source(2),
     )
 
 
@@ -61,12 +62,12 @@ def powell_badly_scaled() -> Objective:
         minimum=0.0,
         minimisers=(vector(1.0981593296998175e-05, 9.106146739866524),),
         laned=True,
-        source=mgh(3),
+        source=format_source(3),
     )
 
 
 def brown_badly_scaled() -> Objective:
-    """A minimum at a million and at two millionths.
+    """A minimiser with coordinates of a million and two millionths.
 
     f(x, y) = (x - 1e6)^2 + (y - 2e-6)^2 + (x y - 2)^2, point of shape [2]. Start (1, 1), where f = 999998000003.
     Minimum 0 at (1e6, 2e-6). Half precision does not hold 1e6. Problem 4; Brown, unpublished.
@@ -82,7 +83,7 @@ def brown_badly_scaled() -> Objective:
         minimum=0.0,
         minimisers=(vector(1e6, 2e-6),),
         laned=True,
-        source=mgh(4),
+        source=format_source(4),
     )
 
 
@@ -108,7 +109,7 @@ def helical_valley() -> Objective:
         minimum=0.0,
         minimisers=(vector(1, 0, 0),),
         laned=True,
-        source=mgh(7),
+        source=format_source(7),
     )
 
 
@@ -121,7 +122,7 @@ def powell_singular() -> Objective:
     """
 
     def fn(point: Tensor) -> Tensor:
-        return powell(*coordinates(point))
+        return powell_term(*coordinates(point))
 
     return Objective(
         fn=fn,
@@ -129,17 +130,17 @@ def powell_singular() -> Objective:
         minimum=0.0,
         minimisers=(vector(0, 0, 0, 0),),
         laned=True,
-        source=mgh(13),
+        source=format_source(13),
     )
 
 
-def powell(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+def powell_term(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
     """Powell's singular function of four variables."""
     return (a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4
 
 
 def wood() -> Objective:
-    """Two curved valleys that are tied together; also called Colville's function.
+    """Two coupled Rosenbrock valleys; also called Colville's function.
 
     f(x) = 100 (x_2 - x_1^2)^2 + (1 - x_1)^2 + 90 (x_4 - x_3^2)^2 + (1 - x_3)^2 + 10 (x_2 + x_4 - 2)^2
     + (x_2 - x_4)^2 / 10, point of shape [4]. Start (-3, -1, -3, -1), where f = 19192. Minimum 0 at (1, 1, 1, 1); a
@@ -157,5 +158,5 @@ def wood() -> Objective:
         minimum=0.0,
         minimisers=(vector(1, 1, 1, 1),),
         laned=True,
-        source=mgh(14),
+        source=format_source(14),
     )

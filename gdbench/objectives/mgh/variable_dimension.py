@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from gdbench.objectives.base import Objective
-from gdbench.objectives.mgh import mgh, sum_of_squares, vector
-from gdbench.objectives.mgh.valleys import powell
-from gdbench.objectives.validation import multiple, whole
+from gdbench.objectives.mgh import format_source, sum_of_squares
+from gdbench.objectives.mgh.valleys import powell_term
+from gdbench.objectives.validation import check_int, check_multiple
+from gdbench.objectives.vectors import vector
 
 __all__ = [
     "chebyquad",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-def known(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
+def minimum_fields(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
     """What an objective says of its minimum: computed for this size, or not known beyond that f >= 0."""
     if minimum is None:
         return {"minimum": 0.0, "minimum_kind": "lower_bound"}
@@ -36,7 +37,7 @@ def known(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any
 
 
 def watson(n: int = 6) -> Objective:
-    """A polynomial that nearly solves a differential equation; the more terms, the worse its condition.
+    """A polynomial that approximates the solution of a differential equation, ill-conditioned for many terms.
 
     f(x) = sum_i (sum_j (j - 1) x_j t_i^(j-2) - (sum_j x_j t_i^(j-1))^2 - 1)^2 + x_1^2 + (x_2 - x_1^2 - 1)^2,
     t_i = i / 29, i = 1 ... 29, j = 1 ... n, x of shape [n]. Start 0, where f = 30; Moré and Wild start at 0.5. Minimum
@@ -44,7 +45,7 @@ def watson(n: int = 6) -> Objective:
     eigenvalue of the Hessian is 1.7e-11; for another n it is not stated, but never below 0. Raises UsageError unless
     2 <= n <= 31. Problem 20; Kowalik and Osborne 1968.
     """
-    powers = torch.arange(whole("n", n, least=2, most=31), dtype=torch.float64)
+    powers = torch.arange(check_int("n", n, least=2, most=31), dtype=torch.float64)
     t = torch.arange(1, 30, dtype=torch.float64) / 29
     value = t ** powers[:, None]
     slope = powers[:, None] * t ** (powers[:, None] - 1).clamp(min=0)
@@ -58,8 +59,8 @@ def watson(n: int = 6) -> Objective:
         start=torch.zeros_like(powers),
         data={"value": value, "slope": slope},
         laned=True,
-        source=mgh(20),
-        **known(*WATSON.get(n, (None,))),
+        source=format_source(20),
+        **minimum_fields(*WATSON.get(n, (None,))),
     )
 
 
@@ -91,12 +92,12 @@ WATSON: dict[int, tuple[float, tuple[float, ...]]] = {
 
 
 def extended_rosenbrock(n: int = 10) -> Objective:
-    """Rosenbrock's valley for each pair of variables, apart from the others: the chained one is ``rosenbrock``.
+    """Rosenbrock's function for each pair of variables; ``rosenbrock`` is the chained one.
 
     f(x) = sum_i 100 (x_2i - x_{2i-1}^2)^2 + (1 - x_{2i-1})^2, i = 1 ... n / 2, x of shape [n]. Start (-1.2, 1, ...),
     where f = 12.1 n. Minimum 0 at (1, ..., 1). Raises UsageError for an odd n. Problem 21; Spedicato 1975.
     """
-    pairs = multiple("n", n, of=2) // 2
+    pairs = check_multiple("n", n, of=2) // 2
 
     def fn(x: Tensor) -> Tensor:
         a, b = x[..., ::2], x[..., 1::2]
@@ -108,22 +109,22 @@ def extended_rosenbrock(n: int = 10) -> Objective:
         minimum=0.0,
         minimisers=(torch.ones(n, dtype=torch.float64),),
         laned=True,
-        source=mgh(21),
+        source=format_source(21),
     )
 
 
 def extended_powell(n: int = 12) -> Objective:
-    """Powell's singular function for each four variables, apart from the others.
+    """Powell's singular function for each group of four variables.
 
     f(x) = sum_i (x_{4i-3} + 10 x_{4i-2})^2 + 5 (x_{4i-1} - x_4i)^2 + (x_{4i-2} - 2 x_{4i-1})^4
     + 10 (x_{4i-3} - x_4i)^4, i = 1 ... n / 4, x of shape [n]. Start (3, -1, 0, 1, ...), where f = 53.75 n. Minimum 0 at
     the origin, where the Hessian has rank n / 2. Convex. Raises UsageError unless n is a multiple of 4. Problem 22;
     Spedicato 1975.
     """
-    fours = multiple("n", n, of=4) // 4
+    fours = check_multiple("n", n, of=4) // 4
 
     def fn(x: Tensor) -> Tensor:
-        return powell(*(x[..., k::4] for k in range(4))).sum(-1)
+        return powell_term(*(x[..., k::4] for k in range(4))).sum(-1)
 
     return Objective(
         fn=fn,
@@ -131,33 +132,33 @@ def extended_powell(n: int = 12) -> Objective:
         minimum=0.0,
         minimisers=(torch.zeros(n, dtype=torch.float64),),
         laned=True,
-        source=mgh(22),
+        source=format_source(22),
     )
 
 
 def penalty1(n: int = 4) -> Objective:
-    """A sphere of radius 1/2 by a heavy penalty, and on it a weak pull towards (1, ..., 1).
+    """A penalty for |x| = 1/2 with a large weight, plus (x - 1)^2 with a small one.
 
     f(x) = 1e-5 sum_i (x_i - 1)^2 + (|x|^2 - 1/4)^2, x of shape [n]. Start (1, 2, ..., n), where f = 885.06 for n = 4.
     At the minimum all x_i are equal, to the largest root of 2 n t^3 + (1e-5 - 1/2) t - 1e-5: 2.249977500159e-5 for
     n = 4, 7.087651467090e-5 for n = 10. Raises UsageError for n < 1. Problem 23; Gill, Murray and Pitfield 1972.
     """
-    whole("n", n, least=1)
+    check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
         return 1e-5 * sum_of_squares(x - 1) + (sum_of_squares(x) - 0.25) ** 2
 
-    root, minimum = lowest_on_the_diagonal(n)
+    root, minimum = solve_penalty1(n)
     return Objective(
         fn=fn,
         start=torch.arange(1, n + 1, dtype=torch.float64),
         laned=True,
-        source=mgh(23),
-        **known(minimum, (root,) * n),
+        source=format_source(23),
+        **minimum_fields(minimum, (root,) * n),
     )
 
 
-def lowest_on_the_diagonal(n: int) -> tuple[float, float]:
+def solve_penalty1(n: int) -> tuple[float, float]:
     """The coordinate of the minimiser of ``penalty1`` and its minimum, with 50 digits and rounded once."""
     with localcontext(Context(prec=50)):  # and nothing else of the caller's
         a, t, last = Decimal("1e-5"), Decimal(1), Decimal(2)
@@ -168,7 +169,7 @@ def lowest_on_the_diagonal(n: int) -> tuple[float, float]:
 
 
 def penalty2(n: int = 4) -> Objective:
-    """An ellipsoid by a heavy penalty, and on it a weak pull by exponentials.
+    """A penalty for an ellipsoid with a large weight, plus exponentials with a small one.
 
     f(x) = (x_1 - 0.2)^2 + 1e-5 sum_{i=2..n} (exp(x_i / 10) + exp(x_{i-1} / 10) - y_i)^2
     + 1e-5 sum_{i=2..n} (exp(x_i / 10) - exp(-1 / 10))^2 + (sum_j (n - j + 1) x_j^2 - 1)^2,
@@ -176,7 +177,7 @@ def penalty2(n: int = 4) -> Objective:
     9.376293007355e-6 for n = 4 and 2.936605374567e-4 for n = 10; for another n it is not stated, but never below 0.
     Raises UsageError for n < 2. Problem 24; Gill, Murray and Pitfield 1972.
     """
-    i = torch.arange(1, whole("n", n, least=2) + 1, dtype=torch.float64)
+    i = torch.arange(1, check_int("n", n, least=2) + 1, dtype=torch.float64)
     grown = torch.exp(i / 10)
 
     def fn(x: Tensor, y: Tensor, weight: Tensor, low: Tensor) -> Tensor:
@@ -189,8 +190,8 @@ def penalty2(n: int = 4) -> Objective:
         start=torch.full_like(i, 0.5),
         data={"y": grown[1:] + grown[:-1], "weight": i.flip(0), "low": torch.exp(vector(-0.1))},
         laned=True,
-        source=mgh(24),
-        **known(*PENALTY2.get(n, (None,))),
+        source=format_source(24),
+        **minimum_fields(*PENALTY2.get(n, (None,))),
     )
 
 
@@ -212,12 +213,12 @@ PENALTY2: dict[int, tuple[float, tuple[float, ...]]] = {
 
 
 def variably_dimensioned(n: int = 10) -> Objective:
-    """A bowl that is steep in one direction, and steeper the further out.
+    """A quadratic plus a quartic term in one direction.
 
     f(x) = |x - 1|^2 + s^2 + s^4 with s = sum_j j (x_j - 1), x of shape [n]. Start (1 - 1/n, 1 - 2/n, ..., 0), where
     f = 2198551 for n = 10. Minimum 0 at (1, ..., 1). Convex, mu = 2. Raises UsageError for n < 1. Problem 25.
     """
-    j = torch.arange(1, whole("n", n, least=1) + 1, dtype=torch.float64)
+    j = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
 
     def fn(x: Tensor, j: Tensor) -> Tensor:
         left = x - 1
@@ -232,12 +233,12 @@ def variably_dimensioned(n: int = 10) -> Objective:
         minimisers=(torch.ones_like(j),),
         strong_convexity=2.0,
         laned=True,
-        source=mgh(25),
+        source=format_source(25),
     )
 
 
 def chebyquad(n: int = 8) -> Objective:
-    """The nodes of a quadrature with equal weights: exact for n = 1 ... 7 and 9, and for no other n.
+    """The nodes of a quadrature with equal weights, which exists for n = 1 ... 7 and 9 only.
 
     f(x) = sum_i (mean_j T_i(x_j) - c_i)^2, i = 1 ... n, x of shape [n], T_i Chebyshev's polynomials shifted to [0, 1]
     and c_i their integrals: 0 for odd i, else -1 / (i^2 - 1). Start (1, ..., n) / (n + 1). Minimum 0 where exact;
@@ -245,7 +246,7 @@ def chebyquad(n: int = 8) -> Objective:
     for larger n it is not stated. Any order of the nodes is as good. Raises UsageError for n < 1. Problem 35;
     Fletcher 1965.
     """
-    i = torch.arange(1, whole("n", n, least=1) + 1, dtype=torch.float64)
+    i = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
 
     def fn(x: Tensor, integrals: Tensor) -> Tensor:
         twice = 4 * x - 2
@@ -261,8 +262,8 @@ def chebyquad(n: int = 8) -> Objective:
         start=i / (n + 1),
         data={"integrals": torch.where(i % 2 == 0, -1 / (i**2 - 1), 0.0)},
         laned=True,
-        source=mgh(35),
-        **known(CHEBYQUAD.get(n, 0.0), NODES[n]) if n in NODES else known(None),
+        source=format_source(35),
+        **minimum_fields(CHEBYQUAD.get(n, 0.0), NODES[n]) if n in NODES else minimum_fields(None),
     )
 
 

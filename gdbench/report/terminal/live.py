@@ -17,12 +17,12 @@ from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
 from gdbench.report.best import amount
 from gdbench.report.number_format import number
-from gdbench.report.summary_text import STATUSES
 from gdbench.report.terminal.fitting import Column, FittedTable, fit_columns
 from gdbench.report.terminal.progress import clock
 from gdbench.report.terminal.text_plot import STYLES, Curve, picture
-from gdbench.results.live_status import Glance
-from gdbench.results.run_settings import distinct_texts
+from gdbench.results.live_status import SweepSnapshot
+from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import STATUSES
 
 __all__ = ["SHOWN", "curves_of", "frame", "line"]
 
@@ -37,7 +37,7 @@ MARGIN = 8
 """Columns of its labels."""
 
 
-def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour: bool) -> RenderableType:
+def frame(seen: SweepSnapshot, trace: Callable[[str], pd.DataFrame], width: int, colour: bool) -> RenderableType:
     """All that there is to see, at most ``width`` columns wide; ``trace`` gives the steps of a run by its key."""
     parts: list[RenderableType] = [Text(f"{seen.folder} · {seen.state}", style="bold"), *_far(seen, width, colour)]
     drawn = _drawn(seen.best)
@@ -51,16 +51,16 @@ def frame(seen: Glance, trace: Callable[[str], pd.DataFrame], width: int, colour
     return Group(*parts, Text(), *closing)
 
 
-def line(seen: Glance) -> str:
+def line(seen: SweepSnapshot) -> str:
     """How far it is, in one line."""
     return "  ".join(filter(None, (_count(seen), _statuses(seen), _failed(seen), _left(seen))))
 
 
-def _count(seen: Glance) -> str:
+def _count(seen: SweepSnapshot) -> str:
     return f"{format_count(seen.ended, 'cell')}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
 
 
-def _far(seen: Glance, width: int, colour: bool) -> list[RenderableType]:
+def _far(seen: SweepSnapshot, width: int, colour: bool) -> list[RenderableType]:
     words = Text(f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip())
     runs = seen.statuses.total()
     counted = [Text(f"{format_count(runs, 'run')}: {_statuses(seen)}")] if runs else []
@@ -72,15 +72,15 @@ def _far(seen: Glance, width: int, colour: bool) -> list[RenderableType]:
     return [bar, *counted, *broken]
 
 
-def _statuses(seen: Glance) -> str:
+def _statuses(seen: SweepSnapshot) -> str:
     return ", ".join(f"{seen.statuses[name]:,} {name}" for name in STATUSES if seen.statuses[name])
 
 
-def _failed(seen: Glance) -> str:
+def _failed(seen: SweepSnapshot) -> str:
     return f"{format_count(seen.failed, 'cell')} failed" if seen.failed else ""
 
 
-def _left(seen: Glance) -> str:
+def _left(seen: SweepSnapshot) -> str:
     return f"{clock(seen.left_s)} left" if seen.left_s is not None else ""
 
 
@@ -104,7 +104,7 @@ def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
         Column("", [_letter(place) if place in letters else "" for place in places], is_text=True, styles=letters),
         Column("problem", [row.problem if several else "" for row in listed], is_text=True),
         Column("best so far", [_solver(row) for row in listed], is_text=True),
-        Column("lr", distinct_texts(rows["lr"]), rank=1),
+        Column("lr", format_distinct(rows["lr"]), rank=1),
         Column("to target", [_reached(row) for row in listed]),
         Column("final gap", [_end(row) for row in listed], rank=2),
     ]
@@ -154,7 +154,7 @@ def _picture(curves: list[Curve], gaps: bool, width: int) -> list[Text]:
     return [*shown, Text(f"{'':{MARGIN}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
 
 
-def _closing(seen: Glance) -> list[str]:
+def _closing(seen: SweepSnapshot) -> list[str]:
     if seen.state == "ended":
         return [f"Next: python -m gdbench report {shlex.quote(str(seen.folder))}"]
     if seen.state == "stopped":

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from gdbench.analysis.runtime_prediction import cell_times, predicted
+from gdbench.analysis.runtime_prediction import predict_runtimes, summarise_cell_times
 from gdbench.errors import UsageError, format_count
 from gdbench.report.number_format import seconds
 from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
@@ -42,10 +42,10 @@ def plan_table(cells: Sequence[Mapping[str, object]], outputs: str) -> pd.DataFr
     """The cells with ``predicted_s``, by the sweeps in ``outputs``: NaN where none like it ran, 0 where none is to."""
     frame = pd.DataFrame(list(cells))
     try:
-        times = cell_times(load(outputs, columns=TIMES))
+        times = summarise_cell_times(load(outputs, columns=TIMES))
     except (UsageError, KeyError):  # nothing has run there, or nothing of this version
         return frame.assign(predicted_s=float("nan"))
-    return frame.assign(predicted_s=predicted(frame, times).where(frame["runs_now"], 0.0))
+    return frame.assign(predicted_s=predict_runtimes(frame, times).where(frame["runs_now"], 0.0))
 
 
 def show_plan(plan: pd.DataFrame, summary: str, folder: Path | None, as_json: bool) -> None:

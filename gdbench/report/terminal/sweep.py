@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gdbench import __version__
-from gdbench.analysis.configurations import configuration_rows, run_rows
+from gdbench.analysis.ranked_rows import build_configuration_rows, build_run_rows
 from gdbench.errors import format_count
 from gdbench.report.best import best_lines
 from gdbench.report.caveats import caveats
@@ -20,9 +20,10 @@ from gdbench.report.number_format import number
 from gdbench.report.setting_words import WORDED
 from gdbench.report.terminal.fitting import UNLIMITED, FittedTable, console, describe_dropped, fit_columns
 from gdbench.report.terminal.sweep_table import legend, sweep_columns
-from gdbench.results.columns import ASKED
-from gdbench.results.costs import compared
-from gdbench.results.run_settings import differing_settings, objective_names
+from gdbench.results.columns import SETTINGS
+from gdbench.results.costs import select_comparable
+from gdbench.results.run_settings import find_differing_settings, name_objectives
+from gdbench.results.statuses import SOUND, STATUSES
 
 __all__ = ["closing_line", "show_sweep", "sweep_report"]
 
@@ -42,14 +43,14 @@ def show_sweep(runs: pd.DataFrame, folder: Path, each: bool = False) -> None:
 
 def sweep_report(runs: pd.DataFrame, folder: Path, width: int = UNLIMITED, each: bool = False) -> RenderableType:
     """Caption, one table an objective, what was counted, the best and whether its lr sat on the edge, and the files."""
-    told = compared(runs)
-    rows = run_rows(runs) if each else configuration_rows(runs, told, ROWS)
-    differing = [name for name in differing_settings(runs) if each or name != "seed"]
-    names = objective_names(runs)
+    told = select_comparable(runs)
+    rows = build_run_rows(runs) if each else build_configuration_rows(runs, told, ROWS)
+    differing = [name for name in find_differing_settings(runs) if each or name != "seed"]
+    names = name_objectives(runs)
     parts: list[RenderableType] = [_caption(runs.iloc[0], differing, rows["n"]), Text()]
     tables = []
-    for name, group in rows.groupby(objective_names(rows), sort=False):
-        here = [setting for setting in differing_settings(runs[names == name]) if setting in differing]
+    for name, group in rows.groupby(name_objectives(rows), sort=False):
+        here = [setting for setting in find_differing_settings(runs[names == name]) if setting in differing]
         if names.nunique() > 1:
             parts.append(_heading(str(name), group.iloc[0], [other for other in differing if other not in here]))
         table = fit_columns(sweep_columns(group, here, each, rows["n"].nunique() > 1), width)
@@ -70,7 +71,7 @@ def _words(row: pd.Series, names: list[str]) -> list[str]:
 
 def _caption(row: pd.Series, differing: list[str], seeds: pd.Series) -> Text:
     """What all rows share: settings, and the number of seeds where there are several."""
-    told = [name for name in ASKED if name in row.index and row[name] != NOTHING.get(name, ...)]
+    told = [name for name in SETTINGS if name in row.index and row[name] != NOTHING.get(name, ...)]
     shared = [name for name in told if name not in differing and name != "seed"]
     words = [f"gdbench {__version__}", *_words(row, shared)]
     words += [f"{seeds.iloc[0]} seeds"] if seeds.nunique() == 1 and seeds.iloc[0] > 1 else []
@@ -107,16 +108,8 @@ def closing_line(line: str, whole: bool) -> Text:
 
 def _counts(runs: pd.DataFrame) -> str:
     counted = runs["status"].value_counts()
-    words = [
-        f"{counted[name]} {name}"
-        for name in ("target", "plateau", "budget", "diverged", "nonfinite", "unavailable", "failed")
-        if name in counted
-    ]
-    last = (
-        " (diverged and failed runs are listed last)"
-        if set(counted.index) & {"diverged", "nonfinite", "unavailable", "failed"}
-        else ""
-    )
+    words = [f"{counted[name]} {name}" for name in STATUSES if name in counted]
+    last = " (diverged and failed runs are listed last)" if set(counted.index) - set(SOUND) else ""
     return f"{format_count(len(runs), 'run')}: {', '.join(words)}{last}."
 
 

@@ -12,10 +12,11 @@ import pandas as pd
 from gdbench.report.number_format import NEVER, between, interval, interval_texts, number, seconds, seconds_between
 from gdbench.report.setting_words import setting_header
 from gdbench.report.terminal.fitting import Column, FittedTable
-from gdbench.results.choices import PASSED_OVER, SPIKE
-from gdbench.results.ranking import SOUND, tied_with_previous
-from gdbench.results.run_settings import distinct_texts
-from gdbench.results.standings import OUTCOMES
+from gdbench.results.ranking import OUTCOMES
+from gdbench.results.run_outcomes import is_tied_with_previous
+from gdbench.results.run_settings import format_distinct
+from gdbench.results.statuses import SOUND
+from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
 __all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]
 
@@ -54,7 +55,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
     final gap, how many seeds reached the target, the key of a run, which ``show`` takes, the number of seeds, time to
     target, step time, and its ratio to the reference.
     """
-    rows = rows.assign(tied=tied_with_previous(rows))
+    rows = rows.assign(tied=is_tied_with_previous(rows))
     listed = list(rows.itertuples())
     hits = any(map(_steps, listed))
     measured: list[tuple[str, Cell, int | None]] = [
@@ -75,7 +76,7 @@ def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds
 def _setting_columns(rows: pd.DataFrame, settings: Sequence[str]) -> list[Column]:
     names = [name for name in settings if name != "objective"] or ["optimizer"]
     return [
-        Column(setting_header(name, names), distinct_texts(rows[name]), rows[name].dtype.kind not in "if")
+        Column(setting_header(name, names), format_distinct(rows[name]), rows[name].dtype.kind not in "if")
         for name in names
     ]
 

@@ -13,14 +13,14 @@ from rich.text import Text
 
 from gdbench import __version__
 from gdbench.analysis.plateau import GOOD_COUNT, GOOD_DECADES
-from gdbench.analysis.tuning_metric import is_cost
+from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.errors import format_count
 from gdbench.report.number_format import number, seconds
 from gdbench.report.setting_words import METRICS, setting_header
 from gdbench.report.terminal.fitting import UNLIMITED, Column, console, describe_dropped, fit_columns
 from gdbench.report.terminal.sweep import closing_line
 from gdbench.report.terminal.sweep_table import STYLES
-from gdbench.results.run_settings import PROBLEM, differing_settings, problem_names
+from gdbench.results.run_settings import PROBLEM_SETTINGS, find_differing_settings, name_problems
 
 __all__ = ["show_tuned", "tuned_report"]
 
@@ -54,7 +54,7 @@ def tuned_report(winners: pd.DataFrame, folder: Path, width: int = UNLIMITED) ->
         ),
         Text(),
     ]
-    for problem, group in winners.groupby(problem_names(winners), sort=False):
+    for problem, group in winners.groupby(name_problems(winners), sort=False):
         parts += [Text(f"{problem}", style="bold"), _table(group, width), Text()]
     lines = [*_best(winners), *_warnings(winners), *_legend(winners), *_repeat(winners), f"Files: {folder}"]
     return Group(*parts, *(closing_line(line, whole=line.startswith(("  python", "Files"))) for line in lines))
@@ -69,7 +69,7 @@ def _trials(winners: pd.DataFrame) -> list[str]:
 def _shared(winners: pd.DataFrame) -> list[str]:
     """What all rows have in common, in words."""
     first = winners.iloc[0]
-    targets = TARGET if winners["metric"].map(is_cost).any() else {}
+    targets = TARGET if winners["metric"].map(is_cost_metric).any() else {}
     wanted = {name: words for name, words in {**SHARED, **targets}.items() if winners[name].nunique(dropna=False) == 1}
     if pd.notna(first["target_loss"]):
         wanted.pop("target", None)
@@ -102,8 +102,8 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 def _columns(group: pd.DataFrame) -> list[tuple[str, Cell, bool]]:
     """Header, what a row shows there, and whether it is text."""
     axes = list(dict.fromkeys(name for names in group["axes"] for name in names.split(", ")))
-    differing = [name for name in differing_settings(group) if name not in ("objective", "optimizer", "seed", "lr")]
-    names = ["optimizer", *(name for name in differing if name not in axes)]
+    shown = {"objective", "optimizer", "seed", "lr", *axes}
+    names = ["optimizer", *(name for name in find_differing_settings(group) if name not in shown)]
     if "lr" not in axes:
         axes = ["lr", *axes]
     columns: list[tuple[str, Cell, bool]] = [
@@ -167,7 +167,7 @@ def _decades(value: Any) -> str:
 def _best(winners: pd.DataFrame) -> list[str]:
     """The first row of each problem in words: best of how many that were tried."""
     lines = []
-    for where, group in winners.assign(who=_row_names(winners)).groupby(problem_names(winners), sort=False):
+    for where, group in winners.assign(who=_row_names(winners)).groupby(name_problems(winners), sort=False):
         row = group.iloc[0].to_dict()
         if pd.notna(row["command"]):
             numbers = ", ".join(f"{name.rpartition('.')[2]} {_plain(name)(row)}" for name in _axis_names(row))
@@ -230,7 +230,7 @@ def _legend(winners: pd.DataFrame) -> list[str]:
 def _warnings(winners: pd.DataFrame) -> list[str]:
     """What a reader must know before believing a row; a remark that several rows share names them all."""
     remarks: dict[tuple[str, str], list[str]] = {}
-    for who, where, row in zip(_row_names(winners), problem_names(winners), _rows(winners), strict=True):
+    for who, where, row in zip(_row_names(winners), name_problems(winners), _rows(winners), strict=True):
         for remark in _remarks(row):
             remarks.setdefault((where, remark), []).append(who)
     return [f"{', '.join(who)} on {where}: {remark}." for (where, remark), who in remarks.items()]
@@ -239,9 +239,9 @@ def _warnings(winners: pd.DataFrame) -> list[str]:
 def _row_names(winners: pd.DataFrame) -> list[str]:
     """What each row is called: its optimizer, and in brackets what else tells it from the others."""
     axes = {name for names in winners["axes"] for name in names.split(", ")}
-    common = {"objective", "optimizer", "seed", "lr", "lr_scale", *PROBLEM, *axes}
+    common = {"objective", "optimizer", "seed", "lr", "lr_scale", *PROBLEM_SETTINGS, *axes}
     differing = [
-        name for name in differing_settings(winners) if name not in common and not name.startswith("objective.")
+        name for name in find_differing_settings(winners) if name not in common and not name.startswith("objective.")
     ]
     rows = zip(winners["optimizer"], *(winners[name].map(_text) for name in differing), strict=True)
     return [f"{optimizer} ({', '.join(filter(None, texts))})" if texts else optimizer for optimizer, *texts in rows]
@@ -260,7 +260,7 @@ def _remarks(row: Row) -> list[str]:
         remarks.append("no run reached the target, so the final gap decided; give it more steps")
     elif row["outcome"] == "left":
         remarks.append("every lr that reached the target left it again; runs that stay at it would rank first")
-    if pd.notna(row["within_2x_decades"]) and row["within_2x_decades"] < GOOD_DECADES and is_cost(row["metric"]):
+    if pd.notna(row["within_2x_decades"]) and row["within_2x_decades"] < GOOD_DECADES and is_cost_metric(row["metric"]):
         remarks.append(_describe_narrow(row["within_2x_decades"]))
     if row["trials"] < row["budget"]:
         remarks.append(f"{row['trials']} of {row['budget']} trials were made: {_why_fewer(row)}")
@@ -295,6 +295,6 @@ def _why_fewer(row: Row) -> str:
 def _repeat(winners: pd.DataFrame) -> list[str]:
     """The command of each problem's winner, each on a line of its own, to be copied whole."""
     won = winners[winners["command"].notna()]
-    best = won.groupby(problem_names(winners).loc[won.index], sort=False).head(1)
+    best = won.groupby(name_problems(winners).loc[won.index], sort=False).head(1)
     lines = [f"  {command}" for command in best["command"]]
     return [f"Repeat the best{' of each problem' if len(lines) > 1 else ''}:", *lines] if lines else []

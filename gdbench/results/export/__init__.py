@@ -1,8 +1,8 @@
-"""Trackers that teams use already: a finished sweep is copied to them, once, from the process that ran it.
+"""Export of a finished sweep to an experiment tracker, once, by the process that ran it.
 
-An adapter is a file of this folder with one function, ``send(sweep, uri) -> Sent``. It adds the runs that the tracker
-has not got, told by ``Tracked.id``, so that a second time adds nothing and an interrupted one is gone on with. It
-never runs inside of timed code, and what it raises costs a warning, not a result.
+An adapter is a module of this package with one function, ``export(sweep, uri) -> ExportResult``. It adds the runs that
+the tracker lacks, by ``RunPayload.id``, so that exports are idempotent and resumable. Adapters never run within timed
+code; their exceptions become a warning.
 """
 
 from __future__ import annotations
@@ -16,90 +16,91 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gdbench.errors import UsageError, install_command, nearest
-from gdbench.results.export.names import TRACKERS
-from gdbench.results.export.tracked import Sent
+from gdbench.errors import UsageError, did_you_mean, format_install_command
+from gdbench.results.export.payload import ExportResult
 
-__all__ = ["NotSent", "hide_secrets", "insist", "send", "send_all", "wanted"]
+__all__ = ["ExportFailed", "export_sweep", "export_to_all", "hide_secrets", "parse_trackers", "require_installed"]
 
 
-NEEDS = {
+REQUIRED_PACKAGES = {
     "mlflow": ("mlflow", "sqlalchemy"),
     "wandb": ("wandb",),
     "trackio": ("trackio",),
     "tensorboard": ("tensorboard",),
 }
-"""The packages of each extra that have to be there."""
+"""Packages that each tracker needs."""
+TRACKERS = tuple(REQUIRED_PACKAGES)
 
 
 PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]+@")
 TOKEN = re.compile(r"([?&](?:token|key|api_key|password)=)[^&\s]+", re.IGNORECASE)
-"""The secrets of an address: ``scheme://user:password@host?token=...``."""
+"""Secrets of an address: ``scheme://user:password@host?token=...``."""
 
 
-class NotSent(UserWarning):
-    """A tracker did not take a sweep; the sweep is whole."""
+class ExportFailed(UserWarning):
+    """A tracker did not accept a sweep; the sweep is complete on disk."""
 
 
-def wanted(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The trackers that a configuration names. ``UsageError`` where one cannot be had."""
+def parse_trackers(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Trackers named in a configuration; ``UsageError`` if one is unknown or not installed."""
     given = config["tracker"]
     names = given if isinstance(given, (list, tuple)) else str(given or "").split(",")
     found = tuple(str(name).strip() for name in names if str(name).strip())
-    insist(found)
+    require_installed(found)
     return found
 
 
-def insist(names: Sequence[str]) -> None:
-    """``UsageError`` in one line for a tracker that is not known, or whose package is not installed."""
+def require_installed(names: Sequence[str]) -> None:
+    """Raise ``UsageError`` for a tracker that is unknown or not installed."""
     for name in names:
         if name not in TRACKERS:
             raise UsageError(
-                f"tracker={name} is not known.{nearest(name, TRACKERS)} Allowed: {', '.join(TRACKERS)}; null for none."
+                f"tracker={name} is not known.{did_you_mean(name, TRACKERS)} Allowed: {', '.join(TRACKERS)};"
+                " null for none."
             )
-        if not all(find_spec(package) for package in NEEDS[name]):
-            raise UsageError(f"tracker={name} is not installed: {install_command(name)}")
+        if not all(find_spec(package) for package in REQUIRED_PACKAGES[name]):
+            raise UsageError(f"tracker={name} is not installed: {format_install_command(name)}")
 
 
-def send(name: str, folder: Path, uri: str | None = None) -> Sent:
-    """Copy a sweep to a tracker. Raises ``UsageError``, in one line, where that does not take it.
+def export_sweep(name: str, folder: Path, uri: str | None = None) -> ExportResult:
+    """Export a sweep to a tracker; ``UsageError`` with the command to repeat if that fails.
 
-    Ctrl-C is a KeyboardInterrupt that says how to go on.
+    Ctrl-C raises KeyboardInterrupt with that command.
     """
-    from gdbench.results.export.payload import read
+    from gdbench.results.export.build_payload import build_payload
 
-    insist([name])
-    sweep = read(folder)
+    require_installed([name])
+    sweep = build_payload(folder)
     adapter = importlib.import_module(f"gdbench.results.export.{name}")
     try:
-        sent: Sent = adapter.send(sweep, uri)
+        sent: ExportResult = adapter.export(sweep, uri)
     except UsageError:
         raise
     except KeyboardInterrupt as cut:
-        raise KeyboardInterrupt(f"What {name} has taken stays. {_again(name, folder, uri)}") from cut
+        raise KeyboardInterrupt(f"What {name} has taken stays. {_repeat_command(name, folder, uri)}") from cut
     except Exception as error:
         words = hide_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        raise UsageError(f"{name} did not take {folder} ({words}). {_again(name, folder, uri)}") from None
-    return sent._replace(look=hide_secrets(sent.look))
+        raise UsageError(f"{name} did not take {folder} ({words}). {_repeat_command(name, folder, uri)}") from None
+    return sent._replace(view_hint=hide_secrets(sent.view_hint))
 
 
 def hide_secrets(text: str) -> str:
-    """A text with stars for the password of each address in it, and for the value of each token."""
+    """Text with *** for passwords and tokens in addresses."""
     return TOKEN.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
-def send_all(names: Sequence[str], folder: Path) -> None:
-    """Copy a finished sweep to trackers; one that does not take it costs a warning."""
+def export_to_all(names: Sequence[str], folder: Path) -> None:
+    """Export a finished sweep to several trackers; a failure is a warning."""
     for name in names:
         try:
-            send(name, folder)
+            export_sweep(name, folder)
         except UsageError as error:
-            again = "" if "Try again" in str(error) else f" {_again(name, folder, None)}"
-            warnings.warn(f"{error}{again}", NotSent, stacklevel=2)
+            again = "" if "Try again" in str(error) else f" {_repeat_command(name, folder, None)}"
+            warnings.warn(f"{error}{again}", ExportFailed, stacklevel=2)
 
 
-def _again(name: str, folder: Path, uri: str | None) -> str:
-    """The command that goes on where an export stopped."""
+def _repeat_command(name: str, folder: Path, uri: str | None) -> str:
+    """Sentence with the command that continues an interrupted export."""
     place = ["--uri", hide_secrets(uri)] if uri else []
     words = ["python", "-m", "gdbench", "export", name, str(folder), *place]
     return f"Try again with: {shlex.join(words)}"

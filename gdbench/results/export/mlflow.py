@@ -1,4 +1,4 @@
-"""MLflow: a parent run for the sweep, a child for each run, through a local SQLite file or a server."""
+"""Export to MLflow: a parent run per sweep and a child per run, in a local SQLite file or on a server."""
 
 from __future__ import annotations
 
@@ -23,85 +23,85 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 
 from gdbench.errors import UsageError
-from gdbench.results.export.tracked import PROJECT, Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import PROJECT, ExportResult, RunPayload, SweepPayload
 
-__all__ = ["send"]
+__all__ = ["export"]
 
-BATCH = {"metrics": 900, "params": 100}
-"""What MLflow takes in one call: 1000 entries in all, 100 of them parameters."""
-LONGEST = 5000
-"""Characters of a tag or parameter that MLflow surely takes."""
-AT_ONCE = 4
-"""Runs that are sent to a server side by side; a SQLite file has one writer."""
-PATIENCE_S = 5.0
+MAX_BATCH = {"metrics": 900, "params": 100}
+"""MLflow's limits per call: 1000 entries in all, 100 of them parameters."""
+MAX_LENGTH = 5000
+"""Characters of a tag or parameter that every MLflow version accepts."""
+WORKERS = 4
+"""Concurrent runs sent to a server; a SQLite file has one writer."""
+CONNECT_TIMEOUT_S = 5.0
 SWEEP, RUN = "gdbench.sweep", "gdbench.run"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
 KIND, MODELS = "mlflow.experimentKind", "custom_model_development"
-"""Without it MLflow's page takes the experiment for one of language models, and opens on an empty list of traces."""
+"""Without this tag MLflow's page shows the experiment as one of language models, with an empty list of traces."""
 RUNS_PAGE = "#/experiments/{}/runs?workflowType=machine_learning"
-"""MLflow 3.17's page starts in its mode for language models whatever the experiment is, unless the address says so."""
+"""MLflow 3.17's page opens in its mode for language models unless the address has this parameter."""
 
 
-def send(sweep: TrackedSweep, uri: str | None) -> Sent:
-    """Add what is missing to the experiment ``gdbench`` (or MLFLOW_EXPERIMENT_NAME), at MLFLOW_TRACKING_URI or ``uri``.
+def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
+    """Add missing runs to the experiment ``gdbench`` (or MLFLOW_EXPERIMENT_NAME), at ``uri`` or MLFLOW_TRACKING_URI.
 
-    A child that is not finished is of an export that was interrupted: it is deleted and sent again.
+    A child run that is not finished is from an interrupted export: it is deleted and sent again.
     """
     for quiet in ("mlflow", "alembic"):
         logging.getLogger(quiet).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of seven, each waits twice as long as the last
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
     place = uri or mlflow.get_tracking_uri()
-    _insist_on_answer(place)
-    with _writing_ahead(place):
-        return _sent(sweep, place)
+    _check_server(place)
+    with _use_write_ahead_log(place):
+        return _export_sweep(sweep, place)
 
 
-def _sent(sweep: TrackedSweep, place: str) -> Sent:
+def _export_sweep(sweep: SweepPayload, place: str) -> ExportResult:
     client = MlflowClient(tracking_uri=place)
-    experiment = _experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
-    known = {run.data.tags[RUN]: run for run in _known(client, experiment, sweep.id)}
-    parent = known.get(sweep.id) or _begin(client, experiment, sweep)
+    experiment = _find_or_create_experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
+    known = {run.data.tags[RUN]: run for run in _iterate_runs(client, experiment, sweep.id)}
+    parent = known.get(sweep.id) or _create_parent_run(client, experiment, sweep)
     done = {key for key, run in known.items() if run.info.status != "RUNNING"}
     missing = [run for run in sweep.runs if run.id not in done]
     for run in missing:
         if run.id in known:
             client.delete_run(known[run.id].info.run_id)
-    sending = partial(_child, client, experiment, parent.info.run_id, sweep.id)
-    with ThreadPoolExecutor(AT_ONCE if place.startswith("http") else 1) as pool:
+    sending = partial(_export_run, client, experiment, parent.info.run_id, sweep.id)
+    with ThreadPoolExecutor(WORKERS if place.startswith("http") else 1) as pool:
         for _ in pool.map(sending, missing):
             pass
-    _files(client, parent.info.run_id, sweep.files)
+    _export_files(client, parent.info.run_id, sweep.files)
     if missing or sweep.id not in done:
         client.set_terminated(parent.info.run_id)
-    return Sent(len(missing), len(sweep.runs) - len(missing), _viewing_command(place, experiment))
+    return ExportResult(len(missing), len(sweep.runs) - len(missing), _format_view_command(place, experiment))
 
 
-def _viewing_command(place: str, experiment: str) -> str:
-    """What shows the runs: the page's address, after the command that serves a file."""
+def _format_view_command(place: str, experiment: str) -> str:
+    """How to view the runs: the page's address, and for a file the command that serves it."""
     if place.startswith("http"):
         return f"{place.rstrip('/')}/{RUNS_PAGE.format(experiment)}"
     return f"mlflow ui --backend-store-uri {place}, then http://127.0.0.1:5000/{RUNS_PAGE.format(experiment)}"
 
 
-def _insist_on_answer(place: str) -> None:
-    """``UsageError`` where no server listens: MLflow itself would try for minutes."""
+def _check_server(place: str) -> None:
+    """Raise ConnectionError where no server listens: MLflow itself would retry for minutes."""
     parts = urlsplit(place)
     if parts.scheme not in ("http", "https"):
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE_S).close()
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise ConnectionError(f"{place} does not answer: {error.strerror or error}") from None
 
 
 @contextmanager
-def _writing_ahead(place: str) -> Iterator[None]:
-    """A SQLite file that is new keeps a write-ahead log: one sync a commit instead of three, a fifth of an export.
+def _use_write_ahead_log(place: str) -> Iterator[None]:
+    """Context manager: create a new SQLite file in write-ahead mode.
 
-    What a file is that somebody else made is theirs to choose. In the end all is in the file itself, whose log MLflow
-    does not close: whoever copies it alone has everything.
+    It needs one sync per commit instead of three, which saves a fifth of an export. Existing files keep their mode. At
+    the end the log, which MLflow leaves open, is merged into the file, so that a copy of the file alone is complete.
     """
     file = make_url(place).database if place.startswith("sqlite") else None
     if not file:
@@ -112,30 +112,30 @@ def _writing_ahead(place: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _pragma(file, "wal_checkpoint(TRUNCATE)")
+        _execute_pragma(file, "wal_checkpoint(TRUNCATE)")
 
 
 def _create_store(file: Path) -> None:
-    """A new store's file, whole or not at all: MLflow cannot go on with one whose tables were half made.
+    """Create a store's file atomically: MLflow cannot use one whose tables are incomplete.
 
-    MLflow keeps its connections to a file open, so its own goes, and a copy without any takes the name.
+    MLflow keeps its connections open, so that a copy without any takes the name.
     """
     with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as scratch:
         made, copy = Path(scratch) / "made.db", Path(scratch) / "copy.db"
         MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)  # makes the tables
         with closing(sqlite3.connect(made)) as opened:
             opened.execute("VACUUM INTO ?", (str(copy),))
-        _pragma(str(copy), "journal_mode = WAL")
+        _execute_pragma(str(copy), "journal_mode = WAL")
         with contextlib.suppress(FileExistsError):  # another export was first, and as good
             os.link(copy, file)
 
 
-def _pragma(file: str, words: str) -> None:
+def _execute_pragma(file: str, words: str) -> None:
     with closing(sqlite3.connect(file)) as opened:
         opened.execute(f"PRAGMA {words}").fetchall()
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def _find_or_create_experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found and found.lifecycle_stage != "active":
         raise UsageError(f"the experiment {name} of MLflow is deleted: restore it, or set MLFLOW_EXPERIMENT_NAME.")
@@ -146,8 +146,8 @@ def _experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _known(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
-    """The runs that are there of a sweep, itself among them."""
+def _iterate_runs(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
+    """Runs of a sweep on the tracker, its parent run included."""
     token = None
     while True:
         page = client.search_runs([experiment], f"tags.`{SWEEP}` = '{sweep}'", max_results=1000, page_token=token)
@@ -157,45 +157,49 @@ def _known(client: MlflowClient, experiment: str, sweep: str) -> Iterator[Run]:
             return
 
 
-def _begin(client: MlflowClient, experiment: str, sweep: TrackedSweep) -> Run:
-    tags = {**_texts(sweep.tags), SWEEP: sweep.id, RUN: sweep.id}
+def _create_parent_run(client: MlflowClient, experiment: str, sweep: SweepPayload) -> Run:
+    tags = {**_to_texts(sweep.tags), SWEEP: sweep.id, RUN: sweep.id}
     return client.create_run(experiment, tags=tags, run_name=sweep.name)
 
 
-def _child(client: MlflowClient, experiment: str, parent: str, sweep: str, run: Tracked) -> None:
-    """One run: made, filled in as few calls as MLflow allows, and only then finished."""
-    tags = {**_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
+def _export_run(client: MlflowClient, experiment: str, parent: str, sweep: str, run: RunPayload) -> None:
+    """Create one run, log it in as few calls as MLflow allows, and finish it."""
+    tags = {**_to_texts(run.tags), PARENT: parent, SWEEP: sweep, RUN: run.id, NAME: run.name}
     made = client.create_run(experiment, tags=tags, run_name=run.name)
     at = made.info.start_time
-    curves = [Metric(name, value, at, step) for step, point in run.curves.points() for name, value in point.items()]
+    curves = [
+        Metric(name, value, at, step) for step, point in run.curves.list_points() for name, value in point.items()
+    ]
     entries: dict[str, list[Any]] = {
         "metrics": [*(Metric(name, value, at, 0) for name, value in run.metrics.items()), *curves],
-        "params": [Param(name, value) for name, value in _texts(run.params).items()],
+        "params": [Param(name, value) for name, value in _to_texts(run.params).items()],
     }
-    for batch in _batches(entries):
+    for batch in _iterate_batches(entries):
         client.log_batch(made.info.run_id, synchronous=True, **batch)
-    client.set_terminated(made.info.run_id, "FAILED" if run.failed else "FINISHED")
+    client.set_terminated(made.info.run_id, "FAILED" if run.is_failed else "FINISHED")
 
 
-def _batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
-    """So many entries of each kind that a call takes them: parameters come with the first metrics."""
+def _iterate_batches(entries: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
+    """Batches within MAX_BATCH; parameters come with the first metrics."""
     for number in itertools.count():
-        batch = {kind: some[number * BATCH[kind] : (number + 1) * BATCH[kind]] for kind, some in entries.items()}
+        batch = {
+            kind: some[number * MAX_BATCH[kind] : (number + 1) * MAX_BATCH[kind]] for kind, some in entries.items()
+        }
         if not any(batch.values()):
             return
         yield batch
 
 
-def _files(client: MlflowClient, parent: str, files: Sequence[Path]) -> None:
-    """Artifacts that are not there yet; those of a folder's folders keep their place."""
+def _export_files(client: MlflowClient, parent: str, files: Sequence[Path]) -> None:
+    """Upload artifacts that are missing; those of subfolders keep their folder."""
     there: dict[str, set[str]] = {}
     for file in files:
         place = file.parent.name if file.parent.name in ("tables", "figures") else None
         if str(place) not in there:
-            there[str(place)] = {Path(each.path).name for each in client.list_artifacts(parent, place)}
+            there[str(place)] = {Path(artifact.path).name for artifact in client.list_artifacts(parent, place)}
         if file.name not in there[str(place)]:
             client.log_artifact(parent, str(file), place)
 
 
-def _texts(values: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value)[:LONGEST] for name, value in values.items()}
+def _to_texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:MAX_LENGTH] for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Weights & Biases: a run each, in one group; offline files that ``wandb sync`` sends, or online."""
+"""Export to Weights & Biases: a run per run in one group; offline files for ``wandb sync``, or online."""
 
 from __future__ import annotations
 
@@ -10,46 +10,50 @@ from typing import Any
 
 import wandb
 
-from gdbench.results.export.tracked import PROJECT, Sent, Tracked, TrackedSweep
+from gdbench.results.export.payload import PROJECT, ExportResult, RunPayload, SweepPayload
 
-__all__ = ["send"]
+__all__ = ["export"]
 
 
-def send(sweep: TrackedSweep, uri: str | None) -> Sent:
-    """Write offline runs below ``wandb/`` (or WANDB_DIR); WANDB_MODE=online, or ``uri`` (online, or a server), sends.
+def export(sweep: SweepPayload, uri: str | None) -> ExportResult:
+    """Write offline runs below ``wandb/`` (or WANDB_DIR); WANDB_MODE=online, or a ``uri``, uploads instead.
 
-    Offline, a run's folder appears in its place when it is whole; online, those that are finished are passed over.
+    Offline, a run's folder appears when it is complete; online, finished runs are skipped.
     """
     mode = "online" if uri and uri != "offline" else os.environ.get("WANDB_MODE", "offline")
     server = uri if uri and uri.startswith("http") else None
     place = Path(os.environ.get("WANDB_DIR", ".")) / "wandb"
     project = os.environ.get("WANDB_PROJECT", PROJECT)
     there = (
-        _finished(project, sweep, server) if mode == "online" else {each.name[-16:] for each in place.glob("*run-*")}
+        _find_finished_runs(project, sweep, server)
+        if mode == "online"
+        else {folder.name[-16:] for folder in place.glob("*run-*")}
     )
     missing = [run for run in sweep.runs if run.id not in there]
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=place) as making:
         for run in missing:
             settings = {"silent": True, "console": "off", "base_url": server, "root_dir": making}
-            _send(run, sweep, project, mode, {name: each for name, each in settings.items() if each is not None})
+            _export_run(
+                run, sweep, project, mode, {name: value for name, value in settings.items() if value is not None}
+            )
             for made in Path(making).glob("wandb/*run-*"):
                 shutil.move(made, place / made.name)
     look = f"wandb sync {place}/offline-run-*" if mode == "offline" else f"the project {project}, group {sweep.name}"
-    return Sent(len(missing), len(sweep.runs) - len(missing), look)
+    return ExportResult(len(missing), len(sweep.runs) - len(missing), look)
 
 
-def _finished(project: str, sweep: TrackedSweep, server: str | None) -> set[str]:
-    """The runs of a sweep that a server has whole."""
+def _find_finished_runs(project: str, sweep: SweepPayload, server: str | None) -> set[str]:
+    """Identifiers of the runs of a sweep that are finished on the server."""
     api = wandb.Api(overrides={"base_url": server} if server else None)
-    path = "/".join(each for each in (os.environ.get("WANDB_ENTITY") or api.default_entity, project) if each)
+    path = "/".join(part for part in (os.environ.get("WANDB_ENTITY") or api.default_entity, project) if part)
     try:
-        return {each.id for each in api.runs(path, filters={"group": sweep.name}) if each.state == "finished"}
+        return {run.id for run in api.runs(path, filters={"group": sweep.name}) if run.state == "finished"}
     except ValueError:  # no such project yet
         return set()
 
 
-def _send(run: Tracked, sweep: TrackedSweep, project: str, mode: Any, settings: dict[str, Any]) -> None:
+def _export_run(run: RunPayload, sweep: SweepPayload, project: str, mode: Any, settings: dict[str, Any]) -> None:
     config = {**run.params, "gdbench_sweep": sweep.name, "gdbench_tags": run.tags}
     session = wandb.init(
         project=project,
@@ -63,7 +67,7 @@ def _send(run: Tracked, sweep: TrackedSweep, project: str, mode: Any, settings: 
         reinit="finish_previous",
         settings=wandb.Settings(**settings),
     )
-    for step, numbers in run.curves.points():
+    for step, numbers in run.curves.list_points():
         session.log(numbers, step=step)
     session.summary.update({**run.metrics, "status": run.tags["status"]})
-    session.finish(exit_code=int(run.failed))
+    session.finish(exit_code=int(run.is_failed))

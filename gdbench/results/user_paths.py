@@ -1,4 +1,4 @@
-"""Paths as a person writes them."""
+"""Paths as users type them (``~`` expanded), and the cache folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["PATH", "expand_user", "expand_word", "find_cache_folder"]
 
 
 def find_cache_folder() -> Path:
-    """Where this user's programs keep what can be made again, as a folder of gdbench's own.
+    """gdbench's folder in the user's cache (XDG_CACHE_HOME, LOCALAPPDATA or ~/.cache).
 
-    Of a user without a home folder, as in a container, it is one below that for temporary files.
+    Without a home folder, as in a container, one in the folder for temporary files.
     """
     given = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
@@ -23,12 +23,12 @@ def find_cache_folder() -> Path:
 
 
 def expand_user(place: str | Path) -> Path:
-    """A path with ``~`` or ``~name`` at its begin replaced by that home folder, as a shell would."""
+    """Path with a leading ``~`` or ``~name`` expanded, as a shell does."""
     return Path(os.path.expanduser(place))  # noqa: PTH111  (of a name that nobody has, Path would raise)
 
 
 def expand_word(word: str) -> str:
-    """A word of a command with its folder expanded: not every shell does that behind ``=``, and Hydra refuses ``~``."""
+    """Command-line word with its path expanded: not every shell does so after ``=``, and Hydra rejects ``~``."""
     option, _, place = word.partition("=")
     if option in ("--config-dir", "outputs", "resume") and place.startswith("~"):
         return f"{option}={expand_user(place)}"
@@ -36,4 +36,4 @@ def expand_word(word: str) -> str:
 
 
 PATH: dict[str, Any] = {"parser": expand_user, "metavar": "PATH"}
-"""What makes an argument of a verb a path of this kind; a shell expands ``--to ~/x``, and not ``--to=~/x``."""
+"""typer arguments of a path that is expanded; a shell expands ``--to ~/x``, but not ``--to=~/x``."""

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from gdbench.results.catalog import newest
+from gdbench.results.catalog import find_newest_sweep
+from gdbench.results.environment_file import find_environment, read_environment, read_start_time
 from gdbench.results.load import load
-from gdbench.results.lookup import environment_of
-from gdbench.results.sweep_start import read_environment, read_start
 
 RUN = ("objective=rosenbrock", "steps=2", "timing=off", "name=mine", "--quiet")
 
@@ -34,7 +33,7 @@ def test_the_newest_sweep_began_last(two: tuple[Path, Path], command: Callable[.
     """What counts is the instant that was written down, not the name: for report, watch, and going on by name."""
     _, second = two
 
-    assert newest(Path("outputs")) == second
+    assert find_newest_sweep(Path("outputs")) == second
     assert command("report", "--format", "md,html").out.startswith(str(second))
     assert second.name in command("sweeps", "watch", "--once").out
     assert str(second) in command("--dry-run", *RUN[:-1], "--json").out + command("--dry-run", *RUN[:-1]).out
@@ -46,9 +45,9 @@ def test_a_sweep_that_wrote_nothing_down_began_as_it_is_named(two: tuple[Path, P
     for place in two:
         (place / "environment.json").unlink()
 
-    assert newest(Path("outputs")) == first
+    assert find_newest_sweep(Path("outputs")) == first
     nameless = second.rename(second.with_name("nameless"))
-    assert abs(read_start(nameless)[0] - time.time()) < 600
+    assert abs(read_start_time(nameless)[0] - time.time()) < 600
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"at": 3}', '{"at": "soon"}', "\x00"])
@@ -57,8 +56,8 @@ def test_an_environment_that_says_nothing_costs_nothing(two: tuple[Path, Path], 
     first, _ = two
     (first / "environment.json").write_text(content)
 
-    assert isinstance(read_start(first)[0], float)
-    assert isinstance(environment_of(first, load(first).iloc[0]), dict)
+    assert isinstance(read_start_time(first)[0], float)
+    assert isinstance(find_environment(first, load(first).iloc[0]), dict)
 
 
 @pytest.fixture
@@ -80,4 +79,4 @@ def test_the_order_is_the_same_in_every_time_zone(command: Callable[..., Any], z
         zone(name)
         assert command(*RUN, f"name={name.rpartition('/')[2]}").code == 0
 
-    assert newest(Path("outputs")).name.endswith("_Honolulu")
+    assert find_newest_sweep(Path("outputs")).name.endswith("_Honolulu")

@@ -14,15 +14,15 @@ from support.processes import Processes
 
 import gdbench
 from gdbench.errors import UsageError
-from gdbench.results.archive import pack, removed, unpack
-from gdbench.results.folder_layout import sweep_folders
-from gdbench.results.scratch import scratch_path
+from gdbench.results.archive import pack_sweeps, remove_sweep, unpack_sweeps
+from gdbench.results.folder_layout import find_sweep_folders
+from gdbench.results.temporary_paths import make_temporary_path
 
 IMPORTS = """
 import sys
 from pathlib import Path
-from gdbench.results.folder_layout import sweep_folders
-from gdbench.results.archive import pack, removed, unpack
+from gdbench.results.folder_layout import find_sweep_folders
+from gdbench.results.archive import pack_sweeps, remove_sweep, unpack_sweeps
 places = [Path(word) for word in sys.argv[1:]]
 """
 
@@ -59,7 +59,7 @@ def killed(processes: Processes, tmp_path: Path) -> Killed:
 
 def rows(outputs: Path) -> dict[str, int]:
     """How many runs each sweep has for whoever looks."""
-    return {folder.name[9:]: len(gdbench.load(folder)) for folder in sweep_folders(outputs)}
+    return {folder.name[9:]: len(gdbench.load(folder)) for folder in find_sweep_folders(outputs)}
 
 
 def hidden(place: Path) -> list[Path]:
@@ -72,13 +72,13 @@ def test_killed_rm_leaves_a_whole_sweep_or_none(ran: Path, killed: Killed, tmp_p
     for count in range(1, 100):
         outputs = tmp_path / str(count)
         shutil.copytree(ran, outputs)
-        one, two = sweep_folders(outputs)
-        came_so_far = killed.run("removed(*places)", count, one)
+        one, two = find_sweep_folders(outputs)
+        came_so_far = killed.run("remove_sweep(*places)", count, one)
         assert rows(outputs) in ({"one": 1, "two": 1}, {"two": 1})
         assert len(gdbench.load(outputs)) == len(rows(outputs))
         if one.is_dir():
-            removed(one)
-        removed(two)
+            remove_sweep(one)
+        remove_sweep(two)
         assert hidden(outputs) == []
         if not came_so_far:
             break
@@ -89,16 +89,16 @@ def test_killed_rm_leaves_a_whole_sweep_or_none(ran: Path, killed: Killed, tmp_p
 def test_killed_unarchive_leaves_whole_sweeps_or_none(ran: Path, killed: Killed, tmp_path: Path) -> None:
     """Sweeps whose unpacking was killed are whole or absent, and the same command or another one clears the rest."""
     file = tmp_path / "both.zip"
-    pack(sweep_folders(ran), file, ran)
+    pack_sweeps(find_sweep_folders(ran), file, ran)
     for count in range(1, 200, 3):
         outputs = tmp_path / str(count)
-        came_so_far = killed.run("unpack(*places)", count, file, outputs)
+        came_so_far = killed.run("unpack_sweeps(*places)", count, file, outputs)
         assert set(rows(outputs).values()) <= {1}
         if not came_so_far:
             break
-        for folder in sweep_folders(outputs):
-            removed(folder)
-        unpack(file, outputs)
+        for folder in find_sweep_folders(outputs):
+            remove_sweep(folder)
+        unpack_sweeps(file, outputs)
         assert rows(outputs) == {"one": 1, "two": 1}
         assert hidden(outputs) == []
     assert 10 < count < 197
@@ -108,9 +108,9 @@ def test_killed_archive_leaves_no_file_of_its_name(ran: Path, killed: Killed, tm
     """An archive whose packing was killed is not there, and the next one of its folder clears the rest away."""
     for count in (1, 2):
         file = tmp_path / f"{count}.zip"
-        assert killed.run("pack(sweep_folders(places[1]), *places)", count, file, ran)
+        assert killed.run("pack_sweeps(find_sweep_folders(places[1]), *places)", count, file, ran)
         assert not file.exists()
-    pack(sweep_folders(ran), tmp_path / "whole.zip", ran)
+    pack_sweeps(find_sweep_folders(ran), tmp_path / "whole.zip", ran)
     assert [path.name for path in tmp_path.iterdir()] == ["whole.zip"]
 
 
@@ -118,12 +118,12 @@ def test_scratch_of_a_running_process_stays(ran: Path, tmp_path: Path) -> None:
     """What another process of this machine, or one of another machine, is writing is not removed."""
     parent = f"-{os.getppid()}-"
     others = [
-        scratch_path(tmp_path, "archive", "a.zip").name.replace(f"-{os.getpid()}-", parent),
+        make_temporary_path(tmp_path, "archive", "a.zip").name.replace(f"-{os.getpid()}-", parent),
         ".archive-elsewhere-1-a.zip",
     ]
     for name in others:
         (tmp_path / name).touch()
-    pack(sweep_folders(ran), tmp_path / "whole.zip", ran)
+    pack_sweeps(find_sweep_folders(ran), tmp_path / "whole.zip", ran)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "whole.zip"])
 
 
@@ -134,5 +134,5 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
         bomb.writestr("2026-01-01/00-00-00_a/runs.parquet", bytes(2**27))
         bomb.writestr("SHA256SUMS", f"{'0' * 64}  2026-01-01/00-00-00_a/runs.parquet\n")
     with pytest.raises(UsageError, match=r"bomb.zip would unpack [\d,]+ bytes into [\d,]+: .* nothing was unpacked"):
-        unpack(file, tmp_path / "outputs")
+        unpack_sweeps(file, tmp_path / "outputs")
     assert not (tmp_path / "outputs").exists()

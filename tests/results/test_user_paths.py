@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdbench
-from gdbench.results.paths import expand_user
+from gdbench.results.user_paths import expand_user
 
 RUN = ("objective=rosenbrock", "steps=2", "timing=off", "--quiet")
 

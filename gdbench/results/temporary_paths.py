@@ -1,4 +1,4 @@
-"""Hidden names for what is being written or removed, and the removal of those whose process was killed."""
+"""Hidden temporary paths named for their process, and the removal of those whose process is gone."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import re
 import shutil
 from pathlib import Path
 
-__all__ = ["remove_leftovers", "scratch_path"]
+__all__ = ["make_temporary_path", "remove_leftovers"]
 
 HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
-"""A folder may be shared: a process can only be looked for on its own machine."""
+"""A folder may be shared: a process can be looked up on its own machine only."""
 
 
-def scratch_path(place: Path, kind: str, name: str = "") -> Path:
-    """A hidden path in a folder, named for this process: ``.removed-myhost-123-name``.
+def make_temporary_path(place: Path, kind: str, name: str = "") -> Path:
+    """Hidden path in ``place``, named for this process: ``.removed-myhost-123-name``.
 
-    What begins with a dot is no sweep to any reader, so that one half removed or half unpacked is taken for none.
+    Names that begin with a dot are ignored by all readers of sweeps.
     """
     return place / f".{kind}-{HOST}-{os.getpid()}{f'-{name}' if name else ''}"
 
 
 def remove_leftovers(place: Path, kind: str) -> None:
-    """Remove what processes of this machine that have ended left behind at paths of ``scratch_path``."""
+    """Remove paths of ``make_temporary_path`` whose process on this machine has ended."""
     owner = re.compile(rf"\.{re.escape(kind)}-{HOST}-(\d+)(-.*)?", re.DOTALL)
     for path in place.glob(f".{kind}-{HOST}-*"):
         match = owner.fullmatch(path.name)
