@@ -58,7 +58,7 @@ def test_columns_tells_every_column(command: Callable[..., Any]) -> None:
 
     assert done.code == 0
     assert [line.split()[0] for line in lines] == list(COLUMNS)
-    assert re.search(r"^step_s +median time of a step .* \[s\] \(lower is better\)$", done.out, re.MULTILINE)
+    assert re.search(r"^step_s +median time per step .* \[s\] \(lower is better\)$", done.out, re.MULTILINE)
 
 
 def test_a_terminal_sets_the_width(tmp_path: Path) -> None:
