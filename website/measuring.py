@@ -8,10 +8,11 @@ from collections.abc import Callable
 import yaml
 
 from gdbench.config.paths import config_folder
-from gdbench.engine.targets import LADDER, SAFETY
+from gdbench.engine.targets import SAFETY
 from gdbench.engine.timer import Plan
 from gdbench.gate.timing.sequential_test import found_from
 from gdbench.gate.timing.settings import Settings
+from gdbench.results.columns import LADDER
 from website.facts import Entry, entries
 from website.typeset import table
 
@@ -29,9 +30,9 @@ def filled(page: str) -> str:
 
 def figures() -> dict[str, str]:
     """Each figure, by its name."""
-    rule, limits = Settings(), _limits()
+    rule, limits, targets = Settings(), _limits(), list(LADDER.values())
     return {
-        "targets": f"{LADDER[0]:.0e} ... {LADDER[-1]:.0e}",
+        "targets": f"{targets[0]:.0e} ... {targets[-1]:.0e}",
         "safety": f"{SAFETY:g}",
         "block": f"{Plan(1.0).block_s * 1e3:g} ms",
         "gate_block": f"{rule.block_s * 1e3:g} ms",

@@ -155,6 +155,16 @@ def test_tex_becomes_mathml() -> None:
     assert "arithmatex" not in page
 
 
+def test_every_constant_of_how_we_measure_is_read_from_the_code() -> None:
+    """Each {{name}} of the page is replaced by a number or a list of the code."""
+    from website.measuring import filled
+
+    page = filled((ROOT / "docs" / "measure.md").read_text(encoding="utf-8"))
+
+    assert "{{" not in page
+    assert "All targets 1e-01 ... 1e-12 are tested" in page
+
+
 def test_the_reference_leaves_nothing_out() -> None:
     """Every column, objective, optimizer, setting and verb has its place, and a function of two numbers its picture."""
     from gdbench.cli.help import VERBS
