@@ -1,4 +1,4 @@
-"""Finding a run, its trace and its rate in the tables of a sweep."""
+"""Look up a run, its trace and its rate in the tables of a sweep."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 
-def one(runs: pd.DataFrame, **where: Any) -> pd.Series:
-    """The run whose columns have these values; objective__n stands for the column objective.n, numbers to 1e-9."""
+def find_run(runs: pd.DataFrame, **where: Any) -> pd.Series:
+    """Find the run whose columns have these values (numbers to 1e-9); objective__n is the column objective.n."""
     for name, value in where.items():
         column = runs[name.replace("__", ".")]
         runs = runs[np.isclose(column.astype(float), value, rtol=1e-9) if isinstance(value, float) else column == value]
@@ -18,12 +18,12 @@ def one(runs: pd.DataFrame, **where: Any) -> pd.Series:
     return runs.iloc[0]
 
 
-def trace(runs: pd.DataFrame, traces: pd.DataFrame, **where: Any) -> pd.DataFrame:
-    """What was traced of that run, by step."""
-    return traces[traces["run_id"] == one(runs, **where)["run_id"]].set_index("step").sort_index()
+def find_trace(runs: pd.DataFrame, traces: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Find the trace of a run, indexed by step."""
+    return traces[traces["run_id"] == find_run(runs, **where)["run_id"]].set_index("step").sort_index()
 
 
-def factor(steps: pd.DataFrame, first: int, last: int) -> float:
-    """By what one step multiplies the distance to a quadratic's minimum 0, the mean from step first to step last."""
+def distance_factor(steps: pd.DataFrame, first: int, last: int) -> float:
+    """Mean factor by which a step multiplies the distance to a quadratic's minimum 0, from step first to step last."""
     losses = steps["loss"]
     return float((losses[last] / losses[first]) ** (0.5 / (last - first)))

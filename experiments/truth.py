@@ -1,4 +1,4 @@
-"""What an experiment finds, and what theory or a paper says that it must find."""
+"""The result of an experiment, and the intervals in which its numbers must lie according to theory or a paper."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Truth:
-    """A published number, as the interval in which the one found must lie."""
+    """A published number, as the interval in which the measured one must lie."""
 
     quantity: str
     low: float
@@ -19,16 +19,16 @@ class Truth:
 
     @classmethod
     def about(cls, quantity: str, value: float, tolerance: float, source: str) -> Truth:
-        """The value, to within a tolerance on either side; 0 asks for equality."""
+        """Build the interval of a value plus or minus a tolerance; 0 demands equality."""
         return cls(quantity, value - tolerance, value + tolerance, source)
 
     def holds(self, found: float) -> bool:
-        """Whether a number found agrees."""
+        """Whether a measured number lies in the interval."""
         return self.low <= found <= self.high
 
     @property
-    def words(self) -> str:
-        """The interval, for people."""
+    def interval(self) -> str:
+        """The interval as text."""
         if math.isinf(self.low):
             return f"at most {self.high:.6g}"
         if math.isinf(self.high):
@@ -40,8 +40,8 @@ class Truth:
             return f"{self.low:.6g} to {self.high:.6g}"
         return f"{middle:.{9 if half > 1e-10 else 12}g} ± {half:.1g}"
 
-    def shown(self, found: float) -> str:
-        """A number found, with one digit more than the tolerance can tell, for later ones differ between processors."""
+    def format_number(self, found: float) -> str:
+        """Format a measured number with one digit more than the tolerance; later ones differ between processors."""
         if math.isinf(self.high - self.low):
             return f"{found:.4g}"
         half = (self.high - self.low) / 2
@@ -50,8 +50,8 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The answer of an experiment: a sentence, the numbers that its truths name, and a table for its page."""
+class ExperimentResult:
+    """The answer of an experiment: a sentence, the numbers that its truths name, and a table for its README."""
 
     sentence: str
     numbers: dict[str, float]

@@ -26,7 +26,7 @@ def test_rebuild_undoes_leaves(tree: Tensor | dict[str, Tensor]) -> None:
     """A tree is put together again from its own leaves; with too few of them it is refused."""
     again = rebuild(tree, leaves(tree))
 
-    assert [each is leaf for each, leaf in zip(leaves(again), leaves(tree), strict=True)] == [True] * len(leaves(tree))
+    assert [new is leaf for new, leaf in zip(leaves(again), leaves(tree), strict=True)] == [True] * len(leaves(tree))
     with pytest.raises((ValueError, StopIteration)):
         rebuild(tree, [])
 

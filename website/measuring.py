@@ -9,9 +9,9 @@ import yaml
 
 from gdbench.config.paths import config_folder
 from gdbench.engine.targets import SAFETY
-from gdbench.engine.timer import Plan
-from gdbench.gate.timing.sequential_test import found_from
-from gdbench.gate.timing.settings import Settings
+from gdbench.engine.timer import MeasurementPlan
+from gdbench.gate.timing.sequential_test import find_detectable_slowdown
+from gdbench.gate.timing.settings import TimingSettings
 from gdbench.results.columns import LADDER
 from website.facts import Entry, entries
 from website.typeset import table
@@ -30,18 +30,18 @@ def filled(page: str) -> str:
 
 def figures() -> dict[str, str]:
     """Each figure, by its name."""
-    rule, limits, targets = Settings(), _limits(), list(LADDER.values())
+    rule, limits = TimingSettings(), _limits()
     return {
-        "targets": f"{targets[0]:.0e} ... {targets[-1]:.0e}",
+        "targets": f"{max(LADDER.values()):.0e} ... {min(LADDER.values()):.0e}",
         "safety": f"{SAFETY:g}",
-        "block": f"{Plan(1.0).block_s * 1e3:g} ms",
+        "block": f"{MeasurementPlan(1.0).block_s * 1e3:g} ms",
         "gate_block": f"{rule.block_s * 1e3:g} ms",
-        "quads": str(rule.quads),
+        "quads": str(rule.max_quads),
         "looks": ", ".join(map(str, rule.looks[:-1])) + f" and {rule.looks[-1]}",
         "alphas": ", ".join(f"{each:.2%}" for each in rule.alphas),
         "alpha": f"{rule.alpha:.1%}",
         "beta": f"{rule.beta:.0%}",
-        "family": f"{rule.family:.0%}",
+        "family": f"{rule.family_alpha:.0%}",
         "confirmations": str(rule.confirmations),
         "control": f"{rule.control_zone:.0%}",
         "d0": f"{limits['d0']:.0%}",
@@ -67,7 +67,7 @@ def _limits() -> dict[str, float]:
     return {name: float(suite["defaults"][name]) for name in ("d0", "d1")}
 
 
-def _power(rule: Settings, d0: float, d1: float) -> str:
+def _power(rule: TimingSettings, d0: float, d1: float) -> str:
     """The slowdown that is found, by the spread of the replicates."""
-    rows = [(f"{s:.1%}", f"+{found_from(s, d0, d1, rule):.1%}") for s in SPREADS]
+    rows = [(f"{s:.1%}", f"+{find_detectable_slowdown(s, d0, d1, rule):.1%}") for s in SPREADS]
     return table(("Spread of the replicates (SD)", "Smallest slowdown found with power 0.95"), rows)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from gdbench.config.compose import Composer, composing, plain
 from gdbench.config.spec import Question
-from gdbench.engine.build import build
+from gdbench.engine.build import build_cell
 from gdbench.engine.factories import locate
 from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
@@ -61,7 +61,7 @@ def walks() -> dict[str, Walk]:
 def _walk(question: Question) -> Walk:
     """The run of a cell whose last gap is least, of equal ones that of the smallest rate."""
     try:
-        cell = build(question)
+        cell = build_cell(question)
     except Unavailable as reason:
         return Walk(float("nan"), float("nan"), None, str(reason))
     answer = run_cell(cell)

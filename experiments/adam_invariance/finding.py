@@ -1,4 +1,4 @@
-"""Whether a loss times a constant changes the path of an adaptive method."""
+"""Whether multiplying the loss by a constant changes the trajectory of an adaptive method."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_trace
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("adam", "rmsprop", "adagrad", "adamax")
 SOURCE = "Kingma, Ba 2015, section 2.1"
@@ -27,35 +27,34 @@ TRUTHS = (
 )
 
 
-def moved(runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, factor: float, eps: float) -> float:
-    """The largest change of any coordinate in any step, where the loss is multiplied."""
+def largest_change(runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, factor: float, eps: float) -> float:
+    """Compute the largest change of any coordinate in any step when the loss is multiplied by a factor."""
     paths = [
-        np.stack(list(trace(runs, traces, optimizer=optimizer, objective__smoothness=each, optimizer__eps=eps)["x"]))
-        for each in (1.0, factor)
+        np.stack(list(find_trace(runs, traces, optimizer=optimizer, objective__smoothness=c, optimizer__eps=eps)["x"]))
+        for c in (1.0, factor)
     ]
     return float(np.abs(paths[1] - paths[0]).max())
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Changes of x over all steps."""
-    found = [
-        moved(runs, traces, name, *each) for each in ((1024.0, 0.0), (1000.0, 0.0), (1000.0, 1.0)) for name in METHODS
-    ]
-    unmoved = sum(each == 0 for each in found[:4])
-    return Finding(
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the changes of x over all steps."""
+    cases = ((1024.0, 0.0), (1000.0, 0.0), (1000.0, 1.0))
+    changes = [largest_change(runs, traces, name, *case) for case in cases for name in METHODS]
+    unmoved = sum(change == 0 for change in changes[:4])
+    return ExperimentResult(
         f"With eps = 0 they do not: times 1024, the path of {unmoved} of {len(METHODS)} methods stays"
         " the same to the last"
-        f" bit. With eps = 1 they do, Adam's by up to {found[8]:.2g}.",
-        dict(zip((each.quantity for each in TRUTHS), found, strict=True)),
+        f" bit. With eps = 1 they do, Adam's by up to {changes[8]:.2g}.",
+        dict(zip((truth.quantity for truth in TRUTHS), changes, strict=True)),
         pd.DataFrame(),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """Adam's gap with the loss as it is and times 1000, with eps 0 and 1."""
+    """Draw Adam's gap for the loss and 1000 times the loss, with eps 0 and 1."""
     curves = []
     for eps in (0.0, 1.0):
         for factor, dash in ((1.0, (1, 0)), (1000.0, (5, 4))):
-            gaps = trace(runs, traces, optimizer="adam", objective__smoothness=factor, optimizer__eps=eps)["gap"]
+            gaps = find_trace(runs, traces, optimizer="adam", objective__smoothness=factor, optimizer__eps=eps)["gap"]
             curves.append(Curve(f"eps {eps:g}, loss times {factor:g}", gaps.index.tolist(), gaps.tolist(), dash))
-    return chart("Adam, lr 0.01", curves, Axis("step", 0, 50), Axis("gap", 0, 1))
+    return draw_chart("Adam, lr 0.01", curves, ChartAxis("step", 0, 50), ChartAxis("gap", 0, 1))

@@ -1,13 +1,13 @@
-"""Where Adam goes on Reddi's example, and where AMSGrad does."""
+"""The point to which Adam and AMSGrad converge on Reddi's example."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_trace
+from experiments.truth import ExperimentResult, Truth
 
 TRUTHS = (
     Truth(
@@ -19,25 +19,25 @@ TRUTHS = (
 )
 
 
-def path(runs: pd.DataFrame, traces: pd.DataFrame, amsgrad: bool) -> np.ndarray:
-    """x, by step."""
-    return np.stack(list(trace(runs, traces, optimizer__amsgrad=amsgrad)["x"]))[:, 0]
+def read_path(runs: pd.DataFrame, traces: pd.DataFrame, amsgrad: bool) -> np.ndarray:
+    """Read x by step."""
+    return np.stack(list(find_trace(runs, traces, optimizer__amsgrad=amsgrad)["x"]))[:, 0]
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Where each has come to."""
-    ends = [float(path(runs, traces, amsgrad)[-300:].mean()) for amsgrad in (False, True)]
-    return Finding(
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the mean x at the end of each run."""
+    ends = [float(read_path(runs, traces, amsgrad)[-300:].mean()) for amsgrad in (False, True)]
+    return ExperimentResult(
         f"Adam goes to {ends[0]:+.2f}, the worst point of [-1, 1], and AMSGrad to {ends[1]:+.2f}, the"
         " minimum: the root of"
         " the averaged square makes the rare steep slope count for less than the two gentle ones; its"
         " maximum does not.",
-        dict(zip((each.quantity for each in TRUTHS), ends, strict=True)),
+        dict(zip((truth.quantity for truth in TRUTHS), ends, strict=True)),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """x of both, over the first 300 steps."""
-    paths = {name: path(runs, traces, name == "amsgrad")[:301].tolist() for name in ("adam", "amsgrad")}
-    curves = [Curve(name, list(range(301)), each) for name, each in paths.items()]
-    return chart("Reddi's example, lr 0.5/√t", curves, Axis("step", 0, 300), Axis("x", -1, 1))
+    """Draw x of both methods over the first 300 steps."""
+    paths = {name: read_path(runs, traces, name == "amsgrad")[:301].tolist() for name in ("adam", "amsgrad")}
+    curves = [Curve(name, list(range(301)), x) for name, x in paths.items()]
+    return draw_chart("Reddi's example, lr 0.5/√t", curves, ChartAxis("step", 0, 300), ChartAxis("x", -1, 1))

@@ -1,4 +1,4 @@
-"""After how many steps conjugate gradients are done."""
+"""The number of steps that conjugate gradients take to the minimum of a quadratic."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import one, trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_run, find_trace
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("cg_fr", "cg_pr", "cg_hs")
 DISTINCT = {"uniform": 6, "clustered": 2, "outlier": 2}
-"""How many distinct eigenvalues six coordinates have."""
+"""Number of distinct eigenvalues in six dimensions, by spectrum."""
 
 TRUTHS = tuple(
     Truth(
@@ -25,31 +25,34 @@ TRUTHS = tuple(
     for spectrum, count in DISTINCT.items()
 )
 FRAGILE = ("best_step", "final_loss", "best_loss", "gradient_evals", "gradient_evals_to_target")
-"""What depends on rounding once nothing is left to gain, or on how often a search as exact as this one tries again."""
+"""Columns that depend on rounding at the minimum, or on the trials of a search this exact."""
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """The first step at a gap of 1e-12; never is infinity."""
-    cells = [one(runs, optimizer=name, objective__spectrum=spectrum) for name in METHODS for spectrum in DISTINCT]
-    steps = [float(each["hit_1e-12"]) if pd.notna(each["hit_1e-12"]) else math.inf for each in cells]
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Find the first step at a gap of 1e-12, infinity if there is none."""
+    cells = [find_run(runs, optimizer=name, objective__spectrum=spectrum) for name in METHODS for spectrum in DISTINCT]
+    steps = [float(run["hit_1e-12"]) if pd.notna(run["hit_1e-12"]) else math.inf for run in cells]
     needed = {
-        count: max(s for s, each in zip(steps, [*DISTINCT.values()] * 3, strict=True) if each == count)
+        count: max(step for step, distinct in zip(steps, [*DISTINCT.values()] * 3, strict=True) if distinct == count)
         for count in (6, 2)
     }
-    return Finding(
+    return ExperimentResult(
         f"After no more steps than there are distinct eigenvalues: {needed[6]:.0f} with six, {needed[2]:.0f} with two,"
         " though there are six coordinates in both.",
-        dict(zip((each.quantity for each in TRUTHS), steps, strict=True)),
+        dict(zip((truth.quantity for truth in TRUTHS), steps, strict=True)),
         pd.DataFrame(),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The gap of Fletcher and Reeves' method on each spectrum."""
+    """Draw the gap of Fletcher and Reeves' method on each spectrum."""
     gaps = {
-        spectrum: trace(runs, traces, optimizer="cg_fr", objective__spectrum=spectrum)["gap"] for spectrum in DISTINCT
+        spectrum: find_trace(runs, traces, optimizer="cg_fr", objective__spectrum=spectrum)["gap"]
+        for spectrum in DISTINCT
     }
     curves = [
-        Curve(f"{name}: {DISTINCT[name]} distinct", each.index.tolist(), each.tolist()) for name, each in gaps.items()
+        Curve(f"{name}: {DISTINCT[name]} distinct", gap.index.tolist(), gap.tolist()) for name, gap in gaps.items()
     ]
-    return chart("Conjugate gradients (cg_fr), n = 6", curves, Axis("step", 0, 10), Axis("gap", 1e-30, 1, log=True))
+    return draw_chart(
+        "Conjugate gradients (cg_fr), n = 6", curves, ChartAxis("step", 0, 10), ChartAxis("gap", 1e-30, 1, log=True)
+    )

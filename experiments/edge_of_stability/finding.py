@@ -1,4 +1,4 @@
-"""How sharp the valley is in which full-batch gradient descent goes down."""
+"""Sharpness (the largest Hessian eigenvalue) along the trajectory of full-batch gradient descent."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from functools import cache
 import pandas as pd
 import torch
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import one, trace
-from experiments.truth import Finding, Truth
-from gdbench.engine.oracle import Eager
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_run, find_trace
+from experiments.truth import ExperimentResult, Truth
+from gdbench.engine.oracle import EagerOracle
 from gdbench.objectives.classification import mlp_square
 from gdbench.tree import Params, dot, tree_map
 
 RATES = (0.2, 0.3)
 SMALL = ("steps=400", "objective.samples=200", "objective.hidden=16")
 FRAGILE = ("best_step", "final_loss", "best_loss")
-"""What depends on how matrix products are summed: at the edge small differences grow."""
-EVERY, TURNS = 20, 12
-"""Sharpness is measured every so many steps, by so many turns of the power method, from the vector of the last time."""
+"""Columns that depend on the summation order of matrix products: at the edge of stability small differences grow."""
+EVERY, POWER_STEPS = 20, 12
+"""Steps between two measurements of sharpness, and steps of the power method in each, from the last vector."""
 SOURCE = "Cohen, Kaur, Li, Kolter, Talwalkar 2021"
 
 TRUTHS = (
@@ -38,9 +38,9 @@ TRUTHS = (
 )
 
 
-def sharpness(oracle: Eager, x: Params, v: Params) -> tuple[float, Params]:
-    """The largest eigenvalue of the Hessian and its vector, by the power method."""
-    for _ in range(TURNS):
+def compute_sharpness(oracle: EagerOracle, x: Params, v: Params) -> tuple[float, Params]:
+    """Compute the largest eigenvalue of the Hessian and its eigenvector, by the power method."""
+    for _ in range(POWER_STEPS):
         product = oracle.hvp(x, v, 0)
         length = dot(product, product, laned=False).sqrt()
         v = tree_map(lambda leaf, size=length: leaf / size, product)
@@ -48,50 +48,61 @@ def sharpness(oracle: Eager, x: Params, v: Params) -> tuple[float, Params]:
 
 
 def replay(run: pd.Series) -> tuple[list[float], list[float]]:
-    """lr times sharpness, and the loss, every so many steps of a run; walked once for finding and picture."""
-    return walked(int(run["objective.hidden"]), int(run["objective.samples"]), float(run["lr"]), int(run["steps"]))
+    """Repeat a run and measure lr times sharpness, and the loss, every ``EVERY`` steps; cached."""
+    return replay_cached(
+        int(run["objective.hidden"]), int(run["objective.samples"]), float(run["lr"]), int(run["steps"])
+    )
 
 
 @cache
-def walked(hidden: int, samples: int, lr: float, steps: int) -> tuple[list[float], list[float]]:
-    """What ``replay`` gives."""
+def replay_cached(hidden: int, samples: int, lr: float, steps: int) -> tuple[list[float], list[float]]:
+    """Repeat a run of these settings (see ``replay``)."""
     objective = mlp_square(hidden, samples).to(torch.float64, "cpu")
-    oracle, x = Eager(objective.value, laned=False), objective.start_at(0)
+    oracle, x = EagerOracle(objective.value, laned=False), objective.start_at(0)
     v, sharp, losses = tree_map(torch.ones_like, x), [], []
     for step in range(steps + 1):
         loss, grad = oracle.grad(x, step)
         if step % EVERY == 0:
-            top, v = sharpness(oracle, x, v)
+            top, v = compute_sharpness(oracle, x, v)
             sharp.append(lr * top)
             losses.append(loss.item())
         x = tree_map(lambda leaf, slope: leaf.detach() - lr * slope, x, grad)
     return sharp, losses
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Sharpness along the path of each run, walked once more."""
-    cells = {lr: one(runs, lr=lr) for lr in RATES}
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the sharpness along the trajectory of each run, repeated."""
+    cells = {lr: find_run(runs, lr=lr) for lr in RATES}
     sharp, losses = zip(*(replay(cells[lr]) for lr in RATES), strict=True)
     half = len(sharp[0]) // 2
-    settled = [sum(each[half:]) / len(each[half:]) for each in sharp]
-    walked = trace(runs, traces, lr=RATES[0])["loss"]
-    again = max(abs(loss / walked[EVERY * number] - 1) for number, loss in enumerate(losses[0][: 100 // EVERY + 1]))
-    fallen = [each[-1] / each[half] for each in losses]
-    return Finding(
+    settled = [sum(values[half:]) / len(values[half:]) for values in sharp]
+    recorded = find_trace(runs, traces, lr=RATES[0])["loss"]
+    again = max(abs(loss / recorded[EVERY * number] - 1) for number, loss in enumerate(losses[0][: 100 // EVERY + 1]))
+    ratios = [path[-1] / path[half] for path in losses]
+    return ExperimentResult(
         f"At lr {RATES[0]} it rises from {sharp[0][0]:.1f}/lr and settles at {settled[0]:.1f}/lr, at lr {RATES[1]} from"
         f" {sharp[1][0]:.1f}/lr at {settled[1]:.1f}/lr. The paper says at, or just above, the 2/lr at which a quadratic"
         f" would blow up: ours {'agrees, to a tenth' if all(abs(e - 2) <= 0.2 for e in settled) else 'does not'}.",
-        dict(zip((e.quantity for e in TRUTHS), (*settled, *(e[0] for e in sharp), *fallen, again), strict=True)),
+        dict(
+            zip(
+                (truth.quantity for truth in TRUTHS),
+                (*settled, *(values[0] for values in sharp), *ratios, again),
+                strict=True,
+            )
+        ),
         pd.DataFrame(),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """lr times sharpness, step by step."""
+    """Draw lr times sharpness by step."""
     last = int(runs["steps"].iloc[0])
     steps = list(range(0, last + 1, EVERY))
-    curves = [Curve(f"lr {lr}", steps, replay(one(runs, lr=lr))[0]) for lr in RATES]
+    curves = [Curve(f"lr {lr}", steps, replay(find_run(runs, lr=lr))[0]) for lr in RATES]
     limit = Curve("2, a quadratic's limit", [0, last], [2, 2], dash=(5, 4))
-    return chart(
-        "Gradient descent, all data", [*curves, limit], Axis("step", 0, last), Axis("lr times sharpness", 0, 3)
+    return draw_chart(
+        "Gradient descent, all data",
+        [*curves, limit],
+        ChartAxis("step", 0, last),
+        ChartAxis("lr times sharpness", 0, 3),
     )

@@ -1,4 +1,4 @@
-"""What a step of steepest descent with exact search gains, at the least."""
+"""The smallest decrease by a step of steepest descent with exact line search."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.truth import ExperimentResult, Truth
 
 CURVATURES = np.array([0.1, 1.0])
 WORST = (9 / 11) ** 2
@@ -27,8 +27,8 @@ TRUTHS = (
 )
 
 
-def ratios(runs: pd.DataFrame, traces: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """f after each step over f before, and what the gradient before it foretells: ``[starts, 20]``."""
+def compute_ratios(runs: pd.DataFrame, traces: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Compute f after each step over f before it, and its prediction from the gradient: ``[starts, 20]``."""
     steps = traces.sort_values(["run_id", "step"])
     x = np.stack(list(steps["x"])).reshape(len(runs), 21, 2)
     losses = (0.5 * CURVATURES * x**2).sum(-1)
@@ -37,23 +37,25 @@ def ratios(runs: pd.DataFrame, traces: pd.DataFrame) -> tuple[np.ndarray, np.nda
     return losses[:, 1:] / losses[:, :-1], 1 - inner[0] ** 2 / (inner[1] * inner[2])
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Ratios of all steps from all starts."""
-    seen, told = ratios(runs, traces)
-    found = (float(seen.max()), float(seen.max() / WORST), float(np.abs(seen - told).max()))
-    return Finding(
-        f"It may gain as little as {100 * (1 - seen.max()):.1f}%, and from {int((seen[:, 0] > 0.9 * WORST).sum())} of"
-        f" {len(runs)} random starts it gains within a tenth of the least. From most starts it gains far"
-        " more: the median"
-        f" step leaves {np.median(seen):.2f} of f. In the plane every step from one start leaves the same share.",
-        dict(zip((each.quantity for each in TRUTHS), found, strict=True)),
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the ratios of all steps from all starts."""
+    ratios, predicted = compute_ratios(runs, traces)
+    numbers = (float(ratios.max()), float(ratios.max() / WORST), float(np.abs(ratios - predicted).max()))
+    return ExperimentResult(
+        f"It may gain as little as {100 * (1 - ratios.max()):.1f}%, and from"
+        f" {int((ratios[:, 0] > 0.9 * WORST).sum())} of {len(runs)} random starts it gains within a tenth of the least."
+        f" From most starts it gains far more: the median step leaves {np.median(ratios):.2f} of f. In the plane every"
+        " step from one start leaves the same share.",
+        dict(zip((truth.quantity for truth in TRUTHS), numbers, strict=True)),
         pd.DataFrame(),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The share left by the first step from each start, in order."""
-    first = np.sort(ratios(runs, traces)[0][:, 0]).tolist()
+    """Draw the share of f left by the first step from each start, in ascending order."""
+    first = np.sort(compute_ratios(runs, traces)[0][:, 0]).tolist()
     curves = [Curve("share left by a step, starts in order", list(range(len(first))), first)]
     limit = Curve("((κ-1)/(κ+1))²", [0, len(first)], [WORST, WORST], dash=(5, 4))
-    return chart("Steepest descent, κ = 10", [*curves, limit], Axis("start", 0, len(first)), Axis("f ratio", 0, 1))
+    return draw_chart(
+        "Steepest descent, κ = 10", [*curves, limit], ChartAxis("start", 0, len(first)), ChartAxis("f ratio", 0, 1)
+    )

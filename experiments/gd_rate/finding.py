@@ -1,12 +1,12 @@
-"""The rate of gradient descent on a quadratic, and where it stops being one."""
+"""The convergence rate of gradient descent on a quadratic, and the step size at which it diverges."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import factor, trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import distance_factor, find_trace
+from experiments.truth import ExperimentResult, Truth
 
 KAPPA = 100
 BEST = 2 / (1 + 1 / KAPPA)
@@ -24,21 +24,24 @@ TRUTHS = tuple(
 )
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Rates from steps 2000 to 3000, when all but the slowest direction has gone."""
-    rates = {scale: factor(trace(runs, traces, lr=scale), 2000, 3000) for scale in SCALES}
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the rates from step 2000 to 3000, when only the slowest direction is left."""
+    rates = {scale: distance_factor(find_trace(runs, traces, lr=scale), 2000, 3000) for scale in SCALES}
     best = min(rates, key=rates.__getitem__)
-    falls, grows = max(each for each in SCALES if rates[each] < 1), min(each for each in SCALES if rates[each] > 1)
-    return Finding(
+    falls = max(scale for scale in SCALES if rates[scale] < 1)
+    grows = min(scale for scale in SCALES if rates[scale] > 1)
+    return ExperimentResult(
         f"The fastest of these steps is {best:.6g}/L, that is 2/(L + μ): each one leaves"
         f" {rates[best]:.9f} of the distance."
         f" At {falls}/L the distance falls in the long run, at {grows}/L it grows.",
-        dict(zip((each.quantity for each in TRUTHS), rates.values(), strict=True)),
+        dict(zip((truth.quantity for truth in TRUTHS), rates.values(), strict=True)),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The gap at each step size."""
-    gaps = {scale: trace(runs, traces, lr=scale)["gap"] for scale in SCALES}
-    curves = [Curve(f"lr {scale:.5g}/L", each.index.tolist(), each.tolist()) for scale, each in gaps.items()]
-    return chart("Gradient descent, κ = 100", curves, Axis("step", 0, 3000), Axis("gap", 1e-30, 1e6, log=True))
+    """Draw the gap at each step size."""
+    gaps = {scale: find_trace(runs, traces, lr=scale)["gap"] for scale in SCALES}
+    curves = [Curve(f"lr {scale:.5g}/L", gap.index.tolist(), gap.tolist()) for scale, gap in gaps.items()]
+    return draw_chart(
+        "Gradient descent, κ = 100", curves, ChartAxis("step", 0, 3000), ChartAxis("gap", 1e-30, 1e6, log=True)
+    )

@@ -1,4 +1,4 @@
-"""How near methods of first order come to the bound that none of them can beat."""
+"""Losses of first-order methods relative to the lower bound."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_trace
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("gd", "nesterov_convex", "ogm", "heavy_ball_optimal", "chebyshev")
 SIZES = (15, 101)
@@ -28,47 +28,50 @@ TRUTHS = (
 )
 
 
-def radius(n: int) -> float:
-    """The squared distance from the start to the minimiser."""
+def squared_radius(n: int) -> float:
+    """Compute the squared distance from the start to the minimiser."""
     return float(((1 - np.arange(1, n + 1) / (n + 1)) ** 2).sum())
 
 
-def excess(runs: pd.DataFrame, traces: pd.DataFrame, n: int, optimizer: str) -> pd.Series:
-    """f - f*, by step."""
-    return trace(runs, traces, objective__n=n, optimizer=optimizer)["gap"] * n / (n + 1) / 8
+def read_excess(runs: pd.DataFrame, traces: pd.DataFrame, n: int, optimizer: str) -> pd.Series:
+    """Read f - f* by step."""
+    return find_trace(runs, traces, objective__n=n, optimizer=optimizer)["gap"] * n / (n + 1) / 8
 
 
-def early(steps: pd.DataFrame) -> int:
-    """How many coordinates beyond the k-th are not 0 after k steps, over all k."""
+def count_early(steps: pd.DataFrame) -> int:
+    """Count the coordinates beyond the k-th that are not 0 after k steps, over all k."""
     return sum(int(np.count_nonzero(x[step:])) for step, x in steps["x"].items())
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Losses after N steps over 3 L R² / (32 (N + 1)²)."""
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the losses after N steps over 3 L R² / (32 (N + 1)²)."""
     over = {
-        n: [excess(runs, traces, n, name)[n // 2] * 32 * (n // 2 + 1) ** 2 / (3 * radius(n)) for name in METHODS]
+        n: [
+            read_excess(runs, traces, n, name)[n // 2] * 32 * (n // 2 + 1) ** 2 / (3 * squared_radius(n))
+            for name in METHODS
+        ]
         for n in SIZES
     }
-    moved = sum(early(trace(runs, traces, objective__n=15, optimizer=name)) for name in METHODS)
-    upper = excess(runs, traces, 101, "nesterov_convex")[50] / (2 * radius(101) / 51**2)
+    moved = sum(count_early(find_trace(runs, traces, objective__n=15, optimizer=name)) for name in METHODS)
+    upper = read_excess(runs, traces, 101, "nesterov_convex")[50] / (2 * squared_radius(101) / 51**2)
     table = pd.DataFrame({"optimizer": METHODS, **{f"n = {n}": over[n] for n in SIZES}})
     best = METHODS[int(np.argmin(over[101]))]
-    return Finding(
+    return ExperimentResult(
         f"None gets below it. After 50 steps on 101 coordinates {best} comes nearest, with"
         f" {min(over[101]):.2f} times the"
         f" bound; gradient descent has {over[101][0]:.1f} times. After k steps no more than k"
         " coordinates have moved. The"
         " table holds f - f* over the bound.",
-        dict(zip((each.quantity for each in TRUTHS), (*map(min, over.values()), moved, upper), strict=True)),
+        dict(zip((truth.quantity for truth in TRUTHS), (*map(min, over.values()), moved, upper), strict=True)),
         table,
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The excess of each method on 101 coordinates, and the bound."""
+    """Draw f - f* of each method on 101 coordinates, and the bound."""
     steps = list(range(51))
-    bound = 3 * radius(101) / (32 * 51**2)
-    curves = [Curve(name, steps, excess(runs, traces, 101, name).loc[:50].tolist()) for name in METHODS]
+    bound = 3 * squared_radius(101) / (32 * 51**2)
+    curves = [Curve(name, steps, read_excess(runs, traces, 101, name).loc[:50].tolist()) for name in METHODS]
     limit = Curve("bound, at step 50", [0, 50], [bound, bound], dash=(5, 4))
-    up = Axis("f - f*", 1e-4, 1, log=True)
-    return chart("Nesterov's worst function, n = 101", [*curves, limit], Axis("step", 0, 50), up)
+    up = ChartAxis("f - f*", 1e-4, 1, log=True)
+    return draw_chart("Nesterov's worst function, n = 101", [*curves, limit], ChartAxis("step", 0, 50), up)

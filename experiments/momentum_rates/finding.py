@@ -1,4 +1,4 @@
-"""The rates that momentum buys on a quadratic."""
+"""Convergence rates of momentum methods on a quadratic."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import factor, trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import distance_factor, find_trace
+from experiments.truth import ExperimentResult, Truth
 
 ROOT = math.sqrt(100)
 HEAVY = (ROOT - 1) / (ROOT + 1)
@@ -19,7 +19,7 @@ RATES = {
     "heavy_ball_optimal": (HEAVY, 0.003, "(√κ-1)/(√κ+1): Polyak 1964"),
     "chebyshev": (HEAVY, 0.001, "(√κ-1)/(√κ+1), the limit of all first-order methods: Nesterov 2004"),
 }
-"""Rate, tolerance and source. Where two roots meet, as momentum's do, k rate^k decays: slower, by 1/k a step."""
+"""Rate, tolerance and source. At a double root, as of momentum, the decay is k rate^k: slower by 1/k per step."""
 
 TRUTHS = (
     *(Truth.about(f"{name}: factor of the distance a step", *rate) for name, rate in RATES.items()),
@@ -32,22 +32,22 @@ TRUTHS = (
 )
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Rates from step 400 to 600, when the start is forgotten."""
-    steps = {name: trace(runs, traces, optimizer=name) for name in RATES}
-    rates = {name: factor(each, 400, 600) for name, each in steps.items()}
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the rates from step 400 to 600, when the start has no influence."""
+    steps = {name: find_trace(runs, traces, optimizer=name) for name in RATES}
+    rates = {name: distance_factor(path, 400, 600) for name, path in steps.items()}
     work = {name: math.log(1e-6) / math.log(rate) for name, rate in rates.items()}
     left = abs(float(steps["chebyshev"]["x"][20][0]))
-    return Finding(
+    return ExperimentResult(
         f"At these rates six digits of x take gradient descent {work['gd_optimal']:.0f} steps, Nesterov's momentum"
         f" {work['nesterov_optimal']:.0f} and the heavy ball {work['heavy_ball_optimal']:.0f}: at κ = 100 momentum is"
         f" worth a factor of {work['gd_optimal'] / work['heavy_ball_optimal']:.1f}.",
-        dict(zip((each.quantity for each in TRUTHS), (*rates.values(), left), strict=True)),
+        dict(zip((truth.quantity for truth in TRUTHS), (*rates.values(), left), strict=True)),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The gap of each method."""
-    gaps = {name: trace(runs, traces, optimizer=name)["gap"].loc[:200] for name in RATES}
-    curves = [Curve(name, each.index.tolist(), each.tolist()) for name, each in gaps.items()]
-    return chart("Quadratic, κ = 100", curves, Axis("step", 0, 200), Axis("gap", 1e-32, 1, log=True))
+    """Draw the gap of each method."""
+    gaps = {name: find_trace(runs, traces, optimizer=name)["gap"].loc[:200] for name in RATES}
+    curves = [Curve(name, gap.index.tolist(), gap.tolist()) for name, gap in gaps.items()]
+    return draw_chart("Quadratic, κ = 100", curves, ChartAxis("step", 0, 200), ChartAxis("gap", 1e-32, 1, log=True))

@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import one, trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_run, find_trace
+from experiments.truth import ExperimentResult, Truth
 
 LIMITS = {"gd": 2.0, "momentum": 2 * 1.9, "nesterov": 2 * 1.9 / 2.8}
-"""Of lr L, at b = 0.9."""
+"""Limits of lr L for b = 0.9."""
 SOURCES = {
     "gd": "2/L: Polyak 1963",
     "momentum": "2(1 + b)/L: Polyak 1964",
@@ -26,29 +26,31 @@ TRUTHS = tuple(
 )
 
 
-def growth(runs: pd.DataFrame, optimizer: str, lr: float) -> float:
-    """ln(final loss / start loss)."""
-    run = one(runs, optimizer=optimizer, lr=lr)
+def log_growth(runs: pd.DataFrame, optimizer: str, lr: float) -> float:
+    """Compute ln(final loss / start loss)."""
+    run = find_run(runs, optimizer=optimizer, lr=lr)
     return math.log(run["final_loss"] / run["start_loss"])
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """The sign of the growth on either side of each limit."""
-    grown = [growth(runs, name, limit * side) for side in (BELOW, ABOVE) for name, limit in LIMITS.items()]
-    turns = all(low < 0 < high for low, high in zip(grown[:3], grown[3:], strict=True))
-    return Finding(
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the growth on either side of each limit."""
+    growth = [log_growth(runs, name, limit * side) for side in (BELOW, ABOVE) for name, limit in LIMITS.items()]
+    turns = all(low < 0 < high for low, high in zip(growth[:3], growth[3:], strict=True))
+    return ExperimentResult(
         f"It {'does' if turns else 'does not'}. With momentum 0.9 the heavy ball bears steps of up to"
         f" {LIMITS['momentum']:.4g}/L, nearly twice those of gradient descent; Nesterov's form only"
         f" {LIMITS['nesterov']:.4g}/L.",
-        dict(zip((each.quantity for each in TRUTHS), grown, strict=True)),
+        dict(zip((truth.quantity for truth in TRUTHS), growth, strict=True)),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The gap a thousandth below and above each limit."""
+    """Draw the gap 0.1% below and above each limit."""
     curves = []
     for name, limit in LIMITS.items():
         for side, dash in ((BELOW, (1, 0)), (ABOVE, (5, 4))):
-            gaps = trace(runs, traces, optimizer=name, lr=limit * side)["gap"].loc[:1000]
+            gaps = find_trace(runs, traces, optimizer=name, lr=limit * side)["gap"].loc[:1000]
             curves.append(Curve(f"{name}, lr {limit * side:.5g}/L", gaps.index.tolist(), gaps.tolist(), dash))
-    return chart("0.1% below and above the limit", curves, Axis("step", 0, 1000), Axis("gap", 1e-20, 1e20, log=True))
+    return draw_chart(
+        "0.1% below and above the limit", curves, ChartAxis("step", 0, 1000), ChartAxis("gap", 1e-20, 1e20, log=True)
+    )

@@ -1,13 +1,13 @@
-"""Whether the notebook's numbers come out by hand and by torch.optim alike, and where its loops stop for good."""
+"""Whether the notebook's numbers are the same by hand and by torch.optim, and where its loops stop."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import one, trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_run, find_trace
+from experiments.truth import ExperimentResult, Truth
 
 FLOOR = (2 * 2.0**-22) ** 2
 """(x - 2)² where x is two float32 spacings away: the next step, 0.2 of that, is less than half a spacing."""
@@ -26,29 +26,33 @@ CURVES = {
 }
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Both impls side by side, and the floor of both loops."""
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compare both impls, and read the final losses of both loops."""
     by_hand, by_torch = (runs[runs["impl"] == impl].set_index(["objective", "lr"]) for impl in ("manual", "torch"))
     differ = int((~np.isclose(by_hand["final_loss"], by_torch["final_loss"], rtol=1e-6, atol=0, equal_nan=True)).sum())
     floors = [
-        float(one(by_hand.reset_index(), objective=f"notebook_{each}", lr=0.1)["final_loss"])
-        for each in ("manual", "sgd")
+        float(find_run(by_hand.reset_index(), objective=f"notebook_{name}", lr=0.1)["final_loss"])
+        for name in ("manual", "sgd")
     ]
-    return Finding(
+    return ExperimentResult(
         f"They do in {len(by_hand) - differ} of {len(by_hand)} pairs of rows, and they hold lessons that"
         " the notebook did"
         " not print.",
         dict(
-            zip((each.quantity for each in TRUTHS), (differ, *(each * 1e13 for each in (*floors, FLOOR))), strict=True)
+            zip(
+                (truth.quantity for truth in TRUTHS), (differ, *(loss * 1e13 for loss in (*floors, FLOOR))), strict=True
+            )
         ),
     )
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The gap of the runs at lr 0.1."""
-    gaps = {name: trace(runs, traces, objective=name, impl="manual", lr=0.1)["gap"] for name in CURVES}
+    """Draw the gap of the runs at lr 0.1."""
+    gaps = {name: find_trace(runs, traces, objective=name, impl="manual", lr=0.1)["gap"] for name in CURVES}
     curves = [
-        Curve(CURVES[name], each.index.tolist(), each.tolist(), (5, 4) if name == "notebook_sgd" else (1, 0))
-        for name, each in gaps.items()
+        Curve(CURVES[name], gap.index.tolist(), gap.tolist(), (5, 4) if name == "notebook_sgd" else (1, 0))
+        for name, gap in gaps.items()
     ]
-    return chart("Gradient descent, lr 0.1", curves, Axis("step", 0, 100), Axis("gap", 1e-20, 1, log=True))
+    return draw_chart(
+        "Gradient descent, lr 0.1", curves, ChartAxis("step", 0, 100), ChartAxis("gap", 1e-20, 1, log=True)
+    )

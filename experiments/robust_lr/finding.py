@@ -1,4 +1,4 @@
-"""Over how many decades of lr a method reads digits at most twice as slowly as at its best."""
+"""The width, in decades of lr, of the range in which a method needs at most twice its fewest steps on digits."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.truth import ExperimentResult, Truth
 
 METHODS = ("gd", "adam")
 SMALL = ("points=65", "steps=60", "objective.samples=150", "objective.hidden=8")
 FRAGILE = ("best_step", "final_loss", "best_loss", "status_step", "status")
-"""What depends on how matrix products are summed, where a large lr makes the path chaotic."""
+"""Columns that depend on the summation order of matrix products, because a large lr makes trajectories chaotic."""
 
 OCTAVE = math.log10(2)
 
@@ -39,48 +39,51 @@ TRUTHS = (
 )
 
 
-def curve(runs: pd.DataFrame, optimizer: str) -> pd.Series:
-    """Steps to the target, by lr; infinite where it is never reached."""
+def read_curve(runs: pd.DataFrame, optimizer: str) -> pd.Series:
+    """Read the steps to the target by lr; infinite where it is never reached."""
     rows = runs[runs["optimizer"] == optimizer].sort_values("lr").set_index("lr")
     return rows["steps_to_target"].astype(float).fillna(math.inf)
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Widths in decades, and the middle of what is best."""
-    steps = {name: curve(runs, name) for name in METHODS}
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the widths in decades, and the geometric mean of the best lrs."""
+    steps = {name: read_curve(runs, name) for name in METHODS}
     decade = 8 / (len(steps["gd"]) - 1)
-    widths = [decade * int((each <= 2 * each.min()).sum()) for each in steps.values()]
+    widths = [decade * int((counts <= 2 * counts.min()).sum()) for counts in steps.values()]
     wider = widths[1] - widths[0]
-    best = [float(np.exp(np.log(each.index[each == each.min()].to_numpy()).mean())) for each in steps.values()]
+    best = [float(np.exp(np.log(counts.index[counts == counts.min()].to_numpy()).mean())) for counts in steps.values()]
     table = pd.DataFrame(
         {
             "optimizer": METHODS,
             "best lr": best,
-            "fewest steps": [int(each.min()) for each in steps.values()],
+            "fewest steps": [int(counts.min()) for counts in steps.values()],
             "decades": widths,
         }
     )
-    return Finding(
+    return ExperimentResult(
         f"gd does well over {widths[0]:.2g} decades of lr and adam over {widths[1]:.2g}. That Adam needs less tuning"
-        f" {claim(wider)}. What differs more is where: their best lrs lie {math.log10(best[0] / best[1]):.1f} decades"
-        " apart, so one lr for both would compare nothing.",
-        dict(zip((each.quantity for each in TRUTHS), (*widths, wider, best[0] / best[1]), strict=True)),
+        f" {word_claim(wider)}. What differs more is where: their best lrs lie {math.log10(best[0] / best[1]):.1f}"
+        " decades apart, so one lr for both would compare nothing.",
+        dict(zip((truth.quantity for truth in TRUTHS), (*widths, wider, best[0] / best[1]), strict=True)),
         table,
     )
 
 
-def claim(wider: float) -> str:
-    """Whether what Kingma and Ba say is so here, by how many decades Adam's range is the wider one."""
+def word_claim(wider: float) -> str:
+    """Word whether Kingma and Ba's claim holds here, by the decades by which Adam's range is wider."""
     if wider <= 0:
         return "is not so on this problem"
     return "is so here, but by less than a factor of two" if wider < OCTAVE else "is so on this problem"
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """Steps to a loss of 0.5, by lr."""
+    """Draw the steps to a loss of 0.5 by lr."""
     most = int(runs["steps"].iloc[0])
-    steps = {name: curve(runs, name).clip(upper=most) for name in METHODS}
-    curves = [Curve(name, each.index.tolist(), each.tolist()) for name, each in steps.items()]
-    return chart(
-        "Steps to a loss of 0.5 on digits", curves, Axis("lr", 1e-5, 1e3, log=True), Axis("steps", 1, most, log=True)
+    steps = {name: read_curve(runs, name).clip(upper=most) for name in METHODS}
+    curves = [Curve(name, counts.index.tolist(), counts.tolist()) for name, counts in steps.items()]
+    return draw_chart(
+        "Steps to a loss of 0.5 on digits",
+        curves,
+        ChartAxis("lr", 1e-5, 1e3, log=True),
+        ChartAxis("steps", 1, most, log=True),
     )

@@ -1,4 +1,4 @@
-"""Which methods care for the axes along which a problem lies."""
+"""Which methods depend on the orientation of a problem to the axes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from experiments.drawing import Axis, Curve, chart
-from experiments.lookup import trace
-from experiments.truth import Finding, Truth
+from experiments.drawing import ChartAxis, Curve, draw_chart
+from experiments.lookup import find_trace
+from experiments.truth import ExperimentResult, Truth
 
 EQUAL, UNEQUAL = ("gd", "momentum", "cg_pr", "bfgs"), ("adam", "signsgd")
 SHIFTED = (*EQUAL, "adam")  # signsgd lands on the minimum along the axes, where a rounding decides the next sign
@@ -34,28 +34,30 @@ FRAGILE = (
     "hit_1e-11",
     "hit_1e-12",
 )
-"""What depends on rounding once bfgs has come to rest."""
+"""Columns that depend on rounding once bfgs has converged."""
 
 
-def gap(runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, rotated: bool, instance: int) -> pd.Series:
-    """The gap of a method, by step."""
+def read_gap(runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, rotated: bool, instance: int) -> pd.Series:
+    """Read the gap of a method by step."""
     chosen = {"objective__rotated": rotated, "objective__instance": instance}
-    return trace(runs, traces, optimizer=optimizer, **chosen)["gap"]
+    return find_trace(runs, traces, optimizer=optimizer, **chosen)["gap"]
 
 
-def furthest(runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, others: list[tuple[bool, int]]) -> float:
-    """The largest difference of the gaps on other instances from those along the axes."""
-    along_axes = gap(runs, traces, optimizer, False, 0)
-    return max(float((gap(runs, traces, optimizer, *other) - along_axes).abs().max()) for other in others)
+def largest_difference(
+    runs: pd.DataFrame, traces: pd.DataFrame, optimizer: str, others: list[tuple[bool, int]]
+) -> float:
+    """Compute the largest difference between gaps on other instances and on the one along the axes."""
+    along_axes = read_gap(runs, traces, optimizer, False, 0)
+    return max(float((read_gap(runs, traces, optimizer, *other) - along_axes).abs().max()) for other in others)
 
 
-def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
-    """Differences of the gap over all steps."""
+def find(runs: pd.DataFrame, traces: pd.DataFrame) -> ExperimentResult:
+    """Compute the differences of the gap over all steps."""
     names = (*EQUAL, *UNEQUAL)
-    rotations = [furthest(runs, traces, name, [(True, 0), (True, 1)]) for name in names]
-    shifts = [furthest(runs, traces, name, [(False, 1)]) for name in SHIFTED]
+    rotations = [largest_difference(runs, traces, name, [(True, 0), (True, 1)]) for name in names]
+    shifts = [largest_difference(runs, traces, name, [(False, 1)]) for name in SHIFTED]
     alike = [name for name, difference in zip(names, rotations, strict=True) if difference < 1e-12]
-    return Finding(
+    return ExperimentResult(
         f"{', '.join(alike)} do not: turned, the problem is the same to them. adam's gap changes by up"
         f" to {rotations[-2]:.2f}"
         f" of the start's, signsgd's by {rotations[-1]:.2f}: how well they do depends on the axes. A shift alone"
@@ -66,11 +68,11 @@ def find(runs: pd.DataFrame, traces: pd.DataFrame) -> Finding:
 
 
 def draw(runs: pd.DataFrame, traces: pd.DataFrame) -> str:
-    """The gap of gradient descent and Adam along the axes and on two rotations."""
+    """Draw the gap of gradient descent and Adam along the axes and on two rotations."""
     systems = {"along the axes": (False, 0, (1, 0)), "turned": (True, 0, (5, 4)), "turned anew": (True, 1, (2, 3))}
     curves = []
     for name in ("gd", "adam"):
         for words, (rotated, instance, dash) in systems.items():
-            gaps = gap(runs, traces, name, rotated, instance)
+            gaps = read_gap(runs, traces, name, rotated, instance)
             curves.append(Curve(f"{name}, {words}", gaps.index.tolist(), gaps.tolist(), dash))
-    return chart("One quadratic, turned", curves, Axis("step", 0, 50), Axis("gap", 1e-3, 1, log=True))
+    return draw_chart("One quadratic, turned", curves, ChartAxis("step", 0, 50), ChartAxis("gap", 1e-3, 1, log=True))

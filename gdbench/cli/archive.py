@@ -22,7 +22,7 @@ def archive(
     json: Json = False,
 ) -> None:
     """Pack sweeps into one zip file, with the hash of each file in it."""
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
     from gdbench.results.archive import pack_sweeps
 
     folders = _find_idle(sweeps, outputs, "archive")
@@ -32,7 +32,7 @@ def archive(
     count = pack_sweeps(folders, file, outputs)
     size = file.stat().st_size
     if json:
-        typer.echo(json_text({"archive": str(file), "files": count, "bytes": size}))
+        typer.echo(dump_json({"archive": str(file), "files": count, "bytes": size}))
         return
     typer.echo(
         f"{file}: {format_count(count, 'file')}, {size:,} bytes. Unpack with: python -m gdbench sweeps restore {file}"
@@ -45,11 +45,11 @@ def restore(
     json: Json = False,
 ) -> None:
     """Unpack an archive: verifies every hash, never overwrites."""
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
     from gdbench.results.archive import unpack_sweeps
 
     folders = [str(folder) for folder in unpack_sweeps(file, outputs)]
-    typer.echo(json_text({"restored": folders}) if json else "\n".join(folders))
+    typer.echo(dump_json({"restored": folders}) if json else "\n".join(folders))
 
 
 def rm(
@@ -59,7 +59,7 @@ def rm(
     json: Json = False,
 ) -> int:
     """Remove sweeps for good: their folders with all files."""
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
     from gdbench.results.archive import describe_folder, remove_sweep
 
     folders = _find_idle(sweeps, outputs, "remove")
@@ -72,7 +72,7 @@ def rm(
         if not json:
             typer.echo(f"Removed {description}")
     if json:
-        typer.echo(json_text({"removed": [str(folder) for folder in folders]}))
+        typer.echo(dump_json({"removed": [str(folder) for folder in folders]}))
     return 0
 
 

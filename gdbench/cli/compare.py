@@ -41,23 +41,32 @@ def compare(
     places = find_place(a, outputs), find_place(b, outputs)
     if json:
         from gdbench.analysis.run_matching import match_runs
-        from gdbench.report.json_rows import as_json
+        from gdbench.report.json_format import runs_as_json
         from gdbench.results.load import load
 
-        typer.echo(as_json(match_runs(load(places[0]), load(places[1]))))
+        typer.echo(runs_as_json(match_runs(load(places[0]), load(places[1]))))
         return
     with ReportRequest(formats, to, open_, json) as request:
-        from gdbench.report.destination import destination
-        from gdbench.report.inputs import read
-        from gdbench.report.sweep_comparison import beside, compared
+        from gdbench.report.inputs import read_inputs
+        from gdbench.report.output_folder import output_folder
+        from gdbench.report.sweep_comparison import build_comparison, combine_inputs
 
-        request.write(beside(*(read([place]) for place in places)), destination("compare", places, outputs), compared)
+        request.write(
+            combine_inputs(*(read_inputs([place]) for place in places)),
+            output_folder("compare", places, outputs),
+            build_comparison,
+        )
 
 
 def _print_differences(a: str, b: str, outputs: Path, json: bool) -> None:
     from gdbench.analysis.sweep_diff import diff_sweeps
-    from gdbench.report.diff_text import describe_contrast, json_text, list_contrast
-    from gdbench.report.escaping import printable
+    from gdbench.report.diff_text import list_sweep_diff, sweep_diff_as_json
+    from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.json_format import dump_json
 
     found = diff_sweeps(a, b, outputs)
-    typer.echo(json_text(describe_contrast(found)) if json else printable("\n".join(list_contrast(found)), lines=True))
+    typer.echo(
+        dump_json(sweep_diff_as_json(found))
+        if json
+        else escape_control_codes("\n".join(list_sweep_diff(found)), lines=True)
+    )

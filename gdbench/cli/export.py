@@ -53,7 +53,7 @@ def export(
 
 
 def _send(tracker: str, sweep: str, outputs: Path, uri: str | None, json: bool) -> None:
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
     from gdbench.results.catalog import find_sweep
     from gdbench.results.export import export_sweep, require_installed
 
@@ -61,18 +61,18 @@ def _send(tracker: str, sweep: str, outputs: Path, uri: str | None, json: bool) 
     sent = export_sweep(tracker, find_sweep(sweep, outputs), uri)
     if json:
         counts = {"added": sent.added, "already_present": sent.already_present}
-        typer.echo(json_text({"tracker": tracker, **counts, "view_hint": sent.view_hint}))
+        typer.echo(dump_json({"tracker": tracker, **counts, "view_hint": sent.view_hint}))
         return
     there = f", {sent.already_present} already there" if sent.already_present else ""
     typer.echo(f"{tracker}: {format_count(sent.added, 'run')} added{there}. Look: {sent.view_hint}")
 
 
 def _write_benchmarks(folder: Path, file: Path, json: bool) -> None:
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
     from gdbench.results.export.pytest_benchmark import write_benchmarks
 
     count = write_benchmarks(folder, file)
     if json:
-        typer.echo(json_text({"tracker": PYTEST_BENCHMARK, "benchmarks": count, "file": str(file)}))
+        typer.echo(dump_json({"tracker": PYTEST_BENCHMARK, "benchmarks": count, "file": str(file)}))
         return
     typer.echo(f"{format_count(count, 'benchmark')}: {file}")

@@ -1,7 +1,8 @@
-"""``python -m gdbench gate``: compare, record what is, accept what was meant, look back, test itself."""
+"""``python -m gdbench gate`` and its verbs: compare, save a baseline, accept, bisect, calibrate, show the history."""
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import sys
 from collections.abc import Callable
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gdbench.errors import UsageError, did_you_mean, format_count
-from gdbench.results.user_paths import PATH, expand_user
+from gdbench.results.user_paths import PATH
 
 if TYPE_CHECKING:
-    from gdbench.gate.run import Report
-    from gdbench.gate.sides import Asked
+    from gdbench.gate.request import GateRequest
+    from gdbench.gate.run import GateReport
 
 __all__ = ["gate"]
 
@@ -27,22 +28,24 @@ gate = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_c
 Suite = Annotated[str, typer.Option(help="the series: conf/gate/NAME.yaml, or gate/NAME.yaml of your own folder")]
 ConfigDir = Annotated[Path | None, typer.Option(help="a folder of your own in this repository, as for a sweep", **PATH)]
 Only = Annotated[list[str] | None, typer.Option(help="series by name or pattern; may be repeated")]
-Outputs = Annotated[str, typer.Option(help="where reports are kept")]
-Reason = Annotated[str, typer.Option(help="why the change is meant")]
+Outputs = Annotated[str, typer.Option(help="folder of the reports")]
+Reason = Annotated[str, typer.Option(help="why the change is intended")]
 
 
 @gate.callback()
 def compare(
     context: typer.Context,
     base: Annotated[
-        str | None, typer.Option(help="a git revision; else the merge base with the default branch")
+        str | None, typer.Option(help="a git revision; default: the merge base with the default branch")
     ] = None,
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
-    base_python: Annotated[Path | None, typer.Option(help="the interpreter of the base: another torch", **PATH)] = None,
+    base_python: Annotated[
+        Path | None, typer.Option(help="the interpreter of the base, for another torch", **PATH)
+    ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="a CSV of exact columns to compare with, and no base", **PATH)
+        Path | None, typer.Option(help="a CSV of exact measures to compare with, instead of a base", **PATH)
     ] = None,
     allow_same: Annotated[bool, typer.Option("--allow-same", help="compare identical trees too")] = False,
     time: Annotated[str, typer.Option(help="the time layer: gate, advise or off")] = "gate",
@@ -51,50 +54,51 @@ def compare(
     quiet: Annotated[bool, typer.Option("--quiet", help="no table")] = False,
     json: Annotated[bool, typer.Option("--json", help="the report as JSON on standard output")] = False,
 ) -> int:
-    """Compare your working tree with a git revision: did a change make any optimizer converge worse, do more a step, or
-    run slower?
+    """Compare your working tree with a git revision: does a change make any optimizer converge worse, do more work per
+    step, or run slower?
 
-    Exact measures (statuses, steps to every target, the bits of each trajectory, operations and bytes a step) are
-    compared by equality, times by interleaved blocks. Exit codes: 0 passed, 1 a regression, 2 a mistake in the command,
-    3 inconclusive or contaminated, 4 something was not measured.
+    Exact measures (statuses, steps to every target, the bits of each trajectory, operations and bytes per step) are
+    compared by equality, times by interleaved blocks. Exit codes: 0 passed, 1 a regression, 2 a usage error, 3
+    inconclusive or contaminated, 4 something was not measured.
     """  # noqa: D205
     if context.invoked_subcommand:
         return 0
-    from gdbench.gate.sides import Asked
+    from gdbench.gate.request import GateRequest
 
-    _one_of("time", time, TIMES)
-    _one_of("inconclusive", inconclusive, INCONCLUSIVE)
-    asked = Asked(
+    _check_choice("time", time, TIMES)
+    _check_choice("inconclusive", inconclusive, INCONCLUSIVE)
+    request = GateRequest(
         base, suite, config_dir, tuple(only or ()), base_python, baseline, allow_same, time, inconclusive, outputs
     )
-    return _carried_out(lambda: _compare(asked, quiet, json))
+    return _run_verb(lambda: _compare(request, quiet, json))
 
 
-@gate.command()
-def record(
+@gate.command("save-baseline")
+def save_baseline(
     file: Annotated[Path, typer.Argument(help="the CSV to write", **PATH)] = Path("gate/baseline.csv"),
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
 ) -> int:
-    """Write the exact columns of the working tree to a CSV, which gate --baseline FILE compares with."""
-    from gdbench.gate.baseline import record as write
-    from gdbench.gate.exact_measures import has_run, why_not
-    from gdbench.gate.run import record_of
-    from gdbench.gate.sides import Asked
+    """Write the exact measures of the working tree to a CSV file, with which gate --baseline FILE compares."""
+    from gdbench.gate import baseline
+    from gdbench.gate.exact_measures import explain_absence, has_run
+    from gdbench.gate.request import GateRequest
+    from gdbench.gate.run import probe_head
     from gdbench.results.atomic import check_writable
 
-    def carry_out() -> int:
+    def save() -> int:
         check_writable(file)
-        asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()), baseline=file)
-        answers = record_of(asked, _progress(quiet=False))
-        absent = {name: why_not(answer) for name, answer in answers.series.items() if not has_run(answer)}
+        request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()), baseline=file)
+        results = probe_head(request, _make_progress(is_quiet=False))
+        absent = {name: explain_absence(answer) for name, answer in results.series.items() if not has_run(answer)}
         for name, reason in absent.items():
             typer.echo(f"gdbench: {name} was not measured: {reason}", err=True)
-        typer.echo(f"{write(file, answers)} series: {file}. Compare with: python -m gdbench gate --baseline {file}")
+        count = baseline.save_baseline(file, results)
+        typer.echo(f"{count} series: {file}. Compare with: python -m gdbench gate --baseline {file}")
         return 4 if absent else 0
 
-    return _carried_out(carry_out)
+    return _run_verb(save)
 
 
 @gate.command()
@@ -103,138 +107,119 @@ def accept(
     reason: Reason,
     outputs: Outputs = "outputs",
 ) -> int:
-    """Record findings of the latest report as meant: commit gate/accepted.csv with the change that it speaks of."""
-    import fnmatch
+    """Accept findings of the latest report as intended: commit gate/accepted.csv together with the change."""
+    from gdbench.gate.acceptance import FILE, record_acceptances
+    from gdbench.gate.git_worktree import find_repository
+    from gdbench.gate.run import load_latest_report
 
-    from gdbench.gate.acceptance import PLACE
-    from gdbench.gate.acceptance import accept as write
-    from gdbench.gate.git_worktree import repository
-    from gdbench.gate.run import latest
-
-    report = latest(outputs)
-    open_ = [each for each in report["findings"] if each["layer"] == "exact" and (each["fails"] or _is_absent(each))]
-    chosen = [each for each in open_ if any(fnmatch.fnmatchcase(each["series"], pattern) for pattern in series)]
+    report = load_latest_report(outputs)
+    failing = [one for one in report["findings"] if one["layer"] == "exact" and (one["fails"] or _is_absent(one))]
+    chosen = [one for one in failing if any(fnmatch.fnmatchcase(one["series"], pattern) for pattern in series)]
     if not chosen:
-        names = ", ".join(each["series"] for each in open_) or "none"
+        names = ", ".join(one["series"] for one in failing) or "none"
         raise UsageError(f"{', '.join(map(repr, series))} fits no exact finding that fails; there are: {names}.")
-    if not all("base" in each for each in chosen):
+    if not all("base" in one for one in chosen):
         raise UsageError("the latest report was written by an older gdbench: run python -m gdbench gate again.")
     if not reason.strip():
-        raise UsageError("--reason must say why the change is meant.")
-    root = repository(Path.cwd())
-    for each in write(root, chosen, report["fingerprint"], report.get("against", ""), reason.strip()):
-        typer.echo(f"accepted: {each.series}: {', '.join(each.words)}")
-    typer.echo(f"Commit {PLACE} with your change.")
+        raise UsageError("--reason must say why the change is intended.")
+    root = find_repository(Path.cwd())
+    against = report.get("against", "")
+    for acceptance in record_acceptances(root, chosen, report["fingerprint"], against, reason.strip()):
+        typer.echo(f"accepted: {acceptance.series}: {', '.join(acceptance.lines)}")
+    typer.echo(f"Commit {FILE} with your change.")
     return 0
 
 
 @gate.command()
 def bisect(
-    good: Annotated[str, typer.Argument(help="a revision at which all is well")],
-    bad: Annotated[str, typer.Argument(help="a later one at which it is not")] = "HEAD",
+    good: Annotated[str, typer.Argument(help="a revision that passes")],
+    bad: Annotated[str, typer.Argument(help="a later one that fails")] = "HEAD",
     layer: Annotated[str, typer.Option(help="exact or time")] = "exact",
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
 ) -> int:
-    """Name the first commit between two revisions at which a series fails; --only makes it quick."""
-    from gdbench.gate.bisect import bisected
-    from gdbench.gate.sides import Asked
+    """Name the first commit between two revisions at which a series fails; --only makes it faster."""
+    from gdbench.gate.bisect import bisect_series
+    from gdbench.gate.request import GateRequest
 
-    _one_of("layer", layer, ("exact", "time"))
+    _check_choice("layer", layer, ("exact", "time"))
 
-    def carry_out() -> int:
-        asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
-        culprit = bisected(asked, good, bad, layer, lambda line: typer.echo(line, err=True))
-        typer.echo(
-            f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({format_count(culprit.tried, 'commit')} tried)"
-        )
+    def search() -> int:
+        request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()))
+        culprit = bisect_series(request, good, bad, layer, lambda line: typer.echo(line, err=True))
+        tried = format_count(culprit.tried, "commit")
+        typer.echo(f"{culprit.commit[:7]} {culprit.subject}\n{culprit.why}\n({tried} tried)")
         if culprit.unmeasured:
             names = ", ".join(commit[:7] for commit in culprit.unmeasured)
             typer.echo(f"It may be one of these as well, which could not be measured: {names}")
         return 0
 
-    return _carried_out(carry_out)
+    return _run_verb(search)
 
 
-@gate.command("self-test")
-def self_test(
-    hours: Annotated[float | None, typer.Option(help="go on for so long")] = None,
-    rounds: Annotated[int | None, typer.Option(help="so many replicates of every series; 20 without hours")] = None,
+@gate.command()
+def calibrate(
+    hours: Annotated[float | None, typer.Option(help="stop after this time")] = None,
+    rounds: Annotated[int | None, typer.Option(help="replicates of every series; 20 without --hours")] = None,
     suite: Suite = "default",
     config_dir: ConfigDir = None,
     only: Only = None,
 ) -> int:
-    """Measure what the time layer is worth on this machine: false alarms, and the slowdown that it finds.
+    """Measure the time layer on this machine: its false-alarm rate, and the slowdowns that it detects.
 
-    Your working tree is compared with itself, and with itself slowed down by a known amount. The figures are kept, and
-    a series in which this machine finds only slowdowns above its d1 is then no longer judged.
+    Your working tree is compared with itself, and with itself slowed down by a known amount. The figures are saved; a
+    series in which this machine detects only slowdowns above its d1 is then undecided.
     """
     from gdbench.errors import NotMeasured
-    from gdbench.gate.run import self_tested
-    from gdbench.gate.sides import Asked
+    from gdbench.gate.request import GateRequest
+    from gdbench.gate.run import calibrate_machine
+    from gdbench.report.gate import describe_calibration
 
-    def carry_out() -> int:
-        asked = Asked(suite=suite, config_dir=config_dir, only=tuple(only or ()))
-        figures = self_tested(asked, hours, rounds, _progress(quiet=False))
-        if not figures.comparisons:
+    def measure() -> int:
+        request = GateRequest(suite=suite, config_dir=config_dir, only=tuple(only or ()))
+        result = calibrate_machine(request, hours, rounds, _make_progress(is_quiet=False))
+        if not result.comparisons:
             raise NotMeasured("the time was too short for a single comparison: give more --hours.")
-        typer.echo("\n".join([*figures.lines, f"Kept: {figures.store()}"]))
-        return 1 if figures.alarms else 0
+        typer.echo("\n".join([*describe_calibration(result), f"Saved: {result.save()}"]))
+        return 1 if result.false_alarms else 0
 
-    return _carried_out(carry_out)
+    return _run_verb(measure)
 
 
 @gate.command()
 def history(
-    folder: Annotated[Path, typer.Option(help="where the history is kept", **PATH)] = Path("outputs/gate-history"),
-    add: Annotated[bool, typer.Option("--add", help="add the latest report, of a commit, first")] = False,
+    folder: Annotated[Path, typer.Option(help="folder of the history", **PATH)] = Path("outputs/gate-history"),
+    add: Annotated[bool, typer.Option("--add", help="first add the latest report, which must be of a commit")] = False,
     outputs: Outputs = "outputs",
 ) -> int:
     """Show where measures changed along the commits of a branch: exact ones at once, times by Apache Otava.
 
-    trend.html in the history's folder draws them, figures/ has the pictures.
+    trend.html in the history's folder plots them, figures/ has the images.
 
-    Otava needs an environment of its own: pipx install apache-otava. This is for the main branch, not for a pull
-    request.
+    Otava needs an environment of its own: pipx install apache-otava. For the main branch, not for a pull request.
     """
-    from gdbench.gate import history as kept
-    from gdbench.gate.git_worktree import repository
-    from gdbench.gate.run import latest
-    from gdbench.report.gate import show_changes
+    from gdbench.gate import history as store
+    from gdbench.gate.git_worktree import find_repository
+    from gdbench.gate.run import load_latest_report
+    from gdbench.report.gate import print_changes
     from gdbench.report.trend_page import write_trend
 
     if add:
-        kept.add(folder, repository(Path.cwd()), latest(outputs))
-    rows = kept.load_history(folder)
+        store.add_report(folder, find_repository(Path.cwd()), load_latest_report(outputs))
+    rows = store.load_history(folder)
     commits = rows["commit"].nunique()
     typer.echo(f"{format_count(commits, 'commit')}, {rows['series'].nunique()} series: {folder}")
-    changes = kept.change_points(rows)
+    changes = store.find_change_points(rows)
     if commits == 1:
         typer.echo("One commit: nothing to compare yet.")
     else:
-        show_changes(changes)
-    if kept.otava() is None:
+        print_changes(changes)
+    if store.find_otava() is None:
         typer.echo("Times are not searched: pipx install apache-otava (it needs a numpy of its own).")
-    elif commits < kept.LEAST_SEARCHED:
-        typer.echo(f"Times are not searched: that takes {kept.LEAST_SEARCHED} commits.")
+    elif commits < store.MIN_COMMITS:
+        typer.echo(f"Times are not searched: that takes {store.MIN_COMMITS} commits.")
     typer.echo(f"Trend: {write_trend(rows, changes, folder)}")
-    return 0
-
-
-@gate.command()
-def benchmarks(
-    sweep: Annotated[str, typer.Argument(help="a sweep with timed runs: its folder, or its name")],
-    file: Annotated[Path, typer.Argument(help="the JSON to write", **PATH)],
-    outputs: Outputs = "outputs",
-) -> int:
-    """Write the times of a sweep as pytest-benchmark's JSON, for pytest-benchmark compare and its dashboards."""
-    from gdbench.results.catalog import find_sweep
-    from gdbench.results.export.pytest_benchmark import write_benchmarks
-
-    place = expand_user(sweep)
-    count = write_benchmarks(place if place.exists() else find_sweep(sweep, Path(outputs)), file)
-    typer.echo(f"{format_count(count, 'benchmark')}: {file}")
     return 0
 
 
@@ -242,43 +227,43 @@ def _is_absent(finding: dict[str, Any]) -> bool:
     return finding["verdict"] in ("missing", "unmeasured") and not finding["forgiven"]
 
 
-def _compare(asked: Asked, quiet: bool, json: bool) -> int:
-    from gdbench.gate.run import compare
+def _compare(request: GateRequest, is_quiet: bool, as_json: bool) -> int:
+    from gdbench.gate.run import run_gate
     from gdbench.results.atomic import check_writable
 
-    check_writable(Path(asked.outputs) / "gate" / "gate.json")
-    report = compare(asked, _progress(quiet or json))
-    if json:
+    check_writable(Path(request.outputs) / "gate" / "gate.json")
+    report = run_gate(request, _make_progress(is_quiet or as_json))
+    if as_json:
         typer.echo((Path(report.header["folder"]) / "gate.json").read_text(encoding="utf-8"))
-    elif not quiet:
-        from gdbench.report.gate import show_gate
+    elif not is_quiet:
+        from gdbench.report.gate import print_gate_report
 
-        show_gate({**report.header, "code": report.code}, report.findings)
-    _tell_github(report)
+        print_gate_report({**report.header, "code": report.code}, report.findings)
+    _annotate_github(report)
     return report.code
 
 
-def _tell_github(report: Report) -> None:
-    """Annotations and the job's summary, when in GitHub Actions."""
+def _annotate_github(report: GateReport) -> None:
+    """Write annotations and the job's summary, in GitHub Actions."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    from gdbench.report.gate import workflow_commands
+    from gdbench.report.gate import format_workflow_commands
 
-    for line in workflow_commands(report.findings):
+    for line in format_workflow_commands(report.findings):
         print(line, file=sys.stderr)  # the runner reads both; standard output may be JSON
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write((Path(report.header["folder"]) / "gate.md").read_text(encoding="utf-8"))
 
 
-def _progress(quiet: bool) -> Any:
-    from gdbench.report.terminal.gate_progress import progress
+def _make_progress(is_quiet: bool) -> Any:
+    from gdbench.report.terminal.gate_progress import choose_gate_progress
 
-    return progress(quiet)
+    return choose_gate_progress(is_quiet)
 
 
-def _carried_out(work: Callable[[], int]) -> int:
-    """The exit code of a piece of work that may find nothing to compare."""
+def _run_verb(work: Callable[[], int]) -> int:
+    """The exit code of a verb; 4 with the reason if there was nothing to compare."""
     from gdbench.engine.git import GitError
     from gdbench.errors import NotMeasured
 
@@ -291,6 +276,6 @@ def _carried_out(work: Callable[[], int]) -> int:
         raise UsageError(f"git refuses: {reason}") from None
 
 
-def _one_of(name: str, given: str, known: tuple[str, ...]) -> None:
+def _check_choice(name: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
         raise UsageError(f"--{name} {given} is not known.{did_you_mean(given, known)} Allowed: {', '.join(known)}.")

@@ -31,8 +31,8 @@ def label(
     Without options nothing is changed. The name can be used in place of the folder; sweeps tag=TAG finds all
     sweeps with a tag.
     """
-    from gdbench.report.diff_text import json_text
-    from gdbench.report.escaping import printable
+    from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.json_format import dump_json
     from gdbench.results.catalog import find_sweep
     from gdbench.results.labels import Labels, check_label, read_labels, update_labels
 
@@ -52,14 +52,14 @@ def label(
     nothing = name is None and note is None and not added and not removed
     new = read_labels(folder) if nothing else update_labels(folder, update)
     if json:
-        typer.echo(json_text({"folder": str(folder), **asdict(replace(new, tags=tuple(sorted(set(new.tags)))))}))
+        typer.echo(dump_json({"folder": str(folder), **asdict(replace(new, tags=tuple(sorted(set(new.tags)))))}))
         return
     words = [
         f"name {new.name}" if new.name else "no name set",
         f"tags {' '.join(sorted(set(new.tags)))}" if new.tags else "no tags",
         f"note: {new.note}" if new.note else "no note",
     ]
-    typer.echo(printable(f"{folder}: {', '.join(words)}", lines=True))
+    typer.echo(escape_control_codes(f"{folder}: {', '.join(words)}", lines=True))
 
 
 def _split(words: list[str] | None) -> list[str]:

@@ -17,7 +17,7 @@ from gdbench.results.columns import COLUMNS
 
 __all__ = ["list_", "read_headline"]
 
-MIN_TEXT_WIDTH = 30
+WRAP_WIDTH = 30
 """Characters below which the description beside a name is not narrowed."""
 
 
@@ -80,21 +80,21 @@ def _print_descriptions(pairs: Sequence[tuple[str, str]], json: bool) -> None:
     if json:
         _print_json({"name": name, "description": description} for name, description in pairs)
         return
-    from gdbench.report.terminal.fitting import Column, console, fit_columns
+    from gdbench.report.terminal.column_fitting import Column, fit_columns, make_console
 
-    out = console()
+    out = make_console()
     names, descriptions = ([pair[place] for pair in pairs] for place in (0, 1))
     columns = [
         Column("", names, is_text=True),
-        Column("", descriptions, is_text=True, narrowest=MIN_TEXT_WIDTH),
+        Column("", descriptions, is_text=True, wrap_width=WRAP_WIDTH),
     ]
     out.print(fit_columns(columns, out.width, has_header=False), crop=False)
 
 
 def _print_json(rows: Iterator[dict[str, object]]) -> None:
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
 
-    typer.echo(json_text(list(rows)))
+    typer.echo(dump_json(list(rows)))
 
 
 def read_headline(file: Path) -> str:

@@ -17,7 +17,7 @@ from gdbench.cli.run import run
 from gdbench.cli.word_order import place_verb_first
 from gdbench.config.schema import SETTINGS
 from gdbench.errors import UsageError, did_you_mean, was_interrupted
-from gdbench.report.escaping import printable
+from gdbench.report.escaping import escape_control_codes
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         if (line := _describe_error(error)) is None:
             raise
-        print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
+        print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
         return 2
 
 
@@ -63,7 +63,7 @@ def _shorten_warnings(show: Callable[..., None]) -> Callable[..., None]:
         elif (
             str(message) not in printed
         ):  # a file is read several times: for its runs, its traces and their environment
-            print(f"gdbench: {printable(str(message), lines=True)}", file=sys.stderr)
+            print(f"gdbench: {escape_control_codes(str(message), lines=True)}", file=sys.stderr)
             printed.add(str(message))
 
     return show_shortened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ FORMER_OPTIONS = {
     "--remove": "--untag TAG, or --note ''",
 }
 """What took the place of options of earlier versions."""
+FORMER_GATE_VERBS = {
+    "record": "gate save-baseline",
+    "self-test": "gate calibrate",
+    "benchmarks": "export pytest-benchmark",
+}
 
 
 def describe_mistake(error: Any, words: Sequence[str]) -> str:
@@ -21,6 +27,8 @@ def describe_mistake(error: Any, words: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else f"python -m gdbench {words[0]}"
     message = _describe_missing(error, path) or " ".join(str(error.format_message()).split()).rstrip(".")
+    if (unknown := re.match("No such command '(.*?)'", message)) and unknown[1] in FORMER_GATE_VERBS:
+        message = f"gate {unknown[1]} is not a verb. Did you mean {FORMER_GATE_VERBS[unknown[1]]}?"
     if (option := getattr(error, "option_name", "")) in FORMER_OPTIONS:
         message = f"{message.partition(' Did you mean')[0].rstrip('.')}. Did you mean {FORMER_OPTIONS[option]}?"
     return f"{message}{'' if message.endswith('?') else '.'} See {path} --help."

@@ -13,8 +13,9 @@ from gdbench.errors import UsageError
 from gdbench.results.user_paths import PATH, expand_user
 
 if TYPE_CHECKING:
-    from gdbench.report.inputs import Source
-    from gdbench.report.writer import Assembler
+    from gdbench.report.build import Report
+    from gdbench.report.inputs import ReportInputs
+    from gdbench.report.writer import ReportBuilder
 
 __all__ = ["Formats", "Open", "ReportRequest", "find_place", "report"]
 
@@ -42,14 +43,14 @@ def report(
     places = [find_place(word, outputs) for word in sweeps or []]
     with ReportRequest(formats, to, open_, json) as request:
         from gdbench.report import inputs
-        from gdbench.report.build import assemble
-        from gdbench.report.destination import destination
+        from gdbench.report.build import build_report
+        from gdbench.report.output_folder import output_folder
         from gdbench.results.catalog import find_newest_sweep
 
         places = places or [find_newest_sweep(outputs)]
-        source = inputs.read(places)
-        folder = source.folders[0] if len(source.folders) == 1 else destination("report", places, outputs)
-        request.write(source, folder, assemble)
+        source = inputs.read_inputs(places)
+        folder = source.folders[0] if len(source.folders) == 1 else output_folder("report", places, outputs)
+        request.write(source, folder, build_report)
 
 
 class ReportRequest:
@@ -57,10 +58,10 @@ class ReportRequest:
 
     def __init__(self, formats: str, to: Path | None, open_: bool, json: bool) -> None:
         """Starts the processes that draw; made before pandas and Altair are imported, so that they start meanwhile."""
-        from gdbench.report.render_images import Images
+        from gdbench.report.render_images import ImageRenderer
 
         self.formats, self.to, self.open, self.json = formats, to, open_, json
-        self.images = Images() if not formats or "figures" in formats else None
+        self.images = ImageRenderer() if not formats or "figures" in formats else None
 
     def __enter__(self) -> Self:
         """Guards the processes that draw: if one is interrupted while it starts, it prints a traceback."""
@@ -73,9 +74,9 @@ class ReportRequest:
         if self.images:
             self.images.close()
 
-    def write(self, source: Source, folder: Path, assemble: Assembler) -> None:
+    def write(self, source: ReportInputs, folder: Path, assemble: ReportBuilder) -> None:
         """Write the report to ``folder`` (unless --to names another), print its files and verdict, open the page."""
-        from gdbench.report.writer import FORMS, as_markdown, write
+        from gdbench.report.writer import FORMS, render_markdown, write_report
 
         formats = [name.strip() for name in self.formats.split(",") if name.strip()] or list(FORMS)
         if self.open and "html" not in formats:
@@ -83,28 +84,28 @@ class ReportRequest:
                 f"--open shows the page, and --format {self.formats} writes none: add html, or leave out --open."
             )
         if formats == ["md"] and self.to is None and not self.json:
-            typer.echo(as_markdown(source, assemble))
+            typer.echo(render_markdown(source, assemble))
             return
         folder = self.to or folder
-        report, files = write(source, folder, formats, _make_landscape(source.folders), self.images, assemble)
+        report, files = write_report(source, folder, formats, _make_landscape(source.folders), self.images, assemble)
         self._print(report, files, source.partial)
         if self.open:
             import webbrowser
 
             webbrowser.open((folder / "report.html").resolve().as_uri())
 
-    def _print(self, report: Any, files: list[Path], incomplete: list[str]) -> None:
-        from gdbench.report.closing import print_closing
-        from gdbench.report.diff_text import json_text
+    def _print(self, report: Report, files: list[Path], incomplete: list[str]) -> None:
+        from gdbench.report.json_format import dump_json
+        from gdbench.report.terminal.report_summary import print_report_summary
 
         page = next((file for file in files if file.suffix == ".html"), None)
         if self.json:
             paths = {"page": str(page) if page else None, "files": [str(file) for file in files]}
-            typer.echo(json_text({**paths, "verdict": report.told, "incomplete": incomplete}))
+            typer.echo(dump_json({**paths, "verdict": report.sentences, "incomplete": incomplete}))
             return
         for file in files:
             typer.echo(str(file))
-        print_closing(report, page, self.open)
+        print_report_summary(report, page, self.open)
         for remark in incomplete:
             typer.echo(f"gdbench: incomplete: {remark}", err=True)
 
@@ -121,8 +122,8 @@ def _make_landscape(folders: list[Path]) -> Any:
     """A function that computes contours of the objectives of these sweeps; imports torch on its first call."""
 
     def compute(run: Any, box: Any) -> Any:
-        from gdbench.engine.loss_landscape import landscape
+        from gdbench.engine.loss_landscape import compute_landscape
 
-        return landscape(folders, run, box)
+        return compute_landscape(folders, run, box)
 
     return compute

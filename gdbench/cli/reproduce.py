@@ -28,18 +28,18 @@ def reproduce(
     Where one differs, print what else has changed: settings, source files, data, torch, threads, machine, determinism.
     Code that neither gdbench ships nor you ran on this machine is listed, and runs only with --trust.
     """
-    from gdbench.report.diff_text import json_text
+    from gdbench.report.json_format import dump_json
     from gdbench.results.lookup import find_run, find_sweep_of_run
     from gdbench.sweeps.reproduce import rerun
 
     row = find_run(run, outputs)
     repeat = rerun(find_sweep_of_run(outputs, row), row, trust)
-    typer.echo(json_text(_as_dict(repeat)) if json else "\n".join(list_lines(repeat)))
+    typer.echo(dump_json(_as_dict(repeat)) if json else "\n".join(list_lines(repeat)))
     return 0 if repeat.same else 1
 
 
 def _as_dict(repeat: Repeat) -> dict[str, Any]:
-    from gdbench.report.diff_text import as_objects
+    from gdbench.report.diff_text import differences_as_json
 
     return {
         "same": repeat.same,
@@ -47,13 +47,13 @@ def _as_dict(repeat: Repeat) -> dict[str, Any]:
         "trace_points": repeat.points,
         "first_step": repeat.first_step,
         "deterministic": repeat.steady,
-        **{part: as_objects(getattr(repeat, part)) for part in PARTS},
+        **{part: differences_as_json(getattr(repeat, part)) for part in PARTS},
     }
 
 
 def list_lines(repeat: Repeat) -> list[str]:
     """The lines to print: the verdict first, then everything that differs."""
-    from gdbench.report.diff_text import differing_lines
+    from gdbench.report.diff_text import list_differences
 
     points = f" and {repeat.points} trace points" if repeat.points else ""
     if repeat.same:
@@ -63,11 +63,11 @@ def list_lines(repeat: Repeat) -> list[str]:
         verdict = f"Not reproduced: {len(repeat.results)} of {repeat.columns} deterministic columns differ{step}."
     return [
         verdict,
-        *differing_lines("Results, then -> now", repeat.results),
-        *differing_lines("Changed settings", repeat.configuration),
-        *differing_lines("Changed source files (digests)", repeat.sources),
-        *differing_lines("Changed data (digests)", repeat.data),
-        *differing_lines("Changed environment", repeat.environment),
+        *list_differences("Results, then -> now", repeat.results),
+        *list_differences("Changed settings", repeat.configuration),
+        *list_differences("Changed source files (digests)", repeat.sources),
+        *list_differences("Changed data (digests)", repeat.data),
+        *list_differences("Changed environment", repeat.environment),
         *_explain(repeat),
     ]
 

@@ -10,9 +10,9 @@ import sys
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count
-from gdbench.report.escaping import printable
+from gdbench.report.escaping import escape_control_codes
 from gdbench.results.user_paths import expand_user, expand_word
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def _expand_resume(words: list[str], trust: bool) -> list[str]:
 
 def _run(words: list[str], output: Output) -> int:
     """Run a sweep by Hydra, and show its result; returns the exit code."""
-    with uncollected():
-        from gdbench.report.terminal.progress import progress
+    with pause_gc():
+        from gdbench.report.terminal.progress import choose_progress
         from gdbench.sweeps.invocation import run_words
 
     try:
-        result = run_words(words, None if output.quiet or output.json else progress(), output.dry_run)
+        result = run_words(words, None if output.quiet or output.json else choose_progress(), output.dry_run)
     except KeyboardInterrupt as interrupt:
         return _show_interrupted(getattr(interrupt, "result", None), output)
     if result is None:
@@ -82,12 +82,12 @@ def _run(words: list[str], output: Output) -> int:
 
 def _show_plan(result: SweepResult, output: Output) -> int:
     """Print the cells of a sweep, their state and predicted time; returns the exit code."""
-    from gdbench.report.terminal.plan import plan_table, show_plan
+    from gdbench.report.terminal.plan import predict_times, print_plan
 
     standing = result.standing
     assert standing is not None
     outputs = str(expand_user(standing.jobs[0].config["outputs"] or "outputs"))
-    show_plan(plan_table(standing.rows(), outputs), standing.summary(), result.folder, output.json)
+    print_plan(predict_times(standing.rows(), outputs), standing.summary(), result.folder, output.json)
     return 0
 
 
@@ -109,17 +109,17 @@ def _show_result(result: SweepResult, output: Output) -> int:
     assert folder is not None
     runs = load(folder, columns=["status", "error"] if output.quiet and not output.json else None)
     if output.json:
-        from gdbench.report.json_rows import as_json
+        from gdbench.report.json_format import runs_as_json
 
-        print(as_json(runs))
+        print(runs_as_json(runs))
     elif not output.quiet:
-        from gdbench.report.terminal.sweep import show_sweep
+        from gdbench.report.terminal.sweep import print_sweep
 
-        show_sweep(runs, folder, output.all_runs)
+        print_sweep(runs, folder, output.all_runs)
         print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     if (line := _describe_missing(runs)) is None:
         return 0
-    print(f"gdbench: {printable(line, lines=True)}", file=sys.stderr)
+    print(f"gdbench: {escape_control_codes(line, lines=True)}", file=sys.stderr)
     return 1 if runs["status"].isin(WITHOUT_RESULT).all() or (runs["status"] == "failed").any() else 0
 
 

@@ -79,38 +79,34 @@ def _show_sweep(sweep: Path, all_runs: bool, json: bool) -> None:
 
     runs = load(sweep)
     if json:
-        from gdbench.report.json_rows import as_json
+        from gdbench.report.json_format import runs_as_json
 
-        typer.echo(as_json(runs))
+        typer.echo(runs_as_json(runs))
         return
-    from gdbench.report.terminal.sweep import show_sweep
+    from gdbench.report.terminal.sweep import print_sweep
 
-    show_sweep(runs, sweep, all_runs)
+    print_sweep(runs, sweep, all_runs)
 
 
 def _show_run(row: Any, outputs: Path, json: bool) -> None:
     """Print the columns of a run, its traceback, its configuration, and the command that repeats it."""
-    from gdbench.report.diff_text import json_text
-    from gdbench.report.escaping import printable
-    from gdbench.report.json_rows import as_json
+    from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.json_format import dump_json, to_json_value
     from gdbench.results.lookup import find_sweep_of_run
 
     configuration = _read_configuration(find_sweep_of_run(outputs, row), row)
     command = _repeat_command(row, configuration)
     if json:
-        from json import loads
-
-        typer.echo(
-            json_text({**loads(as_json(row.to_frame().T))[0], "configuration": configuration, "command": command})
-        )
+        row_values = to_json_value(row.astype(object).to_dict())
+        typer.echo(dump_json({**row_values, "configuration": configuration, "command": command}))
         return
     known = row.dropna()
     for name, value in known.drop("traceback", errors="ignore").items():
-        typer.echo(printable(f"{name:22}  {value}"))
+        typer.echo(escape_control_codes(f"{name:22}  {value}"))
     if "traceback" in known:
-        typer.echo(printable(f"\n# traceback\n{str(known['traceback']).rstrip()}", lines=True))
-    typer.echo(printable(f"\n# configuration\n{configuration}", lines=True))
-    typer.echo(printable(f"# command that repeats it\n{command}", lines=True))
+        typer.echo(escape_control_codes(f"\n# traceback\n{str(known['traceback']).rstrip()}", lines=True))
+    typer.echo(escape_control_codes(f"\n# configuration\n{configuration}", lines=True))
+    typer.echo(escape_control_codes(f"# command that repeats it\n{command}", lines=True))
 
 
 def _read_configuration(folder: Path, row: Any) -> str:
@@ -123,10 +119,10 @@ def _read_configuration(folder: Path, row: Any) -> str:
 
 def _repeat_command(row: Any, configuration: str) -> str:
     """The command that repeats a run; of an objective that was a Python function, the call."""
-    from gdbench.report.repro_command import command
+    from gdbench.report.repro_command import repro_command
 
     if "objective:\n  python:" in configuration:
         return (
             f"gdbench.run({row['objective']}, x0=..., ...)  # with these settings: the objective is a Python function"
         )
-    return command(row)
+    return repro_command(row)

@@ -115,7 +115,7 @@ def _select(index: Index, query: list[str], outputs: Path, sort: str) -> pd.Data
     """The sweeps that match a query, in order."""
     import pyarrow as pa
 
-    from gdbench.report.terminal.listing import TEXTS, tabulate_texts
+    from gdbench.report.terminal.listing import TEXTS, query_columns
     from gdbench.results.query import match_rows, parse_query
     from gdbench.results.sweep_list import get_query_types, list_sweeps, sort_sweeps
 
@@ -123,36 +123,36 @@ def _select(index: Index, query: list[str], outputs: Path, sort: str) -> pd.Data
     of_columns = [condition for condition in conditions if condition.column not in TEXTS]
     of_texts = [condition for condition in conditions if condition.column in TEXTS]
     table = list_sweeps(index, of_columns, outputs)
-    return sort_sweeps(table[match_rows(tabulate_texts(table), of_texts)], sort)
+    return sort_sweeps(table[match_rows(query_columns(table), of_texts)], sort)
 
 
 def _print_sweeps(table: pd.DataFrame, total: int, outputs: Path, has_query: bool, csv: bool, json: bool) -> None:
     from gdbench.report.terminal import listing
-    from gdbench.report.terminal.fitting import console
+    from gdbench.report.terminal.column_fitting import make_console
 
     if json:
-        typer.echo(listing.sweeps_json(table))
+        typer.echo(listing.sweeps_as_json(table))
     elif csv:
-        typer.echo(listing.sweeps_csv(table), nl=False)
+        typer.echo(listing.sweeps_as_csv(table), nl=False)
     elif not total:
         typer.echo(f"No sweep in {outputs}{' matches' if has_query else ''}.")
     else:
-        out = console()
-        out.print(listing.sweeps_report(table, total, outputs, out.width), crop=False)
+        out = make_console()
+        out.print(listing.render_sweeps(table, total, outputs, out.width), crop=False)
 
 
 def _print_answer(index: Index, sql: str, outputs: Path, csv: bool, json: bool) -> None:
     from gdbench.report.escaping import escape_csv_table
-    from gdbench.report.json_rows import as_json
-    from gdbench.report.terminal.fitting import console
-    from gdbench.report.terminal.listing import answer_report
+    from gdbench.report.json_format import runs_as_json
+    from gdbench.report.terminal.column_fitting import make_console
+    from gdbench.report.terminal.listing import render_sql_result
     from gdbench.results.sql import run_sql
 
     table = run_sql(index, sql, outputs)
     if json:
-        typer.echo(as_json(table))
+        typer.echo(runs_as_json(table))
     elif csv:
         typer.echo(escape_csv_table(table).to_csv(index=False, lineterminator="\n"), nl=False)
     else:
-        out = console()
-        out.print(answer_report(table, out.width), crop=False)
+        out = make_console()
+        out.print(render_sql_result(table, out.width), crop=False)

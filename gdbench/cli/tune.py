@@ -32,14 +32,14 @@ def tune(
     neighbours perform much worse is shown, but not chosen.
     """
     from gdbench.config.mistakes import check_words
-    from gdbench.report.terminal.progress import progress
+    from gdbench.report.terminal.progress import choose_progress
     from gdbench.sweeps.api import tuning
     from gdbench.sweeps.job_spec import Silent
 
     check_words(overrides or [])
     search = tuning([expand_word(word) for word in overrides or []], config_dir)
     try:
-        search.run(Silent() if quiet or json else progress("row"))
+        search.run(Silent() if quiet or json else choose_progress("row"))
     except KeyboardInterrupt:
         _show_tuned(search, quiet, json)
         typer.echo(f"gdbench: interrupted. Finished cells: {search.growing.folder}", err=True)
@@ -53,11 +53,11 @@ def _show_tuned(search: Tuning, quiet: bool, json: bool) -> int:
     if not len(winners):
         return 0
     if json:
-        from gdbench.report.json_rows import as_json
+        from gdbench.report.json_format import runs_as_json
 
-        typer.echo(as_json(winners))
+        typer.echo(runs_as_json(winners))
     elif not quiet:
-        from gdbench.report.terminal.tuning import show_tuned
+        from gdbench.report.terminal.tuning import print_tuning
 
-        show_tuned(winners, search.growing.folder)
+        print_tuning(winners, search.growing.folder)
     return 1 if (winners["status"] == "failed").any() else 0

@@ -69,30 +69,27 @@ def _print_status(monitor: SweepMonitor, status: SweepSnapshot, json: bool) -> N
     if json:
         _print_json(status)
         return
-    from gdbench.report.terminal.fitting import console
-    from gdbench.report.terminal.live import frame
+    from gdbench.report.terminal.column_fitting import make_console
+    from gdbench.report.terminal.live import render_snapshot
 
-    out = console()
-    out.print(frame(status, monitor.read_trace, out.width, out.is_terminal), crop=False)
+    out = make_console()
+    out.print(render_snapshot(status, monitor.read_trace, out.width, out.is_terminal), crop=False)
 
 
 def _print_json(status: SweepSnapshot) -> None:
-    from json import loads
-
-    from gdbench.report.diff_text import json_text
-    from gdbench.report.json_rows import as_json
+    from gdbench.report.json_format import dump_json, to_json_value
 
     counts = {"cells_planned": status.planned, "cells_ended": status.ended, "cells_failed": status.failed}
     times = {"elapsed_s": status.elapsed_s, "left_s": status.left_s, "quiet_s": status.quiet_s}
     whole = {"folder": str(status.folder), "state": status.state, **counts, "statuses": dict(status.statuses), **times}
-    typer.echo(json_text({**whole, "best": loads(as_json(status.best))}))
+    typer.echo(dump_json({**whole, "best": to_json_value(status.best.astype(object).to_dict(orient="records"))}))
 
 
 def _print_line(status: SweepSnapshot) -> None:
-    from gdbench.report.escaping import printable
-    from gdbench.report.terminal.live import line
+    from gdbench.report.escaping import escape_control_codes
+    from gdbench.report.terminal.live import format_progress_line
 
-    print(printable(line(status)), flush=True)
+    print(escape_control_codes(format_progress_line(status)), flush=True)
 
 
 def _follow(monitor: SweepMonitor, status: SweepSnapshot, json: bool) -> SweepSnapshot:
@@ -100,15 +97,15 @@ def _follow(monitor: SweepMonitor, status: SweepSnapshot, json: bool) -> SweepSn
     from rich.live import Live
     from rich.text import Text
 
-    from gdbench.report.terminal.fitting import console
-    from gdbench.report.terminal.live import frame
+    from gdbench.report.terminal.column_fitting import make_console
+    from gdbench.report.terminal.live import render_snapshot
 
-    out = console()
+    out = make_console()
     if json or not out.is_terminal:
         return _print_changes(monitor, status, _print_json if json else _print_line)
     with Live(Text(), console=out, auto_refresh=False, transient=True) as live:
         while status.state == "running":
-            live.update(frame(status, monitor.read_trace, out.width, colour=True), refresh=True)
+            live.update(render_snapshot(status, monitor.read_trace, out.width, colour=True), refresh=True)
             time.sleep(REFRESH_S)
             status = monitor.take_snapshot()
     return status

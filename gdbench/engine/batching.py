@@ -21,32 +21,32 @@ from gdbench.optimizers.base import CompositeParts, Step
 from gdbench.results.constant_column import is_constant
 from gdbench.tree import Params, dot, leaves, select_run, stack_runs, tree_map
 
-__all__ = ["carrier", "check_scalar"]
+__all__ = ["check_scalar", "choose_execution_mode"]
 
 
-def carrier(cell: Cell) -> tuple[bool, str]:
+def choose_execution_mode(cell: Cell) -> tuple[bool, str]:
     """Whether the watched pass runs in lanes, and how it is carried, for the column ``resolved``."""
     if cell.size == 1:
         return False, "solo"
-    if not cell.maker.lanes:
+    if not cell.make_method.lanes:
         return False, "run by run: torch.optim objects hold one run"
     if cell.draws:
         return False, f"run by run: each run draws at random from its own seed ({', '.join(sorted(cell.draws))})"
     if cell.dtype in (torch.float16, torch.bfloat16):
         return False, "run by run: a lane's own lr would be rounded to half precision"
-    if refusal := _method_refuses(cell):
+    if refusal := _explain_unbatchable_method(cell):
         return False, f"run by run: the method does not carry a number a lane ({refusal})"
     try:
-        points = _distinct_points(cell.start(int(cell.seeds[0])))
+        points = _make_distinct_points(cell.start(int(cell.seeds[0])))
         solo = torch.stack([cell.objective.value(point).detach() for point in points])
     except USER_ERRORS as error:
         if not cell.starts_differ():  # no run gets further than this
             raise
-        return False, f"run by run: the objective raises at a start ({_first_line(error)})"
-    if cell.objective.is_stochastic and (refusal := _batches_refuse(cell, points)):
+        return False, f"run by run: the objective raises at a start ({_shorten(error)})"
+    if cell.objective.is_stochastic and (refusal := _explain_unbatchable_draws(cell, points)):
         return False, refusal
     if cell.objective.laned:
-        if not _agree(cell.objective.value(stack_runs(points)), solo):
+        if not _is_close(cell.objective.value(stack_runs(points)), solo):
             raise UsageError(
                 "the objective says laned=True but maps [L, ...] to other losses than one point at a time:"
                 " sum over the event axes only (dim=-1), or leave laned out."
@@ -56,21 +56,23 @@ def carrier(cell: Cell) -> tuple[bool, str]:
         way = oracle(cell.objective, laned=True)
         laned = (way.full or way).grad(stack_runs(points), 0)[0]
     except USER_ERRORS as error:  # whatever vmap cannot follow, a solo run still can
-        return False, f"run by run: vmap refuses ({_first_line(error)})"
-    if not _agree(laned, solo):
+        return False, f"run by run: vmap refuses ({_shorten(error)})"
+    if not _is_close(laned, solo):
         return False, "run by run: vmap gives other losses than one point at a time"
     return True, "lanes by vmap"
 
 
-def _batches_refuse(cell: Cell, points: list[Params]) -> str | None:
+def _explain_unbatchable_draws(cell: Cell, points: list[Params]) -> str | None:
     """Why lanes cannot see a batch each: vmap, which carries these, refuses or mixes them up; None if they can."""
     seeds = torch.arange(len(points), device=cell.device)
     solo = [cell.objective.batch_value(point, seed, 0).detach() for point, seed in zip(points, seeds, strict=True)]
     try:
         laned = oracle(cell.objective, laned=True).of(seeds).grad(stack_runs(points), 0)[0]
     except USER_ERRORS as error:
-        return f"run by run: vmap refuses batches ({_first_line(error)})"
-    return None if _agree(laned, torch.stack(solo)) else "run by run: vmap gives other batches than one run at a time"
+        return f"run by run: vmap refuses batches ({_shorten(error)})"
+    return (
+        None if _is_close(laned, torch.stack(solo)) else "run by run: vmap gives other batches than one run at a time"
+    )
 
 
 def check_scalar(value: object, x: Params) -> None:
@@ -91,32 +93,32 @@ def check_scalar(value: object, x: Params) -> None:
         raise UsageError("the objective does not depend on x: its value is computed from other tensors alone.")
 
 
-def _method_refuses(cell: Cell) -> str | None:
+def _explain_unbatchable_method(cell: Cell) -> str | None:
     """Why a method cannot be carried in lanes: it raises, or goes elsewhere than alone; None if it can.
 
     Found out by value, with two steps on a bowl that certainly takes lanes: a number a lane that was not shaped to meet
     x would else meet its coordinates.
     """
-    few = cell.take(_extremes(cell))
+    few = cell.take(_select_extreme_runs(cell))
     start = cell.start(int(cell.seeds[0]))
     points = [tree_map(lambda leaf, i=i: torch.full_like(leaf, 1 + i / 4), start) for i in range(few.size)]
-    together, apart = (_Bowl(laned, cell.objective.prox) for laned in (True, False))
+    together, apart = (_QuadraticOracle(laned, cell.objective.prox) for laned in (True, False))
     try:
-        x, state = descent(cell.maker.eager(few.laned_hyper()), together, stack_runs(points), range(2))
+        x, state = descent(cell.make_method.eager(few.laned_hyper()), together, stack_runs(points), range(2))
         describe_form(state)  # of which lanes that leave take their part
     except USER_ERRORS as error:
-        return _first_line(error)
+        return _shorten(error)
     for row, point in enumerate(points):
         try:
-            alone, _ = descent(cell.maker.eager(few.solo_hyper(row)), apart, point, range(2))
+            alone, _ = descent(cell.make_method.eager(few.solo_hyper(row)), apart, point, range(2))
         except USER_ERRORS as error:
-            return f"one of its runs raises, which lanes would hide: {_first_line(error)}"
-        if not all(_agree(a, b, atol=2.0) for a, b in zip(leaves(select_run(x, row)), leaves(alone), strict=True)):
+            return f"one of its runs raises, which lanes would hide: {_shorten(error)}"
+        if not all(_is_close(a, b, atol=2.0) for a, b in zip(leaves(select_run(x, row)), leaves(alone), strict=True)):
             return "it goes elsewhere than alone; see gdbench.tree.per_run"
     return None
 
 
-def _extremes(cell: Cell) -> npt.NDArray[np.intp]:
+def _select_extreme_runs(cell: Cell) -> npt.NDArray[np.intp]:
     """The first, middle and last run, and those with the least and the largest of each number that is not one for all.
 
     Numbers that a method does not bear are most often found there.
@@ -127,7 +129,7 @@ def _extremes(cell: Cell) -> npt.NDArray[np.intp]:
 
 
 @dataclass(frozen=True)
-class _Bowl:
+class _QuadraticOracle:
     """The oracle of sum(x^2) / 2, whose gradient is x and whose Hessian is 1, with the objective's own prox."""
 
     laned: bool
@@ -136,7 +138,7 @@ class _Bowl:
 
     @property
     def split(self) -> CompositeParts | None:
-        return None if self.prox is None else CompositeParts(_Bowl(self.laned), self.prox)
+        return None if self.prox is None else CompositeParts(_QuadraticOracle(self.laned), self.prox)
 
     def value(self, x: Params, k: Step) -> Tensor:
         return dot(x, x, self.laned) / 2
@@ -148,16 +150,16 @@ class _Bowl:
         return v
 
 
-def _first_line(error: BaseException) -> str:
+def _shorten(error: BaseException) -> str:
     return textwrap.shorten(str(error), 120, placeholder=" …")
 
 
-def _distinct_points(start: Params, count: int = 3) -> list[Params]:
+def _make_distinct_points(start: Params, count: int = 3) -> list[Params]:
     """Points near the start that differ in value, so that lanes that were mixed up would show."""
     return [tree_map(lambda leaf, i=i: leaf * (1 + 0.01 * i) + 0.01 * i, start) for i in range(count)]
 
 
-def _agree(laned: Tensor, solo: Tensor, atol: float = 0.0) -> bool:
+def _is_close(laned: Tensor, solo: Tensor, atol: float = 0.0) -> bool:
     """Whether two tensors are equal but for rounding of themselves, and of numbers as large as ``atol``."""
     rounding = 64 * torch.finfo(solo.dtype).eps
     same_shape = laned.shape == solo.shape

@@ -11,39 +11,39 @@ from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine.batching import check_scalar
 from gdbench.engine.cell import Cell
-from gdbench.engine.device import device_of
+from gdbench.engine.device import resolve_device
 from gdbench.engine.factories import (
-    built_objective,
-    stated_objective,
+    build_objective,
+    load_objective,
 )
-from gdbench.engine.hyper_parameters import hyper
-from gdbench.engine.method_factory import maker
-from gdbench.engine.random_state import preserved_globals
-from gdbench.engine.torch_globals import apply_settings, isolated_settings
+from gdbench.engine.hyper_parameters import make_hyper_columns
+from gdbench.engine.method_factory import make_method_factory
+from gdbench.engine.random_state import preserve_globals
+from gdbench.engine.torch_globals import apply_settings, isolate_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective, find_changed_data, is_same_content
 from gdbench.objectives.starts import find_overflow
 from gdbench.tree import leaves, tree_map
 
-__all__ = ["build", "check"]
+__all__ = ["build_cell", "check_cell"]
 
 
-@preserved_globals()
-def build(question: Question) -> Cell:
+@preserve_globals()
+def build_cell(question: Question) -> Cell:
     """The cell of a question. Raises Unavailable where this machine, torch or the method cannot do it."""
-    device = device_of(question.device)
-    built = built_objective(question)
+    device = resolve_device(question.device)
+    built = build_objective(question)
     apply_settings(built.settings)
     stated = built.objective
     dtype = stated.dtype if question.dtype == "auto" else getattr(torch, question.dtype)
     if device.type == "mps" and dtype == torch.float64:
         raise Unavailable("MPS has no float64; use dtype=float32")
-    if refusal := _beyond(question, stated, dtype):
+    if refusal := _find_unrepresentable(question, stated, dtype):
         raise Unavailable(refusal)
     return Cell(
         stated=stated,
-        maker=maker(question, stated),
-        hyper=hyper(question, stated),
+        make_method=make_method_factory(question, stated),
+        hyper=make_hyper_columns(question, stated),
         seeds=question.seeds(),
         steps=question.steps,
         dtype=dtype,
@@ -58,7 +58,7 @@ def build(question: Question) -> Cell:
     )
 
 
-def _beyond(question: Question, stated: Objective, dtype: torch.dtype) -> str | None:
+def _find_unrepresentable(question: Question, stated: Objective, dtype: torch.dtype) -> str | None:
     """Which value of an objective's start or data the dtype would make infinite, in words; None if it holds them."""
     try:
         start = stated.start_at(int(question.seeds()[0]))
@@ -73,25 +73,28 @@ def _beyond(question: Question, stated: Objective, dtype: torch.dtype) -> str | 
     return None
 
 
-@preserved_globals()
-def check(question: Question) -> None:
+@preserve_globals()
+def check_cell(question: Question) -> None:
     """Find what would make a cell fail as a configuration, before anything runs; ``UsageError`` in one line.
 
     An objective that raises is not found here: that is a result, and becomes a row.
     """
-    with importing(question.code), isolated_settings():
-        with _in_one_line(f"objective={question.objective}"):
-            stated = stated_objective(question)
-        with _in_one_line(f"optimizer={question.optimizer}"), contextlib.suppress(Unavailable):  # a row will say so
-            maker(question, stated)
+    with importing(question.code), isolate_settings():
+        with _word_in_one_line(f"objective={question.objective}"):
+            stated = load_objective(question)
+        with (
+            _word_in_one_line(f"optimizer={question.optimizer}"),
+            contextlib.suppress(Unavailable),
+        ):  # a row will say so
+            make_method_factory(question, stated)
         with contextlib.suppress(Unavailable):
-            hyper(question, stated)
+            make_hyper_columns(question, stated)
         _check_value(question)
 
 
 def _check_value(question: Question) -> None:
     """``UsageError`` unless the objective's value is a scalar that leaves alone what it is computed from."""
-    built = built_objective(question)
+    built = build_objective(question)
     apply_settings(built.settings)
     stated = built.objective
     used = stated.to(stated.dtype, "cpu")
@@ -117,12 +120,12 @@ def _check_value(question: Question) -> None:
         raise UsageError(f"objective={question.objective}: {error}") from None
     except USER_ERRORS:
         return
-    if question.dtype == "auto" and (refusal := _beyond(question, stated, stated.dtype)):
+    if question.dtype == "auto" and (refusal := _find_unrepresentable(question, stated, stated.dtype)):
         raise UsageError(f"{refusal}, such as dtype=float64.")  # a dtype that was asked for makes a row that says so
 
 
 @contextlib.contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
+def _word_in_one_line(what: str) -> Iterator[None]:
     """Turn what a factory raises into one clear line."""
     try:
         yield

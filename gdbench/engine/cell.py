@@ -11,31 +11,31 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.engine.oracle import Compilable, Eager, Sampled, oracle
-from gdbench.engine.random_state import MAKING, STARTING, SeededOracle, seed_method, set_globals
-from gdbench.engine.targets import rounding_size
+from gdbench.engine.oracle import CompilableOracle, EagerOracle, SampledOracle, oracle
+from gdbench.engine.random_state import FACTORY_STEP, START_STEP, SeededOracle, seed_method, set_globals
+from gdbench.engine.targets import measure_rounding_size
 from gdbench.objectives.base import Objective, cast, make_generator
 from gdbench.optimizers.base import Hyper, Method, Oracle
 from gdbench.results.constant_column import is_constant, take_rows
 from gdbench.tree import Params, numel, put_lanes_last, tree_map
 
 if TYPE_CHECKING:  # the compiler takes its time
-    from gdbench.engine.compile.program import Lanes
-    from gdbench.engine.compile.traceable import Look
+    from gdbench.engine.compile.program import CompiledLanes
+    from gdbench.engine.compile.step_code import ObservePoint
 
-__all__ = ["Cell", "Maker"]
+__all__ = ["Cell", "MethodFactory"]
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
-FUSED = 5
+FUSED_STEPS = 5
 """Steps in lanes that a compiler is given at once: of more, what is counted would no longer stay in registers."""
-FUSED_SIZE = 16
+MAX_FUSED_SIZE = 16
 """A step on more numbers than these takes long enough for a call of its own."""
-FUSED_WORK = 10**8
+MIN_FUSED_WORK = 10**8
 """Fewer steps, over all runs of a cell, are done before so many at once have been compiled."""
 
 
-class Maker(Protocol):
+class MethodFactory(Protocol):
     """Makes the methods of a cell from their hyper-parameters."""
 
     @property
@@ -66,7 +66,7 @@ class Maker(Protocol):
         """The same, never compiled."""
         ...
 
-    def in_lanes(self, hyper: Mapping[str, Hyper], look: Look) -> Lanes:
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
         """The same, compiled, with numbers a lane, and looked at within the graph."""
         ...
 
@@ -77,7 +77,7 @@ class Cell:
 
     stated: Objective
     """The objective as it was stated, in float64."""
-    maker: Maker
+    make_method: MethodFactory
     hyper: Columns
     seeds: npt.NDArray[np.int64]
     steps: int
@@ -123,7 +123,7 @@ class Cell:
     @cached_property
     def _rounding(self) -> tuple[float | None, str]:
         try:
-            return rounding_size(self.stated), ""
+            return measure_rounding_size(self.stated), ""
         except Exception as error:  # knowledge must not break a run: one that closes over float64 has no float32 form
             return None, " ".join(f"{type(error).__name__}: {error}".split())[:120]
 
@@ -132,7 +132,7 @@ class Cell:
 
         Noise is added in float64, so that a start means the same in every dtype.
         """
-        set_globals(self.draws, seed, STARTING)
+        set_globals(self.draws, seed, START_STEP)
         if not self.start_noise:
             return self.objective.start_at(seed)
         generator = make_generator(seed)
@@ -145,7 +145,7 @@ class Cell:
 
     def starts(self) -> Params:
         """The starts of all runs as lanes."""
-        seeds, which = _distinct(self.seeds)
+        seeds, which = _index_seeds(self.seeds)
         index = torch.from_numpy(which).to(self.device)
         distinct = [self.start(int(seed)) for seed in seeds]
         return tree_map(lambda *each: put_lanes_last(torch.stack(each)[index]), distinct[0], *distinct[1:])
@@ -165,7 +165,7 @@ class Cell:
     @cached_property
     def varied(self) -> frozenset[str]:
         """The hyper-parameters in which runs differ; parts of a cell are told those of the whole, to be of one kind."""
-        return frozenset(name for name, column in self.hyper.items() if not _equal(column))
+        return frozenset(name for name, column in self.hyper.items() if not _is_uniform(column))
 
     @cached_property
     def one_seed(self) -> bool:
@@ -175,8 +175,8 @@ class Cell:
     @cached_property
     def fused(self) -> int:
         """How many steps in lanes a compiled call takes; parts of a cell take as many as the whole."""
-        few = numel(self.start(int(self.seeds[0]))) <= FUSED_SIZE
-        return FUSED if few and self.size * self.steps >= FUSED_WORK else 1
+        few = numel(self.start(int(self.seeds[0]))) <= MAX_FUSED_SIZE
+        return FUSED_STEPS if few and self.size * self.steps >= MIN_FUSED_WORK else 1
 
     def take(self, rows: npt.NDArray[Any]) -> Cell:
         """The same cell with some of its runs."""
@@ -191,7 +191,7 @@ class Cell:
         part.__dict__.update(shared)
         return part
 
-    def oracle(self, laned: bool, row: int = 0) -> Eager | Sampled | Compilable:
+    def oracle(self, laned: bool, row: int = 0) -> EagerOracle | SampledOracle | CompilableOracle:
         """The way to the objective's values and gradients, for all runs as lanes or for one alone.
 
         But for their seeds it is always the same one, as compiled steps know theirs by it.
@@ -203,12 +203,12 @@ class Cell:
         return known.of(torch.as_tensor(seeds, device=self.device))
 
     @cached_property
-    def _laned_oracle(self) -> Eager | Sampled | Compilable:
-        return oracle(self.objective, True, self.maker.compiled)
+    def _laned_oracle(self) -> EagerOracle | SampledOracle | CompilableOracle:
+        return oracle(self.objective, True, self.make_method.compiled)
 
     @cached_property
-    def _solo_oracle(self) -> Eager | Sampled | Compilable:
-        return oracle(self.objective, False, self.maker.compiled)
+    def _solo_oracle(self) -> EagerOracle | SampledOracle | CompilableOracle:
+        return oracle(self.objective, False, self.make_method.compiled)
 
     def judge(self, laned: bool, row: int = 0) -> Oracle:
         """The oracle that judges: the same, whose every call draws from (seed, step) where the cell draws."""
@@ -217,8 +217,8 @@ class Cell:
 
     def solo_method(self, row: int, eager: bool = False) -> Method:
         """The method of one run, whose steps draw from (seed, step) where the cell draws."""
-        make, seed = self.maker.eager if eager else self.maker, int(self.seeds[row])
-        set_globals(self.draws, seed, MAKING)
+        make, seed = self.make_method.eager if eager else self.make_method, int(self.seeds[row])
+        set_globals(self.draws, seed, FACTORY_STEP)
         method = make(self.solo_hyper(row))
         return seed_method(method, seed, self.draws) if self.draws else method
 
@@ -231,12 +231,12 @@ class Cell:
         return self.starts_differ() or self.objective.is_stochastic or self.noisy or bool(self.draws)
 
 
-def _distinct(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+def _index_seeds(seeds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
     """The seeds that there are, and which of them each run has."""
     if is_constant(seeds):
         return seeds[:1], np.zeros(len(seeds), dtype=np.intp)
     return np.unique(seeds, return_inverse=True)
 
 
-def _equal(column: npt.NDArray[np.float64]) -> bool:
+def _is_uniform(column: npt.NDArray[np.float64]) -> bool:
     return is_constant(column) or bool((column == column[0]).all())

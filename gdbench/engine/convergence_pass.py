@@ -1,4 +1,4 @@
-"""The pass that watches and is not timed: a whole cell in lanes, or one run solo, told in numpy."""
+"""The convergence pass: runs a cell untimed, in lanes or one run, and returns what was observed as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from gdbench.engine.batch_observer import Crowd, Onlooker, Watcher, staying
 from gdbench.engine.cell import Cell
+from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
 from gdbench.engine.descent import Look, descent
-from gdbench.engine.observer import Told, update
-from gdbench.engine.targets import ladder, thresholds_in
+from gdbench.engine.observer import Observations, Observer, observe_point
+from gdbench.engine.targets import make_ladder, round_thresholds_down
 from gdbench.engine.tensor_stats import (
+    compute_distances,
+    compute_norms,
     count_denormals,
-    distance_to_minimisers,
     put_runs_last,
     to_numpy,
-    tree_norm,
     widen_loss,
 )
 from gdbench.engine.trace_recorder import TraceRecorder
 from gdbench.optimizers.base import Method, Oracle, StepInfo, compute_output_info
-from gdbench.tree import Params, tree_map
+from gdbench.tree import Params, put_lanes_last, tree_map
 
-__all__ = ["Halt", "Story", "join", "strides", "tell"]
+__all__ = ["PassResult", "StepCallback", "concatenate", "run_observed_pass", "split_steps"]
 
 
 Array = npt.NDArray[Any]
-Halt = Callable[[int], None]
-"""Called before so many steps; raises where the pass is to be given up."""
-ROLL_CALL = 8
-"""Every so many steps lanes that are no longer finite may leave."""
+StepCallback = Callable[[int], None]
+"""Called with the number of steps before each call of the method; raises to end the pass."""
+DROP_INTERVAL = 8
+"""After every so many steps lanes that are no longer finite may be dropped."""
 
 
 @dataclass(frozen=True)
-class Story:
-    """What a pass saw; the last axis counts runs, but for ``points``."""
+class PassResult:
+    """What was observed in a pass; the last axis counts runs, but for ``points``."""
 
     start: Array
     floor: Array
-    told: Told[Array]
+    observations: Observations[Array]
     grad_norm: Array
     distance: Array
     denormals: Array
@@ -51,24 +52,23 @@ class Story:
     """Which runs the trace is of."""
     steps: Array
     losses: Array
-    """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to keep."""
+    """``[K, traced]``, as are ``grad_norms``; ``points`` is ``[traced, K, n]``, n = 0 where x is too big to store."""
     grad_norms: Array
     points: Array
     marks: tuple[dict[int, bytes], ...] = ()
-    """Of runs alone that will be timed: by step, the digest of the judged point, for the proof of work."""
+    """Of single runs that will be timed: by step, the digest of the judged point, for the proof of work."""
 
 
-def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None) -> Story:
-    """Watch all runs of a cell in lanes, or its one run solo; keep traces of the runs ``traced``.
-
-    ``halt`` is called before every step, or before those that are taken together.
-    """
+def run_observed_pass(
+    cell: Cell, laned: bool, traced: Array, before_steps: StepCallback = lambda steps: None
+) -> PassResult:
+    """What is observed of all runs of a cell in lanes, or of its one run; traces of the runs ``traced``."""
     oracle, judge = cell.oracle(laned), cell.judge(laned)
     x = cell.starts() if laned else cell.start(int(cell.seeds[0]))
     full = judge.full or judge
     start = widen_loss(full.value(x, 0))
     sign = -1.0 if cell.maximize else 1.0
-    rungs = ladder(
+    rungs = make_ladder(
         cell.f_star,
         cell.rounding,
         np.atleast_1d(to_numpy(start).astype(np.float64)) * sign,
@@ -76,93 +76,123 @@ def tell(cell: Cell, laned: bool, traced: Array, halt: Halt = lambda steps: None
         cell.target,
         cell.target_loss,
     )
-    thresholds = thresholds_in(start.dtype, rungs.thresholds).to(cell.device)
-    fused = laned and cell.maker.compiled
-    if laned and (not cell.starts_differ() if fused else bool((start == start[0]).all())):
+    thresholds = round_thresholds_down(start.dtype, rungs.thresholds).to(cell.device)
+    compiled = laned and cell.make_method.compiled
+    if laned and (not cell.starts_differ() if compiled else bool((start == start[0]).all())):
         thresholds = thresholds[:, :1]  # lanes that start together share their targets
-    given = thresholds if laned else thresholds[:, 0], start * sign, cell.maximize
+    make_observer = partial(Observer, thresholds if laned else thresholds[:, 0], start * sign, cell.maximize)
     trace = TraceRecorder(cell, laned, traced, judge.full)
-    if fused:
-        x, ended, crowd = _walk_fused(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
-    elif laned:
-        x, ended, crowd = _walk_lanes(cell, oracle, x, partial(Crowd, *given, steps=cell.steps), trace, halt)
-    else:
-        x, ended, crowd = _walk(cell, oracle, x, partial(Watcher, *given, laned), trace, halt)
+    run = _run_compiled_lanes if compiled else _run_eager_lanes if laned else _run_alone
+    x, ended, observer = run(cell, oracle, x, make_observer, trace, before_steps)
     x = tree_map(lambda leaf: leaf.detach(), x)
     loss, grad = full.grad(x, cell.steps)  # judging the last point is not the method's work
-    crowd.look(cell.steps, x, StepInfo(loss, grad, 0, 0))
-    trace.look(cell.steps, crowd, x, loss, grad)
+    observer.observe(cell.steps, x, StepInfo(loss, grad, 0, 0))
+    trace.record(cell.steps, observer, x, loss, grad)
     denormals = count_denormals(ended, len(loss) if laned else None, cell.device)
-    return Story(
-        start=np.atleast_1d(to_numpy(crowd.start).astype(np.float64)),
+
+    def to_array(values: Tensor) -> Array:
+        return put_runs_last(to_numpy(observer.expand(values)), laned)
+
+    return PassResult(
+        start=np.atleast_1d(to_numpy(observer.start).astype(np.float64)),
         floor=rungs.floor,
-        told=Told(*(put_runs_last(to_numpy(each), laned) for each in crowd.told(cell.steps))),
-        grad_norm=put_runs_last(to_numpy(crowd.spread(tree_norm(grad, laned))), laned),
-        distance=put_runs_last(to_numpy(crowd.spread(distance_to_minimisers(cell, x, laned))), laned),
-        denormals=put_runs_last(to_numpy(crowd.spread(denormals)), laned),
-        **trace.kept(),
+        observations=Observations(
+            *(put_runs_last(to_numpy(column), laned) for column in observer.summarize(cell.steps))
+        ),
+        grad_norm=to_array(compute_norms(grad, laned)),
+        distance=to_array(compute_distances(cell, x, laned)),
+        denormals=to_array(denormals),
+        **trace.to_arrays(),
     )
 
 
-Walked = tuple[Params, tuple[Params, Any], Onlooker]
-"""The last point judged, the method's own x and state there, and what was seen before it."""
+MakeObserver = Callable[..., Observer]
+"""``make_observer(counts)``: the observer of a method of which work is counted or is one gradient a step."""
+Ended = tuple[Params, tuple[Params, Any], Observer]
+"""The last judged point, the method's own x and state there, and what was observed before it."""
 
 
-def _walk(
-    cell: Cell, oracle: Oracle, x: Params, watcher: Callable[[bool], Watcher], trace: TraceRecorder, halt: Halt
-) -> Walked:
-    """A run alone, step by step, looked at from outside."""
+def _run_alone(
+    cell: Cell,
+    oracle: Oracle,
+    x: Params,
+    make_observer: MakeObserver,
+    trace: TraceRecorder,
+    before_steps: StepCallback,
+) -> Ended:
+    """One run, step by step, observed after each."""
     method = cell.solo_method(0)
-    seen_by = watcher(not method.constant_cost)
-    look = _looking(method, cell.judge(laned=False), seen_by, trace, halt)
+    observer = make_observer(not method.constant_cost)
+    look = _make_look(method, cell.judge(laned=False), observer, trace, before_steps)
     x, state = descent(method, oracle, x, range(cell.steps), look=look)
-    return method.output_at(x, state), (x, state), seen_by
+    return method.output_at(x, state), (x, state), observer
 
 
-def _walk_lanes(
-    cell: Cell, oracle: Oracle, x: Params, crowd_of: Callable[[bool], Crowd], trace: TraceRecorder, halt: Halt
-) -> Walked:
-    """The same of lanes, some of which may leave at every roll call."""
-    method = cell.maker(cell.laned_hyper())
-    crowd, state = crowd_of(not method.constant_cost), method.begin(x, laned=True)
-    for k in range(0, cell.steps, ROLL_CALL):
-        look = _looking(method, oracle, crowd, trace, halt)
-        x, state = descent(method, oracle, x, range(k, min(k + ROLL_CALL, cell.steps)), state, look)
-        stay = crowd.leavers()
-        if stay is not None:
-            x, state = staying((x, state), len(crowd.alive), stay)
-            left = cell.take(crowd.leave(stay).cpu().numpy())
-            method, oracle = cell.maker(left.laned_hyper()), left.oracle(laned=True)
-    return method.output_at(x, state), (x, state), crowd
+def _run_eager_lanes(
+    cell: Cell,
+    oracle: Oracle,
+    x: Params,
+    make_observer: MakeObserver,
+    trace: TraceRecorder,
+    before_steps: StepCallback,
+) -> Ended:
+    """The same of lanes, some of which may be dropped after every ``DROP_INTERVAL`` steps."""
+    method = cell.make_method(cell.laned_hyper())
+    observer, state = make_observer(not method.constant_cost, eager_lanes=True), method.begin(x, laned=True)
+    for k in range(0, cell.steps, DROP_INTERVAL):
+        look = _make_look(method, oracle, observer, trace, before_steps)
+        x, state = descent(method, oracle, x, range(k, min(k + DROP_INTERVAL, cell.steps)), state, look)
+        lanes = observer.find_finite_lanes()
+        if lanes is not None:
+            x, state = _select_lanes((x, state), len(observer.state.alive), lanes)
+            left = cell.take(observer.keep_lanes(lanes).cpu().numpy())
+            method, oracle = cell.make_method(left.laned_hyper()), left.oracle(laned=True)
+    return method.output_at(x, state), (x, state), observer
 
 
-def _looking(method: Method, judge: Oracle, onlooker: Onlooker, trace: TraceRecorder, halt: Halt) -> Look:
+def _select_lanes(tree: Any, count: int, lanes: Tensor) -> Any:
+    """An x, or a method's state, of some of ``count`` lanes; a tensor without an axis of lanes stays as it is."""
+
+    def pick(leaf: Tensor) -> Tensor:
+        return put_lanes_last(leaf.detach()[lanes]) if leaf.shape[:1] == (count,) else leaf
+
+    return assemble(describe_form(tree), [pick(tensor) for tensor in list_tensors(tree)])
+
+
+def _make_look(
+    method: Method, judge: Oracle, observer: Observer, trace: TraceRecorder, before_steps: StepCallback
+) -> Look:
     def look(k: int, x: Params, seen: StepInfo) -> None:
-        halt(1)
+        before_steps(1)
         seen = compute_output_info(method, judge, k, x, seen)
-        onlooker.look(k, x, seen)
-        trace.look(k, onlooker, x, seen.loss, seen.grad)
+        observer.observe(k, x, seen)
+        trace.record(k, observer, x, seen.loss, seen.grad)
 
     return look
 
 
-def _walk_fused(
-    cell: Cell, oracle: Oracle, x: Params, watcher: Callable[[bool], Watcher], trace: TraceRecorder, halt: Halt
-) -> Walked:
-    """Lanes in compiled graphs that hold steps and watch: several steps a call, but one where a trace looks on."""
-    method = cell.maker.in_lanes(cell.laned_hyper(), update)
-    seen_by = watcher(not method.constant_cost)
+def _run_compiled_lanes(
+    cell: Cell,
+    oracle: Oracle,
+    x: Params,
+    make_observer: MakeObserver,
+    trace: TraceRecorder,
+    before_steps: StepCallback,
+) -> Ended:
+    """Lanes in compiled graphs of steps and observer: several steps a call, but one where a trace is recorded."""
+    method = cell.make_method.in_lanes(cell.laned_hyper(), observe_point)
+    observer = make_observer(not method.constant_cost)
     x, state = method.init(x)
-    for k, count in strides(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
-        halt(count)
+    for k, count in split_steps(cell.steps, cell.fused if method.constant_cost else 1, trace.wanted):
+        before_steps(count)
         at = x, state
-        x, state, seen_by.seen, seen = method.steps(count, oracle, *at, seen_by.watch, seen_by.seen)
+        x, state, observer.state, seen = method.steps(count, oracle, *at, observer.spec, observer.state)
         if seen:
-            trace.look(k, seen_by, method.output_at(*at), seen.loss, seen.grad)
-    return method.output_at(x, state), method.shown((x, state.inner)), seen_by
+            trace.record(k, observer, method.output_at(*at), seen.loss, seen.grad)
+    return method.output_at(x, state), method.shown((x, state.inner)), observer
 
 
-def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
+def split_steps(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int, int]]:
     """Every step, as strides ``(k, count)`` of ``most`` steps or of one; those in ``alone`` are of one."""
     k = 0
     while k < steps:
@@ -172,21 +202,22 @@ def strides(steps: int, most: int, alone: Container[int]) -> Iterator[tuple[int,
         k += count
 
 
-def join(stories: list[Story]) -> Story:
-    """Stories side by side, as if their runs had been lanes of one pass."""
-    if len(stories) == 1:
-        return stories[0]
-    whole = {
-        each.name: np.concatenate([getattr(story, each.name) for story in stories], axis=-1)
-        for each in fields(Story)
-        if each.name not in ("told", "traced", "steps", "points", "marks")
+def concatenate(results: list[PassResult]) -> PassResult:
+    """Results side by side, as if their runs had been lanes of one pass."""
+    if len(results) == 1:
+        return results[0]
+    arrays = {
+        field.name: np.concatenate([getattr(result, field.name) for result in results], axis=-1)
+        for field in fields(PassResult)
+        if field.name not in ("observations", "traced", "steps", "points", "marks")
     }
-    before = np.cumsum([0, *(len(story.start) for story in stories[:-1])])
-    return Story(
-        **whole,
-        told=Told(*(np.concatenate(each, axis=-1) for each in zip(*(story.told for story in stories), strict=True))),
-        traced=np.concatenate([story.traced + first for story, first in zip(stories, before, strict=True)]),
-        steps=stories[0].steps,
-        points=np.concatenate([story.points for story in stories]),
-        marks=tuple(marks for story in stories for marks in story.marks),
+    firsts = np.cumsum([0, *(len(result.start) for result in results[:-1])])
+    columns = zip(*(result.observations for result in results), strict=True)
+    return PassResult(
+        **arrays,
+        observations=Observations(*(np.concatenate(column, axis=-1) for column in columns)),
+        traced=np.concatenate([result.traced + first for result, first in zip(results, firsts, strict=True)]),
+        steps=results[0].steps,
+        points=np.concatenate([result.points for result in results]),
+        marks=tuple(marks for result in results for marks in result.marks),
     )

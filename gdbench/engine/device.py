@@ -6,10 +6,10 @@ import torch
 
 from gdbench.errors import Unavailable
 
-__all__ = ["device_of"]
+__all__ = ["resolve_device"]
 
 
-def device_of(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """The device of that name, ``auto`` meaning the accelerator if there is one; Unavailable if it is not there."""
     seen = ["cpu"]
     if torch.cuda.is_available():

@@ -20,21 +20,21 @@ from gdbench.config.spec import Question
 from gdbench.config.user_modules import importing
 from gdbench.config.validation import written
 from gdbench.engine.function_digest import NOT_COMPARABLE, digest_or_reason
-from gdbench.engine.random_state import MAKING, seeded_globals
-from gdbench.engine.torch_globals import Values, apply_settings, isolated_settings, with_changes
+from gdbench.engine.random_state import FACTORY_STEP, seed_globals
+from gdbench.engine.torch_globals import Values, apply_settings, isolate_settings, run_and_diff
 from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective, cast, hash_data
 from gdbench.results.run_ids import is_number
 
 __all__ = [
-    "Built",
+    "BuiltObjective",
     "apply_settings_of",
-    "built_objective",
+    "build_objective",
     "check_arguments",
     "forget_objectives",
     "is_ours",
+    "load_objective",
     "locate",
-    "stated_objective",
 ]
 
 
@@ -47,7 +47,7 @@ def locate(target: Any, where: str) -> Callable[..., Any]:
     check_module(str(target), where)
     module, _, name = str(target).rpartition(".")
     try:
-        found = getattr(_imported(module), name)
+        found = getattr(_import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(
             f"{where}: _target_ {target} cannot be imported ({error})."
@@ -63,27 +63,27 @@ _set_by_import: WeakKeyDictionary[ModuleType, Values] = WeakKeyDictionary()
 """What a module set of torch's globals when it was imported: it holds for the cells that name the module alone."""
 
 
-def _imported(name: str) -> ModuleType:
+def _import_module(name: str) -> ModuleType:
     """The module of a name; what its import sets of torch's globals is noted, and undone."""
     if name in sys.modules:
         return sys.modules[name]
-    with isolated_settings():
-        module, changes = with_changes(lambda: importlib.import_module(name))
+    with isolate_settings():
+        module, changes = run_and_diff(lambda: importlib.import_module(name))
     _set_by_import[module] = changes
     return module
 
 
 def apply_settings_of(factory: Callable[..., Any]) -> None:
     """Set torch's globals as the import of a factory's module has set them."""
-    apply_settings(_settings_of(factory))
+    apply_settings(_read_settings_of(factory))
 
 
-def _settings_of(factory: Callable[..., Any]) -> Values:
+def _read_settings_of(factory: Callable[..., Any]) -> Values:
     module = sys.modules.get(str(getattr(factory, "__module__", None)))
     return {} if module is None else _set_by_import.get(module, {})
 
 
-class Built(NamedTuple):
+class BuiltObjective(NamedTuple):
     """An objective, what its factory and that one's import set of torch's globals, and the digest of its content."""
 
     objective: Objective
@@ -92,7 +92,7 @@ class Built(NamedTuple):
     factory: Callable[..., Any] | None = None
 
 
-_built: dict[tuple[int, str], Built] = {}
+_objectives: dict[tuple[int, str], BuiltObjective] = {}
 """Objectives by the id of their factory, which stands in them and so stays alive, and their arguments."""
 
 _imports: dict[str, ModuleSpec | None] = {}
@@ -103,39 +103,39 @@ def forget_objectives() -> None:
     """Let go of objectives whose factories may read other files now: all but ours, and ours after a reload."""
     now = {name: module.__spec__ for name, module in list(sys.modules.items()) if name.startswith("gdbench.")}
     if any(_imports.get(name, spec) is not spec for name, spec in now.items()):
-        _built.clear()
+        _objectives.clear()
     _imports.update(now)
-    for key, built in list(_built.items()):
+    for key, built in list(_objectives.items()):
         if not is_ours(built.factory):
-            del _built[key]
+            del _objectives[key]
 
 
-def stated_objective(question: Question) -> Objective:
+def load_objective(question: Question) -> Objective:
     """The objective as stated; built once a sweep for each configuration, and never changed: ``to`` makes copies."""
-    return built_objective(question).objective
+    return build_objective(question).objective
 
 
-def built_objective(question: Question) -> Built:
+def build_objective(question: Question) -> BuiltObjective:
     """The objective as stated, with what its factory set and the digest of its content."""
     config = dict(question.objective_config)
     target = config.pop("_target_", None)
     if isinstance(target, Objective):
-        return Built(target, {}, str(config.get("code", "")))
+        return BuiltObjective(target, {}, str(config.get("code", "")))
     with importing(question.code):
         factory = locate(target, f"objective={question.objective}")
         check_arguments(factory, config, "objective", question.objective)
         # As JSON, for 1, 1.0 and true are equal in Python, and lists cannot be hashed.
         key = id(factory), json.dumps(config, sort_keys=True, default=repr)
-        if key not in _built:
-            with isolated_settings():
+        if key not in _objectives:
+            with isolate_settings():
                 apply_settings_of(factory)
-                objective, changes = with_changes(lambda: _objective(factory, config))
-            changes = {**_settings_of(factory), **changes}
-            _built[key] = Built(objective, changes, _content(objective, factory), factory)
-        return _built[key]
+                objective, changes = run_and_diff(lambda: _call_factory(factory, config))
+            changes = {**_read_settings_of(factory), **changes}
+            _objectives[key] = BuiltObjective(objective, changes, _digest_content(objective, factory), factory)
+        return _objectives[key]
 
 
-def _content(objective: Objective, factory: Callable[..., Any]) -> str:
+def _digest_content(objective: Objective, factory: Callable[..., Any]) -> str:
     """The digest of an objective's data; of a user's, which may hold what it read elsewhere, of all that it is.
 
     Ours count in float32: some are made by ``exp`` or ``pow``, whose last bit in float64 depends on the processor, and
@@ -153,8 +153,8 @@ def is_ours(factory: Callable[..., Any] | None) -> bool:
     return str(getattr(factory, "__module__", "")).startswith("gdbench.")
 
 
-def _objective(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
-    with seeded_globals(0, MAKING):  # what a factory draws is the same in every process, whatever was made before
+def _call_factory(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Objective:
+    with seed_globals(0, FACTORY_STEP):  # what a factory draws is the same in every process, whatever was made before
         objective = factory(**arguments)
     if not isinstance(objective, Objective):
         name = getattr(factory, "__qualname__", str(factory))

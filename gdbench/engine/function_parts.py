@@ -24,17 +24,17 @@ __all__ = [
     "OPERATORS",
     "SCALARS",
     "TYPING",
-    "attributes_of",
-    "content_of_class",
+    "describe_array",
+    "describe_tensor",
+    "has_own_reduction",
     "is_module_or_none",
-    "is_own",
-    "is_own_code",
-    "module_name",
-    "names_in",
-    "of_array",
-    "of_tensor",
-    "reduced",
-    "reduces_itself",
+    "is_user_class",
+    "is_user_code",
+    "list_attributes",
+    "list_class_content",
+    "list_names",
+    "read_module_name",
+    "reduce_object",
 ]
 
 GENERATED = (
@@ -84,23 +84,23 @@ HANDLERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
 """What the usual kinds of things consist of."""
 
 
-def of_tensor(tensor: Tensor) -> tuple[Any, ...] | None:
+def describe_tensor(tensor: Tensor) -> tuple[Any, ...] | None:
     """The facts and the bytes of a tensor; None where its layout has none that could be compared."""
     plain = tensor.detach()
     facts = f"{plain.dtype} {list(plain.shape)} {plain.layout} {plain.device.type} {tensor.requires_grad}"
-    named = (module_name(type(tensor)), type(tensor).__qualname__, facts)
+    named = (read_module_name(type(tensor)), type(tensor).__qualname__, facts)
     if plain.is_meta:
         return named
     if plain.layout == torch.sparse_coo:
         plain = plain.coalesce()
-        return (*named, of_tensor(plain.indices()), of_tensor(plain.values()))
+        return (*named, describe_tensor(plain.indices()), describe_tensor(plain.values()))
     if plain.layout != torch.strided or plain.is_quantized:
         return None
     flat = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return (*named, flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
 
 
-def of_array(array: Any) -> tuple[Any, ...]:
+def describe_array(array: Any) -> tuple[Any, ...]:
     """The dtype, the shape and the bytes or objects of an array or a number of numpy's; a dtype in words."""
     dtype = array if isinstance(array, np.dtype) else array.dtype
     words = str(dtype.descr if dtype.names else dtype.str)
@@ -111,7 +111,7 @@ def of_array(array: Any) -> tuple[Any, ...]:
     return (words, array.shape, objects, mask)
 
 
-def reduced(thing: Any) -> tuple[Any, ...]:
+def reduce_object(thing: Any) -> tuple[Any, ...]:
     """What an object says that it can be made again from. Raises what it raises where it cannot be."""
     if isinstance(thing, torch.Generator):
         return (thing.get_state(),)
@@ -123,7 +123,7 @@ def reduced(thing: Any) -> tuple[Any, ...]:
     return (maker, arguments, state, *(None if stream is None else tuple(stream) for stream in streams))
 
 
-def content_of_class(kind: type) -> dict[str, Any]:
+def list_class_content(kind: type) -> dict[str, Any]:
     """What a class holds, without what Python or torch have made; of an enumeration its functions alone."""
     return {
         name: value
@@ -139,31 +139,31 @@ def is_module_or_none(owner: Any) -> bool:
     return owner is None or isinstance(owner, types.ModuleType)
 
 
-def is_own_code(function: types.FunctionType) -> bool:
+def is_user_code(function: types.FunctionType) -> bool:
     """Whether a function's code is the user's, wherever a decorator says that it belongs."""
     file = function.__code__.co_filename
     ours = str(function.__globals__.get("__name__")).partition(".")[0] == "gdbench"
     return not (ours or is_installed(file) or file.startswith("<frozen"))
 
 
-def module_name(kind: type) -> str:
+def read_module_name(kind: type) -> str:
     """The name of a class's module; of some that are written in C there is none to be had."""
     name: Any = kind.__module__
     return name if isinstance(name, str) else ""
 
 
-def is_own(kind: type) -> bool:
+def is_user_class(kind: type) -> bool:
     """Whether a class is written by the user rather than installed, of which gdbench counts as a part."""
-    top = module_name(kind).partition(".")[0]
+    top = read_module_name(kind).partition(".")[0]
     if not isinstance(vars(kind).get("__module__"), str):  # made in C
         return False
     if top in ("builtins", "gdbench") or top in sys.stdlib_module_names:
         return False
-    file = getattr(sys.modules.get(module_name(kind)), "__file__", None)
+    file = getattr(sys.modules.get(read_module_name(kind)), "__file__", None)
     return file is None or not is_installed(file)
 
 
-def reduces_itself(kind: type) -> bool:
+def has_own_reduction(kind: type) -> bool:
     """Whether a class states itself what its objects consist of."""
     return any(
         getattr(kind, name, None) is not getattr(object, name, None)
@@ -171,7 +171,7 @@ def reduces_itself(kind: type) -> bool:
     )
 
 
-def attributes_of(thing: Any) -> dict[str, Any] | None:
+def list_attributes(thing: Any) -> dict[str, Any] | None:
     """The attributes of an object, in its ``__dict__`` and its slots; None where it can have none."""
     slots = {
         name
@@ -184,13 +184,13 @@ def attributes_of(thing: Any) -> dict[str, Any] | None:
     return {**held, **own} if own is not None else (held or None)
 
 
-def names_in(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+def list_names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
     """The globals that code loads, that of inner functions too; and all names that it uses, attributes among them."""
     loaded = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     used = set(code.co_names)
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
-            more, names = names_in(inner)
+            more, names = list_names(inner)
             loaded |= more
             used |= names
     return frozenset(loaded), frozenset(used)

@@ -57,7 +57,7 @@ class FunctionWalk:
     def refuse(self, thing: Any) -> typing.NoReturn:
         """Raise ``Undigestible`` for a thing."""
         kind = type(thing)
-        raise Undigestible(f"{self.where()} holds a {parts.module_name(kind)}.{kind.__qualname__}")
+        raise Undigestible(f"{self.where()} holds a {parts.read_module_name(kind)}.{kind.__qualname__}")
 
     def any(self, thing: Any) -> None:
         """Add anything."""
@@ -100,7 +100,7 @@ class FunctionWalk:
         elif isinstance(thing, enum.Enum):
             self.feed("member")
             self.any((thing.name, thing.value, kind))
-        elif isinstance(thing, parts.TYPING) or parts.module_name(kind) == "typing":
+        elif isinstance(thing, parts.TYPING) or parts.read_module_name(kind) == "typing":
             self.annotation(thing)
         elif isinstance(thing, parts.OPERATORS):
             self.feed("operator", str(thing))
@@ -131,7 +131,7 @@ class FunctionWalk:
     def tensor(self, tensor: Tensor) -> None:
         """Add a tensor by its content, dtype and shape."""
         try:
-            content = parts.of_tensor(tensor)
+            content = parts.describe_tensor(tensor)
         except RuntimeError:  # one that torch.func or a compiler is tracing, or a subclass without storage
             content = None
         if content is None:
@@ -143,8 +143,8 @@ class FunctionWalk:
     def array(self, array: Any) -> None:
         """Add an array, a number or a dtype of numpy's."""
         self.feed(type(array).__name__)
-        self.any(parts.of_array(array))
-        if parts.is_own(type(array)):
+        self.any(parts.describe_array(array))
+        if parts.is_user_class(type(array)):
             self.items(sorted(vars(array).items()))
 
     def annotation(self, thing: Any) -> None:
@@ -169,7 +169,7 @@ class FunctionWalk:
             self.feed("compiled")
             self.any(original)
             return
-        own, code = parts.is_own_code(function), function.__code__
+        own, code = parts.is_user_code(function), function.__code__
         if not own:
             self.feed("installed", str(function.__module__), function.__qualname__, code.co_qualname)
         with self.at(f"function {function.__qualname__}"):
@@ -198,7 +198,7 @@ class FunctionWalk:
 
     def globals(self, function: types.FunctionType) -> None:
         """Add the globals that a function's code names, and what its own modules hold under the names it uses."""
-        loaded, names = parts.names_in(function.__code__)
+        loaded, names = parts.list_names(function.__code__)
         for name in sorted(loaded):
             if name not in function.__globals__:
                 self.feed("builtin or missing", name)
@@ -230,8 +230,8 @@ class FunctionWalk:
 
     def a_class(self, kind: type) -> None:
         """Feed a class: its name, and its content where it is the user's own."""
-        self.feed("class", parts.module_name(kind), kind.__qualname__)
-        if not parts.is_own(kind):
+        self.feed("class", parts.read_module_name(kind), kind.__qualname__)
+        if not parts.is_user_class(kind):
             return
         with self.at(f"class {kind.__qualname__}"):
             self.elements("tuple", kind.__bases__)
@@ -239,7 +239,7 @@ class FunctionWalk:
             self.any(metaclass)
             if isinstance(kind, enum.EnumMeta):
                 self.items([(member.name, member.value) for member in kind])  # type: ignore[var-annotated]
-            self.items(sorted(parts.content_of_class(kind).items()))
+            self.items(sorted(parts.list_class_content(kind).items()))
 
     def instance(self, thing: Any) -> None:
         """Add an object: its class, its attributes, and what it holds as a container or says of itself."""
@@ -247,7 +247,7 @@ class FunctionWalk:
         self.feed("object")
         self.any(kind)
         with self.at(f"a {kind.__qualname__}"):
-            attributes = parts.attributes_of(thing)
+            attributes = parts.list_attributes(thing)
             if isinstance(thing, (list, tuple)):
                 self.elements("tuple", tuple(thing))
             elif isinstance(thing, (set, frozenset)):
@@ -261,12 +261,12 @@ class FunctionWalk:
                 self.feed("value", repr(plain(thing)))
             elif isinstance(thing, (bytes, bytearray)):
                 self.feed("value", bytes(thing))
-            elif attributes is None or not parts.is_own(kind) or not parts.reduces_itself(kind):
+            elif attributes is None or not parts.is_user_class(kind) or not parts.has_own_reduction(kind):
                 try:  # of a file, a lock or a generator there is none, whatever attributes it has
-                    content = parts.reduced(thing)
+                    content = parts.reduce_object(thing)
                 except USER_ERRORS:
                     self.refuse(thing)
-                if attributes is None or (not parts.is_own(kind) and parts.reduces_itself(kind)):
+                if attributes is None or (not parts.is_user_class(kind) and parts.has_own_reduction(kind)):
                     self.elements("tuple", content)
                     return
             self.items(sorted((attributes or {}).items()))

@@ -6,11 +6,11 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-__all__ = ["uncollected"]
+__all__ = ["pause_gc"]
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
+def pause_gc() -> Iterator[None]:
     """Keep the collector from looking again and again through all that is made inside: 0.4 s of importing torch."""
     collected = gc.isenabled()
     gc.disable()

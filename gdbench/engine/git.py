@@ -12,7 +12,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-__all__ = ["GitError", "GitMissing", "git_environment", "read_git", "run_git", "unhooked_environment"]
+__all__ = ["GitError", "GitMissing", "make_clean_environment", "make_git_environment", "read_git", "run_git"]
 
 PATHSPECS = frozenset(f"GIT_{kind}_PATHSPECS" for kind in ("LITERAL", "GLOB", "NOGLOB", "ICASE"))
 """How the caller's git reads paths; ours are written for the way it reads them by itself."""
@@ -28,7 +28,7 @@ class GitMissing(GitError):
 
 def run_git(folder: Path, *words: str, timeout: float | None = None) -> bytes:
     """The standard output of a git command in a folder. Raises GitError."""
-    return _run(folder, words, git_environment(folder), timeout)
+    return _call_git(folder, words, make_git_environment(folder), timeout)
 
 
 def read_git(folder: Path, *words: str, timeout: float | None = None) -> str:
@@ -36,13 +36,13 @@ def read_git(folder: Path, *words: str, timeout: float | None = None) -> str:
     return os.fsdecode(run_git(folder, *words, timeout=timeout)).strip()
 
 
-def git_environment(folder: Path) -> dict[str, str]:
+def make_git_environment(folder: Path) -> dict[str, str]:
     """The environment of a git command about a folder: it locks no index to refresh it, and speaks English."""
-    unhooked = {**unhooked_environment(), "GIT_OPTIONAL_LOCKS": "0", "LANGUAGE": "C"}
+    unhooked = {**make_clean_environment(), "GIT_OPTIONAL_LOCKS": "0", "LANGUAGE": "C"}
     return {**unhooked, **_explicit_repository(folder, unhooked)}
 
 
-def unhooked_environment() -> dict[str, str]:
+def make_clean_environment() -> dict[str, str]:
     """This process's environment without what ties git to one repository, one index, or one way to read paths."""
     try:
         dropped = {*_local_variables(), *PATHSPECS}
@@ -55,7 +55,7 @@ def unhooked_environment() -> dict[str, str]:
 def _local_variables() -> frozenset[str]:
     """The names of the variables that speak of one repository alone, as git itself lists them. Raises GitMissing."""
     elsewhere = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return frozenset(_run(Path.cwd(), ("rev-parse", "--local-env-vars"), elsewhere).decode().split())
+    return frozenset(_call_git(Path.cwd(), ("rev-parse", "--local-env-vars"), elsewhere).decode().split())
 
 
 def _explicit_repository(folder: Path, unhooked: dict[str, str]) -> dict[str, str]:
@@ -81,12 +81,12 @@ def _explicit_repository(folder: Path, unhooked: dict[str, str]) -> dict[str, st
 def _work_tree(folder: Path, environment: dict[str, str]) -> Path | None:
     """The top of the work tree that git finds from a folder; None where it finds none."""
     try:
-        return Path(os.fsdecode(_run(folder, ("rev-parse", "--show-toplevel"), environment)).strip()).resolve()
+        return Path(os.fsdecode(_call_git(folder, ("rev-parse", "--show-toplevel"), environment)).strip()).resolve()
     except GitError:
         return None
 
 
-def _run(folder: Path, words: tuple[str, ...], environment: dict[str, str], timeout: float | None = None) -> bytes:
+def _call_git(folder: Path, words: tuple[str, ...], environment: dict[str, str], timeout: float | None = None) -> bytes:
     try:
         done = subprocess.run(
             ["git", *words],

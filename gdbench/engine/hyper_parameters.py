@@ -12,16 +12,16 @@ from gdbench.errors import Unavailable
 from gdbench.objectives.base import Objective
 from gdbench.results.constant_column import make_constant
 
-__all__ = ["SEED", "hyper", "hyper_names", "list_facts", "named_values"]
+__all__ = ["SEED", "list_facts", "list_hyper_names", "list_swept_values", "make_hyper_columns"]
 
 
 SEED = "seed"
 """The name under which a method whose gradients have a noise is told its seed, among its numbers."""
 
 
-def hyper_names(question: Question) -> list[str]:
+def list_hyper_names(question: Question) -> list[str]:
     """The names of all numbers that the factory of a method is given."""
-    return [*named_values(question), *list_facts(question)]
+    return [*list_swept_values(question), *list_facts(question)]
 
 
 def list_facts(question: Question) -> list[str]:
@@ -30,7 +30,7 @@ def list_facts(question: Question) -> list[str]:
     return [name for name in FACTS if name in config and config[name] is None]
 
 
-def named_values(question: Question) -> dict[str, Any]:
+def list_swept_values(question: Question) -> dict[str, Any]:
     """The laneable hyper-parameters by the name the factory knows."""
     return {
         axis.name.removeprefix("optimizer."): axis.values()
@@ -39,10 +39,10 @@ def named_values(question: Question) -> dict[str, Any]:
     }
 
 
-def hyper(question: Question, objective: Objective) -> dict[str, Any]:
+def make_hyper_columns(question: Question, objective: Objective) -> dict[str, Any]:
     """One column a hyper-parameter, float64: lr as given, or lr_scale times the default or 1/L; and the facts."""
     lanes = question.lanes()
-    columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in named_values(question)}
+    columns = {name: lanes[name if name == "lr" else f"optimizer.{name}"] for name in list_swept_values(question)}
     if np.isnan(columns["lr"]).any():
         base: Any = lanes["optimizer.default_lr"]
         if question.lr_scale_of == "L":
@@ -52,11 +52,11 @@ def hyper(question: Question, objective: Objective) -> dict[str, Any]:
         columns["lr"] = lanes["lr_scale"] * base
     if "noise" in question.around:
         columns[SEED] = lanes["seed"] + 1.0  # a plain 0 would be a structure of its own in compiled steps
-    facts = {name: _stated(question, objective, name) for name in list_facts(question)}
+    facts = {name: _read_stated(question, objective, name) for name in list_facts(question)}
     return columns | {name: make_constant(number, question.size) for name, number in facts.items()}
 
 
-def _stated(question: Question, objective: Objective, fact: str) -> float:
+def _read_stated(question: Question, objective: Objective, fact: str) -> float:
     """A number that an objective states of itself; Unavailable if it states none: other cells of a sweep may run."""
     number: float | None = getattr(objective, fact)
     if number is None:

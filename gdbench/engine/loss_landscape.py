@@ -18,35 +18,35 @@ from gdbench.errors import UsageError
 from gdbench.objectives.base import Objective
 from gdbench.results.load import SkippedFile
 
-__all__ = ["landscape", "landscape_of"]
+__all__ = ["compute_function_landscape", "compute_landscape"]
 
 SIDE = 61
 NO_STARS = pd.DataFrame(columns=["x", "y"])
 
 
-def landscape(
+def compute_landscape(
     folders: list[Path], run: pd.Series, box: Mapping[str, tuple[float, float]]
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """A grid of x, y, value over the box, and the minimisers, as x, y, of the objective of a run.
 
     None where its configuration was not kept, where it is not one of ours, or where a point is no vector of two.
     """
-    objective = _objective(folders, run)
+    objective = _load_objective(folders, run)
     if objective is None or not isinstance(objective.start_at(0), torch.Tensor) or objective.start_at(0).shape != (2,):  # type: ignore[union-attr]
         return None
-    points = _grid(box)
+    points = _make_grid(box)
     evaluate = objective.value if objective.laned else torch.vmap(objective.value)
-    return _table(points, evaluate(points).numpy()), _stars(objective)
+    return _make_table(points, evaluate(points).numpy()), _list_minimisers(objective)
 
 
-def landscape_of(
+def compute_function_landscape(
     objective: Objective | Callable[[torch.Tensor], torch.Tensor], dtype: str, box: Mapping[str, tuple[float, float]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``landscape`` of an objective of one's own, or of a function of a vector of two, which is called point by point.
+    """``compute_landscape`` of an objective of one's own, or of a function of a vector of two, called point by point.
 
     Raises UsageError where it cannot be called so.
     """
-    points = _grid(box)
+    points = _make_grid(box)
     value = objective.value if isinstance(objective, Objective) else objective
     name = getattr(objective, "__name__", type(objective).__name__)
     if not callable(value):
@@ -59,24 +59,26 @@ def landscape_of(
         raise UsageError(
             f"objective={name} cannot be drawn: it was called with a vector of two {dtype} numbers ({reason})."
         ) from error
-    return _table(points, np.array(values)), _stars(objective) if isinstance(objective, Objective) else NO_STARS
+    return _make_table(points, np.array(values)), _list_minimisers(objective) if isinstance(
+        objective, Objective
+    ) else NO_STARS
 
 
-def _grid(box: Mapping[str, tuple[float, float]]) -> torch.Tensor:
+def _make_grid(box: Mapping[str, tuple[float, float]]) -> torch.Tensor:
     """The points of a grid over the box."""
     x, y = (np.linspace(*box[name], SIDE) for name in ("x", "y"))
     return torch.from_numpy(np.dstack(np.meshgrid(x, y)).reshape(-1, 2))
 
 
-def _table(points: torch.Tensor, values: npt.NDArray[Any]) -> pd.DataFrame:
+def _make_table(points: torch.Tensor, values: npt.NDArray[Any]) -> pd.DataFrame:
     return pd.DataFrame({"x": points[:, 0].numpy(), "y": points[:, 1].numpy(), "value": values})
 
 
-def _stars(objective: Objective) -> pd.DataFrame:
+def _list_minimisers(objective: Objective) -> pd.DataFrame:
     return pd.DataFrame([np.asarray(each) for each in objective.minimisers], columns=["x", "y"])
 
 
-def _objective(folders: list[Path], run: pd.Series) -> Objective | None:
+def _load_objective(folders: list[Path], run: pd.Series) -> Objective | None:
     kept = [
         folder / ".hydra" / f"cell-{run['cell']:05d}.yaml"
         for folder in folders

@@ -15,15 +15,15 @@ import torch
 from gdbench.config.schema import NOT_ASKED
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
-from gdbench.engine.cell import Maker
+from gdbench.engine.cell import MethodFactory
 from gdbench.engine.factories import (
     apply_settings_of,
     check_arguments,
     is_ours,
     locate,
 )
-from gdbench.engine.gc_pause import uncollected
-from gdbench.engine.hyper_parameters import SEED, hyper_names, list_facts, named_values
+from gdbench.engine.gc_pause import pause_gc
+from gdbench.engine.hyper_parameters import SEED, list_facts, list_hyper_names, list_swept_values
 from gdbench.errors import Unavailable, UsageError
 from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import Hyper, Method, Step, first_order
@@ -34,15 +34,15 @@ from gdbench.optimizers.schedules import with_schedule, with_torch_schedule
 from gdbench.optimizers.torch_optim import find_kind, list_lr_names, public_name, torch_arguments, torch_optim
 from gdbench.tree import Params
 
-__all__ = ["MOST_SAMPLES", "maker"]
+__all__ = ["MAX_SAMPLES", "make_method_factory"]
 
 
-MOST_SAMPLES = 64
+MAX_SAMPLES = 64
 """Combinations of numbers with which a method is tried before a cell is refused as a whole."""
 
 
 @dataclass(frozen=True)
-class _Made:
+class _ConfiguredFactory:
     """A maker: calls ``eager``, or has the program compile it, and says what really runs."""
 
     eager: Callable[[Mapping[str, Hyper]], Method]
@@ -67,17 +67,17 @@ class _Made:
         return self.program.in_lanes(hyper, look)
 
 
-def maker(question: Question, objective: Objective | None = None) -> Maker:
+def make_method_factory(question: Question, objective: Objective | None = None) -> MethodFactory:
     """The maker of a question's methods; Unavailable where there is no such twin, implementation or compiler.
 
     Methods are kept in the domain of the objective, where it gives a way to ``project``; proximal ones are Unavailable
     where it gives no ``prox``.
     """
     with importing(question.code):
-        return _maker(question, objective)
+        return _make_factory(question, objective)
 
 
-def _maker(question: Question, objective: Objective | None) -> Maker:
+def _make_factory(question: Question, objective: Objective | None) -> MethodFactory:
     config = question.optimizer_config
     fixed = {key: value for key, value in config.items() if key not in (*NOT_ASKED, *list_facts(question))}
     block = dict(config.get("manual" if question.impl in ("manual", "compiled") else "torch") or {})
@@ -92,14 +92,16 @@ def _maker(question: Question, objective: Objective | None) -> Maker:
     factory = locate(block.pop("_target_", None), f"optimizer={question.optimizer}")
     apply_settings_of(factory)
     if question.impl in ("manual", "compiled"):
-        return _manual(question, factory, {**block, **fixed}, objective)
-    return _torch(question, factory, block, fixed, objective)
+        return _make_manual_factory(question, factory, {**block, **fixed}, objective)
+    return _make_torch_factory(question, factory, block, fixed, objective)
 
 
-def _manual(
+def _make_manual_factory(
     question: Question, factory: Callable[..., Any], fixed: dict[str, Any], objective: Objective | None
-) -> Maker:
-    check_arguments(factory, {**fixed, **dict.fromkeys(hyper_names(question), 0.0)}, "optimizer", question.optimizer)
+) -> MethodFactory:
+    check_arguments(
+        factory, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)}, "optimizer", question.optimizer
+    )
 
     project = objective.project if objective else None
     ours = is_ours(factory)
@@ -109,35 +111,36 @@ def _manual(
         method = with_projection(made if isinstance(made, Method) else first_order(*made), project)
         return method if ours else method.as_mutating()
 
-    schedule = _surrounding(question, "schedule", steps=question.steps)
-    make = _on_changed_gradients(question, with_schedule(bare, schedule) if schedule else bare)
+    schedule = _call_group_factory(question, "schedule", steps=question.steps)
+    make = _with_gradient_transform(question, with_schedule(bare, schedule) if schedule else bare)
     name = f"{factory.__module__}.{factory.__qualname__}"
-    sample = _sample(lambda numbers: _method(factory(**fixed, **numbers), name), question)
+    sample = _try_numbers(lambda numbers: _to_method(factory(**fixed, **numbers), name), question)
     if sample.proximal and objective and objective.prox is None:
         raise Unavailable(
             f"optimizer={question.optimizer} needs the proximal map of a part of its objective, and"
             f" objective={question.objective} states none; try objective=lasso_proximal"
         )
     if question.impl == "manual":
-        return _Made(make, name + _surroundings(question), sample.lanes)
-    with uncollected():  # it brings in the compiler, which takes its time
+        return _ConfiguredFactory(make, name + _describe_groups(question), sample.lanes)
+    with pause_gc():  # it brings in the compiler, which takes its time
         from gdbench.engine.compile.program import Program
 
     program = Program(lambda **hyper: make(hyper))
-    return _Made(make, f"torch.compile({name})" + _surroundings(question), True, program)
+    return _ConfiguredFactory(make, f"torch.compile({name})" + _describe_groups(question), True, program)
 
 
-def _sample(make: Callable[[Mapping[str, float]], Method], question: Question) -> Method:
+def _try_numbers(make: Callable[[Mapping[str, float]], Method], question: Question) -> Method:
     """The method of the first numbers of a cell that ``make`` takes: those that it refuses fail their own runs alone.
 
     Raises what it raised for the very first numbers where it takes none.
     """
     ends = [
-        dict.fromkeys(float(values[i]) for i in (0, -1, len(values) // 2)) for values in named_values(question).values()
+        dict.fromkeys(float(values[i]) for i in (0, -1, len(values) // 2))
+        for values in list_swept_values(question).values()
     ]
     first: BaseException | None = None
-    for numbers in itertools.islice(itertools.product(*ends), MOST_SAMPLES):
-        pairs = zip(named_values(question), numbers, strict=True)
+    for numbers in itertools.islice(itertools.product(*ends), MAX_SAMPLES):
+        pairs = zip(list_swept_values(question), numbers, strict=True)
         given = {name: 1.0 if math.isnan(number) else number for name, number in pairs}
         try:
             return make(dict.fromkeys(list_facts(question), 1.0) | given)
@@ -149,7 +152,7 @@ def _sample(make: Callable[[Mapping[str, float]], Method], question: Question) -
     raise first
 
 
-def _method(made: Any, name: str) -> Method:
+def _to_method(made: Any, name: str) -> Method:
     """What a factory made: a Method, or the pair of functions that makes one."""
     if isinstance(made, Method):
         return made
@@ -161,16 +164,16 @@ def _method(made: Any, name: str) -> Method:
     )
 
 
-def _torch(
+def _make_torch_factory(
     question: Question, factory: Any, block: dict[str, Any], fixed: dict[str, Any], objective: Objective | None
-) -> Maker:
-    names = torch_arguments(block, {**fixed, **dict.fromkeys(hyper_names(question), 0.0)})
+) -> MethodFactory:
+    names = torch_arguments(block, {**fixed, **dict.fromkeys(list_hyper_names(question), 0.0)})
     needs = read_needs(block, question.optimizer)
-    _insist_on_rate(factory, names, question.optimizer)
+    _require_lr(factory, names, question.optimizer)
     check_arguments(factory, names, "optimizer", question.optimizer)
-    schedule = _surrounding(question, "schedule", steps=question.steps)
+    schedule = _call_group_factory(question, "schedule", steps=question.steps)
     project = objective.project if objective else None
-    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in named_values(question).items()}
+    numbers = {name: float(np.nan_to_num(values[0], nan=1.0)) for name, values in list_swept_values(question).items()}
     sample = {**fixed, **dict.fromkeys(list_facts(question), 1.0), **numbers}
     kind = factory
     if not isinstance(factory, type):
@@ -182,12 +185,12 @@ def _torch(
         method = with_projection(method, project)
         return with_torch_schedule(method, schedule, list_lr_names(block)) if schedule else method
 
-    _sample(bare, question)
-    resolved = f"{public_name(factory)}({question.impl})" + _surroundings(question)
-    return _Made(_on_changed_gradients(question, bare), resolved, False)
+    _try_numbers(bare, question)
+    resolved = f"{public_name(factory)}({question.impl})" + _describe_groups(question)
+    return _ConfiguredFactory(_with_gradient_transform(question, bare), resolved, False)
 
 
-def _insist_on_rate(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
+def _require_lr(factory: Callable[..., Any], names: Mapping[str, Any], choice: str) -> None:
     """``UsageError`` that teaches the renaming, if a factory takes no parameter of the name lr."""
     known = inspect.signature(factory).parameters
     if "lr" in names and "lr" not in known and all(known[name].kind is not known[name].VAR_KEYWORD for name in known):
@@ -197,7 +200,7 @@ def _insist_on_rate(factory: Callable[..., Any], names: Mapping[str, Any], choic
         )
 
 
-def _surrounding(question: Question, group: str, **told: Any) -> Any:
+def _call_group_factory(question: Question, group: str, **told: Any) -> Any:
     """What a group puts around the method; None where that is nothing."""
     choice = question.around.get(group)
     if choice is None:
@@ -209,16 +212,16 @@ def _surrounding(question: Question, group: str, **told: Any) -> Any:
     return factory(**arguments, **told)
 
 
-def _surroundings(question: Question) -> str:
+def _describe_groups(question: Question) -> str:
     """What is put around the method, in words."""
     return "".join(f", {group}={choice.name}" for group, choice in question.around.items())
 
 
-def _on_changed_gradients(
+def _with_gradient_transform(
     question: Question, make: Callable[[Mapping[str, Hyper]], Method]
 ) -> Callable[[Mapping[str, Hyper]], Method]:
     """``make``, whose methods see gradients with noise, then clipped, where the question asks for it."""
-    noise, clip = _surrounding(question, "noise"), _surrounding(question, "clip")
+    noise, clip = _call_group_factory(question, "noise"), _call_group_factory(question, "clip")
     if not noise and not clip:
         return make
 

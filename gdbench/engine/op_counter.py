@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-__all__ = ["Counted", "StepWork", "counted", "step_work"]
+__all__ = ["OpCounts", "StepWork", "count_ops", "count_step_work"]
 
 
 class StepWork(NamedTuple):
@@ -26,7 +26,7 @@ class StepWork(NamedTuple):
     peak_bytes: int | None
 
 
-class Counted(NamedTuple):
+class OpCounts(NamedTuple):
     """What a call did, counted one by one."""
 
     ops: Mapping[str, int]
@@ -35,7 +35,7 @@ class Counted(NamedTuple):
     allocated_bytes: int
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _OpCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations, and the bytes of storages born under it until each dies.
 
     A storage is known by its own object for as long as it lives: its address is soon another's.
@@ -61,11 +61,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         fresh = func is FRESH
-        for storage in _storages((args, kwargs)):
+        for storage in _list_storages((args, kwargs)):
             self._see(storage, born=fresh and storage.resizable())
         result = func(*args, **(kwargs or {}))
         self.ops[str(func)] += 1
-        for storage in _storages(result):
+        for storage in _list_storages(result):
             self._see(storage, born=True)
         return result
 
@@ -88,23 +88,23 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.alive -= self.sizes.pop(key, 0)
 
 
-def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
+def _list_storages(values: Any) -> Iterator[torch.UntypedStorage]:
     """The storages of all tensors in nested containers; a sparse one has those of its parts."""
     for leaf in tree_iter(values):
         if isinstance(leaf, Tensor):
-            for part in PARTS.get(leaf.layout, _itself)(leaf):
+            for part in PARTS.get(leaf.layout, _list_itself)(leaf):
                 yield part.untyped_storage()
 
 
-def _itself(leaf: Tensor) -> tuple[Tensor, ...]:
+def _list_itself(leaf: Tensor) -> tuple[Tensor, ...]:
     return (leaf,)
 
 
-def _rows_compressed(leaf: Tensor) -> tuple[Tensor, ...]:
+def _list_row_parts(leaf: Tensor) -> tuple[Tensor, ...]:
     return leaf.crow_indices(), leaf.col_indices(), leaf.values()
 
 
-def _columns_compressed(leaf: Tensor) -> tuple[Tensor, ...]:
+def _list_column_parts(leaf: Tensor) -> tuple[Tensor, ...]:
     return leaf.ccol_indices(), leaf.row_indices(), leaf.values()
 
 
@@ -113,16 +113,16 @@ FRESH = torch.ops.aten.lift_fresh.default
 memory, which ``torch.from_numpy`` takes over, cannot be resized and is no birth."""
 PARTS: Mapping[torch.layout, Callable[[Tensor], tuple[Tensor, ...]]] = {
     torch.sparse_coo: lambda leaf: (leaf._indices(), leaf._values()),
-    torch.sparse_csr: _rows_compressed,
-    torch.sparse_bsr: _rows_compressed,
-    torch.sparse_csc: _columns_compressed,
-    torch.sparse_bsc: _columns_compressed,
+    torch.sparse_csr: _list_row_parts,
+    torch.sparse_bsr: _list_row_parts,
+    torch.sparse_csc: _list_column_parts,
+    torch.sparse_bsc: _list_column_parts,
     torch._mkldnn: lambda leaf: (),  # type: ignore[attr-defined]
 }
 """Where the memory of a tensor lies that has no storage of its own; that of mkldnn shows none."""
 
 
-def counted(call: Callable[[], object]) -> Counted:
+def count_ops(call: Callable[[], object]) -> OpCounts:
     """Count what a call does on the CPU, by watching every operation.
 
     The garbage collector waits meanwhile: when it runs, and so what it frees, depends on all that went before.
@@ -130,15 +130,15 @@ def counted(call: Callable[[], object]) -> Counted:
     collected = gc.isenabled()
     gc.disable()
     try:
-        with _Counter() as counter:
+        with _OpCounter() as counter:
             call()
     finally:
         if collected:
             gc.enable()
-    return Counted(dict(counter.ops), counter.peak, counter.allocated)
+    return OpCounts(dict(counter.ops), counter.peak, counter.allocated)
 
 
-def step_work(step: Callable[[], object], device: torch.device) -> StepWork:
+def count_step_work(step: Callable[[], object], device: torch.device) -> StepWork:
     """Count one call of ``step`` on a device: on CUDA by its allocator, on the CPU one by one."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -149,5 +149,5 @@ def step_work(step: Callable[[], object], device: torch.device) -> StepWork:
         return StepWork(None, torch.cuda.max_memory_allocated(device) - before)
     if device.type != "cpu":
         return StepWork(None, None)
-    work = counted(step)
+    work = count_ops(step)
     return StepWork(sum(work.ops.values()), work.peak_bytes)

@@ -18,13 +18,13 @@ from gdbench.objectives.base import Objective
 from gdbench.optimizers.base import CompositeParts, Step
 from gdbench.tree import Params, dot, leaves, rebuild, tree_map
 
-__all__ = ["Compilable", "Eager", "Sampled", "oracle"]
+__all__ = ["CompilableOracle", "EagerOracle", "SampledOracle", "oracle"]
 
-Drawn = Callable[[Any, Tensor, Step], Tensor]
-"""``drawn(x, seeds, k)``: the loss on the batches of step k; seeds are ``[]``, or ``[L]`` in lanes if they differ."""
+BatchLoss = Callable[[Any, Tensor, Step], Tensor]
+"""``loss(x, seeds, k)``: the loss on the batches of step k; seeds are ``[]``, or ``[L]`` in lanes if they differ."""
 
 
-class Eager:
+class EagerOracle:
     """Gradients by ``torch.autograd.grad``: the cheapest way outside of a compiler.
 
     ``fn`` maps a point to its loss ``[]``, or lanes of points to ``[L]``. Value and gradient are plain closures, for a
@@ -45,7 +45,7 @@ class Eager:
                 loss = fn(x)
                 # The gradient of a leaf that the loss does not use is zero, to every impl alike.
                 total = loss.sum() if laned else loss
-                return loss, rebuild(x, map(dense, differentiate(total, leaves(x), materialize_grads=True)))
+                return loss, rebuild(x, map(to_dense, differentiate(total, leaves(x), materialize_grads=True)))
             x = x.detach().requires_grad_()
             loss = fn(x)
             slope = differentiate(loss.sum() if laned else loss, x)[0]
@@ -67,24 +67,24 @@ class Eager:
 
         self.laned, self.grad, self.value, self.hvp, self.split = laned, grad, value, hvp, split
 
-    def of(self, seeds: Tensor) -> Eager:
+    def of(self, seeds: Tensor) -> EagerOracle:
         """The same for runs of these seeds: every run sees all data."""
         return self
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SampledOracle:
     """Eager values and gradients of each step's batch."""
 
-    drawn: Drawn
+    drawn: BatchLoss
     laned: bool
     seeds: Tensor
-    full: Eager
+    full: EagerOracle
     split: CompositeParts | None = None
 
-    def at(self, k: Step) -> Eager:
+    def at(self, k: Step) -> EagerOracle:
         """The way to those of step k."""
-        return Eager(lambda x: self.drawn(x, self.seeds, k), self.laned)
+        return EagerOracle(lambda x: self.drawn(x, self.seeds, k), self.laned)
 
     def value(self, x: Params, k: Step) -> Tensor:
         """f(x) on the batch of step k."""
@@ -98,23 +98,23 @@ class Sampled:
         """Its Hessian at x times v."""
         return self.at(k).hvp(x, v, k)
 
-    def of(self, seeds: Tensor) -> Sampled:
+    def of(self, seeds: Tensor) -> SampledOracle:
         """The same for runs of these seeds."""
-        return replace(self, seeds=seeds, split=seeded(self.split, seeds))
+        return replace(self, seeds=seeds, split=seed_parts(self.split, seeds))
 
 
 @dataclass(frozen=True)
-class Compilable:
+class CompilableOracle:
     """Gradients by ``torch.func`` under torch.compile, whose one graph has no place for autograd.grad; else eager ones.
 
     A compiled step is told ``seeds`` anew in each call: they are all in which oracles of one ``fn`` differ.
     """
 
     fn: Any
-    """``fn(x)``, or with seeds a ``Drawn``."""
+    """``fn(x)``, or with seeds a ``BatchLoss``."""
     laned: bool
     seeds: Tensor | None = None
-    full: Compilable | None = None
+    full: CompilableOracle | None = None
     split: CompositeParts | None = None
 
     def value(self, x: Params, k: Step) -> Tensor:
@@ -146,29 +146,29 @@ class Compilable:
         product: Params = torch.func.grad(along)(x)
         return product
 
-    def _eager(self, k: Step) -> Eager:
-        return Eager(lambda x: self.value(x, k), self.laned)
+    def _eager(self, k: Step) -> EagerOracle:
+        return EagerOracle(lambda x: self.value(x, k), self.laned)
 
-    def of(self, seeds: Tensor | None) -> Compilable:
+    def of(self, seeds: Tensor | None) -> CompilableOracle:
         """The same for runs of these seeds, where there are any; a compiler meets only the new ones."""
         if seeds is None:
             return self
-        return Compilable(self.fn, self.laned, seeds, self.full, seeded(self.split, seeds))
+        return CompilableOracle(self.fn, self.laned, seeds, self.full, seed_parts(self.split, seeds))
 
 
-def dense(slope: Tensor) -> Tensor:
+def to_dense(slope: Tensor) -> Tensor:
     """A gradient as a dense tensor."""
     return slope.to_dense() if slope.is_sparse else slope
 
 
-def seeded(split: CompositeParts | None, seeds: Tensor) -> CompositeParts | None:
+def seed_parts(split: CompositeParts | None, seeds: Tensor) -> CompositeParts | None:
     """The same parts for runs of these seeds."""
     return None if split is None else CompositeParts(split.smooth.of(seeds), split.prox)  # type: ignore[attr-defined]
 
 
 def oracle(
     objective: Objective, laned: bool, compiled: bool = False, seeds: int | Tensor = 0
-) -> Eager | Sampled | Compilable:
+) -> EagerOracle | SampledOracle | CompilableOracle:
     """An oracle of one point, or of lanes: by the objective's own code if that is ``laned``, else by vmap.
 
     ``seeds`` matter where the objective is stochastic: one for all, or int64 ``[L]``, one a lane.
@@ -180,14 +180,14 @@ def oracle(
     if laned and not objective.laned:
         fn = torch.func.vmap(fn)
     if not objective.is_stochastic:
-        return Compilable(fn, laned, split=split) if compiled else Eager(fn, laned, split)
-    seeds, draw = torch.as_tensor(seeds), drawn(objective, laned)
+        return CompilableOracle(fn, laned, split=split) if compiled else EagerOracle(fn, laned, split)
+    seeds, draw = torch.as_tensor(seeds), make_batch_loss(objective, laned)
     if compiled:
-        return Compilable(draw, laned, seeds, Compilable(fn, laned), split)
-    return Sampled(draw, laned, seeds, Eager(fn, laned), split)
+        return CompilableOracle(draw, laned, seeds, CompilableOracle(fn, laned), split)
+    return SampledOracle(draw, laned, seeds, EagerOracle(fn, laned), split)
 
 
-def drawn(objective: Objective, laned: bool) -> Drawn:
+def make_batch_loss(objective: Objective, laned: bool) -> BatchLoss:
     """The loss on the batches of a step: lanes of one seed share theirs, others are carried by vmap."""
 
     def losses(x: Params, seeds: Tensor, k: Step) -> Tensor:

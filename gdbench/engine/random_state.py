@@ -24,19 +24,19 @@ from gdbench.optimizers.base import CompositeParts, Method, Oracle, Step, StepFi
 from gdbench.tree import Params
 
 __all__ = [
-    "BEGINNING",
-    "MAKING",
-    "STARTING",
+    "FACTORY_STEP",
+    "INIT_STEP",
+    "START_STEP",
     "SeededOracle",
     "find_moved",
-    "preserved_globals",
+    "preserve_globals",
     "read_states",
+    "seed_globals",
     "seed_method",
-    "seeded_globals",
     "set_globals",
 ]
 
-STARTING, MAKING, BEGINNING = -1, -2, -3
+START_STEP, FACTORY_STEP, INIT_STEP = -1, -2, -3
 """The steps that stand for what comes before the first one: a random start, a factory's call, a method's state."""
 _RUNNING = threading.RLock()
 """Generators belong to the process: cells of several threads take turns."""
@@ -55,17 +55,17 @@ def _read_cuda() -> tuple[bytes, ...]:
 
 
 def _write_cuda(states: tuple[bytes, ...]) -> None:
-    torch.cuda.set_rng_state_all([_as_state(state) for state in states])
+    torch.cuda.set_rng_state_all([_to_state(state) for state in states])
 
 
-def _as_state(state: bytes) -> Tensor:
+def _to_state(state: bytes) -> Tensor:
     return torch.frombuffer(bytearray(state), dtype=torch.uint8)
 
 
 SOURCES: dict[str, Source] = {
     "torch": Source(
         lambda: torch.default_generator.get_state().numpy().tobytes(),
-        lambda state: torch.default_generator.set_state(_as_state(state)),
+        lambda state: torch.default_generator.set_state(_to_state(state)),
         torch.default_generator.manual_seed,
     ),
     "random": Source(random.getstate, random.setstate, random.seed),
@@ -77,7 +77,7 @@ SOURCES: dict[str, Source] = {
     "cuda": Source(_read_cuda, _write_cuda, torch.cuda.manual_seed_all),
     "mps": Source(
         lambda: torch.mps.get_rng_state().numpy().tobytes(),
-        lambda state: torch.mps.set_rng_state(_as_state(state)),
+        lambda state: torch.mps.set_rng_state(_to_state(state)),
         torch.mps.manual_seed,
     ),
 }
@@ -104,7 +104,7 @@ def find_moved(states: Mapping[str, Any]) -> frozenset[str]:
 
 
 @contextmanager
-def preserved_globals() -> Iterator[None]:
+def preserve_globals() -> Iterator[None]:
     """Give the generators back as they were; meanwhile no other thread that asks for the same goes on."""
     with _RUNNING:
         states = read_states()
@@ -116,9 +116,9 @@ def preserved_globals() -> Iterator[None]:
 
 
 @contextmanager
-def seeded_globals(seed: int, step: int) -> Iterator[None]:
+def seed_globals(seed: int, step: int) -> Iterator[None]:
     """Let what is done inside draw from (seed, step) alone, and give the generators back as they were."""
-    with preserved_globals():
+    with preserve_globals():
         set_globals(find_sources(), seed, step)
         yield
 
@@ -151,7 +151,7 @@ def seed_method(method: Method, seed: int, names: Collection[str]) -> Method:
     """The method whose every step k draws from (seed, k), and the making of its state from (seed, BEGINNING)."""
 
     def init(x: Params) -> Any:
-        set_globals(names, seed, BEGINNING)
+        set_globals(names, seed, INIT_STEP)
         return method.init(x)
 
     def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:

@@ -9,10 +9,10 @@ import torch
 
 from gdbench.engine.timer import Prepare
 
-__all__ = ["memory_loop", "notebook_loop", "plain_loop"]
+__all__ = ["make_memory_loop", "make_notebook_loop", "make_plain_loop"]
 
 
-def notebook_loop(device: torch.device | str = "cpu") -> Prepare:
+def make_notebook_loop(device: torch.device | str = "cpu") -> Prepare:
     """The notebook's manual loop on (x-2)^2 from 10, float32: bound by overhead. ``prepare(n)`` for ``timing``."""
 
     def steps(x: torch.Tensor, count: int) -> None:
@@ -30,7 +30,7 @@ def notebook_loop(device: torch.device | str = "cpu") -> Prepare:
     return prepare
 
 
-def plain_loop() -> Prepare:
+def make_plain_loop() -> Prepare:
     """Gradient descent on (x-2)^2 from 10, float32, as one writes it by hand: bound by overhead, as our own steps."""
 
     def steps(x: torch.Tensor, count: int) -> None:
@@ -47,7 +47,7 @@ def plain_loop() -> Prepare:
 
 
 @cache
-def memory_loop(device: torch.device | str = "cpu", megabytes: int = 32) -> Prepare:
+def make_memory_loop(device: torch.device | str = "cpu", megabytes: int = 32) -> Prepare:
     """Adding one array of float32 to another: bound by memory if they hold more than a core's own caches.
 
     All callers of a process share the arrays: which pages an array gets makes it faster or slower by a tenth.

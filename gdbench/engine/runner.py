@@ -17,39 +17,39 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gdbench.engine.attempts import Failure, Isolation, Piece, attempt_runs
-from gdbench.engine.batching import carrier
+from gdbench.engine.batching import choose_execution_mode
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_metrics import judged
-from gdbench.engine.convergence_pass import Halt, Story, join
-from gdbench.engine.draw_check import find_late_draws, is_seed_effective, run_seeded
-from gdbench.engine.lane_columns import block_columns, failed_columns, spread_columns, trace_columns
-from gdbench.engine.proof import Watched
+from gdbench.engine.cell_columns import make_block_columns, make_failed_columns, make_trace_columns, spread_columns
+from gdbench.engine.convergence_metrics import convergence_columns
+from gdbench.engine.convergence_pass import PassResult, StepCallback, concatenate
+from gdbench.engine.failure_isolation import Failure, Isolation, Piece, observe_runs
 from gdbench.engine.random_state import read_states
+from gdbench.engine.randomness_check import find_late_draws, is_seed_effective, run_seeded
 from gdbench.engine.timer import WALL, Clock
-from gdbench.engine.timing_columns import timing_columns
-from gdbench.engine.timing_pass import clocked
-from gdbench.engine.trace_recorder import traced_runs
+from gdbench.engine.timing_columns import make_timing_columns
+from gdbench.engine.timing_pass import time_runs
+from gdbench.engine.timing_verification import ObservedRuns
+from gdbench.engine.trace_recorder import select_traced_runs
 from gdbench.errors import UsageError
 from gdbench.objectives.base import find_changed_data
 from gdbench.results.constant_column import is_constant, make_constant, take_rows
 from gdbench.tree import numel
 
-__all__ = ["Answer", "Pulse", "no_pulse", "run_cell"]
+__all__ = ["CellResult", "ProgressCallback", "ignore_progress", "run_cell"]
 
 
-Pulse = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 """Hears how many lanes have made a step, each time some have."""
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
-CACHED_NUMBERS = 2**18
+CACHE_NUMBERS = 2**18
 """x and its like hold at most so many numbers in a chunk of lanes; a quarter where a graph holds the watch too."""
-LEAST_LANES = 16
+MIN_CHUNK_LANES = 16
 
 
 @dataclass(frozen=True)
-class Answer:
+class CellResult:
     """The columns of a cell's runs; its traces and timing blocks name their run by its number, ``row``."""
 
     columns: Columns
@@ -57,77 +57,85 @@ class Answer:
     blocks: Columns
 
 
-def no_pulse(lane_steps: int) -> None:
+def ignore_progress(lane_steps: int) -> None:
     """Hear nothing."""
 
 
-def run_cell(cell: Cell, clock: Clock | None = None, pulse: Pulse = no_pulse) -> Answer:
+def run_cell(cell: Cell, clock: Clock | None = None, pulse: ProgressCallback = ignore_progress) -> CellResult:
     """Watch every run, then time what the budget allows; where the seed changes nothing, its copies run once.
 
     A run that raises, or that torch refuses, is a row that says so; its siblings have the rows that they have without
     it. Raises ``Unavailable`` where there is no such compiled program, whatever its numbers.
     """
-    return run_seeded(cell, pulse, lambda cell, repeats, pulse: _run(cell, repeats, clock, pulse))
+    return run_seeded(cell, pulse, lambda cell, repeats, pulse: _run_checked(cell, repeats, clock, pulse))
 
 
-def _run(cell: Cell, repeats: bool, clock: Clock | None, pulse: Pulse) -> Answer:
+def _run_checked(cell: Cell, repeats: bool, clock: Clock | None, pulse: ProgressCallback) -> CellResult:
     """The answer of a cell of which it is known what it draws from, and whether its first steps repeat."""
-    distinct, back = _distinct(cell)
-    apart = _beyond_dtype(distinct)
+    distinct, back = _select_distinct(cell)
+    apart = _is_beyond_dtype(distinct)
     some_apart = bool(apart.any() and not apart.all())
-    laned, how = carrier(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
+    laned, how = choose_execution_mode(distinct.take(np.flatnonzero(~apart)) if some_apart else distinct)
     started, before = time.perf_counter(), read_states()
-    watched = _watch(distinct, laned, apart, pulse)
+    watched = _observe(distinct, laned, apart, pulse)
     convergence_pass_s = time.perf_counter() - started
     find_late_draws(distinct, before)
     story, rows = watched.story, watched.rows
-    columns = spread_columns(judged(distinct, story), rows, distinct.size) if story else failed_columns(distinct.size)
-    timings = clocked(distinct, Watched(columns, watched.marks), clock or _clock(distinct.device))
-    _fail(columns, watched.failures)
-    columns.update(timing_columns(timings, columns["steps_to_target"]))
-    shared: dict[str, Any] = {"compile_s": cell.maker.compile_s} if cell.maker.compiled else {}
+    columns = (
+        spread_columns(convergence_columns(distinct, story), rows, distinct.size)
+        if story
+        else make_failed_columns(distinct.size)
+    )
+    timings = time_runs(distinct, ObservedRuns(columns, watched.marks), clock or _choose_clock(distinct.device))
+    _set_failures(columns, watched.failures)
+    columns.update(make_timing_columns(timings, columns["steps_to_target"]))
+    shared: dict[str, Any] = {"compile_s": cell.make_method.compile_s} if cell.make_method.compiled else {}
     shared |= {
         "convergence_pass_s": convergence_pass_s,
         "seed_used": is_seed_effective(distinct, columns),
         "deterministic": repeats,
     }
     columns.update({name: make_constant(value, distinct.size) for name, value in shared.items()})
-    columns.update(_carried(distinct, laned, how, watched.alone))
+    columns.update(_make_execution_columns(distinct, laned, how, watched.alone))
     if changed := find_changed_data(distinct.objective, distinct.stated):
         raise UsageError(
             f"{changed} changed in place while the cell ran, so that runs saw what others had left there:"
             " the objective or the optimizer must compute with new tensors."
         )
-    return Answer(
+    return CellResult(
         columns if distinct is cell else {name: take_rows(column, back) for name, column in columns.items()},
-        trace_columns(distinct, story, rows, back) if story else {},
-        block_columns(timings, back) if timings else {},
+        make_trace_columns(distinct, story, rows, back) if story else {},
+        make_block_columns(timings, back) if timings else {},
     )
 
 
-def _carried(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Columns:
+def _make_execution_columns(cell: Cell, laned: bool, how: str, alone: Mapping[int, str]) -> Columns:
     """The columns that say how runs were carried: all of them in one way, but for those that went alone."""
-    remark = f"; gap_floor from the start: f fails near its minimisers ({failure})" if (failure := _blind(cell)) else ""
+    remark = (
+        f"; gap_floor from the start: f fails near its minimisers ({failure})"
+        if (failure := _explain_unknown_rounding(cell))
+        else ""
+    )
     columns: Columns = {
         "lanes": make_constant(cell.size - len(alone) if laned else 1, cell.size),
-        "implementation": make_constant(f"{cell.maker.resolved}, {how}{remark}", cell.size),
+        "implementation": make_constant(f"{cell.make_method.resolved}, {how}{remark}", cell.size),
     }
     if alone:
         columns = {name: column.copy() for name, column in columns.items()}
     for row, reason in alone.items():
         columns["lanes"][row] = 1
-        columns["implementation"][row] = f"{cell.maker.resolved}, run by run: {reason}{remark}"
+        columns["implementation"][row] = f"{cell.make_method.resolved}, run by run: {reason}{remark}"
     return columns
 
 
-def _blind(cell: Cell) -> str:
+def _explain_unknown_rounding(cell: Cell) -> str:
     """Why the rounding at the stated minimisers is not known; empty where it is, or where nobody needs it."""
     with contextlib.suppress(Exception):  # an objective that cannot be had in this dtype: its runs say so
         return cell.rounding_failure if cell.f_star is not None else ""
     return ""
 
 
-def _fail(columns: Columns, failures: Mapping[int, Failure]) -> None:
+def _set_failures(columns: Columns, failures: Mapping[int, Failure]) -> None:
     """Set the status, error and traceback of the runs that failed or were unavailable; no event is told of them."""
     if not failures:
         return
@@ -141,14 +149,14 @@ def _fail(columns: Columns, failures: Mapping[int, Failure]) -> None:
         columns["traceback"][row] = failure.traceback
 
 
-def _clock(device: torch.device) -> Clock:
+def _choose_clock(device: torch.device) -> Clock:
     """Wall time, waiting for the device where there is one to wait for."""
     if device.type == "cuda":
         return Clock(WALL.now, lambda: torch.cuda.synchronize(device))
     return Clock(WALL.now, torch.mps.synchronize) if device.type == "mps" else WALL
 
 
-def _distinct(cell: Cell) -> tuple[Cell, Array]:
+def _select_distinct(cell: Cell) -> tuple[Cell, Array]:
     """The cell without runs that differ in an ineffective seed only, and for each run its row there."""
     every = np.arange(cell.size)
     if cell.seed_matters() or (cell.seeds == cell.seeds[0]).all():
@@ -159,10 +167,10 @@ def _distinct(cell: Cell) -> tuple[Cell, Array]:
 
 
 @dataclass(frozen=True)
-class _Watched:
+class _ObservedCell:
     """What came of the watched pass of a cell, by the numbers of its runs."""
 
-    story: Story | None
+    story: PassResult | None
     """Of the runs ``rows``, in this order; None where every run failed."""
     rows: Array
     failures: dict[int, Failure]
@@ -172,37 +180,37 @@ class _Watched:
     """Of runs that were watched alone: the digests of their points at marked steps."""
 
 
-def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
+def _observe(cell: Cell, laned: bool, apart: Array, pulse: ProgressCallback) -> _ObservedCell:
     """Watch all runs of a cell: in chunks of lanes, or one by one, as those ``apart`` are in any case."""
-    traced = traced_runs(cell)
-    chunks = _chunks(cell, np.flatnonzero(~apart), laned)
+    traced = select_traced_runs(cell)
+    chunks = _split_into_chunks(cell, np.flatnonzero(~apart), laned)
     with contextlib.suppress(Exception):  # what raises here will raise, and be told, in every run
         # Made once, before the chunks share them.
         _ = cell.objective, cell.one_seed, cell.oracle(laned), cell.rounding, cell.varied, cell.fused
     isolation = Isolation()
-    attempts = _side_by_side(
-        lambda rows, halt: attempt_runs(cell, rows, laned, traced, halt, isolation), chunks, cell, pulse
+    attempts = _run_chunks(
+        lambda rows, halt: observe_runs(cell, rows, laned, traced, halt, isolation), chunks, cell, pulse
     )
-    attempts += _side_by_side(
-        lambda rows, halt: attempt_runs(cell, rows, False, traced, halt, isolation),
+    attempts += _run_chunks(
+        lambda rows, halt: observe_runs(cell, rows, False, traced, halt, isolation),
         list(np.flatnonzero(apart)[:, None]),
         cell,
         pulse,
     )
     pieces = [piece for attempt in attempts for piece in attempt]
-    stories = [story for _, story in pieces if isinstance(story, Story)]
-    rows = [rows for rows, story in pieces if isinstance(story, Story)]
+    stories = [story for _, story in pieces if isinstance(story, PassResult)]
+    rows = [rows for rows, story in pieces if isinstance(story, PassResult)]
     failures = {int(row): story for rows, story in pieces if isinstance(story, Failure) for row in rows}
     marks = {
         int(row): digests
         for rows, story in pieces
-        if isinstance(story, Story) and story.marks
+        if isinstance(story, PassResult) and story.marks
         for row, digests in zip(rows, story.marks, strict=True)
     }
     beyond = f"a number of it is beyond {str(cell.dtype).removeprefix('torch.')}"
     alone = dict.fromkeys(np.flatnonzero(apart).tolist(), beyond) if laned else {}
-    return _Watched(
-        join(stories) if stories else None,
+    return _ObservedCell(
+        concatenate(stories) if stories else None,
         np.concatenate([np.empty(0, np.int64), *rows]),
         failures,
         alone | isolation.reasons,
@@ -210,32 +218,32 @@ def _watch(cell: Cell, laned: bool, apart: Array, pulse: Pulse) -> _Watched:
     )
 
 
-def _beyond_dtype(cell: Cell) -> Array:
+def _is_beyond_dtype(cell: Cell) -> Array:
     """Which runs have a number that the dtype cannot hold: alone torch may refuse it, in lanes it would be infinite.
 
     Compiled steps hold their numbers as tensors, alone too, and so need no such distinction.
     """
     beyond = np.zeros(cell.size, dtype=bool)
-    if not cell.maker.compiled:
+    if not cell.make_method.compiled:
         most = torch.finfo(cell.dtype).max
         for column in cell.hyper.values():
             beyond |= np.abs(column[:1] if is_constant(column) else column) > most
     return beyond
 
 
-def _chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
+def _split_into_chunks(cell: Cell, every: Array, laned: bool) -> list[Array]:
     """Rows that are carried together: as many as keep a tensor within a core's cache; without lanes, one by one."""
     if not laned:
         return list(every[:, None])
-    if cell.maker.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
+    if cell.make_method.compiled and cell.device.type != "cpu":  # only a CPU has a cache to keep chunks in
         return [every]
-    numbers = CACHED_NUMBERS // 4 if cell.maker.compiled else CACHED_NUMBERS
-    lanes = max(LEAST_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
+    numbers = CACHE_NUMBERS // 4 if cell.make_method.compiled else CACHE_NUMBERS
+    lanes = max(MIN_CHUNK_LANES, numbers // numel(cell.start(int(cell.seeds[0]))))
     return np.array_split(every, math.ceil(len(every) / lanes))
 
 
-def _side_by_side(
-    work: Callable[[Array, Halt], list[Piece]], chunks: list[Array], cell: Cell, pulse: Pulse
+def _run_chunks(
+    work: Callable[[Array, StepCallback], list[Piece]], chunks: list[Array], cell: Cell, pulse: ProgressCallback
 ) -> list[list[Piece]]:
     """Work on chunks of lanes on all cores, as nothing is timed meanwhile; runs alone and devices take their turn."""
     halted = threading.Event()

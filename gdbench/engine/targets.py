@@ -14,7 +14,7 @@ from gdbench.objectives.base import Objective
 from gdbench.results.columns import LADDER
 from gdbench.tree import tree_map
 
-__all__ = ["Ladder", "ladder", "rounding_size", "thresholds_in"]
+__all__ = ["Ladder", "make_ladder", "measure_rounding_size", "round_thresholds_down"]
 
 SAFETY = 4.0
 """c of the resolution. Among 2,000 further points as near to each shipped minimiser the error was at most 0.4 to 2.5
@@ -38,7 +38,7 @@ class Ladder:
             return np.where(start > self.f_star, (loss - self.f_star) / (start - self.f_star), np.nan)
 
 
-def ladder(
+def make_ladder(
     f_star: float | None,
     size: float | None,
     start: npt.NDArray[np.float64],
@@ -49,8 +49,8 @@ def ladder(
     """The ladder and, last, the run's own target, for runs that start at the losses ``start``.
 
     gap_floor = c eps(dtype) max(|f*|, size of the summed terms) / (f0 - f*). The ``size`` is measured where a minimiser
-    is known (see ``rounding_size``); where it is None, |f0| stands for it. Otherwise |f0| plays no part: near a minimum
-    of 0 that is a sum of squares, float32 tells gaps far below eps, as the notebook's 2.3e-13 of 64 shows.
+    is known (see ``measure_rounding_size``); where it is None, |f0| is used. Otherwise |f0| has no effect: near a
+    minimum of 0 that is a sum of squares, float32 resolves gaps far below eps, such as the notebook's 2.3e-13 of 64.
     """
     targets = np.array([*LADDER.values(), target])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -68,7 +68,7 @@ def ladder(
     return Ladder(f_star, thresholds, floor)
 
 
-def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
+def measure_rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
     """The size of the terms whose rounding blurs f near its minimisers; None where no minimiser is known.
 
     None too where f is finite nowhere near them. Raises what f raises there.
@@ -101,7 +101,7 @@ def rounding_size(objective: Objective, neighbours: int = 32) -> float | None:
     return math.ldexp(1.0, exponent - (mantissa == 0.5)) if mantissa else 0.0
 
 
-def thresholds_in(dtype: torch.dtype, thresholds: npt.NDArray[np.float64]) -> Tensor:
+def round_thresholds_down(dtype: torch.dtype, thresholds: npt.NDArray[np.float64]) -> Tensor:
     """Thresholds in the dtype of the losses, rounded down, so that no comparison there can hit early."""
     exact = torch.from_numpy(thresholds)
     rounded = exact.to(dtype)

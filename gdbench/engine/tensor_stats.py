@@ -11,7 +11,7 @@ from torch import Tensor
 from gdbench.engine.cell import Cell
 from gdbench.tree import Params, flatten
 
-__all__ = ["count_denormals", "distance_to_minimisers", "put_runs_last", "to_numpy", "tree_norm", "widen_loss"]
+__all__ = ["compute_distances", "compute_norms", "count_denormals", "put_runs_last", "to_numpy", "widen_loss"]
 
 
 Array = npt.NDArray[Any]
@@ -33,30 +33,30 @@ def put_runs_last(array: Array, laned: bool) -> Array:
     return array if laned else array[..., None]
 
 
-def _widest(tensor: Tensor) -> Tensor:
+def _to_widest(tensor: Tensor) -> Tensor:
     """Float64 where the device has it."""
     return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
 
-def tree_norm(tree: Params, laned: bool) -> Tensor:
+def compute_norms(tree: Params, laned: bool) -> Tensor:
     """The Euclidean norm of each run, in float64 where the device has it."""
-    norm: Tensor = torch.linalg.vector_norm(_widest(flatten(tree, laned).detach()), dim=-1)
+    norm: Tensor = torch.linalg.vector_norm(_to_widest(flatten(tree, laned).detach()), dim=-1)
     return norm
 
 
-def distance_to_minimisers(cell: Cell, x: Params, laned: bool) -> Tensor:
+def compute_distances(cell: Cell, x: Params, laned: bool) -> Tensor:
     """Distance of each run to its nearest minimiser; NaN where none is known."""
     point = flatten(x, laned)
     if not cell.objective.minimisers or cell.maximize:
         return torch.full(point.shape[:-1], torch.nan)
-    each = [_widest(point) - _widest(flatten(minimiser, False)) for minimiser in cell.objective.minimisers]
+    each = [_to_widest(point) - _to_widest(flatten(minimiser, False)) for minimiser in cell.objective.minimisers]
     return torch.stack([torch.linalg.vector_norm(gap, dim=-1) for gap in each]).amin(0)
 
 
 def count_denormals(tree: Any, runs: int | None, device: torch.device) -> Tensor:
     """How many numbers of x and state are subnormal, a lane; state that is not laned counts for none."""
     total = torch.zeros([] if runs is None else [runs], dtype=torch.int64, device=device)
-    for leaf in _tensors(tree):
+    for leaf in _list_state_tensors(tree):
         if not leaf.is_floating_point() or (runs is not None and leaf.shape[:1] != (runs,)):
             continue
         tiny = (leaf != 0) & (leaf.abs() < torch.finfo(leaf.dtype).tiny)
@@ -64,13 +64,13 @@ def count_denormals(tree: Any, runs: int | None, device: torch.device) -> Tensor
     return total
 
 
-def _tensors(tree: Any) -> list[Tensor]:
+def _list_state_tensors(tree: Any) -> list[Tensor]:
     if isinstance(tree, Tensor):
         return [tree.detach()]
     if isinstance(tree, torch.optim.Optimizer):
-        return _tensors(dict(tree.state))
+        return _list_state_tensors(dict(tree.state))
     if isinstance(tree, dict):
-        return [leaf for each in tree.values() for leaf in _tensors(each)]
+        return [leaf for each in tree.values() for leaf in _list_state_tensors(each)]
     if isinstance(tree, (tuple, list)):
-        return [leaf for each in tree for leaf in _tensors(each)]
+        return [leaf for each in tree for leaf in _list_state_tensors(each)]
     return []

@@ -16,13 +16,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["WALL", "Clock", "Plan", "Prepare", "Samples", "measure", "once", "quiet"]
+__all__ = [
+    "WALL",
+    "Clock",
+    "MeasurementPlan",
+    "Prepare",
+    "Samples",
+    "measure_blocks",
+    "pause_gc_and_freeze",
+    "time_call",
+]
 
 REFERENCE_STEPS = 100
 """The longest block of a reference, which has no run whose steps could end."""
 
-Go = Callable[[], object]
-Prepare = Callable[[int], Go]
+Call = Callable[[], object]
+Prepare = Callable[[int], Call]
 """``prepare(n)`` restores a snapshot, outside the clock, and returns the call that does n steps from there."""
 
 
@@ -47,7 +56,7 @@ WALL = Clock(time.perf_counter, lambda: None)
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeasurementPlan:
     """How long to measure, and in what portions."""
 
     seconds: float
@@ -83,11 +92,11 @@ class Samples:
         return float(np.median(ratios)), float(ratios[low]), float(ratios[count - 1 - low])
 
 
-def measure(prepare: Prepare, reference: Prepare, clock: Clock, plan: Plan) -> Samples:
+def measure_blocks(prepare: Prepare, reference: Prepare, clock: Clock, plan: MeasurementPlan) -> Samples:
     """Time blocks of ``prepare`` and ``reference`` in turn until the plan's time is used."""
     block_s = max(plan.block_s, 200 * clock.cost())
-    steps = _calibrate(prepare, clock, block_s, plan.most_steps)
-    reference_steps = _calibrate(reference, clock, block_s, REFERENCE_STEPS)
+    steps = _calibrate_steps(prepare, clock, block_s, plan.most_steps)
+    reference_steps = _calibrate_steps(reference, clock, block_s, REFERENCE_STEPS)
     work: list[float] = []
     beside: list[float] = []
     end = clock.now() + plan.seconds
@@ -95,13 +104,13 @@ def measure(prepare: Prepare, reference: Prepare, clock: Clock, plan: Plan) -> S
         # Alternating which goes first keeps a steady drift out of the ratio.
         for mine in (True, False) if len(work) % 2 == 0 else (False, True):
             if mine:
-                work.append(once(prepare(steps), clock) / steps)
+                work.append(time_call(prepare(steps), clock) / steps)
             else:
-                beside.append(once(reference(reference_steps), clock) / reference_steps)
+                beside.append(time_call(reference(reference_steps), clock) / reference_steps)
     return Samples(np.array(work), np.array(beside))
 
 
-def once(go: Go, clock: Clock) -> float:
+def time_call(go: Call, clock: Clock) -> float:
     """Seconds that one call takes, the device's part included."""
     clock.sync()
     start = clock.now()
@@ -110,19 +119,19 @@ def once(go: Go, clock: Clock) -> float:
     return clock.now() - start
 
 
-def _calibrate(prepare: Prepare, clock: Clock, block_s: float, most_steps: int) -> int:
+def _calibrate_steps(prepare: Prepare, clock: Clock, block_s: float, most_steps: int) -> int:
     """How many steps fill a block: doubles until it is half full, warming up on the way, then scales."""
     steps = 1
-    once(prepare(1), clock)
+    time_call(prepare(1), clock)
     while True:
-        taken = min(once(prepare(steps), clock) for _ in range(3))
+        taken = min(time_call(prepare(steps), clock) for _ in range(3))
         if taken >= block_s / 2 or steps == most_steps:
             return max(1, min(most_steps, round(steps * block_s / max(taken, 1e-9))))
         steps = min(2 * steps, most_steps)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def pause_gc_and_freeze() -> Iterator[None]:
     """No garbage collection inside: what is there is frozen, garbage or not, and what is made meanwhile waits.
 
     Where a program has frozen objects of its own, they stay so: there is one frozen set, and thawing ours thaws theirs.

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gdbench.engine.convergence_metrics import mask_nan
 from gdbench.engine.op_counter import StepWork
 from gdbench.engine.timer import Samples
 from gdbench.results.constant_column import make_constant
 
-__all__ = ["CLOCKS", "OVERHEAD_S", "RATIOS", "Timings", "timing_columns"]
+__all__ = ["CLOCKS", "OVERHEAD_S", "RATIOS", "Timings", "make_timing_columns"]
 
 
 Array = npt.NDArray[Any]
@@ -68,7 +69,7 @@ class Timings:
         return ~np.isnan(self.step_s)
 
 
-def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
+def make_timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[str, Array]:
     """The columns that hold times; runs that were not timed take their cell's median and say so."""
     if timings is None:
         return {"timed": make_constant(False, len(steps_to_target))}
@@ -88,25 +89,25 @@ def timing_columns(timings: Timings | None, steps_to_target: Array) -> Mapping[s
         "timed": timed,
         "timing_error": errors,
         "verified_steps": np.ma.masked_array(timings.verified_steps, mask=timings.verified_steps == 0),
-        "warmup_s": _known(np.full(runs, timings.warmup_s)),
-        "first_step_s": _known(timings.first_step_s),
-        "step_s": _known(step_s),
-        "step_s_lo": _known(timings.step_s_lo),
-        "step_s_hi": _known(timings.step_s_hi),
-        "update_s": _known(timings.update_s),
-        "step_time_ratio": _known(timings.ratio),
-        "step_time_ratio_lo": _known(timings.ratio_lo),
-        "step_time_ratio_hi": _known(timings.ratio_hi),
-        "reference_s": _known(timings.reference_s),
-        "memory_reference_s": _known(np.full(runs, timings.memory_reference_s)),
-        "device_reference_s": _known(np.full(runs, timings.device_reference_s)),
-        "time_to_target_s": _known(to_target),
+        "warmup_s": mask_nan(np.full(runs, timings.warmup_s)),
+        "first_step_s": mask_nan(timings.first_step_s),
+        "step_s": mask_nan(step_s),
+        "step_s_lo": mask_nan(timings.step_s_lo),
+        "step_s_hi": mask_nan(timings.step_s_hi),
+        "update_s": mask_nan(timings.update_s),
+        "step_time_ratio": mask_nan(timings.ratio),
+        "step_time_ratio_lo": mask_nan(timings.ratio_lo),
+        "step_time_ratio_hi": mask_nan(timings.ratio_hi),
+        "reference_s": mask_nan(timings.reference_s),
+        "memory_reference_s": mask_nan(np.full(runs, timings.memory_reference_s)),
+        "device_reference_s": mask_nan(np.full(runs, timings.device_reference_s)),
+        "time_to_target_s": mask_nan(to_target),
         "time_to_target_kind": kind,
     }
-    return {**columns, **_work_columns(timings, step_s)}
+    return {**columns, **_make_work_columns(timings, step_s)}
 
 
-def _work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
+def _make_work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
     work, runs = timings.work, len(step_s)
     absent = np.ones(runs, dtype=bool)
     ops = np.ma.masked_array(np.full(runs, work.ops or 0), mask=absent if work.ops is None else ~absent)
@@ -115,7 +116,3 @@ def _work_columns(timings: Timings, step_s: Array) -> Mapping[str, Array]:
         step_s < (work.ops or 1) * OVERHEAD_S, mask=ops.mask | np.isnan(step_s) | (not timings.constant_cost)
     )
     return {"ops": ops, "peak_bytes": peak, "overhead_bound": bound}
-
-
-def _known(values: Array) -> Array:
-    return np.ma.masked_array(values, mask=np.isnan(values))

@@ -13,35 +13,35 @@ import numpy.typing as npt
 import torch
 
 from gdbench.config.user_modules import USER_ERRORS
-from gdbench.engine.attempts import explained
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.op_counter import step_work
-from gdbench.engine.proof import HORIZON, Watched, prove, prove_again
-from gdbench.engine.reference_loops import memory_loop, notebook_loop
-from gdbench.engine.timer import Clock, Plan, Prepare, measure, once, quiet
+from gdbench.engine.failure_isolation import describe_exception
+from gdbench.engine.op_counter import count_step_work
+from gdbench.engine.reference_loops import make_memory_loop, make_notebook_loop
+from gdbench.engine.timer import Clock, MeasurementPlan, Prepare, measure_blocks, pause_gc_and_freeze, time_call
 from gdbench.engine.timing_columns import Timings
+from gdbench.engine.timing_verification import MAX_SNAPSHOT_STEP, ObservedRuns, verify_again, verify_timed_pass
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import Prox
 from gdbench.optimizers.base import CompositeParts, Oracle, Step
 from gdbench.results.statuses import STATUS_RANK
 from gdbench.tree import Params, tree_map
 
-__all__ = ["clocked"]
+__all__ = ["time_runs"]
 
 
 Array = npt.NDArray[Any]
-SNAPSHOTS = 4
+SNAPSHOT_COUNT = 4
 BLOCKS_SHARE = 0.75
 """Of a run's share of the budget; the rest goes into its proof of work, snapshots and calibration."""
-LEAST_SHARE_S = 0.02
+MIN_SHARE_S = 0.02
 """Less than this is not enough to time a run; the rest of the cell then takes the median."""
-PROOF_SHARE = 0.25
+VERIFICATION_SHARE = 0.25
 """Of a cell's budget the bare pass of a proof may take so much; beyond it only the first steps of a run are proven."""
 
 
 @dataclass(frozen=True)
-class _Given:
+class _FixedGradientOracle:
     """An oracle that knows one gradient already: what a step costs beside it is the update."""
 
     loss: torch.Tensor
@@ -53,7 +53,7 @@ class _Given:
     @property
     def split(self) -> CompositeParts | None:
         # The smooth part states no prox: whoever wraps an oracle wraps its parts too, and must come to an end.
-        return None if self.prox is None else CompositeParts(_Given(self.loss, self.gradient), self.prox)
+        return None if self.prox is None else CompositeParts(_FixedGradientOracle(self.loss, self.gradient), self.prox)
 
     def value(self, x: Params, k: Step) -> torch.Tensor:
         return self.loss
@@ -65,101 +65,105 @@ class _Given:
         return v
 
 
-def clocked(cell: Cell, watched: Watched, clock: Clock) -> Timings | None:
+def time_runs(cell: Cell, watched: ObservedRuns, clock: Clock) -> Timings | None:
     """Time runs one by one while the budget lasts: those that reached the target first, non-finite ones never.
 
     None where there is nothing to time, or no budget.
     """
     steps_to_target = watched.columns["steps_to_target"]
-    order: Array = _order(watched.columns["status"], steps_to_target) if cell.seconds else np.empty(0, np.int64)
+    order: Array = _order_runs(watched.columns["status"], steps_to_target) if cell.seconds else np.empty(0, np.int64)
     if not len(order):
         return None
     timings = Timings.none(cell.size)
     end = clock.now() + cell.seconds
     try:
-        timings.warmup_s = _warm_process(cell, int(order[0]), clock)
+        timings.warmup_s = _time_warmup(cell, int(order[0]), clock)
     except Unavailable:
         raise
     except Exception as error:  # it bears its own objective, but not the one that a process is warmed up on
-        timings.errors = {int(row): f"warming up raised {explained(error)}" for row in order}
+        timings.errors = {int(row): f"warming up raised {describe_exception(error)}" for row in order}
         return timings
-    with quiet():
-        timings.memory_reference_s = _least(memory_loop(), clock)
+    with pause_gc_and_freeze():
+        timings.memory_reference_s = _time_fastest(make_memory_loop(), clock)
         if cell.device.type != "cpu":
-            timings.device_reference_s = _least(notebook_loop(cell.device), clock, steps=20)
+            timings.device_reference_s = _time_fastest(make_notebook_loop(cell.device), clock, steps=20)
         for count, row in enumerate(order):
             left = end - clock.now()
-            if count and left < LEAST_SHARE_S:
+            if count and left < MIN_SHARE_S:
                 break
-            share = max(BLOCKS_SHARE * left / (len(order) - count), LEAST_SHARE_S)
+            share = max(BLOCKS_SHARE * left / (len(order) - count), MIN_SHARE_S)
             hits = int(steps_to_target[row]) if steps_to_target[row] is not np.ma.masked else None
             try:
-                _Stopwatch(cell, int(row), clock).run(timings, share, hits, watched)
+                _RunTimer(cell, int(row), clock).run(timings, share, hits, watched)
             except USER_ERRORS as error:  # it went well when it was watched
-                timings.errors[int(row)] = f"the timed pass raised {explained(error)}"
+                timings.errors[int(row)] = f"the timed pass raised {describe_exception(error)}"
     timings.forget(list(timings.errors))
     return timings
 
 
-def _order(status: Array, steps_to_target: Array) -> Array:
+def _order_runs(status: Array, steps_to_target: Array) -> Array:
     """Runs worth timing, the fastest to the target first, diverged ones last."""
     rank = np.array([STATUS_RANK[name] for name in status])
     order = np.lexsort((np.ma.filled(steps_to_target, np.iinfo(np.int32).max), rank))
     return order[rank[order] < 3]
 
 
-def _warm_process(cell: Cell, row: int, clock: Clock) -> float:
+def _time_warmup(cell: Cell, row: int, clock: Clock) -> float:
     """Seconds of a method's first use here (imports, lazy dispatch), on another objective; NaN if compiled."""
-    if cell.maker.compiled:  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
-        once(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
+    if (
+        cell.make_method.compiled
+    ):  # a compiled step belongs to its objective: compile it for a run alone, if it is not yet
+        time_call(lambda: descent(cell.solo_method(row), cell.oracle(False), cell.start(0), range(1)), clock)
         return np.nan
     method = cell.solo_method(row)
     x = tree_map(torch.ones_like, cell.start(int(cell.seeds[row])))  # a method may take points of its kind alone
     loss = torch.ones((), dtype=cell.dtype, device=cell.device)
-    ones = _Given(loss, tree_map(torch.ones_like, x), lambda point, t: point)
-    return once(lambda: descent(method, ones, x, range(3)), clock)
+    ones = _FixedGradientOracle(loss, tree_map(torch.ones_like, x), lambda point, t: point)
+    return time_call(lambda: descent(method, ones, x, range(3)), clock)
 
 
-def _least(prepare: Prepare, clock: Clock, steps: int = 1) -> float:
-    return min(once(prepare(steps), clock) / steps for _ in range(3))
+def _time_fastest(prepare: Prepare, clock: Clock, steps: int = 1) -> float:
+    return min(time_call(prepare(steps), clock) / steps for _ in range(3))
 
 
-class _Stopwatch:
+class _RunTimer:
     """One run of a cell, solo, on the clock."""
 
     def __init__(self, cell: Cell, row: int, clock: Clock) -> None:
         self.cell, self.row, self.clock = cell, row, clock
         self.oracle = cell.oracle(laned=False, row=row)
         self.method = cell.solo_method(row)
-        self.horizon = min(cell.steps, HORIZON)
+        self.horizon = min(cell.steps, MAX_SNAPSHOT_STEP)
 
     @property
     def start(self) -> Params:
         """The run's start, a new copy each time: a step may change it in place."""
         return self.cell.start(int(self.cell.seeds[self.row]))
 
-    def run(self, timings: Timings, share: float, steps_to_target: int | None, watched: Watched) -> None:
+    def run(self, timings: Timings, share: float, steps_to_target: int | None, watched: ObservedRuns) -> None:
         row, method, start = self.row, self.method, self.start
         timings.constant_cost = method.constant_cost
-        timings.first_step_s[row] = once(lambda: descent(method, self.oracle, start, range(1)), self.clock)
-        proof = prove(self.cell, row, watched, self.clock, PROOF_SHARE * self.cell.seconds)
+        timings.first_step_s[row] = time_call(lambda: descent(method, self.oracle, start, range(1)), self.clock)
+        proof = verify_timed_pass(self.cell, row, watched, self.clock, VERIFICATION_SHARE * self.cell.seconds)
         timings.verified_steps[row] = proof.steps
         if proof.difference:
             timings.errors[row] = proof.difference
             return
         prepare, most = self._blocks(self.oracle)
-        samples = measure(prepare, notebook_loop(), self.clock, Plan(seconds=0.8 * share, most_steps=most))
+        samples = measure_blocks(
+            prepare, make_notebook_loop(), self.clock, MeasurementPlan(seconds=0.8 * share, most_steps=most)
+        )
         timings.blocks.append((row, samples))
         timings.step_s[row], timings.step_s_lo[row], timings.step_s_hi[row] = samples.step
         timings.ratio[row], timings.ratio_lo[row], timings.ratio_hi[row] = samples.ratio
         timings.reference_s[row] = np.median(samples.reference)
-        if method.constant_cost and not self.cell.maker.compiled:
+        if method.constant_cost and not self.cell.make_method.compiled:
             timings.update_s[row] = self._update(0.2 * share)
         if steps_to_target is not None and not method.constant_cost:
             timings.replay_s[row] = self._replay(steps_to_target, steps_to_target * samples.step[0])
-        if timings.work == (None, None) and not self.cell.maker.compiled:
-            timings.work = step_work(prepare(1), self.cell.device)
-        if difference := prove_again(self.cell, row, proof):
+        if timings.work == (None, None) and not self.cell.make_method.compiled:
+            timings.work = count_step_work(prepare(1), self.cell.device)
+        if difference := verify_again(self.cell, row, proof):
             timings.errors[row] = difference
 
     def _blocks(self, oracle: Oracle) -> tuple[Prepare, int]:
@@ -176,7 +180,9 @@ class _Stopwatch:
     @cached_property
     def snapshots(self) -> list[tuple[int, Params, Any]]:
         """Step, x and state at a few points early in the run; never the very first step, which makes the state."""
-        positions = sorted({max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOTS) for i in range(SNAPSHOTS)})
+        positions = sorted(
+            {max(min(1, self.horizon - 1), self.horizon * i // SNAPSHOT_COUNT) for i in range(SNAPSHOT_COUNT)}
+        )
         x = self.start
         state, taken, at = self.method.init(x), [], 0
         for position in positions:
@@ -188,9 +194,9 @@ class _Stopwatch:
     def _update(self, seconds: float) -> float:
         """The step time with a gradient that is given: what the update itself costs."""
         loss, gradient = self.oracle.grad(self.start, 0)
-        prepare, most = self._blocks(_Given(loss.detach(), gradient, self.cell.objective.prox))
-        plan = Plan(seconds=seconds, most_steps=most)
-        return measure(prepare, notebook_loop(), self.clock, plan).step[0]
+        prepare, most = self._blocks(_FixedGradientOracle(loss.detach(), gradient, self.cell.objective.prox))
+        plan = MeasurementPlan(seconds=seconds, most_steps=most)
+        return measure_blocks(prepare, make_notebook_loop(), self.clock, plan).step[0]
 
     def _replay(self, steps: int, expected_s: float) -> float:
         """Median of up to three timed passes of exactly so many steps from the start; one at least."""
@@ -201,4 +207,4 @@ class _Stopwatch:
             return lambda: descent(self.method, self.oracle, start, range(steps), state)
 
         repeats = max(1, min(3, int(self.cell.seconds / max(expected_s, 1e-9))))
-        return float(np.median([once(prepare(1), self.clock) for _ in range(repeats)]))
+        return float(np.median([time_call(prepare(1), self.clock) for _ in range(repeats)]))

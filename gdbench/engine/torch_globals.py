@@ -12,7 +12,7 @@ import torch
 import torch.utils._device
 import torch.utils.deterministic
 
-__all__ = ["SETTINGS", "Values", "apply_settings", "isolated_settings", "read_settings", "with_changes"]
+__all__ = ["SETTINGS", "Values", "apply_settings", "isolate_settings", "read_settings", "run_and_diff"]
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -26,14 +26,14 @@ class Setting:
     write: Callable[[Any], None]
 
 
-def _attribute(path: str) -> Setting:
+def _make_attribute_setting(path: str) -> Setting:
     """A setting that is an attribute below ``torch``."""
     *owners, name = path.split(".")
     owner = reduce(getattr, owners, torch)
     return Setting(partial(getattr, owner, name), partial(setattr, owner, name))
 
 
-def _has(path: str) -> bool:
+def _has_attribute(path: str) -> bool:
     try:
         reduce(getattr, path.split("."), torch)
     except AttributeError:  # another version of torch
@@ -54,7 +54,7 @@ def _write_matmul_precision(precision: str | None) -> None:
         torch.set_float32_matmul_precision(precision)
 
 
-def _flushes_denormals() -> bool:
+def _is_flushing_denormals() -> bool:
     return bool(torch.tensor(2.0**-1060, dtype=torch.float64, device="cpu").mul(1.0) == 0)
 
 
@@ -62,7 +62,7 @@ def _write_flush_denormal(on: bool) -> None:
     torch.set_flush_denormal(on)
 
 
-def _autocast(device: str) -> Setting:
+def _make_autocast_setting(device: str) -> Setting:
     """Whether autocast is on for a kind of device, and its dtype."""
 
     def write(values: tuple[bool, torch.dtype]) -> None:
@@ -120,13 +120,13 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "anomaly_mode": Setting(lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()), _write_anomaly),
     "float32_matmul_precision": Setting(_read_matmul_precision, _write_matmul_precision),
-    "flush_denormal": Setting(_flushes_denormals, _write_flush_denormal),
+    "flush_denormal": Setting(_is_flushing_denormals, _write_flush_denormal),
     "warn_always": Setting(torch.is_warn_always_enabled, torch.set_warn_always),
-    "autocast_cpu": _autocast("cpu"),
-    "autocast_cuda": _autocast("cuda"),
+    "autocast_cpu": _make_autocast_setting("cpu"),
+    "autocast_cuda": _make_autocast_setting("cuda"),
     "autocast_cache": Setting(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
     "autograd_multithreading": Setting(torch._C._is_multithreading_enabled, torch._C._set_multithreading_enabled),
-    **{path: _attribute(path) for path in PATHS if _has(path)},
+    **{path: _make_attribute_setting(path) for path in PATHS if _has_attribute(path)},
 }
 """Every setting by name, in the order in which it is restored: the precision of products by its old name first."""
 
@@ -144,7 +144,7 @@ def apply_settings(values: Values) -> None:
 
 
 @contextlib.contextmanager
-def isolated_settings() -> Iterator[None]:
+def isolate_settings() -> Iterator[None]:
     """Gradients on inside, whatever the caller has set; every setting as it was outside."""
     before = read_settings()
     try:
@@ -154,7 +154,7 @@ def isolated_settings() -> Iterator[None]:
         apply_settings(before)
 
 
-def with_changes(action: Callable[[], T]) -> tuple[T, Values]:
+def run_and_diff(action: Callable[[], T]) -> tuple[T, Values]:
     """What an action returns, and the settings that it changed, at their new values."""
     before = read_settings()
     result = action()

@@ -13,33 +13,33 @@ import torch
 from torch import Tensor
 
 from gdbench.config.spacing import space_logarithmically
-from gdbench.engine.batch_observer import Onlooker
 from gdbench.engine.cell import Cell
-from gdbench.engine.marks import digest, mark_steps
-from gdbench.engine.tensor_stats import to_numpy, tree_norm, widen_loss
+from gdbench.engine.observer import Observer
+from gdbench.engine.point_digest import digest_point, list_marked_steps
+from gdbench.engine.tensor_stats import compute_norms, to_numpy, widen_loss
 from gdbench.optimizers.base import Oracle
 from gdbench.tree import Params, flatten, numel, tree_map
 
-__all__ = ["TRACED_RUNS", "X_SIZE", "TraceRecorder", "trace_steps", "traced_runs"]
+__all__ = ["MAX_TRACED_RUNS", "MAX_TRACED_SIZE", "TraceRecorder", "select_traced_runs", "select_traced_steps"]
 
 
 Array = npt.NDArray[Any]
 
 
-X_SIZE = 16
+MAX_TRACED_SIZE = 16
 """Points of at most this many numbers are kept in traces."""
-TRACED_RUNS = 1000
+MAX_TRACED_RUNS = 1000
 """Log-spaced traces are stored for at most this many runs of a cell, evenly chosen."""
 
 
-def traced_runs(cell: Cell) -> Array:
+def select_traced_runs(cell: Cell) -> Array:
     """Rows of the runs whose traces are stored: all, or, log-spaced, at most TRACED_RUNS, evenly chosen."""
-    if cell.trace == "log" and cell.size > TRACED_RUNS:
-        return np.linspace(0, cell.size - 1, TRACED_RUNS).round().astype(np.int64)
+    if cell.trace == "log" and cell.size > MAX_TRACED_RUNS:
+        return np.linspace(0, cell.size - 1, MAX_TRACED_RUNS).round().astype(np.int64)
     return np.arange(0 if cell.trace == "none" else cell.size)
 
 
-def trace_steps(steps: int, trace: str) -> Array:
+def select_traced_steps(steps: int, trace: str) -> Array:
     """The steps that a trace keeps: all, none, or the start, ten a decade and the end."""
     if trace == "none":
         return np.empty(0, dtype=np.int64)
@@ -55,38 +55,38 @@ class TraceRecorder:
 
     def __init__(self, cell: Cell, laned: bool, traced: Array, full: Oracle | None) -> None:
         self.full = full
-        self.steps = trace_steps(cell.steps, cell.trace)
+        self.steps = select_traced_steps(cell.steps, cell.trace)
         self.wanted = frozenset(self.steps.tolist() if len(traced) else [])
         self.marks: dict[int, bytes] | None = None if laned or not cell.seconds else {}
-        self.marked = frozenset(mark_steps(cell.steps) if self.marks is not None else [])
+        self.marked = frozenset(list_marked_steps(cell.steps) if self.marks is not None else [])
         self.noted = self.wanted | self.marked
         self.traced, self.laned = traced, laned
         self.pick: Callable[[Tensor], Tensor] = lambda leaf: leaf
         if laned and len(traced) < cell.size:
             index = torch.from_numpy(traced).to(cell.device)
             self.pick = lambda leaf: leaf[index]
-        self.keep_x = numel(cell.start(int(cell.seeds[0]))) <= X_SIZE
+        self.keep_x = numel(cell.start(int(cell.seeds[0]))) <= MAX_TRACED_SIZE
         self.sign = -1.0 if cell.maximize else 1.0
         self.seen: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
-    def look(self, k: int, crowd: Onlooker, x: Params, loss: Tensor, grad: Params) -> None:
-        """Keep what step k shows, where it is a wanted one."""
+    def record(self, k: int, observer: Observer, x: Params, loss: Tensor, grad: Params) -> None:
+        """Record what step k shows, where it is a wanted one."""
         if k not in self.noted:
             return
         if self.marks is not None and k in self.marked:
-            self.marks[k] = digest(x)
+            self.marks[k] = digest_point(x)
         if k not in self.wanted:
             return
         if self.full is not None:  # steps saw other gradients
             grad = self.full.grad(x, k)[1]
-        x, loss, grad = crowd.spread((x, loss.detach(), grad))
+        x, loss, grad = observer.expand((x, loss.detach(), grad))
         loss = self.pick(widen_loss(loss)) * self.sign
-        norm = tree_norm(tree_map(self.pick, grad), self.laned)
+        norm = compute_norms(tree_map(self.pick, grad), self.laned)
         point = flatten(tree_map(lambda leaf: self.pick(leaf.detach()), x), self.laned).clone() if self.keep_x else None
         self.seen.append((loss, norm, point))
 
-    def kept(self) -> dict[str, Any]:
-        """What was kept, as arrays on the CPU."""
+    def to_arrays(self) -> dict[str, Any]:
+        """What was recorded, as arrays on the CPU."""
         runs = len(self.traced)
         losses = [np.atleast_1d(to_numpy(loss)) for loss, _, _ in self.seen]
         norms = [np.atleast_1d(to_numpy(norm)) for _, norm, _ in self.seen]

@@ -1,8 +1,8 @@
-"""The only door through which the gate uses a side's gdbench: compose, parse, build, run, descend.
+"""Frozen facade, the only part of a side's gdbench that the gate calls: compose, parse, build, run, descend.
 
-The gate that compares is the head's, the gdbench behind this door is each side's own. So these names, their arguments
-and what they give back are frozen: whatever is moved or renamed behind them, a base of an earlier layout is compared
-with a head of a later one. A change that breaks this raises ``VERSION``, and such a base is not measured.
+The gate that compares is the head's; the gdbench behind this facade is each side's own. So these names, their arguments
+and their results are frozen: a base of an older layout can be compared with a newer head, whatever is moved or renamed
+behind the facade. A change that breaks this increments ``VERSION``; a base of another version is not measured.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 from gdbench.config.compose import Composer, initialized, plain
 from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
-from gdbench.engine.build import build as build_cell
+from gdbench.engine.build import build_cell
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.draw_check import check_draws
+from gdbench.engine.randomness_check import find_draws
 from gdbench.engine.runner import run_cell
 from gdbench.optimizers.base import Method, StepInfo
 
@@ -40,17 +40,17 @@ COLUMNS = {
 """The columns of ``run``: the frozen name that the gate knows, and the table's column that it stands for."""
 
 Request = tuple[Sequence[str], Sequence[str]]
-"""Overrides that requests have in common, and those of this one."""
+"""Overrides that several requests share, and those of this one."""
 
 
 @dataclass(frozen=True)
 class Solo:
-    """One run on its own, to be carried on step by step."""
+    """A single run, advanced step by step."""
 
     method: Any
     oracle: Any
     start: Callable[[], Any]
-    """Makes the point x_0 anew."""
+    """A fresh x_0."""
     steps: int
 
     @property
@@ -59,20 +59,20 @@ class Solo:
         return bool(self.method.constant_cost)
 
     def copy(self, x: Any, *state: Any) -> tuple[Any, Any]:
-        """A copy of a point and its state; of the first state without one."""
+        """A copy of a point and its state; without a state, of the initial one."""
         method: Method = self.method
         return method.copy(x, *(state or (method.init(x),)))
 
     def with_extra_work(self, work: Callable[[], None]) -> Solo:
-        """The same run, which does ``work`` after every step."""
+        """The same run with a call of ``work`` after every step."""
         step = self.method.step
 
-        def laden(oracle: Any, k: Any, x: Any, state: Any) -> Any:
-            done = step(oracle, k, x, state)
+        def step_and_work(oracle: Any, k: Any, x: Any, state: Any) -> Any:
+            result = step(oracle, k, x, state)
             work()
-            return done
+            return result
 
-        return replace(self, method=replace(self.method, step=laden))
+        return replace(self, method=replace(self.method, step=step_and_work))
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class Built:
 
     def solo(self) -> Solo:
         """The cell's first run."""
-        return _solo(self.cell, self.cell.maker(self.cell.solo_hyper(0)))
+        return _solo(self.cell, self.cell.make_method(self.cell.solo_hyper(0)))
 
     def seeded_solo(self) -> Solo:
-        """The same, its steps drawing from (seed, step) where they draw at random: their bits repeat."""
-        cell = check_draws(self.cell)[0]
+        """The same; random draws of its steps depend on (seed, step) alone, so that their bits are reproducible."""
+        cell = find_draws(self.cell)[0]
         return _solo(cell, cell.solo_method(0))
 
 
@@ -100,9 +100,9 @@ def _solo(cell: Cell, method: Method) -> Solo:
 
 
 def compose(requests: Iterable[Request]) -> Iterator[dict[str, Any] | Exception]:
-    """The configuration of each request as plain containers, ``config`` and ``choices``; the error where it has none.
+    """The configuration of each request as plain containers, ``config`` and ``choices``; or its error.
 
-    Nobody else composes in this process until the last is taken.
+    No other composition is possible in this process until the last one is taken.
     """
     store()
     with initialized():
@@ -118,19 +118,19 @@ def compose(requests: Iterable[Request]) -> Iterator[dict[str, Any] | Exception]
 
 
 def parse(composed: Mapping[str, Any]) -> Any:
-    """What a composed configuration asks for, checked."""
+    """The validated specification of a composed configuration."""
     return Question.parse(composed["config"], composed["choices"])
 
 
 def build(parsed: Any) -> Built:
-    """The cell of what was parsed, and as many threads of torch as it asks for."""
+    """Build the cell of a specification, and set torch's number of threads to its own."""
     torch.set_num_threads(parsed.threads)
     cell = build_cell(parsed)
-    return Built(cell, parsed.threads, cell.maker.compiled, str(cell.dtype).removeprefix("torch."))
+    return Built(cell, parsed.threads, cell.make_method.compiled, str(cell.dtype).removeprefix("torch."))
 
 
 def run(built: Built) -> dict[str, Any]:
-    """The columns of a cell's runs, of which the first counts here."""
+    """The columns of a cell's first run."""
     columns = run_cell(built.cell).columns
     return {name: columns[column][0] for name, column in COLUMNS.items() if column in columns}
 
@@ -138,15 +138,15 @@ def run(built: Built) -> dict[str, Any]:
 def descend(
     solo: Solo, x: Any, steps: range, *state: Any, look: Callable[[Any, float], None] | None = None
 ) -> tuple[Any, Any]:
-    """Carry a run through ``steps`` from x, with a state going on; returns the point and the state.
+    """Advance a run by ``steps`` from x, and from a state if given; returns the point and the state.
 
-    ``look`` sees every point x_k that the run is judged at, and the loss there.
+    ``look`` is called with every point x_k at which the run is evaluated, and its loss.
     """
     if look is None:
         return descent(solo.method, solo.oracle, x, steps, *state)
 
-    def seen(_: int, at: Any, saw: StepInfo) -> None:
+    def call_look(_: int, at: Any, saw: StepInfo) -> None:
         look(at, float(saw.loss.detach()))
 
     go_on = {"state": state[0]} if state else {}
-    return descent(solo.method, solo.oracle, x, steps, look=seen, **go_on)
+    return descent(solo.method, solo.oracle, x, steps, look=call_look, **go_on)

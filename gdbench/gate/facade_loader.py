@@ -1,8 +1,8 @@
-"""Finds the facade of the gdbench that is imported in a process: its own, or the same made of an older layout.
+"""Finds the facade of the gdbench that a process imports: its own, or an adapter for the layout before there was one.
 
-Started probes load this file by its place, since the gdbench that they import is their side's. A base of before
-``gdbench.gate.facade`` has its modules flat at the top of the package, under the names that stand here: they are of the
-past, and do not change when files move.
+The probe loads this file by its path, since the gdbench that it imports is its side's. A base older than
+``gdbench.gate.facade`` has its modules flat at the top of the package, under the names used here, which are fixed and
+do not change when files move.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 __all__ = ["find_facade"]
 
 VERSION = 1
-"""The facade that this gate speaks to."""
+"""The version of the facade that this gate uses."""
 FACADE = "gdbench.gate.facade"
 
 
 def find_facade() -> Any:
-    """The facade of the side that is imported here. Raises ImportError where it has none that this gate can use."""
+    """The facade of the side imported here. Raises ImportError if it has none that this gate can use."""
     try:
         facade = import_module(FACADE)
     except ModuleNotFoundError as error:
@@ -28,15 +28,15 @@ def find_facade() -> Any:
             raise
         return OlderLayout()
     if facade.VERSION != VERSION:
-        raise ImportError(f"its facade is of version {facade.VERSION}, and this gate speaks to version {VERSION}")
+        raise ImportError(f"its facade is of version {facade.VERSION}, and this gate uses version {VERSION}")
     return facade
 
 
 class OlderLayout:
-    """The facade of a gdbench of before there was one. Raises ImportError where its modules are not there either."""
+    """The facade of a gdbench older than the facade. Raises ImportError if its modules are not there either."""
 
     def __init__(self) -> None:
-        """Import what composes; what builds and runs is imported when it is used."""
+        """Import the composition; what builds and runs is imported when it is used."""
         self.config: Any = import_module("gdbench.config")
         self.composer, self.initialized = self.config.Composer, self.config.initialized
         self.config.store()
@@ -107,12 +107,12 @@ class OlderSolo:
         """``facade.Solo.with_extra_work``."""
         step = self.method.step
 
-        def laden(oracle: Any, k: Any, x: Any, state: Any) -> Any:
-            done = step(oracle, k, x, state)
+        def step_and_work(oracle: Any, k: Any, x: Any, state: Any) -> Any:
+            result = step(oracle, k, x, state)
             work()
-            return done
+            return result
 
-        return replace(self, method=replace(self.method, step=laden))
+        return replace(self, method=replace(self.method, step=step_and_work))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class OlderCell:
         return _solo(self.cell, self.cell.maker(self.cell.solo_hyper(0)))
 
     def seeded_solo(self) -> OlderSolo:
-        """``facade.Built.seeded_solo``; as it is where that gdbench knows of no draws."""
+        """``facade.Built.seeded_solo``; ``solo`` if that gdbench has no seeded draws."""
         cell = self.cell
         try:
             cell = import_module("gdbench.draw_check").check_draws(cell)[0]

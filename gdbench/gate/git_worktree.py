@@ -1,4 +1,4 @@
-"""The two trees: which revision is the base, and a worktree of it that is gone afterwards, however the gate ends."""
+"""The base: which revision it is, and a git worktree of it, which is removed however the gate ends."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import filelock
 
 from gdbench.engine.git import GitError, GitMissing, read_git
 from gdbench.errors import NotMeasured, UsageError
-from gdbench.gate.series import Side
+from gdbench.gate.series import SourceTree
 
-__all__ = ["Base", "NoRepository", "base_of", "clean_commit", "commits_between", "repository", "worktree"]
+__all__ = ["Base", "NoRepository", "find_clean_commit", "find_repository", "list_commits_between", "open_worktree"]
+__all__ += ["resolve_base"]
 
-
-PLACE = "gdbench-gate"
-"""The folder of worktrees, inside the repository's .git, where no tool that walks the tree meets them."""
+FOLDER = "gdbench-gate"
+"""The folder of worktrees, inside the repository's .git, where no tool that walks the tree finds them."""
 KEEPER = Path(__file__).with_name("worktree_keeper.py")
 
 
 class NoRepository(UsageError):
-    """A folder lies in no repository, or there is no git to ask."""
+    """The folder is in no repository, or git is not installed."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Base:
 
     commit: str
     how: str
-    """What it is, in words: ``merge base with main``."""
+    """How it was chosen: ``merge base with main``."""
 
     @property
     def short(self) -> str:
@@ -44,15 +44,15 @@ class Base:
         return self.commit[:7]
 
 
-def _known(folder: Path, revision: str) -> str | None:
-    """The commit that a revision names; None where it names none."""
+def _find_commit(folder: Path, revision: str) -> str | None:
+    """The commit that a revision names; None if it names none."""
     with contextlib.suppress(GitError):
         return read_git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     return None
 
 
-def repository(folder: Path) -> Path:
-    """The top of the git repository that a folder lies in. Raises UsageError; NoRepository where there is none."""
+def find_repository(folder: Path) -> Path:
+    """The top of the git repository that contains a folder. Raises UsageError; NoRepository if there is none."""
     try:
         return Path(read_git(folder, "rev-parse", "--show-toplevel"))
     except GitMissing as reason:
@@ -65,16 +65,16 @@ def repository(folder: Path) -> Path:
         ) from None
 
 
-def base_of(top: Path, revision: str | None, outputs: str, allow_same: bool) -> Base:
-    """The revision to compare the working tree with. Raises NotMeasured where there is none, or no difference.
+def resolve_base(top: Path, revision: str | None, outputs: str, allow_same: bool) -> Base:
+    """The revision to compare the working tree with. Raises NotMeasured if there is none, or no difference.
 
-    Without a ``revision``: the merge base with the default branch; on a clean tree of the default branch itself, or of
-    a commit that it holds, the first parent.
+    Without a ``revision``: the merge base with the default branch; if the tree is clean and HEAD is on the default
+    branch, the first parent.
     """
-    clean = _clean(top, outputs)
-    base = _named(top, revision) if revision else _default(top, clean)
-    same = clean and read_git(top, "rev-parse", f"{base.commit}^{{tree}}") == read_git(top, "rev-parse", "HEAD^{tree}")
-    if same and not allow_same:
+    is_clean = _is_clean(top, outputs)
+    base = _resolve_named(top, revision) if revision else _resolve_default(top, is_clean)
+    trees = [read_git(top, "rev-parse", f"{commit}^{{tree}}") for commit in (base.commit, "HEAD")] if is_clean else []
+    if trees and trees[0] == trees[1] and not allow_same:
         raise NotMeasured(
             f"the working tree is that of {base.short} ({base.how}): nothing to compare. Name another base with"
             " --base, or compare all the same with --allow-same."
@@ -82,8 +82,8 @@ def base_of(top: Path, revision: str | None, outputs: str, allow_same: bool) -> 
     return base
 
 
-def _named(top: Path, revision: str) -> Base:
-    commit = _known(top, revision)
+def _resolve_named(top: Path, revision: str) -> Base:
+    commit = _find_commit(top, revision)
     if commit is None:
         raise NotMeasured(
             f"--base {revision} names no commit here. In a shallow clone fetch it first"
@@ -92,11 +92,11 @@ def _named(top: Path, revision: str) -> Base:
     return Base(commit, revision if not commit.startswith(revision) else "given")
 
 
-def _default(top: Path, clean: bool) -> Base:
-    head = _known(top, "HEAD")
+def _resolve_default(top: Path, is_clean: bool) -> Base:
+    head = _find_commit(top, "HEAD")
     if head is None:
         raise NotMeasured("there is no commit yet: nothing to compare with.")
-    trunk = _trunk(top)
+    trunk = _find_trunk(top)
     if trunk is None:
         raise NotMeasured(
             "no default branch is known (neither origin/HEAD, main nor master): name the base with --base."
@@ -108,10 +108,10 @@ def _default(top: Path, clean: bool) -> Base:
             f"HEAD and {trunk} have no common commit here: fetch the history (actions/checkout: fetch-depth: 0), or"
             " name the base with --base."
         ) from None
-    on_trunk = read_git(top, "rev-parse", "--abbrev-ref", "HEAD") == trunk.removeprefix("origin/")
-    if not clean or (fork != head and not on_trunk):
-        return Base(head if on_trunk else fork, "HEAD" if on_trunk else f"merge base with {trunk}")
-    parent = _known(top, "HEAD^1")
+    is_on_trunk = read_git(top, "rev-parse", "--abbrev-ref", "HEAD") == trunk.removeprefix("origin/")
+    if not is_clean or (fork != head and not is_on_trunk):
+        return Base(head if is_on_trunk else fork, "HEAD" if is_on_trunk else f"merge base with {trunk}")
+    parent = _find_commit(top, "HEAD^1")
     if parent is None:
         raise NotMeasured(
             "HEAD has no parent here: it is the first commit, or the clone is shallow"
@@ -120,40 +120,40 @@ def _default(top: Path, clean: bool) -> Base:
     return Base(parent, "first parent")
 
 
-def _trunk(top: Path) -> str | None:
+def _find_trunk(top: Path) -> str | None:
     """The default branch: of the pull request, of the remote, or by its usual name."""
-    if asked := os.environ.get("GITHUB_BASE_REF"):
-        if (place := _branch(top, asked)) is None:
+    if target := os.environ.get("GITHUB_BASE_REF"):
+        if (branch := _find_branch(top, target)) is None:
             raise NotMeasured(
-                f"GITHUB_BASE_REF={asked} names no branch here: fetch it (actions/checkout: fetch-depth: 0), or name"
+                f"GITHUB_BASE_REF={target} names no branch here: fetch it (actions/checkout: fetch-depth: 0), or name"
                 " the base with --base."
             )
-        return place
+        return branch
     usual = ["main", "master"]
     with contextlib.suppress(GitError):
         usual.insert(0, read_git(top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/"))
-    return next((place for name in usual if (place := _branch(top, name))), None)
+    return next((branch for name in usual if (branch := _find_branch(top, name))), None)
 
 
-def _branch(top: Path, name: str) -> str | None:
-    """A branch of that name, the remote's first."""
-    return next((place for place in (f"origin/{name}", name) if _known(top, place)), None)
+def _find_branch(top: Path, name: str) -> str | None:
+    """The branch of that name, the remote's first; None without one."""
+    return next((branch for branch in (f"origin/{name}", name) if _find_commit(top, branch)), None)
 
 
-def _clean(top: Path, outputs: str) -> bool:
-    """Whether the tree is as it was committed, but for what runs leave behind."""
-    left = [f":(exclude){outputs}"] if not Path(outputs).is_absolute() else []
-    return not read_git(top, "status", "--porcelain", "--", ".", *left, ":(exclude,glob)**/__pycache__/**")
+def _is_clean(top: Path, outputs: str) -> bool:
+    """Whether the tree equals its commit, apart from the outputs and caches of runs."""
+    excluded = [f":(exclude){outputs}"] if not Path(outputs).is_absolute() else []
+    return not read_git(top, "status", "--porcelain", "--", ".", *excluded, ":(exclude,glob)**/__pycache__/**")
 
 
-def clean_commit(top: Path, outputs: str) -> str | None:
-    """The commit that the working tree is; None where it differs from it."""
-    return _known(top, "HEAD") if _clean(top, outputs) else None
+def find_clean_commit(top: Path, outputs: str) -> str | None:
+    """The commit that the working tree equals; None if it differs."""
+    return _find_commit(top, "HEAD") if _is_clean(top, outputs) else None
 
 
-def commits_between(top: Path, good: str, bad: str) -> list[str]:
+def list_commits_between(top: Path, good: str, bad: str) -> list[str]:
     """The commits after ``good`` up to ``bad``, along first parents, oldest first."""
-    ends = [_known(top, revision) for revision in (good, bad)]
+    ends = [_find_commit(top, revision) for revision in (good, bad)]
     for revision, commit in zip((good, bad), ends, strict=True):
         if commit is None:
             raise UsageError(f"{revision} names no commit here.")
@@ -164,19 +164,19 @@ def commits_between(top: Path, good: str, bad: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def worktree(top: Path, commit: str, python: Path = Path(sys.executable)) -> Iterator[Side]:
-    """A side that is a commit, in a worktree of its own."""
-    place = _place(top)
-    _clear(place, top)
-    folder = place / f"{commit[:12]}-{uuid.uuid4().hex[:8]}"
+def open_worktree(top: Path, commit: str, python: Path = Path(sys.executable)) -> Iterator[SourceTree]:
+    """A commit in a worktree of its own, which is removed when the context ends."""
+    parent = _make_folder(top)
+    _remove_stale(parent, top)
+    folder = parent / f"{commit[:12]}-{uuid.uuid4().hex[:8]}"
     lock = filelock.FileLock(f"{folder}.lock")
-    with lock, _kept(folder, top, commit):
-        yield Side(folder, commit[:7], python)
+    with lock, _start_keeper(folder, top, commit):
+        yield SourceTree(folder, commit[:7], python)
 
 
 @contextlib.contextmanager
-def _kept(folder: Path, top: Path, commit: str) -> Iterator[None]:
-    """A worktree that is removed when the context ends, or this process does."""
+def _start_keeper(folder: Path, top: Path, commit: str) -> Iterator[None]:
+    """A process that makes the worktree, and removes it when the context or this process ends."""
     keeper = subprocess.Popen(
         [sys.executable, "-I", "-S", str(KEEPER), str(folder), str(top), commit],
         stdin=subprocess.PIPE,
@@ -192,19 +192,19 @@ def _kept(folder: Path, top: Path, commit: str) -> Iterator[None]:
         yield
 
 
-def _place(top: Path) -> Path:
-    place = (top / read_git(top, "rev-parse", "--git-common-dir")).resolve() / PLACE
-    place.mkdir(exist_ok=True)
-    return place
+def _make_folder(top: Path) -> Path:
+    folder = (top / read_git(top, "rev-parse", "--git-common-dir")).resolve() / FOLDER
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
-def _clear(place: Path, top: Path) -> None:
-    """Remove what a machine that went down left behind: worktrees whose gate no longer holds its lock."""
-    for file in place.glob("*.lock"):
+def _remove_stale(parent: Path, top: Path) -> None:
+    """Remove worktrees whose gate no longer holds its lock: the machine went down."""
+    for file in parent.glob("*.lock"):
         lock = filelock.FileLock(file, timeout=0)
         with contextlib.suppress(filelock.Timeout), lock:
             folder = file.with_suffix("")
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(GitError):  # git need not know it any more
+            with contextlib.suppress(GitError):  # git may not know it any more
                 read_git(top, "worktree", "remove", "--force", "--force", str(folder))
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""From what the layers found to what fails: policies, waivers, acceptances, and the exit code."""
+"""The gate's policy: which verdicts fail, which are forgiven by waivers and acceptances, and the exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gdbench.gate.acceptance import Acceptance
-from gdbench.gate.exact_measures import ABSENT, Finding
+from gdbench.gate.exact_measures import ABSENT, ExactResult
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
 
@@ -19,23 +19,23 @@ __all__ = [
     "OPEN",
     "PASSED",
     "UNMEASURED",
-    "Ruling",
-    "Terms",
-    "exact_ruling",
-    "exit_code",
-    "ruled",
+    "Policy",
+    "Verdict",
+    "apply_policy",
+    "choose_exit_code",
+    "make_exact_verdict",
 ]
 
 PASSED, FAILED, INCONCLUSIVE, UNMEASURED = 0, 1, 3, 4
-"""Exit codes; 2 is a mistake in the command."""
+"""Exit codes; 2 is a usage error."""
 
 FAILING = {"exact": ("worse", "changed"), "time": ("slower",)}
 OPEN = ("undecided", "contaminated")
 
 
 @dataclass(frozen=True)
-class Ruling:
-    """What a layer found of a series, and what that means for the gate."""
+class Verdict:
+    """The verdict of a layer on a series, and whether it fails the gate."""
 
     layer: str
     series: str
@@ -43,7 +43,7 @@ class Ruling:
     cause: str = ""
     fails: bool = False
     forgiven: str = ""
-    """Why it does not fail although it is a failing verdict."""
+    """Why a failing verdict does not fail the gate."""
     first_difference: int | None = None
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """Measures of the head, or the ratio and its interval."""
@@ -52,36 +52,36 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """All that may forgive a finding."""
+class Policy:
+    """Everything that may forgive a verdict."""
 
     waivers: Sequence[Waiver] = ()
-    accepted: Sequence[Acceptance] = ()
-    """What the head has accepted and the base has not."""
+    acceptances: Sequence[Acceptance] = ()
+    """Those of the head that the base does not have."""
     fingerprint: str = ""
     against: str = ""
-    """The baseline that is compared with, by its digest; empty for a revision."""
+    """Digest of the baseline that is compared with; empty for a revision."""
     today: datetime.date = field(default_factory=datetime.date.today)
     time: str = "gate"
-    """``advise``: nothing about time fails."""
+    """``advise``: no verdict on time fails."""
 
-    def forgiven(self, ruling: Ruling, policy: str) -> str:
-        """Why a failing verdict does not fail; empty where it does."""
-        advised = policy == "advise" or (ruling.layer == "time" and self.time == "advise")
-        if advised and ruling.verdict not in ABSENT:
+    def explain_forgiven(self, verdict: Verdict, policy: str) -> str:
+        """Why a failing verdict does not fail the gate; empty if it does."""
+        is_advice = policy == "advise" or (verdict.layer == "time" and self.time == "advise")
+        if is_advice and verdict.verdict not in ABSENT:
             return "advice only"
         for waiver in self.waivers:
-            if waiver.covers(ruling.series, ruling.layer) and self.today <= waiver.until:
+            if waiver.covers(verdict.series, verdict.layer) and self.today <= waiver.until:
                 return f"waived until {waiver.until}: {waiver.reason}"
-        if ruling.layer == "exact":
-            finding = {"verdict": ruling.verdict, "base": ruling.base, "numbers": ruling.numbers}
-            for acceptance in self.accepted:
-                if acceptance.covers(ruling.series, finding, self.fingerprint, self.against):
+        if verdict.layer == "exact":
+            finding = {"verdict": verdict.verdict, "base": verdict.base, "numbers": verdict.numbers}
+            for acceptance in self.acceptances:
+                if acceptance.covers(verdict.series, finding, self.fingerprint, self.against):
                     return f"accepted: {acceptance.reason}"
         return ""
 
-    def lapsed(self, series: Iterable[str]) -> list[Waiver]:
-        """Waivers whose day has gone, and that speak of one of these series."""
+    def find_expired(self, series: Iterable[str]) -> list[Waiver]:
+        """Waivers past their last day that cover one of these series."""
         names = list(series)
         return [
             waiver
@@ -90,37 +90,37 @@ class Terms:
         ]
 
 
-def ruled(rulings: Iterable[Ruling], series: Sequence[Series], terms: Terms) -> list[Ruling]:
-    """The rulings with what fails, and what is forgiven."""
-    policies = {each.name: each.policy for each in series}
-    told = []
-    for each in rulings:
-        failing = each.verdict in FAILING[each.layer]
-        grave = failing or each.verdict in (*ABSENT, *OPEN)
-        forgiven = terms.forgiven(each, policies.get(each.series, "gate")) if grave else ""
-        told.append(replace(each, fails=failing and not forgiven, forgiven=forgiven))
-    return told
+def apply_policy(verdicts: Iterable[Verdict], series: Sequence[Series], policy: Policy) -> list[Verdict]:
+    """The verdicts with ``fails`` and ``forgiven`` set."""
+    policies = {one.name: one.policy for one in series}
+    decided = []
+    for verdict in verdicts:
+        is_failing = verdict.verdict in FAILING[verdict.layer]
+        may_be_forgiven = is_failing or verdict.verdict in (*ABSENT, *OPEN)
+        forgiven = policy.explain_forgiven(verdict, policies.get(verdict.series, "gate")) if may_be_forgiven else ""
+        decided.append(replace(verdict, fails=is_failing and not forgiven, forgiven=forgiven))
+    return decided
 
 
-def exact_ruling(finding: Finding) -> Ruling:
-    """A finding of the exact layer, not yet judged."""
-    return Ruling(
+def make_exact_verdict(result: ExactResult) -> Verdict:
+    """A verdict of the exact layer, before the policy is applied."""
+    return Verdict(
         "exact",
-        finding.series,
-        finding.verdict,
-        finding.cause,
-        first_difference=finding.first_difference,
-        numbers=finding.measures,
-        base=finding.before,
+        result.series,
+        result.verdict,
+        result.cause,
+        first_difference=result.first_difference,
+        numbers=result.measures,
+        base=result.base_measures,
     )
 
 
-def exit_code(rulings: Sequence[Ruling], inconclusive: str, contaminated: bool = False) -> int:
-    """What a shell is told: a regression counts more than what is missing, and that more than what is open."""
-    if any(each.fails for each in rulings):
+def choose_exit_code(verdicts: Sequence[Verdict], inconclusive: str, is_contaminated: bool = False) -> int:
+    """The exit code: a regression comes before what was not measured, and that before what is inconclusive."""
+    if any(verdict.fails for verdict in verdicts):
         return FAILED
-    left = {each.verdict for each in rulings if not each.forgiven}
-    if not rulings or left & set(ABSENT):
+    unforgiven = {verdict.verdict for verdict in verdicts if not verdict.forgiven}
+    if not verdicts or unforgiven & set(ABSENT):
         return UNMEASURED
-    is_open = contaminated or bool(left & set(OPEN))
+    is_open = is_contaminated or bool(unforgiven & set(OPEN))
     return INCONCLUSIVE if is_open and inconclusive == "fail" else PASSED

@@ -1,4 +1,4 @@
-"""A pytest fixture that runs an objective with an optimizer of yours, so that a test can say what must hold.
+"""The pytest fixture ``gdbench``, which runs an objective with an optimizer of yours, for assertions on the result.
 
 Installing gdbench is enough: pytest finds the plugin by its entry point. Nothing is imported before it is used.
 """
@@ -16,15 +16,15 @@ import pytest
 if TYPE_CHECKING:
     from gdbench.config.spec import Question
 
-__all__ = ["Bench", "Descent"]
+__all__ = ["BenchmarkFixture", "RunResult"]
 
-COMMON = ("steps", "seed", "dtype", "device", "target", "target_loss", "start_noise", "threads", "impl")
-"""Settings of a run that are no hyper-parameters of the optimizer."""
+RUN_SETTINGS = ("steps", "seed", "dtype", "device", "target", "target_loss", "start_noise", "threads", "impl")
+"""Settings of a run; all others are hyper-parameters of the optimizer."""
 
 
 @dataclass(frozen=True)
-class Descent:
-    """What came of a run; ``row`` holds all exact columns of ``python -m gdbench list columns``."""
+class RunResult:
+    """Result of a run; ``row`` holds all exact columns of ``python -m gdbench list columns``."""
 
     row: dict[str, Any]
 
@@ -35,7 +35,7 @@ class Descent:
 
     @property
     def gap(self) -> float | None:
-        """The final relative gap; None where the minimum is not known."""
+        """The final relative gap; None if the minimum is not known."""
         gap: float | None = self.row["final_gap"]
         return gap
 
@@ -46,11 +46,11 @@ class Descent:
 
     @property
     def gradients(self) -> int:
-        """How many gradients were evaluated."""
+        """Number of gradient evaluations."""
         return int(self.row["gradient_evals"])
 
     def steps_to(self, gap: float | None = None) -> float:
-        """Steps to a relative gap of 1e-1 ... 1e-12, or to the run's own target; inf where it was never reached."""
+        """Steps to a relative gap of 1e-1 ... 1e-12, or to the run's own target; inf if it was never reached."""
         name = "steps_to_target" if gap is None else f"hit_{gap:.0e}"
         if name not in self.row:
             raise ValueError(f"steps_to({gap}) must be one of 1e-1, 1e-2 ... 1e-12, or nothing for the target.")
@@ -58,102 +58,103 @@ class Descent:
         return float("inf") if steps is None else steps
 
 
-class Bench:
-    """``gdbench(objective, optimizer, lr=0.1, steps=100, ...) -> Descent``, and ``gdbench.no_slower(series)``."""
+class BenchmarkFixture:
+    """``gdbench(objective, optimizer, lr=0.1, steps=100, ...) -> RunResult``, and ``gdbench.no_slower(series)``."""
 
-    def __call__(self, objective: str, optimizer: str | Callable[..., Any], **settings: Any) -> Descent:
+    def __call__(self, objective: str, optimizer: str | Callable[..., Any], **settings: Any) -> RunResult:
         """Run an objective by name with an optimizer: a name, a class of torch.optim's kind, or a factory of Methods.
 
         Settings are those of a run (steps, seed, dtype ...); all others are arguments of the optimizer, and
-        ``**{"objective.n": 5}`` one of the objective's. What the command line would refuse fails the test, in one line.
+        ``**{"objective.n": 5}`` one of the objective's. What the command line would reject fails the test, in one line.
         """
-        with _refusing():
-            from gdbench.engine.build import build
+        with _fail_on_usage_error():
+            from gdbench.engine.build import build_cell
             from gdbench.engine.runner import run_cell
 
-            columns = run_cell(build(_question(objective, optimizer, settings))).columns
-        return Descent({name: _plain(column[0]) for name, column in columns.items()})
+            columns = run_cell(build_cell(_make_question(objective, optimizer, settings))).columns
+        return RunResult({name: _convert(column[0]) for name, column in columns.items()})
 
     def no_slower(self, series: str, base: str | None = None, **options: Any) -> None:
-        """Fail the test unless a series of the gate's suite is found to be no slower than the base, a git revision.
+        """Fail the test unless a series of the gate's suite is no slower than the base, a git revision.
 
-        Takes what ``python -m gdbench gate`` takes: ``config_dir``, ``suite``, ``allow_same``. Minutes rather than
-        seconds where times are close; a verdict that stays open skips the test, and so does a series that is new. What
-        could not be measured fails it, with the reason.
+        Takes options of ``python -m gdbench gate``: ``config_dir``, ``suite``, ``allow_same``. Takes minutes if times
+        are close. An undecided verdict and a new series skip the test; what was not measured fails it, with the reason.
         """
         from gdbench.errors import UsageError
-        from gdbench.gate.run import compare
-        from gdbench.gate.sides import Asked
-        from gdbench.report.terminal.gate_progress import progress
+        from gdbench.gate.request import GateRequest
+        from gdbench.gate.run import run_gate
+        from gdbench.report.terminal.gate_progress import choose_gate_progress
 
         folder = Path(options.pop("config_dir")) if options.get("config_dir") else None
-        with _refusing():
+        with _fail_on_usage_error():
             if options.get("time") == "off":
                 raise UsageError("no_slower compares times: time=off leaves nothing of it. Allowed: gate, advise.")
-            asked = Asked(base, only=(series,), config_dir=folder, **options)
-            report = compare(asked, progress(quiet=True))
-        times = [ruling for ruling in report.rulings if ruling.layer == "time"]
+            request = GateRequest(base, only=(series,), config_dir=folder, **options)
+            report = run_gate(request, choose_gate_progress(is_quiet=True))
+        times = [verdict for verdict in report.verdicts if verdict.layer == "time"]
         slower = [
-            f"{ruling.series} is {ruling.verdict} than {report.header['base']}: {ruling.cause}"
-            for ruling in times
-            if ruling.fails
+            f"{verdict.series} is {verdict.verdict} than {report.header['base']}: {verdict.cause}"
+            for verdict in times
+            if verdict.fails
         ]
         absent = [
-            f"{ruling.series} is {ruling.verdict}: {ruling.cause}"
-            for ruling in report.rulings
-            if ruling.verdict in ("missing", "unmeasured")
+            f"{verdict.series} is {verdict.verdict}: {verdict.cause}"
+            for verdict in report.verdicts
+            if verdict.verdict in ("missing", "unmeasured")
         ]
         if slower or absent:
             pytest.fail("\n".join([*slower, *absent]))
-        open_ = [ruling for ruling in times if ruling.verdict not in ("no slower", "faster")]
+        open_ = [verdict for verdict in times if verdict.verdict not in ("no slower", "faster")]
         if open_ or not times:
-            told = [f"{ruling.verdict}: {ruling.cause}" for ruling in open_ or report.rulings]
-            pytest.skip("; ".join(told))
+            pytest.skip("; ".join(f"{verdict.verdict}: {verdict.cause}" for verdict in open_ or report.verdicts))
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """Fail the test in one line where something cannot be carried out as it was asked for."""
+def _fail_on_usage_error() -> Iterator[None]:
+    """Fail the test in one line on a usage error, or if something is not available here."""
     from gdbench.errors import Unavailable, UsageError
 
     try:
         yield
-    except (UsageError, Unavailable) as refusal:
-        raise pytest.fail.Exception(f"gdbench: {refusal}", pytrace=False) from None
+    except (UsageError, Unavailable) as error:
+        raise pytest.fail.Exception(f"gdbench: {error}", pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
-def gdbench() -> Iterator[Bench]:
-    """Runs objectives with optimizers of your own: ``gdbench("rosenbrock", MyOptimizer, lr=1e-3, steps=2000)``."""
+def gdbench() -> Iterator[BenchmarkFixture]:
+    """Run objectives with optimizers of your own: ``gdbench("rosenbrock", MyOptimizer, lr=1e-3, steps=2000)``."""
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in every run of ours: exact numbers depend on it
-    yield Bench()
+    torch.set_num_threads(1)  # as in every run of gdbench: exact numbers depend on it
+    yield BenchmarkFixture()
     torch.set_num_threads(threads)
 
 
-def _question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> Question:
+def _make_question(objective: str, optimizer: str | Callable[..., Any], settings: dict[str, Any]) -> Question:
     from gdbench.config.compose import Composer, composing, plain
     from gdbench.config.overrides import format_override
     from gdbench.config.spec import Question
 
-    asked = {"device": "cpu", **{name: each for name, each in settings.items() if name in COMMON or "." in name}}
-    hyper = {name: each for name, each in settings.items() if name not in asked}
+    of_run = {name: value for name, value in settings.items() if name in RUN_SETTINGS or "." in name}
+    stated = {"device": "cpu", **of_run}
+    hyper = {name: value for name, value in settings.items() if name not in stated}
     named = optimizer if isinstance(optimizer, str) else "gd"
-    asked["lr"] = hyper.pop("lr", None)
+    stated["lr"] = hyper.pop("lr", None)
     if isinstance(optimizer, str):
-        asked |= {f"optimizer.{name}": each for name, each in hyper.items()}
-    words = [format_override(name, value) for name, value in asked.items()]
+        stated |= {f"optimizer.{name}": value for name, value in hyper.items()}
+    overrides = [format_override(name, value) for name, value in stated.items()]
     groups = [format_override("objective", objective), format_override("optimizer", named)]
     with composing():
-        composed = Composer()([*groups, "timing=off", *words])
+        composed = Composer()([*groups, "timing=off", *overrides])
         question = Question.parse(plain(composed.config), composed.choices)
-    return question if isinstance(optimizer, str) else _with(question, optimizer, hyper, asked)
+    return question if isinstance(optimizer, str) else _replace_optimizer(question, optimizer, hyper, stated)
 
 
-def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, Any], asked: dict[str, Any]) -> Question:
-    """The question with an optimizer that is given as an object."""
+def _replace_optimizer(
+    question: Question, optimizer: Callable[..., Any], hyper: dict[str, Any], stated: dict[str, Any]
+) -> Question:
+    """The specification with an optimizer that is given as an object."""
     from dataclasses import replace
 
     from torch.optim import Optimizer
@@ -162,25 +163,25 @@ def _with(question: Question, optimizer: Callable[..., Any], hyper: dict[str, An
     from gdbench.config.spec import resolve_impl
     from gdbench.errors import UsageError
 
-    if asked["lr"] is None:
+    if stated["lr"] is None:
         raise UsageError("an optimizer that is given as an object has no default lr: give lr, as in lr=0.1.")
     is_torch = isinstance(optimizer, type) and issubclass(optimizer, Optimizer)
-    floats = {name: each for name, each in hyper.items() if isinstance(each, float)}
-    fixed = {name: each for name, each in hyper.items() if name not in floats}
+    floats = {name: value for name, value in hyper.items() if isinstance(value, float)}
+    fixed = {name: value for name, value in hyper.items() if name not in floats}
     axes = [axis for axis in question.axes if not axis.name.startswith("optimizer.")]
-    axes += [Axis.parse(f"optimizer.{name}", each) for name, each in floats.items()]
+    axes += [Axis.parse(f"optimizer.{name}", value) for name, value in floats.items()]
     config = {"torch" if is_torch else "manual": {"_target_": optimizer}, **fixed}
     return replace(
         question,
         optimizer=getattr(optimizer, "__name__", "optimizer"),
         optimizer_config=config,
         axes=tuple(axes),
-        impl=resolve_impl(asked.get("impl", "auto"), config),
+        impl=resolve_impl(stated.get("impl", "auto"), config),
     )
 
 
-def _plain(value: Any) -> Any:
-    """A value of a column as Python has it; None where it is null."""
+def _convert(value: Any) -> Any:
+    """A cell of a column as a Python value; None if it is null."""
     import numpy as np
 
     if value is None or value is np.ma.masked:

@@ -1,4 +1,7 @@
-"""Test problems: one family a file, a factory each; what they have in common is in ``base``."""
+"""Test problems: each file holds one family, with a factory per problem; the contract is in ``base.py``.
+
+``gdbench.objectives.rosenbrock`` is a factory, in whichever file it is defined (see ``flat_names.py``).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions with one basin: tilted, stretched, flat at the bottom or hard to follow, but without a second minimum."""
+"""Bowl-shaped functions: one minimum and no other stationary point that attracts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def origin_minimiser(n: int) -> tuple[Tensor]:
-    """The one minimiser (0, ..., 0)."""
+    """The minimisers of a function whose only one is the origin."""
     return (torch.zeros(n, dtype=torch.float64),)
 
 

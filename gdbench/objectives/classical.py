@@ -1,6 +1,6 @@
-"""Classical test functions of optimisation: curved valleys and several minima.
+"""Classical test functions: Rosenbrock, Beale, Himmelblau, Styblinski and Tang.
 
-Functions of two variables take them apart by ``coordinates``: a lane then costs a third of what slices cost.
+Functions of two variables get them from ``coordinates``: a lane then costs a third of what slices cost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["beale", "himmelblau", "rosenbrock", "styblinski_tang"]
 
 
 def rosenbrock_term(x: Tensor, y: Tensor) -> Tensor:
-    """One link of Rosenbrock's chain: the valley y = x^2, and its slope towards x = 1."""
+    """One term of Rosenbrock's sum: a valley along y = x^2 with its minimum at x = 1."""
     return 100 * (y - x**2) ** 2 + (1 - x) ** 2
 
 

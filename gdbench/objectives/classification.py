@@ -1,4 +1,4 @@
-"""Small networks: classifiers of real data that scikit-learn carries, and one of random data. Nothing is downloaded."""
+"""Logistic regression and small networks on data sets of scikit-learn, and a network on random data; no downloads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdbench.objectives.validation import check_choice, check_float, check_int
 __all__ = ["cnn", "logistic", "mean_field", "mlp", "mlp_square"]
 
 SAMPLES = 1797
-"""How many images the digits hold."""
+"""Number of images in the digits data set."""
 
 
 def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -> Objective:
@@ -28,11 +28,11 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
     (population deviation) and a last 1 for the bias, which is penalised as the others are. w of shape [31] for
     breast_cancer (569 tumours, 1 = benign; Street, Wolberg and Mangasarian 1993), [65] for digits (1797 images,
     1 = an odd digit; Alpaydin and Kaynak 1998). Start 0, where f = log 2. Minimum and minimiser are computed by
-    Newton's method to |gradient| <= 1e-12; L = lambda_max(A'A) / (4 m) + l2, mu = l2. A step's gradient is of ``batch``
-    samples drawn for it, of all for 0.
+    Newton's method to |gradient| <= 1e-12; L = lambda_max(A'A) / (4 m) + l2, mu = l2. Each step's gradient is that of
+    ``batch`` samples drawn at random, or of all for 0.
 
-    Raises UsageError for l2 < 1e-6 (without a penalty separable data have no minimiser) an unknown data set, or a batch
-    that is larger than it.
+    Raises UsageError for l2 < 1e-6 (without a penalty separable data have no minimiser), an unknown data set, or a
+    batch larger than the data set.
     """
     penalty = check_float("l2", l2, least=1e-6, example=0.01)
     signed = load_signed_columns(check_choice("dataset", dataset, ("breast_cancer", "digits")))
@@ -57,7 +57,7 @@ def logistic(l2: float = 0.01, dataset: str = "breast_cancer", batch: int = 0) -
 
 
 def load_signed_columns(dataset: str) -> Tensor:
-    """The columns y_i a_i of a data set, ``[features + 1, m]``: all that the loss needs of it."""
+    """Load the columns y_i a_i of a data set, ``[features + 1, m]``, which are all that the loss depends on."""
     features, target = load_dataset(dataset)
     return build_columns(features) * (2 * (target % 2) - 1)
 
@@ -66,10 +66,10 @@ def mlp(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Objective:
     """A neural network with one hidden layer that classifies digits.
 
     f(params) = mean cross-entropy of Linear(64, hidden), tanh, Linear(hidden, 10) on the first ``samples`` images of
-    the digits (8 x 8 pixels, scaled to [0, 1]); a step's gradient is of ``batch`` of them drawn for it, of all for 0.
-    ``params`` is a dict of tensors: 0.weight [hidden, 64], 0.bias [hidden], 2.weight [10, hidden], 2.bias [10]. The
-    start depends on the seed: uniform within 1 / sqrt(inputs) of 0, as torch.nn.Linear starts. The least value is not
-    known, but never below 0. Data: Alpaydin and Kaynak 1998.
+    the digits (8 x 8 pixels, scaled to [0, 1]); each step's gradient is that of ``batch`` of them drawn at random, or
+    of all for 0. ``params`` is a dict of tensors: 0.weight [hidden, 64], 0.bias [hidden], 2.weight [10, hidden], 2.bias
+    [10]. The start depends on the seed: uniform within 1 / sqrt(inputs) of 0, as torch.nn.Linear is initialised. The
+    minimum is not known, but at least 0. Data: Alpaydin and Kaynak 1998.
 
     Raises UsageError for hidden < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
     """
@@ -83,7 +83,7 @@ def mlp_square(hidden: int = 32, samples: int = SAMPLES, batch: int = 0) -> Obje
     """A network with two hidden layers, whose sharpness rises to the edge of stability under full-batch descent.
 
     f(params) = mean of 1/2 |out - label|^2, labels as unit vectors [10], out of Linear(64, hidden), tanh,
-    Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and least value are those of
+    Linear(hidden, hidden), tanh, Linear(hidden, 10); images, ``samples``, ``batch``, start and bound are those of
     ``mlp``. ``params``: 0.weight [hidden, 64], 0.bias, 2.weight [hidden, hidden], 2.bias, 4.weight [10, hidden],
     4.bias. Cohen, Kaur, Li, Kolter and Talwalkar 2021, arXiv 2103.00065.
 
@@ -106,8 +106,8 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
     """A network with one hidden layer on random data, whose boundary of trainability is a fractal.
 
     f(params) = mean_i (v'tanh(sqrt(2 / n) W'a_i) / n - y_i)^2, n = ``width``; ``params``: first, W of [n, n], and last,
-    v of [n]. As many samples as parameters, n^2 + n, standard normal by ``instance``; so is the start, by the seed. The
-    least value is not known, but never below 0. Sohl-Dickstein 2024, arXiv 2402.06184, with his n of 16.
+    v of [n]. As many samples as parameters, n^2 + n, standard normal by ``instance``; the start is standard normal by
+    the seed. The minimum is not known, but at least 0. Sohl-Dickstein 2024, arXiv 2402.06184, where n = 16.
 
     Raises UsageError for width < 1 or instance < 0.
     """
@@ -118,7 +118,7 @@ def mean_field(width: int = 8, instance: int = 0) -> Objective:
     }
 
     def fn(params: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
-        # In lanes twice as fast as matmul, which makes of them a batch of tiny products.
+        # In lanes twice as fast as matmul, which would compute a batch of tiny products.
         hidden = ((2 / n) ** 0.5 * torch.einsum("mi,...ij->...mj", inputs, params["first"])).tanh()
         out = (hidden * params["last"][..., None, :]).sum(-1) / n
         loss: Tensor = ((out - targets) ** 2).mean(-1)
@@ -147,7 +147,7 @@ def cnn(channels: int = 4, samples: int = SAMPLES, batch: int = 0) -> Objective:
 
     f(params) = mean cross-entropy of Conv(1, channels, 3 x 3, padded), tanh, mean over 2 x 2, Conv(channels,
     2 channels, 3 x 3, padded), tanh, mean over 2 x 2, Linear(8 channels, 10); images, ``samples``, ``batch``, start and
-    least value are those of ``mlp``. ``params``: 0.weight [channels, 1, 3, 3], 0.bias, 3.weight [2 channels, channels,
+    bound are those of ``mlp``. ``params``: 0.weight [channels, 1, 3, 3], 0.bias, 3.weight [2 channels, channels,
     3, 3], 3.bias, 7.weight [10, 8 channels], 7.bias. LeCun, Bottou, Bengio and Haffner 1998, Proc. IEEE 86:2278.
 
     Raises UsageError for channels < 1, samples outside 1 ... 1797 or batch outside 0 ... samples.
@@ -174,7 +174,7 @@ def _build_classifier(
     batch: int,
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
 ) -> Objective:
-    """The loss of a network on the digits, each handed to it in this shape."""
+    """Build the objective of a network that classifies the digits; each image has the given shape."""
     count = check_int("samples", samples, least=1, most=SAMPLES)
     pixels, labels = load_dataset("digits")
     data = {"images": (pixels[:count] / 16).reshape(count, *shape), "labels": labels[:count].long()}
@@ -194,7 +194,7 @@ def _build_classifier(
 
 
 def draw_torch_init(net: nn.Sequential, generator: torch.Generator) -> dict[str, Tensor]:
-    """Parameters drawn evenly from within 1 / sqrt(inputs of a unit) of 0, as torch starts its layers."""
+    """Draw parameters uniformly within 1 / sqrt(inputs of a unit) of 0, as torch initialises its layers."""
     return {
         f"{name}.{kind}": (2 * torch.rand(leaf.shape, generator=generator, dtype=torch.float64) - 1)
         / math.sqrt(math.prod(layer.get_parameter("weight").shape[1:]))

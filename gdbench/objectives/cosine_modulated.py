@@ -1,4 +1,4 @@
-"""Bowls with ripples of cosines on them, which make local minima at regular distances."""
+"""Quadratics plus cosines, with local minima at regular distances."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def bohachevsky_3() -> Objective:
 
 
 def _build_bohachevsky(fn: object) -> Objective:
-    """What the three have in common."""
+    """Build an objective from one of Bohachevsky's three functions."""
     return Objective(
         fn=fn,  # type: ignore[arg-type]
         start=vector(1.3, -0.7),

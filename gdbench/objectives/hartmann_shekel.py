@@ -1,4 +1,4 @@
-"""Sums of Gaussians, of reciprocals and of pair energies: functions made of data, with wells of several depths.
+"""Functions defined by tables of constants, with several wells: Hartmann, Shekel, Langermann, Muller-Brown and others.
 
 The constants of minimisers and minima were solved with 50 digits and rounded once to float64.
 """
@@ -36,7 +36,7 @@ HARTMANN3: Hartmann = (
     ((3.0, 10, 30), (0.1, 10, 35), (3.0, 10, 30), (0.1, 10, 35)),
     ((0.3689, 0.1170, 0.2673), (0.4699, 0.4387, 0.7470), (0.1091, 0.8732, 0.5547), (0.0381, 0.5743, 0.8828)),
 )
-"""Heights, sharpnesses and centres of the four wells."""
+"""Depths, inverse widths and centres of the four wells in three dimensions."""
 
 HARTMANN6: Hartmann = (
     (1.0, 1.2, 3.0, 3.2),
@@ -53,7 +53,7 @@ HARTMANN6: Hartmann = (
         (0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381),
     ),
 )
-"""The same in six dimensions."""
+"""Depths, inverse widths and centres of the four wells in six dimensions."""
 
 SHEKEL = (
     (0.1, (4, 4, 4, 4)),
@@ -70,7 +70,7 @@ SHEKEL = (
 """Widths and centres of the ten wells."""
 
 LANGERMANN = ((1, (3, 5)), (2, (5, 2)), (5, (2, 1)), (2, (1, 4)), (3, (7, 9)))
-"""Heights and centres of the five rings."""
+"""Amplitudes and centres of the five terms."""
 
 FOXHOLES = tuple((a, b) for b in (-32, -16, 0, 16, 32) for a in (-32, -16, 0, 16, 32))
 """The centres of the 25 holes."""
@@ -81,16 +81,16 @@ MULLER_BROWN = (
     (-170, -6.5, 11, -6.5, -0.5, 1.5),
     (15, 0.7, 0.6, 0.7, -1, 1),
 )
-"""Height, the three coefficients of the exponent, and the place of each of the four terms."""
+"""Amplitude, the three coefficients of the exponent and the centre of each of the four terms."""
 
 
 def to_tensor(rows: Sequence[Sequence[float]] | Sequence[float]) -> Tensor:
-    """Data in float64."""
+    """Convert constants to a float64 tensor."""
     return torch.tensor(rows, dtype=torch.float64)
 
 
 def negative_gaussian_sum(x: Tensor, height: Tensor, sharpness: Tensor, centre: Tensor) -> Tensor:
-    """-sum_i h_i exp(-sum_j s_ij (x_j - c_ij)^2)."""
+    """Evaluate -sum_i h_i exp(-sum_j s_ij (x_j - c_ij)^2)."""
     return -(height * torch.exp(-(sharpness * (x[..., None, :] - centre) ** 2).sum(-1))).sum(-1)
 
 
@@ -122,7 +122,7 @@ def hartmann6() -> Objective:
 
 
 def _build_hartmann(constants: Hartmann, minimum: float, minimiser: Sequence[float]) -> Objective:
-    """The wells of these heights, sharpnesses and centres."""
+    """Build an objective from depths, inverse widths and centres of wells."""
     heights, sharpness, centres = constants
     return Objective(
         fn=negative_gaussian_sum,
@@ -140,7 +140,7 @@ SHEKEL_MINIMA = {
     7: (-10.40294056681866, (4.000572916185823, 4.000689366185305, 3.9994897088591506, 3.9996061588586316)),
     10: (-10.536409816692043, (4.000746531592046, 4.000592934138532, 3.9996633980403224, 3.9995098005868077)),
 }
-"""By the number of wells: the minimum and where it lies."""
+"""Minimum and minimiser, by the number of wells."""
 
 
 @with_instances

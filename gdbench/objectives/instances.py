@@ -1,4 +1,4 @@
-"""The same function elsewhere, and turned: instances, on which methods without randomness have a distribution too."""
+"""Rotated and shifted instances of a function, which give deterministic methods a distribution of results."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from gdbench.objectives.validation import check_int
 __all__ = ["apply_fixed_rotation", "build_instance", "random_rotation", "with_instances"]
 
 SHIFT_SHARE = 0.25
-"""How far a minimiser moves, as a share of its distance from the start: the root of the mean square."""
-
+"""Root mean square of the shift of a minimiser, as a share of its distance from the start."""
 
 COSINES, SINES = (4 / 5, 15 / 17, 21 / 29), (3 / 5, 8 / 17, 20 / 29)
-"""Of 37, 28 and 44 degrees: sides of right triangles of whole numbers, so one correctly rounded division each."""
+"""Of 37, 28 and 44 degrees: Pythagorean triples, so that each is one correctly rounded division."""
 STREAM, EXTRA_LAYERS = 3, 4
-"""With these the plane is turned by 40 degrees from its axes, and ten coordinates start at 0.3 to 1.9 from 0."""
+"""Chosen so that the plane is rotated by 40 degrees, and ten coordinates start at 0.3 to 1.9 from 0."""
 
 
 def apply_fixed_rotation(rows: Tensor) -> Tensor:
-    """R @ rows, float64 ``[n, m]``, R the same dense rotation of n coordinates on every machine, to the bit.
+    """Compute R @ rows, float64 ``[n, m]``, where R is the same dense rotation on every machine, to the bit.
 
-    Layers of Givens rotations, about one for each doubling of n: in each all coordinates are paired anew, by the order
-    of whole random numbers, and each pair is turned. There are no functions but products and sums of two numbers, all
-    of them correctly rounded; sums of many, whose order depends on the processor, would differ.
+    R is a product of layers of Givens rotations, about one for each doubling of n: in each layer all coordinates are
+    paired, in the order of random whole numbers, and each pair is rotated. Only products and sums of two numbers occur,
+    which are correctly rounded; sums of many numbers depend on the processor in the last bits.
     """
     n, rows = len(rows), rows.clone()
     cosines, sines = (rows.new_tensor(numbers) for numbers in (COSINES, SINES))
@@ -47,36 +46,36 @@ def apply_fixed_rotation(rows: Tensor) -> Tensor:
 
 
 def random_rotation(n: int, generator: torch.Generator) -> Tensor:
-    """A rotation or reflection ``[n, n]``, all alike likely: QR of a Gaussian matrix (Mezzadri 2007)."""
+    """Draw a rotation or reflection ``[n, n]`` uniformly: QR of a Gaussian matrix (Mezzadri 2007)."""
     q, r = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
-    turn: Tensor = q * r.diagonal().sign()  # without the signs, QR's own convention would prefer some rotations
+    turn: Tensor = q * r.diagonal().sign()  # without the signs the distribution is not uniform
     return turn
 
 
 def with_instances(factory: Callable[..., Objective]) -> Callable[..., Objective]:
-    """The factory with one argument more, ``instance=0``, by which what it makes is ``build_instance``.
+    """Give a factory a further argument ``instance=0``, which ``build_instance`` applies to its objective.
 
-    What the factory says of its minimisers is said of instance 0.
+    The minimisers in the factory's docstring are those of instance 0.
     """
 
     @wraps(factory)
-    def made(*args: Any, instance: int = 0, **kwargs: Any) -> Objective:
+    def build(*args: Any, instance: int = 0, **kwargs: Any) -> Objective:
         return build_instance(factory(*args, **kwargs), instance)
 
-    told = inspect.signature(factory)
-    more = inspect.Parameter("instance", inspect.Parameter.KEYWORD_ONLY, default=0)
-    made.__signature__ = told.replace(parameters=[*told.parameters.values(), more])  # type: ignore[attr-defined]
-    return made
+    signature = inspect.signature(factory)
+    parameter = inspect.Parameter("instance", inspect.Parameter.KEYWORD_ONLY, default=0)
+    build.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
+    return build
 
 
 def build_instance(objective: Objective, instance: int) -> Objective:
-    """An instance of an objective of a vector: turned about its first minimiser, which is then shifted.
+    """Build an instance of an objective of a vector: rotated about its first minimiser, which is then shifted.
 
-    ``f_i(x) = f(c + Q'(x - c - s))``, c the minimiser, Q uniform among rotations and reflections, and s normal, its
-    length a quarter of |x_0 - c| in the mean square. Where no minimiser is stated, c is x_0, and the length a quarter
-    of |x_0| + 1. The start stays where it is, so that every method sees other losses, those that do not care for
-    coordinates too; minimum, L and mu stay. Nothing is scaled, for that would be another condition number. Instance 0
-    is the objective itself. Raises UsageError for instance < 0.
+    ``f_i(x) = f(c + Q'(x - c - s))`` with the minimiser c, Q uniform among rotations and reflections, and s normal with
+    a root mean square of a quarter of |x_0 - c|. If no minimiser is stated, c is x_0, and s has a quarter of
+    |x_0| + 1. The start does not change, so that every method has other losses, rotation-invariant ones too; minimum, L
+    and mu do not change either. There is no scaling, which would change the condition number. Instance 0 is the
+    objective itself. Raises UsageError for instance < 0.
     """
     if not check_int("instance", instance, least=0):
         return objective
@@ -98,5 +97,5 @@ def build_instance(objective: Objective, instance: int) -> Objective:
         objective,
         fn=fn,
         data={**objective.data, **place},
-        minimisers=tuple(centre + shift + turn @ (each - centre) for each in objective.minimisers),  # type: ignore[operator]
+        minimisers=tuple(centre + shift + turn @ (point - centre) for point in objective.minimisers),  # type: ignore[operator]
     )

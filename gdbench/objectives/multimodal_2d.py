@@ -1,6 +1,6 @@
-"""Waves in the plane: many local minima that a method can be seen to fall into.
+"""Functions of two variables with many local minima.
 
-1 - cos t is written 2 sin^2(t / 2), which is the same and loses no digits near the minimum. The constants of minimisers
+1 - cos t is written 2 sin^2(t / 2), which is equal and loses no digits near the minimum. The constants of minimisers
 and minima were solved with 50 digits and rounded once to float64.
 """
 
@@ -57,7 +57,7 @@ def levy13() -> Objective:
     """
 
     def fn(point: Tensor) -> Tensor:
-        u, v = coordinates(point - 1)  # each sine is squared, so that whole half turns of it drop out
+        u, v = coordinates(point - 1)  # each sine is squared, so multiples of pi in its argument can be left out
         across = u**2 * (1 + torch.sin(3 * math.pi * v) ** 2)
         return torch.sin(3 * math.pi * u) ** 2 + across + v**2 * (1 + torch.sin(2 * math.pi * v) ** 2)
 
@@ -154,13 +154,13 @@ def schaffer_6() -> Objective:
 
 
 def schaffer_quotient(square: Tensor, wave: Tensor) -> Tensor:
-    """0.5 + (w^2 - 0.5) / q^2 with q = 1 + 0.001 s, as (w^2 + (q^2 - 1) / 2) / q^2: no digits are lost near 0."""
+    """Evaluate 0.5 + (w^2 - 0.5) / q^2, q = 1 + 0.001 s, as (w^2 + (q^2 - 1) / 2) / q^2: accurate near 0."""
     small = 0.001 * square
     return (wave**2 + small * (1 + 0.5 * small)) / (1 + small) ** 2
 
 
 SHUBERT = (-1.425128428319761, -0.8003211004719731)
-"""In one period, where sum_i i cos((i + 1) t + i) is least and where it is greatest."""
+"""Minimiser and maximiser of sum_i i cos((i + 1) t + i) in one period."""
 
 
 @with_instances

@@ -1,6 +1,6 @@
-"""Waves over a bowl in n dimensions: many local minima, often one global.
+"""Functions of n variables with many local minima.
 
-1 - cos t is written 2 sin^2(t / 2), which is the same and loses no digits near the minimum.
+1 - cos t is written 2 sin^2(t / 2), which is equal and loses no digits near the minimum.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def levy(n: int = 2) -> Objective:
     check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
-        u = (x - 1) / 4  # w - 1; each sine below is squared, so that whole half turns of it drop out
+        u = (x - 1) / 4  # w - 1; each sine below is squared, so multiples of pi in its argument can be left out
         first, inner, last = u[..., 0], u[..., :-1], u[..., -1]
         middle = (inner**2 * (1 + 10 * torch.sin(math.pi * inner + 1) ** 2)).sum(-1)
         ends = torch.sin(math.pi * first) ** 2 + last**2 * (1 + torch.sin(2 * math.pi * last) ** 2)

@@ -1,4 +1,4 @@
-"""Minimisers of strictly convex functions, found once in float64 so that they can be stated."""
+"""Newton's method in float64, for the minimisers of strictly convex objectives."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ TOLERANCE, MAX_STEPS = 1e-12, 200
 def minimise_newton(
     fn: Callable[[Tensor], Tensor], start: Tensor, hessian: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """The minimiser of ``fn`` by Newton's method from ``start`` ``[n]``, to |gradient| <= 1e-12.
+    """Minimise ``fn`` by Newton's method from ``start`` ``[n]`` to |gradient| <= 1e-12; returns the minimiser.
 
-    A step is halved until the value or the gradient shrinks. ``hessian`` gives the matrix ``[n, n]`` where automatic
-    differentiation, row by row, is too slow. Raises ArithmeticError where 200 steps do not do, or no part of one helps.
+    A step is halved until the value or the gradient decreases. ``hessian`` computes the matrix ``[n, n]`` where
+    automatic differentiation, row by row, is too slow. Raises ArithmeticError where 200 steps are not enough, or a step
+    fails.
     """
 
-    def gradient(x: Tensor) -> Tensor:  # not torch.func's, which brings in two seconds' worth of imports
+    def gradient(x: Tensor) -> Tensor:  # torch.func would import modules for two seconds
         x = x.detach().requires_grad_()
         return torch.autograd.grad(fn(x), x)[0]
 

@@ -1,4 +1,4 @@
-"""Functions that are not differentiable at their minimum; a kink itself is given the slope 0, as torch does for |x|."""
+"""Functions that are not differentiable at their minimum; at a kink the gradient is 0, as torch's of |x|."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The five functions of the notebook that gdbench grew out of, written as they stand there.
+"""The five functions of the notebook in which gdbench began, written as in the notebook.
 
-Each is the notebook's own line, digit for digit and no slower; lanes go through vmap.
+Each gives the notebook's values to the last digit and is no slower; lanes use vmap.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def notebook_sgd() -> Objective:
 
 
 def _build_parabola(centre: int, cell: int) -> Objective:
-    """f(x) = sum((x - centre)^2) from (10)."""
+    """Build f(x) = sum((x - centre)^2) with the start (10)."""
     return Objective(
         fn=lambda x: ((x - centre) ** 2).sum(),
         start=torch.tensor([10.0], dtype=torch.float64),

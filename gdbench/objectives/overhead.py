@@ -1,4 +1,4 @@
-"""Objectives that cost what is known beforehand, so that what a step takes beyond it is the method's own."""
+"""Objectives of known cost, so that the rest of a step's time is that of the optimizer, autograd and the loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["fixed_delay", "many_tensors"]
 
 
 def busy_wait(nanoseconds: int) -> None:
-    """Keeps the processor busy for so long."""
+    """Keep the processor busy for a number of nanoseconds."""
     until = time.perf_counter_ns() + nanoseconds
     while time.perf_counter_ns() < until:
         pass
@@ -22,7 +22,7 @@ def busy_wait(nanoseconds: int) -> None:
 
 @torch.library.custom_op("gdbench::wait", mutates_args=())
 def copy_after_wait(x: Tensor, nanoseconds: int) -> Tensor:
-    """A copy of x after a pause, as an operator: into a loop over the clock the compiler would look, and refuse it."""
+    """Copy x after a busy wait. This is an operator because torch.compile cannot trace a loop that reads the clock."""
     busy_wait(nanoseconds)
     return x.clone()
 
@@ -37,8 +37,8 @@ def fixed_delay(n: int = 10, delay_us: float = 200.0) -> Objective:
 
     f(x) = 1/2 sum_i x_i^2, x of shape [n], after a busy wait of ``delay_us`` microseconds. Start (1, ..., 1). Minimum 0
     at (0, ..., 0); L = mu = 1. Every value and every gradient of a run alone waits once, on the processor, whatever the
-    device: what a step takes beyond gradients times ``delay_us`` is the optimizer, autograd and the loop. Lanes do not
-    wait, for time is never taken from them. Raises UsageError for n < 1 or delay_us < 0.
+    device: a step's time beyond gradients times ``delay_us`` is that of the optimizer, autograd and the loop. Lanes do
+    not wait, because they are never timed. Raises UsageError for n < 1 or delay_us < 0.
     """
     check_int("n", n, least=1)
     nanoseconds = round(1e3 * check_float("delay_us", delay_us, least=0, example=200))
@@ -70,9 +70,9 @@ def many_tensors(tensors: int = 100, n: int = 10) -> Objective:
     """A quadratic whose point consists of many small tensors, as a network's parameters do.
 
     f(x) = 1/2 sum_t (t / T) |x_t|^2 over the tensors t = 1 ... T = ``tensors``, x a dict of T tensors [n]. Start 1
-    everywhere. Minimum 0 at 0; L = 1 and mu = 1 / T. Operations grow with T, numbers hardly: what a method pays for
-    each tensor, which ``impl=foreach`` and ``impl=fused`` save, is told from its ops. Raises UsageError for tensors < 1
-    or n < 1.
+    everywhere. Minimum 0 at 0; L = 1 and mu = 1 / T. The number of operations grows with T while the tensors stay
+    small: this shows a method's cost per tensor, which ``impl=foreach`` and ``impl=fused`` save. Raises UsageError for
+    tensors < 1 or n < 1.
     """
     names = [f"{number:03d}" for number in range(1, check_int("tensors", tensors, least=1) + 1)]
     numbers = check_int("n", n, least=1)

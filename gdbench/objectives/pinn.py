@@ -1,4 +1,4 @@
-"""A network that is to satisfy a differential equation."""
+"""A physics-informed network for the Poisson equation in one dimension."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def pinn(hidden: int = 16, points: int = 64, batch: int = 0) -> Objective:
     """A physics-informed network for the Poisson equation -u'' = pi^2 sin(pi t) on [0, 1], u(0) = u(1) = 0.
 
     f(params) = mean_i (u''(t_i) + pi^2 sin(pi t_i))^2 with u(t) = t (1 - t) (sum_j c_j tanh(w_j t + b_j) + d), which
-    keeps to the ends by itself, at ``points`` midpoints of equal intervals; u'' is worked out by hand. ``params``: w, b
-    and c [hidden], d [1]. Start by the seed: w and b normal with deviation 3, c with 1 / sqrt(hidden), d 0. The least
-    value is not known, but never below 0; the equation's own solution is sin(pi t). A step's gradient is of ``batch``
-    points drawn for it, of all for 0.
+    satisfies the boundary conditions, at ``points`` midpoints of equal intervals; u'' is derived by hand. ``params``:
+    w, b and c [hidden], d [1]. Start by the seed: w and b normal with deviation 3, c with 1 / sqrt(hidden), d 0. The
+    minimum is not known, but at least 0; the solution of the equation is sin(pi t). Each step's gradient is that of
+    ``batch`` points drawn at random, or of all for 0.
 
     Raises UsageError for hidden < 1, points < 1 or batch outside 0 ... points. Raissi, Perdikaris and Karniadakis 2019.
     """
     units, count = check_int("hidden", hidden, least=1), check_int("points", points, least=1)
 
     def fn(params: dict[str, Tensor], t: Tensor) -> Tensor:
-        value, slope, bend = evaluate_network(params, t)
-        curvature = -2 * value + 2 * (1 - 2 * t) * slope + t * (1 - t) * bend
+        value, first, second = evaluate_network(params, t)
+        curvature = -2 * value + 2 * (1 - 2 * t) * first + t * (1 - t) * second
         return ((curvature + math.pi**2 * (math.pi * t).sin()) ** 2).mean(-1)
 
     def start(seed: int) -> dict[str, Tensor]:
@@ -49,14 +49,14 @@ def pinn(hidden: int = 16, points: int = 64, batch: int = 0) -> Objective:
 
 
 def evaluate_network(params: dict[str, Tensor], t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """sum_j c_j tanh(w_j t + b_j) + d at the points ``[p]``, and its first two derivatives, each ``[p]``."""
+    """Evaluate sum_j c_j tanh(w_j t + b_j) + d at the points ``[p]``, and its first two derivatives, each ``[p]``."""
     w, b, c = (params[name].unsqueeze(-1) for name in ("w", "b", "c"))
-    bent = (w * t + b).tanh()
-    falling = 1 - bent**2
-    value = (c * bent).sum(-2) + params["d"]
-    return value, (c * w * falling).sum(-2), (-2 * c * w**2 * bent * falling).sum(-2)
+    hidden = (w * t + b).tanh()
+    derivative = 1 - hidden**2
+    value = (c * hidden).sum(-2) + params["d"]
+    return value, (c * w * derivative).sum(-2), (-2 * c * w**2 * hidden * derivative).sum(-2)
 
 
 def evaluate_solution(params: dict[str, Tensor], t: Tensor) -> Tensor:
-    """u at the points ``[p]``."""
+    """Evaluate u at the points ``[p]``."""
     return t * (1 - t) * evaluate_network(params, t)[0]

@@ -1,4 +1,4 @@
-"""More polynomials in two to four variables, with minima that have no short form or a valley that hides them.
+"""Polynomials in two to four variables, and a relative of them, with minima at no simple numbers or in curved valleys.
 
 The constants of minimisers and minima were solved with 50 digits and rounded once to float64.
 """

@@ -1,6 +1,6 @@
-"""Functions with one basin, or with few equal ones, that powers make hard: chains, power sums and ripples.
+"""Chains of powers and power sums, with one or a few equal minima.
 
-A power sum is as badly conditioned as Vandermonde's matrix.
+A power sum is as badly conditioned as a Vandermonde matrix.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def csendes(n: int = 2) -> Objective:
     check_int("n", n, least=1)
 
     def fn(x: Tensor) -> Tensor:
-        apart = torch.where(x == 0, 1, x)  # the factor x^6 makes up for the false sine
-        return (x**6 * (2 + torch.sin(1 / apart))).sum(-1)
+        nonzero = torch.where(x == 0, 1, x)  # where x is 0 the factor x^6 is too
+        return (x**6 * (2 + torch.sin(1 / nonzero))).sum(-1)
 
     return Objective(
         fn=fn,

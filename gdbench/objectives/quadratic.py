@@ -1,4 +1,4 @@
-"""Convex quadratics of a chosen dimension, condition number and spectrum."""
+"""Convex quadratics with a given dimension, condition number and spectrum."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SPECTRA: dict[str, Callable[[int, float, float], Tensor]] = {
     "clustered": lambda n, mu, top: torch.tensor([mu] * (n // 2) + [top] * (n - n // 2), dtype=torch.float64),
     "outlier": lambda n, mu, top: torch.tensor([mu] * (n - 1) + [top], dtype=torch.float64),
 }
-"""n eigenvalues from mu to L, ascending: evenly spaced; evenly spaced in logarithm; two halves; all mu but one."""
+"""n ascending eigenvalues from mu to L: linearly or logarithmically spaced, half mu and half L, or all mu but one."""
 
 MOST_ROTATED = 4096
-"""A rotation is a matrix of n^2 numbers: at 4096 coordinates 134 MB."""
+"""A rotation is a matrix of n^2 numbers: 134 MB for 4096 coordinates."""
 
 Parts = tuple[Callable[..., Tensor], dict[str, Tensor], Tensor, Tensor]
-"""The function, data, minimiser and start of an instance."""
+"""Function, data, minimiser and start of an instance."""
 
 
 def quadratic(
@@ -45,11 +45,11 @@ def quadratic(
 
     ``instance`` 0 has x* = 0, and for Q a dense product of Givens rotations by fixed angles, equal to the bit on every
     machine. Every other instance draws Q uniformly from the rotations and reflections (QR of a Gaussian matrix,
-    Mezzadri 2007, Notices AMS 54:592) and x* from a standard normal. They are one problem seen in other coordinates:
-    methods that do not care for coordinates, as gradient descent, lose the same on each.
+    Mezzadri 2007, Notices AMS 54:592) and x* from a standard normal. They are one problem in different coordinates:
+    rotation-invariant methods, such as gradient descent, have the same losses on each.
 
-    ``rotated=false`` has Q = I, the eigenvectors along the axes and the start on a diagonal. That favours methods that
-    work by coordinate: from there a step along the signs of the gradient with lr = 1 is at the minimum.
+    ``rotated=false`` has Q = I, the eigenvectors along the axes and the start on a diagonal. That favours
+    coordinate-wise methods: from there one step of sign descent with lr = 1 reaches the minimum.
 
     Raises UsageError for n < 1, n > 4096 where it is rotated, condition < 1 (or != 1 where n = 1), smoothness <= 0,
     instance < 0 or an unknown spectrum.
@@ -81,17 +81,17 @@ def quadratic(
 
 
 def axis_quadratic(x: Tensor, eigenvalues: Tensor, minimiser: Tensor | None = None) -> Tensor:
-    """1/2 sum(e_i (x_i - x*_i)^2); without a minimiser it is 0."""
+    """Evaluate 1/2 sum(e_i (x_i - x*_i)^2); without a ``minimiser`` x* is 0."""
     return 0.5 * (eigenvalues * (x if minimiser is None else x - minimiser) ** 2).sum(-1)
 
 
 def rotated_quadratic(x: Tensor, factor: Tensor, minimiser: Tensor | None = None) -> Tensor:
-    """1/2 |(x - x*) factor|^2, which unlike (x - x*)' A (x - x*) stays >= 0 whatever the rounding."""
+    """Evaluate 1/2 |(x - x*) factor|^2, which unlike (x - x*)' A (x - x*) is >= 0 whatever the rounding."""
     return 0.5 * (((x if minimiser is None else x - minimiser) @ factor) ** 2).sum(-1)
 
 
 def build_axis_parts(eigenvalues: Tensor, instance: int) -> Parts:
-    """The parts of an instance whose eigenvectors are the axes, for which n numbers suffice."""
+    """Build the parts of an instance whose eigenvectors are the axes, which needs n numbers only."""
     ones = torch.ones_like(eigenvalues)
     if not instance:
         return axis_quadratic, {"eigenvalues": eigenvalues}, torch.zeros_like(ones), ones
@@ -100,7 +100,7 @@ def build_axis_parts(eigenvalues: Tensor, instance: int) -> Parts:
 
 
 def build_rotated_parts(eigenvalues: Tensor, instance: int) -> Parts:
-    """The parts of an instance whose eigenvectors are the columns of a rotation."""
+    """Build the parts of an instance whose eigenvectors are the columns of a rotation."""
     n, generator = len(eigenvalues), make_generator(instance)
     if not instance:
         turned = apply_fixed_rotation(torch.cat([torch.eye(n, dtype=torch.float64), torch.ones(n, 1).double()], 1))

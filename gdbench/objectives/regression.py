@@ -1,7 +1,7 @@
-"""Linear models on real data that scikit-learn carries: smooth, convex, with minimisers known to float64 rounding.
+"""Linear models on data sets of scikit-learn: convex, with minimisers known to float64 rounding.
 
-Features are standardised (population deviation), a last 1 carries the bias, and that is penalised as the others are.
-The gradient of a step is of ``batch`` samples drawn for it, or of all for 0.
+Features are standardised (population deviation), and a last 1 is added for the bias, whose coefficient is penalised as
+the others are. Each step's gradient is that of ``batch`` samples drawn at random, or of all for 0.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def _build_regression(
     source: str,
     **more: Any,
 ) -> Objective:
-    """The objective of a loss whose data have one sample a last index, with a penalty l2/2 |w|^2 among it.
+    """Build the objective of a loss with a penalty l2/2 |w|^2, whose data have the samples along their last axis.
 
-    ``curvature`` bounds the second derivative of a sample's loss by its prediction, so that L = curvature
-    lambda_max(A'A) / m + l2; None where there is no bound.
+    ``curvature`` bounds the second derivative of a sample's loss with respect to its prediction, so that L = curvature
+    lambda_max(A'A) / m + l2; None if there is no bound.
     """
     columns = data["columns"]
     minimiser = more.pop("minimiser", None)
@@ -63,7 +63,7 @@ def _build_regression(
 
 
 def load_diabetes() -> dict[str, Tensor]:
-    """Columns ``[11, 442]``, and the progression of the disease in units of its deviation ``[442]``, 2.0 on average."""
+    """Load columns ``[11, 442]`` and the disease progression ``[442]``, in units of its deviation, 2.0 on average."""
     features, progression = load_dataset("diabetes")
     return {"columns": build_columns(features), "target": progression / progression.std(correction=0)}
 
@@ -92,9 +92,9 @@ def ridge(l2: float = 0.01, batch: int = 0) -> Objective:
 def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0) -> Objective:
     """Least squares with a smoothed l1 penalty on the diabetes data.
 
-    f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 sum_j (sqrt(w_j^2 + width^2) - width) + l2/2 |w|^2, w of shape [11]: what is
-    between the lasso (Tibshirani 1996) and this is at most 11 l1 width, and the l2 makes it an elastic net (Zou and
-    Hastie 2005). Start 0. L = lambda_max(A'A) / m + l1 / width + l2, mu = lambda_min(A'A) / m + l2.
+    f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 sum_j (sqrt(w_j^2 + width^2) - width) + l2/2 |w|^2, w of shape [11]. It
+    differs from the lasso (Tibshirani 1996) by at most 11 l1 width; the l2 term makes it an elastic net (Zou and Hastie
+    2005). Start 0. L = lambda_max(A'A) / m + l1 / width + l2, mu = lambda_min(A'A) / m + l2.
     Raises UsageError for l1 < 0, width < 1e-4, l2 < 1e-6 or batch outside 0 ... 442.
     """
     weight = check_float("l1", l1, least=0, example=0.1)
@@ -106,7 +106,7 @@ def lasso(l1: float = 0.1, width: float = 0.01, l2: float = 0.01, batch: int = 0
         return 0.5 * ((w @ columns - target) ** 2).mean(-1) + weight * edges + (penalty / 2) * (w**2).sum(-1)
 
     data, minimiser = load_diabetes(), torch.zeros(11, dtype=torch.float64)
-    for wider in range(10, -1, -1):  # each minimiser is near the next
+    for wider in range(10, -1, -1):  # each minimiser is near the next one
         minimiser = minimise_newton(partial(fn, **data, bend=bend * 2**wider), minimiser)
     source = f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}"
     stated = _build_regression(fn, data, batch, penalty, 1.0, source, minimiser=minimiser)
@@ -119,8 +119,8 @@ def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
     """Least squares with an l1 penalty on the diabetes data, with its proximal map.
 
     f(w) = 1/2 mean_i (a_i'w - y_i)^2 + l1 |w|_1, w of shape [11], y in units of its deviation. Start 0. The proximal
-    map of t l1 |w|_1 moves every w_j towards 0 by t l1, or onto it. L = lambda_max(A'A) / m and
-    mu = lambda_min(A'A) / m, of the first term. Where w_j = 0 its slope is the middle of what it is on either side.
+    map of t l1 |w|_1 is soft thresholding by t l1. L = lambda_max(A'A) / m and mu = lambda_min(A'A) / m, of the first
+    term. At w_j = 0 the gradient is the mean of the two one-sided ones.
     Raises UsageError for l1 < 0, an l1 so large that the start is the minimiser, or batch outside 0 ... 442.
     """
     weight, data = check_float("l1", l1, least=0, example=0.1), load_diabetes()
@@ -136,33 +136,33 @@ def lasso_proximal(l1: float = 0.1, batch: int = 0) -> Objective:
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
         return smooth(w, columns, target) + weight * w.abs().sum(-1)
 
-    made = _build_regression(
+    stated = _build_regression(
         fn, data, batch, 0.0, 1.0, f"Tibshirani 1996, J. R. Stat. Soc. B 58:267; {DIABETES}",
         minimiser=solve_lasso(gram, right, weight), prox=partial(soft_threshold, weight), smooth=smooth,
     )  # fmt: skip
-    return replace(made, strong_convexity=float(torch.linalg.eigvalsh(gram)[0]))
+    return replace(stated, strong_convexity=float(torch.linalg.eigvalsh(gram)[0]))
 
 
 def soft_threshold(weight: float, w: Params, t: Any) -> Params:
-    """The proximal map of ``t weight |w|_1``: every number nearer to 0 by ``t weight``, 0 if it would pass it."""
+    """Apply the proximal map of ``t weight |w|_1``: every number moves towards 0 by ``t weight``, but not beyond it."""
     return tree_map(lambda leaf: leaf.sign() * (leaf.abs() - per_run(t * weight, leaf)).relu(), w)
 
 
 def solve_lasso(gram: Tensor, right: Tensor, weight: float) -> Tensor:
-    """The minimiser of ``w'Gw / 2 - r'w + weight |w|_1``, G having full rank.
+    """Minimise ``w'Gw / 2 - r'w + weight |w|_1`` for a G of full rank; returns the minimiser.
 
     Proximal gradient steps find which coordinates are 0 and the signs of the others, which then solve a linear system.
-    Raises ArithmeticError where 20,000 steps do not find them.
+    Raises ArithmeticError if 20,000 steps do not find them.
     """
     w, length = torch.zeros_like(right), 1 / float(torch.linalg.matrix_norm(gram, 2))
     for _ in range(200):
         for _ in range(100):
             w = soft_threshold(weight, w - length * (gram @ w - right), length)  # type: ignore[assignment]
-        kept, solved = w != 0, torch.zeros_like(w)
-        solved[kept] = torch.linalg.solve(gram[kept][:, kept], right[kept] - weight * w[kept].sign())
-        slope = right - gram @ solved
-        if (solved.sign() == w.sign()).all() and (slope[~kept].abs() <= weight).all():
-            return solved
+        support, solution = w != 0, torch.zeros_like(w)
+        solution[support] = torch.linalg.solve(gram[support][:, support], right[support] - weight * w[support].sign())
+        slope = right - gram @ solution
+        if (solution.sign() == w.sign()).all() and (slope[~support].abs() <= weight).all():
+            return solution
     raise ArithmeticError("proximal gradients have not found which coefficients of the lasso are 0")
 
 
@@ -177,7 +177,7 @@ def huber_regression(knee: float = 1.35, l2: float = 0.01, batch: int = 0) -> Ob
     turn = check_float("knee", knee, least=0, example=1.35, above=True)
 
     def fn(w: Tensor, columns: Tensor, target: Tensor) -> Tensor:
-        # Of abs and clamp, differentiated twice, autograd would import the compiler.
+        # To differentiate abs or clamp twice, autograd would import the compiler.
         residual = w @ columns - target
         within = torch.where(residual > turn, turn, torch.where(residual < -turn, -turn, residual))
         return (within * (residual - within / 2)).mean(-1) + (penalty / 2) * (w**2).sum(-1)
@@ -191,7 +191,7 @@ def poisson(l2: float = 0.01, batch: int = 0) -> Objective:
     """Poisson regression of the chin-ups of twenty men on their weight, waist and pulse.
 
     f(w) = mean_i (exp(a_i'w) - y_i a_i'w) + l2/2 |w|^2, w of shape [4], y_i the count. Start 0, where f = 1. The second
-    derivative grows with exp(a_i'w), so there is no L; mu = l2 (Nelder and Wedderburn 1972).
+    derivative is exp(a_i'w), so there is no L; mu = l2 (Nelder and Wedderburn 1972).
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 20.
     """
     penalty = check_float("l2", l2, least=1e-6, example=0.01)
@@ -210,7 +210,7 @@ def squared_hinge(l2: float = 0.01, batch: int = 0) -> Objective:
     """Support vector machine with a squared hinge on the breast cancer data.
 
     f(w) = mean_i max(0, 1 - y_i a_i'w)^2 + l2/2 |w|^2, y_i in {-1, 1} (1 = benign), w of shape [31]. Start 0, where
-    f = 1. Once, not twice differentiable. L = 2 lambda_max(A'A) / m + l2, mu = l2 (Mangasarian 2002).
+    f = 1. Differentiable once, not twice. L = 2 lambda_max(A'A) / m + l2, mu = l2 (Mangasarian 2002).
     Raises UsageError for l2 < 1e-6 or batch outside 0 ... 569.
     """
     penalty = check_float("l2", l2, least=1e-6, example=0.01)
@@ -228,9 +228,9 @@ def softmax(dataset: str = "wine", l2: float = 0.01, batch: int = 0) -> Objectiv
     """Multinomial logistic regression with an l2 penalty.
 
     f(W) = mean_i (log sum_c exp(W_c a_i) - W_(y_i) a_i) + l2/2 |W|^2, W of shape [classes, features + 1]: [3, 14] for
-    wine, [3, 5] for iris, [10, 65] for digits, whose minimiser takes a second or so to find. Start 0, where
+    wine, [3, 5] for iris, [10, 65] for digits, whose minimiser takes about a second to find. Start 0, where
     f = log(classes). L = lambda_max(A'A) / (2 m) + l2 (Böhning 1992), mu = l2.
-    Raises UsageError for l2 < 1e-6, an unknown data set, or a batch that is larger than it.
+    Raises UsageError for l2 < 1e-6, an unknown data set, or a batch larger than the data set.
     """
     penalty = check_float("l2", l2, least=1e-6, example=0.01)
     name = check_choice("dataset", dataset, ("digits", "iris", "wine"))
@@ -245,7 +245,7 @@ def softmax(dataset: str = "wine", l2: float = 0.01, batch: int = 0) -> Objectiv
     def hessian(w: Tensor) -> Tensor:
         p = (w.reshape(classes, n) @ columns).softmax(0)
         spread = torch.diag_embed(p.T).permute(1, 2, 0) - p[:, None] * p  # [classes, classes, m]
-        blocks = [[(columns * each) @ columns.T for each in row] for row in spread]
+        blocks = [[(columns * weights) @ columns.T for weights in row] for row in spread]
         matrix = torch.cat([torch.cat(row, 1) for row in blocks]) / columns.shape[1]
         return matrix + penalty * torch.eye(classes * n, dtype=torch.float64)
 

@@ -1,8 +1,7 @@
-"""Convert points as users write them (numbers, lists, arrays, tensors, dicts of these) to tensors of equal values.
+"""Conversion of points as users write them (numbers, lists, arrays, tensors, dicts of these) to tensors.
 
-What has no real floating-point value of its own is refused with a ``UsageError`` of one line; nothing is cast in
-silence. Whole numbers and Python's floats become float64, arrays and tensors keep their floating dtype; a run then
-rounds them to its dtype, once.
+The values stay equal. Those that are not real numbers raise ``UsageError``; nothing is cast silently. Whole numbers and
+Python's floats become float64, arrays and tensors keep their floating dtype; a run then rounds them to its dtype, once.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ FORMS = "give a number, a list of numbers, an array, a tensor, or a dict of thes
 
 
 def convert_point(name: str, given: Any) -> Params:
-    """The point that a user gave, as floating tensors of the same values that autograd does not know yet.
+    """Convert a user's point to floating tensors of the same values, detached from autograd.
 
-    ``name`` is what the user calls it, for messages.
+    ``name`` is its name in messages.
     """
     if isinstance(given, Mapping):
         point: Params = {
@@ -43,9 +42,9 @@ def convert_point(name: str, given: Any) -> Params:
 
 
 def widest_dtype(given: Any) -> torch.dtype:
-    """The dtype of a start: the widest floating dtype of its tensors and arrays; float32 where it has none.
+    """Find the dtype of a start: the widest floating dtype of its tensors and arrays; float32 if there is none.
 
-    Python's numbers, and lists of them, have no dtype of their own, and whole numbers none that could be descended in.
+    Python's numbers and lists of them do not count, and neither do whole numbers.
     """
     widest: torch.dtype | None = None
     for leaf in given.values() if isinstance(given, Mapping) else [given]:
@@ -57,10 +56,10 @@ def widest_dtype(given: Any) -> torch.dtype:
 
 
 def convert_data(name: str, given: Any) -> Any:
-    """The data that a user gave an objective, as tensors of the same values and kind (whole, complex, boolean)."""
+    """Convert the data of an objective to tensors of the same values and kind (floating, whole, complex, boolean)."""
     if isinstance(given, Mapping):
         return {key: convert_data(f"{name}[{key!r}]", leaf) for key, leaf in given.items()}
-    if isinstance(given, Tensor):  # as it is, sparse ones too; of inference tensors autograd would not hear
+    if isinstance(given, Tensor):  # unchanged, also a sparse one; autograd cannot use inference tensors
         with torch.inference_mode(False):
             return given.clone() if given.is_inference() else given
     if not (isinstance(given, Sequence) or hasattr(given, "__array__")) or isinstance(given, str | bytes):
@@ -72,7 +71,7 @@ def convert_data(name: str, given: Any) -> Any:
 
 
 def convert_number(name: str, given: Any) -> float | None:
-    """A real number that is known of an objective, as a float; None where it is not known."""
+    """Convert a known number of an objective to a float; None where it is not known."""
     if given is None:
         return None
     try:
@@ -82,13 +81,13 @@ def convert_number(name: str, given: Any) -> float | None:
 
 
 def find_overflow(tree: Any, dtype: torch.dtype) -> float | None:
-    """The largest finite value of some tensors that ``dtype`` would make infinite; None if it can hold them all."""
+    """Find the largest finite value of some tensors that is infinite in ``dtype``; None if there is none."""
     most = torch.finfo(dtype).max
     for leaf in leaves(tree):
         if not (leaf.layout is torch.strided and leaf.is_floating_point() and leaf.numel()):
             continue
         low, high = leaf.detach().aminmax()
-        if bool(low >= -most) and bool(high <= most):  # neither where one is not finite
+        if bool(low >= -most) and bool(high <= most):  # false where one is not finite
             continue
         values = leaf.detach().abs()
         beyond = values[values.isfinite() & leaf.to(dtype).isinf()]
@@ -98,7 +97,7 @@ def find_overflow(tree: Any, dtype: torch.dtype) -> float | None:
 
 
 def is_plain(tree: Any) -> bool:
-    """Whether a tree is as ``convert_point`` returns it, so that converting it again would change nothing."""
+    """Whether ``convert_point`` would return a tree unchanged."""
     if isinstance(tree, dict):
         return bool(tree) and all(isinstance(key, str) and _is_plain_tensor(leaf) for key, leaf in tree.items())
     return _is_plain_tensor(tree)
@@ -138,7 +137,7 @@ def _convert_floats(name: str, given: Any) -> Tensor:
 
 
 def _convert_tensor(name: str, given: Any) -> Tensor:
-    """A tensor of the same values, whatever their kind; one that was a tensor shares its memory where it can."""
+    """Convert numbers of any kind to a tensor of the same values; a tensor is not copied unless it must be."""
     if not isinstance(given, Tensor):
         return _tensor_from_array(name, _convert_array(name, given))
     if given.is_nested or given.layout is not torch.strided or given.is_quantized:
@@ -151,7 +150,7 @@ def _convert_tensor(name: str, given: Any) -> Tensor:
 
 
 def _convert_array(name: str, given: Any) -> npt.NDArray[Any]:
-    """The numbers of whatever is no tensor, as an array of their own kind."""
+    """Convert what is not a tensor to an array of its own kind of numbers."""
     if isinstance(given, Mapping):
         raise UsageError(f"{name} is a dict within a dict: name its tensors in one dict, as a state_dict does.")
     listed = isinstance(given, list | tuple | range)
@@ -176,7 +175,7 @@ def _tensor_from_array(name: str, array: npt.NDArray[Any]) -> Tensor:
     if array.dtype.kind not in "biufc" or array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
         raise UsageError(f"{name} is of {array.dtype} values, which torch has no dtype for; {FORMS}.")
     kind = np.dtype(f"{array.dtype.kind}{array.dtype.itemsize}")
-    native = np.array(array, dtype=kind, order="C").view(kind)  # numpy has two dtypes of 8 bytes, torch knows one
+    native = np.array(array, dtype=kind, order="C").view(kind)  # numpy has two integer dtypes of 8 bytes, torch has one
     with torch.inference_mode(False):
         return torch.from_numpy(native)
 

@@ -1,4 +1,4 @@
-"""Problems whose gradients differ from step to step by a law that can be written down."""
+"""Problems with stochastic or time-dependent gradients of a known distribution."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["noisy_quadratic", "reddi"]
 def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.0, noise: float = 0.1) -> Objective:
     """A quadratic with Gaussian gradient noise, on which the stationary loss of methods is known.
 
-    f(x) = 1/2 sum_i e_i x_i^2, x of shape [n], e_i from mu = smoothness / condition to L = smoothness, evenly spaced in
-    logarithm. Step k of a seed sees e_i x_i + noise z_i, z standard normal, drawn from seed and k. Start (1, ..., 1),
-    minimum 0 at 0. At a fixed lr = a, with momentum b (heavy ball; b = 0 is gradient descent), x_i settles at mean 0
-    and variance a noise^2 (1 + b) / (e_i (1 - b) (2 (1 + b) - a e_i)), so the mean loss at
-    sum_i a noise^2 (1 + b) / (2 (1 - b) (2 (1 + b) - a e_i)), as a linear recurrence with independent noise has it.
+    f(x) = 1/2 sum_i e_i x_i^2, x of shape [n], e_i from mu = smoothness / condition to L = smoothness, logarithmically
+    spaced. The gradient in step k of a seed is e_i x_i + noise z_i, z standard normal, a function of seed and k. Start
+    (1, ..., 1), minimum 0 at 0. With a fixed lr = a and momentum b (heavy ball; b = 0 is gradient descent) the
+    stationary x_i has mean 0 and variance a noise^2 (1 + b) / (e_i (1 - b) (2 (1 + b) - a e_i)), so the mean loss is
+    sum_i a noise^2 (1 + b) / (2 (1 - b) (2 (1 + b) - a e_i)), by the theory of linear recurrences.
     Raises UsageError for n < 2, condition < 1, smoothness <= 0 or noise <= 0.
     """
     check_int("n", n, least=2)
@@ -54,11 +54,11 @@ def noisy_quadratic(n: int = 8, condition: float = 100.0, smoothness: float = 1.
 def reddi(up: float = 1010.0, down: float = 10.0, period: int = 101) -> Objective:
     """One large positive slope and many small negative ones in turn: Adam moves away from the minimum.
 
-    Step k sees f_k(x) = up x where k is a multiple of ``period``, else -down x; x of shape [1] in [-1, 1], to which
-    every step is brought back. f(x) = s x with s = (up - (period - 1) down) / period, the mean slope. Start 0, minimum
-    -s at -1. Adam with betas (0.9, 0.99) goes to +1 and AMSGrad to -1. Theorem 1 of the paper is up=4 down=1 period=3
-    with betas (0, 1/17). A seed other than 0 begins so many steps later in the period.
-    Raises UsageError for period < 2, down <= 0, or up <= (period - 1) down, where the mean slope would not lead to -1.
+    The loss of step k is f_k(x) = up x where k is a multiple of ``period``, else -down x; x of shape [1] in [-1, 1],
+    onto which every step is projected. f(x) = s x with the mean slope s = (up - (period - 1) down) / period. Start 0,
+    minimum -s at -1. Adam with betas (0.9, 0.99) goes to +1 and AMSGrad to -1. Theorem 1 of the paper is up=4 down=1
+    period=3 with betas (0, 1/17). The seed is the offset of step 0 in the period.
+    Raises UsageError for period < 2, down <= 0, or up <= (period - 1) down, where the mean slope is not above 0.
     Reddi, Kale and Kumar 2018, ICLR, section 3.
     """
     length = check_int("period", period, least=2)

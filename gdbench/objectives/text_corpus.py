@@ -1,4 +1,4 @@
-"""A text of our own, for objectives that learn to continue one: plain ASCII, lower case, 27 different characters."""
+"""A text for objectives that learn to predict characters: plain ASCII, lower case, 27 different characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small transformer that learns to continue a text, character by character."""
+"""A small transformer that predicts the next character of a text."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ALPHABET = "".join(sorted(set(TEXT)))
 def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int = 0) -> Objective:
     """A transformer with one block and causal attention that predicts the characters of a text.
 
-    f(params) = mean cross-entropy of every next character, in windows of ``context`` characters that follow upon each
-    other (what does not fill one is left out). x = embed[c] + place; x += attention(norm(x)) out; x +=
+    f(params) = mean cross-entropy of every next character, in consecutive windows of ``context`` characters (a rest
+    that does not fill a window is left out). x = embed[c] + place; x += attention(norm(x)) out; x +=
     gelu(norm(x) up) down; scores = norm(x) embed', where norm takes each vector to mean 0 and variance 1. ``params``:
     embed [27, width], place [context, width], qkv [width, 3 width], out [width, width], up [width, 4 width], down
-    [4 width, width]. Start normal with deviation 1 / sqrt(width) (embed, place: 0.1), by the seed. The least value is
-    not known, but never below 0. A step's gradient is of ``batch`` windows drawn for it, of all for 0.
+    [4 width, width]. Start normal with deviation 1 / sqrt(width) (embed, place: 0.1), by the seed. The minimum is not
+    known, but at least 0. Each step's gradient is that of ``batch`` windows drawn at random, or of all for 0.
 
     Raises UsageError for width < 1, heads that do not divide width, context outside 1 ... 256 or a batch larger than
     the number of windows. Vaswani et al. 2017, NeurIPS; the text is part of gdbench.
@@ -32,7 +32,7 @@ def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int =
     size, length = check_int("width", width, least=1), check_int("context", context, least=1, most=256)
     if size % check_int("heads", heads, least=1):
         raise UsageError(f"objective.heads={heads}: it must divide width={width}; try objective.heads=1")
-    letters = torch.tensor([ALPHABET.index(each) for each in TEXT])
+    letters = torch.tensor([ALPHABET.index(letter) for letter in TEXT])
     count = (len(letters) - 1) // length
     data = {
         "before": letters[: count * length].reshape(count, length),
@@ -73,7 +73,7 @@ def transformer(width: int = 16, heads: int = 2, context: int = 16, batch: int =
 
 
 def layer_norm(x: Tensor) -> Tensor:
-    """Every vector with mean 0 and variance 1, but for 1e-5 that keeps a constant one finite."""
+    """Normalise every vector to mean 0 and variance 1, with 1e-5 added to the variance."""
     return nn.functional.layer_norm(x, x.shape[-1:])
 
 
@@ -83,5 +83,5 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
     q, k, v = qkv.reshape(windows, length, 3, heads, triple // (3 * heads)).permute(2, 0, 3, 1, 4)
     scores = q @ k.mT / q.shape[-1] ** 0.5
     later = torch.ones(length, length, dtype=torch.bool, device=qkv.device).triu(1)
-    mixed: Tensor = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
-    return mixed.transpose(1, 2).reshape(windows, length, triple // 3)
+    output: Tensor = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
+    return output.transpose(1, 2).reshape(windows, length, triple // 3)

@@ -1,4 +1,4 @@
-"""The words of a refused number: what came, what is allowed and what to do, in one line."""
+"""Checks of factory arguments; a UsageError says in one line what came, what is allowed and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["check_bool", "check_choice", "check_float", "check_int", "check_mult
 
 
 def check_int(name: str, value: object, least: int, most: int | None = None) -> int:
-    """``value`` if it is a whole number in ``[least, most]``, else a UsageError."""
+    """Return ``value`` if it is a whole number in ``[least, most]``; otherwise raise UsageError."""
     good = isinstance(value, int) and not isinstance(value, bool) and value >= least
     if good and (most is None or value <= most):  # type: ignore[operator]
         return value  # type: ignore[return-value]
@@ -20,7 +20,7 @@ def check_int(name: str, value: object, least: int, most: int | None = None) -> 
 
 
 def check_float(name: str, value: object, least: float, example: float, above: bool = False) -> float:
-    """``value`` if it is finite and at least ``least`` (``above`` it, if so asked), else a UsageError."""
+    """Return ``value`` if it is finite and at least ``least`` (with ``above``, greater); otherwise raise UsageError."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if good and (value > least or (value == least and not above)):  # type: ignore[operator]
         return float(value)  # type: ignore[arg-type]
@@ -29,14 +29,14 @@ def check_float(name: str, value: object, least: float, example: float, above: b
 
 
 def check_bool(name: str, value: object) -> bool:
-    """``value`` if it is true or false, else a UsageError."""
+    """Return ``value`` if it is true or false; otherwise raise UsageError."""
     if isinstance(value, bool):
         return value
     raise UsageError(f"objective.{name}={value!r}: it must be true or false; try objective.{name}=true")
 
 
 def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
-    """``value`` if it is one of the ``allowed`` words, else a UsageError."""
+    """Return ``value`` if it is one of the ``allowed`` words; otherwise raise UsageError."""
     if isinstance(value, str) and value in allowed:
         return value
     words = ", ".join(sorted(allowed))
@@ -44,7 +44,7 @@ def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
 
 
 def check_multiple(name: str, value: object, of: int) -> int:
-    """``value`` if it is a positive multiple of ``of``, else a UsageError."""
+    """Return ``value`` if it is a positive multiple of ``of``; otherwise raise UsageError."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0 and value % of == 0:
         return value
     raise UsageError(f"objective.{name}={value!r}: it must be a multiple of {of}; try objective.{name}={2 * of}")

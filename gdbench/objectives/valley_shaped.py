@@ -1,4 +1,4 @@
-"""Polynomials and their like in two to n variables: curved valleys, saddles, and minima that mislead.
+"""Valley-shaped functions and saddles in two to n variables, most of them polynomials.
 
 The constants of minimisers and minima were solved with 50 digits and rounded once to float64.
 """
@@ -216,7 +216,7 @@ def mccormick() -> Objective:
 
 @with_instances
 def monkey_saddle() -> Objective:
-    """A saddle with three descent directions and a Hessian of 0.
+    """A saddle with three descent directions, at which the Hessian is 0.
 
     f(x, y) = x^3 - 3 x y^2, point of shape [2]. Start (1, 0.01), on a slope that leads to the saddle at (0, 0) and, but
     for the 0.01, no further. No minimum: f is unbounded below. Hilbert and Cohn-Vossen 1932, Anschauliche Geometrie.

@@ -1,4 +1,4 @@
-"""Points written out as numbers, in float64."""
+"""Constructors of points, in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["alternating", "ramp", "sign_combinations", "vector"]
 
 
 def vector(*numbers: float) -> Tensor:
-    """The point of these coordinates, ``[n]``."""
+    """The point with these coordinates, ``[n]``."""
     return torch.tensor(numbers, dtype=torch.float64)
 
 
@@ -27,5 +27,5 @@ def ramp(n: int) -> Tensor:
 
 
 def sign_combinations(numbers: Iterable[float]) -> tuple[Tensor, ...]:
-    """The points (+-a, +-b, ...), two for every number that is not 0."""
+    """List all points (+-a, +-b, ...) with both signs of every number that is not 0."""
     return tuple(vector(*point) for point in product(*([a, -a] if a else [a] for a in numbers)))

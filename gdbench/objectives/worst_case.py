@@ -1,4 +1,4 @@
-"""Functions that theory made: on each a bound for a whole class of methods or functions is attained, or nearly so."""
+"""Worst-case functions, on which a theoretical bound for a class of methods or functions is attained, or nearly."""
 
 from __future__ import annotations
 

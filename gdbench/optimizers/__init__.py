@@ -1,4 +1,7 @@
-"""Methods: one family a file, a factory each; what they have in common is in ``base``."""
+"""Methods: each file holds one family, with a factory per method; the contract is in ``base.py``.
+
+``gdbench.optimizers.adam`` is a factory, in whichever file it is defined (see ``gdbench/objectives/flat_names.py``).
+"""
 
 from __future__ import annotations
 

@@ -96,10 +96,10 @@ def nesterov_restart(lr: Hyper) -> Method:
     def init(x: Params, number: RunNumber) -> RestartState:
         return RestartState(tree_map(torch.clone, x), number(1.0))
 
-    def update(k: Step, at: GradientInfo, state: RestartState, y: Params) -> tuple[Params, RestartState]:
-        point = add_scaled(y, -lr, at.grad)
+    def update(k: Step, info: GradientInfo, state: RestartState, y: Params) -> tuple[Params, RestartState]:
+        point = add_scaled(y, -lr, info.grad)
         change, t = subtract(point, state.point), next_weight(state.t)
-        restart = at.inner(at.grad, change) > 0
+        restart = info.inner(info.grad, change) > 0
         size = torch.where(restart, 0.0, (state.t - 1) / t)
         return add_scaled(point, size, change), RestartState(point, torch.where(restart, 1.0, t))
 

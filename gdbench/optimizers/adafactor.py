@@ -54,7 +54,7 @@ def adafactor(
             new = FactoredSquares(rows, columns)
             spread = rows * columns / clamp_min(rows.mean(-2, keepdim=True), least)
         direction = clamp_min(spread, least * least).rsqrt() * grad
-        length = clamp_min(rms(x, laned), eps2) * minimum(lr, (k + 1) ** -0.5)
+        length = clamp_min(rms(x, laned), eps2) * min_hyper(lr, (k + 1) ** -0.5)
         length = length / clamp_min(rms(direction, laned) / d, 1.0)
         x = x if is_zero(weight_decay) else per_run(1 - lr * weight_decay, x) * x
         return x - per_run(length, x) * direction, new
@@ -74,7 +74,7 @@ def clamp_min(leaf: Tensor, bound: Hyper) -> Tensor:
     return torch.maximum(leaf, per_run(bound, leaf)) if isinstance(bound, Tensor) else leaf.clamp(min=bound)
 
 
-def minimum(one: Hyper, other: Hyper) -> Hyper:
+def min_hyper(one: Hyper, other: Hyper) -> Hyper:
     """Minimum of two numbers, each plain or a tensor."""
     if isinstance(one, Tensor):
         return torch.minimum(one, other) if isinstance(other, Tensor) else one.clamp(max=other)

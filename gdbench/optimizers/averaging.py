@@ -36,7 +36,7 @@ class LookaheadState(NamedTuple):
     buffer: Tensor
 
 
-def interpolate(a: Tensor, b: Tensor, share: Hyper) -> Tensor:
+def lerp(a: Tensor, b: Tensor, share: Hyper) -> Tensor:
     """Linear interpolation ``a + share (b - a)``."""
     return torch.lerp(a, b, per_run(share, a))
 
@@ -49,8 +49,8 @@ def schedule_free_sgd(lr: Hyper, momentum: Hyper = 0.9) -> Method:
 
     def update(k: Step, grad: Tensor, state: ScheduleFreeState, y: Tensor) -> tuple[Tensor, ScheduleFreeState]:
         z = add(state.z, -lr, grad)
-        average = interpolate(state.average, z, 1 / (k + 1))
-        return interpolate(z, average, momentum), ScheduleFreeState(z, average)
+        average = lerp(state.average, z, 1 / (k + 1))
+        return lerp(z, average, momentum), ScheduleFreeState(z, average)
 
     method = first_order(lambda x: ScheduleFreeState(x.detach().clone(), x.detach().clone()), update)
     return replace(method, output=output_from(lambda own: own.average))
@@ -69,8 +69,8 @@ def schedule_free_adamw(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps
         square = ema_square(state.square, grad, beta2)
         root = (1 - beta2 ** (k + 1)) ** 0.5
         z = add_quotient(state.z, -lr * root, grad, square.sqrt() + per_run(eps * root, y))
-        average = interpolate(state.average, z, 1 / (k + 1))
-        return interpolate(z, average, beta1), ScheduleFreeAdamState(z, average, square)
+        average = lerp(state.average, z, 1 / (k + 1))
+        return lerp(z, average, beta1), ScheduleFreeAdamState(z, average, square)
 
     return replace(first_order(init, update), output=output_from(lambda own: own.average))
 
@@ -85,9 +85,9 @@ def lookahead(lr: Hyper, momentum: Hyper = 0.9, alpha: Hyper = 0.5, period: int 
         buffer = per_run(momentum, x) * state.buffer + grad
         fast, due = add(x, -lr, buffer), (k + 1) % period == 0
         if isinstance(due, Tensor):
-            slow = torch.where(due, interpolate(state.slow, fast, alpha), state.slow)
+            slow = torch.where(due, lerp(state.slow, fast, alpha), state.slow)
             return torch.where(due, slow, fast), LookaheadState(slow, buffer)
-        slow = interpolate(state.slow, fast, alpha) if due else state.slow
+        slow = lerp(state.slow, fast, alpha) if due else state.slow
         return slow if due else fast, LookaheadState(slow, buffer)
 
     method = first_order(lambda x: LookaheadState(x.detach().clone(), torch.zeros_like(x)), update)

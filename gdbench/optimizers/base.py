@@ -167,16 +167,16 @@ def deep_copy(x: Params, state: Any) -> tuple[Params, Any]:
     return deepcopy((x, state), {id(leaf): leaf.clone() for leaf in derived})  # deepcopy refuses what autograd made
 
 
-def compute_output_info(method: Method, oracle: Oracle, k: Step, at: Params, info: StepInfo) -> StepInfo:
-    """Compute loss and gradient at the output point ``at``: those of the step where it evaluated them there.
+def compute_output_info(method: Method, oracle: Oracle, k: Step, point: Params, info: StepInfo) -> StepInfo:
+    """Compute loss and gradient at the output ``point``: those of the step where it evaluated them there.
 
     Where steps use minibatches, the loss is that on all data, and the gradient that of the step.
     """
     if oracle.full is not None:
-        return info._replace(loss=oracle.full.value(at, k))
+        return info._replace(loss=oracle.full.value(point, k))
     if method.output is None:
         return info
-    loss, grad = oracle.grad(at, k)
+    loss, grad = oracle.grad(point, k)
     return info._replace(loss=loss, grad=grad)
 
 
@@ -247,7 +247,7 @@ def tree_method(
 ) -> Method:
     """Build a Method from a recurrence for the whole tree, such as one with inner products over all coordinates.
 
-    ``update(k, at, state, x) -> (x, state)``, where x and ``at.grad`` are trees. A step costs one gradient.
+    ``update(k, info, state, x) -> (x, state)``, where x and ``info.grad`` are trees. A step costs one gradient.
     """
 
     def step(oracle: Oracle, k: Step, x: Params, state: Any) -> tuple[Params, Any, StepFields]:

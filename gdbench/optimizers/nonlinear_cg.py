@@ -44,27 +44,41 @@ BetaRule = Callable[[BetaInputs], Tensor]
 def cg_fr(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Fletcher and Reeves (1964), ``b = g g / g_old g_old``."""
     return cg_method(
-        lambda at: safe_ratio(at.inner(at.grad, at.grad), at.inner(at.old, at.old), 0.0), lr, c1, c2, trips
+        lambda inputs: safe_ratio(inputs.inner(inputs.grad, inputs.grad), inputs.inner(inputs.old, inputs.old), 0.0),
+        lr,
+        c1,
+        c2,
+        trips,
     )
 
 
 def cg_pr(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Polak and Ribiere (1969), ``b = max(g y / g_old g_old, 0)``: PR+ (Powell 1986)."""
 
-    def weight(at: BetaInputs) -> Tensor:
-        return safe_ratio(at.inner(at.grad, at.change), at.inner(at.old, at.old), 0.0).clamp(min=0)
+    def weight(inputs: BetaInputs) -> Tensor:
+        return safe_ratio(inputs.inner(inputs.grad, inputs.change), inputs.inner(inputs.old, inputs.old), 0.0).clamp(
+            min=0
+        )
 
     return cg_method(weight, lr, c1, c2, trips)
 
 
 def cg_hs(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Hestenes and Stiefel (1952), ``b = g y / (-p_old y)``."""
-    return cg_method(lambda at: safe_ratio(at.inner(at.grad, at.change), slope_growth(at), 0.0), lr, c1, c2, trips)
+    return cg_method(
+        lambda inputs: safe_ratio(inputs.inner(inputs.grad, inputs.change), slope_growth(inputs), 0.0),
+        lr,
+        c1,
+        c2,
+        trips,
+    )
 
 
 def cg_dy(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
     """Conjugate gradients of Dai and Yuan (1999), ``b = g g / (-p_old y)``."""
-    return cg_method(lambda at: safe_ratio(at.inner(at.grad, at.grad), slope_growth(at), 0.0), lr, c1, c2, trips)
+    return cg_method(
+        lambda inputs: safe_ratio(inputs.inner(inputs.grad, inputs.grad), slope_growth(inputs), 0.0), lr, c1, c2, trips
+    )
 
 
 def cg_hz(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Method:
@@ -73,19 +87,21 @@ def cg_hz(lr: Hyper, c1: Hyper = 1e-4, c2: Hyper = 0.1, trips: int = 10) -> Meth
     ``b = (g y + 2 (g p_old) (y y) / (-p_old y)) / (-p_old y)``, but at least ``-1 / (|p_old| min(0.01, |g_old|))``.
     """
 
-    def weight(at: BetaInputs) -> Tensor:
-        growth, inner = slope_growth(at), at.inner
-        correction = 2 * inner(at.grad, at.direction) * safe_ratio(inner(at.change, at.change), growth, 0.0)
-        length = inner(at.direction, at.direction).sqrt()
-        least = -safe_ratio(1.0, length * inner(at.old, at.old).sqrt().clamp(max=0.01), 0.0)
-        return torch.maximum(safe_ratio(inner(at.grad, at.change) + correction, growth, 0.0), least)
+    def weight(inputs: BetaInputs) -> Tensor:
+        growth, inner = slope_growth(inputs), inputs.inner
+        correction = (
+            2 * inner(inputs.grad, inputs.direction) * safe_ratio(inner(inputs.change, inputs.change), growth, 0.0)
+        )
+        length = inner(inputs.direction, inputs.direction).sqrt()
+        least = -safe_ratio(1.0, length * inner(inputs.old, inputs.old).sqrt().clamp(max=0.01), 0.0)
+        return torch.maximum(safe_ratio(inner(inputs.grad, inputs.change) + correction, growth, 0.0), least)
 
     return cg_method(weight, lr, c1, c2, trips)
 
 
-def slope_growth(at: BetaInputs) -> Tensor:
+def slope_growth(inputs: BetaInputs) -> Tensor:
     """Compute ``-p_old y``, the increase of the slope along the last direction: above 0 after a Wolfe step."""
-    return -at.inner(at.direction, at.change)
+    return -inputs.inner(inputs.direction, inputs.change)
 
 
 def cg_method(weight: BetaRule, lr: Hyper, c1: Hyper, c2: Hyper, trips: int) -> Method:

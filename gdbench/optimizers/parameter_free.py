@@ -61,9 +61,9 @@ class CocobState(NamedTuple):
     reward: Tensor
 
 
-def norm_1(tree: Params, at: GradientInfo) -> Tensor:
+def norm_1(tree: Params, info: GradientInfo) -> Tensor:
     """Sum of absolute values over all coordinates."""
-    return at.inner(tree_map(torch.abs, tree), tree_map(torch.ones_like, tree))
+    return info.inner(tree_map(torch.abs, tree), tree_map(torch.ones_like, tree))
 
 
 def dog(lr: Hyper, initial: Hyper = 1e-6, eps: Hyper = 1e-8) -> Method:
@@ -75,13 +75,13 @@ def dog(lr: Hyper, initial: Hyper = 1e-6, eps: Hyper = 1e-8) -> Method:
     def init(x: Params, number: RunNumber) -> DistanceState:
         return DistanceState(tree_map(torch.clone, x), number(0.0), number(0.0))
 
-    def update(k: Step, at: GradientInfo, state: DistanceState, x: Params) -> tuple[Params, DistanceState]:
+    def update(k: Step, info: GradientInfo, state: DistanceState, x: Params) -> tuple[Params, DistanceState]:
         offset = subtract(x, state.start)
-        least = per_run(initial, at.loss) * (1 + at.inner(state.start, state.start).sqrt())
-        distance = torch.maximum(torch.maximum(state.distance, least), at.inner(offset, offset).sqrt())
-        total = state.total + at.inner(at.grad, at.grad)
+        least = per_run(initial, info.loss) * (1 + info.inner(state.start, state.start).sqrt())
+        distance = torch.maximum(torch.maximum(state.distance, least), info.inner(offset, offset).sqrt())
+        total = state.total + info.inner(info.grad, info.grad)
         size = distance / (total + per_run(eps, total)).sqrt()
-        return add_scaled(x, -lr * size, at.grad), DistanceState(state.start, distance, total)
+        return add_scaled(x, -lr * size, info.grad), DistanceState(state.start, distance, total)
 
     return tree_method(init, update)
 
@@ -95,11 +95,11 @@ def dowg(lr: Hyper, initial: Hyper = 1e-4) -> Method:
     def init(x: Params, number: RunNumber) -> DistanceState:
         return DistanceState(tree_map(torch.clone, x), number(initial), number(0.0))
 
-    def update(k: Step, at: GradientInfo, state: DistanceState, x: Params) -> tuple[Params, DistanceState]:
+    def update(k: Step, info: GradientInfo, state: DistanceState, x: Params) -> tuple[Params, DistanceState]:
         offset = subtract(x, state.start)
-        distance = torch.maximum(state.distance, at.inner(offset, offset).sqrt())
-        total = state.total + distance**2 * at.inner(at.grad, at.grad)
-        return add_scaled(x, -lr * safe_ratio(distance**2, total.sqrt(), 0.0), at.grad), DistanceState(
+        distance = torch.maximum(state.distance, info.inner(offset, offset).sqrt())
+        total = state.total + distance**2 * info.inner(info.grad, info.grad)
+        return add_scaled(x, -lr * safe_ratio(distance**2, total.sqrt(), 0.0), info.grad), DistanceState(
             state.start, distance, total
         )
 
@@ -116,12 +116,12 @@ def dadapt_sgd(lr: Hyper, momentum: Hyper = 0.9, d0: Hyper = 1e-6) -> Method:
     def init(x: Params, number: RunNumber) -> DAdaptState:
         return DAdaptState(tree_map(torch.clone, x), zeros_like(x), number(0.0), number(d0), number(0.0))
 
-    def update(k: Step, at: GradientInfo, state: DAdaptState, x: Params) -> tuple[Params, DAdaptState]:
-        first = torch.where(state.first > 0, state.first, at.inner(at.grad, at.grad).sqrt())
+    def update(k: Step, info: GradientInfo, state: DAdaptState, x: Params) -> tuple[Params, DAdaptState]:
+        first = torch.where(state.first > 0, state.first, info.inner(info.grad, info.grad).sqrt())
         size = per_run(lr, first) * safe_ratio(state.estimate, first, 0.0)
-        gain = state.gain + size * at.inner(at.grad, state.steps)
-        steps, z = add_scaled(state.steps, size, at.grad), add_scaled(state.z, -size, at.grad)
-        estimate = torch.maximum(state.estimate, safe_ratio(2 * gain, at.inner(steps, steps).sqrt(), 0.0))
+        gain = state.gain + size * info.inner(info.grad, state.steps)
+        steps, z = add_scaled(state.steps, size, info.grad), add_scaled(state.z, -size, info.grad)
+        estimate = torch.maximum(state.estimate, safe_ratio(2 * gain, info.inner(steps, steps).sqrt(), 0.0))
         x = tree_map(lambda new, old: ema(old, new, momentum), z, x)
         return x, DAdaptState(z, steps, gain, estimate, first)
 
@@ -152,17 +152,17 @@ def dadapt_adam(
     def init(x: Params, number: RunNumber) -> DAdaptAdamState:
         return DAdaptAdamState(zeros_like(x), zeros_like(x), zeros_like(x), number(0.0), number(d0))
 
-    def update(k: Step, at: GradientInfo, state: DAdaptAdamState, x: Params) -> tuple[Params, DAdaptAdamState]:
+    def update(k: Step, info: GradientInfo, state: DAdaptAdamState, x: Params) -> tuple[Params, DAdaptAdamState]:
         correction = (1 - beta2 ** (k + 1)) ** 0.5 / (1 - beta1 ** (k + 1)) if bias_correction else 1.0
-        size = per_run(lr * correction, at.loss) * state.estimate
-        step = tree_map(lambda grad: per_run(size, grad) * grad, at.grad)
+        size = per_run(lr * correction, info.loss) * state.estimate
+        step = tree_map(lambda grad: per_run(size, grad) * grad, info.grad)
         average = tree_map(lambda old, new: ema(old, new, beta1), state.mean, step)
-        square = tree_map(lambda old, grad: ema(old, grad * grad, beta2), state.square, at.grad)
+        square = tree_map(lambda old, grad: ema(old, grad * grad, beta2), state.square, info.grad)
         scale = denominator(square)
         weights = denominator(state.square) if old_denominator else scale
-        gain = ema(state.gain, at.inner(step, tree_map(torch.div, state.steps, weights)), long)
+        gain = ema(state.gain, info.inner(step, tree_map(torch.div, state.steps, weights)), long)
         steps = tree_map(lambda old, new: ema(old, new, long), state.steps, step)
-        bound = per_run(1 - long, at.loss) * norm_1(steps, at)
+        bound = per_run(1 - long, info.loss) * norm_1(steps, info)
         estimate = torch.maximum(state.estimate, safe_ratio(gain, bound, 0.0))
         x = tree_map(lambda leaf, m, v: leaf - m / v, x, average, scale)
         return x, DAdaptAdamState(average, square, steps, gain, estimate)
@@ -183,19 +183,19 @@ def prodigy(lr: Hyper, beta1: Hyper = 0.9, beta2: Hyper = 0.999, eps: Hyper = 1e
             tree_map(torch.clone, x), zeros_like(x), zeros_like(x), zeros_like(x), number(0.0), number(d0)
         )
 
-    def update(k: Step, at: GradientInfo, state: ProdigyState, x: Params) -> tuple[Params, ProdigyState]:
+    def update(k: Step, info: GradientInfo, state: ProdigyState, x: Params) -> tuple[Params, ProdigyState]:
         d = state.estimate
-        step = tree_map(lambda grad: per_run(d, grad) * grad, at.grad)
+        step = tree_map(lambda grad: per_run(d, grad) * grad, info.grad)
         average = tree_map(lambda old, new: ema(old, new, beta1), state.mean, step)
         square = tree_map(lambda old, new: ema(old, new * new, beta2), state.square, step)
         weight = per_run(lr, d) * d
-        gain = ema(state.gain, weight * at.inner(step, subtract(state.start, x)), long)
+        gain = ema(state.gain, weight * info.inner(step, subtract(state.start, x)), long)
         steps = tree_map(lambda old, new: ema(old, per_run(weight, new) * new, long), state.steps, step)
 
         def move(leaf: Tensor, m: Tensor, v: Tensor) -> Tensor:
             return add_quotient(leaf, -weight, m, v.sqrt() + per_run(per_run(eps, d) * d, leaf))
 
-        estimate = torch.maximum(d, safe_ratio(gain, norm_1(steps, at), 0.0))
+        estimate = torch.maximum(d, safe_ratio(gain, norm_1(steps, info), 0.0))
         return tree_map(move, x, average, square), ProdigyState(state.start, average, square, steps, gain, estimate)
 
     return tree_method(init, update)

@@ -27,8 +27,8 @@ class NormalisedState(NamedTuple):
 def normalised(lr: Hyper) -> Method:
     """Normalised gradient descent, ``x - lr g / |g|`` (Shor 1964; Nesterov 2004, section 3.2.3)."""
 
-    def update(k: Step, at: GradientInfo, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
-        return add_scaled(x, -safe_ratio(lr, at.inner(at.grad, at.grad).sqrt(), 0.0), at.grad), state
+    def update(k: Step, info: GradientInfo, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
+        return add_scaled(x, -safe_ratio(lr, info.inner(info.grad, info.grad).sqrt(), 0.0), info.grad), state
 
     return tree_method(lambda x, number: (), update)
 
@@ -39,9 +39,11 @@ def normalised_momentum(lr: Hyper, momentum: Hyper = 0.9) -> Method:
     def init(x: Params, number: RunNumber) -> NormalisedState:
         return NormalisedState(zeros_like(x))
 
-    def update(k: Step, at: GradientInfo, state: NormalisedState, x: Params) -> tuple[Params, NormalisedState]:
-        average = tree_map(lambda old, grad: ema(old, grad, momentum), state.mean, at.grad)
-        return add_scaled(x, -safe_ratio(lr, at.inner(average, average).sqrt(), 0.0), average), NormalisedState(average)
+    def update(k: Step, info: GradientInfo, state: NormalisedState, x: Params) -> tuple[Params, NormalisedState]:
+        average = tree_map(lambda old, grad: ema(old, grad, momentum), state.mean, info.grad)
+        return add_scaled(x, -safe_ratio(lr, info.inner(average, average).sqrt(), 0.0), average), NormalisedState(
+            average
+        )
 
     return tree_method(init, update)
 

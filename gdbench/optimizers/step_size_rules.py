@@ -57,12 +57,12 @@ def bb1(lr: Hyper) -> Method:
     """
 
     def update(
-        k: Step, at: GradientInfo, state: BarzilaiBorweinState, x: Params
+        k: Step, info: GradientInfo, state: BarzilaiBorweinState, x: Params
     ) -> tuple[Params, BarzilaiBorweinState]:
-        s, y = subtract(x, state.x), subtract(at.grad, state.grad)
+        s, y = subtract(x, state.x), subtract(info.grad, state.grad)
         return add_scaled(
-            x, -safe_ratio(at.inner(s, s), at.inner(s, y), per_run(lr, at.loss)), at.grad
-        ), BarzilaiBorweinState(x, at.grad)
+            x, -safe_ratio(info.inner(s, s), info.inner(s, y), per_run(lr, info.loss)), info.grad
+        ), BarzilaiBorweinState(x, info.grad)
 
     return tree_method(init_previous, update)
 
@@ -74,12 +74,12 @@ def bb2(lr: Hyper) -> Method:
     """
 
     def update(
-        k: Step, at: GradientInfo, state: BarzilaiBorweinState, x: Params
+        k: Step, info: GradientInfo, state: BarzilaiBorweinState, x: Params
     ) -> tuple[Params, BarzilaiBorweinState]:
-        s, y = subtract(x, state.x), subtract(at.grad, state.grad)
-        curvature = at.inner(s, y)
-        size = torch.where(curvature > 0, safe_ratio(curvature, at.inner(y, y), 0.0), per_run(lr, at.loss))
-        return add_scaled(x, -size, at.grad), BarzilaiBorweinState(x, at.grad)
+        s, y = subtract(x, state.x), subtract(info.grad, state.grad)
+        curvature = info.inner(s, y)
+        size = torch.where(curvature > 0, safe_ratio(curvature, info.inner(y, y), 0.0), per_run(lr, info.loss))
+        return add_scaled(x, -size, info.grad), BarzilaiBorweinState(x, info.grad)
 
     return tree_method(init_previous, update)
 
@@ -90,9 +90,9 @@ def polyak(lr: Hyper, minimum: Hyper) -> Method:
     With lr = 1 no step increases the distance to a minimiser of a convex function. Where f < f*, x does not move.
     """
 
-    def update(k: Step, at: GradientInfo, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
-        excess = (at.loss - per_run(minimum, at.loss)).clamp(min=0)
-        return add_scaled(x, -lr * safe_ratio(excess, at.inner(at.grad, at.grad), 0.0), at.grad), state
+    def update(k: Step, info: GradientInfo, state: tuple[()], x: Params) -> tuple[Params, tuple[()]]:
+        excess = (info.loss - per_run(minimum, info.loss)).clamp(min=0)
+        return add_scaled(x, -lr * safe_ratio(excess, info.inner(info.grad, info.grad), 0.0), info.grad), state
 
     return tree_method(lambda x, number: (), update)
 
@@ -107,14 +107,14 @@ def adgd(lr: Hyper) -> Method:
     def init(x: Params, number: RunNumber) -> AdGDState:
         return AdGDState(*init_previous(x, number), number(lr), number(0.0))
 
-    def update(k: Step, at: GradientInfo, state: AdGDState, x: Params) -> tuple[Params, AdGDState]:
-        s, y = subtract(x, state.x), subtract(at.grad, state.grad)
-        s_norm, y_norm = at.inner(s, s).sqrt(), at.inner(y, y).sqrt()
+    def update(k: Step, info: GradientInfo, state: AdGDState, x: Params) -> tuple[Params, AdGDState]:
+        s, y = subtract(x, state.x), subtract(info.grad, state.grad)
+        s_norm, y_norm = info.inner(s, s).sqrt(), info.inner(y, y).sqrt()
         local = torch.where(s_norm > 0, safe_ratio(s_norm, 2 * y_norm, torch.inf), torch.inf)
         size = torch.minimum((1 + state.growth).sqrt() * state.size, local)
         size = torch.where(torch.isfinite(size), size, state.size)  # without curvature nothing bounds it
         growth = torch.where(s_norm > 0, size / state.size, torch.inf)
-        return add_scaled(x, -size, at.grad), AdGDState(x, at.grad, size, growth)
+        return add_scaled(x, -size, info.grad), AdGDState(x, info.grad, size, growth)
 
     return tree_method(init, update)
 
@@ -128,11 +128,11 @@ def hypergradient(lr: Hyper, hyper_lr: Hyper = 0.02) -> Method:
     def init(x: Params, number: RunNumber) -> HypergradientState:
         return HypergradientState(zeros_like(x), number(lr))
 
-    def update(k: Step, at: GradientInfo, state: HypergradientState, x: Params) -> tuple[Params, HypergradientState]:
-        lengths = at.inner(at.grad, at.grad).sqrt() * at.inner(state.grad, state.grad).sqrt()
-        cosine = safe_ratio(at.inner(at.grad, state.grad), lengths, 0.0)
+    def update(k: Step, info: GradientInfo, state: HypergradientState, x: Params) -> tuple[Params, HypergradientState]:
+        lengths = info.inner(info.grad, info.grad).sqrt() * info.inner(state.grad, state.grad).sqrt()
+        cosine = safe_ratio(info.inner(info.grad, state.grad), lengths, 0.0)
         size = state.size * (1 + per_run(hyper_lr, cosine) * cosine)
-        return add_scaled(x, -size, at.grad), HypergradientState(at.grad, size)
+        return add_scaled(x, -size, info.grad), HypergradientState(info.grad, size)
 
     return tree_method(init, update)
 

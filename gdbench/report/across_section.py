@@ -1,159 +1,146 @@
-"""The report's section that compares methods across problems."""
+"""Report section that compares methods across problems."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import (
-    best_configuration,
-    best_of_k,
-    performance_profiles,
-    rank_tests,
-    runtime_ecdf,
-)
+from gdbench.analysis import best_configuration, best_of_k, rank_tests, runtime_ecdf
+from gdbench.analysis import performance_profiles as profiles
 from gdbench.errors import format_count, format_range
-from gdbench.report import charts
-from gdbench.report.charts import profiles as profile
+from gdbench.report.charts import profiles as charts
+from gdbench.report.charts import stack_views
 from gdbench.report.charts.vega_lite import Figure
-from gdbench.report.report_data import Facts, Shown
-from gdbench.report.section import describe_band
+from gdbench.report.report_data import ReportData, ReportTable, describe_band
 from gdbench.results.ranking import rank_configurations
 
-__all__ = ["draw_across", "tabulate_across"]
+__all__ = ["make_across_figures", "make_across_tables"]
 
 
-def draw_across(facts: Facts) -> list[Figure]:
-    """The figures of methods across problems."""
+def make_across_figures(data: ReportData) -> list[Figure]:
+    """Profiles and ranks over several problems, the runtime ECDF, and best of k trials."""
     figures = []
-    solvers = facts.best["solver"].nunique()
-    if len(facts.problems) > 1 and solvers > 1:
-        figures += [_profile(facts, "ratio"), _profile(facts, "cost"), _ranks(facts)]
-    if len(facts.rungs) and solvers > 1:
-        figures.append(_ecdf(facts))
-    return [*figures, *_trials(facts)]
+    solvers = data.best["solver"].nunique()
+    if len(data.problems) > 1 and solvers > 1:
+        figures += [_profile_figure(data, "ratio"), _profile_figure(data, "cost"), _rank_figure(data)]
+    if len(data.target_costs) and solvers > 1:
+        figures.append(_ecdf_figure(data))
+    return [*figures, *_best_of_k_figures(data)]
 
 
-def _profile(facts: Facts, across: str) -> Figure:
-    maker = (
-        performance_profiles.compute_performance_profile
+def _profile_figure(data: ReportData, across: str) -> Figure:
+    compute = profiles.compute_performance_profile if across == "ratio" else profiles.compute_data_profile
+    table = stack_views(data.best, data.one_lr, compute)
+    views = (data.best, data.one_lr)
+    unsolved = [int((~np.isfinite(profiles.build_cost_matrix(view))).all(axis=1).sum()) for view in views]
+    trials = data.best.groupby("solver")["trials"].max()
+    definition = (
+        "Dolan and Moré: share of problems solved within a factor of the cost of the best solver shown."
         if across == "ratio"
-        else performance_profiles.compute_data_profile
+        else "Moré and Wild: share of problems solved within a budget (not divided by the dimension)."
     )
-    table = charts.both_views(facts.best, facts.one_lr, maker)
-    views = (facts.best, facts.one_lr)
-    unsolved = [int((~np.isfinite(performance_profiles.build_cost_matrix(view))).all(axis=1).sum()) for view in views]
-    counts = facts.best.groupby("solver")["trials"].max()
-    equal = "" if counts.nunique() == 1 else " The numbers of trials differ, which favours who had more."
     rule = (
-        f"{len(facts.problems)} problems; cost: gradients to the target; {unsolved[0]} (lr tuned) and {unsolved[1]}"
-        " (one lr) problems were solved by nobody and stay in the count. "
-        + ("Dolan and Moré: the share solved within a factor of the best solver's cost; relative to those shown."
-           if across == "ratio" else "Moré and Wild: the share solved within a budget, not divided by dimension.")
-        + f" Tuned over {format_range(counts, 'trial')}"
-        + ", chosen and compared by the same seeds; a configuration that left its target again did not solve."
-        + equal
-    )  # fmt: skip
-    name, title = (
-        ("performance-profile", "Performance profile") if across == "ratio" else ("data-profile", "Data profile")
+        f"{definition} {len(data.problems)} problems; cost: gradients to the target; a configuration that left its"
+        f" target again did not solve. {unsolved[0]} (lr tuned) and {unsolved[1]} (one lr) problems were solved by no"
+        f" method and count. Tuned over {format_range(trials, 'trial')}, chosen and compared on the same seeds."
     )
-    return Figure(name, title, rule, table, profile.chart(table, facts.look, across))
+    rule += "" if trials.nunique() == 1 else " The numbers of trials differ, which favours methods with more."
+    name = "performance" if across == "ratio" else "data"
+    chart = charts.draw_profiles(table, data.style, across)
+    return Figure(f"{name}-profile", f"{name.capitalize()} profile", rule, table, chart)
 
 
-def _ranks(facts: Facts) -> Figure:
-    table = rank_tests.compute_average_ranks(facts.best)
-    difference = rank_tests.compute_critical_difference(len(table), len(facts.problems))
-    groups = rank_tests.find_tied_ranges(table["rank"].tolist(), difference)
+def _rank_figure(data: ReportData) -> Figure:
+    table = rank_tests.compute_average_ranks(data.best)
+    difference = rank_tests.compute_critical_difference(len(table), len(data.problems))
     names = table["solver"].tolist()
-    words = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
+    groups = rank_tests.find_tied_ranges(table["rank"].tolist(), difference)
+    ties = "; ".join(", ".join(names[first : last + 1]) for first, last in groups)
     p = table["p"].iloc[0]
     rule = (
-        f"Average rank over {len(facts.problems)} problems, lr tuned per problem, ties shared; what missed its target,"
-        " or left it again, shares the last rank. Bars are"
-        " half of Nemenyi's"
-        f" critical difference of {difference:.2f} to each side (5%): solvers whose bars overlap are not told apart"
-        + (f" ({words})." if words else ".") + ("" if pd.isna(p) else f" Friedman's test: p = {p:.2g}.")
-    )  # fmt: skip
-    return Figure("ranks", "Critical difference", rule, table, profile.rank_chart(table, facts.look, difference))
+        f"Average rank over {len(data.problems)} problems, lr tuned per problem, ties share a rank; methods that missed"
+        " the target or left it again share the last rank. Bars: half of Nemenyi's critical difference of"
+        f" {difference:.2f} to each side (5%); solvers with overlapping bars are statistically tied"
+    )
+    rule += (f" ({ties})." if ties else ".") + ("" if pd.isna(p) else f" Friedman's test: p = {p:.2g}.")
+    return Figure("ranks", "Critical difference", rule, table, charts.draw_ranks(table, data.style, difference))
 
 
-def _ecdf(facts: Facts) -> Figure:
-    table = runtime_ecdf.compute_runtime_ecdf(facts.rungs)
+def _ecdf_figure(data: ReportData) -> Figure:
+    table = runtime_ecdf.compute_runtime_ecdf(data.target_costs)
     title = "Share of targets reached within a budget"
     if table.empty:
         return Figure("ecdf", title, "No target was reached by any run.", table)
     table = table.assign(optimizer=table["solver"])
-    count, runs = len(facts.problems), facts.best_runs["run_id"].nunique()
-    band = "problems drawn anew" if count > 1 else "runs drawn anew"
-    band = f"95% of {runtime_ecdf.DRAWS} bootstrap samples, {band}"
-    band = f" Line: the mean{describe_band(table, band)}." if table["lo"].notna().any() else ""
-    missed = int((~np.isfinite(facts.rungs["cost"])).sum())
+    count, runs = len(data.problems), data.best_runs["run_id"].nunique()
+    missed = int((~np.isfinite(data.target_costs["cost"])).sum())
     rule = (
-        "Runtime ECDF over targets 1e-1 … 1e-12 that the dtype can tell,"
-        f" {format_count(count, 'problem')} weighing the"
-        f" same, {runs} of {len(facts.told)} runs at their best configuration; {missed} of"
-        f" {len(facts.rungs)} pairs of run"
-        f" and target never arrive. First hits count, also of runs that left again. No restarts are simulated.{band}"
+        f"Runtime ECDF over the targets 1e-1 to 1e-12 that the dtype resolves; {format_count(count, 'problem')} with"
+        f" equal weight, {runs} of {len(data.compared)} runs at their best configuration. {missed} of"
+        f" {len(data.target_costs)} pairs of run and target are never reached. First hits count, also of runs that left"
+        " again; restarts are not simulated."
     )
-    return Figure("ecdf", title, rule, table, profile.ecdf_chart(table, facts.look))
+    if table["lo"].notna().any():
+        units = "problems" if count > 1 else "runs"
+        meaning = f"95% of {runtime_ecdf.DRAWS} bootstrap samples of {units}"
+        rule += f" Line: mean{describe_band(table, meaning)}."
+    return Figure("ecdf", title, rule, table, charts.draw_ecdf(table, data.style))
 
 
-def _trials(facts: Facts) -> list[Figure]:
-    table = best_of_k.compute_expected_best(
-        best_configuration.add_solution_costs(rank_configurations(facts.merged))
-    ).assign(optimizer=lambda each: each["solver"])
+def _best_of_k_figures(data: ReportData) -> list[Figure]:
+    ranked = best_configuration.add_solution_costs(rank_configurations(data.merged_runs))
+    table = best_of_k.compute_expected_best(ranked)
+    table = table.assign(optimizer=table["solver"])
     if table.empty or table["k"].max() < 3 or not np.isfinite(table["median"]).any():
         return []
     rule = (
-        "What tuning costs: the median lowest cost of k of the tried configurations, drawn at random"
-        " without replacement."
-        " A line begins where at least half of the draws hold one that reaches the target and stays there."
+        "Cost of tuning: median lowest cost of k tried configurations, drawn at random without replacement. A line"
+        " begins where at least half of the draws include one that reaches the target and stays there."
     )
-    return [
-        Figure("trials", "Best of k trials", rule + facts.panels(table), table, profile.trials_chart(table, facts.look))
-    ]
+    rule += data.describe_panels(table)
+    return [Figure("trials", "Best of k trials", rule, table, charts.draw_best_of_k(table, data.style))]
 
 
-def tabulate_across(facts: Facts) -> list[Shown]:
-    """Their tables."""
-    tables = []
-    if facts.best["solver"].nunique() < 2:
+def make_across_tables(data: ReportData) -> list[ReportTable]:
+    """Pairwise tests, scores and expected running times of at least two methods."""
+    if data.best["solver"].nunique() < 2:
         return []
-    if len(facts.problems) > 1:
-        told = rank_tests.compare_pairwise(facts.best).sort_values(["p", "solver"], kind="stable")
+    tables = []
+    if len(data.problems) > 1:
+        pairs = rank_tests.compare_pairwise(data.best).sort_values(["p", "solver"], kind="stable")
         rule = (
-            f"Over {len(facts.problems)} problems, lr tuned per problem. ratio: geometric mean of the costs where both"
-            " solve, that is, end at the target; p: Wilcoxon's signed-rank test, a lone solution ranking above all"
-            " ratios; Holm's"
-            " correction over all pairs."
+            f"Over {len(data.problems)} problems, lr tuned per problem. ratio: geometric mean of the cost ratios where"
+            " both solve, that is, end at the target. p: Wilcoxon's signed-rank test, in which a problem solved by one"
+            " method only ranks above all ratios; Holm's correction over all pairs."
         )
-        tables.append(Shown("pairs", "Pairwise", rule, told))
-    if len(facts.rungs):
-        area = runtime_ecdf.compute_area_over_curve(facts.rungs)
-        scores = [
-            performance_profiles.compute_profile_score(view).rename(name)
-            for name, view in (("score_tuned", facts.best), ("score_one_lr", facts.one_lr))
-        ]
-        wide = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
-        rule = (
-            f"aocc: mean over problems and targets of 1 - cost/budget, budget {area['budget'].iloc[0]:.0f}"
-            " gradients; score:"
-            " mean height of the performance profile from 1 to 4. Higher is better in both."
-        )
-        tables.append(Shown("scores", "Areas and scores", rule, wide.sort_values("aocc", ascending=False)))
-    return [*tables, *_restarts(facts)]
+        tables.append(ReportTable("pairs", "Pairwise", rule, pairs))
+    if len(data.target_costs):
+        tables.append(_score_table(data))
+    return [*tables, *_expected_running_time_tables(data)]
 
 
-def _restarts(facts: Facts) -> list[Shown]:
-    """What restarting would cost, of methods of which a seed did not solve: of the others the median says it all."""
-    paid = facts.costs.merge(facts.best[["problem", "solver", "configuration"]])
+def _score_table(data: ReportData) -> ReportTable:
+    area = runtime_ecdf.compute_area_over_curve(data.target_costs)
+    views = {"score_tuned": data.best, "score_one_lr": data.one_lr}
+    scores = [profiles.compute_profile_score(view).rename(name) for name, view in views.items()]
+    table = area.merge(pd.concat(scores, axis=1).rename_axis("solver").reset_index(), on="solver", how="outer")
+    rule = (
+        f"aocc: mean over problems and targets of 1 - cost/budget, budget {area['budget'].iloc[0]:.0f} gradients."
+        " score: mean height of the performance profile from 1 to 4. Higher is better in both."
+    )
+    return ReportTable("scores", "Areas and scores", rule, table.sort_values("aocc", ascending=False))
+
+
+def _expected_running_time_tables(data: ReportData) -> list[ReportTable]:
+    """The expected running time of methods that failed on some seeds; for the others the median says it all."""
+    paid = data.costs.merge(data.best[["problem", "solver", "configuration"]])
     table = runtime_ecdf.compute_expected_running_time(paid)
     table = table[(table["runs"] > 1) & (table["solved"] > 0) & (table["solved"] < table["runs"])]
     if table.empty:
         return []
     rule = (
-        "Of methods of which some seeds did not end at the target: (gradients to it of the runs that did + all"
-        " gradients of the others) / runs that did: what restarting until one does would cost on average. Runs differ"
+        "Methods of which some seeds did not end at the target: (gradients of the runs that did, up to the target + all"
+        " gradients of the others) / number of runs that did, the mean cost of restarting until one does. Runs differ"
         " by their start or their samples."
     )
-    return [Shown("ert", "Expected running time", rule, table)]
+    return [ReportTable("ert", "Expected running time", rule, table)]

@@ -1,4 +1,4 @@
-"""From tables to a report: which figures there are, what each is drawn from, and the rule beneath it."""
+"""Build a report from runs and traces: its figures and tables, with captions that state their definitions."""
 
 from __future__ import annotations
 
@@ -9,199 +9,204 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.analysis import (
-    convergence_curves,
-    step_times,
-)
+from gdbench.analysis import convergence_curves, step_times
 from gdbench.analysis.precision import PARTING_DIFFERENCE, compute_attained_gaps
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import format_count
-from gdbench.report import lr_section
-from gdbench.report.across_section import draw_across, tabulate_across
-from gdbench.report.charts import NO_LINES, NO_STARS, box, convergence, paths, steps_to_target, trajectory
-from gdbench.report.charts import precision as floors_chart
-from gdbench.report.charts.vega_lite import PANELS, Figure
-from gdbench.report.inputs import Source
-from gdbench.report.report_data import Facts, Shown
-from gdbench.report.section import Landscape, Section, describe_band
-from gdbench.report.summary_text import sentences, verdict_table
-from gdbench.report.time_section import draw_times, tabulate_times
+from gdbench.report.across_section import make_across_figures, make_across_tables
+from gdbench.report.charts import (
+    NO_CONTOURS,
+    NO_MINIMISERS,
+    bounding_box,
+    convergence,
+    precision,
+    select_paths,
+    steps_to_target,
+    trajectory,
+)
+from gdbench.report.charts.vega_lite import MAX_PANELS, Figure
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.lr_section import make_lr_figures, make_lr_tables
+from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section, describe_band
+from gdbench.report.summary_text import verdict_sentences, verdict_table
+from gdbench.report.time_section import make_time_figures, make_time_tables
 
-__all__ = ["Report", "assemble", "kept", "sections"]
+__all__ = ["Report", "build_report", "keep_sections", "make_sections"]
+
+FigureReady = Callable[[Figure], None]
 
 
 @dataclass
 class Report:
-    """Everything that a report shows, not yet in any form."""
+    """The content of a report, independent of its output format."""
 
-    source: Source
-    facts: Facts
-    told: list[str]
+    inputs: ReportInputs
+    data: ReportData
+    sentences: list[str]
     """The verdict in sentences."""
-    summary: Shown
-    """The verdict's table."""
+    summary: ReportTable
+    """The verdict as a table."""
     sections: list[Section]
     places: list[str]
-    """Where its runs lie, in words."""
+    """The folders of its runs, as text."""
     title: str = "gdbench report"
 
     @property
     def figures(self) -> list[Figure]:
-        """Every figure that has something to show."""
-        return [each for section in self.sections for each in section.figures if each.chart is not None]
+        """All figures with a chart."""
+        return [figure for section in self.sections for figure in section.figures if figure.chart is not None]
 
     @property
-    def tables(self) -> list[Shown]:
-        """Every table."""
-        return [each for section in self.sections for each in section.tables]
+    def tables(self) -> list[ReportTable]:
+        """All tables of the sections."""
+        return [table for section in self.sections for table in section.tables]
 
 
-def assemble(
-    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+def build_report(
+    inputs: ReportInputs, landscape: Landscape | None = None, on_figure: FigureReady | None = None
 ) -> Report:
-    """All sections of the report of a source; ``ready`` is told of each figure that can be drawn, at once."""
-    facts = Facts(source)
-    made = kept(facts, sections(facts, landscape), ready)
-    table = find_winners(facts.runs, facts.told)
-    places = [str(each) for each in source.folders]
-    return Report(source, facts, sentences(table), verdict_table(table, facts.problems), made, places)
+    """The report of some runs; ``on_figure`` is called with each figure as soon as it is made."""
+    data = ReportData(inputs)
+    sections = keep_sections(data, make_sections(data, landscape), on_figure)
+    table = find_winners(data.runs, data.compared)
+    places = [str(folder) for folder in inputs.folders]
+    return Report(inputs, data, verdict_sentences(table), verdict_table(table, data.problems), sections, places)
 
 
-def kept(facts: Facts, made: Iterable[Section], ready: Callable[[Figure], None] | None) -> list[Section]:
-    """The sections that show anything; ``ready`` is told of each figure that can be drawn, at once."""
-    told = []
+def keep_sections(data: ReportData, sections: Iterable[Section], on_figure: FigureReady | None) -> list[Section]:
+    """The sections that are not empty, with complete captions; ``on_figure`` is called with each figure."""
+    filled = []
     with alt.utils.schemapi.debug_mode(False):  # charts are checked by tests: as JSON schema it takes seconds
-        for section in made:
+        for section in sections:
             for figure in section.figures:
-                figure.rule += facts.greyed(figure)
-                if ready and figure.chart is not None:
-                    ready(figure)
+                figure.rule += data.describe_grey(figure)
+                if on_figure and figure.chart is not None:
+                    on_figure(figure)
             if section.figures or section.tables:
-                told.append(section)
-    return told
+                filled.append(section)
+    return filled
 
 
-def sections(facts: Facts, landscape: Landscape | None) -> Iterator[Section]:
-    """The sections of all that a report shows, one after the other."""
-    yield Section("convergence", "Convergence", _convergence(facts))
-    yield Section("sensitivity", "Learning rate", lr_section.figures(facts), lr_section.tables(facts))
-    yield Section("targets", "Targets and precision", [*_ladder(facts), *_floors(facts)], _ladder_table(facts))
-    yield Section("time", "Time", draw_times(facts), tabulate_times(facts))
-    yield Section("across", "Across problems", draw_across(facts), tabulate_across(facts))
-    yield Section("trajectories", "Paths", _trajectories(facts, landscape))
+def make_sections(data: ReportData, landscape: Landscape | None) -> Iterator[Section]:
+    """All sections of a report, lazily."""
+    targets = [*_steps_to_target_figures(data), *_precision_figures(data)]
+    yield Section("convergence", "Convergence", _convergence_figures(data))
+    yield Section("sensitivity", "Learning rate", make_lr_figures(data), make_lr_tables(data))
+    yield Section("targets", "Targets and precision", targets, _steps_to_target_tables(data))
+    yield Section("time", "Time", make_time_figures(data), make_time_tables(data))
+    yield Section("across", "Across problems", make_across_figures(data), make_across_tables(data))
+    yield Section("trajectories", "Paths", _path_figures(data, landscape))
 
 
-def _convergence(facts: Facts) -> list[Figure]:
-    runs = facts.best_runs
-    if facts.traces.empty or runs.empty:
-        rule = "No traces were kept (trace=none), so there is nothing to draw."
+def _convergence_figures(data: ReportData) -> list[Figure]:
+    runs = data.best_runs
+    if data.traces.empty or runs.empty:
+        rule = "No traces were recorded (trace=none)."
         return [Figure("convergence", "Gap against steps", rule, pd.DataFrame())]
-    table = convergence_curves.compute_convergence_curves(runs, facts.traces)
-    work = (table["gradients"] - 1).abs().max() > 1e-9
-    wanted = {
-        "step": True,
-        "gradients": work,
-        "seconds": table["seconds"].notna().any() and step_times.count_processes(runs) == 1,
-    }
-    return [_converging(facts, table, against) for against, there in wanted.items() if there]
+    table = convergence_curves.compute_convergence_curves(runs, data.traces)
+    axes = ["step"]
+    if (table["gradients"] - 1).abs().max() > 1e-9:
+        axes.append("gradients")
+    if table["seconds"].notna().any() and step_times.count_processes(runs) == 1:
+        axes.append("seconds")
+    return [_convergence_figure(data, table, against) for against in axes]
 
 
-def _converging(facts: Facts, table: pd.DataFrame, against: str) -> Figure:
-    shown = convergence.drawn(facts.ordered(table), against)
-    band = (
-        f" Line: median over up to {facts.seeds} seeds{describe_band(shown, 'quartiles')}." if facts.seeds > 1 else ""
-    )
-    ended = int(table.groupby(["problem", "solver"])["ended"].max().sum())
-    rule = (
-        "Each optimizer at the configuration that the verdict goes by:"
-        f"{' what tune chose, else' if facts.is_tuned else ''} of those that reach the target and stay there"
-        " the one with the fewest gradients, else the soonest that left it again, else the lowest final gap or loss:"
-        f" {len(facts.best_runs)} of {len(facts.told)} runs, at the recorded steps from 1 on.{band}"
-    )
-    measures = set(shown["y"])
-    rule += " Gaps below what the dtype resolves are drawn at that floor." if "gap" in measures else ""
-    rule += " Where the minimum is unknown the loss is drawn." if "loss" in measures else ""
-    rule += f" {format_count(ended, 'run')} became nonfinite and counted as infinite from then on." if ended else ""
+def _convergence_figure(data: ReportData, curves: pd.DataFrame, against: str) -> Figure:
+    table = convergence.select_drawable(data.sort_by_problem(curves), against)
+    measures = set(table["y"])
     name = {"step": "steps"}.get(against, against)
     title = f"{' or '.join(sorted(measures)).capitalize() or 'Gap'} against {name}"
-    if shown.empty:
-        return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", shown)
-    drawing = convergence.chart(shown, facts.look, against)
-    return Figure(f"convergence-{name}", title, rule + facts.panels(shown), shown, drawing, name, "convergence")
-
-
-def _ladder(facts: Facts) -> list[Figure]:
-    table = facts.steps_to_rungs
-    shown = table[np.isfinite(table["steps"])]
+    if table.empty:
+        return Figure(f"convergence-{name}", title, "0 finite points: nothing can be drawn on log axes.", table)
     rule = (
-        "First step at or below each relative gap, at the configuration that is best for the target; exact, median over"
-        " seeds, of which one that left the target of a configuration that stays has not reached it."
-        f" {len(shown)} of {len(table)} rungs that the dtype can tell were reached."
+        f"Each optimizer at its best configuration ({len(data.best_runs)} of {len(data.compared)} runs), at the"
+        f" recorded steps from 1 on. Best:{' what tune chose, else' if data.is_tuned else ''} the fewest gradients"
+        " among configurations that reach the target and stay there, else the first that reached it and left again,"
+        " else the lowest final gap or loss."
     )
+    if data.seed_count > 1:
+        rule += f" Line: median over up to {data.seed_count} seeds{describe_band(table, 'quartiles')}."
+    rule += " Gaps below what the dtype resolves are drawn at that limit." if "gap" in measures else ""
+    rule += " The loss is drawn where the minimum is unknown." if "loss" in measures else ""
+    if ended := int(curves.groupby(["problem", "solver"])["ended"].max().sum()):
+        rule += f" {format_count(ended, 'run')} became nonfinite and count as infinite from then on."
+    chart = convergence.draw_convergence(table, data.style, against)
+    return Figure(f"convergence-{name}", title, rule + data.describe_panels(table), table, chart, name, "convergence")
+
+
+def _steps_to_target_figures(data: ReportData) -> list[Figure]:
+    table = data.steps_to_targets
+    reached = table[np.isfinite(table["steps"])]
     title = "Steps to each target"
-    if shown.empty:
-        why = "No rung of the ladder was reached." if len(table) else "The minima are unknown, so there are no gaps."
-        return [Figure("ladder", title, why, table)]
-    return [Figure("ladder", title, rule + facts.panels(shown), shown, steps_to_target.chart(shown, facts.look))]
+    if reached.empty:
+        rule = "No target was reached." if len(table) else "No minimum is known, so there are no gaps."
+        return [Figure("ladder", title, rule, table)]
+    rule = (
+        "First step at or below each relative gap, at the configuration that is best for the sweep's target; exact,"
+        " median over seeds. If that configuration stays at the target, a seed that left it counts as not having"
+        f" reached it. {len(reached)} of {len(table)} targets that the dtype resolves were reached."
+    )
+    chart = steps_to_target.draw_steps_to_target(reached, data.style)
+    return [Figure("ladder", title, rule + data.describe_panels(reached), reached, chart)]
 
 
-def _ladder_table(facts: Facts) -> list[Shown]:
-    table = facts.steps_to_rungs
+def _steps_to_target_tables(data: ReportData) -> list[ReportTable]:
+    table = data.steps_to_targets
     if table.empty:
         return []
-    rows = ["problem", "optimizer", "configuration"]
-    wide = table.pivot_table(index=rows, columns="target", values="steps", aggfunc="first", sort=False)
+    index = ["problem", "optimizer", "configuration"]
+    wide = table.pivot_table(index=index, columns="target", values="steps", aggfunc="first", sort=False)
     wide = wide.sort_index(axis=1, ascending=False)
     wide.columns = [f"{target:.0e}".replace("e-0", "e-") for target in wide]
     rule = "Steps to each relative gap; empty: below what the dtype resolves."
-    return [Shown("ladder", "Steps to each target", rule, wide.reset_index())]
+    return [ReportTable("ladder", "Steps to each target", rule, wide.reset_index())]
 
 
-def _floors(facts: Facts) -> list[Figure]:
-    table = compute_attained_gaps(facts.told, facts.traces)
-    if table.empty:
+def _precision_figures(data: ReportData) -> list[Figure]:
+    pairs = compute_attained_gaps(data.compared, data.traces)
+    if pairs.empty:
         return []
-    best = table.sort_values("wide_attained").drop_duplicates(["objective", "optimizer", "dtype"]).sort_index()
+    key = ["objective", "optimizer", "dtype"]
+    best = pairs.sort_values("wide_attained").drop_duplicates(key).sort_index()
     wide = best.assign(dtype=best["wide_dtype"], attained=best["wide_attained"], parted=np.nan)
-    both = pd.concat([best, wide]).drop_duplicates(["objective", "optimizer", "dtype"])
-    both = both.assign(problem=both["objective"])
-    shown = both[both["attained"] > 0]
-    zeros = len(both) - len(shown)
+    both = pd.concat([best, wide]).drop_duplicates(key).assign(problem=lambda table: table["objective"])
+    positive = both[both["attained"] > 0]
+    title = "Smallest gap per dtype"
+    if positive.empty:
+        return [Figure("floors", title, "All gaps are exactly 0.", both)]
     rule = (
-        f"The smallest gap of the same run in each dtype, at the configuration that gets lowest in the widest:"
-        f" {format_count(len(table), 'pair')} of runs. The paths have parted where the gaps differ by more than"
-        f" {PARTING_DIFFERENCE:.0%}; the step is"
-        f" in the tooltip and the data."
+        "The smallest gap that the same run attains in each dtype, at the configuration that gets lowest in the widest"
+        f" dtype: {format_count(len(pairs), 'pair')} of runs. parted: the first recorded step at which the gaps differ"
+        f" by more than {PARTING_DIFFERENCE:.0%}."
     )
-    rule += f" {zeros} gaps of exactly 0 are not on the log axis." if zeros else ""
-    if shown.empty:
-        return [Figure("floors", "What each dtype attains", "All gaps are exactly 0.", both)]
-    return [Figure("floors", "What each dtype attains", rule, both, floors_chart.chart(shown, facts.look))]
+    if zeros := len(both) - len(positive):
+        rule += f" {zeros} gaps of exactly 0 are not on the log axis."
+    return [Figure("floors", title, rule, both, precision.draw_precision(positive, data.style))]
 
 
-def _trajectories(facts: Facts, landscape: Landscape | None) -> list[Figure]:
-    if facts.traces.empty:
+def _path_figures(data: ReportData, landscape: Landscape | None) -> list[Figure]:
+    if data.traces.empty:
         return []
-    told = paths(facts.best_runs, facts.traces)
-    each = [_trajectory(facts, str(name), table, landscape) for name, table in told.groupby("problem", sort=False)]
-    return each[:PANELS]
+    groups = select_paths(data.best_runs, data.traces).groupby("problem", sort=False)
+    return [_path_figure(data, str(name), paths, landscape) for name, paths in groups][:MAX_PANELS]
 
 
-def _trajectory(facts: Facts, problem: str, table: pd.DataFrame, landscape: Landscape | None) -> Figure:
-    run = facts.told[facts.told["problem"] == problem].iloc[0]
-    ground = landscape(run, box(table)) if landscape else None
-    lines = trajectory.contours(ground[0]) if ground else NO_LINES
-    stars = ground[1] if ground else NO_STARS
+def _path_figure(data: ReportData, problem: str, paths: pd.DataFrame, landscape: Landscape | None) -> Figure:
+    run = data.compared[data.compared["problem"] == problem].iloc[0]
+    box = bounding_box(paths)
+    ground = landscape(run, box) if landscape else None
+    contours = trajectory.compute_contours(ground[0]) if ground else NO_CONTOURS
+    minimisers = ground[1] if ground else NO_MINIMISERS
     rule = (
-        "Each optimizer at its best configuration, first seed, at the recorded steps; what leaves the"
-        " box, the middle 96% of"
-        " all points and a margin, is cut off. "
-        + (
-            "Contours at equal shares of the area; cross: minimiser."
-            if ground
-            else "Only gdbench's own objectives have contours."
-        )
-    )  # fmt: skip
-    chart = trajectory.chart(table, lines, facts.look, stars, box(table))
-    name = "".join(each if each.isalnum() else "-" for each in problem)
-    return Figure(f"path-{name}", problem, rule, table, chart, problem, "trajectories")
+        "Each optimizer at its best configuration, first seed, at the recorded steps, cut off at the box (the middle"
+        " 96% of all points and a margin). "
+    )
+    rule += (
+        "Contours: at equal shares of the area; cross: minimiser."
+        if ground
+        else "Contours are drawn for gdbench's own objectives only."
+    )
+    chart = trajectory.draw_paths(paths, contours, data.style, minimisers, box)
+    name = "".join(character if character.isalnum() else "-" for character in problem)
+    return Figure(f"path-{name}", problem, rule, paths, chart, problem, "trajectories")

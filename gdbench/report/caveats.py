@@ -1,4 +1,4 @@
-"""What a reader must know before believing any comparison of these runs, one line each, where it holds."""
+"""Caveats on the comparison of runs: excluded runs, targets that were left again, doubtful times."""
 
 from __future__ import annotations
 
@@ -7,52 +7,49 @@ import pandas as pd
 from gdbench.errors import format_count
 from gdbench.results.run_outcomes import describe_randomness, has_settled, is_eligible
 
-__all__ = ["caveats"]
+__all__ = ["list_caveats"]
 
 
-def caveats(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
-    """What is left out of all comparisons, counted, which hits count less, and what makes times doubtful.
+def list_caveats(runs: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    """A line per caveat on all runs and on those that are compared (``results.costs.compared``)."""
+    return [
+        *_describe_excluded(runs, compared),
+        *_describe_left_targets(compared),
+        *describe_randomness(runs),
+        *_describe_subnormals(runs),
+    ]
 
-    Of all runs, and of those that are compared (``results.costs.compared``).
-    """
-    return [*_left_out(runs, told), *_hits_that_left(told), *describe_randomness(runs), *_subnormal(runs)]
 
-
-def _left_out(runs: pd.DataFrame, told: pd.DataFrame) -> list[str]:
+def _describe_excluded(runs: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
     lines = []
     shifted = runs["shifted_minimum"].fillna(False).astype(bool)
     unavailable = runs["status"] == "unavailable"
+    valid = runs[~shifted & ~unavailable]
     if shifted.any():
         lines.append(
-            f"{shifted.sum()} of {len(runs)} runs use weight decay, which moves the minimum: no comparison holds them,"
-            " none is called best."
+            f"{shifted.sum()} of {len(runs)} runs use weight decay, which moves the minimum: they are excluded from all"
+            " comparisons."
         )
     if unavailable.any():
-        lines.append(
-            f"{format_count(int(unavailable.sum()), 'run was', 'runs were')} unavailable here and no part of any"
-            " comparison."
-        )
-    asked = runs[~shifted & ~unavailable]
-    if again := len(asked) - asked["run_id"].nunique():
-        lines.append(f"{again} of {len(runs)} runs repeat another one (the same question): the latest counts.")
-    if copies := asked["run_id"].nunique() - len(told):
-        lines.append(
-            f"The seed changes nothing in {copies} of {len(runs)} runs (start_noise=0): they are copies, no repeats,"
-            " and count once."
-        )
+        count = format_count(int(unavailable.sum()), "run was", "runs were")
+        lines.append(f"{count} unavailable on this machine: excluded from all comparisons.")
+    if repeats := len(valid) - valid["run_id"].nunique():
+        lines.append(f"{repeats} of {len(runs)} runs repeat another run with the same settings: the latest counts.")
+    if copies := valid["run_id"].nunique() - len(compared):
+        lines.append(f"In {copies} of {len(runs)} runs the seed has no effect (start_noise=0): equal runs count once.")
     return lines
 
 
-def _hits_that_left(told: pd.DataFrame) -> list[str]:
-    hit = told["steps_to_target"].notna() & is_eligible(told)
-    left = int((hit & ~has_settled(told)).sum())
+def _describe_left_targets(compared: pd.DataFrame) -> list[str]:
+    hit = compared["steps_to_target"].notna() & is_eligible(compared)
+    left = int((hit & ~has_settled(compared)).sum())
     if not left:
         return []
-    return [f"{left} of {hit.sum()} runs that reached the target left it again: they rank behind all that stay there."]
+    return [f"{left} of {hit.sum()} runs that reached the target left it again: they rank behind those that stay."]
 
 
-def _subnormal(runs: pd.DataFrame) -> list[str]:
+def _describe_subnormals(runs: pd.DataFrame) -> list[str]:
     count = int((runs["denormals"] > 0).sum())
     if not count or not runs["step_s"].notna().any():
         return []
-    return [f"Subnormal numbers slow a CPU down: {count} of {len(runs)} runs end among them (column denormals)."]
+    return [f"{count} of {len(runs)} runs end with subnormal numbers, which are slow on a CPU (column denormals)."]

@@ -1,8 +1,7 @@
-"""What two runs or sweeps differ in, as lines for the terminal and as JSON."""
+"""Differences between two runs or sweeps, as lines for the terminal and as JSON."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -13,87 +12,79 @@ import pandas as pd
 from gdbench.analysis.diff import ValueDiff
 from gdbench.analysis.run_matching import VERDICTS
 from gdbench.errors import format_count
+from gdbench.report.json_format import to_json_value
 
 if TYPE_CHECKING:
     from gdbench.analysis.sweep_diff import SweepDiff
 
-__all__ = ["as_objects", "describe_contrast", "differing_lines", "json_text", "list_contrast"]
+__all__ = ["differences_as_json", "list_differences", "list_sweep_diff", "sweep_diff_as_json"]
+
+MAX_LENGTH = 60
+"""Characters of a value."""
+DIGEST_LENGTH = 12
+MAX_LISTED = 40
+PARTS = {
+    "configuration": "Configuration",
+    "environment": "Environment",
+    "sources": "Source (digests)",
+    "data": "Data (digests)",
+    "results": "Result",
+}
+"""The attributes of a sweep diff that hold differences, with their titles."""
 
 
-LONG = 60
-DIGITS = 12
-"""Of a digest are shown so many."""
-MOST = 40
-
-
-def differing_lines(title: str, found: Sequence[ValueDiff], words: tuple[str, str] = ("", "")) -> list[str]:
-    """A title, and a line for each difference: ``lr: 0.1 -> 0.2``; nothing where there is none."""
-    if not found:
+def list_differences(title: str, differences: Sequence[ValueDiff], suffixes: tuple[str, str] = ("", "")) -> list[str]:
+    """A title and a line per difference (``lr  0.1 -> 0.2``), each side with its suffix; empty if there is none."""
+    if not differences:
         return []
-    width = max(len(each.name) for each in found[:MOST])
-    lines = [f"  {each.name:{width}}  {_said(each.a)}{words[0]} -> {_said(each.b)}{words[1]}" for each in found[:MOST]]
-    more = [f"  and {len(found) - MOST} more"] if len(found) > MOST else []
-    return [title, *lines, *more]
-
-
-def as_objects(found: Sequence[ValueDiff]) -> list[dict[str, Any]]:
-    """Differences as JSON has them."""
-    return [{"name": each.name, "a": _plain(each.a), "b": _plain(each.b)} for each in found]
-
-
-def json_text(told: Any) -> str:
-    """JSON in which nothing stands that JSON does not know."""
-    return json.dumps(told, allow_nan=False)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32,}", value):
-        return value[:DIGITS]
-    if isinstance(value, (list, tuple)):
-        text = ", ".join(map(_said, value))
-    else:
-        text = "none" if value is None or _null(value) else str(value)
-    return text if len(text) <= LONG else f"{text[: LONG - 4]} ..."
-
-
-def _null(value: Any) -> bool:
-    return not hasattr(value, "__len__") and bool(pd.isna(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)) or (hasattr(value, "tolist") and getattr(value, "ndim", False)):
-        return [_plain(each) for each in value]
-    if value is None or _null(value):
-        return None
-    plain = value.item() if hasattr(value, "item") else value
-    infinite = isinstance(plain, float) and math.isinf(plain)
-    return plain if isinstance(plain, (int, float, str, bool)) and not infinite else str(plain)
-
-
-def list_contrast(contrast: SweepDiff) -> list[str]:
-    """The lines that tell in the terminal what differs between two sides."""
-    counted = ", ".join(f"{contrast.verdicts[each]} {each}" for each in VERDICTS if contrast.verdicts.get(each))
-    step = [] if contrast.first_step is None else [f"The trajectories first differ at step {contrast.first_step}."]
-    found = [
-        *differing_lines("Configuration", contrast.configuration),
-        *differing_lines("Environment", contrast.environment),
-        *differing_lines("Source (digests)", contrast.sources),
-        *differing_lines("Data (digests)", contrast.data),
-        *differing_lines("Result", contrast.results),
-        *step,
-        *([f"Result: {counted} (run for run: python -m gdbench compare A B)"] if counted else []),
+    listed = differences[:MAX_LISTED]
+    width = max(len(difference.name) for difference in listed)
+    first, second = suffixes
+    lines = [
+        f"  {difference.name:{width}}  {_format_value(difference.a)}{first} -> {_format_value(difference.b)}{second}"
+        for difference in listed
     ]
-    nothing = [] if contrast.has_differences else ["Nothing differs in configuration, environment or exact results."]
-    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
-    return [*(f"{mark}: {name} ({format_count(size, 'run')})" for mark, name, size in sides), *found, *nothing]
+    more = len(differences) - MAX_LISTED
+    return [title, *lines, *([f"  and {more} more"] if more > 0 else [])]
 
 
-def describe_contrast(contrast: SweepDiff) -> dict[str, Any]:
-    """What differs between two sides as JSON has it."""
-    parts = ("configuration", "environment", "sources", "data", "results")
-    told = {name: as_objects(getattr(contrast, name)) for name in parts}
-    sides = zip("ab", contrast.names, contrast.sizes, strict=True)
-    who = {mark: {"name": name, "runs": size} for mark, name, size in sides}
-    return {**who, **told, "first_step": contrast.first_step, "verdicts": contrast.verdicts}
+def _format_value(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32,}", value):
+        return value[:DIGEST_LENGTH]
+    if isinstance(value, (list, tuple)):
+        text = ", ".join(map(_format_value, value))
+    else:
+        text = "none" if value is None or (not hasattr(value, "__len__") and pd.isna(value)) else str(value)
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 4]} ..."
+
+
+def differences_as_json(differences: Sequence[ValueDiff]) -> list[dict[str, Any]]:
+    """Differences as JSON objects; infinities as texts, since null stands for a missing value."""
+    return [{"name": item.name, "a": _side_as_json(item.a), "b": _side_as_json(item.b)} for item in differences]
+
+
+def _side_as_json(value: Any) -> Any:
+    return str(float(value)) if isinstance(value, float) and math.isinf(value) else to_json_value(value)
+
+
+def list_sweep_diff(diff: SweepDiff) -> list[str]:
+    """The lines of the terminal on the difference between two sweeps or runs."""
+    sides = zip("ab", diff.names, diff.sizes, strict=True)
+    lines = [f"{side}: {name} ({format_count(size, 'run')})" for side, name, size in sides]
+    for part, title in PARTS.items():
+        lines += list_differences(title, getattr(diff, part))
+    if diff.first_step is not None:
+        lines.append(f"The trajectories first differ at step {diff.first_step}.")
+    if counts := ", ".join(f"{diff.verdicts[name]} {name}" for name in VERDICTS if diff.verdicts.get(name)):
+        lines.append(f"Result: {counts} (run by run: python -m gdbench compare A B)")
+    return (
+        lines if diff.has_differences else [*lines, "Nothing differs in configuration, environment or exact results."]
+    )
+
+
+def sweep_diff_as_json(diff: SweepDiff) -> dict[str, Any]:
+    """The difference between two sweeps or runs as a JSON object."""
+    sides = zip("ab", diff.names, diff.sizes, strict=True)
+    parts = {part: differences_as_json(getattr(diff, part)) for part in PARTS}
+    named = {side: {"name": name, "runs": size} for side, name, size in sides}
+    return {**named, **parts, "first_step": diff.first_step, "verdicts": diff.verdicts}

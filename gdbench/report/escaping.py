@@ -1,7 +1,7 @@
-"""Texts made safe for a format: whatever a name, note or error holds, it stays text there and breaks no table.
+"""Escape texts for an output format, so that names, notes and errors are shown literally and break no table.
 
-A sweep's folder may come from a stranger, and an exception may quote anything. What a format cannot hold is replaced by
-a character that is seen, never dropped: two different names stay two.
+A sweep folder may come from an untrusted source, and an exception may quote anything. A character that a format cannot
+hold is replaced by a visible one, never dropped, so that different names stay different.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "escape_control_codes",
     "escape_csv",
     "escape_csv_table",
     "escape_latex",
     "escape_markdown",
     "escape_workflow_command",
-    "printable",
 ]
 
 PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
-"""Control characters and the pictures that Unicode has of them: ␛ for escape."""
+"""Control characters and their Unicode pictures: ␛ for escape."""
 BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
-"""Characters that change the direction in which the text around them is shown."""
+"""Characters that change the direction of the surrounding text."""
 SEPARATORS = {0x2028, 0x2029, *range(0x80, 0xA0)}
-"""Line ends that only some readers know, and the second set of control characters: 0x9b begins an escape sequence."""
+"""Line separators that some readers ignore, and the C1 control characters: 0x9b begins an escape sequence."""
 HIDDEN = dict.fromkeys(BIDI | SEPARATORS, "\N{REPLACEMENT CHARACTER}")
 MARKDOWN = re.compile(r"[\\`*\[\]|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=~)|^[#>]")
-"""What begins emphasis, code, a link, an image, a heading or another cell; an underscore within a word does not."""
+"""Markup of emphasis, code, links, images, headings and cells; an underscore within a word is not."""
 FORMULA = ("=", "+", "-", "@", "\t")
-"""How a cell begins that a spreadsheet computes (OWASP, "CSV Injection")."""
+"""First characters of a cell that a spreadsheet evaluates (OWASP, "CSV Injection")."""
 TEX = {
     "\\": r"\textbackslash{}",
     "µ": r"$\mu$",
@@ -43,8 +43,8 @@ TEX = {
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 
-def printable(text: str, lines: bool = False) -> str:
-    """A text without control characters: pictures of them instead; line ends and tabs stay where ``lines``.
+def escape_control_codes(text: str, lines: bool = False) -> str:
+    """A text with control characters replaced by visible ones, but for line ends and tabs if ``lines``.
 
     Lone surrogates, which no encoding can write, become the replacement character as well.
     """
@@ -54,36 +54,37 @@ def printable(text: str, lines: bool = False) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """A text as Markdown shows it literally, in one line of one cell: no link, image, emphasis, code or HTML."""
-    entities = printable(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;")
+    """A text that Markdown shows literally, in one line of one cell."""
+    entities = escape_control_codes(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;")
     return MARKDOWN.sub(r"\\\g<0>", entities)
 
 
 def escape_latex(text: str) -> str:
-    """A text as LaTeX prints it literally."""
-    return "".join(TEX.get(character, character) for character in printable(text.replace("\n", " ")))
+    """A text that LaTeX prints literally."""
+    return "".join(TEX.get(character, character) for character in escape_control_codes(text.replace("\n", " ")))
 
 
 def escape_csv(text: str) -> str:
-    """A text as a spreadsheet shows it and does not compute it: a quotation mark goes before what begins a formula."""
-    shown = printable(text, lines=True)  # pandas does not quote a lone carriage return, which ends a row for readers
+    """A text that a spreadsheet does not evaluate: the start of a formula is preceded by an apostrophe."""
+    shown = escape_control_codes(
+        text, lines=True
+    )  # pandas does not quote a lone carriage return, which ends a row for readers
     return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
 def escape_csv_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table for ``to_csv``, its texts by ``escape_csv``; numbers stay as they are."""
-    from pandas.api.types import is_numeric_dtype  # a mistake on the command line is told without pandas
+    """A table for ``to_csv`` with escaped texts; numbers are unchanged."""
+    from pandas.api.types import is_numeric_dtype  # an error on the command line is reported without importing pandas
 
     texts = [name for name in table if not is_numeric_dtype(table[name])]
-    return table.assign(**{str(name): table[name].map(_escape_csv_cell) for name in texts})
-
-
-def _escape_csv_cell(value: object) -> object:
-    return escape_csv(value) if isinstance(value, str) else value
+    escaped = {
+        str(name): [escape_csv(cell) if isinstance(cell, str) else cell for cell in table[name]] for name in texts
+    }
+    return table.assign(**escaped)
 
 
 def escape_workflow_command(text: str) -> str:
-    """A text as a workflow command of GitHub Actions may hold it."""
+    """A text for a workflow command of GitHub Actions."""
     for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (",", "%2C"), (":", "%3A")):
         text = text.replace(character, code)
-    return printable(text)
+    return escape_control_codes(text)

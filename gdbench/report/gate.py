@@ -1,7 +1,8 @@
-"""What the gate found, for the terminal, for a pull request, for GitHub and for whatever reads JUnit."""
+"""Texts of the gate: for the terminal, in Markdown, as commands of GitHub Actions, as JUnit; and of a calibration."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -10,134 +11,149 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from gdbench.report.escaping import escape_markdown, escape_workflow_command, printable
-from gdbench.report.number_format import number
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
+from gdbench.errors import format_count
+from gdbench.report.escaping import escape_control_codes, escape_markdown, escape_workflow_command
+from gdbench.report.number_format import format_interval, format_number
+from gdbench.report.terminal.column_fitting import (
+    UNLIMITED,
+    Column,
+    FittedTable,
+    describe_dropped,
+    fit_columns,
+    make_console,
+)
 
-__all__ = ["junit", "markdown", "show_changes", "show_gate", "told_changes", "workflow_commands"]
+__all__ = [
+    "describe_calibration",
+    "format_gate_markdown",
+    "format_junit",
+    "format_workflow_commands",
+    "print_changes",
+    "print_gate_report",
+    "tabulate_changes",
+]
 
 QUIET = ("same", "no slower")
-"""Verdicts that are counted and not listed."""
+"""Verdicts that are counted but not listed."""
 STYLES = {"worse": "red", "slower": "red", "changed": "red", "better": "green", "faster": "green"}
-RESULTS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
+OUTCOME_WORDS = {0: "PASSED", 1: "FAILED", 3: "INCONCLUSIVE", 4: "NOT MEASURED"}
 NARROWEST = 24
-"""How narrow a reason, or the subject of a commit, may get before it goes on in further lines."""
-SUBJECT: dict[str, Any] = {"narrowest": NARROWEST, "rank": 1}
+"""Minimum width of a reason, or of the subject of a commit, before it is wrapped."""
+SUBJECT: dict[str, Any] = {"wrap_width": NARROWEST, "drop_rank": 1}
 ABSENT = ("missing", "unmeasured")
-"""Verdicts where nothing was compared."""
+"""Verdicts without a comparison."""
 ORDER = ("worse", "changed", "slower", "missing", "unmeasured", "contaminated", "undecided", "better", "faster", "new")
 
 
-def show_gate(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
-    """Print what a gate found."""
-    out = console()
-    out.print(gate_report(header, findings, out.width), crop=False)
+def print_gate_report(header: Mapping[str, Any], findings: pd.DataFrame) -> None:
+    """Print the report of a gate."""
+    out = make_console()
+    out.print(render_gate_report(header, findings, out.width), crop=False)
 
 
-def gate_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
-    """What was compared, verdicts by layer, one line a finding, notes, and the result."""
-    parts: list[RenderableType] = [Text(_compared(header), style="bold"), Text()]
-    parts += [Text(f" {layer:7} {_counts(group)}") for layer, group in findings.groupby("layer", sort=False)]
-    listed = _listed(findings)
+def render_gate_report(header: Mapping[str, Any], findings: pd.DataFrame, width: int = UNLIMITED) -> RenderableType:
+    """What was compared, verdicts by layer, one line per finding, notes, and the result."""
+    parts: list[RenderableType] = [Text(_describe_comparison(header), style="bold"), Text()]
+    parts += [Text(f" {layer:7} {_count_verdicts(group)}") for layer, group in findings.groupby("layer", sort=False)]
+    listed = _sort_findings(findings)
     if len(listed):
-        parts += [Text(), _findings_table(listed, width)]
+        parts += [Text(), _build_findings_table(listed, width)]
     parts += [Text(), *(Text(note) for note in header["notes"])]
     return Group(
-        *parts, Text(f"{_result(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
+        *parts, Text(f"{_format_outcome(header)}   report: {header['folder']}/gate.md", no_wrap=True, overflow="ignore")
     )
 
 
-def _findings_table(listed: pd.DataFrame, width: int) -> FittedTable:
-    """Series, verdict and reason of each finding."""
+def _build_findings_table(listed: pd.DataFrame, width: int) -> FittedTable:
+    """Table of series, verdict and reason."""
     rows = [row for _, row in listed.iterrows()]
     styles = {
-        place: "dim" if row["forgiven"] else STYLES.get(row["verdict"], "yellow") for place, row in enumerate(rows)
+        index: "dim" if row["forgiven"] else STYLES.get(row["verdict"], "yellow") for index, row in enumerate(rows)
     }
     columns = [
         Column("", [f" {row['series']}" for row in rows], is_text=True),
         Column("", [row["verdict"] for row in rows], is_text=True, styles=styles),
-        Column("", [_reason(row) for row in rows], is_text=True, narrowest=NARROWEST),
+        Column("", [_format_reason(row) for row in rows], is_text=True, wrap_width=NARROWEST),
     ]
     return fit_columns(columns, width, has_header=False)
 
 
-def _compared(header: Mapping[str, Any]) -> str:
+def _describe_comparison(header: Mapping[str, Any]) -> str:
     words = [f"{header['base']} against {header['head']}", f"{header['series']} series"]
-    if not header["alike"]:
+    if not header["same_fingerprint"]:
         words.append("another fingerprint: hits within 1, losses within rounding")
     return " · ".join([*words, *([header["power"]] if header.get("power") else [])])
 
 
-def _counts(group: pd.DataFrame) -> str:
+def _count_verdicts(group: pd.DataFrame) -> str:
     counted = group["verdict"].value_counts()
     names = [*(name for name in QUIET if name in counted), *(name for name in ORDER if name in counted)]
     return "   ".join(f"{counted[name]} {name}" for name in names)
 
 
-def _listed(findings: pd.DataFrame) -> pd.DataFrame:
-    """What there is to say, the gravest first, all of a series together."""
-    told = findings[~findings["verdict"].isin(QUIET)]
+def _sort_findings(findings: pd.DataFrame) -> pd.DataFrame:
+    """The findings to list, by severity, those of a series together."""
+    listed = findings[~findings["verdict"].isin(QUIET)]
     ranks = {name: rank for rank, name in enumerate(ORDER)}
-    grave = told["verdict"].map(ranks).astype("int64") + len(ORDER) * ~told["fails"].astype(bool)
-    return told.assign(_series=grave.groupby(told["series"]).transform("min"), _grave=grave).sort_values(
-        ["_series", "series", "_grave"], kind="stable"
-    )
+    rank = listed["verdict"].map(ranks).astype("int64") + len(ORDER) * ~listed["fails"].astype(bool)
+    of_series = rank.groupby(listed["series"]).transform("min")
+    return listed.assign(_series=of_series, _rank=rank).sort_values(["_series", "series", "_rank"], kind="stable")
 
 
-def _reason(row: pd.Series) -> str:
+def _format_reason(row: pd.Series) -> str:
     return "; ".join(filter(None, (row["cause"], row["forgiven"])))
 
 
-def _result(header: Mapping[str, Any]) -> str:
-    return f"{RESULTS[header['code']]} (exit {header['code']})"
+def _format_outcome(header: Mapping[str, Any]) -> str:
+    return f"{OUTCOME_WORDS[header['code']]} (exit {header['code']})"
 
 
-def show_changes(changes: pd.DataFrame) -> None:
-    """Print where measures changed along a branch."""
-    told = told_changes(changes)
-    out = console()
-    if not len(told):
+def print_changes(changes: pd.DataFrame) -> None:
+    """Print the changes of measures along a branch."""
+    table = tabulate_changes(changes)
+    out = make_console()
+    if not len(table):
         out.print("No measure changed.")
         return
     columns = [
-        Column(str(name), list(map(str, told[name])), is_text=True, **(SUBJECT if name == "subject" else {}))
-        for name in told
+        Column(str(name), list(map(str, table[name])), is_text=True, **(SUBJECT if name == "subject" else {}))
+        for name in table
     ]
-    table = fit_columns(columns, out.width)
-    out.print(table, *(Text(line, style="dim") for line in describe_dropped([table])), crop=False)
+    fitted = fit_columns(columns, out.width)
+    out.print(fitted, *(Text(line, style="dim") for line in describe_dropped([fitted])), crop=False)
 
 
-def told_changes(changes: pd.DataFrame) -> pd.DataFrame:
-    """Where measures changed, in words."""
+def tabulate_changes(changes: pd.DataFrame) -> pd.DataFrame:
+    """The changes of measures as text: commits, series, measure, from, to, subject."""
     commits = [f"{after[:7]}..{commit[:7]}" for after, commit in zip(changes["after"], changes["commit"], strict=True)]
-    values = {name: changes[side].map(_value) for name, side in (("from", "base"), ("to", "head"))}
-    told = changes[["series", "measure"]].assign(**values, subject=changes["subject"])
-    told.insert(0, "commit", commits)
-    return told
+    values = {name: changes[side].map(_format_value) for name, side in (("from", "base"), ("to", "head"))}
+    table = changes[["series", "measure"]].assign(**values, subject=changes["subject"])
+    table.insert(0, "commit", commits)
+    return table
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return "never"
-    return number(value) if isinstance(value, float) else str(value)
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
-def markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
-    """The same for a pull request or the summary of a job."""
+def format_gate_markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
+    """The report as Markdown, for a pull request or the summary of a job."""
     lines = [
-        f"## Gate: {_result(header)}",
+        f"## Gate: {_format_outcome(header)}",
         "",
-        escape_markdown(_compared(header)),
+        escape_markdown(_describe_comparison(header)),
         "",
         "| layer | verdicts |",
         "| --- | --- |",
     ]
-    lines += [f"| {layer} | {_counts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
-    listed = _listed(findings)
+    lines += [f"| {layer} | {_count_verdicts(group)} |" for layer, group in findings.groupby("layer", sort=False)]
+    listed = _sort_findings(findings)
     if len(listed):
         lines += ["", "| series | verdict | cause |", "| --- | --- | --- |"]
         lines += [
-            f"| {escape_markdown(row['series'])} | {_marked(row)} | {escape_markdown(_reason(row))} |"
+            f"| {escape_markdown(row['series'])} | {_format_verdict(row)} | {escape_markdown(_format_reason(row))} |"
             for _, row in listed.iterrows()
         ]
     lines += [
@@ -149,24 +165,24 @@ def markdown(header: Mapping[str, Any], findings: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _marked(row: pd.Series) -> str:
+def _format_verdict(row: pd.Series) -> str:
     return f"**{row['verdict']}**" if row["fails"] else str(row["verdict"])
 
 
-def workflow_commands(findings: pd.DataFrame) -> list[str]:
-    """Workflow commands of GitHub Actions: an error for what fails, a warning for what else a reader should see."""
+def format_workflow_commands(findings: pd.DataFrame) -> list[str]:
+    """Workflow commands of GitHub Actions: an error for each failure, a warning for other findings that are listed."""
     lines = []
-    for _, row in _listed(findings).iterrows():
+    for _, row in _sort_findings(findings).iterrows():
         if row["fails"] or row["verdict"] not in ("better", "faster", "new"):
             level = "error" if row["fails"] or (row["verdict"] in ABSENT and not row["forgiven"]) else "warning"
-            series, verdict, reason = map(escape_workflow_command, (row["series"], row["verdict"], _reason(row)))
+            series, verdict, reason = map(escape_workflow_command, (row["series"], row["verdict"], _format_reason(row)))
             lines.append(f"::{level} title=gate%3A {series}::{verdict}: {reason}")
     return lines
 
 
-def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
-    """A test case for every finding: failed, an error where nothing was measured, skipped where it is open, passed."""
-    kinds = findings.apply(_junit_kind, axis=1) if len(findings) else pd.Series(dtype=object)
+def format_junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
+    """JUnit XML, a test case per finding: failed, error if not measured, skipped if undecided, else passed."""
+    kinds = findings.apply(_choose_junit_kind, axis=1) if len(findings) else pd.Series(dtype=object)
     suite = ElementTree.Element("testsuite", name="gdbench gate", timestamp=header["started"])
     counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
     numbers = {"tests": len(findings), **{name: int((kinds == kind).sum()) for name, kind in counts.items()}}
@@ -174,10 +190,12 @@ def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
         suite.set(name, str(count))
     for (_, row), kind in zip(findings.iterrows(), kinds, strict=True):
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"gate.{row['layer']}", name=printable(row["series"])
+            suite, "testcase", classname=f"gate.{row['layer']}", name=escape_control_codes(row["series"])
         )
         if kind:
-            element = ElementTree.SubElement(case, kind, message=printable(f"{row['verdict']}: {_reason(row)}"))
+            element = ElementTree.SubElement(
+                case, kind, message=escape_control_codes(f"{row['verdict']}: {_format_reason(row)}")
+            )
             if kind != "skipped":
                 element.set("type", row["verdict"])
     document = ElementTree.Element("testsuites")
@@ -187,10 +205,35 @@ def junit(header: Mapping[str, Any], findings: pd.DataFrame) -> bytes:
     return written
 
 
-def _junit_kind(row: pd.Series) -> str:
-    """The element by which a test case says what came of it; empty where it passed."""
+def _choose_junit_kind(row: pd.Series) -> str:
+    """The element of a test case that did not pass; empty if it passed."""
     if row["fails"]:
         return "failure"
     if row["verdict"] in ABSENT:
         return "skipped" if row["forgiven"] else "error"
     return "skipped" if row["verdict"] in ("undecided", "contaminated") else ""
+
+
+def describe_calibration(result: Any) -> list[str]:
+    """Lines on a ``CalibrationResult``: false alarms, detection of injected slowdowns, detectable slowdowns."""
+    false_alarms = (
+        f"{format_count(result.comparisons, 'comparison')} of head with itself:"
+        f" {format_count(result.false_alarms, 'false alarm')}, a rate of at most {result.max_false_alarm_rate:.2%} with"
+        f" 95% confidence ({result.suspected} before confirmation, {result.undecided} undecided)"
+    )
+    lines = [false_alarms]
+    for injected in result.injected:
+        low, high = injected.interval
+        size, below, above = (100 * (injected.size + error) for error in (0.0, -injected.error, injected.error))
+        lines.append(
+            f"injected slowdown {injected.requested:+.0%} (measured"
+            f" {format_interval(size, below, above, unit='%', decimals=1, sign='+')}): detected in {injected.slower} of"
+            f" {injected.comparisons} [{low:.0%}, {high:.0%}]"
+        )
+    if slowdowns := result.detectable_slowdown:
+        worst = max(slowdowns, key=slowdowns.__getitem__)
+        lines.append(
+            f"slowdowns are detected with power 0.95 from {statistics.median(slowdowns.values()):.1%} (median over"
+            f" series), from {slowdowns[worst]:.1%} in {worst}"
+        )
+    return [*lines, f"{format_count(result.rounds, 'round')} in {result.seconds:.0f} s"]

@@ -1,4 +1,4 @@
-"""What a report is made of: the tables of one or many sweeps, their environment, and how complete they are."""
+"""Inputs of a report: runs, traces and environments of one or more sweeps, and how complete the sweeps are."""
 
 from __future__ import annotations
 
@@ -14,54 +14,50 @@ from gdbench.results.environment_file import read_environment
 from gdbench.results.folder_layout import find_sweep_folders
 from gdbench.results.load import load
 
-__all__ = ["Source", "read"]
+__all__ = ["ReportInputs", "read_inputs"]
 
 
 @dataclass
-class Source:
-    """Runs and traces, and for each folder what its environment.json says."""
+class ReportInputs:
+    """Runs and traces of some sweep folders, and the content of each environment.json by the folder's name."""
 
     folders: list[Path]
     runs: pd.DataFrame
     traces: pd.DataFrame
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     partial: list[str] = field(default_factory=list)
-    """One remark for each folder that is still being written, or was left unfinished."""
+    """A remark per folder with missing cells."""
 
 
-def read(places: Sequence[Path]) -> Source:
-    """All runs and traces below some folders."""
+def read_inputs(places: Sequence[Path]) -> ReportInputs:
+    """All runs and traces in some folders, their subfolders included; UsageError if a folder does not exist."""
     for place in places:
         if not place.exists():
-            raise UsageError(f"{place} is not there: name a sweep's folder, or a folder of sweeps.")
+            raise UsageError(f"{place} does not exist: give the folder of a sweep, or a folder of sweeps.")
     runs = load(list(places))
     try:
         traces = load(list(places), "traces")
     except UsageError:  # trace=none
         traces = runs[["run_id"]].head(0).reindex(columns=["run_id", "step", "loss", "gap", "grad_norm", "x"])
-    folders = sorted({folder for place in places for folder in _sweeps(place)})
-    told = Source(folders, runs, traces)
+    folders = sorted({folder for place in places for folder in _find_folders(place)})
+    inputs = ReportInputs(folders, runs, traces)
     for folder in folders:
         if environment := read_environment(folder / "environment.json"):
-            told.environments[folder.name] = environment
-        if remark := _unfinished(folder):
-            told.partial.append(remark)
-    return told
+            inputs.environments[folder.name] = environment
+        if remark := _describe_unfinished(folder):
+            inputs.partial.append(remark)
+    return inputs
 
 
-def _sweeps(place: Path) -> set[Path]:
-    if place.is_file():
-        return {place.parent}
-    return set(find_sweep_folders(place))
+def _find_folders(place: Path) -> set[Path]:
+    return {place.parent} if place.is_file() else set(find_sweep_folders(place))
 
 
-def _unfinished(folder: Path) -> str:
-    """How many of a sweep's cells have ended, where that is not all of them; a copy may lie under another name."""
+def _describe_unfinished(folder: Path) -> str:
+    """The number of finished cells if some are missing, else empty; a copied sweep may have another folder name."""
     planned = len(list((folder / ".hydra").glob("cell-*.yaml")))
     try:
         ended = load(folder, columns=["cell"])["cell"].nunique()
-    except UsageError:  # not a row yet
+    except UsageError:  # no rows yet
         ended = 0
-    if ended >= planned:
-        return ""
-    return f"{folder.name}: {ended} of {planned} cells have ended; this report shows what is there."
+    return "" if ended >= planned else f"{folder.name}: {ended} of {planned} cells have finished; only they are shown."

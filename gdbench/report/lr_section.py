@@ -1,4 +1,4 @@
-"""The report's section on learning rates: cost against lr, lr beside another axis, and what each method forgives."""
+"""Report section on learning rates: cost against lr, heatmaps of lr and a second setting, width of the optimum."""
 
 from __future__ import annotations
 
@@ -10,141 +10,141 @@ from gdbench.analysis.step_times import count_processes
 from gdbench.report.charts import final_losses
 from gdbench.report.charts import lr_sensitivity as charts
 from gdbench.report.charts.vega_lite import Figure
-from gdbench.report.report_data import Facts, Shown
+from gdbench.report.report_data import ReportData, ReportTable
 
-__all__ = ["figures", "tables"]
+__all__ = ["make_lr_figures", "make_lr_tables"]
 
-CHOICES = ("gradients", "steps", "seconds")
-"""What a reader may have against lr; the first is always there."""
+COSTS = ("gradients", "steps", "seconds")
+"""Costs drawn against lr, the first always."""
+LIMIT_RULE = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
 
 
-def figures(facts: Facts) -> list[Figure]:
-    """Each cost that says something of its own against lr, and heatmaps where lr and another number were varied."""
-    first = _varied(facts, "gradients")
-    by_loss = _against_loss(facts)
+def make_lr_figures(data: ReportData) -> list[Figure]:
+    """Each cost that differs from the others against lr, and heatmaps if lr and another setting were varied."""
+    first = _varied_costs(data, "gradients")
+    by_loss = _final_loss_figures(data)
     if first.empty or (by_loss and not np.isfinite(first["cost"]).any()):
         return by_loss
-    tables = {cost: first if cost == "gradients" else _varied(facts, cost) for cost in CHOICES}
-    wanted = {
-        "gradients": True,
-        "steps": not first["cost"].equals(tables["steps"]["cost"]),
-        "seconds": _timed(facts, tables),
-    }
-    shown = [_against(facts, tables[cost], cost) for cost in CHOICES if wanted[cost]]
-    return [*shown, *by_loss, *_beside_numbers(facts, first), *_beside_dtypes(facts)]
+    tables = {cost: first if cost == "gradients" else _varied_costs(data, cost) for cost in COSTS}
+    costs = ["gradients"]
+    if not first["cost"].equals(tables["steps"]["cost"]):
+        costs.append("steps")
+    if _has_comparable_times(data, tables):
+        costs.append("seconds")
+    figures = [_sensitivity_figure(data, tables[cost], cost) for cost in costs]
+    return [*figures, *by_loss, *_number_heatmaps(data, first), *_dtype_heatmaps(data)]
 
 
-def _varied(facts: Facts, cost: str) -> pd.DataFrame:
+def _varied_costs(data: ReportData, cost: str) -> pd.DataFrame:
     """The costs on problems on which several lrs were tried."""
-    table = facts.sensitivity if cost == "gradients" else compute_lr_sensitivity(facts.merged, cost)
-    return facts.ordered(table[table.groupby("problem")["lr"].transform("nunique") > 1])
+    table = data.sensitivity if cost == "gradients" else compute_lr_sensitivity(data.merged_runs, cost)
+    return data.sort_by_problem(table[table.groupby("problem")["lr"].transform("nunique") > 1])
 
 
-def _timed(facts: Facts, tables: dict[str, pd.DataFrame]) -> bool:
-    """Whether one process timed all that reached the target, so that a missing point means a miss in seconds too."""
-    if count_processes(facts.merged) > 1:
+def _has_comparable_times(data: ReportData, tables: dict[str, pd.DataFrame]) -> bool:
+    """Whether one process timed all runs that reached the target, so that a missing point is a miss in seconds too."""
+    if count_processes(data.merged_runs) > 1:
         return False
     seconds, gradients = (np.isfinite(tables[name]["cost"]) for name in ("seconds", "gradients"))
     return bool(seconds.any() and seconds.equals(gradients))
 
 
-def _against(facts: Facts, table: pd.DataFrame, cost: str) -> Figure:
+def _sensitivity_figure(data: ReportData, table: pd.DataFrame, cost: str) -> Figure:
     name = "sensitivity" if cost == "gradients" else f"sensitivity-{cost}"
     title = f"{cost.capitalize()} to target against learning rate"
-    runs, solved, broke = (int(table[each].sum()) for each in ("runs", "solved", "broke"))
+    runs, solved, diverged = (int(table[column].sum()) for column in ("runs", "solved", "broke"))
     if not np.isfinite(table["cost"]).any():
-        none = f"None of {runs} runs reached the target: there is no point to draw."
-        return Figure(name, title, none, table, tab=cost, group="sensitivity")
+        rule = f"None of {runs} runs reached the target."
+        return Figure(name, title, rule, table, tab=cost, group="sensitivity")
     rule = (
-        f"{cost.capitalize()} to the target at each learning rate, the best over other settings; median over seeds; one"
-        f" that missed it, or left it again, is not drawn: {solved} of {runs} runs reached it and stayed. Grey: share"
-        f" of runs that diverged or became nonfinite ({broke})."
+        f"{cost.capitalize()} to the target at each learning rate, minimum over other settings, median over seeds;"
+        f" {solved} of {runs} runs reached the target and stayed, the others are not drawn. Grey: share of runs that"
+        f" diverged or became nonfinite ({diverged})."
     )
-    rule += facts.impls
-    rule += LIMIT if table["smoothness"].notna().any() else ""
-    drawing = charts.chart(table, facts.look, cost)
-    return Figure(name, title, rule + facts.panels(table), table, drawing, cost, "sensitivity")
+    rule += data.impl_note
+    rule += LIMIT_RULE if table["smoothness"].notna().any() else ""
+    chart = charts.draw_sensitivity(table, data.style, cost)
+    return Figure(name, title, rule + data.describe_panels(table), table, chart, cost, "sensitivity")
 
 
-def _against_loss(facts: Facts) -> list[Figure]:
-    """The final loss at each lr, on the problems on which no configuration reaches a target."""
-    table = facts.unsolved
+def _final_loss_figures(data: ReportData) -> list[Figure]:
+    """The final loss at each lr, on problems on which no configuration reaches a target."""
+    table = data.unsolved_standings
     table = table[table.groupby("problem")["lr"].transform("nunique") > 1]
-    shown = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"])]
-    shown = facts.ordered(shown.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
-    if shown.empty:
+    losses = table[(table["outcome"] != "cannot win") & np.isfinite(table["final_loss"])]
+    losses = data.sort_by_problem(losses.drop_duplicates(["problem", "solver", "lr"])).sort_values("lr", kind="stable")
+    if losses.empty:
         return []
-    band = "; band: the lowest to the highest of them" if final_losses.banded(shown) else ""
+    band = "; band: lowest to highest seed" if final_losses.has_bands(losses) else ""
     rule = (
-        "Final loss at each learning rate on the problems on which no configuration reaches a target, the best over"
-        f" other settings; median over seeds{band}. {len(table) - len(table[table['outcome'] != 'cannot win'])} of"
-        f" {len(table)} configurations ended no lower than they began, and are not drawn."
+        "Final loss at each learning rate on problems on which no configuration reaches a target, minimum over other"
+        f" settings, median over seeds{band}. {(table['outcome'] == 'cannot win').sum()} of {len(table)} configurations"
+        " did not end below their start and are not drawn."
     )
     title = "Final loss against learning rate"
-    drawing = final_losses.chart(shown, facts.look)
-    return [Figure("sensitivity-loss", title, rule + facts.panels(shown), shown, drawing, "loss", "sensitivity")]
+    chart = final_losses.draw_final_losses(losses, data.style)
+    return [
+        Figure("sensitivity-loss", title, rule + data.describe_panels(losses), losses, chart, "loss", "sensitivity")
+    ]
 
 
-LIMIT = " Dotted: 2/L, beyond which gradient descent diverges on a quadratic."
-
-
-def _beside_numbers(facts: Facts, table: pd.DataFrame) -> list[Figure]:
-    """A heatmap for each optimizer of which another number was varied too."""
+def _number_heatmaps(data: ReportData, table: pd.DataFrame) -> list[Figure]:
+    """A heatmap per optimizer of which another setting was varied too."""
     several = table.groupby(["problem", "solver"])["others"].transform("nunique") > 1
-    return _grid(facts, "heatmap", "Learning rate and other settings together", "other numbers", table[several])
+    return _heatmap_figures(data, "heatmap", "Learning rate and other settings", "each other setting", table[several])
 
 
-def _beside_dtypes(facts: Facts) -> list[Figure]:
-    """A heatmap for each optimizer that was run in several dtypes."""
-    if facts.merged["dtype"].nunique() < 2:
+def _dtype_heatmaps(data: ReportData) -> list[Figure]:
+    """A heatmap per optimizer that was run in several dtypes."""
+    if data.merged_runs["dtype"].nunique() < 2:
         return []
-    table = compute_dtype_sensitivity(facts.merged)
+    table = compute_dtype_sensitivity(data.merged_runs)
     table = table[table.groupby(["problem", "solver"])["lr"].transform("nunique") > 1]
-    places = {name: place for place, name in enumerate(facts.look.optimizers)}
+    places = {name: place for place, name in enumerate(data.style.optimizers)}
     table = table.loc[table["solver"].map(places).sort_values(kind="stable").index]
-    return _grid(facts, "heatmap-dtype", "Learning rate and dtype together", "dtypes", table)
+    return _heatmap_figures(data, "heatmap-dtype", "Learning rate and dtype", "dtype", table)
 
 
-def _grid(facts: Facts, name: str, title: str, others: str, table: pd.DataFrame) -> list[Figure]:
+def _heatmap_figures(data: ReportData, name: str, title: str, other: str, table: pd.DataFrame) -> list[Figure]:
     if table.empty or not np.isfinite(table["cost"]).any():
         return []
-    grid = table.assign(panel=table["solver"] + " · " + table["problem"], other=table["others"])
-    grid = grid.assign(optimizer=grid["solver"])
+    panel = table["solver"] + " · " + table["problem"]
+    grid = table.assign(panel=panel, other=table["others"], optimizer=table["solver"])
     rule = (
-        f"Median gradients to the target for each learning rate and the {others} that were varied; × where more than"
-        " half of the runs broke, empty where the target was not reached, or left again."
-        f" {int(grid['solved'].sum())} of {int(grid['runs'].sum())} runs reached it and stayed."
+        f"Median gradients to the target for each learning rate and {other}; ×: more than half of the runs diverged;"
+        f" empty: target not reached, or left again. {int(grid['solved'].sum())} of {int(grid['runs'].sum())} runs"
+        " reached it and stayed."
     )
-    rule += facts.impls + Facts.panels(grid, "panel")
-    return [Figure(name, title, rule, grid, charts.grid_chart(grid), coloured=False)]
+    rule += data.impl_note + data.describe_panels(grid, "panel")
+    return [Figure(name, title, rule, grid, charts.draw_heatmap(grid), coloured=False)]
 
 
-def tables(facts: Facts) -> list[Shown]:
-    """How many decades of lr each method forgives; and where it ends on problems on which nobody reaches a target."""
-    return [*_forgiveness(facts), *_final_losses(facts)]
+def make_lr_tables(data: ReportData) -> list[ReportTable]:
+    """The width of each method's lr optimum; and final losses on problems on which no target is reached."""
+    return [*_width_tables(data), *_final_loss_tables(data)]
 
 
-def _final_losses(facts: Facts) -> list[Shown]:
-    best = facts.ordered(facts.unsolved.drop_duplicates(["problem", "solver"]))
+def _final_loss_tables(data: ReportData) -> list[ReportTable]:
+    best = data.sort_by_problem(data.unsolved_standings.drop_duplicates(["problem", "solver"]))
     if best.empty:
         return []
     names = ["final_gap", "final_loss", "final_loss_lo", "final_loss_hi", "best_loss", "n"]
-    shown = best[["problem", "solver", "configuration", *names]].rename(columns={"solver": "optimizer", "n": "seeds"})
-    shown = shown.dropna(axis="columns", how="all")
+    table = best[["problem", "solver", "configuration", *names]].rename(columns={"solver": "optimizer", "n": "seeds"})
     rule = (
-        "Each method at its best configuration on the problems on which none reaches a target, the lowest first: the"
-        " median over all seeds, with the lowest and the highest. best loss: the lowest of the whole run."
+        "Each method at its best configuration on problems on which no method reaches a target, lowest first: median,"
+        " lowest and highest over all seeds. best loss: lowest of the whole run."
     )
-    return [Shown("losses", "Final loss of each method", rule, shown)]
+    return [ReportTable("losses", "Final loss of each method", rule, table.dropna(axis="columns", how="all"))]
 
 
-def _forgiveness(facts: Facts) -> list[Shown]:
-    table = measure_lr_width(facts.sensitivity)
+def _width_tables(data: ReportData) -> list[ReportTable]:
+    table = measure_lr_width(data.sensitivity)
     best = table.sort_values(["chosen", "cost"], ascending=[False, True], kind="stable")
     best = best.drop(columns="chosen").drop_duplicates(["problem", "solver"]).sort_values("solver")
     if best.empty or not (best["low"] < best["high"]).any():
         return []
-    rule = "Decades of lr around the best, as tried and in one stretch, that cost at most twice as many gradients."
-    shown = facts.ordered(best).rename(columns={"solver": "optimizer", "others": "with", "cost": "gradients"})
-    shown = shown if (shown["with"] != "").any() else shown.drop(columns="with")
-    return [Shown("forgiveness", "How much each method forgives", rule, shown)]
+    rule = "Decades of contiguous tried lrs around the best that need at most twice as many gradients."
+    names = {"solver": "optimizer", "others": "other settings", "cost": "gradients"}
+    table = data.sort_by_problem(best).rename(columns=names)
+    table = table if (table["other settings"] != "").any() else table.drop(columns="other settings")
+    return [ReportTable("forgiveness", "Width of the optimal learning rate range", rule, table)]

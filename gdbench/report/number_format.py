@@ -1,60 +1,76 @@
-"""Numbers as a person reads them: few digits and a unit, and an interval with the digits of its value."""
+"""Format numbers for people: few digits, a unit, and intervals with the decimals of their value."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
-__all__ = ["NEVER", "between", "digits", "interval", "interval_texts", "number", "seconds", "seconds_between"]
+__all__ = [
+    *("NEVER", "format_digits", "format_gap", "format_interval", "format_interval_parts", "format_number"),
+    *("format_range_text", "format_seconds", "format_seconds_range", "format_value"),
+]
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 NEVER = "never"
-"""What stands for an infinite cost."""
+"""Text of an infinite cost."""
 FIXED = (1e-3, 1e6)
-"""Sizes that are written without an exponent, from and below."""
+"""Numbers from the first and below the second are written without an exponent."""
 
 
-def seconds(value: float | None) -> str:
-    """38.2 µs, 1.18 ms, 2.50 s; nothing for a missing value."""
+def format_seconds(value: float | None) -> str:
+    """A duration with three digits and a unit: 38.2 µs, 1.18 ms, 2.50 s; empty for a missing value."""
     if value is None or math.isnan(value):
         return ""
-    value = _rounded(value, 3)  # first, so that 999.9 µs is 1.00 ms
-    scale, unit = _scale(value)
-    return f"{digits(value / scale)} {unit}"
+    value = _round_to_digits(value, 3)  # first, so that 999.9 µs is 1.00 ms
+    scale, unit = _time_unit(value)
+    return f"{format_digits(value / scale)} {unit}"
 
 
-def seconds_between(value: float, low: float, high: float) -> str:
-    """1.18 [1.02, 1.31] ms: a median time with its lowest and highest, in the unit of the median."""
+def format_seconds_range(value: float, low: float, high: float) -> str:
+    """A median duration between its extremes, in the unit of the median: 1.18 [1.02, 1.31] ms."""
     if not math.isfinite(value):
         return "" if math.isnan(value) else NEVER
-    scale, unit = _scale(_rounded(value, 3))
-    texts = interval_texts(value / scale, low / scale, high / scale)
-    return f"{between(*texts)} {unit}".replace("∞", NEVER)
+    scale, unit = _time_unit(_round_to_digits(value, 3))
+    texts = format_interval_parts(value / scale, low / scale, high / scale)
+    return f"{format_range_text(*texts)} {unit}".replace("∞", NEVER)
 
 
-def _scale(value: float) -> tuple[float, str]:
+def _time_unit(value: float) -> tuple[float, str]:
     return next((scale for scale in SCALES if abs(value) >= scale[0]), SCALES[-1])
 
 
-def digits(value: float, count: int = 3) -> str:
-    """A number of moderate size with so many significant digits, trailing zeros kept."""
-    if value == 0:
-        return "0"
-    return f"{value:.{_decimals(value, count)}f}"
+def format_digits(value: float, count: int = 3) -> str:
+    """A number without exponent and with ``count`` significant digits, trailing zeros included."""
+    return f"{value:.{_count_decimals(value, count)}f}" if value else "0"
 
 
-def _decimals(value: float, count: int) -> int:
-    """How many decimals show so many significant digits."""
-    return max(0, count - 1 - math.floor(math.log10(abs(_rounded(value, count))))) if value else 0
+def _count_decimals(value: float, count: int) -> int:
+    """Decimals that show ``count`` significant digits."""
+    return max(0, count - 1 - math.floor(math.log10(abs(_round_to_digits(value, count))))) if value else 0
 
 
-def _rounded(value: float, count: int) -> float:
+def _round_to_digits(value: float, count: int) -> float:
     return float(f"{value:.{count - 1}e}")
 
 
-def number(value: float | None) -> str:
-    """0.1, 3e-5, 1.4e-14: four digits at most; nothing for a missing value."""
+def format_number(value: float | None) -> str:
+    """A number with at most four digits: 0.1, 3e-5, 1.4e-14; empty for a missing value."""
     return _plain_exponent(f"{value:.4g}") if value is not None and not math.isnan(value) else ""
+
+
+def format_value(value: Any, missing: str = "") -> str:
+    """A setting or a result as text: floats by ``format_number``, None and NaN as ``missing``."""
+    if isinstance(value, float):
+        return missing if math.isnan(value) else format_number(value)
+    return missing if value is None or type(value).__name__ in ("NAType", "NaTType") else str(value)
+
+
+def format_gap(gap: float, floor: float = 0.0) -> str:
+    """A relative gap with two digits: 1.3e-03; ``< floor`` if it is below what the dtype resolves."""
+    if math.isinf(gap):
+        return "∞"
+    return f"< {floor:.1e}" if abs(gap) < floor else f"{gap:.1e}"
 
 
 def _plain_exponent(text: str) -> str:
@@ -64,57 +80,61 @@ def _plain_exponent(text: str) -> str:
 # --------------------------------------------------------------------------------------------------------- intervals
 
 
-def interval(value: float, low: float, high: float, unit: str = "", decimals: int | None = None, sign: str = "") -> str:
-    """168 ± 77, or 1.83 [1.76, 2.10] where the ends are not equally far; nothing for a missing value.
+def format_interval(
+    value: float, low: float, high: float, unit: str = "", decimals: int | None = None, sign: str = ""
+) -> str:
+    """168 ± 77 if symmetric, else 1.83 [1.76, 2.10]; empty for a missing value.
 
-    All of its numbers have the same decimals: those of three digits of the value, and one more where the interval is
-    narrower than that, unless ``decimals`` says how many. ``sign="+"`` writes the sign of the value.
+    All numbers have the same decimals: ``decimals``, or those of three digits of the value (four in a narrow interval).
+    ``sign="+"`` writes the sign of the value.
     """
     if math.isnan(value):
         return ""
-    texts = interval_texts(value, low, high, decimals)
+    texts = format_interval_parts(value, low, high, decimals)
     signed = f"{sign if value >= 0 else ''}{texts[0]}{unit}"
-    half = _half_text(*texts) if math.isfinite(low) and math.isfinite(high) else None
-    return between(signed, *texts[1:]) if half is None else f"{signed} ± {half}{unit}"
+    half = _half_width_text(*texts) if math.isfinite(low) and math.isfinite(high) else None
+    return format_range_text(signed, *texts[1:]) if half is None else f"{signed} ± {half}{unit}"
 
 
-def interval_texts(value: float, low: float, high: float, decimals: int | None = None) -> tuple[str, str, str]:
-    """The texts of a value and of the ends of its interval, with the same number of decimals (or digits before an e).
+def format_interval_parts(value: float, low: float, high: float, decimals: int | None = None) -> tuple[str, str, str]:
+    """Texts of a value and of the ends of its interval, with equal decimals (or digits before an exponent).
 
-    What is missing is an empty text.
+    A missing number is an empty text.
     """
     ends = [end for end in (low, high) if math.isfinite(end)]
     size = max((abs(number) for number in (value, *ends) if math.isfinite(number)), default=0.0)
     scientific = decimals is None and size != 0 and not FIXED[0] <= size < FIXED[1]
-    wanted = 2 if scientific else _interval_decimals(value, ends) if decimals is None else decimals
-    kind = "e" if scientific else "f"
-    first, second, third = (_text(number, wanted, kind) for number in (value, low, high))
+    count = 2 if scientific else _interval_decimals(value, ends) if decimals is None else decimals
+    first, second, third = (_format_fixed(number, count, "e" if scientific else "f") for number in (value, low, high))
     return first, second, third
 
 
-def between(value: str, low: str, high: str) -> str:
-    """33 [31, 40]: a value between its ends, all of them as texts; the value alone where the ends say no more."""
+def format_range_text(value: str, low: str, high: str) -> str:
+    """33 [31, 40] of three texts; the value alone if the ends are empty or equal to it."""
     ends = [end for end in (low, high) if end]
     return value if not ends or set(ends) == {value} else f"{value} [{low}, {high}]"
 
 
-def _text(value: float, decimals: int, kind: str) -> str:
+def _format_fixed(value: float, decimals: int, kind: str) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     return "" if math.isnan(value) else _plain_exponent(f"{value + 0.0:.{decimals}{kind}}")
 
 
 def _interval_decimals(value: float, ends: list[float]) -> int:
-    """Three digits of the value; a fourth for a narrow interval, and a digit less for a wide one."""
+    """Decimals of three digits of the value: one more for a narrow interval, one fewer for a wide one."""
     width = max((abs(end - value) for end in ends), default=0.0)
     if not math.isfinite(value) or not width:
-        return _decimals(value if math.isfinite(value) else min(ends, default=0.0), 3)
-    needed = min(max(_decimals(value, 3), _decimals(width, 1)), _decimals(width, 2)) if value else _decimals(width, 2)
-    return max(_decimals(value, 2), min(needed, _decimals(value, 4))) if value else needed
+        return _count_decimals(value if math.isfinite(value) else min(ends, default=0.0), 3)
+    needed = _count_decimals(width, 2)
+    if not value:
+        return needed
+    needed = min(max(_count_decimals(value, 3), _count_decimals(width, 1)), needed)
+    return max(_count_decimals(value, 2), min(needed, _count_decimals(value, 4)))
 
 
-def _half_text(value: str, low: str, high: str) -> str | None:
-    """Half of an interval that is as wide to both sides, with the decimals of its texts; None where it is not."""
+def _half_width_text(value: str, low: str, high: str) -> str | None:
+    """Half the width of a symmetric interval, with the decimals of its texts; None if it is not symmetric."""
     if "e" in f"{value}{low}{high}" or not low or not high:
         return None
     decimals = len(value.partition(".")[2])

@@ -1,4 +1,4 @@
-"""The report's charts for a notebook: a table of runs in, an Altair chart out."""
+"""Charts of the report for notebooks: a table of runs in, an Altair chart out."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis import best_configuration, convergence_curves, performance_profiles
-from gdbench.analysis import lr_sensitivity as over_lr
+from gdbench.analysis import lr_sensitivity as lr_analysis
 from gdbench.analysis.chart_lines import ChartLines, select_chart_lines
 from gdbench.analysis.divergence_clipping import add_nonfinite_steps, clip_curves, clip_paths, find_diverging
 from gdbench.errors import UsageError, list_few
 from gdbench.report import charts
 from gdbench.report.charts import convergence as convergence_chart
-from gdbench.report.charts import final_losses as losses_chart
-from gdbench.report.charts import lr_sensitivity as sensitivity_chart
-from gdbench.report.charts import profiles as profile_chart
-from gdbench.report.charts import trajectory as trajectory_chart
-from gdbench.report.charts.vega_lite import Drawn
-from gdbench.report.style import MOST, Look, ordered_pair, theme
-from gdbench.results import costs
+from gdbench.report.charts.final_losses import draw_final_losses
+from gdbench.report.charts.lr_sensitivity import draw_sensitivity
+from gdbench.report.charts.profiles import draw_profiles
+from gdbench.report.charts.trajectory import compute_contours, draw_paths
+from gdbench.report.charts.vega_lite import ChartSpec
+from gdbench.report.style import MAX_COLOURED, Style, interpolate_colour, vega_theme
+from gdbench.results import costs as run_costs
 from gdbench.results.columns import COLUMNS
 from gdbench.results.load import load
 
@@ -33,16 +33,16 @@ __all__ = ["convergence", "profile", "sensitivity", "trajectory"]
 
 
 def __dir__() -> list[str]:
-    """The charts alone, for those who look for them with a tab."""
+    """The chart functions only, for tab completion."""
     return __all__
 
 
-LEFT = "×: left the picture, as it diverged"
-UNREACHED = "no run stays at a target"
+LEFT_NOTE = "×: left the picture, as it diverged"
+NOT_REACHED = "no run stays at a target"
 NEVER_RAN = ("failed", "unavailable")
-"""Statuses of runs of which nothing can be drawn."""
-WIDTH_OF_NOTES = 52
-"""Characters of a line of a chart's note."""
+"""Statuses of runs without data."""
+NOTE_WIDTH = 52
+"""Characters per line of a note."""
 
 
 def convergence(
@@ -50,56 +50,58 @@ def convergence(
 ) -> Any:
     """The gap of each optimizer at its best configuration against ``step``, ``gradients`` or ``seconds``.
 
-    Where a minimum is unknown the loss is drawn. ``by`` names settings, such as ``"lr"`` or ``["lr", "dtype"]``, of
-    which each value has a line of its own, in one panel. What diverged is drawn to where it leaves, and marked.
-    ``runs`` are whole rows of a table that run, sweep, tune or load gave, and ``traces`` those of the same folder,
-    where it is not known. Raises UsageError where there is nothing to draw.
+    The loss is drawn where the minimum is unknown. ``by`` names settings, such as ``"lr"`` or ``["lr", "dtype"]``: each
+    of their values gets a line, all in one panel. Diverging runs are drawn up to where they leave the picture, with a
+    mark. ``runs`` are rows of a table from run, sweep, tune or load; ``traces`` those of the same folder, needed if
+    the table does not know its folder. Raises UsageError if there is nothing to draw.
     """
     _check_choice("against", against, convergence_chart.AXES)
-    recorded = _traces(runs, traces)
-    lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
-    steps = convergence_curves.compute_convergence_curves(lines.runs, add_nonfinite_steps(lines.runs, recorded))
-    table = convergence_chart.drawn(clip_curves(steps, find_diverging(lines.runs)), against)
+    recorded = _find_traces(runs, traces)
+    lines = _choose_lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
+    curves = convergence_curves.compute_convergence_curves(lines.runs, add_nonfinite_steps(lines.runs, recorded))
+    table = convergence_chart.select_drawable(clip_curves(curves, find_diverging(lines.runs)), against)
     missing = [name for name in lines.runs["problem"].unique() if name not in set(table["problem"])]
-    reasons = [f"{name} is not drawn: {_why_missing(steps[steps['problem'] == name], against)}" for name in missing]
+    reasons = [
+        f"{name} is not drawn: {_explain_missing(curves[curves['problem'] == name], against)}" for name in missing
+    ]
     if table.empty:
         raise UsageError(f"there is nothing to draw: {'; '.join(reasons)}.")
     partly = [
-        f"{name} is drawn where its loss is positive, as gaps are on a log axis" for name in _halved(steps, table)
+        f"{name} is drawn where its loss is positive, as gaps are on a log axis"
+        for name in _partly_drawn_problems(curves, table)
     ]
-    notes = [*([LEFT] if table["left"].any() else []), *reasons, *partly, *_unrecorded(runs, recorded)]
-    return _shown(table, convergence_chart.chart(table, _look(lines), against), notes)
+    notes = [*([LEFT_NOTE] if table["left"].any() else []), *reasons, *partly, *_describe_unrecorded(runs, recorded)]
+    return _finish_chart(table, convergence_chart.draw_convergence(table, _make_style(lines), against), notes)
 
 
 def sensitivity(runs: pd.DataFrame, cost: str = "gradients") -> Any:
-    """What each optimizer pays to the target, in ``steps``, ``gradients`` or ``seconds``, at each learning rate.
+    """The cost of each optimizer to the target, in ``steps``, ``gradients`` or ``seconds``, against learning rate.
 
-    Where no run stays at a target, as where none is known, the final losses are drawn.
+    Final losses are drawn if no run stays at a target.
     """
-    _check_choice("cost", cost, costs.COST_COLUMNS)
-    told, best = _told(runs)
-    look = Look.of(best["solver"], best_configuration.rank_solvers(best))
-    table = over_lr.compute_lr_sensitivity(told, cost)
+    _check_choice("cost", cost, run_costs.COST_COLUMNS)
+    compared, best = _compare_runs(runs)
+    style = _style_of_best(best)
+    table = lr_analysis.compute_lr_sensitivity(compared, cost)
     reached = table["cost"] < math.inf
     if reached.any():
         missed = [name for name in table["problem"].unique() if name not in set(table.loc[reached, "problem"])]
         notes = [f"on {name} no run stays at its target" for name in missed]
-        return _shown(table, sensitivity_chart.chart(table, look, cost), notes)
-    if cost == "seconds" and told["step_s"].isna().all():
+        return _finish_chart(table, draw_sensitivity(table, style, cost), notes)
+    if cost == "seconds" and compared["step_s"].isna().all():
         raise UsageError("there are no seconds to draw: nothing was timed (timing=off).")
-    losses = over_lr.select_final_losses(told)
+    losses = lr_analysis.select_final_losses(compared)
     if losses.empty:
         raise UsageError("there is nothing to draw: no run reached a target or ended below its start.")
-    return _shown(losses, losses_chart.chart(losses, look), [f"{UNREACHED}: final losses are drawn"])
+    return _finish_chart(losses, draw_final_losses(losses, style), [f"{NOT_REACHED}: final losses are drawn"])
 
 
 def profile(runs: pd.DataFrame) -> Any:
-    """The performance profiles of the optimizers over the problems: lr tuned for each, and one for all."""
-    told, best = _told(runs)
-    one_lr = best_configuration.select_common_configurations(told)
-    table = charts.both_views(best, one_lr, performance_profiles.compute_performance_profile)
-    drawn = profile_chart.chart(table, Look.of(best["solver"], best_configuration.rank_solvers(best)))
-    return _shown(table, drawn, _describe_flat(table))
+    """The performance profiles of the optimizers over the problems: lr tuned per problem, and one lr for all."""
+    compared, best = _compare_runs(runs)
+    one_lr = best_configuration.select_common_configurations(compared)
+    table = charts.stack_views(best, one_lr, performance_profiles.compute_performance_profile)
+    return _finish_chart(table, draw_profiles(table, _style_of_best(best)), _describe_flat_profiles(table))
 
 
 def trajectory(
@@ -110,62 +112,67 @@ def trajectory(
 ) -> Any:
     """The paths of the optimizers on an objective of two coordinates, each at its best configuration, first seed.
 
-    Contours are those of gdbench's own objectives; for a function of one's own give it as ``objective``. ``by`` and
-    ``traces`` are those of ``convergence``. What diverged is drawn to where it leaves the picture, and marked.
+    Contours are drawn for gdbench's own objectives; pass a function of your own as ``objective``. ``by`` and ``traces``
+    as in ``convergence``. Diverging runs are drawn up to where they leave the picture, with a mark.
     """
-    recorded = _traces(runs, traces)
-    lines = _lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
-    paths = charts.paths(lines.runs, recorded)
+    recorded = _find_traces(runs, traces)
+    lines = _choose_lines(runs[runs["run_id"].isin(recorded["run_id"])], by)
+    paths = charts.select_paths(lines.runs, recorded)
     _check_one_plane(paths, lines.runs)
     first = lines.runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
     rows = find_diverging(first)
     diverging = set(rows.loc[rows["diverging"], "solver"])
     calm = ~paths["optimizer"].isin(diverging)
-    box = charts.box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near(paths)])
-    shown, ends = clip_paths(paths, box, diverging)
-    ground = _ground(runs, lines.runs.iloc[0], box, objective)
-    notes = [*([LEFT] if len(ends) else []), *_unrecorded(runs, recorded)]
+    box = charts.bounding_box(paths[(calm | (paths["step"] == 0)) if calm.any() else _is_near_start(paths)])
+    inside, ends = clip_paths(paths, box, diverging)
+    ground = _compute_landscape(runs, lines.runs.iloc[0], box, objective)
+    notes = [*([LEFT_NOTE] if len(ends) else []), *_describe_unrecorded(runs, recorded)]
     if ground is None:
         notes.append("no contours: only gdbench's own objectives have them; for yours give objective=your_function")
-    contours, stars = (
-        (trajectory_chart.contours(ground[0]), ground[1]) if ground else (charts.NO_LINES, charts.NO_STARS)
+    contours, minimisers = (
+        (compute_contours(ground[0]), ground[1]) if ground else (charts.NO_CONTOURS, charts.NO_MINIMISERS)
     )
-    drawn = trajectory_chart.chart(shown, contours, _look(lines), stars, box, ends)
-    name = str(paths["problem"].iloc[0])
-    return _shown(shown, Drawn({**drawn.chart, "title": name}, drawn.datasets), notes)
+    spec = draw_paths(inside, contours, _make_style(lines), minimisers, box, ends)
+    return _finish_chart(
+        inside, ChartSpec({**spec.chart, "title": str(paths["problem"].iloc[0])}, spec.datasets), notes
+    )
 
 
 # ------------------------------------------------------------------------------------------------ what is drawn
 
 
-def _told(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What is compared, and the best configuration of each optimizer on each problem."""
+def _compare_runs(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that are compared, and the best configuration of each optimizer on each problem."""
     _check_rows(runs)
-    told = best_configuration.select_best_impls(costs.select_comparable(runs))
-    return told, best_configuration.select_best_configurations(told)
+    compared = best_configuration.select_best_impls(run_costs.select_comparable(runs))
+    return compared, best_configuration.select_best_configurations(compared)
 
 
-def _lines(runs: pd.DataFrame, by: str | Sequence[str]) -> ChartLines:
+def _choose_lines(runs: pd.DataFrame, by: str | Sequence[str]) -> ChartLines:
     lines = select_chart_lines(runs, [by] if isinstance(by, str) else list(by))
-    if by and len(lines.solvers) > MOST:
+    if by and len(lines.solvers) > MAX_COLOURED:
         raise UsageError(
-            f"by= gives {len(lines.solvers)} lines, and more than {MOST} cannot be told apart:"
-            " choose some of the runs, as in runs[runs['lr'].isin([0.01, 0.1])]."
+            f"by= gives {len(lines.solvers)} lines, and more than {MAX_COLOURED} cannot be distinguished:"
+            " select some of the runs, as in runs[runs['lr'].isin([0.01, 0.1])]."
         )
     return lines
 
 
-def _look(lines: ChartLines) -> Look:
+def _style_of_best(best: pd.DataFrame) -> Style:
+    return Style.assign(best["solver"], best_configuration.rank_solvers(best))
+
+
+def _make_style(lines: ChartLines) -> Style:
     if not lines.chosen:
-        return Look.of(lines.solvers, lines.leading)
+        return Style.assign(lines.solvers, lines.leading)
     panels = min(lines.runs["problem"].nunique(), 3)
-    beside = max(1, 300 * panels // (45 + 7 * max(map(len, lines.solvers))))
-    pairs = {solver: ordered_pair(*place) for solver, place in lines.places.items()}
-    return Look(lines.solvers, len(lines.solvers), columns=beside, pairs=pairs)
+    columns = max(1, 300 * panels // (45 + 7 * max(map(len, lines.solvers))))
+    pairs = {solver: interpolate_colour(*place) for solver, place in lines.places.items()}
+    return Style(lines.solvers, len(lines.solvers), columns=columns, pairs=pairs)
 
 
 def _check_rows(runs: pd.DataFrame) -> None:
-    """UsageError unless these are whole rows of a table of runs, and some."""
+    """UsageError unless ``runs`` are complete rows of a table of runs, of which at least one ran."""
     if not hasattr(runs, "columns"):
         raise UsageError(f"{runs!r} is no table of runs: give what gdbench.run, sweep, tune or load return.")
     lacking = [name for name in COLUMNS if name not in runs]
@@ -176,7 +183,7 @@ def _check_rows(runs: pd.DataFrame) -> None:
             " them (filtered by rows as you like)."
         )
     if runs.empty:
-        raise UsageError("the table has 0 runs: nothing is left to draw of what was filtered.")
+        raise UsageError("the table has 0 runs: the filter excludes all of them.")
     if runs["status"].isin(NEVER_RAN).all():
         reason = (str(runs["error"].iloc[0]) or "unknown").splitlines()[0]
         raise UsageError(f"none of these runs ran ({runs['status'].iloc[0]}: {reason}).")
@@ -188,7 +195,7 @@ def _check_choice(name: str, value: str, allowed: Any) -> None:
 
 
 def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
-    """UsageError unless paths are of one problem of two coordinates."""
+    """UsageError unless the paths are of one problem of two coordinates."""
     names = [str(name) for name in paths["problem"].unique()]
     if not names:
         raise UsageError(
@@ -202,33 +209,33 @@ def _check_one_plane(paths: pd.DataFrame, runs: pd.DataFrame) -> None:
         )
 
 
-def _is_near(paths: pd.DataFrame) -> Any:
-    """The points of paths that all diverge that show how they leave: those before the loss is ten times the first."""
+def _is_near_start(paths: pd.DataFrame) -> Any:
+    """Whether each point is a start or has at most ten times the loss of the start, for paths that all diverge."""
     start = paths.loc[paths["step"] == 0, "loss"].max()
     return (paths["step"] == 0) | (paths["loss"].abs() <= 10 * max(abs(start), 1.0))
 
 
-def _describe_flat(table: pd.DataFrame) -> list[str]:
-    """Why the lines of profiles have no step, for each view, or for both, in which none has one."""
-    reasons = {str(view): _why_flat(rows) for view, rows in table.groupby("view", sort=False)}
+def _describe_flat_profiles(table: pd.DataFrame) -> list[str]:
+    """Reasons why no line of a view has a step; one if all views share it."""
+    reasons = {str(view): _explain_flat(rows) for view, rows in table.groupby("view", sort=False)}
     if len(set(reasons.values())) == 1:
         return [reason for reason in list(reasons.values())[:1] if reason]
     return [f"{view}: {reason}" for view, reason in reasons.items() if reason]
 
 
-def _why_flat(view: pd.DataFrame) -> str:
-    """Why no line of a view has a step; nothing where one has."""
+def _explain_flat(view: pd.DataFrame) -> str:
+    """The reason why no line of a view has a step; empty if one has."""
     if view.groupby("optimizer").size().max() > 1:
         return ""
     if not view["share"].any():
-        return f"{UNREACHED}: all lines lie at 0"
+        return f"{NOT_REACHED}: all lines lie at 0"
     if len(view) == 1:
         return f"{view['optimizer'].iloc[0]} is alone, so it is the best wherever it stays at its target"
     return "each optimizer is the best on every problem where it stays at its target, so no line has a step"
 
 
-def _why_missing(curve: pd.DataFrame, against: str) -> str:
-    """Why nothing of a problem is in the picture."""
+def _explain_missing(curve: pd.DataFrame, against: str) -> str:
+    """The reason why a problem is not in the picture."""
     if curve.empty:
         return "nothing was recorded of its runs"
     if against != "step" and curve[against].isna().all():
@@ -238,29 +245,29 @@ def _why_missing(curve: pd.DataFrame, against: str) -> str:
     return "it has no finite point after its start"
 
 
-def _halved(steps: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """The problems in the picture of which losses are not in it."""
-    unknown = steps[steps["gap"].isna() & (steps["loss"] <= 0) & steps["problem"].isin(table["problem"])]
-    return [str(name) for name in unknown["problem"].unique()] if (table["y"] == "gap").any() else []
+def _partly_drawn_problems(curves: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """Problems in the picture whose losses are not all positive and share a log axis with gaps."""
+    losses = curves[curves["gap"].isna() & (curves["loss"] <= 0) & curves["problem"].isin(table["problem"])]
+    return [str(name) for name in losses["problem"].unique()] if (table["y"] == "gap").any() else []
 
 
-def _ground(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
-    """The values under paths on a grid, and the minimisers; None where it is unknown what the function is."""
-    from gdbench.engine.loss_landscape import landscape, landscape_of
+def _compute_landscape(runs: pd.DataFrame, run: pd.Series, box: Any, objective: Any) -> Any:
+    """The objective on a grid over the box, and its minimisers; None if the function is unknown."""
+    from gdbench.engine.loss_landscape import compute_function_landscape, compute_landscape
 
     if objective is not None:
-        return landscape_of(objective, str(run["dtype"]), box)
-    return landscape(_folders(runs), run, box)
+        return compute_function_landscape(objective, str(run["dtype"]), box)
+    return compute_landscape(_sweep_folders(runs), run, box)
 
 
-def _folders(runs: pd.DataFrame) -> list[Any]:
+def _sweep_folders(runs: pd.DataFrame) -> list[Any]:
     from gdbench.results.load import find_origin_folders
 
     return find_origin_folders(runs.attrs["folder"]) if "folder" in runs.attrs else []
 
 
-def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
-    """The traces that are given, or those of the runs' folder; some of them are of these runs."""
+def _find_traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
+    """The given traces or those of the runs' folder; UsageError if none of them is of these runs."""
     _check_rows(runs)
     if given is None and "folder" not in runs.attrs:
         raise UsageError('give the traces too: traces=gdbench.load(folder, "traces").')
@@ -274,24 +281,20 @@ def _traces(runs: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
     return traces
 
 
-def _unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
-    """What is to be said where the paths of some runs were not recorded, as of the trials of a search."""
-    whole = runs[~runs["status"].isin(NEVER_RAN)]
-    missing = int((~whole["run_id"].isin(traces["run_id"])).sum())
-    return [f"{missing} of {len(whole)} runs recorded no path: the best of the others are drawn"] if missing else []
+def _describe_unrecorded(runs: pd.DataFrame, traces: pd.DataFrame) -> list[str]:
+    """A note on runs without a recorded path, such as the trials of a search."""
+    ran = runs[~runs["status"].isin(NEVER_RAN)]
+    missing = int((~ran["run_id"].isin(traces["run_id"])).sum())
+    return [f"{missing} of {len(ran)} runs recorded no path: the best of the others are drawn"] if missing else []
 
 
-def _shown(table: pd.DataFrame, drawn: Drawn, notes: Sequence[str] = ()) -> Any:
+def _finish_chart(table: pd.DataFrame, spec: ChartSpec, notes: Sequence[str] = ()) -> Any:
+    """The Altair chart with notes below its title."""
     if table.empty:
         raise UsageError("there are 0 finite points to draw.")
-    return Drawn(_noted(drawn.chart, notes), drawn.datasets).whole().configure(**theme(False))
-
-
-def _noted(chart: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    """A chart with notes under its name."""
-    lines = [line for note in notes for line in textwrap.wrap(note, WIDTH_OF_NOTES)]
-    if not lines:
-        return chart
-    if "title" not in chart:
-        return {**chart, "title": {"text": lines, "fontSize": 11, "fontWeight": "normal"}}
-    return {**chart, "title": {"text": chart["title"], "subtitle": lines}}
+    chart, lines = spec.chart, [line for note in notes for line in textwrap.wrap(note, NOTE_WIDTH)]
+    if lines and "title" in chart:
+        chart = {**chart, "title": {"text": chart["title"], "subtitle": lines}}
+    elif lines:
+        chart = {**chart, "title": {"text": lines, "fontSize": 11, "fontWeight": "normal"}}
+    return ChartSpec(chart, spec.datasets).to_altair().configure(**vega_theme(False))

@@ -1,4 +1,4 @@
-"""Vega-Lite to SVG and PNG, in processes of their own that start while the report is still being put together."""
+"""Render Vega-Lite to SVG and PNG in processes of their own, which start while the report is being built."""
 
 from __future__ import annotations
 
@@ -18,63 +18,67 @@ from typing import Any, Self
 from gdbench.results.atomic import replace_atomically
 from gdbench.results.user_paths import find_cache_folder
 
-__all__ = ["Images", "as_svg", "bundle"]
+__all__ = ["ImageRenderer", "render_svg", "vega_bundle"]
 
 SCALE = 1.5
 VERSION = "6.4"
-"""Of Vega-Lite; of those that vl-convert carries, the one that Altair writes for."""
-WARM = json.dumps(
+"""Vega-Lite's version: of those in vl-convert, the one that Altair targets."""
+WARM_UP_SPEC = json.dumps(
     {"data": {"values": [{"a": 1}]}, "mark": "line", "encoding": {"x": {"field": "a", "type": "quantitative"}}}
 )
 
 
-class Images:
-    """Draws specifications into files, on two cores: one process runs JavaScript, which makes SVG, the other makes PNG.
+class ImageRenderer:
+    """Renders specifications to files with two processes: one runs JavaScript, which makes SVG, the other makes PNG.
 
-    JavaScript takes a second to start and some pictures to get fast, so that two processes of it draw no earlier.
+    JavaScript takes a second to start and some pictures to get fast, so that two processes of it are not faster.
     """
 
     def __init__(self) -> None:
         """Start both processes."""
         context = multiprocessing.get_context("spawn")
-        self.script = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
-        self.pixels = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
-        self.carriers = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
-        with without_interrupts():  # a pool starts its process at the first call
-            self.pending: list[Future[None]] = [self.script.submit(warm), self.pixels.submit(warm_pixels)]
+        self.svg_pool, self.png_pool = (
+            ProcessPoolExecutor(1, mp_context=context, initializer=exit_with_parent) for _ in range(2)
+        )
+        self.threads = ThreadPoolExecutor(3)  # one picture in each process, and one that waits
+        with block_interrupts():  # a pool starts its process at the first call
+            self.pending: list[Future[None]] = [
+                self.svg_pool.submit(warm_up_javascript),
+                self.png_pool.submit(warm_up_fonts),
+            ]
 
     def draw(self, specification: dict[str, Any], stem: Path) -> None:
-        """Have ``stem``.svg and ``stem``.png drawn."""
-        self.pending.append(self.carriers.submit(self._both, json.dumps(specification), str(stem)))
+        """Start rendering ``stem``.svg and ``stem``.png in the background."""
+        self.pending.append(self.threads.submit(self._draw_both, json.dumps(specification), str(stem)))
 
-    def _both(self, specification: str, stem: str) -> None:
-        self.script.submit(svg, specification, stem).result()
-        self.pixels.submit(png, stem).result()
+    def _draw_both(self, specification: str, stem: str) -> None:
+        self.svg_pool.submit(write_svg, specification, stem).result()
+        self.png_pool.submit(write_png, stem).result()
 
     def __enter__(self) -> Self:
-        """Wait for all of them at the end of the context."""
+        """Wait for all files at the end of the context."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait, unless something went wrong."""
+        """Wait for all files, unless the block raised."""
         try:
             if kind is None:
-                for each in self.pending:
-                    each.result()
+                for future in self.pending:
+                    future.result()
         finally:
             self.close()
 
     def close(self) -> None:
-        """End the processes, whatever is left to draw; once more changes nothing."""
-        for pool in (self.carriers, self.script, self.pixels):
+        """End the processes and cancel what is pending; may be called again."""
+        for pool in (self.threads, self.svg_pool, self.png_pool):
             pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: the one that started them decides, and they print no traceback."""
+def block_interrupts() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, so that only their parent handles it and they print no traceback."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -85,8 +89,8 @@ def without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was: a killed one cannot say so."""
+def exit_with_parent() -> None:
+    """End this process when its parent has ended, also if that was killed."""
 
     def wait() -> None:
         parent = multiprocessing.parent_process()
@@ -97,55 +101,50 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def warm() -> None:
-    """Let JavaScript start and compile Vega."""
-    as_svg(WARM)
+def warm_up_javascript() -> None:
+    """Start JavaScript and compile Vega."""
+    render_svg(WARM_UP_SPEC)
 
 
-def warm_pixels() -> None:
+def warm_up_fonts() -> None:
     """Find the fonts of this machine."""
     import vl_convert
 
     vl_convert.svg_to_png('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><text y="9">a</text></svg>')
 
 
-def as_svg(specification: str | dict[str, Any]) -> str:
-    """Draw one specification, here and now."""
+def render_svg(specification: str | dict[str, Any]) -> str:
+    """The SVG of a specification, rendered in this process."""
     import vl_convert
 
-    drawn: str = vl_convert.vegalite_to_svg(specification, vl_version=VERSION)
-    return drawn
+    svg: str = vl_convert.vegalite_to_svg(specification, vl_version=VERSION)
+    return svg
 
 
-def svg(specification: str, stem: str) -> None:
-    """Draw one specification into ``stem``.svg."""
-    Path(f"{stem}.svg").write_text(as_svg(specification), encoding="utf-8")
+def write_svg(specification: str, stem: str) -> None:
+    """Render a specification to ``stem``.svg."""
+    Path(f"{stem}.svg").write_text(render_svg(specification), encoding="utf-8")
 
 
-def png(stem: str) -> None:
-    """Draw ``stem``.svg once more, as pixels."""
+def write_png(stem: str) -> None:
+    """Render ``stem``.svg to ``stem``.png."""
     import vl_convert
 
-    drawn = Path(f"{stem}.svg").read_text(encoding="utf-8")
-    Path(f"{stem}.png").write_bytes(vl_convert.svg_to_png(drawn, scale=SCALE))
+    svg = Path(f"{stem}.svg").read_text(encoding="utf-8")
+    Path(f"{stem}.png").write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
 
 
-def bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, which takes seconds to make and is kept in the user's cache."""
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script; bundling takes seconds, so it is cached in the user's cache."""
     import vl_convert
 
-    kept = find_cache_folder() / f"vega-{metadata.version('vl-convert-python')}.js"
-    with contextlib.suppress(OSError):  # none, or one that is not ours to read
-        return kept.read_text(encoding="utf-8")
+    file = find_cache_folder() / f"vega-{metadata.version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError):  # not cached, or not readable
+        return file.read_text(encoding="utf-8")
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     script = script.replace("</script", "<\\/script")
-    _keep(kept, script)
-    return script
-
-
-def _keep(file: Path, text: str) -> None:
-    """Write whole or not at all; a cache that cannot be written is none."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the cache is optional
         file.parent.mkdir(parents=True, exist_ok=True)
         with replace_atomically(file) as beside:
-            beside.write_text(text, encoding="utf-8")
+            beside.write_text(script, encoding="utf-8")
+    return script

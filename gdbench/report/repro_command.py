@@ -1,4 +1,4 @@
-"""The one line that repeats a run."""
+"""The shell command that repeats a single run."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any
 
 from gdbench.config.overrides import read_text
 
-__all__ = ["command"]
+__all__ = ["repro_command"]
 
 NOT_REPEATED = ("lr", "lr_scale", "lr_scale_of", "seed", "points", "outputs", "name")
-"""Overrides that a single run does not need: its lr and seed are given as the numbers they came to."""
+"""Overrides that a single run does not need: its lr and seed are given as resolved numbers."""
 
 
-def command(row: Any) -> str:
-    """The command that runs this run alone: its cell's overrides, with this run's numbers for its lanes."""
-    options, words = _words(str(row["overrides"]))
+def repro_command(row: Any) -> str:
+    """The command of one run: the overrides of its cell, with the run's own values of the swept numbers."""
+    options, overrides = _split_overrides(str(row["overrides"]))
     own = [
-        f"{key}={float(row[key])!r}" if key.startswith("optimizer.") and isinstance(row.get(key), float) else word
-        for key, word in words
+        f"{key}={float(row[key])!r}" if key.startswith("optimizer.") and isinstance(row.get(key), float) else override
+        for key, override in overrides
     ]
     lr = "null" if math.isnan(row["lr"]) else repr(float(row["lr"]))
     return shlex.join(["python", "-m", "gdbench", *options, *own, f"lr={lr}", f"seed={row['seed']}"])
 
 
 @cache
-def _words(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """Options, and the overrides that are repeated with their keys."""
+def _split_overrides(overrides: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Command-line options, and the overrides to repeat with their keys."""
     options: list[str] = []
-    words = []
-    for word in shlex.split(overrides):
-        key, _, value = word.partition("=")
+    repeated = []
+    for override in shlex.split(overrides):
+        key, _, value = override.partition("=")
         if key == "code":
             options = ["--config-dir", read_text(value)]
         elif key not in NOT_REPEATED:
-            words.append((key, word))
-    return options, words
+            repeated.append((key, override))
+    return options, repeated

@@ -1,8 +1,7 @@
-"""Two sweeps as one report: what became better or worse first, then both sides in every figure."""
+"""Report that compares two sweeps: what became better or worse first, then both sides in every figure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,33 +12,55 @@ from gdbench.analysis.paired_comparison import NOT_COMPARABLE, TOO_FEW, VERDICTS
 from gdbench.analysis.run_matching import VERDICTS as RUN_VERDICTS
 from gdbench.analysis.run_matching import match_runs
 from gdbench.errors import format_count, format_range
-from gdbench.report.best import amount
-from gdbench.report.build import Report, kept, sections
-from gdbench.report.charts import changes
+from gdbench.report.build import FigureReady, Report, keep_sections, make_sections
+from gdbench.report.charts.changes import draw_ratios
 from gdbench.report.charts.vega_lite import Figure
-from gdbench.report.inputs import Source
-from gdbench.report.report_data import Facts, Shown
-from gdbench.report.section import Landscape, Section
-from gdbench.report.style import Look
-from gdbench.report.summary_text import times
-from gdbench.report.table_cells import short
-from gdbench.results import costs
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.report_data import Landscape, ReportData, ReportTable, Section
+from gdbench.report.result_text import format_result
+from gdbench.report.style import Dash, Style
+from gdbench.report.summary_text import format_factor
+from gdbench.report.table_cells import shorten_numbers
+from gdbench.results import costs as run_costs
 
-__all__ = ["beside", "compared"]
+__all__ = ["build_comparison", "combine_inputs"]
 
-APART = " · "
+SIDE_SEPARATOR = " · "
 """Between an optimizer and its side, as in adam · b."""
 DASHES = {"a": (1, 0), "b": (5, 3)}
-DIFFERS = ("worse", "better", "changed")
+DIFFERING = ("worse", "better", "changed")
+EXACT_RULE = (
+    "Counts are exact. If the seed matters, at least six common seeds are needed to tell two sides apart, and the ratio"
+    " has the interval of Hodges and Lehmann."
+)
+TIMED_RULE = (
+    f"Times are {NOT_COMPARABLE}. They are shown for information; their ratio is that of the times over the reference"
+    " loop of the same process."
+)
+RULES = {**dict.fromkeys(("gradients", "steps"), f"Left of 1: b costs less. {EXACT_RULE}"), "seconds": TIMED_RULE}
+TITLES = {
+    "gradients": "Gradients to the target, b over a",
+    "steps": "Steps to the target, b over a",
+    "seconds": f"Seconds to the target over each side's reference loop, b over a: {NOT_COMPARABLE}",
+}
+OUTCOME_WORDS = {
+    "worse": "b is worse on",
+    "better": "b is better on",
+    "not told apart": "statistically tied",
+    "same": "the same on",
+    "neither": "no eligible run on",
+    "only a": "only in a",
+    "only b": "only in b",
+}
 
 
-def beside(a: Source, b: Source) -> Source:
-    """Both sources as one, whose runs say in ``side`` which they are of; a run's key ends in its side."""
+def combine_inputs(a: ReportInputs, b: ReportInputs) -> ReportInputs:
+    """Both inputs as one, with the column ``side``; a run's id ends in its side."""
     runs, traces = [], []
-    for side, each in (("a", a), ("b", b)):
-        runs.append(each.runs.assign(side=side, run_id=each.runs["run_id"] + f"-{side}"))
-        traces.append(each.traces.assign(run_id=each.traces["run_id"] + f"-{side}"))
-    return Source(
+    for side, inputs in (("a", a), ("b", b)):
+        runs.append(inputs.runs.assign(side=side, run_id=inputs.runs["run_id"] + f"-{side}"))
+        traces.append(inputs.traces.assign(run_id=inputs.traces["run_id"] + f"-{side}"))
+    return ReportInputs(
         list(dict.fromkeys([*a.folders, *b.folders])),
         pd.concat(runs, ignore_index=True),
         pd.concat(traces, ignore_index=True),
@@ -48,142 +69,129 @@ def beside(a: Source, b: Source) -> Source:
     )
 
 
-def compared(
-    source: Source, landscape: Landscape | None = None, ready: Callable[[Figure], None] | None = None
+def build_comparison(
+    inputs: ReportInputs, landscape: Landscape | None = None, on_figure: FigureReady | None = None
 ) -> Report:
-    """The report of a source that ``beside`` made."""
-    told = costs.select_comparable(source.runs, ["side"])
-    table = compare_sides(told)
-    runs = match_runs(*(source.runs[source.runs["side"] == side] for side in "ab"))
-    named = replace(source, runs=_named(source.runs))
-    facts = Both(named, _named(told))
-    made = [_differences(facts, table, runs), *sections(facts, landscape)]
+    """The report of inputs made by ``combine_inputs``; ``on_figure`` as of ``build_report``."""
+    compared = run_costs.select_comparable(inputs.runs, ["side"])
+    table = compare_sides(compared)
+    runs = match_runs(*(inputs.runs[inputs.runs["side"] == side] for side in "ab"))
+    named = replace(inputs, runs=_name_sides(inputs.runs))
+    data = ComparisonData(named, _name_sides(compared))
+    sections = [_difference_section(data, table, runs), *make_sections(data, landscape)]
     return Report(
         named,
-        facts,
-        told=_sentences(table, runs),
-        summary=_summary(table),
-        sections=kept(facts, made, ready),
-        places=[f"{side}: {_swept(source.runs, side)}" for side in "ab"],
+        data,
+        sentences=_comparison_sentences(table, runs),
+        summary=_comparison_table(table),
+        sections=keep_sections(data, sections, on_figure),
+        places=[f"{side}: {_describe_side(inputs.runs, side)}" for side in "ab"],
         title="gdbench compare",
     )
 
 
-def _named(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs whose optimizers are named by their side."""
-    names = runs["optimizer"].astype(object) + APART + runs["side"]
+def _name_sides(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs with the side in the names of optimizers and solvers."""
+    names = runs["optimizer"].astype(object) + SIDE_SEPARATOR + runs["side"]
     return runs.assign(optimizer=names, solver=names + " " + runs["impl"].astype(object))
 
 
-def _swept(runs: pd.DataFrame, side: str) -> str:
+def _describe_side(runs: pd.DataFrame, side: str) -> str:
     """The sweeps of a side."""
     names = runs.loc[runs["side"] == side, "sweep"].unique()
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
-class Both(Facts):
-    """The facts of two sides: an optimizer has one colour, drawn through and filled on a, dashed and hollow on b."""
-
-    def __init__(self, source: Source, told: pd.DataFrame) -> None:
-        """Of runs that were named by their side."""
-        super().__init__(source, told)
+class ComparisonData(ReportData):
+    """Data of two sides: an optimizer has one colour, a solid line and filled points on a, dashed and hollow on b."""
 
     @property
-    def look(self) -> Look:
-        """The colours of the optimizers that both sides share."""
-        return Paired.over(Look.of(name.rpartition(APART)[0] for name in self.runs["optimizer"].unique()))
+    def style(self) -> Style:
+        """The colours of the optimizers, shared by both sides."""
+        names = (name.rpartition(SIDE_SEPARATOR)[0] for name in self.runs["optimizer"].unique())
+        return PairedStyle.of_sides(Style.assign(names))
 
 
 @dataclass(frozen=True)
-class Paired(Look):
-    """Colours by the optimizer, dashes and rings by the side."""
+class PairedStyle(Style):
+    """Colours by optimizer, dashes and rings by side."""
 
-    plain: Look
+    plain: Style
 
     @classmethod
-    def over(cls, plain: Look) -> Paired:
-        """Both sides of each optimizer, beside each other."""
-        names = tuple(f"{name}{APART}{side}" for name in plain.optimizers for side in DASHES)
+    def of_sides(cls, plain: Style) -> PairedStyle:
+        """The style of both sides of the optimizers of a style, side by side."""
+        names = tuple(f"{name}{SIDE_SEPARATOR}{side}" for name in plain.optimizers for side in DASHES)
         return cls(names, 2 * plain.coloured, plain)
 
-    def pair(self, optimizer: str) -> tuple[str, tuple[int, ...]]:
-        """The optimizer's colour, and the dash of its side."""
-        name, _, side = optimizer.rpartition(APART)
-        return self.plain.pair(name)[0], DASHES[side]
+    def colour_and_dash(self, optimizer: str) -> tuple[str, Dash]:
+        """The colour of the optimizer and the dash of its side."""
+        name, _, side = optimizer.rpartition(SIDE_SEPARATOR)
+        return self.plain.colour_and_dash(name)[0], DASHES[side]
 
-    def hollow(self, optimizer: str) -> bool:
-        """Those of b, whose lines are dashed."""
-        return optimizer.endswith(f"{APART}b")
+    def is_hollow(self, optimizer: str) -> bool:
+        """Whether an optimizer is of side b."""
+        return optimizer.endswith(f"{SIDE_SEPARATOR}b")
 
 
 # ------------------------------------------------------------------------------------------------------ differences
 
 
-def _differences(facts: Both, table: pd.DataFrame, runs: pd.DataFrame) -> Section:
-    figures = [figure for cost in _costs(table) for figure in _changes(facts, table, cost)]
-    differing = runs[runs["verdict"].isin(DIFFERS)]
-    order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERS)})
-    shown = differing.loc[order.sort_values(kind="stable").index]
+def _difference_section(data: ComparisonData, table: pd.DataFrame, runs: pd.DataFrame) -> Section:
+    figures = [figure for cost in _informative_costs(table) for figure in _change_figures(data, table, cost)]
+    differing = runs[runs["verdict"].isin(DIFFERING)]
+    order = differing["verdict"].map({name: place for place, name in enumerate(DIFFERING)})
+    differing = differing.loc[order.sort_values(kind="stable").index]
     rule = (
-        f"The runs that were made on both sides and did not come out the same, {len(differing)} of {len(runs)}, matched"
-        " by problem, solver, configuration and seed. A run is better if its status is, or else if it alone"
-        " stays at the target, or took fewer gradients, then steps, to it; changed: as many, with another final loss."
+        f"Runs on both sides with different results, {len(differing)} of {len(runs)}, matched by problem, solver,"
+        " configuration and seed. A run is better if its status is, or else if it alone stays at the target, or took"
+        " fewer gradients, then steps, to it; changed: as many, but another final loss."
     )
-    tables = [Shown("differing", "Runs that differ", rule, _worded(shown))] if len(differing) else []
+    tables = (
+        [ReportTable("differing", "Runs that differ", rule, _difference_table(differing))] if len(differing) else []
+    )
     return Section("differences", "Differences", figures, tables)
 
 
-def _costs(table: pd.DataFrame) -> list[str]:
-    """The costs that say something of their own."""
-    paid = {cost: mine[["a", "b"]].to_numpy(float) for cost, mine in table.groupby("cost")}
-    steps = not np.array_equal(paid["steps"], paid["gradients"], equal_nan=True)
-    told = {"gradients": True, "steps": steps, "seconds": bool((table["cost"] == "seconds").any())}
-    return [cost for cost, there in told.items() if there]
+def _informative_costs(table: pd.DataFrame) -> list[str]:
+    """The costs without steps if they equal gradients, and without seconds if nothing was timed."""
+    pairs = {cost: rows[["a", "b"]].to_numpy(float) for cost, rows in table.groupby("cost")}
+    costs = ["gradients"]
+    if not np.array_equal(pairs["steps"], pairs["gradients"], equal_nan=True):
+        costs.append("steps")
+    return [*costs, *(["seconds"] if "seconds" in pairs else [])]
 
 
-def _changes(facts: Both, table: pd.DataFrame, cost: str) -> list[Figure]:
-    mine = table[table["cost"] == cost]
-    shown = mine[np.isfinite(mine["ratio"].astype(float))]
-    rule = f"What b pays over what a pays, each optimizer at its best configuration on either side. {RULES[cost]}"
-    rule += f" {len(shown)} of {len(mine)} pairs came equally far on both sides and have a ratio."
-    title = TITLES[cost]
-    name = f"changes-{cost}"
-    if shown.empty:
-        return [Figure(name, title, "No optimizer came equally far on both sides.", mine, tab=cost, group="changes")]
-    drawn = changes.chart(shown, Look.of(shown["optimizer"]), cost)
-    return [Figure(name, title, rule + facts.panels(shown), mine, drawn, cost, "changes")]
+def _change_figures(data: ComparisonData, table: pd.DataFrame, cost: str) -> list[Figure]:
+    pairs = table[table["cost"] == cost]
+    finite = pairs[np.isfinite(pairs["ratio"].astype(float))]
+    name, title = f"changes-{cost}", TITLES[cost]
+    if finite.empty:
+        rule = "No optimizer has results on both sides that can be divided."
+        return [Figure(name, title, rule, pairs, tab=cost, group="changes")]
+    rule = (
+        f"Cost of b over cost of a, each optimizer at its best configuration on each side. {RULES[cost]}"
+        f" {len(finite)} of {len(pairs)} pairs have a ratio: the same measure on both sides."
+    )
+    chart = draw_ratios(finite, Style.assign(finite["optimizer"]), cost)
+    return [Figure(name, title, rule + data.describe_panels(finite), pairs, chart, cost, "changes")]
 
 
-EXACT = (
-    "Counts are exact; where a seed matters six common ones are needed to tell two sides apart, and have an interval,"
-    " of Hodges and Lehmann over their ratios."
-)
-TIMED = (
-    f"Times are {NOT_COMPARABLE}. They are shown for information; their ratio is of each over the reference loop of"
-    " its own process."
-)
-RULES = {**dict.fromkeys(("gradients", "steps"), f"Left of the line b pays less. {EXACT}"), "seconds": TIMED}
-TITLES = {
-    "gradients": "Gradients to the target, b over a",
-    "steps": "Steps to the target, b over a",
-    "seconds": f"Seconds to the target over each side's reference loop, b over a: {NOT_COMPARABLE}",
-}
+def _difference_table(runs: pd.DataFrame) -> pd.DataFrame:
+    table = runs[["verdict", "problem", "solver"]].assign(configuration=runs["configuration"].map(shorten_numbers))
+    table = table.assign(seed=runs["seed"]) if runs["seed"].nunique() > 1 else table
+    table = table.assign(status=_format_changes(runs, "status"))
+    table = table.assign(gradients=_format_changes(runs, "gradient_evals_to_target"), ratio=runs["gradients_ratio"])
+    return table.assign(**{"final gap": _format_changes(runs, "final_gap")})
 
 
-def _worded(table: pd.DataFrame) -> pd.DataFrame:
-    told = table[["verdict", "problem", "solver"]].assign(configuration=table["configuration"].map(short))
-    told = told.assign(seed=table["seed"]) if table["seed"].nunique() > 1 else told
-    told = told.assign(status=_change(table, "status"), gradients=_change(table, "gradient_evals_to_target"))
-    return told.assign(ratio=table["gradients_ratio"], **{"final gap": _change(table, "final_gap")})
+def _format_changes(table: pd.DataFrame, name: str) -> list[str]:
+    """``31 → 29``; one number if both are equal."""
+    pairs = zip(table[f"{name}_a"].map(_format_value), table[f"{name}_b"].map(_format_value), strict=True)
+    return [a if a == b else f"{a} → {b}" for a, b in pairs]
 
 
-def _change(table: pd.DataFrame, name: str) -> list[str]:
-    """``31 → 29``; one number where both are equal."""
-    pairs = zip(table[f"{name}_a"], table[f"{name}_b"], strict=True)
-    return [_said(a) if _said(a) == _said(b) else f"{_said(a)} → {_said(b)}" for a, b in pairs]
-
-
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None or pd.isna(value):
         return "-"
     if isinstance(value, str):
@@ -194,12 +202,13 @@ def _said(value: Any) -> str:
 # ---------------------------------------------------------------------------------------------------------- verdict
 
 
-def _sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
-    """What became of all pairs in each cost, of each problem that changed, and of the single runs."""
-    lines = [_overall(table[table["cost"] == cost], cost) for cost in _costs(table)]
-    for problem, mine in table[table["cost"].isin(_costs(table))].groupby("problem", sort=False):
-        parts = [f"{name}: {_listed(mine[mine['outcome'] == name])}" for name in ("worse", "better")]
-        parts = [part for part in parts if not part.endswith(": ")]
+def _comparison_sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Sentences on all pairs for each cost, on each problem that changed, and on single runs."""
+    costs = _informative_costs(table)
+    lines = [_describe_overall(table[table["cost"] == cost], cost) for cost in costs]
+    for problem, rows in table[table["cost"].isin(costs)].groupby("problem", sort=False):
+        groups = {name: rows[rows["outcome"] == name].to_dict(orient="records") for name in ("worse", "better")}
+        parts = [f"{name}: {', '.join(map(_describe_pair, group))}" for name, group in groups.items() if group]
         lines += [f"{problem}: b is {'; '.join(parts)}."] if parts else []
     counts = runs["verdict"].value_counts()
     counted = ", ".join(f"{counts[name]} {name}" for name in RUN_VERDICTS if name in counts)
@@ -207,74 +216,63 @@ def _sentences(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     return [*lines, f"Run by run: {counted}.{nothing}"]
 
 
-def _overall(mine: pd.DataFrame, cost: str) -> str:
+def _describe_overall(pairs: pd.DataFrame, cost: str) -> str:
     if cost == "seconds":
-        return f"In seconds: {NOT_COMPARABLE}; the table has both times of {len(mine)} pairs."
-    counts = mine["outcome"].value_counts()
-    few = mine.loc[mine["outcome"] == TOO_FEW, "seeds"]
-    words = {**WORDS, TOO_FEW: f"{format_range(few, 'seed')}: {TOO_FEW} on" if len(few) else ""}
+        return f"In seconds: {NOT_COMPARABLE}; the table has both times of {len(pairs)} pairs."
+    counts = pairs["outcome"].value_counts()
+    few = pairs.loc[pairs["outcome"] == TOO_FEW, "seeds"]
+    words = {**OUTCOME_WORDS, TOO_FEW: f"{format_range(few, 'seed')}: {TOO_FEW} on" if len(few) else ""}
     parts = ", ".join(f"{words[name]} {counts[name]}" for name in VERDICTS if name in counts)
-    measures = sorted(set(mine["measure"].dropna()))
-    missed = measures and not {cost} & set(measures)  # nobody reached a target: what the runs ended with decided
-    by = f"By {' and '.join(measures)}, as no target was reached" if missed else f"In {cost}"
-    return f"{by}, of {format_count(len(mine), 'pair')} of problem and optimizer: {parts}."
+    measures = sorted(set(pairs["measure"].dropna()))
+    by = f"In {cost}"
+    if measures and cost not in measures:
+        by = f"By {' and '.join(measures)}, as no target was reached"
+    return f"{by}, of {format_count(len(pairs), 'pair')} of problem and optimizer: {parts}."
 
 
-WORDS = {
-    "worse": "b is worse on",
-    "better": "b is better on",
-    "not told apart": "not told apart",
-    "same": "the same on",
-    "neither": "neither may win on",
-    "only a": "only in a",
-    "only b": "only in b",
-}
-
-
-def _listed(rows: pd.DataFrame) -> str:
-    return ", ".join(map(_one, rows.to_dict(orient="records")))
-
-
-def _one(row: dict[Any, Any]) -> str:
-    a, b = (_amount(row, side) for side in "ab")
+def _describe_pair(row: dict[Any, Any]) -> str:
+    a, b = (_format_side(row, side) for side in "ab")
     a = a.removesuffix(f" {row['measure']}") if b.endswith(row["measure"]) else a
-    ratio = f", {times(row['ratio'])}" if np.isfinite(row["ratio"]) else ""
+    ratio = f", {format_factor(row['ratio'])}" if np.isfinite(row["ratio"]) else ""
     return f"{row['optimizer']} ({a} → {b}{ratio})"
 
 
-def _summary(table: pd.DataFrame) -> Shown:
-    """The verdict's table, one row for each problem, optimizer and cost, what differs first."""
+def _comparison_table(table: pd.DataFrame) -> ReportTable:
+    """The verdict as a table, one row per problem, optimizer and cost, differences first."""
     places = table["outcome"].map({name: place for place, name in enumerate(VERDICTS)})
-    mine = table.loc[places[table["cost"].isin(_costs(table))].sort_values(kind="stable").index]
-    told = mine[["problem", "optimizer"]].assign(
-        **{"in": mine["measure"].fillna(mine["cost"])},
-        **{"b is": [_verdict(row) for row in mine.to_dict(orient="records")]},
-        **{side: [_amount(row, side) for row in mine.to_dict(orient="records")] for side in "ab"},
-        ratio=mine["ratio"].astype(float),
-        **{"from": mine["lo"].astype(float), "to": mine["hi"].astype(float)},
-        **{f"{side} at": mine[f"configuration_{side}"].map(short, na_action="ignore") for side in "ab"},
-    )
+    table = table.loc[places[table["cost"].isin(_informative_costs(table))].sort_values(kind="stable").index]
+    rows = table.to_dict(orient="records")
+    columns: dict[str, Any] = {
+        "cost": table["measure"].fillna(table["cost"]),
+        "b is": [_format_outcome(row) for row in rows],
+        **{side: [_format_side(row, side) for row in rows] for side in "ab"},
+        "ratio": table["ratio"].astype(float),
+        "from": table["lo"].astype(float),
+        "to": table["hi"].astype(float),
+        **{f"{side} at": table[f"configuration_{side}"].map(shorten_numbers, na_action="ignore") for side in "ab"},
+    }
     rule = (
-        "Each optimizer at its best configuration on either side. ratio: b over a, with its 95% interval where there is"
-        f" one. {EXACT}"
+        "Each optimizer at its best configuration on each side. ratio: b over a, with its 95% interval if there is one."
+        f" {EXACT_RULE}"
     )
-    rule += f" {TIMED}" if "seconds" in set(mine["cost"]) else ""
-    return Shown("verdict", "Verdict", rule, told.dropna(axis=1, how="all"))
+    rule += f" {TIMED_RULE}" if "seconds" in set(table["cost"]) else ""
+    summary = table[["problem", "optimizer"]].assign(**columns).dropna(axis=1, how="all")
+    return ReportTable("verdict", "Verdict", rule, summary)
 
 
-def _verdict(row: dict[Any, Any]) -> str:
+def _format_outcome(row: dict[Any, Any]) -> str:
     if row["outcome"] == TOO_FEW:
         return f"{format_count(int(row['seeds']), 'seed')}: {TOO_FEW}"
-    return str(row["outcome"])
+    return OUTCOME_WORDS["not told apart"] if row["outcome"] == "not told apart" else str(row["outcome"])
 
 
-def _amount(row: dict[Any, Any], side: str) -> str:
-    """What a side paid, or the gap or loss that it ended with; marked where it left the target again."""
+def _format_side(row: dict[Any, Any], side: str) -> str:
+    """The cost of a side, or its final gap or loss; marked if it left the target again."""
     if pd.isna(row[side]):
         return ""
     if np.isinf(row[side]):
-        return "never"
+        return format_result(row[side], row["cost"])
     if row["measure"] in ("final gap", "final loss"):
         return f"{row[side]:.3g} {row['measure']}"
     left = ", left again" if row[f"standing_{side}"] == "left" else ""
-    return amount(row[side], row["cost"]) + left
+    return format_result(row[side], row["cost"]) + left

@@ -1,4 +1,4 @@
-"""Tables as people read them: units, few digits, words for what is missing."""
+"""Cells of the report's tables as texts: units, few digits, words for missing values."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.best import amount
-from gdbench.report.number_format import interval_texts, number, seconds
+from gdbench.report.number_format import NEVER, format_gap, format_interval_parts, format_number, format_seconds
 
-__all__ = ["headers", "is_text", "kind_of", "short", "shown"]
+__all__ = ["column_headers", "column_kind", "format_cells", "is_text_column", "shorten_numbers"]
 
 TIMES = ("step_s", "update_s", "first_step_s", "warmup_s", "compile_s", "time_to_target_s")
 LOSSES = ("final_loss", "final_loss_lo", "final_loss_hi", "best_loss")
 GAPS = ("final_gap", "best_gap")
 NUMBERS = (*LOSSES, "lr")
-"""Columns written with four digits, as everywhere else."""
+"""Columns written with four digits."""
 SHARES = ("noise", "share", "reached_share")
-WORDS = {
+CONFIGURATIONS = ("configuration", "other settings", "others")
+"""Columns of texts that hold numbers."""
+HEADERS = {
     "p_holm": "p (Holm)",
     "step_s": "step",
     "update_s": "update",
@@ -46,52 +47,52 @@ INTERVALS = {
     "final_loss": ("final_loss_lo", "final_loss_hi"),
     "ratio": ("from", "to"),
 }
-"""Numbers whose table has the ends of their interval too: all three have the same digits."""
+"""Columns with the columns of the ends of their interval: all three get the same digits."""
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
-def short(text: str) -> str:
-    """A configuration with four digits of each number: lr 0.002154 for lr 0.00215443469003."""
-    return NUMBER.sub(lambda found: number(float(found[0])) if _digits(found[0]) > 4 else found[0], text)
+def shorten_numbers(text: str) -> str:
+    """A text with at most four digits per number: lr 0.002154 for lr 0.00215443469003."""
+    return NUMBER.sub(lambda match: format_number(float(match[0])) if _count_digits(match[0]) > 4 else match[0], text)
 
 
-def _digits(text: str) -> int:
-    """How many significant digits a number was written with; a whole number is a count, and stays as it is."""
+def _count_digits(text: str) -> int:
+    """Significant digits of a written number; 0 for a whole number, which is a count and stays as it is."""
     if text.lstrip("-").isdigit():
         return 0
     return len(text.partition("e")[0].replace("-", "").replace(".", "").strip("0"))
 
 
-def headers(table: pd.DataFrame) -> list[str]:
-    """What the columns are called."""
-    return [WORDS.get(str(name), str(name).replace("_", " ")) for name in table]
+def column_headers(table: pd.DataFrame) -> list[str]:
+    """The header of each column."""
+    return [HEADERS.get(str(name), str(name).replace("_", " ")) for name in table]
 
 
-def is_text(table: pd.DataFrame, name: str) -> bool:
+def is_text_column(table: pd.DataFrame, name: str) -> bool:
     """Whether a column is aligned to the left."""
     return not pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name])
 
 
-def kind_of(table: pd.DataFrame, name: str) -> str:
-    """How a column of the page's own table is written: text, time, gap, number (four digits) or figure (three)."""
-    if is_text(table, name):
+def column_kind(table: pd.DataFrame, name: str) -> str:
+    """How page.js formats a column: text, time, gap, number (four digits) or figure (three)."""
+    if is_text_column(table, name):
         return "text"
     return "time" if name in TIMES else "gap" if name in GAPS else "number" if name in NUMBERS else "figure"
 
 
-def shown(table: pd.DataFrame) -> list[list[str]]:
-    """The cells of a table, row by row."""
-    columns = {str(name): [_cell(str(name), value) for value in table[name].tolist()] for name in table}
+def format_cells(table: pd.DataFrame) -> list[list[str]]:
+    """The texts of a table, row by row."""
+    columns = {str(name): [_format_cell(str(name), value) for value in table[name].tolist()] for name in table}
     for name, ends in INTERVALS.items():
         if {name, *ends} <= set(columns):
-            _write_alike(columns, table, (name, *ends))
+            _align_digits(columns, table, (name, *ends))
     return [list(row) for row in zip(*columns.values(), strict=True)]
 
 
-def _write_alike(columns: dict[str, list[str]], table: pd.DataFrame, names: tuple[str, ...]) -> None:
-    """Give a number and the ends of its interval the same digits, in the rows that have all three.
+def _align_digits(columns: dict[str, list[str]], table: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Rewrite a number and the ends of its interval with equal digits, in rows that have all three.
 
-    Ends that are the number itself say nothing, and are left out: the number has the digits of its column then.
+    Ends equal to the number are left empty; the number then keeps the digits of its column.
     """
     for place, numbers in enumerate(zip(*(table[name].astype(float) for name in names), strict=True)):
         value, low, high = numbers
@@ -99,25 +100,25 @@ def _write_alike(columns: dict[str, list[str]], table: pd.DataFrame, names: tupl
             for name in names[1:]:
                 columns[name][place] = ""
         elif all(map(math.isfinite, numbers)):
-            for name, text in zip(names, interval_texts(value, low, high), strict=True):
+            for name, text in zip(names, format_interval_parts(value, low, high), strict=True):
                 columns[name][place] = text
 
 
-def _cell(name: str, value: Any) -> str:
+def _format_cell(name: str, value: Any) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return short(value) if name in ("configuration", "with", "others") else value
+        return shorten_numbers(value) if name in CONFIGURATIONS else value
     if isinstance(value, float) and math.isinf(value):
-        return "∞" if name in (*GAPS, *LOSSES) else "never"
+        return "∞" if name in (*GAPS, *LOSSES) else NEVER
     if name in TIMES:
-        return seconds(value)
+        return format_seconds(value)
     if name in GAPS:
-        return amount(value, "final gap").removeprefix("final gap ")
+        return format_gap(value)
     if name in NUMBERS:
-        return number(value)
+        return format_number(value)
     if name in SHARES:
         return f"{value:.0%}"
     if isinstance(value, int):
@@ -126,4 +127,4 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:,.0f}"
     if name.startswith("p"):
         return f"{value:.2g}"
-    return number(float(f"{value:.3g}")) if isinstance(value, float) else str(value)
+    return format_number(float(f"{value:.3g}")) if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The tables of a report as files: CSV with every digit, LaTeX as people read it, Markdown."""
+"""Tables of a report in Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -8,59 +8,61 @@ import pandas as pd
 
 from gdbench.errors import format_count
 from gdbench.report.build import Report
-from gdbench.report.caveats import caveats
+from gdbench.report.caveats import list_caveats
 from gdbench.report.escaping import escape_latex, escape_markdown
-from gdbench.report.report_data import Shown
-from gdbench.report.summary_text import counted
-from gdbench.report.table_cells import headers, is_text, shown
+from gdbench.report.report_data import ReportTable
+from gdbench.report.summary_text import count_statuses
+from gdbench.report.table_cells import column_headers, format_cells, is_text_column
 
-__all__ = ["latex", "markdown", "table_lines"]
+__all__ = ["format_markdown", "latex_table", "markdown_rows", "markdown_table"]
 
-LONGEST = 40
-"""Rows of a table in Markdown; the CSV has them all."""
-
-
-def markdown(report: Report) -> str:
-    """The verdict and the tables, for a pull request or a terminal."""
-    runs = report.source.runs
-    parts = [f"# {escape_markdown(report.title)}", "", f"{format_count(len(runs), 'run')}: {counted(runs)}."]
-    parts += [f"**Partial:** {escape_markdown(remark)}" for remark in report.source.partial]
-    parts += ["", *(f"- {escape_markdown(line)}" for line in report.told), ""]
-    remarks = caveats(runs, report.facts.told)
-    parts += [*(f"- {escape_markdown(line)}" for line in remarks), ""] if remarks else []
-    for each in (report.summary, *report.tables):
-        parts += [f"## {escape_markdown(each.title)}", "", *table_lines(each.table), "", escape_markdown(each.rule), ""]
-    return "\n".join(parts)
+MAX_ROWS = 40
+"""Rows of a table in Markdown; the CSV has all."""
 
 
-def table_lines(table: pd.DataFrame) -> list[str]:
-    """A table in Markdown that can be read as it is, cut after LONGEST rows with a count."""
-    rows = [[escape_markdown(cell) for cell in row] for row in shown(table.head(LONGEST))]
-    names = [escape_markdown(name) for name in headers(table)]
-    sides = [":--" if is_text(table, str(name)) else "--:" for name in table]
-    widths = [max(3, *(len(row[i]) for row in [names, *rows])) for i in range(table.shape[1])]
-    lines = [
-        _row(names, widths),
-        _row([s[0] + "-" * (w - 2) + s[-1] for s, w in zip(sides, widths, strict=True)], widths),
+def format_markdown(report: Report) -> str:
+    """The verdict and all tables of a report."""
+    runs = report.inputs.runs
+    lines = [f"# {escape_markdown(report.title)}", ""]
+    lines += [f"{format_count(len(runs), 'run')}: {count_statuses(runs['status'])}."]
+    lines += [f"**Partial:** {escape_markdown(remark)}" for remark in report.inputs.partial]
+    for items in (report.sentences, list_caveats(runs, report.data.compared)):
+        lines += ["", *(f"- {escape_markdown(item)}" for item in items)] if items else []
+    for table in (report.summary, *report.tables):
+        lines += ["", f"## {escape_markdown(table.title)}", "", *markdown_table(table.table), ""]
+        lines += [escape_markdown(table.rule)]
+    return "\n".join([*lines, ""])
+
+
+def markdown_table(table: pd.DataFrame) -> list[str]:
+    """The lines of a table, aligned as plain text, with at most MAX_ROWS rows and a count of the others."""
+    is_text = [is_text_column(table, str(name)) for name in table]
+    lines = markdown_rows(column_headers(table), format_cells(table.head(MAX_ROWS)), is_text)
+    more = len(table) - MAX_ROWS
+    return [*lines, "", f"… and {more} more rows, all in tables/*.csv."] if more > 0 else lines
+
+
+def markdown_rows(headers: Sequence[str], rows: Sequence[Sequence[str]], is_text: Sequence[bool]) -> list[str]:
+    """The lines of a Markdown table with columns of equal width; columns of text are aligned to the left."""
+    cells = [[escape_markdown(cell) for cell in row] for row in (headers, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    rules = [
+        f":{'-' * (width - 1)}" if text else f"{'-' * (width - 1)}:"
+        for width, text in zip(widths, is_text, strict=True)
     ]
-    lines += [_row(row, widths) for row in rows]
-    if len(table) > LONGEST:
-        lines += ["", f"… and {len(table) - LONGEST} more rows, all in tables/*.csv."]
-    return lines
+    padded = [
+        [cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (cells[0], rules, *cells[1:])
+    ]
+    return [f"| {' | '.join(row)} |" for row in padded]
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return f"| {' | '.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))} |"
-
-
-def latex(each: Shown) -> str:
-    """A table for booktabs, with its rule as the caption."""
-    columns = "".join("l" if is_text(each.table, str(name)) else "r" for name in each.table)
-    lines = [r"\begin{table}", r"\centering", f"\\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    lines += [_tex_row(headers(each.table)), r"\midrule", *map(_tex_row, shown(each.table)), r"\bottomrule"]
-    lines += [r"\end{tabular}", f"\\caption{{{escape_latex(each.rule)}}}", r"\end{table}", ""]
+def latex_table(table: ReportTable) -> str:
+    """A table for the package booktabs, with its rule as the caption."""
+    alignment = "".join("l" if is_text_column(table.table, str(name)) else "r" for name in table.table)
+    header, *rows = (
+        " & ".join(map(escape_latex, cells)) + r" \\"
+        for cells in (column_headers(table.table), *format_cells(table.table))
+    )
+    lines = [r"\begin{table}", r"\centering", f"\\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule"]
+    lines += [*rows, r"\bottomrule", r"\end{tabular}", f"\\caption{{{escape_latex(table.rule)}}}", r"\end{table}", ""]
     return "\n".join(lines)
-
-
-def _tex_row(cells: Sequence[str]) -> str:
-    return " & ".join(map(escape_latex, cells)) + r" \\"

@@ -1,4 +1,4 @@
-"""A report in all its forms, as files."""
+"""Write a report to files: HTML page, Markdown, figures, tables."""
 
 from __future__ import annotations
 
@@ -7,53 +7,50 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gdbench.errors import UsageError
-from gdbench.report.build import Report, assemble
-from gdbench.report.charts.vega_lite import Figure, picture
+from gdbench.report.build import FigureReady, Report, build_report
+from gdbench.report.charts.vega_lite import image_specification
 from gdbench.report.escaping import escape_csv_table
-from gdbench.report.inputs import Source
-from gdbench.report.page import page
-from gdbench.report.render_images import Images, bundle
-from gdbench.report.report_data import Shown
-from gdbench.report.section import Landscape
-from gdbench.report.table_formats import latex, markdown
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.page import render_page
+from gdbench.report.render_images import ImageRenderer, vega_bundle
+from gdbench.report.report_data import Landscape
+from gdbench.report.table_formats import format_markdown, latex_table
 from gdbench.results.atomic import replace_atomically
 
-__all__ = ["FORMS", "as_markdown", "write"]
+__all__ = ["FORMS", "ReportBuilder", "render_markdown", "write_report"]
 
-Assembler = Callable[[Source, Landscape | None, Callable[[Figure], None] | None], Report]
+ReportBuilder = Callable[[ReportInputs, Landscape | None, FigureReady | None], Report]
 FORMS = ("html", "md", "figures", "tables")
 
 
-def write(
-    source: Source,
+def write_report(
+    inputs: ReportInputs,
     folder: Path,
     forms: Sequence[str] = FORMS,
     landscape: Landscape | None = None,
-    images: Images | None = None,
-    put: Assembler = assemble,
+    images: ImageRenderer | None = None,
+    build: ReportBuilder = build_report,
 ) -> tuple[Report, list[Path]]:
-    """Write report.html, report.md, figures/ and tables/, or some of them; returns the report and what was written.
+    """Write report.html, report.md, figures/ and tables/, or some of them; returns the report and the files.
 
-    ``images`` are processes that draw, where some have been started already; ``put`` makes the report of the source.
+    ``images`` are renderer processes if already started. UsageError for an unknown form or a file system error.
     """
-    _check(forms)
-    with _writing(folder), ExitStack() as stack:
+    _check_forms(forms)
+    with _report_disk_errors(folder), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
-        written: list[Path] = []
-        draw = None
+        files: list[Path] = []
+        on_figure = None
         if "figures" in forms:
-            draw = _draws(stack.enter_context(images or Images()), folder / "figures")
-            written.append(folder / "figures")
-        report = put(source, landscape, draw)
-        for form, make in WAYS.items():
-            if form in forms:
-                written.append(make(report, folder))
-        return report, written
+            on_figure = _figure_writer(stack.enter_context(images or ImageRenderer()), folder / "figures")
+            files.append(folder / "figures")
+        report = build(inputs, landscape, on_figure)
+        files += [write(report, folder) for form, write in WRITERS.items() if form in forms]
+        return report, files
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one clear line."""
+def _report_disk_errors(folder: Path) -> Iterator[None]:
+    """Raise a UsageError for an OSError."""
     try:
         yield
     except OSError as error:
@@ -63,47 +60,51 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def as_markdown(source: Source, put: Assembler = assemble) -> str:
+def render_markdown(inputs: ReportInputs, build: ReportBuilder = build_report) -> str:
     """The verdict and the tables as Markdown."""
-    return markdown(put(source, None, None))
+    return format_markdown(build(inputs, None, None))
 
 
-def _check(forms: Sequence[str]) -> None:
-    unknown = [each for each in forms if each not in FORMS]
+def _check_forms(forms: Sequence[str]) -> None:
+    unknown = [form for form in forms if form not in FORMS]
     if unknown:
         raise UsageError(f"--format {unknown[0]} is not known. Allowed: {', '.join(FORMS)}, or several with commas.")
 
 
-def _page(report: Report, folder: Path) -> Path:
-    return _written(folder / "report.html", page(report, bundle(), folder / "report.html"))
+def _write_page(report: Report, folder: Path) -> Path:
+    return _write_text(folder / "report.html", render_page(report, vega_bundle(), folder / "report.html"))
 
 
-def _markdown(report: Report, folder: Path) -> Path:
-    return _written(folder / "report.md", markdown(report))
+def _write_markdown(report: Report, folder: Path) -> Path:
+    return _write_text(folder / "report.md", format_markdown(report))
 
 
-def _draws(images: Images, folder: Path) -> Callable[[Figure], None]:
-    """What has a figure drawn into a folder, while the next ones are put together."""
+def _figure_writer(images: ImageRenderer, folder: Path) -> FigureReady:
+    """A function that renders a figure into a folder in the background."""
     folder.mkdir(exist_ok=True)
-    return lambda figure: images.draw(picture(figure), folder / figure.name)
+    return lambda figure: images.draw(image_specification(figure), folder / figure.name)
 
 
-def _tables(report: Report, folder: Path) -> Path:
+def _write_tables(report: Report, folder: Path) -> Path:
     place = folder / "tables"
     place.mkdir(exist_ok=True)
-    drawn = [Shown(each.name, each.title, each.rule, each.table) for each in report.figures]
-    for each in (report.summary, *report.tables):
-        escape_csv_table(each.table).to_csv(place / f"{each.name}.csv", index=False)
-        _written(place / f"{each.name}.tex", latex(each))
-    for each in drawn:
-        escape_csv_table(each.table).to_csv(place / f"figure-{each.name}.csv", index=False)
+    for table in (report.summary, *report.tables):
+        _write_text(place / f"{table.name}.tex", latex_table(table))
+    tables = {table.name: table.table for table in (report.summary, *report.tables)}
+    tables |= {f"figure-{figure.name}": figure.table for figure in report.figures}
+    for name, frame in tables.items():
+        escape_csv_table(frame).to_csv(place / f"{name}.csv", index=False)
     return place
 
 
-def _written(file: Path, text: str) -> Path:
+def _write_text(file: Path, text: str) -> Path:
     with replace_atomically(file) as beside:
         beside.write_text(text, encoding="utf-8")
     return file
 
 
-WAYS: dict[str, Callable[[Report, Path], Path]] = {"html": _page, "md": _markdown, "tables": _tables}
+WRITERS: dict[str, Callable[[Report, Path], Path]] = {
+    "html": _write_page,
+    "md": _write_markdown,
+    "tables": _write_tables,
+}

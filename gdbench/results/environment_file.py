@@ -18,7 +18,7 @@ __all__ = ["find_environment", "parse_folder_time", "read_environment", "read_st
 SCHEMA: dict[str, type] = {
     **dict.fromkeys(("at", "folder", "cpu", "machine"), str),
     **dict.fromkeys(("command", "words", "accelerators"), list),
-    **dict.fromkeys(("git", "packages", "sources", "data"), dict),
+    **dict.fromkeys(("packages", "git", "sources", "data"), dict),
     "cpu_count": int,
 }
 """Types of the fields that gdbench reads; a field of another type is left out."""

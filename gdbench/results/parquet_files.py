@@ -71,9 +71,11 @@ def read_table(file: Path, table: Table, columns: Sequence[str] | None = None) -
         with pq.ParquetFile(file, page_checksum_verification=True) as parquet:  # half the time of read_table
             _check_names(parquet.schema_arrow)
             rows = _cast_columns(parquet.read(None if columns is None else list(columns)), table)
+            if "run_id" in rows.column_names and rows.column("run_id").null_count:
+                raise pa.ArrowInvalid("its column run_id has nulls")
         rows.validate(full=True)
     except READ_ERRORS as error:
-        raise DamagedFile(str(error).splitlines()[0].rstrip(".")) from error
+        raise DamagedFile(str(error).partition("\n")[0].rstrip(".")) from error
     return rows
 
 
@@ -92,7 +94,7 @@ def _check_names(schema: pa.Schema) -> None:
     if twice:
         raise pa.ArrowInvalid(f"it has the column {twice[0]} more than once")
     if "run_id" not in schema.names:
-        raise pa.ArrowInvalid("it has no column run")
+        raise pa.ArrowInvalid("it has no column run_id")
 
 
 def _cast_columns(rows: pa.Table, table: Table) -> pa.Table:
@@ -103,11 +105,11 @@ def _cast_columns(rows: pa.Table, table: Table) -> pa.Table:
         if known is None and pa.types.is_nested(stored):  # pandas could not compare lists and structs
             rows = rows.set_column(place, column.name, convert_column(rows.column(place), pa.string()))
         kind = ARROW_TYPES.get(known.kind) if known else None
-        if kind is None or stored in (kind, pa.null()):
+        if kind is None or stored == kind:
             continue
-        if not (_is_number(stored) and _is_number(kind)) and not (
-            pa.types.is_timestamp(stored) and kind == ARROW_TYPES["time"]
-        ):
+        both_numbers = _is_number(stored) and _is_number(kind)
+        both_times = pa.types.is_timestamp(stored) and kind == ARROW_TYPES["time"]
+        if not (both_numbers or both_times or pa.types.is_null(stored)):
             raise pa.ArrowInvalid(f"its column {column.name} is {stored}, not {kind}")
         rows = rows.set_column(place, column.name, rows.column(place).cast(kind))
     return rows

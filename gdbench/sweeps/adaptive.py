@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.config.overrides import read_text
-from gdbench.engine.factories import stated_objective
-from gdbench.engine.runner import Pulse, no_pulse
+from gdbench.engine.factories import load_objective
+from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.export import parse_trackers
@@ -60,7 +60,7 @@ class Growing:
         self.jobs.append(replace(job, cell=len(self.jobs), key=cell_fingerprint(job.question)))
         return self.jobs[-1]
 
-    def ask(self, jobs: Sequence[Job], pulse: Pulse = no_pulse) -> None:
+    def ask(self, jobs: Sequence[Job], pulse: ProgressCallback = ignore_progress) -> None:
         """Run numbered cells, here or by the launcher; their rows are on disk when this returns."""
         keep_configurations(self.folder, jobs, self.arguments)
         if self.launch:
@@ -71,7 +71,7 @@ class Growing:
             for job in jobs:
                 run_job(job, self.folder, pulse)
 
-    def trace(self, job: Job, cell: int, pulse: Pulse = no_pulse) -> None:
+    def trace(self, job: Job, cell: int, pulse: ProgressCallback = ignore_progress) -> None:
         """Run again a part of a cell that left no traces, and keep these alone: its rows are there already."""
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / PARTS).mkdir()
@@ -109,7 +109,7 @@ def check_metric(job: Job) -> None:
     """``UsageError`` where no run of a cell can have the metric, whatever it does."""
     metric, question = str(job.config["metric"]), job.question
     relative = metric.endswith("_gap") or (is_cost_metric(metric) and question.target_loss is None)
-    if relative and stated_objective(question).minimum is None:
+    if relative and load_objective(question).minimum is None:
         absolute = "" if metric.endswith("_gap") else " give target_loss=, or"
         raise UsageError(
             f"metric={metric}: objective={question.objective} states no minimum, so gaps are unknown;{absolute}"

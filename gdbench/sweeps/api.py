@@ -15,7 +15,7 @@ from gdbench.config.overrides import code_override, format_value, quote_text, se
 from gdbench.config.own_names import check_own_names
 from gdbench.config.schema import GROUPS
 from gdbench.config.unknown_keys import describe_object
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
 from gdbench.results.user_paths import expand_user
 from gdbench.sweeps.hydra_sweeper import declared_axes, fold
@@ -77,7 +77,7 @@ def _swept(arguments: Sequence[str], config_dir: str | Path | None, made: Callab
     """Carry out a sweep, each of its jobs as ``made`` has it, and load its table."""
     with _composing(config_dir) as (composer, code):
         jobs = fold([*_declared(arguments, composer), *arguments, *code], composer)
-    with uncollected():  # a mistake in the words is told without torch
+    with pause_gc():  # a mistake in the words is told without torch
         from gdbench.results.load import load
         from gdbench.sweeps.executor import execute_jobs
 
@@ -141,7 +141,7 @@ def tuning(
         given, others = spans([*_declared(arguments, composer), *arguments, *code], composer)
         fold([word for word in others if not word.startswith("hydra")], composer)  # mistakes are told without torch
 
-    with uncollected():
+    with pause_gc():
         from gdbench.sweeps.tuning import Tuning
 
     def cells(overrides: Sequence[str]) -> list[Job]:

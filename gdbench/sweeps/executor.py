@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from gdbench.config.libyaml import as_yaml
 from gdbench.config.trust import stamped
-from gdbench.engine.environment import environment, git_diff
+from gdbench.engine.environment import describe_environment, read_git_diff
 from gdbench.results.atomic import explain_write_errors, write_json, write_text
 from gdbench.results.export import export_to_all, parse_trackers
 from gdbench.sweeps.distributed import Launch, elsewhere
@@ -119,7 +119,7 @@ def describe(folder: Path, jobs: Sequence[Job], arguments: Sequence[str]) -> Non
     ending = f"_{count + 1}" if count else ""
     questions = [job.question for job in jobs]
     told = {
-        **environment(list(arguments)),  # sys.argv holds what Hydra is to see of them, or is somebody else's
+        **describe_environment(list(arguments)),  # sys.argv holds what Hydra is to see of them, or is somebody else's
         "sources": {name: told for each in questions for name, told in source_digests(each).items()},
         "data": data_digests(questions),
     }
@@ -132,7 +132,7 @@ def _diffs(told: Mapping[str, Any]) -> dict[str, str]:
     """The patches of dirty checkouts: of gdbench's own, and of the working folder's where that is another."""
     places = {"gdbench": Path(__file__).parents[1], "folder": Path(told["folder"])}
     dirty = {name: place for name, place in places.items() if (told["git"][name] or {}).get("dirty")}
-    diffs = {name: git_diff(place) for name, place in dirty.items()}
+    diffs = {name: read_git_diff(place) for name, place in dirty.items()}
     if diffs.get("folder") == diffs.get("gdbench"):
         diffs.pop("folder", None)
     return diffs

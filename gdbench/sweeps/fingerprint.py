@@ -19,8 +19,8 @@ import torch
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, digest_of_source, importing, loaded_digest
 from gdbench.config.user_modules import refresh as refresh_modules
-from gdbench.engine.device import device_of
-from gdbench.engine.factories import built_objective, forget_objectives, stated_objective
+from gdbench.engine.device import resolve_device
+from gdbench.engine.factories import build_objective, forget_objectives, load_objective
 from gdbench.engine.function_digest import NOT_COMPARABLE
 from gdbench.errors import Unavailable
 from gdbench.objectives.base import hash_data
@@ -112,14 +112,14 @@ def _question(question: Question) -> list[Any]:
 def _data(question: Question) -> str | None:
     """The digest of what the objective is made with; None where it cannot be made, which a row will say."""
     try:
-        return built_objective(question).digest
+        return build_objective(question).digest
     except USER_ERRORS:
         return None
 
 
 def _device(name: str) -> str:
     try:
-        device = device_of(name)
+        device = resolve_device(name)
     except Unavailable:
         return f"no {name}"
     return f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device)
@@ -193,7 +193,7 @@ def data_digests(questions: Iterable[Question]) -> dict[str, str]:
     found: dict[str, str] = {}
     for question in asked_for.values():
         try:
-            stated = stated_objective(question)
+            stated = load_objective(question)
         except USER_ERRORS:  # an objective that cannot be made is a row that says so
             continue
         if stated.data and found.setdefault(question.objective, told := hash_data(stated)) != told:

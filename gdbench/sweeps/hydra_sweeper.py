@@ -23,7 +23,7 @@ from gdbench.config.mistakes import describe_sweep
 from gdbench.config.overrides import escape_interpolations, format_override, format_value
 from gdbench.config.spec import Question
 from gdbench.config.sweep_axes import check_count, check_once, count_values, list_values
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError
 from gdbench.sweeps.job_spec import Job, Progress, Silent
 from gdbench.sweeps.launchers import insist
@@ -78,7 +78,7 @@ class Session:
 
     def carry_out(self, jobs: Sequence[Job], arguments: Sequence[str], kind: str, launch: Launch | None = None) -> None:
         """Run cells whose words hold, or plan them; torch is loaded here, so that a mistake is told without it."""
-        with uncollected():
+        with pause_gc():
             from gdbench.sweeps.executor import execute_jobs, plan_jobs
 
         if self.plan_only:

@@ -18,13 +18,13 @@ from gdbench.config.schema import AROUND
 from gdbench.config.spec import Question
 from gdbench.config.user_modules import USER_ERRORS, importing
 from gdbench.engine import build
-from gdbench.engine.attempts import Failure
-from gdbench.engine.device import device_of
-from gdbench.engine.environment import process_key
-from gdbench.engine.factories import stated_objective
-from gdbench.engine.hyper_parameters import hyper
-from gdbench.engine.runner import Answer, Pulse, no_pulse, run_cell
-from gdbench.engine.torch_globals import isolated_settings
+from gdbench.engine.device import resolve_device
+from gdbench.engine.environment import make_process_key
+from gdbench.engine.factories import load_objective
+from gdbench.engine.failure_isolation import Failure
+from gdbench.engine.hyper_parameters import make_hyper_columns
+from gdbench.engine.runner import CellResult, ProgressCallback, ignore_progress, run_cell
+from gdbench.engine.torch_globals import isolate_settings
 from gdbench.errors import Unavailable, UsageError
 from gdbench.results import sweep_folder
 from gdbench.results.columns import COLUMNS
@@ -60,7 +60,7 @@ def check(jobs: Sequence[Job], here: bool = True) -> None:
     """
     fingerprint.refresh()
     for job in jobs:
-        build.check(job.question)
+        build.check_cell(job.question)
     if here:
         _insist_on_one(jobs)
 
@@ -78,8 +78,8 @@ def _insist_on_one(jobs: Sequence[Job]) -> None:
 def _find_lack(question: Question) -> str | None:
     """Why a cell cannot run here, as far as it can be told before it runs; None where nothing is known against it."""
     try:
-        device_of(question.device)
-        hyper(question, stated_objective(question))
+        resolve_device(question.device)
+        make_hyper_columns(question, load_objective(question))
     except Unavailable as reason:
         return str(reason)
     return None
@@ -95,12 +95,12 @@ def finish(jobs: Sequence[Job], folder: Path, lost: Mapping[int, str] | None = N
 
 
 @one_at_a_time()
-def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
+def run_job(job: Job, folder: Path, pulse: ProgressCallback = ignore_progress) -> list[str]:
     """Run one cell, write its part, and return the statuses of its runs; ``pulse`` hears of its lane-steps."""
     started, question = datetime.datetime.now(datetime.UTC), job.question
     if fingerprint.key_of_what_ran(job.key, question) != job.key:
         fingerprint.refresh()  # a worker that ran another sweep before: what it has imported is older than the question
-    with importing(question.code), isolated_settings():
+    with importing(question.code), isolate_settings():
         torch.set_num_threads(question.threads)
         answer = _answer(question, pulse)
     job = replace(job, key=fingerprint.key_of_what_ran(job.key, question))
@@ -108,10 +108,10 @@ def run_job(job: Job, folder: Path, pulse: Pulse = no_pulse) -> list[str]:
     return [str(status) for status in answer.columns["status"]]
 
 
-def _answer(question: Question, pulse: Pulse) -> Answer:
+def _answer(question: Question, pulse: ProgressCallback) -> CellResult:
     """The cell's answer; what it cannot have and what went wrong are answers too."""
     try:
-        cell = build.build(question)
+        cell = build.build_cell(question)
         answer = run_cell(cell, pulse=pulse)
     except USER_ERRORS as error:
         failure = Failure.of(error)
@@ -127,10 +127,10 @@ def _answer(question: Question, pulse: Pulse) -> Answer:
         "smoothness": cell.stated.smoothness,
         "shifted_minimum": shifted,
     }
-    return Answer({**answer.columns, **told}, answer.traces, answer.blocks)
+    return CellResult({**answer.columns, **told}, answer.traces, answer.blocks)
 
 
-def nothing(question: Question, status: str, error: str, traceback: str | None = None) -> Answer:
+def nothing(question: Question, status: str, error: str, traceback: str | None = None) -> CellResult:
     """One row a run, with a status, its reason, and nothing else to tell."""
     runs = question.size
     columns: dict[str, Any] = {
@@ -140,22 +140,22 @@ def nothing(question: Question, status: str, error: str, traceback: str | None =
         **_resolved(question),
         "timed": False,
     }
-    return Answer(columns, {}, {})
+    return CellResult(columns, {}, {})
 
 
 def _resolved(question: Question) -> dict[str, Any]:
     """lr, dtype and device as far as they can be told of a cell that could not be built: its keys need them."""
     lr, dtype, device = question.lanes()["lr"], question.dtype, question.device
     with contextlib.suppress(Exception):
-        stated = stated_objective(question)
+        stated = load_objective(question)
         dtype = str(stated.dtype).removeprefix("torch.") if dtype == "auto" else dtype
-        lr = hyper(question, stated)["lr"]
+        lr = make_hyper_columns(question, stated)["lr"]
     with contextlib.suppress(Unavailable):
-        device = str(device_of(device))
+        device = str(resolve_device(device))
     return {"lr": lr, "dtype": dtype, "device": "cuda:0" if device == "cuda" else device}
 
 
-def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -> None:
+def _write(job: Job, folder: Path, answer: CellResult, started: datetime.datetime) -> None:
     """Give the answer's rows their keys and their question, and put them on disk."""
     question, run = job.question, keys(job.question, answer)
     asked = {
@@ -168,7 +168,7 @@ def _write(job: Job, folder: Path, answer: Answer, started: datetime.datetime) -
         "sweep": f"{folder.parent.name}/{folder.name}",
         "cell": job.cell,
         "cell_fingerprint": job.key or None,
-        "process": process_key(),
+        "process": make_process_key(),
         "overrides": shlex.join(job.overrides),
         "cell_s": (datetime.datetime.now(datetime.UTC) - started).total_seconds(),
         "started_at": started,
@@ -190,13 +190,13 @@ def _scale(question: Question) -> dict[str, Any]:
     return {"lr_scale": lanes["lr_scale"], "lr_scale_of": question.lr_scale_of or "default"}
 
 
-def keys(question: Question, answer: Answer) -> npt.NDArray[np.bytes_]:
+def keys(question: Question, answer: CellResult) -> npt.NDArray[np.bytes_]:
     """The keys of an answer's runs, which count lr, dtype and device as they turned out."""
     told = {name: answer.columns[name] for name in ("dtype", "device")}
     return compute_run_ids({**question.constants(), **told}, _numbers(question, answer))
 
 
-def _numbers(question: Question, answer: Answer) -> dict[str, Any]:
+def _numbers(question: Question, answer: CellResult) -> dict[str, Any]:
     """The numeric columns of a question: seed, the lr that was used, and every float of the optimizer."""
     lanes = question.lanes()
     hyper = {name: values for name, values in lanes.items() if name.startswith("optimizer.")}

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from gdbench.config.compose import Composer
 from gdbench.config.hydra_plugins import register_sweeper
 from gdbench.config.sweep_axes import check_once
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.errors import UsageError, format_count, format_install_command
 from gdbench.sweeps.hydra_sweeper import Lanes, fold
 from gdbench.sweeps.job_spec import Job
@@ -95,7 +95,7 @@ class Trials(Lanes):
         if likely[0].config["metric"] == "time_to_target" and not likely[0].question.timing.seconds:
             raise UsageError("metric=time_to_target needs a clock: set timing=quick or timing=full.")
         study = self._study()
-        with uncollected():  # torch is loaded here, so that a mistake is told without it
+        with pause_gc():  # torch is loaded here, so that a mistake is told without it
             from gdbench.sweeps.adaptive import Growing
             from gdbench.sweeps.executor import Interrupted, SweepResult
 

@@ -21,7 +21,7 @@ from gdbench.analysis.diff import (
 from gdbench.config.schema import AROUND, Timing
 from gdbench.config.spec import Question
 from gdbench.config.trust import check_configuration, read_configuration
-from gdbench.engine.environment import environment
+from gdbench.engine.environment import describe_environment
 from gdbench.errors import UsageError
 from gdbench.results.columns import is_exact
 from gdbench.results.environment_file import find_environment
@@ -79,7 +79,9 @@ def rerun(place: Path, row: pd.Series, trust: bool = False) -> Repeat:
         configuration=diff_settings(row.to_frame().T, again.to_frame().T),
         sources=_changed(then.get("sources"), source_digests(question)),
         data=_changed(then.get("data"), data_digests([question])),
-        environment=diff_mappings(flatten_environment(then), flatten_environment(environment())) if then else [],
+        environment=diff_mappings(flatten_environment(then), flatten_environment(describe_environment()))
+        if then
+        else [],
         stale=str(row["cell_fingerprint"] or "").partition("-")[2] != cell_fingerprint(question).partition("-")[2],
     )
     explained = repeat.configuration or repeat.sources or repeat.data or repeat.environment

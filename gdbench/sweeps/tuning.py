@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gdbench.analysis.plateau import classify_no_cost
 from gdbench.analysis.tuning_metric import find_cost_class, is_cost_metric, is_improvement, score_configurations
 from gdbench.analysis.tuning_table import build_tuning_table
-from gdbench.engine.runner import Pulse, no_pulse
+from gdbench.engine.runner import ProgressCallback, ignore_progress
 from gdbench.errors import UsageError
 from gdbench.sweeps.adaptive import Growing
 from gdbench.sweeps.grid_search import Refinement
@@ -63,7 +63,7 @@ class Tuning:
         self.rows = [Row(job, _search(job, _axes(job, spans), points)) for job in jobs]
         likely = [self._cell(row, [_ends(axis) for axis in row.search.axes]) for row in self.rows]
         self.growing = Growing(likely, arguments, "tune")
-        self.pulse: Pulse = no_pulse
+        self.pulse: ProgressCallback = ignore_progress
 
     def run(self, progress: Progress) -> None:
         """Tune row after row and time the winners where asked to; then gather the table."""

@@ -16,10 +16,10 @@ import pytest
 import gdbench
 from gdbench.analysis.paired_comparison import NOT_COMPARABLE, compare_sides
 from gdbench.analysis.winners import find_winners
-from gdbench.report.inputs import read
-from gdbench.report.summary_text import sentences
-from gdbench.report.sweep_comparison import beside
-from gdbench.report.sweep_comparison import compared as report_of
+from gdbench.report.inputs import read_inputs
+from gdbench.report.summary_text import verdict_sentences
+from gdbench.report.sweep_comparison import build_comparison as report_of
+from gdbench.report.sweep_comparison import combine_inputs
 from gdbench.results.costs import select_comparable
 
 TIMED = ("timing.seconds=0.02", "--quiet")
@@ -41,7 +41,7 @@ def test_compare_shows_both_times_and_judges_neither(command: Callable[..., Any]
     folders = [str(folder) for folder in twice]
     printed = command("compare", *folders, "--format", "md").out
     runs = json.loads(command("compare", *folders, "--json").out)
-    report = report_of(beside(*(read([folder]) for folder in twice)))
+    report = report_of(combine_inputs(*(read_inputs([folder]) for folder in twice)))
     figure = next(figure for figure in report.figures if figure.name == "changes-seconds")
     rows = [line for line in printed.splitlines() if line.startswith("|") and " seconds " in line]
 
@@ -63,8 +63,8 @@ def test_a_report_of_several_processes_has_no_verdict_on_time(command: Callable[
     alone = command("report", str(folders[0]), "--format", "md").out
     together = command("report", *map(str, folders), "--format", "md").out
 
-    assert "In time: gd" in alone
-    assert "In time:" not in together
+    assert "By time: gd" in alone
+    assert "By time:" not in together
     assert f"Times: taken in 2 processes, {NOT_COMPARABLE}." in together
 
 
@@ -76,7 +76,7 @@ def test_cells_of_a_launcher_are_told_apart_by_their_process(command: Callable[.
 
     assert "seconds" in set(find_winners(runs, select_comparable(runs))["cost"])
     assert "seconds" not in set(find_winners(apart, select_comparable(apart))["cost"])
-    assert "taken in 2 processes" in sentences(find_winners(apart, select_comparable(apart)))[0]
+    assert "taken in 2 processes" in verdict_sentences(find_winners(apart, select_comparable(apart)))[0]
 
 
 @contextmanager

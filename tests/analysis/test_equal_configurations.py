@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gdbench.report.best import describe_range, describe_result, list_some
+from gdbench.report.result_text import describe_range, describe_result, join_some
 
 TIED = ("optimizer=gd", "lr=0.1", "noise=none,gaussian", "timing=off")
 """Both reach the notebook's target in 31 steps."""
@@ -34,7 +34,7 @@ def test_equal_configurations_of_one_method_are_said_to_tie(command: Callable[..
     words = "2 of its configurations tie: lr 0.1 noise none; lr 0.1 noise gaussian."
 
     assert f"Best: gd (manual) at lr 0.1, noise none: 31 gradients. {words}" in best
-    assert f"gd (lr 0.1 noise none) is first, in 31 gradients, and was alone. {words}" in page
+    assert f"gd (lr 0.1 noise none) is best: 31 gradients, the only method. {words}" in page
     assert "| lr 0.1 noise none | lr 0.1 noise gaussian | 31 gradients |" in page
     assert "gd lr 0.1 noise none (2 tie), 31 gradients on notebook_manual" in listed
     assert json.loads(command("sweeps", "--json").out)[0]["best_tied"] == 2
@@ -66,5 +66,5 @@ def test_ends_that_read_alike_are_one_number(low: float, high: float, measure: s
 
 def test_many_equals_are_counted() -> None:
     """Of many names a sentence lists four, and says how many more there are."""
-    assert list_some(["a", "b"]) == "a; b"
-    assert list_some([*"abcdef"]) == "a; b; c; d; and 2 more"
+    assert join_some(["a", "b"]) == "a; b"
+    assert join_some([*"abcdef"]) == "a; b; c; d; and 2 more"

@@ -21,12 +21,12 @@ from support.tiers import representatives
 import gdbench
 from gdbench.analysis.convergence_curves import compute_convergence_curves
 from gdbench.analysis.winners import find_winners
-from gdbench.report.best import amount, best_lines
-from gdbench.report.inputs import Source
-from gdbench.report.report_data import Facts
-from gdbench.report.setting_words import METRICS
-from gdbench.report.summary_text import sentences, verdict_table
-from gdbench.report.table_cells import short
+from gdbench.report.inputs import ReportInputs
+from gdbench.report.report_data import ReportData
+from gdbench.report.result_text import describe_best, format_result
+from gdbench.report.setting_labels import METRIC_WORDS
+from gdbench.report.summary_text import verdict_sentences, verdict_table
+from gdbench.report.table_cells import shorten_numbers
 from gdbench.results.columns import COLUMNS
 from gdbench.results.costs import select_comparable
 from gdbench.results.ranking import rank_configurations, select_best
@@ -110,14 +110,14 @@ def traces_of(runs: pd.DataFrame) -> pd.DataFrame:
 def assert_all_agree(runs: pd.DataFrame) -> None:
     """Terminal, sentence, verdict's table, figures, list of sweeps and a choice by axes name one winner and number."""
     told = select_comparable(runs)
-    facts = Facts(Source([Path()], runs, traces_of(runs)), told)
+    data = ReportData(ReportInputs([Path()], runs, traces_of(runs)), told)
     table = find_winners(runs, told)
-    said = {line.partition(": ")[0]: line for line in sentences(table)}
-    lines = best_lines(told)
+    said = {line.partition(": ")[0]: line for line in verdict_sentences(table)}
+    lines = describe_best(told)
     first = table[table["cost"] == "gradients"].set_index("problem")
-    shown = verdict_table(table, facts.problems).table
-    shown = shown[shown["in"] == "gradients"] if "in" in shown else shown
-    curves = compute_convergence_curves(facts.best_runs, facts.traces)
+    shown = verdict_table(table, data.problems).table
+    shown = shown[shown["cost"] == "gradients"] if "cost" in shown else shown
+    curves = compute_convergence_curves(data.best_runs, data.traces)
     for problem, row in first.assign(problem=first.index).iterrows():
         beginning = f"Best on {problem}: " if len(first) > 1 else "Best: "
         line = next((line for line in lines if line.startswith(beginning)), "")
@@ -125,26 +125,26 @@ def assert_all_agree(runs: pd.DataFrame) -> None:
             assert line == ""
             assert "none of" in said[problem]
             continue
-        number = amount(row["value"], row["measure"])
+        number = format_result(row["value"], row["measure"])
         assert re.search(rf"{row['winner']} \((manual|torch)\) at {row['configuration']}[,:]", line), line
         assert number in line
         assert f"{row['winner']} ({row['configuration']})" in said[problem]
         assert number in said[problem]
         cell = shown.set_index("problem").loc[problem]
-        assert (cell["first"], cell["configuration"]) == (row["winner"], row["configuration"])
+        assert (cell["best solver"], cell["configuration"]) == (row["winner"], row["configuration"])
         assert cell["result"].removesuffix(", left again") == number
         drawn = curves[(curves["problem"] == problem) & (curves["solver"] == row["winner"])]
         assert set(drawn["configuration"]) == {row["configuration"]}
-        assert facts.best[facts.best["problem"] == problem]["solver"].iloc[0] == row["winner"]
-        assert_ties_agree(facts, row, problem, line, said[problem])
-        assert_equals_agree(facts, row, line, said[problem], cell)
-        assert_choices_agree(facts, row, line, said[problem])
+        assert data.best[data.best["problem"] == problem]["solver"].iloc[0] == row["winner"]
+        assert_ties_agree(data, row, problem, line, said[problem])
+        assert_equals_agree(data, row, line, said[problem], cell)
+        assert_choices_agree(data, row, line, said[problem])
         assert_lists_agree(runs, told, problem, row)
 
 
-def assert_ties_agree(facts: Facts, row: pd.Series, problem: Any, line: str, sentence: str) -> None:
+def assert_ties_agree(data: ReportData, row: pd.Series, problem: Any, line: str, sentence: str) -> None:
     """Who shares the first place is tied in the terminal, in the verdict and in its sentence."""
-    mine = facts.best[facts.best["problem"] == problem]
+    mine = data.best[data.best["problem"] == problem]
     equals = set(mine.loc[mine["place"] == 1, "solver"]) - {row["winner"]}
     tied = set(row["tied"].split(", ")) - {""}
     in_line = re.search(r"tied with ([^.]*)\.", line)
@@ -156,20 +156,20 @@ def assert_ties_agree(facts: Facts, row: pd.Series, problem: Any, line: str, sen
         assert equals == tied
 
 
-def assert_equals_agree(facts: Facts, row: pd.Series, line: str, sentence: str, cell: pd.Series) -> None:
+def assert_equals_agree(data: ReportData, row: pd.Series, line: str, sentence: str, cell: pd.Series) -> None:
     """Configurations of the winner that share its place are counted and named by all, but where tune chose."""
-    table = rank_configurations(facts.merged)
+    table = rank_configurations(data.merged_runs)
     mine = table[(table["problem"] == row["problem"]) & (table["solver"] == row["winner"])]
     equals = [] if pd.notna(row["tuned_for"]) else mine.loc[mine["place"] == 1, "configuration"].tolist()
     words = f"{len(equals)} of its configurations tie: {'; '.join(equals)}."
 
     assert (words in line, words in sentence) == (len(equals) > 1, len(equals) > 1)
-    assert cell.get("as good", "") == "; ".join(equals[1:])
+    assert cell.get("equally good", "") == "; ".join(equals[1:])
 
 
-def assert_choices_agree(facts: Facts, row: pd.Series, line: str, sentence: str) -> None:
+def assert_choices_agree(data: ReportData, row: pd.Series, line: str, sentence: str) -> None:
     """Where tune chose, its first choice is the winner, and what costs less is said to be passed over."""
-    mine = facts.told[facts.told["problem"] == row["problem"]]
+    mine = data.compared[data.compared["problem"] == row["problem"]]
     first = mine[mine["tuned_place"] == 1]
     if first.empty:
         assert "tune chose it" not in line + sentence
@@ -180,7 +180,9 @@ def assert_choices_agree(facts: Facts, row: pd.Series, line: str, sentence: str)
     assert "tune chose it by its" in sentence
     if pd.notna(row["passed"]):
         assert row["passed_configuration"] != row["configuration"]
-        assert f"tune chose it by its {METRICS[row['tuned_for']]}; {row['passed_configuration']}, with " in sentence
+        assert (
+            f"tune chose it by its {METRIC_WORDS[row['tuned_for']]}; {row['passed_configuration']}, with " in sentence
+        )
 
 
 def assert_lists_agree(runs: pd.DataFrame, told: pd.DataFrame, problem: Any, row: pd.Series) -> None:
@@ -253,10 +255,11 @@ def test_a_real_sweep_has_one_winner_everywhere(
     listed = json.loads(command("sweeps", "--json").out)[0]
 
     assert_all_agree(runs)
-    assert best == [re.sub(r"\s+", " ", line) for line in best_lines(select_comparable(runs))]
-    assert all(short(line) in page or line in page for line in sentences(find_winners(runs, select_comparable(runs))))
+    assert best == [re.sub(r"\s+", " ", line) for line in describe_best(select_comparable(runs))]
+    sentences = verdict_sentences(find_winners(runs, select_comparable(runs)))
+    assert all(shorten_numbers(line) in page or line in page for line in sentences)
     assert f"{listed['best_optimizer']} ({listed['best_impl']})" in best[0]
-    assert amount(listed["best_value"], listed["best_measure"]) in best[0]
+    assert format_result(listed["best_value"], listed["best_measure"]) in best[0]
 
 
 def test_a_hit_that_left_again_is_not_best_and_is_marked(
@@ -266,13 +269,13 @@ def test_a_hit_that_left_again_is_not_best_and_is_marked(
     folder = once(LEFT)
     out = " ".join(command("show", str(folder)).out.split())
     runs = gdbench.load(folder).set_index("lr")
-    told = sentences(find_winners(runs.reset_index(), select_comparable(runs.reset_index())))
+    told = verdict_sentences(find_winners(runs.reset_index(), select_comparable(runs.reset_index())))
 
     assert runs.loc[1.0, "gradient_evals_to_target"] < runs.loc[0.15, "gradient_evals_to_target"]
     assert runs.loc[1.0, "final_gap"] > 1e-6 > runs.loc[0.15, "final_gap"]
     assert f"Best: adam (manual) at lr 0.15: {runs.loc[0.15, 'gradient_evals_to_target']} gradients" in out
     assert "1 of 2 runs that reached the target left it again" in out
-    assert "adam (lr 1) reached the target with fewer, and left it again." in told[0]
+    assert "adam (lr 1) reached the target with fewer but left it again." in told[0]
 
 
 def test_a_table_that_does_not_say_what_it_is_of_gets_one_line(command: Callable[..., Any]) -> None:

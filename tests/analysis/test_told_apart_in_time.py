@@ -11,8 +11,8 @@ import pytest
 
 import gdbench
 from gdbench.analysis.winners import find_winners
-from gdbench.report.best import best_lines
-from gdbench.report.summary_text import sentences, verdict_table
+from gdbench.report.result_text import describe_best
+from gdbench.report.summary_text import verdict_sentences, verdict_table
 from gdbench.results.costs import select_comparable
 
 STEP_S = 1e-5
@@ -43,7 +43,7 @@ def told(runs: pd.DataFrame) -> tuple[str, str, pd.DataFrame]:
     chosen = select_comparable(runs)
     table = find_winners(runs, chosen)
     shown = verdict_table(table, list(chosen["problem"].unique())).table
-    return best_lines(chosen)[0], sentences(table)[0], shown[shown["in"] == "seconds"]
+    return describe_best(chosen)[0], verdict_sentences(table)[0], shown[shown["cost"] == "seconds"]
 
 
 @pytest.mark.parametrize(("factor", "spread", "apart"), [(1.05, 0.0, False), (1.5, 0.0, True), (1.5, 0.3, False)])
@@ -55,10 +55,10 @@ def test_impls_within_the_noise_of_the_clock_are_not_told_apart(
     slower = gd["impl"].eq("torch").map({True: factor, False: 1.0})
     line, sentence, seconds = told(timed(gd, (STEP_S * slower).tolist(), spread))
 
-    assert ("torch does the same, and cannot be told apart in time." in line) == (not apart)
-    words = r"In time: gd manual \(lr 0\.12\), 260 µs, cannot be told apart from (its lr 0\.1; )?gd torch\."
+    assert ("torch gives the same result, in the same time within noise." in line) == (not apart)
+    words = r"By time: gd manual \(lr 0\.12\), 260 µs, tied within noise with (its lr 0\.1; )?gd torch\."
     assert bool(re.search(words, sentence)) == (not apart)
-    assert seconds["not told apart"].tolist() == ["" if apart else "gd torch"]
+    assert seconds["statistically tied"].tolist() == ["" if apart else "gd torch"]
 
 
 def test_methods_within_the_noise_of_the_clock_are_not_told_apart(untimed: pd.DataFrame) -> None:
@@ -68,9 +68,9 @@ def test_methods_within_the_noise_of_the_clock_are_not_told_apart(untimed: pd.Da
     _, sentence, _ = told(timed(one_impl, (STEP_S * dearer).tolist()))
     _, far, _ = told(timed(one_impl, (STEP_S * dearer**9).tolist()))
 
-    assert "cannot be told apart from" in sentence
-    assert "In time: gd manual (lr 0.12), 260 µs" in far
-    assert "cannot be told apart from nesterov" not in far
+    assert "tied within noise with" in sentence
+    assert "By time: gd manual (lr 0.12), 260 µs" in far
+    assert "tied within noise with nesterov" not in far
 
 
 def test_configurations_of_one_method_within_the_noise_are_named(untimed: pd.DataFrame) -> None:
@@ -79,7 +79,7 @@ def test_configurations_of_one_method_within_the_noise_are_named(untimed: pd.Dat
     steps = gd["steps_to_target"].astype(float)
     _, sentence, _ = told(timed(gd, (STEP_S / steps).tolist()))
 
-    assert "cannot be told apart from its lr 0.1" in sentence
+    assert "tied within noise with its lr 0.1" in sentence
 
 
 def test_untimed_impls_and_those_of_several_processes_are_not_ranked_by_a_clock(untimed: pd.DataFrame) -> None:
@@ -88,7 +88,7 @@ def test_untimed_impls_and_those_of_several_processes_are_not_ranked_by_a_clock(
     apart = timed(gd, [STEP_S * (1 + 3 * place) for place in range(len(gd))], processes=2)
 
     for runs in (gd, apart):
-        line = best_lines(select_comparable(runs))[0]
+        line = describe_best(select_comparable(runs))[0]
         assert " does the same." in line
         assert "in time" not in line
 

@@ -12,8 +12,8 @@ import pytest
 
 import gdbench
 from gdbench.analysis.lr_sensitivity import compute_lr_sensitivity, measure_lr_width
-from gdbench.report.inputs import read
-from gdbench.report.report_data import Facts
+from gdbench.report.inputs import read_inputs
+from gdbench.report.report_data import ReportData
 from gdbench.results.costs import select_comparable
 from gdbench.results.ranking import rank_configurations, select_best
 
@@ -45,7 +45,7 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     winner = json.loads(command("tune", *SPIKE, "--json").out)[0]
     folder = next(Path("outputs").glob("*/*"))
     shown, page = one_line(command("show", str(folder)).out), one_line(command("report", "--format", "md").out)
-    facts = Facts(read([folder]))
+    data = ReportData(read_inputs([folder]))
     listed = json.loads(command("sweeps", "--json").out)[0]
     chosen, spike = f"lr {winner['lr']:.4g}", f"{winner['spike_lr']:.4g}"
 
@@ -53,13 +53,13 @@ def test_all_that_names_a_best_names_what_tune_chose(command: Callable[..., Any]
     assert f"Best: gd (manual) at {chosen}: 2 gradients. tune chose it by its steps to the target; lr {spike}" in shown
     assert "with 1 gradient, is a spike: its neighbours do not come near it." in shown
     assert re.search(r"lr +status +tune +steps to 1e-6 .*? target +chosen +2 ", shown)
-    assert f"gd ({chosen}) is first, in 2 gradients, and was alone. tune chose it by its steps to the target" in page
-    assert "Of a search each method stands at what tune chose" in page
+    assert f"gd ({chosen}) is best: 2 gradients, the only method. tune chose it by its steps to the target" in page
+    assert "ranked by the configuration that tune chose" in page
     assert listed["best_lr"] == winner["lr"]
     assert listed["best_value"] == 2
-    assert facts.best["lr"].tolist() == [winner["lr"]] == facts.best_runs["lr"].tolist()
-    assert facts.best_runs["run_id"].isin(facts.traces["run_id"]).all()
-    assert measure_lr_width(facts.sensitivity)["lr"].tolist() == [winner["lr"]]
+    assert data.best["lr"].tolist() == [winner["lr"]] == data.best_runs["lr"].tolist()
+    assert data.best_runs["run_id"].isin(data.traces["run_id"]).all()
+    assert measure_lr_width(data.sensitivity)["lr"].tolist() == [winner["lr"]]
 
 
 def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[..., Any]) -> None:
@@ -74,7 +74,7 @@ def test_the_metric_of_a_search_orders_its_methods_everywhere(command: Callable[
     assert [row["tuned_place"] for row in winners] == [1, 2]
     assert f"Best: {first['optimizer']} (manual) at lr {first['lr']:.4g}" in shown
     assert "tune chose it by its final loss" in shown
-    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is first" in page
+    assert f"{first['optimizer']} (lr {first['lr']:.4g}) is best" in page
     assert (listed["best_optimizer"], listed["best_lr"]) == (first["optimizer"], first["lr"])
     assert [*zip(table["optimizer"], table["lr"], strict=True)] == [(row["optimizer"], row["lr"]) for row in winners]
 

@@ -187,6 +187,7 @@ def test_an_option_that_has_another_name_now_is_answered_by_it(command: Callable
     assert "No such option: --rerun. Did you mean reproduce RUN? See" in command("show", "x", "--rerun").err
     assert "No such option: --each. Did you mean --all-runs? See" in command("show", "--each").err
     assert "sweeps labl is not known. Did you mean label?" in command("sweeps", "labl", "x").err
+    assert "gate record is not a verb. Did you mean gate save-baseline? See" in command("gate", "record").err
 
 
 def repeated(command: Callable[..., Any], run: str, *options: str) -> pd.Series:

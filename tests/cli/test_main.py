@@ -144,11 +144,11 @@ def test_a_device_that_no_cell_finds_is_refused_and_else_a_row(
     command: Callable[..., Any], tmp_path: Path, device: str
 ) -> None:
     """A device that all cells lack is a mistake; where some lack it, they are rows, and the rest runs."""
-    from gdbench.engine.device import device_of
+    from gdbench.engine.device import resolve_device
     from gdbench.errors import Unavailable
 
     try:
-        device_of(device)
+        resolve_device(device)
     except Unavailable:
         pass
     else:

@@ -64,7 +64,7 @@ def test_what_stands_before_a_verb_counts(command: Callable[..., Any], own: Path
     """A folder of the user's own, a format, the options of the gate: as if they stood behind."""
     listed = command("--config-dir", str(own), "list", "objectives")
     planned = command("--config-dir", str(own), "-m", "--dry-run", "run", "objective=bowl", "lr=0.1,0.2")
-    suite = command("--suite", "none", "gate", "record")
+    suite = command("--suite", "none", "gate", "save-baseline")
     wrong = command("--quiet", "list", "optimizers")
 
     assert "bowl " in listed.out

@@ -14,7 +14,7 @@ import yaml
 import gdbench
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import resolve_impl
-from gdbench.gate.pytest_plugin import Bench
+from gdbench.gate.pytest_plugin import BenchmarkFixture
 from gdbench.gate.suite import load_suite
 
 QUICK = ("timing=off", "steps=20", "--quiet")
@@ -92,9 +92,13 @@ def test_python_tune_fixture_and_gate_take_the_same(command: Callable[..., Any],
 
     assert gdbench.run("notebook_square", optimizer="lbfgs", steps=5, timing="off")["impl"].tolist() == ["torch"]
     assert tuned["impl"].tolist() == ["torch"]
-    assert Bench()("notebook_square", "lbfgs", steps=5).row["implementation"].startswith("torch.optim.LBFGS(torch)")
     assert (
-        Bench()("notebook_square", torch.optim.SGD, lr=0.1, steps=5, impl="auto")
+        BenchmarkFixture()("notebook_square", "lbfgs", steps=5)
+        .row["implementation"]
+        .startswith("torch.optim.LBFGS(torch)")
+    )
+    assert (
+        BenchmarkFixture()("notebook_square", torch.optim.SGD, lr=0.1, steps=5, impl="auto")
         .row["implementation"]
         .startswith("torch.optim.SGD(torch)")
     )

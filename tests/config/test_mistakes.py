@@ -117,7 +117,7 @@ MISTAKES = {
     "-m optimizer=gd hydra/launcher=jobib": "hydra/launcher=jobib is not known. Did you mean joblib? Allowed: basic, ",
     "-m optimizer=gd hydra.launcher.n_jobs=8": "hydra.launcher.n_jobs is not a setting of the chosen launcher: choose",
     "--hlep": "unrecognized arguments: --hlep. Did you mean --help?",
-    "gate recrod": "No such command 'recrod'. Did you mean 'record'? See python -m gdbench gate --help.\n",
+    "gate acept": "No such command 'acept'. Did you mean 'accept'? See python -m gdbench gate --help.\n",
     "gate accept x": "gate accept needs --reason: why the change is meant. See python -m gdbench gate accept --help.\n",
     "report 'outputs/2026-*'": "SWEEP=outputs/2026-* is no sweep of outputs. No folder fits this pattern. Allowed: a",
     # Hydra's callbacks

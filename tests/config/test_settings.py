@@ -21,8 +21,8 @@ from support.tiers import representatives
 import gdbench
 from gdbench.analysis.run_matching import match_runs
 from gdbench.config.schema import Run
-from gdbench.report.terminal.sweep import sweep_report
-from gdbench.report.terminal.tuning import tuned_report
+from gdbench.report.terminal.sweep import render_sweep
+from gdbench.report.terminal.tuning import render_tuning
 from gdbench.results.costs import select_comparable
 from gdbench.results.run_settings import find_differing_settings, format_distinct, name_configurations, name_objectives
 
@@ -119,7 +119,7 @@ FAST = ("impl", "lr_scale", "schedule.over", "noise", "seed")
 def test_swept_setting_is_seen_in_table_report_and_comparison(name: str, tmp_path: Path) -> None:
     """Rows of a swept setting are told apart in the table, none is a repeat in a report, and all match themselves."""
     runs = sweep(name, tmp_path)
-    text = shown(sweep_report(runs, tmp_path))
+    text = shown(render_sweep(runs, tmp_path))
     told = select_comparable(runs)
     same = match_runs(runs, runs)
 
@@ -147,7 +147,7 @@ def test_swept_setting_is_seen_in_tune(name: str, tmp_path: Path) -> None:
     rows = rows_by_settings(winners)
 
     assert len(set(rows)) == len(winners) == (1 if is_tuned else 2)
-    assert shown(tuned_report(winners, tmp_path, 400)).count("momentum") >= 1
+    assert shown(render_tuning(winners, tmp_path, 400)).count("momentum") >= 1
 
 
 def test_a_swept_scale_is_shown_as_such_wherever_its_lr_is(command: Callable[..., Any], tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_swept_scale_is_shown_as_such_wherever_its_lr_is(command: Callable[...
 
     assert re.search(r"lr +lr_scale +lr_scale_of +status", table)
     assert "Best: gd (manual) at lr 1, lr_scale 1, lr_scale of L: final gap" in " ".join(table.split())
-    assert "Its lr_scale is the edge of the grid: try larger ones." in page
+    assert "Its lr_scale is at the edge of the grid: try larger values." in page
     assert "gd (lr 1 lr_scale 1 lr_scale_of L) ends lowest" in page
     assert "gd lr 1 lr_scale 1 lr_scale_of L, final gap" in listed
     assert re.search(r"optimizer +lr +lr_scale|optimizer +lr_scale +lr|lr_scale +lr +status", tuned)

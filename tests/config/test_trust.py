@@ -32,7 +32,7 @@ from gdbench.config.trust import (
     stamped,
     unstamped,
 )
-from gdbench.engine.loss_landscape import _objective
+from gdbench.engine.loss_landscape import _load_objective
 from gdbench.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -199,7 +199,7 @@ def test_only_what_conf_names_is_called_for_contours(shared: Path, recwarn: pyte
     text = (shared / CELL).read_text()
     for target in visible():
         (shared / CELL).write_text(text.replace("TARGET", target))
-        assert target in shipped_targets("objective") or _objective([shared], row) is None
+        assert target in shipped_targets("objective") or _load_objective([shared], row) is None
 
 
 def visible() -> Iterator[str]:
@@ -218,7 +218,7 @@ def test_arguments_that_are_no_plain_data_are_not_handed_over(shared: Path) -> N
     row = pd.Series({"cell": 0, "sweep": f"{shared.parent.name}/{shared.name}"})
     for argument in ({"_target_": "os.system"}, [{"a": 1}]):
         rewrite(shared, {"_target_": "gdbench.objectives.rosenbrock", "n": argument}, [])
-        assert _objective([shared], row) is None
+        assert _load_objective([shared], row) is None
 
 
 # ----------------------------------------------------------------------------------------------- a dry run runs nothing

@@ -14,7 +14,7 @@ import torch
 
 import gdbench
 from gdbench.config.user_modules import digest_of_source, importing
-from gdbench.engine.factories import stated_objective
+from gdbench.engine.factories import load_objective
 
 STEEP = """
 import torch
@@ -233,9 +233,7 @@ def test_packages_and_installed_modules_keep_their_names(tmp_path: Path) -> None
 
 def test_arguments_that_python_takes_for_equal_make_objectives_of_their_own() -> None:
     """1, 1.0 and true are equal and have one hash; an objective is made for each, as is one for a list."""
-    made = [
-        stated_objective(question_of("gdbench.objectives.quadratic", n=2, smoothness=value)) for value in (1, 1.0, 1)
-    ]
+    made = [load_objective(question_of("gdbench.objectives.quadratic", n=2, smoothness=value)) for value in (1, 1.0, 1)]
 
     assert made[0] is made[2]
     assert made[0] is not made[1]

@@ -12,15 +12,15 @@ import torch
 from support.processes import Done
 from torch import Tensor
 
-from gdbench.engine.compile.aot_cache import kept, read
-from gdbench.engine.compile.op_trace import UnrecordedError, record
+from gdbench.engine.compile.aot_cache import load_or_build, read_library
+from gdbench.engine.compile.op_trace import UntraceableError, trace_operations
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="libraries are made on Linux alone")
 
 LANES = (torch.linspace(0, 1, 5), torch.tensor(2.0))
 PLAIN = """
 import sys, torch
-from gdbench.engine.compile.aot_cache import kept
+from gdbench.engine.compile.aot_cache import load_or_build
 
 torch.set_num_threads(1)
 library = kept(lambda x, k, name: ({"x": x * k + 1}, name, k), (torch.ones(1009), torch.tensor(3.0), "same"))
@@ -31,7 +31,7 @@ print(tree["x"].tolist(), name, float(k), "torch._inductor" in sys.modules)
 
 def recorded(code: Callable[..., Tensor]) -> str:
     """The record of a function of lanes and a number."""
-    return record(lambda *given: [code(*given)], LANES)
+    return trace_operations(lambda *given: [code(*given)], LANES)
 
 
 def shifted(by: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -76,25 +76,25 @@ def test_other_codes_have_other_records() -> None:
 @pytest.mark.parametrize("name", LOOKING)
 def test_what_looks_at_numbers_has_no_record(name: str) -> None:
     """Code that goes by numbers, or draws them, is not told by its operations."""
-    with pytest.raises(UnrecordedError):
+    with pytest.raises(UntraceableError):
         recorded(LOOKING[name])
-    assert kept(LOOKING[name], LANES) is None
+    assert load_or_build(LOOKING[name], LANES) is None
 
 
 def test_what_brings_much_along_has_no_record() -> None:
     """A library holds few numbers."""
     much = torch.ones(10_000)
 
-    with pytest.raises(UnrecordedError, match="many numbers"):
+    with pytest.raises(UntraceableError, match="many numbers"):
         recorded(lambda x, k: x + much[:5])
 
 
 def test_a_damaged_library_is_none(tmp_path: Path) -> None:
     """What does not end with its digest is not loaded, and what is not there neither."""
     library = tmp_path / "library.so"
-    assert read(library) is None
+    assert read_library(library) is None
     library.write_bytes(b"half of a library")
-    assert read(library) is None
+    assert read_library(library) is None
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_a_library_is_made_once_and_loaded_without_a_compiler(shell: Callable[..
 
     whole = library.read_bytes()
     library.write_bytes(whole[: len(whole) // 2])
-    assert read(library) is None  # and it is made anew
+    assert read_library(library) is None  # and it is made anew
 
 
 def test_what_goes_by_the_number_of_lanes_has_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +115,8 @@ def test_what_goes_by_the_number_of_lanes_has_no_library(tmp_path: Path, monkeyp
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     code: Callable[[Tensor], Tensor] = lambda x: x * 2 if len(x) > 500 else x  # noqa: E731
 
-    assert kept(code, (torch.ones(1009),)) is None
+    assert load_or_build(code, (torch.ones(1009),)) is None
     (nothing,) = tmp_path.glob("gdbench/*")
     before = nothing.stat().st_mtime_ns
-    assert kept(code, (torch.ones(1009),)) is None
+    assert load_or_build(code, (torch.ones(1009),)) is None
     assert nothing.stat().st_mtime_ns == before

@@ -9,7 +9,7 @@ import torch
 from support.cells import Tiny, parabola, small
 from torch import Tensor
 
-from gdbench.engine.batching import carrier, check_scalar
+from gdbench.engine.batching import check_scalar, choose_execution_mode
 from gdbench.engine.runner import run_cell
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective
@@ -27,12 +27,12 @@ def stated(fn: Callable[[Tensor], Tensor], **more: Any) -> Objective:
 
 def of_two(objective: Objective, **more: Any) -> tuple[bool, str]:
     """How a cell of two runs of an objective is carried."""
-    return carrier(small(objective, lr=[0.1, 0.2], **more))
+    return choose_execution_mode(small(objective, lr=[0.1, 0.2], **more))
 
 
 def test_how_runs_are_carried() -> None:
     """A run alone is solo; several are lanes where the objective says laned, lanes by vmap where it says nothing."""
-    assert carrier(small(parabola())) == (False, "solo")
+    assert choose_execution_mode(small(parabola())) == (False, "solo")
     assert of_two(stated(lambda x: (x**2).sum(-1), laned=True)) == (True, "lanes")
     assert of_two(stated(lambda x: (x**2).sum())) == (True, "lanes by vmap")
 
@@ -87,7 +87,7 @@ def test_what_vmap_refuses_goes_run_by_run(fn: Callable[[Tensor], Tensor]) -> No
 def test_half_precision_goes_run_by_run(dtype: torch.dtype) -> None:
     """A step size a lane would be rounded to half precision; run by run it stays what it is."""
     cell = small(parabola(), lr=[1e-8, 0.25], dtype=dtype)
-    laned, how = carrier(cell)
+    laned, how = choose_execution_mode(cell)
 
     assert not laned
     assert how == "run by run: a lane's own lr would be rounded to half precision"

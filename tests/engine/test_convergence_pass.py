@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from support.cells import Compiled, Tiny, parabola, scripted, small, walk
 from support.tiers import representatives
 
-from gdbench.engine.convergence_pass import join, strides, tell
+from gdbench.engine.convergence_pass import concatenate, run_observed_pass, split_steps
 from gdbench.engine.runner import run_cell
-from gdbench.engine.trace_recorder import TRACED_RUNS, trace_steps
+from gdbench.engine.trace_recorder import MAX_TRACED_RUNS, select_traced_steps
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method
 from gdbench.optimizers.sgd import gd
@@ -24,7 +24,7 @@ from gdbench.optimizers.torch_optim import torch_optim
 @given(st.integers(1, 10**7))
 def test_a_log_spaced_trace_has_ten_steps_a_decade(steps: int) -> None:
     """Log-spaced, a trace holds start and end, the first ten steps, and from then on about ten a decade, in order."""
-    kept = trace_steps(steps, "log")
+    kept = select_traced_steps(steps, "log")
 
     assert kept[0] == 0
     assert kept[-1] == steps
@@ -35,8 +35,8 @@ def test_a_log_spaced_trace_has_ten_steps_a_decade(steps: int) -> None:
 
 def test_full_and_no_traces() -> None:
     """``full`` keeps every point, of which there is one more than steps; ``none`` keeps none."""
-    assert trace_steps(3, "full").tolist() == [0, 1, 2, 3]
-    assert trace_steps(3, "none").tolist() == []
+    assert select_traced_steps(3, "full").tolist() == [0, 1, 2, 3]
+    assert select_traced_steps(3, "none").tolist() == []
 
 
 @pytest.mark.parametrize("lr", [0.25, [0.25, 0.25]], ids=["solo", "lanes"])
@@ -79,7 +79,7 @@ def test_of_many_runs_log_spaced_traces_are_stored_for_some() -> None:
     log, full = (run_cell(small(parabola(), lr=rates, steps=2, trace=trace)).traces for trace in ("log", "full"))
     rows = np.unique(log["row"])
 
-    assert len(rows) == TRACED_RUNS
+    assert len(rows) == MAX_TRACED_RUNS
     assert rows[0] == 0
     assert rows[-1] == 1499
     assert np.diff(rows).max() == 2
@@ -107,19 +107,19 @@ def test_joined_stories_are_lanes() -> None:
     """Runs told one by one and put side by side give the arrays that lanes give."""
     cell = small(parabola(), lr=[0.25, 0.1], steps=5, trace="full")
     one_by_one, lanes = (
-        join([tell(cell.take([row]), False, np.array([0])) for row in (0, 1)]),
-        tell(cell, True, np.arange(2)),
+        concatenate([run_observed_pass(cell.take([row]), False, np.array([0])) for row in (0, 1)]),
+        run_observed_pass(cell, True, np.arange(2)),
     )
     for name in ("start", "floor", "grad_norm", "distance", "denormals", "losses", "grad_norms", "points", "steps"):
         assert np.array_equal(getattr(one_by_one, name), getattr(lanes, name)), name
-    for name, each in one_by_one.told._asdict().items():
-        assert np.array_equal(each, getattr(lanes.told, name)), name
+    for name, column in one_by_one.observations._asdict().items():
+        assert np.array_equal(column, getattr(lanes.observations, name)), name
 
 
 @given(st.integers(1, 200), st.integers(1, 12), st.sets(st.integers(0, 200)))
 def test_strides_take_every_step_once(steps: int, most: int, alone: set[int]) -> None:
     """Strides follow each other from first step to last, of ``most`` steps or of one; those in ``alone`` are of one."""
-    taken = list(strides(steps, most, alone))
+    taken = list(split_steps(steps, most, alone))
 
     assert [k + i for k, count in taken for i in range(count)] == list(range(steps))
     assert {count for _, count in taken} <= {1, most}

@@ -10,8 +10,8 @@ from gdbench.config.schema import FACTS
 from gdbench.config.spec import Question
 from gdbench.engine import build
 from gdbench.engine.cell import Cell
-from gdbench.engine.device import device_of
-from gdbench.engine.factories import locate, stated_objective
+from gdbench.engine.device import resolve_device
+from gdbench.engine.factories import load_objective, locate
 from gdbench.errors import Unavailable, UsageError
 
 
@@ -28,7 +28,7 @@ def question(*overrides: str) -> Question:
 
 def cell(*overrides: str) -> Cell:
     """The cell of one question, on the CPU."""
-    return build.build(question(*overrides, "device=cpu"))
+    return build.build_cell(question(*overrides, "device=cpu"))
 
 
 @pytest.mark.parametrize("impl", ["manual", "compiled"])
@@ -37,7 +37,7 @@ def test_a_proximal_method_is_unavailable_without_a_prox(impl: str) -> None:
     said = "^optimizer=ista needs the proximal map of a part of its objective, and objective=ridge states none; try"
     with pytest.raises(Unavailable, match=said):
         cell("optimizer=ista", "objective=ridge", f"impl={impl}")
-    assert cell("optimizer=ista", "objective=lasso_proximal", f"impl={impl}").maker.resolved
+    assert cell("optimizer=ista", "objective=lasso_proximal", f"impl={impl}").make_method.resolved
 
 
 def test_a_cell_has_one_column_a_hyper_parameter() -> None:
@@ -83,7 +83,8 @@ def test_lr_comes_from_what_was_asked(overrides: list[str], lr: list[float]) -> 
 def test_what_a_method_must_know_is_the_objectives_own(overrides: list[str], facts: list[list[float]]) -> None:
     """A fact that is null is what the objective states, in every lane; a number, or several, overrides it."""
     made = [
-        build.build(each) for each in questions("optimizer=chebyshev", "objective=quadratic", "device=cpu", *overrides)
+        build.build_cell(each)
+        for each in questions("optimizer=chebyshev", "objective=quadratic", "device=cpu", *overrides)
     ]
     told = [[number for each in made for number in each.hyper[name].tolist()] for name in FACTS[:2]]
 
@@ -94,7 +95,7 @@ def test_what_an_objective_does_not_state_is_asked_for() -> None:
     """A method that must know L, of an objective that states none, is unavailable, as one line explains."""
     asked = question("optimizer=chebyshev", "objective=rosenbrock")
     with pytest.raises(Unavailable) as reason:
-        build.build(asked)
+        build.build_cell(asked)
 
     assert str(reason.value) == (
         "optimizer=chebyshev needs the smoothness of its objective, and objective=rosenbrock states none:"
@@ -106,7 +107,7 @@ def test_what_an_objective_does_not_state_is_asked_for() -> None:
 def test_a_fact_must_be_possible(given: str) -> None:
     """L is above 0."""
     with pytest.raises(UsageError, match=r"optimizer.smoothness=\S+ must be a number above 0, or a list\."):
-        build.build(question("optimizer=chebyshev", f"optimizer.smoothness={given}"))
+        build.build_cell(question("optimizer=chebyshev", f"optimizer.smoothness={given}"))
 
 
 @pytest.mark.parametrize(
@@ -139,18 +140,18 @@ def test_auto_dtype_is_the_objectives_own(overrides: list[str], dtype: torch.dty
 def test_what_is_not_to_be_had_says_why(overrides: list[str], reason: str) -> None:
     """A missing twin or device is Unavailable with its reason, and no mistake of the configuration."""
     asked = question(*overrides)
-    build.check(asked)
+    build.check_cell(asked)
 
     with pytest.raises(Unavailable, match=reason):
-        build.build(asked)
+        build.build_cell(asked)
 
 
 def test_auto_takes_the_accelerator_if_there_is_one() -> None:
     """device=auto is what the notebook does: cuda, else mps, else cpu; cuda is its first."""
     there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
-    assert device_of("auto").type == there
-    assert there != "cuda" or device_of("cuda") == device_of("cuda:0")
+    assert resolve_device("auto").type == there
+    assert there != "cuda" or resolve_device("cuda") == resolve_device("cuda:0")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_a_target_that_names_nothing_is_refused(target: Any, words: str) -> None
 
 def test_an_objective_is_made_once() -> None:
     """The same configuration gives the same objective in a process: data sets are read once."""
-    first, again, other = (stated_objective(question("objective=rosenbrock", f"objective.n={n}")) for n in "225")
+    first, again, other = (load_objective(question("objective=rosenbrock", f"objective.n={n}")) for n in "225")
 
     assert first is again
     assert first is not other

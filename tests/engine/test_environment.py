@@ -9,12 +9,12 @@ import torch
 from support.repositories import git as call_git
 
 import gdbench
-from gdbench.engine.environment import environment, git, git_diff
+from gdbench.engine.environment import describe_checkout, describe_environment, read_git_diff
 
 
 def test_the_environment_tells_what_a_result_depends_on() -> None:
     """Versions, processor, threads, accelerators and git state are all there, and can be written as JSON."""
-    told = json.loads(json.dumps(environment()))
+    told = json.loads(json.dumps(describe_environment()))
 
     assert told["packages"]["torch"] == torch.__version__
     assert all(told["packages"][name] for name in ("hydra-core", "omegaconf", "numpy", "pandas", "pyarrow"))
@@ -40,24 +40,24 @@ def test_git_tells_commit_and_dirtiness(tmp_path: Path) -> None:
     """A checkout is known by its commit, and whether tracked files were changed since; untracked ones do not count."""
     run = partial(call_git, tmp_path)
 
-    assert git(tmp_path) is None
+    assert describe_checkout(tmp_path) is None
     run("init")
-    assert git(tmp_path) is None
+    assert describe_checkout(tmp_path) is None
     (tmp_path / "file").write_text("one")
     run("add", "file")
     run("commit", "-m", "one")
-    assert git(tmp_path) == {"commit": run("rev-parse", "HEAD"), "dirty": False}
+    assert describe_checkout(tmp_path) == {"commit": run("rev-parse", "HEAD"), "dirty": False}
     (tmp_path / "other").write_text("untracked")
-    assert git(tmp_path)["dirty"] is False
+    assert describe_checkout(tmp_path)["dirty"] is False
     (tmp_path / "file").write_text("two")
-    assert git(tmp_path)["dirty"] is True
+    assert describe_checkout(tmp_path)["dirty"] is True
 
 
 def test_a_machine_without_git_is_no_error(tmp_path: Path, monkeypatch: Any) -> None:
     """Where git is not installed, nothing is told of it."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert git(tmp_path) is None
+    assert describe_checkout(tmp_path) is None
 
 
 def test_a_sweep_keeps_the_digests_of_its_source_and_data(command: Any, own: Path) -> None:
@@ -88,5 +88,5 @@ def test_a_dirty_checkout_is_kept_as_a_patch(command: Any, tmp_path: Path, monke
     patch = kept.read_text()
     assert "-one\n+another\n" in patch
 
-    monkeypatch.setattr("gdbench.engine.environment.MOST_DIFF", 20)
-    assert git_diff(tmp_path) == f"{patch[:20]}\n# cut by gdbench after 20 of {len(patch)} bytes\n"
+    monkeypatch.setattr("gdbench.engine.environment.MAX_DIFF", 20)
+    assert read_git_diff(tmp_path) == f"{patch[:20]}\n# cut by gdbench after 20 of {len(patch)} bytes\n"

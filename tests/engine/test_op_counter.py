@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.cells import parabola
 from torch import Tensor
 
-from gdbench.engine.op_counter import counted, step_work
+from gdbench.engine.op_counter import count_ops, count_step_work
 from gdbench.engine.oracle import oracle
 from gdbench.optimizers import Method
 from gdbench.optimizers.adam import adam
@@ -43,7 +43,7 @@ SPARSE = torch.eye(4).to_sparse()
 )
 def test_operations_and_bytes_of_a_known_step(step: object, ops: int, peak: int) -> None:
     """Every dispatched operation counts once, and of the memory the most that is alive at a time."""
-    assert step_work(step, CPU) == (ops, peak)
+    assert count_step_work(step, CPU) == (ops, peak)
 
 
 def test_what_dies_is_not_counted_again() -> None:
@@ -55,7 +55,7 @@ def test_what_dies_is_not_counted_again() -> None:
             x = x + B
         return x
 
-    assert step_work(loop, CPU) == (100, 8000)
+    assert count_step_work(loop, CPU) == (100, 8000)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_work_of_a_step_is_the_same_each_time(method: Method) -> None:
     objective = parabola(fn=lambda x: (x**2).sum(), start=torch.ones(100, dtype=torch.float64), minimisers=())
     ask = oracle(objective, laned=False)
     x, state = method.step(ask, 0, objective.start_at(0), method.init(objective.start_at(0)))[:2]
-    told = {step_work(lambda: method.step(ask, 1, *method.copy(x, state)), CPU) for _ in range(3)}
+    told = {count_step_work(lambda: method.step(ask, 1, *method.copy(x, state)), CPU) for _ in range(3)}
 
     assert len(told) == 1
     ((ops, peak),) = told
@@ -105,7 +105,7 @@ def test_any_step_counts_the_same_however_often_it_is_counted(parts: list[str], 
 
     counts = []
     for repetition in range(4):
-        counts.append(counted(step))
+        counts.append(count_ops(step))
         junk = [torch.empty(size) for size in range(1, 40, repetition + 1)]  # other addresses are free next time
         del junk[::2]
 
@@ -119,7 +119,7 @@ def test_adam_works_more_than_gradient_descent() -> None:
     works = []
     for method in (gd(0.1), adam(0.1)):
         x, state = objective.start_at(0), method.init(objective.start_at(0))
-        works.append(step_work(lambda method=method, x=x, state=state: method.step(ask, 0, x, state), CPU))
+        works.append(count_step_work(lambda method=method, x=x, state=state: method.step(ask, 0, x, state), CPU))
 
     assert works[0].ops < works[1].ops
     assert works[0].peak_bytes < works[1].peak_bytes
@@ -127,4 +127,4 @@ def test_adam_works_more_than_gradient_descent() -> None:
 
 def test_a_device_that_shows_nothing_is_told_nothing() -> None:
     """Where neither allocator nor operations can be seen, nothing is run and nothing is told."""
-    assert step_work(lambda: 1 / 0, torch.device("meta")) == (None, None)
+    assert count_step_work(lambda: 1 / 0, torch.device("meta")) == (None, None)

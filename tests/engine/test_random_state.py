@@ -17,8 +17,8 @@ from support.cells import Tiny, parabola, small
 from support.tiers import representatives
 
 import gdbench
-from gdbench.engine.draw_check import check_draws
-from gdbench.engine.random_state import compute_number, preserved_globals, read_states, seeded_globals
+from gdbench.engine.random_state import compute_number, preserve_globals, read_states, seed_globals
+from gdbench.engine.randomness_check import find_draws
 from gdbench.engine.runner import run_cell
 from gdbench.optimizers import Method
 from gdbench.optimizers.sgd import gd
@@ -195,11 +195,11 @@ def test_a_judgement_draws_as_the_step_does(drawing: Path) -> None:
 def test_data_that_a_factory_draws_do_not_depend_on_what_ran_before(drawing: Path) -> None:
     """A factory that draws its data gives the same objective in every process: the generators are set for it."""
     from gdbench.engine.factories import locate
-    from gdbench.engine.random_state import MAKING
+    from gdbench.engine.random_state import FACTORY_STEP
 
     torch.manual_seed(77)
     runs = sweep(drawing, "drawn_data", "gd", seed=0, steps=1)
-    with seeded_globals(0, MAKING):
+    with seed_globals(0, FACTORY_STEP):
         made = locate("own_draws.drawn_data", "")()
 
     assert runs.start_loss[0] == float(made.value(made.start_at(0)))
@@ -248,7 +248,7 @@ def test_the_users_generators_are_as_they_were(drawing: Path, command: Callable[
 def test_who_never_draws_pays_nothing() -> None:
     """A method and an objective that do not draw are driven bare: no step is wrapped, and lanes stay lanes."""
     method = gd(0.25)
-    cell, repeats = check_draws(small(parabola(), Tiny(lambda lr: method)))
+    cell, repeats = find_draws(small(parabola(), Tiny(lambda lr: method)))
     columns = run_cell(small(parabola(), lr=[0.25, 0.1], seeds=[0, 1])).columns
 
     assert cell.solo_method(0) is method
@@ -267,7 +267,7 @@ def test_every_draw_of_a_run_has_a_stream_of_its_own() -> None:
     assert max(seeds) < 2**32
 
 
-@preserved_globals()
+@preserve_globals()
 def draw_and_raise() -> None:
     """Draw from all generators, then fail."""
     random.random()

@@ -9,7 +9,7 @@ from support.cells import Compiled, Tiny, hits, parabola, plain, row, scripted, 
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from gdbench.engine.attempts import explained
+from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
@@ -200,7 +200,7 @@ def test_an_objective_that_raises_fails_every_run() -> None:
 
 def test_an_exception_is_explained_in_one_line() -> None:
     """However long and however many lines, an error becomes one line of at most 500 characters."""
-    told = explained(ValueError("a\n  b\t" + "c" * 1000))
+    told = describe_exception(ValueError("a\n  b\t" + "c" * 1000))
 
     assert told.startswith("ValueError: a b ccc")
     assert len(told) == 500

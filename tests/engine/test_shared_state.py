@@ -19,7 +19,7 @@ import gdbench
 from gdbench import Objective
 from gdbench.engine import build
 from gdbench.engine.runner import run_cell
-from gdbench.engine.torch_globals import SETTINGS, apply_settings, isolated_settings, read_settings
+from gdbench.engine.torch_globals import SETTINGS, apply_settings, isolate_settings, read_settings
 from gdbench.optimizers import first_order
 
 IN_PLACE = """
@@ -277,7 +277,7 @@ def test_every_setter_of_torch_is_known() -> None:
 def test_what_a_cell_sets_in_torch_ends_with_it(name: str) -> None:
     """Every setting is after a cell what it was before it, whatever the cell has made of it."""
     before = read_settings()
-    with isolated_settings():
+    with isolate_settings():
         SETTINGS[name].write(other(name))
         changed = SETTINGS[name].read() != before[name]
     after = read_settings()
@@ -331,7 +331,7 @@ def test_a_cell_that_is_run_twice_gives_one_answer(folder: Path) -> None:
     from support.folding import folded
 
     (job,) = folded("objective=rosenbrock", "optimizer=gd", "dtype=float64", "lr=[0.001,0.002]", "timing=off")
-    cell = build.build(job.question)
+    cell = build.build_cell(job.question)
     first, second = (run_cell(cell).columns["final_loss"].tolist() for _ in range(2))
 
     assert first == second

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import parabola
-from support.laws import OBJECTIVES, configured
+from support.laws import OBJECTIVES, build_configured
 from support.tiers import representatives
 
-from gdbench.engine.targets import SAFETY, Ladder, ladder, rounding_size, thresholds_in
+from gdbench.engine.targets import SAFETY, Ladder, make_ladder, measure_rounding_size, round_thresholds_down
 from gdbench.objectives import Objective, make_generator
 from gdbench.results.columns import LADDER
 from gdbench.tree import tree_map
@@ -24,13 +24,13 @@ FLAT = ("extended_powell", "variably_dimensioned")
 
 def shipped(name: str) -> Objective:
     """An objective as conf/objective states it."""
-    return configured(name, {})
+    return build_configured(name, {})
 
 
 @cache
 def measured_size(name: str) -> float | None:
     """The size of the terms of an objective of conf/objective, measured once for all tests."""
-    return rounding_size(shipped(name))
+    return measure_rounding_size(shipped(name))
 
 
 def rungs(
@@ -42,8 +42,8 @@ def rungs(
     target_loss: float | None = None,
 ) -> Ladder:
     """A ladder of runs that start at these losses."""
-    size = rounding_size(objective) if objective else None
-    return ladder(f_star, size, np.array(start), dtype, target, target_loss)
+    size = measure_rounding_size(objective) if objective else None
+    return make_ladder(f_star, size, np.array(start), dtype, target, target_loss)
 
 
 # The gap.
@@ -102,7 +102,7 @@ def test_with_a_minimiser_the_floor_takes_the_size_of_the_terms_there() -> None:
     shifted = parabola(fn=lambda x: (x - 3) ** 2 + 8, minimum=8.0, minimisers=(zero + 3,), start=zero)
 
     assert rungs([1.0], objective=parabola()).floor < 1e-27
-    assert rounding_size(shifted) <= 8
+    assert measure_rounding_size(shifted) <= 8
     assert rungs([17.0], 8.0, shifted).floor == 4 * EPS[torch.float64] * 8 / 9
 
 
@@ -131,7 +131,7 @@ def test_no_target_is_reached_at_the_start(
     if start > f_star:
         of = rungs([start], f_star, parabola(minimisers=minimisers), dtype, target)
 
-        assert (thresholds_in(dtype, of.thresholds).double() < start).all()
+        assert (round_thresholds_down(dtype, of.thresholds).double() < start).all()
 
 
 FEW = {*OBJECTIVES[::5], *FLAT}
@@ -173,9 +173,9 @@ def test_the_size_of_the_terms_is_a_power_of_two_that_more_points_confirm(name: 
     if size is None:
         return
 
-    assert size == rounding_size(shipped(name))
+    assert size == measure_rounding_size(shipped(name))
     assert size == 0 or math.log2(size).is_integer()
-    assert size <= rounding_size(shipped(name), neighbours=128) <= (4 if name in FLAT else 2) * size
+    assert size <= measure_rounding_size(shipped(name), neighbours=128) <= (4 if name in FLAT else 2) * size
 
 
 # Thresholds in the dtype of the losses.
@@ -188,7 +188,7 @@ anything = st.one_of(st.floats(allow_nan=False), st.floats(-1e-40, 1e-40), st.fl
 def test_thresholds_are_never_rounded_up(thresholds: list[float], dtype: torch.dtype) -> None:
     """In the dtype of the losses a threshold is the largest number that does not exceed it, so that no hit is early."""
     exact = torch.tensor(thresholds, dtype=torch.float64)
-    rounded = thresholds_in(dtype, exact.numpy())
+    rounded = round_thresholds_down(dtype, exact.numpy())
     above = torch.nextafter(rounded, torch.full_like(rounded, torch.inf))
 
     assert rounded.dtype == dtype

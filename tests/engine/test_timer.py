@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.engine.timer import WALL, Clock, Plan, Samples, measure, once, quiet
+from gdbench.engine.timer import WALL, Clock, MeasurementPlan, Samples, measure_blocks, pause_gc_and_freeze, time_call
 
 TICK = 2.0**-30
 """What a look at the clock costs, in seconds; like all times here a power of two, so that sums are exact."""
@@ -65,16 +65,18 @@ class Desk:
         return [int(entry.split()[-1]) for entry in self.diary if entry.startswith(f"go {name} ")]
 
 
-def measured(plan: Plan, work: float = STEP, reference: float = STEP / 2, **desk: float) -> tuple[Desk, Samples]:
+def measured(
+    plan: MeasurementPlan, work: float = STEP, reference: float = STEP / 2, **desk: float
+) -> tuple[Desk, Samples]:
     """A measurement of work and reference with these step times."""
     at = Desk(**desk)
-    return at, measure(at.work("work", work), at.work("reference", reference), at.clock(), plan)
+    return at, measure_blocks(at.work("work", work), at.work("reference", reference), at.clock(), plan)
 
 
 def test_a_block_waits_looks_goes_waits_and_looks() -> None:
     """Between the two looks at the clock lie the call and the wait for what it started; before them another wait."""
     desk = Desk(synced=0.25)
-    seconds = once(lambda: desk.diary.append("go"), desk.clock())
+    seconds = time_call(lambda: desk.diary.append("go"), desk.clock())
 
     assert desk.diary == ["sync", "now", "go", "sync", "now"]
     assert seconds == 0.25 + TICK
@@ -82,7 +84,7 @@ def test_a_block_waits_looks_goes_waits_and_looks() -> None:
 
 def test_preparation_is_outside_the_clock() -> None:
     """Every block is prepared before the clock is looked at: a second of preparation is in no sample."""
-    desk, samples = measured(Plan(seconds=1.0))
+    desk, samples = measured(MeasurementPlan(seconds=1.0))
     blocks = [index for index, entry in enumerate(desk.diary) if entry.startswith("go")]
 
     for index in blocks:
@@ -93,7 +95,7 @@ def test_preparation_is_outside_the_clock() -> None:
 
 def test_work_and_reference_take_turns_and_change_the_order() -> None:
     """Blocks go work, reference, reference, work, and so on: a steady drift cancels out."""
-    desk, samples = measured(Plan(seconds=0.0))
+    desk, samples = measured(MeasurementPlan(seconds=0.0))
     order = [entry.split()[1] for entry in desk.diary if entry.startswith("go")][-30:]
 
     assert order == (["work", "reference", "reference", "work"] * 8)[:30]
@@ -102,7 +104,7 @@ def test_work_and_reference_take_turns_and_change_the_order() -> None:
 
 def test_calibration_doubles_and_fills_a_block() -> None:
     """Steps are tried once to warm up, then doubled, three tries each, until half a block; then scaled to a block."""
-    desk, samples = measured(Plan(seconds=0.0, block_s=16 * STEP))
+    desk, samples = measured(MeasurementPlan(seconds=0.0, block_s=16 * STEP))
     tries = [(count, len(list(same))) for count, same in groupby(desk.counts("work"))]
 
     assert tries == [(1, 4), (2, 3), (4, 3), (8, 3), (16, 15)]
@@ -115,7 +117,12 @@ def test_the_first_call_does_not_size_the_blocks() -> None:
     desk = Desk()
     steady, first = desk.work("work", STEP), desk.work("work", 1000.0)
     calls = iter([first])
-    measure(lambda count: next(calls, steady)(count), desk.work("reference", STEP), desk.clock(), Plan(0.0, 16 * STEP))
+    measure_blocks(
+        lambda count: next(calls, steady)(count),
+        desk.work("reference", STEP),
+        desk.clock(),
+        MeasurementPlan(0.0, 16 * STEP),
+    )
 
     assert desk.counts("work")[-1] == 16
 
@@ -123,14 +130,14 @@ def test_the_first_call_does_not_size_the_blocks() -> None:
 @given(most=st.integers(1, 40))
 def test_no_block_is_longer_than_the_run_allows(most: int) -> None:
     """``most_steps`` caps every block of the run, calibration's too; a reference has no run to stay within."""
-    desk, _ = measured(Plan(seconds=0.0, block_s=16 * STEP, most_steps=most))
+    desk, _ = measured(MeasurementPlan(seconds=0.0, block_s=16 * STEP, most_steps=most))
 
     assert max(desk.counts("work")) == min(16, most)
 
 
 def test_a_slow_step_is_a_block_of_its_own() -> None:
     """Where one step takes longer than a block, blocks hold one step."""
-    desk, samples = measured(Plan(seconds=0.0), work=1.0)
+    desk, samples = measured(MeasurementPlan(seconds=0.0), work=1.0)
 
     assert set(desk.counts("work")) == {1}
     assert samples.step == pytest.approx((1.0, 1.0, 1.0))
@@ -138,7 +145,7 @@ def test_a_slow_step_is_a_block_of_its_own() -> None:
 
 def test_a_slow_clock_makes_longer_blocks() -> None:
     """A block lasts at least 200 times what it costs to wait for the device and look at the clock."""
-    desk, _ = measured(Plan(seconds=0.0, block_s=16 * STEP), synced=STEP)
+    desk, _ = measured(MeasurementPlan(seconds=0.0, block_s=16 * STEP), synced=STEP)
     cost = desk.clock().cost()
 
     assert cost == pytest.approx(STEP, rel=1e-3)
@@ -154,9 +161,9 @@ def test_the_cost_of_the_clock_is_the_least_seen() -> None:
 
 def test_it_goes_on_until_the_time_is_used() -> None:
     """Blocks are added while time is left, at least ``least_blocks`` and at most ``most_blocks``."""
-    desk, samples = measured(Plan(seconds=40.0))
-    _, few = measured(Plan(seconds=0.0, least_blocks=3))
-    _, many = measured(Plan(seconds=1e9, most_blocks=50))
+    desk, samples = measured(MeasurementPlan(seconds=40.0))
+    _, few = measured(MeasurementPlan(seconds=0.0, least_blocks=3))
+    _, many = measured(MeasurementPlan(seconds=1e9, most_blocks=50))
 
     assert len(samples.work) == 20  # each pair of blocks is prepared for two seconds
     assert desk.time > 40
@@ -210,7 +217,7 @@ def test_quiet_freezes_and_gives_back(enabled: bool) -> None:
     gc.unfreeze()
     (gc.enable if enabled else gc.disable)()
     try:
-        with contextlib.suppress(KeyError), quiet():
+        with contextlib.suppress(KeyError), pause_gc_and_freeze():
             inside = gc.isenabled(), gc.get_freeze_count() > 0
             raise KeyError
         assert inside == (False, True)
@@ -227,7 +234,7 @@ def test_quiet_thaws_nothing_that_a_program_has_frozen() -> None:
     gc.freeze()
     frozen = gc.get_freeze_count()
 
-    with quiet():
+    with pause_gc_and_freeze():
         pass
 
     assert gc.get_freeze_count() == frozen >= was_frozen
@@ -236,4 +243,4 @@ def test_quiet_thaws_nothing_that_a_program_has_frozen() -> None:
 def test_the_wall_clock_runs() -> None:
     """Wall time goes on, and a look at it costs little."""
     assert 0 <= WALL.cost() < 1e-3
-    assert not math.isnan(once(lambda: None, WALL))
+    assert not math.isnan(time_call(lambda: None, WALL))

@@ -12,11 +12,11 @@ from support.cells import Tiny, parabola, plain, small
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.draw_check import TRIED_STEPS
-from gdbench.engine.marks import mark_steps
-from gdbench.engine.runner import Answer, run_cell
+from gdbench.engine.point_digest import list_marked_steps
+from gdbench.engine.randomness_check import CHECKED_STEPS
+from gdbench.engine.runner import CellResult, run_cell
 from gdbench.engine.timer import Clock
-from gdbench.engine.timing_pass import _Given
+from gdbench.engine.timing_pass import _FixedGradientOracle
 from gdbench.objectives import Objective
 from gdbench.optimizers import Method, Oracle
 from gdbench.optimizers.line_search import armijo
@@ -56,16 +56,16 @@ class Work:
 @pytest.fixture(autouse=True)
 def free_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference loop takes no time by this clock: blocks of it would hold as many real steps as they may."""
-    monkeypatch.setattr("gdbench.engine.timing_pass.notebook_loop", lambda device="cpu": lambda count: lambda: None)
+    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", lambda *_: lambda count: lambda: None)
 
 
-def timed(make: Any = gd, seconds: float = 100.0, **cell: Any) -> Answer:
+def timed(make: Any = gd, seconds: float = 100.0, **cell: Any) -> CellResult:
     """A cell whose work alone moves the clock."""
     work = Work()
     return run_cell(small(work.parabola(), make, seconds=seconds, **cell), work.clock())
 
 
-def told(answer: Answer, name: str, index: int = 0) -> Any:
+def told(answer: CellResult, name: str, index: int = 0) -> Any:
     """A value of a column, None where null."""
     return plain(answer.columns[name], index)
 
@@ -198,7 +198,7 @@ def test_blocks_stay_within_the_runs_own_steps(steps: int) -> None:
     inner = gd(0.25)
 
     def step(oracle: Oracle, k: Any, x: Params, state: Any) -> Any:
-        if not isinstance(oracle, _Given):  # on which the process is warmed up, and updates are timed
+        if not isinstance(oracle, _FixedGradientOracle):  # on which the process is warmed up, and updates are timed
             ran.append(k)
         return inner.step(oracle, k, x, state)
 
@@ -208,8 +208,8 @@ def test_blocks_stay_within_the_runs_own_steps(steps: int) -> None:
     assert max(ran) == steps - 1
     ran.clear()
     answer = run_cell(cell, work.clock())
-    timed_steps = ran[2 * TRIED_STEPS + steps :]
-    again = max(step for step in mark_steps(steps) if step <= 100)  # the steps by which it is proven again
+    timed_steps = ran[2 * CHECKED_STEPS + steps :]
+    again = max(step for step in list_marked_steps(steps) if step <= 100)  # the steps by which it is proven again
 
     assert told(answer, "timed") is True
     assert max(timed_steps) < min(steps, 1000)  # those of the proof too, where a step takes long

@@ -9,9 +9,9 @@ from support.tiers import representatives
 from torch import Tensor
 from torch._inductor.utils import run_and_get_code
 
-from gdbench.engine.compile.torch_compile import of_any_number
-from gdbench.engine.compile.traceable import widened
-from gdbench.engine.compile.unstack_pass import Columns
+from gdbench.engine.compile.step_code import repeat_lane
+from gdbench.engine.compile.torch_compile import mark_lanes_dynamic
+from gdbench.engine.compile.unstack_pass import UnstackPass
 from gdbench.engine.oracle import oracle
 from gdbench.objectives.classical import rosenbrock, styblinski_tang
 from gdbench.objectives.quadratic import quadratic
@@ -53,9 +53,9 @@ def compiled(fn: Callable[..., Any], lanes: int, n: int) -> tuple[list[Tensor], 
     """What a function gives compiled with columns, what it gives, and the code that was made of it."""
     generator = torch.Generator().manual_seed(0)
     at = torch.randn(n, lanes, generator=generator), torch.rand(lanes, generator=generator) / 1e3
-    graph = torch.compile(fn, fullgraph=True, dynamic=False, options={"post_grad_custom_pre_pass": Columns()})
+    graph = torch.compile(fn, fullgraph=True, dynamic=False, options={"post_grad_custom_pre_pass": UnstackPass()})
     torch._dynamo.reset()
-    _, (code,) = run_and_get_code(graph, *of_any_number(widened(at)))
+    _, (code,) = run_and_get_code(graph, *mark_lanes_dynamic(repeat_lane(at)))
     return list(graph(*at)), list(fn(*at)), code
 
 

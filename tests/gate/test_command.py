@@ -1,4 +1,4 @@
-"""The gate as a user meets it: a repository of their own, from the first commit to the kill in the middle."""
+"""The gate in a user's repository, end to end: findings, exit codes, usage errors, and a gate that is killed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ EXACT = ("--config-dir", "mine", "--time", "off")
 
 
 def test_a_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """Of two optimizers one clones its gradient now: the gate fails that one, with what it does more."""
+    """Of two optimizers one now clones its gradient: the gate fails that one and names the added operation."""
     repository(tmp_path, FEW)
     change(tmp_path)
     done = gate(*EXACT)
     found = findings(tmp_path)
 
     assert done.code == 1, done.err
-    assert {name: each["verdict"] for name, each in found.items()} == {"sound": "same", "clone": "worse"}
+    assert {name: finding["verdict"] for name, finding in found.items()} == {"sound": "same", "clone": "worse"}
     assert re.search(r"ops per step: \d+ -> \d+ \(\+1 clone\)", found["clone"]["cause"])
     assert "FAILED (exit 1)" in done.out
     assert git(tmp_path, "worktree", "list").count("\n") == 0
@@ -50,10 +50,10 @@ def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Pat
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = gate(*EXACT)
     found = findings(tmp_path)
-    why = {name: each["cause"] for name, each in found.items()}
+    why = {name: finding["cause"] for name, finding in found.items()}
 
     assert done.code == 1, done.err
-    assert {name for name, each in found.items() if each["fails"]} == set(found) - {"sound"}
+    assert {name for name, finding in found.items() if finding["fails"]} == set(found) - {"sound"}
     assert found["sound"]["verdict"] == "same"
     assert {found[name]["verdict"] for name in ("eps_in_root", "no_bias_correction")} == {"changed"}
     assert {found[name]["verdict"] for name in ("heavy_ball", "clone", "upcast", "graph_break")} == {"worse"}
@@ -76,12 +76,12 @@ def test_every_defect_is_found_and_named(gate: Callable[..., Any], tmp_path: Pat
     again = gate(*EXACT, "--only", "clone *", "--only", "eps*")
 
     assert again.code == 0
-    assert {each["forgiven"] for each in findings(tmp_path).values()} == {"accepted: meant"}
+    assert {finding["forgiven"] for finding in findings(tmp_path).values()} == {"accepted: meant"}
 
 
 @pytest.mark.slow
 def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """On a clean main the base is the first parent; what changes no number passes; a baseline says the same."""
+    """On a clean main the base is the first parent; a commit that changes no number passes, also by a baseline."""
     repository(tmp_path, FEW)
     (tmp_path / "notes.txt").write_text("harmless")
     commit(tmp_path)
@@ -93,7 +93,7 @@ def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], 
     assert git(tmp_path, "status", "--porcelain") == ""
     assert list((tmp_path / ".git" / "gdbench-gate").iterdir()) == []
 
-    recorded = gate("record", "--config-dir", "mine")
+    recorded = gate("save-baseline", "--config-dir", "mine")
     lines = (tmp_path / "gate" / "baseline.csv").read_text().splitlines()
     change(tmp_path)
     worse = gate(*EXACT, "--baseline", "gate/baseline.csv")
@@ -107,7 +107,7 @@ def test_a_harmless_commit_passes_and_nothing_is_left(gate: Callable[..., Any], 
 
 @pytest.mark.slow
 def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """An optimizer that is gone, and a series that the suite lost, are missing; a new one passes; together: exit 4."""
+    """A removed optimizer and a series removed from the suite are missing, a new one passes; together: exit 4."""
     repository(tmp_path, FEW)
     suite = tmp_path / "mine" / "gate" / "default.yaml"
     suite.write_text(FEW.replace("[sound, clone]", "[sound, late]") + "  - {optimizer: upcast, label: gone}\n")
@@ -119,7 +119,7 @@ def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path
     found = findings(tmp_path)
 
     assert done.code == 4, done.err
-    assert {name: each["verdict"] for name, each in found.items()} == {
+    assert {name: finding["verdict"] for name, finding in found.items()} == {
         "sound": "same",
         "late": "new",
         "upcast": "missing",
@@ -143,12 +143,12 @@ def test_what_is_no_longer_there_never_passes(gate: Callable[..., Any], tmp_path
         (["accept", "*", "--reason", "so"], 2, "holds no report"),
         (["--config-dir", ".."], 2, "must lie in the repository"),
     ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_are_one_line(
     gate: Callable[..., Any], tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
-    """What cannot be compared is said in one line, with the exit code of its kind, before anything runs."""
+    """A comparison that is not possible is refused in one line, with its exit code, before anything runs."""
     repository(tmp_path, FEW)
     done = gate(*([] if words[0] == "accept" else EXACT), *words)
 
@@ -158,7 +158,7 @@ def test_mistakes_are_one_line(
 
 
 def inside(folder: Path) -> list[int]:
-    """Processes that work inside a folder."""
+    """Processes whose current directory is inside a folder."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cwd"):
         try:
@@ -170,12 +170,12 @@ def inside(folder: Path) -> list[int]:
 
 
 def timing() -> list[int]:
-    """Processes that take times for a gate of this test."""
+    """Worker processes of the time layer."""
     return [pid for pid in inside(Path("/")) if b"timing/worker.py" in command_line(pid)]
 
 
 def command_line(pid: int) -> bytes:
-    """What a process was started with; nothing once it has ended."""
+    """The command line of a process; empty once it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -222,7 +222,7 @@ def test_a_killed_gate_leaves_nothing(processes: Processes, tmp_path: Path, kind
 
 
 def wait_until(true: Callable[[], Any]) -> None:
-    """Wait for what must come, a minute at most."""
+    """Wait until the condition is true, for a minute at most."""
     for _ in range(1200):
         if true():
             return

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdbench.gate.timing.dual_import import Globals, Tree
-from gdbench.gate.timing.errors import Entangled
-from gdbench.gate.timing.host_counters import Watch
+from gdbench.gate.timing.blocks import SharedStateError
+from gdbench.gate.timing.controls import HostCounters
+from gdbench.gate.timing.dual_import import ImportedTree, TorchStateSnapshot
 
 HOME = Path(__file__).parents[2]
-Trees = Callable[..., tuple[Tree, Tree]]
+Trees = Callable[..., tuple[ImportedTree, ImportedTree]]
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
     """Makes two trees of these files: file name to the texts of base and of head."""
     before = set(sys.modules)
 
-    def make(**files: tuple[str, str]) -> tuple[Tree, Tree]:
+    def make(**files: tuple[str, str]) -> tuple[ImportedTree, ImportedTree]:
         roots = [tmp_path / "base", tmp_path / "head"]
         for side, root in enumerate(roots):
             root.mkdir()
             for name, texts in files.items():
                 (root / f"{name}.py").write_text(texts[side].replace("OTHER", str(roots[1 - side])))
-        base, head = (Tree(root.name, root, [str(root)], roots, HOME) for root in roots)
+        base, head = (ImportedTree(root.name, root, [str(root)], roots, HOME) for root in roots)
         return base, head
 
     yield make
@@ -34,11 +34,11 @@ def trees(tmp_path: Path) -> Iterator[Trees]:
 
 
 def test_each_tree_has_its_own_module_of_a_name(trees: Trees) -> None:
-    """The same import means another module in each tree, and none outside; going back finds the one it had."""
+    """The same import gives another module in each tree, and none outside; returning to a tree gives its first one."""
     base, head = trees(mine=("SIDE = 'base'", "SIDE = 'head'"))
     modules = []
     for tree in (base, head, base):
-        with tree.entered():
+        with tree.activate():
             import mine  # type: ignore[import-not-found]
 
             modules.append(mine)
@@ -50,31 +50,31 @@ def test_each_tree_has_its_own_module_of_a_name(trees: Trees) -> None:
 
 
 def test_what_is_imported_late_is_the_sides_own(trees: Trees) -> None:
-    """A function that imports when it is called gets what lies beside it, whichever side ran before."""
+    """A function that imports when called gets the module of its own tree, whichever side ran before."""
     step = "def step():\n    from mine_late import SIDE\n    return SIDE"
     base, head = trees(mine=(step, step), mine_late=("SIDE = 'base'", "SIDE = 'head'"))
     steps = []
     for tree in (base, head):
-        with tree.entered():
+        with tree.activate():
             import mine
 
             steps.append(mine.step)
     said = []
     for turn in (1, 0, 1):
-        with (base, head)[turn].entered():
+        with (base, head)[turn].activate():
             said.append(steps[turn]())
 
     assert said == ["head", "base", "head"]
 
 
 def test_every_tree_has_its_own_gdbench(trees: Trees) -> None:
-    """Two trees without a gdbench share the files of the installed one, and none of its modules, with nobody."""
+    """Two trees without a gdbench use the files of the installed one, but each has its own module objects."""
     import gdbench.config.spec as outside
 
     found = []
     for tree in trees():
         tree.load()
-        with tree.entered():
+        with tree.activate():
             import gdbench.config.spec
 
             found.append(gdbench.config.spec)
@@ -84,24 +84,24 @@ def test_every_tree_has_its_own_gdbench(trees: Trees) -> None:
 
 
 def test_a_tree_that_reaches_into_the_other_is_refused(trees: Trees) -> None:
-    """What would compare a side with itself is told, with the file it came from."""
+    """An import from the other tree raises, with the file."""
     base, _ = trees(mine=("import sys\nsys.path.insert(0, r'OTHER')\nimport mine_there", ""), mine_there=("", ""))
     (base.root / "mine_there.py").unlink()
 
-    with pytest.raises(Entangled, match="base imported mine_there from the other side"), base.entered():
+    with pytest.raises(SharedStateError, match="base imported mine_there from the other side"), base.activate():
         import mine  # noqa: F401
 
 
 def test_a_tree_may_lie_within_the_other(tmp_path: Path) -> None:
-    """A worktree inside the repository that it belongs to is not a part of it."""
+    """A worktree inside its repository is not a part of it."""
     inner = tmp_path / ".git" / "worktree"
     inner.mkdir(parents=True)
     for root, side in ((tmp_path, "outer"), (inner, "inner")):
         (root / "mine.py").write_text(f"SIDE = {side!r}")
     said = []
     for root in (tmp_path, inner):
-        tree = Tree(root.name, root, [str(root)], [tmp_path, inner], HOME)
-        with tree.entered():
+        tree = ImportedTree(root.name, root, [str(root)], [tmp_path, inner], HOME)
+        with tree.activate():
             import mine
 
             said.append(mine.SIDE)
@@ -110,18 +110,18 @@ def test_a_tree_may_lie_within_the_other(tmp_path: Path) -> None:
 
 
 def test_patching_torch_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one side puts in the place of a function of torch, or of a setting, the other would run with too."""
-    shared = Globals()
+    """A function of torch that a side replaces would be used by the other side too."""
+    snapshot = TorchStateSnapshot()
 
-    assert shared.changed() is None
+    assert snapshot.describe_change() is None
     monkeypatch.setattr(torch.nn.functional, "relu", lambda x: x)
-    assert shared.changed() == "torch.nn.functional.relu was replaced"
+    assert snapshot.describe_change() == "torch.nn.functional.relu was replaced"
 
 
-def test_the_machine_is_watched() -> None:
-    """Every counter tells how much it has grown, or that it is not known here."""
-    told = Watch().told()
+def test_host_counters_are_read() -> None:
+    """Every counter has its growth, or None if it is not available here."""
+    growth = HostCounters().read_growth()
 
-    assert {"steal_ticks", "involuntary_switches", "throttled_periods", "load", "clock_step_s"} <= set(told)
-    assert told["wall_s"] >= 0
-    assert abs(told["clock_step_s"] or 0) < 1
+    assert {"steal_ticks", "involuntary_switches", "throttled_periods", "load", "clock_step_s"} <= set(growth)
+    assert growth["wall_s"] >= 0
+    assert abs(growth["clock_step_s"] or 0) < 1

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbench.errors import UsageError
-from gdbench.gate.acceptance import Acceptance, accept, acceptances, recorded_changes
-from gdbench.gate.exact_measures import Finding, compared
-from gdbench.gate.policy import Terms, exact_ruling, exit_code, ruled
+from gdbench.gate.acceptance import Acceptance, format_changes, load_acceptances, record_acceptances
+from gdbench.gate.exact_measures import ExactResult, compare_answers
+from gdbench.gate.policy import Policy, apply_policy, choose_exit_code, make_exact_verdict
 from gdbench.gate.series import Series
 from gdbench.gate.suite import Waiver
 
@@ -22,7 +22,7 @@ ULPS = {"float32": 8.0, "float64": 4096.0}
 
 
 def answer(bits: str = "abcd", ops: int = 10, **columns: Any) -> dict[str, Any]:
-    """What a probe says of a run: by default one that reaches its target in 30 steps."""
+    """A probe's answer: by default a run that reaches its target in 30 steps."""
     told = {
         "status": "target",
         "steps_to_target": 30,
@@ -36,9 +36,9 @@ def answer(bits: str = "abcd", ops: int = 10, **columns: Any) -> dict[str, Any]:
     return {"outcome": "measured", "columns": {**told, **columns}, "first": step, "steady": step, **kept}
 
 
-def found(base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool = True) -> Finding:
-    """The finding about two answers."""
-    return compared("s", base, head, alike, ULPS)
+def found(base: Mapping[str, Any] | None, head: Mapping[str, Any] | None, alike: bool = True) -> ExactResult:
+    """The result of comparing two answers."""
+    return compare_answers("s", base, head, alike, ULPS)
 
 
 CASES = {
@@ -82,7 +82,7 @@ def test_another_fingerprint_never_says_changed(steps: int, loss: float, bits: s
 
 
 def test_a_step_that_searches_counts_on_its_own_fingerprint_only() -> None:
-    """Its trips depend on its numbers, which rounding moves."""
+    """The number of its trials depends on rounding."""
     base, head = answer(ops=10), answer(ops=20)
     base["constant_cost"] = head["constant_cost"] = False
 
@@ -91,7 +91,7 @@ def test_a_step_that_searches_counts_on_its_own_fingerprint_only() -> None:
 
 
 def test_what_is_there_on_one_side_only() -> None:
-    """New, which the base's tree does not hold, passes; missing, unsupported, and absent on any side do not."""
+    """A new series passes; missing, unsupported, and absent on any side do not."""
     absent, unsupported = {"outcome": "absent", "error": "no"}, {"outcome": "unsupported", "error": "old"}
     lacking = {"outcome": "lacking", "lacks": "optimizer/late", "error": "no"}
 
@@ -101,14 +101,14 @@ def test_what_is_there_on_one_side_only() -> None:
     assert found(answer(), absent).verdict == "missing"
     assert found(answer(), None).verdict == "missing"
     assert found(absent, absent).verdict == "unmeasured"
-    assert found(unsupported, answer()).cause == "the base cannot be asked: old"
+    assert found(unsupported, answer()).cause == "the base cannot be probed: old"
     assert found(unsupported, answer()).verdict == "unmeasured"
 
 
-def judged(finding: Finding, policy: str = "gate", **terms: Any) -> tuple[int, str]:
-    """The exit code of one finding, and why it is forgiven."""
-    (ruling,) = ruled([exact_ruling(finding)], [Series("s", (), policy=policy)], Terms(**terms))
-    return exit_code([ruling], "fail"), ruling.forgiven
+def judge(result: ExactResult, policy: str = "gate", **policies: Any) -> tuple[int, str]:
+    """The exit code of one result, and why it is forgiven."""
+    (verdict,) = apply_policy([make_exact_verdict(result)], [Series("s", (), policy=policy)], Policy(**policies))
+    return choose_exit_code([verdict], "fail"), verdict.forgiven
 
 
 WORSE, CHANGED = found(answer(), answer(ops=11)), found(answer(), answer(bits="abcx"))
@@ -117,19 +117,19 @@ DAY = datetime.date(2030, 1, 31)
 
 
 def test_a_waiver_holds_until_its_day_has_gone() -> None:
-    """On that day it still counts; a layer that it does not name is not waived."""
+    """On its last day it is still valid; a layer that it does not name is not waived."""
     waiver = Waiver("s*", "known", DAY)
 
-    assert judged(WORSE, waivers=[waiver], today=DAY) == (0, "waived until 2030-01-31: known")
-    assert judged(WORSE, waivers=[waiver], today=DAY + datetime.timedelta(1)) == (1, "")
-    assert judged(WORSE, waivers=[Waiver("s", "known", DAY, "time")], today=DAY) == (1, "")
-    assert Terms([waiver], today=DAY + datetime.timedelta(1)).lapsed(["s"]) == [waiver]
+    assert judge(WORSE, waivers=[waiver], today=DAY) == (0, "waived until 2030-01-31: known")
+    assert judge(WORSE, waivers=[waiver], today=DAY + datetime.timedelta(1)) == (1, "")
+    assert judge(WORSE, waivers=[Waiver("s", "known", DAY, "time")], today=DAY) == (1, "")
+    assert Policy([waiver], today=DAY + datetime.timedelta(1)).find_expired(["s"]) == [waiver]
 
 
 def test_advice_fails_nothing_but_what_is_missing() -> None:
-    """A series under advice tells; one that has gone is still not passed over."""
-    assert judged(WORSE, policy="advise") == (0, "advice only")
-    assert judged(MISSING, policy="advise") == (4, "")
+    """A series under advice never fails, but a missing one is still exit 4."""
+    assert judge(WORSE, policy="advise") == (0, "advice only")
+    assert judge(MISSING, policy="advise") == (4, "")
 
 
 NO_RUNS = [
@@ -148,7 +148,7 @@ NO_RUNS = [
 @pytest.mark.parametrize("base", [*NO_RUNS, {"outcome": "lacking", "lacks": "lr", "error": "no"}])
 @pytest.mark.parametrize("head", NO_RUNS)
 def test_what_has_no_numbers_never_passes(base: Any, head: Any, alike: bool) -> None:
-    """Two runs that failed are not the same, and one that failed is nothing to be better than: always with a reason."""
+    """Two failed runs are not the same, and none is better than a failed one; a reason is always given."""
     both, after = found(base, head, alike), found(base, answer(), alike)
 
     assert both.verdict in ("unmeasured", "missing")
@@ -184,33 +184,33 @@ def test_what_fails_has_a_cause(data: st.DataObject, alike: bool) -> None:
     assert (finding.verdict == "same") or finding.cause
 
 
-def accepted(finding: Finding, against: str = "", fingerprint: str = "here") -> list[Acceptance]:
+def accepted(finding: ExactResult, against: str = "", fingerprint: str = "here") -> list[Acceptance]:
     """The acceptance of a finding."""
-    stated = {"verdict": finding.verdict, "base": finding.before, "numbers": finding.measures}
-    return [Acceptance("s", recorded_changes(stated), fingerprint, against, "2030-01-01", "meant")]
+    stated = {"verdict": finding.verdict, "base": finding.base_measures, "numbers": finding.measures}
+    return [Acceptance("s", format_changes(stated), fingerprint, against, "2030-01-01", "meant")]
 
 
 def test_an_acceptance_forgives_its_numbers_alone() -> None:
-    """One operation more is not four, nor one that begins elsewhere; less than was accepted is."""
+    """One accepted operation covers neither four more nor one from another count, but a part of what was accepted."""
     both = found(answer(), answer(ops=11, bits="abcx"))
 
-    assert judged(WORSE, accepted=accepted(WORSE), fingerprint="here") == (0, "accepted: meant")
-    assert judged(WORSE, accepted=accepted(both), fingerprint="here") == (0, "accepted: meant")
-    assert judged(both, accepted=accepted(WORSE), fingerprint="here") == (1, "")
+    assert judge(WORSE, acceptances=accepted(WORSE), fingerprint="here") == (0, "accepted: meant")
+    assert judge(WORSE, acceptances=accepted(both), fingerprint="here") == (0, "accepted: meant")
+    assert judge(both, acceptances=accepted(WORSE), fingerprint="here") == (1, "")
     for base, head in ((10, 14), (11, 12), (9, 11)):
         finding = found(answer(ops=base), answer(ops=head))
         for fingerprint in ("here", "there"):
-            assert judged(finding, accepted=accepted(WORSE), fingerprint=fingerprint) == (1, "")
+            assert judge(finding, acceptances=accepted(WORSE), fingerprint=fingerprint) == (1, "")
 
 
 def test_an_acceptance_holds_for_its_bits() -> None:
-    """On its fingerprint other bits are another change; on another one they are, where bits were accepted to change."""
+    """On its fingerprint other bits are another change; on another one any bits are covered if bits were accepted."""
     other = found(answer(), answer(bits="abcy"))
 
-    assert judged(CHANGED, accepted=accepted(CHANGED), fingerprint="here") == (0, "accepted: meant")
-    assert judged(other, accepted=accepted(CHANGED), fingerprint="here") == (1, "")
-    assert judged(other, accepted=accepted(CHANGED), fingerprint="there") == (0, "accepted: meant")
-    assert judged(other, accepted=accepted(WORSE), fingerprint="there") == (1, "")
+    assert judge(CHANGED, acceptances=accepted(CHANGED), fingerprint="here") == (0, "accepted: meant")
+    assert judge(other, acceptances=accepted(CHANGED), fingerprint="here") == (1, "")
+    assert judge(other, acceptances=accepted(CHANGED), fingerprint="there") == (0, "accepted: meant")
+    assert judge(other, acceptances=accepted(WORSE), fingerprint="there") == (1, "")
 
 
 def test_an_acceptance_elsewhere_forgives_no_other_result() -> None:
@@ -225,28 +225,28 @@ def test_an_acceptance_elsewhere_forgives_no_other_result() -> None:
         {"steps_to_target": 33, "ops": 14},
     )
 
-    assert judged(same, accepted=accepted(meant), fingerprint="there") == (0, "accepted: meant")
+    assert judge(same, acceptances=accepted(meant), fingerprint="there") == (0, "accepted: meant")
     for other in others:
         finding = found(answer(), answer(**{"bits": "abcy", "final_loss": 2e-9, **other}))
-        assert judged(finding, accepted=accepted(meant), fingerprint="there") == (1, ""), other
+        assert judge(finding, acceptances=accepted(meant), fingerprint="there") == (1, ""), other
 
 
 def test_an_acceptance_counts_for_its_baseline() -> None:
-    """Neither for a revision, nor for the baseline that takes its place."""
+    """It covers neither a revision nor the baseline that replaces its own."""
     for against, code in (("one", 0), ("two", 1), ("", 1)):
-        assert judged(WORSE, accepted=accepted(WORSE, "one"), fingerprint="here", against=against)[0] == code
+        assert judge(WORSE, acceptances=accepted(WORSE, "one"), fingerprint="here", against=against)[0] == code
 
 
 def test_what_was_accepted_as_missing_is_forgiven_as_missing() -> None:
-    """And nothing else of that series is."""
-    assert judged(MISSING, accepted=accepted(MISSING), fingerprint="here") == (0, "accepted: meant")
-    assert judged(WORSE, accepted=accepted(MISSING), fingerprint="here") == (1, "")
-    assert judged(MISSING, accepted=accepted(WORSE), fingerprint="here") == (4, "")
+    """Nothing else of that series is forgiven."""
+    assert judge(MISSING, acceptances=accepted(MISSING), fingerprint="here") == (0, "accepted: meant")
+    assert judge(WORSE, acceptances=accepted(MISSING), fingerprint="here") == (1, "")
+    assert judge(MISSING, acceptances=accepted(WORSE), fingerprint="here") == (4, "")
 
 
 @given(data=st.data(), fingerprint=st.sampled_from(["here", "there"]))
 def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObject, fingerprint: str) -> None:
-    """Of any two changes the one is forgiven by the other's acceptance only where each of its numbers is recorded."""
+    """One change is forgiven by the acceptance of another only if each of its numbers is recorded there."""
     values = st.fixed_dictionaries(
         {
             "status": st.sampled_from(["target", "budget"]),
@@ -256,40 +256,40 @@ def test_an_acceptance_forgives_nothing_that_it_does_not_record(data: st.DataObj
         }
     )
     one, two = (found(answer(), answer(**data.draw(values))) for _ in range(2))
-    code, _ = judged(two, accepted=accepted(one), fingerprint=fingerprint)
+    code, _ = judge(two, acceptances=accepted(one), fingerprint=fingerprint)
     changed, recorded = (accepted(finding)[0].changes.items() for finding in (two, one))
 
     assert code == int(two.verdict in ("worse", "changed") and not changed <= recorded)
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    """Acceptances of several fingerprints and baselines stand beside one another; a newer one takes its own's place."""
+    """Acceptances of several fingerprints and baselines coexist; a newer one replaces that of its own key."""
     rows = [
-        {"series": "s", "verdict": each.verdict, "base": each.before, "numbers": each.measures} for each in (WORSE,)
+        {"series": "s", "verdict": one.verdict, "base": one.base_measures, "numbers": one.measures} for one in (WORSE,)
     ]
     for fingerprint, against, reason in (("a, b", "", "one"), ("there", "", "two"), ("there", "x", "three")):
-        accept(tmp_path, rows, fingerprint, against, reason)
-    accept(tmp_path, rows, "there", "", 'four, "quoted"')
+        record_acceptances(tmp_path, rows, fingerprint, against, reason)
+    record_acceptances(tmp_path, rows, "there", "", 'four, "quoted"')
 
-    assert {one.reason for one in acceptances(tmp_path)} == {"one", "three", 'four, "quoted"'}
-    assert all(one.changes == accepted(WORSE)[0].changes for one in acceptances(tmp_path))
+    assert {one.reason for one in load_acceptances(tmp_path)} == {"one", "three", 'four, "quoted"'}
+    assert all(one.changes == accepted(WORSE)[0].changes for one in load_acceptances(tmp_path))
 
 
 def test_a_file_of_an_older_form_is_told_in_one_line(tmp_path: Path) -> None:
-    """It records no numbers, so it can forgive none."""
+    """A file without numbers forgives none and is refused."""
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate" / "accepted.csv").write_text("series,trajectory,fingerprint,date,reason\ns,,here,2030-01-01,a\n")
     with pytest.raises(UsageError, match=r"does not record which numbers.*gdbench gate accept") as raised:
-        acceptances(tmp_path)
+        load_acceptances(tmp_path)
 
     assert "\n" not in str(raised.value)
 
 
 def test_exit_codes_put_a_regression_first() -> None:
-    """Then what was not measured; a gate that measured nothing has not passed."""
+    """What was not measured comes next; a gate that measured nothing does not pass."""
     series = [Series("s", ())]
-    rulings = ruled(map(exact_ruling, (MISSING, WORSE)), series, Terms())
+    verdicts = apply_policy(map(make_exact_verdict, (MISSING, WORSE)), series, Policy())
 
-    assert exit_code(rulings, "fail") == 1
-    assert exit_code(rulings[:1], "fail") == 4
-    assert exit_code([], "fail") == 4
+    assert choose_exit_code(verdicts, "fail") == 1
+    assert choose_exit_code(verdicts[:1], "fail") == 4
+    assert choose_exit_code([], "fail") == 4

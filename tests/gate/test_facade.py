@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from gdbench.gate import facade
+from gdbench.gate.baseline import FROZEN_NAMES
+from gdbench.gate.exact_measures import EVERYWHERE
 from gdbench.gate.facade_loader import find_facade
-from gdbench.gate.timing.dual_import import Tree
+from gdbench.gate.timing.dual_import import ImportedTree
 
 GATE = Path(facade.__file__).parent
 HOME = Path(__file__).parents[2]
@@ -20,23 +22,23 @@ REQUEST = (["objective=quadratic", "optimizer=gd"], ["lr=0.1", "steps=5"])
 
 @pytest.fixture
 def side(tmp_path: Path) -> Side:
-    """Enters a tree whose gdbench has these files: place to text."""
+    """Activates a tree whose gdbench has these files: path to text."""
 
     @contextmanager
-    def entered(**files: str) -> Iterator[None]:
+    def activate(**files: str) -> Iterator[None]:
         for name, text in {"__init__": "", **files}.items():
             file = tmp_path / "gdbench" / f"{name.replace('__in__', '/')}.py"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        tree = Tree("base", tmp_path, [str(tmp_path)], [], HOME)
-        with tree.entered():
+        tree = ImportedTree("base", tmp_path, [str(tmp_path)], [], HOME)
+        with tree.activate():
             yield
 
-    return entered
+    return activate
 
 
 def test_a_run_by_the_facade_alone() -> None:
-    """Composed, parsed, built, run, carried on: five steps are seen, and columns by the names that the gate knows."""
+    """Compose, parse, build, run, descend: five steps are seen, and columns have the frozen names."""
     (composed,) = facade.compose([REQUEST])
     assert isinstance(composed, dict)
     built = facade.build(facade.parse(composed))
@@ -50,8 +52,15 @@ def test_a_run_by_the_facade_alone() -> None:
     assert losses[0] == columns["start_loss"]
 
 
+def test_a_baseline_knows_every_column_that_was_renamed() -> None:
+    """A compared column of an experiment's table is read by the name that the gate has for it."""
+    renamed = {column: name for name, column in facade.COLUMNS.items() if name != column}
+
+    assert {column: name for column, name in renamed.items() if name in EVERYWHERE} == FROZEN_NAMES
+
+
 def test_what_cannot_be_composed_is_answered_by_its_error() -> None:
-    """The others of the same questions are answered all the same, in their order."""
+    """The other requests are still composed, in their order."""
     wrong, right = facade.compose([([], ["objective=nowhere"]), REQUEST])
 
     assert isinstance(wrong, Exception)
@@ -59,19 +68,19 @@ def test_what_cannot_be_composed_is_answered_by_its_error() -> None:
 
 
 def test_a_side_with_another_version_of_the_facade_is_refused(side: Side) -> None:
-    """Its names may mean other things: it says so instead of being misread."""
+    """Its names may have other meanings: it raises."""
     with side(gate__in____init__="", gate__in__facade="VERSION = 2"), pytest.raises(ImportError, match="version 2"):
         find_facade()
 
 
 def test_a_side_of_no_known_layout_is_refused(side: Side) -> None:
-    """It has neither a facade nor the modules of before there was one."""
+    """It has neither a facade nor the modules of the older layout."""
     with side(), pytest.raises(ModuleNotFoundError, match=r"gdbench\.config"):
         find_facade()
 
 
 def test_a_facade_that_cannot_be_imported_is_no_older_layout(side: Side) -> None:
-    """What is broken behind a side's facade is its reason, and the facade is not taken for one that is not there."""
+    """A broken import behind a side's facade is reported as such, and not taken for a missing facade."""
     broken = {"gate__in____init__": "", "gate__in__facade": "import a_package_that_is_gone"}
     with side(**broken), pytest.raises(ModuleNotFoundError, match="a_package_that_is_gone"):
         find_facade()
@@ -101,7 +110,7 @@ def imports(file: Path) -> set[str]:
 
 
 def test_a_side_is_used_through_its_facade_alone() -> None:
-    """What runs in a side's process imports no other module of a side: the probe none at all, the worker the gate's."""
+    """The probe imports no module of gdbench, and the workload only the gate's."""
     workload = imports(GATE / "timing" / "workload.py")
 
     assert not imports(GATE / "probe.py")

@@ -1,4 +1,4 @@
-"""What the gate saw along a branch, where it changed, and which commit did it."""
+"""History of measures along a branch, their changes, and bisection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from support.repositories import git
 
 from gdbench.errors import UsageError
 from gdbench.gate import history
-from gdbench.gate.bisect import halved
-from gdbench.gate.history import add, exact_changes, load_history, time_changes
-from gdbench.report.trend_page import figures, write_trend
+from gdbench.gate.bisect import bisect_commits
+from gdbench.gate.history import add_report, find_exact_changes, find_time_changes, load_history
+from gdbench.report.trend_page import make_trend_figures, write_trend
 
 
 def report(commit: str | None, ops: int, ratio: float) -> dict[str, Any]:
-    """What a gate tells of a commit."""
+    """A report of a gate on a commit."""
     numbers = {"status": "target", "ops per step": ops, "steps_to_target": None}
     exact = {"layer": "exact", "series": "adam", "numbers": numbers}
     timed = {"layer": "time", "series": "adam", "numbers": {"step_time_ratio": ratio}}
@@ -37,7 +37,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     for number in range(30):
         commits.append(git_commit(tmp_path, number))
         noise = 0.005 * ((number * 7) % 11 - 5) / 5
-        add(
+        add_report(
             tmp_path / "kept",
             tmp_path,
             report(commits[-1], 30 + (number >= 9), 1.5 * (1 + noise + 0.08 * (number >= 15))),
@@ -46,7 +46,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 
 def git_commit(folder: Path, number: int) -> str:
-    """A commit of a day of its own."""
+    """A commit with a date of its own."""
     day = f"2026-01-{number + 1:02d}T12:00:00+00:00"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_COMMITTER_DATE", day)
@@ -57,9 +57,9 @@ def git_commit(folder: Path, number: int) -> str:
 
 
 def test_an_exact_change_names_its_commit(kept: tuple[Path, list[str]]) -> None:
-    """The one before, the one at which it was seen, and both values."""
+    """The commit before, the commit itself, and both values."""
     folder, commits = kept
-    (found,) = exact_changes(load_history(folder)).to_dict("records")
+    (found,) = find_exact_changes(load_history(folder)).to_dict("records")
 
     assert (found["after"], found["commit"]) == (commits[8], commits[9])
     assert (found["measure"], found["base"], found["head"]) == ("ops per step", 30, 31)
@@ -67,11 +67,11 @@ def test_an_exact_change_names_its_commit(kept: tuple[Path, list[str]]) -> None:
 
 
 def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """Adding is a new file, and no row is doubled."""
+    """Adding writes a new file, and no row is duplicated."""
     (top, commits), folder = kept, tmp_path / "kept"
     shutil.copytree(top, folder)
     before = load_history(folder)
-    add(folder, top.parent, report(commits[-1], 40, 1.5))
+    add_report(folder, top.parent, report(commits[-1], 40, 1.5))
     after = load_history(folder)
 
     assert len(after) == len(before)
@@ -79,11 +79,11 @@ def test_of_two_reports_on_one_commit_the_later_counts(kept: tuple[Path, list[st
 
 
 def test_a_tree_that_is_no_commit_has_no_history(tmp_path: Path) -> None:
-    """Its numbers would be another's; nor has a report without numbers."""
+    """A report without a commit, or without numbers, is refused."""
     with pytest.raises(UsageError, match="not committed"):
-        add(tmp_path, tmp_path, report(None, 30, 1.0))
+        add_report(tmp_path, tmp_path, report(None, 30, 1.0))
     with pytest.raises(UsageError, match="measured nothing"):
-        add(tmp_path, tmp_path, {"commit": "HEAD", "fingerprint": "here", "findings": []})
+        add_report(tmp_path, tmp_path, {"commit": "HEAD", "fingerprint": "here", "findings": []})
     with pytest.raises(UsageError, match="holds no history"):
         load_history(tmp_path)
 
@@ -102,19 +102,19 @@ def test_a_change_of_time_is_told_once_enough_follows(
     program = tmp_path / "otava"
     program.write_text(f"#!{sys.executable}\nimport sys, yaml\nprint({ANSWER % index!r})\n")
     program.chmod(0o755)
-    monkeypatch.setattr(history, "otava", lambda: program)
-    found = time_changes(load_history(folder)).to_dict("records")
+    monkeypatch.setattr(history, "find_otava", lambda: program)
+    found = find_time_changes(load_history(folder)).to_dict("records")
 
-    assert [each["commit"] for each in found] == [commits[index]] * told
-    assert [(each["base"], each["head"]) for each in found] == [(1.50, 1.62)] * told
+    assert [change["commit"] for change in found] == [commits[index]] * told
+    assert [(change["base"], change["head"]) for change in found] == [(1.50, 1.62)] * told
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(history.otava() is None, reason="pipx install apache-otava: it needs a numpy of its own")
+@pytest.mark.skipif(history.find_otava() is None, reason="pipx install apache-otava: it needs a numpy of its own")
 def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -> None:
-    """At its commit, and nowhere else."""
+    """It is found at its commit and nowhere else."""
     folder, commits = kept
-    (found,) = time_changes(load_history(folder)).to_dict("records")
+    (found,) = find_time_changes(load_history(folder)).to_dict("records")
 
     assert (found["after"], found["commit"]) == (commits[14], commits[15])
 
@@ -122,11 +122,11 @@ def test_otava_finds_a_slowdown_of_eight_percent(kept: tuple[Path, list[str]]) -
 @pytest.mark.slow
 @pytest.mark.parametrize("culprit", range(5))
 def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: int) -> None:
-    """Each commit is tried in a worktree of its own, and no more of them than halving takes."""
+    """Each commit is tried in a worktree of its own, and no more than bisection needs."""
     git(tmp_path, "init", "--quiet")
     commits = [git_commit(tmp_path, number) for number in range(5)]
     lines: list[str] = []
-    found = halved(
+    found = bisect_commits(
         tmp_path, commits, lambda side: "bad" if int((side.root / "file").read_text()) >= culprit else "", lines.append
     )
 
@@ -136,19 +136,19 @@ def test_bisection_names_the_first_commit_that_fails(tmp_path: Path, culprit: in
 
 
 def test_bisection_of_what_passes_is_refused(tmp_path: Path) -> None:
-    """Where the bad end is as good as the good one there is nothing to find."""
+    """If the bad end passes there is nothing to find."""
     git(tmp_path, "init", "--quiet")
     commits = [git_commit(tmp_path, 0)]
 
     with pytest.raises(UsageError, match="nothing to find"):
-        halved(tmp_path, commits, lambda side: "", lambda line: None)
+        bisect_commits(tmp_path, commits, lambda side: "", lambda line: None)
 
 
 def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """A point a commit for times and for the exact measure that changed, a line where it did; a page of its own."""
+    """A point per commit for times and for the exact measure that changed, a line at the change; on its own page."""
     rows = load_history(kept[0])
-    changes = exact_changes(rows)
-    time, ops = figures(rows, changes)
+    changes = find_exact_changes(rows)
+    time, ops = make_trend_figures(rows, changes)
     drawn = ops.chart.datasets["table"] if ops.chart else []
     page = write_trend(rows, changes, tmp_path).read_text()
 
@@ -162,10 +162,10 @@ def test_the_trend_draws_times_and_what_changed(kept: tuple[Path, list[str]], tm
 
 
 def test_a_subject_is_no_html(kept: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """What a commit is called is shown as it was written."""
+    """The subject of a commit is shown as text, not as HTML."""
     rows = load_history(kept[0]).assign(subject="</script><script>alert(1)</script>")
 
-    assert "<script>alert" not in write_trend(rows, exact_changes(rows), tmp_path).read_text()
+    assert "<script>alert" not in write_trend(rows, find_exact_changes(rows), tmp_path).read_text()
 
 
 def test_history_adds_the_latest_report_and_shows_what_changed(command: Callable[..., Any], tmp_path: Path) -> None:

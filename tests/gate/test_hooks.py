@@ -1,4 +1,4 @@
-"""The gate inside of git's own hooks: commits hold what was staged, whatever the layout of the repository."""
+"""The gate in git hooks: commits contain what was staged, whatever the layout of the repository."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from support.layouts import COMMITS, LAYOUTS, edit
 from support.repositories import commit, git
 from support.tiers import representatives
 
-from gdbench.engine.environment import git as git_facts
-from gdbench.engine.environment import git_diff
-from gdbench.engine.git import git_environment, read_git, unhooked_environment
+from gdbench.engine.environment import describe_checkout, read_git_diff
+from gdbench.engine.git import make_clean_environment, make_git_environment, read_git
 from gdbench.errors import UsageError
-from gdbench.gate.git_worktree import repository, worktree
-from gdbench.gate.sides import Asked, head_of
+from gdbench.gate.git_worktree import find_repository, open_worktree
+from gdbench.gate.request import GateRequest, find_head
 
 ROOT = Path(__file__).parents[2]
 TREES = """
 import sys
 from pathlib import Path
-from gdbench.gate.git_worktree import base_of, repository, worktree
+from gdbench.gate.git_worktree import find_repository, open_worktree, resolve_base
 
-top = repository(Path.cwd())
-with worktree(top, base_of(top, None, "outputs", True).commit) as side:
+top = find_repository(Path.cwd())
+with open_worktree(top, resolve_base(top, None, "outputs", True).commit) as side:
     held = sorted(file.name for file in side.root.iterdir())
 with Path(sys.argv[1]).open("a") as log:
     print(top, *held, file=log)
@@ -38,7 +37,7 @@ with Path(sys.argv[1]).open("a") as log:
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pull request around the tests, and this gdbench in every process."""
+    """Tests do not see the environment of a pull request, and use this gdbench in every process."""
     monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for who in ("AUTHOR", "COMMITTER"):  # so that commits made twice are the same
@@ -46,7 +45,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_a_commit(place: Path, layout: str, kind: str, script: str) -> Path:
-    """Make a commit twice, without and with a hook, and compare what comes of it; returns the hook's log."""
+    """Make a commit twice, without and with a hook, and compare the results; returns the hook's log."""
     log = place / "log"
     states = []
     for name, words in (("free", "true"), ("hooked", f"{script} >> {shlex.quote(str(log))} 2>&1")):
@@ -70,7 +69,7 @@ UNLIKE = [("linked", "commit -am")]
 
 @pytest.mark.parametrize(("layout", "kind"), representatives(EVERY_KIND + EVERY_LAYOUT, EVERY_KIND + UNLIKE))
 def test_a_commit_holds_what_was_staged(tmp_path: Path, layout: str, kind: str) -> None:
-    """Commit, index and work tree are as without the hook, and the base was there for it to look at."""
+    """Commit, index and work tree are as without the hook, and the base was available to it."""
     script = tmp_path / "trees.py"
     script.write_text(TREES)
     held = tmp_path / "held"
@@ -105,7 +104,7 @@ def test_a_gate_inside_of_a_hook(tmp_path: Path, layout: str, kind: str) -> None
 
 @pytest.fixture
 def hooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A repository, and another one of which the environment speaks as in a hook of it."""
+    """A repository, and another one whose hook set the environment variables."""
     for name in ("asked", "around"):
         folder = tmp_path / name
         folder.mkdir()
@@ -121,52 +120,52 @@ def hooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
 
 
 def test_every_variable_of_one_repository_is_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whatever git lists as local is in no child's environment, be its value nonsense."""
+    """No variable that git lists as local is in a child's environment, whatever its value."""
     names = read_git(tmp_path, "rev-parse", "--local-env-vars").split()
     for name in names:
         monkeypatch.setenv(name, "nonsense")
 
     assert len(names) > 10
-    assert not set(names) & {*unhooked_environment(), *git_environment(tmp_path)}
+    assert not set(names) & {*make_clean_environment(), *make_git_environment(tmp_path)}
 
 
 def test_what_is_asked_of_a_folder_is_told_of_it(hooked: tuple[Path, Path]) -> None:
-    """The folder decides, not the repository whose hook this is: top, facts, and worktrees."""
+    """The folder decides, not the repository whose hook runs: top, description, and worktrees."""
     asked, around = hooked
     index = (around / ".git" / "index").read_bytes()
-    with worktree(asked, "HEAD") as side:
+    with open_worktree(asked, "HEAD") as side:
         held = (side.root / "file").read_text()
 
     (asked / "file").write_text("changed")
-    diff = git_diff(asked)
+    diff = read_git_diff(asked)
     git(asked, "checkout", "--quiet", "file")
 
     assert held == "asked"
     assert "-asked" in diff
     assert "+changed" in diff
-    assert repository(asked) == asked
-    assert git_facts(asked) == {"commit": git(asked, "rev-parse", "HEAD"), "dirty": False}
+    assert find_repository(asked) == asked
+    assert describe_checkout(asked) == {"commit": git(asked, "rev-parse", "HEAD"), "dirty": False}
     assert (around / ".git" / "index").read_bytes() == index
 
 
 def test_another_users_repository_is_told_in_gits_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dubious ownership is not the absence of a repository: one line says what git said, and so do the facts."""
+    """Dubious ownership is not reported as a missing repository: the error states git's message."""
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(UsageError, match=r"dubious ownership.*safe\.directory") as raised:
-        repository(tmp_path)
+        find_repository(tmp_path)
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="dubious ownership"):
-        head_of(Asked(baseline=Path("baseline.csv")))
+        find_head(GateRequest(baseline=Path("baseline.csv")))
 
     assert "\n" not in str(raised.value)
-    assert "dubious ownership" in (git_facts(tmp_path) or {})["refused"]
+    assert "dubious ownership" in (describe_checkout(tmp_path) or {})["refused"]
 
 
 def test_a_worktree_runs_no_hook_and_prunes_nothing_of_the_users(tmp_path: Path) -> None:
-    """Neither post-checkout of the repository, nor a user's worktree whose disk is not there at the moment."""
+    """Neither is post-checkout run, nor a user's worktree pruned whose disk is not mounted."""
     top = tmp_path / "top"
     top.mkdir()
     git(top, "init", "--quiet")
@@ -177,7 +176,7 @@ def test_a_worktree_runs_no_hook_and_prunes_nothing_of_the_users(tmp_path: Path)
     hook.chmod(0o755)
     git(top, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "-b", "far", str(tmp_path / "far"))
     (tmp_path / "far").rename(tmp_path / "unmounted")
-    with worktree(top, "HEAD"):
+    with open_worktree(top, "HEAD"):
         pass
 
     (tmp_path / "unmounted").rename(tmp_path / "far")
@@ -204,7 +203,7 @@ def git_commands(file: Path) -> Iterator[int]:
 
 @pytest.mark.parametrize("folder", ["gdbench", "experiments", "website"])
 def test_git_is_started_by_one_function(folder: str) -> None:
-    """Every other call would bring what a hook has set into git."""
+    """Other calls would pass the variables of a hook to git."""
     found = [f"{file}:{line}" for file in (ROOT / folder).rglob("*.py") for line in git_commands(file)]
 
-    assert {each.rpartition(":")[0] for each in found} <= {str(ROOT / "gdbench" / "engine" / "git.py")}
+    assert {place.rpartition(":")[0] for place in found} <= {str(ROOT / "gdbench" / "engine" / "git.py")}

@@ -1,4 +1,4 @@
-"""Identical code, asked twice: the exact layer finds nothing, whatever a step allocates on its way."""
+"""Identical code measured twice: the exact layer reports no difference, whatever a step allocates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from gdbench.config.paths import config_folder
-from gdbench.gate.exact_measures import compared
-from gdbench.gate.probe import answered
-from gdbench.gate.probe_client import ask_both
-from gdbench.gate.series import Series, Side
+from gdbench.gate.exact_measures import compare_answers
+from gdbench.gate.probe import answer_request
+from gdbench.gate.probe_client import run_probes
+from gdbench.gate.series import Series, SourceTree
 
 ULPS = {"float32": 8.0, "float64": 4096.0}
 ROUNDS = 4
@@ -105,7 +105,7 @@ KINDS = ("tensor", "numpy", "cached")
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Iterator[tuple[Side, list[Series]]]:
+def training(tmp_path: Path) -> Iterator[tuple[SourceTree, list[Series]]]:
     """A tree with training code, and its series."""
     mine = tmp_path / "mine"
     for name in ("objective", "optimizer"):
@@ -132,28 +132,30 @@ def training(tmp_path: Path) -> Iterator[tuple[Side, list[Series]]]:
         for batch in (1, 16)
     ]
     threads = torch.get_num_threads()
-    yield Side(tmp_path, "here"), series
+    yield SourceTree(tmp_path, "here"), series
     torch.set_num_threads(threads)
 
 
 def test_training_code_is_the_same_as_itself(
-    training: tuple[Side, list[Series]], monkeypatch: pytest.MonkeyPatch
+    training: tuple[SourceTree, list[Series]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step that makes tensors from lists and arrays counts the same bytes, whatever lay at their addresses."""
+    """A step that makes tensors from lists and arrays counts the same bytes, whatever their addresses."""
     side, series = training
     series = [*series[:6], *(one for one in series if one.name.startswith("drawing"))]
     monkeypatch.syspath_prepend(side.root / "mine")
     asked = []
     for one in series:
-        fixed, words = side.composing(one)
+        fixed, words = side.build_request(one)
         asked.append({"name": one.name, "fixed": fixed, "words": words})
     answers = []
     for repetition in range(3):
-        answers.append({answer.pop("name"): answer for answer in answered({"series": asked})})
+        answers.append({answer.pop("name"): answer for answer in answer_request({"series": asked})})
         junk = [torch.randn(size) for size in range(1, 60, repetition + 1)]  # moves the global generator, too
         del junk[::2]
     findings = [
-        compared(one.name, answers[0][one.name], later[one.name], True, ULPS) for later in answers[1:] for one in series
+        compare_answers(one.name, answers[0][one.name], later[one.name], True, ULPS)
+        for later in answers[1:]
+        for one in series
     ]
 
     assert {finding.verdict for finding in findings} == {"same"}, [finding.cause for finding in findings]
@@ -161,8 +163,8 @@ def test_training_code_is_the_same_as_itself(
 
 @pytest.mark.slow
 @pytest.mark.campaign
-def test_no_gate_of_identical_code_alarms(training: tuple[Side, list[Series]]) -> None:
-    """Two processes a gate, over objectives, methods of every kind and training code: more than 200, 0 alarms."""
+def test_no_gate_of_identical_code_alarms(training: tuple[SourceTree, list[Series]]) -> None:
+    """Over 200 gates with two processes each, of objectives, methods of every kind and training code: 0 alarms."""
     side, series = training
     objectives = [file.stem for file in sorted((config_folder() / "objective").glob("*.yaml")) if file.stem != "cutest"]
     methods = ("gd", "momentum", "adam", "nadam", "lbfgs", "armijo", "muon", "soap")
@@ -175,9 +177,9 @@ def test_no_gate_of_identical_code_alarms(training: tuple[Side, list[Series]]) -
     ]
     alarms, count = [], 0
     for _ in range(ROUNDS):
-        base, head = ask_both(series, side, side, lambda name: None)
+        base, head = run_probes(series, side, side, lambda name: None)
         for one in series:
-            finding = compared(one.name, base.series[one.name], head.series[one.name], True, ULPS)
+            finding = compare_answers(one.name, base.series[one.name], head.series[one.name], True, ULPS)
             count += finding.verdict != "unmeasured"
             if finding.verdict not in ("same", "unmeasured"):
                 alarms.append(f"{one.name}: {finding.verdict}: {finding.cause}")

@@ -1,4 +1,4 @@
-"""The fixture by which a user's own test says what must hold of their optimizer."""
+"""The pytest fixture with which users test their optimizers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from support.repositories import repository
 
-from gdbench.gate.pytest_plugin import Bench
+from gdbench.gate.pytest_plugin import BenchmarkFixture
 from gdbench.optimizers.sgd import gd
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +41,9 @@ def test_it_is_too_slow(gdbench):
 
 
 def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
-    """The same descent, whoever carries it out: the notebook's loop halts the gap at 1e-6 in 31 steps."""
-    bench = Bench()
-    runs = [bench("notebook_manual", each, lr=0.1) for each in ("gd", gd, torch.optim.SGD)]
+    """Each way of giving the optimizer has the same result: a gap of 1e-6 in 31 steps."""
+    bench = BenchmarkFixture()
+    runs = [bench("notebook_manual", optimizer, lr=0.1) for optimizer in ("gd", gd, torch.optim.SGD)]
 
     assert [run.steps_to() for run in runs] == [31, 31, 31]
     assert {run.status for run in runs} == {"target"}
@@ -55,7 +55,9 @@ def test_a_class_and_a_factory_and_a_name_are_run_alike() -> None:
 def test_settings_reach_run_optimizer_and_objective() -> None:
     """Floats, switches and tuples are the optimizer's, dotted names the objective's."""
     settings: dict[str, Any] = {"objective.n": 5, "dtype": "float64", "steps": 7}
-    run = Bench()("rosenbrock", torch.optim.Adam, lr=0.1, betas=(0.5, 0.9), amsgrad=True, eps=1e-6, **settings)
+    run = BenchmarkFixture()(
+        "rosenbrock", torch.optim.Adam, lr=0.1, betas=(0.5, 0.9), amsgrad=True, eps=1e-6, **settings
+    )
 
     assert run.gradients == 7
     assert math.isinf(run.steps_to(1e-12))
@@ -64,16 +66,16 @@ def test_settings_reach_run_optimizer_and_objective() -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda: Bench()("rosenbrok", "gd", lr=0.1), pytest.fail.Exception),
-        (lambda: Bench()("rosenbrock", gd), pytest.fail.Exception),
-        (lambda: Bench()("rosenbrock", gd, lr=0.1, momentun=0.5), pytest.fail.Exception),
-        (lambda: Bench()("beale", "chebyshev", lr=0.1), pytest.fail.Exception),
-        (lambda: Bench()("notebook_manual", "gd", lr=0.1).steps_to(0.5), ValueError),
+        (lambda: BenchmarkFixture()("rosenbrok", "gd", lr=0.1), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("rosenbrock", gd), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("rosenbrock", gd, lr=0.1, momentun=0.5), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("beale", "chebyshev", lr=0.1), pytest.fail.Exception),
+        (lambda: BenchmarkFixture()("notebook_manual", "gd", lr=0.1).steps_to(0.5), ValueError),
     ],
     ids=["an objective", "no lr", "a parameter", "a fact", "a rung"],
 )
 def test_mistakes_are_said(call: Callable[[], Any], error: type[BaseException]) -> None:
-    """In one line, as on the command line."""
+    """Usage errors are one line, as on the command line."""
     with pytest.raises(error) as raised:
         call()
 
@@ -81,7 +83,7 @@ def test_mistakes_are_said(call: Callable[[], Any], error: type[BaseException]) 
 
 
 def test_a_mistyped_objective_is_one_line_of_pytest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a test that names an objective that is none, pytest prints the one line, and no trace through gdbench."""
+    """For an unknown objective pytest prints one line, without a traceback through gdbench."""
     file = tmp_path / "test_typo.py"
     file.write_text('def test_it(gdbench):\n    gdbench("rosenbrok", "gd", lr=0.1)\n')
     pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(file)])
@@ -92,7 +94,7 @@ def test_a_mistyped_objective_is_one_line_of_pytest(tmp_path: Path, capsys: pyte
 
 
 def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A test of the user's passes, and one that asks too much fails with the number."""
+    """A user's test passes, and one with a wrong limit fails with the number."""
     (tmp_path / "test_mine.py").write_text(TEST)
     plugins = [
         "no:gdbench",
@@ -110,7 +112,7 @@ def test_pytest_gives_the_fixture(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 def test_a_step_that_became_slower_fails_the_users_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """no_slower fails where a series of their suite takes three times as long as at their last commit."""
+    """no_slower fails if a series takes three times as long as at the last commit."""
     repository(tmp_path, FEW)
     own = tmp_path / "mine" / "own.py"
     own.write_text(
@@ -121,4 +123,4 @@ def test_a_step_that_became_slower_fails_the_users_test(tmp_path: Path, monkeypa
     with pytest.raises(
         pytest.fail.Exception, match=r"^sound manual quadratic is slower than base [0-9a-f]{7} \(HEAD\): step \+"
     ):
-        Bench().no_slower("sound *", config_dir="mine")
+        BenchmarkFixture().no_slower("sound *", config_dir="mine")

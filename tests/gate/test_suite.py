@@ -1,4 +1,4 @@
-"""Suites: the series that a file of conf/gate stands for."""
+"""Suites: the series of a file in conf/gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdbench.config.hydra_plugins import store
 from gdbench.config.paths import config_folder
 from gdbench.config.spec import Question
 from gdbench.errors import UsageError
-from gdbench.gate.series import Series, Side
+from gdbench.gate.series import Series, SourceTree
 from gdbench.gate.suite import Suite, load_suite
 
 SUITES = sorted(file.stem for file in (config_folder() / "gate").glob("*.yaml"))
@@ -29,37 +29,37 @@ def suite(folder: Path, text: str) -> Suite:
 
 @pytest.mark.parametrize("name", SUITES)
 def test_every_shipped_series_poses_a_question(name: str) -> None:
-    """Its words compose, and pass the checks of a run."""
+    """Its overrides compose to a valid run."""
     store()
     with initialized():
         compose = Composer()
         for series in load_suite(name).series:
-            fixed, words = Side(Path(), "here").composing(series)
-            composed = compose(words)
+            fixed, overrides = SourceTree(Path(), "here").build_request(series)
+            composed = compose(overrides)
             question = Question.parse(plain(composed.config), composed.choices)
 
             assert fixed == []
             assert question.size == 1
-            assert question.optimizer == series.setting("optimizer")
+            assert question.optimizer == series.get_setting("optimizer")
 
 
 @pytest.mark.parametrize("name", ["mïne it's a&b [z] {z} (x)", '${HOME},a=b "q" 100% ~x', "tail\\"])
 def test_a_side_may_lie_in_a_folder_of_any_name(own: Path, tmp_path: Path, name: str) -> None:
-    """The configurations and the code of a side are found whatever its folder is called."""
+    """The configurations and the code of a side are found whatever the name of its folder."""
     (tmp_path / name).mkdir()
     own.rename(tmp_path / name / "mine")
     series = Series("s", (("objective", "bowl"), ("optimizer", "sign")), code="mine")
-    fixed, words = Side(tmp_path / name, "here").composing(series)
+    fixed, overrides = SourceTree(tmp_path / name, "here").build_request(series)
     store()
     with initialized():
-        config = Composer(fixed)(words).config
+        config = Composer(fixed)(overrides).config
 
     assert config.objective["_target_"] == "own_things.bowl"
     assert config.code == str(tmp_path / name / "mine")
 
 
 def test_lists_multiply_and_name(tmp_path: Path) -> None:
-    """One series for each combination; a name says what tells it from others, and steps do not."""
+    """One series per combination; names state the settings that differ, and not the steps."""
     made = suite(
         tmp_path,
         "defaults: {steps: 9, d1: 0.05}\n"
@@ -68,15 +68,15 @@ def test_lists_multiply_and_name(tmp_path: Path) -> None:
         "  - {objective: quadratic, objective.n: 5, optimizer: gd, policy: off, label: small}\n",
     )
 
-    assert [each.name for each in made.series] == [
+    assert [one.name for one in made.series] == [
         *(f"{name} manual rosenbrock float64 lr={lr}" for name in ("gd", "adam") for lr in (0.1, 0.2)),
         "gd manual quadratic n=5 small",
     ]
     assert len(made.running) == 4
     assert made.series[0].d1 == 0.05
-    assert "steps=9" in made.series[0].words
-    assert "objective.n=5" in made.series[-1].words
-    assert [each.name for each in made.only(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
+    assert "steps=9" in made.series[0].overrides
+    assert "objective.n=5" in made.series[-1].overrides
+    assert [one.name for one in made.select(["adam *lr=0.1"]).series] == ["adam manual rosenbrock float64 lr=0.1"]
 
 
 def test_waivers_state_reason_and_day(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES.values(), ids=MISTAKES)
 def test_mistakes_in_a_suite_are_one_line(tmp_path: Path, text: str, said: str) -> None:
-    """The file is named, what came, and what is allowed."""
+    """The message has the file, what was given, and what is allowed."""
     with pytest.raises(UsageError) as raised:
         suite(tmp_path, text)
 
@@ -116,10 +116,10 @@ def test_mistakes_in_a_suite_are_one_line(tmp_path: Path, text: str, said: str) 
 
 @given(value=st.one_of(st.booleans(), st.none(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_settings_become_overrides_that_mean_the_same(value: object) -> None:
-    """What YAML read is what Hydra reads."""
+    """Hydra reads the same value as YAML."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    word = Series("s", (("lr", value),)).words[-1]
+    word = Series("s", (("lr", value),)).overrides[-1]
     (override,) = OverridesParser.create().parse_overrides([word])
 
     assert override.value() == value

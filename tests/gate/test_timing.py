@@ -12,25 +12,26 @@ import pytest
 from support.leftovers import list_children
 from support.processes import Processes, Streams
 
-from gdbench.gate.series import Series, Side
-from gdbench.gate.timing.calibration import selftest
-from gdbench.gate.timing.compare import compare
-from gdbench.gate.timing.settings import Settings
+from gdbench.gate.series import Series, SourceTree
+from gdbench.gate.timing.calibration import calibrate
+from gdbench.gate.timing.scheduler import compare_times
+from gdbench.gate.timing.settings import TimingSettings
 from gdbench.gate.timing.verdicts import TimeReport
-from gdbench.gate.timing.worker_client import WORKER
+from gdbench.gate.timing.worker import WORKER
+from gdbench.report.gate import describe_calibration
 
 ROOT = Path(__file__).parents[2]
-FEW = Settings(
+FEW = TimingSettings(
     looks=(3,),
     alphas=(0.05,),
     confirmations=2,
     beta=0.2,
-    family=0.1,
-    quads=6,
-    least_quads=2,
+    family_alpha=0.1,
+    max_quads=6,
+    min_quads=2,
     warm_steps=3,
-    nulls=1,
-    rounds_a_process=9,
+    null_series=1,
+    rounds_per_process=9,
     control_zone=0.5,
     long_quads=2,
 )
@@ -54,14 +55,14 @@ SERIES = Series(
     d1=0.9,
     code="mine",
 )
-Trees = Callable[[str, str], tuple[Side, Side]]
+Trees = Callable[[str, str], tuple[SourceTree, SourceTree]]
 
 
 @pytest.fixture
 def trees(tmp_path: Path) -> Trees:
-    """Makes the two trees of a user whose optimizer has these lines more, in base and in head."""
+    """Makes the two trees of a user whose optimizer has these extra lines in base and in head."""
 
-    def make(*lines: str) -> tuple[Side, Side]:
+    def make(*lines: str) -> tuple[SourceTree, SourceTree]:
         sides = []
         for label, more in zip(("base", "head"), lines, strict=True):
             folder = tmp_path / label / "mine" / "optimizer"
@@ -70,7 +71,7 @@ def trees(tmp_path: Path) -> Trees:
             (folder / "plain.yaml").write_text(
                 "# Mine\nmanual: {_target_: my_method.plain}\ntorch: null\ndefault_lr: 0.1\n"
             )
-            sides.append(Side(tmp_path / label, label))
+            sides.append(SourceTree(tmp_path / label, label))
         return sides[0], sides[1]
 
     return make
@@ -81,32 +82,34 @@ def workers() -> list[str]:
     return [line for line in list_children() if str(WORKER) in line]
 
 
-def told(report: TimeReport) -> dict[str, str]:
+def list_verdicts(report: TimeReport) -> dict[str, str]:
     """The verdict of each series, or why there is none."""
-    return {**{each.name: each.verdict for each in report.series}, **report.unmeasured}
+    return {**{timing.name: timing.verdict for timing in report.series}, **report.unmeasured}
 
 
 @pytest.mark.slow
 def test_a_users_slower_optimizer_is_found_and_nothing_else(trees: Trees) -> None:
-    """A module of one name in both trees: head's has more to do, which is slower and confirmed; gd is what it was."""
+    """The same module in both trees: head's does more work, which is slower and confirmed; gd is unchanged."""
     base, head = trees("pass", MORE.format(count=100))
     same = replace(SERIES, name="gd", settings=(("objective", "rosenbrock"), ("optimizer", "gd"), ("lr", 1e-4)))
     lacking = replace(SERIES, name="none", settings=(*SERIES.settings, ("impl", "torch")))
     off = replace(SERIES, name="off", policy="off")
     words: list[str] = []
-    report = compare([SERIES, same, lacking, off], base, head, FEW, lambda said, share: words.append(said), known={})
+    report = compare_times(
+        [SERIES, same, lacking, off], base, head, FEW, lambda text, share: words.append(text), detectable={}
+    )
     slower = report.series[0]
 
-    assert told(report) == {SERIES.name: "slower", "gd": "no slower", "none": report.unmeasured["none"]}
+    assert list_verdicts(report) == {SERIES.name: "slower", "gd": "no slower", "none": report.unmeasured["none"]}
     assert "has no torch implementation" in report.unmeasured["none"]
     assert slower.confirmed
     assert slower.ratio > 1.5
     assert slower.head_s > 1.3 * slower.base_s
-    assert report.mode == "twin"
-    assert [each.name for each in report.nulls] == [SERIES.name]
-    assert {each.name for each in report.controls} == {"overhead", "memory"}
+    assert report.mode == "one process"
+    assert [timing.name for timing in report.nulls] == [SERIES.name]
+    assert {timing.name for timing in report.controls} == {"overhead", "memory"}
     assert report.contaminated is None
-    assert len(report.facts) == 3 + FEW.confirmations
+    assert len(report.counters) == 3 + FEW.confirmations
     assert words[0] == "composing"
     assert words[-1].startswith("confirming 1 slower")
     assert not list(base.root.rglob("__pycache__")), "a tree is the user's"
@@ -119,19 +122,19 @@ def test_sides_that_change_torch_are_measured_apart(trees: Trees) -> None:
     base, head = trees("pass", "pass")
     method = base.root / "mine" / "my_method.py"
     method.write_text(method.read_text() + "\ntorch.nn.functional.relu = lambda x: x\n")
-    report = compare([SERIES], base, head, replace(FEW, nulls=0, looks=(2,)), known={})
+    report = compare_times([SERIES], base, head, replace(FEW, null_series=0, looks=(2,)), detectable={})
 
-    assert report.mode == "apart: torch.nn.functional.relu was replaced"
-    assert told(report) in ({SERIES.name: "no slower"}, {SERIES.name: "faster"}, {SERIES.name: "undecided"})
+    assert report.mode == "two processes: torch.nn.functional.relu was replaced"
+    assert list_verdicts(report) in ({SERIES.name: "no slower"}, {SERIES.name: "faster"}, {SERIES.name: "undecided"})
 
 
 @pytest.mark.slow
 def test_a_worker_whose_gate_was_killed_ends_and_clears_up(processes: Processes, tmp_path: Path) -> None:
-    """With nobody at the other end of its pipes a worker goes, and the folder of bytecode with it."""
+    """Without a gate at the other end of its pipes a worker ends and removes the folder of bytecode."""
     cache = tmp_path / "cache"
     cache.mkdir()
     tree = {"label": "head", "root": str(ROOT), "path": [str(ROOT)]}
-    request = {"do": "open", "trees": [tree], "settings": asdict(FEW), "cache": str(cache)}
+    request = {"do": "open_trees", "trees": [tree], "settings": asdict(FEW), "cache": str(cache)}
     asked = Streams(json.dumps(request) + "\n")
     done = processes.start_python("-P", WORKER, cwd=tmp_path, streams=asked).communicate()
 
@@ -141,14 +144,14 @@ def test_a_worker_whose_gate_was_killed_ends_and_clears_up(processes: Processes,
 
 
 @pytest.mark.slow
-def test_the_self_test_on_a_real_tree(trees: Trees) -> None:
-    """Head against itself gives no alarm; what is put in is found, and its size told from the same rounds."""
+def test_the_calibration_on_a_real_tree(trees: Trees) -> None:
+    """Head against itself gives no alarm; an injected slowdown is detected, and its size measured beside it."""
     _, head = trees("pass", "pass")
-    figures = selftest([SERIES], head, rounds=FEW.looks[0] + FEW.confirmations, sizes=(3.0,), settings=FEW)
+    result = calibrate([SERIES], head, rounds=FEW.looks[0] + FEW.confirmations, sizes=(3.0,), settings=FEW)
 
-    assert (figures.comparisons, figures.alarms, figures.rounds) == (1, 0, 5)
-    assert [(each.wanted, each.trials, each.slower) for each in figures.injected] == [(3.0, 1, 1)]
-    assert 1.0 < figures.injected[0].size < 6.0
-    assert set(figures.found_from) == {SERIES.name}
-    assert figures.fingerprint["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert "0 false alarms" in figures.lines[0]
+    assert (result.comparisons, result.false_alarms, result.rounds) == (1, 0, 5)
+    assert [(one.requested, one.comparisons, one.slower) for one in result.injected] == [(3.0, 1, 1)]
+    assert 1.0 < result.injected[0].size < 6.0
+    assert set(result.detectable_slowdown) == {SERIES.name}
+    assert result.fingerprint["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert "0 false alarms" in describe_calibration(result)[0]

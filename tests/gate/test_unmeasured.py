@@ -1,4 +1,4 @@
-"""What the gate could not measure never passes: whatever is absent, skipped, off or unavailable has its reason."""
+"""What was not measured never passes: absent, skipped, off or unavailable, each with its reason."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from support.repositories import change, commit, findings, git, repository
 from support.tiers import representatives
 
 from gdbench.errors import NotMeasured
-from gdbench.gate.bisect import halved
-from gdbench.gate.git_worktree import base_of
-from gdbench.gate.series import Side
+from gdbench.gate.bisect import bisect_commits
+from gdbench.gate.git_worktree import resolve_base
+from gdbench.gate.series import SourceTree
 
 EXACT = ("--config-dir", "mine", "--time", "off")
 SUITE = """
@@ -51,7 +51,7 @@ series:
 
 
 def add_optimizer(top: Path, name: str, target: str, more: str = "") -> None:
-    """Give a repository's folder one more optimizer."""
+    """Add an optimizer to a repository's folder."""
     (top / "mine" / "optimizer" / f"{name}.yaml").write_text(
         f"# My {name}\nmanual: {{_target_: {target}}}\ntorch: null\ndefault_lr: 0.1\n{more}"
     )
@@ -105,10 +105,10 @@ def test_only_what_the_bases_tree_does_not_hold_is_new(gate: Callable[..., Any],
 
 @pytest.mark.slow
 def test_an_acceptance_forgives_its_numbers_alone(gate: Callable[..., Any], tmp_path: Path) -> None:
-    """By the command line: one clone more than was accepted fails, and so does what was accepted, by a baseline."""
+    """On the command line: one more clone than accepted fails, and so does the accepted one against a baseline."""
     top = repository(tmp_path, FEW)
     own = top / "mine" / "own.py"
-    assert gate("record", "--config-dir", "mine").code == 0
+    assert gate("save-baseline", "--config-dir", "mine").code == 0
     commit(top)
     change(top)
     only = (*EXACT, "--only", "clone *")
@@ -151,13 +151,13 @@ def test_a_baseline_that_tells_nothing_never_passes(
 def test_a_pull_request_whose_base_is_not_fetched_is_not_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another branch in its place would be another comparison."""
+    """No other branch is used in its place."""
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
     monkeypatch.setenv("GITHUB_BASE_REF", "release")
 
     with pytest.raises(NotMeasured, match="GITHUB_BASE_REF=release names no branch here"):
-        base_of(tmp_path, None, "outputs", False)
+        resolve_base(tmp_path, None, "outputs", False)
 
 
 DARK = [(dark, culprit) for dark in ((2,), (2, 3), (0, 1, 2, 3, 4), (4,)) for culprit in range(1, 6)]
@@ -170,20 +170,20 @@ DARK = [(dark, culprit) for dark in ((2,), (2, 3), (0, 1, 2, 3, 4), (4,)) for cu
 def test_bisection_takes_no_commit_for_good_that_it_could_not_measure(
     tmp_path: Path, culprit: int, dark: tuple[int, ...]
 ) -> None:
-    """It is passed over; where the culprit may be one of these, they are named."""
+    """It is skipped; if the culprit may be one of these, they are named."""
     git(tmp_path, "init", "--quiet")
     commits = []
     for number in range(6):
         (tmp_path / "file").write_text(str(number))
         commits.append(commit(tmp_path, str(number)))
 
-    def fails(side: Side) -> str:
+    def fails(side: SourceTree) -> str:
         number = int((side.root / "file").read_text())
         if number in dark:
             raise NotMeasured("it does not import")
         return "bad" if number >= culprit else ""
 
-    found = halved(tmp_path, commits, fails, lambda line: None)
+    found = bisect_commits(tmp_path, commits, fails, lambda line: None)
     first = next(number for number in range(culprit, 6) if number not in dark)
     before = max((number for number in range(culprit) if number not in dark), default=-1)
 
@@ -192,21 +192,21 @@ def test_bisection_takes_no_commit_for_good_that_it_could_not_measure(
 
 
 def test_bisection_of_a_bad_end_that_cannot_be_measured_is_none(tmp_path: Path) -> None:
-    """Nothing is known of it."""
+    """A bad end that is not measured is an error."""
     git(tmp_path, "init", "--quiet")
     commits = [commit(tmp_path)]
 
-    def fails(side: Side) -> str:
+    def fails(side: SourceTree) -> str:
         raise NotMeasured("it does not import")
 
     with pytest.raises(NotMeasured, match="cannot be measured: it does not import"):
-        halved(tmp_path, commits, fails, lambda line: None)
+        bisect_commits(tmp_path, commits, fails, lambda line: None)
 
 
 @pytest.mark.slow
 def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that cannot be imported is no reason to skip the test; neither is time=off."""
-    from gdbench.gate.pytest_plugin import Bench
+    from gdbench.gate.pytest_plugin import BenchmarkFixture
 
     top = repository(tmp_path, FEW)
     own = top / "mine" / "own.py"
@@ -217,6 +217,6 @@ def test_no_slower_fails_where_nothing_could_be_measured(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     with pytest.raises(pytest.fail.Exception, match=r"^sound manual quadratic is unmeasured: .*a_package_that_is_gone"):
-        Bench().no_slower("sound *", config_dir="mine")
+        BenchmarkFixture().no_slower("sound *", config_dir="mine")
     with pytest.raises(pytest.fail.Exception, match="time=off"):
-        Bench().no_slower("sound *", config_dir="mine", time="off")
+        BenchmarkFixture().no_slower("sound *", config_dir="mine", time="off")

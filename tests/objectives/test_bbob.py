@@ -106,23 +106,23 @@ def exact(function: int, n: int) -> Any:
     def weierstrass(x: Any) -> Any:
         z = of["matrix"] * (of["turn"] * (mp.matrix(x) - of["best"])).apply(oscillated)
         half = mp.mpf(1) / 2
-        waves = [half**k * mp.cos(2 * mp.pi * 3**k * (each + half)) for each in z for k in range(12)]
+        waves = [half**k * mp.cos(2 * mp.pi * 3**k * (coordinate + half)) for coordinate in z for k in range(12)]
         bottom = mp.fsum(half**k * mp.cos(mp.pi * 3**k) for k in range(12))
         return 10 * (mp.fsum(waves) / n - bottom) ** 3
 
     def griewank_rosenbrock(x: Any) -> Any:
-        z = [each + mp.mpf(1) / 2 for each in of["matrix"] * mp.matrix(x)]
+        z = [coordinate + mp.mpf(1) / 2 for coordinate in of["matrix"] * mp.matrix(x)]
         valley = [100 * (a**2 - b) ** 2 + (a - 1) ** 2 for a, b in pairwise(z)]
         return 10 * mp.fsum(s / 4000 - mp.cos(s) for s in valley) / (n - 1) + 10
 
     def katsuura(x: Any) -> Any:
         z = of["matrix"] * (mp.matrix(x) - of["best"])
-        rough = [mp.fsum(abs(2**j * each - mp.nint(2**j * each)) / 2**j for j in range(1, 33)) for each in z]
+        rough = [mp.fsum(abs(2**j * t - mp.nint(2**j * t)) / 2**j for j in range(1, 33)) for t in z]
         product = mp.fprod((1 + i * r) ** (10 / mp.mpf(n) ** mp.mpf("1.2")) for i, r in enumerate(rough, 1))
         return mp.mpf(10) / n**2 * (product - 1)
 
     def lunacek(x: Any) -> Any:
-        y = [2 * s * each for s, each in zip(of["sign"], x, strict=True)]
+        y = [2 * s * coordinate for s, coordinate in zip(of["sign"], x, strict=True)]
         middle, s = mp.mpf(5) / 2, 1 - 1 / (2 * mp.sqrt(n + 20) - mp.mpf("8.2"))
         other = -mp.sqrt((middle**2 - 1) / s)
         funnels = mp.fsum((t - middle) ** 2 for t in y), n + s * mp.fsum((t - other) ** 2 for t in y)
@@ -139,7 +139,7 @@ def test_rugged_gradients_to_many_digits(function: int) -> None:
     f = exact(function, n)
     with mpmath.workdps(50):
         for x in points(function, n, 3, bound=4.0):
-            point = [mpmath.mpf(each) for each in x.tolist()]
+            point = [mpmath.mpf(number) for number in x.tolist()]
             value, slope = oracle(objective, laned=False).grad(torch.from_numpy(x), 0)
             assert value.item() - objective.minimum == pytest.approx(float(f(point)), rel=1e-11)
             width = mpmath.mpf(10) ** -20

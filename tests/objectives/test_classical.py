@@ -73,7 +73,7 @@ def test_value_and_gradient_are_the_sources(name: str) -> None:
         x = start + spread * torch.randn(start.shape, generator=near, dtype=torch.float64)
         loss, slope = oracle(objective, laned=False).grad(x, 0)
         with mp.workdps(50):
-            point = [mpf(each) for each in x.flatten().tolist()]
+            point = [mpf(number) for number in x.flatten().tolist()]
             value = float(exact(name, point))
             found = np.array(slopes(name, point, mpf(10) ** -16), dtype=float)
         assert loss.item() == pytest.approx(value, rel=1e-12, abs=1e-14)
@@ -88,7 +88,7 @@ def test_minimum_is_right_to_the_last_digit(name: str) -> None:
         pytest.skip("a root or reciprocal of a rounded number is not that of the exact one")
     with mp.workdps(50):
         for x in objective.minimisers:
-            value = exact(name, [mpf(each) for each in x.flatten().tolist()])
+            value = exact(name, [mpf(number) for number in x.flatten().tolist()])
             assert float(value) == pytest.approx(objective.minimum, rel=2.3e-16, abs=1e-24)
 
 
@@ -105,7 +105,7 @@ def test_minimisers_are_rounded_once(name: str) -> None:
     """A Newton step of many digits from a stated minimiser leads to a number that rounds to the very same."""
     with mp.workdps(60):
         for stated in build(name).minimisers:
-            x, wide = [mpf(each) for each in stated.tolist()], mpf(10) ** -18
+            x, wide = [mpf(number) for number in stated.tolist()], mpf(10) ** -18
             slope = slopes(name, x, wide)
             bend = mp.matrix(len(x))
             for i in range(len(x)):
@@ -113,7 +113,7 @@ def test_minimisers_are_rounded_once(name: str) -> None:
                 for j in range(len(x)):
                     bend[j, i] = (there[j] - slope[j]) / wide
             step = mp.lu_solve(bend, mp.matrix(slope))
-            assert [float(each - step[i]) for i, each in enumerate(x)] == pytest.approx(stated.tolist(), rel=2.3e-16)
+            assert [float(value - step[i]) for i, value in enumerate(x)] == pytest.approx(stated.tolist(), rel=2.3e-16)
 
 
 @pytest.mark.parametrize("name", [name for name in FORMULAS if build(name).minimum is not None])

@@ -30,9 +30,9 @@ def definitions(package: ModuleType) -> list[str]:
     files = Path(package.__path__[0]).rglob("*.py")
     nodes = [node for file in files for node in ast.parse(file.read_text()).body]
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.returns is not None]
-    makers = [each for each in functions if ast.unparse(each.returns) in ("Objective", "Method")]  # type: ignore[arg-type]
+    makers = [node for node in functions if ast.unparse(node.returns) in ("Objective", "Method")]  # type: ignore[arg-type]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef) and "Optimizer" in map(ast.unparse, node.bases)]
-    return [each.name for each in (*makers, *classes) if not each.name.startswith("_")]
+    return [node.name for node in (*makers, *classes) if not node.name.startswith("_")]
 
 
 @every_package

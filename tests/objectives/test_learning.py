@@ -14,7 +14,7 @@ from support.folding import folded
 from support.laws import factory, manual, twin
 from torch import Tensor, nn
 
-from gdbench.engine.build import build
+from gdbench.engine.build import build_cell
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
 from gdbench.engine.runner import run_cell
@@ -258,7 +258,7 @@ def test_data_are_those_known(name: str) -> None:
 def test_a_fingerprint_is_of_the_data() -> None:
     """What enters the loss decides the fingerprint: not the penalty, but the samples and what was done to them."""
     assert hash_data(mlp(samples=20)) == hash_data(mlp(hidden=3, samples=20))
-    assert len({hash_data(each) for each in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
+    assert len({hash_data(objective) for objective in (mlp(samples=20), mlp(samples=21), ridge(), softmax())}) == 4
 
 
 def test_the_text_is_plain() -> None:
@@ -389,7 +389,7 @@ def test_runs_stay_in_the_domain(impl: str) -> None:
     """Through the runner every implementation is brought back into [-1, 1] after each step."""
     (job,) = folded("objective=reddi", "optimizer=gd", "lr=0.01,0.1", "steps=30", f"impl={impl}", "device=cpu",
                            "dtype=float64", "timing=off")  # fmt: skip
-    answer = run_cell(build(job.question))
+    answer = run_cell(build_cell(job.question))
 
     assert not {"failed", "unavailable"} & set(answer.columns["status"].tolist())
     assert (abs(np.array(answer.traces["x"].tolist())) <= 1).all()

@@ -62,7 +62,7 @@ def test_the_set_is_whole() -> None:
     """All 35 problems are shipped, each under a number of its own."""
     numbers = {build(name).source.rpartition(" ")[2] for name in SET if name not in IN_CLASSICAL}
 
-    assert numbers == {str(each) for each in range(1, 36)} - {"1", "5"}
+    assert numbers == {str(problem) for problem in range(1, 36)} - {"1", "5"}
     assert len(SET) == 35
 
 
@@ -73,7 +73,7 @@ def test_it_is_the_papers(name: str) -> None:
     with mpmath.workdps(40):
         for x in near_start(objective, 1):
             loss, grad = oracle(objective, laned=False).grad(x, 0)
-            point = [mpmath.mpf(each) for each in x.tolist()]
+            point = [mpmath.mpf(number) for number in x.tolist()]
 
             assert off([loss.item()], [mgh_paper.value(residuals, point)]) <= 1e-13
             assert off(grad.tolist(), mgh_paper.gradient(residuals, point)) <= 1e-13
@@ -86,10 +86,10 @@ def test_systems_of_any_size_are_solved(name: str, n: int) -> None:
     objective, residuals = build(name, n=n), getattr(mgh_paper, name)
     (root,) = objective.minimisers
     with mpmath.workdps(40):
-        x = [mpmath.mpf(each) for each in near_start(objective, 1)[1].tolist()]
+        x = [mpmath.mpf(number) for number in near_start(objective, 1)[1].tolist()]
         assert off([objective.value(torch.tensor(list(map(float, x)), dtype=torch.float64)).item()],
                    [mgh_paper.value(residuals, x)]) <= 1e-13  # fmt: skip
-        assert mgh_paper.value(residuals, [mpmath.mpf(each) for each in root.tolist()]) < 1e-30
+        assert mgh_paper.value(residuals, [mpmath.mpf(number) for number in root.tolist()]) < 1e-30
 
 
 def test_boundary_value_and_integral_equation_have_one_solution() -> None:
@@ -142,7 +142,7 @@ def test_minimum_is_right_to_rounding(name: str, n: int | None) -> None:
     objective, residuals = build(name, n=n) if n else build(name), getattr(mgh_paper, name)
     (x,) = objective.minimisers
     with mpmath.workdps(40):
-        exact = mgh_paper.value(residuals, [mpmath.mpf(each) for each in x.tolist()])
+        exact = mgh_paper.value(residuals, [mpmath.mpf(number) for number in x.tolist()])
 
     curvature = torch.linalg.eigvalsh(hessian(objective.value, x)).max()
     assert abs(float(exact) - objective.minimum) <= 2e-16 * objective.minimum + curvature * (2e-16 * x.norm()) ** 2

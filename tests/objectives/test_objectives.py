@@ -13,12 +13,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.laws import CONF, CONFIGURATIONS, SMALLER, configured, points, target
+from support.laws import CONF, CONFIGURATIONS, SMALLER, build_configured, points, target
 from support.tiers import representatives
 from torch.autograd.functional import hessian
 
 import gdbench
-from gdbench.engine.oracle import Compilable, oracle
+from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import UsageError
 from gdbench.objectives import Objective, make_generator
 from gdbench.objectives.base import count_coordinates
@@ -93,7 +93,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 def build(name: str) -> Objective:
     """The objective of a case."""
-    return configured(*CASES[name])
+    return build_configured(*CASES[name])
 
 
 def minus(a: Params, b: Params) -> Params:
@@ -176,8 +176,8 @@ def test_minimum_is_attained_where_it_is_said_to_be(name: str) -> None:
         near = [
             tree_map(lambda leaf: leaf * (1 + 4e-16 * torch.randn_like(leaf, generator=seed)), x) for _ in range(10)
         ]
-        noise = max(abs(float(objective.value(each)) - value) for each in near)
-        tremor = max(length(minus(gradient(objective, each), slope)) for each in near)
+        noise = max(abs(float(objective.value(point)) - value) for point in near)
+        tremor = max(length(minus(gradient(objective, point), slope)) for point in near)
         assert value == pytest.approx(objective.minimum, rel=1e-15, abs=1e-24 + 2 * noise)
         assert noise <= 1e-11 * abs(value) + 1e-24 * scale
         assert length(slope) <= 1e-12 + 4 * tremor
@@ -223,7 +223,9 @@ def test_lanes_are_solo_runs(name: str, compilable: bool) -> None:
     objective = build(name).to(torch.float64, "cpu")
     alone = points(objective, 3)
     ways = [oracle(objective, laned=True, compiled=compilable)]
-    ways += [Compilable(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
+    ways += (
+        [CompilableOracle(torch.func.vmap(objective.value), laned=True)] if objective.laned and not ways[0].full else []
+    )
     for way in ways:
         losses, grads = way.grad(stack_runs(alone), 0)
         assert losses.shape == (3,)
@@ -490,27 +492,27 @@ def test_gradient_descent_sees_no_instance() -> None:
         assert losses(turned) == pytest.approx(along_axes, rel=1e-10)
 
 
-INSTANCED = [name for name, each in CONFIGURATIONS.items() if hasattr(target(each), "__wrapped__")]
+INSTANCED = [name for name, block in CONFIGURATIONS.items() if hasattr(target(block), "__wrapped__")]
 """Objectives that have instances by ``gdbench.objectives.instances``: all classical ones of a vector."""
 
 
 @pytest.mark.parametrize("name", INSTANCED)
 def test_instances_are_one_function_seen_elsewhere(name: str) -> None:
     """A rotation and a shift lead from the plain function to an instance; from the start no two go down alike."""
-    plain, made = configured(name, {}), [configured(name, {"instance": number}) for number in (1, 2)]
-    for each in made:
-        turn, centre, place = (each.data[key] for key in ("turned", "centred", "placed"))
+    plain, made = build_configured(name, {}), [build_configured(name, {"instance": number}) for number in (1, 2)]
+    for instance in made:
+        turn, centre, place = (instance.data[key] for key in ("turned", "centred", "placed"))
         torch.testing.assert_close(turn @ turn.mT, torch.eye(len(turn), dtype=torch.float64))
-        assert torch.equal(each.start_at(0), plain.start_at(0))
+        assert torch.equal(instance.start_at(0), plain.start_at(0))
         for x in points(plain, 2):
             (loss, slope), there = oracle(plain, laned=False).grad(x, 0), place + turn @ (x - centre)
-            found, seen = oracle(each, laned=False).grad(there, 0)
+            found, seen = oracle(instance, laned=False).grad(there, 0)
             torch.testing.assert_close(found, loss, rtol=1e-9, atol=1e-12)
             torch.testing.assert_close(seen, turn @ slope, rtol=1e-7, atol=1e-9 * float(slope.norm()))
-        for x, at in zip(plain.minimisers, each.minimisers, strict=True):
+        for x, at in zip(plain.minimisers, instance.minimisers, strict=True):
             torch.testing.assert_close(at, place + turn @ (x - centre), rtol=1e-14, atol=1e-14)
-        assert not plain.minimisers or each.value(each.minimisers[0]) == plain.value(plain.minimisers[0])
-    assert len({float(each.value(each.start_at(0))) for each in (plain, *made)}) == 3
+        assert not plain.minimisers or instance.value(instance.minimisers[0]) == plain.value(plain.minimisers[0])
+    assert len({float(instance.value(instance.start_at(0))) for instance in (plain, *made)}) == 3
 
 
 def test_every_classical_function_has_instances() -> None:
@@ -519,7 +521,7 @@ def test_every_classical_function_has_instances() -> None:
         *("bowl_shaped", "classical", "cosine_modulated", "hartmann_shekel", "multimodal_2d", "multimodal_nd"),
         *("nonsmooth", "polynomial", "power_functions", "valley_shaped"),
     }
-    classical = {name for name, each in CONFIGURATIONS.items() if target(each).__module__.split(".")[2] in families}
+    classical = {name for name, block in CONFIGURATIONS.items() if target(block).__module__.split(".")[2] in families}
 
     assert set(INSTANCED) == classical - {"lennard_jones"}
     assert all(CONFIGURATIONS[name]["instance"] == 0 for name in INSTANCED)

@@ -169,7 +169,7 @@ def values(given: Any) -> list[complex]:
     return [complex(number) for part in parts for number in np.asarray(part, dtype=object).ravel().tolist()]
 
 
-def attempted(call: Callable[[], Any]) -> tuple[Any, str]:
+def try_call(call: Callable[[], Any]) -> tuple[Any, str]:
     """What a call returned, or the words of its refusal."""
     try:
         return call(), ""
@@ -182,7 +182,7 @@ def attempted(call: Callable[[], Any]) -> tuple[Any, str]:
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
     """Whatever is given becomes floating tensors of the same numbers, or is refused in one line."""
-    point, refusal = attempted(lambda: convert_point("x0", given))
+    point, refusal = try_call(lambda: convert_point("x0", given))
     if point is None:
         assert "\n" not in refusal
         return
@@ -202,7 +202,7 @@ def test_a_converted_point_has_the_values_that_were_given(given: Any) -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_run_starts_where_it_was_told_to_or_refuses(given: Any) -> None:
     """Through the public API: the row's start holds the given numbers, rounded to its dtype, or one line says no."""
-    runs, refusal = attempted(lambda: run(x0=given, steps=1))
+    runs, refusal = try_call(lambda: run(x0=given, steps=1))
     if runs is None:
         assert "\n" not in refusal
         return
@@ -273,7 +273,7 @@ def test_an_objective_converts_what_it_is_stated_with() -> None:
     assert list(stated.minimisers[0]) == ["a", "b"]
     assert (stated.minimum, stated.smoothness) == (0.0, 2.0)
     assert type(stated.minimum) is type(stated.smoothness) is float
-    assert [each.dtype for each in stated.data.values()] == [torch.float64, torch.int64]
+    assert [tensor.dtype for tensor in stated.data.values()] == [torch.float64, torch.int64]
 
 
 @pytest.mark.parametrize(

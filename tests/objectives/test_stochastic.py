@@ -16,13 +16,13 @@ from support.laws import apart, factory, hypers, manual, path, twin
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import tell
+from gdbench.engine.convergence_pass import run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.engine.oracle import oracle
-from gdbench.engine.proof import Watched
 from gdbench.engine.runner import run_cell
 from gdbench.engine.timer import WALL
-from gdbench.engine.timing_pass import clocked
+from gdbench.engine.timing_pass import time_runs
+from gdbench.engine.timing_verification import ObservedRuns
 from gdbench.objectives import Objective
 from gdbench.objectives.classification import logistic, mlp
 from gdbench.objectives.counter_rng import mix_bits, random_bits, random_indices, random_normals
@@ -53,7 +53,7 @@ def test_mixed_is_splitmix64() -> None:
     """From the state 1234567 come the first numbers that SplitMix64 is published with."""
     states = torch.tensor([1234567, 1234567 - 0x61C8864680B583EB])
 
-    assert [each % 2**64 for each in mix_bits(states).tolist()] == [6457827717110365317, 3203168211198807973]
+    assert [number % 2**64 for number in mix_bits(states).tolist()] == [6457827717110365317, 3203168211198807973]
 
 
 @given(seed=st.integers(0, 2**31 - 1), k=st.integers(0, 2**31 - 1))
@@ -63,7 +63,7 @@ def test_bits_are_those_of_whole_numbers(seed: int, k: int) -> None:
     stream = exact((k + seed * 0x9E3779B97F4A7C15) % 2**64)
     expected = [exact((stream + i) % 2**64) for i in range(5)]
     for step in (k, torch.tensor(k, dtype=F64)):
-        assert [each % 2**64 for each in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
+        assert [number % 2**64 for number in random_bits(torch.tensor(seed), step, 5).tolist()] == expected
 
 
 def test_a_compiler_draws_the_same() -> None:
@@ -107,8 +107,8 @@ def test_the_gradient_is_unbiased(made: Any) -> None:
     x = objective.start_at(0)
     seen = [ask.grad(x, k) for k in range(400)]
     losses = torch.stack([loss.detach() for loss, _ in seen])
-    slopes = torch.stack([torch.cat([each.flatten() for each in _leaves(grad)]) for _, grad in seen])
-    mean = torch.cat([each.flatten() for each in _leaves(ask.full.grad(x, 0)[1])])
+    slopes = torch.stack([torch.cat([leaf.flatten() for leaf in _leaves(grad)]) for _, grad in seen])
+    mean = torch.cat([leaf.flatten() for leaf in _leaves(ask.full.grad(x, 0)[1])])
 
     assert abs(float(losses.mean() - objective.value(x))) <= 5 * float(losses.std()) / 20 + 1e-12
     assert slopes.std(0).max() > 0
@@ -134,7 +134,7 @@ def test_a_lane_sees_its_own_batch(made: Any, compiled: bool) -> None:
 
             torch.testing.assert_close(losses[row], loss, rtol=1e-13, atol=1e-13)
             torch.testing.assert_close(select_run(grads, row), grad, rtol=1e-12, atol=1e-12)
-            assert not any(torch.equal(_leaves(grad)[0], _leaves(each)[0]) for each in (other, later))
+            assert not any(torch.equal(_leaves(grad)[0], _leaves(tree)[0]) for tree in (other, later))
 
 
 @of_each_kind
@@ -196,7 +196,7 @@ def check_same(ours: dict[str, Any], theirs: dict[str, Any], rows: Sequence[int]
 @of_each_kind
 def test_every_carrier_tells_the_same(made: Any) -> None:
     """Lanes, runs alone, other orders and companions, and torch.optim tell the same story."""
-    adam = partial(factory("adam"), **{name: each for name, each in hypers("adam", {}).items() if name != "lr"})
+    adam = partial(factory("adam"), **{name: value for name, value in hypers("adam", {}).items() if name != "lr"})
     lanes = columns_of(cell(made, adam))
     assert run_cell(cell(made, adam)).columns["lanes"].tolist() == [4] * 4
     assert len(set(lanes["final_loss"].tolist())) == 4
@@ -224,8 +224,8 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
     """Compiled chunks of a cell go through one graph, each with its own seeds."""
     from torch._dynamo.utils import counters
 
-    monkeypatch.setattr("gdbench.engine.runner.LEAST_LANES", 2)
-    monkeypatch.setattr("gdbench.engine.runner.CACHED_NUMBERS", 1)
+    monkeypatch.setattr("gdbench.engine.runner.MIN_CHUNK_LANES", 2)
+    monkeypatch.setattr("gdbench.engine.runner.CACHE_NUMBERS", 1)
     eager = columns_of(cell(BATCHED["laned"], factory("gd")))
     before = counters["stats"]["unique_graphs"]
     check_same(eager, columns_of(cell(BATCHED["laned"], Compiled(factory("gd")))))
@@ -235,7 +235,7 @@ def test_chunks_share_a_graph_and_keep_their_seeds(monkeypatch: pytest.MonkeyPat
 
 def test_lanes_that_leave_take_their_seeds_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where lanes that overflowed leave the pass, the others go on to see the batches of their own seeds."""
-    monkeypatch.setattr("gdbench.engine.batch_observer.LEAST", 2)
+    monkeypatch.setattr("gdbench.engine.observer.MIN_LANES", 2)
     seeds, rates = np.arange(6), np.where(np.arange(6) % 2, 1e-2, 1e200)
     columns = run_cell(small(BATCHED["laned"](), lr=rates, seeds=seeds, steps=30)).columns
 
@@ -253,18 +253,18 @@ def test_runs_are_judged_on_all_data(made: Any) -> None:
     """Start, losses of the trace, last loss and gradient norm are those of all data, whatever the steps saw."""
     objective, seen = made(), []
     of = small(objective, lr=0.1, seeds=[5], steps=6, trace="full")
-    story = tell(of, False, np.arange(1))
+    result = run_observed_pass(of, False, np.arange(1))
 
     def look(k: int, x: Any, saw: StepInfo) -> None:
         seen.append((float(objective.value(x)), float(saw.loss.detach())))
 
     end, _ = descent(manual("gd", lr=0.1), oracle(objective, laned=False, seeds=5), of.start(5), range(6), look=look)
-    norm = torch.cat([each.flatten() for each in _leaves(oracle(made(batch=0), False).grad(end, 0)[1])]).norm()
+    norm = torch.cat([leaf.flatten() for leaf in _leaves(oracle(made(batch=0), False).grad(end, 0)[1])]).norm()
 
-    assert story.losses[:, 0].tolist() == [*(full for full, _ in seen), float(objective.value(end))]
+    assert result.losses[:, 0].tolist() == [*(full for full, _ in seen), float(objective.value(end))]
     assert all(full != drawn for full, drawn in seen[1:])
-    assert story.grad_norm[0] == story.grad_norms[-1, 0] == pytest.approx(float(norm), rel=1e-14)
-    assert story.told.gradients.tolist() == [6]
+    assert result.grad_norm[0] == result.grad_norms[-1, 0] == pytest.approx(float(norm), rel=1e-14)
+    assert result.observations.gradients.tolist() == [6]
 
 
 def test_a_timed_pass_never_judges() -> None:
@@ -280,9 +280,12 @@ def test_a_timed_pass_never_judges() -> None:
         fn=fn, start=torch.tensor(9.0), data={"rows": rows}, batch=lambda data, seed, k: {"rows": data["rows"][:2]}
     )
     timed = small(objective, lr=[0.1], seconds=0.05)
-    columns, marks = run_cell(timed.changed(seconds=0.0)).columns, tell(timed, False, np.empty(0, np.int64)).marks
+    columns, marks = (
+        run_cell(timed.changed(seconds=0.0)).columns,
+        run_observed_pass(timed, False, np.empty(0, np.int64)).marks,
+    )
     told.clear()
-    clocked(timed, Watched(columns, {0: marks[0]}), WALL)
+    time_runs(timed, ObservedRuns(columns, {0: marks[0]}), WALL)
 
     assert set(told) == {2}
 

@@ -37,7 +37,7 @@ def momentum(at: Point, lr: mpf) -> Iterator[Point]:
     b = (mpf(0), mpf(0))
     while True:
         b = tuple(mpf(0.9) * old + g for old, g in zip(b, gradient(*at), strict=True))
-        at = tuple(x - lr * each for x, each in zip(at, b, strict=True))
+        at = tuple(x - lr * slope for x, slope in zip(at, b, strict=True))
         yield at
 
 
@@ -47,8 +47,8 @@ def adam(at: Point, lr: mpf) -> Iterator[Point]:
     m, v = (mpf(0), mpf(0)), (mpf(0), mpf(0))
     while True:
         t, g = t + 1, gradient(*at)
-        m = tuple(b1 * old + (1 - b1) * each for old, each in zip(m, g, strict=True))
-        v = tuple(b2 * old + (1 - b2) * each**2 for old, each in zip(v, g, strict=True))
+        m = tuple(b1 * old + (1 - b1) * slope for old, slope in zip(m, g, strict=True))
+        v = tuple(b2 * old + (1 - b2) * slope**2 for old, slope in zip(v, g, strict=True))
         at = tuple(x - lr * (a / (1 - b1**t)) / (sqrt(c / (1 - b2**t)) + eps) for x, a, c in zip(at, m, v, strict=True))
         yield at
 
@@ -84,4 +84,4 @@ def test_fifty_steps_are_right_to_twelve_digits(name: str, form: object) -> None
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_exact_path_ends_where_it_was_recorded(name: str) -> None:
     """The referee itself is held to 30 digits, so that a slip in it does not go unseen with one in our form."""
-    assert [mp.nstr(each, 30) for each in exact(name)[-1]] == list(GOLDEN[name][1:])
+    assert [mp.nstr(number, 30) for number in exact(name)[-1]] == list(GOLDEN[name][1:])

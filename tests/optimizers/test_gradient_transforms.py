@@ -63,8 +63,8 @@ def test_unit_gradients_have_one_length() -> None:
     """Each gradient gets the length asked for, and 0 stays 0."""
     ones = [normalise(3.0)(grad, False) for grad in GRADS]
 
-    for each in ones:
-        assert float(torch.cat([leaf.reshape(-1) for leaf in leaves(each)]).norm()) == pytest.approx(3.0)
+    for grad in ones:
+        assert float(torch.cat([leaf.reshape(-1) for leaf in leaves(grad)]).norm()) == pytest.approx(3.0)
     assert torch.equal(normalise()(torch.zeros(4), False), torch.zeros(4))  # type: ignore[arg-type]
 
 
@@ -126,7 +126,7 @@ def test_the_true_gradient_is_recorded() -> None:
 def question(impl: str, **around: Choice) -> Question:
     """A cell of three seeds and two learning rates, with something around the method."""
     words = [f"{group}={choice.name}" for group, choice in around.items()]
-    more = [f"{group}.{key}={each}" for group, choice in around.items() for key, each in choice.config.items()]
+    more = [f"{group}.{key}={value}" for group, choice in around.items() for key, value in choice.config.items()]
     asked = ["objective=rosenbrock", f"impl={impl}", "optimizer=adam", "lr=0.01,0.02", "seed=0,1,2", "steps=25"]
     (job,) = folded(*asked, "dtype=float64", "timing=off", "trace=none", *words, *more)
     return job.question
@@ -141,7 +141,7 @@ WRAPPED = {
 
 def losses(asked: Question) -> np.ndarray:
     """Where the runs of a cell end."""
-    return np.asarray(run_cell(build.build(asked)).columns["final_loss"])
+    return np.asarray(run_cell(build.build_cell(asked)).columns["final_loss"])
 
 
 def test_all_implementations_agree() -> None:
@@ -149,7 +149,7 @@ def test_all_implementations_agree() -> None:
     ours = losses(question("manual", **WRAPPED))
     theirs = losses(question("torch", **WRAPPED))
 
-    assert len({f"{each:.6g}" for each in ours}) == 6
+    assert len({f"{loss:.6g}" for loss in ours}) == 6
     assert theirs == pytest.approx(ours, rel=1e-9)
 
 
@@ -169,17 +169,19 @@ def test_what_is_around_is_asked_and_told() -> None:
 
     assert not bare.around
     assert not set(bare.constants()) & set(AROUND)
-    assert {name: each for name, each in wrapped.constants().items() if name.partition(".")[0] in AROUND} == {
+    assert {name: value for name, value in wrapped.constants().items() if name.partition(".")[0] in AROUND} == {
         "schedule": "linear", "schedule.start": 1.0, "schedule.end": 0.0, "schedule.over": None,
         "clip": "norm", "clip.max_norm": 5.0, "noise": "gaussian", "noise.sigma": 1.0,
     }  # fmt: skip
-    assert "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build(wrapped)).columns["implementation"][0]
+    assert (
+        "schedule=linear, clip=norm, noise=gaussian" in run_cell(build.build_cell(wrapped)).columns["implementation"][0]
+    )
 
 
 def test_noise_makes_the_seed_matter() -> None:
     """Runs that differ in the seed of their noise alone are run each."""
-    assert build.build(question("manual", noise=WRAPPED["noise"])).seed_matters()
-    assert not build.build(question("manual", clip=WRAPPED["clip"])).seed_matters()
+    assert build.build_cell(question("manual", noise=WRAPPED["noise"])).seed_matters()
+    assert not build.build_cell(question("manual", clip=WRAPPED["clip"])).seed_matters()
 
 
 def test_clipping_bounds_the_path() -> None:

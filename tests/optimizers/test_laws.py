@@ -29,7 +29,7 @@ from support.laws import (
     TWINS,
     WALK,
     apart,
-    configured,
+    build_configured,
     default_dtype,
     factory,
     form,
@@ -99,18 +99,18 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 """Laws that something cannot obey: the law and the name of the method or the objective, and the cause."""
 
 
-def crossed(
+def choose_cases(
     methods: Iterable[str], law: str, walks: Mapping[str, list[str]], kinds: Iterable[str] = KINDS, one_in: int = 1
 ) -> Any:
     """Every method on each kind of objective, and the objectives of each stepper by it: by default one of each kind.
 
     By default one in so many methods goes over one of the kinds, in turn, and all the rest is of the slow tier.
     """
-    own = {each: OWN.get(each) or {name: KINDS[name] for name in kinds} for each in methods}
+    own = {method: OWN.get(method) or {name: KINDS[name] for name in kinds} for method in methods}
     turn = {
-        each: list(its)[number % len(its)] for number, (each, its) in enumerate(own.items()) if number % one_in == 0
+        method: list(its)[number % len(its)] for number, (method, its) in enumerate(own.items()) if number % one_in == 0
     }
-    cases = [(optimizer, name, dtype) for optimizer, each in own.items() for name, dtype in each.items()]
+    cases = [(optimizer, name, dtype) for optimizer, kinds in own.items() for name, dtype in kinds.items()]
     cases += [(stepper, name, STEPPERS[stepper]) for stepper, names in walks.items() for name in names]
     marked = []
     for case in dict.fromkeys(cases):
@@ -124,14 +124,14 @@ def crossed(
 
 
 @cache
-def walked(optimizer: str, name: str, dtype: torch.dtype) -> tuple[list[Params], list[float]]:
+def record_path(optimizer: str, name: str, dtype: torch.dtype) -> tuple[list[Params], list[float]]:
     """The watched path of a run of our own form."""
     with default_dtype(dtype):
         return path(manual(optimizer, lr=rate(optimizer, name)), objective(name, dtype), WALK)
 
 
 @cache
-def walked_by_torch(optimizer: str, name: str, dtype: torch.dtype) -> list[Params]:
+def record_torch_path(optimizer: str, name: str, dtype: torch.dtype) -> list[Params]:
     """The watched path of a run of torch's form; NAdam keeps its momentum product in torch's default dtype."""
     with default_dtype(dtype):
         return path(twin(optimizer, lr=rate(optimizer, name)), objective(name, dtype), WALK)[0]
@@ -140,12 +140,12 @@ def walked_by_torch(optimizer: str, name: str, dtype: torch.dtype) -> list[Param
 # Manual is torch.
 
 
-@crossed(TWINS, "manual is torch", {"adam": OBJECTIVES, "momentum": UNLIKE}, kinds=["dict"])
+@choose_cases(TWINS, "manual is torch", {"adam": OBJECTIVES, "momentum": UNLIKE}, kinds=["dict"])
 def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """Our form and torch.optim's walk the same path, until the loss is down at its rounding errors."""
     of, floor = objective(name, dtype), -np.inf
-    ours, losses = walked(optimizer, name, dtype)
-    theirs = walked_by_torch(optimizer, name, dtype)
+    ours, losses = record_path(optimizer, name, dtype)
+    theirs = record_torch_path(optimizer, name, dtype)
     if of.minimum is not None:
         floor = of.minimum + 16 * torch.finfo(dtype).eps * max(abs(of.minimum), abs(losses[0]))
     told = [apart(a, b, ours[0]) for a, b, loss in zip(ours[1:], theirs[1:], losses, strict=True) if loss > floor]
@@ -157,12 +157,12 @@ def test_manual_is_torch(optimizer: str, name: str, dtype: torch.dtype) -> None:
 # Lanes are solo.
 
 
-@crossed(MANUAL, "lanes are solo", {"adam": UNLIKE}, kinds=["rosenbrock"], one_in=3)
+@choose_cases(MANUAL, "lanes are solo", {"adam": UNLIKE}, kinds=["rosenbrock"], one_in=3)
 def test_lanes_are_solo(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """Through the runner a run in lanes has the status that it has alone, and first hits within one step."""
     maker, rates = Tiny(lambda lr: manual(optimizer, lr=lr)), rate(optimizer, name) * np.array([1.0, 0.5])
     lane = int(dtype == F32)  # one of the two alone, to save time
-    two, one = (small(objective(name), maker, lr=each, steps=WALK, dtype=dtype) for each in (rates, rates[lane]))
+    two, one = (small(objective(name), maker, lr=lr, steps=WALK, dtype=dtype) for lr in (rates, rates[lane]))
     one.__dict__["rounding"] = two.rounding  # of the same objective at the same start
     together, alone = run_cell(two).columns, run_cell(one).columns
 
@@ -179,7 +179,7 @@ def lane_of(tree: Any, index: int) -> Any:
     return every(lambda leaf: leaf[index].clone() if isinstance(leaf, Tensor) and leaf.dim() else leaf, tree)
 
 
-@crossed(MANUAL, "a step in lanes", {"adam": OBJECTIVES})
+@choose_cases(MANUAL, "a step in lanes", {"adam": OBJECTIVES})
 def test_a_step_in_lanes_is_a_step_alone(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """From the same x and state, half way, a step in a lane equals a step alone within a few ulps of x.
 
@@ -194,13 +194,13 @@ def test_a_step_in_lanes_is_a_step_alone(optimizer: str, name: str, dtype: torch
         here = lane_of(x, index)
         alone = manual(optimizer, lr=float(lr))
         there, _, _ = alone.step(oracle(of, laned=False), half, here, lane_of(state, index))
-        ulp = torch.finfo(dtype).eps * max(flatten(each, laned=False).abs().max() for each in (here, there))
+        ulp = torch.finfo(dtype).eps * max(flatten(tree, laned=False).abs().max() for tree in (here, there))
 
         most = SUMMING.get(optimizer, 4)
         assert (flatten(lane_of(new, index), laned=False) - flatten(there, laned=False)).abs().max() <= most * ulp
 
 
-@crossed(MANUAL, "a nan stays in its lane", {"adam": OBJECTIVES, "momentum": UNLIKE})
+@choose_cases(MANUAL, "a nan stays in its lane", {"adam": OBJECTIVES, "momentum": UNLIKE})
 def test_a_nan_stays_in_its_lane(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """A lane that is not finite changes no bit of its neighbours."""
     of, lr = objective(name, dtype), rate(optimizer, name)
@@ -219,7 +219,7 @@ def test_a_nan_stays_in_its_lane(optimizer: str, name: str, dtype: torch.dtype) 
 # Watched is timed.
 
 
-@crossed(MANUAL, "watched", {"adam": OBJECTIVES, "momentum": UNLIKE})
+@choose_cases(MANUAL, "watched", {"adam": OBJECTIVES, "momentum": UNLIKE})
 def test_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """The pass that records nothing ends at the very bits at which the watched pass ends."""
     of = objective(name, dtype)
@@ -227,10 +227,10 @@ def test_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
         method = manual(optimizer, lr=rate(optimizer, name))
         bare, _ = descent(method, oracle(of, laned=False), of.start_at(0), range(WALK))
 
-    assert same(bare, walked(optimizer, name, dtype)[0][-1])
+    assert same(bare, record_path(optimizer, name, dtype)[0][-1])
 
 
-@crossed(TORCH, "torch", {})
+@choose_cases(TORCH, "torch", {})
 def test_torch_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) -> None:
     """torch.optim, L-BFGS among it, goes where it goes when looked at."""
     of = objective(name, dtype)
@@ -238,7 +238,7 @@ def test_torch_watched_is_bare(optimizer: str, name: str, dtype: torch.dtype) ->
         method = twin(optimizer, lr=rate(optimizer, name))
         bare, _ = descent(method, oracle(of, laned=False), of.start_at(0), range(WALK))
 
-    assert same(bare, walked_by_torch(optimizer, name, dtype)[-1])
+    assert same(bare, record_torch_path(optimizer, name, dtype)[-1])
 
 
 def test_lbfgs_leaves_the_finite_beyond_the_logarithm() -> None:
@@ -263,7 +263,7 @@ def test_compiled_is_manual(optimizer: str, name: str) -> None:
     method, ask = Program(factory(optimizer), "eager").method(hyper), oracle(of, laned=False, compiled=True)
     bare, _ = descent(method, ask, of.start_at(0), range(WALK))
     seen, _ = descent(method, ask, of.start_at(0), range(WALK), look=lambda k, x, seen: None)
-    ours, _ = walked(optimizer, name, F32)
+    ours, _ = record_path(optimizer, name, F32)
 
     assert same(bare, seen)
     assert apart(bare, ours[-1], ours[0]) <= TOLERANCE[F32]
@@ -296,28 +296,31 @@ def test_compiled_lanes_are_manual_ones(optimizer: str, name: str) -> None:
 # A seed determines all.
 
 
-def seeds_told(optimizer: str, name: str) -> dict[str, list[Any]]:
+def columns_of_seeds(optimizer: str, name: str) -> dict[str, list[Any]]:
     """What two seeds make of a few steps from a start with noise, run by run."""
     maker = Tiny(lambda lr: form(optimizer, lr=lr), lanes=False)
     cell = small(objective(name), maker, lr=rate(optimizer, name), seeds=[0, 1], start_noise=0.01, steps=5)
     columns = run_cell(cell).columns
-    return {each: columns[each].tolist() for each in ("start_loss", "final_loss", "best_loss", "grad_norm")}
+    return {column: columns[column].tolist() for column in ("start_loss", "final_loss", "best_loss", "grad_norm")}
 
 
 @pytest.mark.parametrize(
     ("optimizer", "name"),
     representatives(
-        [*((each, "notebook_matrix") for each in OPTIMIZERS), *(("momentum", each) for each in UNLIKE)],
-        [*((each, "notebook_matrix") for each in list(OPTIMIZERS)[::3]), *(("momentum", each) for each in UNLIKE)],
+        [*((method, "notebook_matrix") for method in OPTIMIZERS), *(("momentum", key) for key in UNLIKE)],
+        [
+            *((method, "notebook_matrix") for method in list(OPTIMIZERS)[::3]),
+            *(("momentum", method) for method in UNLIKE),
+        ],
     ),
 )
 def test_a_seed_determines_all(optimizer: str, name: str) -> None:
     """The same seeds make the same runs, whatever torch's own generator holds, which is not drawn from either."""
-    first = seeds_told(optimizer, name)
+    first = columns_of_seeds(optimizer, name)
     torch.manual_seed(5)
     state = torch.get_rng_state()
 
-    assert seeds_told(optimizer, name) == first
+    assert columns_of_seeds(optimizer, name) == first
     assert torch.equal(torch.get_rng_state(), state)
     assert first["start_loss"][0] != first["start_loss"][1]
 
@@ -340,12 +343,12 @@ def trail(optimizer: str) -> Tensor:
         fn=lambda x: valley(x) + 0.1 * x.abs().sum(), start=start, prox=partial(soft_threshold, 0.1), smooth=valley
     )
     points, _ = path(form(optimizer, lr=0.2, **decay), rough, 24)
-    return torch.stack([flatten(each, laned=False) for each in points])
+    return torch.stack([flatten(point, laned=False) for point in points])
 
 
 def test_no_two_methods_are_one() -> None:
     """On a random objective no two methods walk the same path, and there are at least 45."""
-    trails = torch.stack([trail(each) for each in OPTIMIZERS]).flatten(1)
+    trails = torch.stack([trail(optimizer) for optimizer in OPTIMIZERS]).flatten(1)
     twins = [
         (one, other)
         for (i, one), (j, other) in combinations(enumerate(OPTIMIZERS), 2)
@@ -370,7 +373,7 @@ def variants(name: str) -> Iterator[Objective]:
     for size in SIZES:
         if size.keys() <= CONFIGURATIONS[name].keys():
             with contextlib.suppress(UsageError):
-                yield configured(name, SMALLER.get(name, {}) | size)
+                yield build_configured(name, SMALLER.get(name, {}) | size)
 
 
 def told_at_random(of: Objective) -> tuple[tuple[Any, ...], Tensor]:
@@ -396,8 +399,8 @@ def test_no_two_objectives_are_one() -> None:
     for one, other in combinations(OBJECTIVES, 2):
         here, there = fingerprints(one), fingerprints(other)
         shared = here.keys() & there.keys()
-        if shared and all(torch.allclose(here[each], there[each], rtol=1e-9, atol=0.0) for each in shared):
+        if shared and all(torch.allclose(here[key], there[key], rtol=1e-9, atol=0.0) for key in shared):
             twins.append(frozenset({one, other}))
 
-    assert twins == [each for each in twins if each in ALIKE]
+    assert twins == [twin for twin in twins if twin in ALIKE]
     assert len(OBJECTIVES) - len(twins) >= 100

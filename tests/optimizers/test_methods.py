@@ -14,7 +14,7 @@ import scipy.sparse.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.laws import MANUAL, MATRICES, OPTIMIZERS, PROXIMAL, manual, unmoved
+from support.laws import MANUAL, MATRICES, OPTIMIZERS, PROXIMAL, identity_prox, manual
 from support.referees import REFEREES, Array, Known
 from torch import Tensor
 
@@ -59,7 +59,7 @@ def bowl(diagonal: bool, l1: float = 0.0) -> tuple[Objective, Known]:
         minimum=4.0,
         prox=lambda x, t: np.where(np.abs(x) > t * l1, x - t * l1 * np.sign(x), 0.0),
     )
-    prox = partial(soft_threshold, l1) if l1 else unmoved
+    prox = partial(soft_threshold, l1) if l1 else identity_prox
     start = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=F64)
     return Objective(fn=fn, start=start, data={"a": torch.from_numpy(a)}, prox=prox, minimum=4.0, laned=True), known
 
@@ -69,13 +69,13 @@ SMALL = {"prodigy": 1e-10, "dadapt_adam": 1e-10}
 """Relative differences of more than 1e-12, as a ratio of small sums decides how far they go."""
 
 
-def told(name: str, known: Known, **changed: Any) -> Method:
+def build_known(name: str, known: Known, **changed: Any) -> Method:
     """A method as shipped, told what it must know of an objective."""
     facts = {fact: getattr(known, fact) for fact in FACTS if fact in OPTIMIZERS[name].hyper}
     return manual(name, **facts, **changed)
 
 
-def judged(method: Method, objective: Objective, steps: int = STEPS) -> list[Params]:
+def output_points(method: Method, objective: Objective, steps: int = STEPS) -> list[Params]:
     """The points that a method is judged at, the start first."""
     points: list[Params] = []
     ask = oracle(objective, laned=False)
@@ -98,7 +98,7 @@ def test_a_method_is_what_its_paper_says(name: str) -> None:
     """Over 25 steps our tensors and a loop in numpy, written from the paper, go the same way."""
     diagonal = name in ("adahessian", "sophia")  # random signs then tell the Hessian's diagonal exactly
     objective, known = bowl(diagonal, l1=2.0 if name in PROXIMAL else 0.0)
-    ours = judged(told(name, known, lr=lr_of(name)), objective)
+    ours = output_points(build_known(name, known, lr=lr_of(name)), objective)
     theirs = list(islice(REFEREES[name](known, objective.start_at(0).numpy(), lr_of(name)), STEPS))
     worst = max(np.abs(a.numpy() - b).max() for a, b in zip(ours[1:], theirs, strict=True))
 
@@ -115,7 +115,7 @@ def test_shampoo_of_a_matrix() -> None:
     """Preconditioners of both sides are the inverse fourth roots that scipy finds."""
     a = torch.sin(torch.arange(12, dtype=F64)).reshape(4, 3)
     objective = Objective(fn=lambda x: ((a @ x - 1) ** 2).sum() / 2, start=torch.ones(3, 2, dtype=F64))
-    ours = judged(told("shampoo", KNOWN, lr=0.1), objective, 10)
+    ours = output_points(build_known("shampoo", KNOWN, lr=0.1), objective, 10)
     x, left, right = np.ones((3, 2)), 1e-4 * np.eye(3), 1e-4 * np.eye(2)
     for point in ours[1:]:
         g = a.numpy().T @ (a.numpy() @ x - 1)
@@ -136,7 +136,7 @@ def test_soap_of_a_matrix() -> None:
         fn=lambda x: ((torch.from_numpy(a) @ x - 1) ** 2).sum() / 2,
         start=torch.sin(torch.arange(12, dtype=F64) ** 2).view(4, 3),
     )
-    ours = judged(told("soap", KNOWN, lr=0.05, eps=1e-3), objective, 35)
+    ours = output_points(build_known("soap", KNOWN, lr=0.05, eps=1e-3), objective, 35)
     x, m, v, beta = objective.start_at(0).numpy(), np.zeros((4, 3)), np.zeros((4, 3)), 0.95
     sides, turns = [np.zeros((4, 4)), np.zeros((3, 3))], [np.eye(4), np.eye(3)]
     for k, point in enumerate(ours[1:]):
@@ -171,11 +171,11 @@ def test_a_dict_is_a_vector(name: str) -> None:
         fn=lambda x, a: BOWL.fn(parts(x), a),
         start={"first": BOWL.start_at(0)[:1], "second": BOWL.start_at(0)[1:]},
         data=BOWL.data,
-        prox=unmoved,
+        prox=identity_prox,
         laned=True,
     )
-    whole = judged(told(name, KNOWN, lr=lr_of(name)), BOWL, 10)
-    halves = judged(told(name, KNOWN, lr=lr_of(name)), cut, 10)
+    whole = output_points(build_known(name, KNOWN, lr=lr_of(name)), BOWL, 10)
+    halves = output_points(build_known(name, KNOWN, lr=lr_of(name)), cut, 10)
 
     assert all(torch.allclose(parts(a), b, rtol=1e-9, atol=1e-12) for a, b in zip(halves, whole, strict=True))
 
@@ -185,11 +185,11 @@ def test_tensors_walk_alone(name: str) -> None:
     """Methods by tensor treat each as if it were the only one."""
     starts = {"one": BOWL.start_at(0), "two": 2 * BOWL.start_at(0)}
     both = Objective(fn=lambda x, a: BOWL.fn(x["one"], a) + BOWL.fn(x["two"], a), data=BOWL.data, start=starts)
-    method, ask = told(name, KNOWN), oracle(both, laned=False)
+    method, ask = build_known(name, KNOWN), oracle(both, laned=False)
     x, _ = descent(method, ask, starts, range(5))
-    for each, start in starts.items():
-        alone, _ = descent(told(name, KNOWN), oracle(BOWL, laned=False), start, range(5))
-        assert torch.allclose(x[each], alone, rtol=1e-12)
+    for key, start in starts.items():
+        alone, _ = descent(build_known(name, KNOWN), oracle(BOWL, laned=False), start, range(5))
+        assert torch.allclose(x[key], alone, rtol=1e-12)
 
 
 # Theory.
@@ -207,7 +207,7 @@ def facts(objective: Objective) -> dict[str, float]:
 
 def distances(name: str, objective: Objective, steps: int, **hyper: Any) -> Array:
     """|x_k - x*| / |x_0 - x*|."""
-    points = judged(manual(name, **hyper), objective, steps)
+    points = output_points(manual(name, **hyper), objective, steps)
     away = np.array([float((x - objective.minimisers[0]).norm()) for x in points])
     return away / away[0]
 
@@ -241,7 +241,7 @@ def test_the_best_rates_on_quadratics() -> None:
 def test_accelerated_bounds(name: str, bound: Callable[[Array], Array]) -> None:
     """On a badly conditioned convex function the loss stays below the bound, and OGM's is half of Nesterov's."""
     problem, steps = spectrum("geometric", 1e6, 30), 200
-    points = judged(manual(name, lr=1.0), problem, steps)
+    points = output_points(manual(name, lr=1.0), problem, steps)
     losses = np.array([float(problem.value(x)) for x in points])
     radius = float((problem.start_at(0) - problem.minimisers[0]).norm()) ** 2
 
@@ -253,7 +253,7 @@ def test_accelerated_bounds(name: str, bound: Callable[[Array], Array]) -> None:
 def test_proximal_bounds(name: str, bound: Callable[[Array], Array], l1: float) -> None:
     """On the lasso the loss stays below what Beck and Teboulle prove, and zeros of the minimiser are found as zeros."""
     problem, steps = lasso_proximal(l1), 300
-    points = judged(manual(name, lr=1 / problem.smoothness), problem, steps)
+    points = output_points(manual(name, lr=1 / problem.smoothness), problem, steps)
     above = np.array([float(problem.value(x)) for x in points]) - problem.minimum
     radius = problem.smoothness * float((problem.start_at(0) - problem.minimisers[0]).norm()) ** 2
 
@@ -277,7 +277,7 @@ def test_conjugate_directions_on_a_quadratic(name: str) -> None:
     scipy.sparse.linalg.cg(
         np.diag(eigenvalues.numpy()), b.numpy(), rtol=1e-14, callback=lambda x: theirs.append(x.copy())
     )
-    ours = judged(manual(name, c2=1e-9), problem, 3)
+    ours = output_points(manual(name, c2=1e-9), problem, 3)
 
     for point, expected in zip(ours[1:], theirs, strict=False):
         assert np.abs(point.numpy() - expected).max() < 1e-8
@@ -297,7 +297,7 @@ def test_newton_is_done_at_once() -> None:
 def test_newton_leaves_a_saddle() -> None:
     """Where the curvature is negative the way is the gradient's, and the loss still falls."""
     saddle = Objective(fn=lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, start=torch.tensor([0.1, 0.2], dtype=F64))
-    losses = [float(saddle.value(x)) for x in judged(manual("newton_cg"), saddle, 15)]
+    losses = [float(saddle.value(x)) for x in output_points(manual("newton_cg"), saddle, 15)]
 
     assert all(after <= before for before, after in pairwise(losses))
     assert losses[-1] == pytest.approx(-0.25, abs=1e-9)
@@ -305,7 +305,7 @@ def test_newton_leaves_a_saddle() -> None:
 
 def test_polyak_never_leads_away() -> None:
     """On a convex function each of Polyak's steps comes nearer to the minimiser."""
-    far = [float(x.norm()) for x in judged(told("polyak", KNOWN), BOWL, 40)]
+    far = [float(x.norm()) for x in output_points(build_known("polyak", KNOWN), BOWL, 40)]
 
     assert all(after < before for before, after in pairwise(far))
 
@@ -364,7 +364,7 @@ class Counting:
     def __init__(self, objective: Objective) -> None:
         self.oracle, self.laned = oracle(objective, laned=False), False
         self.gradients = self.values = 0
-        self.split = CompositeParts(self, unmoved)
+        self.split = CompositeParts(self, identity_prox)
 
     def value(self, x: Params, k: Step) -> Tensor:
         """f(x)."""
@@ -391,7 +391,7 @@ def test_work_is_counted_as_it_is_done(name: str) -> None:
         work.append((int(seen.gradients), int(seen.evaluations)))
         assert (counting.gradients, counting.values) == tuple(map(sum, zip(*work, strict=True)))
 
-    method = told(name, KNOWN, lr=lr_of(name))
+    method = build_known(name, KNOWN, lr=lr_of(name))
     descent(method, counting, BOWL.start_at(0), range(12), look=look)
 
     assert len(work) == 12

@@ -15,8 +15,8 @@ from support.tiers import representatives
 from test_copies import all_classes
 
 import gdbench
-from gdbench.engine.attempts import explained
 from gdbench.engine.descent import descent
+from gdbench.engine.failure_isolation import describe_exception
 from gdbench.engine.oracle import oracle
 from gdbench.optimizers.needs import CLOSURE, GRAPH
 from gdbench.optimizers.torch_optim import torch_optim
@@ -130,7 +130,7 @@ class Newton(Stepping):
     def step(self, closure=None):
         leaves = self.param_groups[0]["params"]
         curvature = torch.autograd.grad([leaf.grad for leaf in leaves], leaves, [torch.ones_like(l) for l in leaves])
-        found = {id(leaf): each for leaf, each in zip(leaves, curvature)}
+        found = {id(leaf): diagonal for leaf, diagonal in zip(leaves, curvature)}
         self.moved(lambda leaf: found[id(leaf)])
 
 
@@ -229,7 +229,7 @@ def test_classes_of_pytorch_optimizer_run_or_say_why_not() -> None:
         try:
             descent(torch_optim(cls, {"lr": 1e-3}), ask, of.start_at(0), range(2))
         except Exception as error:
-            reasons[name] = explained(error)
+            reasons[name] = describe_exception(error)
 
     assert len(reasons) <= 31
     assert GRAPH in reasons["AdaHessian"]

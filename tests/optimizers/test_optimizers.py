@@ -25,12 +25,12 @@ from support.laws import (
     default_dtype,
     factory,
     hypers,
+    identity_prox,
     manual,
     manual_equals_torch,
     path,
     rate,
     target,
-    unmoved,
 )
 from support.laws import twin as torch_twin
 from support.tiers import representatives
@@ -39,9 +39,9 @@ from torch._dynamo import eval_frame
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_map as every
 
-from gdbench.engine.compile.program import Program, compiled
+from gdbench.engine.compile.program import Program, compile_method
 from gdbench.engine.descent import descent
-from gdbench.engine.oracle import Compilable, oracle
+from gdbench.engine.oracle import CompilableOracle, oracle
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
 from gdbench.optimizers import CompositeParts, Step, StepInfo, compute_output_info
@@ -78,7 +78,9 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(math.prod(shape), dtype=F64) + 1).reshape(shape)
 
 
-ROSENBROCK = Objective(fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True, prox=unmoved)
+ROSENBROCK = Objective(
+    fn=rosenbrock, start=torch.tensor([-1.2, 1.0], dtype=F64), minimum=0.0, laned=True, prox=identity_prox
+)
 OBJECTIVES = {
     "vector": ROSENBROCK,
     "scalar": Objective(fn=lambda x: (x - 2) ** 2, start=torch.tensor(-1.0, dtype=F64), minimum=0.0),
@@ -87,7 +89,7 @@ OBJECTIVES = {
         fn=regression,
         start={"weight": spread(5), "bias": torch.tensor(0.5, dtype=F64)},
         data={"a": spread(8, 5), "b": spread(8).sign()},
-        prox=unmoved,
+        prox=identity_prox,
     ),
 }
 SWITCHES: list[dict[str, Any]] = [
@@ -108,10 +110,10 @@ SWITCHES: list[dict[str, Any]] = [
 GENERAL = [name for name in MANUAL if name not in MATRICES]
 """Methods that move points of any shape."""
 SWITCHED = [
-    (name, each)
+    (name, switch)
     for name in TWINS
-    for each in SWITCHES
-    if name not in MATRICES and each.keys() <= OPTIMIZERS[name].hyper.keys()
+    for switch in SWITCHES
+    if name not in MATRICES and switch.keys() <= OPTIMIZERS[name].hyper.keys()
 ]
 FLOATS = [
     (name, other) for name in GENERAL for other, number in OPTIMIZERS[name].hyper.items() if type(number) is float
@@ -124,7 +126,7 @@ FLOATS = [
 @pytest.mark.parametrize(
     ("name", "objective", "dtype"),
     [
-        *((name, each, F64) for name in TWINS for each in OBJECTIVES if name not in MATRICES or each == "matrix"),
+        *((name, key, F64) for name in TWINS for key in OBJECTIVES if name not in MATRICES or key == "matrix"),
         *((name, "matrix", torch.float32) for name in TWINS),
     ],
     ids=str,
@@ -301,9 +303,9 @@ def test_lbfgs_counts_every_closure() -> None:
 
 FORMS = [("manual", name) for name in GENERAL] + [
     (impl, name)
-    for name, each in OPTIMIZERS.items()
+    for name, entry in OPTIMIZERS.items()
     for impl in ("torch", "foreach", "fused", "differentiable")
-    if each.torch and has(name, impl) and name not in MATRICES
+    if entry.torch and has(name, impl) and name not in MATRICES
 ]
 
 
@@ -353,8 +355,8 @@ def test_muon_with_adamw_is_torchs_pair() -> None:
         for leaf in x.values():
             leaf.grad = None
         of.value(x).backward()
-        for each in pair:
-            each.step()
+        for optimizer in pair:
+            optimizer.step()
 
         assert apart(here, tree_map(Tensor.detach, x), ours[0]) < 1e-12
         assert apart(there, tree_map(Tensor.detach, x), ours[0]) < 1e-12
@@ -408,9 +410,9 @@ def test_asgd_is_judged_at_its_average() -> None:
     walks = [path(make("asgd", lr=0.4, t0=2.0), OBJECTIVES["scalar"], 12)[0] for make in (manual, torch_twin)]
     bare, _ = path(manual("asgd", lr=0.4), OBJECTIVES["scalar"], 12)
 
-    assert [float(each) for each in walks[0][:-1]] == pytest.approx([float(each) for each in walks[1][:-1]], rel=1e-6)
+    assert [float(loss) for loss in walks[0][:-1]] == pytest.approx([float(loss) for loss in walks[1][:-1]], rel=1e-6)
     assert float(walks[0][4]) == pytest.approx(float(bare[4]), rel=1e-12)
-    assert float(walks[0][6]) == pytest.approx(sum(float(each) for each in bare[4:7]) / 3, rel=1e-12)
+    assert float(walks[0][6]) == pytest.approx(sum(float(loss) for loss in bare[4:7]) / 3, rel=1e-12)
 
 
 # Lanes are solo.
@@ -429,12 +431,12 @@ def lane_values(name: str, *others: str) -> dict[str, list[float]]:
 
 def in_lanes(values: dict[str, list[float]]) -> dict[str, Any]:
     """Hyper-parameters as float64 tensors ``[L]``."""
-    return {name: torch.tensor(each, dtype=F64) for name, each in values.items()}
+    return {name: torch.tensor(numbers, dtype=F64) for name, numbers in values.items()}
 
 
 def one(values: dict[str, list[float]], index: int) -> dict[str, float]:
     """The hyper-parameters of one lane, as plain numbers."""
-    return {name: each[index] for name, each in values.items()}
+    return {name: tensor[index] for name, tensor in values.items()}
 
 
 def slice_of(state: Any, index: int) -> Any:
@@ -499,7 +501,7 @@ def test_a_step_keeps_the_dtype(name: str) -> None:
     plain = Objective(fn=lambda x: (x * x)[..., 0] + (x * x)[..., 1], start=torch.tensor([1.0, 2.0]), laned=True)
     every_float = {other: [number] * LANES for other, number in hypers(name, {}).items() if type(number) is float}
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        objective = replace(plain, prox=unmoved).to(dtype, "cpu")
+        objective = replace(plain, prox=identity_prox).to(dtype, "cpu")
         alone, _ = descent(manual(name), oracle(objective, laned=False), objective.start_at(0), range(3))
         start = stack_runs([objective.start_at(0)] * LANES)
         lanes, _ = descent(manual(name, **in_lanes(every_float)), oracle(objective, laned=True), start, range(3))
@@ -515,7 +517,7 @@ def fewer_trips(name: str) -> dict[str, Any]:
     return {trips: 2 for trips in ("trips", "inner_trips") if trips in OPTIMIZERS[name].hyper}
 
 
-class Written(Compilable):
+class Written(CompilableOracle):
     """Rosenbrock's function with its derivatives written out: to differentiate is half of a compiler's time."""
 
     def grad(self, x: Tensor, k: Step) -> tuple[Tensor, Tensor]:
@@ -529,9 +531,9 @@ class Written(Compilable):
         return torch.stack([bend * v[..., 0] + mixed * v[..., 1], mixed * v[..., 0] + 200 * v[..., 1]], -1)
 
 
-def written(laned: bool) -> Compilable:
+def written(laned: bool) -> CompilableOracle:
     """The way to the function written out, in lanes or not."""
-    return Written(rosenbrock, laned, split=CompositeParts(Written(rosenbrock, laned), unmoved))
+    return Written(rosenbrock, laned, split=CompositeParts(Written(rosenbrock, laned), identity_prox))
 
 
 def check_compiled(name: str, backend: str, objective: Objective | None = None) -> int:
@@ -659,7 +661,7 @@ def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) 
         return leave(callback)
 
     monkeypatch.setattr(eval_frame, "set_eval_frame", disturbed)
-    method = compiled(factory("gd"), {"lr": 0.1}, noting)
+    method = compile_method(factory("gd"), {"lr": 0.1}, noting)
     x, _, _ = method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
     assert torch.isfinite(x).all()
@@ -667,7 +669,7 @@ def test_calls_of_other_threads_do_not_disturb(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_switched_off_compiler_is_unavailable() -> None:
     """Where torch.compile leaves a step as it is, the run says so instead of passing for compiled."""
-    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    method = compile_method(factory("gd"), {"lr": 0.1}, "eager")
     with torch._dynamo.config.patch(disable=True), pytest.raises(Unavailable, match="it has compiled nothing"):
         method.step(oracle(ROSENBROCK, False, compiled=True), 0, ROSENBROCK.start, method.init(ROSENBROCK.start))
 
@@ -675,7 +677,7 @@ def test_a_switched_off_compiler_is_unavailable() -> None:
 def test_what_cannot_be_compiled_is_unavailable() -> None:
     """An objective that branches on its numbers is refused in one line."""
     branching = Objective(fn=lambda x: x.sum() if x.sum() > 0 else -x.sum(), start=torch.ones(2))
-    method = compiled(factory("gd"), {"lr": 0.1}, "eager")
+    method = compile_method(factory("gd"), {"lr": 0.1}, "eager")
     with pytest.raises(Unavailable, match=r"^torch.compile: .*[Dd]ata-dependent"):
         method.step(oracle(branching, False, compiled=True), 0, branching.start, method.init(branching.start))
 
@@ -705,7 +707,7 @@ def sequential(objective: Objective, x: Tensor, lr: float, shrink: float, c: flo
 def test_armijo_is_the_sequential_search(starts: list[tuple[float, float]], lr: float, shrink: float, c: float) -> None:
     """Alone and in lanes Armijo takes the first step that will do, and counts the trials up to it."""
     method = manual("armijo", lr=lr, shrink=shrink, c=c)
-    points = [torch.tensor(each, dtype=F64) for each in starts]
+    points = [torch.tensor(start, dtype=F64) for start in starts]
     lanes, _, together = method.step(oracle(ROSENBROCK, laned=True), 0, stack_runs([*points]), ())
     for index, x in enumerate(points):
         expected, trials = sequential(ROSENBROCK, x, lr, shrink, c, 30)

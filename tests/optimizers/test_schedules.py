@@ -36,7 +36,7 @@ def build(name: str, steps: int = STEPS, **changed: Any) -> Schedule:
     """A schedule as shipped, some of its numbers changed."""
     arguments = CONFIGURATIONS[name] | changed
     factory = target(arguments)
-    made: Schedule = factory(steps, **{key: each for key, each in arguments.items() if key != "_target_"})
+    made: Schedule = factory(steps, **{key: value for key, value in arguments.items() if key != "_target_"})
     return made
 
 
@@ -176,8 +176,8 @@ def test_a_length_is_steps_or_a_share_of_them() -> None:
     """A whole number counts steps, a float up to 1.0 is a share of the run, and null is all of it."""
     given = (7, 0.1, None, 0.0001, 1, 1.0, 1e3, 500)
 
-    assert [schedules.parse_length("over", each, 200) for each in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
-    assert [schedules.parse_length("warmup", each, 200, fewest=0) for each in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
+    assert [schedules.parse_length("over", length, 200) for length in given] == [7, 20, 200, 1, 1, 200, 1000, 500]
+    assert [schedules.parse_length("warmup", end, 200, fewest=0) for end in (0, 0.0, 0.001, 0.004)] == [0, 0, 0, 1]
 
 
 LENGTHS = {

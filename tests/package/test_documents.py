@@ -26,7 +26,7 @@ CHECKED = {
     "hydra/launcher=": "other processes and machines: tests/sweeps/test_launchers.py",
     "tracker=mlflow": "servers: tests/results/test_trackers.py",
     "export mlflow": "as before",
-    "gate record": "the whole of the shipped suite: tests/gate/test_command.py",
+    "gate save-baseline": "the whole of the shipped suite: tests/gate/test_command.py",
     "gate --baseline": "as before",
     "--base-python": "another torch: tests/gate/test_dual_import.py",
     "gate bisect": "many revisions: tests/gate/test_history.py",

@@ -12,26 +12,26 @@ import pytest
 from support.tiers import representatives
 
 from experiments import record
-from experiments.record import HOME, NAMES, Recorded
+from experiments.record import HOME, NAMES, ExperimentRun
 from gdbench.config.compose import Composer, initialized, plain
 from gdbench.config.hydra_plugins import store
 from gdbench.config.spec import Question
-from gdbench.gate.baseline import posed, read_baseline
+from gdbench.gate.baseline import build_series, read_baseline
 from gdbench.sweeps.job import keys, nothing
 
-Rerun = Callable[[str], Recorded]
+Rerun = Callable[[str], ExperimentRun]
 
 
 @pytest.fixture(scope="module")
 def rerun(tmp_path_factory: pytest.TempPathFactory) -> Rerun:
     """An experiment that has run again; each runs once."""
-    known: dict[str, Recorded] = {}
+    known: dict[str, ExperimentRun] = {}
 
-    def recorded(name: str) -> Recorded:
+    def recorded(name: str) -> ExperimentRun:
         if name not in known:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("sys.argv", ["gdbench"])
-                known[name] = record.rerun(name, tmp_path_factory.mktemp(name))
+                known[name] = record.run_experiment(name, tmp_path_factory.mktemp(name))
         return known[name]
 
     return recorded
@@ -51,7 +51,7 @@ def test_an_experiment_runs_again_as_it_is_kept(name: str, rerun: Rerun) -> None
     check_picture(name, rerun(name))
 
 
-def check_expected(name: str, rerun: Recorded) -> None:
+def check_expected(name: str, rerun: ExperimentRun) -> None:
     """Keys, statuses, hits and counts are equal on every machine; losses to 1e-6, as processors sum in other orders."""
     found = pd.read_csv(io.StringIO(rerun.expected.to_csv(index=False)), dtype=str)
     expected = pd.read_csv(HOME / name / "expected.csv", dtype=str)
@@ -66,35 +66,35 @@ def check_expected(name: str, rerun: Recorded) -> None:
 def test_what_an_experiment_expects_is_a_baseline_of_the_gate(name: str) -> None:
     """``gate --baseline experiments/NAME/expected.csv`` asks each run's own question again: its key says so."""
     table = read_baseline(HOME / name / "expected.csv")
-    rows = list(zip(posed(table), table["run_id"], strict=True))
+    rows = list(zip(build_series(table), table["run_id"], strict=True))
     store()
     with initialized():
         compose = Composer()
         for series, run in rows[:: max(1, len(rows) // 2)]:
-            composed = compose(series.words)
+            composed = compose(series.overrides)
             question = Question.parse(plain(composed.config), composed.choices)
 
             assert keys(question, nothing(question, "failed", ""))[0].decode() == run
 
 
-def check_theory(name: str, rerun: Recorded) -> None:
+def check_theory(name: str, rerun: ExperimentRun) -> None:
     """Each published number lies within its stated tolerance, and each number found has one to be compared with."""
-    numbers = rerun.finding.numbers
-    assert set(numbers) == {each.quantity for each in record.truths(name)}
+    numbers = rerun.result.numbers
+    assert set(numbers) == {truth.quantity for truth in record.load_truths(name)}
     assert numbers
-    for each in record.truths(name):
-        assert each.holds(numbers[each.quantity]), f"{each.quantity}: {numbers[each.quantity]}, not {each.words}"
+    for each in record.load_truths(name):
+        assert each.holds(numbers[each.quantity]), f"{each.quantity}: {numbers[each.quantity]}, not {each.interval}"
 
 
-def check_page(name: str, rerun: Recorded) -> None:
+def check_page(name: str, rerun: ExperimentRun) -> None:
     """The README holds sentence, truths and table as the rerun makes them, and the commands that make them."""
-    assert f"{record.BEGIN}\n\n{record.page(rerun)}\n\n{record.END}" in readme(name)
-    assert f"{record.command(name)}\n" in readme(name)
-    assert f"{record.command(name, full=True)}\n" in readme(name)
+    assert f"{record.BEGIN}\n\n{record.format_page(rerun)}\n\n{record.END}" in readme(name)
+    assert f"{record.format_command(name)}\n" in readme(name)
+    assert f"{record.format_command(name, full=True)}\n" in readme(name)
     assert "](picture.svg)" in readme(name)
 
 
-def check_picture(name: str, rerun: Recorded) -> None:
+def check_picture(name: str, rerun: ExperimentRun) -> None:
     """What the rerun draws has the form of the picture that is kept: as many words and lines, and no point off it."""
     drawn, kept = rerun.picture(), (HOME / name / "picture.svg").read_text(encoding="utf-8")
     assert "NaN" not in drawn
@@ -104,7 +104,7 @@ def check_picture(name: str, rerun: Recorded) -> None:
 
 def test_the_index_names_every_experiment_with_its_question() -> None:
     """experiments/README.md is what record.py makes of the folders' pages."""
-    assert record.index() == (HOME / "README.md").read_text(encoding="utf-8")
+    assert record.format_index() == (HOME / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_number_outside_its_tolerance_does_not_hold() -> None:

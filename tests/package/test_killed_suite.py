@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support.repositories import git, repository
 
-from gdbench.gate.git_worktree import worktree
+from gdbench.gate.git_worktree import open_worktree
 
 
 @pytest.mark.parametrize("number", range(2))
@@ -26,7 +26,7 @@ def test_middle(processes, tmp_path, number):
     """Is killed while a fork, its workers, real programs and a git worktree are there."""
     repository(tmp_path)
     words = ["-m", "gdbench", "-m", "steps=10,1000000000", "timing=off", "trace=none", "hydra/launcher=joblib"]
-    with worktree(tmp_path, "HEAD"):
+    with open_worktree(tmp_path, "HEAD"):
         launched = processes.fork(*words, cwd=tmp_path)
         assert launched.read_line().startswith("cell 1/2 ")
         processes.start("sh", "-c", "setsid sleep 1000 & exec sleep 2000", cwd=tmp_path)

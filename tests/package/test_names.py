@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "gdbench"
 
 CLEAN = ("__init__", "__main__", "analysis", "cli", "errors", "tree")
 """Modules and folders directly below gdbench that keep these rules; add a room when its names are clean."""
-NOT_YET = ("cli/gate.py",)
+NOT_YET: tuple[str, ...] = ()
 """Files of these rooms that do not yet."""
 
 PARTICIPLE = re.compile(r"\w+(ed|en)")

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from gdbench.report.escaping import (
+    escape_control_codes,
     escape_csv_table,
     escape_latex,
     escape_markdown,
     escape_workflow_command,
-    printable,
 )
-from gdbench.report.gate import junit
-from gdbench.report.gate import markdown as gate_markdown
-from gdbench.report.table_formats import table_lines
+from gdbench.report.gate import format_gate_markdown, format_junit
+from gdbench.report.table_formats import markdown_table
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -67,7 +66,7 @@ BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 @given(TEXTS)
 def test_printable_text_holds_no_control_code(text: str) -> None:
     """A text for a terminal has no control character, and as many characters as before."""
-    shown = printable(text)
+    shown = escape_control_codes(text)
     assert not has_control(shown)
     assert len(shown) == len(text)
     shown.encode()
@@ -78,13 +77,13 @@ def test_printable_text_holds_no_control_code(text: str) -> None:
 @example(["0\xa0"])
 def test_markdown_cells_are_literal_text(texts: list[str]) -> None:
     """A Markdown table has one row a text, whose cell is nothing but that text."""
-    tokens = CELL.parse("\n".join(table_lines(pd.DataFrame({"name": texts, "n": 1}))))
+    tokens = CELL.parse("\n".join(markdown_table(pd.DataFrame({"name": texts, "n": 1}))))
     cells = [token for token in tokens if token.type == "inline"][2::2]
     assert len(cells) == min(len(texts), 40)
     for cell, text in zip(cells, texts, strict=False):
         assert all(child.type in ("text", "text_special") for child in cell.children or [])
         shown = "".join(child.content for child in cell.children or [])
-        assert shown == printable(text.replace("\n", " ")).strip()  # the parser strips blanks of every kind
+        assert shown == escape_control_codes(text.replace("\n", " ")).strip()  # the parser strips blanks of every kind
 
 
 @given(TEXTS)
@@ -116,22 +115,22 @@ def test_csv_cells_are_not_computed(text: str, number: float) -> None:
     written = escape_csv_table(pd.DataFrame({"name": [text], "value": [number]})).to_csv(index=False)
     _, (name, value) = csv.reader(io.StringIO(written, newline=""))
     assert not name.startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert name.removeprefix("'") == printable(text, lines=True).removeprefix("'")
+    assert name.removeprefix("'") == escape_control_codes(text, lines=True).removeprefix("'")
     assert float(value) == number
 
 
 @given(STORED, STORED)
 def test_junit_is_xml_whatever_an_error_says(series: str, cause: str) -> None:
     """The gate's JUnit file can be read back with its texts, control codes shown as pictures."""
-    (case,) = ElementTree.fromstring(junit(header(), findings(series, cause))).iter("testcase")
-    assert case.get("name") == printable(series)
-    assert case[0].get("message") == printable(f"worse: {cause}")
+    (case,) = ElementTree.fromstring(format_junit(header(), findings(series, cause))).iter("testcase")
+    assert case.get("name") == escape_control_codes(series)
+    assert case[0].get("message") == escape_control_codes(f"worse: {cause}")
 
 
 @given(STORED, STORED)
 def test_gate_markdown_has_one_row_a_finding(series: str, cause: str) -> None:
     """The gate's summary for a pull request has one table of verdicts and one of findings, and no other element."""
-    tokens = CELL.parse(gate_markdown(header(), findings(series, cause)))
+    tokens = CELL.parse(format_gate_markdown(header(), findings(series, cause)))
     assert [token.type for token in tokens].count("table_open") == 2
     assert [token.type for token in tokens].count("tr_open") == 4
     inline = [child.type for token in tokens for child in token.children or []]
@@ -152,7 +151,7 @@ def header() -> dict[str, object]:
         "base": "a",
         "head": "b",
         "series": 1,
-        "alike": True,
+        "same_fingerprint": True,
         "code": 1,
         "notes": [],
         "fingerprint": "f",

@@ -14,8 +14,8 @@ from rich.console import Console
 from support.folding import folded
 
 from gdbench.errors import UsageError
-from gdbench.report.terminal.live import frame, line
-from gdbench.report.terminal.text_plot import Curve, picture
+from gdbench.report.terminal.live import format_progress_line, render_snapshot
+from gdbench.report.terminal.text_plot import Curve, plot_curves
 from gdbench.results.live_status import SweepMonitor, SweepSnapshot
 from gdbench.sweeps.executor import execute_jobs
 from gdbench.sweeps.job_spec import Silent
@@ -50,7 +50,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Looks:
 def shown(seen: SweepSnapshot, monitor: SweepMonitor, width: int = 80) -> str:
     """A frame as plain text."""
     screen = io.StringIO()
-    Console(file=screen, width=width).print(frame(seen, monitor.read_trace, width, colour=False))
+    Console(file=screen, width=width).print(render_snapshot(seen, monitor.read_trace, width, colour=False))
     return screen.getvalue()
 
 
@@ -60,7 +60,7 @@ def test_a_sweep_is_seen_while_it_is_written(watched: Looks) -> None:
     assert [seen.statuses.total() for seen in watched.seen] == [2, 4, 6]
     assert [len(seen.best) for seen in watched.seen] == [1, 2, 3]
     assert [seen.left_s is not None for seen in watched.seen] == [True, True, False]
-    assert line(watched.seen[0]).startswith("cell 1/3  1 target, 1 budget  0:0")
+    assert format_progress_line(watched.seen[0]).startswith("cell 1/3  1 target, 1 budget  0:0")
 
 
 def test_a_sweep_that_ended_says_so(watched: Looks, command: Callable[..., Any]) -> None:
@@ -137,7 +137,7 @@ curves = st.lists(
 @given(curves, st.integers(10, 60), st.integers(2, 12))
 def test_every_picture_has_its_size(drawn: list[Curve], columns: int, rows: int) -> None:
     """Curves of any numbers fill a picture of exactly the size that was asked for, and each ends in it."""
-    lines = picture(drawn, columns, rows)
+    lines = plot_curves(drawn, columns, rows)
 
     assert [len(each.plain) for each in lines] == [columns] * rows
     assert 1 <= sum(each.plain.count("a") for each in lines) <= len(drawn)
@@ -145,6 +145,6 @@ def test_every_picture_has_its_size(drawn: list[Curve], columns: int, rows: int)
 
 def test_a_straight_line_is_drawn_straight() -> None:
     """From the upper left to the lower right: each line of text holds its share, the letter last."""
-    lines = picture([Curve("a", np.array([0.0, 10.0]), np.array([1.0, 0.0]))], 8, 4)
+    lines = plot_curves([Curve("a", np.array([0.0, 10.0]), np.array([1.0, 0.0]))], 8, 4)
 
     assert [each.plain.rstrip() for each in lines] == ["⠙⢦⡀", "  ⠙⢦⡀", "    ⠙⢦⡀", "      ⠙a"]

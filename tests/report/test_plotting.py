@@ -19,9 +19,9 @@ import gdbench
 from gdbench import UsageError
 from gdbench.analysis.divergence_clipping import clip_paths
 from gdbench.analysis.performance_profiles import compute_performance_profile
-from gdbench.report.charts import both_views
-from gdbench.report.plotting import _describe_flat
-from gdbench.report.render_images import as_svg
+from gdbench.report.charts import stack_views
+from gdbench.report.plotting import _describe_flat_profiles
+from gdbench.report.render_images import render_svg
 
 RATES = [1e-4, 1e-3, 1.0]
 """Too small, right, diverging on Rosenbrock's function."""
@@ -123,7 +123,7 @@ def test_losses_are_drawn_where_no_minimum_is_known(own: pd.DataFrame) -> None:
     assert lines(chart)["lr 0.05"]["gap"].min() < -9
     assert layer["encoding"]["y"]["title"] == "loss"
     assert layer["encoding"]["y"]["scale"].get("type") != "log"
-    assert as_svg(chart.to_dict()).count("role-mark")
+    assert render_svg(chart.to_dict()).count("role-mark")
 
 
 def test_no_chart_is_an_empty_box(own: pd.DataFrame, rates: pd.DataFrame, tmp_path: Path) -> None:
@@ -164,10 +164,10 @@ def test_a_profile_without_a_step_says_why(tmp_path: Path) -> None:
 def test_every_flat_view_of_a_profile_is_named(costs: list[tuple[int, int, float]]) -> None:
     """A note stands for each view of which no line has a step, and for no other."""
     table = pd.DataFrame(costs, columns=["problem", "solver", "cost"]).drop_duplicates(["problem", "solver"])
-    profiles = both_views(table, table[table["problem"] == table["problem"].iloc[0]], compute_performance_profile)
+    profiles = stack_views(table, table[table["problem"] == table["problem"].iloc[0]], compute_performance_profile)
     steps = profiles.groupby(["view", "optimizer"])["share"].nunique().groupby("view").max()
     flat = set(steps.index[steps == 1])
-    notes = _describe_flat(profiles.assign(optimizer=profiles["optimizer"].astype(str)))
+    notes = _describe_flat_profiles(profiles.assign(optimizer=profiles["optimizer"].astype(str)))
 
     assert bool(notes) == bool(flat)
     assert len(flat) == 2 or all(note.startswith(tuple(flat)) for note in notes)
@@ -362,7 +362,7 @@ def test_a_panel_without_a_line_says_so(tmp_path: Path) -> None:
         ["rosenbrock", "quadratic"], optimizer="adam", lr=[0.1, 0.2], steps=600, timing="off", outputs=tmp_path
     )
     drawn = gdbench.plot.sensitivity(runs)
-    texts = as_svg(drawn.to_dict())
+    texts = render_svg(drawn.to_dict())
 
     assert set(runs.loc[runs["steps_to_settle"].notna(), "objective"]) == {"quadratic"}
     assert len(re.findall(">no run stays at the target<", texts)) == 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from gdbench.report.terminal.progress import Bar, Lines, Pace
+from gdbench.report.terminal.progress import PaceEstimate, SweepBar, SweepLines
 
 
 @dataclass
@@ -40,7 +40,7 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each cell that ends is a line on stderr; the last one has no time left to tell."""
-    lines = Lines()
+    lines = SweepLines()
     lines.note("Going on.")
     lines.begin([Cell(), Cell()])
     for _ in range(2):
@@ -62,23 +62,23 @@ def test_a_line_a_cell_tells_what_came_how_fast_and_how_long_still(
 @pytest.mark.parametrize(("timed", "share"), [(False, 0.25), (True, 0.125)])
 def test_a_cell_counts_as_far_as_it_has_come(timed: bool, share: float) -> None:
     """Within a cell progress goes by its lane-steps, which are half of the way where a timed pass follows."""
-    pace = Pace(4)
-    pace.now(Cell(timed=timed))
-    assert (pace.rate, pace.left, pace.share) == ("", "", 0.0)
-    pace.worked(25)
+    pace = PaceEstimate(4)
+    pace.start_cell(Cell(timed=timed))
+    assert (pace.rate, pace.time_left, pace.share) == ("", "", 0.0)
+    pace.add_lane_steps(25)
 
     assert pace.share == share
-    assert pace.left
-    pace.worked(1000)
+    assert pace.time_left
+    pace.add_lane_steps(1000)
     assert pace.share == (0.5 if timed else 1.0)
-    pace.done()
+    pace.finish_cell()
     assert (pace.ended, pace.share) == (1, 0.0)
 
 
 def test_a_bar_leaves_nothing_behind_but_notes(clock: Clock) -> None:
     """In a terminal the bar names the cell and its pace while it runs, and is gone when the sweep ends."""
     screen = io.StringIO()
-    bar = Bar(Console(file=screen, force_terminal=True, width=120))
+    bar = SweepBar(Console(file=screen, force_terminal=True, width=120))
     bar.note("Going on.")
     bar.begin([Cell()])
     bar.now(Cell())

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import gdbench
-from gdbench.report.build import Report, assemble
-from gdbench.report.inputs import read
+from gdbench.report.build import Report, build_report
+from gdbench.report.inputs import read_inputs
 
 
 def raised_bowl(point: torch.Tensor) -> torch.Tensor:
@@ -29,7 +29,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(sweep: Path) -> Report:
     """Its report."""
-    return assemble(read([sweep]))
+    return build_report(read_inputs([sweep]))
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,17 @@ from support.tiers import representatives
 import gdbench
 from gdbench.analysis.winners import find_winners
 from gdbench.errors import UsageError
-from gdbench.report.build import Report, assemble
-from gdbench.report.charts.tips import tip, write_tips
-from gdbench.report.charts.vega_lite import picture, specification
-from gdbench.report.inputs import Source, read
-from gdbench.report.page import page
-from gdbench.report.render_images import Images, as_svg
-from gdbench.report.style import MOST, REST, Look
-from gdbench.report.sweep_comparison import beside, compared
-from gdbench.report.table_cells import shown
-from gdbench.report.table_formats import latex, markdown
-from gdbench.report.writer import write
+from gdbench.report.build import Report, build_report
+from gdbench.report.charts.tooltips import format_tooltips, number_tooltip
+from gdbench.report.charts.vega_lite import image_specification, page_specification
+from gdbench.report.inputs import ReportInputs, read_inputs
+from gdbench.report.page import render_page
+from gdbench.report.render_images import ImageRenderer, render_svg
+from gdbench.report.style import GREY, MAX_COLOURED, Style
+from gdbench.report.sweep_comparison import build_comparison, combine_inputs
+from gdbench.report.table_cells import format_cells
+from gdbench.report.table_formats import format_markdown, latex_table
+from gdbench.report.writer import write_report
 
 NAMED = "<script>alert(1)</script>"
 
@@ -62,16 +62,16 @@ def small(sweep: Path) -> Path:
 @pytest.fixture(scope="module")
 def report(sweep: Path) -> Report:
     """The report of it."""
-    return assemble(read([sweep]))
+    return build_report(read_inputs([sweep]))
 
 
 @pytest.fixture(scope="module")
 def written(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page and the tables, with an objective of a malicious name."""
     folder = tmp_path_factory.mktemp("report")
-    source = read([sweep])
+    source = read_inputs([sweep])
     source.runs["objective"] = source.runs["objective"].replace("himmelblau", NAMED)
-    write(source, folder, ["html", "md", "tables"])
+    write_report(source, folder, ["html", "md", "tables"])
     return folder
 
 
@@ -80,7 +80,7 @@ def test_every_figure_is_vega_lite(report: Report) -> None:
     """Each chart satisfies the schema of Vega-Lite."""
     for figure in report.figures:
         assert figure.chart is not None
-        figure.chart.whole().to_dict(validate=True)
+        figure.chart.to_altair().to_dict(validate=True)
 
 
 def test_every_figure_says_its_rule(report: Report) -> None:
@@ -101,13 +101,13 @@ def test_every_figure_says_its_rule(report: Report) -> None:
     for figure in report.figures:
         assert figure.chart is not None
         assert len(figure.rule) > 40
-    report.figures[0].chart.whole().to_dict(validate=True)
+    report.figures[0].chart.to_altair().to_dict(validate=True)
 
 
 def test_data_of_figures_are_numbers_that_json_can_hold(report: Report) -> None:
     """No NaN and no infinity reaches a specification, and every figure has rows."""
     for figure in report.figures:
-        spec = specification(figure)
+        spec = page_specification(figure)
         json.dumps(spec, allow_nan=False)
 
         assert spec["datasets"]["table"]
@@ -117,7 +117,7 @@ def test_an_optimizer_has_one_colour_throughout(report: Report) -> None:
     """Wherever an optimizer is coloured, it is with the same colour and the same dash."""
     pairs: dict[tuple[str, str], set[str]] = {}
     for figure in report.figures:
-        for kind, scale in scales(specification(figure)):
+        for kind, scale in scales(page_specification(figure)):
             for name, value in zip(scale["domain"], scale["range"], strict=True):
                 pairs.setdefault((kind, name), set()).add(str(value))
 
@@ -129,36 +129,40 @@ def test_an_optimizer_has_one_colour_throughout(report: Report) -> None:
 def test_of_many_optimizers_the_best_have_colours() -> None:
     """Twelve pairs of colour and dash, all different, go to the best; the others are one grey, and in no legend."""
     names = [f"method{number:02d}" for number in range(18)] + ["adam", "gd"]
-    look = Look.of(names, best=["gd", *reversed(names)])
-    pairs = [look.pair(name) for name in look.leaders]
-    legend: Any = look.colours(names).to_dict()
+    style = Style.assign(names, best=["gd", *reversed(names)])
+    pairs = [style.colour_and_dash(name) for name in style.leaders]
+    legend: Any = style.colour_channel(names).to_dict()
 
-    assert set(look.leaders) == {"gd", "adam", *(f"method{number:02d}" for number in range(8, 18))}
-    assert len(set(pairs)) == len(pairs) == MOST
-    assert {look.pair(name)[0] for name in names if name not in look.leaders} == {REST}
-    assert look.pair("gd") == Look.of(["gd"]).pair("gd")
-    assert legend["legend"]["values"] == list(look.leaders)
+    assert set(style.leaders) == {"gd", "adam", *(f"method{number:02d}" for number in range(8, 18))}
+    assert len(set(pairs)) == len(pairs) == MAX_COLOURED
+    assert {style.colour_and_dash(name)[0] for name in names if name not in style.leaders} == {GREY}
+    assert style.colour_and_dash("gd") == Style.assign(["gd"]).colour_and_dash("gd")
+    assert legend["legend"]["values"] == list(style.leaders)
 
 
 def test_grey_lines_lie_behind() -> None:
     """What has no colour is drawn first, and otherwise the order stays."""
-    names = [f"method{number:02d}" for number in range(MOST + 1)]
-    look = Look.of(names, best=names[1:])
+    names = [f"method{number:02d}" for number in range(MAX_COLOURED + 1)]
+    style = Style.assign(names, best=names[1:])
 
-    assert look.behind(pd.DataFrame({"optimizer": names[::-1]}))["optimizer"].tolist() == [names[0], *names[:0:-1]]
+    assert style.sort_grey_first(pd.DataFrame({"optimizer": names[::-1]}))["optimizer"].tolist() == [
+        names[0],
+        *names[:0:-1],
+    ]
 
 
 def test_a_figure_says_which_optimizers_have_colours(report: Report) -> None:
     """Under a figure stands how many optimizers are grey, where some are, and the page offers them apart."""
-    runs = report.source.runs.query("objective == 'rosenbrock' and dtype == 'float64'")
+    runs = report.inputs.runs.query("objective == 'rosenbrock' and dtype == 'float64'")
     many = [
-        runs.assign(optimizer=f"method{number:02d}", run_id=runs["run_id"] + f"-{number}") for number in range(MOST + 2)
+        runs.assign(optimizer=f"method{number:02d}", run_id=runs["run_id"] + f"-{number}")
+        for number in range(MAX_COLOURED + 2)
     ]
-    source = Source([], pd.concat(many, ignore_index=True), report.source.traces.head(0))
-    crowded = assemble(source)
+    source = ReportInputs([], pd.concat(many, ignore_index=True), report.inputs.traces.head(0))
+    crowded = build_report(source)
 
     assert all("the 12 of 14 optimizers" in figure.rule for figure in crowded.figures)
-    assert "2 others, grey" in page(crowded, "", Path("report.html"))
+    assert "2 others, grey" in render_page(crowded, "", Path("report.html"))
     assert not any("grey." in figure.rule for figure in report.figures)
 
 
@@ -177,9 +181,9 @@ def scales(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_a_broken_run_never_wins(report: Report) -> None:
     """No diverged or nonfinite run is best anywhere, though it may have passed the target."""
-    assert report.source.runs["status"].isin(["diverged", "nonfinite"]).any()
-    told = report.facts.told
-    winners = find_winners(report.facts.runs, told)
+    assert report.inputs.runs["status"].isin(["diverged", "nonfinite"]).any()
+    told = report.data.compared
+    winners = find_winners(report.data.runs, told)
     for _, row in winners[winners["outcome"].isin(["stays", "left"])].iterrows():
         mine = told[(told["problem"] == row["problem"]) & (told["configuration"] == row["configuration"])]
 
@@ -205,15 +209,15 @@ def test_tables_are_there_as_csv_and_latex(written: Path, report: Report) -> Non
     """Each table is a CSV that reads back with its rows, and a LaTeX table with as many columns in every row."""
     for each in report.tables:
         assert len(pd.read_csv(written / "tables" / f"{each.name}.csv")) == len(each.table)
-        rows = [line for line in latex(each).splitlines() if line.endswith(r"\\")]
+        rows = [line for line in latex_table(each).splitlines() if line.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {each.table.shape[1] - 1}
 
 
 def test_markdown_holds_the_verdict_and_every_table(report: Report) -> None:
     """A pull request gets a sentence for each problem, and all tables with equal numbers of cells in every row."""
-    text = markdown(report)
+    text = format_markdown(report)
 
-    for problem in report.facts.problems:
+    for problem in report.data.problems:
         assert f"- {problem}: " in text
     for title in (report.summary.title, *(each.title for each in report.tables)):
         assert f"## {title}\n" in text
@@ -223,13 +227,13 @@ def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> 
     """Of a folder in which a cell is missing the report shows what is there, and says so."""
     folder = tmp_path / "2026-01-01" / "09-00-00_sweep"
     shutil.copytree(small(sweep), folder)
-    assert not read([folder]).partial, "a copy is as whole as what it was made of"
+    assert not read_inputs([folder]).partial, "a copy is as whole as what it was made of"
 
     (folder / ".hydra" / "cell-00099.yaml").write_text("")
-    source = read([folder])
+    source = read_inputs([folder])
 
     assert source.partial
-    assert "cells have ended" in markdown(assemble(source))
+    assert "cells have finished" in format_markdown(build_report(source))
 
 
 @pytest.mark.parametrize(
@@ -246,9 +250,9 @@ def test_a_sweep_that_goes_on_is_marked_partial(sweep: Path, tmp_path: Path) -> 
 def test_what_cannot_be_drawn_is_said(settings: dict[str, Any], tmp_path: Path) -> None:
     """A sweep without a finite point, a known minimum, traces or a second run still makes a page, in words."""
     runs = gdbench.sweep(**{"outputs": tmp_path, "timing": "off", "steps": 20, "device": "cpu", **settings})
-    report = assemble(read([Path(runs.attrs["folder"])]))
+    report = build_report(read_inputs([Path(runs.attrs["folder"])]))
 
-    assert markdown(report)
+    assert format_markdown(report)
     for section in report.sections:
         for figure in section.figures:
             assert figure.chart is not None or re.search(r"0 finite|[Nn]o|None", figure.rule)
@@ -272,8 +276,8 @@ def test_the_command_writes_what_is_asked_for(command: Callable[..., Any], sweep
 def test_pictures_come_from_the_same_specification(report: Report, tmp_path: Path) -> None:
     """A figure is drawn as SVG and PNG by the processes that draw, without the marks that only a page needs."""
     figure = next(each for each in report.figures if each.name == "convergence-steps")
-    with Images() as images:
-        images.draw(picture(figure), tmp_path / "picture")
+    with ImageRenderer() as images:
+        images.draw(image_specification(figure), tmp_path / "picture")
 
     assert (tmp_path / "picture.svg").read_text().startswith("<svg")
     assert not re.search(r'<path aria-label="[^>]* opacity="0"', (tmp_path / "picture.svg").read_text())
@@ -296,7 +300,7 @@ def test_charts_for_a_notebook(sweep: Path, name: str) -> None:
     runs, traces = gdbench.load(folder), gdbench.load(folder, "traces")
     one = runs[(runs["objective"] == "rosenbrock") & (runs["dtype"] == "float64")]
 
-    assert as_svg(CHARTS[name](runs, one, traces).to_dict()).count("role-mark")
+    assert render_svg(CHARTS[name](runs, one, traces).to_dict()).count("role-mark")
     runs.attrs.clear()  # as of a table that was put together by hand
     with pytest.raises(UsageError, match="traces="):
         gdbench.plot.convergence(runs)
@@ -315,28 +319,28 @@ def test_a_sweep_compared_with_itself_is_the_same(sweep: Path, command: Callable
 
 
 @pytest.fixture(scope="module")
-def sides(sweep: Path) -> Source:
+def sides(sweep: Path) -> ReportInputs:
     """A sweep, and what it would be if momentum needed half the gradients."""
-    a, b = read([sweep]), read([sweep])
+    a, b = read_inputs([sweep]), read_inputs([sweep])
     runs = b.runs.copy()
     hit = (runs["status"] == "target") & (runs["optimizer"] == "momentum")
     assert hit.any()
     for name in ("gradient_evals_to_target", "steps_to_target"):
         runs.loc[hit, name] = (runs.loc[hit, name] + 1) // 2
-    return beside(a, replace(b, runs=runs))
+    return combine_inputs(a, replace(b, runs=runs))
 
 
 @pytest.fixture(scope="module")
-def sided(sides: Source) -> Report:
+def sided(sides: ReportInputs) -> Report:
     """The report of the two."""
-    return compared(sides)
+    return build_comparison(sides)
 
 
 @pytest.mark.slow
 def test_every_figure_of_two_sides_is_vega_lite(sided: Report) -> None:
     """Each chart of a comparison satisfies the schema of Vega-Lite."""
     for each in sided.figures:
-        each.chart.whole().to_dict(validate=True)
+        each.chart.to_altair().to_dict(validate=True)
 
 
 def test_two_sides_are_one_report_with_the_differences_first(sided: Report) -> None:
@@ -344,20 +348,22 @@ def test_two_sides_are_one_report_with_the_differences_first(sided: Report) -> N
     report = sided
     names = [section.name for section in report.sections]
     figure = next(each for each in report.figures if each.name == "changes-gradients")
-    optimizers = {row.get("optimizer") for each in report.figures for row in specification(each)["datasets"]["table"]}
+    optimizers = {
+        row.get("optimizer") for each in report.figures for row in page_specification(each)["datasets"]["table"]
+    }
 
     assert names[:3] == ["differences", "convergence", "sensitivity"]
-    assert "b is better on 1" in report.told[0]
-    assert any("b is better: momentum (" in line for line in report.told)
+    assert "b is better on 1" in report.sentences[0]
+    assert any("b is better: momentum (" in line for line in report.sentences)
     assert {"momentum · a", "momentum · b"} <= optimizers
     assert (
-        report.facts.look.pair("adam · a")[0]
-        == report.facts.look.pair("adam · b")[0]
-        == Look.of(["adam"]).pair("adam")[0]
+        report.data.style.colour_and_dash("adam · a")[0]
+        == report.data.style.colour_and_dash("adam · b")[0]
+        == Style.assign(["adam"]).colour_and_dash("adam")[0]
     )
-    assert report.facts.look.pair("adam · a")[1] != report.facts.look.pair("adam · b")[1]
+    assert report.data.style.colour_and_dash("adam · a")[1] != report.data.style.colour_and_dash("adam · b")[1]
     assert figure.table.loc[figure.table["optimizer"] == "momentum", "ratio"].between(0.4, 0.6).all()
-    figure.chart.whole().to_dict(validate=True)
+    figure.chart.to_altair().to_dict(validate=True)
 
 
 def test_compare_writes_and_prints_as_report_does(command: Callable[..., Any], sweep: Path, tmp_path: Path) -> None:
@@ -481,11 +487,11 @@ def test_a_tooltip_writes_numbers_as_the_tables_do() -> None:
     # What lies in the middle of two texts, Python and JavaScript round to different sides.
     kept = [float(f"{value:.6g}") for value in values if not re.search(r"50*e", f"{value:.5e}")]
     table = pd.DataFrame({"lr": kept, "final_gap": kept, "ratio": kept, "step_s": [value * 1e-6 for value in kept]})
-    cells = [shown(pd.DataFrame({name: table[name]})) for name in table]
+    cells = [format_cells(pd.DataFrame({name: table[name]})) for name in table]
     rows = table.assign(step_s=kept).to_dict(orient="records")
     kinds = {"lr": "number", "final_gap": "gap", "ratio": "cost", "step_s": "microseconds"}
-    layer = {"encoding": {"tooltip": [tip(name, kind=kind).to_dict() for name, kind in kinds.items()]}}
-    written = write_tips(layer)
+    layer = {"encoding": {"tooltip": [number_tooltip(name, kind=kind).to_dict() for name, kind in kinds.items()]}}
+    written = format_tooltips(layer)
     fields = [entry["field"] for entry in written["encoding"]["tooltip"]]
     joined = " + '|' + ".join(f"datum['{field}']" for field in fields)
     spec = {
@@ -494,7 +500,7 @@ def test_a_tooltip_writes_numbers_as_the_tables_do() -> None:
         "mark": "text",
         "encoding": {"text": {"field": "all"}},
     }
-    texts = re.findall(r">([^<>|]*(?:\|[^<>|]*){3})<", as_svg(spec))
+    texts = re.findall(r">([^<>|]*(?:\|[^<>|]*){3})<", render_svg(spec))
 
     wanted = ["|".join(cell[0] for cell in row) for row in zip(*cells, strict=True)]
     assert [pair for pair in zip(texts, wanted, strict=True) if pair[0] != pair[1]] == []
@@ -506,4 +512,4 @@ def test_ends_of_an_interval_that_say_nothing_are_left_out() -> None:
         {"final_loss": [1.672e-4, 0.1431], "final_loss_lo": [1.672e-4, 0.1], "final_loss_hi": [1.672e-4, 0.2]}
     )
 
-    assert shown(table) == [["0.0001672", "", ""], ["0.143", "0.100", "0.200"]]
+    assert format_cells(table) == [["0.0001672", "", ""], ["0.143", "0.100", "0.200"]]

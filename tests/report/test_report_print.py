@@ -9,11 +9,11 @@ import pytest
 from support.browser import open_browser
 
 import gdbench
-from gdbench.report.inputs import read
-from gdbench.report.page import unbroken
-from gdbench.report.style import theme
-from gdbench.report.summary_text import times
-from gdbench.report.writer import write
+from gdbench.report.inputs import read_inputs
+from gdbench.report.page import escape_unbroken
+from gdbench.report.style import vega_theme
+from gdbench.report.summary_text import format_factor
+from gdbench.report.writer import write_report
 
 OVER = """(width) => [...document.querySelectorAll("main *, header *")]
   .filter((node) => node.getClientRects().length && !node.closest("svg svg, svg > *"))
@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         device="cpu",
         outputs=outputs,
     )
-    write(read([outputs]), folder, ["html"])
+    write_report(read_inputs([outputs]), folder, ["html"])
     return folder / "report.html"
 
 
@@ -73,7 +73,7 @@ def test_the_printed_page_is_whole_and_nothing_overlaps(page: Any) -> None:
     assert page.locator("details:not([open])").locator("visible=true").count() == 0
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     inks = page.evaluate("[...document.querySelectorAll('.chart svg text')].map((text) => text.getAttribute('fill'))")
-    assert set(inks) <= {theme(False)["axis"]["labelColor"], theme(False)["legend"]["labelColor"], None}
+    assert set(inks) <= {vega_theme(False)["axis"]["labelColor"], vega_theme(False)["legend"]["labelColor"], None}
 
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("#print").get_attribute("media") == "print"
@@ -94,9 +94,9 @@ def test_a_screen_never_scrolls_sideways(page: Any, width: int) -> None:
 
 def test_a_large_factor_is_that_of_the_table() -> None:
     """A factor in a sentence has the digits that the table has."""
-    assert [times(ratio) for ratio in (1.414, 24.3, 1257.3)] == ["1.41×", "24×", "1260×"]
+    assert [format_factor(ratio) for ratio in (1.414, 24.3, 1257.3)] == ["1.41×", "24×", "1260×"]
 
 
 def test_a_number_is_never_broken_over_lines() -> None:
     """A number with an exponent is kept on one line, and the text around it is escaped."""
-    assert unbroken("gap 7.5e-05 <b>") == 'gap <span class="number">7.5e-05</span> &lt;b&gt;'
+    assert escape_unbroken("gap 7.5e-05 <b>") == 'gap <span class="number">7.5e-05</span> &lt;b&gt;'

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from test_escaping import TEXTS, has_control
 
-from gdbench.report.escaping import printable
+from gdbench.report.escaping import escape_control_codes
 from gdbench.report.terminal.safe_console import SafeConsole
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -29,5 +29,5 @@ def test_console_obeys_no_text(text: str) -> None:
     printed = SGR.sub("", file.getvalue())
     assert not has_control(printed.replace("\n", ""))
     assert printed.count("\n") == 1
-    shown = printable(text.replace("\n", " ").replace("\t", " "))
+    shown = escape_control_codes(text.replace("\n", " ").replace("\t", " "))
     assert printed.startswith(shown) or any(cell_len(character) == 0 for character in shown)  # which rich may cut

@@ -16,11 +16,18 @@ from support.tiers import representatives
 
 import gdbench
 from gdbench.analysis.ranked_rows import build_configuration_rows, build_run_rows
-from gdbench.report.number_format import digits, interval, interval_texts, number, seconds, seconds_between
-from gdbench.report.table_cells import shown
-from gdbench.report.terminal.fitting import UNLIMITED
-from gdbench.report.terminal.progress import Bar, Lines, progress
-from gdbench.report.terminal.sweep import sweep_report
+from gdbench.report.number_format import (
+    format_digits,
+    format_interval,
+    format_interval_parts,
+    format_number,
+    format_seconds,
+    format_seconds_range,
+)
+from gdbench.report.table_cells import format_cells
+from gdbench.report.terminal.column_fitting import UNLIMITED
+from gdbench.report.terminal.progress import SweepBar, SweepLines, choose_progress
+from gdbench.report.terminal.sweep import render_sweep
 from gdbench.results.costs import select_comparable
 from gdbench.results.run_settings import find_differing_settings, format_distinct
 
@@ -30,7 +37,7 @@ FOLDER = Path("outputs/2026-11-23/09-00-00_sweep")
 def rendered(runs: pd.DataFrame, folder: Path = FOLDER, width: int = 100, each: bool = False) -> str:
     """The report as plain text."""
     file = io.StringIO()
-    Console(file=file, width=width, highlight=False).print(sweep_report(runs, folder, width, each), crop=False)
+    Console(file=file, width=width, highlight=False).print(render_sweep(runs, folder, width, each), crop=False)
     return file.getvalue()
 
 
@@ -176,11 +183,11 @@ def test_the_least_important_columns_leave_first(tables: dict[str, pd.DataFrame]
     wide, usual, narrow, narrowest = (rendered(timed, width=width) for width in (200, 80, 66, 46))
 
     assert wide.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
-    assert re.search(r"Too narrow here for .*vs reference: a wider terminal shows all", " ".join(narrow.split()))
+    assert re.search(r"Not shown for lack of width: .*vs reference\. Use a wider terminal", " ".join(narrow.split()))
     for text in (wide, usual, narrow):
         assert text.split("\n\n")[1].splitlines()[0].split()[-1] == "run_id"
-    assert "final gap" in narrowest.split("Too narrow")[1]
-    assert "steps to 1e-6" in narrowest.split("Too narrow")[0]
+    assert "final gap" in narrowest.split("Not shown")[1]
+    assert "steps to 1e-6" in narrowest.split("Not shown")[0]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -254,7 +261,7 @@ def test_what_cannot_win_is_last_and_marked(tables: dict[str, pd.DataFrame]) -> 
 def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame], timed: pd.DataFrame) -> None:
     """A legend stands below for each mark in the table, and for no other."""
     legends = {
-        r"\(\d+ g(, \d+ f)?\)|\(\d+ f\)": "(n g, m f): gradients and values",
+        r"\(\d+ g(, \d+ f)?\)|\(\d+ f\)": "(n g, m f): gradient and function evaluations",
         r"  ~ ": "~ not timed itself",
         r"  ≈ ": "≈ time difference to the row above",
         r"[\d\]] \*$|[\d\]] \*  ": "* limited by computation",
@@ -271,7 +278,9 @@ def test_marks_are_explained_when_they_are_used(tables: dict[str, pd.DataFrame],
 def test_reasons_and_advice_are_told(tables: dict[str, pd.DataFrame]) -> None:
     """Why a run was not to be had, and an lr on the edge of its grid, are said in words."""
     assert "unavailable: optimizer=lbfgs has no manual implementation" in rendered(tables["unavailable"])
-    assert re.search(r"at lr 0.2: .* Its lr is the edge of the\sgrid: try larger\sones", rendered(tables["absolute"]))
+    assert re.search(
+        r"at lr 0.2: .* Its lr is at the edge of\sthe\sgrid: try larger\svalues", rendered(tables["absolute"])
+    )
     assert "edge" not in rendered(tables["one run"])
 
 
@@ -293,7 +302,7 @@ def test_times_have_units_and_ratios_have_intervals(timed: pd.DataFrame) -> None
 @given(st.floats(1e-9, 1e6))
 def test_a_time_keeps_three_digits_and_its_size(value: float) -> None:
     """Three significant digits and a unit give the time back to half a percent; from 1 to 1000 of a unit below 1 s."""
-    amount, unit = seconds(value).split()
+    amount, unit = format_seconds(value).split()
     scale = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit]
 
     assert float(amount) * scale == pytest.approx(value, rel=5.1e-3)
@@ -318,13 +327,13 @@ def test_a_time_keeps_three_digits_and_its_size(value: float) -> None:
 )
 def test_times_as_a_person_reads_them(value: float, text: str) -> None:
     """Three digits, trailing zeros kept, the unit that fits the rounded number; nothing for a missing value."""
-    assert seconds(value) == text
+    assert format_seconds(value) == text
 
 
 @given(st.floats(1e-6, 1e5))
 def test_digits_are_significant(value: float) -> None:
     """A number of moderate size keeps three significant digits."""
-    assert float(digits(value)) == pytest.approx(value, rel=5.1e-3)
+    assert float(format_digits(value)) == pytest.approx(value, rel=5.1e-3)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +342,7 @@ def test_digits_are_significant(value: float) -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     """Four digits at most, and exponents without padding."""
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def decimals(text: str) -> int:
@@ -345,8 +354,8 @@ def decimals(text: str) -> int:
 def test_an_interval_has_the_digits_of_its_value(value: float, below: float, above: float) -> None:
     """Value and ends, or half of the interval, have the same decimals, and are what they were to a unit of the last."""
     low, high = value / (1 + below), value * (1 + above)
-    texts = interval_texts(value, low, high)
-    said = interval(value, low, high)
+    texts = format_interval_parts(value, low, high)
+    said = format_interval(value, low, high)
     told = re.findall(r"[\d.]+(?:e-?\d+)?", said)
 
     assert len({decimals(text) for text in (*texts, *told)}) == 1
@@ -376,21 +385,21 @@ def test_an_interval_has_the_digits_of_its_value(value: float, below: float, abo
 )
 def test_intervals_as_a_person_reads_them(numbers: tuple[float, float, float], text: str) -> None:
     """With ± where both ends are as far, in brackets where they are not, alone where they say no more."""
-    assert interval(*numbers) == text
+    assert format_interval(*numbers) == text
 
 
 def test_a_table_of_a_report_writes_an_interval_in_the_digits_of_its_value() -> None:
     """A number beside the columns of its ends has their decimals, where 1.1 stood beside 1.05; alone it has its own."""
     table = pd.DataFrame({"ratio": [1.1, 2.0], "from": [1.05, math.nan], "to": [1.2, math.nan]})
 
-    assert shown(table) == [["1.10", "1.05", "1.20"], ["2", "", ""]]
+    assert format_cells(table) == [["1.10", "1.05", "1.20"], ["2", "", ""]]
 
 
 def test_a_median_time_stands_between_its_extremes() -> None:
     """All three have the unit of the median; a seed that never got there is said so."""
-    assert seconds_between(1.18e-3, 1.02e-3, 1.31e-3) == "1.18 [1.02, 1.31] ms"
-    assert seconds_between(1e-3, 0.9e-3, math.inf) == "1.00 [0.90, never] ms"
-    assert seconds_between(1.18e-3, 1.18e-3, 1.18e-3) == "1.18 ms"
+    assert format_seconds_range(1.18e-3, 1.02e-3, 1.31e-3) == "1.18 [1.02, 1.31] ms"
+    assert format_seconds_range(1e-3, 0.9e-3, math.inf) == "1.00 [0.90, never] ms"
+    assert format_seconds_range(1.18e-3, 1.18e-3, 1.18e-3) == "1.18 ms"
 
 
 # ------------------------------------------------------------------------------------------------------- progress
@@ -404,7 +413,7 @@ class Cell:
 
 def test_lines_count_cells_and_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     """Each cell that ends is one line on stderr: how far, what, and how many of which status."""
-    lines = Lines()
+    lines = SweepLines()
     lines.begin([Cell(), Cell()])
     for statuses in (["target", "budget", "target"], ["failed"]):
         lines.now(Cell())
@@ -422,7 +431,7 @@ def test_lines_count_cells_and_statuses(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_bar_shows_what_runs_now() -> None:
     """In a terminal a bar counts the cells and names the one that runs, and is gone at the end."""
     file = io.StringIO()
-    bar = Bar(Console(file=file, force_terminal=True, width=100))
+    bar = SweepBar(Console(file=file, force_terminal=True, width=100))
     bar.begin([Cell(), Cell()])
     bar.now(Cell())
     bar.done(Cell(), ["target"])
@@ -434,7 +443,7 @@ def test_a_bar_shows_what_runs_now() -> None:
 
 def test_without_a_terminal_there_are_lines() -> None:
     """Progress suits what stderr is: plain lines in tests and pipes."""
-    assert isinstance(progress(), Lines)
+    assert isinstance(choose_progress(), SweepLines)
 
 
 def test_a_job_is_labelled_in_a_few_words(tmp_path: Path) -> None:

@@ -212,16 +212,16 @@ def test_the_table_fits_the_terminal(outputs: Path, width: int) -> None:
     """At any width no line is longer, each sweep has a line, and what is not shown is named."""
     from rich.console import Console
 
-    from gdbench.report.terminal.listing import sweeps_report
+    from gdbench.report.terminal.listing import render_sweeps
 
     update_labels(the_first(outputs), lambda held: Labels("a_rather_long_name", ("good",), "A note of many words."))
     screen = io.StringIO()
-    Console(file=screen, width=width).print(sweeps_report(listed(), 2, outputs, width))
+    Console(file=screen, width=width).print(render_sweeps(listed(), 2, outputs, width))
     lines = screen.getvalue().splitlines()
 
     assert max(map(len, lines)) <= width
     assert all(any(line.startswith(folder) for line in lines) for folder in listed()["folder"])
-    assert ("Too narrow here for" in screen.getvalue()) or width == 120
+    assert ("Not shown for lack of width" in screen.getvalue()) or width == 120
 
 
 # ---------------------------------------------------------------------------------------------------------- the index
@@ -617,7 +617,7 @@ def test_every_text_of_the_list_finds_its_sweep_again(
         environment.write_text(json.dumps(told))
     with open_index(outputs, lambda words: None) as index:
         table = list_sweeps(index, [], outputs)
-    cells = sweeps._cells(table)
+    cells = sweeps._text_columns(table)
     for column, texts in cells.items():
         for text, folder in zip(texts, cells["sweep"], strict=True):
             if text:

@@ -56,7 +56,7 @@ WRITING = {
     "report a --format md --to {}": "{} cannot be written (",
     "sweeps archive a --to {}": "{} cannot be written (",
     "export tensorboard a --uri {}": "tensorboard did not take outputs/",
-    "gate record {}": "{} cannot be written (",
+    "gate save-baseline {}": "{} cannot be written (",
     "gate --outputs {}": "{}/gate/gate.json cannot be written (",
     "export pytest-benchmark a --uri {}": "",
     "sweeps restore a.zip --outputs {}": "{} cannot be written (",
@@ -115,7 +115,7 @@ def test_a_yaml_file_that_cannot_be_read_is_named(command: Callable[..., Any], o
         refused(command("--config-dir", str(own), "-m", f"objective={name}", "lr=0.1,0.2", *QUIET)),
     ]
     file.rename(suite)
-    told.append(refused(command("gate", "record", "x.csv", "--config-dir", str(own), "--suite", name)))
+    told.append(refused(command("gate", "save-baseline", "x.csv", "--config-dir", str(own), "--suite", name)))
 
     assert [line.partition(" cannot be read: ")[0] for line in told] == [str(file), str(file), str(suite)]
     assert command("list", "objectives", "--config-dir", str(own)).code == 0

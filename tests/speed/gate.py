@@ -1,4 +1,4 @@
-"""What the gate's time layer is worth, in one long campaign: ``python tests/speed/gate.py --hours 6``.
+"""Calibration of the gate's time layer in one long campaign: ``python tests/speed/gate.py --hours 6``.
 
 Head against head and against itself slowed down, over the default suite, while a neighbour keeps a core busy half of
 the time. Run it alone on the machine, but for the neighbour.
@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gdbench.gate.series import Side
+from gdbench.gate.series import SourceTree
 from gdbench.gate.suite import load_suite
-from gdbench.gate.timing.calibration import SIZES, selftest
+from gdbench.gate.timing.calibration import SIZES, calibrate
+from gdbench.report.gate import describe_calibration
 
 ROOT = Path(__file__).parents[2]
 NEIGHBOUR = """
@@ -47,25 +48,25 @@ def main() -> None:
     parser.add_argument("--hours", type=float)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", default="*", help="a pattern of series")
-    parser.add_argument("--sizes", type=float, nargs="*", default=SIZES, help="slowdowns to put in, as fractions")
+    parser.add_argument("--sizes", type=float, nargs="*", default=SIZES, help="slowdowns to inject, as fractions")
     parser.add_argument("--busy", type=float, default=60, help="seconds of work of the neighbour")
     parser.add_argument("--idle", type=float, default=60, help="seconds of rest of the neighbour")
     given = parser.parse_args()
-    series = [each for each in load_suite("default").running if fnmatch.fnmatch(each.name, given.only)]
-    series = [each for each in series if each.policy == "gate"]
+    series = [one for one in load_suite("default").running if fnmatch.fnmatch(one.name, given.only)]
+    series = [one for one in series if one.policy == "gate"]
     start = time.monotonic()
 
     def heard(words: str, share: float) -> None:
         print(f"{time.monotonic() - start:7.0f} s  {share:4.0%}  {words}", file=sys.stderr, flush=True)
 
     with neighbour(given.busy, given.idle) if given.busy else contextlib.nullcontext():
-        figures = selftest(
-            series, Side(ROOT, "head"), rounds=given.rounds, hours=given.hours, sizes=given.sizes, progress=heard
+        result = calibrate(
+            series, SourceTree(ROOT, "head"), rounds=given.rounds, hours=given.hours, sizes=given.sizes, progress=heard
         )
     print(f"{len(series)} series")
-    print("\n".join(figures.lines))
-    for name, s in sorted(figures.s.items(), key=lambda each: -each[1]):
-        print(f"  {name}: replicate SD {s:.2%}, found from {figures.found_from[name]:.1%}")
+    print("\n".join(describe_calibration(result)))
+    for name, sd in sorted(result.sd.items(), key=lambda item: -item[1]):
+        print(f"  {name}: replicate SD {sd:.2%}, detectable from {result.detectable_slowdown[name]:.1%}")
 
 
 if __name__ == "__main__":

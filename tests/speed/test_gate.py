@@ -1,4 +1,4 @@
-"""The gate's time layer in a user's repository; what it is worth in figures tells ``gate self-test``."""
+"""The gate's time layer in a user's repository; ``gate calibrate`` measures its error rates."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def gate(folder: Path, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code of a gate, and its findings by layer."""
     command = [sys.executable, "-m", "gdbench", "gate", "--config-dir", "mine", "--quiet", *words]
     done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    told = json.loads(max(folder.glob("outputs/gate/*/gate.json")).read_text())
-    return done.returncode, {each["layer"]: each for each in told["findings"]}
+    report = json.loads(max(folder.glob("outputs/gate/*/gate.json")).read_text())
+    return done.returncode, {finding["layer"]: finding for finding in report["findings"]}
 
 
 def test_a_slower_commit_fails_and_a_harmless_one_passes(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if __name__ == "__main__":  # the processes that draw import this script, and ne
     [each.result() for each in images.pending]  # both have started: the command does that while it imports
     begun, worked = time.perf_counter(), time.process_time()
     source = read([Path("sweep")])
-    landscape = partial(gdbench.engine.loss_landscape.landscape, source.folders)
+    landscape = partial(gdbench.engine.loss_landscape.compute_landscape, source.folders)
     write(source, Path("report"), landscape=landscape, images=images)
     print(time.perf_counter() - begun, time.process_time() - worked)
 """

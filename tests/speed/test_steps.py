@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gdbench.config.compose import Composer, composing
-from gdbench.engine.build import build
+from gdbench.engine.build import build_cell
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable
@@ -61,7 +61,7 @@ def ready(composer: Composer, objective: str, optimizer: str, impl: str) -> Cell
         "lr_scale=0.1",
     ]
     (job,) = fold(words, composer)
-    return build(job.question)
+    return build_cell(job.question)
 
 
 @pytest.mark.parametrize(("objective", "optimizer", "impl"), CELLS, ids=["-".join(each) for each in CELLS])

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.compile.program import Lanes, Program
-from gdbench.engine.compile.traceable import Look
+from gdbench.engine.compile.program import CompiledLanes, Program
+from gdbench.engine.compile.step_code import ObservePoint
 from gdbench.engine.runner import run_cell
 from gdbench.objectives import Objective
 from gdbench.optimizers import Hyper, Method, first_order
@@ -61,7 +61,7 @@ class Compiled:
         """The same, never compiled."""
         return self.make(**hyper)
 
-    def in_lanes(self, hyper: Mapping[str, Hyper], look: Look) -> Lanes:
+    def in_lanes(self, hyper: Mapping[str, Hyper], look: ObservePoint) -> CompiledLanes:
         """The same, compiled, with numbers a lane."""
         return self.program.in_lanes(hyper, look)
 

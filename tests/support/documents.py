@@ -23,7 +23,7 @@ import yaml
 
 from gdbench.cli.app import app
 from gdbench.cli.help import VERBS
-from gdbench.engine.git import unhooked_environment
+from gdbench.engine.git import make_clean_environment
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -120,7 +120,7 @@ class Reader:
         words = [each for word in shlex.split(command) for each in self._meant(word, f"'{word}'" in command)]
         if words[:3] != ["python", "-m", "gdbench"]:
             if words[0] in ("git", "sed"):
-                subprocess.run(["bash", "-c", command], env=unhooked_environment(), check=True, capture_output=True)
+                subprocess.run(["bash", "-c", command], env=make_clean_environment(), check=True, capture_output=True)
             else:
                 self._check(words)
         elif not is_carried_out(command, needs, self.checked):

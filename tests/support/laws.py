@@ -48,7 +48,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 OBJECTIVES = list(CONFIGURATIONS)
 
 
-def configured(name: str, changes: dict[str, Any]) -> Objective:
+def build_configured(name: str, changes: dict[str, Any]) -> Objective:
     """The objective of a configuration, with some of its arguments changed; made once for all tests."""
     return made_once(name, tuple(changes.items()))
 
@@ -57,7 +57,7 @@ def configured(name: str, changes: dict[str, Any]) -> Objective:
 def made_once(name: str, changes: tuple[tuple[str, Any], ...]) -> Objective:
     """What ``configured`` gives."""
     arguments = CONFIGURATIONS[name] | dict(changes)
-    stated: Objective = target(arguments)(**{key: each for key, each in arguments.items() if key != "_target_"})
+    stated: Objective = target(arguments)(**{key: value for key, value in arguments.items() if key != "_target_"})
     return stated
 
 
@@ -71,7 +71,7 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(math.prod(shape), dtype=torch.float64) + 1).reshape(shape)
 
 
-def unmoved(x: Params, t: Any) -> Params:
+def identity_prox(x: Params, t: Any) -> Params:
     """The proximal map of 0, with which proximal methods can be tried where an objective states none."""
     return x
 
@@ -87,8 +87,8 @@ DICT = Objective(
 @cache
 def objective(name: str, dtype: torch.dtype = torch.float64) -> Objective:
     """An objective as shipped, or smaller where that is too slow; ``dict`` is one of a matrix and a scalar."""
-    made = DICT if name == "dict" else configured(name, SMALLER.get(name, {}))
-    return replace(made, prox=made.prox or unmoved).to(dtype, "cpu")
+    made = DICT if name == "dict" else build_configured(name, SMALLER.get(name, {}))
+    return replace(made, prox=made.prox or identity_prox).to(dtype, "cpu")
 
 
 def points(objective: Objective, count: int, spread: float = 0.1, seed: int = 0) -> list[Params]:
@@ -121,8 +121,8 @@ def entry(path: Path) -> Entry:
 
 
 OPTIMIZERS = {path.stem: entry(path) for path in sorted(CONF.glob("optimizer/*.yaml"))}
-MANUAL = [name for name, each in OPTIMIZERS.items() if each.manual]
-TORCH = [name for name, each in OPTIMIZERS.items() if each.torch]
+MANUAL = [name for name, entry in OPTIMIZERS.items() if entry.manual]
+TORCH = [name for name, entry in OPTIMIZERS.items() if entry.torch]
 TWINS = [name for name in MANUAL if name in TORCH]
 MATRICES = {"muon"}
 """Methods that move matrices and nothing else."""
@@ -204,7 +204,7 @@ def follows_gradient(optimizer: str) -> bool:
     moved = []
     for scale in (1.0, 4.0):
         slope = Objective(
-            fn=lambda x, scale=scale: scale * (plane * x).sum(), start=torch.ones_like(plane), prox=unmoved
+            fn=lambda x, scale=scale: scale * (plane * x).sum(), start=torch.ones_like(plane), prox=identity_prox
         )
         ends, _ = path(form(optimizer, lr=1e-6), slope, 6)
         moved.append(float((ends[-1] - ends[0]).norm()))  # type: ignore[operator,union-attr]
@@ -271,7 +271,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def apart(a: Params, b: Params, start: Params) -> float:
     """How far apart two points are, relative to the larger of the second and the start (largest coordinates)."""
-    there, here, origin = (flatten(each, laned=False).double() for each in (a, b, start))
+    there, here, origin = (flatten(tree, laned=False).double() for tree in (a, b, start))
     return float((there - here).abs().max() / torch.maximum(here.abs().max(), origin.abs().max()))
 
 

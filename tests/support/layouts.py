@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdbench.engine.git import git_environment
+from gdbench.engine.git import make_git_environment
 from support.repositories import git, repository
 
 SUITE = """
@@ -34,7 +34,7 @@ class Checkout:
         """Carry out a git command that asks."""
         words = shlex.join(["git", "-c", "user.name=a", "-c", "user.email=a@b", *self.words, *shlex.split(line)])
         command = f"printf {shlex.quote(answers)} | {words}"
-        subprocess.run(["bash", "-c", command], cwd=self.folder, env=git_environment(self.folder), check=True)
+        subprocess.run(["bash", "-c", command], cwd=self.folder, env=make_git_environment(self.folder), check=True)
 
     def install(self, script: str) -> None:
         """Make a shell script the hook before each commit."""

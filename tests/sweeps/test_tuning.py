@@ -20,7 +20,7 @@ from gdbench.analysis.tuning_metric import is_cost_metric
 from gdbench.analysis.tuning_table import TUNING_COLUMNS
 from gdbench.config.schema import METRICS
 from gdbench.errors import UsageError
-from gdbench.report.terminal.tuning import tuned_report
+from gdbench.report.terminal.tuning import render_tuning
 from gdbench.results.columns import COLUMNS
 from gdbench.results.statuses import SOUND
 
@@ -483,7 +483,7 @@ def test_a_report_fits_the_terminal(many: pd.DataFrame, width: int) -> None:
     """No line but a command or a path is wider than the terminal, and no cell of the table is cut."""
     file = io.StringIO()
     out = Console(file=file, width=width, highlight=False)
-    out.print(tuned_report(many, Path("outputs/x"), width), crop=False)
+    out.print(render_tuning(many, Path("outputs/x"), width), crop=False)
     lines = file.getvalue().splitlines()
 
     assert "…" not in file.getvalue()

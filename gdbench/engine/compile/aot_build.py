@@ -14,9 +14,9 @@ from torch.export import Dim, export
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from gdbench.engine.compile.unstack_pass import Columns
+from gdbench.engine.compile.unstack_pass import UnstackPass
 
-__all__ = ["compile_ahead", "traced"]
+__all__ = ["compile_library", "trace_graph"]
 
 OPTIONS: dict[str, Any] = {
     "aot_inductor.compile_wrapper_opt_level": "O0",  # it calls a few kernels, which are compiled apart
@@ -24,12 +24,12 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def traced(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> GraphModule | None:
+def trace_graph(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> GraphModule | None:
     """The graph of ``code(*given)`` for any number of lanes, the last axis of every tensor; None if it has none."""
     given = tuple(given)
     try:
         graph = make_fx(code, tracing_mode="symbolic")(*given)
-        if _of_some_lanes_only(graph):
+        if _depends_on_lane_count(graph):
             return None
         lanes = Dim("lanes", min=2)
         axes = tuple({each.dim() - 1: lanes} if each.dim() else {} for each in given)
@@ -39,7 +39,7 @@ def traced(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> Gr
     return module
 
 
-def _of_some_lanes_only(graph: GraphModule) -> bool:
+def _depends_on_lane_count(graph: GraphModule) -> bool:
     """Whether the tracing has decided anything by the number of lanes, but that it is one number."""
     values = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
     lanes = {value.shape[-1].node.expr for value in values if value.dim()}
@@ -52,9 +52,13 @@ def _is_name(expression: Any) -> bool:
     return isinstance(expression, Symbol)
 
 
-def compile_ahead(module: GraphModule, given: Sequence[Tensor], folder: Path) -> Path | None:
+def compile_library(module: GraphModule, given: Sequence[Tensor], folder: Path) -> Path | None:
     """The library of a graph, made in an empty folder; None if it would need more than itself."""
-    options = {**OPTIONS, "post_grad_custom_pre_pass": Columns(), "aot_inductor.output_path": str(folder / "steps.so")}
+    options = {
+        **OPTIONS,
+        "post_grad_custom_pre_pass": UnstackPass(),
+        "aot_inductor.output_path": str(folder / "steps.so"),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, of torch's own code
         made = Path(aot_compile(module, tuple(given), options=options))  # type: ignore[arg-type]

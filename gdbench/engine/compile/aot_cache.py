@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from gdbench.engine.compile.op_trace import record
+from gdbench.engine.compile.op_trace import trace_operations
 
-__all__ = ["Library", "kept", "read"]
+__all__ = ["Library", "load_or_build", "read_library"]
 
 SOURCES = ("aot_build.py", "aot_cache.py", "op_trace.py", "unstack_pass.py")
 """What of our own a library depends on."""
@@ -34,7 +34,7 @@ SETTINGS = ("AOT_INDUCTOR", "CXX", "TORCHINDUCTOR")
 """How the environment variables begin that change what a compiler makes."""
 OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCHINDUCTOR_FORCE_DISABLE_CACHES")
 DIGEST = hashlib.sha256().digest_size
-UNMADE = b""
+UNBUILDABLE = b""
 """What is kept where the compiler can make no library, so that it is not asked again."""
 
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
@@ -43,27 +43,27 @@ _capsule = ctypes.pythonapi.PyCapsule_New
 _capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
 
-def kept(code: Callable[..., Any], at: Sequence[Any]) -> Library | None:
+def load_or_build(code: Callable[..., Any], at: Sequence[Any]) -> Library | None:
     """The library of ``code(*at)`` for any number of lanes, the last axis of every tensor in ``at``, here few.
 
     It is loaded, or made where there is none. None where torch.compile must do: off Linux, with a torch that cannot,
     where compilers are switched off, and for code that looks at its numbers, draws at random or brings much along.
     """
-    steps = _Flat(code, at)
-    if not _possible(steps.given):
+    steps = _FlatFunction(code, at)
+    if not _is_possible(steps.given):
         return None
     try:
-        written = record(steps, steps.given)
-        path = folder() / f"{_digest('|'.join((written, *_surroundings())).encode()).hex()}.so"
-        held = read(path)
+        written = trace_operations(steps, steps.given)
+        path = find_folder() / f"{_hash('|'.join((written, *_list_dependencies())).encode()).hex()}.so"
+        held = read_library(path)
         if held is None:
-            held = _make(steps, path)
+            held = _build(steps, path)
         return Library(path, steps.result, steps.spec) if held else None
     except Exception:  # of many kinds: torch.compile goes another way, and says what is wrong where it is so there too
         return None
 
 
-class _Flat:
+class _FlatFunction:
     """Code as a function of tensors that returns tensors; what else it is given and returns stays as it is."""
 
     spec: TreeSpec
@@ -112,7 +112,7 @@ class Library:
         return tree_unflatten(leaves, self.spec)
 
 
-def folder() -> Path:
+def find_folder() -> Path:
     """Where libraries are kept: in inductor's own folder."""
     given = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     try:
@@ -122,7 +122,7 @@ def folder() -> Path:
     return Path(given or Path(tempfile.gettempdir()) / f"torchinductor_{user}") / "gdbench"
 
 
-def _possible(given: Sequence[Tensor]) -> bool:
+def _is_possible(given: Sequence[Tensor]) -> bool:
     """Whether libraries can be had at all, and may."""
     dynamo = sys.modules.get("torch._dynamo.config")
     off = any(os.environ.get(name, "0") == "1" for name in OFF) or getattr(dynamo, "disable", False)
@@ -130,46 +130,46 @@ def _possible(given: Sequence[Tensor]) -> bool:
     return sys.platform == "linux" and able and not off and all(each.device.type == "cpu" for each in given)
 
 
-def _surroundings() -> tuple[str, ...]:
+def _list_dependencies() -> tuple[str, ...]:
     """What a library depends on beside its code: what stays for the life of the process, threads and settings."""
     settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)]
-    return (*_lasting_surroundings(), str(torch.get_num_threads()), *settings)
+    return (*_list_lasting_dependencies(), str(torch.get_num_threads()), *settings)
 
 
 @cache
-def _lasting_surroundings() -> tuple[str, ...]:
+def _list_lasting_dependencies() -> tuple[str, ...]:
     """Torch, this processor, and the sources that make a library."""
     cores = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     abilities = [line for line in cores if line.startswith(("model name", "flags", "Features", "CPU"))]
-    ours = [_digest(Path(__file__).with_name(name).read_bytes()).hex() for name in SOURCES]
+    ours = [_hash(Path(__file__).with_name(name).read_bytes()).hex() for name in SOURCES]
     torchs = (torch.__version__, str(torch.version.git_version), torch.backends.cpu.get_cpu_capability())
     return (*torchs, *abilities, *ours)
 
 
-def _digest(content: bytes) -> bytes:
+def _hash(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def read(path: Path) -> bytes | None:
+def read_library(path: Path) -> bytes | None:
     """What is kept there, which ends with its digest; None where nothing is, or something else."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
     held, digest = content[:-DIGEST], content[-DIGEST:]
-    return held if _digest(held) == digest else None
+    return held if _hash(held) == digest else None
 
 
-def _make(steps: _Flat, path: Path) -> bytes:
+def _build(steps: _FlatFunction, path: Path) -> bytes:
     """Make a library and keep it, complete under its name or not at all, whoever else is making it."""
-    from gdbench.engine.compile.aot_build import compile_ahead, traced
+    from gdbench.engine.compile.aot_build import compile_library, trace_graph
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as beside:
-        graph = traced(steps, steps.given)
-        made = compile_ahead(graph, steps.given, Path(beside)) if graph else None
-        held = made.read_bytes() if made else UNMADE
+        graph = trace_graph(steps, steps.given)
+        made = compile_library(graph, steps.given, Path(beside)) if graph else None
+        held = made.read_bytes() if made else UNBUILDABLE
         whole = Path(beside) / "whole"
-        whole.write_bytes(held + _digest(held))
+        whole.write_bytes(held + _hash(held))
         whole.replace(path)
     return held

@@ -11,22 +11,22 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["UnrecordedError", "record"]
+__all__ = ["UntraceableError", "trace_operations"]
 
-CONSTANTS = 2**12
+MAX_CONSTANTS = 2**12
 """Tensors that code brings along are written down, if they have no more numbers."""
 REVEALING = frozenset({"tolist", "numpy", "__array__", "__dlpack__", "data_ptr", "storage", "untyped_storage"})
 """What shows numbers of a tensor to Python with no operation in between."""
 REFUSED = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.nondeterministic_seeded)
 
 
-class UnrecordedError(Exception):
+class UntraceableError(Exception):
     """A record would not be all: Python has looked at a number, drawn one, or brought many along."""
 
 
-def record(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> str:
+def trace_operations(code: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> str:
     """The operations of ``code(*given)``. Raises UnrecordedError."""
-    ledger = _Ledger(given)
+    ledger = _OpTrace(given)
     with _Guard(), ledger:
         result = code(*given)
     return "\n".join([*ledger.lines, f"return {ledger.told(result)}"])
@@ -37,11 +37,11 @@ class _Guard(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in REVEALING:
-            raise UnrecordedError(func.__name__)
+            raise UntraceableError(func.__name__)
         return func(*args, **(kwargs or {}))
 
 
-class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _OpTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes operations down. A tensor is called by its memory and its place there, which views and changes share."""
 
     def __init__(self, given: Sequence[Tensor]) -> None:
@@ -57,7 +57,7 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(tag in func.tags for tag in REFUSED):
-            raise UnrecordedError(str(func))
+            raise UntraceableError(str(func))
         with torch._C.DisableTorchFunction():  # it is no look of the code's
             asked = f"{func} {self.told(args)} {self.told(kwargs or {})}"
             result = func(*args, **(kwargs or {}))
@@ -84,10 +84,10 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if number < len(self.held):
             return name
         self.held.append(storage)  # or its address would be another's
-        return name if new else f"{name} of {_digest(storage)}"
+        return name if new else f"{name} of {_hash_storage(storage)}"
 
 
-def _digest(storage: Any) -> str:
-    if storage.nbytes() > 8 * CONSTANTS:
-        raise UnrecordedError("many numbers of its own")
+def _hash_storage(storage: Any) -> str:
+    if storage.nbytes() > 8 * MAX_CONSTANTS:
+        raise UntraceableError("many numbers of its own")
     return hashlib.sha256(bytes(storage.tolist())).hexdigest()

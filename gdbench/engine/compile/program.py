@@ -20,48 +20,55 @@ import torch.utils.cpp_extension  # inductor's, and it takes a finder from sys.m
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from gdbench.engine.compile.state_kinds import Kind, Origin, Stage, Walk, others_of
+from gdbench.engine.compile.state_kinds import GraphBuilder, RunOrigin, Stage, StateKind, describe_inputs
 from gdbench.engine.compile.state_structure import assemble, describe_form, list_tensors
-from gdbench.engine.compile.traceable import At, Look, inward, outward, step_of, steps_of
-from gdbench.engine.gc_pause import uncollected
+from gdbench.engine.compile.step_code import (
+    ObservePoint,
+    StepInputs,
+    make_step,
+    make_steps,
+    put_lanes_first,
+    put_lanes_last,
+)
+from gdbench.engine.gc_pause import pause_gc
 from gdbench.optimizers.base import Method, Step, StepInfo
 from gdbench.optimizers.update_ops import is_zero
 from gdbench.tree import Params, leaves
 
-__all__ = ["Lanes", "Look", "Program", "compiled"]
+__all__ = ["CompiledLanes", "ObservePoint", "Program", "compile_method"]
 
 
-class Running(NamedTuple):
+class CompiledState(NamedTuple):
     """All that a compiled step needs beside x: k and the hyper-parameters in float64, and the method's own state."""
 
     k: Tensor
     hyper: dict[str, Tensor]
     inner: tuple[Tensor, ...]
     """The tensors of the method's state."""
-    kind: Kind
+    kind: StateKind
     """What x and state are beside the numbers in them; there is one object of each kind in a program."""
-    origin: Origin | None = None
+    origin: RunOrigin | None = None
     """At the start: x as it was given, and the method's own state there."""
 
 
-class Lanes(NamedTuple):
+class CompiledLanes(NamedTuple):
     """A method in lanes, whose steps are taken and looked at within one graph."""
 
-    init: Callable[[Params], tuple[Params, Running]]
+    init: Callable[[Params], tuple[Params, CompiledState]]
     """``init(x) -> (x, state)``, both with the lanes as the last axis of every tensor."""
-    steps: Callable[..., tuple[Params, Running, Any, StepInfo | None]]
+    steps: Callable[..., tuple[Params, CompiledState, Any, StepInfo | None]]
     """``steps(count, oracle, x, state, watch, so_far) -> (x, state, so_far, seen)``; of several, none is ``seen``."""
-    output_at: Callable[[Params, Running], Params]
+    output_at: Callable[[Params, CompiledState], Params]
     """``output_at(x, state)``: the point that is judged, lanes first."""
     constant_cost: bool
 
     @staticmethod
     def shown(tree: Any) -> Any:
         """An x or a state that ``steps`` gave, with the lanes first, as the rest of the world knows it."""
-        return inward(tree)
+        return put_lanes_first(tree)
 
 
-def compiled(
+def compile_method(
     make: Callable[..., Method], hyper: Mapping[str, Any], backend: str | Callable[..., Any] = "inductor"
 ) -> Method:
     """The Method ``make(**hyper)`` with its step compiled into one graph."""
@@ -82,7 +89,7 @@ class Program:
         self.make = make
         self.backend = backend
         self.stages: dict[Any, Stage] = {}
-        self.kinds: dict[Kind, Kind] = {}
+        self.kinds: dict[StateKind, StateKind] = {}
         self.compile_s = 0.0
         """Seconds that first steps have taken, nearly all of it the compiler's."""
         self.compiling = threading.Lock()
@@ -92,18 +99,18 @@ class Program:
         make, numbers, structure = self._parts(hyper)
         ready: dict[tuple[int, int], Stage] = {}
 
-        def step(oracle: Any, k: Step, x: Params, state: Running) -> tuple[Params, Running, StepInfo]:
+        def step(oracle: Any, k: Step, x: Params, state: CompiledState) -> tuple[Params, CompiledState, StepInfo]:
             count, hyper, inner, kind, origin = state
             if origin is not None:  # leaves of the start may share memory, which those of a graph do not
-                x = tree_map_only(Tensor, owned, x)
+                x = tree_map_only(Tensor, copy_contiguous, x)
             stage = ready.get((id(oracle.fn), id(kind)))  # the graph keeps fn alive, so that no other can have this id
             if stage is None:
-                walk = Walk(make, numbers, oracle, partial(step_of, make, oracle), self.backend)
-                at = At(x, count, hyper, inner, None, None, oracle.seeds)
+                walk = GraphBuilder(make, numbers, oracle, partial(make_step, make, oracle), self.backend)
+                at = StepInputs(x, count, hyper, inner, None, None, oracle.seeds)
                 stage = self._enter(walk, (id(oracle.fn), structure), kind, at, origin)
                 ready[id(oracle.fn), id(kind)] = stage
             x, count, inner, _, seen = stage.graph(x, count, hyper, inner, None, None, oracle.seeds)
-            return x, Running(count, hyper, inner, stage.after), seen
+            return x, CompiledState(count, hyper, inner, stage.after), seen
 
         made = make(**numbers)
         return Method(
@@ -115,29 +122,29 @@ class Program:
             else None,
         )
 
-    def in_lanes(self, hyper: Mapping[str, Any], look: Look) -> Lanes:
+    def in_lanes(self, hyper: Mapping[str, Any], look: ObservePoint) -> CompiledLanes:
         """The same for lanes, of which each number may have its own: float64 tensors ``[L]``, L at least 2."""
         make, numbers, structure = self._parts(hyper)
         ready: dict[tuple[int, int, int], Stage] = {}
 
-        def steps(count: int, oracle: Any, x: Params, state: Running, watch: Any, so_far: Any) -> Any:
+        def steps(count: int, oracle: Any, x: Params, state: CompiledState, watch: Any, so_far: Any) -> Any:
             k, hyper, inner, kind, origin = state
-            at = At(x, k, hyper, inner, so_far, watch, oracle.seeds)
+            at = StepInputs(x, k, hyper, inner, so_far, watch, oracle.seeds)
             stage = ready.get((id(oracle.fn), count, id(kind)))
             if stage is None:
-                code = partial(steps_of, make, oracle, look=look, count=count)
-                walk = Walk(make, numbers, oracle, code, self.backend, laned=True, count=count)
-                stage = self._enter(walk, (id(oracle.fn), structure, count, *others_of(at)), kind, at, origin)
+                code = partial(make_steps, make, oracle, look=look, count=count)
+                walk = GraphBuilder(make, numbers, oracle, code, self.backend, laned=True, count=count)
+                stage = self._enter(walk, (id(oracle.fn), structure, count, *describe_inputs(at)), kind, at, origin)
                 ready[id(oracle.fn), count, id(kind)] = stage
             x, k, inner, so_far, seen = stage.graph(*at)
-            return x, Running(k, hyper, inner, stage.after), so_far, seen
+            return x, CompiledState(k, hyper, inner, stage.after), so_far, seen
 
-        def output_at(x: Params, state: Running) -> Params:
-            x, inner = inward((x, state.inner))
+        def output_at(x: Params, state: CompiledState) -> Params:
+            x, inner = put_lanes_first((x, state.inner))
             return made.output_at(x, assemble(state.kind.form, inner))
 
         made = make(**numbers)
-        return Lanes(lambda x: self._begin(make, numbers, x, laned=True), steps, output_at, made.constant_cost)
+        return CompiledLanes(lambda x: self._begin(make, numbers, x, laned=True), steps, output_at, made.constant_cost)
 
     def _parts(self, hyper: Mapping[str, Any]) -> tuple[Callable[..., Method], dict[str, Any], tuple[Any, ...]]:
         """The method still to be given its numbers, these, and what else makes its graph."""
@@ -147,36 +154,38 @@ class Program:
 
     def _begin(
         self, make: Callable[..., Method], numbers: Mapping[str, Any], x: Params, laned: bool
-    ) -> tuple[Params, Running]:
+    ) -> tuple[Params, CompiledState]:
         """What a compiled run starts with at x; a compiler takes a tensor that it meets twice for one, so none is."""
-        float64 = partial(torch.as_tensor, dtype=torch.float64, device=home(x))
+        float64 = partial(torch.as_tensor, dtype=torch.float64, device=choose_scalar_device(x))
         hyper = {name: float64(number).clone() for name, number in numbers.items()}
         state = make(**hyper).begin(x, laned)
         form, given = describe_form(state), (x, tuple(list_tensors(state)))
-        own, inner = tree_map_only(Tensor, owned, outward(given) if laned else given)
-        kind = Kind.of(form, own, inner, laned)
+        own, inner = tree_map_only(Tensor, copy_contiguous, put_lanes_last(given) if laned else given)
+        kind = StateKind.of(form, own, inner, laned)
         with self.compiling:
             kind = self.kinds.setdefault(kind, kind)
-        return own, Running(float64(0.0).clone(), hyper, inner, kind, Origin(x, make, numbers, laned))
+        return own, CompiledState(float64(0.0).clone(), hyper, inner, kind, RunOrigin(x, make, numbers, laned))
 
-    def _enter(self, walk: Walk, key: tuple[Any, ...], kind: Kind, at: At, origin: Origin | None) -> Stage:
+    def _enter(
+        self, walk: GraphBuilder, key: tuple[Any, ...], kind: StateKind, at: StepInputs, origin: RunOrigin | None
+    ) -> Stage:
         """The graph for a state of this kind; other threads that need one wait for the same."""
         with self.compiling:
             if (key, kind) not in self.stages:
                 started = time.perf_counter()
-                with uncollected():
+                with pause_gc():
                     stages = walk.explore(kind, at, origin, self.kinds)
                 self.stages |= {(key, each): stage for each, stage in stages.items()}
                 self.compile_s += time.perf_counter() - started
             return self.stages[key, kind]
 
 
-def owned(leaf: Tensor) -> Tensor:
+def copy_contiguous(leaf: Tensor) -> Tensor:
     """A copy of a tensor, contiguous, that autograd knows nothing of."""
     return leaf.detach().clone(memory_format=torch.contiguous_format)
 
 
-def home(x: Params) -> torch.device:
+def choose_scalar_device(x: Params) -> torch.device:
     """Where the float64 scalars live: beside x, but MPS has no float64."""
     device = leaves(x)[0].device
     return torch.device("cpu") if device.type == "mps" else device

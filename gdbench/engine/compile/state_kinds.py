@@ -12,24 +12,24 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from gdbench.config.user_modules import USER_ERRORS
-from gdbench.engine.compile.agreement import CompiledStepError, check_agreement, nudge, seeded_draws
-from gdbench.engine.compile.aot_cache import kept
+from gdbench.engine.compile.agreement import CompiledStepError, check_agreement, nudge, seed_draws
+from gdbench.engine.compile.aot_cache import load_or_build
 from gdbench.engine.compile.state_structure import Form, assemble, describe_form, list_tensors, list_values
-from gdbench.engine.compile.traceable import At, copied, inward, outward, widened
+from gdbench.engine.compile.step_code import StepInputs, copy_tensors, put_lanes_first, put_lanes_last, repeat_lane
 from gdbench.errors import Unavailable
 from gdbench.optimizers.base import Method
 from gdbench.tree import Params, leaves
 
-__all__ = ["Graph", "Kind", "Origin", "Stage", "Walk", "others_of"]
+__all__ = ["Graph", "GraphBuilder", "RunOrigin", "Stage", "StateKind", "describe_inputs"]
 
 Graph = Callable[..., Any]
-MOST_KINDS = 8
+MAX_KINDS = 8
 """A state that is of so many kinds in as many calls is taken to be of another one in every step."""
-CHECKED = 3
+MIN_CHECKED_CALLS = 3
 """So many first calls at least are held against eager ones: what a graph holds fast shows from the second on."""
 
 
-class Kind(NamedTuple):
+class StateKind(NamedTuple):
     """What x and state are beside the numbers in them; how many lanes there are is left open."""
 
     form: Form
@@ -39,25 +39,25 @@ class Kind(NamedTuple):
     """Dtype and shape of every tensor of x and state."""
 
     @classmethod
-    def of(cls, form: Form, x: Params, inner: Sequence[Tensor], laned: bool) -> Kind:
+    def of(cls, form: Form, x: Params, inner: Sequence[Tensor], laned: bool) -> StateKind:
         """The kind of an x, and of a state of this form with these tensors."""
         names = tuple(x) if isinstance(x, dict) else ()
         lanes = leaves(x)[0].shape[-1] if laned else None
-        return cls(form, names, tuple(_shape(leaf, lanes) for leaf in (*leaves(x), *inner)))
+        return cls(form, names, tuple(_describe_shape(leaf, lanes) for leaf in (*leaves(x), *inner)))
 
 
-def _shape(leaf: Tensor, lanes: int | None) -> tuple[Any, ...]:
+def _describe_shape(leaf: Tensor, lanes: int | None) -> tuple[Any, ...]:
     of_lanes = lanes is not None and leaf.shape[-1:] == (lanes,)
     return leaf.dtype, of_lanes, tuple(leaf.shape[:-1] if of_lanes else leaf.shape)
 
 
-def others_of(at: At) -> tuple[Any, ...]:
+def describe_inputs(at: StepInputs) -> tuple[Any, ...]:
     """What a graph of lanes is made for beside x and state."""
     leaves, spec = tree_flatten((at.hyper, at.so_far, at.watch, at.seeds))
     return spec, *((leaf.dtype, leaf.dim(), leaf.shape[:-1]) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
 
 
-class Origin(NamedTuple):
+class RunOrigin(NamedTuple):
     """Where a run begins, from which its eager twin sets out."""
 
     x: Params
@@ -67,11 +67,11 @@ class Origin(NamedTuple):
 
     def walk(self, oracle: Any, calls: int, count: int, number: int | None = None) -> list[list[Tensor]]:
         """What x and state hold after each of so many calls of ``count`` eager steps; each x moved by a rounding."""
-        method, values, start = self.make(**self.numbers), [], _detached(self.x)
+        method, values, start = self.make(**self.numbers), [], _detach(self.x)
         x, state = deepcopy((start, method.begin(start, self.laned)))  # what shares memory still does
         for call in range(calls):
             try:
-                with seeded_draws(call):
+                with seed_draws(call):
                     for k in range(call * count, (call + 1) * count):
                         if number is not None:
                             x, _ = nudge(x, (), number + k)
@@ -85,18 +85,18 @@ class Origin(NamedTuple):
 
     def shares_memory(self) -> bool:
         """Whether tensors of x and of the first state lie in the same memory."""
-        return _share_memory((leaves(self.x), list_tensors(self.make(**self.numbers).begin(self.x, self.laned))))
+        return _is_sharing_memory((leaves(self.x), list_tensors(self.make(**self.numbers).begin(self.x, self.laned))))
 
 
 class Stage(NamedTuple):
     """A graph for states of one kind, and the kind of what it returns."""
 
     graph: Graph
-    after: Kind
+    after: StateKind
 
 
 @dataclass(frozen=True)
-class Walk:
+class GraphBuilder:
     """A method on an objective, whose steps are to be compiled."""
 
     make: Callable[..., Method]
@@ -108,9 +108,11 @@ class Walk:
     laned: bool = False
     count: int = 1
 
-    def explore(self, kind: Kind, at: At, origin: Origin | None, known: dict[Kind, Kind]) -> dict[Kind, Stage]:
+    def explore(
+        self, kind: StateKind, at: StepInputs, origin: RunOrigin | None, known: dict[StateKind, StateKind]
+    ) -> dict[StateKind, Stage]:
         """The stages of this kind and of all that come after it; ``known`` holds the one object of each kind."""
-        at = at._replace(x=copied(at.x), inner=copied(at.inner), so_far=copied(at.so_far))
+        at = at._replace(x=copy_tensors(at.x), inner=copy_tensors(at.inner), so_far=copy_tensors(at.so_far))
         kinds, isolated, after = self._foresee(kind, at, origin, known)
         stages = {
             each: Stage(self._graph(self.code(each.form, isolated), there), after[each])
@@ -120,21 +122,21 @@ class Walk:
         return stages
 
     def _foresee(
-        self, kind: Kind, at: At, origin: Origin | None, known: dict[Kind, Kind]
-    ) -> tuple[dict[Kind, At], bool, dict[Kind, Kind]]:
+        self, kind: StateKind, at: StepInputs, origin: RunOrigin | None, known: dict[StateKind, StateKind]
+    ) -> tuple[dict[StateKind, StepInputs], bool, dict[StateKind, StateKind]]:
         """By eager steps: where each kind is first met, whether the method writes to what it is given, what follows."""
-        kinds: dict[Kind, At] = {}
-        after: dict[Kind, Kind] = {}
+        kinds: dict[StateKind, StepInputs] = {}
+        after: dict[StateKind, StateKind] = {}
         writes, shares = False, origin is not None and origin.shares_memory()
         while kind not in kinds:
-            if len(kinds) == MOST_KINDS:
+            if len(kinds) == MAX_KINDS:
                 raise Unavailable(
-                    f"torch.compile: the method's state is of another kind in each of its first {MOST_KINDS} steps (a"
+                    f"torch.compile: the method's state is of another kind in each of its first {MAX_KINDS} steps (a"
                     " plain number that changes, a list or a tensor that grows); keep numbers in tensors, or try"
                     " impl=manual"
                 )
             kinds[kind] = at
-            given = copied((at.x, at.inner))
+            given = copy_tensors((at.x, at.inner))
             following, form, shared = self._step_eagerly(kind, at, given, origin)
             writes, shares = writes or not _is_unwritten(given, (at.x, at.inner)), shares or shared
             if writes and shares:
@@ -142,12 +144,14 @@ class Walk:
                     "torch.compile: the method writes in place, and tensors of its point and state share memory, which"
                     " those of a compiled step do not; return new tensors, or try impl=manual"
                 )
-            new = Kind.of(form, following.x, following.inner, self.laned)
+            new = StateKind.of(form, following.x, following.inner, self.laned)
             after[kind] = known.setdefault(new, new)
             kind, at = after[kind], following
         return kinds, writes, after
 
-    def _step_eagerly(self, kind: Kind, at: At, given: Any, origin: Origin | None) -> tuple[At, Form, bool]:
+    def _step_eagerly(
+        self, kind: StateKind, at: StepInputs, given: Any, origin: RunOrigin | None
+    ) -> tuple[StepInputs, Form, bool]:
         """The code as a compiler will be given it, run as it is from x and state ``given``; and whether these share."""
         forms: list[Form] = []
 
@@ -157,7 +161,7 @@ class Walk:
 
         x, inner = given
         try:
-            with seeded_draws(0):
+            with seed_draws(0):
                 x, k, inner, so_far, _ = self.code(kind.form, False, pack)(*at._replace(x=x, inner=inner))
         except Unavailable:
             raise
@@ -168,28 +172,30 @@ class Walk:
             raise Unavailable(
                 f"torch.compile: the method cannot step by numbers and a k that are tensors ({reason})"
             ) from error
-        own = _detached(copied((x, inner, so_far)))
-        return at._replace(x=own[0], k=k, inner=own[1], so_far=own[2]), forms[-1], _share_memory((x, inner))
+        own = _detach(copy_tensors((x, inner, so_far)))
+        return at._replace(x=own[0], k=k, inner=own[1], so_far=own[2]), forms[-1], _is_sharing_memory((x, inner))
 
-    def _graph(self, code: Any, at: At) -> Graph:
+    def _graph(self, code: Any, at: StepInputs) -> Graph:
         """What needs no compiler once it has been made, where that can be had; else a graph of torch.compile's."""
         lengths = {leaf.shape[-1] for leaf in tree_flatten(at)[0] if isinstance(leaf, Tensor) and leaf.dim()}
         if self.laned and self.backend == "inductor" and len(lengths) == 1:
-            library = kept(code, widened(at))
+            library = load_or_build(code, repeat_lane(at))
             if library:
                 return library
-        from gdbench.engine.compile.torch_compile import compiled_graph  # which imports the compiler
+        from gdbench.engine.compile.torch_compile import compile_and_run  # which imports the compiler
 
-        return compiled_graph(code, self.backend, at, widened(at) if self.laned else None)
+        return compile_and_run(code, self.backend, at, repeat_lane(at) if self.laned else None)
 
-    def _check(self, stages: Mapping[Kind, Stage], kind: Kind, at: At, origin: Origin | None) -> None:
+    def _check(
+        self, stages: Mapping[StateKind, Stage], kind: StateKind, at: StepInputs, origin: RunOrigin | None
+    ) -> None:
         """Hold the first compiled calls against eager ones: each by itself, and the run against its eager twin."""
-        calls = max(CHECKED, len(stages) + 1)
+        calls = max(MIN_CHECKED_CALLS, len(stages) + 1)
         twin = origin.walk(self.oracle, calls, self.count) if origin else None
         for call in range(calls):
             stage = stages[kind]
             try:
-                with seeded_draws(call):
+                with seed_draws(call):
                     x, k, inner, so_far, _ = stage.graph(*at)
                 self._check_call(kind, at, (x, inner, so_far), call)
             except CompiledStepError:
@@ -202,30 +208,32 @@ class Walk:
             if twin is not None and origin is not None and call < len(twin):
                 self._check_twin(twin, origin, kind, at, call)
 
-    def _check_call(self, kind: Kind, at: At, result: Any, call: int) -> None:
+    def _check_call(self, kind: StateKind, at: StepInputs, result: Any, call: int) -> None:
         """One call is what the same code makes of the same tensors without a compiler."""
 
         def rerun(x: Any, inner: Any) -> list[Tensor]:
-            with seeded_draws(call):
+            with seed_draws(call):
                 x, _, inner, so_far, _ = self.code(kind.form)(*at._replace(x=x, inner=inner))
-            return _tensors_of((x, inner, so_far))
+            return _list_tensors((x, inner, so_far))
 
         check_agreement(
             self._name(call),
-            _tensors_of(result),
-            rerun(*copied((at.x, at.inner))),
+            _list_tensors(result),
+            rerun(*copy_tensors((at.x, at.inner))),
             lambda number: rerun(*nudge(at.x, at.inner, number)),
             self.laned,
         )
 
-    def _check_twin(self, twin: list[list[Tensor]], origin: Origin, kind: Kind, at: At, call: int) -> None:
+    def _check_twin(
+        self, twin: list[list[Tensor]], origin: RunOrigin, kind: StateKind, at: StepInputs, call: int
+    ) -> None:
         """So many calls lead where the method's own eager steps do, whatever shares memory or is written to there."""
-        x, inner = inward((at.x, at.inner)) if self.laned else (at.x, at.inner)
+        x, inner = put_lanes_first((at.x, at.inner)) if self.laned else (at.x, at.inner)
         ours, eager = list_values((x, assemble(kind.form, inner))), twin[call]
         compared = len(ours) if len(ours) == len(eager) else len(leaves(x))  # numbers may be tensors when compiled
 
         def runs_last(values: list[Tensor]) -> list[Tensor]:
-            own: list[Tensor] = outward(values[:compared]) if self.laned else values[:compared]
+            own: list[Tensor] = put_lanes_last(values[:compared]) if self.laned else values[:compared]
             return own
 
         check_agreement(
@@ -240,23 +248,23 @@ class Walk:
         return f"torch.compile, step {(call + 1) * self.count}"
 
 
-def _tensors_of(tree: Any) -> list[Tensor]:
+def _list_tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
 
 
-def _share_memory(tree: Any) -> bool:
+def _is_sharing_memory(tree: Any) -> bool:
     """Whether two tensors of a tree lie in the same memory."""
-    places = [leaf.untyped_storage()._cdata for leaf in _tensors_of(tree)]
+    places = [leaf.untyped_storage()._cdata for leaf in _list_tensors(tree)]
     return len(set(places)) < len(places)
 
 
-def _detached(tree: Any) -> Any:
+def _detach(tree: Any) -> Any:
     return tree_map_only(Tensor, torch.Tensor.detach, tree)
 
 
 def _is_unwritten(tree: Any, copy: Any) -> bool:
     """Whether tensors are what they were when ``copy`` was made; autograd does not count what is written to .data."""
-    here, there = _tensors_of(tree), _tensors_of(copy)
+    here, there = _list_tensors(tree), _list_tensors(copy)
     return len(here) == len(there) and all(
         a._version == 0 and a.shape == b.shape and bool(((a == b) | (a != a)).all())
         for a, b in zip(here, there, strict=True)

@@ -16,10 +16,10 @@ from torch._inductor.codecache import CppPythonBindingsCodeCache, torch_key
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.utils._pytree import tree_map_only
 
-from gdbench.engine.compile.unstack_pass import Columns
+from gdbench.engine.compile.unstack_pass import UnstackPass
 from gdbench.errors import Unavailable
 
-__all__ = ["Graph", "compiled_graph", "of_any_number"]
+__all__ = ["Graph", "compile_and_run", "mark_lanes_dynamic"]
 
 Graph = Callable[..., Any]
 
@@ -37,38 +37,38 @@ INDUCTOR = {
 }
 
 
-def compiled_graph(code: FunctionType, backend: str | Callable[..., Any], at: Any, few: Any = None) -> Graph:
+def compile_and_run(code: FunctionType, backend: str | Callable[..., Any], at: Any, few: Any = None) -> Graph:
     """The graph of ``code(*at)``, and of as many lanes as come if it is compiled on ``few`` of them first.
 
     Raises Unavailable where torch.compile cannot work: no C++ compiler, or code that it cannot follow.
     """
     with config.patch(fake_tensor_cache_enabled=False):  # of one graph hardly anything comes again
         if backend == "inductor":
-            prepare()
+            start_compiler_queries()
         graph = compile_graph(code, backend, laned=few is not None)
-        called = refusing(graph)
+        called = raise_unavailable(graph)
         if few is not None:
-            with kernels_run_beside_python():
-                called(*of_any_number(few))
+            with release_gil_in_kernels():
+                called(*mark_lanes_dynamic(few))
         called(*at)  # vmap makes of some functions a graph of one number of lanes: it is compiled again
     if not eval_frame._debug_get_cache_entry_list(eval_frame.innermost_fn(graph).__code__):
         raise Unavailable("torch.compile: it has compiled nothing; is it switched off, as by TORCH_COMPILE_DISABLE?")
     return called
 
 
-def refusing(graph: Graph) -> Graph:
+def raise_unavailable(graph: Graph) -> Graph:
     """The same, which raises Unavailable where the compiler gives up."""
 
     def call(*at: Any) -> Any:
         try:
             return graph(*at)
         except TorchDynamoException as error:
-            raise refusal(error) from error
+            raise to_unavailable(error) from error
 
     return call
 
 
-def of_any_number(few: Any) -> Any:
+def mark_lanes_dynamic(few: Any) -> Any:
     """Lanes of which a graph is compiled that takes any number of them: the last axis of every tensor."""
 
     def mark(leaf: Tensor) -> Tensor:
@@ -79,14 +79,14 @@ def of_any_number(few: Any) -> Any:
     return tree_map_only(Tensor, mark, few)
 
 
-def prepare() -> None:
+def start_compiler_queries() -> None:
     """Find out beside the tracing what inductor asks at its end: this processor's abilities, and torch's own source."""
     for ask in (pick_vec_isa, torch_key):
         threading.Thread(target=ask, daemon=True).start()
 
 
 @contextmanager
-def kernels_run_beside_python() -> Iterator[None]:
+def release_gil_in_kernels() -> Iterator[None]:
     """Kernels that are loaded inside let other threads use Python while they run; inductor's own do not."""
     held = getattr(CppPythonBindingsCodeCache, "call_entry_function", "")
     if held != HELD:  # another version of torch, whose kernels are left as they are
@@ -103,19 +103,19 @@ def compile_graph(code: Any, backend: str | Callable[..., Any], laned: bool) -> 
     """A function as one graph, which its first call compiles."""
     # torch keeps graphs with the code, which all programs share, and caps their number: take code of our own.
     own = FunctionType(code.__code__.replace(), code.__globals__, closure=code.__closure__)
-    options: dict[str, Any] = {"guard_filter_fn": tensors_and_shapes if laned else tensors_only}
+    options: dict[str, Any] = {"guard_filter_fn": keep_tensor_and_shape_guards if laned else keep_tensor_guards}
     if backend == "inductor":
         options |= INDUCTOR
         if laned:
-            options["post_grad_custom_pre_pass"] = Columns()
-    leave_frames_uncounted()
+            options["post_grad_custom_pre_pass"] = UnstackPass()
+    stop_frame_counting()
     try:
         return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
     except RuntimeError as error:  # no torch.compile on this platform, or one too old for the options
-        raise refusal(error) from error
+        raise to_unavailable(error) from error
 
 
-def leave_frames_uncounted() -> None:
+def stop_frame_counting() -> None:
     """Keep torch 2.13 from counting, in one number for all threads, the compiled frames that a call has run.
 
     A call that ends may find the 0 that another thread has just begun with, and raises, as if it were not compiled.
@@ -125,17 +125,17 @@ def leave_frames_uncounted() -> None:
         count(0)  # calls count only where they find it below 0, and only those set it back
 
 
-def tensors_only(guards: Sequence[Any]) -> list[bool]:
+def keep_tensor_guards(guards: Sequence[Any]) -> list[bool]:
     """Which conditions to check before each step: what tensors are, and where a graph took two of them for one."""
     return [guard.guard_type in ("TENSOR_MATCH", "DUPLICATE_INPUT") for guard in guards]
 
 
-def tensors_and_shapes(guards: Sequence[Any]) -> list[bool]:
+def keep_tensor_and_shape_guards(guards: Sequence[Any]) -> list[bool]:
     """The same where a graph is of any number of lanes, which must be one number."""
     return [guard.guard_type in ("TENSOR_MATCH", "DUPLICATE_INPUT", "SHAPE_ENV") for guard in guards]
 
 
-def refusal(error: Exception) -> Unavailable:
+def to_unavailable(error: Exception) -> Unavailable:
     """The compiler's own reason, on one line."""
     cause = getattr(error, "inner_exception", error)
     return Unavailable(f"torch.compile: {type(cause).__name__}: {str(cause).strip().splitlines()[0]}")

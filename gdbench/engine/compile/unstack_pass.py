@@ -18,24 +18,24 @@ from torch._guards import detect_fake_mode
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-__all__ = ["Columns"]
+__all__ = ["UnstackPass"]
 
 aten, prims = torch.ops.aten, torch.ops.prims
 
-MOST = 16
+MAX_COLUMNS = 16
 """Points of more numbers are not taken apart: that many columns would take the compiler too long."""
 
 
-class Columns(CustomGraphPass):
+class UnstackPass(CustomGraphPass):
     """The pass, for inductor's ``post_grad_custom_pre_pass``."""
 
     def __call__(self, graph: Graph) -> None:
         """Take a graph apart where that can be done."""
-        taken = _Taken(graph)
+        taken = _UnstackedGraph(graph)
         try:
             for node in list(graph.nodes):
                 taken.take(node)
-        except _WholeError:
+        except _NotUnstackable:
             pass  # what has been added dies, as nothing asks for it
         graph.eliminate_dead_code()
 
@@ -44,24 +44,24 @@ class Columns(CustomGraphPass):
         return get_hash_for_files((__file__,))
 
 
-class _WholeError(Exception):
+class _NotUnstackable(Exception):
     """A graph must stay as it is."""
 
 
-class _Split(NamedTuple):
+class _Unstacked(NamedTuple):
     """A tensor of two axes as its slices along one; the other one is the lanes."""
 
     axis: int
     columns: tuple[Node, ...]
 
 
-class _Pile(NamedTuple):
+class _Stacked(NamedTuple):
     """``[n L]``: columns one after the other, on their way to ``[n, L]``."""
 
     columns: tuple[Node, ...]
 
 
-class _Taken:
+class _UnstackedGraph:
     """A graph while it is taken apart: new nodes stand before the old ones, which die when nothing asks for them."""
 
     def __init__(self, graph: Graph) -> None:
@@ -88,7 +88,7 @@ class _Taken:
     def take(self, node: Node) -> None:
         """Take one node apart, or have a copy of it look at what became of its arguments."""
         if node.op == "placeholder":
-            if (axis := _axis(node)) is not None:
+            if (axis := _find_axis(node)) is not None:
                 self.parts[node] = self.cut(node, axis)
         elif node.op == "output":
             with self.graph.inserting_before(node):
@@ -105,128 +105,130 @@ class _Taken:
         if rule and (part := rule(node, *args, **kwargs)) is not None:
             self.parts[node] = part
         elif any(not isinstance(self.parts.get(each, each), Node) for each in node.all_input_nodes):
-            if rule or not _by_number(node.target):
-                raise _WholeError
+            if rule or not _is_elementwise(node.target):
+                raise _NotUnstackable
             self.parts[node] = self.each(node, args, kwargs)
         elif any(each in self.parts for each in node.all_input_nodes):
             self.parts[node] = self.emit(node.target, args, kwargs)
 
-    def each(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> _Split:
+    def each(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> _Unstacked:
         """A function of numbers, column by column."""
-        splits = [each for each in args if isinstance(each, _Split)]
+        splits = [each for each in args if isinstance(each, _Unstacked)]
         axes, count = {each.axis for each in splits}, max((len(each.columns) for each in splits), default=0)
-        if len(axes) != 1 or any(isinstance(each, _Pile | tuple) and not isinstance(each, _Split) for each in args):
-            raise _WholeError
+        if len(axes) != 1 or any(
+            isinstance(each, _Stacked | tuple) and not isinstance(each, _Unstacked) for each in args
+        ):
+            raise _NotUnstackable
         axis = axes.pop()
 
         def of(each: Any, index: int) -> Any:
-            if isinstance(each, _Split):
+            if isinstance(each, _Unstacked):
                 return each.columns[index if len(each.columns) > 1 else 0]
-            return self.other(each, axis, index) if isinstance(each, Node) and _shape(each) else each
+            return self.other(each, axis, index) if isinstance(each, Node) and _get_shape(each) else each
 
         kwargs = {name: each for name, each in kwargs.items() if name != "memory_format"}
         columns = [self.emit(node.target, [of(each, i) for each in args], kwargs) for i in range(count)]
-        return _Split(axis, tuple(columns))
+        return _Unstacked(axis, tuple(columns))
 
     def other(self, node: Node, axis: int, index: int) -> Node:
         """The part of a tensor that is not taken apart which meets a column: lanes ``[L]`` or numbers ``[n]``."""
-        shape = _shape(node)
+        shape = _get_shape(node)
         if len(shape) != 1:
-            raise _WholeError
+            raise _NotUnstackable
         if axis == 0 or shape[0] == 1:  # it is [L], or one number, and meets each column alike
             return node
         return self.emit(aten.slice.Tensor, [node, 0, index, index + 1])
 
     def permute(self, node: Node, tensor: Any, axes: Sequence[int]) -> Any:
-        if isinstance(tensor, _Split):
-            return _Split(list(axes).index(tensor.axis), tensor.columns)
+        if isinstance(tensor, _Unstacked):
+            return _Unstacked(list(axes).index(tensor.axis), tensor.columns)
         return None
 
     def unbind(self, node: Node, tensor: Any, axis: int = 0) -> Any:
-        return tensor.columns if isinstance(tensor, _Split) and axis % 2 == tensor.axis else None
+        return tensor.columns if isinstance(tensor, _Unstacked) and axis % 2 == tensor.axis else None
 
     def getitem(self, node: Node, parts: Any, index: int) -> Any:
         return parts[index] if isinstance(parts, tuple) else None
 
     def select(self, node: Node, tensor: Any, axis: int, index: int) -> Any:
-        return tensor.columns[index] if isinstance(tensor, _Split) and axis % 2 == tensor.axis else None
+        return tensor.columns[index] if isinstance(tensor, _Unstacked) and axis % 2 == tensor.axis else None
 
     def slice(self, node: Node, tensor: Any, axis: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
-        if isinstance(tensor, _Split) and axis % 2 == tensor.axis:
-            return _Split(tensor.axis, tensor.columns[start:end:step])
+        if isinstance(tensor, _Unstacked) and axis % 2 == tensor.axis:
+            return _Unstacked(tensor.axis, tensor.columns[start:end:step])
         return None
 
     def slice_scatter(
         self, node: Node, into: Any, part: Any, axis: int = 0, start: Any = None, end: Any = None, step: int = 1
     ) -> Any:
-        if not (isinstance(into, _Split) and isinstance(part, _Split) and axis % 2 == into.axis == part.axis):
+        if not (isinstance(into, _Unstacked) and isinstance(part, _Unstacked) and axis % 2 == into.axis == part.axis):
             return None
         columns = list(into.columns)
         columns[start:end:step] = part.columns
-        return _Split(into.axis, tuple(columns))
+        return _Unstacked(into.axis, tuple(columns))
 
     def select_scatter(self, node: Node, into: Any, part: Any, axis: int, index: int) -> Any:
-        if not (isinstance(into, _Split) and isinstance(part, Node) and axis % 2 == into.axis):
+        if not (isinstance(into, _Unstacked) and isinstance(part, Node) and axis % 2 == into.axis):
             return None
         columns = list(into.columns)
         columns[index] = part
-        return _Split(into.axis, tuple(columns))
+        return _Unstacked(into.axis, tuple(columns))
 
     def cat(self, node: Node, tensors: Sequence[Any], axis: int = 0) -> Any:
-        if all(isinstance(each, _Split) and axis % 2 == each.axis for each in tensors):
-            return _Split(axis % 2, tuple(column for each in tensors for column in each.columns))
-        return _Pile(tuple(tensors)) if all(_is_column(each) for each in tensors) else None
+        if all(isinstance(each, _Unstacked) and axis % 2 == each.axis for each in tensors):
+            return _Unstacked(axis % 2, tuple(column for each in tensors for column in each.columns))
+        return _Stacked(tuple(tensors)) if all(_is_column(each) for each in tensors) else None
 
     def unsqueeze(self, node: Node, tensor: Any, axis: int) -> Any:
-        return _Split(axis % 2, (tensor,)) if _is_column(tensor) else None
+        return _Unstacked(axis % 2, (tensor,)) if _is_column(tensor) else None
 
     def reshape(self, node: Node, tensor: Any, shape: Sequence[Any]) -> Any:
-        to = _shape(node)
-        if isinstance(tensor, _Pile):
-            return _Split(0, tensor.columns) if len(to) == 2 and _axis(node) == 0 else None
-        if isinstance(tensor, _Split):
+        to = _get_shape(node)
+        if isinstance(tensor, _Stacked):
+            return _Unstacked(0, tensor.columns) if len(to) == 2 and _find_axis(node) == 0 else None
+        if isinstance(tensor, _Unstacked):
             return tensor.columns[0] if len(to) == len(tensor.columns) == 1 else None
-        return _Split(1, (tensor,)) if _is_column(tensor) and _axis(node) == 1 else None
+        return _Unstacked(1, (tensor,)) if _is_column(tensor) and _find_axis(node) == 1 else None
 
     def expand(self, node: Node, tensor: Any, shape: Sequence[Any], **more: Any) -> Any:
-        axis = _axis(node)
+        axis = _find_axis(node)
         if axis is None:
             return None
-        if isinstance(tensor, _Split):
-            known = tensor.axis == axis and len(tensor.columns) in (1, _shape(node)[axis])
-            return _Split(axis, tensor.columns * (_shape(node)[axis] // len(tensor.columns))) if known else None
-        if _shape(tensor):
+        if isinstance(tensor, _Unstacked):
+            known = tensor.axis == axis and len(tensor.columns) in (1, _get_shape(node)[axis])
+            return _Unstacked(axis, tensor.columns * (_get_shape(node)[axis] // len(tensor.columns))) if known else None
+        if _get_shape(tensor):
             return None
         column = self.emit(aten.expand.default, [tensor, [shape[1 - axis]]])
-        return _Split(axis, (column,) * _shape(node)[axis])
+        return _Unstacked(axis, (column,) * _get_shape(node)[axis])
 
     def full(self, node: Node, shape: Sequence[Any], value: Any, **more: Any) -> Any:
-        if (axis := _axis(node)) is None:
+        if (axis := _find_axis(node)) is None:
             return None
         column = self.emit(aten.full.default, [[shape[1 - axis]], value], more)
-        return _Split(axis, (column,) * _shape(node)[axis])
+        return _Unstacked(axis, (column,) * _get_shape(node)[axis])
 
     def sum(self, node: Node, tensor: Any, axes: Sequence[int], keepdim: bool = False) -> Any:
-        if not isinstance(tensor, _Split) or [each % 2 for each in axes] != [tensor.axis]:
+        if not isinstance(tensor, _Unstacked) or [each % 2 for each in axes] != [tensor.axis]:
             return None
         total = tensor.columns[0]
         for column in tensor.columns[1:]:
             total = self.emit(aten.add.Tensor, [total, column])
-        return _Split(tensor.axis, (total,)) if keepdim else total
+        return _Unstacked(tensor.axis, (total,)) if keepdim else total
 
-    def cut(self, node: Node, axis: int) -> _Split:
+    def cut(self, node: Node, axis: int) -> _Unstacked:
         """A tensor that is given, taken apart."""
         with self.graph.inserting_before(next(each for each in self.graph.nodes if each.op != "placeholder")):
-            columns = [self.emit(aten.select.int, [node, axis, i]) for i in range(_shape(node)[axis])]
-        return _Split(axis, tuple(columns))
+            columns = [self.emit(aten.select.int, [node, axis, i]) for i in range(_get_shape(node)[axis])]
+        return _Unstacked(axis, tuple(columns))
 
     def whole(self, node: Node) -> Node:
         """A tensor that is asked for, put together with the lanes last in memory."""
         part = self.parts.get(node, node)
         if isinstance(part, Node):
             return part
-        if not isinstance(part, _Split):
-            raise _WholeError
+        if not isinstance(part, _Unstacked):
+            raise _NotUnstackable
         whole = self.emit(aten.cat.default, [[self.emit(aten.unsqueeze.default, [each, 0]) for each in part.columns]])
         return self.emit(aten.permute.default, [whole, [1, 0]]) if part.axis else whole
 
@@ -239,25 +241,27 @@ class _Taken:
         return node
 
 
-def _shape(node: Node) -> Sequence[Any]:
+def _get_shape(node: Node) -> Sequence[Any]:
     shape: Sequence[Any] = node.meta["val"].shape
     return shape
 
 
 def _is_column(part: Any) -> bool:
     """Whether this is one number a lane."""
-    return isinstance(part, Node) and len(_shape(part)) == 1 and isinstance(_shape(part)[0], SymInt)
+    return isinstance(part, Node) and len(_get_shape(part)) == 1 and isinstance(_get_shape(part)[0], SymInt)
 
 
-def _axis(node: Node) -> int | None:
+def _find_axis(node: Node) -> int | None:
     """The axis along which a node is to be taken apart: the short one of two, if the other one is the lanes."""
     value = node.meta.get("val")
     if not isinstance(value, torch.Tensor) or value.dim() != 2:
         return None
     lanes = [isinstance(each, SymInt) for each in value.shape]
-    return lanes.index(False) if any(lanes) and not all(lanes) and value.shape[lanes.index(False)] <= MOST else None
+    return (
+        lanes.index(False) if any(lanes) and not all(lanes) and value.shape[lanes.index(False)] <= MAX_COLUMNS else None
+    )
 
 
-def _by_number(target: Any) -> bool:
+def _is_elementwise(target: Any) -> bool:
     """Whether a function works on each number by itself."""
     return target is prims.convert_element_type.default or torch.Tag.pointwise in getattr(target, "tags", ())

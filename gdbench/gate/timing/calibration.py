@@ -1,7 +1,7 @@
-"""What this machine's time layer is worth: head against head, which must never be slower, and slowdowns put in.
+"""Calibration of the time layer on this machine: its false-alarm rate, and the slowdowns that it detects.
 
-Rounds go on for as long as they are given. Each pair collects replicates until the rule decides, is confirmed where it
-is slower, and starts anew: all as in a comparison.
+Head is compared with itself, and with itself slowed down by a known amount. Rounds run for a given number or time; each
+pair collects replicates until the test decides, is confirmed if slower, and starts anew: all as in a comparison.
 """
 
 from __future__ import annotations
@@ -17,107 +17,122 @@ from typing import Any
 
 import numpy as np
 
-from gdbench.gate.series import Series, Side
-from gdbench.gate.timing.abba_blocks import Sample
-from gdbench.gate.timing.calibration_result import Injected, SelfTest
-from gdbench.gate.timing.errors import Died, Entangled, Failed, TooSlow
-from gdbench.gate.timing.pair_state import BASE, HEAD, Questions, Track, evidence, questions
-from gdbench.gate.timing.scheduler import Heard
-from gdbench.gate.timing.sequential_test import SLOWER, UNDECIDED, found_from, strictness
-from gdbench.gate.timing.sessions import Arm, Bench, Lab, Pair
-from gdbench.gate.timing.settings import Settings
-from gdbench.gate.timing.verdicts import Ruling, recurred
+from gdbench.gate.series import Series, SourceTree
+from gdbench.gate.timing.blocks import MeasurementError, Replicate, SubjectSpec, WorkerDied
+from gdbench.gate.timing.calibration_result import CalibrationResult, InjectedSlowdown
+from gdbench.gate.timing.scheduler import ProgressCallback
+from gdbench.gate.timing.sequential_test import SLOWER, UNDECIDED, alpha_scale, find_detectable_slowdown
+from gdbench.gate.timing.sessions import (
+    BASE,
+    HEAD,
+    ComposedSides,
+    Pair,
+    PairState,
+    TimingSession,
+    WorkerPool,
+    compose_sides,
+    stack_log_ratios,
+)
+from gdbench.gate.timing.settings import TimingSettings
+from gdbench.gate.timing.verdicts import VerdictRules, has_recurred
 
-__all__ = ["SIZES", "Trials", "added", "selftest"]
+__all__ = ["SIZES", "RepeatedComparison", "calibrate", "choose_injection"]
 
 SIZES = (0.05, 0.10, -0.05)
-"""Slowdowns of head that are put in; a negative one slows base down, as if head had become faster."""
+"""Slowdowns of head that are injected; a negative one slows base down, as if head had become faster."""
 PILOT_OPS = (1, 20)
-"""Operations that are added to a step to learn what the first takes, with all that goes with it, and each more."""
+"""Operations added to a step to learn the time of the first, with its fixed cost, and of each further one."""
 PILOTS = 3
-LONGEST_BLOCK_S = 1e-3
-"""A block with k (1 + x) steps may be so long; where it would be longer, slowdowns are ballast."""
+MAX_SCALED_BLOCK_S = 1e-3
+"""Longest block of k (1 + x) steps; where it would be longer, operations are injected instead."""
 
 
 @dataclass
-class Trials:
+class RepeatedComparison:
     """One pair, compared again and again."""
 
-    track: Track
-    wanted: float = 0.0
-    sized: tuple[Arm, Arm] | None = None
-    """Without and with what is put in; None where nothing is, or its size is exact."""
-    outcomes: list[str] = field(default_factory=list)
+    pair: PairState
+    requested: float = 0.0
+    """The injected slowdown; 0 for none."""
+    injected: tuple[SubjectSpec, SubjectSpec] | None = None
+    """The subject without and with the injected operations; None without any, or if the size is exact."""
+    verdicts: list[str] = field(default_factory=list)
     suspected: int = 0
     ratios: list[float] = field(default_factory=list)
-    """Every replicate there was."""
+    """The log ratio of every replicate."""
     sizes: list[float] = field(default_factory=list)
-    """ln, of what was put in."""
-    confirms: bool = False
+    """True sizes of what was injected, ln."""
+    is_confirming: bool = False
 
-    def take(self, sample: Sample, ruling: Ruling) -> None:
-        """Another replicate, and the verdict if that decides."""
-        settings, track = ruling.settings, self.track
-        self.ratios.append(sample.cpu)
-        kept = track.confirming if self.confirms else track.samples
-        kept[len(kept)] = sample
-        if self.confirms:
-            if len(kept) == settings.confirmations:
-                self._end(SLOWER if recurred(evidence(kept.values()), settings) else UNDECIDED)
+    def add(self, replicate: Replicate, rules: VerdictRules) -> None:
+        """Add a replicate, and the verdict if it decides."""
+        settings, pair = rules.settings, self.pair
+        self.ratios.append(replicate.cpu)
+        replicates = pair.confirmations if self.is_confirming else pair.replicates
+        replicates[len(replicates)] = replicate
+        if self.is_confirming:
+            if len(replicates) == settings.confirmations:
+                recurred = has_recurred(stack_log_ratios(replicates.values()), settings)
+                self._start_anew(SLOWER if recurred else UNDECIDED)
             return
-        last = len(kept) == settings.most or track.exhausted
-        verdict = ruling.look(track) if len(kept) in settings.looks or last else UNDECIDED
+        is_last = len(replicates) == settings.max_replicates or pair.is_exhausted
+        verdict = rules.evaluate(pair) if len(replicates) in settings.looks or is_last else UNDECIDED
         if verdict == SLOWER:
-            self.suspected, self.confirms = self.suspected + 1, True
-        elif verdict != UNDECIDED or last:
-            self._end(verdict)
+            self.suspected, self.is_confirming = self.suspected + 1, True
+        elif verdict != UNDECIDED or is_last:
+            self._start_anew(verdict)
 
-    def _end(self, verdict: str) -> None:
-        self.outcomes.append(verdict)
-        self.track, self.confirms = replace(self.track, samples={}, confirming={}), False
+    def _start_anew(self, verdict: str) -> None:
+        self.verdicts.append(verdict)
+        self.pair, self.is_confirming = replace(self.pair, replicates={}, confirmations={}), False
 
 
-def selftest(
+def calibrate(
     series: Sequence[Series],
-    head: Side,
+    head: SourceTree,
     *,
     rounds: int | None = None,
     hours: float | None = None,
     sizes: Sequence[float] = SIZES,
-    settings: Settings | None = None,
-    progress: Heard | None = None,
-) -> SelfTest:
+    settings: TimingSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> CalibrationResult:
     """Compare ``head`` with itself, and with itself slowed down, for so many rounds or hours (20 rounds if neither).
 
-    Raises Failed where no series can be measured.
+    Raises MeasurementError if no series can be measured.
     """
-    start, settings = time.monotonic(), settings or Settings()
-    heard = progress or (lambda words, share: None)
-    done = 0
+    start, settings = time.monotonic(), settings or TimingSettings()
+    progress = progress or (lambda words, share: None)
+    completed = 0
     with (
         tempfile.TemporaryDirectory(prefix="gdbench-gate-") as cache,
-        Lab({BASE: head, HEAD: head}, settings, Path(cache), apart=False) as lab,
+        WorkerPool({BASE: head, HEAD: head}, settings, Path(cache), is_separate=False) as pool,
     ):
-        heard("composing", 0.0)
-        asked = questions(lab, series)
-        trials = _plain(series, asked)
-        if not trials:
-            raise Failed("no series can be measured: " + "; ".join(filter(None, map(asked.lacking, asked.posed[HEAD]))))
-        ruling = Ruling([each.track for each in trials], settings, {})
-        for number in _rounds(rounds, hours):
-            done = number
-            bench = lab.round(number)
+        progress("composing", 0.0)
+        sides = compose_sides(pool, series)
+        comparisons = [
+            RepeatedComparison(sides.make_pair(one))
+            for one in series
+            if one.policy != "off" and not sides.explain_missing(one.name)
+        ]
+        if not comparisons:
+            reasons = filter(None, map(sides.explain_missing, sides.composed[HEAD]))
+            raise MeasurementError("no series can be measured: " + "; ".join(reasons))
+        rules = VerdictRules([comparison.pair for comparison in comparisons], settings, {})
+        for number in _count_rounds(rounds, hours):
+            completed = number
+            session = pool.open_session(number)
             share = number / rounds if rounds else (time.monotonic() - start) / 3600 / (hours or 1)
-            heard(f"round {number}, {sum(len(each.outcomes) for each in trials)} comparisons", share)
+            progress(f"round {number}, {sum(len(one.verdicts) for one in comparisons)} comparisons", share)
             if number == 1 and sizes:
-                trials += _slowed(trials, asked, bench, sizes, settings)
-            if not _round(bench, trials, ruling, number):
-                lab.end()
-        return _told(trials, asked, ruling, done, time.monotonic() - start)
+                comparisons += _inject_slowdowns(comparisons, sides, session, sizes, settings)
+            if not _run_round(session, comparisons, rules, number):
+                pool.stop()
+        return _summarise(comparisons, sides, rules, completed, time.monotonic() - start)
 
 
-def _rounds(rounds: int | None, hours: float | None) -> Iterator[int]:
-    """Numbers of rounds from 1: as many as asked for, or until the time is over."""
+def _count_rounds(rounds: int | None, hours: float | None) -> Iterator[int]:
+    """Numbers of rounds from 1: as many as requested, or until the time is over."""
     end = time.monotonic() + 3600 * (hours or 0)
     number = 0
     most = rounds if rounds is not None else 20 if hours is None else math.inf
@@ -126,99 +141,104 @@ def _rounds(rounds: int | None, hours: float | None) -> Iterator[int]:
         yield number
 
 
-def _plain(series: Sequence[Series], asked: Questions) -> list[Trials]:
-    return [Trials(asked.track(each)) for each in series if each.policy != "off" and not asked.lacking(each.name)]
-
-
-def _slowed(
-    trials: Sequence[Trials], asked: Questions, bench: Bench, sizes: Sequence[float], settings: Settings
-) -> list[Trials]:
-    """The same pairs with something put in: by one more look at each, what is known of its step and of an operation."""
-    found: list[Trials] = []
-    for each in trials:
-        plain = {label: asked.arm(label, each.track.name) for label in (BASE, HEAD)}
+def _inject_slowdowns(
+    comparisons: Sequence[RepeatedComparison],
+    sides: ComposedSides,
+    session: TimingSession,
+    sizes: Sequence[float],
+    settings: TimingSettings,
+) -> list[RepeatedComparison]:
+    """The same pairs with an injected slowdown, sized by pilot measurements of the step and of an operation."""
+    slowed: list[RepeatedComparison] = []
+    for comparison in comparisons:
+        name, series = comparison.pair.name, comparison.pair.series
+        plain = {label: sides.make_spec(label, name) for label in (BASE, HEAD)}
         try:
-            step_s = bench.measure(each.track.pair, each.track.series.budget_s / settings.most).base_s
-            first, many = (_grown(bench, plain[HEAD], ops) for ops in PILOT_OPS)
-        except (Entangled, Failed, TooSlow):
+            step_s = session.measure(comparison.pair.pair, series.budget_s / settings.max_replicates).base_s
+            first, many = (_measure_ops(session, plain[HEAD], ops) for ops in PILOT_OPS)
+        except MeasurementError:
             continue
-        for wanted in sizes:
-            label = HEAD if wanted > 0 else BASE
-            put_in = added(abs(wanted), step_s, first, many)
-            slow = {**plain, label: {**plain[label], **put_in}}
-            sized = (plain[label], slow[label]) if "ballast" in put_in else None
-            track = Track(each.track.name, Pair(slow[BASE], slow[HEAD]), each.track.series)
-            found.append(Trials(track, wanted, sized))
-    return found
+        for requested in sizes:
+            label = HEAD if requested > 0 else BASE
+            injection = choose_injection(abs(requested), step_s, first, many)
+            specs = {**plain, label: {**plain[label], **injection}}
+            injected = (plain[label], specs[label]) if "injected_ops" in injection else None
+            pair = PairState(name, Pair(specs[BASE], specs[HEAD]), series)
+            slowed.append(RepeatedComparison(pair, requested, injected))
+    return slowed
 
 
-def _grown(bench: Bench, arm: Arm, ops: int) -> float:
-    """By which fraction a step grows with so many operations more."""
-    return math.expm1(statistics.median(bench.size(arm, {**arm, "ballast": ops}) for _ in range(PILOTS)))
+def _measure_ops(session: TimingSession, spec: SubjectSpec, ops: int) -> float:
+    """By which fraction a step grows with so many more operations."""
+    slowed = {**spec, "injected_ops": ops}
+    return math.expm1(statistics.median(session.measure_injected(spec, slowed) for _ in range(PILOTS)))
 
 
-def added(size: float, step_s: float, first: float, many: float) -> Mapping[str, Any]:
-    """k (1 + x) steps billed for k where that is whole in a short block; else as many operations as come nearest."""
-    whole = round(1 / size)
-    if whole * step_s <= LONGEST_BLOCK_S:
-        return {"stretch": size}
+def choose_injection(size: float, step_s: float, first: float, many: float) -> Mapping[str, Any]:
+    """``scale`` if k (1 + x) steps are whole in a short block; else the ``injected_ops`` that come nearest."""
+    if round(1 / size) * step_s <= MAX_SCALED_BLOCK_S:
+        return {"scale": size}
     low, high = PILOT_OPS
-    each = max((many - first) / (high - low), 1e-4)
-    return {"ballast": max(low, low + round((size - first) / each))}
+    per_op = max((many - first) / (high - low), 1e-4)
+    return {"injected_ops": max(low, low + round((size - first) / per_op))}
 
 
-def _round(bench: Bench, trials: Sequence[Trials], ruling: Ruling, number: int) -> bool:
-    """A replicate of every pair, in random order; whether the bench lives on."""
-    settings = ruling.settings
-    for index in np.random.default_rng((settings.seed, number)).permutation(len(trials)):
-        each = trials[index]
+def _run_round(
+    session: TimingSession, comparisons: Sequence[RepeatedComparison], rules: VerdictRules, number: int
+) -> bool:
+    """Measure a replicate of every pair, in random order; returns whether the session is still alive."""
+    settings = rules.settings
+    for index in np.random.default_rng((settings.seed, number)).permutation(len(comparisons)):
+        comparison = comparisons[index]
+        seconds = comparison.pair.series.budget_s / settings.max_replicates
         try:
-            each.take(bench.measure(each.track.pair, each.track.series.budget_s / settings.most), ruling)
-            if each.sized:
-                each.sizes.append(bench.size(*each.sized))
-        except Died:
+            comparison.add(session.measure(comparison.pair.pair, seconds), rules)
+            if comparison.injected:
+                comparison.sizes.append(session.measure_injected(*comparison.injected))
+        except WorkerDied:
             return False
-        except (Entangled, Failed, TooSlow):
+        except MeasurementError:
             continue
     return True
 
 
-def _told(trials: Sequence[Trials], asked: Questions, ruling: Ruling, rounds: int, seconds: float) -> SelfTest:
-    plain = [each for each in trials if not each.wanted]
-    s = {each.track.name: float(np.std(each.ratios, ddof=1)) for each in plain if len(each.ratios) > 1}
-    of = {each.track.name: each.track.series for each in plain}
-    strict = strictness(len(plain) + len(ruling.groups), ruling.settings)
-    outcomes = [outcome for each in plain for outcome in each.outcomes]
-    sizes = sorted({each.wanted for each in trials if each.outcomes} - {0.0})
-
-    def from_(name: str) -> float:
-        return found_from(s[name], of[name].d0, of[name].d1, ruling.settings, strict)
-
-    return SelfTest(
-        fingerprint=asked.fingerprint,
-        comparisons=len(outcomes),
-        suspected=sum(each.suspected for each in plain),
-        alarms=outcomes.count(SLOWER),
-        undecided=outcomes.count(UNDECIDED),
-        injected=tuple(_injected(trials, size) for size in sizes),
-        found_from={name: from_(name) for name in s},
-        s=s,
+def _summarise(
+    comparisons: Sequence[RepeatedComparison], sides: ComposedSides, rules: VerdictRules, rounds: int, seconds: float
+) -> CalibrationResult:
+    plain = [one for one in comparisons if not one.requested]
+    scale = alpha_scale(len(plain) + len(rules.groups), rules.settings)
+    sd = {one.pair.name: float(np.std(one.ratios, ddof=1)) for one in plain if len(one.ratios) > 1}
+    detectable = {
+        name: find_detectable_slowdown(sd[name], one.pair.series.d0, one.pair.series.d1, rules.settings, scale)
+        for one in plain
+        if (name := one.pair.name) in sd
+    }
+    verdicts = [verdict for one in plain for verdict in one.verdicts]
+    sizes = sorted({one.requested for one in comparisons if one.verdicts} - {0.0})
+    return CalibrationResult(
+        fingerprint=sides.fingerprint,
+        comparisons=len(verdicts),
+        suspected=sum(one.suspected for one in plain),
+        false_alarms=verdicts.count(SLOWER),
+        undecided=verdicts.count(UNDECIDED),
+        injected=tuple(_summarise_injected(comparisons, size) for size in sizes),
+        detectable_slowdown=detectable,
+        sd=sd,
         rounds=rounds,
         seconds=seconds,
     )
 
 
-def _injected(trials: Sequence[Trials], wanted: float) -> Injected:
-    """All trials of one size. The true size of a stretched one is exact."""
-    those = [each for each in trials if each.wanted == wanted and each.outcomes]
-    sign = math.copysign(1, wanted)
-    means = [math.expm1(statistics.fmean(each.sizes)) if each.sizes else abs(wanted) for each in those]
-    errors = [statistics.stdev(each.sizes) / math.sqrt(len(each.sizes)) for each in those if len(each.sizes) > 1]
-    outcomes = [outcome for each in those for outcome in each.outcomes]
-    return Injected(
-        wanted=wanted,
-        size=sign * statistics.fmean(means) if means else math.nan,
+def _summarise_injected(comparisons: Sequence[RepeatedComparison], requested: float) -> InjectedSlowdown:
+    """All comparisons of one size. The true size of a scaled workload is exact."""
+    those = [one for one in comparisons if one.requested == requested and one.verdicts]
+    means = [math.expm1(statistics.fmean(one.sizes)) if one.sizes else abs(requested) for one in those]
+    errors = [statistics.stdev(one.sizes) / math.sqrt(len(one.sizes)) for one in those if len(one.sizes) > 1]
+    verdicts = [verdict for one in those for verdict in one.verdicts]
+    return InjectedSlowdown(
+        requested=requested,
+        size=math.copysign(1, requested) * statistics.fmean(means) if means else math.nan,
         error=math.hypot(*errors) / len(those) if errors else 0.0,
-        trials=len(outcomes),
-        slower=outcomes.count(SLOWER),
+        comparisons=len(verdicts),
+        slower=verdicts.count(SLOWER),
     )

@@ -1,177 +1,283 @@
-"""A round: fresh imports, often in fresh processes, with which every pair that is still open gets one replicate.
+"""Pairs of subjects, and the sessions in which a round measures them: fresh imports, often in fresh processes.
 
-``together`` imports both trees into one process; ``apart`` gives each tree an interpreter, and feeds them in turn.
+In a shared session one process imports both trees; with separate processes each tree has an interpreter of its own, and
+the gate's process asks them for blocks in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
-from gdbench.gate.series import Series, Side
-from gdbench.gate.timing.abba_blocks import Billed, Fit, Sample
-from gdbench.gate.timing.replicate import measured, sized
-from gdbench.gate.timing.settings import Settings
-from gdbench.gate.timing.worker_client import Process
+from gdbench.gate.series import Series, SourceTree
+from gdbench.gate.timing.blocks import (
+    BlockLimits,
+    BlockTime,
+    Replicate,
+    SharedStateError,
+    SubjectSpec,
+    measure_injected,
+    measure_replicate,
+)
+from gdbench.gate.timing.sequential_test import LogRatios
+from gdbench.gate.timing.settings import TimingSettings
+from gdbench.gate.timing.worker import WorkerClient
 
-__all__ = ["Arm", "Bench", "Lab", "Pair"]
+__all__ = [
+    "BASE",
+    "HEAD",
+    "HEAD_AGAIN",
+    "ComposedSides",
+    "Pair",
+    "PairState",
+    "TimingSession",
+    "WorkerPool",
+    "compose_sides",
+    "stack_log_ratios",
+]
 
-
-Arm = Mapping[str, Any]
-"""What to make a subject of: ``tree`` and ``posed``, with ``ballast`` or ``stretch`` where it is to be slowed down; or
-``control``."""
+BASE, HEAD, HEAD_AGAIN = "base", "head", "head again"
+"""Labels of trees; the third is head a second time, for null series."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two arms to be compared."""
+    """Two subjects to be compared."""
 
-    base: Arm
-    head: Arm
+    base: SubjectSpec
+    head: SubjectSpec
 
 
-class Bench(Protocol):
-    """Where the pairs of a round are measured."""
+@dataclass
+class PairState:
+    """A pair and its replicates so far."""
 
-    def pose(self, tree: str, asked: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: D102
-    def measure(self, pair: Pair, seconds: float) -> Sample: ...  # noqa: D102
-    def size(self, plain: Arm, slowed: Arm) -> float: ...  # noqa: D102
-    def facts(self) -> Mapping[str, float | None]: ...  # noqa: D102
+    name: str
+    pair: Pair
+    series: Series
+    replicates: dict[int, Replicate] = field(default_factory=dict)
+    """By the number of their round."""
+    confirmations: dict[int, Replicate] = field(default_factory=dict)
+    failure: str | None = None
+    """Why it gets no more replicates."""
+
     @property
-    def versions(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def log_ratios(self) -> LogRatios:
+        """Log ratios of the replicates."""
+        return stack_log_ratios(self.replicates.values())
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds of its blocks, without confirmation."""
+        return sum(replicate.seconds for replicate in self.replicates.values())
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether its budget is used up."""
+        return self.spent_s >= self.series.budget_s
 
 
-class Lab:
-    """What all rounds share: the trees by label, and the processes, which live for a few rounds."""
+def stack_log_ratios(replicates: Iterable[Replicate]) -> LogRatios:
+    """Replicates as arrays."""
+    both = np.array([(replicate.cpu, replicate.wall) for replicate in replicates]).reshape(-1, 2)
+    return LogRatios(both[:, 0], both[:, 1])
 
-    def __init__(self, trees: Mapping[str, Side], settings: Settings, cache: Path, apart: bool) -> None:
-        """``cache`` is for bytecode, which no tree is to be littered with; ``apart`` gives each tree a process."""
-        self.trees, self.settings, self.cache, self.apart = trees, settings, cache, apart
-        self.living = ExitStack()
-        self.homes: dict[str, Process] = {}
-        """The process that a tree is imported in."""
+
+@dataclass(frozen=True)
+class ComposedSides:
+    """Every series as each side composes it."""
+
+    composed: Mapping[str, Mapping[str, Any]]
+    """By tree and series: plain containers, or a reason as text."""
+    mode: str
+    """``one process``, or ``two processes: ...`` and why."""
+    fingerprint: Mapping[str, Any]
+    """What times depend on besides the code: processor, torch and Python."""
+
+    def explain_missing(self, name: str) -> str | None:
+        """Why a series cannot be measured; None if it can."""
+        for label in (HEAD, BASE):
+            if isinstance(self.composed[label][name], str):
+                return f"{label}: {self.composed[label][name]}"
+        return None
+
+    def make_spec(self, tree: str, name: str) -> SubjectSpec:
+        """The subject of a series on one side."""
+        return {"tree": tree, "composed": self.composed[BASE if tree == BASE else HEAD][name]}
+
+    def make_pair(self, series: Series, base: str = BASE, head: str = HEAD) -> PairState:
+        """A series on two sides, without replicates yet."""
+        return PairState(
+            series.name, Pair(self.make_spec(base, series.name), self.make_spec(head, series.name)), series
+        )
+
+
+class WorkerPool:
+    """The trees by label, and the worker processes that import them, which live for a few rounds."""
+
+    def __init__(
+        self, trees: Mapping[str, SourceTree], settings: TimingSettings, cache: Path, is_separate: bool
+    ) -> None:
+        """``cache`` is for bytecode, which is not written into the trees; ``is_separate``: a process per tree."""
+        self.trees, self.settings, self.cache, self.is_separate = trees, settings, cache, is_separate
+        self._processes = ExitStack()
+        self.workers: dict[str, WorkerClient] = {}
+        """The process that imports a tree, by the tree's label."""
         self.rounds = 0
-        """How many of them the processes have carried out."""
+        """How many rounds these processes have run."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self.stop()
 
-    def end(self) -> None:
-        """End the processes; the next round gets others."""
-        self.living.close()
-        self.homes = {}
+    def stop(self) -> None:
+        """Kill the processes; the next round starts new ones."""
+        self._processes.close()
+        self.workers = {}
 
-    def round(self, number: int) -> Bench:
-        """The bench of a round, with fresh imports.
-
-        Roles are swapped from round to round: what comes first may have it better.
-        """
+    def open_session(self, number: int) -> TimingSession:
+        """The session of a round, with fresh imports; roles are swapped from round to round."""
         swapped = bool(number % 2)
         settings = replace(self.settings, seed=self.settings.seed * 1_000_003 + number)
-        if not self.homes or self.rounds == settings.rounds_a_process:
+        if not self.workers or self.rounds == settings.rounds_per_process:
             self._start(settings.seed % 2**32)
         self.rounds += 1
         labels = list(self.trees)[:: -1 if swapped else 1]
-        groups = [[label] for label in labels] if self.apart else [labels]
+        groups = [[label] for label in labels] if self.is_separate else [labels]
         for group in groups:
             trees = [
-                {"label": each, "root": str(self.trees[each].root), "path": self.trees[each].path} for each in group
+                {"label": label, "root": str(self.trees[label].root), "path": self.trees[label].import_path}
+                for label in group
             ]
-            self.homes[group[0]].tell("open", trees=trees, settings=asdict(settings), cache=str(self.cache))
-        versions = [self.homes[group[0]].answer() for group in groups]
-        if not self.apart:
-            return _Together(self.homes[labels[0]], swapped, versions)
-        return _Apart(self.homes, swapped, versions, settings)
+            self.workers[group[0]].send("open_trees", trees=trees, settings=asdict(settings), cache=str(self.cache))
+        fingerprints = [self.workers[group[0]].receive() for group in groups]
+        if not self.is_separate:
+            return _SharedSession(self.workers[labels[0]], swapped, fingerprints)
+        return _SeparateSession(self.workers, swapped, fingerprints, settings)
 
     def _start(self, hash_seed: int) -> None:
-        self.end()
+        self.stop()
         self.rounds = 0
-        for label, side in self.trees.items():
-            if self.apart or not self.homes:
-                self.homes[label] = self.living.enter_context(Process(side.python, side.root, hash_seed))
+        for label, tree in self.trees.items():
+            if self.is_separate or not self.workers:
+                client = WorkerClient(tree.python, tree.root, hash_seed)
+                self.workers[label] = self._processes.enter_context(client)
             else:
-                self.homes[label] = next(iter(self.homes.values()))
+                self.workers[label] = next(iter(self.workers.values()))
 
-    def asked(self, series: Sequence[Series], label: str) -> Mapping[str, Any]:
-        """The questions of all series, as the side of this label has them composed."""
-        return {each.name: self.trees[label].composing(each) for each in series}
+    def build_requests(self, series: Sequence[Series], label: str) -> Mapping[str, Any]:
+        """The overrides of every series for the tree with this label."""
+        return {one.name: self.trees[label].build_request(one) for one in series}
 
 
 @dataclass(frozen=True)
-class _Together:
-    """Both arms in one process, which measures by itself."""
+class _SharedSession:
+    """Both trees in one process, which measures by itself."""
 
-    process: Process
+    worker: WorkerClient
     swapped: bool
-    versions: Sequence[Mapping[str, Any]]
+    fingerprints: Sequence[Mapping[str, Any]]
 
-    def pose(self, tree: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self.process.ask("pose", tree=tree, asked=asked)
+    def compose(self, tree: str, requests: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.worker.call("compose", tree=tree, requests=requests)
         return answer
 
-    def measure(self, pair: Pair, seconds: float) -> Sample:
-        told = self.process.ask("pair", base=pair.base, head=pair.head, seconds=seconds, swapped=self.swapped)
-        return Sample(**told)
+    def measure(self, pair: Pair, seconds: float) -> Replicate:
+        numbers = self.worker.call("measure", base=pair.base, head=pair.head, seconds=seconds, swapped=self.swapped)
+        return Replicate(**numbers)
 
-    def size(self, plain: Arm, slowed: Arm) -> float:
-        return float(self.process.ask("size", plain=plain, slowed=slowed))
+    def measure_injected(self, plain: SubjectSpec, slowed: SubjectSpec) -> float:
+        return float(self.worker.call("measure_injected", plain=plain, slowed=slowed))
 
-    def facts(self) -> Mapping[str, float | None]:
-        told: Mapping[str, float | None] = self.process.ask("facts")
-        return told
-
-
-class _Remote:
-    """A subject at the end of a pipe."""
-
-    def __init__(self, process: Process, arm: Arm) -> None:
-        made = process.ask("make", arm=arm)
-        self.process, self.subject, self.fit = process, made["subject"], Fit(*made["fit"])
-
-    def warm(self, steps: int, seconds: float) -> int:
-        told = self.process.ask("warm", subject=self.subject, steps=steps, seconds=seconds)
-        self.fit = Fit(*told["fit"])
-        return int(told["at"])
-
-    def to(self, step: int) -> None:
-        self.fit = Fit(*self.process.ask("to", subject=self.subject, step=step)["fit"])
-
-    def block(self, steps: int) -> Billed:
-        return Billed(*self.process.ask("block", subject=self.subject, steps=steps))
+    def read_counters(self) -> Mapping[str, float | None]:
+        counters: Mapping[str, float | None] = self.worker.call("read_counters")
+        return counters
 
 
-class _Apart:
-    """Each tree in a process of its own; this one asks them for blocks in turn."""
+class _RemoteSubject:
+    """A subject at the other end of a pipe."""
 
-    def __init__(
-        self, processes: Mapping[str, Process], swapped: bool, versions: Sequence[Mapping[str, Any]], settings: Settings
-    ) -> None:
-        self.processes, self.swapped, self.versions, self.settings = processes, swapped, versions, settings
-        self.rng = np.random.default_rng(settings.seed)
+    def __init__(self, worker: WorkerClient, spec: SubjectSpec) -> None:
+        made = worker.call("make", spec=spec)
+        self.worker, self.subject, self.limits = worker, made["subject"], BlockLimits(*made["limits"])
 
-    def pose(self, tree: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self.processes[tree].ask("pose", tree=tree, asked=asked)
-        return {**answer, "changed": None}  # nobody else lives there
+    def warm_up(self, steps: int, seconds: float) -> int:
+        answer = self.worker.call("warm_up", subject=self.subject, steps=steps, seconds=seconds)
+        self.limits = BlockLimits(*answer["limits"])
+        return int(answer["step"])
 
-    def measure(self, pair: Pair, seconds: float) -> Sample:
-        base, head = self._remote(pair.base, "base"), self._remote(pair.head, "head")
-        return measured(base, head, seconds, self.settings, self.rng, self.swapped)
+    def advance(self, step: int) -> None:
+        self.limits = BlockLimits(*self.worker.call("advance", subject=self.subject, step=step))
 
-    def size(self, plain: Arm, slowed: Arm) -> float:
-        return sized(self._remote(plain, "head"), self._remote(slowed, "head"), self.settings)
+    def run_block(self, steps: int) -> BlockTime:
+        return BlockTime(*self.worker.call("run_block", subject=self.subject, steps=steps))
 
-    def facts(self) -> Mapping[str, float | None]:
-        told: Mapping[str, float | None] = self.processes["head"].ask("facts")
-        return told
 
-    def _remote(self, arm: Arm, home: str) -> _Remote:
-        """A control has no tree: it runs where its arm would."""
-        return _Remote(self.processes[arm.get("tree", home)], arm)
+@dataclass(frozen=True)
+class _SeparateSession:
+    """A process per tree; this one asks them for blocks in turn."""
+
+    workers: Mapping[str, WorkerClient]
+    swapped: bool
+    fingerprints: Sequence[Mapping[str, Any]]
+    settings: TimingSettings
+    rng: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rng", np.random.default_rng(self.settings.seed))
+
+    def compose(self, tree: str, requests: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.workers[tree].call("compose", tree=tree, requests=requests)
+        return {**answer, "changed": None}  # it shares torch with no other tree
+
+    def measure(self, pair: Pair, seconds: float) -> Replicate:
+        base, head = self._make(pair.base, BASE), self._make(pair.head, HEAD)
+        return measure_replicate(base, head, seconds, self.settings, self.rng, self.swapped)
+
+    def measure_injected(self, plain: SubjectSpec, slowed: SubjectSpec) -> float:
+        return measure_injected(self._make(plain, HEAD), self._make(slowed, HEAD), self.settings)
+
+    def read_counters(self) -> Mapping[str, float | None]:
+        counters: Mapping[str, float | None] = self.workers[HEAD].call("read_counters")
+        return counters
+
+    def _make(self, spec: SubjectSpec, side: str) -> _RemoteSubject:
+        """A control has no tree: it runs in the process of its side."""
+        return _RemoteSubject(self.workers[spec.get("tree", side)], spec)
+
+
+TimingSession = _SharedSession | _SeparateSession
+"""Where the pairs of a round are measured."""
+
+
+def compose_sides(pool: WorkerPool, series: Sequence[Series]) -> ComposedSides:
+    """Have both sides compose every series; sides that cannot share a process get one each from now on."""
+    why = "the sides have interpreters of their own"
+    if not pool.is_separate:
+        try:
+            composed, changed, fingerprint = _compose(pool, series)
+        except SharedStateError as error:
+            changed = str(error)
+        if changed is None:
+            return ComposedSides(composed, "one process", fingerprint)
+        why, pool.is_separate = changed, True
+        pool.stop()
+    composed, _, fingerprint = _compose(pool, series)
+    return ComposedSides(composed, f"two processes: {why}", fingerprint)
+
+
+def _compose(
+    pool: WorkerPool, series: Sequence[Series]
+) -> tuple[dict[str, Mapping[str, Any]], str | None, Mapping[str, Any]]:
+    """The configurations of both sides, which change to torch was seen, and the fingerprint."""
+    session = pool.open_session(0)
+    answers = {label: session.compose(label, pool.build_requests(series, label)) for label in (BASE, HEAD)}
+    changed = next((answer["changed"] for answer in answers.values() if answer["changed"]), None)
+    return {label: answer["composed"] for label, answer in answers.items()}, changed, session.fingerprints[0]

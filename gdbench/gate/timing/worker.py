@@ -1,160 +1,231 @@
-"""A process that measures: started as a file, by any interpreter, it does what it is asked on standard input.
+"""A measuring process, from both ends of its pipe: ``Worker`` answers requests, ``WorkerClient`` starts one and asks.
 
-Requests and answers are lines of JSON. The end of its input, or of the reader of its answers, is its own.
+This file is started by any interpreter. Requests and answers are lines of JSON. The worker ends with its input, or
+when its answers are no longer read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import json
 import os
 import platform
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
-    from gdbench.gate.timing.replicate import Subject
-    from gdbench.gate.timing.sessions import Arm
+    from gdbench.gate.timing.blocks import Subject, SubjectSpec
 
-HOME = Path(__file__).resolve().parents[3]
-"""Where the gdbench lies that measures, which is neither side's."""
+__all__ = ["WORKER", "Worker", "WorkerClient"]
+
+WORKER = Path(__file__).resolve()
+HOME = WORKER.parents[3]
+"""The folder of the gdbench that measures, which belongs to neither side."""
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""Set before any library is loaded; a series that asks for more threads gets them from torch."""
+
+
+class WorkerClient:
+    """A worker process, seen from the gate; leaving the context kills it."""
+
+    def __init__(self, python: Path, folder: Path, hash_seed: int) -> None:
+        """Start one in a folder; memory layouts depend on the hash seed."""
+        from gdbench.engine.git import make_clean_environment
+
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
+        self.process = subprocess.Popen(
+            [str(python), "-P", str(WORKER)],
+            cwd=folder,
+            env={**make_clean_environment(), **ONE_THREAD, "PYTHONHASHSEED": str(hash_seed)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the gate
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError), self.process:
+            pass
+        self.errors.close()
+
+    def call(self, do: str, **arguments: Any) -> Any:
+        """Send a request and return its answer. Raises MeasurementError or a subclass with what went wrong."""
+        self.send(do, **arguments)
+        return self.receive()
+
+    def send(self, do: str, **arguments: Any) -> None:
+        """Send a request, whose answer is received later."""
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):  # there will be no answer, which says why
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+
+    def receive(self) -> Any:
+        """The answer to the oldest request that has none."""
+        from gdbench.gate.timing.blocks import BudgetTooSmall, MeasurementError, SharedStateError, WorkerDied
+
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise WorkerDied(f"its process ended early ({self._read_last_lines()})")
+        reply: Mapping[str, Any] = json.loads(line)
+        if "error" in reply:
+            kinds = {kind.__name__: kind for kind in (BudgetTooSmall, SharedStateError)}
+            raise kinds.get(reply["kind"], MeasurementError)(f"{reply['kind']}: {reply['error']}")
+        return reply["answer"]
+
+    def _read_last_lines(self) -> str:
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors if line.strip()]
+        return "; ".join(lines[-2:]) or "no message"
 
 
 class Worker:
-    """What the requests do; answers are plain containers."""
+    """One method per request; answers are plain containers."""
 
     cache: str | None = None
 
-    def open(self, trees: list[dict[str, Any]], settings: Mapping[str, Any], cache: str) -> Any:
-        """Import every tree's gdbench, in the order given; bytecode goes to ``cache``, as a tree is not ours."""
+    def open_trees(self, trees: list[dict[str, Any]], settings: Mapping[str, Any], cache: str) -> Any:
+        """Import the gdbench of every tree, in this order; bytecode goes to ``cache``, as the trees are the user's."""
         import numpy as np
         import torch
 
-        from gdbench.engine.environment import cpu_model
-        from gdbench.gate.timing.dual_import import Globals, Tree, keep_bytecode
-        from gdbench.gate.timing.host_counters import Watch
-        from gdbench.gate.timing.settings import Settings
+        from gdbench.engine.environment import read_cpu_model
+        from gdbench.gate.timing.controls import HostCounters
+        from gdbench.gate.timing.dual_import import ImportedTree, TorchStateSnapshot, redirect_bytecode
+        from gdbench.gate.timing.settings import TimingSettings
 
         self.cache = cache
         torch.set_num_threads(1)
-        self.settings = Settings.of(settings)
+        self.settings = TimingSettings.from_dict(settings)
         self.rng = np.random.default_rng(self.settings.seed)
-        self.globals, self.subjects = Globals(), list[Any]()
-        roots = [Path(each["root"]).resolve() for each in trees]
-        keep_bytecode(cache, roots)
+        self.snapshot, self.subjects = TorchStateSnapshot(), list[Any]()
+        roots = [Path(tree["root"]).resolve() for tree in trees]
+        redirect_bytecode(cache, roots)
         self.trees = {}
-        for each in trees:
-            tree = Tree(each["label"], Path(each["root"]), each["path"], roots, HOME)
+        for stated in trees:
+            tree = ImportedTree(stated["label"], Path(stated["root"]), stated["path"], roots, HOME)
             tree.load()
             self.trees[tree.label] = tree
-        self.watch = Watch()
+        self.counters = HostCounters()
         gc.disable()
         gc.collect()
         gc.freeze()
         return {
             "torch": torch.__version__,
             "python": platform.python_version(),
-            "cpu": cpu_model(),
+            "cpu": read_cpu_model(),
             "cores": os.cpu_count(),
             "capability": torch.backends.cpu.get_cpu_capability(),
         }
 
-    def pose(self, tree: str, asked: Mapping[str, Any]) -> Any:
-        """Compose questions with a tree's configurations, and try each; a reason for those that cannot be had."""
-        from gdbench.gate.timing.errors import Entangled
-        from gdbench.gate.timing.workload import Workload, pose, reason
+    def compose(self, tree: str, requests: Mapping[str, Any]) -> Any:
+        """Compose every series with a tree's configurations and build it once; a reason for those that cannot be."""
+        from gdbench.gate.timing.blocks import SharedStateError
+        from gdbench.gate.timing.workload import Workload, compose_suite, describe_error
 
-        posed = dict(pose(self.trees[tree], asked))
-        for name, each in posed.items():
+        composed = compose_suite(self.trees[tree], requests)
+        for name, answer in composed.items():
             try:
-                if not isinstance(each, str):
-                    Workload(self.trees[tree], each)
-            except Entangled:
+                if not isinstance(answer, str):
+                    Workload(self.trees[tree], answer)
+            except SharedStateError:
                 raise
             except Exception as error:
-                posed[name] = reason(error)
-        return {"posed": posed, "changed": self.globals.changed()}
+                composed[name] = describe_error(error)
+        return {"composed": composed, "changed": self.snapshot.describe_change()}
 
-    def pair(self, base: Arm, head: Arm, seconds: float, swapped: bool) -> Any:
-        """One replicate of two arms; with ``swapped`` head is made first."""
-        from gdbench.gate.timing.replicate import measured
+    def measure(self, base: SubjectSpec, head: SubjectSpec, seconds: float, swapped: bool) -> Any:
+        """One replicate of two subjects; with ``swapped`` head is made first."""
+        from gdbench.gate.timing.blocks import measure_replicate
 
-        made = {name: self._made(arm) for name, arm in ([("head", head), ("base", base)][:: 1 if swapped else -1])}
-        return asdict(measured(made["base"], made["head"], seconds, self.settings, self.rng, swapped))
+        order = [("head", head), ("base", base)][:: 1 if swapped else -1]
+        subjects = {name: self._make(spec) for name, spec in order}
+        return asdict(measure_replicate(subjects["base"], subjects["head"], seconds, self.settings, self.rng, swapped))
 
-    def size(self, plain: Arm, slowed: Arm) -> float:
-        """The true size of an injected slowdown."""
-        from gdbench.gate.timing.replicate import sized
+    def measure_injected(self, plain: SubjectSpec, slowed: SubjectSpec) -> float:
+        """The true size of an injected slowdown, ln."""
+        from gdbench.gate.timing.blocks import measure_injected
 
-        return sized(self._made(plain), self._made(slowed), self.settings)
+        return measure_injected(self._make(plain), self._make(slowed), self.settings)
 
-    def make(self, arm: Arm) -> Any:
-        """Make a subject that is asked for its blocks one by one, by its number."""
-        self.subjects.append(self._made(arm))
+    def make(self, spec: SubjectSpec) -> Any:
+        """Make a subject whose blocks are requested one by one; ``subject`` is its number."""
+        self.subjects.append(self._make(spec))
         gc.collect()
-        return {"subject": len(self.subjects) - 1, "fit": self.subjects[-1].fit}
+        return {"subject": len(self.subjects) - 1, "limits": self.subjects[-1].limits}
 
-    def warm(self, subject: int, steps: int, seconds: float) -> Any:
-        """``Subject.warm``."""
+    def warm_up(self, subject: int, steps: int, seconds: float) -> Any:
+        """``Subject.warm_up``, and the limits after it."""
         made = self.subjects[subject]
-        return {"at": made.warm(steps, seconds), "fit": made.fit}
+        return {"step": made.warm_up(steps, seconds), "limits": made.limits}
 
-    def to(self, subject: int, step: int) -> Any:
-        """``Subject.to``."""
-        self.subjects[subject].to(step)
-        return {"fit": self.subjects[subject].fit}
+    def advance(self, subject: int, step: int) -> Any:
+        """``Subject.advance``; answers with the limits after it."""
+        self.subjects[subject].advance(step)
+        return self.subjects[subject].limits
 
-    def block(self, subject: int, steps: int) -> Any:
-        """``Subject.block``."""
-        return self.subjects[subject].block(steps)
+    def run_block(self, subject: int, steps: int) -> Any:
+        """``Subject.run_block``."""
+        return self.subjects[subject].run_block(steps)
 
-    def facts(self) -> Any:
-        """What the machine has done since the trees were opened."""
-        return self.watch.told()
+    def read_counters(self) -> Any:
+        """Growth of the host's counters since the trees were opened."""
+        return self.counters.read_growth()
 
-    def _made(self, arm: Arm) -> Subject:
-        from gdbench.gate.timing.subject_factory import made
+    def _make(self, spec: SubjectSpec) -> Subject:
+        from gdbench.gate.timing.workload import make_subject
 
-        return made(arm, self.trees)
+        return make_subject(spec, self.trees)
 
 
 def main() -> None:
-    """Answer until nobody asks."""
-    answers = _private_output()
+    """Answer requests until the input ends."""
+    answers = _redirect_output()
     _load_gdbench()
     worker = Worker()
     try:
         for line in sys.stdin:
             request = json.loads(line)
             try:
-                answer = {"answer": getattr(worker, request.pop("do"))(**request)}
+                reply = {"answer": getattr(worker, request.pop("do"))(**request)}
             except Exception as error:
                 traceback.print_exc()
-                answer = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
-            answers.write(json.dumps(answer) + "\n")
+                reply = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
+            answers.write(json.dumps(reply) + "\n")
             answers.flush()
     except BrokenPipeError:
         pass
-    if worker.cache:  # the gate ends its workers itself: here it has been killed, and can clear nothing away any more
+    if worker.cache:  # the gate ends its workers itself: here it has been killed, and cannot remove the folder any more
         shutil.rmtree(worker.cache, ignore_errors=True)
     os._exit(0)
 
 
-def _private_output() -> TextIO:
+def _redirect_output() -> TextIO:
     """Standard output for answers alone; what a side's code prints goes to standard error."""
-    kept = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    return kept
+    return answers
 
 
 def _load_gdbench() -> None:
-    """Import the gdbench that this file belongs to, and nothing else from where it lies."""
+    """Import the gdbench that this file belongs to, and nothing else from its folder."""
     package = HOME / "gdbench"
     places = [str(package)]
     spec = importlib.util.spec_from_file_location("gdbench", package / "__init__.py", submodule_search_locations=places)

@@ -33,7 +33,7 @@ def bbob_f10_ellipsoid_rotated(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f11_discus(n: int = 10, instance: int = 1) -> Objective:
-    """The discus, one direction a thousand times shorter: f(x) = 1e6 z_1^2 + sum_{i > 1} z_i^2 + f*.
+    """The discus, with one eigenvalue 1e6 times the others: f(x) = 1e6 z_1^2 + sum_{i > 1} z_i^2 + f*.
 
     z = T_osz(R (x - x*)).
     """
@@ -48,7 +48,7 @@ def bbob_f11_discus(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f12_bent_cigar(n: int = 10, instance: int = 1) -> Objective:
-    """The bent cigar, a narrow curved ridge: f(x) = z_1^2 + 1e6 sum_{i > 1} z_i^2 + f*.
+    """The bent cigar, a narrow curved valley: f(x) = z_1^2 + 1e6 sum_{i > 1} z_i^2 + f*.
 
     z = R T_asy^0.5(R (x - x*)).
     """
@@ -66,7 +66,7 @@ def bbob_f12_bent_cigar(n: int = 10, instance: int = 1) -> Objective:
 def bbob_f13_sharp_ridge(n: int = 10, instance: int = 1) -> Objective:
     """The sharp ridge: f(x) = z_1^2 + 100 sqrt(sum_{i > 1} z_i^2) + f*, z = Q Lambda^10 R (x - x*).
 
-    Not differentiable along the ridge, which leads to x*; there torch takes the slope 0 across.
+    Not differentiable along the ridge, which leads to x*; the gradient across it is 0 there.
     """
     own = Instance(13, n, instance)
     best = own.optimum()
@@ -80,7 +80,10 @@ def bbob_f13_sharp_ridge(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f14_different_powers(n: int = 10, instance: int = 1) -> Objective:
-    """Different powers, ever flatter towards x*: f(x) = sqrt(sum_i |z_i|^(2 + 4 (i-1)/(n-1))) + f*, z = R (x - x*)."""
+    """Different powers, flatter along each further axis: f(x) = sqrt(sum_i |z_i|^(2 + 4 (i-1)/(n-1))) + f*.
+
+    z = R (x - x*).
+    """
     own = Instance(14, n, instance)
     best = own.optimum()
 

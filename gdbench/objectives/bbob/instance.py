@@ -1,4 +1,4 @@
-"""What all 24 have in common: size, instance, start and what is known of the minimum."""
+"""An instance of one of the 24 functions: size, seed, rotations, start and minimum."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ __all__ = ["Instance"]
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance of one function: its seed is COCO's, ``function + 10000 instance``."""
+    """One instance of one function, with COCO's seed ``function + 10000 instance``."""
 
     function: int
     n: int
     instance: int
     seed_function: int | None = None
-    """The function whose seed this one shares, where it does: f4 draws as f3, f18 as f17."""
+    """The function whose seed this one uses, if it is another: f4 uses that of f3, f18 that of f17."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that bbob does not have."""
+        """Raise UsageError for sizes and instances that bbob does not have."""
         check_int("n", self.n, least=2)
         check_int("instance", self.instance, least=1)
 
     @property
     def seed(self) -> int:
-        """What COCO draws from."""
+        """COCO's seed."""
         return (self.seed_function or self.function) + 10000 * self.instance
 
     def optimum(self) -> Tensor:
-        """x*, before what some functions do to it."""
+        """Draw x*, which some functions then modify."""
         return torch.from_numpy(draw_optimum(self.n, self.seed))
 
     def rotation(self) -> Tensor:
-        """The rotation R."""
+        """Draw the rotation R."""
         return draw_rotation(self.n, self.seed + 1_000_000)
 
     def second_rotation(self) -> Tensor:
-        """The rotation Q."""
+        """Draw the rotation Q."""
         return draw_rotation(self.n, self.seed)
 
     def conditioned_matrix(self, base: float) -> Tensor:
-        """R Lambda Q, as a matrix."""
+        """Compute the matrix R Lambda Q."""
         return (self.rotation() * condition_diagonal(base, self.n)) @ self.second_rotation()
 
     def build(
         self, fn: Callable[..., Tensor], minimiser: Tensor, data: Mapping[str, Tensor], f_star: float | None = None
     ) -> Objective:
-        """The objective ``fn(x, **data) + f*``."""
+        """Build the objective ``fn(x, **data) + f*``."""
         lowest, n = draw_minimum(self.seed) if f_star is None else f_star, self.n
 
         def start(seed: int) -> Tensor:

@@ -37,8 +37,8 @@ def bbob_f06_attractive_sector(n: int = 10, instance: int = 1) -> Objective:
 def bbob_f07_step_ellipsoid(n: int = 10, instance: int = 1) -> Objective:
     """The step ellipsoid: f(x) = 0.1 max(|y_1| / 1e4, sum_i 10^(2 (i-1)/(n-1)) z_i^2) + f_pen(x) + f*.
 
-    y = Lambda^10 R (x - x*), z = Q r(y), r rounding to whole numbers beyond 0.5 and to tenths within. It consists of
-    plateaus: the gradient is 0 almost everywhere within the domain, so that a method that follows it stands still.
+    y = Lambda^10 R (x - x*), z = Q r(y), where r rounds to whole numbers beyond 0.5 and to tenths within. It consists
+    of plateaus: the gradient is 0 almost everywhere in the domain, so that gradient methods do not move.
     """
     own = Instance(7, n, instance)
     best = own.optimum()
@@ -56,7 +56,7 @@ def bbob_f07_step_ellipsoid(n: int = 10, instance: int = 1) -> Objective:
 
 
 def rosenbrock_sum(z: Tensor) -> Tensor:
-    """Rosenbrock's chained valley."""
+    """Rosenbrock's chained function."""
     return (100 * (z[..., :-1] ** 2 - z[..., 1:]) ** 2 + (z[..., :-1] - 1) ** 2).sum(-1)
 
 

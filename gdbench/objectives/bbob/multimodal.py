@@ -46,7 +46,7 @@ def bbob_f15_rastrigin_rotated(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
-    """The Weierstrass function, rugged on every scale down to 3^-11.
+    """The Weierstrass function, with oscillations on every scale down to 3^-11.
 
     f(x) = 10 (1/n sum_i sum_k 2^-k cos(2 pi 3^k (z_i + 1/2)) - f_0)^3 + 10/n f_pen(x) + f*, k = 0 ... 11, f_0 the inner
     sum at z_i = 0, z = R Lambda^(1/100) Q T_osz(R (x - x*)).
@@ -71,7 +71,7 @@ def bbob_f16_weierstrass(n: int = 10, instance: int = 1) -> Objective:
 
 
 def _build_schaffers_f7(own: Instance, condition: float) -> Objective:
-    """Schaffer's F7 of two conditions."""
+    """Build Schaffer's F7 with a condition number."""
     best = own.optimum()
 
     def fn(x: Tensor, best: Tensor, turn: Tensor, strength: Tensor, matrix: Tensor) -> Tensor:
@@ -94,12 +94,12 @@ def bbob_f17_schaffers_f7(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f18_schaffers_f7_ill(n: int = 10, instance: int = 1) -> Objective:
-    """Schaffer's F7 with the condition 1000: as f17 with z = Lambda^1000 Q T_asy^0.5(R (x - x*)), x* and R as there."""
+    """Schaffer's F7 with condition 1000: f17 with z = Lambda^1000 Q T_asy^0.5(R (x - x*)), and x* and R of f17."""
     return _build_schaffers_f7(Instance(18, n, instance, seed_function=17), 1000)
 
 
 def bbob_f19_griewank_rosenbrock(n: int = 10, instance: int = 1) -> Objective:
-    """Griewank's waves over Rosenbrock's valley: f(x) = 10 mean_i (s_i / 4000 - cos s_i) + 10 + f*.
+    """Griewank's function of Rosenbrock's: f(x) = 10 mean_i (s_i / 4000 - cos s_i) + 10 + f*.
 
     s_i = 100 (z_i^2 - z_{i+1})^2 + (z_i - 1)^2, z = max(1, sqrt(n) / 8) R x + 1/2.
     """

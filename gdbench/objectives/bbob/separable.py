@@ -21,7 +21,7 @@ __all__ = [
 
 
 def rastrigin_sum(z: Tensor) -> Tensor:
-    """Rastrigin's 10 (n - sum cos(2 pi z_i)) + |z|^2, by half angles, which loses no digits near 0."""
+    """Rastrigin's 10 (n - sum cos(2 pi z_i)) + |z|^2, by half angles, which is accurate near 0."""
     return (z**2 + 20 * torch.sin(math.pi * z) ** 2).sum(-1)
 
 
@@ -77,7 +77,7 @@ def bbob_f04_bueche_rastrigin(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f05_linear_slope(n: int = 10, instance: int = 1) -> Objective:
-    """A linear slope, flat beyond the corner that it leads to: f(x) = sum_i 5 |s_i| - s_i z_i + f*.
+    """A linear function that is constant beyond the corner of the domain: f(x) = sum_i 5 |s_i| - s_i z_i + f*.
 
     s_i = sign(x*_i) 10^((i-1)/(n-1)), z_i = x_i while x_i x*_i < 25 and else x*_i, which is 5 or -5.
     """

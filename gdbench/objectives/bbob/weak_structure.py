@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 SCHWEFEL_BEST, SCHWEFEL_SHIFT = 4.2096874633, 4.2096874637
-"""A hundredth of 420.96874636, the best peak of z sin sqrt(z) below 500, in the two spellings that COCO has."""
+"""A hundredth of 420.96874636, the maximiser of z sin sqrt(z) below 500, in the two roundings that COCO has."""
 
 
 def bbob_f20_schwefel(n: int = 10, instance: int = 1) -> Objective:
     """Schwefel's function: f(x) = 0.01 (418.9828872724339 - mean_i z_i sin sqrt|z_i| + sum_i (|z_i| - 500)_+^2) + f*.
 
     z = 100 (Lambda^10 (y - c) + c) with y_i = 2 s_i x_i + (2 s_{i-1} x_{i-1} - c) / 4, the second term only for i > 1,
-    s the signs of x*, c = 4.2096874637. COCO writes x* = 4.2096874633 s / 2, which is right to 10 digits.
+    s the signs of x*, c = 4.2096874637. COCO has x* = 4.2096874633 s / 2, which is accurate to 10 digits.
     """
     own = Instance(20, n, instance)
     sign = torch.where(torch.from_numpy(draw_uniform(n, own.seed)) < 0.5, -1.0, 1.0).to(torch.float64)
@@ -54,7 +54,7 @@ def bbob_f20_schwefel(n: int = 10, instance: int = 1) -> Objective:
 
 
 def _build_gallagher(own: Instance, count: int, first_condition: float, width: float) -> Objective:
-    """Gallagher's peaks: places in [-width / 2, width / 2]^n, the first one drawn in to be the best."""
+    """Build Gallagher's peaks at random places in [-width / 2, width / 2]^n; the first one, scaled by 0.8, is best."""
     n, turn = own.n, own.second_rotation()
     order = torch.from_numpy(np.argsort(draw_uniform(count - 1, own.seed), kind="stable")).double()
     conditions = torch.cat([torch.tensor([first_condition], dtype=torch.float64), ranked_diagonal(1000.0, order)])
@@ -94,7 +94,9 @@ def bbob_f22_gallagher_21(n: int = 10, instance: int = 1) -> Objective:
 
 
 def bbob_f23_katsuura(n: int = 10, instance: int = 1) -> Objective:
-    """Katsuura's function, nowhere smooth: f(x) = 10/n^2 (prod_i (1 + i r(z_i))^(10 / n^1.2) - 1) + f_pen(x) + f*.
+    """Katsuura's function, not smooth anywhere.
+
+    f(x) = 10/n^2 (prod_i (1 + i r(z_i))^(10 / n^1.2) - 1) + f_pen(x) + f*,
 
     r(t) = sum_j |2^j t - [2^j t]| / 2^j, j = 1 ... 32, [.] rounding to the nearest whole number, z = R Lambda^100 Q
     (x - x*).
@@ -114,11 +116,11 @@ def bbob_f23_katsuura(n: int = 10, instance: int = 1) -> Objective:
 
 
 NEAR, LIFT = 2.5, 1.0
-"""Lunacek's mu_0, the middle of the right funnel, and d, how much the false one lies higher for each coordinate."""
+"""Lunacek's mu_0, the centre of the global funnel, and d, the offset of the other funnel per coordinate."""
 
 
 def bbob_f24_lunacek(n: int = 10, instance: int = 1) -> Objective:
-    """Lunacek's two funnels under Rastrigin's waves, of which the wider leads astray.
+    """Lunacek's double funnel plus Rastrigin's cosines; the wider funnel does not hold the minimum.
 
     f(x) = min(sum_i (y_i - mu_0)^2, n + s sum_i (y_i - mu_1)^2) + 10 (n - sum_i cos(2 pi z_i)) + 1e4 f_pen(x) + f*,
     y = 2 sign(x*) x, z = R Lambda^100 Q (y - mu_0), mu_0 = 2.5, s = 1 - 1 / (2 sqrt(n + 20) - 8.2),
@@ -131,8 +133,8 @@ def bbob_f24_lunacek(n: int = 10, instance: int = 1) -> Objective:
 
     def fn(x: Tensor, sign: Tensor, matrix: Tensor) -> Tensor:
         y = 2 * sign * x
-        right, wrong = ((y - NEAR) ** 2).sum(-1), LIFT * n + width * ((y - far) ** 2).sum(-1)
+        narrow, wide = ((y - NEAR) ** 2).sum(-1), LIFT * n + width * ((y - far) ** 2).sum(-1)
         waves = 20 * (torch.sin(math.pi * apply_matrix_in_order(y - NEAR, matrix)) ** 2).sum(-1)
-        return torch.minimum(right, wrong) + waves + 1e4 * boundary_penalty(x)
+        return torch.minimum(narrow, wide) + waves + 1e4 * boundary_penalty(x)
 
     return own.build(fn, 0.5 * NEAR * sign, {"sign": sign, "matrix": own.conditioned_matrix(10)})

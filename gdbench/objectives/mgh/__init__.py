@@ -1,8 +1,8 @@
-"""The test set of Moré, Garbow and Hillstrom 1981 (ACM TOMS 7:17-41): sums of squared residuals, one family a file.
+"""The test set of Moré, Garbow and Hillstrom 1981 (ACM TOMS 7:17-41): sums of squared residuals, a family per file.
 
-Two of its 35 problems, Rosenbrock's valley (1) and Beale's (5), are in ``gdbench.objectives.classical``. Formulas, data
-and starts are the paper's; where well-known collections differ from it, the docstring says so. Minima were solved for
-with 50 digits and rounded to float64, and agree with the paper's in all digits that it prints.
+Two of its 35 problems, Rosenbrock's (1) and Beale's (5), are in ``classical.py``. Formulas, data and starts are the
+paper's; where well-known collections differ from it, the docstring says so. Minima were computed with 50 digits and
+rounded to float64, and agree with all digits that the paper prints.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ __all__ = ["coordinate_columns", "format_source", "sum_of_squares"]
 
 
 def format_source(problem: int) -> str:
-    """The source of a problem."""
+    """Word the source of a problem."""
     return f"Moré, Garbow and Hillstrom 1981, ACM TOMS 7:17, problem {problem}"
 
 
 def coordinate_columns(x: Tensor) -> tuple[Tensor, ...]:
-    """The coordinates of a point ``[n]`` or of lanes ``[L, n]``, each to meet a row of data: ``[1]`` or ``[L, 1]``."""
-    return tuple(each.unsqueeze(-1) for each in coordinates(x))
+    """Coordinates of a point ``[n]`` as ``[1]``, of lanes ``[L, n]`` as ``[L, 1]``, to broadcast with data ``[m]``."""
+    return tuple(coordinate.unsqueeze(-1) for coordinate in coordinates(x))
 
 
 def sum_of_squares(residuals: Tensor) -> Tensor:
-    """From residuals ``[m]``, or those of lanes ``[L, m]``, to their sum of squares ``[]`` or ``[L]``."""
+    """Sum of squares, ``[]`` of residuals ``[m]``, or ``[L]`` of those of lanes ``[L, m]``."""
     return (residuals**2).sum(-1)

@@ -1,4 +1,4 @@
-"""Problems of Moré, Garbow and Hillstrom that fit exponentials to a model's own values; m residuals."""
+"""Problems of Moré, Garbow and Hillstrom that fit exponentials; m residuals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def jennrich_sampson(m: int = 10) -> Objective:
     """Two exponentials fitted to a straight line, with a large minimum.
 
     f(x, y) = sum_i (2 + 2 i - exp(i x) - exp(i y))^2, i = 1 ... m, point of shape [2]. Start (0.3, 0.4), where
-    f = 4171.3. Minimum 124.36218235561486 at x = y = 0.2578252136703641 for m = 10; for another m it is not stated, but
-    never below 0. Raises UsageError for m < 2. Problem 6; Jennrich and Sampson 1968.
+    f = 4171.3. Minimum 124.36218235561486 at x = y = 0.2578252136703641 for m = 10; for another m it is not known, but
+    at least 0. Raises UsageError for m < 2. Problem 6; Jennrich and Sampson 1968.
     """
 
     def fn(point: Tensor, i: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def brown_dennis(m: int = 20) -> Objective:
 
     f(x) = sum_i ((x_1 + t_i x_2 - exp(t_i))^2 + (x_3 + x_4 sin t_i - cos t_i)^2)^2, t_i = i / 5, i = 1 ... m, point of
     shape [4]. Start (25, 5, -5, -1), where f = 7926693.3 for m = 20. Minimum 85822.20162635634 at (-11.594440,
-    13.203630, -0.403439, 0.236779) for m = 20; for another m it is not stated, but never below 0. Raises UsageError for
+    13.203630, -0.403439, 0.236779) for m = 20; for another m it is not known, but at least 0. Raises UsageError for
     m < 4. Problem 16; Brown and Dennis 1971.
     """
 
@@ -121,7 +121,7 @@ def biggs_exp6(m: int = 13) -> Objective:
     f(x) = sum_i (x_3 exp(-t_i x_1) - x_4 exp(-t_i x_2) + x_6 exp(-t_i x_5) - y_i)^2,
     y_i = exp(-t_i) - 5 exp(-10 t_i) + 3 exp(-4 t_i), t_i = i / 10, i = 1 ... m, point of shape [6]. Start
     (1, 2, 1, 1, 1, 1), where f = 0.779 for m = 13. Minimum 0 at (1, 10, 1, 5, 4, 3) and at (4, 10, 3, 5, 1, 1); for
-    m = 13 a local minimum of 5.65565e-3 draws many methods. Raises UsageError for m < 6. Problem 18; Biggs 1971.
+    m = 13 many methods converge to a local minimum of 5.65565e-3. Raises UsageError for m < 6. Problem 18; Biggs 1971.
     """
 
     def fn(x: Tensor, t: Tensor, y: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def linear_rank_one_zeros(n: int = 10, m: int = 20) -> Objective:
 
 
 def _build_rank_one(i: Tensor, j: Tensor, level: float, minimum: float, problem: int) -> Objective:
-    """f(x) = sum (i (j'x) - 1)^2, which is least where j'x is at its ``level``."""
+    """Build f(x) = sum (i (j'x) - 1)^2, whose minimisers have j'x = ``level``."""
 
     def fn(x: Tensor, i: Tensor, j: Tensor) -> Tensor:
         return sum_of_squares(i * (x * j).sum(-1, keepdim=True) - 1)

@@ -1,4 +1,4 @@
-"""Systems of n equations in n unknowns from Moré, Garbow and Hillstrom: the minimum is 0, where all are solved."""
+"""Systems of n equations in n unknowns from Moré, Garbow and Hillstrom; the minimum is 0, at a solution."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = [
 ]
 
 MAX_SOLVED = 100
-"""Up to so many unknowns the minimiser is solved for when the objective is made; it takes n^3 work."""
+"""The largest n for which the minimiser is computed when the objective is built, which takes O(n^3) work."""
 
 
 def _build_system(residuals: Callable[..., Tensor], start: Tensor, problem: int, **data: Tensor) -> Objective:
-    """The sum of squares of a system's residuals, with the minimiser that Newton's method finds from the start."""
+    """Build the sum of squares of a system's residuals; its minimiser is found by Newton's method from the start."""
     small = len(start) <= MAX_SOLVED
     known: dict[str, Any] = (
         {"minimisers": (solve_system(residuals, start, data),)} if small else {"minimum_kind": "lower_bound"}
@@ -43,32 +43,32 @@ def _build_system(residuals: Callable[..., Tensor], start: Tensor, problem: int,
 
 
 def solve_system(residuals: Callable[..., Tensor], start: Tensor, data: dict[str, Tensor]) -> Tensor:
-    """The solution of a system near its start, by Newton's method until no step makes the residuals smaller.
+    """Solve a system by Newton's method from its start, until no step decreases the residuals.
 
-    The Jacobian comes by central differences, all columns at once in lanes, and is good for ten digits a step.
+    The Jacobian is computed by central differences, all columns at once as lanes, and is accurate to ten digits.
     """
-    x, left = start, residuals(start, **data)
-    ahead = 1e-5 * torch.eye(len(start), dtype=start.dtype)
+    x, rest = start, residuals(start, **data)
+    offset = 1e-5 * torch.eye(len(start), dtype=start.dtype)
     while True:
-        rows = (residuals(x + ahead, **data) - residuals(x - ahead, **data)) / 2e-5
-        new = x - torch.linalg.solve(rows.T, left)
-        if not residuals(new, **data).norm() < left.norm():
+        rows = (residuals(x + offset, **data) - residuals(x - offset, **data)) / 2e-5
+        new = x - torch.linalg.solve(rows.T, rest)
+        if not residuals(new, **data).norm() < rest.norm():
             return x
-        x, left = new, residuals(new, **data)
+        x, rest = new, residuals(new, **data)
 
 
 def interior_grid(n: int) -> Tensor:
-    """t_i = i / (n + 1), i = 1 ... n."""
+    """The interior points t_i = i / (n + 1), i = 1 ... n."""
     return torch.arange(1, n + 1, dtype=torch.float64) / (n + 1)
 
 
 def shift_right(x: Tensor) -> Tensor:
-    """x_{i-1}, with x_0 = 0."""
+    """The vector x_{i-1}, with x_0 = 0."""
     return torch.nn.functional.pad(x[..., :-1], (1, 0))
 
 
 def shift_left(x: Tensor) -> Tensor:
-    """x_{i+1}, with x_{n+1} = 0."""
+    """The vector x_{i+1}, with x_{n+1} = 0."""
     return torch.nn.functional.pad(x[..., 1:], (0, 1))
 
 
@@ -76,8 +76,8 @@ def trigonometric(n: int = 10) -> Objective:
     """A system of sines and cosines with many local minima.
 
     f(x) = sum_i (n - sum_j cos x_j + i (1 - cos x_i) - sin x_i)^2, i, j = 1 ... n, x of shape [n]. Start 1/n, where
-    f = 7.1e-3 for n = 10. Minimum 0 at the origin; for n = 10 a local one of 2.79506e-5 draws many methods. 1 - cos is
-    computed as 2 sin^2(x / 2), which loses no digits near 0. CUTEst multiplies the sine by i, the paper does not.
+    f = 7.1e-3 for n = 10. Minimum 0 at the origin; for n = 10 many methods converge to a local one of 2.79506e-5.
+    1 - cos is computed as 2 sin^2(x / 2), which is accurate near 0. CUTEst multiplies the sine by i, unlike the paper.
     Raises UsageError for n < 1. Problem 26; Spedicato 1975.
     """
     i = torch.arange(1, check_int("n", n, least=1) + 1, dtype=torch.float64)
@@ -134,7 +134,7 @@ def integral_equation(n: int = 10) -> Objective:
 
     f(x) = sum_i (x_i + h/2 ((1 - t_i) sum_{j <= i} t_j (x_j + t_j + 1)^3 + t_i sum_{j > i} (1 - t_j)
     (x_j + t_j + 1)^3))^2, h = 1 / (n + 1), t_i = i h, x of shape [n]. Start t_i (t_i - 1). Minimum 0, at the solution
-    of ``boundary_value``. The minimiser is solved for up to n = 100, above that the minimum is a lower bound. Raises
+    of ``boundary_value``. The minimiser is computed up to n = 100; above that the minimum is a lower bound. Raises
     UsageError for n < 1. Problem 29; Moré and Cosnard 1979.
     """
     t = interior_grid(check_int("n", n, least=1))
@@ -171,7 +171,7 @@ def broyden_banded(n: int = 10) -> Objective:
 
     def residuals(x: Tensor) -> Tensor:
         band = torch.nn.functional.pad(x * (1 + x), (5, 1))
-        met = sum(band[..., k : k + n] for k in (0, 1, 2, 3, 4, 6))
-        return x * (2 + 5 * x**2) + 1 - met
+        neighbours = sum(band[..., k : k + n] for k in (0, 1, 2, 3, 4, 6))
+        return x * (2 + 5 * x**2) + 1 - neighbours
 
     return _build_system(residuals, -torch.ones(check_int("n", n, least=1), dtype=torch.float64), problem=31)

@@ -1,4 +1,4 @@
-"""Problems of Moré, Garbow and Hillstrom in two to four variables: valleys, bad scales and a singular minimum."""
+"""Problems of Moré, Garbow and Hillstrom in two to four variables: valleys, bad scaling, a singular Hessian."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def powell_badly_scaled() -> Objective:
     """A minimum whose coordinates differ by six orders of magnitude.
 
     f(x, y) = (1e4 x y - 1)^2 + (exp(-x) + exp(-y) - 1.0001)^2, point of shape [2]. Start (0, 1). Minimum 0 at
-    (1.0981593e-5, 9.1061467), where the eigenvalues of the Hessian are 2.4e-8 and 1.7e10: float32 does not resolve the
-    way along the valley. Problem 3; Powell 1970.
+    (1.0981593e-5, 9.1061467), where the eigenvalues of the Hessian are 2.4e-8 and 1.7e10: float32 does not resolve
+    differences along the valley. Problem 3; Powell 1970.
     """
 
     def fn(point: Tensor) -> Tensor:

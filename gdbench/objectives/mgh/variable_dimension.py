@@ -1,4 +1,4 @@
-"""Problems of Moré, Garbow and Hillstrom in any number of variables, whose residuals are not all to vanish."""
+"""Problems of Moré, Garbow and Hillstrom in any number of variables, with a minimum that need not be 0."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def minimum_fields(minimum: float | None, least: tuple[float, ...] = ()) -> dict[str, Any]:
-    """What an objective says of its minimum: computed for this size, or not known beyond that f >= 0."""
+    """Build the fields of a minimum: computed for this size, or the lower bound 0 if ``minimum`` is None."""
     if minimum is None:
         return {"minimum": 0.0, "minimum_kind": "lower_bound"}
     return {
@@ -42,7 +42,7 @@ def watson(n: int = 6) -> Objective:
     f(x) = sum_i (sum_j (j - 1) x_j t_i^(j-2) - (sum_j x_j t_i^(j-1))^2 - 1)^2 + x_1^2 + (x_2 - x_1^2 - 1)^2,
     t_i = i / 29, i = 1 ... 29, j = 1 ... n, x of shape [n]. Start 0, where f = 30; Moré and Wild start at 0.5. Minimum
     2.287670053552436e-3 for n = 6, 1.399760138099020e-6 for n = 9 and 4.722381105891757e-10 for n = 12, where the least
-    eigenvalue of the Hessian is 1.7e-11; for another n it is not stated, but never below 0. Raises UsageError unless
+    eigenvalue of the Hessian is 1.7e-11; for another n it is not known, but at least 0. Raises UsageError unless
     2 <= n <= 31. Problem 20; Kowalik and Osborne 1968.
     """
     powers = torch.arange(check_int("n", n, least=2, most=31), dtype=torch.float64)
@@ -159,10 +159,10 @@ def penalty1(n: int = 4) -> Objective:
 
 
 def solve_penalty1(n: int) -> tuple[float, float]:
-    """The coordinate of the minimiser of ``penalty1`` and its minimum, with 50 digits and rounded once."""
-    with localcontext(Context(prec=50)):  # and nothing else of the caller's
+    """Compute the coordinate of the minimiser of ``penalty1`` and its minimum with 50 digits, and round them once."""
+    with localcontext(Context(prec=50)):  # independent of the caller's context
         a, t, last = Decimal("1e-5"), Decimal(1), Decimal(2)
-        while abs(t - last) > Decimal("1e-40"):  # from above the largest root Newton's method falls down to it
+        while abs(t - last) > Decimal("1e-40"):  # from above, Newton's method converges to the largest root
             last, slope = t, 6 * n * t**2 + a - Decimal("0.5")
             t -= (2 * n * t**3 + (a - Decimal("0.5")) * t - a) / slope
         return float(t), float(n * a * (t - 1) ** 2 + (n * t**2 - Decimal("0.25")) ** 2)
@@ -174,7 +174,7 @@ def penalty2(n: int = 4) -> Objective:
     f(x) = (x_1 - 0.2)^2 + 1e-5 sum_{i=2..n} (exp(x_i / 10) + exp(x_{i-1} / 10) - y_i)^2
     + 1e-5 sum_{i=2..n} (exp(x_i / 10) - exp(-1 / 10))^2 + (sum_j (n - j + 1) x_j^2 - 1)^2,
     y_i = exp(i / 10) + exp((i - 1) / 10), x of shape [n]. Start (1/2, ..., 1/2), where f = 2.34 for n = 4. Minimum
-    9.376293007355e-6 for n = 4 and 2.936605374567e-4 for n = 10; for another n it is not stated, but never below 0.
+    9.376293007355e-6 for n = 4 and 2.936605374567e-4 for n = 10; for another n it is not known, but at least 0.
     Raises UsageError for n < 2. Problem 24; Gill, Murray and Pitfield 1972.
     """
     i = torch.arange(1, check_int("n", n, least=2) + 1, dtype=torch.float64)
@@ -250,11 +250,11 @@ def chebyquad(n: int = 8) -> Objective:
 
     def fn(x: Tensor, integrals: Tensor) -> Tensor:
         twice = 4 * x - 2
-        last, each = torch.ones_like(x), twice / 2
-        means = [each.mean(-1)]
+        last, polynomial = torch.ones_like(x), twice / 2
+        means = [polynomial.mean(-1)]
         for _ in range(n - 1):
-            last, each = each, twice * each - last
-            means.append(each.mean(-1))
+            last, polynomial = polynomial, twice * polynomial - last
+            means.append(polynomial.mean(-1))
         return sum_of_squares(torch.stack(means, -1) - integrals)
 
     return Objective(
@@ -268,7 +268,7 @@ def chebyquad(n: int = 8) -> Objective:
 
 
 CHEBYQUAD = {8: 0.0035168737256779316, 10: 0.004772713696375349}
-"""The minima that are not 0, of those sizes whose nodes are known."""
+"""The minima that are not 0, by the number of nodes."""
 NODES: dict[int, tuple[float, ...]] = {
     1: (0.5,),
     2: (0.2113248654051871, 0.7886751345948129),

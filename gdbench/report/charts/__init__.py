@@ -1,4 +1,4 @@
-"""One chart a module: a table as ``gdbench.analysis`` makes it in, an Altair chart out; here what goes before."""
+"""Charts, one per module: a table of ``gdbench.analysis`` in, a chart out; here how their tables are prepared."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-__all__ = ["NO_LINES", "NO_STARS", "VIEWS", "both_views", "box", "paths"]
+__all__ = ["NO_CONTOURS", "NO_MINIMISERS", "VIEWS", "bounding_box", "select_paths", "stack_views"]
 
 VIEWS = ("learning rate tuned per problem", "one learning rate for all problems")
-NO_LINES = pd.DataFrame(columns=["line", "point", "x", "y"])
-NO_STARS = pd.DataFrame(columns=["x", "y"])
+NO_CONTOURS = pd.DataFrame(columns=["line", "point", "x", "y"])
+NO_MINIMISERS = pd.DataFrame(columns=["x", "y"])
 
 
-def both_views(tuned: pd.DataFrame, one_lr: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    """A profile in both VIEWS, named by ``view``; what is drawn is by ``optimizer``."""
-    tables = zip(VIEWS, (tuned, one_lr), strict=True)
-    told = pd.concat([make(each).assign(view=name) for name, each in tables], ignore_index=True)
-    return told.assign(optimizer=told["solver"])
+def stack_views(
+    tuned: pd.DataFrame, one_lr: pd.DataFrame, compute: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """A profile in both VIEWS, distinguished by the column ``view``."""
+    tables = [compute(table).assign(view=view) for view, table in zip(VIEWS, (tuned, one_lr), strict=True)]
+    return pd.concat(tables, ignore_index=True).assign(optimizer=lambda table: table["solver"])
 
 
-def paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
-    """The recorded points of runs with two coordinates, finite ones, the first seed of each problem and solver."""
-    points = traces[traces["x"].map(lambda each: each is not None and np.size(each) == 2)]
+def select_paths(runs: pd.DataFrame, traces: pd.DataFrame) -> pd.DataFrame:
+    """The finite recorded points of runs with two coordinates, of the first seed of each problem and solver."""
+    points = traces[traces["x"].map(lambda x: x is not None and np.size(x) == 2)]
     first = runs.sort_values("seed", kind="stable").drop_duplicates(["problem", "solver"])
-    told = points.merge(first[["run_id", "problem", "solver", "configuration"]], on="run_id")
-    x = np.stack(told["x"].to_list()) if len(told) else np.empty((0, 2))
-    told = told.assign(x=x[:, 0], y=x[:, 1], optimizer=told["solver"])
-    finite = np.isfinite(told[["x", "y", "loss"]].to_numpy(float)).all(axis=1)
-    told = told[["problem", "optimizer", "configuration", "step", "x", "y", "loss"]]
-    shown: pd.DataFrame = told[finite]
-    return shown
+    table = points.merge(first[["run_id", "problem", "solver", "configuration"]], on="run_id")
+    x = np.stack(table["x"].to_list()) if len(table) else np.empty((0, 2))
+    table = table.assign(x=x[:, 0], y=x[:, 1], optimizer=table["solver"])
+    finite = np.isfinite(table[["x", "y", "loss"]].to_numpy(float)).all(axis=1)
+    paths: pd.DataFrame = table.loc[finite, ["problem", "optimizer", "configuration", "step", "x", "y", "loss"]]
+    return paths
 
 
-def box(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Where paths go: the middle 96% of their points and the start, and a margin."""
-    found = {}
+def bounding_box(paths: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """The range of x and of y: the middle 96% of the points and the start, with a margin of a quarter."""
+    box = {}
     for name in ("x", "y"):
-        low, high = table[name].quantile([0.02, 0.98])
-        start = table.loc[table["step"] == 0, name]
+        low, high = paths[name].quantile([0.02, 0.98])
+        start = paths.loc[paths["step"] == 0, name]
         low, high = min(low, start.min()), max(high, start.max())
         margin = 0.25 * (high - low) or 1.0
-        found[name] = (float(low - margin), float(high + margin))
-    return found
+        box[name] = (float(low - margin), float(high + margin))
+    return box

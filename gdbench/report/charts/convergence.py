@@ -1,4 +1,4 @@
-"""The gap against steps, gradients or seconds."""
+"""Convergence curves: the gap, or the loss, against steps, gradients or seconds."""
 
 from __future__ import annotations
 
@@ -8,33 +8,29 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import (
-    BANDS,
-    CROSS,
-    HEIGHT,
-    PICK,
-    WIDTH,
-    Drawn,
-    data,
-    faded,
-    layered,
-    panels,
-    records,
+    CROSS_MARK,
+    MAX_BANDS,
+    ChartSpec,
+    draw_panels,
+    json_records,
+    named_data,
+    pick_opacity,
 )
-from gdbench.report.style import Look, log_axis
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["AXES", "banded", "chart", "drawn"]
+__all__ = ["AXES", "draw_convergence", "has_bands", "select_drawable"]
 
 AXES = {"step": "step", "gradients": "gradients", "seconds": "seconds (modelled: steps × step time)"}
 
 
-def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
-    """The rows of ``convergence_curves.convergence`` that log axes can show; ``y`` says what is drawn, gap or loss.
+def select_drawable(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
+    """The rows of ``convergence_curves.convergence`` that log axes can show; ``y`` is ``gap`` or ``loss``.
 
-    Gaps below the resolution are drawn at it. Where a minimum is unknown the loss is drawn: on a linear axis if no
-    gap is drawn beside it and one is not positive, else if it is positive. ``left``, where the curves have it, marks
-    the point at which a curve left the picture.
+    Gaps below the resolution of the dtype are raised to it. Where the minimum is unknown the loss is drawn: on a linear
+    axis if there are no gaps and a loss is not positive, else only where positive. ``left``, if the curves have it,
+    marks the point at which a diverging curve leaves the picture.
     """
     price = 1.0 if against == "step" else curves[against]
     known = curves["gap"].notna()
@@ -44,67 +40,49 @@ def drawn(curves: pd.DataFrame, against: str = "step") -> pd.DataFrame:
     for name in ("gap", "lo", "hi"):
         table[name] = table[name].clip(lower=floor)
     linear = not known.any()
-    shown = table[(table["x"] > 0) & np.isfinite(table["gap"]) & ((table["gap"] > 0) | linear)]
+    table = table[(table["x"] > 0) & np.isfinite(table["gap"]) & ((table["gap"] > 0) | linear)]
     names = ["problem", "optimizer", "configuration", "x", "gap", "lo", "hi", "y", "runs", "ended"]
-    names += ["left"] if "left" in shown else []
-    drawable: pd.DataFrame = shown[names].assign(
-        lo=shown["lo"].where((shown["lo"] > 0) | linear), hi=shown["hi"].where(np.isfinite(shown["hi"]))
+    drawable: pd.DataFrame = table[[*names, *(["left"] if "left" in table else [])]].assign(
+        lo=table["lo"].where((table["lo"] > 0) | linear), hi=table["hi"].where(np.isfinite(table["hi"]))
     )
     return drawable
 
 
-def banded(table: pd.DataFrame) -> bool:
-    """Whether bands are drawn: where there are several seeds, and no more optimizers than bands can be told apart."""
-    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= BANDS
+def has_bands(table: pd.DataFrame) -> bool:
+    """Whether bands over seeds are drawn: several seeds, and at most MAX_BANDS optimizers."""
+    return bool((table["runs"] > 1).any()) and table["optimizer"].nunique() <= MAX_BANDS
 
 
-def chart(table: pd.DataFrame, look: Look, against: str = "step") -> Drawn:
-    """A line for each optimizer with its quartile band, a panel for each problem."""
-    there = table["optimizer"].unique()
+def draw_convergence(table: pd.DataFrame, style: Style, against: str = "step") -> ChartSpec:
+    """A line per optimizer with a band between its quartiles, one panel per problem."""
+    names = table["optimizer"].unique()
     table = table.assign(lone=~table.duplicated(["problem", "optimizer", "configuration"], keep=False))
-    losses = set(table["y"])
-    title = "gap (f − f*) / (f₀ − f*)" if losses == {"gap"} else "loss" if losses == {"loss"} else "gap, or loss"
-    kind = "gap" if losses == {"gap"} else "number"
+    measures = set(table["y"])
+    title = {("gap",): "gap (f − f*) / (f₀ − f*)", ("loss",): "loss"}.get(tuple(measures), "gap, or loss")
+    kind = "gap" if measures == {"gap"} else "number"
     axis = _linear_axis if (table["gap"] <= 0).any() else log_axis
-    base = alt.Chart(data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=look.colours(there))
+    y, detail = axis(alt.Y, "gap", title), alt.Detail("configuration:N")
+    base = alt.Chart(named_data()).encode(x=log_axis(alt.X, "x", AXES[against]), color=style.colour_channel(names))
     band = base.mark_area(aria=False).encode(
-        y=axis(alt.Y, "lo", title),
-        y2=alt.Y2("hi:Q"),
-        opacity=faded(0.13),
-        detail=alt.Detail("configuration:N"),
+        y=axis(alt.Y, "lo", title), y2=alt.Y2("hi:Q"), opacity=pick_opacity(0.13), detail=detail
     )
     line = base.mark_line(aria=False).encode(
-        y=axis(alt.Y, "gap", title),
-        strokeDash=look.dashes(there),
-        opacity=faded(),
-        detail=alt.Detail("configuration:N"),
+        y=y, strokeDash=style.dash_channel(names), opacity=pick_opacity(), detail=detail
     )
-    hover = base.mark_point(size=90, opacity=0, filled=True).encode(
-        y=alt.Y("gap:Q"),
-        tooltip=[
-            alt.Tooltip("optimizer:N"),
-            alt.Tooltip("configuration:N"),
-            tip("x", against, "cost"),
-            tip("gap", title, kind),
-            tip("lo", "lower quartile", kind),
-            tip("hi", "upper quartile", kind),
-            alt.Tooltip("runs:Q"),
-        ],
-    )
-    layers = [*([band] if banded(table) else []), line, hover]
+    tooltip = [
+        *("optimizer:N", "configuration:N", number_tooltip("x", against, "cost"), number_tooltip("gap", title, kind)),
+        *(number_tooltip("lo", "lower quartile", kind), number_tooltip("hi", "upper quartile", kind), "runs:Q"),
+    ]
+    hover = base.mark_point(size=90, opacity=0, filled=True).encode(y=alt.Y("gap:Q"), tooltip=tooltip)
+    layers = [*([band] if has_bands(table) else []), line, hover]
+    marked = base.encode(y=alt.Y("gap:Q"), opacity=pick_opacity())
     if table["lone"].any():  # a line of one point shows nothing
-        points = base.transform_filter("datum.lone").mark_point(aria=False, size=40, filled=True)
-        layers.append(points.encode(y=alt.Y("gap:Q"), opacity=faded()))
+        layers.append(marked.transform_filter("datum.lone").mark_point(aria=False, size=40, filled=True))
     if "left" in table and table["left"].any():
-        layers.append(
-            base.transform_filter("datum.left")
-            .mark_point(aria=False, **CROSS)
-            .encode(y=alt.Y("gap:Q"), opacity=faded())
-        )
-    drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
-    return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
+        layers.append(marked.transform_filter("datum.left").mark_point(aria=False, **CROSS_MARK))
+    return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)))
 
 
 def _linear_axis(channel: Any, field: str, title: str) -> Any:
-    """An axis for losses of any sign, that need not begin at 0."""
+    """An axis for losses of any sign, which need not begin at 0."""
     return channel(f"{field}:Q", title=title, scale=alt.Scale(zero=False, nice=False))

@@ -1,4 +1,4 @@
-"""Across problems: performance and data profiles, ECDF of runtimes, ranks, and the best of k trials."""
+"""Comparisons across problems: performance and data profiles, runtime ECDF, average ranks, best of k trials."""
 
 from __future__ import annotations
 
@@ -6,122 +6,103 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
+from gdbench.report.charts.tooltips import number_tooltip
 from gdbench.report.charts.vega_lite import (
-    BANDS,
     HEIGHT,
+    MAX_BANDS,
     PICK,
     WIDTH,
-    Drawn,
-    data,
-    faded,
-    layered,
-    lines,
-    panels,
-    records,
+    ChartSpec,
+    draw_lines,
+    draw_panels,
+    json_records,
+    layer_charts,
+    named_data,
+    pick_opacity,
 )
-from gdbench.report.style import Look, log_axis
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["banded", "chart", "ecdf_chart", "rank_chart", "trials_chart"]
+__all__ = ["draw_best_of_k", "draw_ecdf", "draw_profiles", "draw_ranks", "has_bands"]
 
 SHARE = alt.Scale(domain=[0, 1], nice=False)
+PERCENT = alt.Axis(format="%", tickCount=5)
+SHARE_TOOLTIP = alt.Tooltip("share:Q", format=".0%")
 
 
-def chart(table: pd.DataFrame, look: Look, across: str = "ratio") -> Drawn:
-    """Step functions of share over ``ratio`` or ``cost``, a panel for each of ``view``; failures never arrive."""
+def draw_profiles(table: pd.DataFrame, style: Style, across: str = "ratio") -> ChartSpec:
+    """Step functions of ``share`` over ``ratio`` or ``cost``, one panel per ``view``; failures never arrive."""
     title = {"ratio": "within this factor of the best", "cost": "gradients"}[across]
     ends = table.groupby("view")[across].transform("max") * 1.05
     last = table.groupby(["view", "optimizer"], sort=False).tail(1)
-    whole = pd.concat([table, last.assign(**{across: ends[last.index]})], ignore_index=True)
-    there = look.among(table["optimizer"])
-    base = alt.Chart(data()).encode(
+    extended = pd.concat([table, last.assign(**{across: ends[last.index]})], ignore_index=True)
+    names = style.select_present(table["optimizer"])
+    base = alt.Chart(named_data()).encode(
         x=log_axis(alt.X, across, title, base=2 if across == "ratio" else 10),
-        y=alt.Y("share:Q", title="share of problems", scale=SHARE, axis=alt.Axis(format="%", tickCount=5)),
-        color=look.colours(there),
-        opacity=faded(),
+        y=alt.Y("share:Q", title="share of problems", scale=SHARE, axis=PERCENT),
+        color=style.colour_channel(names),
+        opacity=pick_opacity(),
     )
-    line = base.mark_line(interpolate="step-after", aria=False).encode(strokeDash=look.dashes(there))
+    line = base.mark_line(interpolate="step-after", aria=False).encode(strokeDash=style.dash_channel(names))
+    cost = number_tooltip(across, kind="figure" if across == "ratio" else "cost")
     points = base.mark_point(size=60, opacity=0, filled=True).encode(
-        opacity=alt.OpacityValue(0),
-        tooltip=[
-            alt.Tooltip("optimizer:N"),
-            tip(across, kind="figure" if across == "ratio" else "cost"),
-            alt.Tooltip("share:Q", format=".0%"),
-            alt.Tooltip("problems:Q"),
-        ],
+        opacity=alt.OpacityValue(0), tooltip=["optimizer:N", cost, SHARE_TOOLTIP, "problems:Q"]
     )
-    layers = layered(line, points, params=[PICK], width=WIDTH + 90, height=HEIGHT + 20)
-    return Drawn(panels(layers, list(table["view"].unique()), "view"), {"table": records(look.behind(whole))})
+    rows = json_records(style.sort_grey_first(extended))
+    size = {"width": WIDTH + 90, "height": HEIGHT + 20}
+    return draw_panels(table, line, points, field="view", pick=True, rows=rows, **size)
 
 
-def banded(table: pd.DataFrame) -> bool:
-    """Whether an ECDF's bands are drawn: where there are any, and no more than can be told apart."""
-    return bool(table["lo"].notna().any()) and table["optimizer"].nunique() <= BANDS
+def has_bands(table: pd.DataFrame) -> bool:
+    """Whether the bands of an ECDF are drawn: if there are any, and at most MAX_BANDS optimizers."""
+    return bool(table["lo"].notna().any()) and table["optimizer"].nunique() <= MAX_BANDS
 
 
-def ecdf_chart(table: pd.DataFrame, look: Look) -> Drawn:
+def draw_ecdf(table: pd.DataFrame, style: Style) -> ChartSpec:
     """The share of (problem, target, run) reached within a cost, with its bootstrap band."""
-    there = look.among(table["optimizer"])
-    base = alt.Chart(data()).encode(x=log_axis(alt.X, "cost", "gradients"), color=look.colours(there))
-    y = alt.Y("share:Q", title="share of targets reached", scale=SHARE, axis=alt.Axis(format="%", tickCount=5))
+    names = style.select_present(table["optimizer"])
+    base = alt.Chart(named_data()).encode(
+        x=log_axis(alt.X, "cost", "gradients"), color=style.colour_channel(names), opacity=pick_opacity()
+    )
+    title = "share of targets reached"
+    y = alt.Y("share:Q", title=title, scale=SHARE, axis=PERCENT)
     band = base.mark_area(interpolate="step-after", aria=False).encode(
-        y=alt.Y("lo:Q", scale=SHARE, title="share of targets reached"),
+        y=alt.Y("lo:Q", scale=SHARE, title=title),
         y2=alt.Y2("hi:Q"),
-        opacity=faded(0.15 if len(there) <= 3 else 0.07),
+        opacity=pick_opacity(0.15 if len(names) <= 3 else 0.07),
     )
-    line = base.mark_line(interpolate="step-after", aria=False).encode(
-        y=y, strokeDash=look.dashes(there), opacity=faded()
-    )
+    line = base.mark_line(interpolate="step-after", aria=False).encode(y=y, strokeDash=style.dash_channel(names))
     points = base.mark_point(size=60, filled=True, opacity=0).encode(
         y=y,
         opacity=alt.OpacityValue(0),
-        tooltip=[
-            alt.Tooltip("optimizer:N"),
-            tip("cost", kind="cost"),
-            alt.Tooltip("share:Q", format=".0%"),
-        ],
+        tooltip=["optimizer:N", number_tooltip("cost", kind="cost"), SHARE_TOOLTIP],
     )
-    layers = [*([band] if banded(table) else []), line, points]
-    drawing = layered(*layers, params=[PICK], width=2 * WIDTH, height=HEIGHT + 40)
-    return Drawn(drawing, {"table": records(look.behind(table))})
+    layers = [*([band] if has_bands(table) else []), line, points]
+    chart = layer_charts(*layers, params=[PICK], width=2 * WIDTH, height=HEIGHT + 40)
+    return ChartSpec(chart, {"table": json_records(style.sort_grey_first(table))})
 
 
-def rank_chart(table: pd.DataFrame, look: Look, difference: float) -> Drawn:
-    """Average ranks with half the critical difference to each side: what overlaps is not told apart."""
+def draw_ranks(table: pd.DataFrame, style: Style, difference: float) -> ChartSpec:
+    """Average ranks with half the critical difference to each side: overlapping bars are statistically tied."""
     ranks = table.assign(
         optimizer=table["solver"], lo=table["rank"] - difference / 2, hi=table["rank"] + difference / 2
     )
-    base = alt.Chart(data()).encode(
+    base = alt.Chart(named_data()).encode(
         y=alt.Y("optimizer:N", title=None, sort=list(ranks["optimizer"])),
-        color=look.colours(ranks["optimizer"], legend=False),
+        color=style.colour_channel(ranks["optimizer"], legend=False),
     )
-    axis = alt.Axis(tickMinStep=1)
-    rule = base.mark_rule(strokeWidth=2, aria=False, clip=True).encode(
-        x=alt.X(
-            "lo:Q",
-            title="average rank (1 is best)",
-            scale=alt.Scale(domain=[1, max(len(ranks), 2)], nice=False),
-            axis=axis,
-        ),
-        x2=alt.X2("hi:Q"),
-    )
+    scale = alt.Scale(domain=[1, max(len(ranks), 2)], nice=False)
+    x = alt.X("lo:Q", title="average rank (1 is best)", scale=scale, axis=alt.Axis(tickMinStep=1))
+    rule = base.mark_rule(strokeWidth=2, aria=False, clip=True).encode(x=x, x2=alt.X2("hi:Q"))
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x=alt.X("rank:Q"), tooltip=[alt.Tooltip("optimizer:N"), alt.Tooltip("rank:Q", format=".2f")]
+        x=alt.X("rank:Q"), tooltip=["optimizer:N", alt.Tooltip("rank:Q", format=".2f")]
     )
-    layers = layered(rule, point, width=2 * WIDTH, height={"step": 22})
-    return Drawn(layers, {"table": records(ranks.drop(columns=["solver", "p"]))})
+    chart = layer_charts(rule, point, width=2 * WIDTH, height={"step": 22})
+    return ChartSpec(chart, {"table": json_records(ranks.drop(columns=["solver", "p"]))})
 
 
-def trials_chart(table: pd.DataFrame, look: Look) -> Drawn:
-    """The median best of k configurations, a panel for each problem, of finite ``median``."""
-    k = log_axis(alt.X, "k", "trials (configurations drawn at random)")
-    shown = table[np.isfinite(table["median"])]
-    return lines(shown, look, k, log_axis(alt.Y, "median", "gradients to target"), BEST_OF)
-
-
-BEST_OF = [
-    alt.Tooltip("optimizer:N"),
-    alt.Tooltip("k:Q"),
-    tip("median", kind="cost"),
-    alt.Tooltip("reached:Q", format=".0%"),
-]
+def draw_best_of_k(table: pd.DataFrame, style: Style) -> ChartSpec:
+    """The median lowest cost of k configurations, one panel per problem, where ``median`` is finite."""
+    x = log_axis(alt.X, "k", "trials (configurations drawn at random)")
+    y = log_axis(alt.Y, "median", "gradients to target")
+    tooltip = ["optimizer:N", "k:Q", number_tooltip("median", kind="cost"), alt.Tooltip("reached:Q", format=".0%")]
+    return draw_lines(table[np.isfinite(table["median"])], style, x, y, tooltip)

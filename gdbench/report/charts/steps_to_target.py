@@ -1,26 +1,20 @@
-"""Steps to each target of the ladder."""
+"""Steps to each target."""
 
 from __future__ import annotations
 
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import tip
-from gdbench.report.charts.vega_lite import Drawn, lines
-from gdbench.report.style import Look, log_axis
+from gdbench.report.charts.tooltips import number_tooltip
+from gdbench.report.charts.vega_lite import ChartSpec, draw_lines
+from gdbench.report.style import Style, log_axis
 
-__all__ = ["chart"]
+__all__ = ["draw_steps_to_target"]
+
+TOOLTIP = ["optimizer:N", "configuration:N", number_tooltip("target"), number_tooltip("steps", kind="cost")]
 
 
-def chart(table: pd.DataFrame, look: Look) -> Drawn:
-    """A line for each optimizer over targets from 1e-1 down, a panel for each problem, of finite ``steps``."""
+def draw_steps_to_target(table: pd.DataFrame, style: Style) -> ChartSpec:
+    """A line per optimizer over the targets from 1e-1 down, one panel per problem; ``steps`` must be finite."""
     target = log_axis(alt.X, "target", "target (relative gap)", reverse=True)
-    return lines(table, look, target, log_axis(alt.Y, "steps", "steps to target"), TOLD)
-
-
-TOLD = [
-    alt.Tooltip("optimizer:N"),
-    alt.Tooltip("configuration:N"),
-    tip("target"),
-    tip("steps", kind="cost"),
-]
+    return draw_lines(table, style, target, log_axis(alt.Y, "steps", "steps to target"), TOOLTIP)

@@ -1,12 +1,11 @@
-"""What the charts share: data that is held once a chart, layers, panels, a legend that picks, and what a figure is.
+"""Vega-Lite building blocks of the charts: named data, layers, panels, a clickable legend; and what a figure is.
 
-Altair makes the layers; they are put together here as the JSON that they are, because Altair copies a whole chart for
-each step of putting one together.
+Altair makes the layers; they are combined as plain JSON here, because Altair copies a whole chart at each step of
+combining.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,181 +13,174 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
-from gdbench.report.charts.tips import write_tips
-from gdbench.report.style import Look, theme
+from gdbench.report.charts.tooltips import format_tooltips
+from gdbench.report.json_format import to_json_value
+from gdbench.report.style import Style, vega_theme
 
 __all__ = [
-    "BANDS",
-    "CROSS",
-    "PANELS",
-    "PICK",
-    "Drawn",
-    "Figure",
-    "columns",
-    "data",
-    "faded",
-    "layered",
-    "lines",
-    "panels",
-    "picture",
-    "records",
-    "specification",
+    *("CROSS_MARK", "MAX_BANDS", "MAX_PANELS", "PICK", "ChartSpec", "Figure", "draw_lines", "draw_panels", "facet_by"),
+    *("image_specification", "json_records", "layer_charts", "named_data", "page_specification", "pick_opacity"),
 ]
 
-PANELS = 9
-"""Problems that a picture shows; the page lets its reader choose others."""
-BANDS = 6
-"""Optimizers whose bands are drawn; of more they hide each other."""
+MAX_PANELS = 9
+"""Problems in an image; on the page the filter chooses others."""
+MAX_BANDS = 6
+"""Most optimizers for which bands are drawn; more would hide each other."""
 WIDTH, HEIGHT = 250, 190
-CROSS: dict[str, Any] = {"shape": "cross", "angle": 45, "size": 110, "filled": True}
-"""The mark of a line that ends where its run leaves the picture."""
+CROSS_MARK: dict[str, Any] = {"shape": "cross", "angle": 45, "size": 110, "filled": True}
+"""Marks the point at which a diverging run leaves the picture."""
 PICK: dict[str, Any] = {
     "name": "pick",
     "select": {"type": "point", "fields": ["optimizer"]},
     "bind": "legend",
     "views": ["first"],
 }
-"""A click on a legend entry shows that optimizer alone; a click elsewhere all of them."""
+"""Selection: a click on a legend entry highlights that optimizer; a click elsewhere resets it."""
+SIGNIFICANT = 6
+"""Digits of the numbers in a chart's data."""
 
 
-class Drawn(NamedTuple):
-    """A chart as Vega-Lite, and the data that it names."""
+class ChartSpec(NamedTuple):
+    """A chart as Vega-Lite JSON, and the data sets that it names."""
 
     chart: dict[str, Any]
     datasets: dict[str, list[dict[str, Any]]]
 
-    def whole(self) -> Any:
-        """Altair's chart that holds its data, as a notebook shows it."""
+    def to_altair(self) -> Any:
+        """The Altair chart with its data, for a notebook."""
         kind = alt.FacetChart if "facet" in self.chart else alt.LayerChart
         return kind.from_dict({**self.chart, "datasets": self.datasets}, validate=False)
 
 
 @dataclass
 class Figure:
-    """A chart with all that is said about it."""
+    """A chart with its title, caption and numbers."""
 
     name: str
-    """What its files are called."""
+    """Name of its files."""
     title: str
     rule: str
-    """How to read it, by which definition, and how many runs of how many it speaks for."""
+    """Caption: the definition of what is drawn, and how many runs of how many it covers."""
     table: pd.DataFrame
-    """The numbers that are drawn, or would be."""
-    chart: Drawn | None = None
-    """Null where there is nothing to draw; ``rule`` then says why."""
+    """The numbers that are drawn."""
+    chart: ChartSpec | None = None
+    """None if there is nothing to draw; ``rule`` then says why."""
     tab: str = ""
-    """What it is called among figures of one group, of which the page shows one at a time."""
+    """Label among the figures of a group, of which the page shows one at a time."""
     group: str = ""
     coloured: bool = True
     """Whether its colours are those of the optimizers."""
 
 
-def data(name: str = "table") -> alt.NamedData:
-    """The data of that name in the chart's ``datasets``."""
+def named_data(name: str = "table") -> alt.NamedData:
+    """A reference to one of the chart's ``datasets``."""
     return alt.NamedData(name=name)
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON can hold them: what is not finite is null."""
-    columns = {str(name): [_plain(value) for value in table[name].tolist()] for name in table}
+def json_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON objects; numbers that are not finite become null."""
+    columns = {str(name): [to_json_value(value, SIGNIFICANT) for value in table[name].tolist()] for name in table}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return None if value is None or value is pd.NA else value
+def pick_opacity(opacity: float = 1.0) -> Any:
+    """The opacity channel: ``opacity`` for the picked optimizers, 12% of it for the others."""
+    return alt.OpacityValue(opacity * 0.12, condition={"param": PICK["name"], "value": opacity})
 
 
-def faded(shown: float = 1.0) -> Any:
-    """The opacity of what is picked, and of the rest."""
-    return alt.OpacityValue(shown * 0.12, condition={"param": PICK["name"], "value": shown})
-
-
-def layered(
+def layer_charts(
     *layers: alt.Chart, width: float, height: Any = None, params: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Layers over each other; a click is looked for in the first."""
-    told = [write_tips(layer.to_dict(validate=False, context={"top_level": False})) for layer in layers]
-    told[0]["name"] = PICK["views"][0]
+    """Layers on top of each other; clicks are registered in the first."""
+    dicts = [format_tooltips(layer.to_dict(validate=False, context={"top_level": False})) for layer in layers]
+    dicts[0]["name"] = PICK["views"][0]
     size = {"width": width} if height is None else {"width": width, "height": height}
-    return {"layer": told, **size, "params": list(params)}
+    return {"layer": dicts, **size, "params": list(params)}
 
 
-def panels(chart: dict[str, Any], names: Sequence[str], field: str = "problem") -> dict[str, Any]:
-    """One panel for each problem of ``data()``; a chart of one panel says its name too."""
+def facet_by(chart: dict[str, Any], names: Sequence[str], field: str = "problem") -> dict[str, Any]:
+    """One panel per value of ``field``; a single panel gets the value as its title."""
     if len(names) == 1:
         return {**chart, "title": names[0]}
     header = {"title": None, "labelLimit": WIDTH, "labelAnchor": "start"}
-    layers = [{name: each for name, each in layer.items() if name != "data"} for layer in chart["layer"]]
+    layers = [{name: part for name, part in layer.items() if name != "data"} for layer in chart["layer"]]
     return {
-        "data": data().to_dict(),
+        "data": named_data().to_dict(),
         "facet": {"field": field, "type": "nominal", "sort": list(names), "header": header},
-        "spec": {**{name: each for name, each in chart.items() if name != "params"}, "layer": layers},
+        "spec": {**{name: part for name, part in chart.items() if name != "params"}, "layer": layers},
         "params": chart["params"],
-        "columns": columns(len(names)),
+        "columns": min(len(names), 2 if len(names) in (2, 4) else 3),
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
     }
 
 
-def lines(
-    table: pd.DataFrame, look: Look, x: Any, y: Any, told: Sequence[alt.Tooltip], band: tuple[Any, str] | None = None
-) -> Drawn:
-    """A line with points for each optimizer, a panel for each problem; ``told`` is what a point tells when hovered.
+def draw_panels(
+    table: pd.DataFrame,
+    *layers: alt.Chart,
+    field: str = "problem",
+    pick: bool = False,
+    rows: list[dict[str, Any]] | None = None,
+    width: float = WIDTH,
+    height: Any = HEIGHT,
+) -> ChartSpec:
+    """Layers in one panel per value of ``field`` of a table; ``rows`` are the data if not those of the table."""
+    chart = layer_charts(*layers, params=[PICK] if pick else (), width=width, height=height)
+    rows = json_records(table) if rows is None else rows
+    return ChartSpec(facet_by(chart, list(table[field].unique()), field), {"table": rows})
+
+
+def draw_lines(
+    table: pd.DataFrame, style: Style, x: Any, y: Any, tooltip: list[Any], band: tuple[Any, str] | None = None
+) -> ChartSpec:
+    """A line with points per optimizer, one panel per problem.
 
     ``band`` is the axis of the lower end of a band behind each line, and the column of its upper end.
     """
-    there = look.among(table["optimizer"])
-    base = alt.Chart(data()).encode(x=x, y=y, color=look.colours(there), opacity=faded())
-    line = base.mark_line(aria=False).encode(strokeDash=look.dashes(there))
-    points = base.mark_point(size=30).encode(fill=look.fills(there), tooltip=list(told))
+    names = style.select_present(table["optimizer"])
+    base = alt.Chart(named_data()).encode(x=x, y=y, color=style.colour_channel(names), opacity=pick_opacity())
+    line = base.mark_line(aria=False).encode(strokeDash=style.dash_channel(names))
+    points = base.mark_point(size=30).encode(fill=style.fill_channel(names), tooltip=tooltip)
     layers = [line, points]
     if band is not None:
-        area = base.mark_area(aria=False).encode(y=band[0], y2=alt.Y2(f"{band[1]}:Q"), opacity=faded(0.13))
+        area = base.mark_area(aria=False).encode(y=band[0], y2=alt.Y2(f"{band[1]}:Q"), opacity=pick_opacity(0.13))
         layers.insert(0, area)
-    drawing = layered(*layers, params=[PICK], width=WIDTH, height=HEIGHT)
-    return Drawn(panels(drawing, list(table["problem"].unique())), {"table": records(look.behind(table))})
+    return draw_panels(table, *layers, pick=True, rows=json_records(style.sort_grey_first(table)))
 
 
-def columns(count: int) -> int:
-    """How many panels stand beside each other on a wide page."""
-    return min(count, 2 if count in (2, 4) else 3)
-
-
-def specification(figure: Figure) -> dict[str, Any]:
-    """The chart as Vega-Lite, with its data and the light theme."""
+def page_specification(figure: Figure) -> dict[str, Any]:
+    """The Vega-Lite specification of a figure for the page, with its data and the light theme."""
     assert figure.chart is not None
-    return {"$schema": alt.SCHEMA_URL, **figure.chart.chart, "datasets": figure.chart.datasets, "config": theme(False)}
+    chart, datasets = figure.chart
+    return {"$schema": alt.SCHEMA_URL, **chart, "datasets": datasets, "config": vega_theme(False)}
 
 
-def picture(figure: Figure) -> dict[str, Any]:
-    """``specification`` of at most PANELS panels, without what only a page needs: invisible marks and tooltips."""
-    spec: dict[str, Any] = {**_still(specification(figure)), "config": theme(False)}
+def image_specification(figure: Figure) -> dict[str, Any]:
+    """The specification for an image: at most MAX_PANELS panels, without invisible marks, tooltips and selections."""
+    spec: dict[str, Any] = {**_without_interaction(page_specification(figure)), "config": vega_theme(False)}
     inner = spec.get("spec", spec)
-    inner["layer"] = [each for each in inner["layer"] if each["mark"].get("opacity") != 0]
-    for each in inner["layer"]:
-        each["mark"]["aria"] = False
-    spec["params"] = [each for each in spec["params"] if each["name"] != PICK["name"]]
-    if len(spec.get("facet", {}).get("sort", [])) > PANELS:
-        facet = spec["facet"]
-        facet["sort"] = facet["sort"][:PANELS]
-        kept = set(facet["sort"])
-        table = [row for row in spec["datasets"]["table"] if row[facet["field"]] in kept]
+    inner["layer"] = [layer for layer in inner["layer"] if layer["mark"].get("opacity") != 0]
+    for layer in inner["layer"]:
+        layer["mark"]["aria"] = False
+    spec["params"] = [param for param in spec["params"] if param["name"] != PICK["name"]]
+    facet = spec.get("facet", {})
+    if len(facet.get("sort", [])) > MAX_PANELS:
+        facet["sort"] = facet["sort"][:MAX_PANELS]
+        table = [row for row in spec["datasets"]["table"] if row[facet["field"]] in set(facet["sort"])]
         spec["datasets"] = {**spec["datasets"], "table": table}
     return spec
 
 
-def _still(node: Any) -> Any:
+def _without_interaction(node: Any) -> Any:
     """A copy without tooltips, and with the opacity that a mark has while nothing is picked."""
     if isinstance(node, list):
-        return [_still(each) for each in node]
+        return [_without_interaction(part) for part in node]
     if not isinstance(node, dict):
         return node
     condition = node.get("condition")
     if isinstance(condition, dict) and condition.get("param") == PICK["name"]:
         return {"value": condition["value"]}
     return {
-        name: each if name == "datasets" else _still(each)
-        for name, each in node.items()
+        name: part if name == "datasets" else _without_interaction(part)
+        for name, part in node.items()
         if name not in ("tooltip", "config")
     }

@@ -1,1 +1,1 @@
-"""What the terminal shows."""
+"""Output in the terminal."""

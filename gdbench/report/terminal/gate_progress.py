@@ -1,4 +1,4 @@
-"""How a gate goes on: a bar in a terminal, a line a layer elsewhere; stdout is the table's."""
+"""Progress of a gate on standard error: a bar in a terminal, a line per layer elsewhere."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gdbench.report.terminal.safe_console import SafeConsole
 
-__all__ = ["progress"]
+__all__ = ["GateProgress", "choose_gate_progress"]
 
 
-class Silent:
-    """Says nothing."""
+class GateProgress:
+    """Shows nothing."""
 
-    def begin(self, words: str, total: int) -> None:
-        """A layer begins."""
+    def begin(self, layer: str, total: int) -> None:
+        """A layer begins, of so many parts."""
 
-    def heard(self, name: str) -> None:
-        """A series has been answered."""
+    def advance(self, series: str) -> None:
+        """One more part is done: a series was answered."""
 
-    def share(self, words: str, done: float) -> None:
-        """So much of a layer is done, from 0 to 1."""
+    def set_share(self, words: str, share: float) -> None:
+        """This share of the layer is done, from 0 to 1."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """The last layer has ended."""
 
 
-class Lines(Silent):
+class GateLines(GateProgress):
     """A line when a layer begins."""
 
-    def begin(self, words: str, total: int) -> None:
-        """Write the line."""
-        print(f"gdbench: {words}", file=sys.stderr, flush=True)
+    def begin(self, layer: str, total: int) -> None:
+        """Print the line."""
+        print(f"gdbench: {layer}", file=sys.stderr, flush=True)
 
 
-class Bar(Silent):
-    """A bar over the answers of a layer."""
+class GateBar(GateProgress):
+    """A bar for the current layer."""
 
     def __init__(self, console: SafeConsole) -> None:
-        """Nothing shows yet."""
+        """Shown when the first layer begins."""
         columns = (TextColumn("{task.fields[layer]}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
         self.bar = Progress(
             *columns, TimeElapsedColumn(), TextColumn("{task.description}"), console=console, transient=True
         )
 
-    def begin(self, words: str, total: int) -> None:
+    def begin(self, layer: str, total: int) -> None:
         """Show an empty bar."""
-        self.task = self.bar.add_task("", total=total, layer=words)
+        self.task = self.bar.add_task("", total=total, layer=layer)
         self.bar.start()
 
-    def heard(self, name: str) -> None:
-        """Move on."""
-        self.bar.update(self.task, advance=1, description=name)
+    def advance(self, series: str) -> None:
+        """Advance by one part."""
+        self.bar.update(self.task, advance=1, description=series)
 
-    def share(self, words: str, done: float) -> None:
-        """Move to that share."""
-        self.bar.update(self.task, completed=round(100 * done), description=words)
+    def set_share(self, words: str, share: float) -> None:
+        """Move to this share."""
+        self.bar.update(self.task, completed=round(100 * share), description=words)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.bar.stop()
 
 
-def progress(quiet: bool) -> Silent:
-    """What suits the terminal at hand."""
+def choose_gate_progress(is_quiet: bool) -> GateProgress:
+    """The progress that fits standard error: none if quiet, a bar in a terminal, else lines."""
     console = SafeConsole(stderr=True)
-    if quiet:
-        return Silent()
-    return Bar(console) if console.is_terminal else Lines()
+    if is_quiet:
+        return GateProgress()
+    return GateBar(console) if console.is_terminal else GateLines()

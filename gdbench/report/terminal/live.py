@@ -1,4 +1,4 @@
-"""A sweep that runs, as one frame: how far, how long still, the best so far, and how they got there."""
+"""State of a running sweep in the terminal: progress, remaining time, best configurations, convergence plot."""
 
 from __future__ import annotations
 
@@ -15,151 +15,156 @@ from rich.text import Text
 
 from gdbench.config.overrides import format_override
 from gdbench.errors import format_count
-from gdbench.report.best import amount
-from gdbench.report.number_format import number
-from gdbench.report.terminal.fitting import Column, FittedTable, fit_columns
-from gdbench.report.terminal.progress import clock
-from gdbench.report.terminal.text_plot import STYLES, Curve, picture
+from gdbench.report.number_format import format_gap, format_number
+from gdbench.report.result_text import format_result
+from gdbench.report.terminal.column_fitting import Column, FittedTable, fit_columns
+from gdbench.report.terminal.progress import format_clock
+from gdbench.report.terminal.text_plot import STYLES, Curve, plot_curves
 from gdbench.results.live_status import SweepSnapshot
 from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import STATUSES
 
-__all__ = ["SHOWN", "curves_of", "frame", "line"]
+__all__ = ["MAX_CURVES", "format_progress_line", "make_curves", "render_snapshot"]
 
-
-SHOWN = len(STYLES)
-"""Solvers, or objectives, that a frame has room for."""
-ROWS = 10
-"""Lines of the picture."""
+MAX_CURVES = len(STYLES)
+"""Solvers, and further problems, in a snapshot."""
+PLOT_ROWS = 10
+LABEL_WIDTH = 8
+"""Columns of the labels of the plot."""
 QUIET_S = 60.0
-"""From when on it is said that nothing is written."""
-MARGIN = 8
-"""Columns of its labels."""
+"""Seconds without a write after which the snapshot says so."""
+LETTERS = "abcdef"
+
+LoadTrace = Callable[[str], pd.DataFrame]
 
 
-def frame(seen: SweepSnapshot, trace: Callable[[str], pd.DataFrame], width: int, colour: bool) -> RenderableType:
-    """All that there is to see, at most ``width`` columns wide; ``trace`` gives the steps of a run by its key."""
-    parts: list[RenderableType] = [Text(f"{seen.folder} · {seen.state}", style="bold"), *_far(seen, width, colour)]
-    drawn = _drawn(seen.best)
-    if len(seen.best):
-        parts += [Text(), _table(seen.best, drawn, width)]
-    curves, gaps = curves_of(drawn, trace)
+def render_snapshot(snapshot: SweepSnapshot, load_trace: LoadTrace, width: int, colour: bool) -> RenderableType:
+    """The state of a sweep in at most ``width`` columns; ``load_trace`` returns the trace of a run_id."""
+    title = Text(f"{snapshot.folder} · {snapshot.state}", style="bold")
+    parts: list[RenderableType] = [title, *_progress_lines(snapshot, width, colour)]
+    solvers = _select_plotted(snapshot.best)
+    if len(solvers):
+        parts += [Text(), _best_table(snapshot.best, solvers, width)]
+    curves, are_gaps = make_curves(solvers, load_trace)
     if curves:
-        what = f"{'gap' if gaps else 'loss'} of the best on {drawn['problem'].iloc[0]}, step by step"
-        parts += [Text(), Text(what, style="dim"), *_picture(curves, gaps, width)]
-    closing = [Text(each, no_wrap=True, overflow="ignore") for each in _closing(seen)]  # a path stays whole
+        heading = f"{'gap' if are_gaps else 'loss'} of the best on {solvers['problem'].iloc[0]}, step by step"
+        parts += [Text(), Text(heading, style="dim"), *_plot_lines(curves, are_gaps, width)]
+    closing = [Text(line, no_wrap=True, overflow="ignore") for line in _closing_lines(snapshot)]  # paths stay whole
     return Group(*parts, Text(), *closing)
 
 
-def line(seen: SweepSnapshot) -> str:
-    """How far it is, in one line."""
-    return "  ".join(filter(None, (_count(seen), _statuses(seen), _failed(seen), _left(seen))))
+def format_progress_line(snapshot: SweepSnapshot) -> str:
+    """The progress of a sweep in one line."""
+    parts = (_format_count, _format_statuses, _format_failed, _format_time_left)
+    return "  ".join(filter(None, (part(snapshot) for part in parts)))
 
 
-def _count(seen: SweepSnapshot) -> str:
-    return f"{format_count(seen.ended, 'cell')}" if seen.open_end else f"cell {seen.ended}/{seen.planned}"
+def _format_count(snapshot: SweepSnapshot) -> str:
+    if snapshot.open_end:
+        return format_count(snapshot.ended, "cell")
+    return f"cell {snapshot.ended}/{snapshot.planned}"
 
 
-def _far(seen: SweepSnapshot, width: int, colour: bool) -> list[RenderableType]:
-    words = Text(f"{_count(seen)}  {clock(seen.elapsed_s)}  {_left(seen)}".rstrip())
-    runs = seen.statuses.total()
-    counted = [Text(f"{format_count(runs, 'run')}: {_statuses(seen)}")] if runs else []
-    broken = [Text(_failed(seen), style="red bold")] if seen.failed else []
-    if not colour or seen.open_end or not seen.planned:
-        return [words, *counted, *broken]
-    bar = Table.grid(padding=(0, 2, 0, 0))
-    bar.add_row(ProgressBar(seen.planned, seen.ended, width=max(10, min(width - words.cell_len - 4, 40))), words)
-    return [bar, *counted, *broken]
+def _progress_lines(snapshot: SweepSnapshot, width: int, colour: bool) -> list[RenderableType]:
+    clock = format_clock(snapshot.elapsed_s)
+    words = Text(f"{_format_count(snapshot)}  {clock}  {_format_time_left(snapshot)}".rstrip())
+    runs = snapshot.statuses.total()
+    lines = [Text(f"{format_count(runs, 'run')}: {_format_statuses(snapshot)}")] if runs else []
+    lines += [Text(_format_failed(snapshot), style="red bold")] if snapshot.failed else []
+    if not colour or snapshot.open_end or not snapshot.planned:
+        return [words, *lines]
+    bar = ProgressBar(snapshot.planned, snapshot.ended, width=max(10, min(width - words.cell_len - 4, 40)))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row(bar, words)
+    return [grid, *lines]
 
 
-def _statuses(seen: SweepSnapshot) -> str:
-    return ", ".join(f"{seen.statuses[name]:,} {name}" for name in STATUSES if seen.statuses[name])
+def _format_statuses(snapshot: SweepSnapshot) -> str:
+    return ", ".join(f"{snapshot.statuses[name]:,} {name}" for name in STATUSES if snapshot.statuses[name])
 
 
-def _failed(seen: SweepSnapshot) -> str:
-    return f"{format_count(seen.failed, 'cell')} failed" if seen.failed else ""
+def _format_failed(snapshot: SweepSnapshot) -> str:
+    return f"{format_count(snapshot.failed, 'cell')} failed" if snapshot.failed else ""
 
 
-def _left(seen: SweepSnapshot) -> str:
-    return f"{clock(seen.left_s)} left" if seen.left_s is not None else ""
+def _format_time_left(snapshot: SweepSnapshot) -> str:
+    return f"{format_clock(snapshot.left_s)} left" if snapshot.left_s is not None else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- the best
 
 
-def _drawn(best: pd.DataFrame) -> pd.DataFrame:
-    """The solvers that the picture shows: those of the first problem."""
-    return best[best["problem"] == best["problem"].iloc[0]].head(SHOWN) if len(best) else best
+def _select_plotted(best: pd.DataFrame) -> pd.DataFrame:
+    """The solvers in the plot: those of the first problem."""
+    return best[best["problem"] == best["problem"].iloc[0]].head(MAX_CURVES) if len(best) else best
 
 
-def _table(best: pd.DataFrame, drawn: pd.DataFrame, width: int) -> FittedTable:
-    """The solvers of one problem, or the best of each of several; letters lead to the picture."""
+def _best_table(best: pd.DataFrame, plotted: pd.DataFrame, width: int) -> FittedTable:
+    """The solvers in the plot with their letters, and the best of each other problem."""
     several = best["problem"].nunique() > 1
-    others = best[best["problem"] != drawn["problem"].iloc[0]].drop_duplicates("problem").head(SHOWN)
-    rows = pd.concat([drawn, others])
-    listed: list[Any] = list(rows.itertuples())
-    places = range(len(listed))
-    letters = {place: STYLES[place] for place in places if place < len(drawn)}
+    others = best[best["problem"] != plotted["problem"].iloc[0]].drop_duplicates("problem").head(MAX_CURVES)
+    table = pd.concat([plotted, others])
+    rows: list[Any] = list(table.itertuples())
+    letters = [*LETTERS[: len(plotted)], *[""] * len(others)]
     columns = [
-        Column("", [_letter(place) if place in letters else "" for place in places], is_text=True, styles=letters),
-        Column("problem", [row.problem if several else "" for row in listed], is_text=True),
-        Column("best so far", [_solver(row) for row in listed], is_text=True),
-        Column("lr", format_distinct(rows["lr"]), rank=1),
-        Column("to target", [_reached(row) for row in listed]),
-        Column("final gap", [_end(row) for row in listed], rank=2),
+        Column("", letters, is_text=True, styles=dict(enumerate(STYLES[: len(plotted)]))),
+        Column("problem", [row.problem if several else "" for row in rows], is_text=True),
+        Column("best so far", [_format_solver(row) for row in rows], is_text=True),
+        Column("lr", format_distinct(table["lr"]), drop_rank=1),
+        Column("to target", [_format_to_target(row) for row in rows]),
+        Column("final gap", [_format_final(row) for row in rows], drop_rank=2),
     ]
     return fit_columns(columns, width)
 
 
-def _solver(row: Any) -> str:
+def _format_solver(row: Any) -> str:
     return str(row.optimizer) if row.impl == "manual" else f"{row.optimizer} ({row.impl})"
 
 
-def _reached(row: Any) -> str:
+def _format_to_target(row: Any) -> str:
     if row.outcome not in ("stays", "left"):
         return ""
-    return amount(row.value, row.measure) + (", left again" if row.outcome == "left" else "")
+    return format_result(row.value, row.measure) + (", left again" if row.outcome == "left" else "")
 
 
-def _end(row: Any) -> str:
-    return f"f {number(row.final_loss)}" if pd.isna(row.final_gap) else f"{row.final_gap:.1e}"
+def _format_final(row: Any) -> str:
+    return f"f {format_number(row.final_loss)}" if pd.isna(row.final_gap) else format_gap(row.final_gap)
 
 
-def _letter(place: int) -> str:
-    return "abcdef"[place]
+# --------------------------------------------------------------------------------------------------------- the plot
 
 
-# -------------------------------------------------------------------------------------------------------- the picture
-
-
-def curves_of(drawn: pd.DataFrame, trace: Callable[[str], pd.DataFrame]) -> tuple[list[Curve], bool]:
-    """A curve for each run with a trace: log10 of its gaps, or the losses where the minimum is not known."""
-    traces = {_letter(place): trace(run) for place, run in enumerate(drawn["run_id"])} if len(drawn) else {}
-    gaps = all(each["gap"].notna().any() for each in traces.values() if len(each))
+def make_curves(solvers: pd.DataFrame, load_trace: LoadTrace) -> tuple[list[Curve], bool]:
+    """A curve per run with a trace, of log10 of its gaps; or of the losses (False) if a minimum is unknown."""
+    run_ids: Any = solvers["run_id"] if len(solvers) else []
+    traces = {letter: load_trace(run_id) for letter, run_id in zip(LETTERS, run_ids, strict=False)}
+    are_gaps = all(trace["gap"].notna().any() for trace in traces.values() if len(trace))
     curves = []
-    for letter, each in traces.items():
-        y = each["gap" if gaps else "loss"].to_numpy(np.float64)
-        fit = np.isfinite(y) & ((y > 0) | (not gaps))
+    for letter, trace in traces.items():
+        y = trace["gap" if are_gaps else "loss"].to_numpy(np.float64)
+        fit = np.isfinite(y) & ((y > 0) | (not are_gaps))
         if fit.sum() > 1:
-            curves.append(Curve(letter, each["step"].to_numpy(np.float64)[fit], np.log10(y[fit]) if gaps else y[fit]))
-    return curves, gaps
+            x = trace["step"].to_numpy(np.float64)[fit]
+            curves.append(Curve(letter, x, np.log10(y[fit]) if are_gaps else y[fit]))
+    return curves, are_gaps
 
 
-def _picture(curves: list[Curve], gaps: bool, width: int) -> list[Text]:
-    low, high = min(curve.y.min() for curve in curves), max(curve.y.max() for curve in curves)
-    labels = {0: f"{10**high:.0e}" if gaps else number(high), ROWS - 1: f"{10**low:.0e}" if gaps else number(low)}
-    lines = picture(curves, max(10, min(width, 100) - MARGIN - 1), ROWS)
-    shown = [Text(f"{labels.get(row, ''):>{MARGIN}} ", style="dim") + text for row, text in enumerate(lines)]
+def _plot_lines(curves: list[Curve], are_gaps: bool, width: int) -> list[Text]:
+    ends = max(curve.y.max() for curve in curves), min(curve.y.min() for curve in curves)
+    high, low = (f"{10**end:.0e}" if are_gaps else format_number(end) for end in ends)
+    labels = {0: high, PLOT_ROWS - 1: low}
+    lines = plot_curves(curves, max(10, min(width, 100) - LABEL_WIDTH - 1), PLOT_ROWS)
+    plot = [Text(f"{labels.get(row, ''):>{LABEL_WIDTH}} ", style="dim") + line for row, line in enumerate(lines)]
     last = format_count(round(max(curve.x[-1] for curve in curves)), "step")
-    return [*shown, Text(f"{'':{MARGIN}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
+    return [*plot, Text(f"{'':{LABEL_WIDTH}} 0{last:>{len(lines[0]) - 1}}", style="dim")]
 
 
-def _closing(seen: SweepSnapshot) -> list[str]:
-    if seen.state == "ended":
-        return [f"Next: python -m gdbench report {shlex.quote(str(seen.folder))}"]
-    if seen.state == "stopped":
-        again = shlex.join(["python", "-m", "gdbench", format_override("resume", str(seen.folder))])
-        how = "begin it anew" if seen.open_end else f"go on by {again}"
-        quiet = f"Nothing writes here any more: killed or interrupted, {clock(seen.quiet_s)} ago."
-        return [quiet, f"What ended is kept; {how}"]
-    return [f"Nothing was written for {clock(seen.quiet_s)}."] if seen.quiet_s > QUIET_S else []
+def _closing_lines(snapshot: SweepSnapshot) -> list[str]:
+    quiet = f"No writes for {format_clock(snapshot.quiet_s)}"
+    if snapshot.state == "ended":
+        return [f"Next: python -m gdbench report {shlex.quote(str(snapshot.folder))}"]
+    if snapshot.state == "stopped":
+        again = shlex.join(["python", "-m", "gdbench", format_override("resume", str(snapshot.folder))])
+        how = "start the search again" if snapshot.open_end else f"resume with {again}"
+        return [f"{quiet}: the sweep was killed or interrupted.", f"Finished cells are kept; {how}"]
+    return [f"{quiet}."] if snapshot.quiet_s > QUIET_S else []

@@ -1,4 +1,4 @@
-"""The columns of a sweep's table in the terminal, as texts: its settings, and what each row reached, in which time."""
+"""Columns of a sweep's table in the terminal: the settings of each row, its results and its times."""
 
 from __future__ import annotations
 
@@ -9,196 +9,199 @@ from typing import Any
 
 import pandas as pd
 
-from gdbench.report.number_format import NEVER, between, interval, interval_texts, number, seconds, seconds_between
-from gdbench.report.setting_words import setting_header
-from gdbench.report.terminal.fitting import Column, FittedTable
+from gdbench.report.number_format import (
+    NEVER,
+    format_gap,
+    format_interval,
+    format_interval_parts,
+    format_number,
+    format_range_text,
+    format_seconds,
+    format_seconds_range,
+)
+from gdbench.report.setting_labels import setting_header
+from gdbench.report.terminal.column_fitting import Column, FittedTable
 from gdbench.results.ranking import OUTCOMES
 from gdbench.results.run_outcomes import is_tied_with_previous
 from gdbench.results.run_settings import format_distinct
 from gdbench.results.statuses import SOUND
 from gdbench.results.tuned_choices import PASSED_OVER, SPIKE
 
-__all__ = ["LEFT", "STYLES", "legend", "sweep_columns"]
+__all__ = ["LEFT_MARK", "STYLES", "explain_marks", "sweep_columns"]
 
 STYLES = {"target": "green", "diverged": "red", "nonfinite": "red", "failed": "red bold", "unavailable": "yellow"}
-LEFT = "†"
-"""Behind the steps of a row whose run in the middle reached the target, and left it again."""
+LEFT_MARK = "†"
+"""Marks the steps of a row whose median run reached the target and left it again."""
 MARKS = (
-    ("steps", r"\d [gf][,)]", "(n g, m f): gradients and values evaluated up to the target; runs rank by gradients."),
+    (
+        "steps",
+        r"\d [gf][,)]",
+        "(n g, m f): gradient and function evaluations up to the target; runs are ranked by gradients.",
+    ),
     (
         "steps|final|to ",
         r"\[",
         "a [b, c]: median, lowest and highest over the seeds (never: not reached, or left); --all-runs shows all runs.",
     ),
-    ("tune", SPIKE, "spike: better than what tune chose of its method, but its neighbours do not come near it."),
+    ("tune", SPIKE, "spike: better than the configuration that tune chose, but its neighbours are much worse."),
     (
         "tune",
         PASSED_OVER,
-        "passed over: fewer gradients than what tune chose of its method, which it chose by its metric.",
+        "passed over: fewer gradients than the configuration that tune chose, which is better by tune's metric.",
     ),
-    ("steps", LEFT, f"{LEFT} reached the target and left it again."),
-    ("step$", "~", "~ not timed itself: the median of its cell (timing=full times more)."),
+    ("steps", LEFT_MARK, f"{LEFT_MARK} reached the target and left it again."),
+    ("step$", "~", "~ not timed itself: median of its cell (timing=full times more runs)."),
     ("to ", "≈", "≈ time difference to the row above is within noise."),
     ("vs ", r"\*", "* limited by computation rather than Python overhead; do not compare with the reference loop."),
 )
-"""What is meant by a mark, as it is found in the cells of a column."""
-KEY = 6
-"""Digits of a run's key that are shown at least."""
+"""Explanations of marks, with regular expressions for the header and the cells of the column that has them."""
+MIN_ID_DIGITS = 6
 
-Cell = Callable[[Any], str]
+Formatter = Callable[[Any], str]
 
 
 def sweep_columns(rows: pd.DataFrame, settings: Sequence[str], each: bool, seeds: bool) -> list[Column]:
-    """The columns of the rows of one objective: the settings that tell them apart first, then what they reached.
+    """The columns of the rows of one objective: settings that distinguish them, then results.
 
-    The most important stay longest where a line is short: settings, status and the steps to the target always, then
-    final gap, how many seeds reached the target, the key of a run, which ``show`` takes, the number of seeds, time to
-    target, step time, and its ratio to the reference.
+    In a narrow terminal settings, status and steps to the target are always shown; the others are dropped in the order
+    vs reference, step time, time to target, number of seeds, run_id, seeds that reached the target, final gap.
     """
     rows = rows.assign(tied=is_tied_with_previous(rows))
-    listed = list(rows.itertuples())
-    hits = any(map(_steps, listed))
-    measured: list[tuple[str, Cell, int | None]] = [
-        (_steps_header(rows), _steps, None),
-        ("final gap", _final, 1 if hits else None),
-        ("reached", _reached if _differ(rows) else _nothing, 2),
-        ("seeds", (lambda row: str(row.n)) if seeds else _nothing, 4),
-        ("step", _step, 6),
-        ("vs reference", _ratio, 7),
-        ("to target", _time, 5),
-        ("run_id", _key(rows["run_id"]), 0 if each else 3),
+    listed: list[Any] = list(rows.itertuples())
+    any_reached = any(map(_format_steps, listed))
+    measured: list[tuple[str, Formatter, int | None]] = [
+        (_steps_header(rows), _format_steps, None),
+        ("final gap", _format_final, 1 if any_reached else None),
+        ("reached", _format_reached if _has_mixed_seeds(rows) else _no_text, 2),
+        ("seeds", (lambda row: str(row.n)) if seeds else _no_text, 4),
+        ("step", _format_step_time, 6),
+        ("vs reference", _format_ratio, 7),
+        ("to target", _format_time_to_target, 5),
+        ("run_id", _run_id_formatter(rows["run_id"]), 0 if each else 3),
     ]
-    columns = [_status_column(listed), Column("tune", [_tuned(row) for row in listed], is_text=True)]
-    columns += [Column(header, [cell(row) for row in listed], rank=rank) for header, cell, rank in measured]
-    return [*_setting_columns(rows, settings), *columns]
-
-
-def _setting_columns(rows: pd.DataFrame, settings: Sequence[str]) -> list[Column]:
     names = [name for name in settings if name != "objective"] or ["optimizer"]
+    styles = {place: STYLES[row.status] for place, row in enumerate(listed) if row.status in STYLES}
     return [
-        Column(setting_header(name, names), format_distinct(rows[name]), rows[name].dtype.kind not in "if")
-        for name in names
+        *(
+            Column(setting_header(name, names), format_distinct(rows[name]), rows[name].dtype.kind not in "if")
+            for name in names
+        ),
+        Column("status", [_format_status(row) for row in listed], is_text=True, styles=styles),
+        Column("tune", [_format_tuning(row) for row in listed], is_text=True),
+        *(Column(header, [cell(row) for row in listed], drop_rank=rank) for header, cell, rank in measured),
     ]
 
 
-def _status_column(rows: list[Any]) -> Column:
-    styles = {place: STYLES[row.status] for place, row in enumerate(rows) if row.status in STYLES}
-    return Column("status", [_status(row) for row in rows], is_text=True, styles=styles)
+def _no_text(row: Any) -> str:
+    return ""
 
 
-def _tuned(row: Any) -> str:
-    """Whether tune chose a configuration, or what it preferred to one that costs less."""
+def _format_tuning(row: Any) -> str:
+    """``chosen`` by tune, or why a cheaper configuration was not chosen."""
     if pd.notna(row.passed):
         return str(row.passed)
     return "chosen" if pd.notna(row.tuned_for) else ""
 
 
-def _status(row: Any) -> str:
+def _format_status(row: Any) -> str:
     return row.status if pd.isna(row.status_step) else f"{row.status} @{row.status_step}"
 
 
 def _steps_header(rows: pd.DataFrame) -> str:
     targets = rows["target"].dropna().unique()
-    absolute = rows["target_loss"].notna().any()
-    return "steps to target" if absolute or len(targets) != 1 else f"steps to {number(float(targets[0]))}"
+    if rows["target_loss"].notna().any() or len(targets) != 1:
+        return "steps to target"
+    return f"steps to {format_number(float(targets[0]))}"
 
 
-def _steps(row: Any) -> str:
-    """33 [31, 40] steps to the target; behind them, in brackets, gradients and values where a step is not a gradient.
+def _format_steps(row: Any) -> str:
+    """33 [31, 40] steps to the target, with evaluations in brackets if a step is not one gradient.
 
-    Nothing where no seed got there.
+    Empty if no seed reached it.
     """
     if not row.reached and (row.n > 1 or pd.isna(row.steps_to_target)):
         return ""
     if row.n == 1:  # also of a run that may not win
         texts = [str(row.steps_to_target)] * 3
     else:
-        texts = [_count(value) for value in (row.median_steps, row.median_steps_lo, row.median_steps_hi)]
-    work = "" if pd.isna(row.steps_to_target) else _work(row)
-    return between(texts[0], *texts[1:]) + work + (f" {LEFT}" if row.outcome == OUTCOMES[1] else "")
+        texts = [_format_count(value) for value in (row.median_steps, row.median_steps_lo, row.median_steps_hi)]
+    work = "" if pd.isna(row.steps_to_target) else _format_work(row)
+    return format_range_text(*texts) + work + (f" {LEFT_MARK}" if row.outcome == OUTCOMES[1] else "")
 
 
-def _count(value: float) -> str:
+def _format_count(value: float) -> str:
     return f"{value:.0f}" if math.isfinite(value) else NEVER
 
 
-def _work(row: Any) -> str:
-    """Gradients and values of the run in the middle."""
+def _format_work(row: Any) -> str:
+    """Gradient and function evaluations of the median run."""
     work = [] if row.gradient_evals_to_target == row.steps_to_target else [f"{row.gradient_evals_to_target} g"]
     work += [f"{row.function_evals_to_target} f"] if row.function_evals_to_target else []
     return f" ({', '.join(work)})" if work else ""
 
 
-def _final(row: Any) -> str:
-    """The gap in the end, or the loss where the minimum is unknown."""
+def _format_final(row: Any) -> str:
+    """The final gap, or the final loss if the minimum is unknown."""
     if row.status in ("diverged", "nonfinite") or pd.isna(row.final_loss):
         return ""
-    if pd.isna(row.final_gap):
-        if row.n == 1:
-            return f"f {number(row.final_loss)}"
-        texts = interval_texts(row.median_final_loss, row.median_final_loss_lo, row.median_final_loss_hi)
-        return f"f {between(*texts)}"
+    if pd.notna(row.final_gap):
+        gaps = (
+            [row.median_final_gap, row.median_final_gap_lo, row.median_final_gap_hi]
+            if row.n > 1
+            else [row.final_gap] * 3
+        )
+        return format_range_text(*(format_gap(gap, row.gap_floor) for gap in gaps))
     if row.n == 1:
-        return _gap(row.final_gap, row.gap_floor)
-    gaps = (row.median_final_gap, row.median_final_gap_lo, row.median_final_gap_hi)
-    return between(*(_gap(gap, row.gap_floor) for gap in gaps))
+        return f"f {format_number(row.final_loss)}"
+    texts = format_interval_parts(row.median_final_loss, row.median_final_loss_lo, row.median_final_loss_hi)
+    return f"f {format_range_text(*texts)}"
 
 
-def _gap(gap: float, floor: float) -> str:
-    if math.isinf(gap):
-        return "∞"
-    return f"< {floor:.1e}" if abs(gap) < floor else f"{gap:.1e}"
-
-
-def _reached(row: Any) -> str:
-    """How many seeds reached the target, and how many of these left it again."""
+def _format_reached(row: Any) -> str:
+    """The number of seeds that reached the target, and of those that left it again."""
     left = row.reached - row.stayed
     return f"{row.reached} of {row.n}" + (f", {left} left" if 0 < left < row.reached else "")
 
 
-def _nothing(row: Any) -> str:
-    return ""
-
-
-def _differ(rows: pd.DataFrame) -> bool:
-    """Whether the seeds of any row came to different ends."""
+def _has_mixed_seeds(rows: pd.DataFrame) -> bool:
+    """Whether in any row some seeds reached the target, or stayed there, and others did not."""
     some_reached = (rows["reached"] > 0) & (rows["reached"] < rows["n"])
     some_stayed = (rows["stayed"] > 0) & (rows["stayed"] < rows["reached"])
     return bool((some_reached | some_stayed).any())
 
 
-def _step(row: Any) -> str:
-    """The step time; a run that cannot win is not given that of others."""
-    timed = bool(row.timed) and not pd.isna(row.timed)
-    if (row.status not in SOUND and not timed) or not seconds(row.step_s):
+def _format_step_time(row: Any) -> str:
+    """The step time; that of the cell only for runs that did not diverge."""
+    is_timed = bool(row.timed) and not pd.isna(row.timed)
+    text = format_seconds(row.step_s)
+    if not text or (row.status not in SOUND and not is_timed):
         return ""
-    return ("" if timed else "~ ") + seconds(row.step_s)
+    return text if is_timed else f"~ {text}"
 
 
-def _ratio(row: Any) -> str:
+def _format_ratio(row: Any) -> str:
     mark = "" if pd.isna(row.overhead_bound) or row.overhead_bound else " *"
-    text = interval(row.step_time_ratio, row.step_time_ratio_lo, row.step_time_ratio_hi)
+    text = format_interval(row.step_time_ratio, row.step_time_ratio_lo, row.step_time_ratio_hi)
     return text and text + mark
 
 
-def _time(row: Any) -> str:
-    """The time to the target, of a row in which the middle seed got there."""
+def _format_time_to_target(row: Any) -> str:
+    """The time to the target if the median seed reached it."""
     if not math.isfinite(row.seconds):
         return ""
-    time = seconds_between(row.seconds, row.seconds_lo, row.seconds_hi)
-    return f"≈ {time}" if row.tied else time
+    return ("≈ " if row.tied else "") + format_seconds_range(row.seconds, row.seconds_lo, row.seconds_hi)
 
 
-def _key(keys: pd.Series) -> Cell:
-    """The first digits of a run's key, as many as tell the rows apart."""
-    texts = keys.astype(str)
-    most = max(texts.str.len())
-    count = next((n for n in range(KEY, most) if texts.str[:n].nunique() == texts.nunique()), most)
+def _run_id_formatter(run_ids: pd.Series) -> Formatter:
+    """A formatter to the first digits of a run_id, as many as distinguish the rows."""
+    texts = run_ids.astype(str)
+    length = max(texts.str.len())
+    count = next((n for n in range(MIN_ID_DIGITS, length) if texts.str[:n].nunique() == texts.nunique()), length)
     return lambda row: str(row.run_id)[:count]
 
 
-def legend(tables: Sequence[FittedTable]) -> list[str]:
-    """What the marks in these tables mean, of those that they show."""
+def explain_marks(tables: Sequence[FittedTable]) -> list[str]:
+    """The meaning of each mark that these tables show."""
     columns = [column for table in tables for column in table.columns]
     return [line for header, mark, line in MARKS if any(_has_mark(column, header, mark) for column in columns)]
 

@@ -1,4 +1,4 @@
-"""A small picture of curves in text: two by four dots a character, and a letter where a curve ends."""
+"""Plots of curves in text: 2 by 4 dots per character (Braille), and a letter at the end of each curve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
-__all__ = ["STYLES", "Curve", "picture"]
+__all__ = ["STYLES", "Curve", "plot_curves"]
 
 STYLES = ("blue", "red", "green", "yellow", "magenta", "cyan")
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -18,19 +18,18 @@ DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 @dataclass(frozen=True)
 class Curve:
-    """Points in the order of x, and the letter by which a reader finds the curve without colours."""
+    """Points in the order of x, and the letter that identifies the curve without colours."""
 
     letter: str
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
 
 
-def picture(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
-    """Lines of text that show all curves on common axes, the first of them on top."""
-    every_x = np.concatenate([curve.x for curve in curves])
+def plot_curves(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
+    """Lines of text with all curves on common axes, the first on top."""
     every_y = np.concatenate([curve.y for curve in curves])
     low, span = every_y.min(), np.ptp(every_y) or 1.0
-    right = every_x.max() or 1.0
+    right = max(curve.x.max() for curve in curves) or 1.0
     bits = np.zeros((rows, columns), np.int64)
     owner = np.full((rows, columns), -1)
     ends = []
@@ -50,10 +49,10 @@ def picture(curves: Sequence[Curve], columns: int, rows: int) -> list[Text]:
         while text[row][column] in letters and column:
             column -= 1
         text[row][column], owner[row, column] = curves[number].letter, number
-    return [_line(line, owners) for line, owners in zip(text, owner, strict=True)]
+    return [_style_line(line, owners) for line, owners in zip(text, owner, strict=True)]
 
 
-def _line(characters: Sequence[str], owners: npt.NDArray[np.int64]) -> Text:
+def _style_line(characters: Sequence[str], owners: npt.NDArray[np.int64]) -> Text:
     line = Text()
     for character, number in zip(characters, owners, strict=True):
         line.append(character, STYLES[number % len(STYLES)] if number >= 0 else None)

@@ -1,8 +1,8 @@
-"""Tables as wide as the terminal: whole columns leave by rank, no number or name is cut, rows fold where need be.
+"""Fit tables to the width of the terminal by dropping whole columns; no number or name is cut.
 
-Every table of the terminal is made here. A column that tells rows apart has no rank and stays; the others leave one by
-one, the highest rank first, until a line holds the rest. Where those without a rank are too wide by themselves, each
-row becomes a paragraph of ``name value`` pairs in which nothing is left out.
+All tables of the terminal are made here. Columns that identify rows have no rank and stay; the others are dropped one
+by one, the highest rank first, until the rest fits. If the columns without a rank are too wide by themselves, each row
+becomes a paragraph of ``name value`` pairs.
 """
 
 from __future__ import annotations
@@ -16,58 +16,58 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from gdbench.report.escaping import printable
+from gdbench.report.escaping import escape_control_codes
 from gdbench.report.terminal.safe_console import SafeConsole
 
-__all__ = ["UNLIMITED", "Column", "FittedTable", "console", "describe_dropped", "fit_columns"]
+__all__ = ["UNLIMITED", "Column", "FittedTable", "describe_dropped", "fit_columns", "make_console"]
 
 UNLIMITED = 1_000_000
-"""Columns of a console that is no terminal: a pipe has no width."""
+"""Width of a console that is no terminal."""
 GAP = 2
-"""Blanks between columns."""
+"""Spaces between columns."""
 INDENT = 4
-"""Blanks before the further lines of a row that is a paragraph."""
-APART = " · "
+"""Spaces before the further lines of a paragraph."""
+SEPARATOR = " · "
 
 
-def console(file: IO[str] | None = None) -> Console:
-    """A console as wide as its terminal; plain text without a limit where it is none."""
+def make_console(file: IO[str] | None = None) -> Console:
+    """A console as wide as its terminal; unlimited plain text if the file is no terminal."""
     out = SafeConsole(file=file or sys.stdout)
     return out if out.file.isatty() else SafeConsole(file=out.file, width=UNLIMITED)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its header, a text for each row, and what may be done with it where a line is too short."""
+    """A column: its header, a text per row, and whether it may be dropped or wrapped."""
 
     header: str
     cells: Sequence[str]
     is_text: bool = False
     """Whether it is aligned to the left."""
-    rank: int | None = None
-    """None: it tells rows apart, and stays; else how early it leaves, the highest rank first."""
-    narrowest: int | None = None
-    """How narrow a sentence may get, that goes on in further lines, broken between words; None: a cell is one line."""
+    drop_rank: int | None = None
+    """Columns with the highest rank are dropped first; None: the column identifies rows and stays."""
+    wrap_width: int | None = None
+    """Least width to which a sentence is wrapped between words; None: no wrapping."""
     styles: Mapping[int, str] = field(default_factory=dict)
-    """How the cells of some rows look, by their number."""
+    """Rich styles of cells, by row number."""
     highlights: Mapping[str, str] = field(default_factory=dict)
-    """How parts of any cell look, by a regular expression."""
+    """Rich styles of parts of any cell, by regular expression."""
 
     @property
-    def widest(self) -> int:
-        """The width at which every cell is one line."""
+    def full_width(self) -> int:
+        """The width without wrapping."""
         return max(cell_len(line) for cell in (self.header, *self.cells) for line in cell.split("\n"))
 
     @property
-    def least(self) -> int:
-        """The width below which a word would be cut."""
-        if self.narrowest is None:
-            return self.widest
+    def min_width(self) -> int:
+        """The least width at which no word is cut."""
+        if self.wrap_width is None:
+            return self.full_width
         words = (word for cell in (self.header, *self.cells) for word in cell.split())
-        return min(self.widest, max(self.narrowest, *map(cell_len, words)))
+        return min(self.full_width, max(self.wrap_width, *map(cell_len, words)))
 
-    def text(self, row: int) -> Text:
-        """The cell of a row as it looks."""
+    def styled_cell(self, row: int) -> Text:
+        """The text of a row's cell with its styles."""
         text = Text(self.cells[row], style=self.styles.get(row, ""))
         for pattern, style in self.highlights.items():
             text.highlight_regex(pattern, style)
@@ -76,29 +76,29 @@ class Column:
 
 @dataclass(frozen=True)
 class FittedTable:
-    """A table that fits its width: columns side by side, or a paragraph for each row."""
+    """A table that fits its width: columns side by side, or a paragraph per row."""
 
     columns: Sequence[Column]
     widths: Sequence[int] | None
-    """Of the columns; None where each row is a paragraph."""
+    """Width of each column; None if each row is a paragraph."""
     dropped: Sequence[str] = ()
-    """The headers of the columns that did not fit, the most important first."""
+    """Headers of the columns that did not fit, the most important first."""
     has_header: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """What rich prints of it."""
+        """The lines of the table, for rich."""
         if self.widths is None:
             yield from self._as_paragraphs(options.max_width)
             return
         if self.has_header:
             yield from self._lines(console, [Text(column.header, style="dim") for column in self.columns])
         for row in range(self._rows):
-            yield from self._lines(console, [column.text(row) for column in self.columns])
+            yield from self._lines(console, [column.styled_cell(row) for column in self.columns])
 
     def _lines(self, console: Console, cells: Sequence[Text]) -> Iterator[Text]:
-        """A row, in as many lines as its longest sentence needs; no blanks at their ends."""
+        """A row, in as many lines as its longest wrapped cell needs, without trailing spaces."""
         parts = [
-            [part for line in cell.split("\n", allow_blank=True) for part in _wrap(line, width, console)]
+            [part for line in cell.split("\n", allow_blank=True) for part in _wrap_line(line, width, console)]
             for cell, width in zip(cells, self.widths or (), strict=True)
         ]
         for number in range(max(map(len, parts))):
@@ -115,7 +115,7 @@ class FittedTable:
         for row in range(self._rows):
             filled = [column for column in self.columns if column.cells[row]]
             names = [Text(f"{column.header} ".lstrip(), style="dim") for column in filled]
-            cells = [Text(" ").join(column.text(row).split("\n")) for column in filled]
+            cells = [Text(" ").join(column.styled_cell(row).split("\n")) for column in filled]
             yield _paragraph([name + cell for name, cell in zip(names, cells, strict=True)], width)
 
     @property
@@ -124,54 +124,53 @@ class FittedTable:
 
 
 def fit_columns(columns: Iterable[Column], width: int, has_header: bool = True) -> FittedTable:
-    """The columns that hold anything, as far as a line of this width holds them."""
+    """The columns with content that fit into a line of this width."""
     filled = [_make_printable(column) for column in columns if any(column.cells)]
     shown = list(filled)
-    while _total(each.least for each in shown) > width:
-        spare = [each for each in shown if each.rank is not None]
-        if not spare:
+    while _total_width(column.min_width for column in shown) > width:
+        optional = [column for column in shown if column.drop_rank is not None]
+        if not optional:
             return FittedTable(filled, None, has_header=has_header)
-        shown.remove(max(spare, key=lambda each: each.rank or 0))
-    dropped = sorted((each for each in filled if each not in shown), key=lambda each: each.rank or 0)
-    return FittedTable(shown, _widths(shown, width), [each.header for each in dropped], has_header)
+        shown.remove(max(optional, key=lambda column: column.drop_rank or 0))
+    dropped = sorted((column for column in filled if column not in shown), key=lambda column: column.drop_rank or 0)
+    return FittedTable(shown, _widths(shown, width), [column.header for column in dropped], has_header)
 
 
 def _make_printable(column: Column) -> Column:
-    """The column as it can be measured: a control code in a name has no width, its picture has one."""
-    cells = [printable(cell, lines=True) for cell in column.cells]
-    return replace(column, header=printable(column.header), cells=cells)
+    """The column with escaped control codes, which are measured unlike the codes themselves."""
+    cells = [escape_control_codes(cell, lines=True) for cell in column.cells]
+    return replace(column, header=escape_control_codes(column.header), cells=cells)
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
-    """The width of each column; what a line has left goes to its sentences, the first of them first."""
-    widths = [column.least for column in columns]
+    """The width of each column; wrapped columns share the remaining space, the first ones first."""
+    widths = [column.min_width for column in columns]
     for place, column in enumerate(columns):
-        widths[place] = min(column.widest, widths[place] + width - _total(widths))
+        widths[place] = min(column.full_width, widths[place] + width - _total_width(widths))
     return widths
 
 
-def _total(widths: Iterable[int]) -> int:
-    listed = list(widths)
-    return sum(listed) + GAP * (len(listed) - 1)
+def _total_width(widths: Iterable[int]) -> int:
+    return sum(width + GAP for width in widths) - GAP
 
 
 def describe_dropped(tables: Iterable[FittedTable]) -> list[str]:
-    """One line that names the columns that did not fit, and how they can be seen; none where all did."""
+    """A line on the columns that did not fit and how to see them; none if all did."""
     headers = list(dict.fromkeys(header for table in tables for header in table.dropped))
     if not headers:
         return []
-    return [f"Too narrow here for {', '.join(headers)}: a wider terminal shows all, and so does a pipe (| less -S)."]
+    return [f"Not shown for lack of width: {', '.join(headers)}. Use a wider terminal or a pipe (| less -S)."]
 
 
-def _wrap(line: Text, width: int, console: Console) -> list[Text]:
+def _wrap_line(line: Text, width: int, console: Console) -> list[Text]:
     return [line] if line.cell_len <= width else list(line.wrap(console, width, overflow="fold"))
 
 
 def _paragraph(pieces: Sequence[Text], width: int) -> Text:
-    """Pieces one after the other, in lines of at most that width; broken between pieces, else between words."""
+    """Pieces one after the other in lines of at most this width, broken between pieces, else between words."""
     lines: list[Text] = []
     for piece in pieces:
-        for apart, part in _parts(piece, width - INDENT):
+        for apart, part in _split_piece(piece, width - INDENT):
             if lines and lines[-1].cell_len + len(apart) + part.cell_len <= width:
                 lines[-1].append(apart).append_text(part)
             else:
@@ -179,12 +178,12 @@ def _paragraph(pieces: Sequence[Text], width: int) -> Text:
     return Text("\n").join(lines)
 
 
-def _parts(piece: Text, width: int) -> Iterator[tuple[str, Text]]:
-    """A piece whole, or word by word where it is too long, each with what stands before it on one line."""
+def _split_piece(piece: Text, width: int) -> Iterator[tuple[str, Text]]:
+    """A piece, word by word if it is too long, each part with its separator."""
     if piece.cell_len <= width:
-        yield APART, piece
+        yield SEPARATOR, piece
         return
     for number, word in enumerate(piece.split(" ")):
         step = width if word.cell_len == len(word) else width // 2  # where characters are two columns wide
         for place, part in enumerate(word.divide(range(step, len(word), step))):
-            yield "" if place else " " if number else APART, part
+            yield "" if place else " " if number else SEPARATOR, part

@@ -1,10 +1,10 @@
-"""How a setting, or a metric, is called in a table's header and in a sentence."""
+"""Names of settings and metrics in headers and sentences."""
 
 from __future__ import annotations
 
-__all__ = ["METRICS", "WORDED", "setting_header"]
+__all__ = ["METRIC_WORDS", "SETTING_PHRASES", "setting_header"]
 
-METRICS = {
+METRIC_WORDS = {
     "steps_to_target": "steps to the target",
     "gradient_evals_to_target": "gradients to the target",
     "time_to_target": "time to the target",
@@ -14,9 +14,9 @@ METRICS = {
     "final_loss": "final loss",
     "best_loss": "best loss",
 }
-"""What tune can seek, in words."""
+"""The metrics that ``tune`` can minimise."""
 
-WORDED = {
+SETTING_PHRASES = {
     **{name: f"{name.replace('_', ' ')} {{}}" for name in ("lr", "seed", "target", "target_loss", "start_noise")},
     "lr_scale": "lr_scale {}",
     "lr_scale_of": "lr_scale of {}",
@@ -26,11 +26,11 @@ WORDED = {
     "clip": "clip {}",
     "noise": "noise {}",
 }
-"""Values that say nothing without a word beside them."""
+"""Phrases for values that need their name beside them."""
 
 
-def setting_header(name: str, shown: list[str]) -> str:
-    """A setting by its last name, where no other column has that."""
-    last = [other.rpartition(".")[2] for other in shown]
-    alone = last.count(name.rpartition(".")[2]) == 1
-    return name.rpartition(".")[2] if alone and not name.startswith(("schedule.", "clip.", "noise.")) else name
+def setting_header(name: str, names: list[str]) -> str:
+    """The last part of a setting's dotted name if it is unique among ``names``, else the whole name."""
+    last = name.rpartition(".")[2]
+    is_unique = [other.rpartition(".")[2] for other in names].count(last) == 1
+    return last if is_unique and not name.startswith(("schedule.", "clip.", "noise.")) else name

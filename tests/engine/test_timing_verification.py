@@ -13,7 +13,7 @@ from support.tiers import representatives
 from torch import Tensor
 
 import gdbench
-from gdbench.engine.runner import Answer, run_cell
+from gdbench.engine.runner import CellResult, run_cell
 from gdbench.engine.timer import Clock
 from gdbench.objectives import Objective
 from gdbench.objectives.classical import rosenbrock
@@ -40,14 +40,14 @@ TIMES = ("step_s", "first_step_s", "time_to_target_s", "step_time_ratio", "refer
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """On one CPU thread passes are compared to the bit; the reference loop takes no time, as nothing here asks it."""
-    monkeypatch.setattr("gdbench.engine.timing_pass.notebook_loop", lambda device="cpu": lambda count: lambda: None)
+    monkeypatch.setattr("gdbench.engine.timing_pass.make_notebook_loop", lambda *_: lambda count: lambda: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
-def told(answer: Answer, name: str, index: int = 0) -> Any:
+def told(answer: CellResult, name: str, index: int = 0) -> Any:
     """A value of a column, None where null."""
     return plain(answer.columns[name], index)
 

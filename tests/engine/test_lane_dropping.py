@@ -19,14 +19,14 @@ from gdbench.optimizers.line_search import armijo
 from gdbench.optimizers.sgd import gd
 from gdbench.tree import per_run
 
-LEAST = 128
+FEW_LANES = 128
 """Lanes from which on some may leave, in these tests: as shipped it is many more, and all else is the same."""
 
 
 @pytest.fixture(autouse=True)
 def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lanes leave where there are as many as LEAST says here."""
-    monkeypatch.setattr("gdbench.engine.batch_observer.LEAST", LEAST)
+    """Lanes leave where there are as many as FEW_LANES says here."""
+    monkeypatch.setattr("gdbench.engine.observer.MIN_LANES", FEW_LANES)
 
 
 NOT_COMPARED = ("convergence_pass_s", "lanes", "implementation")
@@ -40,7 +40,7 @@ FEW = [(7, 0.0), (9, 0.1), (40, 0.1)]
 @pytest.mark.parametrize("dying", [0.2, 0.3, 0.9, 1.0])
 def test_lanes_that_leave_are_told_as_if_they_had_stayed(steps: int, noise: float, dying: float) -> None:
     """However many stop being finite, and whenever, each row is that of a pass in which nobody may leave."""
-    count = LEAST + 100
+    count = FEW_LANES + 100
     rates = np.where(np.random.default_rng(0).random(count) < dying, np.geomspace(1e3, 1e12, count), 0.2)
     settings = {"steps": steps, "start_noise": noise, "seeds": np.arange(count), "trace": "full"}
     crowded = run_cell(small(parabola(), gd, lr=rates, **settings))
@@ -57,7 +57,7 @@ def test_lanes_that_leave_are_told_as_if_they_had_stayed(steps: int, noise: floa
 
 def few(rates: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """The same runs in cells so small that nobody leaves."""
-    parts = np.array_split(np.arange(len(rates)), 1 + 2 * len(rates) // LEAST)
+    parts = np.array_split(np.arange(len(rates)), 1 + 2 * len(rates) // FEW_LANES)
     return [(rates[part], part) for part in parts]
 
 
@@ -96,7 +96,7 @@ def heavy_ball(kind: Callable[[Tensor], Any], lr: Hyper) -> Method:
 )
 def test_state_and_counts_stay_with_their_lanes(method: object, steps: int) -> None:
     """A method's state goes on where the lanes that left made room, and the work of each lane is its own."""
-    rates = np.tile([1e300, 0.01, 1e300, 0.1], LEAST // 2)
+    rates = np.tile([1e300, 0.01, 1e300, 0.1], FEW_LANES // 2)
     objective = parabola(fn=lambda x: x**4)
     together = run_cell(small(objective, method, lr=rates, steps=steps)).columns
     alone = [run_cell(small(objective, method, lr=rate, steps=steps)).columns for rate in rates[:4]]

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gdbench.report.terminal.fitting import UNLIMITED, Column, FittedTable, console, describe_dropped, fit_columns
+from gdbench.report.terminal.column_fitting import (
+    UNLIMITED,
+    Column,
+    FittedTable,
+    describe_dropped,
+    fit_columns,
+    make_console,
+)
 
 WORD = st.text("abc0123456789.-é漢", min_size=1, max_size=12)
 CELL = st.one_of(st.just(""), WORD, st.floats(1e-300, 1e300).map(str), st.lists(WORD, max_size=4).map(" ".join))
@@ -26,8 +33,8 @@ def tables(draw: st.DrawFn) -> list[Column]:
             f"h{place}",
             draw(st.lists(CELL, min_size=rows, max_size=rows)) if place else [f"row{row}" for row in range(rows)],
             is_text=draw(st.booleans()),
-            rank=rank,
-            narrowest=draw(st.sampled_from((None, None, 6))),
+            drop_rank=rank,
+            wrap_width=draw(st.sampled_from((None, None, 6))),
         )
         for place, rank in enumerate([None, *ranks])
     ]
@@ -53,8 +60,8 @@ def test_a_table_holds_its_width_and_cuts_nothing(columns: list[Column], width: 
     shown = [column.header for column in table.columns]
 
     assert max(map(cell_len, lines)) <= width
-    assert {column.header for column in columns if column.rank is None and any(column.cells)} <= set(shown)
-    ranks = {column.header: column.rank for column in columns}
+    assert {column.header for column in columns if column.drop_rank is None and any(column.cells)} <= set(shown)
+    ranks = {column.header: column.drop_rank for column in columns}
     kept = [rank for name in shown if (rank := ranks[name]) is not None]
     assert not table.dropped or max(kept, default=0) <= min(ranks[name] or 0 for name in table.dropped)
     if table.widths is None:  # a paragraph a row
@@ -64,7 +71,7 @@ def test_a_table_holds_its_width_and_cuts_nothing(columns: list[Column], width: 
         assert table.dropped == ()
     else:
         for column in table.columns:
-            if column.narrowest is None:
+            if column.wrap_width is None:
                 assert all(any(cell in line for line in lines) for cell in map(str.strip, column.cells))
             assert all(any(word in line for line in lines) for cell in column.cells for word in cell.split())
 
@@ -83,16 +90,16 @@ def test_a_wide_table_has_all_columns_and_a_row_a_line(columns: list[Column]) ->
 
 def test_what_did_not_fit_is_named_with_how_to_see_it() -> None:
     """One line names the columns that were left out of any table, once each."""
-    columns = [Column("lr", ["0.1"]), Column("gap", ["1e-3"], rank=1), Column("key", ["abcdef"], rank=2)]
+    columns = [Column("lr", ["0.1"]), Column("gap", ["1e-3"], drop_rank=1), Column("key", ["abcdef"], drop_rank=2)]
 
     assert describe_dropped([fit_columns(columns, 9), fit_columns(columns, 5)]) == [
-        "Too narrow here for key, gap: a wider terminal shows all, and so does a pipe (| less -S)."
+        "Not shown for lack of width: key, gap. Use a wider terminal or a pipe (| less -S)."
     ]
 
 
 def test_a_console_that_is_no_terminal_has_no_limit() -> None:
     """Piped output is plain text of any width, whatever COLUMNS says."""
-    out = console(io.StringIO())
+    out = make_console(io.StringIO())
 
     assert not out.is_terminal
     assert out.width == UNLIMITED

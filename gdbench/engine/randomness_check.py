@@ -13,32 +13,32 @@ from torch import Tensor
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
 from gdbench.engine.descent import descent
-from gdbench.engine.random_state import find_moved, preserved_globals, read_states
+from gdbench.engine.random_state import find_moved, preserve_globals, read_states
 from gdbench.errors import Unavailable
 from gdbench.optimizers.base import StepInfo
 from gdbench.tree import Params, leaves, tree_map
 
-__all__ = ["LateDraws", "check_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
+__all__ = ["LateDraws", "find_draws", "find_late_draws", "is_seed_effective", "run_seeded"]
 
-Pulse = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 
 Result = TypeVar("Result")
 
-TRIED_STEPS = 3
+CHECKED_STEPS = 3
 """Steps that are tried, twice: enough for what draws in every step or makes its state in the first or second."""
 
 
-def run_seeded(cell: Cell, pulse: Pulse, run: Callable[[Cell, bool, Pulse], Result]) -> Result:
+def run_seeded(cell: Cell, pulse: ProgressCallback, run: Callable[[Cell, bool, ProgressCallback], Result]) -> Result:
     """The result of ``run(cell, repeats, pulse)``, of a cell of which it is known what it draws from.
 
     ``repeats`` says whether its first steps repeat. The global generators are afterwards as they were. Where a run
     draws in a later step than the first few, all is done once more, with its generators set from (seed, step).
     """
-    with preserved_globals():
-        cell, repeats = check_draws(cell)
+    with preserve_globals():
+        cell, repeats = find_draws(cell)
         while True:
             refuse_compiled_draws(cell)
-            counter = PulseCounter(pulse)
+            counter = ProgressCounter(pulse)
             try:
                 return run(cell, repeats, counter)
             except LateDraws as late:
@@ -46,10 +46,10 @@ def run_seeded(cell: Cell, pulse: Pulse, run: Callable[[Cell, bool, Pulse], Resu
                 cell = replace(cell, draws=cell.draws | late.names)
 
 
-class PulseCounter:
+class ProgressCounter:
     """A pulse that counts, so that steps which are made once more can be taken back."""
 
-    def __init__(self, pulse: Pulse) -> None:
+    def __init__(self, pulse: ProgressCallback) -> None:
         self.pulse, self.lane_steps = pulse, 0
 
     def __call__(self, lane_steps: int) -> None:
@@ -58,7 +58,7 @@ class PulseCounter:
         self.pulse(lane_steps)
 
 
-def check_draws(cell: Cell) -> tuple[Cell, bool]:
+def find_draws(cell: Cell) -> tuple[Cell, bool]:
     """The cell, told which global generators it draws from, and whether its first steps repeat bit for bit.
 
     One run takes them alone, eagerly, and takes them again: with the generators set from (seed, step) where the first
@@ -68,16 +68,16 @@ def check_draws(cell: Cell) -> tuple[Cell, bool]:
     if cell.device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]  # its generators exist from then on
     before = read_states()
-    first = try_steps(cell)
+    first = record_first_steps(cell)
     drawn = find_moved(before)
     if drawn:
         cell = replace(cell, draws=cell.draws | drawn)
-        first = try_steps(cell)
-    again = try_steps(cell)
-    return cell, len(first) == len(again) and all(map(is_same, first, again))
+        first = record_first_steps(cell)
+    again = record_first_steps(cell)
+    return cell, len(first) == len(again) and all(map(is_bitwise_equal, first, again))
 
 
-def try_steps(cell: Cell) -> list[Tensor]:
+def record_first_steps(cell: Cell) -> list[Tensor]:
     """The losses of the first steps of one run, and where they end; what precedes an error, which the run will meet.
 
     Where the run is to be timed it is copied, too: an optimizer that cannot be is Unavailable.
@@ -92,7 +92,7 @@ def try_steps(cell: Cell) -> list[Tensor]:
         x = tree_map(lambda leaf: leaf.detach().clone(), cell.start(int(cell.seeds[0])))  # a step may write to it
         numbers.append((judge.full or judge).value(x, 0).detach().clone())
         method = cell.solo_method(0, eager=True)
-        x, state = descent(method, oracle, x, range(min(TRIED_STEPS, cell.steps)), look=look)
+        x, state = descent(method, oracle, x, range(min(CHECKED_STEPS, cell.steps)), look=look)
         numbers.extend(leaf.detach().clone() for leaf in leaves(x))
     except USER_ERRORS:
         return numbers
@@ -101,14 +101,14 @@ def try_steps(cell: Cell) -> list[Tensor]:
     return numbers
 
 
-def is_same(first: Tensor, second: Tensor) -> bool:
+def is_bitwise_equal(first: Tensor, second: Tensor) -> bool:
     """Equality to the last bit, NaN being equal to NaN."""
     return first.shape == second.shape and bool(((first == second) | (first.isnan() & second.isnan())).all())
 
 
 def refuse_compiled_draws(cell: Cell) -> None:
     """Raise Unavailable where a compiled step would draw: its graph has a stream of its own, or none."""
-    if cell.maker.compiled and cell.draws:
+    if cell.make_method.compiled and cell.draws:
         raise Unavailable(
             f"the step or the objective draws at random ({', '.join(sorted(cell.draws))}), which a compiled graph does"
             " otherwise than Python code; use impl=manual"
@@ -128,7 +128,7 @@ def find_late_draws(cell: Cell, before: Mapping[str, Any]) -> None:
 
     Not of compiled steps: their graph has no branch that a later step could take, and the compiler draws for itself.
     """
-    names = frozenset[str]() if cell.maker.compiled else find_moved(before) - cell.draws
+    names = frozenset[str]() if cell.make_method.compiled else find_moved(before) - cell.draws
     if names:
         raise LateDraws(names)
 

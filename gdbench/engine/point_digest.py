@@ -8,15 +8,15 @@ import torch
 
 from gdbench.tree import Params, leaves
 
-__all__ = ["digest", "mark_steps"]
+__all__ = ["digest_point", "list_marked_steps"]
 
 
-def mark_steps(steps: int) -> list[int]:
+def list_marked_steps(steps: int) -> list[int]:
     """The steps at which a bare pass is held against the watched one: each twice the one before, and the last."""
     return sorted({*(2**power for power in range(steps.bit_length())), steps})
 
 
-def digest(x: Params) -> bytes:
+def digest_point(x: Params) -> bytes:
     """A digest of the very bits of a point."""
     code = hashlib.blake2b(digest_size=16)
     for leaf in leaves(x):

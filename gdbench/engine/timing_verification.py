@@ -18,35 +18,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from gdbench.engine.cell import Cell, Maker
+from gdbench.engine.cell import Cell, MethodFactory
 from gdbench.engine.compile.agreement import nudge
-from gdbench.engine.convergence_metrics import judged
-from gdbench.engine.convergence_pass import tell
+from gdbench.engine.convergence_metrics import convergence_columns
+from gdbench.engine.convergence_pass import run_observed_pass
 from gdbench.engine.descent import descent
-from gdbench.engine.marks import digest, mark_steps
+from gdbench.engine.point_digest import digest_point, list_marked_steps
 from gdbench.engine.timer import Clock
 from gdbench.errors import format_count
 from gdbench.optimizers.base import HESSIAN_PRODUCT, CompositeParts, Hyper, Method, Oracle, Step, StepFields
 from gdbench.results.columns import LADDER
 from gdbench.tree import Params
 
-__all__ = ["HORIZON", "CountingOracle", "Proof", "Watched", "prove", "prove_again"]
+__all__ = ["MAX_SNAPSHOT_STEP", "CountingOracle", "ObservedRuns", "Verification", "verify_again", "verify_timed_pass"]
 
 Columns = Mapping[str, Any]
 
-HORIZON = 200
+MAX_SNAPSHOT_STEP = 200
 """Blocks start within this many first steps of a run: a pass to reach later ones would cost more than it tells."""
-COUNTED = 100
+COUNTED_STEPS = 100
 """Over so many steps gradients are counted with and without a watch."""
 LOSS_ROUNDING = 0.5
 """The power of the dtype's rounding to which the losses of a run in lanes and alone agree, relative to the start's."""
 NUDGES = 3
 """How many runs are made whose x is moved by a rounding in every step."""
-COMPARED = ("steps_to_target", *LADDER)
+COMPARED_HITS = ("steps_to_target", *LADDER)
 
 
 @dataclass(frozen=True)
-class Watched:
+class ObservedRuns:
     """What the watched pass tells of the runs of a cell: their columns, and the digests of x at marked steps."""
 
     columns: Columns
@@ -55,7 +55,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Verification:
     """What a proof has found: how the timed pass differs, if it does, and how many of its steps were compared."""
 
     difference: str | None
@@ -94,46 +94,46 @@ class CountingOracle:
         return self.inner.hvp(x, v, k)
 
 
-def prove(cell: Cell, row: int, watched: Watched, clock: Clock, seconds: float) -> Proof:
+def verify_timed_pass(cell: Cell, row: int, watched: ObservedRuns, clock: Clock, seconds: float) -> Verification:
     """Hold the bare pass of a run against the watched one, over all its steps or as many as ``seconds`` last for.
 
-    ``HORIZON`` steps at least are compared, and all of a shorter run.
+    ``MAX_SNAPSHOT_STEP`` steps at least are compared, and all of a shorter run.
     """
     one = cell.take(np.array([row]))
-    if difference := _count_gradients(one):
-        return Proof(difference, 0)
-    bare = _walk_bare(one, clock, seconds)
+    if difference := _compare_gradient_counts(one):
+        return Verification(difference, 0)
+    bare = _digest_bare_pass(one, clock, seconds)
     steps = max(bare)
     seen = watched.marks.get(row)
     if seen is not None:
-        return Proof(_compare_points(one, bare, seen), steps, bare)
+        return Verification(_compare_points(one, bare, seen), steps, bare)
     alone = one.changed(steps=steps, trace="none")
-    story = tell(alone, False, np.empty(0, np.int64))
+    story = run_observed_pass(alone, False, np.empty(0, np.int64))
     difference = _compare_points(one, bare, story.marks[0])
     if difference is None:
-        difference = _compare_facts(alone, cell.steps, judged(alone, story), watched.columns, row)
-    return Proof(difference, steps, bare)
+        difference = _compare_with_lanes(alone, cell.steps, convergence_columns(alone, story), watched.columns, row)
+    return Verification(difference, steps, bare)
 
 
-def prove_again(cell: Cell, row: int, proof: Proof) -> str | None:
+def verify_again(cell: Cell, row: int, proof: Verification) -> str | None:
     """How the bare pass of a run differs, after it was timed, from what it was before; None if it does not."""
-    marks = {step: point for step, point in proof.marks.items() if step <= COUNTED}
+    marks = {step: point for step, point in proof.marks.items() if step <= COUNTED_STEPS}
     one = cell.take(np.array([row]))
-    if marks != {step: point for step, point in _walk_bare(one, None, 0.0, max(marks)).items() if step in marks}:
-        return _unless_rounding(one, "the run goes elsewhere after it was timed than before")
+    if marks != {step: point for step, point in _digest_bare_pass(one, None, 0.0, max(marks)).items() if step in marks}:
+        return _ignore_rounding(one, "the run goes elsewhere after it was timed than before")
     return None
 
 
-def _count_gradients(one: Cell) -> str | None:
+def _compare_gradient_counts(one: Cell) -> str | None:
     """How many gradients the bare pass takes, and a watched one, if the numbers differ."""
-    if one.maker.compiled:  # its graph knows its oracle by identity
+    if one.make_method.compiled:  # its graph knows its oracle by identity
         return None
     counts, looks = [], (None, lambda k, x, seen: None)
     for look in looks:
         work: Counter[str] = Counter()
         oracle = CountingOracle(one.oracle(False), work=work)
         method: Method = one.solo_method(0)
-        descent(method, oracle, one.start(int(one.seeds[0])), range(min(one.steps, COUNTED)), look=look)
+        descent(method, oracle, one.start(int(one.seeds[0])), range(min(one.steps, COUNTED_STEPS)), look=look)
         counts.append(work["gradients"])
     bare, watched = counts
     return (
@@ -143,17 +143,17 @@ def _count_gradients(one: Cell) -> str | None:
     )
 
 
-def _walk_bare(one: Cell, clock: Clock | None, seconds: float, most: int | None = None) -> dict[int, bytes]:
+def _digest_bare_pass(one: Cell, clock: Clock | None, seconds: float, most: int | None = None) -> dict[int, bytes]:
     """The digests of the judged points that the pass which is timed comes through, by their step."""
     method, oracle, x = one.solo_method(0), one.oracle(False), one.start(int(one.seeds[0]))
     state, k = method.begin(x, False), 0
     marks: dict[int, bytes] = {}
     end = clock.now() + seconds if clock else 0.0
-    for mark in mark_steps(one.steps):
-        if marks and (mark > most if most else k >= HORIZON and clock is not None and clock.now() > end):
+    for mark in list_marked_steps(one.steps):
+        if marks and (mark > most if most else k >= MAX_SNAPSHOT_STEP and clock is not None and clock.now() > end):
             break
         x, state = descent(method, oracle, x, range(k, mark), state)
-        marks[mark], k = digest(method.output_at(x, state)), mark
+        marks[mark], k = digest_point(method.output_at(x, state)), mark
     return marks
 
 
@@ -161,42 +161,42 @@ def _compare_points(one: Cell, bare: Mapping[int, bytes], seen: Mapping[int, byt
     parted = next((step for step, point in bare.items() if seen.get(step) != point), None)
     if parted is None:
         return None
-    return _unless_rounding(
+    return _ignore_rounding(
         one, f"the timed pass is not where the watched one was after {format_count(parted, 'step')}"
     )
 
 
-def _unless_rounding(one: Cell, difference: str) -> str | None:
+def _ignore_rounding(one: Cell, difference: str) -> str | None:
     """The difference; None where sums have no order, and not even two passes that are alike end at the same bits."""
     if one.device.type == "cpu" and torch.get_num_threads() == 1:
         return difference
-    first, second = (_walk_bare(one, None, 0.0, HORIZON) for _ in range(2))
+    first, second = (_digest_bare_pass(one, None, 0.0, MAX_SNAPSHOT_STEP) for _ in range(2))
     return difference if first == second else None
 
 
-def _compare_facts(alone: Cell, steps: int, facts: Columns, row_facts: Columns, row: int) -> str | None:
+def _compare_with_lanes(alone: Cell, steps: int, facts: Columns, row_facts: Columns, row: int) -> str | None:
     """How a run in lanes differs from the run alone, where rounding does not explain it."""
-    difference = _differ(facts, 0, row_facts, row, alone, steps)
+    difference = _describe_difference(facts, 0, row_facts, row, alone, steps)
     if difference is None:
         return None
     for number in range(NUDGES):
-        nudged = alone.changed(maker=_Nudging(alone.maker, number))
-        other = judged(nudged, tell(nudged, False, np.empty(0, np.int64)))
-        if _differ(facts, 0, other, 0, alone, alone.steps) is not None:
+        nudged = alone.changed(make_method=_NudgedFactory(alone.make_method, number))
+        other = convergence_columns(nudged, run_observed_pass(nudged, False, np.empty(0, np.int64)))
+        if _describe_difference(facts, 0, other, 0, alone, alone.steps) is not None:
             return None
     return difference
 
 
-def _differ(alone: Columns, one: int, other: Columns, row: int, cell: Cell, steps: int) -> str | None:
+def _describe_difference(alone: Columns, one: int, other: Columns, row: int, cell: Cell, steps: int) -> str | None:
     """How two runs part beyond the law of lanes: equal statuses, hits within one step, losses within rounding.
 
     Status and losses are compared where both made all of their ``steps``.
     """
     last = cell.steps + 1
-    for name in COMPARED:
-        here, there = (_hit(hit, last) for hit in (alone[name][one], other[name][row]))
+    for name in COMPARED_HITS:
+        here, there = (_cap_hit(hit, last) for hit in (alone[name][one], other[name][row]))
         if abs(here - there) > 1:
-            return f"{name} is {_step(there, last)} in lanes and {_step(here, last)} alone"
+            return f"{name} is {_describe_hit(there, last)} in lanes and {_describe_hit(here, last)} alone"
     if cell.steps < steps:
         return None
     if alone["status"][one] != other["status"][row]:
@@ -210,20 +210,20 @@ def _differ(alone: Columns, one: int, other: Columns, row: int, cell: Cell, step
     return None
 
 
-def _hit(hit: Any, last: int) -> int:
+def _cap_hit(hit: Any, last: int) -> int:
     """A first hit within so many steps; ``last`` where there is none."""
     return last if hit is np.ma.masked else min(int(hit), last)
 
 
-def _step(hit: int, last: int) -> str:
+def _describe_hit(hit: int, last: int) -> str:
     return f"not reached in {last - 1} steps" if hit == last else str(hit)
 
 
 @dataclass(frozen=True)
-class _Nudging:
+class _NudgedFactory:
     """A maker of methods whose every step sets out from an x that is moved by a rounding."""
 
-    inner: Maker
+    inner: MethodFactory
     number: int
 
     def __call__(self, hyper: Mapping[str, Hyper]) -> Method:

@@ -12,30 +12,30 @@ import numpy.typing as npt
 
 from gdbench.config.user_modules import USER_ERRORS
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import Halt, Story, tell
+from gdbench.engine.convergence_pass import PassResult, StepCallback, run_observed_pass
 from gdbench.engine.descent import descent
 from gdbench.errors import Unavailable, UsageError
 
-__all__ = ["Failure", "Isolation", "Piece", "attempt_runs", "explained"]
+__all__ = ["Failure", "Isolation", "Piece", "describe_exception", "observe_runs"]
 
 Array = npt.NDArray[Any]
-SMALLER = 4
-ISOLATED = 1000
+OUT_OF_MEMORY_SPLIT = 4
+MAX_ISOLATED = 1000
 """So many runs of a cell at most are taken out of lanes that raise, to be run alone."""
-LONGEST_TRACEBACK = 20_000
+MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept, the last ones: they name the line that raised."""
 OUT_OF_MEMORY = re.compile(r"^MemoryError|OutOfMemoryError|can't allocate memory|not enough memory|out of memory")
 """What Python, CUDA, the CPU's allocator on Linux and on Windows, and MPS say, in turn."""
 
 
-def explained(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """An exception and its notes in one line."""
     notes = getattr(error, "__notes__", [])
     words = f"{type(error).__name__}: {error}"
-    return _one_line("; ".join([words.rstrip("."), *notes]) if notes else words)
+    return _to_one_line("; ".join([words.rstrip("."), *notes]) if notes else words)
 
 
-def _one_line(text: str) -> str:
+def _to_one_line(text: str) -> str:
     return " ".join(text.split())[:500]
 
 
@@ -51,16 +51,18 @@ class Failure:
     def of(cls, error: BaseException) -> Failure:
         """The failure that an exception is: ``unavailable`` if torch has no such thing, else ``failed``."""
         if isinstance(error, Unavailable):
-            return cls("unavailable", _one_line(str(error)))
+            return cls("unavailable", _to_one_line(str(error)))
         text = "".join(traceback.format_exception(error))
-        text = text if len(text) <= LONGEST_TRACEBACK else f"...\n{text[-LONGEST_TRACEBACK:]}"
-        return cls("failed", _one_line(str(error)) if isinstance(error, UsageError) else explained(error), text)
+        text = text if len(text) <= MAX_TRACEBACK else f"...\n{text[-MAX_TRACEBACK:]}"
+        return cls(
+            "failed", _to_one_line(str(error)) if isinstance(error, UsageError) else describe_exception(error), text
+        )
 
 
 class Isolation:
     """The runs that were taken out of lanes which raised, and why; of very many the rest fails as a group."""
 
-    def __init__(self, most: int = ISOLATED) -> None:
+    def __init__(self, most: int = MAX_ISOLATED) -> None:
         """No run is alone yet; ``most`` of them may be."""
         self.most = most
         self.reasons: dict[int, str] = {}
@@ -75,19 +77,21 @@ class Isolation:
         self.reasons[row] = f"lanes of one program raised ({failure.error[:120]})"
 
 
-Piece = tuple[Array, Story | Failure]
+Piece = tuple[Array, PassResult | Failure]
 """Some runs, and what came of them together."""
 
 
-def attempt_runs(cell: Cell, rows: Array, laned: bool, traced: Array, halt: Halt, isolation: Isolation) -> list[Piece]:
+def observe_runs(
+    cell: Cell, rows: Array, laned: bool, traced: Array, halt: StepCallback, isolation: Isolation
+) -> list[Piece]:
     """Watch some runs of a cell; lanes that raise are split until the runs that raise are alone, and the others go on.
 
     ``traced`` are the runs of the cell whose traces are kept, in order. Lanes that do not fit into memory are tried
     once more, a quarter of them at a time.
     """
 
-    def observe(rows: Array, laned: bool) -> Story | Failure:
-        return _observe(cell.take(rows), laned, _within(traced, rows), halt)
+    def observe(rows: Array, laned: bool) -> PassResult | Failure:
+        return _try_pass(cell.take(rows), laned, _locate_traced(traced, rows), halt)
 
     def split(rows: Array, failure: Failure) -> list[Piece]:
         if not isolation.open:
@@ -98,50 +102,53 @@ def attempt_runs(cell: Cell, rows: Array, laned: bool, traced: Array, halt: Halt
         pieces: list[Piece] = []
         for half in np.array_split(rows, 2):
             outcome = observe(half, laned=True) if len(half) > 1 else failure
-            pieces += [(half, outcome)] if isinstance(outcome, Story) else split(half, outcome)
+            pieces += [(half, outcome)] if isinstance(outcome, PassResult) else split(half, outcome)
         return pieces
 
     outcome = observe(rows, laned)
-    if isinstance(outcome, Story) or len(rows) == 1:
+    if isinstance(outcome, PassResult) or len(rows) == 1:
         return [(rows, outcome)]
     if not OUT_OF_MEMORY.search(outcome.error):
         return split(rows, outcome)
-    quarters = [quarter for quarter in np.array_split(rows, SMALLER) if len(quarter)]
+    quarters = [quarter for quarter in np.array_split(rows, OUT_OF_MEMORY_SPLIT) if len(quarter)]
     outcomes = [observe(quarter, laned) for quarter in quarters]
     failed = next((part for part in outcomes if isinstance(part, Failure)), None)
     return [(rows, failed)] if failed else list(zip(quarters, outcomes, strict=True))
 
 
-def _within(traced: Array, rows: Array) -> Array:
+def _locate_traced(traced: Array, rows: Array) -> Array:
     """Which of some runs are traced, counted from their first; ``traced`` is in order and may be long."""
     place = np.minimum(np.searchsorted(traced, rows), max(len(traced) - 1, 0))
     here: Array = np.flatnonzero(traced[place] == rows) if len(traced) else np.empty(0, np.int64)
     return here
 
 
-def _observe(cell: Cell, laned: bool, traced: Array, halt: Halt) -> Story | Failure:
+def _try_pass(cell: Cell, laned: bool, traced: Array, halt: StepCallback) -> PassResult | Failure:
     """What the watched pass of some runs saw, or what it raised.
 
     A compiled program that cannot be had stops the cell, since no number of it would change that; but where the step
     raises without a compiler too, that is why.
     """
     try:
-        return tell(cell, laned, traced, halt)
+        return run_observed_pass(cell, laned, traced, halt)
     except Unavailable as reason:
-        if not cell.maker.compiled:
+        if not cell.make_method.compiled:
             return Failure.of(reason)
-        if (error := _error_of_a_plain_step(cell)) is None:
+        if (error := _find_eager_error(cell)) is None:
             raise
         return Failure.of(error)
     except USER_ERRORS as error:
         return Failure.of(error)
 
 
-def _error_of_a_plain_step(cell: Cell) -> BaseException | None:
+def _find_eager_error(cell: Cell) -> BaseException | None:
     """What the first run's first step raises without a compiler; None if it goes well."""
     try:
         descent(
-            cell.maker.eager(cell.solo_hyper(0)), cell.oracle(laned=False), cell.start(int(cell.seeds[0])), range(1)
+            cell.make_method.eager(cell.solo_hyper(0)),
+            cell.oracle(laned=False),
+            cell.start(int(cell.seeds[0])),
+            range(1),
         )
     except USER_ERRORS as error:
         return error

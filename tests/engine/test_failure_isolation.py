@@ -17,7 +17,7 @@ from support.tiers import representatives
 from torch import Tensor
 
 import gdbench
-from gdbench.engine.attempts import Failure, Isolation, attempt_runs
+from gdbench.engine.failure_isolation import Failure, Isolation, observe_runs
 from gdbench.engine.runner import run_cell
 from gdbench.errors import Unavailable
 from gdbench.objectives import Objective
@@ -209,7 +209,7 @@ def test_traces_of_split_lanes_name_their_own_rows() -> None:
 def test_many_lanes_that_raise_are_not_all_run_alone() -> None:
     """Beyond a number of runs that are taken out, the rest fails as a group, in bounded time."""
     cell = small(parabola(fn=lambda x: fragile(x)), lr=np.linspace(5, 6, 16))
-    pieces = attempt_runs(cell, np.arange(16), True, np.empty(0, np.int64), lambda steps: None, Isolation(most=3))
+    pieces = observe_runs(cell, np.arange(16), True, np.empty(0, np.int64), lambda steps: None, Isolation(most=3))
 
     assert sorted(int(row) for rows, _ in pieces for row in rows) == list(range(16))
     assert all(isinstance(outcome, Failure) for _, outcome in pieces)

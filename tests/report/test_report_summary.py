@@ -11,8 +11,8 @@ import pytest
 
 import gdbench
 from gdbench.analysis.winners import find_winners
-from gdbench.report.destination import destination
-from gdbench.report.summary_text import sentences
+from gdbench.report.output_folder import output_folder
+from gdbench.report.summary_text import verdict_sentences
 from gdbench.results.costs import select_comparable
 
 
@@ -42,7 +42,7 @@ def test_a_report_ends_with_its_verdict_and_the_place_of_its_page(
     lines = command("report", str(three[0]), "--format", "html,md").out.splitlines()
 
     assert lines[:2] == [str(page), str(three[0] / "report.md")]
-    assert lines[2:-1] == sentences(find_winners(runs, select_comparable(runs)))
+    assert lines[2:-1] == verdict_sentences(find_winners(runs, select_comparable(runs)))
     assert all(line in page.read_text() for line in lines[2:-1])
     assert lines[-1] == f"Open in a browser (--open): {page}"
 
@@ -77,16 +77,16 @@ def test_sweeps_elsewhere_of_one_name_are_told_apart(three: list[Path]) -> None:
     """Two folders of one name outside of outputs give two folders, and long names one that systems take."""
     for place in ("x", "y"):
         shutil.copytree(three[0], Path(place) / "same")
-    one, other = (destination("compare", [Path(place) / "same", three[1]]) for place in ("x", "y"))
+    one, other = (output_folder("compare", [Path(place) / "same", three[1]]) for place in ("x", "y"))
 
     assert one != other
-    assert len(destination("compare", [Path("n" * 200), Path("m" * 200)]).name.encode()) < 200
-    assert destination("report", [Path("n" * 200)]) != destination("report", [Path("n" * 201)])
+    assert len(output_folder("compare", [Path("n" * 200), Path("m" * 200)]).name.encode()) < 200
+    assert output_folder("report", [Path("n" * 200)]) != output_folder("report", [Path("n" * 201)])
 
 
 def test_a_long_verdict_is_cut_with_a_count(monkeypatch: pytest.MonkeyPatch, three: list[Path], command: Any) -> None:
     """Of many sentences a terminal shows the first, and says how many more the report has."""
-    monkeypatch.setattr("gdbench.report.closing.SENTENCES", 1)
+    monkeypatch.setattr("gdbench.report.terminal.report_summary.MAX_SENTENCES", 1)
     out = command("compare", str(three[0]), str(three[1]), "--format", "html").out
 
     assert "Run by run" not in out

@@ -14,18 +14,27 @@ from gdbench.engine.compile.state_structure import Form, assemble, list_tensors
 from gdbench.optimizers.base import Method, StepInfo, compute_output_info
 from gdbench.tree import Params
 
-__all__ = ["WIDTH", "At", "Look", "inward", "outward", "step_of", "steps_of", "widened"]
+__all__ = [
+    "TRACED_LANES",
+    "ObservePoint",
+    "StepInputs",
+    "make_step",
+    "make_steps",
+    "put_lanes_first",
+    "put_lanes_last",
+    "repeat_lane",
+]
 
-WIDTH = 1009
+TRACED_LANES = 1009
 """Had the first call as many lanes as a point has numbers, a compiler would hold them for one and the same."""
 
-Look = Callable[[Any, Tensor, Params, StepInfo, Any], Any]
+ObservePoint = Callable[[Any, Tensor, Params, StepInfo, Any], Any]
 """``look(watch, k, x, seen, so_far) -> so_far``: pure, with k a 0-d int32 tensor."""
-Pack = Callable[[Any], Sequence[Tensor]]
+ListTensors = Callable[[Any], Sequence[Tensor]]
 """The tensors of a state."""
 
 
-class At(NamedTuple):
+class StepInputs(NamedTuple):
     """All that steps are given; they return the new x, k, tensors of the state and ``so_far``, and what was seen."""
 
     x: Params
@@ -37,14 +46,14 @@ class At(NamedTuple):
     seeds: Tensor | None
 
 
-def step_of(
-    make: Callable[..., Method], oracle: Any, form: Form, isolated: bool = False, pack: Pack = list_tensors
+def make_step(
+    make: Callable[..., Method], oracle: Any, form: Form, isolated: bool = False, pack: ListTensors = list_tensors
 ) -> Any:
     """One step; ``isolated`` where the method writes to its x or state, which then is a copy."""
 
     def step(x: Params, k: Tensor, hyper: Any, inner: Any, so_far: Any, watch: Any, seeds: Tensor | None) -> Any:
         if isolated:
-            x, inner = copied((x, inner))
+            x, inner = copy_tensors((x, inner))
         x, state, seen = make(**hyper).step(oracle.of(seeds), k, x, assemble(form, inner))
         # A compiler lays results out as it likes, and a step that finds its state laid out anew is compiled anew.
         x, inner = tree_map_only(Tensor, torch.Tensor.contiguous, (x, tuple(pack(state))))
@@ -53,55 +62,55 @@ def step_of(
     return step
 
 
-def steps_of(
+def make_steps(
     make: Callable[..., Method],
     oracle: Any,
     form: Form,
     isolated: bool = False,
-    pack: Pack = list_tensors,
+    pack: ListTensors = list_tensors,
     *,
-    look: Look,
+    look: ObservePoint,
     count: int,
 ) -> Any:
     """So many steps in lanes, each looked at where it starts; of several, none is seen."""
 
     def steps(x: Params, k: Tensor, hyper: Any, inner: Any, so_far: Any, watch: Any, seeds: Tensor | None) -> Any:
-        x, inner = inward((x, inner))
+        x, inner = put_lanes_first((x, inner))
         if isolated:
-            x, inner = copied((x, inner))
+            x, inner = copy_tensors((x, inner))
         method, ask, state = make(**hyper), oracle.of(seeds), assemble(form, inner)
         for _ in range(count):
-            at = copied(method.output_at(x, state)) if isolated else method.output_at(x, state)
+            at = copy_tensors(method.output_at(x, state)) if isolated else method.output_at(x, state)
             x, state, saw = method.step(ask, k, x, state)
             seen = compute_output_info(method, ask, k, at, StepInfo(*saw))
             so_far = look(watch, k.to(torch.int32), at, seen, so_far)
             k = k + 1
-        x, inner = outward((x, tuple(pack(state))))
+        x, inner = put_lanes_last((x, tuple(pack(state))))
         return x, k, inner, so_far, seen if count == 1 else None
 
     return steps
 
 
-copied = partial(tree_map_only, Tensor, torch.clone)
+copy_tensors = partial(tree_map_only, Tensor, torch.clone)
 """A tree whose tensors have memory of their own."""
 
 
-def outward(tree: Any) -> Any:
+def put_lanes_last(tree: Any) -> Any:
     """A tree of lanes with the lanes as the last axis of every tensor, as they lie in memory."""
     return tree_map_only(Tensor, lambda leaf: (leaf.movedim(0, -1) if leaf.dim() > 1 else leaf).contiguous(), tree)
 
 
-def inward(tree: Any) -> Any:
-    """A tree that went through ``outward`` with the lanes first again, as methods know them."""
+def put_lanes_first(tree: Any) -> Any:
+    """A tree that went through ``put_lanes_last`` with the lanes first again, as methods know them."""
     return tree_map_only(Tensor, lambda leaf: leaf.movedim(-1, 0) if leaf.dim() > 1 else leaf, tree)
 
 
-def widened(at: Any) -> Any:
+def repeat_lane(at: Any) -> Any:
     """As many lanes of the first one as no point has numbers: what a graph of any number of lanes is compiled on."""
 
     def wide(leaf: Tensor) -> Tensor:
         if not leaf.dim():
             return leaf
-        return leaf[..., :1].expand(*leaf.shape[:-1], WIDTH).contiguous()
+        return leaf[..., :1].expand(*leaf.shape[:-1], TRACED_LANES).contiguous()
 
     return tree_map_only(Tensor, wide, at)

@@ -8,29 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 from gdbench.engine.cell import Cell
-from gdbench.engine.convergence_pass import Story
+from gdbench.engine.convergence_pass import PassResult
 from gdbench.engine.targets import Ladder
 from gdbench.engine.timing_columns import Timings
 from gdbench.results.constant_column import make_constant, take_rows
 
-__all__ = ["block_columns", "failed_columns", "null_column", "spread_columns", "trace_columns"]
+__all__ = ["make_block_columns", "make_failed_columns", "make_null_column", "make_trace_columns", "spread_columns"]
 
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 
 
-def null_column(runs: int, dtype: Any) -> Array:
+def make_null_column(runs: int, dtype: Any) -> Array:
     """A column of nulls of a dtype."""
     return np.ma.masked_array(np.zeros(runs, dtype), mask=True)
 
 
-def failed_columns(runs: int) -> Columns:
+def make_failed_columns(runs: int) -> Columns:
     """The columns of a cell of which every run failed."""
     return {
         "status": make_constant("failed", runs),
         "error": make_constant(None, runs),
-        "steps_to_target": null_column(runs, np.int64),
+        "steps_to_target": make_null_column(runs, np.int64),
     }
 
 
@@ -43,20 +43,20 @@ def spread_columns(columns: Columns, rows: Array, runs: int) -> Columns:
     for name, column in columns.items():
         whole: Array = np.full(runs, None, dtype=object)
         if column.dtype != object:
-            whole = null_column(runs, column.dtype)
+            whole = make_null_column(runs, column.dtype)
         whole[rows] = column
         spread[name] = whole
     spread["status"][np.setdiff1d(np.arange(runs), rows)] = "failed"
     return spread
 
 
-def trace_columns(cell: Cell, story: Story, rows: Array, back: Array) -> Columns:
+def make_trace_columns(cell: Cell, story: PassResult, rows: Array, back: Array) -> Columns:
     """The story's traces, one run after the other, up to the step at which a run stopped being finite."""
     place = np.full(cell.size, -1)
     place[rows[story.traced]] = np.arange(len(story.traced))
     wanted = np.flatnonzero(place[back] >= 0)
     told = place[back[wanted]]
-    ended = story.told.lived[story.traced][told]
+    ended = story.observations.finite_points[story.traced][told]
     keep = story.steps[None, :] <= ended[:, None]
     gaps = Ladder(cell.f_star, np.empty(0), story.floor).gap(story.losses, story.start[story.traced][None, :])
     table = {"loss": story.losses.T[told], "gap": gaps.T[told], "grad_norm": story.grad_norms.T[told]}
@@ -68,7 +68,7 @@ def trace_columns(cell: Cell, story: Story, rows: Array, back: Array) -> Columns
     }
 
 
-def block_columns(timings: Timings, back: Array) -> Columns:
+def make_block_columns(timings: Timings, back: Array) -> Columns:
     """The raw blocks of every run that was timed."""
     timed = [(int(np.flatnonzero(back == row)[0]), samples) for row, samples in timings.blocks]
     if not timed:
