@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "gdbench"
 
-CLEAN = ("__init__", "__main__", "analysis", "cli", "errors", "tree")
+CLEAN = ("__init__", "__main__", "analysis", "cli", "errors", "gate", "objectives", "tree")
 """Modules and folders directly below gdbench that keep these rules; add a room when its names are clean."""
 NOT_YET: tuple[str, ...] = ()
 """Files of these rooms that do not yet."""
